@@ -1,0 +1,1 @@
+"""The front: what applications and operators reach over HTTP."""
