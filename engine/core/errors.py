@@ -1,0 +1,66 @@
+"""Refusals: small exceptions, each of one problem type. Named for what the caller must do next.
+
+The closed list of problem types is `docs/protocol.md` §2; the pages and status codes that belong to
+them are in `engine/wire.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+
+class Problem(StrEnum):
+    """Every problem type the engine answers with."""
+
+    INVALID_SUBMISSION = "invalid-submission"
+    INVALID_REQUEST = "invalid-request"
+    TOO_LARGE = "too-large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    HEADERS_TOO_LARGE = "headers-too-large"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    WRONG_HOST = "wrong-host"
+    RUN_ENDED = "run-ended"
+    RUN_CANCELLED = "run-cancelled"
+    PARENT_ENDED = "parent-ended"
+    STALE_EXECUTION = "stale-execution"
+    WOULD_DEADLOCK = "would-deadlock"
+    REVISION_CHANGED = "revision-changed"
+    NOT_POSSIBLE = "not-possible"
+    OUTCOME_EXPIRED = "outcome-expired"
+    KEY_REUSED = "idempotency-key-reused"
+    TARGET_MOVED = "target-moved"
+    LIMIT_EXCEEDED = "limit-exceeded"
+    STEP_FAILED = "step-failed"
+    RATE_LIMITED = "rate-limited"
+    TOO_MANY_RUNS = "too-many-runs"
+    INTERNAL = "internal-error"
+    OVERLOADED = "overloaded"
+    DRAINING = "draining"
+    STORE_UNAVAILABLE = "store-unavailable"
+    WAIT_TIMEOUT = "wait-timeout"
+
+
+class EngineError(Exception):
+    """Base of what the engine raises on purpose."""
+
+
+class Refused(EngineError):
+    """The request cannot be done as it stands; nothing was recorded by it.
+
+    `problem` is the type, `detail` one sentence for people, `members` what the problem document
+    carries beside them (camelCase, JSON values).
+    """
+
+    def __init__(self, problem: Problem, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.detail = detail
+        self.members = members
+
+
+class IllegalEvent(EngineError):
+    """An event that the step machine has no entry for. A bug of ours; it changed nothing."""

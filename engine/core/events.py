@@ -1,0 +1,166 @@
+"""What has happened to a run: a closed union of frozen records.
+
+The store keeps them in commit order; `machine.evolve` folds them. Everything a fold needs is in the
+event: no clock or chance is asked again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from engine.core.model import DelayBy, PauseReason, StepSpec, StepState
+
+
+class Accepted(Struct, frozen=True, tag="accepted"):
+    """A post opened a step (the first of a run is its root)."""
+
+    at: int
+    step_id: str
+    parent_id: str | None
+    spec: StepSpec
+    recorded_by: int
+    paused: bool = False
+    """Recorded, not started: its run is paused."""
+
+
+class Started(Struct, frozen=True, tag="started"):
+    """An attempt's request is about to leave."""
+
+    at: int
+    step_id: str
+    number: int
+
+
+class Count(StrEnum):
+    """What an ended attempt counts as."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    INTERRUPTION = "interruption"
+    CRASH = "crash"
+
+
+class AttemptEnded(Struct, frozen=True, tag="attempt-ended"):
+    """An attempt is over, and what follows for its step."""
+
+    at: int
+    step_id: str
+    number: int
+    counts_as: Count
+    state: StepState
+    http_status: int | None = None
+    error: str | None = None
+    due_at: int | None = None
+    delay_ms: int = 0
+    delay_by: DelayBy | None = None
+    pause_reason: PauseReason | None = None
+    cause_id: str | None = None
+    interruptions: int = 0
+    crashes: int = 0
+
+
+class LateEnd(Struct, frozen=True, tag="late-end"):
+    """The answer of an attempt whose step had been cancelled meanwhile; it changes nothing."""
+
+    at: int
+    step_id: str
+    number: int
+    http_status: int | None = None
+    error: str | None = None
+
+
+class Cancelled(Struct, frozen=True, tag="cancelled"):
+    """A step ends without an outcome of its own: by an operator, or because one above it failed."""
+
+    at: int
+    step_id: str
+    cause_id: str | None = None
+
+
+class CancelAsked(Struct, frozen=True, tag="cancel-asked"):
+    """A step above failed while this one's request was open: its attempt is the last."""
+
+    at: int
+    step_id: str
+    cause_id: str
+
+
+class Woken(Struct, frozen=True, tag="woken"):
+    """A waiting or backing-off step is due now."""
+
+    at: int
+    step_id: str
+    by: DelayBy
+
+
+class Paused(Struct, frozen=True, tag="paused"):
+    """No new attempt starts. While a request is open this is only noted."""
+
+    at: int
+    step_id: str
+    reason: PauseReason
+
+
+class Resumed(Struct, frozen=True, tag="resumed"):
+    """A paused step goes on; `fresh` with a new retry budget, due at once."""
+
+    at: int
+    step_id: str
+    fresh: bool = False
+
+
+class Reopened(Struct, frozen=True, tag="reopened"):
+    """An ended step begins its next generation."""
+
+    at: int
+    step_id: str
+    rerun: bool = False
+    awaiting_post: bool = False
+
+
+class Replaced(Struct, frozen=True, tag="replaced"):
+    """A step that opened again was posted again: it takes the new post's spec and starts."""
+
+    at: int
+    step_id: str
+    spec: StepSpec
+    recorded_by: int
+
+
+class PayloadDiffered(Struct, frozen=True, tag="payload-differed"):
+    """A later attempt of the parent posted the step with another payload; the record answered."""
+
+    at: int
+    step_id: str
+    fingerprint: bytes
+
+
+class Acted(Struct, frozen=True, tag="acted"):
+    """An operator's action on a run or step; what it did follows as events of its own."""
+
+    at: int
+    step_id: str
+    action: str
+    actor: str
+    reason: str | None = None
+    dismissed: bool | None = None
+    """What dismiss and restore set."""
+
+
+Event = (
+    Accepted
+    | Started
+    | AttemptEnded
+    | LateEnd
+    | Cancelled
+    | CancelAsked
+    | Woken
+    | Paused
+    | Resumed
+    | Reopened
+    | Replaced
+    | PayloadDiffered
+    | Acted
+)

@@ -1,0 +1,253 @@
+"""Run, step and flight: what the engine knows of a tree of steps, and how they are named.
+
+The records are mutable and belong to one owner, the supervisor; only `machine.evolve` changes
+them. All times are milliseconds: `…_at` on the engine's steady UTC scale (`engine/clock.py`),
+`…_ms` durations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b32encode
+from enum import StrEnum
+from heapq import heapify
+
+from msgspec import Struct, field
+
+from engine.core.retry import DEFAULT_POLICY, OnExhausted, RetryPolicy
+
+ATTEMPT_TIMEOUT_MS_DEFAULT = 60_000
+
+
+class StepState(StrEnum):
+    """Where a step stands. `docs/protocol.md` §1."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    BACKING_OFF = "backing-off"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({StepState.COMPLETED, StepState.FAILED, StepState.CANCELLED})
+
+
+class PauseReason(StrEnum):
+    """Why a step is paused."""
+
+    OPERATOR = "operator"
+    EXHAUSTED = "exhausted"
+    POISONED = "poisoned"
+    ENGINE_ERROR = "engine-error"
+    """A bug of the engine's; the run is parked so that the others go on."""
+
+
+class DelayBy(StrEnum):
+    """What set the time of a step's next attempt."""
+
+    POLICY = "policy"
+    RETRY_AFTER = "retry-after"
+    INTERRUPTED = "interrupted"
+    CHILD_ENDED = "child-ended"
+    OPERATOR = "operator"
+
+
+class StepSpec(Struct, frozen=True):
+    """What a post says of its step. A step that opens again takes the spec of the new post."""
+
+    workflow: str
+    key: str
+    url: str
+    """Absolute and normalised."""
+    step_key: str
+    name: str
+    fingerprint: bytes
+    """SHA-256 of the payload's canonical JSON."""
+    retry: RetryPolicy | None = None
+    attempt_timeout_ms: int = ATTEMPT_TIMEOUT_MS_DEFAULT
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Names the step inside its run."""
+        return (self.workflow, self.key, self.step_key)
+
+
+class Step(Struct):
+    """One durable HTTP call: its spec, where it stands, and the counters its rules need."""
+
+    id: str
+    run_id: str
+    parent_id: str | None
+    ordinal: int
+    depth: int
+    spec: StepSpec
+    submitted_at: int
+    recorded_by: int
+    """The parent's attempt that recorded the spec; 0 for a root or when none was in flight."""
+    state: StepState = StepState.PENDING
+    rev: int = 0
+    generation: int = 1
+    reruns: int = 0
+    payload_generation: int = 1
+    """Under which generation the payload lies in the store."""
+    attempts: int = 0
+    failures: int = 0
+    """Failed attempts that count against the retry policy since the budget was fresh."""
+    interruptions: int = 0
+    """Interrupted attempts in a row with nothing new recorded in the run."""
+    crashes: int = 0
+    crash_mark: int = -1
+    """`Run.progress` at the last crash that cut an attempt of this step."""
+    due_at: int | None = None
+    delay_ms: int = 0
+    delay_by: DelayBy | None = None
+    opened_at: int = 0
+    """When this generation began: the start of `maxElapsed`."""
+    paused_at: int | None = None
+    paused_ms: int = 0
+    pause_reason: PauseReason | None = None
+    held_state: StepState | None = None
+    """What a paused step was doing, and will be when it is resumed."""
+    hold: bool = False
+    """Pause was asked for while an attempt was in flight."""
+    awaiting_post: bool = False
+    """Open again, but called only when the workflow posts it again."""
+    cancel_asked: bool = False
+    """A step above it failed while an attempt was in flight: this attempt is the last."""
+    ended_at: int | None = None
+    cause_id: str | None = None
+    http_status: int | None = None
+    """Of the last attempt."""
+    error: str | None = None
+    """Of the last attempt."""
+    answer_attempt: int = 0
+    """The attempt whose answer is the outcome."""
+    open_children: int = 0
+    """Children that can still end by themselves. Counted, not stored."""
+
+    @property
+    def is_root(self) -> bool:
+        return self.parent_id is None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def own_key(self) -> str:
+        """The key sent to the endpoint: constant over attempts, restarts and `retry`."""
+        return self.id if self.reruns == 0 else f"{self.id}-r{self.reruns}"
+
+    @property
+    def policy(self) -> RetryPolicy:
+        return self.spec.retry or DEFAULT_POLICY
+
+    @property
+    def on_exhausted(self) -> OnExhausted:
+        """A root without its own policy pauses, all else fails."""
+        if self.spec.retry is None:
+            return OnExhausted.PAUSE if self.is_root else OnExhausted.FAIL
+        return self.spec.retry.on_exhausted or OnExhausted.FAIL
+
+
+class Flight(Struct):
+    """What is known of an attempt while its request is open. Lost in a crash, as it should be."""
+
+    number: int
+    progress_at_start: int
+    parent_now: bool = False
+    """It has had an open child, and so holds no place under the concurrency limits."""
+    told_failed: str | None = None
+    """The failed child it was told of, if it has posted nothing since."""
+    cut: set[str] = field(default_factory=set)
+    """Children whose held posts ended without an outcome."""
+    refused_post: bool = False
+    child_ended: bool = False
+
+
+class Run(Struct):
+    """A tree of steps with the indexes that its rules need."""
+
+    id: str
+    client: str
+    submitted_at: int
+    rev: int = 0
+    progress: int = 0
+    """Rises with every step recorded and every outcome recorded."""
+    dismissed: bool = False
+    parked: bool = False
+    """A bug of the engine's stopped this run in this process; nothing of it starts."""
+    steps: dict[str, Step] = field(default_factory=dict)
+    by_identity: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    flights: dict[str, Flight] = field(default_factory=dict)
+    ready: dict[str, None] = field(default_factory=dict)
+    """Pending steps that may start, in the order they came (an ordered set)."""
+    due: list[tuple[int, str]] = field(default_factory=list)
+    """Heap of (due_at, step id); stale entries are skipped."""
+    counts: dict[StepState, int] = field(default_factory=dict)
+    busy_leaves: int = 0
+    """Requests in flight of steps without open children."""
+
+    @property
+    def root(self) -> Step:
+        return self.steps[self.id]
+
+    @property
+    def open_steps(self) -> int:
+        ended = sum(self.counts.get(state, 0) for state in ENDED)
+        return len(self.steps) - ended
+
+    @property
+    def failed_steps(self) -> int:
+        return self.counts.get(StepState.FAILED, 0)
+
+    @property
+    def state(self) -> StepState:
+        return run_state(self)
+
+
+def run_state(run: Run) -> StepState:
+    """The state of a run: its root's outcome, else what its steps are doing. `protocol.md` §1."""
+    root = run.root
+    if root.ended or root.state is StepState.PAUSED:
+        return root.state
+    if not run.busy_leaves:
+        if run.counts.get(StepState.BACKING_OFF, 0):
+            return StepState.BACKING_OFF
+        if run.counts.get(StepState.WAITING, 0):
+            return StepState.WAITING
+        if root.state is StepState.PENDING and root.attempts == 0:
+            return StepState.PENDING
+    return StepState.RUNNING
+
+
+def child_id(run_id: str, identity: tuple[str, str, str]) -> str:
+    """A child's id is a function of its run and identity: a crash cannot issue another."""
+    digest = hashlib.blake2b("\0".join(identity).encode(), digest_size=10).digest()
+    return f"{run_id}-{b32encode(digest).decode().lower()}"
+
+
+def rebuild(run: Run) -> Run:
+    """Fill in the indexes of a run whose steps came from the store. Returns the same run."""
+    run.by_identity = {step.spec.identity: step.id for step in run.steps.values()}
+    run.counts = {}
+    run.ready, run.due, run.busy_leaves = {}, [], 0
+    for step in run.steps.values():
+        step.open_children = 0
+    for step in run.steps.values():
+        run.counts[step.state] = run.counts.get(step.state, 0) + 1
+        if step.parent_id is not None and not step.ended and not step.awaiting_post:
+            run.steps[step.parent_id].open_children += 1
+    for step in sorted(run.steps.values(), key=lambda step: step.ordinal):
+        if step.state is StepState.PENDING and not step.awaiting_post:
+            run.ready[step.id] = None
+        elif step.state is StepState.BACKING_OFF:
+            assert step.due_at is not None
+            run.due.append((step.due_at, step.id))
+        elif step.state is StepState.RUNNING and not step.open_children:
+            run.busy_leaves += 1
+    heapify(run.due)
+    return run

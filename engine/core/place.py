@@ -1,0 +1,197 @@
+"""Which step a post is: the root, a child, a recorded one, or none. `protocol.md` §2.
+
+Steps are found by identity, not by order. A post with a token is a child of exactly the step that
+was invoked with it; one without is the run's root or a child of the root.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from engine.core.errors import Problem, Refused
+from engine.core.events import Accepted, PayloadDiffered, Replaced
+from engine.core.machine import Change
+from engine.core.model import Flight, Run, Step, StepSpec, StepState, child_id
+
+STEPS_PER_RUN_MAX = 10_000
+DEPTH_MAX = 32
+
+
+class Parent(Struct, frozen=True):
+    """What an `Atomic-Parent` token says: the step, and the attempt it was issued to.
+
+    `current` is False when the token was issued by an engine before its last crash.
+    """
+
+    step_id: str
+    attempt: int
+    current: bool = True
+
+
+class Placed(Struct, frozen=True):
+    """Where a post belongs. `new` when it was recorded by this post (and is to be started)."""
+
+    step_id: str
+    new: bool = False
+    replaced: bool = False
+    payload_differs: bool = False
+    poster: str | None = None
+    """The step whose attempt in flight made the post; None: a caller from outside, or stale."""
+
+
+class Limits(Struct, frozen=True):
+    """Bounds of one run."""
+
+    steps_per_run_max: int = STEPS_PER_RUN_MAX
+    depth_max: int = DEPTH_MAX
+
+
+def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
+    """The first post of a run: its root."""
+    change = Change(run)
+    change.do(Accepted(now, run.id, None, spec, recorded_by=0))
+    return change, Placed(run.id, new=True)
+
+
+def place(
+    change: Change, spec: StepSpec, parent: Parent | None, limits: Limits, now: int
+) -> Placed:
+    """Find or record the step that a post to this run means.
+
+    Raises Refused, with nothing recorded, where the contract says so.
+    """
+    run = change.run
+    above = run.root if parent is None else run.steps[parent.step_id]
+    flight = run.flights.get(above.id)
+    stale = parent is not None and (
+        not parent.current or flight is None or flight.number != parent.attempt
+    )
+    poster = above.id if flight is not None and not stale else None
+    if parent is None and _is_root_url(run, spec):
+        return _same_root(run, spec)
+    if poster is not None and flight is not None:
+        flight.told_failed = None
+    found_id = run.by_identity.get(spec.identity)
+    if found_id is None:
+        _check_open(run, above, limits)
+        if stale:
+            raise Refused(
+                Problem.STALE_EXECUTION,
+                "This post comes from an earlier execution of the step that is no longer in"
+                " flight; a new step is not recorded for it.",
+                runId=run.id,
+                stepId=above.id,
+            )
+        paused = above.state is StepState.PAUSED or run.root.state is StepState.PAUSED
+        paused = paused or above.hold or run.root.hold
+        step_id = child_id(run.id, spec.identity)
+        number = 0 if flight is None else flight.number
+        change.do(Accepted(now, step_id, above.id, spec, number, paused=paused))
+        return Placed(step_id, new=True, poster=poster)
+    found = run.steps[found_id]
+    _check_ancestors(run, above, found)
+    return _same_child(change, above, flight, found, spec, poster, now)
+
+
+def _is_root_url(run: Run, spec: StepSpec) -> bool:
+    root = run.root.spec
+    if spec.url == root.url:
+        return True
+    ours, theirs = urlsplit(root.url), urlsplit(spec.url)
+    if (ours.path, ours.query) == (theirs.path, theirs.query):
+        raise Refused(
+            Problem.TARGET_MOVED,
+            f"The run's workflow is at {root.url}; the same path on another host is not taken for"
+            " a step of it. Post the recorded URL.",
+            runId=run.id,
+            recorded=root.url,
+            posted=spec.url,
+        )
+    return False
+
+
+def _same_root(run: Run, spec: StepSpec) -> Placed:
+    if spec.fingerprint != run.root.spec.fingerprint:
+        raise reused(run.root, spec)
+    return Placed(run.id)
+
+
+def _same_child(
+    change: Change,
+    above: Step,
+    flight: Flight | None,
+    found: Step,
+    spec: StepSpec,
+    poster: str | None,
+    now: int,
+) -> Placed:
+    if found.awaiting_post and poster is not None:
+        assert flight is not None
+        change.do(Replaced(now, found.id, spec, flight.number))
+        return Placed(found.id, new=True, replaced=True, poster=poster)
+    if spec.fingerprint == found.spec.fingerprint:
+        return Placed(found.id, poster=poster)
+    same_attempt = flight is not None and found.recorded_by == flight.number
+    if poster is not None and same_attempt and found.parent_id == above.id:
+        raise reused(found, spec)
+    change.do(PayloadDiffered(now, found.id, spec.fingerprint))
+    return Placed(found.id, payload_differs=True, poster=poster)
+
+
+def reused(step: Step, spec: StepSpec) -> Refused:
+    """The refusal of a key that came with another payload."""
+    return Refused(
+        Problem.KEY_REUSED,
+        "This idempotency key was recorded with another payload. Use a new key for new work.",
+        runId=step.run_id,
+        stepId=step.id,
+        recordedFingerprint=step.spec.fingerprint.hex(),
+        postedFingerprint=spec.fingerprint.hex(),
+    )
+
+
+def _check_open(run: Run, above: Step, limits: Limits) -> None:
+    root = run.root
+    if root.state is StepState.CANCELLED:
+        raise Refused(
+            Problem.RUN_CANCELLED, "The run was cancelled; it takes no new steps.", runId=run.id
+        )
+    if above.ended or above.cancel_asked:
+        problem = Problem.RUN_ENDED if above.is_root else Problem.PARENT_ENDED
+        raise Refused(
+            problem,
+            f"The {'run' if above.is_root else 'step'} has ended ({above.state}); a step takes new"
+            " children only while it is open itself.",
+            runId=run.id,
+            stepId=above.id,
+        )
+    if len(run.steps) >= limits.steps_per_run_max:
+        raise Refused(
+            Problem.LIMIT_EXCEEDED,
+            f"The run has {len(run.steps):,} steps; the limit is {limits.steps_per_run_max:,}.",
+            runId=run.id,
+            limit="steps_per_run_max",
+        )
+    if above.depth + 1 > limits.depth_max:
+        raise Refused(
+            Problem.LIMIT_EXCEEDED,
+            f"Steps may nest {limits.depth_max} deep.",
+            runId=run.id,
+            limit="depth_max",
+        )
+
+
+def _check_ancestors(run: Run, above: Step, found: Step) -> None:
+    step: Step | None = above
+    while step is not None:
+        if step.id == found.id:
+            raise Refused(
+                Problem.WOULD_DEADLOCK,
+                "A step posted itself or a step above it, and would wait for itself for ever."
+                " Give the post another URL, key or stepKey.",
+                runId=run.id,
+                stepId=found.id,
+            )
+        step = run.steps[step.parent_id] if step.parent_id is not None else None

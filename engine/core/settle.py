@@ -1,0 +1,272 @@
+"""What the end of an attempt means for its step and the steps around it. `protocol.md` §3, §4.
+
+The order of the questions in `settle` is the contract's: an outcome first, then a step that was
+told of a failed child, then what another attempt cannot mend, then interruptions, then failures.
+"""
+
+from __future__ import annotations
+
+from engine.core.events import (
+    AttemptEnded,
+    CancelAsked,
+    Cancelled,
+    Count,
+    LateEnd,
+    Woken,
+)
+from engine.core.machine import Change
+from engine.core.model import DelayBy, Flight, PauseReason, Run, Step, StepState
+from engine.core.outcome import NEVER_RETRIED, Answered, Outcome, Unanswered
+from engine.core.retry import RETRY_AFTER_MS_MAX, OnExhausted, next_delay_ms
+
+CRASHES_IN_A_ROW_MAX = 10
+"""Engine crashes with an attempt of one step in flight and nothing new recorded in its run."""
+INTERRUPTIONS_IN_A_ROW_MAX = 2
+"""After so many with nothing new recorded, only a child's end brings the step back."""
+GATEWAY_STATUSES = frozenset({502, 503, 504})
+"""What proxies answer in the application's place: says nothing about the step."""
+
+
+def settle(
+    change: Change, step_id: str, number: int, outcome: Outcome, *, now: int, chance: float
+) -> None:
+    """Record the end of attempt `number` and all that follows from it.
+
+    `chance` in [0, 1) chooses the jitter. An attempt that is no longer its step's (the step was
+    cancelled meanwhile) leaves a LateEnd and changes nothing.
+    """
+    step = change.run.steps[step_id]
+    flight = change.run.flights.get(step_id)
+    status = outcome.http_status
+    error = _error(outcome)
+    if flight is None or flight.number != number:
+        change.do(LateEnd(now, step_id, number, status, error))
+        return
+    change.do(_verdict(change.run, step, flight, outcome, now, chance))
+    if step.ended:
+        _after_end(change, step, now)
+
+
+def _verdict(
+    run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
+) -> AttemptEnded:
+    answered = isinstance(outcome, Answered)
+    status = outcome.http_status
+    ok = answered and 200 <= (status or 0) < 300
+    suspended = isinstance(outcome, Answered) and outcome.suspend
+    open_child = step.open_children > 0
+    if suspended and (open_child or flight.child_ended) and not step.cancel_asked:
+        return _interrupted(run, step, flight, outcome, now, chance, suspended=True)
+    if ok and not suspended:
+        return _ended(step, flight, outcome, now, StepState.COMPLETED)
+    if step.cancel_asked:
+        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
+    no_answer = not answered or status in GATEWAY_STATUSES
+    if flight.told_failed is not None and answered and not (no_answer and open_child):
+        return _ended(step, flight, outcome, now, StepState.FAILED, flight.told_failed)
+    if _cannot_be_mended(step, outcome):
+        return _ended(step, flight, outcome, now, StepState.FAILED)
+    cut = any(not run.steps[child].ended for child in flight.cut)
+    if flight.refused_post or (open_child and (no_answer or cut)):
+        return _interrupted(run, step, flight, outcome, now, chance)
+    return _failed(step, flight, outcome, now, chance)
+
+
+def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:
+    if isinstance(outcome, Unanswered):
+        return outcome.error in NEVER_RETRIED
+    return outcome.no_retry or outcome.http_status in step.policy.stop_on
+
+
+def _error(outcome: Outcome) -> str | None:
+    if isinstance(outcome, Unanswered):
+        return f"{outcome.error}: {outcome.detail}"
+    if 200 <= outcome.http_status < 300:
+        return "Atomic-Suspend without an open child" if outcome.suspend else None
+    return f"http-status: answered {outcome.http_status}"
+
+
+def _ended(
+    step: Step,
+    flight: Flight,
+    outcome: Outcome,
+    now: int,
+    state: StepState,
+    cause_id: str | None = None,
+) -> AttemptEnded:
+    return AttemptEnded(
+        now,
+        step.id,
+        flight.number,
+        Count.SUCCESS if state is StepState.COMPLETED else Count.FAILURE,
+        state,
+        outcome.http_status,
+        None if state is StepState.COMPLETED else _error(outcome),
+        cause_id=cause_id,
+    )
+
+
+def _failed(step: Step, flight: Flight, outcome: Outcome, now: int, chance: float) -> AttemptEnded:
+    """A failed attempt that counts: back off, or the retries are exhausted."""
+    policy = step.policy
+    retry = step.failures + 1
+    delay, by = next_delay_ms(policy, retry, chance), DelayBy.POLICY
+    if isinstance(outcome, Answered) and outcome.retry_after_ms is not None:
+        asked = min(outcome.retry_after_ms, RETRY_AFTER_MS_MAX)
+        if asked > delay:
+            delay, by = asked, DelayBy.RETRY_AFTER
+    elapsed = now + delay - step.opened_at - step.paused_ms
+    too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
+    status, error = outcome.http_status, _error(outcome)
+    if retry > policy.count or too_long:
+        if step.on_exhausted is OnExhausted.FAIL:
+            return _ended(step, flight, outcome, now, StepState.FAILED)
+        return AttemptEnded(
+            now, step.id, flight.number, Count.FAILURE, StepState.PAUSED, status, error,
+            due_at=now, pause_reason=PauseReason.EXHAUSTED,
+        )  # fmt: skip
+    return AttemptEnded(
+        now, step.id, flight.number, Count.FAILURE, _resting(step), status, error,
+        due_at=now + delay, delay_ms=delay, delay_by=by,
+        pause_reason=step.pause_reason if step.hold else None,
+    )  # fmt: skip
+
+
+def _resting(step: Step) -> StepState:
+    """Where a step with a due time rests: an operator's pause waits for no attempt."""
+    return StepState.PAUSED if step.hold else StepState.BACKING_OFF
+
+
+def _interrupted(
+    run: Run,
+    step: Step,
+    flight: Flight,
+    outcome: Outcome | None,
+    now: int,
+    chance: float,
+    *,
+    suspended: bool = False,
+) -> AttemptEnded:
+    """An attempt that costs no retry: again after its back-off or when a child ends."""
+    in_a_row = 0 if run.progress > flight.progress_at_start else step.interruptions + 1
+    wait = step.open_children > 0 and (suspended or in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX)
+    delay = 0 if suspended else next_delay_ms(step.policy, max(1, in_a_row), chance)
+    state = StepState.PAUSED if step.hold else StepState.WAITING if wait else StepState.BACKING_OFF
+    return AttemptEnded(
+        now,
+        step.id,
+        flight.number,
+        Count.INTERRUPTION,
+        state,
+        None if outcome is None else outcome.http_status,
+        ("suspended: to be invoked again when a child ends" if suspended else "interrupted: ")
+        + ("" if suspended or outcome is None else _error(outcome) or ""),
+        due_at=None if wait else now + delay,
+        delay_ms=0 if wait else delay,
+        delay_by=DelayBy.INTERRUPTED,
+        pause_reason=step.pause_reason if step.hold else None,
+        interruptions=in_a_row,
+    )
+
+
+def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
+    """The engine stops while an attempt is in flight: interrupted, and no crash."""
+    run = change.run
+    step, flight = run.steps[step_id], run.flights[step_id]
+    if step.cancel_asked:
+        change.do(Cancelled(now, step_id, step.cause_id))
+        _after_end(change, step, now)
+        return
+    event = _interrupted(run, step, flight, None, now, chance)
+    change.do(_with_error(event, "interrupted: the engine was stopped"))
+
+
+def _with_error(event: AttemptEnded, error: str) -> AttemptEnded:
+    return AttemptEnded(
+        event.at, event.step_id, event.number, event.counts_as, event.state, None, error,
+        due_at=event.due_at, delay_ms=event.delay_ms, delay_by=event.delay_by,
+        pause_reason=event.pause_reason, interruptions=event.interruptions, crashes=event.crashes,
+    )  # fmt: skip
+
+
+def recover(change: Change, *, now: int, chance: float) -> None:
+    """Bring a run back after a crash: what was in flight was interrupted.
+
+    Back-offs are clamped to their own length, so that a clock set back by an hour delays a retry
+    by no more than its back-off.
+    """
+    run = change.run
+    for step in list(run.steps.values()):
+        if step.state is not StepState.RUNNING:
+            continue
+        if step.cancel_asked:
+            change.do(Cancelled(now, step.id, step.cause_id))
+            _after_end(change, step, now)
+            continue
+        crashes = step.crashes + 1 if run.progress == step.crash_mark else 1
+        delay = next_delay_ms(step.policy, 1, chance)
+        poisoned = crashes >= CRASHES_IN_A_ROW_MAX
+        change.do(
+            AttemptEnded(
+                now,
+                step.id,
+                step.attempts,
+                Count.CRASH,
+                StepState.PAUSED if poisoned or step.hold else StepState.BACKING_OFF,
+                error="interrupted: the engine crashed",
+                due_at=now + delay,
+                delay_ms=delay,
+                delay_by=DelayBy.INTERRUPTED,
+                pause_reason=PauseReason.POISONED if poisoned else step.pause_reason,
+                interruptions=step.interruptions,
+                crashes=crashes,
+            )
+        )
+
+
+def _after_end(change: Change, step: Step, now: int) -> None:
+    """A step has ended: its descendants, and the parent that may wait for it."""
+    if step.state is StepState.COMPLETED:
+        drop_unposted(change, step, now)
+    else:
+        cancel_descendants(change, step, now, by_operator=False)
+    wake_parent(change, step, now)
+
+
+def wake_parent(change: Change, step: Step, now: int) -> None:
+    """A waiting or interrupted parent runs again when a child ends."""
+    if step.parent_id is None:
+        return
+    parent = change.run.steps[step.parent_id]
+    resting = parent.held_state if parent.state is StepState.PAUSED else parent.state
+    if resting is StepState.WAITING or (
+        resting is StepState.BACKING_OFF and parent.delay_by is DelayBy.INTERRUPTED
+    ):
+        change.do(Woken(now, parent.id, DelayBy.CHILD_ENDED))
+
+
+def drop_unposted(change: Change, step: Step, now: int) -> None:
+    """The workflow completed without posting these again: nobody will ask for them."""
+    for child in list(change.run.steps.values()):
+        if child.parent_id == step.id and child.awaiting_post:
+            change.do(Cancelled(now, child.id, step.id))
+            cancel_descendants(change, child, now, by_operator=False)
+
+
+def cancel_descendants(change: Change, step: Step, now: int, *, by_operator: bool) -> None:
+    """Structured concurrency: no open step stays under one that failed or was cancelled.
+
+    A request in flight finishes its attempt: its result is recorded, unless an operator cancelled.
+    """
+    below = {step.id}
+    for other in list(change.run.steps.values()):  # parents come before their children
+        if other.parent_id not in below:
+            continue
+        below.add(other.id)
+        if other.ended:
+            continue
+        if other.state is StepState.RUNNING and not by_operator:
+            if not other.cancel_asked:
+                change.do(CancelAsked(now, other.id, step.id))
+        else:
+            change.do(Cancelled(now, other.id, step.id))
