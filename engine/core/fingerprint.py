@@ -1,0 +1,82 @@
+"""The fingerprint of a payload: SHA-256 of its canonical JSON.
+
+Canonical: members sorted, no white space, numbers by their exact value (`1`, `1.0` and `10e-1` are
+one number), an absent payload is `null`. After RFC 8785 in spirit; exact numbers instead of doubles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+DIGITS_INLINE_MAX = 20
+"""Numbers with more digits than this before the point are written with an exponent."""
+
+
+def _exact(text: str) -> int | msgspec.Raw:
+    """One spelling for each value of a JSON number that has a point or an exponent."""
+    mantissa, _, exponent_text = text.lower().partition("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    exponent = int(exponent_text or "0") - len(fraction)
+    stripped = digits.rstrip("0")
+    if not stripped:
+        return 0
+    exponent += len(digits) - len(stripped)
+    if 0 <= exponent and len(stripped) + exponent <= DIGITS_INLINE_MAX:
+        return int(sign + stripped + "0" * exponent)
+    return msgspec.Raw(f"{sign}{stripped}e{exponent}".encode())
+
+
+def _long_ints(value: Any) -> Any:
+    """Bring integers of more than DIGITS_INLINE_MAX digits to the same spelling as the rest."""
+    if isinstance(value, dict):
+        return {key: _long_ints(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_long_ints(item) for item in value]
+    if isinstance(value, int) and abs(value) >= 10**DIGITS_INLINE_MAX:
+        return _exact(f"{value}e0")
+    return value
+
+
+_decode = msgspec.json.Decoder(float_hook=_exact).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_INLINE_MAX + 1))
+
+
+def fingerprint(payload: bytes) -> bytes:
+    """The 32 bytes that tell one payload from another.
+
+    Raises msgspec.DecodeError or msgspec.ValidationError for what is not JSON (NaN, lone
+    surrogates and integers of more than 4,300 digits among it), RecursionError when it is nested
+    beyond what the interpreter takes.
+    """
+    value = _decode(payload)
+    if len(payload) > DIGITS_INLINE_MAX and _LONG_NUMBER.search(payload):
+        value = _long_ints(value)
+    return hashlib.sha256(_encode(value)).digest()
+
+
+def nesting(value: Any) -> int:
+    """How deep a decoded JSON value nests: a scalar 0, `[]` 1. No recursion of its own."""
+    deepest = 0
+    stack: list[tuple[Iterator[Any], int]] = [(iter([value]), 0)]
+    while stack:
+        items, depth = stack[-1]
+        item = next(items, _END)
+        if item is _END:
+            stack.pop()
+            continue
+        if isinstance(item, dict | list):
+            deepest = max(deepest, depth + 1)
+            inner = item.values() if isinstance(item, dict) else item
+            stack.append((iter(inner), depth + 1))
+    return deepest
+
+
+_END = object()
