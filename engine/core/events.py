@@ -149,6 +149,15 @@ class Acted(Struct, frozen=True, tag="acted"):
     """What dismiss and restore set."""
 
 
+class RunMoved(Struct, frozen=True, tag="run-moved"):
+    """The run's own state is another than before. `step_id` is the root's."""
+
+    at: int
+    step_id: str
+    before: StepState | None
+    state: StepState
+
+
 Event = (
     Accepted
     | Started
@@ -163,4 +172,5 @@ Event = (
     | Replaced
     | PayloadDiffered
     | Acted
+    | RunMoved
 )

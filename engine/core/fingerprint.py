@@ -1,7 +1,7 @@
 """The fingerprint of a payload: SHA-256 of its canonical JSON.
 
 Canonical: members sorted, no white space, numbers by their exact value (`1`, `1.0` and `10e-1` are
-one number), an absent payload is `null`. After RFC 8785 in spirit; exact numbers instead of doubles.
+one number), an absent payload is `null`. RFC 8785 in spirit, with exact numbers, not doubles.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _exact(text: str) -> int | msgspec.Raw:
     if not stripped:
         return 0
     exponent += len(digits) - len(stripped)
-    if 0 <= exponent and len(stripped) + exponent <= DIGITS_INLINE_MAX:
+    if exponent >= 0 and len(stripped) + exponent <= DIGITS_INLINE_MAX:
         return int(sign + stripped + "0" * exponent)
     return msgspec.Raw(f"{sign}{stripped}e{exponent}".encode())
 

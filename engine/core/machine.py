@@ -38,6 +38,7 @@ from engine.core.events import (
     Reopened,
     Replaced,
     Resumed,
+    RunMoved,
     Started,
     Woken,
 )
@@ -77,6 +78,7 @@ FROM: dict[type, dict[StepState, frozenset[StepState]]] = {
     Replaced: {P: SAME},
     PayloadDiffered: dict.fromkeys(StepState, SAME),
     Acted: dict.fromkeys(StepState, SAME),
+    RunMoved: dict.fromkeys(StepState, SAME),
 }
 
 
@@ -93,6 +95,12 @@ class Change(Struct):
             self.touched[step.id] = step
         self.events.append(event)
         return self.run.steps[event.step_id]
+
+    def close(self, now: int) -> None:
+        """Say so if the run's own state has changed. The last thing before a write."""
+        state = self.run.state
+        if state is not self.run.shown:
+            self.do(RunMoved(now, self.run.id, self.run.shown, state))
 
 
 class Moves(Struct, frozen=True):
@@ -165,6 +173,11 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case Acted():
             if event.dismissed is not None:
                 run.dismissed = event.dismissed
+                run.rev += 1
+        case RunMoved():
+            run.shown = event.state
+            run.rev += 1
+            return ()
         case LateEnd() | PayloadDiffered():
             pass
         case _:

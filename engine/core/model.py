@@ -177,6 +177,8 @@ class Run(Struct):
     rev: int = 0
     progress: int = 0
     """Rises with every step recorded and every outcome recorded."""
+    shown: StepState | None = None
+    """The run's state as last recorded; `rev` rises when it changes."""
     dismissed: bool = False
     parked: bool = False
     """A bug of the engine's stopped this run in this process; nothing of it starts."""
