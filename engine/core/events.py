@@ -13,7 +13,11 @@ from msgspec import Struct
 from engine.core.model import DelayBy, PauseReason, StepSpec, StepState
 
 
-class Accepted(Struct, frozen=True, tag="accepted"):
+class Fact(Struct, frozen=True, tag_field="kind", rename="camel", omit_defaults=True):
+    """What all events share: how they are written down, in the store and on the event stream."""
+
+
+class Accepted(Fact, frozen=True, tag="accepted"):
     """A post opened a step (the first of a run is its root)."""
 
     at: int
@@ -25,7 +29,7 @@ class Accepted(Struct, frozen=True, tag="accepted"):
     """Recorded, not started: its run is paused."""
 
 
-class Started(Struct, frozen=True, tag="started"):
+class Started(Fact, frozen=True, tag="started"):
     """An attempt's request is about to leave."""
 
     at: int
@@ -42,7 +46,7 @@ class Count(StrEnum):
     CRASH = "crash"
 
 
-class AttemptEnded(Struct, frozen=True, tag="attempt-ended"):
+class AttemptEnded(Fact, frozen=True, tag="attempt-ended"):
     """An attempt is over, and what follows for its step."""
 
     at: int
@@ -61,7 +65,7 @@ class AttemptEnded(Struct, frozen=True, tag="attempt-ended"):
     crashes: int = 0
 
 
-class LateEnd(Struct, frozen=True, tag="late-end"):
+class LateEnd(Fact, frozen=True, tag="late-end"):
     """The answer of an attempt whose step had been cancelled meanwhile; it changes nothing."""
 
     at: int
@@ -71,7 +75,7 @@ class LateEnd(Struct, frozen=True, tag="late-end"):
     error: str | None = None
 
 
-class Cancelled(Struct, frozen=True, tag="cancelled"):
+class Cancelled(Fact, frozen=True, tag="cancelled"):
     """A step ends without an outcome of its own: by an operator, or because one above it failed."""
 
     at: int
@@ -79,7 +83,7 @@ class Cancelled(Struct, frozen=True, tag="cancelled"):
     cause_id: str | None = None
 
 
-class CancelAsked(Struct, frozen=True, tag="cancel-asked"):
+class CancelAsked(Fact, frozen=True, tag="cancel-asked"):
     """A step above failed while this one's request was open: its attempt is the last."""
 
     at: int
@@ -87,7 +91,7 @@ class CancelAsked(Struct, frozen=True, tag="cancel-asked"):
     cause_id: str
 
 
-class Woken(Struct, frozen=True, tag="woken"):
+class Woken(Fact, frozen=True, tag="woken"):
     """A waiting or backing-off step is due now."""
 
     at: int
@@ -95,7 +99,7 @@ class Woken(Struct, frozen=True, tag="woken"):
     by: DelayBy
 
 
-class Paused(Struct, frozen=True, tag="paused"):
+class Paused(Fact, frozen=True, tag="paused"):
     """No new attempt starts. While a request is open this is only noted."""
 
     at: int
@@ -103,7 +107,7 @@ class Paused(Struct, frozen=True, tag="paused"):
     reason: PauseReason
 
 
-class Resumed(Struct, frozen=True, tag="resumed"):
+class Resumed(Fact, frozen=True, tag="resumed"):
     """A paused step goes on; `fresh` with a new retry budget, due at once."""
 
     at: int
@@ -111,7 +115,7 @@ class Resumed(Struct, frozen=True, tag="resumed"):
     fresh: bool = False
 
 
-class Reopened(Struct, frozen=True, tag="reopened"):
+class Reopened(Fact, frozen=True, tag="reopened"):
     """An ended step begins its next generation."""
 
     at: int
@@ -120,7 +124,7 @@ class Reopened(Struct, frozen=True, tag="reopened"):
     awaiting_post: bool = False
 
 
-class Replaced(Struct, frozen=True, tag="replaced"):
+class Replaced(Fact, frozen=True, tag="replaced"):
     """A step that opened again was posted again: it takes the new post's spec and starts."""
 
     at: int
@@ -129,7 +133,7 @@ class Replaced(Struct, frozen=True, tag="replaced"):
     recorded_by: int
 
 
-class PayloadDiffered(Struct, frozen=True, tag="payload-differed"):
+class PayloadDiffered(Fact, frozen=True, tag="payload-differed"):
     """A later attempt of the parent posted the step with another payload; the record answered."""
 
     at: int
@@ -137,7 +141,7 @@ class PayloadDiffered(Struct, frozen=True, tag="payload-differed"):
     fingerprint: bytes
 
 
-class Acted(Struct, frozen=True, tag="acted"):
+class Acted(Fact, frozen=True, tag="acted"):
     """An operator's action on a run or step; what it did follows as events of its own."""
 
     at: int
@@ -149,7 +153,7 @@ class Acted(Struct, frozen=True, tag="acted"):
     """What dismiss and restore set."""
 
 
-class RunMoved(Struct, frozen=True, tag="run-moved"):
+class RunMoved(Fact, frozen=True, tag="run-moved"):
     """The run's own state is another than before. `step_id` is the root's."""
 
     at: int

@@ -18,6 +18,7 @@ If you add a state: `run_state`, `rebuild` and the front's words need it too. If
 
 from __future__ import annotations
 
+from copy import copy
 from heapq import heappop, heappush
 from typing import assert_never
 
@@ -88,13 +89,20 @@ class Change(Struct):
     run: Run
     events: list[Event] = field(default_factory=list)
     touched: dict[str, Step] = field(default_factory=dict)
+    ended: list[Step] = field(default_factory=list)
+    """Steps whose generation ended in this change: each gets its outcome recorded."""
 
     def do(self, event: Event) -> Step:
         """Apply one event; returns its step. Raises IllegalEvent and changes nothing."""
+        before = self.run.steps.get(event.step_id)
+        was_open = before is not None and not before.ended
         for step in evolve(self.run, event):
             self.touched[step.id] = step
         self.events.append(event)
-        return self.run.steps[event.step_id]
+        step = self.run.steps[event.step_id]
+        if was_open and step.ended:
+            self.ended.append(copy(step))
+        return step
 
     def close(self, now: int) -> None:
         """Say so if the run's own state has changed. The last thing before a write."""

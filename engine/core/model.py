@@ -55,7 +55,7 @@ class DelayBy(StrEnum):
     OPERATOR = "operator"
 
 
-class StepSpec(Struct, frozen=True):
+class StepSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a post says of its step. A step that opens again takes the spec of the new post."""
 
     workflow: str

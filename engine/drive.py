@@ -1,0 +1,326 @@
+"""One run while it is in memory: its nursery, its open requests, its callers.
+
+Every change of a run is one synchronous passage: look, decide, change, queue the write. Nothing is
+awaited inside it, so no two tasks ever see a run half changed. What has to wait (the commit, the
+endpoint) waits in a task of the run's own nursery, never in a request's: callers come and go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import trio
+from msgspec import Struct
+
+from engine.core import settle
+from engine.core.events import Started
+from engine.core.machine import Change, decide
+from engine.core.model import Run, Step, StepState
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.ports import Body, Invocation, Receipt, Write
+
+if TYPE_CHECKING:
+    from engine.supervisor import Engine
+
+LATE_BODY_BYTES_MAX = 1_024
+"""What is kept of an answer that came after its step was cancelled."""
+FAILED_BODY_BYTES_MAX = 16_384
+"""What is kept of the answer of a failed attempt."""
+HANG_UP_GRACE_S = 0.1
+"""A function that fails because its own post was cut closes that post's connection and answers at
+the same moment; so long the engine waits to see the first before it judges the second."""
+LEAVES_MEMORY_AFTER_MS = 2_000
+"""A run whose next attempt is further away than this, and that no caller waits for, is let go."""
+
+
+class Slot(Struct, gc=False):
+    """Where the callers of one step wait. Filled when its outcome is durable."""
+
+    event: trio.Event
+    callers: int = 0
+    outcome: Step | None = None
+    body: Body | None = None
+
+
+class Request:
+    """One open request to an endpoint."""
+
+    def __init__(self, number: int, host: str | None) -> None:
+        self.number = number
+        self.host = host
+        """Whose place it holds; None: it holds none."""
+        self.scope = trio.CancelScope()
+        self.drained = False
+        self._held = 0
+        self._left_s = 0.0
+        self._unheld = trio.Event()
+
+    def start_clock(self, timeout_ms: int) -> None:
+        """`attemptTimeout` begins to run."""
+        self.scope.deadline = trio.current_time() + timeout_ms / 1000
+
+    def hold(self) -> None:
+        """The engine holds an unanswered post of a child: the attempt's clock stands still."""
+        self._held += 1
+        if self._held == 1:
+            self._left_s = self.scope.deadline - trio.current_time()
+            self.scope.deadline = float("inf")
+            self._unheld = trio.Event()
+
+    def let_go(self) -> None:
+        """The post was answered, or cut."""
+        self._held -= 1
+        if not self._held:
+            self.scope.deadline = trio.current_time() + self._left_s
+            self._unheld.set()
+
+    async def wait_unheld(self) -> None:
+        """Wait a moment for posts that are being hung up."""
+        if self._held:
+            with trio.move_on_after(HANG_UP_GRACE_S):
+                await self._unheld.wait()
+
+
+class LiveRun:
+    """A run in memory, and the one task that drives it."""
+
+    def __init__(self, engine: Engine, run: Run) -> None:
+        self.engine = engine
+        self.run = run
+        self.requests: dict[str, Request] = {}
+        self.slots: dict[str, Slot] = {}
+        self.queued: set[str] = set()
+        """Steps that wait for a place under the concurrency limits."""
+        self.payloads: dict[str, bytes] = {}
+        """Of steps just posted, until their first attempt has taken them."""
+        self.receipt: Receipt | None = None
+        self._launches: list[tuple[str, Request, Receipt]] = []
+        self._wake = trio.Event()
+
+    # -- changing the run: synchronous ---------------------------------------------------------
+
+    def commit(self, change: Change, bodies: tuple[Body, ...] = ()) -> Receipt | None:
+        """Start what may start, queue the write, wake the driver. Ends every passage."""
+        now = self.engine.clock.steady_ms()
+        started = self._start_due(change, now)
+        if not change.events:
+            return self.receipt
+        change.close(now)
+        then = None
+        if change.ended:
+            kept = {body.step_id: body for body in bodies if body.answer}
+            then = partial(self._announce, [(step, kept.get(step.id)) for step in change.ended])
+        receipt = self.engine.store.write(Write(change, bodies, then))
+        self.receipt = receipt
+        self._launches += [(step_id, request, receipt) for step_id, request in started]
+        self.engine.watch(change)
+        self._wake.set()
+        return receipt
+
+    async def wait_durable(self) -> None:
+        """Return when everything recorded of this run so far is durable."""
+        if self.receipt is not None and not self.receipt.durable:
+            await self.receipt.wait()
+
+    def kick(self) -> None:
+        """Let the driver look again."""
+        self._wake.set()
+
+    def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
+        started: list[tuple[str, Request]] = []
+        if self.engine.draining:
+            return started
+        for step_id in decide(self.run, now).calls:
+            if step_id in self.requests or step_id in self.queued:
+                continue  # an attempt of a cancelled generation is still open, or no place is free
+            step = self.run.steps[step_id]
+            host: str | None = None
+            if not step.open_children:
+                host = urlsplit(step.spec.url).netloc
+                if not self.engine.places.take(host):
+                    self.queued.add(step_id)
+                    self.engine.places.queue(host, partial(self._offered, step_id))
+                    continue
+            change.do(Started(now, step_id, step.attempts + 1))
+            request = self.requests[step_id] = Request(step.attempts, host)
+            started.append((step_id, request))
+        return started
+
+    def _offered(self, step_id: str) -> bool:
+        """A place is free for a step that queued for one. True if it was taken."""
+        self.queued.discard(step_id)
+        taken = self.engine.places.in_flight
+        self.commit(Change(self.run))
+        return self.engine.places.in_flight > taken
+
+    def _announce(self, ended: list[tuple[Step, Body | None]]) -> None:
+        """Outcomes are durable: their callers may know them."""
+        for step, body in ended:
+            slot = self.slots.pop(step.id, None)
+            if slot is not None:
+                slot.outcome, slot.body = step, body
+                slot.event.set()
+        self._wake.set()
+
+    def attach(self, step_id: str) -> Slot:
+        """Join the callers of an open step."""
+        slot = self.slots.get(step_id)
+        if slot is None:
+            slot = self.slots[step_id] = Slot(trio.Event())
+        slot.callers += 1
+        return slot
+
+    def detach(self, step_id: str, slot: Slot) -> None:
+        """Leave them."""
+        slot.callers -= 1
+        if not slot.callers and self.slots.get(step_id) is slot:
+            del self.slots[step_id]
+            self._wake.set()
+
+    def give_up_place(self, step_id: str) -> None:
+        """The step's attempt has an open child now: it holds no place any more."""
+        request = self.requests.get(step_id)
+        if request is not None and request.host is not None:
+            host, request.host = request.host, None
+            self.engine.places.give_back(host)
+
+    # -- driving -------------------------------------------------------------------------------
+
+    async def drive(self) -> None:
+        """Run the run until nothing of it needs memory."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._wake = trio.Event()
+                self.commit(Change(self.run))
+                for step_id, request, receipt in self._take_launches():
+                    nursery.start_soon(self._attempt, step_id, request, receipt)
+                now = self.engine.clock.steady_ms()
+                wake_at = decide(self.run, now).wake_at
+                if self._idle(wake_at, now):
+                    if self.receipt is None or self.receipt.durable:
+                        self.engine.forget(self)
+                        return
+                    await self.receipt.wait()
+                    continue
+                await self._wait_until(wake_at)
+
+    async def _wait_until(self, wake_at: int | None) -> None:
+        if wake_at is None or self.engine.draining:
+            await self._wake.wait()
+            return
+        # A millisecond later: due times are whole milliseconds, and early would mean looking twice.
+        with trio.move_on_at(self.engine.clock.trio_time(wake_at) + 0.001):
+            await self._wake.wait()
+
+    def _take_launches(self) -> list[tuple[str, Request, Receipt]]:
+        launches, self._launches = self._launches, []
+        return launches
+
+    def _idle(self, wake_at: int | None, now: int) -> bool:
+        if self.requests or self.queued or self.slots or self._launches or self.run.parked:
+            return False
+        return wake_at is None or wake_at > now + LEAVES_MEMORY_AFTER_MS
+
+    async def _attempt(self, step_id: str, request: Request, receipt: Receipt) -> None:
+        """One request, from its durable beginning to its recorded end."""
+        step = self.run.steps[step_id]
+        payload = self.payloads.pop(step_id, None)
+        if step.is_root or request.number > 1:
+            await receipt.wait()
+        if payload is None:
+            payload = await self.engine.store.payload(step_id, step.payload_generation)
+        outcome: Outcome | None = None
+        with request.scope:
+            request.start_clock(step.spec.attempt_timeout_ms)
+            outcome = await self.engine.caller.call(self._invocation(step, request, payload))
+        if request.drained:
+            return
+        if outcome is None:
+            seconds = step.spec.attempt_timeout_ms / 1000
+            outcome = Unanswered(
+                CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
+            )
+        elif not (isinstance(outcome, Answered) and 200 <= outcome.http_status < 300):
+            await request.wait_unheld()
+        if not request.drained:
+            self._end(step_id, request, outcome)
+
+    def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
+        change = Change(self.run)
+        clock = self.engine.clock
+        del self.requests[step_id]
+        settle.settle(
+            change,
+            step_id,
+            request.number,
+            outcome,
+            now=clock.steady_ms(),
+            chance=clock.chance(),
+        )
+        bodies: tuple[Body, ...] = ()
+        if isinstance(outcome, Answered):
+            bodies = (self._answer_body(change, step_id, request.number, outcome),)
+        host, request.host = request.host, None
+        self.commit(change, bodies)
+        if host is not None:
+            self.engine.places.give_back(host)
+        self.engine.request_ended.set()
+
+    def release_callers(self) -> None:
+        """Let every caller go without an outcome: the engine stops, or the run is parked."""
+        for slot in self.slots.values():
+            slot.event.set()
+        self.slots.clear()
+
+    def _answer_body(self, change: Change, step_id: str, number: int, outcome: Answered) -> Body:
+        """What is kept of an answer: an outcome whole, the rest for people to look at."""
+        data = outcome.body
+        is_outcome = any(
+            step.id == step_id and step.state is StepState.COMPLETED for step in change.ended
+        )
+        if not is_outcome:
+            late = self.run.steps[step_id].attempts != number or self.run.steps[step_id].ended
+            data = data[: LATE_BODY_BYTES_MAX if late else FAILED_BODY_BYTES_MAX]
+        return Body(
+            step_id, number, data, outcome.content_type, answer=True, size=len(outcome.body)
+        )
+
+    def _invocation(self, step: Step, request: Request, payload: bytes) -> Invocation:
+        token = self.engine.tokens.issue(step.id, request.number)
+        trace = hashlib.blake2b(self.run.id.encode(), digest_size=16).hexdigest()
+        span = hashlib.blake2b(token.encode(), digest_size=8).hexdigest()
+        return Invocation(
+            url=step.spec.url,
+            idempotency_key=step.spec.key,
+            step_own_key=step.own_key,
+            payload=payload,
+            run_id=step.run_id,
+            step_id=step.id,
+            workflow=step.spec.workflow,
+            attempt=request.number,
+            token=token,
+            traceparent=f"00-{trace}-{span}-01",
+        )
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    def drain(self, *, parents_only: bool) -> None:
+        """Record attempts in flight (of parents, or all) as interrupted, and abort them."""
+        change = Change(self.run)
+        clock = self.engine.clock
+        for step_id, request in list(self.requests.items()):
+            flight = self.run.flights.get(step_id)
+            step = self.run.steps[step_id]
+            if parents_only and not step.open_children:
+                continue
+            if flight is not None and flight.number == request.number:
+                settle.drain(change, step_id, now=clock.steady_ms(), chance=clock.chance())
+            request.drained = True
+            request.scope.cancel()
+            del self.requests[step_id]
+            if request.host is not None:
+                self.engine.places.give_back(request.host)
+        self.commit(change)

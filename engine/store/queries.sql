@@ -1,0 +1,43 @@
+-- find_run: the identity of a run
+SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
+
+-- run: one run's own row
+SELECT * FROM run WHERE id = ?;
+
+-- steps: the steps of a run; they are neighbours in the table
+SELECT * FROM step WHERE id >= ?1 AND id < ?1 || '.' ORDER BY ordinal;
+
+-- step: one step
+SELECT * FROM step WHERE id = ?;
+
+-- attempts: every attempt of a run
+SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.' ORDER BY step_id, number;
+
+-- step_attempts: every attempt of a step
+SELECT * FROM attempt WHERE step_id = ? ORDER BY number;
+
+-- body: a payload (answer = 0) or an attempt's answer (answer = 1)
+SELECT * FROM body WHERE step_id = ? AND answer = ? AND number = ?;
+
+-- due: steps the engine must look at, from just behind a row
+SELECT wake_at, id, run_id FROM step
+WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?) AND wake_at <= ?
+ORDER BY wake_at, id LIMIT ?;
+
+-- earliest_due: the next attempt of a run's steps
+SELECT min(due_at) FROM step WHERE id >= ?1 AND id < ?1 || '.' AND state = 'backing-off';
+
+-- late: attempts that are overdue (counted up to a bound)
+SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT 10000);
+
+-- timed: attempts that have a time (counted up to a bound)
+SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 LIMIT 1000000);
+
+-- tally: runs by state
+SELECT state, runs FROM tally WHERE runs != 0;
+
+-- events: what was committed behind a sequence number
+SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?;
+
+-- first_event: where the kept events begin
+SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM event;

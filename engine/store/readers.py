@@ -1,0 +1,104 @@
+"""Read-only connections, and what is read through them.
+
+They see what is committed and nothing else, never checkpoint, and have a limiter of their own, so
+that neither a slow listing nor a stuck resolver takes a place from the writer.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from engine.core.model import Run, Step
+from engine.ports import Body, Due
+from engine.store import rows
+from engine.store.writer import Offload
+
+T = TypeVar("T")
+
+
+def named_queries(text: str) -> dict[str, str]:
+    """The statements of queries.sql by the name in the comment above each."""
+    found = re.findall(r"^-- (\w+):[^\n]*\n(.*?);\s*$", text, flags=re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+SQL = named_queries((resources.files("engine.store") / "queries.sql").read_text())
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, also not by mistake."""
+    connection = sqlite3.connect(
+        f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA query_only=1")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
+class Readers:
+    """A stack of read-only connections; each query borrows one."""
+
+    def __init__(self, path: Path, offload: Offload) -> None:
+        self._path = path
+        self._offload = offload
+        self._idle: list[sqlite3.Connection] = []
+        self._all: list[sqlite3.Connection] = []
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a read-only connection, off Trio's thread."""
+
+        def borrowed() -> T:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = connect_read_only(self._path)
+                self._all.append(connection)
+            try:
+                return work(connection)
+            finally:
+                self._idle.append(connection)
+
+        return await self._offload(borrowed)
+
+    def close(self) -> None:
+        for connection in self._all:
+            connection.close()
+
+    async def find_run(self, client: str, workflow: str, key: str) -> str | None:
+        identity = (client, workflow, key)
+        row = await self.read(lambda db: db.execute(SQL["find_run"], identity).fetchone())
+        return None if row is None else str(row["id"])
+
+    async def load_run(self, run_id: str) -> Run | None:
+        def work(db: sqlite3.Connection) -> Run | None:
+            db.execute("BEGIN")  # one snapshot for both
+            try:
+                row = db.execute(SQL["run"], (run_id,)).fetchone()
+                steps = db.execute(SQL["steps"], (run_id,)).fetchall()
+            finally:
+                db.execute("ROLLBACK")
+            return None if row is None else rows.run_from(row, [rows.step_from(s) for s in steps])
+
+        return await self.read(work)
+
+    async def load_step(self, step_id: str) -> Step | None:
+        row = await self.read(lambda db: db.execute(SQL["step"], (step_id,)).fetchone())
+        return None if row is None else rows.step_from(row)
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        where = (step_id, answer, number)
+        row = await self.read(lambda db: db.execute(SQL["body"], where).fetchone())
+        if row is None:
+            return None
+        return Body(step_id, number, row["data"], row["content_type"], answer, row["size"])
+
+    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
+        where = (after.wake_at, after.step_id, until, limit)
+        found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
+        return [Due(row["wake_at"], row["id"], row["run_id"]) for row in found]

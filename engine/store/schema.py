@@ -1,0 +1,171 @@
+"""The schema, as migrations of sqlite-utils: each commits together with the record of it.
+
+Rows of a run lie together: a child's id begins with its run's, run ids rise with time, and the
+tables are clustered by id (WITHOUT ROWID), so that what is written together is neighbours on disk.
+`owner`, `epoch` and `kind` are there for a store with several engines and steps of other kinds.
+
+Expand, then contract: a migration may add; what it no longer needs is dropped a release later.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("atomic")
+
+TABLES = """
+CREATE TABLE engine (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    file_id TEXT NOT NULL,      -- names this file's event sequence; a copy keeps it
+    secret BLOB NOT NULL,       -- signs the tokens of attempts
+    epoch INTEGER NOT NULL,     -- rises with every start
+    owner TEXT NOT NULL,        -- who has it open, for people
+    started_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    client TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    progress INTEGER NOT NULL,
+    dismissed INTEGER NOT NULL,
+    steps INTEGER NOT NULL,
+    open_steps INTEGER NOT NULL,
+    failed_steps INTEGER NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'http'
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX run_identity ON run (client, workflow, key);
+CREATE INDEX run_state ON run (state, id);
+
+CREATE TABLE step (
+    id TEXT PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    parent_id TEXT,
+    ordinal INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    workflow TEXT NOT NULL,
+    key TEXT NOT NULL,
+    url TEXT NOT NULL,
+    step_key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    retry TEXT,                 -- the policy as JSON; null: the engine's default
+    attempt_timeout_ms INTEGER NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    recorded_by INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    reruns INTEGER NOT NULL,
+    payload_generation INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    interruptions INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    crash_mark INTEGER NOT NULL,
+    due_at INTEGER,
+    delay_ms INTEGER NOT NULL,
+    delay_by TEXT,
+    opened_at INTEGER NOT NULL,
+    paused_at INTEGER,
+    paused_ms INTEGER NOT NULL,
+    pause_reason TEXT,
+    held_state TEXT,
+    hold INTEGER NOT NULL,
+    awaiting_post INTEGER NOT NULL,
+    cancel_asked INTEGER NOT NULL,
+    ended_at INTEGER,
+    cause_id TEXT,
+    http_status INTEGER,
+    error TEXT,
+    answer_attempt INTEGER NOT NULL,
+    wake_at INTEGER,            -- when the engine must look at it; 0: it was about to, or at it
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'http'
+) STRICT, WITHOUT ROWID;
+CREATE INDEX step_wake ON step (wake_at, id) WHERE wake_at IS NOT NULL;
+
+CREATE TABLE attempt (
+    step_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    counts_as TEXT,             -- success, failure, interruption, crash, late; null: in flight
+    http_status INTEGER,
+    error TEXT,
+    delay_ms INTEGER,
+    delay_by TEXT,
+    epoch INTEGER NOT NULL,
+    PRIMARY KEY (step_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outcome (
+    step_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    answer_attempt INTEGER NOT NULL,
+    http_status INTEGER,
+    error TEXT,
+    cause_id TEXT,
+    ended_at INTEGER NOT NULL,
+    PRIMARY KEY (step_id, generation)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER outcome_is_final BEFORE UPDATE ON outcome
+BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END;
+
+CREATE TABLE body (
+    step_id TEXT NOT NULL,
+    answer INTEGER NOT NULL,    -- 0: a payload, 1: an attempt's answer
+    number INTEGER NOT NULL,    -- the payload's generation, or the attempt
+    content_type TEXT NOT NULL,
+    size INTEGER NOT NULL,      -- in bytes, before anything was cut
+    data BLOB NOT NULL,
+    PRIMARY KEY (step_id, answer, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,    -- gap-free, in commit order
+    at INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    step_id TEXT NOT NULL,
+    state TEXT NOT NULL,        -- of the step (of the run for run-moved) afterwards
+    rev INTEGER NOT NULL,
+    data TEXT NOT NULL          -- the core's event as JSON
+) STRICT;
+
+CREATE TABLE tally (            -- runs by state, kept in each commit: nothing is ever counted
+    state TEXT PRIMARY KEY,
+    runs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m001_runs_steps_events(db: Database) -> None:
+    """The first schema."""
+    for statement in split_statements(TABLES):
+        db.execute(statement)
+
+
+def split_statements(script: str) -> list[str]:
+    """The statements of a script, as SQLite itself finds their ends (a trigger's are inside)."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current.strip())
+            current = ""
+    assert not current.strip(), current
+    return statements

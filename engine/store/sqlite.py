@@ -1,0 +1,244 @@
+"""The embedded store: one file, one owner, one writer, read-only readers.
+
+Opening it takes the lock, brings the schema up to date, sets the pragmas and reads them back: a
+store that is not durable is refused, not used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+from msgspec import Struct
+from sqlite_utils import Database
+
+from engine.core.errors import EngineError
+from engine.core.model import Run
+from engine.ports import Body, Due, Write
+from engine.store.readers import Readers
+from engine.store.schema import migrations
+from engine.store.writer import Batch, Offload, Writer
+
+T = TypeVar("T")
+
+READERS_MAX = 3
+BUSY_TIMEOUT_MS = 5_000
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
+"""What must hold on the writing connection, as read back. `synchronous` 2 is FULL: NORMAL may lose
+the last commits in a power cut, and acknowledged means durable."""
+
+
+class StoreError(EngineError):
+    """The store cannot be opened; the message says why and what to do."""
+
+
+class Owner(Struct, frozen=True):
+    """Who has the file open, as written into the lock file."""
+
+    pid: int
+    instance: str
+    started_at: str
+    url: str = ""
+
+
+@contextmanager
+def locked(path: Path, owner: Owner) -> Iterator[None]:
+    """Hold the file's lock. The system gives it back when the process ends, however it ends.
+
+    A file beside the database, because closing any other handle on the database itself would drop
+    SQLite's own POSIX locks. Raises StoreError, at once, naming the owner.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(_owned(path, os.read(handle, 4096))) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, msgspec.json.encode(owner), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _owned(path: Path, text: bytes) -> str:
+    try:
+        owner = msgspec.json.decode(text, type=Owner)
+    except msgspec.DecodeError:
+        return f"{path} is in use by another engine. Stop it, or give this one another --db."
+    at = f" at {owner.url}" if owner.url else ""
+    return (
+        f"{path} is in use by the engine with process id {owner.pid}{at}, started"
+        f" {owner.started_at}. Stop it, or give this one another --db."
+    )
+
+
+class SqliteStore:
+    """The `Store` port on SQLite, and what the front reads beside it."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        writer: Writer,
+        readers: Readers,
+        *,
+        path: Path,
+        file_id: str,
+        secret: bytes,
+        epoch: int,
+    ) -> None:
+        self._connection = connection
+        self.writer = writer
+        self.readers = readers
+        self.path = path
+        self.file_id = file_id
+        self.secret = secret
+        self.epoch = epoch
+
+    def write(self, write: Write) -> Batch:
+        """Queue a write for the next group commit."""
+        return self.writer.write(write)
+
+    @property
+    def backlog(self) -> int:
+        """Events that wait for a commit."""
+        return self.writer.gathering
+
+    async def find_run(self, client: str, workflow: str, key: str) -> str | None:
+        """The id of the committed run with this identity."""
+        return await self.readers.find_run(client, workflow, key)
+
+    async def load_run(self, run_id: str) -> Run | None:
+        """The run as committed."""
+        return await self.readers.load_run(run_id)
+
+    async def payload(self, step_id: str, generation: int) -> bytes:
+        """The payload as first received."""
+        body = await self.readers.body(step_id, generation, answer=False)
+        assert body is not None, f"the payload of {step_id} is missing"
+        return body.data
+
+    async def answer(self, step_id: str, attempt: int) -> Body | None:
+        """The answer that an attempt got, if one was kept."""
+        return await self.readers.body(step_id, attempt, answer=True)
+
+    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
+        """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
+        return await self.readers.due(after, until, limit)
+
+    def durability(self) -> dict[str, str | int]:
+        """The settings that durability rests on, as SQLite reports them."""
+        return {"sqlite": sqlite3.sqlite_version, **read_pragmas(self._connection)}
+
+
+def read_pragmas(connection: sqlite3.Connection) -> dict[str, str | int]:
+    """PRAGMAS as they are."""
+    return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
+
+
+def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        f"synchronous={synchronous}",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _prepare(path: Path, owner: Owner, started_at: int, synchronous: str) -> sqlite3.Connection:
+    """Open, migrate, and begin this owner's epoch."""
+    new = not path.exists()
+    try:
+        if new:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = _connect(path, synchronous)
+        found = read_pragmas(connection)
+        if synchronous == "FULL" and found != PRAGMAS:
+            raise StoreError(f"{path} cannot be used durably: {found}, wanted {PRAGMAS}.")
+        migrations.apply(Database(connection))
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            "INSERT INTO engine (id, file_id, secret, epoch, owner, started_at)"
+            " VALUES (1, ?, ?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1,"
+            " owner = excluded.owner, started_at = excluded.started_at",
+            (secrets.token_hex(4), secrets.token_bytes(32), owner.instance, started_at),
+        )
+        connection.execute("COMMIT")
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise StoreError(
+            f"{path} cannot be opened as Atomic's database: {error}. It may be another program's"
+            " file, be damaged, or lie where this user cannot write."
+        ) from error
+    if new:  # the file's name must survive a power cut as its content does
+        directory = os.open(path.parent, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+    return connection
+
+
+def threads(count: int) -> Offload:
+    """An offload to worker threads that no one else shares."""
+    limiter = trio.CapacityLimiter(count)
+
+    def offload(work: Callable[[], T]) -> Awaitable[T]:
+        return trio.to_thread.run_sync(work, limiter=limiter)
+
+    return offload
+
+
+@asynccontextmanager
+async def open_store(
+    path: Path,
+    owner: Owner,
+    *,
+    started_at: int,
+    write_offload: Offload | None = None,
+    read_offload: Offload | None = None,
+    synchronous: str = "FULL",
+) -> AsyncIterator[SqliteStore]:
+    """The store, with its writer running; leaving commits what was written and closes.
+
+    `synchronous` is FULL but in simulations, which crash the engine and not the machine.
+    Raises StoreError.
+    """
+    path = Path(os.path.abspath(path))  # noqa: ASYNC240 - asks no disk
+    with locked(path, owner):
+        connection = _prepare(path, owner, started_at, synchronous)
+        row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
+        writer = Writer(
+            connection,
+            owner=owner.instance,
+            epoch=row["epoch"],
+            offload=write_offload or threads(1),
+        )
+        readers = Readers(path, read_offload or threads(READERS_MAX))
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(writer.run)
+                yield SqliteStore(
+                    connection,
+                    writer,
+                    readers,
+                    path=path,
+                    file_id=row["file_id"],
+                    secret=row["secret"],
+                    epoch=row["epoch"],
+                )
+                writer.close()
+        finally:
+            readers.close()
+            connection.close()

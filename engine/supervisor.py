@@ -1,0 +1,476 @@
+"""The engine: takes posts, keeps the runs that are active in memory, drives and recovers them.
+
+The record is the truth. What is in memory is the part of it that somebody waits for or that is due
+soon; everything else is found again by identity, by id, or by the index on due times.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from enum import StrEnum
+
+import trio
+from msgspec import Struct
+
+from engine.clock import Clock, Ids
+from engine.core import settle
+from engine.core.actions import Action, act
+from engine.core.errors import Problem, Refused
+from engine.core.machine import Change
+from engine.core.model import Run, Step, StepSpec, StepState
+from engine.core.place import Limits, Parent, Placed, open_run, place
+from engine.drive import LiveRun, Slot
+from engine.places import Places
+from engine.ports import Body, Due, EndpointCaller, Store
+from engine.tokens import Token, Tokens
+
+SWEEP_EVERY_S = 1.0
+"""How often the store is asked what is due soon."""
+ORPHANS_EVERY_SWEEPS = 30
+"""Every so many sweeps also what should be in memory already is looked for: memory is a hint."""
+SWEEP_PAGE = 500
+SWEEP_AHEAD_MS = 2_000
+RETRY_AFTER_S = 1
+
+
+class Why(StrEnum):
+    """Why a caller was answered although its step is open."""
+
+    ASYNC = "async"
+    WAIT = "wait"
+    TIMEOUT = "timeout"
+    DRAINING = "draining"
+    PARKED = "parked"
+
+
+class Recorded(Struct, frozen=True):
+    """The outcome of a step, durable."""
+
+    step: Step
+    body: Body | None
+    cause: Step | None
+    replayed: bool
+    payload_differs: bool = False
+
+
+class StillOpen(Struct, frozen=True):
+    """The step is recorded and has no outcome yet."""
+
+    step_id: str
+    run_id: str
+    state: StepState
+    why: Why
+
+
+Result = Recorded | StillOpen
+
+
+class Wait(Struct, frozen=True):
+    """How long a caller waits: `timeout_ms` ends in 504, `prefer_ms` in 202 (0: respond-async)."""
+
+    timeout_ms: int | None = None
+    prefer_ms: int | None = None
+
+
+class EngineLimits(Struct, frozen=True):
+    """Bounds of the engine as a whole."""
+
+    run: Limits = Limits()
+    runs_in_memory_max: int = 50_000
+    backlog_events_max: int = 100_000
+    """Events waiting for a commit, beyond which also posts of open runs are refused."""
+    in_flight_max: int = 4_096
+    in_flight_per_host_max: int = 512
+
+
+class Engine:
+    """All runs of one store. `run` drives them; the rest is called from the front's tasks."""
+
+    def __init__(
+        self,
+        store: Store,
+        caller: EndpointCaller,
+        clock: Clock,
+        tokens: Tokens,
+        *,
+        limits: EngineLimits,
+        log: Callable[..., None] = lambda event, **values: None,
+        watch: Callable[[Change], None] = lambda change: None,
+        strict: bool = False,
+    ) -> None:
+        self.store, self.caller, self.clock, self.tokens = store, caller, clock, tokens
+        self.limits = limits
+        self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
+        self.live: dict[str, LiveRun] = {}
+        self.ready = False
+        """Every run that was in flight at the last stop has been taken up again."""
+        self.draining = False
+        self.watch = watch
+        self._log = log
+        self._strict = strict
+        self._ids = Ids(clock)
+        self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
+        self._loading: dict[Hashable, trio.Event] = {}
+        self._newcomers: list[LiveRun] = []
+        self._arrived = trio.Event()
+        self.request_ended = trio.Event()
+
+    # -- posts ---------------------------------------------------------------------------------
+
+    async def submit(
+        self, client: str, spec: StepSpec, payload: bytes, token: Token | None, wait: Wait
+    ) -> Result:
+        """Record a post, or find what was recorded, and wait as asked. Raises Refused."""
+        self._refuse_if_draining()
+        live = await self._find(client, spec, token)
+        if live is None:
+            return await self._open(client, spec, payload, wait)
+        parent = self._parent(live, token)
+        self._refuse_overload(live, parent, spec)
+        change = Change(live.run)
+        placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
+        live.commit(change, self._payload(live, placed, payload))
+        if placed.poster is not None and live.run.steps[placed.poster].open_children:
+            live.give_up_place(placed.poster)
+        return await self._wait(live, placed, wait)
+
+    def _parent(self, live: LiveRun, token: Token | None) -> Parent | None:
+        if token is None:
+            return None
+        if token.step_id not in live.run.steps:
+            raise unknown_token()
+        return Parent(token.step_id, token.attempt, token.epoch == self.tokens.epoch)
+
+    async def _find(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
+        if token is None:
+            return await self._by_key(client, spec.workflow, spec.key)
+        live = await self.get(token.run_id)
+        if live is None or live.run.client != client:
+            raise unknown_token()
+        return live
+
+    async def _open(self, client: str, spec: StepSpec, payload: bytes, wait: Wait) -> Result:
+        """No run has this identity: this post opens it.
+
+        Nothing is awaited between the look-up and `_enter`, so that of two posts at once only one
+        opens a run and the other finds it.
+        """
+        if len(self.live) >= self.limits.runs_in_memory_max:
+            raise overloaded("runs_in_memory_max")
+        if self.store.backlog >= self.limits.backlog_events_max // 2:
+            raise overloaded("backlog_events_max")
+        now = self.clock.steady_ms()
+        run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
+        change, placed = open_run(run, spec, now)
+        live = self._enter(run)
+        live.commit(change, self._payload(live, placed, payload))
+        return await self._wait(live, placed, wait)
+
+    def _payload(self, live: LiveRun, placed: Placed, payload: bytes) -> tuple[Body, ...]:
+        """What is stored of a post's payload: nothing, when its step was recorded before."""
+        if not placed.new:
+            return ()
+        step = live.run.steps[placed.step_id]
+        live.payloads[step.id] = payload
+        return (Body(step.id, step.payload_generation, payload),)
+
+    def _refuse_if_draining(self) -> None:
+        if self.draining:
+            raise Refused(
+                Problem.DRAINING,
+                "The engine is stopping; post again with the same key.",
+                retryAfter=RETRY_AFTER_S,
+            )
+
+    def _refuse_overload(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
+        if self.store.backlog < self.limits.backlog_events_max:
+            return
+        poster = live.run.id if parent is None else parent.step_id
+        if spec.url != live.run.root.spec.url and poster in live.run.flights:
+            live.run.flights[poster].refused_post = True
+        raise overloaded("backlog_events_max")
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    async def _wait(self, live: LiveRun, placed: Placed, wait: Wait) -> Result:
+        step = live.run.steps[placed.step_id]
+        request = None
+        if placed.poster is not None and wait.prefer_ms != 0:
+            request = live.requests.get(placed.poster)
+        number = None if request is None else request.number
+        if request is not None:
+            request.hold()
+        result: Result | None = None
+        try:
+            if step.ended:
+                result = await self._recorded(live, step, placed)
+            else:
+                result = await self._wait_open(live, step, placed, wait)
+            return result
+        finally:
+            if request is not None:
+                request.let_go()
+            self._tell(live, placed, number, result)
+
+    def _tell(
+        self, live: LiveRun, placed: Placed, number: int | None, result: Result | None
+    ) -> None:
+        """Note in the poster's attempt what it was told, or that its held post was cut."""
+        if placed.poster is None:
+            return
+        flight = live.run.flights.get(placed.poster)
+        if flight is None or (number is not None and flight.number != number):
+            return
+        if isinstance(result, Recorded):
+            if result.step.state is not StepState.COMPLETED:
+                flight.told_failed = placed.step_id
+        elif number is not None:
+            flight.cut.add(placed.step_id)
+
+    async def _wait_open(self, live: LiveRun, step: Step, placed: Placed, wait: Wait) -> Result:
+        slot = live.attach(step.id)
+        why = Why.ASYNC
+        try:
+            if wait.prefer_ms == 0:
+                await live.wait_durable()
+            else:
+                why = await self._hold(live, slot, wait)
+            if slot.outcome is not None:
+                cause = _cause(live.run, slot.outcome)
+                return Recorded(
+                    slot.outcome, slot.body, cause, not placed.new, placed.payload_differs
+                )
+        finally:
+            live.detach(step.id, slot)
+        await live.wait_durable()
+        return StillOpen(step.id, live.run.id, step.state, why)
+
+    async def _hold(self, live: LiveRun, slot: Slot, wait: Wait) -> Why:
+        timeout = float("inf") if wait.timeout_ms is None else wait.timeout_ms / 1000
+        prefer = float("inf") if wait.prefer_ms is None else wait.prefer_ms / 1000
+        with trio.move_on_after(min(timeout, prefer)):
+            await slot.event.wait()
+            return Why.PARKED if live.run.parked else Why.DRAINING
+        return Why.TIMEOUT if timeout <= prefer else Why.WAIT
+
+    async def _recorded(self, live: LiveRun, step: Step, placed: Placed) -> Recorded:
+        """A step that had ended before it was posted again (or was just refused a start)."""
+        outcome = copy(step)  # an operator may open the step again while this waits
+        cause = _cause(live.run, outcome)
+        await live.wait_durable()
+        body = None
+        if outcome.state is StepState.COMPLETED:
+            body = await self.store.answer(outcome.id, outcome.answer_attempt)
+        return Recorded(outcome, body, cause, True, placed.payload_differs)
+
+    async def outcome(self, step_id: str, wait: Wait) -> Result:
+        """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
+        live = await self.get(step_id.partition("-")[0])
+        if live is None or step_id not in live.run.steps:
+            raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
+        return await self._wait(live, Placed(step_id), wait)
+
+    # -- operators -----------------------------------------------------------------------------
+
+    async def act(
+        self,
+        run_id: str,
+        action: Action,
+        *,
+        step_id: str | None,
+        if_rev: int | None,
+        dry_run: bool,
+        actor: str,
+        reason: str | None,
+    ) -> tuple[Run, list[str]]:
+        """Carry an action out, durably; returns the run and the ids of the steps it changed.
+
+        A dry run changes a copy. Raises Refused.
+        """
+        self._refuse_if_draining()
+        live = await self.get(run_id)
+        if live is None:
+            raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
+        run = live.run
+        if step_id is not None and step_id not in run.steps:
+            raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)
+        rev = run.rev if step_id is None else run.steps[step_id].rev
+        if if_rev is not None and if_rev != rev:
+            what = "run" if step_id is None else "step"
+            raise Refused(
+                Problem.REVISION_CHANGED,
+                f"The {what} is at revision {rev}, not {if_rev}: it has changed meanwhile.",
+                runId=run_id,
+                stepId=step_id,
+                rev=rev,
+            )
+        change = Change(deepcopy(run) if dry_run else run)
+        now = self.clock.steady_ms()
+        changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
+        if not dry_run:
+            live.commit(change)
+            await live.wait_durable()
+        return change.run, changed
+
+    # -- memory --------------------------------------------------------------------------------
+
+    async def get(self, run_id: str) -> LiveRun | None:
+        """The run, from memory or the store. Several at once load it once."""
+        while True:
+            if (live := self.live.get(run_id)) is not None:
+                return live
+            if (loading := self._loading.get(run_id)) is not None:
+                await loading.wait()
+                continue
+            with self._load(run_id):
+                run = await self.store.load_run(run_id)
+                return None if run is None else self._resume(run)
+
+    async def _by_key(self, client: str, workflow: str, key: str) -> LiveRun | None:
+        identity = (client, workflow, key)
+        while True:
+            if (live := self._by_identity.get(identity)) is not None:
+                return live
+            if (loading := self._loading.get(identity)) is not None:
+                await loading.wait()
+                continue
+            with self._load(identity):
+                run_id = await self.store.find_run(client, workflow, key)
+                return None if run_id is None else await self.get(run_id)
+
+    @contextmanager
+    def _load(self, what: Hashable) -> Iterator[None]:
+        loaded = self._loading[what] = trio.Event()
+        try:
+            yield
+        finally:
+            del self._loading[what]
+            loaded.set()
+
+    def _enter(self, run: Run) -> LiveRun:
+        live = LiveRun(self, run)
+        self.live[run.id] = live
+        spec = run.root.spec
+        self._by_identity[run.client, spec.workflow, spec.key] = live
+        self._newcomers.append(live)
+        self._arrived.set()
+        return live
+
+    def _resume(self, run: Run) -> LiveRun:
+        """Take a stored run up again: what was in flight when the engine ended was interrupted."""
+        live = self._enter(run)
+        change = Change(run)
+        settle.recover(change, now=self.clock.steady_ms(), chance=self.clock.chance())
+        live.commit(change)
+        return live
+
+    def forget(self, live: LiveRun) -> None:
+        """Nothing of the run needs memory."""
+        spec = live.run.root.spec
+        del self.live[live.run.id]
+        del self._by_identity[live.run.client, spec.workflow, spec.key]
+
+    # -- running -------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Drive the runs, each in its own nursery, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._sweep)
+            task_status.started()
+            while True:
+                self._arrived = trio.Event()
+                newcomers, self._newcomers = self._newcomers, []
+                for live in newcomers:
+                    nursery.start_soon(self._drive_guarded, live)
+                await self._arrived.wait()
+
+    async def _drive_guarded(self, live: LiveRun) -> None:
+        """The one place where a bug in one run is kept from the others: the run is parked."""
+        try:
+            await live.drive()
+        except Exception as error:
+            if self._strict:
+                raise
+            live.run.parked = True
+            self._log("run-parked", run=live.run.id, traceback=traceback.format_exception(error))
+            live.release_callers()
+
+    async def _sweep(self) -> None:
+        """Bring runs into memory that are due soon; at first and now and then all that are due."""
+        sweeps = 0
+        while not self.draining:
+            orphans = sweeps % ORPHANS_EVERY_SWEEPS == 0
+            await self._sweep_once(_FIRST if orphans else _FIRST_TIMED)
+            self.ready = True
+            sweeps += 1
+            await trio.sleep(SWEEP_EVERY_S)
+
+    async def _sweep_once(self, after: Due) -> None:
+        while not self.draining:
+            until = self.clock.steady_ms() + SWEEP_AHEAD_MS
+            page = await self.store.due(after, until, SWEEP_PAGE)
+            for due in page:
+                if len(self.live) >= self.limits.runs_in_memory_max:
+                    return
+                if due.run_id not in self.live:
+                    await self.get(due.run_id)
+            if len(page) < SWEEP_PAGE:
+                return
+            after = page[-1]
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    async def drain(self, grace_s: float) -> None:
+        """Stop well: no new attempt, no new post; what is in flight is recorded.
+
+        Parents are recorded as interrupted before the posts they hold are answered (else their
+        functions would fail for it). Other requests have `grace_s` to end.
+        """
+        self.draining = True
+        self._drain_requests(parents_only=True)
+        for live in list(self.live.values()):
+            await live.wait_durable()
+        for live in list(self.live.values()):
+            live.release_callers()
+        with trio.move_on_after(grace_s):
+            while any(live.requests for live in self.live.values()):
+                self.request_ended = trio.Event()
+                await self.request_ended.wait()
+        self._drain_requests(parents_only=False)
+        for live in list(self.live.values()):
+            await live.wait_durable()
+
+    def _drain_requests(self, *, parents_only: bool) -> None:
+        for live in list(self.live.values()):
+            live.drain(parents_only=parents_only)
+
+
+_FIRST = Due(-1, "", "")
+_FIRST_TIMED = Due(0, "~", "")
+"""Behind every step that has no time of its own (`wake_at` 0)."""
+
+
+def _cause(run: Run, step: Step) -> Step | None:
+    return None if step.cause_id is None else run.steps.get(step.cause_id)
+
+
+def overloaded(limit: str) -> Refused:
+    """The refusal of a post for which there is no room; nothing was recorded."""
+    return Refused(
+        Problem.OVERLOADED,
+        "The engine has as much open work as it takes; post again with the same key.",
+        limit=limit,
+        retryAfter=RETRY_AFTER_S,
+    )
+
+
+def unknown_token() -> Refused:
+    """The refusal of a parent token that this engine did not issue to this client."""
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        "The parent token (`parent`, Atomic-Parent) was not issued to this client by this engine.",
+        member="parent",
+    )

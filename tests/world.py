@@ -1,0 +1,152 @@
+"""The engine on fakes: its real core, supervisor and SQLite store, with a caller of the test's own.
+
+Runs under Trio's MockClock; the store works inline, so nothing waits for a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import trio
+
+from engine.core.fingerprint import fingerprint
+from engine.core.model import StepSpec
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.core.target import last_segment, normalise
+from engine.ports import Invocation
+from engine.store.sqlite import Owner, SqliteStore, open_store
+from engine.supervisor import Engine, EngineLimits, Recorded, Result, StillOpen, Wait
+from engine.tokens import Token, Tokens
+
+T = TypeVar("T")
+Handler = Callable[[Invocation], Awaitable[Outcome]]
+EPOCH_MS = 1_700_000_000_000
+ROOT = "http://app:9000/workflows/w/index"
+
+
+async def inline(work: Callable[[], T]) -> T:
+    """The offload of tests: no thread, one checkpoint."""
+    await trio.lowlevel.checkpoint()
+    return work()
+
+
+class FakeClock:
+    """Trio's clock as steady time; chance from a seed."""
+
+    def __init__(self, seed: int = 0, base_ms: int = EPOCH_MS) -> None:
+        self._random = Random(seed)
+        self._base_ms = base_ms
+
+    def steady_ms(self) -> int:
+        return self._base_ms + round(trio.current_time() * 1000)
+
+    def utc_ms(self) -> int:
+        return self.steady_ms()
+
+    def trio_time(self, steady_ms: int) -> float:
+        return (steady_ms - self._base_ms) / 1000
+
+    def chance(self) -> float:
+        return self._random.random()
+
+    def token_bytes(self, count: int) -> bytes:
+        return self._random.randbytes(count)
+
+
+class FakeCaller:
+    """Calls a function of the test's instead of an endpoint, and keeps what was called when."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.calls: list[tuple[float, Invocation]] = []
+
+    async def call(self, invocation: Invocation) -> Outcome:
+        self.calls.append((trio.current_time(), invocation))
+        return await self.handler(invocation)
+
+    def times(self, name: str) -> list[float]:
+        """When the endpoint whose URL ends in `name` was called."""
+        return [at for at, call in self.calls if call.url.endswith(name)]
+
+
+def ok(body: bytes = b"{}") -> Answered:
+    return Answered(200, body, "application/json")
+
+
+class World:
+    """An engine at work, and what a test says to it."""
+
+    def __init__(self, engine: Engine, store: SqliteStore, caller: FakeCaller) -> None:
+        self.engine, self.store, self.caller = engine, store, caller
+
+    async def post(
+        self,
+        url: str = ROOT,
+        key: str = "k",
+        payload: bytes = b"null",
+        *,
+        client: str = "shop",
+        workflow: str = "w",
+        token: str | None = None,
+        retry: RetryPolicy | None = None,
+        step_key: str | None = None,
+        attempt_timeout_ms: int = 60_000,
+        wait: Wait = Wait(),
+    ) -> Result:
+        """Post a step as the front would."""
+        url = normalise(url)
+        spec = StepSpec(
+            workflow=workflow,
+            key=key,
+            url=url,
+            step_key=step_key or url,
+            name=last_segment(url),
+            fingerprint=fingerprint(payload),
+            retry=retry,
+            attempt_timeout_ms=attempt_timeout_ms,
+        )
+        parent: Token | None = None if token is None else self.engine.tokens.read(token)
+        return await self.engine.submit(client, spec, payload, parent, wait)
+
+
+def recorded(result: Result) -> Recorded:
+    assert isinstance(result, Recorded), result
+    return result
+
+
+def still_open(result: Result) -> StillOpen:
+    assert isinstance(result, StillOpen), result
+    return result
+
+
+@asynccontextmanager
+async def world(
+    path: Path,
+    handler: Handler,
+    *,
+    limits: EngineLimits | None = None,
+    clock: FakeClock | None = None,
+) -> AsyncIterator[World]:
+    """An engine on the store at `path`. Leaving it is a crash: nothing is drained."""
+    owner = Owner(pid=1, instance="test", started_at="now")
+    clock = clock or FakeClock()
+    caller = FakeCaller(handler)
+    async with open_store(
+        path,
+        owner,
+        started_at=0,
+        write_offload=inline,
+        read_offload=inline,
+        synchronous="OFF",
+    ) as store:
+        tokens = Tokens(store.secret, store.epoch)
+        engine = Engine(store, caller, clock, tokens, limits=limits or EngineLimits(), strict=True)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            yield World(engine, store, caller)
+            nursery.cancel_scope.cancel()
