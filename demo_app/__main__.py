@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from demo_app.app import Settings, open_app
 from demo_app.listener import Listener, serve
+from demo_app.scenario import draw_faults
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -23,6 +25,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--smtp", metavar="HOST:PORT", help="mail server; default: our own, kept in DATA/mail"
     )
     parser.add_argument("--scenario", type=int, metavar="SEED", help="draw faults from this seed")
+    parser.add_argument(
+        "--crashes", action="store_true", help="draw crashes too: who started us starts us again"
+    )
     return parser.parse_args(argv)
 
 
@@ -42,13 +47,16 @@ async def run(arguments: argparse.Namespace) -> None:
         listener = stack.enter_context(Listener(arguments.host, arguments.port))
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         listens_at = f"http://{host}:{listener.port}"
+        draw = None
+        if arguments.scenario is not None:
+            draw = partial(draw_faults, arguments.scenario, crashes=arguments.crashes)
         settings = Settings(
             engine_url=arguments.engine.rstrip("/"),
             client=arguments.client,
             data=arguments.data,
             smtp=smtp,
             own_url=arguments.url or listens_at,
-            scenario=arguments.scenario,
+            draw=draw,
             may_crash=True,
         )
         app = await stack.enter_async_context(open_app(settings, listener))

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Never
 
@@ -16,24 +15,26 @@ from demo_app.atomic import Atomic, open_http
 from demo_app.database import open_database
 from demo_app.effects import Effects
 from demo_app.endpoints import BadRequest, Services, add_error_answers
-from demo_app.faults import Faults, World
+from demo_app.faults import Draw, Faults, World
 from demo_app.listener import Listener
 from demo_app.mail import Mailer
-from demo_app.scenario import draw_faults
 
 SCHEMA = effects.SCHEMA + faults.SCHEMA + users.SCHEMA + orders.SCHEMA + partner.SCHEMA
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says; `own_url` is where the engine reaches us (default: listener)."""
+    """What the command line says; `own_url` is where the engine reaches us (default: listener).
+
+    `draw` gives the faults of a step for which none were planned (see `scenario.draw_faults`).
+    """
 
     engine_url: str
     client: str
     data: Path
     smtp: tuple[str, int]
     own_url: str | None = None
-    scenario: int | None = None
+    draw: Draw | None = None
     may_crash: bool = False
 
 
@@ -45,13 +46,16 @@ async def open_app(
 ) -> AsyncIterator[Quart]:
     """The application, its databases open while the block runs. All waiting is by `sleep` (s)."""
     own_url = settings.own_url or f"http://127.0.0.1:{listener.port}"
-    draw = None if settings.scenario is None else partial(draw_faults, settings.scenario)
-    crash = _die if settings.may_crash else None
+
+    async def die() -> Never:
+        await services.effects.wait_idle()
+        os._exit(1)  # as in a power cut nothing is flushed, closed or answered
 
     def world() -> World:
         peer = request.scope["client"]
         assert peer is not None, "we listen on TCP only, where every peer has an address"
         host, port = peer
+        crash = die if settings.may_crash else None
         return World(drop=lambda: listener.drop((host, port)), crash=crash, sleep=sleep)
 
     with (
@@ -62,7 +66,7 @@ async def open_app(
             services = Services(
                 atomic=Atomic(http, f"{settings.engine_url}/{settings.client}", own_url, sleep),
                 effects=Effects(database),
-                faults=Faults(database, may_crash=settings.may_crash, draw=draw),
+                faults=Faults(database, may_crash=settings.may_crash, draw=settings.draw),
                 mailer=Mailer(*settings.smtp),
                 http=http,
                 analytics_url=f"{own_url}/analytics",
@@ -104,8 +108,3 @@ def compose(services: Services) -> Quart:
         return {"planned": body["faults"]}
 
     return app
-
-
-def _die() -> Never:
-    """As a power cut would: nothing is flushed, closed or answered."""
-    os._exit(1)

@@ -84,8 +84,9 @@ class Effects:
         return await asyncio.shield(task)
 
     async def wait_idle(self) -> None:
-        """Return when no effect is under way: before the database is closed."""
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        """Return when no outside effect is under way (and, until the next await, none begins)."""
+        while self._under_way:
+            await asyncio.wait(self._under_way.values())
 
     def listing(self, key: str | None = None) -> list[dict[str, Any]]:
         """A row for each step called: calls, effects really done, state and recorded response."""

@@ -13,6 +13,9 @@ seed.
 | `slow:MS` | is answered normally, after so many milliseconds |
 | `drop` | has its effect, then loses its connection without an answer |
 | `crash` | has its effect, then the whole process dies |
+
+The crash waits until no mail is half sent: of such a mail nobody could say whether it counts (see
+`effects.py`). For less courtesy, kill the process.
 """
 
 import asyncio
@@ -48,7 +51,7 @@ class World:
     """What a fault does to the world: dropping the connection being answered, dying, waiting."""
 
     drop: Callable[[], None]
-    crash: Callable[[], Never] | None = None
+    crash: Callable[[], Awaitable[Never]] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -150,7 +153,7 @@ async def answer_with(fault: str | None, handler: Handler, call: Call, world: Wo
             await _wait_cancelled()
         case "crash":
             assert world.crash is not None, "plans with a crash are refused without one"
-            world.crash()
+            await world.crash()
     return answer
 
 

@@ -30,6 +30,8 @@ MIX = (
     (("drop", "500"), 4),
     (("hang",), 2),
 )
+# Only for those who start the application again when it has died.
+MIX_WITH_CRASHES = (*MIX, (("crash",), 3))
 FAULTY_SHARE = 0.15
 DECLINED_SHARE = 0.1
 
@@ -95,13 +97,17 @@ def onboard_partner(
     return _submission(partner, "/partners", key, payload, faults, "onboarded")
 
 
-def once(prefix: str = "once") -> tuple[Submission, ...]:
-    """The fixed set: the seed's diagram, a flaky carrier, a declined card, a slow partner."""
+def once(prefix: str = "once", *, crashes: bool = False) -> tuple[Submission, ...]:
+    """The fixed set: the seed's diagram, a flaky carrier, a declined card, a slow partner.
+
+    With `crashes` the application dies once, when it has charged the card and not said so.
+    """
     flaky = {
         "bookCarrier/1": ["500", "drop"],
         "bookCarrier/2": ["retry-after:1"],
         "bookCarrier/3": ["slow:300"],
         "confirmOrder": ["drop"],
+        **({"chargeCard": ["crash"]} if crashes else {}),
     }
     return (
         create_user(f"{prefix}-user", "ada", {"sendAnalytics": ["404", "404", "404"]}),
@@ -114,8 +120,9 @@ def once(prefix: str = "once") -> tuple[Submission, ...]:
 class Scenario:
     """A steady mix: six users to three orders to one partner, some of the steps with faults."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, crashes: bool = False) -> None:
         self.seed = seed
+        self.crashes = crashes
 
     def submission(self, n: int) -> Submission:
         """Submission number n, from 0."""
@@ -145,11 +152,11 @@ class Scenario:
         return (self.submission(n) for n in count())
 
     def _faults(self, key: str, steps: list[str]) -> dict[str, list[str]]:
-        drawn = {step: draw_faults(self.seed, key, step) for step in steps}
+        drawn = {step: draw_faults(self.seed, key, step, crashes=self.crashes) for step in steps}
         return {step: plan for step, plan in drawn.items() if plan}
 
 
-def draw_faults(seed: int, key: str, step: str) -> list[str]:
+def draw_faults(seed: int, key: str, step: str, *, crashes: bool = False) -> list[str]:
     """The faults of one step: a pure function of its arguments, mostly none.
 
     Workflow functions and `ship` get none by themselves: their steps' faults are enough.
@@ -157,7 +164,7 @@ def draw_faults(seed: int, key: str, step: str) -> list[str]:
     random = Random(f"faults/{seed}/{key}/{step}")
     if step.partition("/")[0] in ("index", "ship") or random.random() >= FAULTY_SHARE:
         return []
-    plans, weights = zip(*MIX, strict=True)
+    plans, weights = zip(*(MIX_WITH_CRASHES if crashes else MIX), strict=True)
     return list(random.choices(plans, weights)[0])
 
 

@@ -16,6 +16,7 @@ import httpx
 from quart import Quart, Response, jsonify, request
 
 from demo_app.app import Settings, open_app
+from demo_app.faults import Draw
 from demo_app.listener import Listener, serve
 from demo_app.smtp import count_by_message_id, keep_mail
 
@@ -182,7 +183,7 @@ class Demo:
 
 
 @asynccontextmanager
-async def run_demo(directory: Path, *, scenario: int | None = None) -> AsyncIterator[Demo]:
+async def run_demo(directory: Path, *, draw: Draw | None = None) -> AsyncIterator[Demo]:
     """Application, SMTP server and fake engine, each on a free port of 127.0.0.1.
 
     The application's waits (slow partner, back-off of posts) are noted and take no time.
@@ -202,9 +203,7 @@ async def run_demo(directory: Path, *, scenario: int | None = None) -> AsyncIter
         engine_listener = stack.enter_context(Listener("127.0.0.1", 0))
         app_listener = stack.enter_context(Listener("127.0.0.1", 0))
         engine_url = f"http://127.0.0.1:{engine_listener.port}"
-        settings = Settings(
-            engine_url, "demo", directory, ("127.0.0.1", smtp_port), scenario=scenario
-        )
+        settings = Settings(engine_url, "demo", directory, ("127.0.0.1", smtp_port), draw=draw)
         app = await stack.enter_async_context(open_app(settings, app_listener, sleep))
         engine = FakeEngine(http)
         for listener in (engine_listener, app_listener):

@@ -51,6 +51,13 @@ def test_scenario_has_every_workflow_and_valid_faults() -> None:
     assert max(len(plan) for plan in plans) <= 3
 
 
+def test_crashes_only_where_asked() -> None:
+    """A crash is in the set and the stream only for those who start the application again."""
+    assert "crash" not in str(once()) + str(list(islice(Scenario(3), 400)))
+    assert once(crashes=True)[1].payload["faults"]["chargeCard"] == ["crash"]
+    assert "crash" in str(list(islice(Scenario(3, crashes=True), 400)))
+
+
 def test_bodies_are_the_same_asked_either_way() -> None:
     """Submitted to the engine or asked of the application: same key, same payload."""
     for submission in once("demo-7"):

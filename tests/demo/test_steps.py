@@ -1,12 +1,14 @@
 """One step called many times: effects once, whatever happens to the calls."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from demo_app.mail import message_id
+from demo_app.scenario import draw_faults
 from demo_app.smtp import messages
 from tests.demo.harness import Demo, run_demo
 
@@ -195,12 +197,11 @@ def test_caller_that_leaves_does_not_stop_the_mail(tmp_path: Path) -> None:
 
 def test_seeded_faults_without_a_plan(tmp_path: Path) -> None:
     """An application started with a seed draws the same faults that the scenario names."""
-    from demo_app.scenario import draw_faults
 
     async def main() -> None:
         keys = (f"k{n}" for n in range(1000))
         key = next(k for k in keys if draw_faults(7, k, "createUser") == ["500", "500"])
-        async with run_demo(tmp_path, scenario=7) as demo:
+        async with run_demo(tmp_path, draw=partial(draw_faults, 7)) as demo:
             answers = [await demo.call(CREATE, USER, key=key) for _ in range(3)]
             assert [answer.status_code for answer in answers] == [500, 500, 200]
 
