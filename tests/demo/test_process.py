@@ -1,5 +1,6 @@
 """The command lines, as processes: what the demonstration starts."""
 
+import json
 import mailbox
 import os
 import signal
@@ -7,7 +8,8 @@ import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 
 import httpx
@@ -60,12 +62,17 @@ def test_crash_after_the_effect(tmp_path: Path) -> None:
 def test_stops_although_a_call_hangs(tmp_path: Path) -> None:
     """SIGTERM ends the process with exit code 0; a hanging caller sees its connection lost."""
     with started("demo_app", "--port", "0", "--data", str(tmp_path)) as (process, url):
-        with httpx.Client(base_url=url) as http:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        hanging = HTTPConnection(host, int(port), timeout=EXIT_TIMEOUT_S)
+        with httpx.Client(base_url=url) as http, closing(hanging):
             plan = {"key": "run-1", "step": "createUser", "faults": ["hang"]}
             http.post("/faults", json=plan)
-            with pytest.raises(httpx.ReadTimeout):
-                http.post(CREATE, json=BODY, headers=HEADERS, timeout=0.2)
+            hanging.request("POST", CREATE, json.dumps(BODY), HEADERS)
+            while not http.get("/effects").json()["effects"]:
+                assert process.poll() is None
             process.send_signal(signal.SIGTERM)
+            with pytest.raises(RemoteDisconnected):
+                hanging.getresponse()
             assert process.wait(EXIT_TIMEOUT_S) == 0
 
 
