@@ -1,0 +1,74 @@
+"""`python -m demo_app`: the application as a process of its own."""
+
+import argparse
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from demo_app.app import Settings, open_app
+from demo_app.listener import Listener, serve
+from demo_app.scenario import draw_faults
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(prog="python -m demo_app", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9000, help="0 takes a free one (default 9000)")
+    parser.add_argument("--url", help="where the engine reaches us, if not at host and port")
+    parser.add_argument("--engine", default="http://127.0.0.1:8420", help="URL of the engine")
+    parser.add_argument("--client", default="demo", help="our name at the engine (default demo)")
+    parser.add_argument("--data", type=Path, required=True, help="directory for the databases")
+    parser.add_argument(
+        "--smtp", metavar="HOST:PORT", help="mail server; default: our own, kept in DATA/mail"
+    )
+    parser.add_argument("--scenario", type=int, metavar="SEED", help="draw faults from this seed")
+    parser.add_argument(
+        "--crashes", action="store_true", help="draw crashes too: who started us starts us again"
+    )
+    return parser.parse_args(argv)
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        if arguments.smtp is None:
+            from demo_app.smtp import keep_mail  # needs aiosmtpd, the demonstration's extra
+
+            smtp = "127.0.0.1", await stack.enter_async_context(keep_mail(arguments.data / "mail"))
+        else:
+            smtp_host, _, smtp_port = arguments.smtp.rpartition(":")
+            smtp = smtp_host, int(smtp_port)
+        listener = stack.enter_context(Listener(arguments.host, arguments.port))
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        listens_at = f"http://{host}:{listener.port}"
+        draw = None
+        if arguments.scenario is not None:
+            draw = partial(draw_faults, arguments.scenario, crashes=arguments.crashes)
+        settings = Settings(
+            engine_url=arguments.engine.rstrip("/"),
+            client=arguments.client,
+            data=arguments.data,
+            smtp=smtp,
+            own_url=arguments.url or listens_at,
+            draw=draw,
+            may_crash=True,
+        )
+        app = await stack.enter_async_context(open_app(settings, listener))
+        listener.listen()  # from here on connections wait for us, so the line below is true
+        print(f"demo_app listening on {listens_at}", flush=True)
+        await serve(app, listener, stop.wait)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    asyncio.run(run(parse_arguments(argv)))
+
+
+if __name__ == "__main__":
+    main()
