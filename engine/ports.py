@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.core.machine import Change
-from engine.core.model import Run
+from engine.core.model import Run, Step
 from engine.core.outcome import Outcome
 
 
@@ -112,4 +112,118 @@ class Store(Protocol):
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
+        ...
+
+
+class AttemptRecord(Struct):
+    """One attempt, as recorded."""
+
+    step_id: str
+    number: int
+    generation: int
+    started_at: int
+    epoch: int
+    ended_at: int | None = None
+    counts_as: str | None = None
+    """success, failure, interruption, crash or late; None: in flight."""
+    http_status: int | None = None
+    error: str | None = None
+    delay_ms: int | None = None
+    delay_by: str | None = None
+
+
+class RunRecord(Struct, frozen=True):
+    """A run's row for lists: its own columns and its root's."""
+
+    id: str
+    client: str
+    workflow: str
+    key: str
+    state: str
+    rev: int
+    dismissed: bool
+    steps: int
+    open_steps: int
+    failed_steps: int
+    submitted_at: int
+    generation: int
+    ended_at: int | None
+    due_at: int | None
+    pause_reason: str | None
+    cause_id: str | None
+    error: str | None
+
+
+class RunQuery(Struct, frozen=True):
+    """Which runs, in which order, from where."""
+
+    client: str | None = None
+    workflow: str | None = None
+    key: str | None = None
+    states: tuple[str, ...] = ()
+    newest_first: bool = True
+    cursor: str | None = None
+    """Id of the last run of the page before."""
+    limit: int = 50
+
+
+class RunsFound(Struct, frozen=True):
+    """A page of runs."""
+
+    runs: tuple[RunRecord, ...]
+    total: int
+    total_is_estimate: bool
+    more: bool
+
+
+class EventRecord(Struct, frozen=True):
+    """An event as stored: `data` is the core's event as JSON, `state` what it led to."""
+
+    seq: int
+    at: int
+    run_id: str
+    step_id: str
+    state: str
+    rev: int
+    data: str
+
+
+class Summary(Struct, frozen=True):
+    """What the store holds, without counting it."""
+
+    runs: dict[str, int]
+    """Runs by state."""
+    late: int
+    """Attempts that are more than a second overdue, counted up to a bound."""
+    timed: int
+    """Attempts that have a time, counted up to a bound."""
+    first_seq: int
+    last_seq: int
+
+
+class Views(Protocol):
+    """What the front reads of the store. Everything seen here is durable."""
+
+    async def runs(self, query: RunQuery) -> RunsFound:
+        """A page of runs."""
+        ...
+
+    async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
+        """A run, its steps in order, and all their attempts."""
+        ...
+
+    async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
+        """A step and its attempts."""
+        ...
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        """A payload by its generation, or an answer by its attempt."""
+        ...
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        """Events behind a sequence number, in commit order."""
+        ...
+
+    async def summary(self, now: int) -> Summary:
+        """Counts and the ends of the event sequence."""
         ...

@@ -240,9 +240,7 @@ class Engine:
                 why = await self._hold(live, slot, wait)
             if slot.outcome is not None:
                 cause = _cause(live.run, slot.outcome)
-                return Recorded(
-                    slot.outcome, slot.body, cause, not placed.new, placed.payload_differs
-                )
+                return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
         finally:
             live.detach(step.id, slot)
         await live.wait_durable()

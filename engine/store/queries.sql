@@ -24,8 +24,15 @@ SELECT wake_at, id, run_id FROM step
 WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?) AND wake_at <= ?
 ORDER BY wake_at, id LIMIT ?;
 
--- earliest_due: the next attempt of a run's steps
-SELECT min(due_at) FROM step WHERE id >= ?1 AND id < ?1 || '.' AND state = 'backing-off';
+-- run_record: a run's row for lists
+SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismissed, run.steps,
+    run.open_steps, run.failed_steps, run.submitted_at, root.generation, root.ended_at,
+    root.pause_reason, root.cause_id, root.error,
+    CASE WHEN run.state = 'backing-off' THEN (
+        SELECT min(due_at) FROM step
+        WHERE step.id >= run.id AND step.id < run.id || '.' AND step.state = 'backing-off'
+    ) END AS due_at
+FROM run JOIN step AS root ON root.id = run.id;
 
 -- late: attempts that are overdue (counted up to a bound)
 SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT 10000);

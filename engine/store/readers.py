@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from engine.core.model import Run, Step
+from engine.core.model import Run
 from engine.ports import Body, Due
 from engine.store import rows
 from engine.store.writer import Offload
@@ -86,10 +86,6 @@ class Readers:
             return None if row is None else rows.run_from(row, [rows.step_from(s) for s in steps])
 
         return await self.read(work)
-
-    async def load_step(self, step_id: str) -> Step | None:
-        row = await self.read(lambda db: db.execute(SQL["step"], (step_id,)).fetchone())
-        return None if row is None else rows.step_from(row)
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         where = (step_id, answer, number)

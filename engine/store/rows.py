@@ -6,7 +6,6 @@ import sqlite3
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from engine.core.model import (
     DelayBy,
@@ -18,6 +17,7 @@ from engine.core.model import (
     rebuild,
 )
 from engine.core.retry import RetryPolicy
+from engine.ports import AttemptRecord, EventRecord, RunRecord
 
 _policy_json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
@@ -57,22 +57,6 @@ def upsert(table: str, columns: tuple[str, ...], key: str = "id") -> str:
     """An INSERT that overwrites what is there: a row is written as it is at its batch's end."""
     changes = ",".join(f"{column}=excluded.{column}" for column in columns if column != key)
     return f"{insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {changes}"
-
-
-class AttemptRecord(Struct):
-    """One row of `attempt`."""
-
-    step_id: str
-    number: int
-    generation: int
-    started_at: int
-    epoch: int
-    ended_at: int | None = None
-    counts_as: str | None = None
-    http_status: int | None = None
-    error: str | None = None
-    delay_ms: int | None = None
-    delay_by: str | None = None
 
 
 def attempt_row(record: AttemptRecord) -> tuple[Any, ...]:
@@ -166,3 +150,16 @@ def run_from(row: sqlite3.Row, steps: list[Step]) -> Run:
         steps={step.id: step for step in steps},
     )
     return rebuild(run)
+
+
+def attempt_from(row: sqlite3.Row) -> AttemptRecord:
+    return AttemptRecord(**{column: row[column] for column in ATTEMPT_COLUMNS})
+
+
+def run_record_from(row: sqlite3.Row) -> RunRecord:
+    plain = {name: row[name] for name in RunRecord.__struct_fields__ if name != "dismissed"}
+    return RunRecord(dismissed=bool(row["dismissed"]), **plain)
+
+
+def event_from(row: sqlite3.Row) -> EventRecord:
+    return EventRecord(**{column: row[column] for column in EVENT_COLUMNS})

@@ -21,7 +21,7 @@ import trio
 
 from engine.core.events import AttemptEnded, LateEnd, RunMoved, Started
 from engine.core.model import Run, Step
-from engine.ports import Body, Write
+from engine.ports import AttemptRecord, Body, Write
 from engine.store import rows
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Batch:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.steps: dict[str, Step] = {}
-        self.started: dict[tuple[str, int], rows.AttemptRecord] = {}
+        self.started: dict[tuple[str, int], AttemptRecord] = {}
         self.ended: list[tuple[Any, ...]] = []
         self.outcomes: list[tuple[Any, ...]] = []
         self.bodies: list[tuple[Any, ...]] = []
@@ -111,7 +111,7 @@ class Writer:
             step = change.run.steps[event.step_id]
             match event:
                 case Started():
-                    batch.started[event.step_id, event.number] = rows.AttemptRecord(
+                    batch.started[event.step_id, event.number] = AttemptRecord(
                         event.step_id, event.number, step.generation, event.at, self._epoch
                     )
                 case AttemptEnded():

@@ -1,0 +1,66 @@
+"""Who may ask at all: the name asked for, the page that asks, the kind of body. `protocol.md` §7.
+
+A web page in somebody's browser can send requests to loopback. It cannot forge `Host` of its own
+name's requests, `Origin`, `Sec-Fetch-Site`, nor send JSON across origins unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from engine.core.errors import Problem
+from engine.front.reply import Reply, problem_reply
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+"""Names in lower case."""
+
+
+class Access:
+    """The checks that every request passes, whichever way it came in."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
+
+    def check(self, method: str, headers: RawHeaders) -> Reply | None:
+        """None, or the refusal."""
+        host = origin = site = content_type = ""
+        for name, value in headers:
+            if name == b"host":
+                host = value.decode("latin1").strip().lower()
+            elif name == b"origin":
+                origin = value.decode("latin1").strip().lower()
+            elif name == b"sec-fetch-site":
+                site = value.decode("latin1").strip().lower()
+            elif name == b"content-type":
+                content_type = value.decode("latin1")
+        if host_name(host) not in self._hosts:
+            return problem_reply(
+                Problem.WRONG_HOST,
+                f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
+                " `hosts` in the configuration.",
+            )
+        if (origin and urlsplit(origin).netloc != host) or site == "cross-site":
+            return problem_reply(
+                Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
+            )
+        if method not in SAFE_METHODS and not is_json(content_type):
+            return problem_reply(
+                Problem.UNSUPPORTED_MEDIA_TYPE,
+                f"Send `Content-Type: application/json`; it was {content_type[:100]!r}.",
+            )
+        return None
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def is_json(content_type: str) -> bool:
+    """Whether the media type is application/json, whatever its parameters."""
+    return content_type.partition(";")[0].strip().lower() == "application/json"

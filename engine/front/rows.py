@@ -1,0 +1,84 @@
+"""Records as the interface shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from engine import wire
+from engine.core.model import Step, StepState
+from engine.front.times import maybe_rfc3339, rfc3339
+from engine.ports import AttemptRecord, RunRecord
+
+
+def run_row(record: RunRecord) -> wire.RunRow:
+    """A run as the interface shows it."""
+    return wire.RunRow(
+        id=record.id,
+        client=record.client,
+        workflow_name=record.workflow,
+        idempotency_key=record.key,
+        status=record.state,
+        rev=record.rev,
+        generation=record.generation,
+        open_steps=record.open_steps,
+        failed_steps=record.failed_steps,
+        steps=record.steps,
+        dismissed=record.dismissed,
+        submitted_at=rfc3339(record.submitted_at),
+        ended_at=maybe_rfc3339(record.ended_at),
+        due_at=maybe_rfc3339(record.due_at),
+        pause_reason=record.pause_reason,
+        cause_id=record.cause_id,
+        error=record.error,
+    )
+
+
+def attempt_row(record: AttemptRecord) -> wire.AttemptRow:
+    """An attempt as the interface shows it."""
+    return wire.AttemptRow(
+        number=record.number,
+        generation=record.generation,
+        status=record.counts_as or "running",
+        started_at=rfc3339(record.started_at),
+        ended_at=maybe_rfc3339(record.ended_at),
+        http_status=record.http_status,
+        error=record.error,
+        delay_ms=record.delay_ms if record.delay_by else None,
+        delay_by=record.delay_by,
+    )
+
+
+def step_row(step: Step, attempts: Iterable[AttemptRecord] | None = None) -> wire.StepRow:
+    """A step as the interface shows it, with its attempts where they were asked for."""
+    timed = step.state in (StepState.BACKING_OFF, StepState.PAUSED)
+    row = wire.StepRow(
+        id=step.id,
+        run_id=step.run_id,
+        parent_id=step.parent_id,
+        name=step.spec.name,
+        workflow_name=step.spec.workflow,
+        idempotency_key=step.spec.key,
+        step_key=step.spec.step_key,
+        url=step.spec.url,
+        status=step.state,
+        rev=step.rev,
+        generation=step.generation,
+        attempts=step.attempts,
+        failures=step.failures,
+        retries_max=step.policy.count,
+        submitted_at=rfc3339(step.submitted_at),
+        ended_at=maybe_rfc3339(step.ended_at),
+        due_at=maybe_rfc3339(step.due_at) if timed else None,
+        delay_ms=step.delay_ms if step.delay_by else None,
+        delay_by=step.delay_by,
+        pause_reason=step.pause_reason,
+        cause_id=step.cause_id,
+        http_status=step.http_status,
+        error=step.error,
+        awaiting_post=step.awaiting_post,
+    )
+    if attempts is not None:
+        row = replace(row, attempt_rows=tuple(attempt_row(attempt) for attempt in attempts))
+    return row

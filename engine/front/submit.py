@@ -1,0 +1,316 @@
+"""`POST /{client}`: a post, taken apart, done, and answered. `protocol.md` §2.
+
+One function of (client, headers, body) that knows no framework: whichever way a post comes in, it
+gets the same answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import Raw
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.fingerprint import fingerprint, nesting
+from engine.core.model import StepSpec, StepState
+from engine.core.target import BadTarget, last_segment, normalise
+from engine.front.access import RawHeaders
+from engine.front.reply import JSON, Reply, problem_reply, refusal
+from engine.front.times import rfc3339
+from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
+from engine.tokens import Token
+
+_decode = msgspec.json.Decoder(wire.Submission).decode
+_encode = msgspec.json.Encoder().encode
+_parse = msgspec.json.Decoder(float_hook=str).decode
+"""Any JSON; numbers are left as they are."""
+_CLIENT = re.compile(wire.CLIENT_PATTERN)
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_SF_STRING = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,7})\"?")
+_AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+_FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
+RESERVED_MEMBERS = frozenset({"delay", "notBefore", "signal", "mode"})
+PREFER_WAIT_S_MAX = 86_400
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """The headers of a post that mean something."""
+
+    key: str | None
+    parent: str | None
+    respond_async: bool
+    wait_s: int | None
+
+
+async def answer_submission(
+    engine: Engine, client: str, headers: RawHeaders, body: bytes, depth_max: int
+) -> Reply:
+    """Do what a post asks, and answer it. Never raises for anything that was sent."""
+    posted = None
+    try:
+        check_client(client)
+        posted = read_headers(headers)
+        submission = decode(body, depth_max)
+        spec = _spec(submission, posted)
+        payload = bytes(submission.payload)
+        token = _token(engine, submission.parent, posted.parent)
+        wait = wait_of(posted, submission.timeout)
+        result = await engine.submit(client, spec, payload, token, wait)
+    except Refused as refused:
+        return refusal(refused)
+    return result_reply(result, posted)
+
+
+def check_client(client: str) -> None:
+    """Raises Refused for a name that cannot be a client's."""
+    if not _CLIENT.fullmatch(client) or client in wire.RESERVED_CLIENTS:
+        reserved = client in wire.RESERVED_CLIENTS
+        raise _invalid(
+            "client",
+            f"The name {client[:64]!r} is {'reserved' if reserved else 'not a client name'}:"
+            " post to /{client}, letters, digits and ._- , at most 64, beginning with a letter or"
+            " digit.",
+        )
+
+
+def _invalid(member: str, detail: str) -> Refused:
+    return Refused(Problem.INVALID_SUBMISSION, detail, member=member)
+
+
+# -- taking a post apart -------------------------------------------------------------------------
+
+
+def decode(body: bytes, depth_max: int) -> wire.Submission:
+    """The submission. Raises Refused naming the member at fault."""
+    try:
+        submission = _decode(body)
+        if body.count(b"[") + body.count(b"{") > depth_max:
+            depth = nesting(_parse(body))
+            if depth > depth_max:
+                raise _too_deep(depth_max)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _invalid("body", f"The body is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise _too_deep(depth_max) from error
+    return submission
+
+
+def _too_deep(depth_max: int) -> Refused:
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        f"The body nests deeper than {depth_max} levels.",
+        member="payload",
+        limit="json_depth_max",
+    )
+
+
+def _explain(message: str) -> Refused:
+    """Our words for what the decoder found; its path becomes the member's name."""
+    where = ""
+    if at := _AT.fullmatch(message):
+        message, where = at[1], at[2]
+    if field := _FIELD.search(message):
+        where = f"{where}.{field[1]}" if where else field[1]
+        if "unknown" in message:
+            kind = "is reserved for later" if field[1] in RESERVED_MEMBERS else "is not known"
+            return _invalid(where, f"The member `{where}` {kind}.")
+        return _invalid(where, f"The member `{where}` is missing.")
+    if not where:
+        return _invalid("body", f"The body must be a JSON object. {message}.")
+    return _invalid(where, f"The member `{where}` is not valid: {message}.")
+
+
+def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
+    try:
+        url = normalise(submission.step_invoke_url)
+    except BadTarget as error:
+        raise _invalid("stepInvokeUrl", f"The URL {error}.") from error
+    key = submission.idempotency_key
+    if key is not None and posted.key is not None and key != posted.key:
+        raise _invalid(
+            "idempotencyKey", "The member `idempotencyKey` and the header Idempotency-Key differ."
+        )
+    key = key if key is not None else posted.key
+    if key is None:
+        raise _invalid(
+            "idempotencyKey",
+            "The member `idempotencyKey` (or the header Idempotency-Key) is missing.",
+        )
+    try:
+        mark = fingerprint(bytes(submission.payload))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise _invalid("payload", f"The payload is not JSON: {error}.") from error
+    return StepSpec(
+        workflow=submission.workflow_name,
+        key=key,
+        url=url,
+        step_key=submission.step_key or url,
+        name=submission.step_name or last_segment(url)[:128],
+        fingerprint=mark,
+        retry=submission.retry,
+        attempt_timeout_ms=submission.attempt_timeout,
+    )
+
+
+def read_headers(headers: RawHeaders) -> Posted:
+    """The headers that mean something. Raises Refused for an Idempotency-Key that is none."""
+    key: str | None = None
+    parent: str | None = None
+    prefer = ""
+    for name, value in headers:
+        if name == b"idempotency-key":
+            found = _header_key(value.decode("latin1").strip())
+            if key is not None and found != key:
+                raise _invalid("idempotencyKey", "Two different Idempotency-Key headers.")
+            key = found
+        elif name == b"atomic-parent":
+            parent = value.decode("latin1").strip()
+        elif name == b"prefer":
+            prefer += "," + value.decode("latin1").lower()
+    respond_async, wait_s = False, None
+    for preference in prefer.split(",") if prefer else ():
+        word = preference.partition(";")[0].strip()
+        if word == "respond-async":
+            respond_async = True
+        elif (wait := _WAIT.fullmatch(word)) and wait_s is None:
+            wait_s = min(int(wait[1]), PREFER_WAIT_S_MAX)
+    return Posted(key, parent, respond_async, wait_s)
+
+
+def _header_key(value: str) -> str:
+    """RFC 8941 string (draft-ietf-httpapi-idempotency-key-header), or the bare form."""
+    if quoted := _SF_STRING.fullmatch(value):
+        value = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif value.startswith('"'):
+        raise _invalid("idempotencyKey", "The header Idempotency-Key is not a quoted string.")
+    if not _KEY.fullmatch(value):
+        raise _invalid(
+            "idempotencyKey", "The header Idempotency-Key must be 1-255 printable ASCII."
+        )
+    return value
+
+
+def _token(engine: Engine, member: str | None, header: str | None) -> Token | None:
+    if member is not None and header is not None and member != header:
+        raise _invalid("parent", "The member `parent` and the header Atomic-Parent differ.")
+    text = member or header
+    if not text:
+        return None
+    token = engine.tokens.read(text)
+    if token is None:
+        raise _invalid("parent", "The parent token was not issued by this engine.")
+    return token
+
+
+def wait_of(posted: Posted, timeout_ms: int | None) -> Wait:
+    """How long the caller waits: the first of its wishes that comes ends the wait."""
+    if posted.respond_async:
+        return Wait(timeout_ms, 0)
+    return Wait(timeout_ms, None if posted.wait_s is None else posted.wait_s * 1000)
+
+
+# -- answering -----------------------------------------------------------------------------------
+
+
+def result_reply(result: Result, posted: Posted) -> Reply:
+    """The answer to a post, or to a look at an outcome."""
+    if isinstance(result, StillOpen):
+        return _open_reply(result, posted)
+    headers: tuple[tuple[str, str], ...] = ()
+    if result.replayed:
+        headers += (("idempotent-replayed", "true"),)
+    if result.payload_differs:
+        headers += (("atomic-payload-differs", "true"),)
+    step = result.step
+    if step.state is StepState.COMPLETED:
+        return Reply(200, (JSON, *headers), _outcome_body(result))
+    if step.state is StepState.CANCELLED:
+        reply = problem_reply(
+            Problem.RUN_CANCELLED, "The step was cancelled.", **_outcome_members(result)
+        )
+    else:
+        reply = problem_reply(
+            Problem.STEP_FAILED,
+            f"Step {step.spec.name!r} failed after {step.attempts} attempts: {step.error}.",
+            **_outcome_members(result),
+        )
+    return msgspec.structs.replace(reply, headers=reply.headers + headers)
+
+
+def _outcome_body(result: Recorded) -> bytes:
+    step, body = result.step, result.body
+    answer = wire.OutcomeAnswer(
+        id=step.id,
+        run_id=step.run_id,
+        workflow_name=step.spec.workflow,
+        step_invoke_url=step.spec.url,
+        idempotency_key=step.spec.key,
+        generation=step.generation,
+        status=step.state,
+        http_status=step.http_status or 0,
+        response=as_response(b"" if body is None else body.data, body.content_type if body else ""),
+        attempts=step.attempts,
+        submitted_at=rfc3339(step.submitted_at),
+        finished_at=rfc3339(step.ended_at or 0),
+    )
+    return _encode(answer)
+
+
+def as_response(data: bytes, content_type: str) -> Raw:
+    """An endpoint's answer as a JSON value: nothing is null, JSON stays as it is, text a string."""
+    if not data:
+        return Raw(b"null")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json" or media_type.endswith("+json"):
+        try:
+            _parse(data)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+        else:
+            return Raw(data)
+    return Raw(_encode(data.decode()))
+
+
+def _outcome_members(result: Recorded) -> dict[str, object]:
+    step, cause = result.step, result.cause
+    return {
+        "id": step.id,
+        "runId": step.run_id,
+        "stepId": step.id,
+        "generation": step.generation,
+        "attempts": step.attempts,
+        "cause": None if cause is None else wire.Cause(cause.id, cause.spec.name),
+        "lastAttempt": wire.LastAttempt(step.http_status, step.error) if step.attempts else None,
+        "submittedAt": rfc3339(step.submitted_at),
+        "finishedAt": rfc3339(step.ended_at or 0),
+    }
+
+
+def _open_reply(result: StillOpen, posted: Posted) -> Reply:
+    location = ("location", f"/api/v1/steps/{result.step_id}/outcome")
+    ids = {"id": result.step_id, "runId": result.run_id}
+    if result.why in (Why.ASYNC, Why.WAIT):
+        applied = "respond-async" if result.why is Why.ASYNC else f"wait={posted.wait_s}"
+        body = _encode(wire.OpenAnswer(result.step_id, result.run_id, result.state))
+        return Reply(202, (JSON, location, ("preference-applied", applied)), body)
+    kind, detail = {
+        Why.TIMEOUT: (
+            Problem.WAIT_TIMEOUT,
+            "The time this caller waits is over; the work goes on. Post again, or read Location.",
+        ),
+        Why.DRAINING: (
+            Problem.DRAINING,
+            "The engine is stopping; the work goes on when it is back. Post again with the same"
+            " key.",
+        ),
+        Why.PARKED: (Problem.INTERNAL, "A bug of the engine's stopped this run; see its log."),
+    }[result.why]
+    retry_after = 1 if result.why is Why.DRAINING else None
+    members = {**ids, "stepId": result.step_id, "stepStatus": result.state}
+    reply = problem_reply(kind, detail, **members, retryAfter=retry_after)
+    return msgspec.structs.replace(reply, headers=(*reply.headers, location))

@@ -1,0 +1,135 @@
+"""What operators read: pages of runs, trees, events, counts. The `Views` port on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from engine.core.model import Step
+from engine.ports import AttemptRecord, Body, EventRecord, RunQuery, RunRecord, RunsFound, Summary
+from engine.store import rows
+from engine.store.readers import SQL, Readers
+
+COUNTED_MAX = 10_000
+"""Matches of a filter are counted up to here; beyond, the total is an estimate."""
+LATE_AFTER_MS = 1_000
+
+
+class SqliteViews:
+    """Reads through the read-only connections."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def runs(self, query: RunQuery) -> RunsFound:
+        """A page of runs, and how many match."""
+        return await self._readers.read(lambda db: _runs(db, query))
+
+    async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
+        """A run, its steps in order, and all their attempts, of one moment."""
+
+        def work(
+            db: sqlite3.Connection,
+        ) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
+            db.execute("BEGIN")
+            try:
+                row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
+                if row is None:
+                    return None
+                steps = db.execute(SQL["steps"], (run_id,)).fetchall()
+                attempts = db.execute(SQL["attempts"], (run_id,)).fetchall()
+            finally:
+                db.execute("ROLLBACK")
+            return (
+                rows.run_record_from(row),
+                [rows.step_from(step) for step in steps],
+                [rows.attempt_from(attempt) for attempt in attempts],
+            )
+
+        return await self._readers.read(work)
+
+    async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
+        """A step and its attempts, of one moment."""
+
+        def work(db: sqlite3.Connection) -> tuple[Step, list[AttemptRecord]] | None:
+            db.execute("BEGIN")
+            try:
+                row = db.execute(SQL["step"], (step_id,)).fetchone()
+                attempts = db.execute(SQL["step_attempts"], (step_id,)).fetchall()
+            finally:
+                db.execute("ROLLBACK")
+            if row is None:
+                return None
+            return rows.step_from(row), [rows.attempt_from(attempt) for attempt in attempts]
+
+        return await self._readers.read(work)
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        """A payload by its generation, or an answer by its attempt."""
+        return await self._readers.body(step_id, number, answer=answer)
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        """Events behind a sequence number."""
+        found = await self._readers.read(
+            lambda db: db.execute(SQL["events"], (after, limit)).fetchall()
+        )
+        return [rows.event_from(row) for row in found]
+
+    async def summary(self, now: int) -> Summary:
+        """Counts and the ends of the event sequence."""
+
+        def work(db: sqlite3.Connection) -> Summary:
+            first, last = db.execute(SQL["first_event"]).fetchone()
+            return Summary(
+                runs={row["state"]: row["runs"] for row in db.execute(SQL["tally"])},
+                late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
+                timed=db.execute(SQL["timed"]).fetchone()[0],
+                first_seq=first,
+                last_seq=last,
+            )
+
+        return await self._readers.read(work)
+
+
+def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
+    where: list[str] = []
+    values: list[Any] = []
+    for column in ("client", "workflow", "key"):
+        wanted = getattr(query, column)
+        if wanted is not None:
+            where.append(f"run.{column} = ?")
+            values.append(wanted)
+    if query.states:
+        where.append(f"run.state IN ({','.join('?' * len(query.states))})")
+        values += query.states
+    total, estimate = _total(db, query, where, values)
+    paged, arguments = list(where), list(values)
+    if query.cursor is not None:
+        paged.append(f"run.id {'<' if query.newest_first else '>'} ?")
+        arguments.append(query.cursor)
+    found = db.execute(
+        f"{SQL['run_record']}{_where(paged)} ORDER BY run.id"
+        f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
+        (*arguments, query.limit + 1),
+    ).fetchall()
+    records = tuple(rows.run_record_from(row) for row in found[: query.limit])
+    return RunsFound(records, total, estimate, len(found) > query.limit)
+
+
+def _where(conditions: list[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _total(
+    db: sqlite3.Connection, query: RunQuery, where: list[str], values: list[Any]
+) -> tuple[int, bool]:
+    """How many match: from the tally where it can say, else counted up to a bound."""
+    if query.client is None and query.workflow is None and query.key is None:
+        tally = {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
+        states = query.states or tuple(tally)
+        return sum(tally.get(state, 0) for state in states), False
+    counted = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM run{_where(where)} LIMIT ?)",
+        (*values, COUNTED_MAX + 1),
+    ).fetchone()[0]
+    return min(counted, COUNTED_MAX), counted > COUNTED_MAX
