@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -29,6 +30,7 @@ from socket import (
     MSG_PEEK,
     SO_ERROR,
     SO_KEEPALIVE,
+    SO_LINGER,
     SOCK_NONBLOCK,
     SOCK_STREAM,
     SOL_SOCKET,
@@ -470,7 +472,8 @@ async def _connect_socket(ip: IPAddress, port: int) -> socket:
             raise OSError(code, os.strerror(code))
         if sock.getsockname()[:2] == (str(ip), port):
             # Nobody listens, and the system chose the port we dial as our own: TCP connects to
-            # itself, and would keep the port from the application that is about to start.
+            # itself. Reset it, lest it keep the port from the application that is about to start.
+            sock.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
             raise ConnectionRefusedError("nobody listens")
     except BaseException:
         sock.close()

@@ -27,21 +27,23 @@ class Peer:
 
     async def read_request(self) -> bytes:
         """The next whole request; b"" when the client has closed."""
-        data = self._received
-        while True:
-            head, end, body = data.partition(b"\r\n\r\n")
-            if end:
-                lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
-                length = int(lines.get(b"Content-Length", b"0"))
-                if len(body) >= length:
-                    self._received = body[length:]
-                    request = head + end + body[:length]
-                    self._server.requests.append(request)
-                    return request
-            more = await self.stream.receive_some()
-            if not more:
+        data = bytearray(self._received)
+        while (end := data.find(b"\r\n\r\n") + 4) < 4:
+            if not await self._more(data):
                 return b""
-            data += more
+        lines = dict(line.split(b": ", 1) for line in bytes(data[: end - 4]).split(b"\r\n")[1:])
+        end += int(lines.get(b"Content-Length", b"0"))
+        while len(data) < end:
+            if not await self._more(data):
+                return b""
+        self._received = bytes(data[end:])
+        self._server.requests.append(bytes(data[:end]))
+        return self._server.requests[-1]
+
+    async def _more(self, data: bytearray) -> bool:
+        received = await self.stream.receive_some()
+        data += received
+        return bool(received)
 
     async def answer(self, *pieces: bytes) -> None:
         """Read one request, then send these."""
@@ -116,7 +118,8 @@ def answering(*answers: bytes) -> Script:
 
     async def script(peer: Peer) -> None:
         for answer in answers:
-            await peer.answer(answer)
+            if await peer.read_request():
+                await peer.stream.send_all(answer)
 
     return script
 

@@ -6,6 +6,8 @@ import ssl
 import threading
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from socket import AF_INET, SOCK_STREAM, gaierror, socket
+from typing import Any
 
 import httpx
 import pytest
@@ -193,12 +195,33 @@ async def test_a_hundred_addresses_are_not_all_tried() -> None:
                 await post(transport, server)
 
 
+async def test_a_connection_to_itself_is_none() -> None:
+    """TCP may connect a free port to itself; that is reported as refused, and the port is freed."""
+    with socket(AF_INET, SOCK_STREAM) as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+
+    class BoundFirst(socket):
+        """As if the system had picked this very port for our side."""
+
+        def connect(self, address: Any) -> None:
+            self.bind(("127.0.0.1", port))
+            super().connect(address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dial, "socket", BoundFirst)
+        with pytest.raises(httpx.ConnectError, match="nobody listens"):
+            await Dialler().connect(parse_target(f"http://127.0.0.1:{port}/"))
+    with socket(AF_INET, SOCK_STREAM) as application:
+        application.bind(("127.0.0.1", port))
+
+
 async def test_dns_failures() -> None:
     """NXDOMAIN, no address, and a name that no resolver takes are one error."""
 
     async def nxdomain(host: str) -> list[str]:
         await trio.lowlevel.checkpoint()
-        raise dial.gaierror(-2, "Name or service not known")
+        raise gaierror(-2, "Name or service not known")
 
     target = parse_target("http://app.test/")
     with pytest.raises(DnsError, match="not known"):
