@@ -241,12 +241,14 @@ async def test_the_systems_resolver() -> None:
 async def test_slow_dns_blocks_no_other_host() -> None:
     """Look-ups that hang hold their host's places only; cancelled calls end at once."""
     release, started = threading.Event(), trio.Semaphore(0)
+    waited_for: list[str] = []
     token = trio.lowlevel.current_trio_token()
 
     def lookup(host: str) -> list[str]:
         if host == "slow.test":
             token.run_sync_soon(started.release)
-            release.wait(30)
+            if not release.wait(5):
+                waited_for.append(host)
         return ["127.0.0.1"]
 
     resolver = SystemResolver(lookup)
@@ -261,11 +263,27 @@ async def test_slow_dns_blocks_no_other_host() -> None:
                     assert (await post(transport, server)).body == b"ok"
                     nursery.cancel_scope.cancel()
                 # The abandoned threads still hold their places: no more of them are made.
-                with trio.move_on_after(0):
-                    await resolver("slow.test")
-                assert started.value == 0
+                assert resolver._hosts["slow.test"].available_tokens == 0
+                assert waited_for == []
             finally:
                 release.set()
+
+
+async def test_a_look_up_cancelled_in_the_queue_gives_its_place_back() -> None:
+    """Cancelled while all places are taken: the host's own place is free again."""
+    host, everyone = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
+    places = dial._HostPlaces(host, everyone)
+    async with everyone:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(places.acquire_on_behalf_of, "a look-up")
+            await trio.testing.wait_all_tasks_blocked()
+            assert host.borrowed_tokens == 1
+            nursery.cancel_scope.cancel()
+        assert host.borrowed_tokens == 0
+    await places.acquire_on_behalf_of("another")
+    assert (host.borrowed_tokens, everyone.borrowed_tokens) == (1, 1)
+    places.release_on_behalf_of("another")
+    assert (host.borrowed_tokens, everyone.borrowed_tokens) == (0, 0)
 
 
 async def test_proxy_variables_have_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ async def test_never_reused(case: str) -> None:
     """A whole answer is taken, but its connection is closed and the next call opens another."""
     raw = NEVER_REUSED[case]
     async with serving(answering(raw, OK)) as server, lean() as transport:
-        await post(transport, server)
+        assert (await post(transport, server)).body == (b"ok" if b"ok" in raw else b"")
         assert transport.idle_count == 0
         await post(transport, server)
         assert server.connections == 2
@@ -142,6 +142,19 @@ async def test_idle_time(keep_alive: bytes, limit_s: int, mock_clock: MockClock)
         mock_clock.jump(limit_s + 0.1)
         await post(transport, server)
         assert server.connections == 2
+
+
+async def test_a_short_promise_behind_a_longer_one(mock_clock: MockClock) -> None:
+    """A connection that expires before an older one of another origin is not used after that."""
+    short = OK.replace(b"\r\n\r\n", b"\r\nKeep-Alive: timeout=3\r\n\r\n")
+    async with serving(always_ok) as older, serving(answering(short, short)) as server:
+        async with lean() as transport:
+            await post(transport, older)
+            await post(transport, server)
+            mock_clock.jump(3)
+            await post(transport, server)
+            await post(transport, older)
+            assert (server.connections, older.connections) == (2, 1)
 
 
 async def test_expired_connections_of_other_origins_are_closed(mock_clock: MockClock) -> None:
