@@ -283,6 +283,8 @@ async def _read_answer(wire: Wire, method: bytes, body_bytes_max: int) -> Answer
             break
         if status < 100 or status == 101:
             raise BadAnswer(f"status {status} was not asked for", status or None)
+        # One receive may bring thousands of these: let others run between them.
+        await trio.lowlevel.checkpoint()
     headers = reader.message.headers.copy()  # trailers come later and are not of the head
     fields = dict(headers)
     if len(fields) != len(headers):

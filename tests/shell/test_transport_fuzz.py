@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import cast
 
 import httpx
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.dial import PlainWire
-from engine.transport import Answer, _read_answer
+from engine.transport import _read_answer
 
 FRAGMENTS = st.sampled_from(
     [
@@ -45,20 +46,11 @@ class FedWire:
         return next(self._pieces, b"")
 
 
-def run(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
-    """Nothing in it waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return cast(Answer, stop.value)
-    raise AssertionError("it waited")
-
-
 def read(pieces: Iterable[bytes]) -> object:
     """Status and body, or the kind of error."""
     wire = cast(PlainWire, FedWire(pieces))
     try:
-        answer = run(_read_answer(wire, b"POST", 1000))
+        answer = trio.run(_read_answer, wire, b"POST", 1000)
     except httpx.TransportError as error:
         return type(error)
     return answer.status, answer.body
