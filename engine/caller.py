@@ -1,0 +1,153 @@
+"""Sends one attempt to the application and reports what came of it (`docs/protocol.md` §3).
+
+It judges nothing: whether an outcome ends the step or is retried is the core's to say. It has no
+time-out: whoever calls cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.dial import DnsError, Target, TargetNotAllowed, TlsError, parse_target
+from engine.ports import Invocation
+from engine.transport import Answer, AnswerTooLarge, BadAnswer, LeanTransport
+
+RETRY_AFTER_MS_MAX = 3_600_000
+"""A longer wait is cut to this."""
+RETRY_AFTER_DIGITS_MAX = 9
+
+HTTP_DATES = (
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %d %H:%M:%S %Y",
+)
+"""IMF-fixdate, RFC 850 and asctime: a recipient must take all three (RFC 9110 §5.6.7)."""
+
+ERRORS: tuple[tuple[type[httpx.TransportError], CallError], ...] = (
+    (TargetNotAllowed, CallError.TARGET_NOT_ALLOWED),
+    (DnsError, CallError.DNS),
+    (TlsError, CallError.TLS),
+    (httpx.ConnectError, CallError.CONNECTION_REFUSED),
+    (AnswerTooLarge, CallError.ANSWER_TOO_LARGE),
+    (httpx.RemoteProtocolError, CallError.BAD_ANSWER),
+    (httpx.TransportError, CallError.CONNECTION_LOST),
+)
+"""What each failure of the transport is for the core; the first that fits."""
+
+
+class HttpCaller:
+    """The `EndpointCaller` over HTTP/1.1.
+
+    `version` goes into `User-Agent`. `utc_now` gives seconds since the epoch and is asked only
+    when a `Retry-After` holds a date.
+    """
+
+    def __init__(
+        self, transport: LeanTransport, *, version: str, utc_now: Callable[[], float]
+    ) -> None:
+        self._transport = transport
+        self._utc_now = utc_now
+        _check_header_values(version)
+        self._constant_lines = f"Content-Type: application/json\r\nUser-Agent: atomic/{version}\r\n"
+
+    async def call(self, invocation: Invocation) -> Outcome:
+        """Send it, once, and report. Raises ValueError for a value that no header may hold."""
+        lines = self._header_lines(invocation)
+        body = b'{"idempotencyKey":%b,"payload":%b}' % (
+            msgspec.json.encode(invocation.idempotency_key),
+            invocation.payload,
+        )
+        target: Target | None = None
+        try:
+            target = parse_target(invocation.url)
+            answer = await self._transport.exchange(target, lines, body)
+        except httpx.TransportError as error:
+            return _unanswered(error, target)
+        return self._outcome(answer, target)
+
+    def _header_lines(self, invocation: Invocation) -> bytes:
+        i = invocation
+        _check_header_values(
+            i.step_own_key, i.run_id, i.step_id, i.workflow, i.token, i.traceparent
+        )
+        return (
+            f"{self._constant_lines}"
+            f"Idempotency-Key: {_structured_string(i.step_own_key)}\r\n"
+            f"Atomic-Run-Id: {i.run_id}\r\n"
+            f"Atomic-Step-Id: {i.step_id}\r\n"
+            f"Atomic-Workflow: {i.workflow}\r\n"
+            f"Atomic-Attempt: {i.attempt}\r\n"
+            f"Atomic-Parent: {i.token}\r\n"
+            f"traceparent: {i.traceparent}\r\n"
+        ).encode("ascii")
+
+    def _outcome(self, answer: Answer, target: Target) -> Outcome:
+        if 200 <= answer.status < 300 and not answer.body.isascii():
+            try:
+                answer.body.decode()
+            except UnicodeDecodeError as error:
+                detail = f"{target.authority}: the answer is not UTF-8 (at byte {error.start})"
+                return Unanswered(CallError.BAD_ANSWER, detail, answer.status)
+        fields = answer.fields
+        retry_after = fields.get(b"retry-after")
+        return Answered(
+            answer.status,
+            answer.body,
+            fields.get(b"content-type", b"").decode("latin-1"),
+            None if retry_after is None else parse_retry_after(retry_after, self._utc_now),
+            _is_true(fields.get(b"atomic-no-retry")),
+            _is_true(fields.get(b"atomic-suspend")),
+        )
+
+
+def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:
+    """Milliseconds from now, rounded up (never early), 0 … `RETRY_AFTER_MS_MAX`.
+
+    Takes seconds or an HTTP-date (RFC 9110 §10.2.3). None for anything else; what lies in the past
+    is 0.
+    """
+    text = value.decode("latin-1").strip()
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit():
+        if digits != text:
+            return 0
+        digits = digits.lstrip("0") or "0"
+        if len(digits) > RETRY_AFTER_DIGITS_MAX:  # Python reads no number of thousands of digits
+            return RETRY_AFTER_MS_MAX
+        return min(RETRY_AFTER_MS_MAX, int(digits) * 1000)
+    for form in HTTP_DATES:
+        with suppress(ValueError):
+            at = datetime.strptime(text, form).replace(tzinfo=UTC).timestamp()
+            wait_ms = math.ceil((at - utc_now()) * 1000)
+            return min(RETRY_AFTER_MS_MAX, max(0, wait_ms))
+    return None
+
+
+def _unanswered(error: httpx.TransportError, target: Target | None) -> Unanswered:
+    kind = next(kind for kinds, kind in ERRORS if isinstance(error, kinds))
+    detail = f"{target.authority}: {error}" if target else str(error)
+    return Unanswered(kind, detail, error.http_status if isinstance(error, BadAnswer) else None)
+
+
+def _check_header_values(*values: str) -> None:
+    """Values come validated; a line end in one would still be a second header, so look again."""
+    joined = "".join(values)
+    if not joined.isascii() or not joined.isprintable():
+        raise ValueError("a header value may hold printable ASCII only")
+
+
+def _structured_string(text: str) -> str:
+    """RFC 8941 §3.3.3: quoted, with backslash and quote escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _is_true(value: bytes | None) -> bool:
+    return value is not None and value.strip().lower() == b"true"

@@ -1,0 +1,495 @@
+"""From a URL to a connection: parse, resolve, check the address, connect, TLS.
+
+The rules:
+
+* **The address that was checked is the address that is dialled.** Names are resolved here, every
+  address of the answer must pass the gate, and the socket connects to one of exactly these.
+  `Host` and the TLS server name stay the URL's host.
+* `ipaddress.is_global` and its sisters are not a policy (they pass NAT64 of 127.0.0.1), so the
+  tables are our own.
+* A look-up cannot be cancelled, only abandoned: each holds a worker thread until the system's
+  resolver gives up. They have places of their own, few for each host, so that one dead name
+  server stops neither other hosts nor the store.
+* No time-out: the caller cancels. Nothing from the environment: no proxy, no .netrc.
+* Foreign errors are translated once, at the line that touches the library.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_TCP,
+    MSG_PEEK,
+    SO_ERROR,
+    SO_KEEPALIVE,
+    SO_LINGER,
+    SOCK_NONBLOCK,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
+    TCP_NODELAY,
+    TCP_USER_TIMEOUT,
+    gaierror,
+    getaddrinfo,
+    socket,
+)
+from typing import cast
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+import httpx
+import trio
+from msgspec import Struct
+
+URL_BYTES_MAX = 2048
+TARGETS_CACHED_MAX = 1024
+ADDRESSES_TRIED_MAX = 8
+"""Of one name. All are checked, more than these are not tried in one call."""
+RECEIVE_BYTES_MAX = 65_536
+LOOKUPS_MAX = 32
+"""Worker threads inside the system's resolver, for all hosts together."""
+LOOKUPS_PER_HOST_MAX = 4
+
+# A peer that vanished without a FIN is found after about 30 s, on the idle and on the sending side.
+KEEPALIVE_IDLE_S = 15
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_PROBES = 3
+UNACKNOWLEDGED_MS_MAX = 30_000
+
+IPAddress = IPv4Address | IPv6Address
+AddressGate = Callable[[IPAddress], bool]
+"""May this address be dialled? Asked with IPv4 where IPv6 only wraps it (`::ffff:127.0.0.1`)."""
+Resolver = Callable[[str], Awaitable[Sequence[str]]]
+"""Host name → IP addresses, best first. Raises OSError (`socket.gaierror`) or UnicodeError."""
+
+
+class TargetNotAllowed(httpx.TransportError):
+    """The URL cannot be dialled by our rules, or one of its addresses may not be."""
+
+
+class DnsError(httpx.ConnectError):
+    """The host's name was not resolved."""
+
+
+class TlsError(httpx.ConnectError):
+    """No trusted TLS connection: certificate, version, or what came was not TLS."""
+
+
+class Target(Struct, frozen=True):
+    """The parts of a URL, made ready once for all its requests."""
+
+    scheme: str
+    host: str
+    """Lower case, IPv6 without brackets; also the TLS server name."""
+    port: int
+    origin: tuple[str, str, int]
+    authority: str
+    """`host:port` for people."""
+    path: bytes
+    """The request target: path and query."""
+    host_header: bytes
+    post_start: bytes
+    """Request line and Host of a POST, with their line ends."""
+
+
+@lru_cache(maxsize=TARGETS_CACHED_MAX)
+def parse_target(url: str) -> Target:
+    """Take an absolute http(s) URL apart.
+
+    Raises TargetNotAllowed for anything else, and for user information, a fragment, characters
+    outside printable ASCII, or a URL over `URL_BYTES_MAX`.
+    """
+    # urlsplit silently drops tabs and line ends: look before it does.
+    if not url.isascii() or not url.isprintable() or " " in url or len(url) > URL_BYTES_MAX:
+        raise TargetNotAllowed("the URL is too long or holds characters that no URL may hold")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise TargetNotAllowed("this is no URL that can be called") from error
+    scheme = parts.scheme
+    if scheme not in ("http", "https") or not host or port == 0:
+        raise TargetNotAllowed("the URL must be http://host/… or https://host/…")
+    if "@" in parts.netloc or "#" in url:
+        raise TargetNotAllowed("the URL must hold no user information and no fragment")
+    if not all(c.isalnum() or c in "-._" for c in host) and literal_address(host) is None:
+        raise TargetNotAllowed("the URL's host is neither a name nor an IP address")
+    default_port = 443 if scheme == "https" else 80
+    port = port or default_port
+    bracketed = f"[{host}]" if ":" in host else host
+    host_header = bracketed if port == default_port else f"{bracketed}:{port}"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(
+        scheme=scheme,
+        host=host,
+        port=port,
+        origin=(scheme, host, port),
+        authority=f"{bracketed}:{port}",
+        path=path.encode("ascii"),
+        host_header=host_header.encode("ascii"),
+        post_start=f"POST {path} HTTP/1.1\r\nHost: {host_header}\r\n".encode("ascii"),
+    )
+
+
+# --- Addresses -------------------------------------------------------------------------------
+
+LOOPBACK_IPV4 = IPv4Network("127.0.0.0/8")
+LOOPBACK_IPV6 = IPv6Address("::1")
+NEVER_DIALLED = (
+    IPv4Network("169.254.0.0/16"),  # link-local; the metadata service of most clouds
+    IPv4Network("100.100.100.200/32"),  # Alibaba Cloud
+    IPv4Network("168.63.129.16/32"),  # Azure
+    IPv4Network("192.0.0.192/32"),  # Oracle Cloud
+    IPv6Network("fe80::/10"),  # link-local
+    IPv6Network("fd00:ec2::254/128"),  # AWS
+    IPv6Network("fd20:ce::254/128"),  # Google Cloud
+)
+"""No policy can allow these: what answers there hands out the host's credentials."""
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_WRAPS_IPV4 = (
+    (IPv6Network("64:ff9b::/96"), 0),  # NAT64, RFC 6052
+    (IPv6Network("::/96"), 0),  # IPv4-compatible, RFC 4291 §2.5.5.1
+    (IPv6Network("2002::/16"), 80),  # 6to4, RFC 3056
+)
+"""Networks whose addresses carry an IPv4 address, and how many bits lie to the right of it."""
+
+
+def literal_address(host: str) -> IPAddress | None:
+    """The address, if `host` is one in its canonical form; `127.1` and the like are names."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return None
+    return ip if str(ip) == host and getattr(ip, "scope_id", None) is None else None
+
+
+def judged_address(ip: IPAddress) -> IPAddress:
+    """The address that a policy is asked about: an IPv4-mapped one (RFC 4291) is its IPv4."""
+    if isinstance(ip, IPv6Address) and ip in _MAPPED:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip
+
+
+def is_never_dialled(ip: IPAddress) -> bool:
+    """Whether it is, or wraps, an address of `NEVER_DIALLED`."""
+    if any(ip in network for network in NEVER_DIALLED):
+        return True
+    if isinstance(ip, IPv4Address):
+        return False
+    wrapped = [IPv4Address(int(ip) >> n & 0xFFFFFFFF) for net, n in _WRAPS_IPV4 if ip in net]
+    return any(is_never_dialled(inner) for inner in wrapped)
+
+
+def loopback_only(ip: IPAddress) -> bool:
+    """The default policy: 127.0.0.0/8 and ::1."""
+    return ip in LOOPBACK_IPV4 if isinstance(ip, IPv4Address) else ip == LOOPBACK_IPV6
+
+
+# --- Names -----------------------------------------------------------------------------------
+
+
+class _HostPlaces:
+    """The limiter of one host inside the limiter of all; held until the thread is really done."""
+
+    def __init__(self, host: trio.CapacityLimiter, everyone: trio.CapacityLimiter) -> None:
+        self._host, self._everyone = host, everyone
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        await self._host.acquire_on_behalf_of(borrower)
+        try:
+            await self._everyone.acquire_on_behalf_of(borrower)
+        except BaseException:
+            self._host.release_on_behalf_of(borrower)
+            raise
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        self._everyone.release_on_behalf_of(borrower)
+        self._host.release_on_behalf_of(borrower)
+
+
+class SystemResolver:
+    """`getaddrinfo` in worker threads, at most `LOOKUPS_PER_HOST_MAX` for one host."""
+
+    def __init__(self, lookup: Callable[[str], Sequence[str]] | None = None) -> None:
+        self._lookup = lookup or _getaddrinfo
+        self._everyone = trio.CapacityLimiter(LOOKUPS_MAX)
+        # A limiter lives as long as a look-up of its host waits or runs: no host is remembered.
+        self._hosts: WeakValueDictionary[str, trio.CapacityLimiter] = WeakValueDictionary()
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        """Resolve; cancelling leaves the thread to itself."""
+        limiter = self._hosts.get(host)
+        if limiter is None:
+            limiter = self._hosts[host] = trio.CapacityLimiter(LOOKUPS_PER_HOST_MAX)
+        places = _HostPlaces(limiter, self._everyone)
+        return await trio.to_thread.run_sync(
+            self._lookup,
+            host,
+            limiter=cast(trio.CapacityLimiter, places),  # documented as duck-typed
+            abandon_on_cancel=True,
+        )
+
+
+def _getaddrinfo(host: str) -> list[str]:
+    found = getaddrinfo(host, None, type=SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+# --- Connections -----------------------------------------------------------------------------
+
+
+class PlainWire:
+    """A connected TCP socket. One task at a time; it sends, then receives."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, connected: socket) -> None:
+        self._socket = connected
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it; no checkpoint while the socket's buffer takes it. Raises WriteError."""
+        try:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent == len(data):
+                return
+            rest = memoryview(data)[sent:]
+            while rest:
+                await trio.lowlevel.wait_writable(self._socket)
+                try:
+                    rest = rest[self._socket.send(rest) :]
+                except BlockingIOError:
+                    continue
+        except OSError as error:
+            raise httpx.WriteError(f"sending failed: {describe(error)}") from error
+
+    async def receive(self) -> bytes:
+        """The next bytes, at most `RECEIVE_BYTES_MAX`, `b""` at the end. Raises ReadError.
+
+        Always a checkpoint: a peer that floods us starves nobody.
+        """
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(RECEIVE_BYTES_MAX)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise httpx.ReadError(f"receiving failed: {describe(error)}") from error
+
+    def is_quiet(self) -> bool:
+        """Whether the connection is open and nothing unasked lies in it: fit for a request."""
+        try:
+            self._socket.recv(1, MSG_PEEK)  # the socket is non-blocking
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Close at once. May be called again."""
+        self._socket.close()
+
+
+class TlsWire:
+    """TLS over a `PlainWire`.
+
+    Not `trio.SSLStream`: that cannot say whether undecrypted bytes are left behind an answer, and
+    a connection with such bytes must not be reused (they would answer the next request).
+    """
+
+    __slots__ = ("_incoming", "_outgoing", "_tls", "_wire")
+
+    def __init__(self, wire: PlainWire, context: ssl.SSLContext, host: str) -> None:
+        self._wire = wire
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        try:
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        except ValueError as error:  # such as an empty label
+            raise TlsError("no certificate can have this host's name") from error
+
+    async def handshake(self) -> None:
+        """Raises TlsError, ReadError, WriteError."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                if not await self._fill():
+                    raise TlsError("the peer ended the connection in the TLS handshake") from None
+            except ssl.SSLError as error:
+                # What is left to send is the alert that tells the peer why.
+                with suppress(httpx.WriteError):
+                    await self._flush()
+                raise TlsError(describe_tls(error)) from error
+            else:
+                return await self._flush()
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it. Raises TlsError, WriteError."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._tls.write(rest) :]
+            except ssl.SSLError as error:
+                raise TlsError(describe_tls(error)) from error
+            await self._flush()
+
+    async def receive(self) -> bytes:
+        """As `PlainWire.receive`; an end without close_notify is a ReadError (RFC 9112 §9.8)."""
+        while True:
+            try:
+                data = self._tls.read(RECEIVE_BYTES_MAX)
+            except ssl.SSLWantReadError:
+                await self._flush()
+                if not await self._fill():
+                    raise httpx.ReadError("the TLS connection was cut off") from None
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLError as error:
+                raise TlsError(describe_tls(error)) from error
+            else:
+                await trio.lowlevel.checkpoint()
+                return data
+
+    async def _flush(self) -> None:
+        if self._outgoing.pending:
+            await self._wire.send(self._outgoing.read())
+
+    async def _fill(self) -> int:
+        return self._incoming.write(await self._wire.receive())
+
+    def is_quiet(self) -> bool:
+        """As `PlainWire.is_quiet`, the bytes already received included."""
+        return not self._incoming.pending and not self._tls.pending() and self._wire.is_quiet()
+
+    def close(self) -> None:
+        """Close at once, without close_notify: whoever closes has the whole answer or an error."""
+        self._wire.close()
+
+
+Wire = PlainWire | TlsWire
+
+
+class Dialler:
+    """Makes connections to targets that may be dialled."""
+
+    def __init__(
+        self,
+        *,
+        allowed: AddressGate = loopback_only,
+        resolve: Resolver | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allowed = allowed
+        self._resolve = resolve or SystemResolver()
+        self._ssl_context = ssl_context
+
+    async def connect(self, target: Target) -> Wire:
+        """A fresh connection. Raises DnsError, TargetNotAllowed, TlsError, httpx.ConnectError."""
+        addresses = await self._addresses(target.host)
+        for ip in addresses:
+            judged = judged_address(ip)
+            if is_never_dialled(judged) or not self._allowed(judged):
+                raise TargetNotAllowed(f"the address {ip} may not be called")
+        wire = await _connect_first(addresses[:ADDRESSES_TRIED_MAX], target.port)
+        if target.scheme == "http":
+            return wire
+        try:
+            if self._ssl_context is None:
+                # Not at construction: it reads the system's certificates, which takes a while.
+                self._ssl_context = default_ssl_context()
+            tls = TlsWire(wire, self._ssl_context, target.host)
+            await tls.handshake()
+        except BaseException:
+            wire.close()
+            raise
+        return tls
+
+    async def _addresses(self, host: str) -> list[IPAddress]:
+        literal = literal_address(host)
+        if literal is not None:
+            return [literal]
+        try:
+            addresses = [ip_address(text) for text in await self._resolve(host)]
+        except (OSError, UnicodeError, ValueError) as error:
+            why = error.strerror if isinstance(error, gaierror) else str(error)
+            raise DnsError(f"the name was not resolved: {why}") from error
+        if not addresses:
+            raise DnsError("the name has no address")
+        return addresses
+
+
+def default_ssl_context() -> ssl.SSLContext:
+    """Verifies chain and host name against the system's certificates; TLS 1.2 or newer."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _connect_first(addresses: Sequence[IPAddress], port: int) -> PlainWire:
+    """Try in turn. Raises httpx.ConnectError with the last address' reason."""
+    last: OSError | None = None
+    for ip in addresses:
+        try:
+            return PlainWire(await _connect_socket(ip, port))
+        except OSError as error:
+            last = error
+    assert last is not None
+    raise httpx.ConnectError(f"no connection: {describe(last)}") from last
+
+
+async def _connect_socket(ip: IPAddress, port: int) -> socket:
+    family = AF_INET if ip.version == 4 else AF_INET6
+    sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        sock.setsockopt(IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+        sock.setsockopt(IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+        sock.setsockopt(IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES)
+        sock.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS_MAX)
+        try:
+            sock.connect((str(ip), port))
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+        code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        if sock.getsockname()[:2] == (str(ip), port):
+            # Nobody listens, and the system chose the port we dial as our own: TCP connects to
+            # itself. Reset it, lest it keep the port from the application that is about to start.
+            sock.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionRefusedError("nobody listens")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def describe(error: OSError) -> str:
+    """What happened, in a few words, without numbers of the system."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def describe_tls(error: Exception) -> str:
+    """The certificate's fault, or the library's short reason."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS failed: {error.reason.replace('_', ' ').lower()}"
+    return f"TLS failed: {type(error).__name__}"
