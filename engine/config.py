@@ -1,0 +1,298 @@
+"""The engine's configuration: one frozen record from flags, environment, a file, and defaults.
+
+The first that names a setting wins, in that order. A setting is called `port` in `atomic.toml`,
+`ATOMIC_PORT` in the environment and `--port` as a flag. A wrong name or value stops the start and
+is named with its place: an engine that runs on with half of its limits is worse than none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from engine.core.errors import EngineError
+
+ENVIRONMENT_PREFIX = "ATOMIC_"
+DEFAULT_FILE = Path("atomic.toml")
+HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$"
+
+_BYTES_MAX = 1 << 30
+_HOUR_MS = 3_600_000
+Milliseconds = Annotated[int, Meta(ge=1, le=_HOUR_MS)]
+Bytes = Annotated[int, Meta(ge=1_024, le=_BYTES_MAX)]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class ConfigError(EngineError):
+    """A setting that cannot be used. The text names the place, the setting and the reason."""
+
+
+def _doc(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """Every setting of the engine. Immutable: a change needs a restart."""
+
+    host: Annotated[str, Meta(min_length=1), _doc(
+        "Address to listen on. Only loopback addresses are taken: there are no tokens yet, and"
+        " whoever reaches the engine can make it call any target."
+    )] = "127.0.0.1"  # fmt: skip
+    port: Annotated[int, Meta(ge=0, le=65_535), _doc(
+        "TCP port to listen on. 0 takes any free port and says which in the log."
+    )] = 8420  # fmt: skip
+    db: Annotated[str, Meta(min_length=1), _doc(
+        "Path of the SQLite file that holds everything. One engine owns it at a time."
+    )] = "atomic.db"  # fmt: skip
+    hosts: Annotated[tuple[Annotated[str, Meta(pattern=HOST_NAME)], ...], _doc(
+        "Host names under which the engine answers, besides the loopback names (without port). Any"
+        " other name is answered 421, so that a web page cannot reach the engine by pointing a name"
+        " of its own at it. In the environment separated by commas."
+    )] = ()  # fmt: skip
+    log_format: Annotated[Literal["auto", "console", "json"], _doc(
+        "`console` for people, `json` for machines; `auto` is `console` on a terminal."
+    )] = "auto"  # fmt: skip
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _doc(
+        "The least severe records that are logged."
+    )] = "info"  # fmt: skip
+    body_bytes_max: Annotated[Bytes, _doc(
+        "Largest body that is taken. Every open run keeps its payload; large data belongs elsewhere"
+        " and is submitted as a reference."
+    )] = 1_048_576  # fmt: skip
+    json_depth_max: Annotated[int, Meta(ge=8, le=512), _doc(
+        "Deepest nesting of a posted JSON document: bounds the stack of whoever parses it later."
+    )] = 64  # fmt: skip
+    header_bytes_max: Annotated[Bytes, _doc(
+        "All header lines of a request together: held in memory before anything is known of it."
+    )] = 16_384  # fmt: skip
+    header_lines_max: Annotated[int, Meta(ge=16, le=1_000), _doc(
+        "Header lines of a request: many short lines cost more than their bytes."
+    )] = 64  # fmt: skip
+    answer_bytes_max: Annotated[Bytes, _doc(
+        "Largest answer of an endpoint that is recorded. A larger one fails its step at once: to"
+        " ask again would give the same."
+    )] = 1_048_576  # fmt: skip
+    steps_per_run_max: Annotated[int, Meta(ge=1, le=100_000), _doc(
+        "Steps of one run. Stops a workflow that posts without end; a run is held whole in memory."
+    )] = 10_000  # fmt: skip
+    depth_max: Annotated[int, Meta(ge=1, le=256), _doc(
+        "Nesting of steps below their run's root. Stops a workflow that calls itself without end."
+    )] = 32  # fmt: skip
+    header_timeout_ms: Annotated[Milliseconds, _doc(
+        "Time for a request's head to arrive. Connections that dribble bytes are cut."
+    )] = 5_000  # fmt: skip
+    body_timeout_ms: Annotated[Milliseconds, _doc(
+        "Time for a request's body to arrive after its head."
+    )] = 30_000  # fmt: skip
+    unread_answer_timeout_ms: Annotated[Milliseconds, _doc(
+        "How long an answer may wait for a client that does not read it."
+    )] = 30_000  # fmt: skip
+    keep_alive_timeout_ms: Annotated[Milliseconds, _doc(
+        "How long a connection without a request stays open."
+    )] = 60_000  # fmt: skip
+    connections_max: Annotated[Count, _doc(
+        "Connections open at once. Each waiting caller holds one; needs as many file descriptors."
+    )] = 12_000  # fmt: skip
+    in_flight_max: Annotated[Count, _doc(
+        "Requests to endpoints in flight at once, not counting those that wait for a child step."
+    )] = 4_096  # fmt: skip
+    in_flight_per_host_max: Annotated[Count, _doc(
+        "The same for one target host: a slow host must not take every place."
+    )] = 512  # fmt: skip
+    runs_in_memory_max: Annotated[Count, _doc(
+        "Active runs held in memory. Beyond it new runs are answered 503; open ones go on."
+    )] = 50_000  # fmt: skip
+    drain_grace_ms: Annotated[int, Meta(ge=0, le=_HOUR_MS), _doc(
+        "At a stop: how long attempts in flight may go on before they count as interrupted."
+    )] = 4_000  # fmt: skip
+    stop_deadline_ms: Annotated[Milliseconds, _doc(
+        "At a stop: after this the process ends whatever is left. Must be above `drain_grace_ms`,"
+        " and below the time after which the service manager kills."
+    )] = 10_000  # fmt: skip
+    heartbeat_ms: Annotated[Milliseconds, _doc(
+        "How often the event stream says that it lives. Readers that hear nothing for three"
+        " heartbeats connect again."
+    )] = 5_000  # fmt: skip
+
+
+class Setting(Struct, frozen=True):
+    """What there is to know of one setting: for the documentation and for `--help`."""
+
+    name: str
+    type: str
+    default: str | int | tuple[str, ...]
+    doc: str
+
+    @property
+    def environment(self) -> str:
+        """The name of its environment variable."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Config:
+    """Read the configuration. `file` None: `atomic.toml` in the working directory, if it is there.
+
+    `flags` are named like the fields; those that are None were not given. Environment variables of
+    the prefix that resemble no setting are left alone: other programs use it too. Raises
+    ConfigError.
+    """
+    values = _from_file(file)
+    values.update(_from_environment(environ))
+    for name, value in flags.items():
+        if value is not None:
+            place = f"--{name.replace('_', '-')}"
+            _known(name, place)
+            values[name] = _converted(name, value, place, strict=False)
+    config = Config(**values)
+    _check_together(config)
+    return config
+
+
+def check_bind(config: Config) -> None:
+    """Refuse to listen where others could reach the engine. Raises ConfigError.
+
+    `docs/protocol.md` §7: without tokens whoever can connect can submit, read and cancel.
+    """
+    if config.host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(config.host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(
+            f"host: {config.host} is not a loopback address. The engine has no tokens yet: whoever"
+            " reaches it could run and read everything. Listen on 127.0.0.1 (or ::1), and put a"
+            " proxy that checks its callers before it."
+        )
+
+
+def settings() -> tuple[Setting, ...]:
+    """Every setting in the order of `Config`."""
+    hints = get_type_hints(Config, include_extras=True)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Config)}
+    found = []
+    for name in Config.__struct_fields__:
+        doc = next(m.description for m in hints[name].__metadata__ if m.description)
+        found.append(Setting(name, _type_text(hints[name]), defaults[name], doc))
+    return tuple(found)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table: the body of `docs/reference/configuration.md`."""
+    rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    for it in settings():
+        default = f"`{_value_text(it.default)}`" if it.default != () else "none"
+        rows.append(f"| `{it.name}` | {it.type} | {default} | {it.doc} |")
+    return "\n".join(rows) + "\n"
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        if not DEFAULT_FILE.exists():
+            return {}
+        file = DEFAULT_FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: is not TOML: {error}") from error
+    values = {}
+    for name, value in document.items():
+        place = f"{file}: {_line_of(text, name)}`{name}`"
+        if isinstance(value, dict) and name not in Config.__struct_fields__:
+            raise ConfigError(f"{place}: there are no tables; all settings stand at the top level")
+        _known(name, place)
+        values[name] = _converted(name, value, place, strict=True)
+    return values
+
+
+def _line_of(text: str, name: str) -> str:
+    key = re.compile(rf"""\s*\[*\s*["']?{re.escape(name)}["']?\s*[=\].]""")
+    for number, line in enumerate(text.splitlines(), 1):
+        if key.match(line):
+            return f"line {number}: "
+    return ""
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        place = f"environment {variable}"
+        if name not in Config.__struct_fields__:
+            # A slip is refused; ATOMIC_URL, ATOMIC_SERVICE_HOST and the like are not ours.
+            if _resembling(name):
+                _known(name, place, spelled=lambda near: ENVIRONMENT_PREFIX + near.upper())
+            continue
+        value: object = text
+        if name == "hosts":
+            value = [host.strip() for host in text.split(",") if host.strip()]
+        values[name] = _converted(name, value, place, strict=False)
+    return values
+
+
+def _resembling(name: str) -> str | None:
+    near = difflib.get_close_matches(name, Config.__struct_fields__, n=1, cutoff=0.75)
+    return near[0] if near else None
+
+
+def _known(name: str, place: str, spelled: Callable[[str], str] = str) -> None:
+    if name in Config.__struct_fields__:
+        return
+    near = _resembling(name)
+    hint = f"; did you mean `{spelled(near)}`?" if near else ""
+    raise ConfigError(f"{place}: unknown setting{hint}")
+
+
+def _converted(name: str, value: object, place: str, *, strict: bool) -> Any:
+    hint = get_type_hints(Config, include_extras=True)[name]
+    try:
+        return msgspec.convert(value, hint, strict=strict)
+    except msgspec.ValidationError as error:
+        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+        raise ConfigError(f"{place}: {shown}: {error}") from error
+
+
+def _check_together(config: Config) -> None:
+    if config.drain_grace_ms >= config.stop_deadline_ms:
+        raise ConfigError(
+            f"drain_grace_ms ({config.drain_grace_ms}) must be below stop_deadline_ms"
+            f" ({config.stop_deadline_ms}): the grace is a part of the stop."
+        )
+    if config.in_flight_per_host_max > config.in_flight_max:
+        raise ConfigError(
+            f"in_flight_per_host_max ({config.in_flight_per_host_max}) must not be above"
+            f" in_flight_max ({config.in_flight_max})."
+        )
+
+
+def _value_text(value: object) -> str:
+    return f"{value:_}" if isinstance(value, int) and value >= 10_000 else str(value)
+
+
+def _type_text(hint: Any) -> str:
+    bounds = [(m.ge, m.le) for m in hint.__metadata__ if m.ge is not None]
+    base = hint.__origin__
+    if get_origin(base) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(base))
+    if get_origin(base) is tuple:
+        return "list of strings"
+    if base is int:
+        low, high = bounds[0]
+        return f"integer, {_value_text(low)} to {_value_text(high)}"
+    return "string"

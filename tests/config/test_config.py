@@ -1,0 +1,143 @@
+"""The configuration: which place wins, and what a slip is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import Config, ConfigError, check_bind, load, settings, settings_table
+
+DOC = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
+
+
+@pytest.fixture(autouse=True)
+def in_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No `atomic.toml` of the surroundings gets in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal(flags=None, environ=None, file=None) -> str:
+    """The text of the ConfigError that this gives."""
+    with pytest.raises(ConfigError) as caught:
+        load(flags or {}, environ or {}, file)
+    return str(caught.value)
+
+
+def test_without_anything_the_defaults_hold():
+    """The five-minute start needs no setting."""
+    config = load({}, {})
+    assert config == Config()
+    assert (config.host, config.port, config.db) == ("127.0.0.1", 8420, "atomic.db")
+
+
+def test_flags_win_over_environment_over_file(tmp_path: Path):
+    """Each place is read, and the nearer one to the caller wins."""
+    file = tmp_path / "engine.toml"
+    file.write_text('port = 1\ndb = "file.db"\nlog_level = "error"\nhosts = ["a.example"]\n')
+    environ = {"ATOMIC_PORT": "2", "ATOMIC_DB": "environment.db", "HOME": "/"}
+    config = load({"port": 3, "host": None}, environ, file)
+    assert (config.port, config.db, config.log_level) == (3, "environment.db", "error")
+    assert config.hosts == ("a.example",)
+    assert config.host == "127.0.0.1"
+
+
+def test_the_default_file_is_read_when_it_is_there(tmp_path: Path):
+    """`atomic.toml` in the working directory needs no flag."""
+    (tmp_path / "atomic.toml").write_text("port = 9\n")
+    assert load({}, {}).port == 9
+
+
+def test_hosts_in_the_environment_are_separated_by_commas():
+    """A list has a spelling in an environment variable."""
+    assert load({}, {"ATOMIC_HOSTS": "a.example, [::1],"}).hosts == ("a.example", "[::1]")
+    assert load({}, {"ATOMIC_HOSTS": ""}).hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("db = 'x'\nprot = 8420", "atomic.toml: line 2: `prot`: unknown setting; did you mean"),
+        ("\nport = 70000", "atomic.toml: line 2: `port`: 70000: Expected `int` <= 65535"),
+        ('port = "8420"', "atomic.toml: line 1: `port`: '8420': Expected `int`, got `str`"),
+        ("port = true", "atomic.toml: line 1: `port`: True: Expected `int`, got `bool`"),
+        ("port = ", "atomic.toml: is not TOML: "),
+        ("[server]\nport = 1", "atomic.toml: line 1: `server`: there are no tables"),
+        ('hosts = ["http://a"]', "atomic.toml: line 1: `hosts`: "),
+        ('zebra = "x"', "atomic.toml: line 1: `zebra`: unknown setting"),
+    ],
+)
+def test_a_slip_in_the_file_is_named_with_its_line(tmp_path: Path, text: str, said: str):
+    """Whoever reads the error need not search."""
+    (tmp_path / "atomic.toml").write_text(text)
+    assert refusal().startswith(said)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+    """A missing or binary file that was asked for is an error, not an empty file."""
+    assert "cannot be read" in refusal(file=tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in refusal(file=tmp_path / "binary.toml")
+
+
+def test_a_slip_in_the_environment_is_named():
+    """A wrong value and a misspelt variable are refused with the variable's name."""
+    assert refusal(environ={"ATOMIC_PORT": "x"}).startswith(
+        "environment ATOMIC_PORT: 'x': Expected"
+    )
+    said = refusal(environ={"ATOMIC_PROT": "1"})
+    assert said == "environment ATOMIC_PROT: unknown setting; did you mean `ATOMIC_PORT`?"
+
+
+def test_foreign_variables_of_the_prefix_are_left_alone():
+    """The command's own variable and those a cluster sets do not stop the engine."""
+    environ = {"ATOMIC_URL": "http://127.0.0.1:1", "ATOMIC_SERVICE_HOST": "10.0.0.1"}
+    assert load({}, environ) == Config()
+
+
+def test_a_slip_in_a_flag_is_named():
+    """A flag's error is spelled as the flag was."""
+    assert refusal({"port": -1}).startswith("--port: -1: Expected `int` >= 0")
+    assert refusal({"log_level": "loud"}).startswith("--log-level: 'loud': Invalid enum value")
+    assert refusal({"nonsense_flag": 1}) == "--nonsense-flag: unknown setting"
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    """A grace longer than the stop, or a part larger than the whole, means a mistake."""
+    assert "must be below stop_deadline_ms" in refusal({"drain_grace_ms": 10_000})
+    assert "must not be above in_flight_max" in refusal({"in_flight_max": 10})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_loopback_is_allowed(host: str):
+    """What only this machine reaches needs no token."""
+    check_bind(Config(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "atomic.example", "127.1"])
+def test_every_other_address_is_refused_with_the_reason(host: str):
+    """An open engine on a network runs anything for anyone."""
+    with pytest.raises(ConfigError, match="no tokens yet"):
+        check_bind(Config(host=host))
+
+
+def test_every_setting_says_what_it_is():
+    """The listing is whole, and has a reason for each."""
+    listed = settings()
+    assert [it.name for it in listed] == list(Config.__struct_fields__)
+    assert all(len(it.doc) > 20 for it in listed)
+    by_name = {it.name: it for it in listed}
+    assert by_name["port"].type == "integer, 0 to 65_535"
+    assert by_name["heartbeat_ms"].type == "integer, 1 to 3_600_000"
+    assert by_name["body_bytes_max"].environment == "ATOMIC_BODY_BYTES_MAX"
+
+
+def test_every_default_is_a_valid_value():
+    """msgspec checks no defaults; a default out of its own bounds would be a trap."""
+    assert load({it.name: it.default for it in settings()}, {}) == Config()
+
+
+def test_the_documentation_has_every_setting_as_it_is():
+    """The reference page is the listing; when this fails, paste `settings_table()` into it."""
+    assert settings_table() in DOC.read_text()
