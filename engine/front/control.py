@@ -1,0 +1,85 @@
+"""`POST /api/v1/runs/{id}/actions`: what operators do. `protocol.md` §5."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.model import Run, run_state
+from engine.front.door import Door
+from engine.front.reply import Reply, problem_reply
+from engine.front.rows import run_row, step_row
+from engine.front.status import json_reply
+from engine.ports import RunRecord
+
+_decode = msgspec.json.Decoder(wire.ActionRequest).decode
+
+
+async def action(door: Door, run_id: str, body: bytes, actor: str) -> Reply:
+    """Carry out, or with `dryRun` only say, what an action does."""
+    try:
+        asked = _decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(Problem.INVALID_REQUEST, f"The action is not valid: {error}.") from error
+    try:
+        run, changed = await door.engine.act(
+            run_id,
+            asked.action,
+            step_id=asked.step,
+            if_rev=asked.if_rev,
+            dry_run=asked.dry_run,
+            actor=actor,
+            reason=asked.reason,
+        )
+    except Refused as refused:
+        if refused.problem is not Problem.REVISION_CHANGED:
+            raise
+        return await _changed_meanwhile(door, refused, run_id, asked.step)
+    step = None if asked.step is None else step_row(run.steps[asked.step])
+    answer = wire.ActionAnswer(
+        action=asked.action,
+        dry_run=asked.dry_run,
+        run=run_row(record_of(run)),
+        step=step,
+        changed=tuple(changed),
+    )
+    return json_reply(answer, 200 if asked.dry_run else 202)
+
+
+async def _changed_meanwhile(
+    door: Door, refused: Refused, run_id: str, step_id: str | None
+) -> Reply:
+    """The row as it is goes with the refusal."""
+    found = await door.views.tree(run_id)
+    rows: dict[str, object] = {}
+    if found is not None:
+        rows["run"] = run_row(found[0])
+        if step_id is not None:
+            rows["step"] = next((step_row(s) for s in found[1] if s.id == step_id), None)
+    return problem_reply(refused.problem, refused.detail, **refused.members, **rows)
+
+
+def record_of(run: Run) -> RunRecord:
+    """A run in memory as the record that lists show."""
+    root = run.root
+    due = [at for at in (step.due_at for step in run.steps.values()) if at is not None]
+    return RunRecord(
+        id=run.id,
+        client=run.client,
+        workflow=root.spec.workflow,
+        key=root.spec.key,
+        state=run_state(run),
+        rev=run.rev,
+        dismissed=run.dismissed,
+        steps=len(run.steps),
+        open_steps=run.open_steps,
+        failed_steps=run.failed_steps,
+        submitted_at=run.submitted_at,
+        generation=root.generation,
+        ended_at=root.ended_at,
+        due_at=min(due, default=None),
+        pause_reason=root.pause_reason,
+        cause_id=root.cause_id,
+        error=root.error,
+    )

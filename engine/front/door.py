@@ -1,0 +1,42 @@
+"""What every route needs: the engine, what it reads, its limits and names."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import trio
+from msgspec import Struct
+
+from engine.clock import Clock
+from engine.config import Config
+from engine.front.access import Access
+from engine.ports import Views
+from engine.supervisor import Engine
+from engine.telemetry import Log, Metrics
+
+
+class Moves(Protocol):
+    """Says that something was committed."""
+
+    @property
+    def moved(self) -> trio.Event:
+        """Set at the next commit; another one then takes its place."""
+        ...
+
+
+class Door(Struct, frozen=True):
+    """Made once by the composition root."""
+
+    engine: Engine
+    views: Views
+    clock: Clock
+    config: Config
+    access: Access
+    metrics: Metrics
+    log: Log
+    writer: Moves
+    file_id: str
+    instance: str
+    version: str
+    started_at: int
+    durability: dict[str, str | int]

@@ -1,0 +1,113 @@
+"""`GET /api/v1/events`: everything that happens, in commit order, as Server-Sent Events.
+
+What is sent has been committed; the wake-up is a hint, the table is the truth. Ids are opaque: the
+file's own name and the sequence number. A reader that comes back with `Last-Event-ID` goes on just
+behind it; one whose id this file does not have (or no longer has) gets `reset`, and starts anew
+from a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import trio
+
+from engine.core.model import StepState
+from engine.front.door import Door
+from engine.front.times import rfc3339
+from engine.ports import EventRecord
+
+PAGE = 500
+COUNTS_EVERY_MS = 500
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_ATTEMPT_KINDS = frozenset({"started", "attempt-ended", "late-end"})
+
+
+def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
+    """One event as the HTML standard's event stream has it (§9.2.6)."""
+    head = f"event: {event}\n" + (f"id: {event_id}\n" if event_id is not None else "")
+    return head.encode() + b"data: " + data + b"\n\n"
+
+
+def event_frame(file_id: str, record: EventRecord) -> bytes:
+    """A stored event: the core's own words, with where it stands and what it led to."""
+    data = _decode(record.data)
+    data.update(
+        prev=f"{file_id}-{record.seq - 1}",
+        runId=record.run_id,
+        stepId=record.step_id,
+        at=rfc3339(record.at),
+        status=record.state,
+        rev=record.rev,
+    )
+    if "dueAt" in data and data["dueAt"] is not None:
+        data["dueAt"] = rfc3339(data["dueAt"])
+    kind = data["kind"]
+    name = "attempt" if kind in _ATTEMPT_KINDS else "run" if kind == "run-moved" else "step"
+    return frame(name, _encode(data), f"{file_id}-{record.seq}")
+
+
+def position(door: Door, last_event_id: str, first: int, last: int) -> int | None:
+    """The sequence number behind which to go on; None: this file does not know the id."""
+    file_id, _, number = last_event_id.rpartition("-")
+    if file_id != door.file_id or not number.isascii() or not number.isdigit():
+        return None
+    seq = int(number[:18])
+    return seq if max(0, first - 1) <= seq <= last else None
+
+
+async def stream(door: Door, last_event_id: str | None) -> AsyncIterator[bytes]:
+    """The stream, until the reader leaves or the engine stops."""
+    summary = await door.views.summary(door.clock.steady_ms())
+    at = summary.last_seq
+    if last_event_id:
+        found = position(door, last_event_id, summary.first_seq, summary.last_seq)
+        if found is None:
+            yield frame(
+                "reset",
+                _encode({"reason": "unknown id", "serverTime": _now(door)}),
+                f"{door.file_id}-{at}",
+            )
+        else:
+            at = found
+    yield heartbeat(door, at, with_id=True)
+    counts_due = heartbeat_due = 0
+    counts: dict[str, int] = {}
+    while not door.engine.draining:
+        moved = door.writer.moved
+        records = await door.views.events(at, PAGE)
+        if records:
+            yield b"".join(event_frame(door.file_id, record) for record in records)
+            at = records[-1].seq
+        now = door.clock.steady_ms()
+        if now >= counts_due:
+            counts_due = now + COUNTS_EVERY_MS
+            fresh = (await door.views.summary(now)).runs
+            if fresh != counts:
+                counts = fresh
+                yield frame("counts", _encode({"counts": _all(counts), "serverTime": _now(door)}))
+        if now >= heartbeat_due:
+            if heartbeat_due:
+                yield heartbeat(door, at)
+            heartbeat_due = now + door.config.heartbeat_ms
+        if len(records) < PAGE:
+            until = heartbeat_due if not records else min(heartbeat_due, counts_due)
+            with trio.move_on_after(max(0.0, (until - door.clock.steady_ms()) / 1000)):
+                await moved.wait()
+
+
+def heartbeat(door: Door, at: int, *, with_id: bool = False) -> bytes:
+    """A sign of life with the server's time and the place in the sequence."""
+    place = f"{door.file_id}-{at}"
+    data = _encode({"serverTime": _now(door), "sequence": place, "instance": door.instance})
+    return frame("heartbeat", data, place if with_id else None)
+
+
+def _now(door: Door) -> str:
+    return rfc3339(door.clock.steady_ms())
+
+
+def _all(counts: dict[str, int]) -> dict[str, int]:
+    return {state: counts.get(state, 0) for state in StepState}

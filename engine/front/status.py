@@ -1,0 +1,187 @@
+"""What operators read: status, runs, trees, steps, bodies. `protocol.md` §5."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.model import StepState
+from engine.front.door import Door
+from engine.front.reply import JSON, Reply
+from engine.front.rows import run_row, step_row
+from engine.front.times import rfc3339
+from engine.ports import Body, RunQuery
+
+PAGE_LIMIT_MAX = 500
+PAGE_LIMIT_DEFAULT = 50
+SORTS = {"-submittedAt": True, "submittedAt": False}
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_encode = msgspec.json.Encoder().encode
+
+
+def json_reply(value: Any, status: int = 200) -> Reply:
+    """A JSON answer."""
+    return Reply(status, (JSON,), _encode(value))
+
+
+async def status(door: Door) -> Reply:
+    """`GET /api/v1/status`."""
+    now = door.clock.steady_ms()
+    summary = await door.views.summary(now)
+    engine, limits = door.engine, door.config
+    return json_reply(
+        {
+            "instance": door.instance,
+            "version": door.version,
+            "serverTime": rfc3339(now),
+            "startedAt": rfc3339(door.started_at),
+            "ready": engine.ready and not engine.draining,
+            "draining": engine.draining,
+            "sequence": f"{door.file_id}-{summary.last_seq}",
+            "durability": door.durability,
+            "counts": {state: summary.runs.get(state, 0) for state in StepState},
+            "lateCount": summary.late,
+            "timedCount": summary.timed,
+            "inMemory": len(engine.live),
+            "inFlight": engine.places.in_flight,
+            "queued": engine.places.queued,
+            "limits": {
+                "bodyBytesMax": limits.body_bytes_max,
+                "answerBytesMax": limits.answer_bytes_max,
+                "jsonDepthMax": limits.json_depth_max,
+                "stepsPerRunMax": limits.steps_per_run_max,
+                "depthMax": limits.depth_max,
+                "inFlightMax": limits.in_flight_max,
+                "inFlightPerHostMax": limits.in_flight_per_host_max,
+                "runsInMemoryMax": limits.runs_in_memory_max,
+                "connectionsMax": limits.connections_max,
+            },
+        }
+    )
+
+
+def _invalid(detail: str) -> Refused:
+    return Refused(Problem.INVALID_REQUEST, detail)
+
+
+async def runs(door: Door, query: Mapping[str, str]) -> Reply:
+    """`GET /api/v1/runs`: newest first, keyset pages."""
+    known = {"client", "workflow", "key", "status", "sort", "cursor", "limit"}
+    if unknown := sorted(set(query) - known):
+        raise _invalid(f"The parameter `{unknown[0][:64]}` is not known.")
+    states = tuple(filter(None, query.get("status", "").split(",")))
+    if bad := [state for state in states if state not in set(StepState)]:
+        raise _invalid(f"`status`: {bad[0][:64]!r} is none of {', '.join(StepState)}.")
+    sort = query.get("sort", "-submittedAt")
+    if sort not in SORTS:
+        raise _invalid(f"`sort`: runs are sorted by {' or '.join(SORTS)}; not {sort[:64]!r}.")
+    text = query.get("limit", str(PAGE_LIMIT_DEFAULT))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_LIMIT_MAX:
+        raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
+    found = await door.views.runs(
+        RunQuery(
+            client=query.get("client"),
+            workflow=query.get("workflow"),
+            key=query.get("key"),
+            states=states,
+            newest_first=SORTS[sort],
+            cursor=query.get("cursor"),
+            limit=int(text),
+        )
+    )
+    return json_reply(
+        wire.RunPage(
+            runs=tuple(run_row(record) for record in found.runs),
+            total=found.total,
+            total_is_estimate=found.total_is_estimate,
+            next=found.runs[-1].id if found.more else None,
+        )
+    )
+
+
+async def tree(door: Door, run_id: str) -> Reply:
+    """`GET /api/v1/runs/{id}`: the run, its steps, every attempt; no bodies."""
+    found = await door.views.tree(run_id)
+    if found is None:
+        raise Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
+    record, steps, attempts = found
+    by_step: dict[str, list[Any]] = {step.id: [] for step in steps}
+    for attempt in attempts:
+        by_step[attempt.step_id].append(attempt)
+    return json_reply(
+        wire.RunTree(
+            run=run_row(record),
+            steps=tuple(step_row(step, by_step[step.id]) for step in steps),
+            server_time=rfc3339(door.clock.steady_ms()),
+        )
+    )
+
+
+async def step(door: Door, step_id: str) -> Reply:
+    """`GET /api/v1/steps/{id}`."""
+    found = await door.views.step(step_id)
+    if found is None:
+        raise _no_step(step_id)
+    return json_reply(step_row(*found))
+
+
+def _no_step(step_id: str) -> Refused:
+    return Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
+
+
+async def payload(door: Door, step_id: str, byte_range: str | None) -> Reply:
+    """`GET /api/v1/steps/{id}/payload`: as first received."""
+    found = await door.views.step(step_id)
+    if found is None:
+        raise _no_step(step_id)
+    body = await door.views.body(step_id, found[0].payload_generation, answer=False)
+    return raw_body(body, byte_range)
+
+
+async def response(door: Door, step_id: str, number: str | None, byte_range: str | None) -> Reply:
+    """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent."""
+    found = await door.views.step(step_id)
+    if found is None:
+        raise _no_step(step_id)
+    attempt = found[0].attempts
+    if number is not None:
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= attempt:
+            raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
+        attempt = int(number)
+    body = await door.views.body(step_id, attempt, answer=True)
+    return raw_body(body, byte_range)
+
+
+def raw_body(body: Body | None, byte_range: str | None) -> Reply:
+    """A recorded body, or the range asked for (RFC 9110 §14.2; one range).
+
+    Third parties wrote it: the type it came with is told, but not in Content-Type, lest a browser
+    act on it.
+    """
+    if body is None:
+        raise Refused(Problem.NOT_FOUND, "No body was recorded.")
+    size = len(body.data) if body.size < 0 else body.size
+    headers = (
+        ("content-type", "application/octet-stream"),
+        ("accept-ranges", "bytes"),
+        ("atomic-content-type", re.sub(r"[^\x20-\x7e]", "?", body.content_type)),
+        ("atomic-full-size", str(size)),
+        ("atomic-redacted", "false"),
+    )
+    span = _RANGE.fullmatch(byte_range or "")
+    if span is None or not (span[1] or span[2]):
+        return Reply(200, headers, body.data)
+    have = len(body.data)
+    if span[1]:
+        start, end = int(span[1]), min(int(span[2] or have), have - 1)
+    else:
+        start, end = max(0, have - int(span[2])), have - 1
+    if start > end:
+        return Reply(416, (*headers, ("content-range", f"bytes */{have}")), b"")
+    part = ("content-range", f"bytes {start}-{end}/{have}")
+    return Reply(206, (*headers, part), body.data[start : end + 1])
