@@ -28,6 +28,7 @@ class App:
         quart.before_request(self._note)
         quart.add_url_rule("/echo", view_func=self._echo, methods=["POST"])
         quart.add_url_rule("/fine", view_func=self._fine)
+        quart.add_url_rule("/none", view_func=self._none)
         quart.add_url_rule("/early", view_func=self._early, methods=["POST"])
         quart.add_url_rule("/hold", view_func=self._hold)
         quart.add_url_rule("/big", view_func=self._big)
@@ -38,11 +39,14 @@ class App:
     async def _note(self) -> None:
         self.calls.append(request.path)
 
-    async def _echo(self) -> bytes:
-        return bytes(await request.get_data())
+    async def _echo(self) -> str | bytes:
+        return await request.get_data()
 
     async def _fine(self) -> str:
         return "fine"
+
+    async def _none(self) -> tuple[str, int]:
+        return "", 204
 
     async def _early(self) -> str:
         """Answers without reading its body."""
@@ -60,7 +64,7 @@ class App:
         return "held"
 
     async def _big(self) -> bytes:
-        return b"x" * (16 * 1024 * 1024)
+        return b"x" * (8 * 1024 * 1024)
 
     async def _feed(self) -> Response:
         async def events() -> AsyncIterator[bytes]:

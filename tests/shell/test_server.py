@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.front.server import ServerLimits
 from tests.shell.raw_http import App, Client, Served, get, post, serving, settle
@@ -55,6 +57,20 @@ async def test_keep_alive(mock_clock: MockClock) -> None:
     assert server.counters.connections == 1
 
 
+async def test_head_and_no_content(mock_clock: MockClock) -> None:
+    """Answers without a body end where they should, and the connection goes on."""
+    app = App()
+    async with serving(app.quart) as server:
+        client = await server.connect()
+        await client.send(get("/fine").replace(b"GET", b"HEAD"))
+        status, headers = await client.read_head()
+        assert (status, headers["content-length"]) == (200, "4")
+        await client.send(get("/none"))
+        assert (await client.read_head())[0] == 204
+        await client.send(get("/fine"))
+        assert (await client.read_answer()).body == b"fine"
+
+
 async def test_pipelining(mock_clock: MockClock) -> None:
     """Requests sent in one piece are answered one after the other, in their order."""
     app = App()
@@ -90,14 +106,9 @@ async def test_every_split(mock_clock: MockClock) -> None:
         for pieces in splits:
             for piece in pieces:
                 await client.send(piece)
-                await settle_briefly()
+                await wait_all_tasks_blocked()  # until the server has read it
             answer = await client.read_answer()
             assert (answer.status, answer.body) == (200, b"abc0123456789")
-
-
-async def settle_briefly() -> None:
-    """Let the server read what was sent before more comes."""
-    await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_100_continue(mock_clock: MockClock) -> None:
@@ -390,6 +401,31 @@ async def test_connections_at_their_limit(mock_clock: MockClock) -> None:
         await fourth.send(get("/fine"))
         assert (await fourth.read_answer()).status == 200
         assert server.counters.connections_refused == 1
+
+
+async def test_out_of_file_descriptors(
+    mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without descriptors the accept loop pauses; once there are some it goes on."""
+    app = App()
+    async with serving(app.quart) as server:
+        sock = trio.socket.socket()
+        server.sockets.append(sock)
+        _, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        spare = os.dup(0)  # the lowest free descriptor: none is left below it
+        os.close(spare)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
+        try:
+            await sock.connect(("127.0.0.1", server.port))
+            await settle()
+            assert server.counters.connections == 0
+            assert "EMFILE" in caplog.text
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        mock_clock.jump(0.1)
+        client = Client(trio.SocketStream(sock))
+        await client.send(get("/fine"))
+        assert (await client.read_answer()).status == 200
 
 
 @pytest.mark.slow
