@@ -331,7 +331,6 @@ class Connection:
         finally:
             if not whole:  # cancelled, too: after half an answer nothing else may follow
                 self._over = self._muted = True
-                self._lingers = False
                 self._wake()
 
     async def _end_exchange(self) -> None:

@@ -200,16 +200,11 @@ class _Server:
     async def _handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection; trio closes it. No exception but a cancel leaves here."""
         self._counters.connections += 1
-        if self.stopping:
-            return
-        if len(self._connections) >= self.limits.connections_max:
-            await self._turn_away(stream)
-            return
-        connection = Connection(self, stream)
-        self._connections.add(connection)
-        self._counters.connections_open += 1
         try:
-            await connection.run()
+            if len(self._connections) >= self.limits.connections_max:
+                await self._turn_away(stream)
+            elif not self.stopping:
+                await self._serve_connection(stream)
         except BaseExceptionGroup as group:
             faults, rest = group.split(Exception)
             if faults is not None:
@@ -218,6 +213,13 @@ class _Server:
                 raise rest from None
         except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
             self.contain(error)
+
+    async def _serve_connection(self, stream: trio.SocketStream) -> None:
+        connection = Connection(self, stream)
+        self._connections.add(connection)
+        self._counters.connections_open += 1
+        try:
+            await connection.run()
         finally:
             self._connections.discard(connection)
             self._counters.connections_open -= 1

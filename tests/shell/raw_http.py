@@ -11,7 +11,14 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
-from engine.front.server import ServerCounters, ServerLimits, open_listeners, serve
+from engine.front.connection import Refuse
+from engine.front.server import (
+    ServerCounters,
+    ServerLimits,
+    default_refusal,
+    open_listeners,
+    serve,
+)
 
 
 class App:
@@ -168,7 +175,10 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    app: Any, limits: ServerLimits | None = None, grace_s: float = 1.0
+    app: Any,
+    limits: ServerLimits | None = None,
+    grace_s: float = 1.0,
+    refuse: Refuse = default_refusal,
 ) -> AsyncIterator[Served]:
     """Run a server around an ASGI application; it is cut off at the end of the block."""
     limits = limits or ServerLimits()
@@ -183,6 +193,7 @@ async def serving(
             served.stop,
             grace_s=grace_s,
             log=lambda event, fields: served.log.append((event, fields)),
+            refuse=refuse,
             counters=served.counters,
             task_status=task_status,
         )

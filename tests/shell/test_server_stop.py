@@ -42,6 +42,31 @@ async def test_requests_under_way_are_answered(mock_clock: MockClock) -> None:
     assert app.calls == ["/hold"]
 
 
+async def test_stream_under_way(mock_clock: MockClock) -> None:
+    """An answer that began before the stop ends in the grace, and its connection with it."""
+    app = App()
+    async with serving(app.quart, grace_s=10) as server:
+        client = await server.connect()
+        await client.send(get("/feed"))
+        await client.read_until(b"data: 1\n\n")
+        server.stop.set()
+        await settle()
+        app.release.set()
+        await client.read_until(b"0\r\n\r\n")
+        assert await client.read_rest() == b""
+        await client.vanish()
+        await server.ended.wait()
+
+
+async def test_connection_of_the_last_moment(mock_clock: MockClock) -> None:
+    """A connection accepted as the server stops does not hold it up."""
+    app = App()
+    async with serving(app.quart, grace_s=10) as server:
+        await server.connect()
+        server.stop.set()
+        await server.ended.wait()
+
+
 async def test_no_new_connection(mock_clock: MockClock) -> None:
     """While requests under way are waited for, nobody else gets in."""
     app = App()

@@ -48,6 +48,7 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "chunk extension with LF": (400, echo(CHUNKED, body=b"1;a\nb\r\na\r\n0\r\n\r\n")),
     "trailer with bare LF": (400, echo(CHUNKED, body=b"0\r\nA: b\n\r\n")),
     "trailer folded": (400, echo(CHUNKED, body=b"0\r\nA: b\r\n c\r\n\r\n")),
+    "too many trailers": (431, echo(CHUNKED, body=b"0\r\n" + b"A: b\r\n" * 9 + b"\r\n")),
     "trailers ended by bare LF": (400, echo(CHUNKED, body=b"0\r\n\n")),
     "no host": (400, b"GET /fine HTTP/1.1\r\n\r\n"),
     "no host in HTTP/1.0": (400, b"GET /fine HTTP/1.0\r\n\r\n"),

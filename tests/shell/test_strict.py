@@ -46,6 +46,23 @@ def test_accepted_byte_by_byte(name: str) -> None:
     assert read([(raw + BEHIND)[i : i + 1] for i in range(len(raw + BEHIND))]) == (0, raw)
 
 
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET /fine HTTP/1.1\nHost: a\n\n",
+        b"GET /fine\r\n",
+        b"GET /fine HTTP/2.0\r\n",
+        b"\x16\x03\x01",
+        b"G" * 1025,
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 255,
+    ],
+)
+def test_refused_at_once(beginning: bytes) -> None:
+    """What no further byte can mend is refused without waiting for a time-out."""
+    status, _ = read([beginning])
+    assert status in {400, 431, 505}
+
+
 REQUESTS = st.sampled_from([raw for raw, _ in GOOD.values()])
 
 
