@@ -192,6 +192,7 @@ class _Server:
                 task_status.started()
                 await stop.wait()
                 accepting.cancel_scope.cancel()
+            # Each connection accepted till then has been started: it is in the set.
             self.stopping = True
             connections.cancel_scope.deadline = trio.current_time() + grace_s
             for connection in self._connections:
@@ -203,7 +204,7 @@ class _Server:
         try:
             if len(self._connections) >= self.limits.connections_max:
                 await self._turn_away(stream)
-            elif not self.stopping:
+            else:
                 await self._serve_connection(stream)
         except BaseExceptionGroup as group:
             faults, rest = group.split(Exception)

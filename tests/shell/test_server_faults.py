@@ -107,6 +107,7 @@ async def test_one_answer_only(mock_clock: MockClock) -> None:
         await client.send(b"zz\r\n")
         assert (await client.read_answer()).status == 400
         assert await client.read_rest() == b""
+        assert server.counters.faults_contained == 0
 
 
 async def test_fault_of_the_refusal(mock_clock: MockClock) -> None:

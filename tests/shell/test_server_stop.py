@@ -58,11 +58,15 @@ async def test_stream_under_way(mock_clock: MockClock) -> None:
         await server.ended.wait()
 
 
-async def test_connection_of_the_last_moment(mock_clock: MockClock) -> None:
-    """A connection accepted as the server stops does not hold it up."""
+@pytest.mark.parametrize("steps", range(6))
+async def test_connection_of_the_last_moment(steps: int, mock_clock: MockClock) -> None:
+    """A connection that is accepted while the server stops does not hold it up."""
     app = App()
     async with serving(app.quart, grace_s=10) as server:
-        await server.connect()
+        for _ in range(4):
+            await server.connect()
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
         server.stop.set()
         await server.ended.wait()
 
