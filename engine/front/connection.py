@@ -1,0 +1,430 @@
+"""One client connection: strict HTTP/1.1 in, an ASGI application behind it.
+
+Of Hypercorn this uses the ASGI side (`HTTPStream`), of h11 the protocol's state machine. The
+connection itself is ours, because Hypercorn's (0.18) stops reading while a pipelined request
+waits, and so misses that the client has left; keeps its time-outs in a task that quart-trio's
+cancel kills; shields `send_all`, so that one client that never reads holds up the exit; and can be
+switched to HTTP/2 by any client.
+
+Two tasks touch a connection. The *reader* is the only one that reads, starts requests, refuses and
+closes. The *application's* task only writes its answer. It wakes the reader, by cancelling its
+read, when the answer is complete. One cancel scope around each read carries every time-out.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.protocol.events import Body, EndBody, Event, Request, Response, StreamClosed
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
+from hypercorn.utils import parse_socket_addr
+
+from engine.front.strict import BadRequest, Phase, RequestReader, ServerLimits
+
+READ_BYTES = 64 * 1024
+HANG_UP_POLL_S = 0.5
+"""How often a connection that may not read ahead looks whether its client is still there."""
+FAREWELL_S = 0.5
+"""For a last answer to a request whose handler was cut at the end of the grace."""
+STREAM_ID = 1  # HTTP/1.1 has one stream
+POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000)
+
+SAFE_HEADERS: list[tuple[bytes, bytes]] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+"""On every answer, unless the application has set the header itself: an answer shown in a browser
+can do nothing there."""
+
+Refuse = Callable[[int, str, str], bytes]
+"""(status, problem, detail) -> an `application/problem+json` document (RFC 9457)."""
+
+
+class Host(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    app: AppWrapper
+    config: Config
+    context: WorkerContext
+    limits: ServerLimits
+    refuse: Refuse
+    stopping: bool
+    """No further request is taken; answers say `Connection: close`."""
+
+    def contain(self, error: Exception) -> None:
+        """Log and count an exception that must not leave its connection."""
+        ...
+
+    def count_refusal(self, status: int) -> None:
+        """A request was refused before any application saw it, or cut off in its body."""
+        ...
+
+
+class Connection:
+    """Serves the requests of one client, one after the other."""
+
+    def __init__(self, host: Host, stream: trio.SocketStream) -> None:
+        self._host = host
+        self._stream = stream
+        self._requests = RequestReader(host.limits)
+        # What reaches h11 is checked and bounded already; its own limit must not strike first.
+        self._h11 = h11.Connection(
+            h11.SERVER, max_incomplete_event_size=4 * host.limits.body_bytes_max
+        )
+        self._exchange: HTTPStream | None = None
+        self._nursery: trio.Nursery
+        self._read_scope: trio.CancelScope | None = None
+        self._woken = False
+        self._phase: Phase | None = None
+        self._deadline = math.inf
+        self._unsent = b""  # an answer's head that waits for its body
+        self._muted = False  # nothing more may be written
+        self._over = False  # the reader is to end
+        self._lingers = False  # an answer was sent that closing must not destroy
+
+    async def run(self) -> None:
+        """Serve until the client leaves, a time-out strikes or the server stops.
+
+        Lets through what the protocol libraries raise; the caller contains it and closes the
+        stream.
+        """
+        try:
+            socket = self._stream.socket
+            self._client = parse_socket_addr(socket.family, socket.getpeername())
+            self._server = parse_socket_addr(socket.family, socket.getsockname())
+        except OSError:
+            return  # gone before we looked
+        async with trio.open_nursery() as self._nursery:
+            await self._read()
+            self._over = self._muted = True
+            await self._end_exchange()
+            if self._lingers:
+                await linger(self._stream, self._host.limits)
+            # The application had its `http.disconnect`; whoever ignores that is cancelled.
+            self._nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """The server stops: end now if no request is under way, else after its answer."""
+        if self._phase is Phase.IDLE and not self._requests.buffered:
+            self._over = True
+            self._wake()
+
+    # --- the reader ---
+
+    async def _read(self) -> None:
+        self._arm(self._host.limits.header_timeout_s, Phase.IDLE)
+        while not self._over:
+            if not self._woken:
+                data = await self._receive()
+                if data == b"":
+                    return  # The client has left; so has one that only closed its sending side.
+                if data is not None:
+                    self._requests.receive(data)
+                elif not self._woken:
+                    await self._expire()
+            self._woken = False
+            if not self._over:
+                try:
+                    await self._advance()
+                except BadRequest as refusal:
+                    await self._refuse(refusal)
+
+    async def _receive(self) -> bytes | bytearray | None:
+        """Bytes, b'' when the client is gone, None when woken or when the time is over."""
+        data: bytes | bytearray | None = None
+        with trio.CancelScope(deadline=self._deadline) as self._read_scope:
+            try:
+                if self._requests.buffered < self._host.limits.pipelined_bytes_max:
+                    data = await self._stream.receive_some(READ_BYTES)
+                else:
+                    await self._wait_hang_up()
+                    data = b""
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+        self._read_scope = None
+        return data
+
+    async def _wait_hang_up(self) -> None:
+        """Unread bytes hide the end of the stream from `recv`; the kernel knows it all the same."""
+        poll = select.poll()
+        poll.register(self._stream.socket.fileno(), POLLRDHUP)
+        while not poll.poll(0):  # noqa: ASYNC110 - nothing wakes us on POLLRDHUP alone
+            await trio.sleep(HANG_UP_POLL_S)
+
+    async def _advance(self) -> None:
+        """Pass on what is checked of the current request."""
+        checked = self._requests.take()
+        phase = self._requests.phase
+        if phase is not self._phase:
+            limits = self._host.limits
+            self._arm(
+                {Phase.HEAD: limits.header_timeout_s, Phase.BODY: limits.body_timeout_s}.get(
+                    phase, math.inf
+                ),
+                phase,
+            )
+        if not checked:
+            return
+        self._h11.receive_data(checked)
+        while True:
+            try:
+                event = self._h11.next_event()
+            except h11.RemoteProtocolError as error:
+                raise BadRequest(error.error_status_hint, str(error)) from error
+            if isinstance(event, h11.Request):
+                await self._begin_exchange(event)
+            elif isinstance(event, h11.Data):
+                if self._exchange is not None:
+                    await self._exchange.handle(Body(STREAM_ID, bytes(event.data)))
+            elif isinstance(event, h11.EndOfMessage):
+                if self._exchange is not None:
+                    await self._exchange.handle(EndBody(STREAM_ID))
+                return
+            else:
+                return  # NEED_DATA, or PAUSED behind an ignored Upgrade
+
+    async def _begin_exchange(self, request: h11.Request) -> None:
+        """Start the application on a request. An Upgrade is ignored (RFC 9110 §7.8)."""
+        if self._h11.they_are_waiting_for_100_continue and not self._requests.buffered:
+            # Before the application starts: two tasks must not write at once.
+            await self._write(
+                self._h11.send(h11.InformationalResponse(status_code=100, headers=[]))
+            )
+        self._exchange = _Exchange(self)
+        await self._exchange.handle(
+            Request(
+                STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode("ascii"),
+                method=request.method.decode("ascii"),
+                raw_path=request.target,
+                state=ConnectionState({}),
+            )
+        )
+
+    async def _expire(self) -> None:
+        """A time-out: a client that said nothing is left without a word."""
+        if self._phase is Phase.IDLE:
+            self._over = True
+        elif self._phase is Phase.HEAD:
+            await self._refuse(BadRequest(408, "the head did not come in time"))
+        else:
+            await self._refuse(BadRequest(408, "the body did not come in time"))
+
+    async def _refuse(self, refusal: BadRequest) -> None:
+        """Answer with a problem, if no other answer has begun, and end the connection."""
+        self._host.count_refusal(refusal.status)
+        answered = self._h11.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
+        self._over = self._muted = True
+        await self._end_exchange()
+        if not answered:
+            body = self._host.refuse(refusal.status, refusal.problem, refusal.detail)
+            await self._write(refusal_bytes(self._host.config, refusal.status, body))
+            self._lingers = True
+
+    # --- time ---
+
+    def _arm(self, seconds: float, phase: Phase) -> None:
+        self._phase = phase
+        self._deadline = trio.current_time() + seconds
+        if self._read_scope is not None:
+            self._read_scope.deadline = self._deadline
+
+    def _wake(self) -> None:
+        self._woken = True
+        if self._read_scope is not None:
+            self._read_scope.cancel()
+
+    # --- the application's side ---
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Start the application on one request; called by Hypercorn's `HTTPStream`."""
+        # Unbounded in events, bounded in bytes by the limit of the body: with a bound here, an
+        # application that does not read would keep the reader from seeing that its client left.
+        sender, receiver = trio.open_memory_channel[ASGIReceiveEvent](math.inf)
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            sender.send_nowait(event)
+
+        self._nursery.start_soon(self._run_app, app, scope, receiver.receive, send)
+        return put
+
+    async def _run_app(
+        self,
+        app: AppWrapper,
+        scope: Scope,
+        receive: Callable[[], Awaitable[ASGIReceiveEvent]],
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> None:
+        try:
+            await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+        except BaseExceptionGroup as group:
+            faults, rest = group.split(Exception)
+            if faults is not None:
+                self._host.contain(faults)
+            if rest is not None:
+                raise rest from None
+        except Exception as error:  # noqa: BLE001 - an application's fault ends its request alone
+            self._host.contain(error)
+        finally:
+            with trio.move_on_after(FAREWELL_S, shield=True):
+                await send(None)
+
+    async def answer(self, event: Event) -> None:
+        """Write one event of the application's answer; called by Hypercorn's `HTTPStream`."""
+        if isinstance(event, StreamClosed):
+            await self._end_exchange()
+        elif self._muted:
+            pass
+        elif isinstance(event, Response):
+            # Known length: the whole answer leaves in one packet. A stream's head leaves at once.
+            self._unsent = self._h11.send(self._response(event))
+            if not any(name.lower() == b"content-length" for name, _ in event.headers):
+                await self._flush(b"")
+        elif isinstance(event, Body):
+            await self._flush(self._h11.send(h11.Data(data=event.data)))
+        elif isinstance(event, EndBody):
+            await self._flush(self._h11.send(h11.EndOfMessage()))
+
+    def _response(self, event: Response) -> h11.Response:
+        headers = list(event.headers)
+        present = {name.lower() for name, _ in headers}
+        headers += [header for header in SAFE_HEADERS if header[0] not in present]
+        headers += self._host.config.response_headers("h11")
+        if self._host.stopping or self._requests.phase is not Phase.DONE:
+            # With a body still to come the next request could not be told from its rest.
+            headers.append((b"connection", b"close"))
+        return h11.Response(status_code=event.status_code, headers=headers)
+
+    async def _flush(self, data: bytes) -> None:
+        data, self._unsent = self._unsent + data, b""
+        if data:
+            await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
+        """Send, within the time a client has for reading; else the connection is given up."""
+        whole = False
+        try:
+            with trio.move_on_after(self._host.limits.unread_answer_timeout_s):
+                await self._stream.send_all(data)
+                whole = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client has left
+        finally:
+            if not whole:  # cancelled, too: after half an answer nothing else may follow
+                self._over = self._muted = True
+                self._wake()
+
+    async def _end_exchange(self) -> None:
+        """The current request's answer is complete, or nobody waits for it any more."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if self._muted:
+            self._wake()
+        elif (
+            self._h11.our_state is h11.DONE
+            and self._h11.their_state is h11.DONE
+            and not self._host.stopping
+        ):
+            self._h11.start_next_cycle()
+            self._requests.next_request()
+            self._arm(self._host.limits.keep_alive_timeout_s, Phase.IDLE)
+            if self._requests.buffered:
+                self._wake()
+        else:
+            self._over = self._lingers = True
+            self._wake()
+        await exchange.handle(StreamClosed(STREAM_ID))
+
+
+class _Exchange(HTTPStream):
+    """Hypercorn's ASGI side of one request, with our answer for a handler that gave none."""
+
+    def __init__(self, connection: Connection) -> None:
+        host = connection._host  # noqa: SLF001 - the other half of the same class
+        super().__init__(
+            host.app,
+            host.config,
+            host.context,
+            connection,  # type: ignore[arg-type] # all it calls of a task group is `spawn_app`
+            False,
+            connection._client,  # noqa: SLF001
+            connection._server,  # noqa: SLF001
+            connection.answer,
+            STREAM_ID,
+        )
+        self._host = host
+
+    async def _send_error_response(self, status_code: int) -> None:
+        if self._host.stopping:
+            status_code, problem, detail = 503, "draining", "the server is stopping"
+        else:
+            problem, detail = "internal-error", "the request could not be answered"
+        body = self._host.refuse(status_code, problem, detail)
+        await self.send(Response(STREAM_ID, _refusal_headers(status_code, body), status_code))
+        await self.send(Body(STREAM_ID, body))
+        await self.send(EndBody(STREAM_ID))
+
+
+async def linger(stream: trio.SocketStream, limits: ServerLimits) -> None:
+    """Close for writing and read on: unread input would make the close a reset (RFC 9112 §9.6).
+
+    Bounded in bytes and time.
+    """
+    with trio.move_on_after(limits.linger_timeout_s):
+        try:
+            await stream.send_eof()
+            drained = 0
+            while drained < limits.linger_bytes_max:
+                data = await stream.receive_some(READ_BYTES)
+                if not data:
+                    break
+                drained += len(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # gone already
+
+
+def _refusal_headers(status: int, body: bytes) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    return headers
+
+
+def refusal_bytes(config: Config, status: int, body: bytes) -> bytes:
+    """A whole HTTP/1.1 answer that carries `body`, a problem document, and closes."""
+    headers: list[tuple[bytes, Any]] = [
+        *_refusal_headers(status, body),
+        *SAFE_HEADERS,
+        *config.response_headers("h11"),
+    ]
+    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (
+        status,
+        HTTPStatus(status).phrase.encode(),
+        lines,
+        body,
+    )

@@ -1,0 +1,242 @@
+"""The HTTP server: accepts connections and serves an ASGI (Quart-trio) application on Trio.
+
+Rules: no client can end the server, only its own connection; every wait has a limit; `serve`
+returns at most about a second after the grace, whatever clients and handlers do.
+
+It knows nothing of the engine. HTTP/1.1 and HTTP/1.0 only: nothing switches a connection to another
+protocol.
+"""
+
+from __future__ import annotations
+
+import socket as stdlib_socket
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+
+import msgspec
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+from hypercorn.utils import LifespanTimeoutError, wrap_app
+
+from engine.front.connection import Connection, Refuse, linger, refusal_bytes
+from engine.front.strict import ServerLimits
+
+__all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners", "serve"]
+
+Log = Callable[[str, dict[str, object]], None]
+"""(event, fields): what an operator should see."""
+
+LIFESPAN_SHUTDOWN_S = 0.5
+REFUSED_AT_ONCE_MAX = 64
+"""Connections above the limit that get a 503; those above these are closed without a word."""
+
+
+class ServerCounters(msgspec.Struct):
+    """What the server has seen since its start; `connections_open` is a gauge."""
+
+    connections_open: int = 0
+    connections: int = 0
+    connections_refused: int = 0
+    """Above `connections_max`."""
+    requests_refused: int = 0
+    """Malformed, too large or too slow."""
+    faults_contained: int = 0
+    """Exceptions of the application or the protocol libraries that ended one connection."""
+
+
+def ignore_log(event: str, fields: dict[str, object]) -> None:
+    """A log for those who want none."""
+
+
+def default_refusal(status: int, problem: str, detail: str) -> bytes:
+    """A problem document of RFC 9457; `problem` is the last segment of its type."""
+    return msgspec.json.encode(
+        {
+            "type": f"/problems/{problem}",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "errorSource": "request" if status < 500 else "engine",
+        }
+    )
+
+
+def open_listeners(
+    host: str, port: int, limits: ServerLimits, backlog: int = 4096
+) -> list[trio.SocketListener]:
+    """Bind every address that the name or literal `host` has. Port 0: any free one.
+
+    Raises OSError when the name is unknown or an address is in use.
+    """
+    listeners: list[trio.SocketListener] = []
+    found = stdlib_socket.getaddrinfo(
+        host, port, type=stdlib_socket.SOCK_STREAM, flags=stdlib_socket.AI_PASSIVE
+    )
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sock = stdlib_socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_REUSEADDR, 1)
+                if family == stdlib_socket.AF_INET6:
+                    sock.setsockopt(stdlib_socket.IPPROTO_IPV6, stdlib_socket.IPV6_V6ONLY, 1)
+                # Accepted sockets inherit both. The first drops a client that leaves an answer
+                # unread in the kernel's buffers, where no deadline of ours reaches.
+                sock.setsockopt(
+                    stdlib_socket.IPPROTO_TCP,
+                    stdlib_socket.TCP_USER_TIMEOUT,
+                    max(1, round(limits.unread_answer_timeout_s * 1000)),
+                )
+                sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+                sock.bind(address)
+                sock.listen(backlog)
+                sock.setblocking(False)
+                listeners.append(trio.SocketListener(trio.socket.from_stdlib_socket(sock)))
+            except BaseException:
+                sock.close()
+                raise
+    except BaseException:
+        for listener in listeners:
+            listener.socket.close()
+        raise
+    return listeners
+
+
+async def serve(
+    app: ASGIFramework,
+    listeners: list[trio.SocketListener],
+    limits: ServerLimits,
+    stop: trio.Event,
+    *,
+    grace_s: float,
+    log: Log = ignore_log,
+    refuse: Refuse = default_refusal,
+    counters: ServerCounters | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `stop`; then requests under way get `grace_s` seconds, idle clients none.
+
+    Takes the listeners over and closes them. Raises what the application's lifespan start-up
+    raises, in a group.
+    """
+    server = _Server(app, limits, log, refuse, counters or ServerCounters())
+    lifespan = Lifespan(server.app, server.config, {})
+    async with trio.open_nursery() as lifespan_nursery:
+        try:
+            await lifespan_nursery.start(lifespan.handle_lifespan)
+            await lifespan.wait_for_startup()
+            await server.run(listeners, stop, grace_s, task_status)
+        finally:
+            for listener in listeners:
+                listener.socket.close()
+        try:
+            await lifespan.wait_for_shutdown()
+        except LifespanTimeoutError:
+            log("lifespan_shutdown_cut", {"after_s": LIFESPAN_SHUTDOWN_S})
+        lifespan_nursery.cancel_scope.cancel()
+
+
+class _Server:
+    """The connections of one `serve`, and what they share (see `connection.Host`)."""
+
+    def __init__(
+        self,
+        app: ASGIFramework,
+        limits: ServerLimits,
+        log: Log,
+        refuse: Refuse,
+        counters: ServerCounters,
+    ) -> None:
+        self.config = Config()
+        self.config.include_server_header = False
+        self.config.errorlog = None  # faults go to `log`, accesses nowhere
+        self.config.shutdown_timeout = LIFESPAN_SHUTDOWN_S
+        self.app = wrap_app(app, limits.body_bytes_max, "asgi")
+        self.context = WorkerContext(None)
+        self.limits = limits
+        self.refuse = refuse
+        self.stopping = False
+        self._log = log
+        self._counters = counters
+        self._connections: set[Connection] = set()
+        self._turning_away = 0
+
+    def contain(self, error: Exception) -> None:
+        self._counters.faults_contained += 1
+        self._log("fault_contained", {"error": error})
+
+    def count_refusal(self, status: int) -> None:
+        self._counters.requests_refused += 1
+        self._log("request_refused", {"status": status})
+
+    async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        stop: trio.Event,
+        grace_s: float,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                await accepting.start(
+                    partial(
+                        trio.serve_listeners,
+                        self._handle,
+                        listeners,
+                        handler_nursery=connections,
+                    )
+                )
+                task_status.started()
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            # Each connection accepted till then has been started: it is in the set.
+            self.stopping = True
+            connections.cancel_scope.deadline = trio.current_time() + grace_s
+            for connection in self._connections:
+                connection.stop()
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection; trio closes it. No exception but a cancel leaves here."""
+        self._counters.connections += 1
+        try:
+            if len(self._connections) >= self.limits.connections_max:
+                await self._turn_away(stream)
+            else:
+                await self._serve_connection(stream)
+        except BaseExceptionGroup as group:
+            faults, rest = group.split(Exception)
+            if faults is not None:
+                self.contain(faults)
+            if rest is not None:
+                raise rest from None
+        except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
+            self.contain(error)
+
+    async def _serve_connection(self, stream: trio.SocketStream) -> None:
+        connection = Connection(self, stream)
+        self._connections.add(connection)
+        self._counters.connections_open += 1
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+            self._counters.connections_open -= 1
+
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        """Above the limit: a 503, while few are being told so."""
+        self._counters.connections_refused += 1
+        if self._turning_away >= REFUSED_AT_ONCE_MAX:
+            return
+        self._turning_away += 1
+        try:
+            body = self.refuse(503, "overloaded", "too many connections")
+            with trio.move_on_after(self.limits.linger_timeout_s):
+                await stream.send_all(refusal_bytes(self.config, 503, body))
+            await linger(stream, self.limits)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # gone already
+        finally:
+            self._turning_away -= 1

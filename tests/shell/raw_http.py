@@ -1,0 +1,223 @@
+"""What the server's tests share: an application, a server around it, a client that speaks bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+from trio.testing import wait_all_tasks_blocked
+
+from engine.front.connection import Refuse
+from engine.front.server import (
+    ServerCounters,
+    ServerLimits,
+    default_refusal,
+    open_listeners,
+    serve,
+)
+
+
+class App:
+    """A Quart-trio application that notes what reaches it."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.cancelled: list[str] = []
+        self.release = trio.Event()
+        self.stuck = False
+        quart = QuartTrio("tests")
+        quart.config["RESPONSE_TIMEOUT"] = None
+        quart.config["BODY_TIMEOUT"] = None
+        quart.before_request(self._note)
+        quart.add_url_rule("/echo", view_func=self._echo, methods=["POST"])
+        quart.add_url_rule("/fine", view_func=self._fine)
+        quart.add_url_rule("/none", view_func=self._none)
+        quart.add_url_rule("/early", view_func=self._early, methods=["POST"])
+        quart.add_url_rule("/hold", view_func=self._hold)
+        quart.add_url_rule("/big", view_func=self._big)
+        quart.add_url_rule("/feed", view_func=self._feed)
+        quart.add_url_rule("/second", view_func=self._fine)
+        self.quart = quart
+
+    async def _note(self) -> None:
+        self.calls.append(request.path)
+
+    async def _echo(self) -> str | bytes:
+        return await request.get_data()
+
+    async def _fine(self) -> str:
+        return "fine"
+
+    async def _none(self) -> tuple[str, int]:
+        return "", 204
+
+    async def _early(self) -> str:
+        """Answers without reading its body."""
+        return "early"
+
+    async def _hold(self) -> str:
+        try:
+            await self.release.wait()
+        except trio.Cancelled:
+            self.cancelled.append("/hold")
+            if self.stuck:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(0.2)
+            raise
+        return "held"
+
+    async def _big(self) -> bytes:
+        return b"x" * (8 * 1024 * 1024)
+
+    async def _feed(self) -> Response:
+        async def events() -> AsyncIterator[bytes]:
+            try:
+                yield b"data: 1\n\n"
+                await self.release.wait()
+                yield b"data: 2\n\n"
+            except BaseException:
+                self.cancelled.append("/feed")
+                raise
+
+        response = Response(events(), content_type="text/event-stream")
+        response.timeout = None
+        return response
+
+
+class Answer:
+    """One parsed answer."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Client:
+    """A connection that sends exactly the bytes it is given."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._buffer = b""
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def read_head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers (lower case) of the next answer."""
+        while b"\r\n\r\n" not in self._buffer:
+            await self._more()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        fields = (line.split(": ", 1) for line in lines)
+        return int(first.split()[1]), {name.lower(): value for name, value in fields}
+
+    async def read_answer(self) -> Answer:
+        """The next answer; its body must have a Content-Length."""
+        status, headers = await self.read_head()
+        length = int(headers["content-length"])
+        while len(self._buffer) < length:
+            await self._more()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return Answer(status, headers, body)
+
+    async def read_until(self, mark: bytes) -> None:
+        while mark not in self._buffer:
+            await self._more()
+        self._buffer = self._buffer.partition(mark)[2]
+
+    async def read_rest(self) -> bytes:
+        """Everything up to the end of the stream."""
+        try:
+            while True:
+                data = await self.stream.receive_some()
+                if not data:
+                    break
+                self._buffer += data
+        except trio.BrokenResourceError:
+            self._buffer += b"<reset>"
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    async def _more(self) -> None:
+        data = await self.stream.receive_some()
+        if not data:
+            raise EOFError(f"the server closed; unparsed: {self._buffer[:200]!r}")
+        self._buffer += data
+
+    async def vanish(self) -> None:
+        await self.stream.aclose()
+
+
+class Served:
+    """A running server."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.stop = trio.Event()
+        self.ended = trio.Event()
+        self.counters = ServerCounters()
+        self.log: list[tuple[str, dict[str, object]]] = []
+        self.sockets: list[trio.socket.SocketType] = []
+
+    async def connect(self, receive_buffer_bytes: int | None = None) -> Client:
+        sock = trio.socket.socket()
+        self.sockets.append(sock)
+        if receive_buffer_bytes is not None:
+            sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer_bytes)
+        await sock.connect(("127.0.0.1", self.port))
+        return Client(trio.SocketStream(sock))
+
+
+@asynccontextmanager
+async def serving(
+    app: Any,
+    limits: ServerLimits | None = None,
+    grace_s: float = 1.0,
+    refuse: Refuse = default_refusal,
+) -> AsyncIterator[Served]:
+    """Run a server around an ASGI application; it is cut off at the end of the block."""
+    limits = limits or ServerLimits()
+    listeners = open_listeners("127.0.0.1", 0, limits)
+    served = Served(listeners[0].socket.getsockname()[1])
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        await serve(
+            app,
+            listeners,
+            limits,
+            served.stop,
+            grace_s=grace_s,
+            log=lambda event, fields: served.log.append((event, fields)),
+            refuse=refuse,
+            counters=served.counters,
+            task_status=task_status,
+        )
+        served.ended.set()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(run)
+            yield served
+            nursery.cancel_scope.cancel()
+    finally:
+        for sock in served.sockets:
+            sock.close()
+
+
+async def settle() -> None:
+    """Until server and clients have done all they can without time passing."""
+    await wait_all_tasks_blocked(0.005)
+
+
+def get(path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: a", *lines, "", ""]).encode()
+
+
+def post(path: str, body: bytes, *lines: str) -> bytes:
+    head = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *lines, "", ""]
+    return "\r\n".join(head).encode() + body
