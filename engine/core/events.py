@@ -27,6 +27,8 @@ class Accepted(Fact, frozen=True, tag="accepted"):
     recorded_by: int
     paused: bool = False
     """Recorded, not started: its run is paused."""
+    client: str | None = None
+    """Whose run it is; said of roots."""
 
 
 class Started(Fact, frozen=True, tag="started"):

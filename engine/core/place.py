@@ -51,7 +51,7 @@ class Limits(Struct, frozen=True):
 def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
     """The first post of a run: its root."""
     change = Change(run)
-    change.do(Accepted(now, run.id, None, spec, recorded_by=0))
+    change.do(Accepted(now, run.id, None, spec, recorded_by=0, client=run.client))
     return change, Placed(run.id, new=True)
 
 

@@ -104,10 +104,8 @@ def _submit_routes(app: QuartTrio, door: Door) -> None:
 
     @app.post("/<client>")
     async def submit(client: str) -> Response:
-        body = await request.get_data(cache=False, as_text=False)
-        reply = await answer_submission(
-            door.engine, client, raw_headers(request), body, depth_max
-        )
+        body = await request.body
+        reply = await answer_submission(door.engine, client, raw_headers(request), body, depth_max)
         return response(reply)
 
     @app.get("/api/v1/steps/<step_id>/outcome")
@@ -118,7 +116,7 @@ def _submit_routes(app: QuartTrio, door: Door) -> None:
 
     @app.post("/api/v1/runs/<run_id>/actions")
     async def act(run_id: str) -> Response:
-        body = await request.get_data(cache=False, as_text=False)
+        body = await request.body
         actor = f"http:{request.remote_addr or 'unknown'}"
         return response(await control.action(door, run_id, body, actor))
 

@@ -30,7 +30,7 @@ _VERSION = re.compile(rb" HTTP/[0-9]\.[0-9]$")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 # White space around a value is stripped afterwards: a pattern for it could be made to backtrack.
 _FRAMING = re.compile(
-    rb"\r\n(host|content-length|transfer-encoding|expect):([^\r]*)", re.IGNORECASE
+    rb"\r\n(host|content-length|transfer-encoding|expect|upgrade):([^\r]*)", re.IGNORECASE
 )
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
@@ -297,6 +297,8 @@ def check_head(head: bytes, limits: ServerLimits) -> int | None:
     expectation = values.get(b"expect")
     if expectation is not None and expectation.lower() != b"100-continue":
         raise BadRequest(417, "the only expectation that is met is 100-continue")
+    if b"h2c" in values.get(b"upgrade", b"").lower():
+        raise BadRequest(400, "this connection speaks HTTP/1.1 and is not upgraded to h2c")
     return _body_length(values, is_http11, limits)
 
 

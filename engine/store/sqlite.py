@@ -209,9 +209,11 @@ async def open_store(
     write_offload: Offload | None = None,
     read_offload: Offload | None = None,
     synchronous: str = "FULL",
+    on_failure: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[SqliteStore]:
     """The store, with its writer running; leaving commits what was written and closes.
 
+    `on_failure` is called at once when a commit fails, before the error leaves.
     `synchronous` is FULL but in simulations, which crash the engine and not the machine.
     Raises StoreError.
     """
@@ -224,6 +226,7 @@ async def open_store(
             owner=owner.instance,
             epoch=row["epoch"],
             offload=write_offload or threads(1),
+            on_failure=on_failure,
         )
         readers = Readers(path, read_offload or threads(READERS_MAX))
         try:

@@ -82,11 +82,18 @@ class Writer:
     """Takes writes from the engine and commits them in order."""
 
     def __init__(
-        self, connection: sqlite3.Connection, *, owner: str, epoch: int, offload: Offload
+        self,
+        connection: sqlite3.Connection,
+        *,
+        owner: str,
+        epoch: int,
+        offload: Offload,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._owner, self._epoch = owner, epoch
         self._offload = offload
+        self._on_failure = on_failure
         self._gathering = Batch()
         self._wake = trio.Event()
         self._closing = False
@@ -178,8 +185,7 @@ class Writer:
             batch, self._gathering = self._gathering, Batch()
             if batch.events:
                 work = self._statements(batch)
-                with trio.CancelScope(shield=True):  # a thread cannot be called back
-                    await self._offload(lambda work=work: self._commit(work))  # type: ignore[misc]
+                await self._commit_off(work)
                 self.commits += 1
                 self.durable_sequence = batch.events[-1][0]
                 batch.settled()
@@ -201,6 +207,14 @@ class Writer:
             (SQL_TALLY, [(state, by) for state, by in batch.tally.items() if by]),
         ]
         return [(sql, parameters) for sql, parameters in work if parameters]
+
+    async def _commit_off(self, work: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
+        try:
+            with trio.CancelScope(shield=True):  # a thread cannot be called back
+                await self._offload(lambda: self._commit(work))
+        except sqlite3.Error:
+            self._on_failure()
+            raise
 
     def _commit(self, work: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
         execute = self._connection.execute

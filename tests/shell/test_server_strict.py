@@ -70,6 +70,11 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "empty name": (400, get("/fine", ": b")),
     "empty line first": (400, b"\r\n" + get("/fine")),
     "space first": (400, b" " + get("/fine")),
+    "h2c upgrade": (
+        400,
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: %%%\r\n\r\n",
+    ),
     "CONNECT": (400, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
     "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "PRI in HTTP/1.1": (400, b"PRI /fine HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -155,7 +160,6 @@ async def test_accepted(name: str, mock_clock: object) -> None:
 @pytest.mark.parametrize(
     "upgrade",
     [
-        ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: %%%"],
         ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
         ["Connection: Upgrade", "Upgrade: TLS/1.0"],
     ],

@@ -1,0 +1,280 @@
+"""The composition root: makes the parts, nests their lifetimes, and takes them down again.
+
+store open ⊃ work nursery (runs) ⊃ front nursery (server). Unwinding is the shutdown: take no new
+work, drain with a deadline, stop serving, cancel, flush, close. A watchdog ends the process at the
+deadline whatever is left: safe, because what was acknowledged is durable.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from engine import __version__
+from engine.caller import HttpCaller
+from engine.clock import SystemClock
+from engine.config import Config, ConfigError, check_bind
+from engine.core.errors import Problem
+from engine.core.place import Limits
+from engine.dial import Dialler
+from engine.front import app as front_app
+from engine.front import server
+from engine.front.access import Access
+from engine.front.door import Door
+from engine.front.times import rfc3339
+from engine.store.sqlite import Owner, SqliteStore, StoreError, open_store
+from engine.store.views import SqliteViews
+from engine.supervisor import Engine, EngineLimits
+from engine.telemetry import Log, Metrics, configure_logging, logger
+from engine.tokens import Tokens
+from engine.transport import LeanTransport
+from engine.wire import problem
+
+EXIT_OK, EXIT_FAILED, EXIT_REFUSED = 0, 1, 2
+ANSWERS_GRACE_S = 2.0
+"""After the drain: how long answers may take to reach their callers."""
+FAILED_DEADLINE_S = 1.0
+"""After a failed commit: nothing more is acknowledged, and the process is gone by then."""
+CLOCK_JUMP_MS_MIN = 1_000
+"""A wall clock that has moved so far from the steady one was set; the log says so once."""
+
+
+def serve(config: Config) -> int:
+    """Run the engine until SIGTERM or SIGINT; returns the exit code.
+
+    0 after a graceful stop, 1 when the engine stopped itself, 2 when it could not start.
+    """
+    configure_logging(config.log_format, config.log_level)
+    log = logger()
+    try:
+        check_bind(config)
+        trio.run(_serve, config, log.info, strict_exception_groups=True)
+    except (ConfigError, StoreError, OSError) as error:
+        click.echo(f"atomic: cannot start: {_reason(error, config)}", err=True)
+        return EXIT_REFUSED
+    except Exception as error:
+        log.error("engine-stopped", exc_info=error)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def _reason(error: Exception, config: Config) -> str:
+    if isinstance(error, OSError):
+        return (
+            f"{config.host}:{config.port}: {error.strerror or error}. Is another engine there?"
+            " Choose another --port."
+        )
+    return str(error)
+
+
+class Watchdog:
+    """Ends the process at a deadline, from a thread that nothing in Trio can block."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def start(self, seconds: float, code: int) -> None:
+        """From now on `seconds` are left. Starting it again changes nothing."""
+        if self._timer is None:
+            self._timer = threading.Timer(seconds, os._exit, (code,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop(self) -> None:
+        """The end came by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+async def _serve(config: Config, log: Log) -> None:
+    limits = server_limits(config)
+    listeners = server.open_listeners(config.host, config.port, limits)
+    _raise_fd_limit(config)
+    clock = SystemClock()
+    instance = clock.token_bytes(6).hex()
+    port = listeners[0].socket.getsockname()[1]
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    url = f"http://{host}:{port}"
+    owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
+    watchdog = Watchdog()
+    try:
+        async with open_store(
+            Path(config.db),
+            owner,
+            started_at=clock.steady_ms(),
+            on_failure=partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED),
+        ) as store:
+            async with working(config, store, clock, log) as (engine, metrics):
+                log("engine-started", url=url, version=__version__, instance=instance,
+                    db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
+                door = _door(config, store, clock, log, engine, metrics, instance)
+                async with trio.open_nursery() as front:
+                    stop = trio.Event()
+                    await front.start(
+                        partial(
+                            server.serve,
+                            front_app.build(door),
+                            listeners,
+                            limits,
+                            stop,
+                            grace_s=ANSWERS_GRACE_S,
+                            log=_server_log(log),
+                            refuse=_server_refusal,
+                            counters=_counters(metrics),
+                        )
+                    )
+                    log("listening", url=url)
+                    await _wait_for_signal(log, watchdog, config.stop_deadline_ms / 1000)
+                    await engine.drain(config.drain_grace_ms / 1000)
+                    stop.set()
+        log("engine-stopped-well")
+    finally:
+        watchdog.stop()
+
+
+@asynccontextmanager
+async def working(
+    config: Config, store: SqliteStore, clock: SystemClock, log: Log
+) -> AsyncIterator[tuple[Engine, Metrics]]:
+    """The engine at work on a store: runs are recovered and driven until this is left."""
+    transport = LeanTransport(Dialler(), answer_bytes_max=config.answer_bytes_max)
+    caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
+    metrics = Metrics()
+    engine = Engine(
+        store,
+        caller,
+        clock,
+        Tokens(store.secret, store.epoch),
+        limits=engine_limits(config),
+        log=logger().error,
+        watch=metrics.watch,
+    )
+    metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
+    metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
+    metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.places.queued)
+    metrics.gauge("atomic_commits", "Group commits", lambda: store.writer.commits)
+    metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
+    try:
+        async with trio.open_nursery() as work:
+            await work.start(engine.run)
+            work.start_soon(_watch_wall_clock, clock, log)
+            yield engine, metrics
+            work.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await transport.aclose()
+
+
+def engine_limits(config: Config) -> EngineLimits:
+    """The part of the configuration that bounds the engine."""
+    return EngineLimits(
+        run=Limits(config.steps_per_run_max, config.depth_max),
+        runs_in_memory_max=config.runs_in_memory_max,
+        in_flight_max=config.in_flight_max,
+        in_flight_per_host_max=config.in_flight_per_host_max,
+    )
+
+
+def server_limits(config: Config) -> server.ServerLimits:
+    """The part of the configuration that bounds the server."""
+    return server.ServerLimits(
+        header_bytes_max=config.header_bytes_max,
+        header_lines_max=config.header_lines_max,
+        body_bytes_max=config.body_bytes_max,
+        header_timeout_s=config.header_timeout_ms / 1000,
+        body_timeout_s=config.body_timeout_ms / 1000,
+        unread_answer_timeout_s=config.unread_answer_timeout_ms / 1000,
+        keep_alive_timeout_s=config.keep_alive_timeout_ms / 1000,
+        connections_max=config.connections_max,
+    )
+
+
+def _door(
+    config: Config,
+    store: SqliteStore,
+    clock: SystemClock,
+    log: Log,
+    engine: Engine,
+    metrics: Metrics,
+    instance: str,
+) -> Door:
+    return Door(
+        engine=engine,
+        views=SqliteViews(store.readers),
+        clock=clock,
+        config=config,
+        access=Access((*config.hosts, config.host)),
+        metrics=metrics,
+        log=log,
+        writer=store.writer,
+        file_id=store.file_id,
+        instance=instance,
+        version=__version__,
+        started_at=clock.steady_ms(),
+        durability=store.durability(),
+    )
+
+
+def _raise_fd_limit(config: Config) -> None:
+    """Every caller holds a descriptor, and so does every request to an endpoint."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = config.connections_max + 2 * config.in_flight_max
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+
+async def _wait_for_signal(log: Log, watchdog: Watchdog, deadline_s: float) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            watchdog.start(deadline_s, EXIT_OK)
+            log("stopping", signal=signal.Signals(number).name)
+            return
+
+
+async def _watch_wall_clock(clock: SystemClock, log: Log) -> None:
+    """Say when the wall clock was set: nothing depends on it, but an operator will wonder."""
+    apart = 0
+    while True:
+        await trio.sleep(5)
+        now_apart = clock.utc_ms() - clock.steady_ms()
+        if abs(now_apart - apart) >= CLOCK_JUMP_MS_MIN:
+            log("clock-jump", by_ms=now_apart - apart)
+            apart = now_apart
+
+
+def _server_log(log: Log) -> server.Log:
+    def write(event: str, fields: dict[str, Any]) -> None:
+        if event == "request_refused":
+            return  # counted; a line for each would let anybody fill the log
+        error = fields.get("error")
+        if isinstance(error, BaseException):
+            log(event, exc_info=error)
+        else:
+            log(event, **fields)
+
+    return write
+
+
+def _server_refusal(status: int, name: str, detail: str) -> bytes:
+    kind = Problem.INVALID_REQUEST if name == "bad-request" else Problem(name)
+    return problem(kind, detail, status=status)
+
+
+def _counters(metrics: Metrics) -> server.ServerCounters:
+    counters = server.ServerCounters()
+    metrics.gauge("atomic_connections_open", "Connections open", lambda: counters.connections_open)
+    metrics.gauge("atomic_connections", "Connections taken", lambda: counters.connections)
+    metrics.gauge(
+        "atomic_requests_refused", "Malformed requests", lambda: counters.requests_refused
+    )
+    return counters
