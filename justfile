@@ -1,0 +1,44 @@
+# Recipes of the project; CI calls these and nothing else. `just` alone checks and tests everything.
+
+python := env("PYTHON", "python")
+
+# format check, lint, types, layers, tests
+default: check test
+
+# everything but the tests that run the code
+check:
+    {{python}} -m ruff format --check .
+    {{python}} -m ruff check .
+    {{python}} -m mypy
+    {{python}} -m pytest -q tests/test_layers.py tests/test_tidy.py
+
+# the tests; options go on to pytest: `just test -k retry`
+test *args:
+    {{python}} -m pytest -q {{args}}
+
+# mend what can be mended by itself
+fmt:
+    {{python}} -m ruff check --fix .
+    {{python}} -m ruff format .
+
+# the engine on loopback
+serve *args:
+    {{python}} -m engine.cli serve {{args}}
+
+# engine, demo application and mail server with a steady mix of work
+demo *args:
+    {{python}} -m engine.cli demo {{args}}
+
+# deterministic simulation: `just sim 200`, or one seed again: `just sim 1 --seed 42`
+sim seeds="200" *args:
+    {{python}} -m tests.simulation --seeds {{seeds}} {{args}}
+
+# kill -9 the engine this many times under load (and the application ten times)
+kill kills="30" *args:
+    {{python}} -m tests.kill --kills {{kills}} --app-kills 10 {{args}}
+
+# pin the dependencies anew, with hashes and without addresses
+lock:
+    {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+        --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
+        --extra dev --output-file requirements.lock pyproject.toml
