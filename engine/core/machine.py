@@ -157,6 +157,10 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case AttemptEnded():
             if event.state not in allowed:
                 raise IllegalEvent(f"an attempt cannot leave step {step.id} {event.state}")
+            if (event.state is B and event.due_at is None) or (
+                event.state is H and event.pause_reason is None
+            ):
+                raise IllegalEvent(f"step {step.id} {event.state} without a time or a reason")
             _check_flight(run, step, event.number)
             _end_attempt(run, step, event)
         case Started():
@@ -177,6 +181,8 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case Replaced():
             if not step.awaiting_post:
                 raise IllegalEvent(f"step {step.id} does not wait for a post")
+            if event.spec.identity != step.spec.identity:
+                raise IllegalEvent(f"another identity than step {step.id} has was posted")
             _replace(run, step, event)
         case Acted():
             if event.dismissed is not None:
@@ -368,9 +374,7 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
 
 
 def _replace(run: Run, step: Step, event: Replaced) -> None:
-    del run.by_identity[step.spec.identity]
     step.spec, step.recorded_by = event.spec, event.recorded_by
-    run.by_identity[step.spec.identity] = step.id
     step.payload_generation = step.generation
     step.awaiting_post = False
     step.opened_at = event.at
