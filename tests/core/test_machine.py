@@ -198,6 +198,14 @@ def test_an_attempt_end_that_would_strand_its_step(state: StepState, due_at: int
     unchanged_by(driven.run, lambda: evolve(driven.run, event), IllegalEvent)
 
 
+@pytest.mark.parametrize("state", [StepState.BACKING_OFF, StepState.WAITING])
+def test_a_step_that_is_to_pause_cannot_come_to_rest_otherwise(state: StepState) -> None:
+    """Pause was asked for while the request was open: only paused, or an end, may follow."""
+    driven = _held()
+    event = AttemptEnded(0, driven.id("a"), 1, Count.FAILURE, state, due_at=5)
+    unchanged_by(driven.run, lambda: evolve(driven.run, event), IllegalEvent)
+
+
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_attempts_are_numbered_without_gaps(number: int) -> None:
     """Only the next number starts, and only the number in flight ends."""

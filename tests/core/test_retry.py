@@ -43,7 +43,7 @@ def test_a_retry_is_never_earlier_than_the_formula(
 ) -> None:
     """`min(backOff * factor^(n-1), maxBackOff)` in exact arithmetic is the lower bound."""
     exact = policy.back_off_ms * Fraction(policy.factor) ** (retry - 1)
-    bound = min(exact * (1 - Fraction(1, 10**9)), policy.max_back_off_ms)
+    bound = min(exact * (1 - Fraction(1, 10**9)), Fraction(policy.max_back_off_ms))
     assert next_delay_ms(policy, retry, chance) >= bound
 
 
