@@ -388,7 +388,7 @@ def _replace(run: Run, step: Step, event: Replaced) -> None:
     step.spec, step.recorded_by = event.spec, event.recorded_by
     step.payload_generation = step.generation
     step.awaiting_post = False
-    step.opened_at = event.at
+    step.submitted_at = step.opened_at = event.at
     run.ready[step.id] = None
     run.progress += 1
     if step.parent_id is not None:
