@@ -10,6 +10,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -207,5 +208,5 @@ AnyRun.TestCase.settings = settings(
 )
 
 
-TestAnyRun = AnyRun.TestCase
+TestAnyRun = pytest.mark.slow(AnyRun.TestCase)
 """Whatever happens to a run, in any order, every invariant holds and the run can end."""
