@@ -92,7 +92,7 @@ def _retry(run: Run, step_id: str | None) -> Plan:
             # what lies below a step that stays failed could be posted by nobody
             if step.state is StepState.CANCELLED and kept.isdisjoint(above):
                 reopen.update((step.id, *above))
-        _reopen(change, reopen - {root.id}, set(), now)
+        _reopen(change, reopen, set(), now)
 
     return plan
 
@@ -114,12 +114,11 @@ def _ancestors(run: Run, step: Step) -> list[str]:
     return above
 
 
-def _reopen(change: Change, below_root: set[str], rerun: set[str], now: int) -> None:
-    """Open the root, and these steps: they start when the workflow posts them again."""
-    run = change.run
-    change.do(Reopened(now, run.id, rerun=run.id in rerun))
-    for step in sorted((run.steps[id] for id in below_root), key=lambda s: s.ordinal):
-        change.do(Reopened(now, step.id, rerun=step.id in rerun, awaiting_post=True))
+def _reopen(change: Change, ended: set[str], rerun: set[str], now: int) -> None:
+    """Open these steps. All but the root start when the workflow posts them again."""
+    for step in sorted((change.run.steps[id] for id in ended), key=lambda s: s.ordinal):
+        again = step.id in rerun
+        change.do(Reopened(now, step.id, rerun=again, awaiting_post=not step.is_root))
 
 
 def _scope(run: Run, step_id: str | None) -> list[Step]:
@@ -195,19 +194,21 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
             again.add(step.id)
     if not target.ended:
         raise _not_possible(run, f"The step is {target.state}: only an ended step can rerun.")
-    reopen = set(again)
+    reopen = again | {run.id}
     for step_id_ in again:
         reopen.update(_ancestors(run, run.steps[step_id_]))
-    reopen.discard(run.id)
     busy = [id for id in reopen if run.steps[id].state is StepState.RUNNING]
     if busy:
         raise _not_possible(run, f"A request of step {busy[0]} is in flight.")
 
     def plan(change: Change, now: int) -> None:
-        for id in sorted(reopen | {run.id}, key=lambda id: run.steps[id].ordinal):
-            if not run.steps[id].ended:
-                change.do(Cancelled(now, id))
-        _reopen(change, reopen, again, now)
+        for step in sorted((run.steps[id] for id in reopen), key=lambda s: s.ordinal):
+            if step.id in again and not step.ended:
+                change.do(Cancelled(now, step.id))
+            elif not step.ended and step.state is not StepState.PENDING:
+                # open above what runs again: its generation goes on, and so do its callers' waits
+                _wake(change, step, now)
+        _reopen(change, {id for id in reopen if run.steps[id].ended}, again, now)
 
     return plan
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.core.actions import Action, act
 from engine.core.errors import Problem, Refused
-from engine.core.events import Acted
+from engine.core.events import Acted, Cancelled
 from engine.core.machine import Change
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered
@@ -313,6 +313,28 @@ def test_rerun_twice_takes_the_same_steps() -> None:
             driven.end(name)
         driven.end()
         assert sorted(driven.act(Action.RERUN, "a")) == ["a", "b", "root"]
+
+
+@pytest.mark.parametrize("rests", [SUSPEND, BAD])
+@pytest.mark.parametrize("paused", [False, True])
+def test_rerun_in_an_open_run_ends_no_generation_of_its_workflow(
+    rests: Answered, paused: bool
+) -> None:
+    """The workflow has not ended: who waits for it waits on, and it is invoked at once."""
+    driven = started("a", "open")
+    driven.now = 5
+    driven.end("a")
+    driven.end("root", rests)
+    if paused:
+        driven.act(Action.PAUSE, "root")
+    driven.now = 10
+    assert sorted(driven.act(Action.RERUN, "a")) == ["a", "root"]
+    assert (driven.step().generation, driven.step("a").generation) == (1, 2)
+    assert not any(isinstance(event, Cancelled) for event in driven.last)
+    if paused:
+        driven.act(Action.RESUME)
+    driven.start()
+    assert driven.post("a").replaced
 
 
 def test_rerun_of_the_root_begins_everything_anew() -> None:
