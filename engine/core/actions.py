@@ -46,7 +46,7 @@ def act(
         raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run.id)
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
-    if action is Action.RETRY or action is Action.RERUN:
+    if action in (Action.RETRY, Action.RERUN, Action.RESUME):
         dismissed = False if run.dismissed else None
     change.do(Acted(now, step_id or run.id, action, actor, reason, dismissed))
     plan(change, now)
@@ -82,14 +82,17 @@ def _retry(run: Run, step_id: str | None) -> Plan:
         raise _not_possible(run, "Requests of the ended run are still in flight.")
 
     def plan(change: Change, now: int) -> None:
-        reopen = {s.id for s in run.steps.values() if s.state is StepState.CANCELLED}
-        if root.cause_id is not None and root.cause_id in run.steps:
-            reopen.add(root.cause_id)
-        if step_id is not None:
-            reopen.add(step_id)
-        for step in list(reopen):
-            reopen.update(_ancestors(run, run.steps[step]))
-        _reopen(change, reopen - {root.id}, set(), now)
+        reopen = {root.id}
+        for id in (root.cause_id, step_id):
+            if id is not None:
+                reopen.update((id, *_ancestors(run, run.steps[id])))
+        kept = {s.id for s in run.steps.values() if s.state is StepState.FAILED} - reopen
+        for step in run.steps.values():
+            above = _ancestors(run, step)
+            # what lies below a step that stays failed could be posted by nobody
+            if step.state is StepState.CANCELLED and kept.isdisjoint(above):
+                reopen.update((step.id, *above))
+        _reopen(change, reopen, set(), now)
 
     return plan
 
@@ -111,12 +114,11 @@ def _ancestors(run: Run, step: Step) -> list[str]:
     return above
 
 
-def _reopen(change: Change, below_root: set[str], rerun: set[str], now: int) -> None:
-    """Open the root, and these steps: they start when the workflow posts them again."""
-    run = change.run
-    change.do(Reopened(now, run.id))
-    for step in sorted((run.steps[id] for id in below_root), key=lambda s: s.ordinal):
-        change.do(Reopened(now, step.id, rerun=step.id in rerun, awaiting_post=True))
+def _reopen(change: Change, ended: set[str], rerun: set[str], now: int) -> None:
+    """Open these steps. All but the root start when the workflow posts them again."""
+    for step in sorted((change.run.steps[id] for id in ended), key=lambda s: s.ordinal):
+        again = step.id in rerun
+        change.do(Reopened(now, step.id, rerun=again, awaiting_post=not step.is_root))
 
 
 def _scope(run: Run, step_id: str | None) -> list[Step]:
@@ -182,28 +184,31 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
     target = run.steps[step_id]
     if run.root.state is StepState.RUNNING:
         raise _not_possible(run, "The workflow's own request is in flight; pause or wait.")
-    again = {step_id} if not target.is_root else set()
+    again = {step_id}
     for step in run.steps.values():  # parents come before their children
         if step.parent_id in again:
             again.add(step.id)
-        after = target.ended_at is not None and step.submitted_at > target.ended_at
+        # the same millisecond counts: a fast workflow has seen the outcome before it has passed
+        after = target.ended_at is not None and step.submitted_at >= target.ended_at
         if after and not step.is_root:
             again.add(step.id)
     if not target.ended:
         raise _not_possible(run, f"The step is {target.state}: only an ended step can rerun.")
-    reopen = set(again)
+    reopen = again | {run.id}
     for step_id_ in again:
         reopen.update(_ancestors(run, run.steps[step_id_]))
-    reopen.discard(run.id)
     busy = [id for id in reopen if run.steps[id].state is StepState.RUNNING]
     if busy:
         raise _not_possible(run, f"A request of step {busy[0]} is in flight.")
 
     def plan(change: Change, now: int) -> None:
-        for id in sorted(reopen | {run.id}, key=lambda id: run.steps[id].ordinal):
-            if not run.steps[id].ended:
-                change.do(Cancelled(now, id))
-        _reopen(change, reopen, again, now)
+        for step in sorted((run.steps[id] for id in reopen), key=lambda s: s.ordinal):
+            if step.id in again and not step.ended:
+                change.do(Cancelled(now, step.id))
+            elif not step.ended and step.state is not StepState.PENDING:
+                # open above what runs again: its generation goes on, and so do its callers' waits
+                _wake(change, step, now)
+        _reopen(change, {id for id in reopen if run.steps[id].ended}, again, now)
 
     return plan
 

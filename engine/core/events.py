@@ -94,11 +94,12 @@ class CancelAsked(Fact, frozen=True, tag="cancel-asked"):
 
 
 class Woken(Fact, frozen=True, tag="woken"):
-    """A waiting or backing-off step is due now."""
+    """A waiting or backing-off step is due now, or at `due_at`: sooner than it was."""
 
     at: int
     step_id: str
     by: DelayBy
+    due_at: int | None = None
 
 
 class Paused(Fact, frozen=True, tag="paused"):

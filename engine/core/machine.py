@@ -158,6 +158,7 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             if event.state not in allowed:
                 raise IllegalEvent(f"an attempt cannot leave step {step.id} {event.state}")
             _check_flight(run, step, event.number)
+            _check_rest(step, event)
             _end_attempt(run, step, event)
         case Started():
             if step.id in run.flights or event.number != step.attempts + 1:
@@ -177,6 +178,8 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case Replaced():
             if not step.awaiting_post:
                 raise IllegalEvent(f"step {step.id} does not wait for a post")
+            if event.spec.identity != step.spec.identity:
+                raise IllegalEvent(f"another identity than step {step.id} has was posted")
             _replace(run, step, event)
         case Acted():
             if event.dismissed is not None:
@@ -199,6 +202,15 @@ def _check_flight(run: Run, step: Step, number: int) -> None:
     flight = run.flights.get(step.id)
     if number != step.attempts or (flight is not None and flight.number != number):
         raise IllegalEvent(f"attempt {number} of {step.id} is not the one in flight")
+
+
+def _check_rest(step: Step, event: AttemptEnded) -> None:
+    if (event.state is B and event.due_at is None) or (
+        event.state is H and event.pause_reason is None
+    ):
+        raise IllegalEvent(f"step {step.id} {event.state} without a time or a reason")
+    if step.hold and event.state in (B, W):
+        raise IllegalEvent(f"step {step.id} is to pause, not to be {event.state}")
 
 
 def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
@@ -296,7 +308,9 @@ def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
         return
     if event.state is H:
         step.held_state = B if event.due_at is not None else W
-        step.pause_reason, step.paused_at, step.hold = event.pause_reason, event.at, False
+        step.pause_reason, step.hold = event.pause_reason, False
+        if step.paused_at is None:  # else the pause began while the request was open
+            step.paused_at = event.at
     _move(run, step, event.state)
 
 
@@ -322,26 +336,29 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
 def _steer(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
     match event:
         case Woken():
-            step.due_at, step.delay_by = event.at, event.by
+            step.due_at = event.at if event.due_at is None else event.due_at
+            step.delay_by = event.by
             if step.state is H:
                 step.held_state = B
             else:
                 _move(run, step, B)
         case Paused():
+            step.pause_reason = event.reason
             if step.state is R:
-                step.hold, step.pause_reason = True, event.reason
+                step.paused_at = step.paused_at if step.hold else event.at
+                step.hold = True
                 return
-            step.held_state, step.pause_reason = step.state, event.reason
-            step.paused_at = event.at
+            step.held_state, step.paused_at = step.state, event.at
             _move(run, step, H)
         case Resumed():
             step.pause_reason, step.hold = None, False
+            if step.paused_at is not None:
+                step.paused_ms += max(0, event.at - step.paused_at)
+            step.paused_at = None
             if step.state is R:
                 return
-            assert step.paused_at is not None
             assert step.held_state is not None
-            step.paused_ms += max(0, event.at - step.paused_at)
-            state, step.paused_at, step.held_state = step.held_state, None, None
+            state, step.held_state = step.held_state, None
             if event.fresh:
                 _freshen(step, event.at)
                 step.due_at, step.delay_by, state = event.at, DelayBy.OPERATOR, B
@@ -368,12 +385,10 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
 
 
 def _replace(run: Run, step: Step, event: Replaced) -> None:
-    del run.by_identity[step.spec.identity]
     step.spec, step.recorded_by = event.spec, event.recorded_by
-    run.by_identity[step.spec.identity] = step.id
     step.payload_generation = step.generation
     step.awaiting_post = False
-    step.opened_at = event.at
+    step.submitted_at = step.opened_at = event.at
     run.ready[step.id] = None
     run.progress += 1
     if step.parent_id is not None:

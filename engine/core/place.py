@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
-from engine.core.events import Accepted, PayloadDiffered, Replaced
+from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
 from engine.core.machine import Change
-from engine.core.model import Flight, Run, Step, StepSpec, StepState, child_id
+from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState, child_id
 
 STEPS_PER_RUN_MAX = 10_000
 DEPTH_MAX = 32
@@ -84,15 +84,19 @@ def place(
                 runId=run.id,
                 stepId=above.id,
             )
-        paused = above.state is StepState.PAUSED or run.root.state is StepState.PAUSED
-        paused = paused or above.hold or run.root.hold
         step_id = child_id(run.id, spec.identity)
         number = 0 if flight is None else flight.number
+        paused = _is_paused(run, above)
         change.do(Accepted(now, step_id, above.id, spec, number, paused=paused))
         return Placed(step_id, new=True, poster=poster)
     found = run.steps[found_id]
     _check_ancestors(run, above, found)
     return _same_child(change, above, flight, found, spec, poster, now)
+
+
+def _is_paused(run: Run, above: Step) -> bool:
+    """Whether what is posted now is recorded and not started."""
+    return any(step.hold or step.state is StepState.PAUSED for step in (above, run.root))
 
 
 def _is_root_url(run: Run, spec: StepSpec) -> bool:
@@ -130,6 +134,8 @@ def _same_child(
     if found.awaiting_post and poster is not None:
         assert flight is not None
         change.do(Replaced(now, found.id, spec, flight.number))
+        if _is_paused(change.run, above):
+            change.do(Paused(now, found.id, PauseReason.OPERATOR))
         return Placed(found.id, new=True, replaced=True, poster=poster)
     if spec.fingerprint == found.spec.fingerprint:
         return Placed(found.id, poster=poster)

@@ -63,15 +63,13 @@ def nominal_delay_ms(policy: RetryPolicy, retry: int) -> int:
     assert retry >= 1, retry
     if policy.back_off_ms == 0:
         return 0
-    try:
-        grown = policy.back_off_ms * policy.factor ** (retry - 1)
+    try:  # float: whole factors would grow into numbers of a million digits
+        grown = policy.back_off_ms * float(policy.factor) ** (retry - 1)
     except OverflowError:
         return policy.max_back_off_ms
-    return (
-        min(math.ceil(grown), policy.max_back_off_ms)
-        if math.isfinite(grown)
-        else (policy.max_back_off_ms)
-    )
+    if math.isinf(grown):
+        return policy.max_back_off_ms
+    return min(math.ceil(grown), policy.max_back_off_ms)
 
 
 def next_delay_ms(policy: RetryPolicy, retry: int, chance: float) -> int:

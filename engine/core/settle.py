@@ -62,7 +62,8 @@ def _verdict(
     if step.cancel_asked:
         return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
     no_answer = not answered or status in GATEWAY_STATUSES
-    if flight.told_failed is not None and answered and not (no_answer and open_child):
+    gave_up = answered and not ok and not (no_answer and open_child)
+    if flight.told_failed is not None and gave_up:
         return _ended(step, flight, outcome, now, StepState.FAILED, flight.told_failed)
     if _cannot_be_mended(step, outcome):
         return _ended(step, flight, outcome, now, StepState.FAILED)
@@ -115,7 +116,8 @@ def _failed(step: Step, flight: Flight, outcome: Outcome, now: int, chance: floa
         asked = min(outcome.retry_after_ms, RETRY_AFTER_MS_MAX)
         if asked > delay:
             delay, by = asked, DelayBy.RETRY_AFTER
-    elapsed = now + delay - step.opened_at - step.paused_ms
+    paused_ms = step.paused_ms + (0 if step.paused_at is None else max(0, now - step.paused_at))
+    elapsed = now + delay - step.opened_at - paused_ms
     too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
     status, error = outcome.http_status, _error(outcome)
     if retry > policy.count or too_long:
@@ -149,7 +151,10 @@ def _interrupted(
 ) -> AttemptEnded:
     """An attempt that costs no retry: again after its back-off or when a child ends."""
     in_a_row = 0 if run.progress > flight.progress_at_start else step.interruptions + 1
-    wait = step.open_children > 0 and (suspended or in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX)
+    wait = step.open_children > 0 and (
+        # a child that ended after the function had looked must not be missed
+        not flight.child_ended if suspended else in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX
+    )
     delay = 0 if suspended else next_delay_ms(step.policy, max(1, in_a_row), chance)
     state = StepState.PAUSED if step.hold else StepState.WAITING if wait else StepState.BACKING_OFF
     return AttemptEnded(
@@ -198,6 +203,7 @@ def recover(change: Change, *, now: int, chance: float) -> None:
     run = change.run
     for step in list(run.steps.values()):
         if step.state is not StepState.RUNNING:
+            _clamp(change, step, now)
             continue
         if step.cancel_asked:
             change.do(Cancelled(now, step.id, step.cause_id))
@@ -222,6 +228,12 @@ def recover(change: Change, *, now: int, chance: float) -> None:
                 crashes=crashes,
             )
         )
+
+
+def _clamp(change: Change, step: Step, now: int) -> None:
+    latest = now + step.delay_ms
+    if step.due_at is not None and step.delay_by is not None and step.due_at > latest:
+        change.do(Woken(now, step.id, step.delay_by, due_at=latest))
 
 
 def _after_end(change: Change, step: Step, now: int) -> None:

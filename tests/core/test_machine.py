@@ -1,0 +1,297 @@
+"""The step machine, walked by hand: every event in every state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+
+from engine.core.actions import Action
+from engine.core.errors import IllegalEvent
+from engine.core.events import (
+    Accepted,
+    Acted,
+    AttemptEnded,
+    CancelAsked,
+    Cancelled,
+    Count,
+    Event,
+    LateEnd,
+    Paused,
+    PayloadDiffered,
+    Reopened,
+    Replaced,
+    Resumed,
+    RunMoved,
+    Started,
+    Woken,
+)
+from engine.core.machine import FROM, decide, evolve
+from engine.core.model import DelayBy, PauseReason, Run, StepState, child_id
+from engine.core.retry import RetryPolicy
+from tests.core.support import BAD, SUSPEND, Driven, indexes, spec, started, unchanged_by
+
+
+def _pending() -> Driven:
+    driven = started()
+    driven.post("a")
+    return driven
+
+
+def _backing_off() -> Driven:
+    driven = started("a")
+    driven.end("a", BAD)
+    return driven
+
+
+def _waiting() -> Driven:
+    driven = started("a")
+    driven.post("grandchild", "a")
+    driven.end("a", SUSPEND)
+    return driven
+
+
+def _paused() -> Driven:
+    driven = _pending()
+    driven.act(Action.PAUSE, "a")
+    return driven
+
+
+def _held() -> Driven:
+    driven = started("a")
+    driven.act(Action.PAUSE, "a")
+    return driven
+
+
+def _completed() -> Driven:
+    driven = started("a")
+    driven.end("a")
+    return driven
+
+
+def _failed() -> Driven:
+    driven = started()
+    driven.post(spec("a", retry=RetryPolicy(count=0)))
+    driven.start("a")
+    driven.end("a", BAD)
+    return driven
+
+
+def _cancelled() -> Driven:
+    driven = _pending()
+    driven.act(Action.CANCEL, "a")
+    return driven
+
+
+def _awaiting() -> Driven:
+    driven = _completed()
+    driven.do(Reopened(0, driven.id("a"), awaiting_post=True))
+    return driven
+
+
+WORLDS: dict[str, Callable[[], Driven]] = {
+    "pending": _pending,
+    "awaiting": _awaiting,
+    "running": lambda: started("a"),
+    "held": _held,
+    "backing-off": _backing_off,
+    "waiting": _waiting,
+    "paused": _paused,
+    "completed": _completed,
+    "failed": _failed,
+    "cancelled": _cancelled,
+}
+OPEN = "pending awaiting running held backing-off waiting paused"
+ENDED = "completed failed cancelled"
+
+# Written from the contract, not from the machine's table: event → where it is legal → what it
+# makes of the step ("=" leaves it).
+LEGAL: dict[str, dict[str, str]] = {
+    "accepted": {},
+    "started": dict.fromkeys(("pending", "backing-off"), "running"),
+    "attempt-ended": dict.fromkeys(("running", "held"), "completed"),
+    "late-end": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+    "cancelled": dict.fromkeys(OPEN.split(), "cancelled"),
+    "cancel-asked": dict.fromkeys(("running", "held"), "="),
+    "woken": {"backing-off": "=", "waiting": "backing-off", "paused": "="},
+    "paused": {
+        **dict.fromkeys(("pending", "awaiting", "backing-off", "waiting"), "paused"),
+        **dict.fromkeys(("running", "held"), "="),
+    },
+    "resumed": {"paused": "pending", "running": "=", "held": "="},
+    "reopened": dict.fromkeys(ENDED.split(), "pending"),
+    "replaced": {"awaiting": "="},
+    "payload-differed": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+    "acted": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+    "run-moved": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+}
+
+
+def _event(name: str, driven: Driven) -> Event:
+    step = driven.step("a")
+    id, at = step.id, driven.now
+    made: dict[str, Event] = {
+        "accepted": Accepted(at, id, "R", step.spec, 1),
+        "started": Started(at, id, step.attempts + 1),
+        "attempt-ended": AttemptEnded(at, id, step.attempts, Count.SUCCESS, StepState.COMPLETED),
+        "late-end": LateEnd(at, id, 1, 200),
+        "cancelled": Cancelled(at, id),
+        "cancel-asked": CancelAsked(at, id, "R"),
+        "woken": Woken(at, id, DelayBy.OPERATOR),
+        "paused": Paused(at, id, PauseReason.OPERATOR),
+        "resumed": Resumed(at, id),
+        "reopened": Reopened(at, id),
+        "replaced": Replaced(at, id, step.spec, 1),
+        "payload-differed": PayloadDiffered(at, id, b""),
+        "acted": Acted(at, id, "pause", "ada"),
+        "run-moved": RunMoved(at, id, None, StepState.RUNNING),
+    }
+    return made[name]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", LEGAL)
+def test_every_event_in_every_state(name: str, world: str) -> None:
+    """A legal pair leads where the contract says; an illegal one raises and changes nothing."""
+    driven = WORLDS[world]()
+    run, event = driven.run, _event(name, driven)
+    before = driven.step("a").state
+    becomes = LEGAL[name].get(world)
+    if becomes is None:
+        unchanged_by(run, lambda: evolve(run, event), IllegalEvent)
+        return
+    evolve(run, event)
+    assert driven.step("a").state == (before if becomes == "=" else becomes)
+
+
+def test_the_walk_covers_the_machines_table() -> None:
+    """An event added to the machine, or a state, cannot be left out of the walk."""
+    driven = _pending()
+    walked = {type(_event(name, driven)) for name in LEGAL}
+    assert walked == {*FROM, Accepted}
+    assert {make().step("a").state for make in WORLDS.values()} == set(StepState)
+
+
+@pytest.mark.parametrize("state", StepState)
+def test_where_an_attempt_can_leave_its_step(state: StepState) -> None:
+    """An attempt leaves its step timed, waiting, paused or ended; never pending or running."""
+    driven = started("a")
+    run, id = driven.run, driven.id("a")
+    event = AttemptEnded(
+        0, id, 1, Count.FAILURE, state, due_at=5, pause_reason=PauseReason.OPERATOR
+    )
+    if state in (StepState.PENDING, StepState.RUNNING):
+        unchanged_by(run, lambda: evolve(run, event), IllegalEvent)
+    else:
+        evolve(run, event)
+        assert driven.step("a").state is state
+
+
+@pytest.mark.parametrize(
+    ("state", "due_at"), [(StepState.BACKING_OFF, None), (StepState.PAUSED, 5)]
+)
+def test_an_attempt_end_that_would_strand_its_step(state: StepState, due_at: int | None) -> None:
+    """Backing off needs a time and a pause needs a reason: without one the event is illegal."""
+    driven = started("a")
+    event = AttemptEnded(0, driven.id("a"), 1, Count.FAILURE, state, due_at=due_at)
+    unchanged_by(driven.run, lambda: evolve(driven.run, event), IllegalEvent)
+
+
+@pytest.mark.parametrize("state", [StepState.BACKING_OFF, StepState.WAITING])
+def test_a_step_that_is_to_pause_cannot_come_to_rest_otherwise(state: StepState) -> None:
+    """Pause was asked for while the request was open: only paused, or an end, may follow."""
+    driven = _held()
+    event = AttemptEnded(0, driven.id("a"), 1, Count.FAILURE, state, due_at=5)
+    unchanged_by(driven.run, lambda: evolve(driven.run, event), IllegalEvent)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_attempts_are_numbered_without_gaps(number: int) -> None:
+    """Only the next number starts, and only the number in flight ends."""
+    driven = _backing_off()
+    id, run = driven.id("a"), driven.run
+    unchanged_by(run, lambda: evolve(run, Started(0, id, number)), IllegalEvent)
+    evolve(run, Started(0, id, 2))
+    end = AttemptEnded(0, id, number, Count.SUCCESS, StepState.COMPLETED)
+    unchanged_by(run, lambda: evolve(run, end), IllegalEvent)
+
+
+def test_what_cannot_be_accepted() -> None:
+    """A second root, a known identity, a foreign id and a step under an ended one are illegal."""
+    driven = _completed()
+    run, new = driven.run, spec("new")
+    id = child_id("R", new.identity)
+    known = child_id("R", spec("root").identity)
+    for event in (
+        Accepted(0, "R2", None, new, 0),
+        Accepted(0, known, "R", spec("root"), 1),
+        Accepted(0, "R-invented", "R", new, 1),
+        Accepted(0, id, "R-nobody", new, 1),
+        Accepted(0, id, driven.id("a"), new, 1),
+    ):
+        unchanged_by(run, lambda event=event: evolve(run, event), IllegalEvent)  # type: ignore[misc]
+    other = Run("S", "acme", 0)
+    unchanged_by(other, lambda: evolve(other, Accepted(0, "T", None, new, 0)), IllegalEvent)
+
+
+@pytest.mark.parametrize("event", [Started(0, "R-nobody", 1), Acted(0, "R-nobody", "pause", "a")])
+def test_an_event_of_an_unknown_step_is_illegal(event: Event) -> None:
+    """Nothing is recorded of a step that the run does not have."""
+    run = started().run
+    unchanged_by(run, lambda: evolve(run, event), IllegalEvent)
+
+
+def test_a_step_keeps_its_identity_when_it_is_posted_again() -> None:
+    """Steps are found by identity, so a Replaced with another one is illegal."""
+    driven = _awaiting()
+    run, id = driven.run, driven.id("a")
+    for other in (spec("b"), spec("root")):
+        event = Replaced(0, id, other, 1)
+        unchanged_by(run, lambda event=event: evolve(run, event), IllegalEvent)  # type: ignore[misc]
+
+
+def test_decide_gives_each_step_once_in_the_order_they_came() -> None:
+    """Ready steps first, then those due; nothing of a run that is parked."""
+    driven = started("a", "b")
+    driven.end("b", BAD)
+    driven.end("a", BAD)
+    driven.act(Action.PAUSE, "a")
+    driven.act(Action.RESUME, "a")  # leaves a second, equal entry on the heap
+    driven.post("c")
+    driven.post("d")
+    names = [driven.run.steps[id].spec.name for id in decide(driven.run, 1_000).calls]
+    assert names[:2] == ["c", "d"]
+    assert sorted(names[2:]) == ["a", "b"]
+    assert decide(driven.run, 999).wake_at == 1_000
+    driven.run.parked = True
+    moves = decide(driven.run, 1_000)
+    assert (moves.calls, moves.wake_at) == ((), None)
+
+
+def test_a_change_moves_the_revision_of_its_step() -> None:
+    """`ifRev` sees every event of a step; a copy folded from the events has the same revision."""
+    driven = started("a")
+    before = deepcopy(driven.step("a"))
+    driven.end("a", BAD)
+    assert driven.step("a").rev > before.rev
+    run_rev = driven.run.rev
+    driven.start_later("a")
+    assert driven.run.rev == run_rev + 1, "backing-off to running is the run's own state here"
+    assert indexes(driven.run)["busy_leaves"] == 1
+
+
+def test_an_attempt_with_a_child_gives_its_place_up_for_good() -> None:
+    """From the first open child on it holds no place under a limit, and takes none back (§6)."""
+    driven = started()
+    before = driven.flight().parent_now
+    driven.post("a")
+    assert (before, driven.flight().parent_now) == (False, True)
+    driven.start("a")
+    driven.end("a")
+    assert driven.step().open_children == 0
+    assert driven.flight().parent_now
+    driven.post("b")
+    driven.drain()
+    driven.start_later()
+    assert driven.flight().parent_now, "the child of an earlier attempt is open"
