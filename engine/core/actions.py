@@ -83,9 +83,8 @@ def _retry(run: Run, step_id: str | None) -> Plan:
 
     def plan(change: Change, now: int) -> None:
         reopen = {root.id}
-        for id in (root.cause_id, step_id):
-            if id is not None:
-                reopen.update((id, *_ancestors(run, run.steps[id])))
+        for id in (*_causes(root, run), *((step_id,) if step_id else ())):
+            reopen.update((id, *_ancestors(run, run.steps[id])))
         kept = {s.id for s in run.steps.values() if s.state is StepState.FAILED} - reopen
         for step in run.steps.values():
             above = _ancestors(run, step)
@@ -95,6 +94,15 @@ def _retry(run: Run, step_id: str | None) -> Plan:
         _reopen(change, reopen, set(), now)
 
     return plan
+
+
+def _causes(step: Step, run: Run) -> list[str]:
+    """The step that made this one fail, the one that made that one fail, and so on."""
+    causes: list[str] = []
+    while step.cause_id is not None and step.cause_id not in causes:
+        causes.append(step.cause_id)
+        step = run.steps[step.cause_id]
+    return causes
 
 
 def _wake(change: Change, step: Step, now: int) -> None:

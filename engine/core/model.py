@@ -221,8 +221,6 @@ def run_state(run: Run) -> StepState:
             return StepState.BACKING_OFF
         if run.counts.get(StepState.WAITING, 0):
             return StepState.WAITING
-        if root.state is StepState.PENDING and root.attempts == 0:
-            return StepState.PENDING
     return StepState.RUNNING
 
 

@@ -104,7 +104,8 @@ def _is_root_url(run: Run, spec: StepSpec) -> bool:
     if spec.url == root.url:
         return True
     ours, theirs = urlsplit(root.url), urlsplit(spec.url)
-    if (ours.path, ours.query) == (theirs.path, theirs.query):
+    elsewhere = (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc)
+    if elsewhere and ours.path == theirs.path:
         raise Refused(
             Problem.TARGET_MOVED,
             f"The run's workflow is at {root.url}; the same path on another host is not taken for"

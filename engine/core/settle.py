@@ -111,17 +111,13 @@ def _failed(step: Step, flight: Flight, outcome: Outcome, now: int, chance: floa
     """A failed attempt that counts: back off, or the retries are exhausted."""
     policy = step.policy
     retry = step.failures + 1
-    delay, by = next_delay_ms(policy, retry, chance), DelayBy.POLICY
-    if isinstance(outcome, Answered) and outcome.retry_after_ms is not None:
-        asked = min(outcome.retry_after_ms, RETRY_AFTER_MS_MAX)
-        if asked > delay:
-            delay, by = asked, DelayBy.RETRY_AFTER
+    delay, by = _asked_for(outcome, next_delay_ms(policy, retry, chance), DelayBy.POLICY)
     paused_ms = step.paused_ms + (0 if step.paused_at is None else max(0, now - step.paused_at))
     elapsed = now + delay - step.opened_at - paused_ms
     too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
     status, error = outcome.http_status, _error(outcome)
     if retry > policy.count or too_long:
-        if step.on_exhausted is OnExhausted.FAIL:
+        if step.on_exhausted is OnExhausted.FAIL and not step.hold:  # paused: a failure waits
             return _ended(step, flight, outcome, now, StepState.FAILED)
         return AttemptEnded(
             now, step.id, flight.number, Count.FAILURE, StepState.PAUSED, status, error,
@@ -132,6 +128,15 @@ def _failed(step: Step, flight: Flight, outcome: Outcome, now: int, chance: floa
         due_at=now + delay, delay_ms=delay, delay_by=by,
         pause_reason=step.pause_reason if step.hold else None,
     )  # fmt: skip
+
+
+def _asked_for(outcome: Outcome | None, delay: int, by: DelayBy) -> tuple[int, DelayBy]:
+    """The delay, or the longer one that `Retry-After` asks for (RFC 9110 §10.2.3)."""
+    if isinstance(outcome, Answered) and outcome.retry_after_ms is not None:
+        asked = min(outcome.retry_after_ms, RETRY_AFTER_MS_MAX)
+        if asked > delay:
+            return asked, DelayBy.RETRY_AFTER
+    return delay, by
 
 
 def _resting(step: Step) -> StepState:
@@ -155,7 +160,10 @@ def _interrupted(
         # a child that ended after the function had looked must not be missed
         not flight.child_ended if suspended else in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX
     )
-    delay = 0 if suspended else next_delay_ms(step.policy, max(1, in_a_row), chance)
+    delay, by = 0, DelayBy.INTERRUPTED
+    if not suspended:
+        delay = next_delay_ms(step.policy, max(1, in_a_row), chance)
+        delay, _ = _asked_for(outcome, delay, by)  # a child's end still cuts it short
     state = StepState.PAUSED if step.hold else StepState.WAITING if wait else StepState.BACKING_OFF
     return AttemptEnded(
         now,
@@ -168,7 +176,7 @@ def _interrupted(
         + ("" if suspended or outcome is None else _error(outcome) or ""),
         due_at=None if wait else now + delay,
         delay_ms=0 if wait else delay,
-        delay_by=DelayBy.INTERRUPTED,
+        delay_by=by,
         pause_reason=step.pause_reason if step.hold else None,
         interruptions=in_a_row,
     )

@@ -386,3 +386,36 @@ def test_dismiss_and_restore() -> None:
     driven.act(Action.DISMISS)
     driven.act(Action.RETRY)
     assert not dismissed()
+
+
+def test_retry_follows_the_causes_down() -> None:
+    """Root failed because of a, a because of b: a retry opens all three."""
+    driven = started("a")
+    driven.start("a") if driven.step("a").state is StepState.PENDING else None
+    driven.post(spec("b", retry=ONE_TRY), parent="a")
+    driven.start("b")
+    driven.end("b", BAD)
+    driven.flight("a").told_failed = driven.id("b")
+    driven.end("a", BAD)
+    driven.flight().told_failed = driven.id("a")
+    driven.end("root", BAD)
+
+    driven.act(Action.RETRY)
+
+    assert {name: driven.step(name).generation for name in ("root", "a", "b")} == {
+        "root": 2,
+        "a": 2,
+        "b": 2,
+    }
+
+
+def test_a_failure_waits_while_paused() -> None:
+    """The last retry fails during a pause: paused as exhausted, not failed behind one's back."""
+    driven = started()
+    driven.post(spec("a", retry=ONE_TRY))
+    driven.start("a")
+    driven.act(Action.PAUSE, "a")
+    driven.end("a", BAD)
+
+    assert driven.step("a").state is StepState.PAUSED
+    assert driven.step("a").pause_reason is PauseReason.EXHAUSTED

@@ -262,3 +262,12 @@ def test_recovery_clamps_the_back_off_of_a_paused_step() -> None:
     driven.crash()
     step = driven.step("a")
     assert (step.state, step.due_at) == (StepState.PAUSED, 1_000)
+
+
+def test_retry_after_lengthens_an_interrupted_back_off() -> None:
+    """A 503 with Retry-After while a child is open: later, but a child's end still wakes it."""
+    driven = started("a")
+    driven.end(outcome=Answered(503, retry_after_ms=120_000))
+    assert driven.run.root.delay_ms == 120_000
+    driven.end("a")
+    assert driven.run.root.due_at == driven.now

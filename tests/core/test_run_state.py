@@ -13,14 +13,14 @@ ONE_TRY = RetryPolicy(count=0)
 
 
 def test_the_life_of_a_run() -> None:
-    """Pending until its first request leaves, running, completed."""
+    """Running from the post on, also before its first request leaves; then completed."""
     driven = Driven()
     states = [driven.run.state]
     driven.start()
     states.append(driven.run.state)
     driven.end()
     states.append(driven.run.state)
-    assert states == ["pending", "running", "completed"]
+    assert states == ["running", "running", "completed"]
 
 
 def test_a_workflow_that_hangs_on_a_step() -> None:
