@@ -26,6 +26,7 @@ from engine.tokens import Token, Tokens
 T = TypeVar("T")
 Handler = Callable[[Invocation], Awaitable[Outcome]]
 EPOCH_MS = 1_700_000_000_000
+NO_LIMIT = Wait()
 ROOT = "http://app:9000/workflows/w/index"
 
 
@@ -96,7 +97,7 @@ class World:
         retry: RetryPolicy | None = None,
         step_key: str | None = None,
         attempt_timeout_ms: int = 60_000,
-        wait: Wait = Wait(),
+        wait: Wait = NO_LIMIT,
     ) -> Result:
         """Post a step as the front would."""
         url = normalise(url)

@@ -1,4 +1,4 @@
-"""The engine on a mock clock: whole workflows, through the real store, with endpoints as functions."""
+"""The engine on a mock clock: whole workflows, the real store, endpoints as functions."""
 
 from __future__ import annotations
 
