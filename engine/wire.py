@@ -11,9 +11,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from engine.core.actions import Action
-from engine.core.errors import Problem
-from engine.core.retry import DAY_MS, RetryPolicy
+from engine.core.actions import Action as Action
+from engine.core.errors import EngineError as EngineError
+from engine.core.errors import Problem as Problem
+from engine.core.retry import DAY_MS
+from engine.core.retry import RetryPolicy as RetryPolicy
 
 CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 RESERVED_CLIENTS = frozenset(
@@ -192,14 +194,45 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     """Ids of the steps that changed."""
 
 
+class EventData(Struct, frozen=True, rename="camel"):
+    """The `data` of an event of `GET /api/v1/events`: what all kinds have, and what many have."""
+
+    kind: str | None = None
+    """What has happened, in the core's words: accepted, started, attempt-ended, paused, …"""
+    at: str | None = None
+    prev: str | None = None
+    """The id of the event before: a reader that saw another one has missed some."""
+    run_id: str | None = None
+    step_id: str | None = None
+    status: str | None = None
+    """The state that the run (of a `run` event) or step is in since."""
+    rev: int | None = None
+    number: int | None = None
+    """Of the attempt."""
+    http_status: int | None = None
+    error: str | None = None
+    due_at: str | None = None
+    reason: str | None = None
+    """Why: of a pause, an action, a reset."""
+    counts: dict[str, int] | None = None
+    server_time: str | None = None
+    sequence: str | None = None
+    instance: str | None = None
+
+
 class ProblemDocument(Struct, rename="camel"):
-    """RFC 9457. Members beyond these are kept in `Problem.members` by the client."""
+    """RFC 9457. The client keeps members beyond these in `ProblemError.members`."""
 
     type: str
-    title: str
-    status: int
+    title: str = ""
+    status: int = 0
     detail: str = ""
     error_source: str = "request"
+    run_id: str | None = None
+    step_id: str | None = None
+    attempts: int | None = None
+    cause: Cause | None = None
+    last_attempt: LastAttempt | None = None
 
 
 class ProblemType(Struct, frozen=True):

@@ -1,0 +1,288 @@
+"""How the command line shows things: safe text, states, the step tree, tables, JSON.
+
+Everything that comes from the engine was written by others and goes through `safe`: a control
+character in a key or an error must not move the cursor, change the terminal's title or turn the
+reading direction.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
+    from engine.client import Event
+    from engine.wire import AttemptRow, RunRow, RunTree, StepRow
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+# state: (glyph, glyph in ASCII, colour)
+STATES = {
+    "pending": ("·", ".", None),
+    "running": ("▸", ">", "cyan"),
+    "backing-off": ("↻", "~", "yellow"),
+    "waiting": ("◦", "o", "blue"),
+    "completed": ("✓", "+", "green"),
+    "failed": ("✗", "x", "red"),
+    "cancelled": ("⊘", "-", "bright_black"),
+    "paused": ("‖", "=", "magenta"),
+}
+UNKNOWN_STATE = ("?", "?", None)
+STATE_WIDTH = max(map(len, STATES))
+# what begins a branch, the last branch, and what goes on below each
+BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
+BRANCHES_ASCII = ("|- ", "`- ", "|  ", "   ")
+CELL_CHARACTERS_MAX = 40
+
+
+def safe(text: object) -> str:
+    """The text with everything that does not print (C0, C1, bidi, …) written as an escape."""
+    string = str(text)
+    if string.isprintable():
+        return string
+    return "".join(c if c.isprintable() else _escaped(c) for c in string)
+
+
+def _escaped(character: str) -> str:
+    if character in _SHORT:
+        return _SHORT[character]
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def json_text(document: bytes, *, indent: int = 2) -> str:
+    """JSON for a terminal or a pipe: the same values, unprintable characters as JSON escapes."""
+    import msgspec
+
+    text = msgspec.json.format(document, indent=indent).decode()
+    # A raw line break stands between tokens only, so what is left to escape is inside strings.
+    lines = "\n".join(safe(line) for line in text.split("\n"))
+    return lines if unicode_terminal() else "".join(
+        c if c.isascii() else _escaped(c) for c in lines
+    )  # fmt: skip
+
+
+def echo_json(value: Any) -> None:
+    """Print a wire struct or plain value as JSON."""
+    import msgspec
+
+    click.echo(json_text(msgspec.json.encode(value)))
+
+
+def unicode_terminal() -> bool:
+    """Whether the output can show what the tree is drawn with."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        "├─✓↻‖⊘◦".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return os.environ.get("TERM") != "dumb"
+
+
+def state_text(state: str, *, width: int = 0) -> str:
+    """Glyph and word of a state: never the colour alone."""
+    fancy, plain, colour = STATES.get(state, UNKNOWN_STATE)
+    glyph = fancy if unicode_terminal() else plain
+    return click.style(f"{glyph} {safe(state):<{width}}", fg=colour)
+
+
+def at(time: str) -> datetime:
+    """A time of the wire. Raises ValueError."""
+    return datetime.fromisoformat(time)
+
+
+def clock_text(time: str) -> str:
+    """A time of the wire for people: `2026-11-23 12:00:00Z`."""
+    try:
+        return f"{at(time):%Y-%m-%d %H:%M:%S}Z"
+    except ValueError:
+        return safe(time)
+
+
+def span_text(seconds: float) -> str:
+    """A duration for people: `0.12 s`, `14 s`, `2 m 5 s`, `3 h 20 m`, `2 d 4 h`."""
+    if seconds < 10:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for size, unit, rest_size, rest in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // rest_size} {rest}"
+    return f"{whole // 60} m {whole % 60} s"
+
+
+def until_text(due_at: str, now: str) -> str:
+    """`in 14 s`, or `now` when the time has come."""
+    left = (at(due_at) - at(now)).total_seconds()
+    return f"in {span_text(left)}" if left > 0 else "now"
+
+
+def count_text(number: int, what: str) -> str:
+    """`1 step`, `2 steps`, `1,000 steps`; `1 try`, `2 tries`."""
+    many = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{number:,} {what if number == 1 else many}"
+
+
+def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
+    """A run as a tree of lines: state, name, tries, and when the next try is."""
+    run = tree.run
+    lines = [
+        f"{state_text(run.status)}  {safe(run.workflow_name)}  {safe(run.id)}",
+        f"client {safe(run.client)}, key {safe(run.idempotency_key)},"
+        f" submitted {clock_text(run.submitted_at)}",
+    ]
+    known = {step.id for step in tree.steps}
+    children: defaultdict[str | None, list[StepRow]] = defaultdict(list)
+    for step in tree.steps:
+        # A root, and a step whose parent is not among them, stand at the left.
+        children[step.parent_id if step.parent_id in known else None].append(step)
+    branch, last_branch, pipe, blank = BRANCHES if unicode_terminal() else BRANCHES_ASCII
+    stack = [(step, "", "") for step in reversed(children[None])]
+    while stack:
+        step, first, further = stack.pop()
+        below = children.pop(step.id, [])
+        lines.append(f"{first}{step_text(step, tree.server_time)}")
+        if attempts and step.attempt_rows:
+            margin = further + (pipe if below else blank)
+            lines += [f"{margin}{attempt_text(row)}" for row in step.attempt_rows]
+        for i, child in enumerate(reversed(below)):
+            head, rest = (last_branch, blank) if i == 0 else (branch, pipe)
+            stack.append((child, further + head, further + rest))
+    return lines
+
+
+def step_text(step: StepRow, now: str) -> str:
+    """One step: state, name, tries and what is to be known of it."""
+    facts = []
+    if step.attempts:
+        facts.append(count_text(step.attempts, "try"))
+    if step.failures and step.ended_at is None:
+        facts.append(f"{step.failures} of {count_text(step.retries_max, 'retry')} used")
+    if step.generation > 1:
+        facts.append(f"generation {step.generation}")
+    if step.http_status is not None:
+        facts.append(f"HTTP {step.http_status}")
+    if step.error:
+        facts.append(safe(step.error))
+    if step.pause_reason:
+        facts.append(f"paused: {safe(step.pause_reason)}")
+    if step.awaiting_post:
+        facts.append("starts when the workflow posts it again")
+    if step.due_at is not None and step.ended_at is None:
+        facts.append(f"next try {until_text(step.due_at, now)}")
+    if step.ended_at is not None:
+        took = (at(step.ended_at) - at(step.submitted_at)).total_seconds()
+        facts.append(f"took {span_text(max(took, 0.0))}")
+    text = f"{state_text(step.status)}  {click.style(safe(step.name), bold=True)}"
+    return f"{text}  {', '.join(facts)}" if facts else text
+
+
+def attempt_text(row: AttemptRow) -> str:
+    """One attempt of a step."""
+    facts = [f"try {row.number}", clock_text(row.started_at), safe(row.status)]
+    if row.http_status is not None:
+        facts.append(f"HTTP {row.http_status}")
+    if row.error:
+        facts.append(safe(row.error))
+    if row.delay_ms is not None:
+        by = f" ({safe(row.delay_by)})" if row.delay_by else ""
+        facts.append(f"then waited {span_text(row.delay_ms / 1000)}{by}")
+    return click.style("  ".join(facts), dim=True)
+
+
+def run_note(run: RunRow) -> str:
+    """What else is to be known of a run in a list."""
+    facts = []
+    if run.pause_reason:
+        facts.append(safe(run.pause_reason))
+    if run.due_at is not None and run.ended_at is None:
+        facts.append(f"next try {clock_text(run.due_at)}")
+    if run.error:
+        facts.append(safe(run.error))
+    if run.dismissed:
+        facts.append("dismissed")
+    return ", ".join(facts)
+
+
+def run_list_lines(runs: Sequence[RunRow]) -> list[str]:
+    """Runs as a table, one line each."""
+    head = ["STATE", "RUN", "CLIENT", "WORKFLOW", "KEY", "STEPS", "SUBMITTED", ""]
+    rows = [
+        [
+            state_text(run.status, width=STATE_WIDTH),
+            safe(run.id),
+            _cell(run.client),
+            _cell(run.workflow_name),
+            _cell(run.idempotency_key),
+            f"{run.steps}" + (f" ({run.failed_steps} failed)" if run.failed_steps else ""),
+            clock_text(run.submitted_at),
+            run_note(run),
+        ]
+        for run in runs
+    ]
+    return table([head, *rows])
+
+
+def _cell(text: str) -> str:
+    shown = safe(text)
+    return shown if len(shown) <= CELL_CHARACTERS_MAX else shown[: CELL_CHARACTERS_MAX - 2] + ".."
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell; colours count for nothing."""
+    rows = list(rows)
+    widths = [
+        max(len(click.unstyle(cell)) for cell in column) for column in zip(*rows, strict=True)
+    ]
+    return [
+        "  ".join(
+            cell + " " * (width - len(click.unstyle(cell)))
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """How the engine is, from `GET /api/v1/status`; members it lacks are left out."""
+    lines = [f"Atomic {safe(status.get('version', '?'))}, instance {safe(status.get('instance'))}"]
+    if isinstance(started := status.get("startedAt"), str):
+        lines.append(f"started {clock_text(started)}")
+    counts = status.get("counts")
+    if isinstance(counts, dict):
+        shown = [(state_text(str(state)), number) for state, number in counts.items() if number]
+        lines += [f"{text}  {number:,}" for text, number in shown] or ["no runs"]
+    if status.get("draining"):
+        lines.append("it is stopping")
+    facts = [("late", "lateCount"), ("in flight", "inFlight"), ("queued", "queued")]
+    lines += [f"{word} {safe(status[name])}" for word, name in facts if name in status]
+    durability = status.get("durability")
+    if isinstance(durability, dict):
+        told = ", ".join(f"{safe(name)} {safe(value)}" for name, value in durability.items())
+        lines.append(f"durability: {told}")
+    return lines
+
+
+def event_text(event: Event) -> str:
+    """An event in one line."""
+    data = event.data
+    time = data.at or data.server_time
+    parts = [clock_text(time) if time else " " * 20, f"{safe(event.kind):<9}"]
+    if data.status is not None:
+        parts.append(state_text(data.status, width=STATE_WIDTH))
+    parts += [safe(it) for it in (data.run_id, data.step_id, data.kind) if it]
+    if data.number is not None:
+        parts.append(f"try {data.number}")
+    if data.http_status is not None:
+        parts.append(f"HTTP {data.http_status}")
+    parts += [safe(it) for it in (data.error, data.reason) if it]
+    if data.counts is not None:
+        parts += [f"{safe(state)} {number:,}" for state, number in data.counts.items() if number]
+    return "  ".join(parts).rstrip()

@@ -1,0 +1,306 @@
+"""The blocking client, for scripts and the command line: `engine/client/aio.py` without `await`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from random import random  # noqa: TID251 - tests hand `chance` in
+from time import monotonic, sleep  # noqa: TID251 - a script has no other clock
+from types import TracebackType
+from typing import Any, Self, Unpack, overload
+
+import httpx
+
+from engine.client.calls import (
+    DEFAULT_ENGINE,
+    Answering,
+    Call,
+    Open,
+    Outcome,
+    Repost,
+    Reposts,
+    SubmitOptions,
+    Tries,
+    action_call,
+    engine_url,
+    outcome_call,
+    parent_of,
+    read_answer,
+    read_outcome,
+    run_call,
+    runs_call,
+    status_call,
+    step_call,
+    submission,
+)
+from engine.client.feed import Events
+from engine.client.http import LIMITS, http_options, keep_alive, timeout_of
+from engine.wire import Action, ActionAnswer, ActionRequest, RunPage, RunRow, RunTree, StepRow
+
+
+class Client:
+    """Submits, waits, looks and acts. Use it as `with`, one for a whole process.
+
+    `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
+    again, `on_repost` hears of each, `chance` draws their jitter. `http` is an httpx client of your
+    own (with certificates, proxies, credentials); it is not closed here.
+    """
+
+    def __init__(
+        self,
+        engine: str = DEFAULT_ENGINE,
+        *,
+        reposts: Reposts | None = None,
+        on_repost: Callable[[Repost], None] | None = None,
+        http: httpx.Client | None = None,
+        chance: Callable[[], float] = random,
+    ) -> None:
+        self._engine = engine_url(engine)
+        self._how = Answering(reposts or Reposts(), chance, on_repost)
+        self._owned = http is None
+        self._http = http or self._open()
+
+    def _open(self) -> httpx.Client:
+        options = http_options(self._engine)
+        if not options["trust_env"]:  # a transport of our own would bypass the proxies
+            options["transport"] = httpx.HTTPTransport(
+                limits=LIMITS, trust_env=False, socket_options=keep_alive()
+            )
+        return httpx.Client(**options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._owned:
+            self._http.close()
+
+    def _exchange(self, call: Call) -> httpx.Response:
+        tries = Tries(call, self._how, monotonic())
+        while True:
+            left_ms = tries.begin(monotonic())
+            try:
+                response = self._http.request(
+                    call.method,
+                    f"{self._engine}{call.path}",
+                    params=call.query or None,
+                    content=call.content(left_ms),
+                    headers=call.headers,
+                    timeout=timeout_of(call, left_ms),
+                )
+            except httpx.RequestError as error:
+                delay = tries.broken(error, str(self._engine), monotonic())
+            else:
+                verdict = tries.answered(response, monotonic())
+                if verdict is None:
+                    return response
+                delay = verdict
+            sleep(delay)
+
+    @overload
+    def submit(
+        self,
+        client: str,
+        workflow_name: str,
+        url: str,
+        key: str,
+        payload: Any = None,
+        *,
+        prefer: None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Outcome: ...
+    @overload
+    def submit(
+        self,
+        client: str,
+        workflow_name: str,
+        url: str,
+        key: str,
+        payload: Any = None,
+        *,
+        prefer: str,
+        **options: Unpack[SubmitOptions],
+    ) -> Outcome | Open: ...
+    def submit(
+        self,
+        client: str,
+        workflow_name: str,
+        url: str,
+        key: str,
+        payload: Any = None,
+        *,
+        prefer: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Outcome | Open:
+        """Submit a workflow and wait for its outcome.
+
+        `prefer` is "respond-async" (return as soon as it is durable) or "wait=N" (seconds); then an
+        `Open` may come back. Raises StepFailed, RunCancelled, Refused, WaitTimeout (`timeout` ms
+        have passed), Unreachable, NothingKnown.
+        """
+        call = submission(client, workflow_name, url, key, payload, prefer=prefer, options=options)
+        return read_outcome(self._exchange(call))
+
+    def step(
+        self,
+        client: str,
+        workflow_name: str,
+        url: str,
+        key: str,
+        payload: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parent: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Outcome:
+        """Post a step from inside a workflow function, and wait for its outcome.
+
+        `headers` are those of the request that invoked the function (its `Atomic-Parent` is taken),
+        or give the token as `parent`. Raises like `submit`; ValueError without a token.
+        """
+        token = parent_of(headers, parent)
+        call = submission(client, workflow_name, url, key, payload, parent=token, options=options)
+        outcome = read_outcome(self._exchange(call))
+        return outcome if isinstance(outcome, Outcome) else self.outcome(outcome.id)
+
+    def workflow(
+        self,
+        client: str,
+        workflow_name: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parent: str | None = None,
+    ) -> Workflow:
+        """What a workflow function posts its steps with. Raises ValueError without a token."""
+        return Workflow(self, client, workflow_name, key, parent_of(headers, parent))
+
+    @overload
+    def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
+    @overload
+    def outcome(self, step_id: str, *, wait: int) -> Outcome | Open: ...
+    def outcome(self, step_id: str, *, wait: int | None = None) -> Outcome | Open:
+        """The outcome of a step (or of a run: its id is its root's). Raises like `submit`.
+
+        Waits for it; with `wait` at most so many seconds, and then an `Open` may come back.
+        """
+        while True:
+            answer = read_outcome(self._exchange(outcome_call(step_id, wait)))
+            if isinstance(answer, Outcome) or wait is not None:
+                return answer
+            sleep(self._how.reposts.delay_s(1, self._how.chance()))
+
+    def run_page(
+        self,
+        *,
+        client: str | None = None,
+        workflow: str | None = None,
+        key: str | None = None,
+        status: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> RunPage:
+        """One page of runs; `next` of the answer is the `cursor` of the one after it."""
+        call = runs_call(
+            client=client,
+            workflow=workflow,
+            key=key,
+            status=status,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+        )
+        return read_answer(self._exchange(call), RunPage)
+
+    def runs(
+        self,
+        *,
+        client: str | None = None,
+        workflow: str | None = None,
+        key: str | None = None,
+        status: str | None = None,
+        sort: str | None = None,
+    ) -> Iterator[RunRow]:
+        """Every run that fits, page after page as they are needed."""
+        cursor: str | None = None
+        while True:
+            page = self.run_page(
+                client=client, workflow=workflow, key=key, status=status, sort=sort, cursor=cursor
+            )
+            yield from page.runs
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def run(self, run_id: str) -> RunTree:
+        """A run with its steps and their attempts."""
+        return read_answer(self._exchange(run_call(run_id)), RunTree)
+
+    def step_row(self, step_id: str) -> StepRow:
+        """One step as it stands, with its attempts."""
+        return read_answer(self._exchange(step_call(step_id)), StepRow)
+
+    def act(
+        self,
+        run_id: str,
+        action: Action | str,
+        *,
+        step: str | None = None,
+        if_rev: int | None = None,
+        dry_run: bool = False,
+        reason: str | None = None,
+    ) -> ActionAnswer:
+        """Retry, pause, resume, cancel, rerun, dismiss or restore. Raises Refused when the state
+        does not allow it, or when it has moved on from `if_rev`."""
+        request = ActionRequest(Action(action), step, if_rev, dry_run, reason)
+        return read_answer(self._exchange(action_call(run_id, request)), ActionAnswer)
+
+    def status(self) -> dict[str, Any]:
+        """How the engine is: counts by state, limits, durability. Members are added over time."""
+        return read_answer(self._exchange(status_call()), dict[str, Any])
+
+    def events(self, last_event_id: str | None = None) -> Events:
+        """What happens, as it happens: `with client.events() as events: for …`."""
+        return Events(self._http, str(self._engine), self._how, last_event_id)
+
+
+class Workflow:
+    """The steps of one execution of a workflow function: engine, names, key and token in one."""
+
+    def __init__(
+        self, engine: Client, client: str, workflow_name: str, key: str, parent: str
+    ) -> None:
+        self._engine = engine
+        self.client = client
+        self.workflow_name = workflow_name
+        self.key = key
+        self.parent = parent
+
+    def step(
+        self,
+        url: str,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Outcome:
+        """Post a step and wait for its outcome. `key` is the workflow's own unless given: a loop
+        over one URL needs a `key` or `step_key` for each turn. Raises like `Client.submit`."""
+        return self._engine.step(
+            self.client,
+            self.workflow_name,
+            url,
+            key or self.key,
+            payload,
+            parent=self.parent,
+            **options,
+        )

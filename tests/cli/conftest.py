@@ -1,0 +1,43 @@
+"""The command against an engine that answers what the test wrote down."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from engine.cli import main
+from engine.client import Client
+from tests.client.fake_engine import Answer, FakeEngine
+
+Atomic = Callable[..., Result]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """The engine that the command talks to; put answers into it."""
+    fake = FakeEngine()
+    http = httpx.Client(transport=fake.transport)
+    monkeypatch.setattr("engine.client.Client", functools.partial(Client, http=http))
+    for module in ("blocking", "feed"):
+        monkeypatch.setattr(f"engine.client.{module}.sleep", lambda seconds: None)
+    for name in ("ATOMIC_URL", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    return fake
+
+
+@pytest.fixture
+def atomic(engine: FakeEngine) -> Atomic:
+    """Run the command: `atomic("runs", "--json", answers=[…])`."""
+
+    def run(*arguments: str, answers: Sequence[Answer] = (), charset="utf-8", **options) -> Result:
+        engine.answers += answers
+        runner = CliRunner(charset=charset)
+        result = runner.invoke(main, list(arguments), prog_name="atomic", **options)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result
+        return result
+
+    return run

@@ -1,0 +1,146 @@
+"""The command as such: start-up, serve, demo, documentation, and once as a real process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import types
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import click
+import pytest
+
+from engine import __version__
+from engine.cli import EXIT_CODES, main
+from engine.config import Config
+from tests.cli.conftest import Atomic
+from tests.client.fake_engine import answer
+
+ROOT = Path(__file__).parents[2]
+DOC = ROOT / "docs" / "reference" / "cli.md"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
+    """What `engine.main.serve` was given; it returns 7."""
+    monkeypatch.chdir(tmp_path)
+    given: list[Config] = []
+    module = types.ModuleType("engine.main")
+    monkeypatch.setitem(sys.modules, "engine.main", module)
+
+    def serve(config: Config) -> int:
+        given.append(config)
+        return 7
+
+    monkeypatch.setattr(module, "serve", serve, raising=False)
+    return given
+
+
+def test_serve_hands_its_configuration_over(atomic: Atomic, served: list[Config], tmp_path: Path):
+    """Flags, environment and file reach the engine; its return value is the exit code."""
+    file = tmp_path / "my.toml"
+    file.write_text("depth_max = 3\n")
+    arguments = ("--port", "0", "--allow-host", "a.example", "--config", str(file))
+    result = atomic("serve", *arguments, env={"ATOMIC_DB": "x.db"})
+    assert result.exit_code == 7
+    assert served == [Config(port=0, hosts=("a.example",), db="x.db", depth_max=3)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--port", "70000"), "atomic: --port: 70000: Expected `int` <= 65535"),
+        (("--config", "none.toml"), "atomic: none.toml: cannot be read"),
+        (("--host", "0.0.0.0"), "no tokens yet"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start(atomic: Atomic, served: list[Config], arguments, said):
+    """Exit code 2, one line, nothing started."""
+    result = atomic("serve", *arguments)
+    assert (result.exit_code, served) == (2, [])
+    assert said in result.stderr
+
+
+def test_the_demo_is_started_with_this_command(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
+    """It is told how to start an engine, and whether to stop after one run."""
+    given = {}
+    module = types.ModuleType("demo_app.showcase")
+    monkeypatch.setitem(sys.modules, "demo_app.showcase", module)
+    monkeypatch.setattr(module, "main", lambda **options: given.update(options) or 0, raising=False)
+    assert atomic("demo", "--once").exit_code == 0
+    assert given["once"] is True
+    assert given["engine_command"][1:] == ["-m", "engine.cli", "serve"]
+
+
+def test_the_version_is_told(atomic: Atomic):
+    """As a command and as a flag."""
+    assert atomic("version").stdout == f"{__version__}\n"
+    assert __version__ in atomic("--version").stdout
+
+
+def test_help_needs_none_of_the_heavy_imports():
+    """`atomic --help` comes at once: no HTTP library, no engine, no event loop."""
+    code = (
+        "import sys, engine.cli\n"
+        "heavy = {'httpx', 'msgspec', 'trio', 'anyio', 'quart', 'sqlite3', 'structlog'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_every_command_option_and_exit_code_is_documented():
+    """The reference page cannot fall behind the command."""
+    text = DOC.read_text()
+    for name, command in main.commands.items():
+        assert f"## atomic {name}" in text or f"`atomic {name}" in text, name
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert f"`{option.opts[0]}" in text, f"{name} {option.opts[0]}"
+    for code, meaning in EXIT_CODES.items():
+        assert f"| {code} | {meaning} |" in text
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_explains_itself(atomic: Atomic, name: str):
+    """Each has a help text, and each option too."""
+    assert atomic(name, "--help").exit_code == 0
+    assert main.commands[name].help
+    options = [it for it in main.commands[name].params if isinstance(it, click.Option)]
+    assert all(option.help for option in options)
+
+
+@pytest.mark.slow
+def test_the_command_as_a_process():
+    """A real process submits to a real socket; then nothing listens there any more."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = answer().content
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    command = [sys.executable, "-m", "engine.cli", "submit", "http://app/", "--workflow", "w"]
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        environ = dict(os.environ, ATOMIC_URL=f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        done = subprocess.run(command, capture_output=True, cwd=ROOT, env=environ, timeout=30)
+        thread.join()
+    assert (done.returncode, done.stdout) == (0, b'{\n  "id": 42\n}\n')
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, env=environ, timeout=30)
+    assert done.returncode == 3
+    assert b"atomic serve" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,282 @@
+"""What is printed: trees, tables, safe text, colours, and acting on runs."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from engine import cli_show
+from engine.wire import Problem
+from tests.cli.conftest import Atomic
+from tests.client.fake_engine import RUN, STEP, FakeEngine, answer, refusal
+
+ATTEMPT = {
+    "number": 1,
+    "generation": 1,
+    "status": "failure",
+    "startedAt": "2026-11-23T12:00:00.000Z",
+    "httpStatus": 500,
+    "delayMs": 1000,
+    "delayBy": "policy",
+}
+TREE = {
+    "run": RUN,
+    "serverTime": "2026-11-23T12:00:00.000Z",
+    "steps": [
+        STEP | {"status": "waiting"},
+        STEP
+        | {
+            "id": "01B",
+            "parentId": "01A",
+            "name": "createUser",
+            "status": "completed",
+            "attempts": 4,
+            "httpStatus": 201,
+            "endedAt": "2026-11-23T12:00:03.100Z",
+        },
+        STEP | {"id": "01D", "parentId": "01B", "name": "log", "status": "cancelled"},
+        STEP
+        | {
+            "id": "01C",
+            "parentId": "01A",
+            "name": "sendMail",
+            "status": "backing-off",
+            "attempts": 3,
+            "failures": 3,
+            "error": "HTTP 500",
+            "dueAt": "2026-11-23T12:00:14.000Z",
+            "attemptRows": [ATTEMPT],
+        },
+        STEP | {"id": "01E", "parentId": "gone", "name": "stray", "status": "dreaming"},
+    ],
+}
+DONE = {"action": "retry", "dryRun": False, "run": RUN, "step": None, "changed": ["01B", "01C"]}
+
+
+def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
+    """State as glyph and word, tries, and the time to the next try; strays and news are shown."""
+    result = atomic("show", "01A", answers=[answer(TREE)])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "↻ backing-off  createUser  01A",
+        "client shop, key k, submitted 2026-11-23 12:00:00Z",
+        "◦ waiting  index  1 try",
+        "├─ ✓ completed  createUser  4 tries, HTTP 201, took 3.1 s",
+        "│  └─ ⊘ cancelled  log  1 try",
+        "└─ ↻ backing-off  sendMail  3 tries, 3 of 10 retries used, HTTP 500, next try in 14 s",
+        "? dreaming  stray  1 try",
+    ]
+
+
+def test_attempts_are_drawn_when_asked_for(atomic: Atomic):
+    """Each with its time, its end and what set the delay after it."""
+    result = atomic("show", "01A", "--attempts", answers=[answer(TREE)])
+    line = "      try 1  2026-11-23 12:00:00Z  failure  HTTP 500  then waited 1 s (policy)"
+    assert line in result.stdout.splitlines()
+
+
+def test_a_terminal_without_unicode_gets_ascii(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
+    """No question marks and no crash where the encoding has no glyphs."""
+    result = atomic("show", "01A", answers=[answer(TREE)], charset="ascii")
+    assert result.stdout.isascii()
+    assert "|- + completed  createUser" in result.stdout
+    assert "`- ~ backing-off  sendMail" in result.stdout
+    dumb = atomic("show", "01A", answers=[answer(TREE)], env={"TERM": "dumb"})
+    assert dumb.stdout.isascii()
+
+
+def test_colours_are_for_terminals_and_no_color_is_honoured(atomic: Atomic):
+    """A pipe gets plain text, a terminal colours, NO_COLOR none."""
+    tree = [answer(TREE)]
+    assert "\x1b" not in atomic("show", "01A", answers=tree).stdout
+    assert "\x1b[32m" in atomic("show", "01A", answers=tree, color=True).stdout
+    plain = atomic("show", "01A", answers=tree, color=True, env={"NO_COLOR": "1"})
+    assert "\x1b" not in plain.stdout
+
+
+def test_deep_trees_are_drawn(atomic: Atomic):
+    """Depth is bounded by the engine's limit, not by Python's stack."""
+    steps = [STEP] + [
+        STEP | {"id": f"s{n}", "parentId": f"s{n - 1}" if n else "01A"} for n in range(2_000)
+    ]
+    result = atomic("show", "01A", answers=[answer(TREE | {"steps": steps})])
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2_003)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 漢", "plain é 漢"),
+        ("\x1b]0;owned\x07", "\\u001b]0;owned\\u0007"),
+        ("\x9b2J\x7f", "\\u009b2J\\u007f"),
+        ("a\u202eb\u2066c\u200fd", "a\\u202eb\\u2066c\\u200fd"),
+        ("one\r\ntwo\t", "one\\r\\ntwo\\t"),
+        ("\ud800\U000e0041", "\\ud800\\udb40\\udc41"),
+    ],
+)
+def test_text_of_others_cannot_drive_the_terminal(text: str, shown: str):
+    """Escapes, C1, bidi marks, line breaks, surrogates and tags become visible."""
+    assert cli_show.safe(text) == shown
+
+
+def test_hostile_text_is_safe_in_every_output(atomic: Atomic):
+    """Errors, names, keys and JSON values: nothing unprintable reaches the terminal."""
+    bad = "x\x1b[2J\x9b\u202e"
+    run = RUN | {"workflowName": bad, "idempotencyKey": bad, "client": bad, "error": bad}
+    step = STEP | {"name": bad, "error": bad, "status": bad, "attemptRows": [ATTEMPT]}
+    tree = answer({"run": run, "steps": [step], "serverTime": TREE["serverTime"]})
+    page = answer({"runs": [run], "total": 1, "totalIsEstimate": False})
+    outputs = [
+        atomic("show", "01A", answers=[tree]),
+        atomic("show", "01A", "--json", answers=[tree]),
+        atomic("runs", answers=[page]),
+        atomic("runs", "--json", answers=[page]),
+        atomic("show", "01A", answers=[refusal(Problem.NOT_FOUND, bad)]),
+        atomic("status", answers=[answer({"version": bad, "instance": bad, "counts": {bad: 1}})]),
+    ]
+    for result in outputs:
+        assert result.output.strip()
+        assert all(line.isprintable() for line in result.output.split("\n"))
+    assert json.loads(outputs[1].stdout)["run"]["workflowName"] == bad
+
+
+def test_json_is_ascii_where_the_terminal_is(atomic: Atomic):
+    """The values stay the same."""
+    page = answer({"runs": [RUN | {"error": "é𝄞"}], "total": 1, "totalIsEstimate": False})
+    result = atomic("runs", "--json", answers=[page], charset="ascii")
+    assert result.stdout.isascii()
+    assert json.loads(result.stdout)["runs"][0]["error"] == "é𝄞"
+
+
+def test_runs_are_listed(atomic: Atomic, engine: FakeEngine):
+    """Filters are sent, pages are followed to the limit, the rest is counted."""
+    first = {"runs": [RUN], "total": 1_200, "totalIsEstimate": True, "next": "c"}
+    failed = RUN | {"status": "failed", "failedSteps": 1, "dismissed": True, "dueAt": None}
+    second = first | {"runs": [failed], "next": None}
+    result = atomic(
+        *("runs", "--client", "shop", "--status", "failed,backing-off", "--limit", "600"),
+        answers=[answer(first), answer(second)],
+    )
+    head, one, two = result.stdout.splitlines()
+    assert head.split() == ["STATE", "RUN", "CLIENT", "WORKFLOW", "KEY", "STEPS", "SUBMITTED"]
+    assert one.startswith("↻ backing-off  01A  shop")
+    assert one.endswith("next try 2026-11-23 12:00:14Z")
+    assert two.startswith("✗ failed       01A  shop")
+    assert "3 (1 failed)" in two
+    assert two.endswith("dismissed")
+    assert result.stderr == "2 of about 1,200 runs\n"
+    params = dict(engine.requests[1].url.params)
+    assert (params["limit"], params["cursor"], params["status"]) == (
+        "500",
+        "c",
+        "failed,backing-off",
+    )
+
+
+def test_no_runs_are_told(atomic: Atomic):
+    """An empty list is no error and no empty table."""
+    result = atomic("runs", answers=[answer({"runs": [], "total": 0, "totalIsEstimate": False})])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 of 0 runs\n")
+
+
+def test_the_status_is_shown(atomic: Atomic):
+    """Counts by state with glyph and word; members that are missing are left out."""
+    status = {
+        "version": "0.1.0",
+        "instance": "i-1",
+        "startedAt": "2026-11-23T12:00:00.000Z",
+        "counts": {"running": 1_200, "failed": 0},
+        "lateCount": 2,
+        "durability": {"synchronous": "FULL"},
+    }
+    assert atomic("status", answers=[answer(status)]).stdout.splitlines() == [
+        "Atomic 0.1.0, instance i-1",
+        "started 2026-11-23 12:00:00Z",
+        "▸ running  1,200",
+        "late 2",
+        "durability: synchronous FULL",
+    ]
+    assert json.loads(atomic("status", "--json", answers=[answer(status)]).stdout) == status
+    assert atomic("status", answers=[answer({})]).exit_code == 0
+
+
+def test_events_are_printed_until_ctrl_c(atomic: Atomic, engine: FakeEngine):
+    """One line an event; heartbeats only in JSON."""
+    data = {"at": "2026-11-23T12:00:00.000Z", "runId": "01A", "stepId": "01B", "prev": "0"}
+    ended = data | {"kind": "attempt-ended", "status": "backing-off", "number": 2, "error": "x\x1b"}
+    content = (
+        f"id: 1\nevent: attempt\ndata: {json.dumps(ended)}\n\n"
+        'event: heartbeat\ndata: {"serverTime": "t"}\n\n'
+        'event: counts\ndata: {"counts": {"failed": 2, "running": 0}}\n\n'
+    )
+
+    def stream(request: httpx.Request) -> httpx.Response:
+        kind = {"content-type": "text/event-stream"}
+        return httpx.Response(200, content=content.encode(), headers=kind)
+
+    def interrupt(request: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    result = atomic("events", "--since", "0", answers=[stream, interrupt])
+    assert result.exit_code == 130
+    line, counts = result.stdout.splitlines()
+    assert line == (
+        "2026-11-23 12:00:00Z  attempt    ↻ backing-off  01A  01B  attempt-ended  try 2  x\\u001b"
+    )
+    assert counts.endswith("counts     failed 2")
+    assert [r.headers["last-event-id"] for r in engine.requests] == ["0", "1"]
+    result = atomic("events", "--json", answers=[stream, interrupt])
+    first, *rest = map(json.loads, result.stdout.splitlines())
+    assert (first["id"], first["event"], first["data"]) == ("1", "attempt", ended)
+    assert len(rest) == 2
+
+
+def test_a_run_is_acted_on(atomic: Atomic, engine: FakeEngine):
+    """Options reach the engine, and what changed is told."""
+    result = atomic(
+        "retry", "01A", "--reason", "mended", "--if-rev", "3", answers=[answer(DONE, 202)]
+    )
+    assert result.stdout == "↻ backing-off  createUser  01A  retry: changed 2 steps\n"
+    assert engine.requests[0].url.path == "/api/v1/runs/01A/actions"
+    assert engine.body() == {"action": "retry", "ifRev": 3, "reason": "mended"}
+
+
+def test_a_step_is_named_by_id_or_by_name(atomic: Atomic, engine: FakeEngine):
+    """A unique name will do; an unknown or shared one is a usage error."""
+    would = DONE | {"action": "rerun", "dryRun": True}
+    result = atomic(
+        "rerun", "01A", "--step", "sendMail", "--dry-run", answers=[answer(TREE), answer(would)]
+    )
+    assert json.loads(engine.requests[1].content)["step"] == "01C"
+    assert result.stdout.splitlines()[1:] == ["  01B", "  01C"]
+    assert "rerun: would change 2 steps" in result.stdout
+    assert atomic("rerun", "01A", "--step", "nope", answers=[answer(TREE)]).exit_code == 2
+    twins = TREE | {"steps": [STEP, STEP | {"id": "01B", "parentId": "01A"}]}
+    result = atomic("retry", "01A", "--step", "index", answers=[answer(twins)])
+    assert result.exit_code == 2
+    assert "01A, 01B" in result.stderr
+    assert atomic("rerun", "01A").exit_code == 2
+
+
+@pytest.mark.parametrize("action", ["retry", "pause", "resume", "cancel", "dismiss", "restore"])
+def test_each_action_has_a_command(atomic: Atomic, engine: FakeEngine, action: str):
+    """By key as well; a refusal has its exit code."""
+    page = {"runs": [RUN], "total": 1, "totalIsEstimate": False}
+    named = (action, "--workflow", "createUser", "--key", "k", "--client", "shop", "--json")
+    done = DONE | {"action": action}
+    result = atomic(*named, answers=[answer(page), answer(done, 202)])
+    assert json.loads(result.stdout)["action"] == action
+    assert json.loads(engine.requests[1].content) == {"action": action}
+    refused = refusal(Problem.NOT_POSSIBLE, "Nothing here is paused.")
+    assert atomic(action, "01A", answers=[refused]).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.1234, "0.123 s"), (59.6, "1 m 0 s"), (125, "2 m 5 s"), (12_000, "3 h 20 m")],
+)
+def test_durations_are_for_people(seconds: float, text: str):
+    """Two units at most."""
+    assert cli_show.span_text(seconds) == text

@@ -1,0 +1,105 @@
+"""The client as its users write it: type-checked by mypy with everything else, never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from msgspec import Struct
+
+from engine.client import (
+    Action,
+    AsyncClient,
+    AtomicError,
+    Client,
+    NothingKnown,
+    Open,
+    Outcome,
+    Refused,
+    Reposts,
+    RetryPolicy,
+    StepFailed,
+    WaitTimeout,
+)
+from engine.wire import ActionAnswer, RunPage, RunRow, RunTree, StepRow
+
+URL = "http://127.0.0.1:9000/workflows/userCreation"
+
+
+class User(Struct):
+    id: int
+
+
+async def submit_and_wait() -> int:
+    async with AsyncClient("http://127.0.0.1:8420", reposts=Reposts(count=3)) as atomic:
+        try:
+            outcome = await atomic.submit(
+                "shop",
+                "createUser",
+                URL,
+                "key-1",
+                {"userName": "ada"},
+                timeout=8_000,
+                retry=RetryPolicy(count=10, back_off_ms=1_000),
+                attempt_timeout=30_000,
+                step_name="create",
+            )
+        except StepFailed as error:
+            print(error.cause.step_name if error.cause else error.detail)
+            raise
+        except WaitTimeout as error:
+            if error.id is None:
+                raise
+            outcome = await atomic.outcome(error.id)
+        assert_type(outcome, Outcome)
+        assert_type(outcome.response, Any)
+        return assert_type(outcome.decode(User), User).id
+
+
+async def submit_and_go(atomic: AsyncClient) -> str:
+    opened = await atomic.submit("shop", "w", URL, "k", prefer="respond-async", retry={"count": 1})
+    assert_type(opened, Outcome | Open)
+    assert_type(await atomic.outcome(opened.id, wait=5), Outcome | Open)
+    return opened.id
+
+
+async def a_workflow_function(
+    atomic: AsyncClient, headers: dict[str, str], body: dict[str, Any]
+) -> dict[str, Any]:
+    workflow = atomic.workflow("shop", "createUser", body["idempotencyKey"], headers=headers)
+    created = await workflow.step(f"{URL}/user", body["payload"])
+    try:
+        await workflow.step(f"{URL}/mail", {"id": created.response["id"]}, step_key="mail")
+    except StepFailed:
+        await workflow.step(f"{URL}/undo", {"id": created.response["id"]})
+    return {"id": created.decode(User).id}
+
+
+async def look_and_act(atomic: AsyncClient) -> None:
+    async for row in atomic.runs(client="shop", status="failed"):
+        assert_type(row, RunRow)
+        tree = assert_type(await atomic.run(row.id), RunTree)
+        assert_type(await atomic.step_row(tree.steps[0].id), StepRow)
+        try:
+            answer = await atomic.act(row.id, Action.RETRY, if_rev=row.rev, reason="mended")
+            assert_type(answer, ActionAnswer)
+        except Refused as error:
+            print(error.problem, error.detail, error.members)
+    assert_type(await atomic.run_page(limit=10, cursor=None), RunPage)
+    async with atomic.events(last_event_id="7") as events:
+        async for event in events:
+            print(event.id, event.kind, event.data.run_id, event.data.at)
+
+
+def a_script() -> None:
+    with Client() as atomic:
+        try:
+            outcome = atomic.submit("shop", "createUser", URL, "key-1")
+            assert_type(outcome, Outcome)
+            for row in atomic.runs():
+                print(row.id, atomic.status()["version"])
+            with atomic.events() as events:
+                print(next(events).kind)
+        except NothingKnown as error:
+            print("post again:", error)
+        except AtomicError as error:
+            print(error)
