@@ -88,8 +88,10 @@ def _exit_code(error: EngineError) -> int:
 
 
 def _error_text(error: EngineError) -> str:
-    from engine.client import Unreachable
+    from engine.client import Unreachable, WaitTimeout
 
+    if isinstance(error, WaitTimeout) and error.id is not None:
+        return f"The wait is over, the work goes on. Ask again with: atomic outcome {error.id}"
     if isinstance(error, Unreachable) and error.unsent:
         return f"{error}. Is it running? `atomic serve` starts one; --engine names another."
     return str(error)
@@ -144,10 +146,11 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
     Every setting can be given in the file or as an ATOMIC_… environment variable.
     """
     from engine import config
+    from engine import main as engine_main
 
     settings = config.load({**flags, "hosts": hosts or None}, os.environ, file)
     config.check_bind(settings)
-    sys.exit(importlib.import_module("engine.main").serve(settings))
+    sys.exit(engine_main.serve(settings))
 
 
 @main.command()

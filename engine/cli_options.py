@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -92,9 +92,9 @@ class NotOneRun(click.ClickException):
 
     exit_code = 4
 
-    def format_message(self) -> str:
-        """The text, made safe."""
-        return safe(self.message)
+    def show(self, file: IO[Any] | None = None) -> None:
+        """One line, as the other errors have it."""
+        click.echo(f"atomic: {safe(self.message)}", err=True, file=file)
 
 
 def run_name(command: Callable[..., None]) -> Callable[..., None]:

@@ -167,10 +167,10 @@ def step_text(step: StepRow, now: str) -> str:
         facts.append(f"{step.failures} of {count_text(step.retries_max, 'retry')} used")
     if step.generation > 1:
         facts.append(f"generation {step.generation}")
-    if step.http_status is not None:
-        facts.append(f"HTTP {step.http_status}")
     if step.error:
         facts.append(safe(step.error))
+    elif step.http_status is not None:
+        facts.append(f"HTTP {step.http_status}")
     if step.pause_reason:
         facts.append(f"paused: {safe(step.pause_reason)}")
     if step.awaiting_post:
@@ -187,10 +187,10 @@ def step_text(step: StepRow, now: str) -> str:
 def attempt_text(row: AttemptRow) -> str:
     """One attempt of a step."""
     facts = [f"try {row.number}", clock_text(row.started_at), safe(row.status)]
-    if row.http_status is not None:
-        facts.append(f"HTTP {row.http_status}")
     if row.error:
         facts.append(safe(row.error))
+    elif row.http_status is not None:
+        facts.append(f"HTTP {row.http_status}")
     if row.delay_ms is not None:
         by = f" ({safe(row.delay_by)})" if row.delay_by else ""
         facts.append(f"then waited {span_text(row.delay_ms / 1000)}{by}")
@@ -280,7 +280,7 @@ def event_text(event: Event) -> str:
     parts += [safe(it) for it in (data.run_id, data.step_id, data.kind) if it]
     if data.number is not None:
         parts.append(f"try {data.number}")
-    if data.http_status is not None:
+    if data.http_status is not None and not data.error:
         parts.append(f"HTTP {data.http_status}")
     parts += [safe(it) for it in (data.error, data.reason) if it]
     if data.counts is not None:

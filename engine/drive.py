@@ -16,7 +16,7 @@ import trio
 from msgspec import Struct
 
 from engine.core import settle
-from engine.core.events import Started
+from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, decide
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -278,12 +278,10 @@ class LiveRun:
     def _answer_body(self, change: Change, step_id: str, number: int, outcome: Answered) -> Body:
         """What is kept of an answer: an outcome whole, the rest for people to look at."""
         data = outcome.body
-        is_outcome = any(
-            step.id == step_id and step.state is StepState.COMPLETED for step in change.ended
-        )
-        if not is_outcome:
-            late = self.run.steps[step_id].attempts != number or self.run.steps[step_id].ended
-            data = data[: LATE_BODY_BYTES_MAX if late else FAILED_BODY_BYTES_MAX]
+        if any(isinstance(event, LateEnd) for event in change.events):
+            data = data[:LATE_BODY_BYTES_MAX]
+        elif self.run.steps[step_id].state is not StepState.COMPLETED:
+            data = data[:FAILED_BODY_BYTES_MAX]
         return Body(
             step_id, number, data, outcome.content_type, answer=True, size=len(outcome.body)
         )

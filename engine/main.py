@@ -97,14 +97,11 @@ class Watchdog:
 
 
 async def _serve(config: Config, log: Log) -> None:
-    limits = server_limits(config)
-    listeners = server.open_listeners(config.host, config.port, limits)
+    listeners = server.open_listeners(config.host, config.port, server_limits(config))
     _raise_fd_limit(config)
     clock = SystemClock()
     instance = clock.token_bytes(6).hex()
-    port = listeners[0].socket.getsockname()[1]
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    url = f"http://{host}:{port}"
+    url = _url(config, listeners[0].socket.getsockname()[1])
     owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
     watchdog = Watchdog()
     try:
@@ -118,28 +115,50 @@ async def _serve(config: Config, log: Log) -> None:
                 log("engine-started", url=url, version=__version__, instance=instance,
                     db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
                 door = _door(config, store, clock, log, engine, metrics, instance)
-                async with trio.open_nursery() as front:
-                    stop = trio.Event()
-                    await front.start(
-                        partial(
-                            server.serve,
-                            front_app.build(door),
-                            listeners,
-                            limits,
-                            stop,
-                            grace_s=ANSWERS_GRACE_S,
-                            log=_server_log(log),
-                            refuse=_server_refusal,
-                            counters=_counters(metrics),
-                        )
-                    )
-                    log("listening", url=url)
-                    await _wait_for_signal(log, watchdog, config.stop_deadline_ms / 1000)
-                    await engine.drain(config.drain_grace_ms / 1000)
-                    stop.set()
+                asked = trio.Event()
+                deadline_s = config.stop_deadline_ms / 1000
+                async with trio.open_nursery() as signals:
+                    signals.start_soon(_signals, log, watchdog, deadline_s, asked)
+                    await _serve_front(config, door, listeners, asked, log)
+                    signals.cancel_scope.cancel()
         log("engine-stopped-well")
     finally:
         watchdog.stop()
+
+
+async def _serve_front(
+    config: Config,
+    door: Door,
+    listeners: list[trio.SocketListener],
+    asked: trio.Event,
+    log: Log,
+) -> None:
+    """Serve until a stop is asked for; then drain, and return when every answer has left."""
+    stop = trio.Event()
+    async with trio.open_nursery() as front:
+        await front.start(
+            partial(
+                server.serve,
+                front_app.build(door),
+                listeners,
+                server_limits(config),
+                stop,
+                grace_s=ANSWERS_GRACE_S,
+                log=_server_log(log),
+                refuse=_server_refusal,
+                counters=_counters(door.metrics),
+            )
+        )
+        port = listeners[0].socket.getsockname()[1]
+        log("listening", url=_url(config, port))
+        await asked.wait()
+        await door.engine.drain(config.drain_grace_ms / 1000)
+        stop.set()
+
+
+def _url(config: Config, port: int) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"http://{host}:{port}"
 
 
 @asynccontextmanager
@@ -168,6 +187,7 @@ async def working(
         async with trio.open_nursery() as work:
             await work.start(engine.run)
             work.start_soon(_watch_wall_clock, clock, log)
+            work.start_soon(_sample, metrics)
             yield engine, metrics
             work.cancel_scope.cancel()
     finally:
@@ -233,12 +253,22 @@ def _raise_fd_limit(config: Config) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
-async def _wait_for_signal(log: Log, watchdog: Watchdog, deadline_s: float) -> None:
+async def _signals(log: Log, watchdog: Watchdog, deadline_s: float, stop: trio.Event) -> None:
+    """The first signal stops the engine well, a second one at once: both lose nothing."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
+            if stop.is_set():
+                log("stopping-at-once", signal=signal.Signals(number).name)
+                os._exit(EXIT_OK)
             watchdog.start(deadline_s, EXIT_OK)
             log("stopping", signal=signal.Signals(number).name)
-            return
+            stop.set()
+
+
+async def _sample(metrics: Metrics) -> None:
+    while True:
+        metrics.sample()
+        await trio.sleep(1)
 
 
 async def _watch_wall_clock(clock: SystemClock, log: Log) -> None:

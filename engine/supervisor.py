@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy, deepcopy
 from enum import StrEnum
 
@@ -130,9 +130,10 @@ class Engine:
             return await self._open(client, spec, payload, wait)
         parent = self._parent(live, token)
         self._refuse_overload(live, parent, spec)
-        change = Change(live.run)
-        placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
-        live.commit(change, self._payload(live, placed, payload))
+        with self._guarded(live):
+            change = Change(live.run)
+            placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
+            live.commit(change, self._payload(live, placed, payload))
         if placed.poster is not None and live.run.steps[placed.poster].open_children:
             live.give_up_place(placed.poster)
         return await self._wait(live, placed, wait)
@@ -307,10 +308,11 @@ class Engine:
             )
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
-        changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
-        if not dry_run:
-            live.commit(change)
-            await live.wait_durable()
+        with self._guarded(live):
+            changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
+            if not dry_run:
+                live.commit(change)
+        await live.wait_durable()
         return change.run, changed
 
     # -- memory --------------------------------------------------------------------------------
@@ -386,15 +388,28 @@ class Engine:
                 await self._arrived.wait()
 
     async def _drive_guarded(self, live: LiveRun) -> None:
-        """The one place where a bug in one run is kept from the others: the run is parked."""
-        try:
+        with suppress(Exception) if not self._strict else nullcontext(), self._guarded(live):
             await live.drive()
+
+    @contextmanager
+    def _guarded(self, live: LiveRun) -> Iterator[None]:
+        """Where a bug in one run is kept from the others: that run is parked, loudly.
+
+        Its records in memory may be ahead of what was written, so nothing of it goes on until the
+        engine starts anew and reads it again.
+        """
+        try:
+            yield
+        except Refused:
+            raise
         except Exception as error:
-            if self._strict:
-                raise
-            live.run.parked = True
-            self._log("run-parked", run=live.run.id, traceback=traceback.format_exception(error))
-            live.release_callers()
+            if not self._strict:
+                live.run.parked = True
+                self._log(
+                    "run-parked", run=live.run.id, traceback=traceback.format_exception(error)
+                )
+                live.release_callers()
+            raise
 
     async def _sweep(self) -> None:
         """Bring runs into memory that are due soon; at first and now and then all that are due."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from engine.core.events import Accepted, AttemptEnded, LateEnd, RunMoved, Started
+from engine.core.events import Accepted, AttemptEnded, Count, LateEnd, RunMoved, Started
 from engine.core.machine import Change
+
+RATES = ("runsPerS", "stepsPerS", "attemptsPerS", "failuresPerS")
+RATE_WINDOW_S = 10
 
 Log = Callable[..., None]
 """Called with the event's name and its values."""
@@ -90,11 +94,8 @@ class Metrics:
         self.requests = Counter(
             "atomic_requests", "Requests answered", ["method", "status"], registry=self.registry
         )
-        self.request_seconds = Histogram(
-            "atomic_action_seconds",
-            "Time to carry an operator's action out",
-            registry=self.registry,
-        )
+        self.totals = dict.fromkeys(RATES, 0)
+        self._samples: deque[dict[str, int]] = deque(maxlen=RATE_WINDOW_S + 1)
 
     def watch(self, change: Change) -> None:
         """Count what a change did."""
@@ -102,16 +103,32 @@ class Metrics:
             match event:
                 case Accepted():
                     self.steps.inc()
+                    self.totals["stepsPerS"] += 1
+                    self.totals["runsPerS"] += event.parent_id is None
                 case Started():
                     self.started.inc()
+                    self.totals["attemptsPerS"] += 1
                 case AttemptEnded():
                     self.ended.labels(event.counts_as).inc()
+                    self.totals["failuresPerS"] += event.counts_as is Count.FAILURE
                 case LateEnd():
                     self.ended.labels("late").inc()
                 case RunMoved():
                     self.runs.labels(event.state).inc()
                 case _:
                     pass
+
+    def sample(self) -> None:
+        """Remember the totals; called once a second."""
+        self._samples.append(dict(self.totals))
+
+    def rates(self) -> dict[str, float]:
+        """What happened each second, over the last RATE_WINDOW_S seconds."""
+        if len(self._samples) < 2:
+            return dict.fromkeys(RATES, 0.0)
+        first, last = self._samples[0], self._samples[-1]
+        seconds = len(self._samples) - 1
+        return {name: round((last[name] - first[name]) / seconds, 2) for name in RATES}
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A figure that is asked for when it is read."""

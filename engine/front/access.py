@@ -7,7 +7,6 @@ name's requests, `Origin`, `Sec-Fetch-Site`, nor send JSON across origins unaske
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from engine.core.errors import Problem
 from engine.front.reply import Reply, problem_reply
@@ -43,7 +42,8 @@ class Access:
                 f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
                 " `hosts` in the configuration.",
             )
-        if (origin and urlsplit(origin).netloc != host) or site == "cross-site":
+        foreign = origin and origin not in (f"http://{host}", f"https://{host}")
+        if foreign or site == "cross-site":
             return problem_reply(
                 Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
             )

@@ -45,6 +45,7 @@ async def status(door: Door) -> Reply:
             "sequence": f"{door.file_id}-{summary.last_seq}",
             "durability": door.durability,
             "counts": {state: summary.runs.get(state, 0) for state in StepState},
+            "rates": door.metrics.rates(),
             "lateCount": summary.late,
             "timedCount": summary.timed,
             "inMemory": len(engine.live),

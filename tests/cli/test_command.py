@@ -28,14 +28,12 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
     """What `engine.main.serve` was given; it returns 7."""
     monkeypatch.chdir(tmp_path)
     given: list[Config] = []
-    module = types.ModuleType("engine.main")
-    monkeypatch.setitem(sys.modules, "engine.main", module)
 
     def serve(config: Config) -> int:
         given.append(config)
         return 7
 
-    monkeypatch.setattr(module, "serve", serve, raising=False)
+    monkeypatch.setattr("engine.main.serve", serve)
     return given
 
 

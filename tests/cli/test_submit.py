@@ -107,7 +107,7 @@ def test_no_wait_returns_when_it_is_durable(atomic: Atomic, engine: FakeEngine):
         (refusal(Problem.STEP_FAILED, "Gave up."), 1, "atomic: The step failed: Gave up (424"),
         (refusal(Problem.RUN_CANCELLED, "By ada."), 1, "atomic: The run was cancelled: By ada"),
         (refusal(Problem.KEY_REUSED, "Other."), 4, "422 idempotency-key-reused"),
-        (refusal(Problem.WAIT_TIMEOUT, "Over."), 5, "504 wait-timeout"),
+        (refusal(Problem.WAIT_TIMEOUT, "Over.", id="01A"), 5, "with: atomic outcome 01A\n"),
         (refusal(Problem.INTERNAL, "A bug."), 3, "500 internal-error"),
         (httpx.Response(200, text="<html>"), 3, "not as the engine does"),
         (httpx.ConnectError("refused"), 3, "`atomic serve` starts one"),
@@ -182,7 +182,7 @@ def test_no_run_and_several_runs_of_a_key_are_told(atomic: Atomic):
     result = atomic(*named, answers=[none])
     assert (result.exit_code, result.stderr) == (
         4,
-        "Error: There is no run of workflow w with key k.\n",
+        "atomic: There is no run of workflow w with key k.\n",
     )
     result = atomic(*named, answers=[two])
     assert result.exit_code == 4
