@@ -30,7 +30,7 @@ from engine.dial import Dialler
 from engine.front import app as front_app
 from engine.front import server
 from engine.front.access import Access
-from engine.front.door import Door
+from engine.front.context import Front
 from engine.front.times import rfc3339
 from engine.store.sqlite import Owner, SqliteStore, StoreError, open_store
 from engine.store.views import SqliteViews
@@ -114,12 +114,12 @@ async def _serve(config: Config, log: Log) -> None:
             async with working(config, store, clock, log) as (engine, metrics):
                 log("engine-started", url=url, version=__version__, instance=instance,
                     db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
-                door = _door(config, store, clock, log, engine, metrics, instance)
+                front = _front(config, store, clock, log, engine, metrics, instance)
                 asked = trio.Event()
                 deadline_s = config.stop_deadline_ms / 1000
                 async with trio.open_nursery() as signals:
                     signals.start_soon(_signals, log, watchdog, deadline_s, asked)
-                    await _serve_front(config, door, listeners, asked, log)
+                    await _serve_front(config, front, listeners, asked, log)
                     signals.cancel_scope.cancel()
         log("engine-stopped-well")
     finally:
@@ -128,31 +128,31 @@ async def _serve(config: Config, log: Log) -> None:
 
 async def _serve_front(
     config: Config,
-    door: Door,
+    front: Front,
     listeners: list[trio.SocketListener],
     asked: trio.Event,
     log: Log,
 ) -> None:
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
-    async with trio.open_nursery() as front:
-        await front.start(
+    async with trio.open_nursery() as nursery:
+        await nursery.start(
             partial(
                 server.serve,
-                front_app.build(door),
+                front_app.build(front),
                 listeners,
                 server_limits(config),
                 stop,
                 grace_s=ANSWERS_GRACE_S,
                 log=_server_log(log),
                 refuse=_server_refusal,
-                counters=_counters(door.metrics),
+                counters=_counters(front.metrics),
             )
         )
         port = listeners[0].socket.getsockname()[1]
         log("listening", url=_url(config, port))
         await asked.wait()
-        await door.engine.drain(config.drain_grace_ms / 1000)
+        await front.engine.drain(config.drain_grace_ms / 1000)
         stop.set()
 
 
@@ -219,7 +219,7 @@ def server_limits(config: Config) -> server.ServerLimits:
     )
 
 
-def _door(
+def _front(
     config: Config,
     store: SqliteStore,
     clock: SystemClock,
@@ -227,8 +227,8 @@ def _door(
     engine: Engine,
     metrics: Metrics,
     instance: str,
-) -> Door:
-    return Door(
+) -> Front:
+    return Front(
         engine=engine,
         views=SqliteViews(store.readers),
         clock=clock,

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from engine.core.errors import Problem, Refused
 from engine.front import control, feed, openapi, pages, status
-from engine.front.door import Door
+from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply, refusal
 from engine.front.submit import answer_submission, read_headers, result_reply, wait_of
 
@@ -39,32 +39,32 @@ def raw_headers(incoming: Request) -> list[tuple[bytes, bytes]]:
     return list(incoming.scope["headers"])
 
 
-def build(door: Door) -> QuartTrio:
+def build(front: Front) -> QuartTrio:
     """The application with all its routes."""
     app = QuartTrio("engine", static_folder=None)
     app.config.update(
-        MAX_CONTENT_LENGTH=door.config.body_bytes_max,
+        MAX_CONTENT_LENGTH=front.config.body_bytes_max,
         BODY_TIMEOUT=None,  # the server has its own
         RESPONSE_TIMEOUT=None,
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     app.url_map.strict_slashes = False
-    _common(app, door)
-    _submit_routes(app, door)
-    _reading_routes(app, door)
-    _health_routes(app, door)
+    _common(app, front)
+    _submit_routes(app, front)
+    _reading_routes(app, front)
+    _health_routes(app, front)
     return app
 
 
-def _common(app: QuartTrio, door: Door) -> None:
+def _common(app: QuartTrio, front: Front) -> None:
     @app.before_request
     async def check_access() -> Response | None:
-        refused = door.access.check(request.method, raw_headers(request))
+        refused = front.access.check(request.method, raw_headers(request))
         return None if refused is None else response(refused)
 
     @app.after_request
     async def count(answer: Response) -> Response:
-        door.metrics.requests.labels(request.method, answer.status_code).inc()
+        front.metrics.requests.labels(request.method, answer.status_code).inc()
         return answer
 
     @app.errorhandler(Refused)
@@ -75,7 +75,7 @@ def _common(app: QuartTrio, door: Door) -> None:
     async def http_error(error: HTTPException) -> Response:
         code = error.code or 500
         kind = _BY_STATUS.get(code, Problem.INVALID_REQUEST if code < 500 else Problem.INTERNAL)
-        reply = problem_reply(kind, _explain(kind, error, door))
+        reply = problem_reply(kind, _explain(kind, error, front))
         answer = response(reply)
         if kind is Problem.METHOD_NOT_ALLOWED:
             answer.headers["allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
@@ -83,15 +83,15 @@ def _common(app: QuartTrio, door: Door) -> None:
 
     @app.errorhandler(Exception)
     async def bug(error: Exception) -> Response:
-        incident = door.clock.token_bytes(6).hex()
-        door.log("request-failed", incident=incident, path=request.path, exc_info=error)
+        incident = front.clock.token_bytes(6).hex()
+        front.log("request-failed", incident=incident, path=request.path, exc_info=error)
         text = "The engine has a bug; its log has the details. Post again with the same key."
         return response(problem_reply(Problem.INTERNAL, text, incident=incident))
 
 
-def _explain(kind: Problem, error: HTTPException, door: Door) -> str:
+def _explain(kind: Problem, error: HTTPException, front: Front) -> str:
     if kind is Problem.TOO_LARGE:
-        return f"The body is larger than {door.config.body_bytes_max:,} bytes (body_bytes_max)."
+        return f"The body is larger than {front.config.body_bytes_max:,} bytes (body_bytes_max)."
     if kind is Problem.NOT_FOUND:
         return "Nothing is at this address. Submissions go to POST /{client}."
     if kind is Problem.METHOD_NOT_ALLOWED:
@@ -99,61 +99,61 @@ def _explain(kind: Problem, error: HTTPException, door: Door) -> str:
     return error.description or "The request cannot be answered."
 
 
-def _submit_routes(app: QuartTrio, door: Door) -> None:
-    depth_max = door.config.json_depth_max
+def _submit_routes(app: QuartTrio, front: Front) -> None:
+    depth_max = front.config.json_depth_max
 
     @app.post("/<client>")
     async def submit(client: str) -> Response:
         body = await request.body
-        reply = await answer_submission(door.engine, client, raw_headers(request), body, depth_max)
+        reply = await answer_submission(front.engine, client, raw_headers(request), body, depth_max)
         return response(reply)
 
     @app.get("/api/v1/steps/<step_id>/outcome")
     async def outcome(step_id: str) -> Response:
         posted = read_headers(raw_headers(request))
-        result = await door.engine.outcome(step_id, wait_of(posted, None))
+        result = await front.engine.outcome(step_id, wait_of(posted, None))
         return response(result_reply(result, posted))
 
     @app.post("/api/v1/runs/<run_id>/actions")
     async def act(run_id: str) -> Response:
         body = await request.body
         actor = f"http:{request.remote_addr or 'unknown'}"
-        return response(await control.action(door, run_id, body, actor))
+        return response(await control.action(front, run_id, body, actor))
 
 
-def _reading_routes(app: QuartTrio, door: Door) -> None:
+def _reading_routes(app: QuartTrio, front: Front) -> None:
     def route(path: str, answer: Callable[..., Awaitable[Reply]]) -> None:
         async def view(**names: Any) -> Response:
             return response(await answer(**names))
 
         app.add_url_rule(path, path, view, methods=["GET"])
 
-    route("/api/v1/status", lambda: status.status(door))
-    route("/api/v1/runs", lambda: status.runs(door, request.args.to_dict()))
-    route("/api/v1/runs/<id>", lambda id: status.tree(door, id))
-    route("/api/v1/steps/<id>", lambda id: status.step(door, id))
+    route("/api/v1/status", lambda: status.status(front))
+    route("/api/v1/runs", lambda: status.runs(front, request.args.to_dict()))
+    route("/api/v1/runs/<id>", lambda id: status.tree(front, id))
+    route("/api/v1/steps/<id>", lambda id: status.step(front, id))
     route(
         "/api/v1/steps/<id>/payload",
-        lambda id: status.payload(door, id, request.headers.get("range")),
+        lambda id: status.payload(front, id, request.headers.get("range")),
     )
     route(
         "/api/v1/steps/<id>/response",
-        lambda id: status.response(door, id, None, request.headers.get("range")),
+        lambda id: status.response(front, id, None, request.headers.get("range")),
     )
     route(
         "/api/v1/steps/<id>/attempts/<number>/response",
-        lambda id, number: status.response(door, id, number, request.headers.get("range")),
+        lambda id, number: status.response(front, id, number, request.headers.get("range")),
     )
 
     @app.get("/api/v1/events")
     async def events() -> Response:
-        stream: AsyncIterator[bytes] = feed.stream(door, request.headers.get("last-event-id"))
+        stream: AsyncIterator[bytes] = feed.stream(front, request.headers.get("last-event-id"))
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer
 
 
-def _health_routes(app: QuartTrio, door: Door) -> None:
+def _health_routes(app: QuartTrio, front: Front) -> None:
     text = (("content-type", "text/plain; charset=utf-8"),)
 
     @app.get("/healthz")
@@ -162,19 +162,19 @@ def _health_routes(app: QuartTrio, door: Door) -> None:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        if door.engine.ready and not door.engine.draining:
+        if front.engine.ready and not front.engine.draining:
             return response(Reply(200, text, b"ready\n"))
-        why = b"draining\n" if door.engine.draining else b"recovering\n"
+        why = b"draining\n" if front.engine.draining else b"recovering\n"
         return response(Reply(503, (*text, ("retry-after", "1")), why))
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        body, content_type = await trio.to_thread.run_sync(door.metrics.page)
+        body, content_type = await trio.to_thread.run_sync(front.metrics.page)
         return response(Reply(200, (("content-type", content_type),), body))
 
     @app.get("/openapi.json")
     async def openapi_json() -> Response:
-        return response(status.json_reply(openapi.document(door.version)))
+        return response(status.json_reply(openapi.document(front.version)))
 
     @app.get("/problems/")
     async def problem_index() -> Response:

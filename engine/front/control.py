@@ -7,7 +7,7 @@ import msgspec
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.model import Run, run_state
-from engine.front.door import Door
+from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
 from engine.front.rows import run_row, step_row
 from engine.front.status import json_reply
@@ -16,14 +16,14 @@ from engine.ports import RunRecord
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 
 
-async def action(door: Door, run_id: str, body: bytes, actor: str) -> Reply:
+async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
     """Carry out, or with `dryRun` only say, what an action does."""
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(Problem.INVALID_REQUEST, f"The action is not valid: {error}.") from error
     try:
-        run, changed = await door.engine.act(
+        run, changed = await front.engine.act(
             run_id,
             asked.action,
             step_id=asked.step,
@@ -35,7 +35,7 @@ async def action(door: Door, run_id: str, body: bytes, actor: str) -> Reply:
     except Refused as refused:
         if refused.problem is not Problem.REVISION_CHANGED:
             raise
-        return await _changed_meanwhile(door, refused, run_id, asked.step)
+        return await _changed_meanwhile(front, refused, run_id, asked.step)
     step = None if asked.step is None else step_row(run.steps[asked.step])
     answer = wire.ActionAnswer(
         action=asked.action,
@@ -48,10 +48,10 @@ async def action(door: Door, run_id: str, body: bytes, actor: str) -> Reply:
 
 
 async def _changed_meanwhile(
-    door: Door, refused: Refused, run_id: str, step_id: str | None
+    front: Front, refused: Refused, run_id: str, step_id: str | None
 ) -> Reply:
     """The row as it is goes with the refusal."""
-    found = await door.views.tree(run_id)
+    found = await front.views.tree(run_id)
     rows: dict[str, object] = {}
     if found is not None:
         rows["run"] = run_row(found[0])

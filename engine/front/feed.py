@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from engine.core.model import StepState
-from engine.front.door import Door
+from engine.front.context import Front
 from engine.front.times import rfc3339
 from engine.ports import EventRecord
 
@@ -49,64 +49,64 @@ def event_frame(file_id: str, record: EventRecord) -> bytes:
     return frame(name, _encode(data), f"{file_id}-{record.seq}")
 
 
-def position(door: Door, last_event_id: str, first: int, last: int) -> int | None:
+def position(front: Front, last_event_id: str, first: int, last: int) -> int | None:
     """The sequence number behind which to go on; None: this file does not know the id."""
     file_id, _, number = last_event_id.rpartition("-")
-    if file_id != door.file_id or not number.isascii() or not number.isdigit():
+    if file_id != front.file_id or not number.isascii() or not number.isdigit():
         return None
     seq = int(number[:18])
     return seq if max(0, first - 1) <= seq <= last else None
 
 
-async def stream(door: Door, last_event_id: str | None) -> AsyncIterator[bytes]:
+async def stream(front: Front, last_event_id: str | None) -> AsyncIterator[bytes]:
     """The stream, until the reader leaves or the engine stops."""
-    summary = await door.views.summary(door.clock.steady_ms())
+    summary = await front.views.summary(front.clock.steady_ms())
     at = summary.last_seq
     if last_event_id:
-        found = position(door, last_event_id, summary.first_seq, summary.last_seq)
+        found = position(front, last_event_id, summary.first_seq, summary.last_seq)
         if found is None:
             yield frame(
                 "reset",
-                _encode({"reason": "unknown id", "serverTime": _now(door)}),
-                f"{door.file_id}-{at}",
+                _encode({"reason": "unknown id", "serverTime": _now(front)}),
+                f"{front.file_id}-{at}",
             )
         else:
             at = found
-    yield heartbeat(door, at, with_id=True)
+    yield heartbeat(front, at, with_id=True)
     counts_due = heartbeat_due = 0
     counts: dict[str, int] = {}
-    while not door.engine.draining:
-        moved = door.writer.moved
-        records = await door.views.events(at, PAGE)
+    while not front.engine.draining:
+        moved = front.writer.moved
+        records = await front.views.events(at, PAGE)
         if records:
-            yield b"".join(event_frame(door.file_id, record) for record in records)
+            yield b"".join(event_frame(front.file_id, record) for record in records)
             at = records[-1].seq
-        now = door.clock.steady_ms()
+        now = front.clock.steady_ms()
         if now >= counts_due:
             counts_due = now + COUNTS_EVERY_MS
-            fresh = (await door.views.summary(now)).runs
+            fresh = (await front.views.summary(now)).runs
             if fresh != counts:
                 counts = fresh
-                yield frame("counts", _encode({"counts": _all(counts), "serverTime": _now(door)}))
+                yield frame("counts", _encode({"counts": _all(counts), "serverTime": _now(front)}))
         if now >= heartbeat_due:
             if heartbeat_due:
-                yield heartbeat(door, at)
-            heartbeat_due = now + door.config.heartbeat_ms
+                yield heartbeat(front, at)
+            heartbeat_due = now + front.config.heartbeat_ms
         if len(records) < PAGE:
             until = heartbeat_due if not records else min(heartbeat_due, counts_due)
-            with trio.move_on_after(max(0.0, (until - door.clock.steady_ms()) / 1000)):
+            with trio.move_on_after(max(0.0, (until - front.clock.steady_ms()) / 1000)):
                 await moved.wait()
 
 
-def heartbeat(door: Door, at: int, *, with_id: bool = False) -> bytes:
+def heartbeat(front: Front, at: int, *, with_id: bool = False) -> bytes:
     """A sign of life with the server's time and the place in the sequence."""
-    place = f"{door.file_id}-{at}"
-    data = _encode({"serverTime": _now(door), "sequence": place, "instance": door.instance})
+    place = f"{front.file_id}-{at}"
+    data = _encode({"serverTime": _now(front), "sequence": place, "instance": front.instance})
     return frame("heartbeat", data, place if with_id else None)
 
 
-def _now(door: Door) -> str:
-    return rfc3339(door.clock.steady_ms())
+def _now(front: Front) -> str:
+    return rfc3339(front.clock.steady_ms())
 
 
 def _all(counts: dict[str, int]) -> dict[str, int]:

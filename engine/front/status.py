@@ -11,7 +11,7 @@ import msgspec
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
-from engine.front.door import Door
+from engine.front.context import Front
 from engine.front.reply import JSON, Reply
 from engine.front.rows import run_row, step_row
 from engine.front.times import rfc3339
@@ -29,23 +29,23 @@ def json_reply(value: Any, status: int = 200) -> Reply:
     return Reply(status, (JSON,), _encode(value))
 
 
-async def status(door: Door) -> Reply:
+async def status(front: Front) -> Reply:
     """`GET /api/v1/status`."""
-    now = door.clock.steady_ms()
-    summary = await door.views.summary(now)
-    engine, limits = door.engine, door.config
+    now = front.clock.steady_ms()
+    summary = await front.views.summary(now)
+    engine, limits = front.engine, front.config
     return json_reply(
         {
-            "instance": door.instance,
-            "version": door.version,
+            "instance": front.instance,
+            "version": front.version,
             "serverTime": rfc3339(now),
-            "startedAt": rfc3339(door.started_at),
+            "startedAt": rfc3339(front.started_at),
             "ready": engine.ready and not engine.draining,
             "draining": engine.draining,
-            "sequence": f"{door.file_id}-{summary.last_seq}",
-            "durability": door.durability,
+            "sequence": f"{front.file_id}-{summary.last_seq}",
+            "durability": front.durability,
             "counts": {state: summary.runs.get(state, 0) for state in StepState},
-            "rates": door.metrics.rates(),
+            "rates": front.metrics.rates(),
             "lateCount": summary.late,
             "timedCount": summary.timed,
             "inMemory": len(engine.live),
@@ -70,7 +70,7 @@ def _invalid(detail: str) -> Refused:
     return Refused(Problem.INVALID_REQUEST, detail)
 
 
-async def runs(door: Door, query: Mapping[str, str]) -> Reply:
+async def runs(front: Front, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/runs`: newest first, keyset pages."""
     known = {"client", "workflow", "key", "status", "sort", "cursor", "limit"}
     if unknown := sorted(set(query) - known):
@@ -84,7 +84,7 @@ async def runs(door: Door, query: Mapping[str, str]) -> Reply:
     text = query.get("limit", str(PAGE_LIMIT_DEFAULT))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_LIMIT_MAX:
         raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
-    found = await door.views.runs(
+    found = await front.views.runs(
         RunQuery(
             client=query.get("client"),
             workflow=query.get("workflow"),
@@ -105,9 +105,9 @@ async def runs(door: Door, query: Mapping[str, str]) -> Reply:
     )
 
 
-async def tree(door: Door, run_id: str) -> Reply:
+async def tree(front: Front, run_id: str) -> Reply:
     """`GET /api/v1/runs/{id}`: the run, its steps, every attempt; no bodies."""
-    found = await door.views.tree(run_id)
+    found = await front.views.tree(run_id)
     if found is None:
         raise Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
     record, steps, attempts = found
@@ -118,14 +118,14 @@ async def tree(door: Door, run_id: str) -> Reply:
         wire.RunTree(
             run=run_row(record),
             steps=tuple(step_row(step, by_step[step.id]) for step in steps),
-            server_time=rfc3339(door.clock.steady_ms()),
+            server_time=rfc3339(front.clock.steady_ms()),
         )
     )
 
 
-async def step(door: Door, step_id: str) -> Reply:
+async def step(front: Front, step_id: str) -> Reply:
     """`GET /api/v1/steps/{id}`."""
-    found = await door.views.step(step_id)
+    found = await front.views.step(step_id)
     if found is None:
         raise _no_step(step_id)
     return json_reply(step_row(*found))
@@ -135,18 +135,18 @@ def _no_step(step_id: str) -> Refused:
     return Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
 
 
-async def payload(door: Door, step_id: str, byte_range: str | None) -> Reply:
+async def payload(front: Front, step_id: str, byte_range: str | None) -> Reply:
     """`GET /api/v1/steps/{id}/payload`: as first received."""
-    found = await door.views.step(step_id)
+    found = await front.views.step(step_id)
     if found is None:
         raise _no_step(step_id)
-    body = await door.views.body(step_id, found[0].payload_generation, answer=False)
+    body = await front.views.body(step_id, found[0].payload_generation, answer=False)
     return raw_body(body, byte_range)
 
 
-async def response(door: Door, step_id: str, number: str | None, byte_range: str | None) -> Reply:
+async def response(front: Front, step_id: str, number: str | None, byte_range: str | None) -> Reply:
     """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent."""
-    found = await door.views.step(step_id)
+    found = await front.views.step(step_id)
     if found is None:
         raise _no_step(step_id)
     attempt = found[0].attempts
@@ -154,7 +154,7 @@ async def response(door: Door, step_id: str, number: str | None, byte_range: str
         if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= attempt:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
         attempt = int(number)
-    body = await door.views.body(step_id, attempt, answer=True)
+    body = await front.views.body(step_id, attempt, answer=True)
     return raw_body(body, byte_range)
 
 

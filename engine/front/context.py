@@ -24,7 +24,7 @@ class Moves(Protocol):
         ...
 
 
-class Door(Struct, frozen=True):
+class Front(Struct, frozen=True):
     """Made once by the composition root."""
 
     engine: Engine
