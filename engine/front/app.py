@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from engine.core.errors import Problem, Refused
 from engine.front import control, feed, openapi, pages, status
 from engine.front.context import Front
+from engine.front.door import internal_error
 from engine.front.reply import Reply, problem_reply, refusal
 from engine.front.submit import answer_submission, read_headers, result_reply, wait_of
 
@@ -83,10 +84,7 @@ def _common(app: QuartTrio, front: Front) -> None:
 
     @app.errorhandler(Exception)
     async def bug(error: Exception) -> Response:
-        incident = front.clock.token_bytes(6).hex()
-        front.log("request-failed", incident=incident, path=request.path, exc_info=error)
-        text = "The engine has a bug; its log has the details. Post again with the same key."
-        return response(problem_reply(Problem.INTERNAL, text, incident=incident))
+        return response(internal_error(front, error, request.path))
 
 
 def _explain(kind: Problem, error: HTTPException, front: Front) -> str:

@@ -28,6 +28,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
+from engine.front.door import Door, Post, read_post, reply_bytes
 from engine.front.strict import BadRequest, Phase, RequestReader, ServerLimits
 
 READ_BYTES = 64 * 1024
@@ -60,8 +61,14 @@ class Host(Protocol):
     context: WorkerContext
     limits: ServerLimits
     refuse: Refuse
+    door: Door | None
+    """Answers posts without the application."""
     stopping: bool
     """No further request is taken; answers say `Connection: close`."""
+
+    def shared_headers(self) -> bytes:
+        """Header lines that every answer of the door carries."""
+        ...
 
     def contain(self, error: Exception) -> None:
         """Log and count an exception that must not leave its connection."""
@@ -84,6 +91,9 @@ class Connection:
             h11.SERVER, max_incomplete_event_size=4 * host.limits.body_bytes_max
         )
         self._exchange: HTTPStream | None = None
+        self._post: Post | None = None  # a post for the door, while its body comes
+        self._post_body: list[bytes] = []
+        self._at_door = False  # the door has it, and has not answered yet
         self._nursery: trio.Nursery
         self._read_scope: trio.CancelScope | None = None
         self._woken = False
@@ -177,6 +187,8 @@ class Connection:
             )
         if not checked:
             return
+        if self._host.door is not None and self._take_post(checked):
+            return
         self._h11.receive_data(checked)
         while True:
             try:
@@ -194,6 +206,53 @@ class Connection:
                 return
             else:
                 return  # NEED_DATA, or PAUSED behind an ignored Upgrade
+
+    def _take_post(self, checked: bytes) -> bool:
+        """Whether these bytes are a post's, for the door. A whole one is answered by a task."""
+        head_size = self._requests.head_size
+        if head_size:
+            self._post = read_post(checked[:head_size])
+            self._post_body = []
+        post = self._post
+        if post is None:
+            return False
+        self._post_body.append(checked[head_size:])
+        if self._requests.phase is Phase.DONE:
+            self._post = None
+            self._at_door = True
+            body = b"".join(self._post_body)
+            self._nursery.start_soon(self._answer_post, post, body)
+        return True
+
+    async def _answer_post(self, post: Post, body: bytes) -> None:
+        door = self._host.door
+        assert door is not None
+        try:
+            reply = await door.answer(post.client, post.fields, body)
+        except trio.Cancelled:
+            if self._host.stopping and not self._muted:
+                refusal = self._host.refuse(503, "draining", "the server is stopping")
+                with trio.move_on_after(FAREWELL_S, shield=True):
+                    await self._write(refusal_bytes(self._host.config, 503, refusal))
+            raise
+        if self._muted:
+            return
+        close = post.close or self._host.stopping
+        await self._write(reply_bytes(reply, self._host.shared_headers(), close=close))
+        self._at_door = False
+        if not self._muted:
+            self._next(close)
+
+    def _next(self, close: bool) -> None:
+        """The current request has its answer: read the next one, or end."""
+        if close:
+            self._over = self._lingers = True
+            self._wake()
+            return
+        self._requests.next_request()
+        self._arm(self._host.limits.keep_alive_timeout_s, Phase.IDLE)
+        if self._requests.buffered:
+            self._wake()
 
     async def _begin_exchange(self, request: h11.Request) -> None:
         """Start the application on a request. An Upgrade is ignored (RFC 9110 §7.8)."""
@@ -340,19 +399,12 @@ class Connection:
             return
         if self._muted:
             self._wake()
-        elif (
-            self._h11.our_state is h11.DONE
-            and self._h11.their_state is h11.DONE
-            and not self._host.stopping
-        ):
-            self._h11.start_next_cycle()
-            self._requests.next_request()
-            self._arm(self._host.limits.keep_alive_timeout_s, Phase.IDLE)
-            if self._requests.buffered:
-                self._wake()
         else:
-            self._over = self._lingers = True
-            self._wake()
+            states = (self._h11.our_state, self._h11.their_state)
+            close = states != (h11.DONE, h11.DONE) or self._host.stopping
+            if not close:
+                self._h11.start_next_cycle()
+            self._next(close)
         await exchange.handle(StreamClosed(STREAM_ID))
 
 

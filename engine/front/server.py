@@ -22,7 +22,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
-from engine.front.connection import Connection, Refuse, linger, refusal_bytes
+from engine.front.connection import SAFE_HEADERS, Connection, Refuse, linger, refusal_bytes
+from engine.front.door import Door
 from engine.front.strict import ServerLimits
 
 __all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners", "serve"]
@@ -115,14 +116,16 @@ async def serve(
     log: Log = ignore_log,
     refuse: Refuse = default_refusal,
     counters: ServerCounters | None = None,
+    door: Door | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`; then requests under way get `grace_s` seconds, idle clients none.
 
-    Takes the listeners over and closes them. Raises what the application's lifespan start-up
+    With a `door`, posts are answered there and never reach `app`. Takes the listeners over and
+    closes them. Raises what the application's lifespan start-up
     raises, in a group.
     """
-    server = _Server(app, limits, log, refuse, counters or ServerCounters())
+    server = _Server(app, limits, log, refuse, counters or ServerCounters(), door)
     lifespan = Lifespan(server.app, server.config, {})
     async with trio.open_nursery() as lifespan_nursery:
         try:
@@ -149,6 +152,7 @@ class _Server:
         log: Log,
         refuse: Refuse,
         counters: ServerCounters,
+        door: Door | None,
     ) -> None:
         self.config = Config()
         self.config.include_server_header = False
@@ -158,11 +162,20 @@ class _Server:
         self.context = WorkerContext(None)
         self.limits = limits
         self.refuse = refuse
+        self.door = door
         self.stopping = False
+        self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
         self._counters = counters
         self._connections: set[Connection] = set()
         self._turning_away = 0
+
+    def shared_headers(self) -> bytes:
+        second = int(trio.current_time())
+        if self._shared[0] != second:
+            headers = [*SAFE_HEADERS, *self.config.response_headers("h11")]
+            self._shared = (second, b"".join(b"%s: %s\r\n" % header for header in headers))
+        return self._shared[1]
 
     def contain(self, error: Exception) -> None:
         self._counters.faults_contained += 1

@@ -88,6 +88,8 @@ class RequestReader:
 
     def __init__(self, limits: ServerLimits) -> None:
         self.phase = Phase.IDLE
+        self.head_size = 0
+        """How many of the bytes that `take` last handed out are a request's head."""
         self._limits = limits
         self._buffer = bytearray()
         self._scanned = 0  # no line end and no fault before this offset of an incomplete head
@@ -115,10 +117,12 @@ class RequestReader:
         Raises BadRequest; the reader must not be used after that.
         """
         out = b""
+        self.head_size = 0
         if self.phase is Phase.IDLE and self._buffer:
             self.phase = Phase.HEAD
         if self.phase is Phase.HEAD:
             out = self._take_head()
+            self.head_size = len(out)
         if self.phase is Phase.BODY:
             out += self._take_body()
         return out
