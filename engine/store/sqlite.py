@@ -115,7 +115,7 @@ class SqliteStore:
 
     async def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """The id of the committed run with this identity."""
-        return await self.readers.find_run(client, workflow, key)
+        return self.readers.find_run(client, workflow, key)
 
     async def load_run(self, run_id: str) -> Run | None:
         """The run as committed."""
