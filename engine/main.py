@@ -31,7 +31,7 @@ from engine.front import app as front_app
 from engine.front import server
 from engine.front.access import Access
 from engine.front.context import Front
-from engine.front.door import Door
+from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
 from engine.store.sqlite import Owner, SqliteStore, StoreError, open_store
 from engine.store.views import SqliteViews
@@ -148,7 +148,7 @@ async def _serve_front(
                 log=_server_log(log),
                 refuse=_server_refusal,
                 counters=_counters(front.metrics),
-                door=Door(front),
+                door=EngineDoor(front),
             )
         )
         port = listeners[0].socket.getsockname()[1]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -67,7 +68,15 @@ def reply_bytes(reply: Reply, shared: bytes, *, close: bool) -> bytes:
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-class Door:
+class Door(Protocol):
+    """Answers posts."""
+
+    async def answer(self, client: str, headers: RawHeaders, body: bytes) -> Reply:
+        """The answer to a post. Raises nothing but a cancel."""
+        ...
+
+
+class EngineDoor:
     """Answers posts for one engine."""
 
     def __init__(self, front: Front) -> None:

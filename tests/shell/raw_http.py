@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
 from engine.front.connection import Refuse
+from engine.front.reply import Reply
 from engine.front.server import (
     ServerCounters,
     ServerLimits,
@@ -19,6 +20,9 @@ from engine.front.server import (
     open_listeners,
     serve,
 )
+
+WITH_DOOR = False
+"""Set by the fixture `both_ways`: posts are answered at the connection."""
 
 
 class App:
@@ -36,12 +40,30 @@ class App:
         quart.add_url_rule("/echo", view_func=self._echo, methods=["POST"])
         quart.add_url_rule("/fine", view_func=self._fine)
         quart.add_url_rule("/none", view_func=self._none)
-        quart.add_url_rule("/early", view_func=self._early, methods=["POST"])
+        quart.add_url_rule("/early/now", view_func=self._early, methods=["POST"])
         quart.add_url_rule("/hold", view_func=self._hold)
         quart.add_url_rule("/big", view_func=self._big)
         quart.add_url_rule("/feed", view_func=self._feed)
         quart.add_url_rule("/second", view_func=self._fine)
+        quart.tests_app = self  # type: ignore[attr-defined] # for `serving` to find the door's half
         self.quart = quart
+
+    async def answer(
+        self, client: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Reply:
+        """What a door gets: posts to one-segment paths, without Quart between."""
+        self.calls.append(f"/{client}")
+        text = (("content-type", "text/html; charset=utf-8"),)
+        if client == "hold":
+            try:
+                await self.release.wait()
+            except trio.Cancelled:
+                self.cancelled.append("/hold")
+                raise
+        answers = {"echo": body, "hold": b"held"}
+        if client not in answers:
+            return Reply(404, text, b"no such post")
+        return Reply(200, text, answers[client])
 
     async def _note(self) -> None:
         self.calls.append(request.path)
@@ -195,6 +217,7 @@ async def serving(
             log=lambda event, fields: served.log.append((event, fields)),
             refuse=refuse,
             counters=served.counters,
+            door=getattr(app, "tests_app", None) if WITH_DOOR else None,
             task_status=task_status,
         )
         served.ended.set()

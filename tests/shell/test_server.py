@@ -9,6 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from engine.front.server import ServerLimits
 from tests.shell.raw_http import App, Client, Served, get, post, serving, settle
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 async def close_of(client: Client, clock: MockClock, seconds: float) -> bytes:
     """What the client still gets when exactly `seconds` pass; not a moment less closes it."""
@@ -126,14 +128,14 @@ async def test_answer_before_the_body(mock_clock: MockClock) -> None:
     app = App()
     async with serving(app.quart) as server:
         client = await server.connect()
-        raw = post("/early", get("/second"))
+        raw = post("/early/now", get("/second"))
         await client.send(raw[:-5])
         answer = await client.read_answer()
         assert (answer.body, answer.headers["connection"]) == (b"early", "close")
         await client.send(raw[-5:])
         await client.stream.send_eof()
         assert await client.read_rest() == b""
-    assert app.calls == ["/early"]
+    assert app.calls == ["/early/now"]
 
 
 async def test_stream(mock_clock: MockClock) -> None:

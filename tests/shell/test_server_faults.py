@@ -13,6 +13,8 @@ from trio.testing import MockClock
 from engine.front.server import ServerLimits
 from tests.shell.raw_http import App, Client, get, post, serving, settle
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 async def faulty(scope: Any, receive: Any, send: Any) -> None:
     """An application that breaks in each way it can; the lifespan too."""

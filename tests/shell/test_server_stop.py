@@ -9,6 +9,8 @@ from trio.testing import MockClock
 from engine.front.server import ServerLimits, open_listeners
 from tests.shell.raw_http import App, get, serving, settle
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 async def test_idle_connections_end_at_once(mock_clock: MockClock) -> None:
     """Nobody with a request under way: stopping takes no time at all."""

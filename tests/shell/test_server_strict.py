@@ -15,6 +15,8 @@ LIMITS = ServerLimits(
 
 CHUNKED = "Transfer-Encoding: chunked"
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 def echo(*lines: str, body: bytes = b"", version: str = "1.1", host: str = "Host: a") -> bytes:
     head = [f"POST /echo HTTP/{version}", host, *lines, "", ""]
