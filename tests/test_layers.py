@@ -120,11 +120,11 @@ def faults(module: str, room: Room, imported: set[str]) -> list[str]:
     for name in sorted(imported):
         top = name.partition(".")[0]
         if top in STDLIB:
-            allowed = top not in room.not_of_stdlib or top in ("__future__",)
-            allowed = allowed or (top == "sqlite3" and covers("demo_app", module))
+            allowed = top not in room.not_of_stdlib
         else:
             own = any(covers(n, name) for n in room.modules if n != "engine")
-            allowed = own or name == "engine" or any(covers(n, name) for n in room.may)
+            own = own or (name == "engine" and covers("engine", module))  # for its version
+            allowed = own or any(covers(n, name) for n in room.may)
         if name == "engine.main" and module not in ("engine.cli", "engine.__main__"):
             allowed = False
         if not allowed:
@@ -173,6 +173,7 @@ def test_screenless_side_of_the_dashboard() -> None:
         ("engine.caller", "import requests"),
         ("engine.client", "from engine.core.model import Run"),
         ("demo_app.x", "from engine.wire import Submission"),
+        ("demo_app.x", "import engine"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str) -> None:

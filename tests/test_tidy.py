@@ -1,4 +1,4 @@
-"""The house rules that a program can check: sizes, docstrings, and what must not be in the files."""
+"""The house rules that a program can check: sizes, docstrings, what must not be in the files."""
 
 from __future__ import annotations
 
