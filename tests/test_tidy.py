@@ -51,9 +51,8 @@ def functions(path: Path) -> Iterator[Function]:
 
 
 def lines(function: Function) -> int:
-    """Length with decorators, as an editor shows it."""
-    first = min([function.lineno, *(node.lineno for node in function.decorator_list)])
-    return (function.end_lineno or first) - first + 1
+    """Length without decorators: a command's options are a table, not code to follow."""
+    return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
 def relative(path: Path) -> str:

@@ -215,7 +215,10 @@ def _check_answers_of_runs(
         (row["key"], row["name"]): row["id"] for row in calls.execute("SELECT * FROM effect")
     }
     for row in engine.execute("SELECT * FROM body WHERE answer = 1"):
-        step = steps[row["step_id"]]
+        step = steps.get(row["step_id"])
+        if step is None:
+            findings.violation(f"an answer of {row['step_id']}, which is not recorded")
+            continue
         if step["state"] != "completed" or step["answer_attempt"] != row["number"]:
             continue
         said, key = json.loads(row["data"]), step["key"]

@@ -19,10 +19,6 @@ POLL_S = 0.01
 PORTS = range(20_000, 30_000)
 """Below the ports that the system gives to clients: a caller that knocks while nobody listens on a
 port of that range may at last be connected with itself."""
-ENGINE = (
-    "import sys; from engine.main import serve; from engine.config import load;"
-    " sys.exit(serve(load({'db': sys.argv[1], 'port': int(sys.argv[2])}, {}, None)))"
-)
 
 
 class DiedByItself(Exception):
@@ -53,12 +49,14 @@ class Process:
 
     def start(self) -> None:
         """A new process."""
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("ATOMIC_")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 (sys.executable, *self._arguments),
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                env={**plain, "PYTHONPATH": str(Path(__file__).parents[2])},
+                cwd=self._log.parent,  # no atomic.toml of somebody's is read
             )
         self._started_at = trio.current_time()
 

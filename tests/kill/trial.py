@@ -11,7 +11,7 @@ import trio
 
 from tests.kill.callers import Kind, Load, Submission, call
 from tests.kill.check import Findings, check_answers, check_records
-from tests.kill.processes import ENGINE, DiedByItself, Process, free_port
+from tests.kill.processes import DiedByItself, Process, free_port
 
 CALLERS = 8
 LIFE_S = (0.1, 1.5)
@@ -42,7 +42,9 @@ class Trial:
         self.database = self.directory / "atomic.db"
         self.ledger = self.directory / "ledger.db"
         self.log = self.directory / "engine.log"
-        self.engine = Process(("-c", ENGINE, str(self.database), str(port)), self.log)
+        self.engine = Process(
+            ("-m", "engine.cli", "serve", "--db", str(self.database), "--port", str(port)), self.log
+        )
         self.app = Process(
             (
                 *("-m", "tests.kill.application", str(app_port), self.url, str(self.ledger)),
