@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -16,8 +17,24 @@ from pathlib import Path
 
 import trio
 
-from tests.kill.check import SHOWN_MAX
+from tests.kill.check import SHOWN_MAX, Findings
 from tests.kill.trial import Trial
+
+
+async def run(trial: Trial) -> Findings | None:
+    """The trial's findings; None when it was interrupted. Leaves no process behind either way."""
+
+    async def watch() -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+
+    findings = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        findings = await trial.run()
+        nursery.cancel_scope.cancel()
+    return findings
 
 
 def main() -> int:
@@ -31,7 +48,10 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="atomic-kill-"))
     trial = Trial(directory, options.seed, options.kills, options.app_kills)
     began = time.monotonic()
-    findings = trio.run(trial.run)
+    findings = trio.run(run, trial)
+    if findings is None:
+        print(f"interrupted; kept: {directory}")
+        return 130
     counts = {"kills": trial.engine.kills, "kills of the application": trial.app.kills}
     for name, count in {**counts, **findings.counts}.items():
         print(f"{name}: {count}")

@@ -14,12 +14,14 @@ from engine.core.machine import Change
 from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
 from engine.core.place import open_run
+from engine.core.retry import RetryPolicy
 from engine.ports import Body, Write
 from engine.store.sqlite import Owner, SqliteStore, open_store
 from tests.world import inline
 
 OWNER = Owner(pid=1, instance="test", started_at="now")
 URL = "http://app:9000/w"
+RETRY = RetryPolicy(stop_on=(410,))
 
 
 @asynccontextmanager
@@ -33,7 +35,7 @@ async def store_at(path: Path, **options: Any) -> AsyncIterator[SqliteStore]:
 def new_run(key: str, at: int = 0) -> tuple[Run, Write]:
     """A run that was just opened, and what has to be written for it."""
     run = Run(id=f"R{key}", client="shop", submitted_at=at)
-    change, _ = open_run(run, StepSpec("w", key, URL, URL, "w", b"f" * 32), at)
+    change, _ = open_run(run, StepSpec("w", key, URL, URL, "w", b"f" * 32, RETRY), at)
     change.close(at)
     return run, Write(change, (Body(run.id, 1, b'{"a": 1}'),))
 

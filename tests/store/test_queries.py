@@ -26,7 +26,11 @@ def parameters(statement: str) -> tuple[int, ...]:
 def test_every_statement_is_named() -> None:
     """The file holds nothing that its names do not reach, and no name twice."""
     text = (resources.files("engine.store") / "queries.sql").read_text()
-    assert len(SQL) == len(re.findall(r";$", text, flags=re.MULTILINE)) == len(re.findall(r"^-- ", text, flags=re.MULTILINE))
+    assert (
+        len(SQL)
+        == len(re.findall(r";$", text, flags=re.MULTILINE))
+        == len(re.findall(r"^-- ", text, flags=re.MULTILINE))
+    )
     assert named_queries("-- a: what\nSELECT 1;\n\n-- b: it\nSELECT\n  2;\n") == {
         "a": "SELECT 1",
         "b": "SELECT\n  2",
