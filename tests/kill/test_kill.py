@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sqlite3
 from contextlib import closing
@@ -43,6 +44,8 @@ TAMPERINGS = {
 }
 
 
+# httpx leaves the stream of a request's body where a killed peer broke it off.
+@pytest.mark.filterwarnings("ignore:Async generator .*ByteStream:ResourceWarning")
 @pytest.mark.slow
 async def test_promises_hold_under_kill_9(tmp_path: Path) -> None:
     """Four kills of the engine and two of the application under load break no promise."""
@@ -61,3 +64,4 @@ async def test_promises_hold_under_kill_9(tmp_path: Path) -> None:
         found = Findings()
         check_records(found, trial.load, copy / "atomic.db", copy / "ledger.db", trial.log)
         assert found.violations, name
+    gc.collect()  # what was left warns here, where it is known
