@@ -14,7 +14,7 @@ from typing import Any
 from quart import Blueprint
 
 from demo_app.atomic import StepFailed, parallel
-from demo_app.calls import Answer, Call
+from demo_app.calls import Answer, Call, Handler
 from demo_app.endpoints import (
     NO_RETRY,
     Services,
@@ -104,18 +104,11 @@ def routes(services: Services) -> Blueprint:
         )
         return Answer(labelled["response"])
 
-    async def charge_card(call: Call) -> Answer:
-        if call.payload["card"] == DECLINED_CARD:
-            # Asking again will not help, so the engine is told not to.
-            return Answer({"reason": "card declined"}, DECLINED_STATUS, NO_RETRY)
-        return await charge(call)
-
-    charge = effect_handler(services, save_charge)
     add_endpoint(blueprint, services, INDEX, "index", place_order)
     for step, handler in (
         ("reserveStock", effect_handler(services, reserve_stock)),
         ("releaseStock", effect_handler(services, release_stock)),
-        ("chargeCard", charge_card),
+        ("chargeCard", charge_handler(services)),
         ("ship", ship),
         ("bookCarrier", effect_handler(services, book_carrier)),
         ("printLabel", effect_handler(services, print_label)),
@@ -123,6 +116,19 @@ def routes(services: Services) -> Blueprint:
     ):
         add_endpoint(blueprint, services, f"{STEPS}/{step}", step, handler)
     return blueprint
+
+
+def charge_handler(services: Services) -> Handler:
+    """The charge, unless the card is declined."""
+    charge = effect_handler(services, save_charge)
+
+    async def charge_card(call: Call) -> Answer:
+        if call.payload["card"] == DECLINED_CARD:
+            # Asking again will not help, so the engine is told not to.
+            return Answer({"reason": "card declined"}, DECLINED_STATUS, NO_RETRY)
+        return await charge(call)
+
+    return charge_card
 
 
 def _move_stock(call: Call, database: sqlite3.Connection, sign: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 READERS_MAX = 3
 BUSY_TIMEOUT_MS = 5_000
+MIGRATIONS = "_sqlite_migrations"
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
 """What must hold on the writing connection, as read back. `synchronous` 2 is FULL: NORMAL may lose
 the last commits in a power cut, and acknowledged means durable."""
@@ -57,7 +58,10 @@ def locked(path: Path, owner: Owner) -> Iterator[None]:
     SQLite's own POSIX locks. Raises StoreError, at once, naming the owner.
     """
     lock_path = path.with_name(path.name + ".lock")
-    handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,8 +149,34 @@ def read_pragmas(connection: sqlite3.Connection) -> dict[str, str | int]:
     return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
 
 
-def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """What SQLite and the system say of the file, as StoreError."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"{path} cannot be opened as Atomic's database: {error}. It may be another program's"
+        " file, be damaged, or lie where this user cannot write."
+    )
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Before anything is written, also the journal mode: the file is empty, or it is Atomic's.
+
+    The first start may have ended between sqlite-utils' table of migrations and ours.
+    """
+    found = connection.execute("SELECT name FROM sqlite_schema WHERE tbl_name != ?", (MIGRATIONS,))
+    names = {name for (name,) in found}
+    if names and not names >= {"engine", "outcome_is_final"}:
+        raise StoreError(f"{path} is another program's database. Give this engine another --db.")
+
+
+def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
     connection.row_factory = sqlite3.Row
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
@@ -156,16 +186,18 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         "cell_size_check=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
 
 
 def _prepare(path: Path, owner: Owner, started_at: int, synchronous: str) -> sqlite3.Connection:
     """Open, migrate, and begin this owner's epoch."""
     new = not path.exists()
-    try:
+    with _translated(path), ExitStack() as undo:
         if new:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = _connect(path, synchronous)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        undo.callback(connection.close)
+        _check_ours(connection, path)
+        _configure(connection, synchronous)
         found = read_pragmas(connection)
         if synchronous == "FULL" and found != PRAGMAS:
             raise StoreError(f"{path} cannot be used durably: {found}, wanted {PRAGMAS}.")
@@ -178,15 +210,11 @@ def _prepare(path: Path, owner: Owner, started_at: int, synchronous: str) -> sql
             (secrets.token_hex(4), secrets.token_bytes(32), owner.instance, started_at),
         )
         connection.execute("COMMIT")
-    except (sqlite3.DatabaseError, OSError) as error:
-        raise StoreError(
-            f"{path} cannot be opened as Atomic's database: {error}. It may be another program's"
-            " file, be damaged, or lie where this user cannot write."
-        ) from error
-    if new:  # the file's name must survive a power cut as its content does
-        directory = os.open(path.parent, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+        if new:  # the file's name must survive a power cut as its content does
+            directory = os.open(path.parent, os.O_RDONLY)
+            os.fsync(directory)
+            os.close(directory)
+        undo.pop_all()
     return connection
 
 

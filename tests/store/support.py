@@ -1,0 +1,93 @@
+"""Runs to be stored, and a store on a real file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.core import settle
+from engine.core.events import Started
+from engine.core.machine import Change
+from engine.core.model import Run, StepSpec
+from engine.core.outcome import Answered
+from engine.core.place import open_run
+from engine.core.retry import RetryPolicy
+from engine.ports import Body, Write
+from engine.store.sqlite import Owner, SqliteStore, open_store
+from tests.world import inline
+
+OWNER = Owner(pid=1, instance="test", started_at="now")
+URL = "http://app:9000/w"
+RETRY = RetryPolicy(stop_on=(410,))
+
+
+@asynccontextmanager
+async def store_at(path: Path, **options: Any) -> AsyncIterator[SqliteStore]:
+    """A store without threads: each commit is one step of Trio's, and so is each read."""
+    options = {"write_offload": inline, "read_offload": inline, **options}
+    async with open_store(path, options.pop("owner", OWNER), started_at=0, **options) as store:
+        yield store
+
+
+def new_run(key: str, at: int = 0) -> tuple[Run, Write]:
+    """A run that was just opened, and what has to be written for it."""
+    run = Run(id=f"R{key}", client="shop", submitted_at=at)
+    change, _ = open_run(run, StepSpec("w", key, URL, URL, "w", b"f" * 32, RETRY), at)
+    change.close(at)
+    return run, Write(change, (Body(run.id, 1, b'{"a": 1}'),))
+
+
+def started(run: Run, at: int) -> Write:
+    """The root's next attempt begins."""
+    change = Change(run)
+    change.do(Started(at, run.id, run.root.attempts + 1))
+    change.close(at)
+    return Write(change)
+
+
+def answered(run: Run, at: int, status: int = 200) -> Write:
+    """The root's attempt has been answered."""
+    change = Change(run)
+    settle.settle(change, run.id, run.root.attempts, Answered(status), now=at, chance=0.0)
+    change.close(at)
+    body = Body(run.id, run.root.attempts, b'"done"', answer=True)
+    return Write(change, (body,))
+
+
+def rows(path: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What another connection sees at this moment: what is committed."""
+    other = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return other.execute(statement, values).fetchall()
+    finally:
+        other.close()
+
+
+def change_file(path: Path, statement: str) -> None:
+    """Another connection writes to the file."""
+    other = sqlite3.connect(path)
+    try:
+        other.execute(statement)
+        other.commit()
+    finally:
+        other.close()
+
+
+class Failing:
+    """A connection whose COMMIT reports an error, once `armed`."""
+
+    def __init__(self, connection: sqlite3.Connection, *, commits: bool) -> None:
+        self._connection = connection
+        self._commits = commits
+        self.armed = False
+        self.executemany: Callable[..., sqlite3.Cursor] = connection.executemany
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT" and self.armed:
+            if self._commits:
+                self._connection.execute(statement)
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._connection.execute(statement, *values)

@@ -1,0 +1,263 @@
+"""Opening the file: what it must be, who may have it, and what people are told otherwise."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from sqlite_utils import Database
+
+from engine.store.schema import TABLES, migrations, split_statements
+from engine.store.sqlite import PRAGMAS, Owner, StoreError, read_pragmas
+from tests.store.support import new_run, rows, store_at
+
+NOBODY = 65_534
+HOLDER = """
+import sys, trio
+from pathlib import Path
+from engine.store.sqlite import Owner, open_store
+
+async def hold():
+    owner = Owner(4711, "first", "2026-01-01T00:00:00.000Z", "http://127.0.0.1:8420")
+    async with open_store(Path(sys.argv[1]), owner, started_at=0):
+        print("held", flush=True)
+        await trio.sleep_forever()
+
+trio.run(hold)
+"""
+
+
+async def refusal(path: Path) -> str:
+    """What a person is told when this cannot be opened."""
+    with pytest.raises(StoreError) as caught:
+        async with store_at(path):
+            pass
+    return str(caught.value)
+
+
+async def test_durable_settings_are_read_back(tmp_path: Path) -> None:
+    """The writing connection has WAL and FULL, and the store says so with SQLite's version."""
+    async with store_at(tmp_path / "a.db") as store:
+        assert read_pragmas(store._connection) == PRAGMAS
+        assert store.durability() == {
+            "sqlite": sqlite3.sqlite_version,
+            "journal_mode": "wal",
+            "synchronous": 2,
+            "trusted_schema": 0,
+        }
+
+
+async def test_an_undurable_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that does not hold stops the opening: no store acknowledges what may be lost."""
+    monkeypatch.setitem(PRAGMAS, "synchronous", 3)
+    assert "cannot be used durably" in await refusal(tmp_path / "a.db")
+
+
+async def test_every_table_is_strict(tmp_path: Path) -> None:
+    """SQLite checks the types of all columns; what is looked up by id is clustered by it."""
+    async with store_at(tmp_path / "a.db") as store:
+        tables = {
+            row["name"]: row
+            for row in store._connection.execute("PRAGMA table_list")
+            if row["type"] == "table" and not row["name"].startswith(("sqlite_", "_sqlite"))
+        }
+    named = re.findall(r"CREATE TABLE (\w+)", TABLES)
+    assert sorted(tables) == sorted(named)
+    assert all(row["strict"] for row in tables.values())
+    assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "event"}
+
+
+async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
+    """What the migrations lead to is what the schema's text says; opening again changes nothing."""
+    schema = (
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+        " WHERE substr(tbl_name, 1, 7) != '_sqlite' ORDER BY name"
+    )
+    fresh = sqlite3.connect(":memory:")
+    for statement in split_statements(TABLES):
+        fresh.execute(statement)
+    wanted = fresh.execute(schema).fetchall()
+    fresh.close()
+    path = tmp_path / "a.db"
+    for _ in range(2):
+        async with store_at(path):
+            assert rows(path, schema) == wanted
+
+
+async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
+    """sqlite-utils knows which migrations the file has had; none is applied a second time."""
+    path = tmp_path / "a.db"
+    for _ in range(2):
+        async with store_at(path) as store:
+            done = migrations.applied(Database(store._connection))
+            assert [each.name for each in done] == ["m001_runs_steps_events"]
+            assert migrations.pending(Database(store._connection)) == []
+
+
+async def test_epochs_rise_and_the_file_keeps_its_secret(tmp_path: Path) -> None:
+    """Each start is a new epoch; tokens of earlier ones can still be read."""
+    seen = []
+    for _ in range(3):
+        async with store_at(tmp_path / "a.db") as store:
+            seen.append((store.epoch, store.secret, store.file_id))
+    assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
+    assert len({(secret, file_id) for _, secret, file_id in seen}) == 1
+    assert len(seen[0][1]) == 32
+
+
+async def test_only_its_user_can_read_the_files(tmp_path: Path) -> None:
+    """Payloads and the secret are in there: database, log, index and lock have mode 0600."""
+    path = tmp_path / "a.db"
+    old = os.umask(0)
+    try:
+        async with store_at(path) as store:
+            await store.write(new_run("k")[1]).wait()
+            found = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(old)
+    assert found == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm", "a.db.lock"), 0o600)
+
+
+async def test_second_owner_is_refused_and_told_the_first(tmp_path: Path) -> None:
+    """Of two engines on one file the second does not start, and says who has it."""
+    path = tmp_path / "a.db"
+    first = Owner(4711, "first", "2026-01-01T00:00:00.000Z", "http://127.0.0.1:8420")
+    async with store_at(path, owner=first):
+        said = await refusal(path)
+    assert "process id 4711 at http://127.0.0.1:8420" in said
+    assert "started 2026-01-01T00:00:00.000Z" in said
+    async with store_at(path):
+        """The first has left: the file is free."""
+
+
+@contextmanager
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that owns the file."""
+    process = subprocess.Popen(
+        (sys.executable, "-c", HOLDER, str(path)),
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.slow
+async def test_a_killed_owner_leaves_the_file_free(tmp_path: Path) -> None:
+    """The system takes the lock from a dead process; while it lives, refusal comes at once."""
+    path = tmp_path / "a.db"
+    with holder(path) as process:
+        began = time.monotonic()
+        assert "process id 4711" in await refusal(path)
+        assert time.monotonic() - began < 1
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        async with store_at(path) as store:
+            assert store.epoch == 2
+
+
+async def test_not_a_database(tmp_path: Path) -> None:
+    """A file of something else is named, and left as it is."""
+    path = tmp_path / "letter.txt"
+    path.write_bytes(b"Dear Ada, " * 1_000)
+    assert f"{path} cannot be opened as Atomic's database" in await refusal(path)
+    assert path.read_bytes() == b"Dear Ada, " * 1_000
+
+
+async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    """No table is added to a database of something else, nor is its journal mode changed."""
+    path = tmp_path / "other.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE photo (id INTEGER PRIMARY KEY)")
+    other.close()
+    before = path.read_bytes()
+    assert f"{path} is another program's database" in await refusal(path)
+    assert path.read_bytes() == before
+
+
+async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    """An engine that died between making the file and its schema does no harm."""
+    path = tmp_path / "a.db"
+    path.touch()
+    async with store_at(path) as store:
+        assert store.epoch == 1
+
+
+async def test_a_first_start_that_died_early(tmp_path: Path) -> None:
+    """A file that has only the table of migrations, still empty, is gone on with."""
+    path = tmp_path / "a.db"
+    started = sqlite3.connect(path)
+    migrations.ensure_migrations_table(Database(started))
+    started.commit()
+    started.close()
+    assert rows(path, "SELECT name FROM sqlite_schema") != []
+    async with store_at(path) as store:
+        assert store.epoch == 1
+
+
+async def test_missing_directory(tmp_path: Path) -> None:
+    """The directory is named; it is not made: a wrong --db would begin an empty history."""
+    said = await refusal(tmp_path / "missing" / "a.db")
+    assert str(tmp_path / "missing") in said
+    assert "No such file or directory" in said
+    assert not (tmp_path / "missing").exists()
+
+
+async def test_a_directory_is_no_database(tmp_path: Path) -> None:
+    """`--db .` is answered in words."""
+    assert f"{tmp_path} cannot be opened as Atomic's database" in await refusal(tmp_path)
+
+
+async def test_read_only_directory() -> None:
+    """Where this user may not write, the message says so."""
+    with tempfile.TemporaryDirectory(prefix="atomic-test-") as name:
+        directory = Path(name)
+        directory.chmod(0o555)
+        root = os.geteuid() == 0
+        if root:  # root may write anywhere
+            os.seteuid(NOBODY)
+        try:
+            said = await refusal(directory / "a.db")
+        finally:
+            if root:
+                os.seteuid(0)
+            directory.chmod(0o755)
+    assert "Permission denied" in said
+    assert str(directory / "a.db") in said
+
+
+def test_statements_are_split_where_sqlite_ends_them() -> None:
+    """A trigger's inner semicolons end no statement."""
+    script = "CREATE TABLE a (b);\nCREATE TRIGGER c BEFORE UPDATE ON a\nBEGIN SELECT 1; END;\n"
+    assert len(split_statements(script)) == 2
+
+
+async def test_a_failed_opening_gives_the_lock_back(tmp_path: Path) -> None:
+    """After a refusal the next try is judged by itself, not by what the first one left."""
+    path = tmp_path / "a.db"
+    path.write_bytes(b"x" * 8_192)
+    assert "cannot be opened" in await refusal(path)
+    path.unlink()
+    with trio.fail_after(5):
+        async with store_at(path):
+            pass

@@ -1,0 +1,67 @@
+"""queries.sql: every statement has a name and a user, runs, and the hot ones use an index."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from engine.store.readers import SQL, named_queries
+from tests.store.support import new_run, store_at
+
+STORE = Path(__file__).parents[2] / "engine" / "store"
+HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "body", "due", "late",
+       "timed", "events")  # fmt: skip
+"""Asked for each post, step, sweep or look: their cost must not grow with what is stored."""
+
+
+def parameters(statement: str) -> tuple[int, ...]:
+    """As many values as the statement takes."""
+    numbered = [int(n) for n in re.findall(r"\?(\d+)", statement)]
+    return (0,) * (max(numbered) if numbered else statement.count("?"))
+
+
+def test_every_statement_is_named() -> None:
+    """The file holds nothing that its names do not reach, and no name twice."""
+    text = (resources.files("engine.store") / "queries.sql").read_text()
+    assert (
+        len(SQL)
+        == len(re.findall(r";$", text, flags=re.MULTILINE))
+        == len(re.findall(r"^-- ", text, flags=re.MULTILINE))
+    )
+    assert named_queries("-- a: what\nSELECT 1;\n\n-- b: it\nSELECT\n  2;\n") == {
+        "a": "SELECT 1",
+        "b": "SELECT\n  2",
+    }
+
+
+def test_every_query_is_used() -> None:
+    """A statement that nobody asks is deleted; a name that nobody defined is a mistake."""
+    code = "".join(path.read_text() for path in STORE.glob("*.py"))
+    assert set(re.findall(r"SQL\[[\"'](\w+)[\"']\]", code)) == set(SQL)
+
+
+@pytest.mark.parametrize("name", SQL)
+async def test_every_query_runs(tmp_path: Path, name: str) -> None:
+    """Each statement fits today's schema."""
+    async with store_at(tmp_path / "a.db") as store:
+        await store.write(new_run("k")[1]).wait()
+        statement = SQL[name]
+        await store.readers.read(lambda db: db.execute(statement, parameters(statement)).fetchall())
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_hot_queries_use_an_index(tmp_path: Path, name: str) -> None:
+    """No statement on the way of a step reads a whole table, and `due` sorts nothing."""
+    async with store_at(tmp_path / "a.db") as store:
+        statement = f"EXPLAIN QUERY PLAN {SQL[name]}"
+        plan = await store.readers.read(
+            lambda db: [row["detail"] for row in db.execute(statement, parameters(SQL[name]))]
+        )
+    reads = [detail for detail in plan if re.search(r"\b(step|run|event|attempt|body)\b", detail)]
+    assert reads
+    assert all(detail.startswith("SEARCH") for detail in reads), plan
+    if name in ("due", "events"):
+        assert not any("TEMP B-TREE" in detail for detail in plan), plan

@@ -1,0 +1,230 @@
+"""What comes back from the file is what was written, in the order that was asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.core.events import PayloadDiffered
+from engine.core.machine import Change
+from engine.core.model import (
+    DelayBy,
+    PauseReason,
+    Run,
+    Step,
+    StepSpec,
+    StepState,
+    child_id,
+    rebuild,
+)
+from engine.core.retry import OnExhausted, RetryPolicy
+from engine.ports import Body, Due, Write
+from tests.store.support import change_file, new_run, rows, started, store_at
+
+TIMES = st.integers(0, 2**53)
+COUNTS = st.integers(0, 10_000)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30)
+POLICIES = st.builds(
+    RetryPolicy,
+    count=st.integers(0, 1_000),
+    back_off_ms=st.integers(0, 86_400_000),
+    factor=st.floats(1, 1_000),
+    max_back_off_ms=st.integers(0, 86_400_000),
+    jitter=st.floats(0, 1),
+    max_elapsed_ms=st.none() | st.integers(1, 10**9),
+    stop_on=st.lists(st.integers(100, 599), max_size=5).map(tuple),
+    on_exhausted=st.none() | st.sampled_from(OnExhausted),
+)
+KEYS = st.lists(PRINTABLE, min_size=1, max_size=6, unique=True)
+FIRST = Due(-1, "", "")
+
+
+@st.composite
+def steps(draw: st.DrawFn, run_id: str, key: str, above: list[Step]) -> Step:
+    """Any step a run could hold, and many that none would: the store has no opinion."""
+    url = f"http://app:9000/{len(above)}"
+    spec = StepSpec(
+        workflow=draw(PRINTABLE),
+        key=key,
+        url=url,
+        step_key=draw(PRINTABLE),
+        name=draw(PRINTABLE),
+        fingerprint=draw(st.binary(min_size=32, max_size=32)),
+        retry=draw(st.none() | POLICIES),
+        attempt_timeout_ms=draw(st.integers(1, 86_400_000)),
+    )
+    parent = draw(st.sampled_from(above)) if above else None
+    state = draw(st.sampled_from(StepState))
+    timed = TIMES if state is StepState.BACKING_OFF else st.none() | TIMES
+    return Step(
+        id=run_id if parent is None else child_id(run_id, spec.identity),
+        run_id=run_id,
+        parent_id=None if parent is None else parent.id,
+        ordinal=len(above),
+        depth=0 if parent is None else parent.depth + 1,
+        spec=spec,
+        submitted_at=draw(TIMES),
+        recorded_by=draw(COUNTS),
+        state=state,
+        rev=draw(COUNTS),
+        generation=draw(st.integers(1, 100)),
+        reruns=draw(COUNTS),
+        payload_generation=draw(st.integers(1, 100)),
+        attempts=draw(COUNTS),
+        failures=draw(COUNTS),
+        interruptions=draw(COUNTS),
+        crashes=draw(COUNTS),
+        crash_mark=draw(st.integers(-1, 10_000)),
+        due_at=draw(timed),
+        delay_ms=draw(COUNTS),
+        delay_by=draw(st.none() | st.sampled_from(DelayBy)),
+        opened_at=draw(TIMES),
+        paused_at=draw(st.none() | TIMES),
+        paused_ms=draw(COUNTS),
+        pause_reason=draw(st.none() | st.sampled_from(PauseReason)),
+        held_state=draw(st.none() | st.sampled_from(StepState)),
+        hold=draw(st.booleans()),
+        awaiting_post=draw(st.booleans()),
+        cancel_asked=draw(st.booleans()),
+        ended_at=draw(st.none() | TIMES),
+        cause_id=draw(st.none() | PRINTABLE),
+        http_status=draw(st.none() | st.integers(100, 599)),
+        error=draw(st.none() | TEXT),
+        answer_attempt=draw(COUNTS),
+    )
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    """A run with up to six steps, indexes in place."""
+    run = Run(
+        id="01K",
+        client=draw(PRINTABLE),
+        submitted_at=draw(TIMES),
+        rev=draw(COUNTS),
+        progress=draw(COUNTS),
+        shown=draw(st.sampled_from(StepState)),
+        dismissed=draw(st.booleans()),
+    )
+    above: list[Step] = []
+    for key in draw(KEYS):
+        above.append(draw(steps(run.id, key, above)))
+    run.steps = {step.id: step for step in above}
+    return rebuild(run)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(run=runs())
+def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, run: Run) -> None:
+    """Every field of every step survives, and the indexes are those of the run in memory."""
+    wanted = deepcopy(run)
+    path = tmp_path_factory.mktemp("round") / "a.db"
+
+    async def there_and_back() -> Run | None:
+        async with store_at(path, synchronous="OFF") as store:
+            change = Change(run, touched=dict(run.steps))
+            change.events.append(PayloadDiffered(1, run.id, b"f"))
+            await store.write(Write(change)).wait()
+            return await store.load_run(run.id)
+
+    found = trio.run(there_and_back)
+    assert found is not None
+    assert list(found.steps) == list(wanted.steps)
+    for name in Run.__struct_fields__:
+        assert getattr(found, name) == getattr(wanted, name), name
+
+
+async def test_what_is_not_there(tmp_path: Path) -> None:
+    """An unknown run, key or body is None, not an error."""
+    async with store_at(tmp_path / "a.db") as store:
+        assert await store.load_run("R") is None
+        assert await store.find_run("shop", "w", "k") is None
+        assert await store.answer("R", 1) is None
+
+
+async def test_a_run_is_found_by_all_of_its_identity(tmp_path: Path) -> None:
+    """Client, workflow and key name a run together; none of them alone."""
+    async with store_at(tmp_path / "a.db") as store:
+        await store.write(new_run("k")[1]).wait()
+        assert await store.find_run("shop", "w", "k") == "Rk"
+        for other in (("x", "w", "k"), ("shop", "x", "k"), ("shop", "w", "x")):
+            assert await store.find_run(*other) is None
+
+
+async def test_bodies_are_kept_byte_for_byte(tmp_path: Path) -> None:
+    """Payloads by generation, answers by attempt; a cut one knows its full size."""
+    async with store_at(tmp_path / "a.db") as store:
+        run, write = new_run("k")
+        cut = Body("Rk", 3, b"\x00\xff", "text/plain; charset=x", answer=True, size=99)
+        await store.write(Write(write.change, (*write.bodies, cut))).wait()
+        assert await store.payload(run.id, 1) == b'{"a": 1}'
+        assert await store.answer(run.id, 3) == cut
+
+
+async def test_due_steps_come_in_order_and_page_by_page(tmp_path: Path) -> None:
+    """Pages by (time, id) reach every due step once; what is later, ended or waits is not there."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        for number in range(10):
+            await store.write(new_run(f"{number:02}")[1]).wait()
+        times = {0: "0", 1: "50", 2: "20", 3: "20", 4: "NULL", 5: "20", 6: "51", 7: "0", 8: "49"}
+        for number, wake_at in {**times, 9: "NULL"}.items():
+            change_file(path, f"UPDATE step SET wake_at = {wake_at} WHERE id = 'R{number:02}'")
+        pages, after = [], FIRST
+        while page := await store.due(after, 50, 3):
+            pages.append([(due.wake_at, due.run_id) for due in page])
+            after = page[-1]
+        assert pages == [
+            [(0, "R00"), (0, "R07"), (20, "R02")],
+            [(20, "R03"), (20, "R05"), (49, "R08")],
+            [(50, "R01")],
+        ]
+        assert [due.step_id for due in await store.due(Due(0, "~", ""), 20, 9)] == [
+            "R02",
+            "R03",
+            "R05",
+        ]
+
+
+async def test_open_steps_are_due_and_ended_ones_are_not(tmp_path: Path) -> None:
+    """A step that is pending or running at a crash is looked at first at the next start."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        run, write = new_run("k")
+        await store.write(write).wait()
+        assert await store.due(FIRST, 0, 9) == [Due(0, run.id, run.id)]
+        await store.write(started(run, 1)).wait()
+        assert await store.due(FIRST, 0, 9) == [Due(0, run.id, run.id)]
+        assert rows(path, "SELECT wake_at FROM step") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM run", "CREATE TABLE x (y)", "PRAGMA user_version = 7", "BEGIN IMMEDIATE"],
+)
+async def test_readers_cannot_write(tmp_path: Path, statement: str) -> None:
+    """A reading connection refuses what would change the file, or hold up the writer."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        await store.write(new_run("k")[1]).wait()
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await store.readers.read(lambda db: db.execute(statement))
+    assert rows(path, "SELECT key FROM run") == [("k",)]
+
+
+async def test_readers_see_nothing_uncommitted(tmp_path: Path) -> None:
+    """Durable before visible, also for those who only look."""
+    async with store_at(tmp_path / "a.db") as store:
+        store._connection.execute("BEGIN IMMEDIATE")
+        store._connection.execute("INSERT INTO tally VALUES ('pending', 1)")
+        count = await store.readers.read(lambda db: db.execute("SELECT * FROM tally").fetchall())
+        store._connection.execute("ROLLBACK")
+    assert count == []

@@ -1,0 +1,267 @@
+"""Group commit: what is acknowledged is on disk, what fails is acknowledged by nobody."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import trio
+
+from engine.store.sqlite import open_store
+from engine.store.writer import Batch, Writer
+from tests.store.support import (
+    OWNER,
+    Failing,
+    answered,
+    change_file,
+    new_run,
+    rows,
+    started,
+    store_at,
+)
+
+T = TypeVar("T")
+
+
+class Gate:
+    """An offload that says when work has come and waits to be let through."""
+
+    def __init__(self) -> None:
+        self.arrived = trio.Event()
+        self.open = trio.Event()
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        self.arrived.set()
+        await self.open.wait()
+        return work()
+
+
+async def test_writes_share_commits(tmp_path: Path) -> None:
+    """What comes while one commit is under way makes up the next one: 100 writes, two commits."""
+    gate = Gate()
+    async with store_at(tmp_path / "a.db", write_offload=gate) as store:
+        receipts = [store.write(new_run("0")[1])]
+        await gate.arrived.wait()
+        receipts += [store.write(new_run(str(n))[1]) for n in range(1, 100)]
+        assert store.backlog == sum(len(r.events) for r in receipts[1:2])
+        assert not any(receipt.durable for receipt in receipts)
+        gate.open.set()
+        for receipt in receipts:
+            await receipt.wait()
+        assert store.writer.commits == 2
+        assert store.backlog == 0
+
+
+@pytest.mark.slow
+async def test_a_receipt_is_honoured_after_the_commit(tmp_path: Path) -> None:
+    """When `wait()` returns, another connection sees the rows; with the real thread and FULL."""
+    path = tmp_path / "a.db"
+    seen: list[int] = []
+
+    async def one(key: str) -> None:
+        receipt = store.write(new_run(key)[1])
+        assert rows(path, "SELECT 1 FROM run WHERE key = ?", key) == []
+        await receipt.wait()
+        assert rows(path, "SELECT 1 FROM run WHERE key = ?", key) == [(1,)]
+        seen.append(store.writer.commits)
+
+    async with open_store(path, OWNER, started_at=0) as store:
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(one, str(number))
+                if number % 20 == 0:
+                    await trio.sleep(0)
+    assert len(seen) == 200
+    assert store.writer.commits <= 20
+
+
+async def test_callbacks_come_after_the_commit_in_order(tmp_path: Path) -> None:
+    """`then` is called once each, in the order of the writes, when the rows can be read."""
+    path, called = tmp_path / "a.db", []
+    async with store_at(path) as store:
+        for number in range(3):
+            write = new_run(str(number))[1]
+            write.then = partial(
+                lambda n: called.append((n, rows(path, "SELECT count(*) FROM run")[0][0])), number
+            )
+            receipt = store.write(write)
+        assert called == []
+        await receipt.wait()
+    assert called == [(0, 3), (1, 3), (2, 3)]
+
+
+async def test_a_row_is_written_once_per_batch(tmp_path: Path) -> None:
+    """A step that is opened, called and answered within one batch costs one row of each kind."""
+    statements: list[str] = []
+    async with store_at(tmp_path / "a.db") as store:
+        store._connection.set_trace_callback(statements.append)
+        run, write = new_run("k")
+        store.write(write)
+        store.write(started(run, 1))
+        await store.write(answered(run, 2)).wait()
+        store._connection.set_trace_callback(None)
+        loaded = await store.load_run(run.id)
+    words = [" ".join(each.split()[:3]) for each in statements]
+    assert [word for word in words if word in ("BEGIN IMMEDIATE", "COMMIT")] == [
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+    ]
+    for table in ("run", "step", "attempt", "outcome"):
+        assert words.count(f"INSERT INTO {table}") == 1, table
+    assert "UPDATE attempt SET" not in words
+    assert loaded is not None
+    assert loaded.root == run.root
+
+
+async def test_an_attempt_over_two_batches(tmp_path: Path) -> None:
+    """An attempt whose beginning is stored already gets its end added."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        run, write = new_run("k")
+        store.write(write)
+        await store.write(started(run, 5)).wait()
+        attempt = "SELECT number, started_at, ended_at, counts_as, http_status FROM attempt"
+        assert rows(path, attempt) == [(1, 5, None, None, None)]
+        await store.write(answered(run, 9, 500)).wait()
+        assert rows(path, attempt) == [(1, 5, 9, "failure", 500)]
+
+
+async def test_events_are_gap_free_over_reopening(tmp_path: Path) -> None:
+    """The sequence goes on where it stopped: no number is missing, none comes twice."""
+    path, after = tmp_path / "a.db", 0
+    for opening in range(3):
+        async with store_at(path) as store:
+            assert store.writer.durable_sequence == after
+            for number in range(4):
+                await store.write(new_run(f"{opening}-{number}")[1]).wait()
+            after = store.writer.durable_sequence
+    found = [seq for (seq,) in rows(path, "SELECT seq FROM event ORDER BY seq")]
+    assert found == list(range(1, after + 1))
+    assert after == 3 * 4 * 2  # accepted, run-moved
+
+
+async def test_leaving_commits_what_was_written(tmp_path: Path) -> None:
+    """A graceful end loses no write that nobody waited for."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        store.write(new_run("k")[1])
+    assert rows(path, "SELECT key FROM run") == [("k",)]
+
+
+async def test_tally_counts_runs_by_state(tmp_path: Path) -> None:
+    """The counts that are kept are the counts that counting gives."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        for number in range(5):
+            run, write = new_run(str(number))
+            store.write(write)
+            if number:
+                store.write(started(run, 1))
+            if number > 1:
+                await store.write(answered(run, 2, 200 if number > 2 else 410)).wait()
+    tally = rows(path, "SELECT state, runs FROM tally WHERE runs != 0 ORDER BY state")
+    counted = rows(path, "SELECT state, count(*) FROM run GROUP BY state ORDER BY state")
+    assert tally == counted == [("completed", 2), ("failed", 1), ("running", 2)]
+
+
+async def test_the_same_identity_is_refused_by_the_file(tmp_path: Path) -> None:
+    """Should the engine ever open a second run for a key, the commit fails: never two runs."""
+    path = tmp_path / "a.db"
+    with pytest.RaisesGroup(sqlite3.IntegrityError, flatten_subgroups=True):
+        async with store_at(path) as store:
+            await store.write(new_run("k")[1]).wait()
+            run, write = new_run("k")
+            run.id = "another"
+            write.change.run.steps["another"] = write.change.run.steps["Rk"]
+            await store.write(write).wait()
+    assert rows(path, "SELECT id FROM run") == [("Rk",)]
+
+
+async def test_an_outcome_cannot_be_changed(tmp_path: Path) -> None:
+    """The file itself refuses to rewrite an outcome."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        run, write = new_run("k")
+        store.write(write)
+        store.write(started(run, 1))
+        await store.write(answered(run, 2)).wait()
+        with pytest.raises(sqlite3.IntegrityError, match="written once"):
+            change_file(path, "UPDATE outcome SET http_status = 500")
+    assert rows(path, "SELECT state, http_status FROM outcome") == [("completed", 200)]
+
+
+async def waits_for_ever(receipt: Batch, returned: list[Any]) -> None:
+    """A caller of the engine: it goes on only when its write is durable."""
+    await receipt.wait()
+    returned.append(receipt)
+
+
+async def test_a_failed_commit_acknowledges_nothing(tmp_path: Path) -> None:
+    """The error stops the store, `on_failure` is called first, and nobody's wait returns.
+
+    Neither that of the batch which failed nor that of the one gathering behind it; and nothing of
+    either is in the file afterwards.
+    """
+    path = tmp_path / "a.db"
+    failed: list[Any] = []
+    returned: list[Any] = []
+    gate = Gate()
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(sqlite3.IntegrityError, match="no"), flatten_subgroups=True
+    ):
+        async with store_at(
+            path, write_offload=gate, on_failure=lambda: failed.append(list(returned))
+        ) as store:
+            change_file(path, "CREATE TRIGGER no BEFORE INSERT ON event BEGIN"
+                        " SELECT RAISE(ABORT, 'no') WHERE new.run_id = 'R1'; END")  # fmt: skip
+            async with trio.open_nursery() as nursery:
+                receipts = []
+                for number in range(4):
+                    write = new_run(str(number))[1]
+                    write.then = partial(returned.append, number)
+                    receipts.append(store.write(write))
+                    nursery.start_soon(waits_for_ever, receipts[-1], returned)
+                    if number == 1:
+                        await gate.arrived.wait()
+                assert receipts[0] is receipts[1] is not receipts[2]
+                gate.open.set()
+    assert failed == [[]]
+    assert returned == []
+    assert not any(receipt.durable for receipt in receipts)
+    assert rows(path, "SELECT * FROM run") == []
+    change_file(path, "DROP TRIGGER no")
+    async with store_at(path) as store:
+        await store.write(new_run("1")[1]).wait()
+    assert rows(path, "SELECT key FROM run") == [("1",)]
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["not committed", "committed unnoticed"])
+async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits: bool) -> None:
+    """After an error nothing is acknowledged, whether the rows are there at the next start or not.
+
+    The writer neither tries again nor takes back: at the next start the file says what is true.
+    """
+    path, failed = tmp_path / "a.db", []
+    async with store_at(path) as store:
+        connection = Failing(store._connection, commits=commits)
+        writer = Writer(
+            connection,  # type: ignore[arg-type]
+            owner="test",
+            epoch=1,
+            offload=store.readers._offload,
+            on_failure=lambda: failed.append(True),
+        )
+        connection.armed = True
+        receipt = writer.write(new_run("k")[1])
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            await writer.run()
+        assert not receipt.durable
+        assert (failed, writer.commits, writer.durable_sequence) == ([True], 0, 0)
+    assert len(rows(path, "SELECT key FROM run")) == commits
+    async with store_at(path) as store:
+        found = await store.find_run("shop", "w", "k")
+        assert (found is not None) == commits

@@ -1,0 +1,194 @@
+"""Who may import whom. The table is the one of the architecture page, by today's modules.
+
+Imports are read from the syntax tree, also those inside functions and under TYPE_CHECKING: a layer
+that needs another only for a name still knows it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+IMPURE = frozenset({"time", "random", "os", "io", "threading", "uuid"})
+STDLIB = frozenset(sys.stdlib_module_names)
+BY_NAME = frozenset({"importlib.import_module", "import_module", "__import__"})
+
+
+@dataclass(frozen=True)
+class Room:
+    """Modules (or packages) that belong together, and what they may import beside the stdlib.
+
+    A name allows itself and what is below it: `engine.core` allows `engine.core.model`.
+    """
+
+    modules: tuple[str, ...]
+    may: tuple[str, ...]
+    not_of_stdlib: frozenset[str] = frozenset({"sqlite3", "random", "uuid"})
+
+
+CALLER = ("engine.transport", "engine.dial", "engine.caller")
+SUPERVISOR = ("engine.supervisor", "engine.drive", "engine.places", "engine.tokens")
+ROOMS = (
+    Room(("engine",), ()),
+    Room(("engine.core",), ("msgspec",), IMPURE | {"sqlite3"}),
+    Room(("engine.wire", "engine.ports"), ("engine.core", "msgspec"), IMPURE | {"sqlite3"}),
+    Room(("engine.clock",), ("engine.core", "trio"), frozenset({"sqlite3", "uuid"})),
+    Room(("engine.telemetry",), ("engine.core", "structlog", "prometheus_client")),
+    Room(("engine.config",), ("engine.core", "msgspec")),
+    Room(
+        SUPERVISOR, ("engine.core", "engine.ports", "engine.clock", "trio", "msgspec"),
+        IMPURE | {"sqlite3"},
+    ),
+    Room(
+        ("engine.store",), ("engine.core", "engine.ports", "sqlite_utils", "trio", "msgspec"),
+        frozenset({"random", "uuid"}),
+    ),
+    Room(CALLER, ("engine.core", "engine.ports", "httpx", "httptools", "msgspec", "trio")),
+    Room(
+        ("engine.front",),
+        (
+            "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
+            "engine.clock", "engine.config", "engine.telemetry", "quart", "quart_trio", "werkzeug",
+            "hypercorn", "h11", "httptools", "msgspec", "trio",
+        ),
+    ),
+    Room(
+        ("engine.client",), ("engine.wire", "anyio", "httpx", "httpx_sse", "msgspec"),
+        frozenset({"sqlite3", "uuid"}),
+    ),
+    Room(("engine.main",), ("engine", "click", "trio")),
+    Room(
+        ("engine.cli", "engine.cli_options", "engine.cli_show", "engine.__main__"),
+        ("engine", "click", "msgspec", "tui", "demo_app"),
+    ),
+    Room(
+        ("demo_app",),
+        ("aiosmtpd", "httpx", "hypercorn", "quart", "werkzeug"), frozenset({"uuid"}),
+    ),
+    Room(("tui",), ("engine.wire", "engine.client", "httpx", "httpx_sse", "msgspec", "textual")),
+)  # fmt: skip
+TUI_WITHOUT_SCREEN = ("model", "sanitize", "feed", "store", "clock", "query", "fmt", "record")
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file of this project."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the product."""
+    found = [
+        path
+        for package in ("engine", "demo_app", "tui")
+        for path in ROOT.glob(f"{package}/**/*.py")
+    ]
+    return {module_of(path): path for path in sorted(found)}
+
+
+def covers(name: str, module: str) -> bool:
+    """Whether a module is `name` or below it."""
+    return module == name or module.startswith(f"{name}.")
+
+
+def room_of(module: str) -> Room | None:
+    """The room a module belongs to: `engine` itself is only the package's own file."""
+    for room in ROOMS:
+        names = room.modules
+        if module in names or any(covers(n, module) for n in names if n != "engine"):
+            return room
+    return None
+
+
+def imports(source: str, known: frozenset[str], package: str) -> set[str]:
+    """The modules that a source imports; of `from a import b` it is `a.b` where that is one."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            below = {f"{base}.{alias.name}" for alias in node.names} & known
+            found |= below or {base}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in BY_NAME:
+            (name,) = node.args
+            found.add(str(name.value) if isinstance(name, ast.Constant) else "anything at all")
+    return found
+
+
+def faults(module: str, room: Room, imported: set[str]) -> list[str]:
+    """What of the imports the room may not have, as lines for people."""
+    wrong = []
+    for name in sorted(imported):
+        top = name.partition(".")[0]
+        if top in STDLIB:
+            allowed = top not in room.not_of_stdlib
+        else:
+            own = any(covers(n, name) for n in room.modules if n != "engine")
+            own = own or (name == "engine" and covers("engine", module))  # for its version
+            allowed = own or any(covers(n, name) for n in room.may)
+        if name == "engine.main" and module not in ("engine.cli", "engine.__main__"):
+            allowed = False
+        if not allowed:
+            wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+ALL = modules()
+KNOWN = frozenset(ALL)
+
+
+def test_every_module_has_a_room() -> None:
+    """A new file must be put into a room before anybody may import from it."""
+    assert [module for module in ALL if room_of(module) is None] == []
+
+
+@pytest.mark.parametrize("module", ALL)
+def test_imports_stay_within_the_table(module: str) -> None:
+    """No module imports what its room may not know."""
+    room = room_of(module)
+    assert room is not None
+    path = ALL[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    assert faults(module, room, imports(path.read_text(), KNOWN, package)) == []
+
+
+def test_screenless_side_of_the_dashboard() -> None:
+    """What the dashboard knows and decides is tested without a terminal: it imports no textual."""
+    for name in TUI_WITHOUT_SCREEN:
+        if (path := ALL.get(f"tui.{name}")) is not None:
+            found = imports(path.read_text(), KNOWN, "tui")
+            assert not any(covers("textual", each) for each in found), name
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("engine.core.x", "import time"),
+        ("engine.core.x", "def f():\n    from os import path"),
+        ("engine.core.x", "from engine import wire"),
+        ("engine.core.x", "importlib.import_module('sqlite3')"),
+        ("engine.core.x", "import trio"),
+        ("engine.supervisor", "from engine.store.sqlite import open_store"),
+        ("engine.drive", "from engine import main"),
+        ("engine.store.x", "from ..supervisor import Engine"),
+        ("engine.front.x", "import sqlite3"),
+        ("engine.caller", "import requests"),
+        ("engine.client", "from engine.core.model import Run"),
+        ("demo_app.x", "from engine.wire import Submission"),
+        ("demo_app.x", "import engine"),
+    ],
+)
+def test_a_wrong_import_is_found(module: str, source: str) -> None:
+    """The walk sees imports in functions, relative ones, and submodules behind `from`."""
+    room = room_of(module)
+    assert room is not None
+    assert faults(module, room, imports(source, KNOWN, module.rpartition(".")[0]))
