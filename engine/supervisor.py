@@ -248,6 +248,9 @@ class Engine:
         return StillOpen(step.id, live.run.id, step.state, why)
 
     async def _hold(self, live: LiveRun, slot: Slot, wait: Wait) -> Why:
+        if wait.timeout_ms is None and wait.prefer_ms is None:
+            await slot.event.wait()
+            return Why.PARKED if live.run.parked else Why.DRAINING
         timeout = float("inf") if wait.timeout_ms is None else wait.timeout_ms / 1000
         prefer = float("inf") if wait.prefer_ms is None else wait.prefer_ms / 1000
         with trio.move_on_after(min(timeout, prefer)):

@@ -8,7 +8,6 @@ them. All times are milliseconds: `…_at` on the engine's steady UTC scale (`en
 from __future__ import annotations
 
 import hashlib
-from base64 import b32encode
 from enum import StrEnum
 from heapq import heapify
 
@@ -226,8 +225,8 @@ def run_state(run: Run) -> StepState:
 
 def child_id(run_id: str, identity: tuple[str, str, str]) -> str:
     """A child's id is a function of its run and identity: a crash cannot issue another."""
-    digest = hashlib.blake2b("\0".join(identity).encode(), digest_size=10).digest()
-    return f"{run_id}-{b32encode(digest).decode().lower()}"
+    digest = hashlib.blake2b("\0".join(identity).encode(), digest_size=10).hexdigest()
+    return f"{run_id}-{digest}"
 
 
 def rebuild(run: Run) -> Run:

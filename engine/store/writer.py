@@ -112,6 +112,7 @@ class Writer:
     def write(self, write: Write) -> Batch:
         """Add a write to the batch that gathers."""
         batch, change = self._gathering, write.change
+        assert change.events, "a write without events would never be committed"
         batch.runs[change.run.id] = change.run
         batch.steps.update(change.touched)
         for event in change.events:
