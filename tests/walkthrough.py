@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -33,6 +35,7 @@ VARYING = (
     (r"\b[0-9a-f]{64}\b", "SHA-256"),
     (r"\b[0-9a-f]{12}\b", "INSTANCE"),
     (r"\b[0-9a-f]{8}-\d+\b", "SEQUENCE"),
+    (r"\bsqlite \d+(\.\d+)+", "sqlite"),
     (r"[├└]─|\|-|`-", "-"),
     (r"[│|] ", "  "),
 )
@@ -71,17 +74,29 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def shown(text: str) -> Iterator[Shown]:
-    """The commands of a page's console blocks; a command goes on after a backslash."""
+    """The commands of a page's console blocks; a command goes on while a quote is open."""
     for block in blocks(text):
         if block.language != "console":
             continue
-        parts = re.split(r"^\$ ((?:.*\\\n)*.*)\n", block.text, flags=re.MULTILINE)
-        assert parts[0] == "", f"line {block.line}: a console block begins with a command"
-        line = block.line
-        for command, answer in zip(parts[1::2], parts[2::2], strict=True):
-            line += 1
-            yield Shown(command, answer, line)
-            line += command.count("\n") + answer.count("\n")
+        lines = block.text.splitlines(keepends=True)
+        assert lines[0].startswith("$ "), f"line {block.line}: begin with a command"
+        at = 0
+        while at < len(lines):
+            begin, at = at, at + 1
+            while _unfinished("".join(lines[begin:at])):
+                at += 1
+            command = "".join(lines[begin:at]).removeprefix("$ ").rstrip("\n")
+            answer = "".join(takewhile(lambda line: not line.startswith("$ "), lines[at:]))
+            yield Shown(command, answer, block.line + 1 + begin)
+            at += answer.count("\n")
+
+
+def _unfinished(command: str) -> bool:
+    try:
+        shlex.split(command)
+    except ValueError:
+        return True
+    return command.endswith("\\\n")
 
 
 class Shell:
@@ -212,7 +227,7 @@ def main() -> None:
     text = page.read_text()
     with tempfile.TemporaryDirectory() as directory:
         for it, answer in follow(text, Path(directory), curl=shutil.which("curl") is not None):
-            if not agree(it.answer, answer):
+            if it.answer == "…\n" or not agree(it.answer, answer):
                 before = f"$ {it.command}\n"
                 text = text.replace(before + it.answer, before + answer, 1)
     print(text, end="")
