@@ -1,6 +1,6 @@
 """`curl` for machines that have none: the few options that the documentation uses.
 
-    python curl_stand_in.py [-s] [-i] [-X METHOD] [-H HEADER]… [-d BODY] URL
+python curl_stand_in.py [-s] [-i] [-X METHOD] [-H HEADER]… [-d BODY] URL
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> None:
     with httpx.Client(trust_env=False, timeout=60) as client:
         answer = client.request(method, url, content=body, headers=headers)
     if ("-i", "") in options:
-        print(f"HTTP/1.1 {answer.status_code} ", end="\r\n")
-        for header, content in answer.headers.raw:
-            print(f"{header.decode()}: {content.decode()}", end="\r\n")
+        print(f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}", end="\r\n")
+        for header, content in answer.headers.multi_items():
+            print(f"{header}: {content}", end="\r\n")
         print(end="\r\n")
     print(answer.text, end="")
 

@@ -145,12 +145,16 @@ class Shell:
         else:
             self._addresses[APP] = process.stdout.readline().split("http://")[1].strip()
 
+    def real(self, text: str) -> str:
+        """The text with the addresses that are served at."""
+        for documented, real in self._addresses.items():
+            text = text.replace(documented, real)
+        return text
+
     def run(self, command: str) -> str:
         """What the command prints, standard output and errors together."""
-        for documented, real in self._addresses.items():
-            command = command.replace(documented, real)
         done = subprocess.run(
-            ["sh", "-c", command],
+            ["sh", "-c", self.real(command)],
             cwd=self._directory,
             env=self._environ,
             stdout=subprocess.PIPE,
