@@ -70,6 +70,13 @@ def test_every_link_resolves(page: Path):
         assert not fragment or fragment in anchors(file), target
 
 
+def test_pages_that_the_code_names_exist():
+    """A docstring that sends its reader to a page sends him somewhere."""
+    for source in [*(ROOT / "engine").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", source.read_text()):
+            assert (ROOT / page).exists(), f"{name_of(source)}: {page}"
+
+
 def test_every_page_is_linked():
     """No page is an island: each is reached from another one."""
     linked = {
