@@ -1,7 +1,7 @@
-"""Sends one attempt to the application and reports what came of it (`docs/protocol.md` §3).
+"""Sends one attempt to the application and reports what came of it.
 
-It judges nothing: whether an outcome ends the step or is retried is the core's to say. It has no
-time-out: whoever calls cancels.
+`docs/reference/protocol.md` §3. It judges nothing: whether an outcome ends the step or is
+retried is the core's to say. It has no time-out: whoever calls cancels.
 """
 
 from __future__ import annotations

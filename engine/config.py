@@ -159,7 +159,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
 def check_bind(config: Config) -> None:
     """Refuse to listen where others could reach the engine. Raises ConfigError.
 
-    `docs/protocol.md` §7: without tokens whoever can connect can submit, read and cancel.
+    `docs/reference/protocol.md` §7: without tokens whoever can connect can submit, read and cancel.
     """
     if config.host == "localhost":
         return

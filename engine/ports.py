@@ -13,7 +13,7 @@ from engine.core.outcome import Outcome
 
 
 class Invocation(Struct, frozen=True):
-    """One attempt, ready to be sent: all that `docs/protocol.md` §3 puts on the wire."""
+    """One attempt, ready to be sent: all that `docs/reference/protocol.md` §3 puts on the wire."""
 
     url: str
     idempotency_key: str

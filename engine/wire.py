@@ -34,7 +34,7 @@ class Submission(
     forbid_unknown_fields=True,
     rename="camel",
 ):
-    """The body of `POST /{client}`. `docs/protocol.md` §2."""
+    """The body of `POST /{client}`. `docs/reference/protocol.md` §2."""
 
     workflow_name: Name
     step_invoke_url: str

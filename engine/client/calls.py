@@ -90,7 +90,7 @@ class Answering(Struct, frozen=True):
 
 
 class SubmitOptions(TypedDict, total=False):
-    """What a submission may carry besides its names and payload. `docs/protocol.md` §2."""
+    """What a submission may carry beside its names and payload. `docs/reference/protocol.md` §2."""
 
     timeout: int | None
     """Milliseconds that the caller waits; the work goes on after it."""

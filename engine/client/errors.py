@@ -3,7 +3,7 @@
 `StepFailed` and `RunCancelled` are outcomes: recorded, final, safe to compensate on. `Refused`
 means the request will not do as it stands. `NothingKnown` and its children say nothing about the
 step: post again with the same key or let the function fail, but never compensate on them
-(`docs/protocol.md` §2).
+(`docs/reference/protocol.md` §2).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ ATTEMPT_TIMEOUT_MS_DEFAULT = 60_000
 
 
 class StepState(StrEnum):
-    """Where a step stands. `docs/protocol.md` §1."""
+    """Where a step stands. `docs/reference/protocol.md` §1."""
 
     PENDING = "pending"
     RUNNING = "running"

@@ -1,6 +1,6 @@
 """What came of one attempt, as the caller saw it. The core judges; the caller only reports.
 
-`docs/protocol.md` §3 says what each becomes.
+`docs/reference/protocol.md` §3 says what each becomes.
 """
 
 from __future__ import annotations

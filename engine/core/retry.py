@@ -1,7 +1,8 @@
 """RetryPolicy and its arithmetic. No clock, no chance: both come in as arguments.
 
-`docs/protocol.md` §2: the delay before retry *n* is `min(backOff * factor**(n-1), maxBackOff)` plus
-up to `jitter` of it. Jitter is only ever added: a retry is never early.
+`docs/reference/protocol.md` §2: the delay before retry *n* is
+`min(backOff * factor**(n-1), maxBackOff)` plus up to `jitter` of it. Jitter is only
+ever added: a retry is never early.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The URL of an endpoint: what is taken, and the one spelling under which it names a step.
 
-`docs/protocol.md` §2: absolute http or https, at most 2,048 bytes, no userinfo, no fragment.
+`docs/reference/protocol.md` §2: absolute http or https, at most 2,048 bytes, no userinfo, no
+fragment.
 Normalisation after RFC 3986 §6.2.2.1 and §6.2.3: case of scheme and host, default port, empty path.
 """
 

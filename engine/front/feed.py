@@ -74,7 +74,7 @@ async def stream(front: Front, last_event_id: str | None) -> AsyncIterator[bytes
             at = found
     yield heartbeat(front, at, with_id=True)
     counts_due = heartbeat_due = 0
-    counts: dict[str, int] = {}
+    counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.writer.moved
         records = await front.views.events(at, PAGE)

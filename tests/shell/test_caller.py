@@ -1,4 +1,4 @@
-"""The caller: what it sends (`docs/protocol.md` §3), and which outcome each answer is."""
+"""The caller: what it sends (`docs/reference/protocol.md` §3), and which outcome each answer is."""
 
 from __future__ import annotations
 

@@ -1,0 +1,70 @@
+"""The reference pages that are made from the code: `python -m tests.reference_pages` writes them.
+
+`tests/test_docs.py` fails when a page is not what this makes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.wire import PROBLEMS
+
+ROOT = Path(__file__).parents[1]
+ERRORS = ROOT / "docs" / "reference" / "errors.md"
+
+HEAD = """\
+# Errors
+
+Every error is a problem document after RFC 9457, `application/problem+json`:
+
+```json
+{
+  "type": "/problems/idempotency-key-reused",
+  "title": "The idempotency key was used with another payload",
+  "status": 422,
+  "detail": "This idempotency key was recorded with another payload. Use a new key for new work.",
+  "errorSource": "request",
+  "runId": "01M84WPRZ8FE8XB2H4Y04XKXPK"
+}
+```
+
+`type` is an address of the engine, which serves the text below. `title` is the same for the type, \
+`detail` is about this case.
+`errorSource` says where the cause lies: `request` (mend the request), `workflow` (it is what \
+became of the work), `engine` (post again later).
+Only 200, 424 and 409 `run-cancelled` are outcomes. No answer, 429, 500, 502, 503 and 504 say \
+nothing about the step: post again with the same key, and never compensate on them.
+
+This page is made from `engine/wire.py`.
+"""
+ORDER = ("request", "workflow", "engine")
+
+
+def unused() -> set[Problem]:
+    """Problem types that nothing in the engine answers with."""
+    sources = [
+        path.read_text()
+        for path in (ROOT / "engine").rglob("*.py")
+        if path.name not in ("wire.py", "errors.py")
+    ]
+    code = "\n".join(sources)
+    return {it for it in Problem if not re.search(rf'Problem\.{it.name}\b|"{it}"', code)}
+
+
+def errors_page() -> str:
+    """All problem types, by status."""
+    later = unused()
+    rows = sorted(PROBLEMS.items(), key=lambda pair: (pair[1].status, pair[0]))
+    table = [f"| {it.status} | [`{kind}`](#{kind}) | {it.title} |" for kind, it in rows]
+    text = HEAD + "\n| status | type | title |\n|---|---|---|\n" + "\n".join(table) + "\n"
+    for kind, it in rows:
+        page = re.sub(r"(?<=[.]) (?=[A-Z`])", "\n", it.page)
+        note = "**Later**: nothing answers with it yet.\n" if kind in later else ""
+        text += f"\n## {kind}\n\nStatus {it.status}, `errorSource` `{it.source}`.\n{note}{page}\n"
+    return text
+
+
+if __name__ == "__main__":
+    ERRORS.write_text(errors_page())
