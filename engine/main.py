@@ -183,7 +183,7 @@ async def working(
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
     metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.places.queued)
-    metrics.gauge("atomic_commits", "Group commits", lambda: store.writer.commits)
+    metrics.counter("atomic_commits", "Group commits", lambda: store.writer.commits)
     metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
     try:
         async with trio.open_nursery() as work:
@@ -305,8 +305,8 @@ def _server_refusal(status: int, name: str, detail: str) -> bytes:
 def _counters(metrics: Metrics) -> server.ServerCounters:
     counters = server.ServerCounters()
     metrics.gauge("atomic_connections_open", "Connections open", lambda: counters.connections_open)
-    metrics.gauge("atomic_connections", "Connections taken", lambda: counters.connections)
-    metrics.gauge(
+    metrics.counter("atomic_connections", "Connections taken", lambda: counters.connections)
+    metrics.counter(
         "atomic_requests_refused", "Malformed requests", lambda: counters.requests_refused
     )
     return counters

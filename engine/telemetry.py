@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from engine.core.events import Accepted, AttemptEnded, Count, LateEnd, RunMoved, Started
 from engine.core.machine import Change
@@ -134,6 +136,18 @@ class Metrics:
         """A figure that is asked for when it is read."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A figure that only rises, asked for when it is read."""
+        self.registry.register(_Counted(name, text, read))
+
     def page(self) -> tuple[bytes, str]:
         """The page and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class _Counted(Collector):
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._text, self._read())

@@ -28,7 +28,7 @@ SERVE, SERVE_APP = "atomic serve", "python docs/examples/first_app.py"
 COMMAND_TIMEOUT_S = 60
 
 VARYING = (
-    (r"\b01[0-9A-HJKMNP-TV-Z]{24}(-[a-z2-7]{16})?(-r\d+)?", "ID"),
+    (r"\b01[0-9A-HJKMNP-TV-Z]{24}(-[0-9a-f]{20})?(-r\d+)?", "ID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"\b\d+(\.\d+)?(e-\d+)? s\b", "SECONDS"),
     (r'("delayMs": ?)\d+', r"\1N"),

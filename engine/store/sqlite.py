@@ -205,9 +205,14 @@ def _prepare(path: Path, owner: Owner, started_at: int, synchronous: str) -> sql
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(
             "INSERT INTO engine (id, file_id, secret, epoch, owner, started_at)"
-            " VALUES (1, ?, ?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1,"
+            " VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            # By the clock, so that a restored copy does not begin an epoch that already was.
+            " epoch = max(epoch + 1, excluded.epoch),"
             " owner = excluded.owner, started_at = excluded.started_at",
-            (secrets.token_hex(4), secrets.token_bytes(32), owner.instance, started_at),
+            (
+                *(secrets.token_hex(4), secrets.token_bytes(32)),
+                *(max(1, started_at), owner.instance, started_at),
+            ),
         )
         connection.execute("COMMIT")
         if new:  # the file's name must survive a power cut as its content does
