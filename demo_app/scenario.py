@@ -43,7 +43,7 @@ NAMES = ("ada", "grace", "edsger", "barbara", "donald", "frances")
 class Submission:
     """One workflow to start. `path` is its own endpoint, `front` the application's for people.
 
-    `expect` is the `status` in the workflow's response when all has gone well.
+    `expect` is what the run comes to when all has gone well; `met_by` reads it off the response.
     """
 
     workflow: str
@@ -62,6 +62,16 @@ class Submission:
             "payload": self.payload,
             **self.payload.get("options", {}),
         }
+
+    def met_by(self, response: Any) -> bool:
+        """Whether the workflow's response is the expected one.
+
+        The seed's workflow answers with the user it has created, the others with a `status`.
+        """
+        if not isinstance(response, dict):
+            return False
+        status = "created" if "userId" in response else response.get("status")
+        return bool(status == self.expect)
 
     def front_body(self) -> dict[str, Any]:
         """The same asked for at the application: post to `{app_url}{front}`."""

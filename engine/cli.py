@@ -50,6 +50,7 @@ EXIT_CODES = {
 }
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {it}" for code, it in EXIT_CODES.items())
 PAGE_RUNS_MAX = 500
+KILL_ENGINE_MS_MIN = 2_000
 
 
 class AtomicGroup(click.Group):
@@ -154,12 +155,57 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
 
 
 @main.command()
-@click.option("--once", is_flag=True, help="Run one workflow and stop.")
-def demo(once: bool) -> None:
-    """Show a workflow that meets failures, on an engine of its own."""
-    command = [sys.executable, "-m", "engine.cli", "serve"]
-    showcase = importlib.import_module("demo_app.showcase")
-    sys.exit(showcase.main(engine_command=command, once=once))
+@click.option("--once", is_flag=True, help="Run each workflow once, show what happened, and stop.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the mix and its faults.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 100),
+    default=1.0,
+    show_default=True,
+    help="Submissions per second.",
+)
+@click.option(
+    "--duration",
+    metavar="MS",
+    callback=duration,
+    help="How long to submit (ms, or 30s, 2m).  [default: until Ctrl-C]",
+)
+@click.option(
+    "--kill-engine",
+    metavar="MS",
+    callback=duration,
+    help="kill -9 the engine every so often (at least 2s) and start it again.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A new directory for databases, mails and logs.  [default: a temporary one]",
+)
+def demo(
+    once: bool,
+    seed: int,
+    rate: float,
+    duration: int | None,
+    kill_engine: int | None,
+    data: Path | None,
+) -> None:
+    """Show workflows that meet failures, on an engine of its own.
+
+    Starts an engine, an application and a mail server on free ports of this machine, and compares
+    at the end what the workflows promised with what was done. Needs atomic-engine[demo].
+    """
+    if kill_engine is not None and kill_engine < KILL_ENGINE_MS_MIN:
+        raise click.UsageError("--kill-engine: at least 2s, or the engine never gets to work.")
+    show = importlib.import_module("engine.cli_demo")
+    options = show.Options(
+        once=once,
+        seed=seed,
+        rate=rate,
+        duration=None if duration is None else duration / 1000,
+        kill_engine=None if kill_engine is None else kill_engine / 1000,
+        data=data,
+    )
+    sys.exit(show.demo(options))
 
 
 @main.command()

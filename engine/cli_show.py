@@ -158,6 +158,13 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
     return lines
 
 
+def step_label(name: str, step_key: str) -> str:
+    """What tells the step from others: its name, with its key where it was given one."""
+    if "://" in step_key or step_key == name:
+        return name
+    return step_key if name in step_key else f"{name} ({step_key})"
+
+
 def step_text(step: StepRow, now: str) -> str:
     """One step: state, name, tries and what is to be known of it."""
     facts = []
@@ -180,7 +187,7 @@ def step_text(step: StepRow, now: str) -> str:
     if step.ended_at is not None:
         took = (at(step.ended_at) - at(step.submitted_at)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")
-    text = f"{state_text(step.status)}  {click.style(safe(step.name), bold=True)}"
+    text = f"{state_text(step.status)}  {click.style(safe(step_label(step.name, step.step_key)), bold=True)}"
     return f"{text}  {', '.join(facts)}" if facts else text
 
 

@@ -1,0 +1,455 @@
+"""`atomic demo`: an engine, an application and a mail server at work, failures included.
+
+`--once` runs each workflow once and shows what became of it; without it a steady mix is submitted
+and shown as it happens. Both end by holding the effects that the workflows promised against those
+that were counted: in the application's database, and for mails at the mail server itself.
+"""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import httpx
+import trio
+
+from engine.cli_demo_log import (
+    EventLog,
+    effects_table,
+    log_line,
+    response_text,
+    submission_lines,
+    totals_line,
+    tree_lines,
+    verdict,
+)
+from engine.cli_demo_parts import DemoError, Parts, look_after
+from engine.cli_show import count_text, safe, span_text, state_text
+from engine.client import AsyncClient, Outcome, RunCancelled, StepFailed
+from engine.clock import SystemClock
+from engine.core.errors import EngineError
+from engine.front.times import rfc3339
+
+if TYPE_CHECKING:
+    from demo_app.promised import Row
+    from demo_app.scenario import Submission
+
+EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+CLIENT = "demo"
+TOTALS_EVERY_S = 5.0
+OPEN_RUNS_GRACE_S = 10.0
+"""After the last submission: how long open runs may take to end. They survive it if they do not."""
+EFFECTS_S_MAX = 20.0
+"""How long the application may be away, crashed or starting, when its effects are asked for."""
+WIDTH = 80
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INSTALL = "pip install 'atomic-engine[demo]'"
+
+
+class Options(NamedTuple):
+    """What the command line says. Durations in seconds."""
+
+    once: bool = False
+    seed: int = 1
+    rate: float = 1.0
+    """Submissions per second."""
+    duration: float | None = None
+    kill_engine: float | None = None
+    """Kill the engine every so many seconds."""
+    data: Path | None = None
+
+
+@dataclass
+class Stop:
+    """How the end was asked for."""
+
+    asked: trio.Event = field(default_factory=trio.Event)
+    heard: bool = False
+    """There is somebody who ends the show when it is asked; else a signal ends everything."""
+    patient: bool = True
+    """Open runs may end first: Ctrl-C or the duration, not SIGTERM."""
+
+
+class Stage(NamedTuple):
+    """What a show has to work with."""
+
+    options: Options
+    parts: Parts
+    client: AsyncClient
+    application: httpx.AsyncClient
+    stop: Stop
+    say: Callable[[str, str], None]
+    """Tells what has happened to a part."""
+
+
+def demo(options: Options) -> int:
+    """Run the demonstration; returns the exit code: 0 when every promise was kept, 1 when not.
+
+    Says on standard error what went wrong, if something does. 130 when it was interrupted before
+    there was anything to compare.
+    """
+    codes: list[int] = []
+    problems: list[EngineError] = []
+    broken: list[OSError] = []
+    try:
+        _check_mail_server()
+        trio.run(_main, options, codes, strict_exception_groups=True)
+    except* EngineError as group:
+        problems += _leaves(group)
+    except* OSError as group:
+        broken += _leaves(group)
+    if broken:
+        raise broken[0]  # the reader of our output is gone; click knows what to do
+    if problems:
+        # What a part died of explains what others then met, not the other way round.
+        _say_problem(min(problems, key=lambda it: not isinstance(it, DemoError)))
+        return EXIT_FAILED
+    return codes[0] if codes else EXIT_INTERRUPTED
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[Any]:
+    found: list[Any] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _say_problem(error: EngineError) -> None:
+    click.echo(f"atomic demo: {safe(error)}", err=True)
+    if isinstance(error, DemoError) and error.tail:
+        click.echo("The end of its log:", err=True)
+        for line in error.tail:
+            click.echo(f"  {safe(line)}", err=True)
+
+
+def _check_mail_server() -> None:
+    try:
+        import demo_app.smtp  # noqa: F401 - asked for early: without it nothing can start
+    except ModuleNotFoundError as error:
+        if error.name != "aiosmtpd":
+            raise
+        raise DemoError(f"the mail server needs aiosmtpd: {INSTALL}") from error
+
+
+@contextmanager
+def _directory(wanted: Path | None) -> Iterator[Path]:
+    """Where everything lies: a new directory that goes away, or the one that was named."""
+    if wanted is None:
+        with tempfile.TemporaryDirectory(prefix="atomic-demo-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+        return
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        used = any(wanted.iterdir())
+    except OSError as error:
+        raise DemoError(f"--data {wanted}: {error.strerror}") from error
+    if used:
+        # The keys of a seed are the same again, and the application is at another port.
+        raise DemoError(f"--data {wanted}: is not empty; name a new directory")
+    yield wanted.resolve()
+
+
+async def _main(options: Options, codes: list[int]) -> None:
+    stop = Stop()
+    show = once if options.once else steadily
+    extra = () if options.once else ("--scenario", str(options.seed), "--crashes")
+    clock = SystemClock()
+
+    def say(name: str, text: str) -> None:
+        if options.once:
+            click.echo(f"  * the {name} {text}")
+        else:
+            click.echo(log_line(rfc3339(clock.utc_ms()), "", f"({name})", text))
+
+    with trio.open_signal_receiver(*SIGNALS) as signals, _directory(options.data) as data:
+        parts = Parts(data, extra)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_listen, signals, stop, nursery.cancel_scope)
+                await parts.start()
+                for part in parts:
+                    nursery.start_soon(look_after, part, partial(say, part.name))
+                async with (
+                    AsyncClient(parts.engine.address) as client,
+                    httpx.AsyncClient(base_url=parts.application.address, trust_env=False) as http,
+                ):
+                    codes.append(await show(Stage(options, parts, client, http, stop, say)))
+                nursery.cancel_scope.cancel()
+        finally:
+            await parts.stop()
+
+
+async def _listen(signals: AsyncIterator[int], stop: Stop, everything: trio.CancelScope) -> None:
+    """The first signal ends the submitting; a second one, or one before there is any, all of it."""
+    async for number in signals:
+        if stop.asked.is_set() or not stop.heard:
+            everything.cancel()
+            return
+        stop.patient = number == signal.SIGINT
+        stop.asked.set()
+
+
+# -- once -----------------------------------------------------------------------------------------
+
+
+async def once(stage: Stage) -> int:
+    """Each workflow once: what was asked, what came of it, effects promised and counted."""
+    from demo_app import scenario
+
+    submissions = scenario.once(crashes=True)
+    engine, application = stage.parts.engine.address, stage.parts.application.address
+    click.echo(
+        f"An engine at {engine}, an application at {application}\n"
+        "and a mail server, each a process of its own.\n"
+        f"\n{count_text(len(submissions), 'workflow')} to run at the same time,"
+        " with failures planned in their steps:\n"
+    )
+    for submission in submissions:
+        click.echo("\n".join(submission_lines(submission)))
+    click.echo("\nSubmitted. Their answers as they come:\n")
+    answers: dict[str, Outcome] = {}
+    unexpected: list[str] = []
+    async with trio.open_nursery() as nursery:
+        for submission in submissions:
+            nursery.start_soon(_run_once, stage, submission, answers, unexpected)
+    click.echo("\nWhat happened in each run:")
+    for submission in submissions:
+        page = await stage.client.run_page(workflow=submission.workflow, key=submission.key)
+        for run in page.runs:
+            click.echo("\n" + "\n".join(tree_lines(await stage.client.run(run.id))))
+    completed = [submission for submission in submissions if submission.key in answers]
+    return await _compare(stage, completed, unexpected, by_run=True)
+
+
+async def _run_once(
+    stage: Stage, submission: Submission, answers: dict[str, Outcome], unexpected: list[str]
+) -> None:
+    options = submission.payload["options"]
+    began = trio.current_time()
+    try:
+        outcome = await stage.client.submit(
+            CLIENT,
+            submission.workflow,
+            f"{stage.parts.application.address}{submission.path}",
+            submission.key,
+            submission.payload,
+            retry=options["retry"],
+            attempt_timeout=options["attemptTimeout"],
+        )
+    except (StepFailed, RunCancelled) as error:
+        unexpected.append(f"{submission.workflow}, key {submission.key}: {safe(error)}")
+        click.echo(f"  {state_text('failed')}  {unexpected[-1]}")
+        return
+    answers[submission.key] = outcome
+    took = span_text(round(trio.current_time() - began, 1))
+    click.echo(f"  {state_text(outcome.status)}  {submission.key}, after {took}")
+    click.echo(f"    {response_text(outcome.response, WIDTH - 4)}")
+    unexpected += _not_as_expected(submission, outcome)
+
+
+def _not_as_expected(submission: Submission, outcome: Outcome) -> list[str]:
+    if submission.met_by(outcome.response):
+        return []
+    answer = response_text(outcome.response, WIDTH)
+    return [f"{submission.workflow}, key {submission.key}: not {submission.expect} but {answer}"]
+
+
+# -- the comparison -------------------------------------------------------------------------------
+
+
+async def _effects(stage: Stage, **query: str) -> dict[str, Any]:
+    """What the application counts; waits while it is away. Raises DemoError when that is long."""
+    with trio.move_on_after(EFFECTS_S_MAX):
+        while True:
+            try:
+                answer = await stage.application.get("/effects", params=query, timeout=60)
+            except httpx.TransportError:
+                await trio.sleep(0.1)
+                continue
+            listing: dict[str, Any] = answer.json()
+            return listing
+    raise stage.parts.application.error(f"has not answered for {EFFECTS_S_MAX:g} s")
+
+
+async def _compare(
+    stage: Stage, completed: list[Submission], unexpected: list[str], *, by_run: bool
+) -> int:
+    """Print promised against counted effects, and the verdict; returns the exit code."""
+    from demo_app import promised, smtp
+
+    mails = await trio.to_thread.run_sync(smtp.count_by_message_id, stage.parts.maildir)
+    rows = promised.compare(completed, await _effects(stage), mails)
+    click.echo("\nEffects that the completed runs promised, and those counted:\n")
+    click.echo("\n".join(effects_table(rows, by_run=by_run)))
+    click.echo(
+        f"\nCounted in the application's database, and at the mail server"
+        f" ({count_text(sum(mails.values()), 'mail')})."
+    )
+    if stage.options.data is not None:
+        click.echo(f"Kept in {safe(stage.parts.directory)}: atomic.db, app.db, mail/ and logs.")
+    well, lines = verdict(rows, unexpected)
+    click.echo("\n".join(lines))
+    return EXIT_OK if well else EXIT_FAILED
+
+
+# -- the steady mix -------------------------------------------------------------------------------
+
+
+class Mix:
+    """The steady mix: what has been submitted, seen and checked so far."""
+
+    def __init__(self, stage: Stage) -> None:
+        from demo_app.scenario import Scenario
+
+        self.stage = stage
+        self.scenario = Scenario(stage.options.seed, crashes=True)
+        self.submissions: dict[str, Submission] = {}
+        self.log = EventLog(self.submissions)
+        self.effects = self.lost = self.doubled = 0
+
+    async def follow(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Print the events, from the first on: `started` as soon as none can be missed."""
+        async with self.stage.client.events() as events:
+            async for event in events:
+                if event.kind == "heartbeat":
+                    task_status.started()
+                    break
+            async for event in events:
+                line = self.log.line(event)
+                if line:
+                    click.echo(line)
+
+    async def submit(self) -> None:
+        """Submit at the rate, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            began = trio.current_time()
+            for n, submission in enumerate(self.scenario):
+                await trio.sleep_until(began + n / self.stage.options.rate)
+                self.submissions[submission.key] = submission
+                nursery.start_soon(self._submit_one, submission)
+
+    async def _submit_one(self, submission: Submission) -> None:
+        options = submission.payload["options"]
+        await self.stage.client.submit(
+            CLIENT,
+            submission.workflow,
+            f"{self.stage.parts.application.address}{submission.path}",
+            submission.key,
+            submission.payload,
+            prefer="respond-async",
+            retry=options["retry"],
+            attempt_timeout=options["attemptTimeout"],
+        )
+
+    async def kill_engine(self, every_s: float) -> None:
+        """kill -9 the engine again and again; who looks after it starts it again."""
+        while True:
+            await trio.sleep(every_s)
+            self.stage.parts.engine.kill()
+
+    async def total(self) -> None:
+        """Print how it stands every few seconds."""
+        while True:
+            await trio.sleep(TOTALS_EVERY_S)
+            await self._check_completed()
+            mails = sum(1 for _ in (self.stage.parts.maildir / "new").glob("*"))
+            click.echo(
+                totals_line(self.log.counts, self.effects, self.lost, self.doubled, mails)
+            )
+
+    async def _check_completed(self) -> None:
+        from demo_app import promised
+
+        while self.log.completed:
+            run = self.log.completed.pop()
+            submission = self.submissions.get(run.key)
+            if submission is None:
+                continue  # somebody else's, submitted by hand
+            rows = promised.compare([submission], await _effects(self.stage, key=run.key))
+            self.effects += sum(row.counted for row in rows)
+            self.lost += sum(row.lost for row in rows)
+            self.doubled += sum(row.doubled for row in rows)
+
+    async def wait_open(self) -> None:
+        """Until no run is open."""
+        while self.log.open_runs:
+            await trio.sleep(0.1)
+
+    async def completed(self, unexpected: list[str]) -> list[Submission]:
+        """The submissions whose runs have completed, by the engine's record; others are told of."""
+        found = []
+        still_open = 0
+        async for run in self.stage.client.runs(client=CLIENT, sort="submittedAt"):
+            submission = self.submissions.get(run.idempotency_key)
+            if submission is None:
+                continue
+            if run.status == "completed":
+                found.append(submission)
+                outcome = await self.stage.client.outcome(run.id)
+                unexpected += _not_as_expected(submission, outcome)
+            elif run.status == "failed":
+                what = safe(run.error or "no reason recorded")
+                unexpected.append(f"{submission.workflow}, key {submission.key}: failed, {what}")
+            else:
+                still_open += 1
+        if still_open:
+            click.echo(f"{count_text(still_open, 'run')} not ended; not in the table.")
+        return found
+
+
+async def steadily(stage: Stage) -> int:
+    """The steady mix, shown as it happens, until Ctrl-C or the end of the duration."""
+    mix, options = Mix(stage), stage.options
+    click.echo("\n".join(_introduction(stage)))
+    stage.stop.heard = True
+    async with trio.open_nursery() as watching:
+        await watching.start(mix.follow)
+        watching.start_soon(mix.total)
+        async with trio.open_nursery() as working:
+            working.start_soon(mix.submit)
+            if options.kill_engine is not None:
+                working.start_soon(mix.kill_engine, options.kill_engine)
+            with trio.move_on_after(options.duration or float("inf")):
+                await stage.stop.asked.wait()
+            working.cancel_scope.cancel()
+        if stage.stop.patient and mix.log.open_runs:
+            stage.stop.asked.set()
+            click.echo(
+                f"\nStopping; {count_text(mix.log.open_runs, 'run')} may still end"
+                f" ({OPEN_RUNS_GRACE_S:g} s at most; Ctrl-C: at once)."
+            )
+            with trio.move_on_after(OPEN_RUNS_GRACE_S):
+                await mix.wait_open()
+        watching.cancel_scope.cancel()
+    unexpected: list[str] = []
+    return await _compare(stage, await mix.completed(unexpected), unexpected, by_run=False)
+
+
+def _introduction(stage: Stage) -> list[str]:
+    engine, application = stage.parts.engine.address, stage.parts.application.address
+    options = stage.options
+    killed = ""
+    if options.kill_engine is not None:
+        killed = f" The engine is killed every {span_text(options.kill_engine)}."
+    return [
+        f"engine       {engine}",
+        f"application  {application}",
+        f"mails        {safe(stage.parts.maildir / 'new')}",
+        "",
+        f"{options.rate:g} submissions a second (seed {options.seed}); some steps fail at first,"
+        f" and sometimes\nthe application crashes.{killed} Look at it from another terminal:",
+        "",
+        f"  atomic runs --engine {engine}",
+        f"  atomic show --engine {engine} \\\n    --workflow createUser --key KEY --attempts",
+        f"  curl {application}/effects",
+        "",
+        "Ctrl-C stops everything. Times are UTC.",
+        "",
+    ]

@@ -1,0 +1,203 @@
+"""The processes of `atomic demo`: started, looked after and stopped, each by its own process id.
+
+Every part runs in a session of its own, so that Ctrl-C reaches the demonstration alone and the
+parts are stopped in order: the application and the mail server first, the engine last. Whatever
+happens in between, `Parts.stop` leaves none of them behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import trio
+
+from engine.core.errors import EngineError
+
+START_S_MAX = 20.0
+"""Far above what a start takes: a part that says nothing for so long will not come."""
+LOOK_EVERY_S = 0.02
+STOP_S_MAX = 15.0
+"""How long a part may take to stop by itself; the engine's own deadline is below this."""
+TAIL_LINES_MAX = 15
+TAIL_BYTES_MAX = 16_384
+CRASHED = 1
+"""The exit code of an application that dies on purpose (its fault `crash`)."""
+ROOT = Path(__file__).resolve().parents[1]
+_ADDRESS = re.compile(r"(?:http://)?127\.0\.0\.1:(\d+)")
+
+
+class DemoError(EngineError):
+    """The demonstration cannot go on. The text is for people; `tail` is the end of a log."""
+
+    def __init__(self, text: str, tail: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.tail = tail
+
+
+class Part:
+    """One process. `command` gives its arguments for a port; 0 takes any free one."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[int], list[str]],
+        directory: Path,
+        log_name: str,
+        *,
+        may_crash: bool = False,
+    ) -> None:
+        self.name = name
+        self.log = directory / log_name
+        self.address = ""
+        """Where it listens, as it says itself: a URL, or host:port."""
+        self.may_crash = may_crash
+        self.killed = False
+        """It was killed on purpose, since its last start."""
+        self.process: trio.Process | None = None
+        self._command = command
+        self._directory = directory
+        self._port = 0
+        self._log_start = 0
+
+    async def start(self) -> None:
+        """Start it, and return when it listens: on the same port as before, if there was a before.
+
+        Raises DemoError when it ends, or says nothing for START_S_MAX.
+        """
+        with self.log.open("ab") as log:
+            self._log_start = log.tell()
+            self.process = await trio.lowlevel.open_process(
+                [sys.executable, "-m", *self._command(self._port)],
+                stdin=subprocess.DEVNULL,
+                stdout=log.fileno(),
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+                env=_environment(),
+                start_new_session=True,
+            )
+        self.killed = False
+        with trio.move_on_after(START_S_MAX):
+            while not self._listens():
+                if self.process.poll() is not None:
+                    raise self.error(f"could not start (exit code {self.process.returncode})")
+                await trio.sleep(LOOK_EVERY_S)
+            return
+        raise self.error(f"has not started within {START_S_MAX:g} s")
+
+    def _listens(self) -> bool:
+        for line in self._text().splitlines(keepends=True):
+            found = _ADDRESS.search(line)
+            if "listening" in line and line.endswith("\n") and found:
+                self.address, self._port = found[0], int(found[1])
+                return True
+        return False
+
+    def _text(self) -> str:
+        """What it has logged since its last start, the end of it if that is long."""
+        with self.log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - TAIL_BYTES_MAX))
+            return log.read().decode(errors="replace")
+
+    def error(self, text: str) -> DemoError:
+        """What went wrong with it, with the end of its log."""
+        tail = tuple(self._text().splitlines()[-TAIL_LINES_MAX:])
+        return DemoError(f"the {self.name} {text}", tail)
+
+    async def wait_ended(self) -> int:
+        """Its exit code, once it has ended; a negative one is the signal that killed it."""
+        assert self.process is not None, "only a part that was started is waited for"
+        return await self.process.wait()
+
+    def kill(self) -> None:
+        """kill -9. It may have ended already."""
+        if self.process is not None and self.process.poll() is None:
+            self.killed = True
+            self.process.kill()
+
+    async def stop(self) -> None:
+        """Ask it to stop; kill it when it does not. Returns when it is gone."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        with trio.move_on_after(STOP_S_MAX):
+            await self.process.wait()
+            return
+        self.process.kill()
+        await self.process.wait()
+
+
+class Parts:
+    """The engine, the mail server and the application, in one directory on free loopback ports."""
+
+    def __init__(self, directory: Path, application_options: tuple[str, ...] = ()) -> None:
+        self.directory = directory
+        self.maildir = directory / "mail"
+        self.database = directory / "atomic.db"
+        self.engine = Part("engine", self._engine, directory, "engine.log")
+        self.mail = Part("mail server", self._mail, directory, "mail.log")
+        self.application = Part("application", self._application, directory, "application.log", may_crash=True)
+        self._application_options = application_options
+
+    def _engine(self, port: int) -> list[str]:
+        command = ["engine.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
+        return [*command, "--db", str(self.database), "--log-format", "json"]
+
+    def _mail(self, port: int) -> list[str]:
+        return ["demo_app.smtp", "--port", str(port), "--maildir", str(self.maildir)]
+
+    def _application(self, port: int) -> list[str]:
+        command = ["demo_app", "--port", str(port), "--data", str(self.directory)]
+        command += ["--engine", self.engine.address, "--smtp", self.mail.address]
+        return [*command, *self._application_options]
+
+    def __iter__(self) -> Iterator[Part]:
+        """In the order of their stopping."""
+        return iter((self.application, self.mail, self.engine))
+
+    async def start(self) -> None:
+        """Start them all, and return when all are ready. Raises DemoError."""
+        for part in (self.engine, self.mail, self.application):
+            await part.start()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            with trio.move_on_after(START_S_MAX):
+                while (await http.get(f"{self.engine.address}/readyz")).status_code != 200:
+                    await trio.sleep(LOOK_EVERY_S)
+                return
+        raise self.engine.error(f"is not ready after {START_S_MAX:g} s")
+
+    async def stop(self) -> None:
+        """Stop them all, the engine last: it still answers what the others ask of it."""
+        with trio.CancelScope(shield=True):
+            for part in self:
+                await part.stop()
+
+
+async def look_after(part: Part, say: Callable[[str], None]) -> None:
+    """Start it again when it has crashed or was killed on purpose.
+
+    Raises DemoError for any other end.
+    """
+    while True:
+        code = await part.wait_ended()
+        crashed = part.may_crash and code == CRASHED
+        if not (part.killed or crashed):
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            raise part.error(f"has died unexpectedly ({how})")
+        began = trio.current_time()
+        how = "crashed" if crashed else "was killed (kill -9)"
+        await part.start()
+        say(f"{how}, back after {trio.current_time() - began:.1f} s")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without the user's own settings of an engine: the demonstration's is another one."""
+    kept = {name: it for name, it in os.environ.items() if not name.startswith("ATOMIC_")}
+    path = [str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
