@@ -31,14 +31,13 @@ from engine.cli_demo_log import (
     verdict,
 )
 from engine.cli_demo_parts import DemoError, Parts, look_after
-from engine.cli_show import count_text, safe, span_text, state_text
-from engine.client import AsyncClient, Outcome, RunCancelled, StepFailed
+from engine.cli_show import count_text, safe, span_text, table
+from engine.client import AsyncClient, Outcome, RunCancelled, StepFailed, SubmitOptions
 from engine.clock import SystemClock
 from engine.core.errors import EngineError
 from engine.front.times import rfc3339
 
 if TYPE_CHECKING:
-    from demo_app.promised import Row
     from demo_app.scenario import Submission
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
@@ -50,6 +49,10 @@ EFFECTS_S_MAX = 20.0
 """How long the application may be away, crashed or starting, when its effects are asked for."""
 WIDTH = 80
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ONCE = """
+Each workflow runs once. A line of its tree is an HTTP call that the engine
+makes and records; `index` is the workflow's own function. What fails is tried
+again: the failures are planned, and listed first."""
 INSTALL = "pip install 'atomic-engine[demo]'"
 
 
@@ -93,18 +96,21 @@ def demo(options: Options) -> int:
     """Run the demonstration; returns the exit code: 0 when every promise was kept, 1 when not.
 
     Says on standard error what went wrong, if something does. 130 when it was interrupted before
-    there was anything to compare.
+    there was anything to compare. Raises click.UsageError when `data` is not a new directory.
     """
     codes: list[int] = []
     problems: list[EngineError] = []
     broken: list[OSError] = []
     try:
         _check_mail_server()
-        trio.run(_main, options, codes, strict_exception_groups=True)
+        with _directory(options.data) as data:
+            trio.run(_main, options, data, codes, strict_exception_groups=True)
     except* EngineError as group:
         problems += _leaves(group)
-    except* OSError as group:
+    except* BrokenPipeError as group:
         broken += _leaves(group)
+    except* OSError as group:
+        problems += [DemoError(str(error)) for error in _leaves(group)]
     if broken:
         raise broken[0]  # the reader of our output is gone; click knows what to do
     if problems:
@@ -133,7 +139,7 @@ def _check_mail_server() -> None:
     try:
         import demo_app.smtp  # noqa: F401 - asked for early: without it nothing can start
     except ModuleNotFoundError as error:
-        if error.name != "aiosmtpd":
+        if (error.name or "").partition(".")[0] != "aiosmtpd":
             raise
         raise DemoError(f"the mail server needs aiosmtpd: {INSTALL}") from error
 
@@ -149,14 +155,14 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
         wanted.mkdir(parents=True, exist_ok=True)
         used = any(wanted.iterdir())
     except OSError as error:
-        raise DemoError(f"--data {wanted}: {error.strerror}") from error
+        raise click.UsageError(f"--data {safe(wanted)}: {error.strerror}.") from error
     if used:
         # The keys of a seed are the same again, and the application is at another port.
-        raise DemoError(f"--data {wanted}: is not empty; name a new directory")
+        raise click.UsageError(f"--data {safe(wanted)}: is not empty; name a new directory.")
     yield wanted.resolve()
 
 
-async def _main(options: Options, codes: list[int]) -> None:
+async def _main(options: Options, data: Path, codes: list[int]) -> None:
     stop = Stop()
     show = once if options.once else steadily
     extra = () if options.once else ("--scenario", str(options.seed), "--crashes")
@@ -164,11 +170,11 @@ async def _main(options: Options, codes: list[int]) -> None:
 
     def say(name: str, text: str) -> None:
         if options.once:
-            click.echo(f"  * the {name} {text}")
+            click.echo(f"   * the {name} {text}")
         else:
             click.echo(log_line(rfc3339(clock.utc_ms()), "", f"({name})", text))
 
-    with trio.open_signal_receiver(*SIGNALS) as signals, _directory(options.data) as data:
+    with trio.open_signal_receiver(*SIGNALS) as signals:
         parts = Parts(data, extra)
         try:
             async with trio.open_nursery() as nursery:
@@ -176,6 +182,7 @@ async def _main(options: Options, codes: list[int]) -> None:
                 await parts.start()
                 for part in parts:
                     nursery.start_soon(look_after, part, partial(say, part.name))
+                await parts.wait_ready()
                 async with (
                     AsyncClient(parts.engine.address) as client,
                     httpx.AsyncClient(base_url=parts.application.address, trust_env=False) as http,
@@ -200,58 +207,50 @@ async def _listen(signals: AsyncIterator[int], stop: Stop, everything: trio.Canc
 
 
 async def once(stage: Stage) -> int:
-    """Each workflow once: what was asked, what came of it, effects promised and counted."""
+    """Each workflow once: what was planned, what came of it, effects promised and counted."""
     from demo_app import scenario
 
     submissions = scenario.once(crashes=True)
-    engine, application = stage.parts.engine.address, stage.parts.application.address
-    click.echo(
-        f"An engine at {engine}, an application at {application}\n"
-        "and a mail server, each a process of its own.\n"
-        f"\n{count_text(len(submissions), 'workflow')} to run at the same time,"
-        " with failures planned in their steps:\n"
-    )
-    for submission in submissions:
-        click.echo("\n".join(submission_lines(submission)))
-    click.echo("\nSubmitted. Their answers as they come:\n")
-    answers: dict[str, Outcome] = {}
+    click.echo("\n".join(_addresses(stage)))
+    click.echo(ONCE)
+    completed: list[Submission] = []
     unexpected: list[str] = []
-    async with trio.open_nursery() as nursery:
-        for submission in submissions:
-            nursery.start_soon(_run_once, stage, submission, answers, unexpected)
-    click.echo("\nWhat happened in each run:")
-    for submission in submissions:
+    for number, submission in enumerate(submissions, 1):
+        click.echo("\n" + "\n".join(submission_lines(number, submission)))
+        outcome = await _run_once(stage, submission, unexpected)
+        if outcome is not None:
+            completed.append(submission)
+            unexpected += _not_as_expected(submission, outcome)
         page = await stage.client.run_page(workflow=submission.workflow, key=submission.key)
         for run in page.runs:
-            click.echo("\n" + "\n".join(tree_lines(await stage.client.run(run.id))))
-    completed = [submission for submission in submissions if submission.key in answers]
+            click.echo("\n".join(tree_lines(await stage.client.run(run.id))))
     return await _compare(stage, completed, unexpected, by_run=True)
 
 
-async def _run_once(
-    stage: Stage, submission: Submission, answers: dict[str, Outcome], unexpected: list[str]
-) -> None:
-    options = submission.payload["options"]
+async def _run_once(stage: Stage, submission: Submission, unexpected: list[str]) -> Outcome | None:
+    """Submit it and wait for its outcome; None when it has none but a failure."""
     began = trio.current_time()
     try:
-        outcome = await stage.client.submit(
-            CLIENT,
-            submission.workflow,
-            f"{stage.parts.application.address}{submission.path}",
-            submission.key,
-            submission.payload,
-            retry=options["retry"],
-            attempt_timeout=options["attemptTimeout"],
-        )
+        outcome = await stage.client.submit(*_call(stage, submission), **_options(submission))
     except (StepFailed, RunCancelled) as error:
         unexpected.append(f"{submission.workflow}, key {submission.key}: {safe(error)}")
-        click.echo(f"  {state_text('failed')}  {unexpected[-1]}")
-        return
-    answers[submission.key] = outcome
-    took = span_text(round(trio.current_time() - began, 1))
-    click.echo(f"  {state_text(outcome.status)}  {submission.key}, after {took}")
-    click.echo(f"    {response_text(outcome.response, WIDTH - 4)}")
-    unexpected += _not_as_expected(submission, outcome)
+        click.echo(f"   answer: {safe(error)}\n")
+        return None
+    took = span_text(trio.current_time() - began)
+    head = f"   answer after {took}: "
+    click.echo(head + response_text(outcome.response, WIDTH - len(head)) + "\n")
+    return outcome
+
+
+def _call(stage: Stage, submission: Submission) -> tuple[str, str, str, str, Any]:
+    """Client, workflow, URL, key and payload."""
+    url = f"{stage.parts.application.address}{submission.path}"
+    return CLIENT, submission.workflow, url, submission.key, submission.payload
+
+
+def _options(submission: Submission) -> SubmitOptions:
+    options = submission.payload["options"]
+    return {"retry": options["retry"], "attempt_timeout": options["attemptTimeout"]}
 
 
 def _not_as_expected(submission: Submission, outcome: Outcome) -> list[str]:
@@ -273,8 +272,10 @@ async def _effects(stage: Stage, **query: str) -> dict[str, Any]:
             except httpx.TransportError:
                 await trio.sleep(0.1)
                 continue
-            listing: dict[str, Any] = answer.json()
-            return listing
+            if answer.is_success:
+                listing: dict[str, Any] = answer.json()
+                return listing
+            raise stage.parts.application.error(f"answered {answer.status_code} for its effects")
     raise stage.parts.application.error(f"has not answered for {EFFECTS_S_MAX:g} s")
 
 
@@ -286,12 +287,15 @@ async def _compare(
 
     mails = await trio.to_thread.run_sync(smtp.count_by_message_id, stage.parts.maildir)
     rows = promised.compare(completed, await _effects(stage), mails)
-    click.echo("\nEffects that the completed runs promised, and those counted:\n")
+    click.echo("\nEffects that the completed runs promised, and effects counted:\n")
     click.echo("\n".join(effects_table(rows, by_run=by_run)))
     click.echo(
-        f"\nCounted in the application's database, and at the mail server"
+        f"\nCounted in the application's database and at the mail server"
         f" ({count_text(sum(mails.values()), 'mail')})."
     )
+    for part, how in ((stage.parts.application, "crashed"), (stage.parts.engine, "was killed")):
+        if part.restarts:
+            click.echo(f"Meanwhile the {part.name} {how} {count_text(part.restarts, 'time')}.")
     if stage.options.data is not None:
         click.echo(f"Kept in {safe(stage.parts.directory)}: atomic.db, app.db, mail/ and logs.")
     well, lines = verdict(rows, unexpected)
@@ -336,17 +340,8 @@ class Mix:
                 nursery.start_soon(self._submit_one, submission)
 
     async def _submit_one(self, submission: Submission) -> None:
-        options = submission.payload["options"]
-        await self.stage.client.submit(
-            CLIENT,
-            submission.workflow,
-            f"{self.stage.parts.application.address}{submission.path}",
-            submission.key,
-            submission.payload,
-            prefer="respond-async",
-            retry=options["retry"],
-            attempt_timeout=options["attemptTimeout"],
-        )
+        call, options = _call(self.stage, submission), _options(submission)
+        await self.stage.client.submit(*call, prefer="respond-async", **options)
 
     async def kill_engine(self, every_s: float) -> None:
         """kill -9 the engine again and again; who looks after it starts it again."""
@@ -360,9 +355,7 @@ class Mix:
             await trio.sleep(TOTALS_EVERY_S)
             await self._check_completed()
             mails = sum(1 for _ in (self.stage.parts.maildir / "new").glob("*"))
-            click.echo(
-                totals_line(self.log.counts, self.effects, self.lost, self.doubled, mails)
-            )
+            click.echo(totals_line(self.log.counts, self.effects, self.lost, self.doubled, mails))
 
     async def _check_completed(self) -> None:
         from demo_app import promised
@@ -379,7 +372,7 @@ class Mix:
 
     async def wait_open(self) -> None:
         """Until no run is open."""
-        while self.log.open_runs:
+        while self.log.open_runs:  # noqa: ASYNC110 - a look now and then is simpler than events
             await trio.sleep(0.1)
 
     async def completed(self, unexpected: list[str]) -> list[Submission]:
@@ -422,8 +415,8 @@ async def steadily(stage: Stage) -> int:
         if stage.stop.patient and mix.log.open_runs:
             stage.stop.asked.set()
             click.echo(
-                f"\nStopping; {count_text(mix.log.open_runs, 'run')} may still end"
-                f" ({OPEN_RUNS_GRACE_S:g} s at most; Ctrl-C: at once)."
+                f"\nWaiting for {count_text(mix.log.open_runs, 'open run')}"
+                f" ({OPEN_RUNS_GRACE_S:g} s at most; Ctrl-C stops at once)."
             )
             with trio.move_on_after(OPEN_RUNS_GRACE_S):
                 await mix.wait_open()
@@ -437,19 +430,29 @@ def _introduction(stage: Stage) -> list[str]:
     options = stage.options
     killed = ""
     if options.kill_engine is not None:
-        killed = f" The engine is killed every {span_text(options.kill_engine)}."
+        killed = f"\nThe engine is killed with kill -9 every {span_text(options.kill_engine)}."
     return [
-        f"engine       {engine}",
-        f"application  {application}",
-        f"mails        {safe(stage.parts.maildir / 'new')}",
+        *_addresses(stage),
         "",
-        f"{options.rate:g} submissions a second (seed {options.seed}); some steps fail at first,"
-        f" and sometimes\nthe application crashes.{killed} Look at it from another terminal:",
+        f"Submitting workflows, {options.rate:g} a second (seed {options.seed}). Some steps fail at"
+        f" first,\nand the application crashes now and then.{killed}",
         "",
+        "Try in another terminal (a KEY stands in the second column below):",
         f"  atomic runs --engine {engine}",
-        f"  atomic show --engine {engine} \\\n    --workflow createUser --key KEY --attempts",
+        f"  atomic show --engine {engine} --workflow placeOrder --key KEY",
         f"  curl {application}/effects",
         "",
-        "Ctrl-C stops everything. Times are UTC.",
+        "Times are UTC. Ctrl-C stops everything.",
         "",
     ]
+
+
+def _addresses(stage: Stage) -> list[str]:
+    parts = stage.parts
+    return table(
+        [
+            ["engine", parts.engine.address],
+            ["application", parts.application.address],
+            ["mail server", f"{parts.mail.address}, keeps mails in {safe(parts.maildir / 'new')}"],
+        ]
+    )

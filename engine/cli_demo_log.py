@@ -6,14 +6,18 @@ No I/O: events and figures go in, lines come out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine.cli_show import (
     at,
     count_text,
+    json_text,
     run_tree_lines,
     safe,
     span_text,
@@ -28,17 +32,25 @@ if TYPE_CHECKING:
     from demo_app.promised import Row
     from demo_app.scenario import Submission
     from engine.client import Event
-    from engine.wire import RunTree
+    from engine.wire import AttemptRow, RunTree, StepRow
 
 KEY_WIDTH = 9
-NAME_WIDTH = 15
-DELAY_BY = {
-    "policy": "policy",
-    "retry-after": "Retry-After",
-    "interrupted": "interrupted",
-    "child-ended": "a step below has ended",
+NAME_WIDTH = 17
+STEP_INDENT = "  "
+DELAY_BY = {"policy": "policy", "retry-after": "Retry-After"}
+ERRORS = {
+    "connection-refused": "refused",
+    "connection-lost": "no answer",
+    "attempt-timeout": "timed out",
+    "the engine crashed": "engine crash",
+    "the engine was stopped": "engine stop",
 }
-FAULTS = {"drop": "cut connection", "hang": "no answer", "crash": "crash"}
+"""Errors of an attempt, short enough for a log of 80 columns; others are shown by their name."""
+FAULTS = {
+    "drop": "does its work, then cuts the connection",
+    "crash": "does its work, then the whole application dies",
+    "hang": "never answers",
+}
 
 
 class RunSeen(NamedTuple):
@@ -107,14 +119,16 @@ class EventLog:
         spec = event.members["spec"]
         step_id, run_id = event.data.step_id or "", event.data.run_id or ""
         if not root:
-            self._names[step_id] = step_label(spec["name"], spec["stepKey"])
+            self._names[step_id] = STEP_INDENT + step_label(spec["name"], spec["stepKey"])
             return None
         self._names[step_id] = spec["workflow"]
         self.runs[run_id] = RunSeen(run_id, spec["workflow"], spec["key"], event.data.at or "")
         self.states[run_id] = StepState.PENDING
         submission = self._submissions.get(spec["key"])
         planned = 0 if submission is None else len(submission.payload.get("faults", {}))
-        return "submitted" + (f", {count_text(planned, 'step')} will meet faults" if planned else "")
+        return "submitted" + (
+            f", {count_text(planned, 'step')} to fail at first" if planned else ""
+        )
 
     def _moved(self, event: Event) -> str | None:
         run_id, state = event.data.run_id or "", str(event.members.get("state"))
@@ -125,95 +139,125 @@ class EventLog:
         if state == StepState.COMPLETED:
             self.completed.append(run)
         took = (at(event.data.at or "") - at(run.submitted_at)).total_seconds()
-        return f"{state_text(state)}: the run, after {span_text(took)}"
+        glyph, _, word = state_text(state).partition(" ")
+        return f"{glyph} run {word}, {span_text(max(took, 0.0))} after it was submitted"
 
 
 def log_line(time: str, key: str, name: str, text: str) -> str:
     """A line of the log: time of day (UTC), the run's key, the step, what has happened."""
-    return f"{time[11:19]:<8}  {safe(key):<{KEY_WIDTH}}  {safe(name):<{NAME_WIDTH}}  {text}"
+    return f"{time[11:19]:<8} {safe(key):<{KEY_WIDTH}}  {safe(name):<{NAME_WIDTH}} {text}"
 
 
 def attempt_end_text(event: Event, *, root: bool) -> str | None:
     """How an attempt ended, and what follows: `try 3 → 404, next in 800 ms (policy)`."""
     data, more = event.data, event.members
+    tried = f"try {data.number}"
     if more.get("countsAs") == "success":
-        tries = f", try {data.number}" if data.number != 1 else ""
         # Of a root the run's own line says so.
+        tries = f" at {tried}" if data.number != 1 else ""
         return None if root else f"{state_text('completed')}{tries}"
-    arrow = "→" if unicode_terminal() else "->"
-    what = str(data.http_status) if data.http_status is not None else safe(data.error or "?")
-    text = f"try {data.number} {arrow} {what}"
     state, delay_ms = more.get("state"), more.get("delayMs", 0)
-    by = DELAY_BY.get(more.get("delayBy", ""), safe(more.get("delayBy", "")))
+    error = data.error or ""
+    if error.startswith("suspended:"):
+        return f"{tried} suspended" + (" until a step ends" if state == StepState.WAITING else "")
+    arrow = "→" if unicode_terminal() else "->"
+    text = f"{tried} {arrow} {short_error(data.http_status, error)}"
     if state == StepState.BACKING_OFF:
-        return f"{text}, next in {delay_text(delay_ms)} ({by})"
+        by = more.get("delayBy", "")
+        why = f" ({DELAY_BY[by]})" if by in DELAY_BY else ""
+        return f"{text}, next in {span_text(delay_ms / 1000)}{why}"
     if state == StepState.WAITING:
-        return f"{text}, waits for a step below"
+        return f"{text}, waits for a step"
     return f"{text}, {state_text(safe(state))}"
 
 
-def delay_text(delay_ms: float) -> str:
-    """`800 ms`, `2 s`."""
-    return f"{delay_ms:g} ms" if delay_ms < 1000 else span_text(delay_ms / 1000)
+def short_error(http_status: int | None, error: str) -> str:
+    """The status that was answered, else what kind of error it was."""
+    if http_status is not None:
+        return str(http_status)
+    kind = error.removeprefix("interrupted: ").partition(":")[0]
+    return ERRORS.get(kind, safe(kind) or "interrupted")
 
 
-def faults_text(plan: Iterable[str]) -> str:
-    """A plan of faults for people: `404, cut connection, Retry-After 1 s`."""
-    said = []
-    for fault in plan:
-        kind, _, number = fault.partition(":")
-        match kind:
-            case "slow":
-                said.append(f"slow by {delay_text(int(number))}")
-            case "retry-after":
-                said.append(f"503 with Retry-After: {number}")
-            case _:
-                said.append(FAULTS.get(kind, kind))
-    return ", then ".join(said)
+def fault_text(fault: str) -> str:
+    """A planned fault for people: `answers 404`, `takes 300 ms`."""
+    kind, _, number = fault.partition(":")
+    match kind:
+        case "slow":
+            return f"takes {span_text(int(number) / 1000)}"
+        case "retry-after":
+            return f"answers 503 with Retry-After: {number}"
+        case _ if kind.isdecimal():
+            return f"answers {kind}"
+    return FAULTS.get(kind, kind)
 
 
-def submission_lines(submission: Submission) -> list[str]:
-    """Which workflow, and what its steps will meet."""
-    lines = [f"{submission.workflow}, key {submission.key}"]
-    faults = submission.payload.get("faults", {})
-    rows = [[f"    {step}", faults_text(plan)] for step, plan in faults.items()]
-    return lines + (table(rows) if rows else ["    no faults; its card is declined"])
+def submission_lines(number: int, submission: Submission) -> list[str]:
+    """Which workflow, and what its steps are planned to meet."""
+    title = f"{number}. {submission.workflow}, key {submission.key}"
+    if submission.expect == "declined":
+        title += ": the card will be declined, for good"
+    rows = []
+    for step, plan in submission.payload.get("faults", {}).items():
+        shown = f"   {step}"
+        for fault, same in groupby(plan):  # the same fault several times is said once
+            times = len(list(same))
+            rows.append([shown, fault_text(fault) + (f", {times} times" if times > 1 else "")])
+            shown = ""
+    return [click.style(title, bold=True), *(table(rows) if rows else [])]
 
 
 def tree_lines(tree: RunTree) -> list[str]:
-    """The run as a tree; the attempts of the steps that needed several."""
+    """The run as a tree; the attempts of the steps that needed several, their errors short."""
     steps = tuple(
-        step if step.attempts > 1 else replace(step, attempt_rows=()) for step in tree.steps
+        replace(step, error=_short(step.error), attempt_rows=_told_attempts(step))
+        for step in tree.steps
     )
     return run_tree_lines(replace(tree, steps=steps), attempts=True)
 
 
-def totals_line(counts: Mapping[str, int], effects: int, lost: int, doubled: int, mails: int) -> str:
+def _told_attempts(step: StepRow) -> tuple[AttemptRow, ...]:
+    if step.attempts < 2 or step.attempt_rows is UNSET:
+        return ()
+    return tuple(replace(row, error=_short(row.error)) for row in step.attempt_rows)
+
+
+def _short(error: str | None) -> str | None:
+    """Without the detail, which repeats the application's address every time."""
+    if not error or error.startswith("http-status:"):
+        return error
+    return error.removeprefix("interrupted: ").partition(":")[0]
+
+
+def totals_line(
+    counts: Mapping[str, int], effects: int, lost: int, doubled: int, mails: int
+) -> str:
     """How it stands: runs by state, effects of completed runs, mails."""
-    states = [f"{number:,} {state}" for state, number in counts.items() if number]
+    names = sorted(counts, key=lambda state: state != StepState.COMPLETED)
+    states = [f"{counts[state]:,} {state}" for state in names if counts[state]]
     return click.style(
-        f"-- runs: {', '.join(states) or 'none'}; effects of completed runs: {effects:,},"
-        f" {lost:,} lost, {doubled:,} doubled; {count_text(mails, 'mail')}",
+        f"-- runs: {', '.join(states) or 'none'} -- effects: {effects:,}, {lost:,} lost,"
+        f" {doubled:,} doubled -- {count_text(mails, 'mail')}",
         bold=True,
     )
 
 
 def effects_table(rows: Iterable[Row], *, by_run: bool) -> list[str]:
     """Promised against counted: a line for each effect of each run, or of each workflow."""
-    sums: dict[tuple[str, str], list[int]] = {}
+    groups: dict[str, dict[str, list[int]]] = {}
     for row in rows:
-        group = row.key if by_run else row.workflow
-        entry = sums.setdefault((group, row.effect.partition("/")[0]), [0, 0, 0, 0])
+        effects = groups.setdefault(row.key if by_run else row.workflow, {})
+        sums = effects.setdefault(row.effect.partition("/")[0], [0, 0, 0, 0])
         for i, number in enumerate((row.promised, row.counted, row.lost, row.doubled)):
-            entry[i] += number
-    head = ["RUN" if by_run else "WORKFLOW", "EFFECT", "PROMISED", "COUNTED", ""]
-    lines, before = [head], ""
-    for (group, effect), (promised, counted, lost, doubled) in sums.items():
-        marks = [f"{lost:,} LOST"] * bool(lost) + [f"{doubled:,} DOUBLED"] * bool(doubled)
-        shown = group if group != before else ""
-        numbers = [f"{promised:>8,}", f"{counted:>7,}"]
-        lines.append([safe(shown), safe(effect), *numbers, ", ".join(marks)])
-        before = group
+            sums[i] += number
+    lines = [["RUN" if by_run else "WORKFLOW", "EFFECT", "PROMISED", "COUNTED", ""]]
+    for group, effects in groups.items():
+        shown = safe(group)
+        for effect, (promised, counted, lost, doubled) in effects.items():
+            marks = [f"{lost:,} LOST"] * bool(lost) + [f"{doubled:,} DOUBLED"] * bool(doubled)
+            numbers = [f"{promised:>8,}", f"{counted:>7,}"]
+            lines.append([shown, safe(effect), *numbers, ", ".join(marks)])
+            shown = ""
     return table(lines)
 
 
@@ -235,9 +279,5 @@ def verdict(rows: Iterable[Row], unexpected: Iterable[str]) -> tuple[bool, list[
 
 def response_text(response: Any, width: int) -> str:
     """The workflow's answer in one line of at most `width` characters."""
-    from engine.cli_show import json_text
-
-    import msgspec
-
     text = json_text(msgspec.json.encode(response), indent=-1)
     return text if len(text) <= width else text[: width - 2] + ".."

@@ -59,6 +59,7 @@ class Part:
         self.may_crash = may_crash
         self.killed = False
         """It was killed on purpose, since its last start."""
+        self.restarts = 0
         self.process: trio.Process | None = None
         self._command = command
         self._directory = directory
@@ -142,7 +143,9 @@ class Parts:
         self.database = directory / "atomic.db"
         self.engine = Part("engine", self._engine, directory, "engine.log")
         self.mail = Part("mail server", self._mail, directory, "mail.log")
-        self.application = Part("application", self._application, directory, "application.log", may_crash=True)
+        self.application = Part(
+            "application", self._application, directory, "application.log", may_crash=True
+        )
         self._application_options = application_options
 
     def _engine(self, port: int) -> list[str]:
@@ -162,15 +165,24 @@ class Parts:
         return iter((self.application, self.mail, self.engine))
 
     async def start(self) -> None:
-        """Start them all, and return when all are ready. Raises DemoError."""
+        """Start them all, and return when all listen. Raises DemoError."""
         for part in (self.engine, self.mail, self.application):
             await part.start()
-        async with httpx.AsyncClient(trust_env=False) as http:
-            with trio.move_on_after(START_S_MAX):
-                while (await http.get(f"{self.engine.address}/readyz")).status_code != 200:
+
+    async def wait_ready(self) -> None:
+        """Until the engine is ready. Raises DemoError when it does not become so."""
+        with trio.move_on_after(START_S_MAX):
+            async with httpx.AsyncClient(trust_env=False) as http:
+                while not await self._is_ready(http):  # noqa: ASYNC110 - another process
                     await trio.sleep(LOOK_EVERY_S)
-                return
+            return
         raise self.engine.error(f"is not ready after {START_S_MAX:g} s")
+
+    async def _is_ready(self, http: httpx.AsyncClient) -> bool:
+        try:
+            return (await http.get(f"{self.engine.address}/readyz")).is_success
+        except httpx.TransportError:
+            return False  # should it have died, who looks after it will say so
 
     async def stop(self) -> None:
         """Stop them all, the engine last: it still answers what the others ask of it."""
@@ -193,6 +205,7 @@ async def look_after(part: Part, say: Callable[[str], None]) -> None:
         began = trio.current_time()
         how = "crashed" if crashed else "was killed (kill -9)"
         await part.start()
+        part.restarts += 1
         say(f"{how}, back after {trio.current_time() - began:.1f} s")
 
 

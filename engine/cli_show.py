@@ -39,6 +39,7 @@ STATE_WIDTH = max(map(len, STATES))
 BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
 BRANCHES_ASCII = ("|- ", "`- ", "|  ", "   ")
 CELL_CHARACTERS_MAX = 40
+LEFT_CHARACTERS_MAX = 48
 
 
 def safe(text: object) -> str:
@@ -106,7 +107,9 @@ def clock_text(time: str) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """A duration for people: `0.12 s`, `14 s`, `2 m 5 s`, `3 h 20 m`, `2 d 4 h`."""
+    """A duration for people: `120 ms`, `1.2 s`, `14 s`, `2 m 5 s`, `3 h 20 m`, `2 d 4 h`."""
+    if 0 < seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.3g} s"
     whole = round(seconds)
@@ -144,18 +147,35 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
         # A root, and a step whose parent is not among them, stand at the left.
         children[step.parent_id if step.parent_id in known else None].append(step)
     branch, last_branch, pipe, blank = BRANCHES if unicode_terminal() else BRANCHES_ASCII
+    # What is known of a step stands in a column of its own; None: attempts, which have no columns.
+    rows: list[tuple[str, str | None]] = []
     stack = [(step, "", "") for step in reversed(children[None])]
     while stack:
         step, first, further = stack.pop()
         below = children.pop(step.id, [])
-        lines.append(f"{first}{step_text(step, tree.server_time)}")
+        label = click.style(safe(step_label(step.name, step.step_key)), bold=True)
+        facts = step_facts(step, tree.server_time)
+        rows.append((f"{first}{state_text(step.status)}  {label}", facts))
         if attempts and step.attempt_rows:
             margin = further + (pipe if below else blank)
-            lines += [f"{margin}{attempt_text(row)}" for row in step.attempt_rows]
+            rows += [
+                (f"{margin}{attempt_text(row, run.submitted_at)}", None)
+                for row in step.attempt_rows
+            ]
         for i, child in enumerate(reversed(below)):
             head, rest = (last_branch, blank) if i == 0 else (branch, pipe)
             stack.append((child, further + head, further + rest))
-    return lines
+    return lines + _in_columns(rows)
+
+
+def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:
+    lengths = [len(click.unstyle(left)) for left, facts in rows if facts is not None]
+    # One long name must not push the facts of all the others off the screen.
+    width = max((it for it in lengths if it <= LEFT_CHARACTERS_MAX), default=0)
+    return [
+        left if not facts else left + " " * (width - len(click.unstyle(left))) + "  " + facts
+        for left, facts in rows
+    ]
 
 
 def step_label(name: str, step_key: str) -> str:
@@ -165,8 +185,8 @@ def step_label(name: str, step_key: str) -> str:
     return step_key if name in step_key else f"{name} ({step_key})"
 
 
-def step_text(step: StepRow, now: str) -> str:
-    """One step: state, name, tries and what is to be known of it."""
+def step_facts(step: StepRow, now: str) -> str:
+    """Tries of a step, and what else is to be known of it."""
     facts = []
     if step.attempts:
         facts.append(count_text(step.attempts, "try"))
@@ -174,10 +194,7 @@ def step_text(step: StepRow, now: str) -> str:
         facts.append(f"{step.failures} of {count_text(step.retries_max, 'retry')} used")
     if step.generation > 1:
         facts.append(f"generation {step.generation}")
-    if step.error:
-        facts.append(safe(step.error))
-    elif step.http_status is not None:
-        facts.append(f"HTTP {step.http_status}")
+    facts += _answer_facts(step.http_status, step.error)
     if step.pause_reason:
         facts.append(f"paused: {safe(step.pause_reason)}")
     if step.awaiting_post:
@@ -187,21 +204,26 @@ def step_text(step: StepRow, now: str) -> str:
     if step.ended_at is not None:
         took = (at(step.ended_at) - at(step.submitted_at)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")
-    text = f"{state_text(step.status)}  {click.style(safe(step_label(step.name, step.step_key)), bold=True)}"
-    return f"{text}  {', '.join(facts)}" if facts else text
+    return ", ".join(facts)
 
 
-def attempt_text(row: AttemptRow) -> str:
-    """One attempt of a step."""
-    facts = [f"try {row.number}", clock_text(row.started_at), safe(row.status)]
-    if row.error:
-        facts.append(safe(row.error))
-    elif row.http_status is not None:
-        facts.append(f"HTTP {row.http_status}")
-    if row.delay_ms is not None:
-        by = f" ({safe(row.delay_by)})" if row.delay_by else ""
-        facts.append(f"then waited {span_text(row.delay_ms / 1000)}{by}")
-    return click.style("  ".join(facts), dim=True)
+def _answer_facts(http_status: int | None, error: str | None) -> list[str]:
+    facts = [] if http_status is None else [f"HTTP {http_status}"]
+    if error and not (facts and error.startswith("http-status:")):  # which says the same again
+        facts.append(safe(error))
+    return facts
+
+
+def attempt_text(row: AttemptRow, since: str) -> str:
+    """One attempt of a step; its date only when it is not that of `since`."""
+    time = row.started_at.removeprefix(f"{since[:10]}T")
+    answer = ", ".join(_answer_facts(row.http_status, row.error)).removeprefix("interrupted: ")
+    text = f"{safe(row.status)}: {answer}" if answer else safe(row.status)
+    if row.delay_ms:
+        # Of an interruption the line has just said so.
+        by = f" ({safe(row.delay_by)})" if row.delay_by not in (None, "interrupted") else ""
+        text += f", waited {span_text(row.delay_ms / 1000)}{by}"
+    return click.style(f"try {row.number}  {safe(time)}  {text}", dim=True)
 
 
 def run_note(run: RunRow) -> str:

@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import threading
-import types
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import click
 import pytest
 
-from engine import __version__
+from engine import __version__, cli_demo
 from engine.cli import EXIT_CODES, main
 from engine.config import Config
 from tests.cli.conftest import Atomic
@@ -62,15 +61,29 @@ def test_a_wrong_setting_stops_the_start(atomic: Atomic, served: list[Config], a
     assert said in result.stderr
 
 
-def test_the_demo_is_started_with_this_command(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
-    """It is told how to start an engine, and whether to stop after one run."""
-    given = {}
-    module = types.ModuleType("demo_app.showcase")
-    monkeypatch.setitem(sys.modules, "demo_app.showcase", module)
-    monkeypatch.setattr(module, "main", lambda **options: given.update(options) or 0, raising=False)
-    assert atomic("demo", "--once").exit_code == 0
-    assert given["once"] is True
-    assert given["engine_command"][1:] == ["-m", "engine.cli", "serve"]
+def test_the_demo_is_told_what_was_asked_for(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
+    """Durations as seconds, everything else as given; its exit code is the command's."""
+    given: list[cli_demo.Options] = []
+
+    def demo(options: cli_demo.Options) -> int:
+        given.append(options)
+        return 1
+
+    monkeypatch.setattr(cli_demo, "demo", demo)
+    arguments = ("--seed", "7", "--rate", "2.5", "--duration", "1m", "--kill-engine", "2500ms")
+    assert atomic("demo", *arguments, "--data", "here").exit_code == 1
+    assert atomic("demo", "--once").exit_code == 1
+    assert given == [
+        cli_demo.Options(False, 7, 2.5, 60.0, 2.5, Path("here")),
+        cli_demo.Options(once=True),
+    ]
+
+
+def test_a_demo_that_never_lets_the_engine_work_is_refused(atomic: Atomic):
+    """Killed more often than it starts, it would show nothing."""
+    result = atomic("demo", "--kill-engine", "1s")
+    assert result.exit_code == 2
+    assert "at least 2s" in result.stderr
 
 
 def test_the_version_is_told(atomic: Atomic):

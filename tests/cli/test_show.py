@@ -62,19 +62,35 @@ def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     assert result.stdout.splitlines() == [
         "↻ backing-off  createUser  01A",
         "client shop, key k, submitted 2026-11-23 12:00:00Z",
-        "◦ waiting  index  1 try",
+        "◦ waiting  index            1 try",
         "├─ ✓ completed  createUser  4 tries, HTTP 201, took 3.1 s",
-        "│  └─ ⊘ cancelled  log  1 try",
+        "│  └─ ⊘ cancelled  log      1 try",
         "└─ ↻ backing-off  sendMail  3 tries, 3 of 10 retries used, HTTP 500, next try in 14 s",
-        "? dreaming  stray  1 try",
+        "? dreaming  stray           1 try",
     ]
 
 
 def test_attempts_are_drawn_when_asked_for(atomic: Atomic):
     """Each with its time, its end and what set the delay after it."""
     result = atomic("show", "01A", "--attempts", answers=[answer(TREE)])
-    line = "      try 1  2026-11-23 12:00:00Z  failure  HTTP 500  then waited 1 s (policy)"
+    line = "      try 1  12:00:00.000Z  failure: HTTP 500, waited 1 s (policy)"
     assert line in result.stdout.splitlines()
+
+
+def test_an_attempt_of_another_day_has_its_date(atomic: Atomic):
+    """So has a step's own key where it was given one, and no status is said twice."""
+    late = ATTEMPT | {"startedAt": "2026-11-24T00:00:00.000Z", "error": "http-status: answered 500"}
+    step = STEP | {
+        "stepKey": "parcel/2",
+        "attempts": 2,
+        "attemptRows": [late, late | {"delayMs": 0}],
+    }
+    result = atomic("show", "01A", "--attempts", answers=[answer(TREE | {"steps": [step]})])
+    assert result.stdout.splitlines()[2:] == [
+        "▸ running  index (parcel/2)  2 tries",
+        "   try 1  2026-11-24T00:00:00.000Z  failure: HTTP 500, waited 1 s (policy)",
+        "   try 1  2026-11-24T00:00:00.000Z  failure: HTTP 500",
+    ]
 
 
 def test_a_terminal_without_unicode_gets_ascii(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
@@ -275,7 +291,7 @@ def test_each_action_has_a_command(atomic: Atomic, engine: FakeEngine, action: s
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (0.1234, "0.123 s"), (59.6, "1 m 0 s"), (125, "2 m 5 s"), (12_000, "3 h 20 m")],
+    [(0, "0 s"), (0.1234, "123 ms"), (59.6, "1 m 0 s"), (125, "2 m 5 s"), (12_000, "3 h 20 m")],
 )
 def test_durations_are_for_people(seconds: float, text: str):
     """Two units at most."""
