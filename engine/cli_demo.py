@@ -60,7 +60,7 @@ class Options(NamedTuple):
     """What the command line says. Durations in seconds."""
 
     once: bool = False
-    seed: int = 1
+    seed: int = 23
     rate: float = 1.0
     """Submissions per second."""
     duration: float | None = None

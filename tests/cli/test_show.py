@@ -276,6 +276,15 @@ def test_a_step_is_named_by_id_or_by_name(atomic: Atomic, engine: FakeEngine):
     assert atomic("rerun", "01A").exit_code == 2
 
 
+def test_a_step_is_named_as_it_is_shown(atomic: Atomic, engine: FakeEngine):
+    """Steps of one name that differ in their key are told apart by it."""
+    parcels = [STEP | {"id": f"01{n}", "name": "ship", "stepKey": f"ship/{n}"} for n in (1, 2)]
+    tree, done = answer(TREE | {"steps": [STEP, *parcels]}), answer(DONE)
+    assert atomic("retry", "01A", "--step", "ship/2", answers=[tree, done]).exit_code == 0
+    assert json.loads(engine.requests[1].content)["step"] == "012"
+    assert "Several steps" in atomic("retry", "01A", "--step", "ship", answers=[tree]).stderr
+
+
 @pytest.mark.parametrize("action", ["retry", "pause", "resume", "cancel", "dismiss", "restore"])
 def test_each_action_has_a_command(atomic: Atomic, engine: FakeEngine, action: str):
     """By key as well; a refusal has its exit code."""
