@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +36,6 @@ from engine.cli_show import count_text, safe, span_text, table
 from engine.client import AsyncClient, Outcome, RunCancelled, StepFailed, SubmitOptions
 from engine.clock import SystemClock
 from engine.core.errors import EngineError
-from engine.front.times import rfc3339
 
 if TYPE_CHECKING:
     from demo_app.scenario import Submission
@@ -172,7 +172,8 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
         if options.once:
             click.echo(f"   * the {name} {text}")
         else:
-            click.echo(log_line(rfc3339(clock.utc_ms()), "", f"({name})", text))
+            now = datetime.fromtimestamp(clock.utc_ms() / 1000, UTC).isoformat()
+            click.echo(log_line(now, "", f"({name})", text))
 
     with trio.open_signal_receiver(*SIGNALS) as signals:
         parts = Parts(data, extra)

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from engine.client import Event
     from engine.wire import AttemptRow, RunTree, StepRow
 
-KEY_WIDTH = 9
+KEY_WIDTH = 10
 NAME_WIDTH = 17
 STEP_INDENT = "  "
 DELAY_BY = {"policy": "policy", "retry-after": "Retry-After"}
 ERRORS = {
     "connection-refused": "refused",
-    "connection-lost": "no answer",
+    "connection-lost": "cut off",
     "attempt-timeout": "timed out",
     "the engine crashed": "engine crash",
     "the engine was stopped": "engine stop",
@@ -140,7 +140,7 @@ class EventLog:
             self.completed.append(run)
         took = (at(event.data.at or "") - at(run.submitted_at)).total_seconds()
         glyph, _, word = state_text(state).partition(" ")
-        return f"{glyph} run {word}, {span_text(max(took, 0.0))} after it was submitted"
+        return f"{glyph} run {word} after {span_text(max(took, 0.0))}"
 
 
 def log_line(time: str, key: str, name: str, text: str) -> str:

@@ -67,6 +67,13 @@ ROOMS = (
         ("engine", "click", "msgspec", "tui", "demo_app"),
     ),
     Room(
+        ("engine.cli_demo", "engine.cli_demo_log", "engine.cli_demo_parts"),
+        (
+            "engine.core", "engine.wire", "engine.client", "engine.clock", "engine.cli_show",
+            "demo_app", "click", "httpx", "msgspec", "trio",
+        ),
+    ),
+    Room(
         ("demo_app",),
         ("aiosmtpd", "httpx", "hypercorn", "quart", "werkzeug"), frozenset({"uuid"}),
     ),

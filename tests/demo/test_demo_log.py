@@ -44,7 +44,7 @@ def log() -> EventLog:
     log = EventLog({"key-1": submission})
     root = {"workflow": "createUser", "key": "key-1", "name": "index", "stepKey": "http://app/i"}
     assert log.line(event("accepted", "R", spec=root)) == (
-        "12:00:00 key-1      createUser        submitted, 1 step to fail at first"
+        "12:00:00 key-1       createUser        submitted, 1 step to fail at first"
     )
     step = {
         "workflow": "createUser",
@@ -75,7 +75,7 @@ SUSPENDED = "suspended: to be invoked again when a child ends"
         ),
         (
             ended("failure", "backing-off", error=LOST, **POLICY),
-            "try 3 → no answer, next in 800 ms (policy)",
+            "try 3 → cut off, next in 800 ms (policy)",
         ),
         (
             ended("failure", "failed", httpStatus=402, error="http-status: answered 402"),
@@ -90,7 +90,7 @@ SUSPENDED = "suspended: to be invoked again when a child ends"
             "try 3 suspended until a step ends",
         ),
         (ended("interruption", "waiting", error=f"interrupted: {LOST}"),
-         "try 3 → no answer, waits for a step"),
+         "try 3 → cut off, waits for a step"),
         (event("paused", reason="operator"), "‖ paused (operator)"),
         (event("resumed"), "resumed"),
         (event("cancelled"), "⊘ cancelled"),
@@ -101,7 +101,7 @@ def test_an_event_worth_reading_has_a_line(log: EventLog, happened: Event, text:
     """Time, the run's key, the step indented below its workflow, what has happened."""
     line = log.line(happened)
     assert line is not None
-    assert click.unstyle(line) == f"12:00:00 key-1        sendEmail       {text}"
+    assert click.unstyle(line) == f"12:00:00 key-1         sendEmail       {text}"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_run_ends_with_how_long_it_took(log: EventLog) -> None:
     line = log.line(event("run-moved", "R", LATER, state="completed"))
     assert line is not None
     assert click.unstyle(line) == (
-        "12:00:01 key-1      createUser        ✓ run completed, 1.5 s after it was submitted"
+        "12:00:01 key-1       createUser        ✓ run completed after 1.5 s"
     )
     assert log.open_runs == 0
     assert [run.key for run in log.completed] == ["key-1"]
