@@ -33,7 +33,7 @@ from engine.cli_demo_log import (
 )
 from engine.cli_demo_parts import DemoError, Parts, look_after
 from engine.cli_show import count_text, safe, span_text, table
-from engine.client import AsyncClient, Outcome, RunCancelled, StepFailed, SubmitOptions
+from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed, SubmitOptions
 from engine.clock import SystemClock
 from engine.core.errors import EngineError
 
@@ -48,6 +48,8 @@ OPEN_RUNS_GRACE_S = 10.0
 EFFECTS_S_MAX = 20.0
 """How long the application may be away, crashed or starting, when its effects are asked for."""
 WIDTH = 80
+REPOSTS = Reposts(count=60, max_back_off_s=0.5)
+"""An engine that is killed every 2 s must be met while it is there; it is ours alone."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ONCE = """
 Each workflow runs once. A line of its tree is an HTTP call that the engine
@@ -185,7 +187,7 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
                     nursery.start_soon(look_after, part, partial(say, part.name))
                 await parts.wait_ready()
                 async with (
-                    AsyncClient(parts.engine.address) as client,
+                    AsyncClient(parts.engine.address, reposts=REPOSTS) as client,
                     httpx.AsyncClient(base_url=parts.application.address, trust_env=False) as http,
                 ):
                     codes.append(await show(Stage(options, parts, client, http, stop, say)))
