@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: an engine process, a small application, a client, a cutting proxy.
+"""What the end-to-end tests share: engine process, small application, client, cutting proxy.
 
 Everything is real: processes, sockets on 127.0.0.1, the clock. So nothing here waits for a length
 of time in the hope that something has happened by then: `eventually` waits for a condition and has
