@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.e2e.harness import Client, EngineProcess
 
 SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
 """Short: what a test leaves behind is not waited for, and the stream says often that it lives."""
+_number = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
 @pytest.fixture
 async def shop(engine: EngineProcess, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     """A client of the file's engine with a name that no other test has."""
-    name = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:64]
+    name = f"{re.sub(r'[^A-Za-z0-9]+', '-', request.node.name)[:58]}-{next(_number)}"
     async with harness.client(engine.url, name) as client:
         yield client

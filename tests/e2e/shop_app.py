@@ -1,4 +1,4 @@
-"""An application to be killed: `python -m tests.e2e.shop_app PORT ENGINE_URL DIRECTORY`.
+"""An application to be killed: `python -m tests.e2e.shop_app PORT ENGINE_URL CLIENT DIRECTORY`.
 
 Its workflow charges, fails to ship for good, and refunds. The first refund does its effect and
 then never answers: that is when the test kills the process. Effects are kept in files of the
@@ -72,10 +72,9 @@ class ShopApplication:
         return Answer()
 
 
-async def main(port: int, engine_url: str, directory: Path) -> None:
+async def main(port: int, engine_url: str, client_name: str, directory: Path) -> None:
     """Serve until killed."""
-    name = "test-application-killed-while-it-compensates"
-    async with client(engine_url, name) as engine:
+    async with client(engine_url, client_name) as engine:
         shop = ShopApplication(engine, directory)
         handlers = {name: getattr(shop, name) for name in ("index", "charge", "ship", "refund")}
         async with application(port, **handlers) as app:
@@ -84,4 +83,4 @@ async def main(port: int, engine_url: str, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    trio.run(main, int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))

@@ -119,8 +119,8 @@ async def test_few_places_lock_nobody_out(tmp_path: Path) -> None:
 class Shop:
     """The application of `tests.e2e.shop_app` as a process that can be killed."""
 
-    def __init__(self, engine_url: str, directory: Path) -> None:
-        self._engine_url = engine_url
+    def __init__(self, engine_url: str, client_name: str, directory: Path) -> None:
+        self._engine = (engine_url, client_name)
         self._directory = directory
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -128,7 +128,7 @@ class Shop:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        arguments = [str(self.port), self._engine_url, str(self._directory)]
+        arguments = [str(self.port), *self._engine, str(self._directory)]
         return subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.shop_app", *arguments],
             cwd=ROOT_DIRECTORY,
@@ -149,8 +149,8 @@ class Shop:
 
 
 @contextmanager
-def shop_process(engine_url: str, directory: Path) -> Iterator[Shop]:
-    shop = Shop(engine_url, directory)
+def shop_process(engine_url: str, client_name: str, directory: Path) -> Iterator[Shop]:
+    shop = Shop(engine_url, client_name, directory)
     try:
         yield shop
     finally:
@@ -162,7 +162,7 @@ async def test_application_killed_while_it_compensates(
     engine: EngineProcess, shop: Client, tmp_path: Path
 ) -> None:
     """A step fails for good and is caught; kill -9 amid the refund: the refund happens once."""
-    with shop_process(engine.url, tmp_path) as app:
+    with shop_process(engine.url, shop.name, tmp_path) as app:
         url = f"http://127.0.0.1:{app.port}/workflows/order/index"
         answers = []
 
