@@ -232,7 +232,7 @@ class Connection:
             reply = await door.answer(post.client, post.fields, body)
         except trio.Cancelled:
             if self._host.stopping and not self._muted:
-                refusal = self._host.refuse(503, "draining", "the server is stopping")
+                refusal = self._host.refuse(503, "draining", "the server is stopping", None)
                 with trio.move_on_after(FAREWELL_S, shield=True):
                     await self._write(refusal_bytes(self._host.config, 503, refusal))
             raise
