@@ -129,9 +129,13 @@ def running(directory: Path, **settings: Any) -> Iterator[EngineProcess]:
 
 
 async def restart(engine: EngineProcess, directory: Path, **settings: Any) -> EngineProcess:
-    """A new engine on the file of one that has ended, without blocking the test's own servers."""
+    """A new engine on the file and the port of one that has ended.
+
+    Does not block the test's own servers: they may be called before this returns.
+    """
     assert engine.exit_code is not None
-    return await trio.to_thread.run_sync(lambda: start(directory, **settings))
+    port = int(engine.url.rpartition(":")[2])
+    return await trio.to_thread.run_sync(lambda: start(directory, port=port, **settings))
 
 
 # -- the application -----------------------------------------------------------------------------
@@ -278,9 +282,9 @@ async def fine(call: Call) -> Answer:
 
 
 @asynccontextmanager
-async def application(port: int = 0, **handlers: Handler) -> AsyncIterator[Application]:
+async def application(_port: int = 0, /, **handlers: Handler) -> AsyncIterator[Application]:
     """A listening application. At the end its connections are cut and its handlers cancelled."""
-    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    listeners = await trio.open_tcp_listeners(_port, host="127.0.0.1")
     app = Application(listeners[0].socket.getsockname()[1], handlers)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, app.serve_connection, listeners)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from tests.e2e.harness import Answer, Call, Client, application, fine, is_problem
@@ -106,7 +107,7 @@ async def test_urls_that_are_one_step(shop: Client) -> None:
 
 async def test_clients_are_apart(shop: Client) -> None:
     """The same key of two clients is two runs, and one's token is nothing to the other."""
-    refused = []
+    refused: list[httpx.Response] = []
 
     async def workflow(call: Call) -> Answer:
         fields = {"workflowName": "w", "stepInvokeUrl": app.at("step"), "idempotencyKey": "k"}

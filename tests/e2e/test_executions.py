@@ -143,7 +143,7 @@ async def test_suspend(shop: Client) -> None:
             run_id = app.calls[0].run_id
 
             async def is_waiting() -> bool:
-                return (await shop.steps(run_id))["index"]["status"] == "waiting"
+                return bool((await shop.steps(run_id))["index"]["status"] == "waiting")
 
             await eventually_async(is_waiting)
             release.set()

@@ -21,7 +21,7 @@ async def collect(events: EventStream, run_id: str, until: str) -> list[Event]:
             return found
 
 
-def check_chain(events: list[Event], first_prev: str) -> None:
+def check_chain(events: list[Event], first_prev: str | None) -> None:
     """Each event's `prev` is the id of the one before it."""
     prev = first_prev
     for event in events:
@@ -79,7 +79,9 @@ async def test_resume_anywhere(engine: EngineProcess, shop: Client) -> None:
             assert await collect(events, run_id, "completed") == whole
 
 
-@pytest.mark.parametrize("unknown", ["nonsense", "other-5", "-", "{file}-999999999", "{file}--1", "{file}-01"])
+@pytest.mark.parametrize(
+    "unknown", ["nonsense", "other-5", "-", "{file}-999999999", "{file}--1", "{file}-01"]
+)
 async def test_reset_for_an_unknown_id(engine: EngineProcess, shop: Client, unknown: str) -> None:
     """An id this file does not have: `reset`, and then the stream from now on."""
     file = (await shop.read("/status"))["sequence"].rpartition("-")[0]
@@ -94,7 +96,7 @@ async def test_reset_for_an_unknown_id(engine: EngineProcess, shop: Client, unkn
 
 async def test_heartbeats(engine: EngineProcess, shop: Client) -> None:
     """Signs of life with the server's time, also when nothing happens."""
-    times = []
+    times: list[str] = []
     async with event_stream(engine) as events:
         while len(times) < 4:
             event = await events.next()

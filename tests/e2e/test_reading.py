@@ -176,8 +176,8 @@ async def test_raw_bodies(shop: Client, app: Application) -> None:
     for number in (1, 2, 3):
         one = await shop.get(f"/api/v1/steps/{shaky}/attempts/{number}/response")
         assert one.json() == {"attempt": number}
-    for number in ("0", "4", "x", "-1", "000000001" + "0" * 1_900):
-        one = await shop.get(f"/api/v1/steps/{shaky}/attempts/{number}/response")
+    for unknown in ("0", "4", "x", "-1", "000000001" + "0" * 1_900):
+        one = await shop.get(f"/api/v1/steps/{shaky}/attempts/{unknown}/response")
         is_problem(one, 404, "not-found")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.e2e.harness import (
     Call,
     Client,
     EngineProcess,
+    Handler,
     application,
     eventually,
     is_problem,
@@ -30,16 +33,15 @@ UNREAD_BYTES = 1_000_000
 
 
 class Workflows:
-    """An application whose workflow waits for a step; `hang` is never answered by itself."""
+    """An application whose workflow waits for a step that is not answered until `release`."""
 
-    def __init__(self) -> None:
-        self.posters: list[Client] = []
-        self.app: Application | None = None
+    def __init__(self, shop: Client) -> None:
+        self.shop = shop
         self.release = trio.Event()
+        self.hang_url = ""
 
     async def workflow(self, call: Call) -> Answer:
-        assert self.app is not None
-        answer = await self.posters[-1].post(self.app.at("hang"), call.key)
+        answer = await self.shop.post(self.hang_url, call.key)
         return Answer(200 if answer.status_code == 200 else 500, answer.content)
 
     async def hang(self, call: Call) -> Answer:
@@ -49,9 +51,16 @@ class Workflows:
     async def big(self, call: Call) -> Answer:
         return Answer(200, b'"' + b"x" * UNREAD_BYTES + b'"')
 
-    @property
-    def handlers(self) -> dict[str, Any]:
-        return {"index": self.workflow, "hang": self.hang, "big": self.big}
+
+@asynccontextmanager
+async def scene(engine: EngineProcess) -> AsyncIterator[tuple[Workflows, Application, Client]]:
+    """The application, listening, and a client of the engine and of the one that follows it."""
+    async with harness.client(engine.url) as shop:
+        it = Workflows(shop)
+        handlers: dict[str, Handler] = {"index": it.workflow, "hang": it.hang, "big": it.big}
+        async with application(**handlers) as app:
+            it.hang_url = app.at("hang")
+            yield it, app, shop
 
 
 async def unread_client(engine: EngineProcess, url: str, requests: int) -> trio.SocketStream:
@@ -72,66 +81,55 @@ async def unread_client(engine: EngineProcess, url: str, requests: int) -> trio.
 @pytest.mark.slow
 async def test_sigterm_with_everything_at_once(tmp_path: Path) -> None:
     """Held callers, an unread client, a hanging endpoint: exit 0 within 10 s; then all goes on."""
-    it = Workflows()
     answers: dict[str, httpx.Response] = {}
 
     async def submit(name: str) -> None:
-        answers[name] = await it.posters[0].post(it.app.at(name), name, retry={"count": 0})
+        answers[name] = await shop.post(app.at(name), name, retry={"count": 0})
 
     with harness.running(tmp_path, drain_grace_ms=1_500) as engine:
-        async with application(**it.handlers) as it.app, harness.client(engine.url) as shop:
-            it.posters.append(shop)
-            async with await unread_client(engine, it.app.at("big"), 20):
+        async with scene(engine) as (it, app, shop):
+            async with await unread_client(engine, app.at("big"), 20):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(submit, "index")
                     nursery.start_soon(submit, "hang")
-                    await eventually(lambda: len(it.app.called("hang")) == 2)
-                    await eventually(lambda: it.app.called("big"))
+                    await eventually(lambda: len(app.called("hang")) == 2)
+                    await eventually(lambda: app.called("big"))
                     began = time.monotonic()
                     engine.signal(signal.SIGTERM)
                 assert await engine.ended() == 0
                 assert time.monotonic() - began < STOP_S_MAX
+            assert engine.events("engine-stopped-well")
             for answer in answers.values():
                 document = is_problem(answer, 503, "draining")
                 assert answer.headers["retry-after"] == "1"
                 assert answer.headers["location"] == f"/api/v1/steps/{document['id']}/outcome"
             assert len(answers) == 2
-            assert engine.events("engine-stopped-well")
             it.release.set()
-            await everything_completes(tmp_path, it, answers)
+            second = await harness.restart(engine, tmp_path)
+            try:
+                for answer in answers.values():
+                    await completed_after_the_stop(shop, answer.headers["location"])
+                assert (await shop.read("/runs?status=completed"))["total"] == 3
+            finally:
+                second.kill()
 
 
-async def everything_completes(
-    directory: Path, it: Workflows, answers: dict[str, httpx.Response]
-) -> None:
-    """A second engine on the file finishes what the first had accepted, at no retry's cost."""
-    engine = await trio.to_thread.run_sync(lambda: harness.start(directory))
-    try:
-        async with harness.client(engine.url) as shop:
-            it.posters.append(shop)
-            for answer in answers.values():
-                outcome = await shop.get(answer.headers["location"])
-                assert outcome.status_code == 200, outcome.text
-                (root,) = [
-                    step
-                    for step in (await shop.steps(outcome.json()["runId"])).values()
-                    if step["parentId"] is None
-                ]
-                assert root["failures"] == 0
-                assert root["attemptRows"][0]["status"] == "interruption"
-            assert (await shop.read("/runs?status=completed"))["total"] == 3
-    finally:
-        engine.kill()
+async def completed_after_the_stop(shop: Client, location: str) -> None:
+    """The step that the first engine had accepted is finished, at no retry's cost."""
+    outcome = await shop.get(location)
+    assert outcome.status_code == 200, outcome.text
+    root = await shop.read(f"/steps/{outcome.json()['id']}")
+    assert root["failures"] == 0
+    assert root["attemptRows"][0]["status"] == "interruption"
 
 
 @pytest.mark.slow
 async def test_sigterm_lets_requests_in_flight_end(tmp_path: Path) -> None:
     """An endpoint that answers within the grace: its outcome is recorded, not asked for again."""
-    it = Workflows()
     with harness.running(tmp_path) as engine:
-        async with application(**it.handlers) as it.app, harness.client(engine.url) as shop:
-            started = await shop.post(it.app.at("hang"), prefer="respond-async")
-            await eventually(lambda: it.app is not None and it.app.calls)
+        async with scene(engine) as (it, app, shop):
+            started = await shop.post(app.at("hang"), prefer="respond-async")
+            await eventually(lambda: app.calls)
             engine.signal(signal.SIGTERM)
             await eventually(lambda: engine.events("stopping"))
             it.release.set()
@@ -139,28 +137,25 @@ async def test_sigterm_lets_requests_in_flight_end(tmp_path: Path) -> None:
             assert engine.events("engine-stopped-well")
             second = await harness.restart(engine, tmp_path)
             try:
-                async with harness.client(second.url) as again:
-                    outcome = await again.get(started.headers["location"])
-                    assert (outcome.status_code, outcome.json()["attempts"]) == (200, 1)
-                    assert len(it.app.calls) == 1
+                outcome = await shop.get(started.headers["location"])
+                assert (outcome.status_code, outcome.json()["attempts"]) == (200, 1)
+                assert len(app.calls) == 1
             finally:
                 second.kill()
 
 
 @pytest.mark.slow
 async def test_draining_refuses_new_work_and_says_so(tmp_path: Path) -> None:
-    """While it drains: no new submission, not ready, alive; a second SIGTERM does not harm."""
-    it = Workflows()
+    """While it drains: no new submission, not ready, alive."""
     with harness.running(tmp_path) as engine:
-        async with application(**it.handlers) as it.app, harness.client(engine.url) as shop:
-            await shop.post(it.app.at("hang"), prefer="respond-async")
-            await eventually(lambda: it.app is not None and it.app.calls)
+        async with scene(engine) as (it, app, shop):
+            await shop.post(app.at("hang"), prefer="respond-async")
+            await eventually(lambda: app.calls)
             engine.signal(signal.SIGTERM)
             await eventually(lambda: engine.events("stopping"))
-            ready = await shop.get("/readyz")
-            assert ready.status_code == 503
+            assert (await shop.get("/readyz")).status_code == 503
             assert (await shop.get("/healthz")).status_code == 200
-            refused = await shop.post(it.app.at("hang"), "other")
+            refused = await shop.post(app.at("hang"), "other")
             is_problem(refused, 503, "draining")
             assert refused.headers["retry-after"] == "1"
             it.release.set()
@@ -169,24 +164,22 @@ async def test_draining_refuses_new_work_and_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_sigterm_twice(tmp_path: Path) -> None:
-    """The second one ends the process at once or hastens it: never later, and all is durable."""
-    it = Workflows()
-    with harness.running(tmp_path) as engine:
-        async with application(**it.handlers) as it.app, harness.client(engine.url) as shop:
-            started = await shop.post(it.app.at("hang"), prefer="respond-async")
-            await eventually(lambda: it.app is not None and it.app.calls)
+    """The second one hastens the end, and takes nothing that was acknowledged."""
+    with harness.running(tmp_path, drain_grace_ms=9_000) as engine:
+        async with scene(engine) as (it, app, shop):
+            started = await shop.post(app.at("hang"), prefer="respond-async")
+            await eventually(lambda: app.calls)
             engine.signal(signal.SIGTERM)
             await eventually(lambda: engine.events("stopping"))
             began = time.monotonic()
             engine.signal(signal.SIGTERM)
             assert await engine.ended() == 0
-            assert time.monotonic() - began < STOP_S_MAX
+            assert time.monotonic() - began < 5  # the grace was 9 s
             it.release.set()
             second = await harness.restart(engine, tmp_path)
             try:
-                async with harness.client(second.url) as again:
-                    outcome = await again.get(started.headers["location"])
-                    assert outcome.status_code == 200
+                outcome = await shop.get(started.headers["location"])
+                assert outcome.status_code == 200
             finally:
                 second.kill()
 

@@ -15,7 +15,7 @@ from tests.e2e.harness import (
     Application,
     Call,
     Client,
-    EngineProcess,
+    Handler,
     application,
     eventually,
     fine,
@@ -162,11 +162,12 @@ async def test_202_is_durable(tmp_path: Path, gate: Gate, app: Application) -> N
 @pytest.mark.slow
 async def test_kill_in_the_middle_of_a_workflow(tmp_path: Path) -> None:
     """kill -9 while a step is called: what was recorded is not done again, the rest is."""
+    retry = {"count": 0, "backOff": 20, "jitter": 0}
     hang = True
 
     async def workflow(call: Call) -> Answer:
         for name in ("before", "during", "after"):
-            answer = await posters[-1].post(app.at(name), call.key)
+            answer = await shop.post(app.at(name), call.key)
             if answer.status_code != 200:
                 return Answer(500, answer.content)
         return Answer(200, b'"whole"')
@@ -176,41 +177,33 @@ async def test_kill_in_the_middle_of_a_workflow(tmp_path: Path) -> None:
             await trio.sleep_forever()
         return Answer()
 
-    async def submit() -> None:
+    async def submit_in_vain() -> None:
         with pytest.raises(httpx.TransportError):
-            await posters[0].post(app.at("index"), retry=retry)
+            await shop.post(app.at("index"), retry=retry)
 
-    retry = {"count": 0, "backOff": 20, "jitter": 0}
-    posters: list[Client] = []
-    handlers = {"index": workflow, "before": fine, "during": during, "after": fine}
+    handlers: dict[str, Handler] = {
+        "index": workflow,
+        "before": fine,
+        "during": during,
+        "after": fine,
+    }
     with harness.running(tmp_path) as first:
         async with application(**handlers) as app, harness.client(first.url) as shop:
-            posters.append(shop)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(submit)
+                nursery.start_soon(submit_in_vain)
                 await eventually(lambda: app.called("during"))
                 first.kill()
             hang = False
             second = await harness.restart(first, tmp_path)
-            await finishes(second, app, posters, retry)
-
-
-async def finishes(
-    engine: EngineProcess, app: Application, posters: list[Client], retry: dict[str, int]
-) -> None:
-    """The second half of the test above: the engine is back."""
-    try:
-        async with harness.client(engine.url) as shop:
-            posters.append(shop)
-            answer = await shop.post(app.at("index"), retry=retry)
-
-            assert (answer.status_code, answer.json()["response"]) == (200, "whole")
+            try:
+                answer = await shop.post(app.at("index"), retry=retry)
+                assert (answer.status_code, answer.json()["response"]) == (200, "whole")
+                root = (await shop.steps(answer.json()["runId"]))["index"]
+            finally:
+                second.kill()
             assert len(app.called("before")) == len(app.called("after")) == 1
-            during = app.called("during")
-            assert len({call.own_key for call in during}) == 1
-            assert len({call.token for call in during}) == len(during) >= 2
-            root = (await shop.steps(answer.json()["runId"]))["index"]
+            calls = app.called("during")
+            assert len({call.own_key for call in calls}) == 1
+            assert len({call.token for call in calls}) == len(calls) >= 2
             assert root["attemptRows"][0]["status"] == "crash"
             assert root["failures"] == 0
-    finally:
-        engine.kill()
