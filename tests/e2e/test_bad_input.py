@@ -227,7 +227,7 @@ async def test_two_parents(shop: Client, app: Application) -> None:
 
 CLIENTS = [
     "api", "healthz", "readyz", "metrics", "docs", "problems", "openapi.json",
-    "-a", ".a", "a" * 65, "a%20b", "%C3%BC", "a%00", "..%2Fa"[:2] + "a", "a~b",
+    "-a", ".a", "a" * 65, "a%20b", "%C3%BC", "a%00", "..a", "a~b",
 ]  # fmt: skip
 
 

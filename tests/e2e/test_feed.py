@@ -94,6 +94,7 @@ async def test_reset_for_an_unknown_id(engine: EngineProcess, shop: Client, unkn
             check_chain(found, reset.id)
 
 
+@pytest.mark.slow
 async def test_heartbeats(engine: EngineProcess, shop: Client) -> None:
     """Signs of life with the server's time, also when nothing happens."""
     times: list[str] = []
@@ -106,6 +107,7 @@ async def test_heartbeats(engine: EngineProcess, shop: Client) -> None:
     assert times == sorted(set(times))
 
 
+@pytest.mark.slow
 async def test_counts(engine: EngineProcess, shop: Client) -> None:
     """`counts` says how many runs are in each state, and says it again when that changes."""
     async with application(fine=fine) as app, event_stream(engine) as events:
