@@ -244,9 +244,20 @@ class LiveRun:
                 CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
             )
         elif not (isinstance(outcome, Answered) and 200 <= outcome.http_status < 300):
+            self._note_open_children(step, request.number)
             await request.wait_unheld()
         if not request.drained:
             self._end(step_id, request, outcome)
+
+    def _note_open_children(self, step: Step, number: int) -> None:
+        """What excuses an attempt is how things stood when it ended, not when it is judged."""
+        flight = self.run.flights.get(step.id)
+        if step.open_children and flight is not None and flight.number == number:
+            flight.open_at_end = frozenset(
+                other.id
+                for other in self.run.steps.values()
+                if other.parent_id == step.id and not other.ended and not other.awaiting_post
+            )
 
     def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
         change = Change(self.run)

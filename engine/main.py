@@ -297,9 +297,9 @@ def _server_log(log: Log) -> server.Log:
     return write
 
 
-def _server_refusal(status: int, name: str, detail: str) -> bytes:
+def _server_refusal(status: int, name: str, detail: str, limit: str | None) -> bytes:
     kind = Problem.INVALID_REQUEST if name == "bad-request" else Problem(name)
-    return problem(kind, detail, status=status)
+    return problem(kind, detail, status=status, limit=limit)
 
 
 def _counters(metrics: Metrics) -> server.ServerCounters:

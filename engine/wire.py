@@ -39,7 +39,7 @@ class Submission(
     workflow_name: Name
     step_invoke_url: str
     idempotency_key: Key | None = None
-    payload: Raw = Raw(b"null")
+    payload: Raw = msgspec.field(default_factory=lambda: Raw(b"null"))
     timeout: Annotated[int, Meta(ge=1, le=365 * DAY_MS)] | None = None
     retry: RetryPolicy | None = None
     attempt_timeout: Annotated[int, Meta(ge=1, le=DAY_MS)] = 60_000

@@ -163,6 +163,9 @@ class Flight(Struct):
     """The failed child it was told of, if it has posted nothing since."""
     cut: set[str] = field(default_factory=set)
     """Children whose held posts ended without an outcome."""
+    open_at_end: frozenset[str] = frozenset()
+    """Children that were open when the request ended: it is judged a moment later, and one that
+    ends in that moment excuses no less."""
     refused_post: bool = False
     child_ended: bool = False
 

@@ -54,7 +54,7 @@ def _verdict(
     status = outcome.http_status
     ok = answered and 200 <= (status or 0) < 300
     suspended = isinstance(outcome, Answered) and outcome.suspend
-    open_child = step.open_children > 0
+    open_child = step.open_children > 0 or bool(flight.open_at_end)
     if suspended and (open_child or flight.child_ended) and not step.cancel_asked:
         return _interrupted(run, step, flight, outcome, now, chance, suspended=True)
     if ok and not suspended:
@@ -67,7 +67,7 @@ def _verdict(
         return _ended(step, flight, outcome, now, StepState.FAILED, flight.told_failed)
     if _cannot_be_mended(step, outcome):
         return _ended(step, flight, outcome, now, StepState.FAILED)
-    cut = any(not run.steps[child].ended for child in flight.cut)
+    cut = any(child in flight.open_at_end or not run.steps[child].ended for child in flight.cut)
     if flight.refused_post or (open_child and (no_answer or cut)):
         return _interrupted(run, step, flight, outcome, now, chance)
     return _failed(step, flight, outcome, now, chance)
@@ -156,12 +156,15 @@ def _interrupted(
 ) -> AttemptEnded:
     """An attempt that costs no retry: again after its back-off or when a child ends."""
     in_a_row = 0 if run.progress > flight.progress_at_start else step.interruptions + 1
+    at_once = suspended or any(run.steps[child].ended for child in flight.open_at_end)
     wait = step.open_children > 0 and (
         # a child that ended after the function had looked must not be missed
-        not flight.child_ended if suspended else in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX
+        not flight.child_ended
+        if suspended
+        else not at_once and in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX
     )
     delay, by = 0, DelayBy.INTERRUPTED
-    if not suspended:
+    if not at_once:
         delay = next_delay_ms(step.policy, max(1, in_a_row), chance)
         delay, _ = _asked_for(outcome, delay, by)  # a child's end still cuts it short
     state = StepState.PAUSED if step.hold else StepState.WAITING if wait else StepState.BACKING_OFF

@@ -50,8 +50,8 @@ SAFE_HEADERS: list[tuple[bytes, bytes]] = [
 """On every answer, unless the application has set the header itself: an answer shown in a browser
 can do nothing there."""
 
-Refuse = Callable[[int, str, str], bytes]
-"""(status, problem, detail) -> an `application/problem+json` document (RFC 9457)."""
+Refuse = Callable[[int, str, str, str | None], bytes]
+"""(status, problem, detail, limit) -> an `application/problem+json` document (RFC 9457)."""
 
 
 class Host(Protocol):
@@ -232,7 +232,7 @@ class Connection:
             reply = await door.answer(post.client, post.fields, body)
         except trio.Cancelled:
             if self._host.stopping and not self._muted:
-                refusal = self._host.refuse(503, "draining", "the server is stopping")
+                refusal = self._host.refuse(503, "draining", "the server is stopping", None)
                 with trio.move_on_after(FAREWELL_S, shield=True):
                     await self._write(refusal_bytes(self._host.config, 503, refusal))
             raise
@@ -290,7 +290,7 @@ class Connection:
         self._over = self._muted = True
         await self._end_exchange()
         if not answered:
-            body = self._host.refuse(refusal.status, refusal.problem, refusal.detail)
+            body = self._host.refuse(refusal.status, refusal.problem, refusal.detail, refusal.limit)
             await self._write(refusal_bytes(self._host.config, refusal.status, body))
             self._lingers = True
 
@@ -444,7 +444,7 @@ class _Exchange(HTTPStream):
             status_code, problem, detail = 503, "draining", "the server is stopping"
         else:
             problem, detail = "internal-error", "the request could not be answered"
-        body = self._host.refuse(status_code, problem, detail)
+        body = self._host.refuse(status_code, problem, detail, None)
         await self.send(Response(STREAM_ID, _refusal_headers(status_code, body), status_code))
         await self.send(Body(STREAM_ID, body))
         await self.send(EndBody(STREAM_ID))

@@ -55,6 +55,8 @@ def position(front: Front, last_event_id: str, first: int, last: int) -> int | N
     if file_id != front.file_id or not number.isascii() or not number.isdigit():
         return None
     seq = int(number[:18])
+    if str(seq) != number:  # ids are opaque: another spelling of one is none
+        return None
     return seq if max(0, first - 1) <= seq <= last else None
 
 

@@ -53,8 +53,9 @@ def ignore_log(event: str, fields: dict[str, object]) -> None:
     """A log for those who want none."""
 
 
-def default_refusal(status: int, problem: str, detail: str) -> bytes:
+def default_refusal(status: int, problem: str, detail: str, limit: str | None) -> bytes:
     """A problem document of RFC 9457; `problem` is the last segment of its type."""
+    named = {} if limit is None else {"limit": limit}
     return msgspec.json.encode(
         {
             "type": f"/problems/{problem}",
@@ -62,6 +63,7 @@ def default_refusal(status: int, problem: str, detail: str) -> bytes:
             "status": status,
             "detail": detail,
             "errorSource": "request" if status < 500 else "engine",
+            **named,
         }
     )
 
@@ -245,7 +247,7 @@ class _Server:
             return
         self._turning_away += 1
         try:
-            body = self.refuse(503, "overloaded", "too many connections")
+            body = self.refuse(503, "overloaded", "too many connections", "connections_max")
             with trio.move_on_after(self.limits.linger_timeout_s):
                 await stream.send_all(refusal_bytes(self.config, 503, body))
             await linger(stream, self.limits)

@@ -20,7 +20,9 @@ from engine.ports import Body, RunQuery
 PAGE_LIMIT_MAX = 500
 PAGE_LIMIT_DEFAULT = 50
 SORTS = {"-submittedAt": True, "submittedAt": False}
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+NUMBER_MAX = 10**15
+"""Above everything that is counted here, and within what SQLite and Python take."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -82,7 +84,7 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
     if sort not in SORTS:
         raise _invalid(f"`sort`: runs are sorted by {' or '.join(SORTS)}; not {sort[:64]!r}.")
     text = query.get("limit", str(PAGE_LIMIT_DEFAULT))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_LIMIT_MAX:
+    if not 1 <= _whole(text) <= PAGE_LIMIT_MAX:
         raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
     found = await front.views.runs(
         RunQuery(
@@ -92,7 +94,7 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
             states=states,
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
-            limit=int(text),
+            limit=_whole(text),
         )
     )
     return json_reply(
@@ -151,11 +153,19 @@ async def response(front: Front, step_id: str, number: str | None, byte_range: s
         raise _no_step(step_id)
     attempt = found[0].attempts
     if number is not None:
-        if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= attempt:
+        if not 1 <= _whole(number) <= attempt:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
-        attempt = int(number)
+        attempt = _whole(number)
     body = await front.views.body(step_id, attempt, answer=True)
     return raw_body(body, byte_range)
+
+
+def _whole(text: str) -> int:
+    """A whole number from outside, at most NUMBER_MAX; -1: it is none."""
+    if not text.isascii() or not text.isdigit():
+        return -1
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 15 else NUMBER_MAX
 
 
 def raw_body(body: Body | None, byte_range: str | None) -> Reply:
@@ -178,10 +188,13 @@ def raw_body(body: Body | None, byte_range: str | None) -> Reply:
     if span is None or not (span[1] or span[2]):
         return Reply(200, headers, body.data)
     have = len(body.data)
+    first, last = _whole(span[1]), _whole(span[2])
+    if span[1] and span[2] and first > last:  # invalid, and so to be ignored (§14.1.1)
+        return Reply(200, headers, body.data)
     if span[1]:
-        start, end = int(span[1]), min(int(span[2] or have), have - 1)
+        start, end = first, min(last if span[2] else have, have - 1)
     else:
-        start, end = max(0, have - int(span[2])), have - 1
+        start, end = max(0, have - last), have - 1
     if start > end:
         return Reply(416, (*headers, ("content-range", f"bytes */{have}")), b"")
     part = ("content-range", f"bytes {start}-{end}/{have}")

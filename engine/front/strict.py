@@ -63,13 +63,19 @@ class ServerLimits(Struct, frozen=True):
 
 
 class BadRequest(Exception):
-    """The request is refused and the connection ends. `problem` names the type of RFC 9457."""
+    """The request is refused and the connection ends. `problem` names the type of RFC 9457.
 
-    def __init__(self, status: int, detail: str, problem: str = "bad-request") -> None:
+    `limit` names the setting that bounds what was sent.
+    """
+
+    def __init__(
+        self, status: int, detail: str, problem: str = "bad-request", limit: str | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.problem = problem
+        self.limit = limit
 
 
 class Phase(Enum):
@@ -135,6 +141,7 @@ class RequestReader:
                 431,
                 f"the head is longer than {self._limits.header_bytes_max} bytes",
                 "headers-too-large",
+                "header_bytes_max",
             )
         if end < 0:
             self._check_incomplete()
@@ -214,7 +221,7 @@ class ChunkScanner:
             self._framing_bytes += len(line)
             # Tiny chunks with long lines would otherwise be read for ever.
             if self._framing_bytes > self._limits.body_bytes_max + self._limits.header_bytes_max:
-                raise BadRequest(413, "too much chunk framing", "too-large")
+                raise BadRequest(413, "too much chunk framing", "too-large", "body_bytes_max")
             if self._in_trailers:
                 if line == b"\r\n":
                     return position, True
@@ -251,7 +258,7 @@ class ChunkScanner:
     def _check_trailer(self, line: bytes) -> None:
         self._trailer_lines += 1
         if self._trailer_lines > self._limits.header_lines_max:
-            raise BadRequest(431, "too many trailer lines", "headers-too-large")
+            raise BadRequest(431, "too many trailer lines", "headers-too-large", "header_lines_max")
         if not _FIELDS.fullmatch(line):
             raise BadRequest(400, "a trailer line is malformed")
 
@@ -288,7 +295,10 @@ def check_head(head: bytes, limits: ServerLimits) -> int | None:
         raise BadRequest(400, _describe_bad_field(fields))
     if fields.count(b"\n") > limits.header_lines_max:
         raise BadRequest(
-            431, f"more than {limits.header_lines_max} header lines", "headers-too-large"
+            431,
+            f"more than {limits.header_lines_max} header lines",
+            "headers-too-large",
+            "header_lines_max",
         )
     values: dict[bytes, bytes] = {}
     for name, value in _FRAMING.findall(head, line_end):
@@ -339,4 +349,5 @@ def _describe_bad_field(fields: bytes) -> str:
 
 
 def _too_large(limits: ServerLimits) -> BadRequest:
-    return BadRequest(413, f"the body is longer than {limits.body_bytes_max} bytes", "too-large")
+    detail = f"the body is longer than {limits.body_bytes_max} bytes"
+    return BadRequest(413, detail, "too-large", "body_bytes_max")

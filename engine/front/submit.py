@@ -295,7 +295,7 @@ def _open_reply(result: StillOpen, posted: Posted) -> Reply:
     location = ("location", f"/api/v1/steps/{result.step_id}/outcome")
     ids = {"id": result.step_id, "runId": result.run_id}
     if result.why in (Why.ASYNC, Why.WAIT):
-        applied = "respond-async" if result.why is Why.ASYNC else f"wait={posted.wait_s}"
+        applied = "respond-async" if posted.respond_async else f"wait={posted.wait_s}"
         body = _encode(wire.OpenAnswer(result.step_id, result.run_id, result.state))
         return Reply(202, (JSON, location, ("preference-applied", applied)), body)
     kind, detail = {

@@ -55,6 +55,20 @@ def test_a_cut_post_of_an_open_child_costs_no_retry(child_ends: bool) -> None:
     assert step.state is (StepState.FAILED if child_ends else StepState.BACKING_OFF)
 
 
+@pytest.mark.parametrize(("outcome", "is_cut"), [(LOST, False), (BAD, True)])
+def test_a_child_that_ends_while_the_attempt_is_judged(outcome: Outcome, is_cut: bool) -> None:
+    """It was open when the attempt ended: no retry is used up, and the step runs again at once."""
+    driven = started("a", retry=ONE_TRY)
+    flight = driven.flight()
+    flight.open_at_end = frozenset((driven.id("a"),))
+    if is_cut:
+        flight.cut.add(driven.id("a"))
+    driven.end("a")
+    step = driven.end("root", outcome)
+    assert (step.state, step.failures) == (StepState.BACKING_OFF, 0)
+    assert (step.delay_ms, step.due_at) == (0, driven.now)
+
+
 def test_a_refused_post_costs_no_retry() -> None:
     """The engine answered 429 or 503 to a post: the function's 500 is the engine's doing."""
     driven = started(retry=ONE_TRY)

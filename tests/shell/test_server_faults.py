@@ -115,7 +115,7 @@ async def test_one_answer_only(mock_clock: MockClock) -> None:
 async def test_fault_of_the_refusal(mock_clock: MockClock) -> None:
     """Should the engine's own refusal page fail, that too ends its connection only."""
 
-    def broken(status: int, problem: str, detail: str) -> bytes:
+    def broken(status: int, problem: str, detail: str, limit: str | None) -> bytes:
         raise LookupError("no such page")
 
     async with serving(faulty, ServerLimits(connections_max=1), refuse=broken) as server:

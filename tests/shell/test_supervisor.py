@@ -247,3 +247,29 @@ async def test_connection_lost_with_open_child_costs_no_retry(
         assert answer.step.state is StepState.COMPLETED
         assert it.caller.times("slow") == pytest.approx([0, 5], abs=0.01)
         assert len(it.caller.times("index")) <= 5
+
+
+async def test_child_ends_while_the_lost_attempt_is_judged(autojump_clock, tmp_path: Path) -> None:
+    """The connection is lost, its function still holds a post: the child's end is no failure."""
+    the: list[World] = []
+
+    async def post_slow() -> None:
+        await the[0].post(STEP + "slow")
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url.endswith("/slow"):
+            await trio.sleep(1)
+            return ok()
+        if call.attempt == 1:
+            functions.start_soon(post_slow)
+            await trio.sleep(0.95)  # the hang-up is waited for until 1.05
+            return Unanswered(CallError.CONNECTION_LOST, "cut")
+        await post_slow()
+        return ok()
+
+    async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as functions:
+        the.append(it)
+        answer = recorded(await it.post(retry=RetryPolicy(count=0, back_off_ms=5000, jitter=0)))
+
+        assert (answer.step.state, answer.step.failures) == (StepState.COMPLETED, 0)
+        assert it.caller.times("index") == pytest.approx([0, 1], abs=0.01)

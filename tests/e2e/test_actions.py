@@ -1,0 +1,299 @@
+"""What operators do, and what becomes of the callers and requests that are under way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from tests.e2e.harness import (
+    Answer,
+    Call,
+    Client,
+    EngineProcess,
+    application,
+    eventually,
+    eventually_async,
+    fine,
+    is_problem,
+)
+from tests.e2e.sse import event_stream
+
+SLOW_RETRY = {"count": 5, "backOff": 3_600_000, "maxBackOff": 3_600_000}
+NO_RETRY = {"count": 0}
+
+
+class Switch:
+    """An endpoint that fails until it is mended."""
+
+    def __init__(self) -> None:
+        self.mended = False
+
+    async def __call__(self, call: Call) -> Answer:
+        return Answer(200, b'"mended"') if self.mended else Answer(500, b'"broken"')
+
+
+async def started(shop: Client, url: str, key: str = "k", **members: Any) -> str:
+    """Submit without waiting; the run's id."""
+    answer = await shop.post(url, key, prefer="respond-async", **members)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["runId"])
+
+
+async def test_cancel_in_flight(shop: Client) -> None:
+    """The caller gets 409 at once; the request in flight ends later and its answer is kept."""
+    release = trio.Event()
+    answers: list[httpx.Response] = []
+
+    async def slow(call: Call) -> Answer:
+        await release.wait()
+        return Answer(200, b'"too late"')
+
+    async def submit() -> None:
+        answers.append(await shop.post(app.at("slow")))
+
+    async with application(slow=slow) as app:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit)
+            await eventually(lambda: app.calls)
+            run_id = app.calls[0].run_id
+            done = await shop.act(run_id, "cancel", reason="wrong order")
+            assert (done.status_code, done.json()["run"]["status"]) == (202, "cancelled")
+        document = is_problem(answers[0], 409, "run-cancelled")
+        assert (document["runId"], document["errorSource"]) == (run_id, "workflow")
+        release.set()
+
+        async def late_is_kept() -> bool:
+            (step,) = (await shop.steps(run_id)).values()
+            return bool(step["attemptRows"][0]["status"] == "late")
+
+        await eventually_async(late_is_kept)
+        kept = await shop.get(f"/api/v1/steps/{run_id}/attempts/1/response")
+        assert kept.content == b'"too late"'
+        again = await shop.post(app.at("slow"))
+        assert again.headers["idempotent-replayed"] == "true"
+        is_problem(again, 409, "run-cancelled")
+        is_problem(await shop.act(run_id, "cancel"), 409, "not-possible")
+
+
+async def test_cancel_ends_the_steps_below(shop: Client) -> None:
+    """Steps that wait are cancelled with their run; a new post of it is refused."""
+    refused: list[httpx.Response] = []
+    cancelled = trio.Event()
+
+    async def workflow(call: Call) -> Answer:
+        refused.append(await shop.post(app.at("broken"), call.key, retry=SLOW_RETRY))
+        await cancelled.wait()
+        refused.append(await shop.post(app.at("other"), call.key, token=call.token))
+        return Answer(500)
+
+    async with application(index=workflow, broken=Switch(), other=fine) as app:
+        run_id = await started(shop, app.at("index"))
+        await shop.wait_run(run_id, "backing-off")
+        assert (await shop.act(run_id, "cancel")).status_code == 202
+        steps = await shop.steps(run_id)
+        assert {step["status"] for step in steps.values()} == {"cancelled"}
+        cancelled.set()
+        await eventually(lambda: len(refused) == 2)
+        for answer in refused:
+            is_problem(answer, 409, "run-cancelled")
+        assert not app.called("other")
+
+
+async def test_retry_wakes_what_backs_off(shop: Client) -> None:
+    """An hour of back-off ends now; the retry is spent, and the held caller gets the outcome."""
+    switch = Switch()
+    answers: list[httpx.Response] = []
+
+    async def submit() -> None:
+        answers.append(await shop.post(app.at("broken"), retry=SLOW_RETRY))
+
+    async with application(broken=switch) as app:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit)
+            await eventually(lambda: app.calls)
+            run_id = app.calls[0].run_id
+            run = await shop.wait_run(run_id, "backing-off")
+            assert run["dueAt"] > run["submittedAt"]
+            switch.mended = True
+            assert (await shop.act(run_id, "retry")).status_code == 202
+        assert answers[0].json()["attempts"] == 2
+        (step,) = (await shop.steps(run_id)).values()
+        assert step["failures"] == 1
+
+
+async def test_retry_of_a_failed_run(shop: Client) -> None:
+    """The next generation, under the same key of the step; the new outcome replaces the old."""
+    switch = Switch()
+
+    async def workflow(call: Call) -> Answer:
+        await shop.post(app.at("fine"), call.key)
+        answer = await shop.post(app.at("broken"), call.key, retry=NO_RETRY)
+        return Answer(200 if answer.status_code == 200 else 500, answer.content)
+
+    async with application(index=workflow, fine=fine, broken=switch) as app:
+        failed = await shop.post(app.at("index"), retry=NO_RETRY)
+        document = is_problem(failed, 424, "step-failed")
+        assert document["cause"]["stepName"] == "broken"
+        run_id = document["runId"]
+        switch.mended = True
+        assert (await shop.act(run_id, "retry")).status_code == 202
+        outcome = await shop.get(f"/api/v1/steps/{run_id}/outcome")
+        assert (outcome.status_code, outcome.json()["generation"]) == (200, 2)
+        assert len(app.called("fine")) == 1
+        calls = app.called("broken")
+        assert [call.attempt for call in calls] == [1, 2]
+        assert len({call.own_key for call in calls}) == 1
+
+
+async def test_pause_and_resume(shop: Client) -> None:
+    """Paused: no attempt starts and nobody is told anything; resumed it goes on with its budget."""
+    switch = Switch()
+    answers: list[httpx.Response] = []
+
+    async def submit() -> None:
+        answers.append(await shop.post(app.at("broken"), retry=SLOW_RETRY))
+
+    async with application(broken=switch) as app:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit)
+            await eventually(lambda: app.calls)
+            run_id = app.calls[0].run_id
+            await shop.wait_run(run_id, "backing-off")
+            paused = await shop.act(run_id, "pause")
+            assert paused.json()["run"]["status"] == "paused"
+            assert paused.json()["run"]["pauseReason"] == "operator"
+            is_problem(await shop.act(run_id, "pause"), 409, "not-possible")
+            is_problem(await shop.act(run_id, "retry"), 409, "not-possible")
+            switch.mended = True
+            assert (await shop.act(run_id, "resume")).json()["run"]["status"] == "backing-off"
+            await shop.act(run_id, "retry")
+        assert answers[0].json()["attempts"] == 2
+        is_problem(await shop.act(run_id, "resume"), 409, "not-possible")
+
+
+async def test_resume_of_an_exhausted_run(shop: Client) -> None:
+    """A root without a policy of its own pauses; after `exhausted`, resume is a fresh budget."""
+    switch = Switch()
+    retry = {"count": 1, "backOff": 0, "onExhausted": "pause"}
+    async with application(broken=switch) as app:
+        run_id = await started(shop, app.at("broken"), retry=retry)
+        await shop.wait_run(run_id, "paused")
+        switch.mended = True
+        assert (await shop.act(run_id, "resume")).status_code == 202
+        assert (await shop.wait_run(run_id, "completed"))["generation"] == 1
+        assert len(app.calls) == 3
+
+
+async def test_rerun(shop: Client) -> None:
+    """A dry run lists what would run again and changes nothing; the real one calls it anew."""
+
+    async def workflow(call: Call) -> Answer:
+        for name in ("one", "two", "three"):
+            await shop.post(app.at(name), call.key)
+        return Answer()
+
+    async with application(index=workflow, one=fine, two=fine, three=fine) as app:
+        first = await shop.post(app.at("index"))
+        run_id = first.json()["runId"]
+        ids = {step["id"]: name for name, step in (await shop.steps(run_id)).items()}
+        two = next(id for id, name in ids.items() if name == "two")
+
+        dry = await shop.act(run_id, "rerun", step=two, dryRun=True)
+        assert (dry.status_code, dry.json()["dryRun"]) == (200, True)
+        assert {ids[id] for id in dry.json()["changed"]} == {"index", "two", "three"}
+        assert await shop.run_status(run_id) == "completed"
+        assert len(app.calls) == 4
+
+        done = await shop.act(run_id, "rerun", step=two)
+        assert (done.status_code, done.json()["changed"]) == (202, dry.json()["changed"])
+        outcome = await shop.get(f"/api/v1/steps/{run_id}/outcome")
+        assert outcome.json()["generation"] == 2
+        assert {name: len(app.called(name)) for name in ("one", "two", "three")} == {
+            "one": 1,
+            "two": 2,
+            "three": 2,
+        }
+        assert len({call.own_key for call in app.called("two")}) == 2
+        is_problem(await shop.act(run_id, "rerun"), 400, "invalid-request")
+
+
+async def test_dismiss_and_restore(shop: Client) -> None:
+    """Off the failed list and back on it; only what has failed, and not twice."""
+    async with application(broken=Switch(), fine=fine) as app:
+        failed = await shop.post(app.at("broken"), retry=NO_RETRY)
+        run_id = failed.json()["runId"]
+        assert (await shop.act(run_id, "dismiss")).json()["run"]["dismissed"] is True
+        is_problem(await shop.act(run_id, "dismiss"), 409, "not-possible")
+        assert (await shop.read(f"/runs/{run_id}"))["run"]["dismissed"] is True
+        assert (await shop.act(run_id, "restore")).json()["run"]["dismissed"] is False
+        is_problem(await shop.act(run_id, "restore"), 409, "not-possible")
+        well = (await shop.post(app.at("fine"), "fine")).json()["runId"]
+        is_problem(await shop.act(well, "dismiss"), 409, "not-possible")
+
+
+async def test_if_rev(shop: Client) -> None:
+    """An action that was decided on an old row is refused with the row as it is now."""
+    switch = Switch()
+    async with application(broken=switch) as app:
+        run_id = await started(shop, app.at("broken"), retry=SLOW_RETRY)
+        run = await shop.wait_run(run_id, "backing-off")
+        stale = await shop.act(run_id, "pause", ifRev=run["rev"] - 1)
+        document = is_problem(stale, 409, "revision-changed")
+        assert document["run"]["rev"] == run["rev"]
+        assert await shop.run_status(run_id) == "backing-off"
+
+        step = (await shop.read(f"/steps/{run_id}"))["rev"]
+        stale = await shop.act(run_id, "pause", step=run_id, ifRev=step + 1)
+        document = is_problem(stale, 409, "revision-changed")
+        assert document["step"]["rev"] == step
+        done = await shop.act(run_id, "pause", step=run_id, ifRev=step)
+        assert (done.status_code, done.json()["step"]["status"]) == (202, "paused")
+        assert (await shop.act(run_id, "cancel")).status_code == 202
+
+
+async def test_actors_and_reasons_are_events(engine: EngineProcess, shop: Client) -> None:
+    """Who did what, and why, is in the stream."""
+    async with application(broken=Switch()) as app:
+        run_id = await started(shop, app.at("broken"), retry=SLOW_RETRY)
+        await shop.wait_run(run_id, "backing-off")
+        async with event_stream(engine) as events:
+            await events.next()
+            await shop.act(run_id, "cancel", reason="wrong order")
+            while (event := await events.next()).data.get("kind") != "acted":
+                pass
+        assert event.data["runId"] == run_id
+        assert event.data["reason"] == "wrong order"
+        assert event.data["actor"] == "http:127.0.0.1"
+
+
+BAD_ACTIONS: list[tuple[dict[str, Any], int, str]] = [
+    ({}, 400, "invalid-request"),
+    ({"action": "explode"}, 400, "invalid-request"),
+    ({"action": "cancel", "when": "now"}, 400, "invalid-request"),
+    ({"action": "cancel", "ifRev": -1}, 400, "invalid-request"),
+    ({"action": "cancel", "ifRev": "1"}, 400, "invalid-request"),
+    ({"action": "cancel", "step": "none"}, 404, "not-found"),
+    ({"action": "dismiss", "step": "@"}, 400, "invalid-request"),
+    ({"action": "cancel", "reason": "r" * 501}, 400, "invalid-request"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "problem"), BAD_ACTIONS, ids=[str(n) for n in range(len(BAD_ACTIONS))]
+)
+async def test_actions_that_are_refused(
+    shop: Client, body: dict[str, Any], status: int, problem: str
+) -> None:
+    """Nothing is done, and the run does not move."""
+    async with application(fine=fine) as app:
+        answer = await shop.post(app.at("fine"))
+        run_id = answer.json()["runId"]
+        before = (await shop.read(f"/runs/{run_id}"))["run"]
+        sent = {name: run_id if value == "@" else value for name, value in body.items()}
+        refused = await shop.http.post(f"/api/v1/runs/{run_id}/actions", json=sent)
+        is_problem(refused, status, problem)
+        is_problem(await shop.act("none", "cancel"), 404, "not-found")
+        assert (await shop.read(f"/runs/{run_id}"))["run"] == before
