@@ -224,7 +224,7 @@ async def test_health_and_metrics(shop: Client, app: Application) -> None:
 
     assert (await shop.get("/healthz")).text == "ok\n"
     assert (await shop.get("/readyz")).text == "ready\n"
-    names = ("atomic_steps_recorded_total", "atomic_attempts_started_total", "atomic_commits")
+    names = ("atomic_steps_recorded_total", "atomic_attempts_started_total", "atomic_commits_total")
     before = [await figure(name) for name in names]
     await shop.post(app.at("fine"))
     after = [await figure(name) for name in names]
