@@ -202,22 +202,17 @@ def stale(seen: Seen) -> Iterable[Wrong]:
         for send in seen.history.sends
         if send.ended is not None
     }
-    first: dict[tuple[str, str, str, str], int] = {}
+    posted: dict[tuple[str, str, str, str], list[Post]] = defaultdict(list)
     for post in seen.history.posts:
-        if post.token is None:
-            continue
-        step_id, attempt, epoch = post.token.split(".")
-        identity = (step_id.partition("-")[0], post.workflow, post.key, post.step_key)
-        is_first = identity not in first
-        first.setdefault(identity, post.began)
-        over = ended.get((step_id, int(attempt), int(epoch)))
-        if is_first and post.acknowledged and over is not None and over < post.began:
-            later = [
-                other
-                for other in seen.history.posts
-                if other.step_id == post.step_id and other.began < (post.ended or 0)
-            ]
-            if later == [post]:
+        posted[post.client, post.workflow, post.key, post.step_key].append(post)
+    for same in posted.values():
+        for post in same:
+            if post.token is None or not post.acknowledged:
+                continue
+            step_id, attempt, epoch = post.token.split(".")
+            over = ended.get((step_id, int(attempt), int(epoch)))
+            alone = [other for other in same if other.began < (post.ended or 0)] == [post]
+            if alone and over is not None and over < post.began:
                 yield "R11", f"a post of {post.token}, which was over, recorded {post.step_id}"
 
 
