@@ -142,7 +142,14 @@ class Engine:
         if token is None:
             return None
         if token.step_id not in live.run.steps:
-            raise unknown_token()
+            # a child's first attempt may leave before its commit; a crash took the child back
+            raise Refused(
+                Problem.STALE_EXECUTION,
+                "This post comes from an execution whose step was lost in a crash of the engine"
+                " before it was recorded; a new step is not recorded for it.",
+                runId=live.run.id,
+                stepId=token.step_id,
+            )
         return Parent(token.step_id, token.attempt, token.epoch == self.tokens.epoch)
 
     async def _find(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:

@@ -180,8 +180,9 @@ class Records:
             )
             if not moved:
                 self._wrong("I4", f"nothing will ever move {step.id} ({step.state})")
-            if not step.ended and parent is not None and parent.ended and not step.cancel_asked:
-                self._wrong("I4", f"{step.id} is open under {parent.id}, which has ended")
+            over = parent is not None and parent.state in (StepState.FAILED, StepState.CANCELLED)
+            if not step.ended and over and not step.cancel_asked:
+                self._wrong("I4", f"{step.id} is open under a step that failed or was cancelled")
 
     def _check_outcomes(self) -> None:
         """Each step that has ended has its generation's outcome, and no row ever changed."""
