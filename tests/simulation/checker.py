@@ -8,13 +8,16 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R3  went back in time                 R9   a call nobody asked for
     R4  outcome invented                  R10  a call before its back-off was over
     R5  invoked after its outcome         R11  a new step from an execution that was over
-    R6  two payloads under one key        R12  refused without a reason (seen by the functions)
+    R6  two payloads under one key        R14  a call long after its back-off was over
+
+Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import msgspec
 
@@ -26,6 +29,9 @@ Wrong = tuple[str, str]
 GATEWAY = (502, 503, 504)
 EARLY_MS = 2
 """The engine counts whole milliseconds: a call may be early by what rounding takes."""
+
+LATE_MS = 20_000
+"""What slow commits, sweeps and full hosts may add."""
 
 
 class Seen:
@@ -100,7 +106,7 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     seen = Seen(history)
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
         lost, overwritten, back_in_time, invented, invoked_again, two_payloads, payload_changed,
-        too_many, unasked, early, stale,
+        too_many, unasked, early, late, stale,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:
@@ -242,7 +248,7 @@ def payload_changed(seen: Seen) -> Iterable[Wrong]:
     was never recorded, and may be posted with another payload.
     """
     for step_id, sends in seen.sends.items():
-        for one, other in zip(sends, sends[1:], strict=False):
+        for one, other in pairwise(sends):
             if one.payload == other.payload or seen.reopened(other.run_id, other.began):
                 continue
             unrecorded = one.attempt == other.attempt == 1 and one.life != other.life
@@ -279,7 +285,7 @@ def early(seen: Seen) -> Iterable[Wrong]:
     for step_id, sends in seen.sends.items():
         policy = seen.policy(sends[0])
         failures = 0
-        for one, other in zip(sends, sends[1:], strict=False):
+        for one, other in pairwise(sends):
             if one.ended is None or one.ended_at is None:
                 continue
             if seen.acted(one.run_id, ("retry", "resume"), one.began, other.began):
@@ -294,10 +300,28 @@ def early(seen: Seen) -> Iterable[Wrong]:
                 need = _after_failure(policy, one, failures)
             waited = (other.at - one.ended_at) * 1000
             if waited < need - EARLY_MS:
-                yield "R10", (
-                    f"step {step_id}: attempt {other.attempt} came {waited:.0f} ms after the last;"
-                    f" its back-off is {need} ms"
+                what = (
+                    f"step {step_id}: attempt {other.attempt} came {waited:.0f} ms after the last"
                 )
+                yield "R10", f"{what}; its back-off is {need} ms"
+
+
+def late(seen: Seen) -> Iterable[Wrong]:
+    """R14: a retry leaves soon after its back-off, also if the wall clock was set back."""
+    began = {life.number: life.at for life in seen.history.lives}
+    for step_id, sends in seen.sends.items():
+        if step_id in seen.parents or seen.acts[sends[0].run_id]:
+            continue
+        policy = seen.policy(sends[0])
+        for index, (one, other) in enumerate(pairwise(sends)):
+            if other.attempt <= one.attempt:
+                continue  # the step was lost with its life, and posted again
+            since = began[other.life] if one.life != other.life else one.ended_at or one.at
+            longest = back_off_ms(policy, index + 1) * (1 + policy.jitter)
+            if (other.at - since) * 1000 > max(longest, one.retry_after_ms) + LATE_MS:
+                waited = other.at - since
+                what = f"step {step_id}: attempt {other.attempt} came after {waited:.0f} s"
+                yield "R14", f"{what}; its back-off is at most {longest:.0f} ms"
 
 
 def back_off_ms(policy: RetryPolicy, retry: int) -> int:
@@ -314,24 +338,26 @@ def _after_restart(seen: Seen, policy: RetryPolicy, one: Send, other: Send) -> i
     """At least the first back-off, less what the wall clock was set forward between the lives."""
     if other.attempt <= one.attempt or one.step_id in seen.parents:
         return 0  # the attempt was not recorded, or a child's end has woken the step
-    lives = [life for life in seen.history.lives]
+    lives = seen.history.lives
     numbers = [life.number for life in lives]
     between = lives[numbers.index(one.life) : numbers.index(other.life) + 1]
-    shifts = [
-        max(0, b.shift_ms - a.shift_ms) for a, b in zip(between, between[1:], strict=False)
-    ]
+    shifts = [max(0, b.shift_ms - a.shift_ms) for a, b in pairwise(between)]
     return back_off_ms(policy, 1) - sum(shifts)
 
 
 def _surely_failed(seen: Seen, send: Send) -> bool:
-    """A function answered a failure, and every post of its attempt was answered: no interruption."""
+    """A function answered a failure, and all its attempt's posts were answered: no interruption."""
     if send.status is None or send.status < 300 or send.status in GATEWAY:
         return False
     prefix = f"{send.step_id}.{send.attempt}."
     for post in seen.history.posts:
         mine = post.token is not None and post.token.startswith(prefix)
         bare = post.token is None and (post.workflow, post.key) == (send.workflow, send.key)
-        if (mine or bare) and post.status not in (200, 202, 424) and post.at <= (send.ended_at or 0):
+        if (
+            (mine or bare)
+            and post.status not in (200, 202, 424)
+            and post.at <= (send.ended_at or 0)
+        ):
             return False
     return True
 
@@ -348,7 +374,10 @@ def effects(seen: Seen, library: Library) -> Iterable[Wrong]:
             program = library.programs[post.url.rpartition("/")[2]]
             value = msgspec.json.decode(post.body)["response"]["v"]
             if value != program.value or program.raises:
-                yield "R4", f"run {step_id} answered {value}; its program adds up to {program.value}"
+                yield (
+                    "R4",
+                    f"run {step_id} answered {value}; its program adds up to {program.value}",
+                )
             for name in library.effects(program):
                 if name not in seen.history.effects:
                     yield "effects", f"run {step_id} completed; {name} was never done"

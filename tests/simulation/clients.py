@@ -10,6 +10,7 @@ from random import Random
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.core.actions import Action
 from engine.core.errors import Refused
@@ -41,7 +42,7 @@ async def act_as(client: Client, net: Net, rng: Random) -> None:
                     break
                 await trio.sleep(rng.random() * 3)
         case "fire-and-forget":
-            what = _with(client.what, prefer="respond-async")
+            what = replace(client.what, prefer="respond-async")
             while not (await net.post(what, 10.0)).acknowledged:
                 await trio.sleep(0.1 + rng.random() * 5)
         case "one-shot":
@@ -60,8 +61,8 @@ async def act_as(client: Client, net: Net, rng: Random) -> None:
 
 async def _patient(net: Net, what: Submission, rng: Random) -> None:
     """Post until there is an outcome, and then once more."""
-    what = _with(what, prefer=rng.choice((None, None, "wait=10")))
-    what = _with(what, timeout_ms=rng.choice((None, None, 8_000)))
+    what = replace(what, prefer=rng.choice((None, None, "wait=10")))
+    what = replace(what, timeout_ms=rng.choice((None, None, 8_000)))
     while not (await net.post(what, rng.choice((None, 100.0)))).is_outcome:
         await trio.sleep(0.5 + rng.random() * 5)
     await trio.sleep(rng.random() * 30)
@@ -71,7 +72,7 @@ async def _patient(net: Net, what: Submission, rng: Random) -> None:
 async def _other_payload(net: Net, what: Submission) -> None:
     """Once the run is acknowledged, post another payload under its key: 422, whatever comes."""
     post = await _wait_acknowledged(net.history, what)
-    other = await net.post(_with(what, payload=b'{"other":true}'), 30.0)
+    other = await net.post(replace(what, payload=b'{"other":true}'), 30.0)
     if other.status not in (None, 422, 503):
         net.history.fail("R6", f"another payload under {post.step_id} was not refused: {other}")
 
@@ -93,12 +94,6 @@ async def _wait_acknowledged(history: History, what: Submission) -> Post:
             if found == identity and post.acknowledged:
                 return post
         await trio.sleep(5)
-
-
-def _with(what: Submission, **changes: object) -> Submission:
-    return Submission(
-        **{name: changes.get(name, getattr(what, name)) for name in Submission.__struct_fields__}
-    )
 
 
 # -- the operator --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ first when a private flag is set. Both are used here and nowhere else, and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 import trio._core._run as trio_run
@@ -22,13 +22,14 @@ def run_seeded(
     seed: int, work: Callable[[], Awaitable[T]], instruments: tuple[Instrument, ...] = ()
 ) -> T:
     """`trio.run` on a clock that jumps when all wait, with a schedule that `seed` chooses."""
-    chance = trio_run._r  # type: ignore[attr-defined]  # private: see above
-    flag, state = trio_run._ALLOW_DETERMINISTIC_SCHEDULING, chance.getstate()
-    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    private: Any = trio_run  # two private names, see above
+    chance = private._r
+    flag, state = private._ALLOW_DETERMINISTIC_SCHEDULING, chance.getstate()
+    private._ALLOW_DETERMINISTIC_SCHEDULING = True
     try:
         chance.seed(seed)
         clock = MockClock(autojump_threshold=0)
         return trio.run(work, clock=clock, instruments=instruments)
     finally:
-        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = flag
+        private._ALLOW_DETERMINISTIC_SCHEDULING = flag
         chance.setstate(state)

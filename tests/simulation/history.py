@@ -1,4 +1,4 @@
-"""What clients and endpoints saw, in one order. The checker reads this; the engine writes none of it.
+"""What clients and endpoints saw, in one order. The checker reads it; the engine wrote none of it.
 
 Every record has `began`, and `ended` once its answer was seen: places in one sequence over all
 records, so that "before" means before. Times are seconds of the simulation's own clock, which never
@@ -112,6 +112,7 @@ class LifeSpan(Struct):
     number: int
     began: int
     shift_ms: int
+    at: float = 0.0
     ended: int | None = None
     how: str = ""
 

@@ -74,7 +74,7 @@ class Life:
         self.history = history
         self.number = number
         self.death = death
-        self.span = LifeSpan(number, history.place(), shift_ms)
+        self.span = LifeSpan(number, history.place(), shift_ms, trio.current_time())
         history.lives.append(self.span)
         self.engine: Engine | None = None
         self.dead = False
@@ -103,6 +103,11 @@ class Life:
         for scope in self.requests.values():
             scope.cancel()
         self.scope.cancel()
+
+    async def wait_if_dead(self) -> None:
+        """What comes back to a dead engine is waited for in vain."""
+        if self.dead:
+            await trio.sleep_forever()
 
     # -- the store's offload -------------------------------------------------------------------
 

@@ -302,8 +302,7 @@ class SimCaller:
     async def call(self, invocation: Invocation) -> Outcome:
         """Send it over the simulated network."""
         life, history = self._life, self._net.history
-        if life.dead:
-            await trio.sleep_forever()
+        await life.wait_if_dead()
         send = Send(
             began=history.place(),
             at=trio.current_time(),
@@ -324,8 +323,7 @@ class SimCaller:
         life.open[send.step_id] = send.began
         try:
             outcome = await self._net.exchange(send, invocation)
-            if life.dead:
-                await trio.sleep_forever()
+            await life.wait_if_dead()
             _note_result(send, outcome)
             return outcome
         except trio.Cancelled:

@@ -84,7 +84,7 @@ class Library:
         """A new program, and those below it."""
         rng = self._rng
         if depth == 0:
-            self._left = rng.randint(0, CALLS_MAX if rng.random() < 0.2 else 8)
+            self._left = rng.randint(0, CALLS_MAX if rng.random() < 0.3 else 10)
         commands: list[Command] = []
         for index in range(rng.randint(1, 6 if depth == 0 else 3)):
             if self._left <= 0:

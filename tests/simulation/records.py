@@ -98,9 +98,7 @@ class Records:
         folded, stored = asdict(ours), asdict(theirs)
         for name, value in folded.items():
             if name != "open_children" and value != stored[name]:
-                self._wrong(
-                    "fold", f"{what}: {name} is {stored[name]!r}, its events say {value!r}"
-                )
+                self._wrong("fold", f"{what}: {name} is {stored[name]!r}, its events say {value!r}")
 
     def _wrong(self, rule: str, what: str) -> None:
         self.history.fail(rule, what)

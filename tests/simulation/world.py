@@ -1,9 +1,9 @@
 """The simulated world of one seed: storm, heal, drain, check.
 
-    storm   faults are on, the engine dies and comes back, clients come and go
-    heal    faults off, last restart, an operator resumes what is paused
-    drain   everything must end within 24 simulated hours, but runs with something paused
-    check   the history and the record must agree with the contract
+storm   faults are on, the engine dies and comes back, clients come and go
+heal    faults off, last restart, an operator resumes what is paused
+drain   everything must end within 24 simulated hours, but runs with something paused
+check   the history and the record must agree with the contract
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Self
 
 import msgspec
 import trio
@@ -103,8 +104,10 @@ class World:
                 attempt_timeout_ms=rng.choice((10_000, 60_000)),
             )
             starts_s = rng.random() * self.swarm.storm_s * 0.7
-            for kind in rng.choices(KINDS, k=rng.randint(1, 3)):
-                clients.append(Client(kind, what, starts_s + rng.random() * 3))
+            clients += [
+                Client(kind, what, starts_s + rng.random() * 3)
+                for kind in rng.choices(KINDS, k=rng.randint(1, 3))
+            ]
         return clients
 
     # -- phases --------------------------------------------------------------------------------
@@ -151,9 +154,7 @@ class World:
 
     def _new_life(self, number: int, death: Death) -> Life:
         slow = self.swarm.has("slow-store") and not self.healed
-        life = Life(
-            self.history, number, self.shift_ms, death, self.chance(f"life{number}"), slow
-        )
+        life = Life(self.history, number, self.shift_ms, death, self.chance(f"life{number}"), slow)
         life.on_commit = self.records.committed
         self.net.life = self.counter.life = life
         return life
@@ -214,7 +215,7 @@ class Simulator:
         """Remove the disk."""
         self._directory.cleanup()
 
-    def __enter__(self) -> Simulator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What happens between a change and its commit: found by the simulation, kept here in small."""
+"""Crashes, restarts and slow commits: found by the simulation, kept here in small."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import trio
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
-from engine.core.outcome import Outcome
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
 from engine.ports import Invocation
 from engine.supervisor import Wait
 from tests import world as worlds
-from tests.world import ROOT, ok, recorded, still_open, world
+from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, world
 
 T = TypeVar("T")
 STEP = "http://app:9000/workflows/w/steps/"
@@ -73,3 +74,20 @@ async def test_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, tmp_path
             await it.post(STEP + "below", token=token)
 
         assert refused.value.problem is Problem.STALE_EXECUTION
+
+
+async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, tmp_path: Path) -> None:
+    """After a restart with the clock an hour back, a retry waits no longer than its back-off."""
+
+    async def app(call: Invocation) -> Outcome:
+        return Answered(500) if call.attempt == 1 else ok()
+
+    retry = RetryPolicy(back_off_ms=30_000, jitter=0)
+    async with world(tmp_path / "a.db", app) as it:
+        still_open(await it.post(ROOT, retry=retry, wait=Wait(prefer_ms=0)))
+        await trio.sleep(5)
+    hour_back = FakeClock(base_ms=EPOCH_MS - 3_600_000)
+    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+        await trio.sleep(32)
+
+        assert it.caller.times("index") == pytest.approx([35], abs=0.1)
