@@ -17,7 +17,7 @@ import trio
 
 from engine.core.outcome import Answered, Outcome
 from engine.ports import Invocation
-from tests.simulation.history import Answer, History, Post
+from tests.simulation.history import Answer, History, Post, value_in
 from tests.simulation.net import Connection, Net, Submission
 from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
 
@@ -152,10 +152,10 @@ class Apps:
         if post.status == 202:
             return None
         if post.status == 200:
-            value = msgspec.json.decode(post.body)["response"]["v"]
+            value = value_in(post.body)
             if value != what.value:
                 self.history.fail("R4", f"step {what.name} answered {value}, not {what.value}")
-            return int(value)
+            return what.value
         if what.instead is None or not what.fails:
             raise Stop(500)
         self.history.note("situation:compensated")

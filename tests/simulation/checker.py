@@ -22,7 +22,7 @@ from itertools import pairwise
 import msgspec
 
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
-from tests.simulation.history import Act, Answer, History, Post, Send
+from tests.simulation.history import Act, Answer, History, Post, Send, value_in
 from tests.simulation.programs import Library
 
 Wrong = tuple[str, str]
@@ -372,7 +372,7 @@ def effects(seen: Seen, library: Library) -> Iterable[Wrong]:
             if post.status != 200 or step_id != post.run_id or not post.url:
                 continue
             program = library.programs[post.url.rpartition("/")[2]]
-            value = msgspec.json.decode(post.body)["response"]["v"]
+            value = value_in(post.body)
             if value != program.value or program.raises:
                 yield (
                     "R4",

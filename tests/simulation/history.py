@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from typing import Any
 
+import msgspec
 import trio
 from msgspec import Struct
 
@@ -60,6 +61,12 @@ class Post(Struct):
     def acknowledged(self) -> bool:
         """The engine has promised that the step is recorded."""
         return self.is_outcome or (self.status in (202, 504) and self.step_id is not None)
+
+
+def value_in(body: bytes) -> object:
+    """What an endpoint of the simulation has answered, out of an outcome; None: no such value."""
+    response = msgspec.json.decode(body)["response"]
+    return response.get("v") if isinstance(response, dict) else None
 
 
 class Send(Struct):

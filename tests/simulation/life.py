@@ -26,6 +26,8 @@ from tests.simulation.history import History, LifeSpan
 T = TypeVar("T")
 EPOCH_MS = 1_700_000_000_000
 GRACE_S = 5.0
+TASK_STEPS_MAX = 3_000_000
+"""No life takes as many; one that does is going round in circles."""
 
 
 class Died(BaseException):
@@ -209,6 +211,9 @@ class StepCounter(Instrument):
             life.task_steps += 1
             if life.death.how == "checkpoint" and life.task_steps == life.death.at:
                 life.kill("checkpoint")
+            elif life.task_steps == TASK_STEPS_MAX:
+                life.history.fail("liveness", "the engine spins without time passing")
+                life.kill("spinning")
 
 
 class Disk:

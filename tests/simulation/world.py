@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -32,6 +33,8 @@ from tests.simulation.programs import HOSTS, Library
 from tests.simulation.records import Records
 
 DRAIN_MAX_S = 24 * 3600.0
+STILL_MAX_S = 3600.0
+"""Nothing that anybody asked for waits longer: when all stands still so long, it is stuck."""
 LOOK_EVERY_MAX_S = 60.0
 WORKFLOW = "flow"
 TENANTS = ("shop", "bank")
@@ -52,16 +55,29 @@ class Report(Struct):
     simulated_s: float
 
 
+class Plan(Struct, frozen=True):
+    """What is not left to the seed: for scenarios that are told, not drawn."""
+
+    swarm: swarms.Swarm | None = None
+    deaths: tuple[Death, ...] | None = None
+    cast: Callable[[World], list[Client]] | None = None
+
+
+DRAWN = Plan()
+"""All is left to the seed."""
+
+
 class World:
     """Everything of one seed."""
 
-    def __init__(self, seed: int, disk: Disk, swarm: swarms.Swarm | None, *, trace: bool) -> None:
+    def __init__(self, seed: int, disk: Disk, plan: Plan, *, trace: bool) -> None:
         self.seed = seed
+        self.plan = plan
         self.history = History(trace)
         self.counter = StepCounter()
         self.path = disk.fresh()
         self.rng = self.chance("world")
-        self.swarm = swarms.draw(self.chance("swarm")) if swarm is None else swarm
+        self.swarm = swarms.draw(self.chance("swarm")) if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
         self.records = Records(self.path, self.history)
         self.shift_ms = 0
@@ -79,7 +95,8 @@ class World:
             self.net = Net(self.history, nursery, self.chance("net"), self.swarm)
             self.apps = Apps(self.history, nursery, self.net, self.chance("apps"), self.library)
             self.net.apps = self.apps
-            for number, client in enumerate(self._cast()):
+            cast = self._cast() if self.plan.cast is None else self.plan.cast(self)
+            for number, client in enumerate(cast):
                 nursery.start_soon(act_as, client, self.net, self.chance(f"client{number}"))
             await self._storm(nursery)
             await self._heal(nursery)
@@ -118,7 +135,9 @@ class World:
                 storm.start_soon(operate, self.net, self.chance("operator"))
             if self.swarm.has("app-crash"):
                 storm.start_soon(self._crash_apps)
-            deaths = [self._death(how) for how in self.swarm.deaths]
+            deaths = self.plan.deaths
+            if deaths is None:
+                deaths = tuple(self._death(how) for how in self.swarm.deaths)
             ends = trio.current_time() + self.swarm.storm_s
             with trio.move_on_at(ends):
                 for number, death in enumerate((*deaths, NEVER)):
@@ -184,8 +203,12 @@ class World:
 
     async def _drain(self) -> None:
         ends, every = trio.current_time() + DRAIN_MAX_S, 0.5
+        seq, moved_at = 0, trio.current_time()
         while not self.records.quiet():
-            if trio.current_time() > ends:
+            now = trio.current_time()
+            if self.records.seq != seq:
+                seq, moved_at = self.records.seq, now
+            if now > min(ends, moved_at + STILL_MAX_S):
                 self.history.fail("liveness", f"not at rest: {self.records.unrest()}")
                 return
             await trio.sleep(every)
@@ -221,9 +244,9 @@ class Simulator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, seed: int, *, trace: bool = False) -> Report:
+    def run(self, seed: int, plan: Plan = DRAWN, *, trace: bool = False) -> Report:
         """Simulate one seed."""
-        world = World(seed, self._disk, None, trace=trace)
+        world = World(seed, self._disk, plan, trace=trace)
         try:
             run_seeded(seed, world.run, (world.counter,))
             wrong = [*world.history.wrong, *check(world.history, world.library)]
