@@ -14,6 +14,7 @@ import trio
 from tests.simulation.determinism import run_seeded
 from tests.simulation.world import Simulator
 
+ROOT = Path(__file__).parents[2]
 SEEDS = (3, 17, 42)
 PRINT_DIGESTS = f"""
 from tests.simulation.world import Simulator
@@ -65,8 +66,8 @@ def test_a_seed_has_one_trace(simulator: Simulator) -> None:
     again = [simulator.run(seed).digest for seed in reversed(SEEDS)]
     other = subprocess.run(
         [sys.executable, "-c", PRINT_DIGESTS],
-        env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.getcwd()},
-        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
