@@ -232,6 +232,13 @@ class LiveRun:
             await receipt.wait()
         if payload is None:
             payload = await self.engine.store.payload(step_id, step.payload_generation)
+        flight = self.run.flights.get(step_id)
+        if flight is None or flight.number != request.number:
+            # what has ended is not invoked: its callers may know the outcome by now
+            if not request.drained:
+                unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
+                self._end(step_id, request, unsent)
+            return
         outcome: Outcome | None = None
         with request.scope:
             request.start_clock(step.spec.attempt_timeout_ms)

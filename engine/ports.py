@@ -85,6 +85,11 @@ class Due(Struct, frozen=True):
 class Store(Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
+    @property
+    def last_at(self) -> int:
+        """The time of the last event that was there when the store was opened; 0: none."""
+        ...
+
     def write(self, write: Write) -> Receipt:
         """Queue a write for the next group commit. Writes are kept in the order of the calls."""
         ...

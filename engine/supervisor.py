@@ -22,6 +22,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run, Step, StepSpec, StepState
 from engine.core.place import Limits, Parent, Placed, open_run, place
+from engine.core.retry import DAY_MS
 from engine.drive import LiveRun, Slot
 from engine.places import Places
 from engine.ports import Body, Due, EndpointCaller, Store
@@ -142,7 +143,9 @@ class Engine:
         if token is None:
             return None
         if token.step_id not in live.run.steps:
-            raise unknown_token()
+            # a child's first attempt may leave before its commit; a crash took the child back
+            detail = "The step this post comes from was lost in a crash; no step is recorded below."
+            raise Refused(Problem.STALE_EXECUTION, detail, runId=live.run.id, stepId=token.step_id)
         return Parent(token.step_id, token.attempt, token.epoch == self.tokens.epoch)
 
     async def _find(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
@@ -417,16 +420,20 @@ class Engine:
     async def _sweep(self) -> None:
         """Bring runs into memory that are due soon; at first and now and then all that are due."""
         sweeps = 0
+        ahead_ms = SWEEP_AHEAD_MS
+        if (set_back_ms := self.store.last_at - self.clock.steady_ms()) > 0:
+            ahead_ms = set_back_ms + DAY_MS  # whoever waits: `settle.recover` cuts what is too long
         while not self.draining:
             orphans = sweeps % ORPHANS_EVERY_SWEEPS == 0
-            await self._sweep_once(_FIRST if orphans else _FIRST_TIMED)
+            await self._sweep_once(_FIRST if orphans else _FIRST_TIMED, ahead_ms)
+            ahead_ms = SWEEP_AHEAD_MS
             self.ready = True
             sweeps += 1
             await trio.sleep(SWEEP_EVERY_S)
 
-    async def _sweep_once(self, after: Due) -> None:
+    async def _sweep_once(self, after: Due, ahead_ms: int) -> None:
         while not self.draining:
-            until = self.clock.steady_ms() + SWEEP_AHEAD_MS
+            until = self.clock.steady_ms() + ahead_ms
             page = await self.store.due(after, until, SWEEP_PAGE)
             for due in page:
                 if len(self.live) >= self.limits.runs_in_memory_max:

@@ -22,6 +22,8 @@ class CallError(StrEnum):
     """Cut short, not HTTP, not UTF-8, or encoded though identity was asked for."""
     ANSWER_TOO_LARGE = "answer-too-large"
     TARGET_NOT_ALLOWED = "target-not-allowed"
+    NOT_SENT = "not-sent"
+    """The step was cancelled before the request could leave."""
 
 
 NEVER_RETRIED = frozenset({CallError.ANSWER_TOO_LARGE, CallError.TARGET_NOT_ALLOWED})

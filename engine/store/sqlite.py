@@ -113,6 +113,11 @@ class SqliteStore:
         return self.writer.write(write)
 
     @property
+    def last_at(self) -> int:
+        """When the last event before this owner's was recorded."""
+        return self.writer.last_at
+
+    @property
     def backlog(self) -> int:
         """Events that wait for a commit."""
         return self.writer.gathering

@@ -97,8 +97,10 @@ class Writer:
         self._gathering = Batch()
         self._wake = trio.Event()
         self._closing = False
-        row = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+        last = "SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1"
+        row = connection.execute(last).fetchone() or (0, 0)
         self._sequence: int = row[0]
+        self.last_at: int = row[1]
         self.durable_sequence: int = self._sequence
         self.moved = trio.Event()
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""

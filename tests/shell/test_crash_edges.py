@@ -1,0 +1,93 @@
+"""Crashes, restarts and slow commits: found by the simulation, kept here in small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import trio
+
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused
+from engine.core.model import StepState
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.ports import Invocation
+from engine.supervisor import Wait
+from tests import world as worlds
+from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, world
+
+T = TypeVar("T")
+STEP = "http://app:9000/workflows/w/steps/"
+
+
+async def commits_take_a_second(work: Callable[[], T]) -> T:
+    await trio.sleep(1)
+    return work()
+
+
+async def test_cancelled_before_its_request_left_is_not_invoked(
+    autojump_clock, tmp_path: Path, monkeypatch
+) -> None:
+    """A step cancelled while its attempt waits for its commit is not called any more."""
+    monkeypatch.setattr(worlds, "inline", commits_take_a_second)
+
+    async def app(call: Invocation) -> Outcome:
+        return ok()
+
+    async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.post)
+        await trio.sleep(0.5)
+        [run_id] = it.engine.live
+        assert not it.caller.calls
+
+        await it.engine.act(
+            run_id,
+            Action.CANCEL,
+            step_id=None,
+            if_rev=None,
+            dry_run=False,
+            actor="test",
+            reason=None,
+        )
+        answer = recorded(await it.post())
+        await trio.sleep(5)
+
+        assert answer.step.state is StepState.CANCELLED
+        assert not it.caller.calls
+
+
+async def test_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, tmp_path: Path) -> None:
+    """A child may be called before its commit; after a crash its function is told it is stale."""
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with world(tmp_path / "a.db", app) as it:
+        open_ = still_open(await it.post(ROOT, wait=Wait(prefer_ms=0)))
+        token = it.engine.tokens.issue(f"{open_.run_id}-neverrecorded", 1)
+
+        with pytest.raises(Refused) as refused:
+            await it.post(STEP + "below", token=token)
+
+        assert refused.value.problem is Problem.STALE_EXECUTION
+
+
+async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, tmp_path: Path) -> None:
+    """After a restart with the clock an hour back, a retry waits no longer than its back-off."""
+
+    async def app(call: Invocation) -> Outcome:
+        return Answered(500) if call.attempt == 1 else ok()
+
+    retry = RetryPolicy(back_off_ms=30_000, jitter=0)
+    async with world(tmp_path / "a.db", app) as it:
+        still_open(await it.post(ROOT, retry=retry, wait=Wait(prefer_ms=0)))
+        await trio.sleep(5)
+    hour_back = FakeClock(base_ms=EPOCH_MS - 3_600_000)
+    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+        await trio.sleep(32)
+
+        assert it.caller.times("index") == pytest.approx([35], abs=0.1)

@@ -1,0 +1,203 @@
+"""The simulated applications: endpoints that note down what they do, and workflow functions.
+
+Endpoints are idempotent by the key the engine sends them. A function runs its program from the top
+whenever it is invoked, and posts every step again. When the engine hangs up, it may notice, or it
+lives on and goes on posting with its old token.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from random import Random
+from urllib.parse import urlsplit
+
+import msgspec
+import trio
+
+from engine.core.outcome import Answered, Outcome
+from engine.ports import Invocation
+from tests.simulation.history import Answer, History, Post, value_in
+from tests.simulation.net import Connection, Net, Submission
+from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
+
+ENDED = ("stale-execution", "run-cancelled", "run-ended", "parent-ended")
+"""Refusals that tell a function that nobody waits for it any more."""
+REPOSTS_MAX = 4
+
+
+class Stop(Exception):
+    """The function gives up and answers this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Host:
+    """One application's process."""
+
+    def __init__(self) -> None:
+        self.serving: dict[int, trio.CancelScope] = {}
+        self.served = 0
+
+
+class Apps:
+    """All of them, with what they have done."""
+
+    def __init__(
+        self, history: History, nursery: trio.Nursery, net: Net, rng: Random, library: Library
+    ) -> None:
+        self.history = history
+        self.library = library
+        self.clients: dict[str, str] = {}
+        """Whose run a workflow is: by its root program's name."""
+        self.hosts: dict[str, Host] = {}
+        self._failed: Counter[str] = Counter()
+        self._nursery, self._net, self._rng = nursery, net, rng
+
+    def accept(self, connection: Connection) -> None:
+        """A request comes in."""
+        self._nursery.start_soon(self._serve, connection)
+
+    def crash(self, name: str) -> None:
+        """An application dies with all it was doing; it is back at once."""
+        self.history.note("fault:app-crash")
+        for scope in list(self.hosts.setdefault(name, Host()).serving.values()):
+            scope.cancel()
+
+    async def _serve(self, connection: Connection) -> None:
+        call = connection.invocation
+        parts = urlsplit(call.url)
+        host = self.hosts.setdefault(parts.netloc, Host())
+        host.served += 1
+        number = host.served
+        answer: Outcome | None = None
+        with trio.CancelScope() as scope:
+            host.serving[number] = scope
+            if self._rng.random() < 0.5:
+                connection.on_hang_up = scope.cancel
+            else:
+                connection.on_hang_up = partial(self.history.note, "situation:zombie")
+            answer = await self._answer(call, parts.path.split("/")[1:])
+            status, body = answer.http_status, answer.body
+            self.history.answers.append(Answer(call.step_id, call.attempt, status, body))
+        del host.serving[number]
+        connection.finish(answer)
+
+    async def _answer(self, call: Invocation, path: list[str]) -> Answered:
+        rng = self._rng
+        await trio.sleep(rng.random() * (rng.choice((0.01, 0.3, 3.0))))
+        match path:
+            case ["flow", name]:
+                return await self._flow(call, self.library.programs[name])
+            case ["fail", "no-retry", _]:
+                return Answered(500, no_retry=True)
+            case ["fail", how, _]:
+                return Answered(STOP_STATUS if how == "stop" else 500)
+            case ["flaky", times, name]:
+                self._failed[call.step_own_key] += 1
+                if self._failed[call.step_own_key] <= int(times):
+                    return Answered(rng.choice((404, 500, 503)))
+                return self._done(call, name)
+            case ["do", name]:
+                return self._done(call, name)
+            case _:
+                raise AssertionError(path)
+
+    def _done(self, call: Invocation, name: str) -> Answered:
+        """Do it, once for each key."""
+        payload = msgspec.json.decode(call.payload)
+        keys = self.history.effects.setdefault(payload["effect"], Counter())
+        keys[call.step_own_key] += 1
+        return _value(payload["value"])
+
+    # -- workflow functions --------------------------------------------------------------------
+
+    async def _flow(self, call: Invocation, program: Program) -> Answered:
+        total = 0
+        for command in program.commands:
+            try:
+                values = await self._command(call, command)
+            except Stop as stop:
+                return Answered(stop.status)
+            if values is None:
+                self.history.note("situation:suspended")
+                return Answered(200, suspend=True)
+            total += values
+        return _value(total)
+
+    async def _command(self, call: Invocation, command: Command) -> int | None:
+        """Post its calls at once; the sum of their values, None while one is open."""
+        results: list[int | Stop | None] = []
+
+        async def one(what: Call) -> None:
+            try:
+                results.append(await self._step(call, what, suspend=command.suspend))
+            except Stop as stop:
+                results.append(stop)
+
+        async with trio.open_nursery() as nursery:
+            for what in command.calls:
+                nursery.start_soon(one, what)
+        for result in results:
+            if isinstance(result, Stop):
+                raise result
+        values = [result for result in results if isinstance(result, int)]
+        return sum(values) if len(values) == len(results) else None
+
+    async def _step(self, call: Invocation, what: Call, *, suspend: bool) -> int | None:
+        """One step, and its compensation if it fails."""
+        post = await self._post(call, what, suspend=suspend)
+        if post.status == 202:
+            return None
+        if post.status == 200:
+            value = value_in(post.body)
+            if value != what.value:
+                self.history.fail("R4", f"step {what.name} answered {value}, not {what.value}")
+            return what.value
+        if what.instead is None or not what.fails:
+            raise Stop(500)
+        self.history.note("situation:compensated")
+        return await self._step(call, what.instead, suspend=False)
+
+    async def _post(self, call: Invocation, what: Call, *, suspend: bool) -> Post:
+        """Post a step until there is an answer that says something. Raises Stop."""
+        rng = self._rng
+        root = call.run_id
+        key = f"{call.idempotency_key}/{what.name}" if what.own_key else call.idempotency_key
+        # under another key than the run's, a post without a token would open a run of its own
+        bare = not what.token and "/" not in call.idempotency_key
+        payload = {"effect": what.effect, "value": what.value}
+        if what.now:
+            payload["now"] = round(trio.current_time() * 1000)
+        submission = Submission(
+            client=self.clients[what.name.partition(".")[0].rstrip("!")],
+            workflow=call.workflow,
+            key=key,
+            url=what.url,
+            payload=msgspec.json.encode(payload),
+            retry=what.retry,
+            step_key=what.step_key,
+            attempt_timeout_ms=what.attempt_timeout_ms,
+            token=None if bare else call.token,
+            prefer="respond-async" if suspend else None,
+        )
+        patience = rng.choice((None, None, 5.0, 30.0))
+        for _ in range(rng.randint(1, REPOSTS_MAX)):
+            post = await self._net.post(submission, patience)
+            if post.status in (200, 202, 424):
+                return post
+            if post.problem in ENDED:
+                raise Stop(500)
+            if post.problem == "idempotency-key-reused" and what.now:
+                raise Stop(500)  # another execution of this function has recorded it
+            if post.status is not None and post.status < 500:
+                self.history.fail("R12", f"{what.name} of {root} refused: {post.body!r}")
+                raise Stop(500)
+            await trio.sleep(0.2 + rng.random() * 2)
+        raise Stop(rng.choice((500, 503)))
+
+
+def _value(value: int) -> Answered:
+    return Answered(200, msgspec.json.encode({"v": value}), "application/json")

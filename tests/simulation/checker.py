@@ -1,0 +1,383 @@
+"""The contract, checked over what clients and endpoints saw.
+
+Each key is a register that is written once, so a pass over the history decides; nothing has to be
+searched. A post without an answer may have been taken or not, and proves nothing by itself.
+
+    R1  acknowledged, and lost            R7   payload changed between attempts
+    R2  outcome overwritten               R8   more sends than the policy allows
+    R3  went back in time                 R9   a call nobody asked for
+    R4  outcome invented                  R10  a call before its back-off was over
+    R5  invoked after its outcome         R11  a new step from an execution that was over
+    R6  two payloads under one key        R14  a call long after its back-off was over
+
+Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import msgspec
+
+from engine.core.retry import DEFAULT_POLICY, RetryPolicy
+from tests.simulation.history import Act, Answer, History, Post, Send, value_in
+from tests.simulation.programs import Library
+
+Wrong = tuple[str, str]
+GATEWAY = (502, 503, 504)
+EARLY_MS = 2
+"""The engine counts whole milliseconds: a call may be early by what rounding takes."""
+
+LATE_MS = 20_000
+"""What slow commits, sweeps and full hosts may add."""
+
+
+class Seen:
+    """The history by step."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.posts: dict[str, list[Post]] = defaultdict(list)
+        self.sends: dict[str, list[Send]] = defaultdict(list)
+        self.answers: dict[str, list[Answer]] = defaultdict(list)
+        self.acts: dict[str, list[Act]] = defaultdict(list)
+        for post in history.posts:
+            if post.step_id is not None and post.status is not None:
+                self.posts[post.step_id].append(post)
+        for send in history.sends:
+            self.sends[send.step_id].append(send)
+        for answer in history.answers:
+            self.answers[answer.step_id].append(answer)
+        for act in history.acts:
+            if act.done is not False:
+                self.acts[act.run_id].append(act)
+        self.first_outcome: dict[str, int] = {}
+        for step_id, posts in self.posts.items():
+            places = [post.ended for post in posts if post.is_outcome and post.ended is not None]
+            if places:
+                self.first_outcome[step_id] = min(places)
+        self.shift_ms = {life.number: life.shift_ms for life in history.lives}
+        self.parents = _parents(history)
+        self.policies = {
+            (post.key, post.url, post.workflow, post.client): post.retry for post in history.posts
+        }
+
+    def acted(self, run_id: str, kinds: tuple[str, ...], after: int, before: int) -> bool:
+        """Whether an operator may have done one of these between two places."""
+        return any(
+            act.action in kinds and act.began < before and (act.ended or before) > after
+            for act in self.acts[run_id]
+        )
+
+    def reopened(self, run_id: str, before: int) -> bool:
+        """Whether an operator may have opened steps of the run again before this place."""
+        return self.acted(run_id, ("retry", "rerun"), 0, before)
+
+    def policy(self, send: Send) -> RetryPolicy:
+        """The policy that the step was posted with."""
+        for (key, url, workflow, _), policy in self.policies.items():
+            if (key, url, workflow) == (send.key, send.url, send.workflow):
+                return policy or DEFAULT_POLICY
+        return DEFAULT_POLICY
+
+
+def _parents(history: History) -> set[str]:
+    """Steps whose functions posted others: with their token, or in their run."""
+    parents: set[str] = set()
+    roots = {(send.workflow, send.key): send.step_id for send in history.sends if _is_root(send)}
+    for post in history.posts:
+        if post.token is not None:
+            parents.add(post.token.split(".")[0])
+    for send in history.sends:
+        if not _is_root(send):
+            parents.add(send.run_id)
+    parents.update(step_id for step_id in roots.values() if step_id in parents)
+    return parents
+
+
+def _is_root(send: Send) -> bool:
+    return send.step_id == send.run_id
+
+
+def check(history: History, library: Library | None = None) -> list[Wrong]:
+    """Everything that is wrong with a history."""
+    seen = Seen(history)
+    rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
+        lost, overwritten, back_in_time, invented, invoked_again, two_payloads, payload_changed,
+        too_many, unasked, early, late, stale,
+    )  # fmt: skip
+    wrong = [found for rule in rules for found in rule(seen)]
+    if library is not None:
+        wrong += effects(seen, library)
+    return wrong
+
+
+# -- what clients may rely on --------------------------------------------------------------------
+
+
+def lost(seen: Seen) -> Iterable[Wrong]:
+    """R1: what was acknowledged has an outcome at the end, or is in a run that is paused."""
+    looked = seen.history.last_looks_began
+    for step_id, posts in seen.posts.items():
+        acknowledged = [post for post in posts if post.acknowledged and post.began < looked]
+        if not acknowledged:
+            continue
+        last = [post for post in posts if post.began > looked]
+        if any(post.is_outcome for post in last):
+            continue
+        paused = acknowledged[0].run_id in seen.history.paused_runs
+        if not (paused and any(post.acknowledged for post in last)):
+            yield "R1", f"step {step_id} was acknowledged and has no outcome at the end"
+
+
+def overwritten(seen: Seen) -> Iterable[Wrong]:
+    """R2: a generation has one outcome; an identity has one run."""
+    for step_id, posts in seen.posts.items():
+        found: dict[int, bytes] = {}
+        for post in posts:
+            if post.is_outcome and found.setdefault(post.generation, post.body) != post.body:
+                first = found[post.generation]
+                yield "R2", f"step {step_id} ended as {first!r} and as {post.body!r}"
+    runs: dict[tuple[str, str, str], str] = {}
+    for post in seen.history.posts:
+        if post.acknowledged and post.url and post.token is None and post.run_id is not None:
+            identity = (post.client, post.workflow, post.key)
+            if runs.setdefault(identity, post.run_id) != post.run_id:
+                yield "R2", f"{identity} is two runs: {runs[identity]} and {post.run_id}"
+
+
+def back_in_time(seen: Seen) -> Iterable[Wrong]:
+    """R3: once somebody has seen the outcome, nobody is told that the step is open."""
+    for step_id, posts in seen.posts.items():
+        first = seen.first_outcome.get(step_id)
+        for post in posts:
+            if first is None or post.began < first or post.is_outcome or not post.acknowledged:
+                continue
+            if not seen.reopened(post.run_id or "", post.ended or 0):
+                yield "R3", f"step {step_id} had ended, and a later post was told {post.body!r}"
+
+
+def invented(seen: Seen) -> Iterable[Wrong]:
+    """R4: an outcome is what the endpoint answered, or follows from failed attempts."""
+    for step_id, posts in seen.posts.items():
+        for post in posts:
+            if post.status == 200:
+                response = msgspec.json.decode(post.body)["response"]
+                if not any(
+                    answer.attempt == post.attempts
+                    and answer.status == 200
+                    and msgspec.json.decode(answer.body or b"null") == response
+                    for answer in seen.answers[step_id]
+                ):
+                    yield "R4", f"step {step_id} was never answered {post.body!r}"
+            elif post.status == 424 and post.cause is None:
+                yield from _failed_too_early(seen, step_id)
+
+
+def _failed_too_early(seen: Seen, step_id: str) -> Iterable[Wrong]:
+    sends = seen.sends[step_id]
+    policy = seen.policy(sends[-1]) if sends else DEFAULT_POLICY
+    if any(send.no_retry or send.status in policy.stop_on for send in sends):
+        return
+    if len(sends) < 1 + policy.count:
+        yield "R4", f"step {step_id} failed after {len(sends)} sends; {policy}"
+
+
+def two_payloads(seen: Seen) -> Iterable[Wrong]:
+    """R6: one payload is accepted under a key, or the answer says that it differed."""
+    for step_id, posts in seen.posts.items():
+        accepted: dict[int, bytes] = {}
+        for post in posts:
+            is_root = post.step_id == post.run_id
+            told = post.is_outcome or (is_root and post.acknowledged)
+            if not post.url or not told or post.differs:
+                continue
+            generation = 1 if is_root else post.generation
+            if accepted.setdefault(generation, post.payload) == post.payload:
+                continue
+            if is_root or not seen.reopened(post.run_id or "", post.ended or 0):
+                yield "R6", f"step {step_id}: {accepted[generation]!r} and {post.payload!r}"
+
+
+def stale(seen: Seen) -> Iterable[Wrong]:
+    """R11: a token of an attempt that is over records nothing new."""
+    ended = {
+        (send.step_id, send.attempt, _epoch(seen, send.life)): send.ended
+        for send in seen.history.sends
+        if send.ended is not None
+    }
+    posted: dict[tuple[str, str, str, str], list[Post]] = defaultdict(list)
+    for post in seen.history.posts:
+        posted[post.client, post.workflow, post.key, post.step_key].append(post)
+    for same in posted.values():
+        for post in same:
+            if post.token is None or not post.acknowledged:
+                continue
+            step_id, attempt, epoch = post.token.split(".")
+            over = ended.get((step_id, int(attempt), int(epoch)))
+            alone = [other for other in same if other.began < (post.ended or 0)] == [post]
+            if alone and over is not None and over < post.began:
+                yield "R11", f"a post of {post.token}, which was over, recorded {post.step_id}"
+
+
+def _epoch(seen: Seen, number: int) -> int:
+    """The engine's epoch in a life: the file's first is 1, and each start makes one more."""
+    numbers = [life.number for life in seen.history.lives]
+    return numbers.index(number) + 2
+
+
+# -- what endpoints may rely on ------------------------------------------------------------------
+
+
+def invoked_again(seen: Seen) -> Iterable[Wrong]:
+    """R5: a step whose outcome somebody has seen is not called any more."""
+    for step_id, sends in seen.sends.items():
+        first = seen.first_outcome.get(step_id)
+        for send in sends:
+            if first is None or send.began < first or seen.reopened(send.run_id, send.began):
+                continue
+            yield "R5", f"step {step_id} had ended, and attempt {send.attempt} was sent"
+
+
+def payload_changed(seen: Seen) -> Iterable[Wrong]:
+    """R7: all attempts of a generation carry the same bytes.
+
+    But a child's first attempt may leave before its commit: if the engine dies over it, the child
+    was never recorded, and may be posted with another payload.
+    """
+    for step_id, sends in seen.sends.items():
+        for one, other in pairwise(sends):
+            if one.payload == other.payload or seen.reopened(other.run_id, other.began):
+                continue
+            unrecorded = one.attempt == other.attempt == 1 and one.life != other.life
+            if not unrecorded or _is_root(one):
+                yield "R7", f"step {step_id}: {one.payload!r}, then {other.payload!r}"
+
+
+def too_many(seen: Seen) -> Iterable[Wrong]:
+    """R8: no more than the policy's attempts; each life of the engine may have lost one."""
+    for step_id, sends in seen.sends.items():
+        if step_id in seen.parents:
+            continue
+        policy = seen.policy(sends[0])
+        fresh = [a for a in seen.acts[sends[0].run_id] if a.action in ("retry", "resume")]
+        lives = len({send.life for send in sends})
+        allowed = (1 + policy.count) * (1 + len(fresh)) + lives - 1
+        if len(sends) > allowed:
+            yield "R8", f"step {step_id} was sent {len(sends)} times; allowed are {allowed}"
+
+
+def unasked(seen: Seen) -> Iterable[Wrong]:
+    """R9: each call was posted before, with this URL, key and payload."""
+    asked: dict[tuple[str, str, str, bytes], int] = {}
+    for post in seen.history.posts:
+        asked.setdefault((post.workflow, post.key, post.url, post.payload), post.began)
+    for send in seen.history.sends:
+        began = asked.get((send.workflow, send.key, send.url, send.payload))
+        if began is None or began > send.began:
+            yield "R9", f"nobody posted what was sent to {send.url}: {send.payload!r}"
+
+
+def early(seen: Seen) -> Iterable[Wrong]:
+    """R10: a retry does not leave before its back-off is over."""
+    for step_id, sends in seen.sends.items():
+        policy = seen.policy(sends[0])
+        failures = 0
+        for one, other in pairwise(sends):
+            if one.ended is None or one.ended_at is None:
+                continue
+            if seen.acted(one.run_id, ("retry", "resume"), one.began, other.began):
+                failures = 0
+                continue
+            if one.life != other.life:
+                need = _after_restart(seen, policy, one, other)
+            elif step_id in seen.parents:
+                need = _after_failure(policy, one, 1) if _surely_failed(seen, one) else 0
+            else:
+                failures += 1
+                need = _after_failure(policy, one, failures)
+            waited = (other.at - one.ended_at) * 1000
+            if waited < need - EARLY_MS:
+                what = (
+                    f"step {step_id}: attempt {other.attempt} came {waited:.0f} ms after the last"
+                )
+                yield "R10", f"{what}; its back-off is {need} ms"
+
+
+def late(seen: Seen) -> Iterable[Wrong]:
+    """R14: a retry leaves soon after its back-off, also if the wall clock was set back."""
+    began = {life.number: life.at for life in seen.history.lives}
+    for step_id, sends in seen.sends.items():
+        if step_id in seen.parents or seen.acts[sends[0].run_id]:
+            continue
+        policy = seen.policy(sends[0])
+        for index, (one, other) in enumerate(pairwise(sends)):
+            if other.attempt <= one.attempt:
+                continue  # the step was lost with its life, and posted again
+            since = began[other.life] if one.life != other.life else one.ended_at or one.at
+            longest = back_off_ms(policy, index + 1) * (1 + policy.jitter)
+            if (other.at - since) * 1000 > max(longest, one.retry_after_ms) + LATE_MS:
+                waited = other.at - since
+                what = f"step {step_id}: attempt {other.attempt} came after {waited:.0f} s"
+                yield "R14", f"{what}; its back-off is at most {longest:.0f} ms"
+
+
+def back_off_ms(policy: RetryPolicy, retry: int) -> int:
+    """`min(backOff · factor^(n-1), maxBackOff)`: the contract's words, not the engine's code."""
+    grown = policy.back_off_ms * policy.factor ** min(retry - 1, 60)
+    return min(int(grown), policy.max_back_off_ms)
+
+
+def _after_failure(policy: RetryPolicy, one: Send, retry: int) -> int:
+    return max(back_off_ms(policy, retry), one.retry_after_ms)
+
+
+def _after_restart(seen: Seen, policy: RetryPolicy, one: Send, other: Send) -> int:
+    """At least the first back-off, less what the wall clock was set forward between the lives."""
+    if other.attempt <= one.attempt or one.step_id in seen.parents:
+        return 0  # the attempt was not recorded, or a child's end has woken the step
+    lives = seen.history.lives
+    numbers = [life.number for life in lives]
+    between = lives[numbers.index(one.life) : numbers.index(other.life) + 1]
+    shifts = [max(0, b.shift_ms - a.shift_ms) for a, b in pairwise(between)]
+    return back_off_ms(policy, 1) - sum(shifts)
+
+
+def _surely_failed(seen: Seen, send: Send) -> bool:
+    """A function answered a failure, and all its attempt's posts were answered: no interruption."""
+    if send.status is None or send.status < 300 or send.status in GATEWAY:
+        return False
+    prefix = f"{send.step_id}.{send.attempt}."
+    for post in seen.history.posts:
+        mine = post.token is not None and post.token.startswith(prefix)
+        bare = post.token is None and (post.workflow, post.key) == (send.workflow, send.key)
+        if (
+            (mine or bare)
+            and post.status not in (200, 202, 424)
+            and post.at <= (send.ended_at or 0)
+        ):
+            return False
+    return True
+
+
+def effects(seen: Seen, library: Library) -> Iterable[Wrong]:
+    """A completed run has done all that its program says, each thing under one key."""
+    for name, keys in seen.history.effects.items():
+        if len(keys) > 1:
+            yield "effects", f"{name} was done under {len(keys)} keys: {list(keys)}"
+    for step_id, posts in seen.posts.items():
+        for post in posts:
+            if post.status != 200 or step_id != post.run_id or not post.url:
+                continue
+            program = library.programs[post.url.rpartition("/")[2]]
+            value = value_in(post.body)
+            if value != program.value or program.raises:
+                yield (
+                    "R4",
+                    f"run {step_id} answered {value}; its program adds up to {program.value}",
+                )
+            for name in library.effects(program):
+                if name not in seen.history.effects:
+                    yield "effects", f"run {step_id} completed; {name} was never done"

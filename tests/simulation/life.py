@@ -1,0 +1,241 @@
+"""One life of the engine, and the ways it ends.
+
+A crash is not a cancellation: `kill` first marks the life dead, from when on its commits, calls and
+answers change nothing, and then tears it down. Between queueing a write and being told that it is
+durable lies the store's offload: that is where commits are delayed, refused, and died over.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import trio
+from trio.abc import Instrument
+
+from engine.ports import EndpointCaller
+from engine.store.sqlite import Owner, _prepare, open_store
+from engine.supervisor import Engine, EngineLimits
+from engine.tokens import Tokens
+from tests.simulation.history import History, LifeSpan
+
+T = TypeVar("T")
+EPOCH_MS = 1_700_000_000_000
+GRACE_S = 5.0
+TASK_STEPS_MAX = 3_000_000
+"""No life takes as many; one that does is going round in circles."""
+
+
+class Died(BaseException):
+    """The engine's process is gone; nothing of it may go on. No `except Exception` catches it."""
+
+
+class Death:
+    """How a life ends: which way, and at the how-manieth commit or step of a task."""
+
+    def __init__(self, how: str, at: int = 0, after_s: float = 0.0) -> None:
+        self.how, self.at, self.after_s = how, at, after_s
+
+
+NEVER = Death("never")
+
+
+class SimClock:
+    """The engine's clock: Trio's mock clock as steady time, the wall shifted by `shift_ms`."""
+
+    def __init__(self, seed: str, shift_ms: int) -> None:
+        self._random = Random(seed)
+        self._base_ms = EPOCH_MS + shift_ms
+
+    def steady_ms(self) -> int:
+        return self._base_ms + int(trio.current_time() * 1000 + 1e-6)
+
+    def utc_ms(self) -> int:
+        return self.steady_ms()
+
+    def trio_time(self, steady_ms: int) -> float:
+        return (steady_ms - self._base_ms) / 1000
+
+    def chance(self) -> float:
+        return self._random.random()
+
+    def token_bytes(self, count: int) -> bytes:
+        return self._random.randbytes(count)
+
+
+class Life:
+    """The engine from one start to its end."""
+
+    def __init__(
+        self, history: History, number: int, shift_ms: int, death: Death, rng: Random, slow: bool
+    ) -> None:
+        self.history = history
+        self.number = number
+        self.death = death
+        self.span = LifeSpan(number, history.place(), shift_ms, trio.current_time())
+        history.lives.append(self.span)
+        self.engine: Engine | None = None
+        self.dead = False
+        self.over = trio.Event()
+        self.requests: dict[int, trio.CancelScope] = {}
+        """Posts and looks that the engine is answering."""
+        self.open: dict[str, int] = {}
+        """Steps with a request open."""
+        self.commits = 0
+        self.task_steps = 0
+        self.on_commit: Callable[[], None] = lambda: None
+        self.scope = trio.CancelScope()
+        self._died = trio.Event()
+        self._rng, self._slow = rng, slow
+
+    def kill(self, how: str) -> None:
+        """The process is gone, now."""
+        if self.dead or self.over.is_set():
+            return
+        self.dead = True
+        self.engine = None
+        self.history.note(f"death:{how}")
+        self.history.log("killed", self.number, how)
+        self.span.ended, self.span.how = self.history.place(), how
+        self._died.set()
+        for scope in self.requests.values():
+            scope.cancel()
+        self.scope.cancel()
+
+    async def wait_if_dead(self) -> None:
+        """What comes back to a dead engine is waited for in vain."""
+        if self.dead:
+            await trio.sleep_forever()
+
+    # -- the store's offload -------------------------------------------------------------------
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """A commit: late, refused, or died over, as drawn."""
+        self.commits += 1
+        how = self.death.how if self.commits == self.death.at else ""
+        await self._pause(0.02 if self._slow else 0.002)
+        if how == "before-commit":
+            self.kill(how)
+            raise Died
+        if how == "commit-refused":
+            raise sqlite3.OperationalError("disk I/O error (simulated, before the commit)")
+        result = work()
+        self.on_commit()
+        self.history.log("committed", self.commits)
+        if how in ("after-commit", "recovery"):
+            self.kill(how)
+            raise Died
+        if how == "commit-unsure":
+            raise sqlite3.OperationalError("disk I/O error (simulated, after the commit)")
+        return result
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """A query."""
+        await self._pause(0.005 if self._slow else 0.0)
+        return work()
+
+    async def _pause(self, at_most_s: float) -> None:
+        """Let time pass, unless the life ends first."""
+        pause = self._rng.random() * at_most_s
+        if self._slow and self._rng.random() < 0.02:
+            pause = self._rng.random() * 3
+        if pause:
+            with trio.move_on_after(pause):
+                await self._died.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+        if self.dead:
+            raise Died
+
+    # -- from the start to the end -------------------------------------------------------------
+
+    async def run(self, path: Path, caller: EndpointCaller, seed: str) -> None:
+        """Live until the drawn death, or `kill`. Any error of the engine's own leaves here."""
+        owner = Owner(pid=1, instance=f"life-{self.number}", started_at="then")
+        clock = SimClock(f"{seed}/clock/{self.number}", self.span.shift_ms)
+        self.history.log("life", self.number, self.span.shift_ms, self.death.how, self.death.at)
+        try:
+            with self.scope:
+                async with open_store(
+                    path,
+                    owner,
+                    started_at=0,
+                    write_offload=self.write,
+                    read_offload=self.read,
+                    synchronous="OFF",
+                    on_failure=lambda: self.kill(self.death.how),
+                ) as store:
+                    tokens = Tokens(store.secret, store.epoch)
+                    engine = Engine(
+                        store, caller, clock, tokens, limits=EngineLimits(), strict=True
+                    )
+                    await self._serve(engine)
+        except* (Died, sqlite3.OperationalError):
+            if not self.dead:
+                raise
+        finally:
+            self.engine = None
+            if self.span.ended is None:
+                self.span.ended, self.span.how = self.history.place(), "drain"
+            self.over.set()
+
+    async def _serve(self, engine: Engine) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            self.engine = engine
+            if self.death.how != "drain":
+                await trio.sleep_forever()
+            await trio.sleep(self.death.after_s)
+            self.history.note("death:drain")
+            self.history.log("drains", self.number)
+            await engine.drain(GRACE_S)
+            self.engine = None
+            for scope in list(self.requests.values()):
+                scope.cancel()
+            nursery.cancel_scope.cancel()
+
+
+class StepCounter(Instrument):
+    """Counts the steps of all tasks, and kills the life at the drawn one."""
+
+    def __init__(self) -> None:
+        self.life: Life | None = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        life = self.life
+        if life is not None:
+            life.task_steps += 1
+            if life.death.how == "checkpoint" and life.task_steps == life.death.at:
+                life.kill("checkpoint")
+            elif life.task_steps == TASK_STEPS_MAX:
+                life.history.fail("liveness", "the engine spins without time passing")
+                life.kill("spinning")
+
+
+class Disk:
+    """A fresh database for each seed: a copy of one that was made once, with a fixed secret."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._template = directory / "template.db"
+        _prepare(self._template, Owner(0, "template", "then"), 0, "OFF").close()
+        with sqlite3.connect(self._template) as db:
+            db.execute("UPDATE engine SET secret = ?, file_id = 'simulated'", (b"s" * 32,))
+        db.close()
+
+    def fresh(self) -> Path:
+        """The path of a new database; the last one's is used again."""
+        path = self._directory / "engine.db"
+        for suffix in ("-wal", "-shm", ".lock"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(self._template, path)
+        return path
+
+
+def shared_memory() -> str | None:
+    """A directory in memory, where there is one: for `tempfile`."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -1,0 +1,58 @@
+"""Which faults a seed draws, and how often each strikes.
+
+Swarm testing: a seed has only some kinds of faults, so that rare combinations are not drowned by
+the common ones.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from msgspec import Struct
+
+CALL_FAULTS = (
+    "refused", "lost-before", "lost-answer", "slow", "error-before", "error-after", "throttled",
+    "not-found", "gateway", "hang", "late", "duplicate",
+)  # fmt: skip
+POST_FAULTS = ("post-lost", "post-answer-lost", "post-slow", "post-duplicate", "post-hung-up")
+WORLD_FAULTS = ("proxy-cut", "app-crash", "clock-jump", "slow-store", "operator")
+DEATHS = (
+    "before-commit", "after-commit", "checkpoint", "commit-refused", "commit-unsure", "drain",
+    "recovery",
+)  # fmt: skip
+
+
+class Swarm(Struct, frozen=True):
+    """What may go wrong in one seed."""
+
+    on: frozenset[str]
+    call_rate: float
+    """The share of calls that meet a fault, while faults are on."""
+    post_rate: float
+    deaths: tuple[str, ...]
+    """How each life but the last ends, in order."""
+    storm_s: float
+
+    def has(self, kind: str) -> bool:
+        """Whether this kind may strike."""
+        return kind in self.on
+
+
+def draw(rng: Random) -> Swarm:
+    """The faults of a seed."""
+    kinds = CALL_FAULTS + POST_FAULTS + WORLD_FAULTS
+    share = rng.choice((0.2, 0.5, 0.9))
+    on = frozenset([kind for kind in kinds if rng.random() < share])
+    ways = [way for way in DEATHS if rng.random() < 0.6] or ["after-commit"]
+    deaths = tuple(rng.choice(ways) for _ in range(rng.choice((0, 1, 2, 3, 4, 6))))
+    return Swarm(
+        on=on,
+        call_rate=rng.choice((0.05, 0.2, 0.4)),
+        post_rate=rng.choice((0.02, 0.1, 0.25)),
+        deaths=deaths,
+        storm_s=rng.uniform(30, 300),
+    )
+
+
+QUIET = Swarm(frozenset(), 0, 0, (), 30)
+"""Nothing goes wrong."""

@@ -1,0 +1,136 @@
+"""The whole engine in simulated worlds: drawn ones, and one that is told and broken everywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from engine.core import settle
+from engine.core.machine import Change
+from engine.core.retry import RetryPolicy, next_delay_ms
+from engine.drive import LiveRun
+from tests.simulation.__main__ import kept_seeds, main
+from tests.simulation.life import Death
+from tests.simulation.scenarios import plan
+from tests.simulation.swarm import CALL_FAULTS, DEATHS, POST_FAULTS
+from tests.simulation.world import Simulator
+
+SEEDS = 70
+PLANTED_FOUND_WITHIN = 200
+POINTS_MAX = 200
+COMMIT_DEATHS = ("before-commit", "after-commit", "commit-refused", "commit-unsure")
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as made:
+        yield made
+
+
+@pytest.mark.slow
+def test_seeds_hold_the_contract(simulator: Simulator) -> None:
+    """Seeds that once failed, then some more: no violation, and every kind of fault is met."""
+    notes: Counter[str] = Counter()
+    for seed in [*kept_seeds(), *range(SEEDS)]:
+        report = simulator.run(seed)
+        assert not report.wrong, f"python -m tests.simulation --seed {seed}: {report.wrong[0]}"
+        notes.update(report.notes)
+
+    missed = {f"fault:{kind}" for kind in CALL_FAULTS + POST_FAULTS} - set(notes)
+    missed |= {f"death:{way}" for way in DEATHS} - set(notes)
+    assert not missed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", COMMIT_DEATHS)
+def test_dies_at_every_commit(simulator: Simulator, how: str) -> None:
+    """The engine dies at its first commit, its second, … until the scenario ends without."""
+    for point in range(1, POINTS_MAX):
+        report = simulator.run(0, plan(Death(how, point)))
+        assert not report.wrong, f"{how} {point}: {report.wrong}"
+        if not report.notes[f"death:{how}"]:
+            assert point > 20, "the scenario is too small to prove anything"
+            return
+    raise AssertionError("the scenario never ends")
+
+
+@pytest.mark.slow
+def test_dies_at_every_commit_and_again_in_recovery(simulator: Simulator) -> None:
+    """The same with a second death, at the first commit of the recovery."""
+    for point in range(1, POINTS_MAX):
+        report = simulator.run(0, plan(Death("after-commit", point), Death("recovery", 1)))
+        assert not report.wrong, f"{point}: {report.wrong}"
+        if not report.notes["death:after-commit"]:
+            return
+    raise AssertionError("the scenario never ends")
+
+
+@pytest.mark.slow
+def test_dies_at_task_steps(simulator: Simulator) -> None:
+    """The engine dies between any two steps of its tasks (every third of them here)."""
+    for point in range(1, 20_000, 3):
+        report = simulator.run(0, plan(Death("checkpoint", point)))
+        assert not report.wrong, f"{point}: {report.wrong}"
+        if not report.notes["death:checkpoint"] or point > 1_000:
+            return
+    raise AssertionError("the scenario never ends")
+
+
+def finds(simulator: Simulator, *rules: str) -> bool:
+    """Whether one of the first seeds breaks one of these rules."""
+    for seed in range(PLANTED_FOUND_WITHIN):
+        if any(rule in rules for rule, _ in simulator.run(seed).wrong):
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_finds_acknowledged_before_commit(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: nobody waits for the commit. Clients that never post again notice the loss."""
+
+    async def at_once(live: LiveRun) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(LiveRun, "wait_durable", at_once)
+
+    assert finds(simulator, "R1")
+
+
+@pytest.mark.slow
+def test_finds_a_forgotten_attempt(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: after a crash nobody remembers the attempts that were in flight."""
+
+    def forget(change: Change, *, now: int, chance: float) -> None:
+        return
+
+    monkeypatch.setattr(settle, "recover", forget)
+
+    assert finds(simulator, "liveness", "engine", "fold")
+
+
+@pytest.mark.slow
+def test_finds_half_the_back_off(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: retries come after half their back-off."""
+
+    def half(policy: RetryPolicy, retry: int, chance: float) -> int:
+        return next_delay_ms(policy, retry, chance) // 2
+
+    monkeypatch.setattr(settle, "next_delay_ms", half)
+
+    assert finds(simulator, "R10")
+
+
+@pytest.mark.slow
+def test_command_replays_a_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--seed N` runs that seed alone, says so first, and ends with 0 when nothing is wrong."""
+    code = main(["--seed", "1"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert lines[0] == "seed 1"
+    assert lines[1].startswith("1 seeds, 0 with violations")

@@ -1,0 +1,276 @@
+"""The simulated world of one seed: storm, heal, drain, check.
+
+storm   faults are on, the engine dies and comes back, clients come and go
+heal    faults off, last restart, an operator resumes what is paused
+drain   everything must end within 24 simulated hours, but runs with something paused
+check   the history and the record must agree with the contract
+"""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Self
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from engine.core.actions import Action
+from tests.simulation import swarm as swarms
+from tests.simulation.apps import Apps
+from tests.simulation.checker import check
+from tests.simulation.clients import KINDS, Client, act, act_as, known_runs, operate
+from tests.simulation.determinism import run_seeded
+from tests.simulation.history import History
+from tests.simulation.life import NEVER, Death, Disk, Life, StepCounter, shared_memory
+from tests.simulation.net import Net, SimCaller, Submission
+from tests.simulation.programs import HOSTS, Library
+from tests.simulation.records import Records
+
+DRAIN_MAX_S = 24 * 3600.0
+STILL_MAX_S = 3600.0
+"""Nothing that anybody asked for waits longer: when all stands still so long, it is stuck."""
+LOOK_EVERY_MAX_S = 60.0
+WORKFLOW = "flow"
+TENANTS = ("shop", "bank")
+JUMPS_MS = (0, 0, 0, 700, -700, 60_000, -60_000, 600_000, -600_000)
+
+
+class Report(Struct):
+    """What became of one seed."""
+
+    seed: int
+    wrong: list[tuple[str, str]]
+    digest: str
+    notes: Counter[str]
+    lives: int
+    calls: int
+    posts: int
+    events: int
+    simulated_s: float
+
+
+class Plan(Struct, frozen=True):
+    """What is not left to the seed: for scenarios that are told, not drawn."""
+
+    swarm: swarms.Swarm | None = None
+    deaths: tuple[Death, ...] | None = None
+    cast: Callable[[World], list[Client]] | None = None
+
+
+DRAWN = Plan()
+"""All is left to the seed."""
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, disk: Disk, plan: Plan, *, trace: bool) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.history = History(trace)
+        self.counter = StepCounter()
+        self.path = disk.fresh()
+        self.rng = self.chance("world")
+        self.swarm = swarms.draw(self.chance("swarm")) if plan.swarm is None else plan.swarm
+        self.library = Library(self.chance("library"))
+        self.records = Records(self.path, self.history)
+        self.shift_ms = 0
+        self.healed = False
+        self.events = 0
+        self.simulated_s = 0.0
+
+    def chance(self, what: str) -> Random:
+        """Chance of its own for each concern, so that one draw more does not move the others."""
+        return Random(f"{self.seed}/{what}")
+
+    async def run(self) -> None:
+        """All phases; what is wrong is in the history."""
+        async with trio.open_nursery() as nursery:
+            self.net = Net(self.history, nursery, self.chance("net"), self.swarm)
+            self.apps = Apps(self.history, nursery, self.net, self.chance("apps"), self.library)
+            self.net.apps = self.apps
+            cast = self._cast() if self.plan.cast is None else self.plan.cast(self)
+            for number, client in enumerate(cast):
+                nursery.start_soon(act_as, client, self.net, self.chance(f"client{number}"))
+            await self._storm(nursery)
+            await self._heal(nursery)
+            nursery.cancel_scope.cancel()
+        self.simulated_s = trio.current_time()
+
+    def _cast(self) -> list[Client]:
+        """The runs of this seed, and who wants them."""
+        rng = self.rng
+        clients: list[Client] = []
+        for index in range(rng.randint(2, 5)):
+            name = f"r{index}"
+            program = self.library.make(name)
+            tenant = self.apps.clients[name] = rng.choice(TENANTS)
+            what = Submission(
+                client=tenant,
+                workflow=WORKFLOW,
+                key="k" if index < 2 and tenant == TENANTS[index] else f"k{index}",
+                url=f"http://{rng.choice(HOSTS)}/flow/{program.name}",
+                payload=msgspec.json.encode({"user": name}),
+                retry=rng.choice((None, self.library.patient())),
+                attempt_timeout_ms=rng.choice((10_000, 60_000)),
+            )
+            starts_s = rng.random() * self.swarm.storm_s * 0.7
+            clients += [
+                Client(kind, what, starts_s + rng.random() * 3)
+                for kind in rng.choices(KINDS, k=rng.randint(1, 3))
+            ]
+        return clients
+
+    # -- phases --------------------------------------------------------------------------------
+
+    async def _storm(self, nursery: trio.Nursery) -> None:
+        async with trio.open_nursery() as storm:
+            if self.swarm.has("operator"):
+                storm.start_soon(operate, self.net, self.chance("operator"))
+            if self.swarm.has("app-crash"):
+                storm.start_soon(self._crash_apps)
+            deaths = self.plan.deaths
+            if deaths is None:
+                deaths = tuple(self._death(how) for how in self.swarm.deaths)
+            ends = trio.current_time() + self.swarm.storm_s
+            with trio.move_on_at(ends):
+                for number, death in enumerate((*deaths, NEVER)):
+                    await self._live(nursery, number + 1, death)
+                    await trio.sleep(self.rng.choice((0.01, 1.0, 20.0)) * self.rng.random())
+                    if self.swarm.has("clock-jump"):
+                        self.shift_ms += self.rng.choice(JUMPS_MS)
+            storm.cancel_scope.cancel()
+
+    def _death(self, how: str) -> Death:
+        rng = self.rng
+        match how:
+            case "checkpoint":
+                return Death(how, rng.choice((40, 400, 3_000)) + rng.randrange(500))
+            case "recovery":
+                return Death(how, rng.randint(1, 4))
+            case "drain":
+                return Death(how, after_s=rng.random() * 60)
+            case _:
+                return Death(how, rng.choice((3, 15, 60)) + rng.randrange(20))
+
+    async def _crash_apps(self) -> None:
+        while True:
+            await trio.sleep(5 + self.rng.random() * 40)
+            self.apps.crash(self.rng.choice(HOSTS))
+
+    async def _live(self, nursery: trio.Nursery, number: int, death: Death) -> None:
+        """One life of the engine, until it is over."""
+        life = self._new_life(number, death)
+        nursery.start_soon(life.run, self.path, SimCaller(self.net, life), str(self.seed))
+        await life.over.wait()
+        self.net.life = self.counter.life = None
+
+    def _new_life(self, number: int, death: Death) -> Life:
+        slow = self.swarm.has("slow-store") and not self.healed
+        life = Life(self.history, number, self.shift_ms, death, self.chance(f"life{number}"), slow)
+        life.on_commit = self.records.committed
+        self.net.life = self.counter.life = life
+        return life
+
+    async def _heal(self, nursery: trio.Nursery) -> None:
+        """The last life: no faults, and it must bring everything to an end."""
+        self.healed = True
+        self.net.heal()
+        self.history.log("heal")
+        if self.net.life is not None:
+            life = self.net.life
+            life.kill("heal")
+            await life.over.wait()
+        life = self._new_life(99, NEVER)
+        nursery.start_soon(life.run, self.path, SimCaller(self.net, life), str(self.seed))
+        await trio.sleep(1)
+        if self.rng.random() < 0.8:
+            for run_id in known_runs(self.history):
+                await act(self.net, run_id, Action.RESUME)
+        await self._drain()
+        self.history.paused_runs = self.records.paused_runs()
+        await self._last_looks()
+        self.events = self.records.seq
+        life.kill("end")
+        await life.over.wait()
+        self.records.check_at_end()
+
+    async def _drain(self) -> None:
+        ends, every = trio.current_time() + DRAIN_MAX_S, 0.5
+        seq, moved_at = 0, trio.current_time()
+        while not self.records.quiet():
+            now = trio.current_time()
+            if self.records.seq != seq:
+                seq, moved_at = self.records.seq, now
+            if now > min(ends, moved_at + STILL_MAX_S):
+                self.history.fail("liveness", f"not at rest: {self.records.unrest()}")
+                return
+            await trio.sleep(every)
+            every = min(every * 1.5, LOOK_EVERY_MAX_S)
+        await trio.sleep(2)
+
+    async def _last_looks(self) -> None:
+        """Read back everything that was ever acknowledged."""
+        seen = {
+            post.step_id: post.client
+            for post in self.history.posts
+            if post.acknowledged and post.step_id is not None
+        }
+        self.history.last_looks_began = self.history.place()
+        for step_id, client in seen.items():
+            await self.net.read(client, step_id)
+
+
+class Simulator:
+    """Runs seeds, one after the other, on one disk."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(dir=shared_memory(), prefix="atomic-sim-")
+        self._disk = Disk(Path(self._directory.name))
+
+    def close(self) -> None:
+        """Remove the disk."""
+        self._directory.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, seed: int, plan: Plan = DRAWN, *, trace: bool = False) -> Report:
+        """Simulate one seed."""
+        world = World(seed, self._disk, plan, trace=trace)
+        try:
+            run_seeded(seed, world.run, (world.counter,))
+            wrong = [*world.history.wrong, *check(world.history, world.library)]
+        except BaseExceptionGroup as group:
+            wrong = [*world.history.wrong, ("engine", describe(group))]
+        finally:
+            world.records.close()
+        history = world.history
+        return Report(
+            seed,
+            wrong,
+            history.digest(),
+            history.notes,
+            len(history.lives),
+            len(history.sends),
+            len(history.posts),
+            world.events,
+            world.simulated_s,
+        )
+
+
+def describe(group: BaseExceptionGroup[BaseException]) -> str:
+    """The first exception of a group, with where it came from."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return "".join(traceback.format_exception(error))
