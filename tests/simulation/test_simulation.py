@@ -134,3 +134,19 @@ def test_command_replays_a_seed(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert lines[0] == "seed 1"
     assert lines[1].startswith("1 seeds, 0 with violations")
+
+
+@pytest.mark.slow
+def test_command_says_how_to_replay(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A violation ends with 1, and names the seed with the command that replays it."""
+    monkeypatch.setattr(settle, "next_delay_ms", lambda policy, retry, chance: 0)
+
+    code = main(["--first", "0", "--seeds", "2"])
+
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert printed.startswith("first seed 0, 2 seeds")
+    assert "FAILED; replay: python -m tests.simulation --seed " in printed
+    assert "R10" in printed
