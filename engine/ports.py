@@ -87,7 +87,7 @@ class Store(Protocol):
 
     @property
     def last_at(self) -> int:
-        """The time of the last event that was there when the store was opened; 0: none."""
+        """The latest time recorded in the events there when the store was opened; 0: none."""
         ...
 
     def write(self, write: Write) -> Receipt:

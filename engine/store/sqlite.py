@@ -114,7 +114,7 @@ class SqliteStore:
 
     @property
     def last_at(self) -> int:
-        """When the last event before this owner's was recorded."""
+        """The latest time that an owner before this one recorded."""
         return self.writer.last_at
 
     @property

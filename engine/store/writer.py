@@ -35,6 +35,8 @@ class Offload(Protocol):
     def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
 
 
+LATEST_AMONG_EVENTS = 50_000
+"""How far back the latest time is looked for at the start: what one recovery may have written."""
 SQL_RUN = rows.upsert("run", rows.RUN_COLUMNS)
 SQL_STEP = rows.upsert("step", rows.STEP_COLUMNS)
 SQL_ATTEMPT = rows.insert("attempt", rows.ATTEMPT_COLUMNS)
@@ -97,8 +99,12 @@ class Writer:
         self._gathering = Batch()
         self._wake = trio.Event()
         self._closing = False
-        last = "SELECT seq, at FROM event ORDER BY seq DESC LIMIT 1"
-        row = connection.execute(last).fetchone() or (0, 0)
+        # the latest time, not the last event's: a life with its clock set back may have begun to
+        # recover, and died over it
+        row = connection.execute(
+            "SELECT coalesce(max(seq), 0), coalesce(max(at), 0) FROM event"
+            f" WHERE seq > (SELECT max(seq) FROM event) - {LATEST_AMONG_EVENTS}"
+        ).fetchone()
         self._sequence: int = row[0]
         self.last_at: int = row[1]
         self.durable_sequence: int = self._sequence

@@ -91,3 +91,20 @@ async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, tmp_
         await trio.sleep(32)
 
         assert it.caller.times("index") == pytest.approx([35], abs=0.1)
+
+
+async def test_latest_time_outlives_a_life_with_its_clock_set_back(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """A second restart still knows that the clock was set back: the first may have died early."""
+
+    async def app(call: Invocation) -> Outcome:
+        return ok()
+
+    hour_back = FakeClock(base_ms=EPOCH_MS - 3_600_000)
+    async with world(tmp_path / "a.db", app) as it:
+        await it.post(ROOT, key="before")
+    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+        await it.post(ROOT, key="after")
+    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+        assert it.store.last_at >= EPOCH_MS
