@@ -8,7 +8,8 @@ endpoint) waits in a task of the run's own nursery, never in a request's: caller
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from contextvars import Context, copy_context
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -34,6 +35,12 @@ HANG_UP_GRACE_S = 0.1
 the same moment; so long the engine waits to see the first before it judges the second."""
 LEAVES_MEMORY_AFTER_MS = 2_000
 """A run whose next attempt is further away than this, and that no caller waits for, is let go."""
+
+
+@lru_cache(maxsize=4_096)
+def host_of(url: str) -> str:
+    """Host and port: what the limit for one host counts by."""
+    return urlsplit(url).netloc
 
 
 class Slot(Struct, gc=False):
@@ -98,6 +105,11 @@ class LiveRun:
         """Of steps just posted, until their first attempt has taken them."""
         self.receipt: Receipt | None = None
         self._launches: list[tuple[str, Request, Receipt]] = []
+        """Attempts that the driver starts when it has begun."""
+        self._nursery: trio.Nursery | None = None
+        self._context: Context | None = None
+        self._timer: int | None = None
+        """What the driver sleeps until."""
         self._wake = trio.Event()
 
     # -- changing the run: synchronous ---------------------------------------------------------
@@ -115,10 +127,21 @@ class LiveRun:
             then = partial(self._announce, [(step, kept.get(step.id)) for step in change.ended])
         receipt = self.engine.store.write(Write(change, bodies, then))
         self.receipt = receipt
-        self._launches += [(step_id, request, receipt) for step_id, request in started]
+        for step_id, request in started:
+            self._launch(step_id, request, receipt)
         self.engine.watch(change)
-        self._wake.set()
+        if not self.requests or (self.run.due and self.run.due[0][0] != self._timer):
+            self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
+
+    def _launch(self, step_id: str, request: Request, receipt: Receipt) -> None:
+        """Start an attempt's task in the run's nursery, in the driver's context and not in that of
+        the request that happened to post the step."""
+        if self._nursery is None:
+            self._launches.append((step_id, request, receipt))
+        else:
+            assert self._context is not None
+            self._context.run(self._nursery.start_soon, self._attempt, step_id, request, receipt)
 
     async def wait_durable(self) -> None:
         """Return when everything recorded of this run so far is durable."""
@@ -139,7 +162,7 @@ class LiveRun:
             step = self.run.steps[step_id]
             host: str | None = None
             if not step.open_children:
-                host = urlsplit(step.spec.url).netloc
+                host = host_of(step.spec.url)
                 if not self.engine.places.take(host):
                     self.queued.add(step_id)
                     self.engine.places.queue(host, partial(self._offered, step_id))
@@ -163,7 +186,8 @@ class LiveRun:
             if slot is not None:
                 slot.outcome, slot.body = step, body
                 slot.event.set()
-        self._wake.set()
+        if not self.requests:
+            self._wake.set()
 
     def attach(self, step_id: str) -> Slot:
         """Join the callers of an open step."""
@@ -191,21 +215,23 @@ class LiveRun:
 
     async def drive(self) -> None:
         """Run the run until nothing of it needs memory."""
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._nursery:
+            self._context = copy_context()
+            launches, self._launches = self._launches, []
+            for launch in launches:
+                self._launch(*launch)
             while True:
                 self._wake = trio.Event()
                 self.commit(Change(self.run))
-                for step_id, request, receipt in self._take_launches():
-                    nursery.start_soon(self._attempt, step_id, request, receipt)
                 now = self.engine.clock.steady_ms()
-                wake_at = decide(self.run, now).wake_at
-                if self._idle(wake_at, now):
-                    if self.receipt is None or self.receipt.durable:
-                        self.engine.forget(self)
-                        return
+                self._timer = decide(self.run, now).wake_at
+                if not self._idle(now):
+                    await self._wait_until(self._timer)
+                elif self.receipt is None or self.receipt.durable:
+                    self.engine.forget(self)
+                    return
+                else:
                     await self.receipt.wait()
-                    continue
-                await self._wait_until(wake_at)
 
     async def _wait_until(self, wake_at: int | None) -> None:
         if wake_at is None or self.engine.draining:
@@ -215,14 +241,10 @@ class LiveRun:
         with trio.move_on_at(self.engine.clock.trio_time(wake_at) + 0.001):
             await self._wake.wait()
 
-    def _take_launches(self) -> list[tuple[str, Request, Receipt]]:
-        launches, self._launches = self._launches, []
-        return launches
-
-    def _idle(self, wake_at: int | None, now: int) -> bool:
-        if self.requests or self.queued or self.slots or self._launches or self.run.parked:
+    def _idle(self, now: int) -> bool:
+        if self.requests or self.queued or self.slots or self.run.parked:
             return False
-        return wake_at is None or wake_at > now + LEAVES_MEMORY_AFTER_MS
+        return self._timer is None or self._timer > now + LEAVES_MEMORY_AFTER_MS
 
     async def _attempt(self, step_id: str, request: Request, receipt: Receipt) -> None:
         """One request, from its durable beginning to its recorded end."""

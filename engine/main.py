@@ -7,6 +7,7 @@ deadline whatever is left: safe, because what was acknowledged is durable.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -46,6 +47,9 @@ ANSWERS_GRACE_S = 2.0
 """After the drain: how long answers may take to reach their callers."""
 FAILED_DEADLINE_S = 1.0
 """After a failed commit: nothing more is acknowledged, and the process is gone by then."""
+GC_THRESHOLDS = (20_000, 20, 50)
+"""Objects of a request die by themselves; with Python's default of 700 the collector looks for the
+few cycles some thirty times a second, which is a tenth of the engine's work."""
 CLOCK_JUMP_MS_MIN = 1_000
 """A wall clock that has moved so far from the steady one was set; the log says so once."""
 
@@ -57,6 +61,8 @@ def serve(config: Config) -> int:
     """
     configure_logging(config.log_format, config.log_level)
     log = logger()
+    gc.freeze()  # what the imports made stays
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         check_bind(config)
         trio.run(_serve, config, log.info, strict_exception_groups=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -74,49 +74,65 @@ def logger() -> structlog.typing.FilteringBoundLogger:
 
 
 class Metrics:
-    """The engine's figures, under /metrics."""
+    """The engine's figures, under /metrics. Counting is an addition; names come when it is read."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.steps = Counter(
-            "atomic_steps_recorded", "Steps recorded (roots and children)", registry=self.registry
+        self.totals = dict.fromkeys(RATES, 0)
+        self._ended: dict[str, int] = {}
+        self._runs: dict[str, int] = {}
+        self._requests: dict[tuple[str, ...], int] = {}
+        self._samples: deque[dict[str, int]] = deque(maxlen=RATE_WINDOW_S + 1)
+        self.counter(
+            "atomic_steps_recorded",
+            "Steps recorded (roots and children)",
+            lambda: self.totals["stepsPerS"],
         )
-        self.started = Counter(
-            "atomic_attempts_started", "Requests sent to endpoints", registry=self.registry
+        self.counter(
+            "atomic_attempts_started",
+            "Requests sent to endpoints",
+            lambda: self.totals["attemptsPerS"],
         )
-        self.ended = Counter(
+        self._counters(
             "atomic_attempts_ended",
             "Requests to endpoints that ended, by what they count as",
-            ["counts_as"],
-            registry=self.registry,
+            ("counts_as",),
+            lambda: {(name,): count for name, count in dict(self._ended).items()},
         )
-        self.runs = Counter(
-            "atomic_runs_moved", "Runs that came to a state", ["state"], registry=self.registry
+        self._counters(
+            "atomic_runs_moved",
+            "Runs that came to a state",
+            ("state",),
+            lambda: {(name,): count for name, count in dict(self._runs).items()},
         )
-        self.requests = Counter(
-            "atomic_requests", "Requests answered", ["method", "status"], registry=self.registry
+        self._counters(
+            "atomic_requests",
+            "Requests answered",
+            ("method", "status"),
+            lambda: {**self._requests},
         )
-        self.totals = dict.fromkeys(RATES, 0)
-        self._samples: deque[dict[str, int]] = deque(maxlen=RATE_WINDOW_S + 1)
+
+    def request(self, method: str, status: int) -> None:
+        """A request was answered."""
+        key = (method, str(status))
+        self._requests[key] = self._requests.get(key, 0) + 1
 
     def watch(self, change: Change) -> None:
         """Count what a change did."""
         for event in change.events:
             match event:
                 case Accepted():
-                    self.steps.inc()
                     self.totals["stepsPerS"] += 1
                     self.totals["runsPerS"] += event.parent_id is None
                 case Started():
-                    self.started.inc()
                     self.totals["attemptsPerS"] += 1
                 case AttemptEnded():
-                    self.ended.labels(event.counts_as).inc()
+                    self._ended[event.counts_as] = self._ended.get(event.counts_as, 0) + 1
                     self.totals["failuresPerS"] += event.counts_as is Count.FAILURE
                 case LateEnd():
-                    self.ended.labels("late").inc()
+                    self._ended["late"] = self._ended.get("late", 0) + 1
                 case RunMoved():
-                    self.runs.labels(event.state).inc()
+                    self._runs[event.state] = self._runs.get(event.state, 0) + 1
                 case _:
                     pass
 
@@ -138,7 +154,16 @@ class Metrics:
 
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A figure that only rises, asked for when it is read."""
-        self.registry.register(_Counted(name, text, read))
+        self._counters(name, text, (), lambda: {(): read()})
+
+    def _counters(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self.registry.register(_Counted(name, text, labels, read))
 
     def page(self) -> tuple[bytes, str]:
         """The page and its content type."""
@@ -146,8 +171,17 @@ class Metrics:
 
 
 class _Counted(Collector):
-    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._name, self._text, self._read = name, text, read
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self._name, self._text, self._labels, self._read = name, text, labels, read
 
     def collect(self) -> Iterable[Metric]:
-        yield CounterMetricFamily(self._name, self._text, self._read())
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for values, count in self._read().items():
+            family.add_metric(values, count)
+        yield family

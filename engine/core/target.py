@@ -8,6 +8,7 @@ Normalisation after RFC 3986 §6.2.2.1 and §6.2.3: case of scheme and host, def
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 URL_BYTES_MAX = 2_048
@@ -21,6 +22,7 @@ class BadTarget(ValueError):
     """The URL cannot be an endpoint's; the message says why."""
 
 
+@lru_cache(maxsize=4_096)
 def normalise(url: str) -> str:
     """The URL in its one spelling. Raises BadTarget with the reason."""
     if len(url.encode()) > URL_BYTES_MAX:
@@ -54,6 +56,7 @@ def normalise(url: str) -> str:
     return f"{parts.scheme}://{where}{parts.path or '/'}{query}"
 
 
+@lru_cache(maxsize=4_096)
 def last_segment(url: str) -> str:
     """What a person calls the step by default: the last segment of the URL's path."""
     parts = urlsplit(url)

@@ -65,7 +65,7 @@ def _common(app: QuartTrio, front: Front) -> None:
 
     @app.after_request
     async def count(answer: Response) -> Response:
-        front.metrics.requests.labels(request.method, answer.status_code).inc()
+        front.metrics.request(request.method, answer.status_code)
         return answer
 
     @app.errorhandler(Refused)

@@ -93,7 +93,7 @@ class EngineDoor:
                 )
             except Exception as error:  # noqa: BLE001 - a bug ends its request, not the server
                 reply = internal_error(front, error, f"/{client}")
-        front.metrics.requests.labels("POST", reply.status).inc()
+        front.metrics.request("POST", reply.status)
         return reply
 
 

@@ -75,8 +75,10 @@ class Batch:
 
     def settled(self) -> None:
         self.durable = True
-        for then in self.then:
-            then()
+        # The run keeps its last receipt: it must not keep the records, nor they each other.
+        then, self.then, self.runs, self.steps = self.then, [], {}, {}
+        for call in then:
+            call()
         self._committed.set()
 
 
