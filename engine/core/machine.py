@@ -141,7 +141,7 @@ def decide(run: Run, now: int) -> Moves:
 
 
 def evolve(run: Run, event: Event) -> tuple[Step, ...]:
-    """Fold one event into the run; returns the steps it touched.
+    """Fold one event into the run; returns the steps whose records it changed.
 
     Raises IllegalEvent, with the run untouched, for a pair that is not in the table.
     """
@@ -153,6 +153,8 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
     allowed = FROM[type(event)].get(step.state)
     if allowed is None:
         raise IllegalEvent(f"{type(event).__name__} while step {step.id} is {step.state}")
+    parent = None if step.parent_id is None else run.steps[step.parent_id]
+    parent_failures = 0 if parent is None else parent.failures
     match event:
         case AttemptEnded():
             if event.state not in allowed:
@@ -194,8 +196,9 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case _:
             assert_never(event)
     step.rev += 1
-    parent = run.steps[step.parent_id] if step.parent_id is not None else None
-    return (step,) if parent is None else (step, parent)
+    if parent is not None and parent.failures != parent_failures:
+        return (step, parent)
+    return (step,)
 
 
 def _check_flight(run: Run, step: Step, number: int) -> None:
@@ -250,7 +253,7 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
     if parent is None:
         return (step,)
     _count_child(run, parent, +1)
-    return (step, parent)
+    return (step,)
 
 
 def _count_child(run: Run, parent: Step, by: int) -> None:
