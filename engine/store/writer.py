@@ -1,10 +1,11 @@
-"""The one writer: group commit without a timer.
+"""The one writer: group commit.
 
-`write` puts rows into the batch that gathers; the writer's task takes it, and while one thread
-commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the next one gathers. A row that changes
-several times in a batch is written once, as it is at the end: what a batch holds are the records
-themselves, and they are turned into rows when the batch is taken, on Trio's thread, where nothing
-can change them meanwhile.
+A batch is committed as soon as the writer is free and somebody waits for it; what nobody waits for
+gathers a moment longer. `write` puts rows into the batch that gathers; the writer's task takes it,
+and while one thread commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the next gathers.
+A row that changes several times in a batch is written once, as it is at the end: what a batch holds
+are the records themselves, and they are turned into rows when the batch is taken, on Trio's thread,
+where nothing can change them meanwhile.
 
 A commit that fails may still have happened (a failed fsync leaves that open), so nothing is
 retried: the error leaves `run`, the engine stops, and the file is read again at the next start.
@@ -35,6 +36,9 @@ class Offload(Protocol):
     def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
 
 
+GATHER_S_MAX = 0.02
+"""How long a batch that nobody waits for gathers: a child's acceptance is mostly committed together
+with its outcome, as nothing was promised before. Also how late the event stream may be."""
 LATEST_AMONG_EVENTS = 50_000
 """How far back the latest time is looked for at the start: what one recovery may have written."""
 SQL_RUN = rows.upsert("run", rows.RUN_COLUMNS)
@@ -67,10 +71,13 @@ class Batch:
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = False
+        self.asked = trio.Event()
+        """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._committed = trio.Event()
 
     async def wait(self) -> None:
         """Return when the batch is durable."""
+        self.asked.set()
         await self._committed.wait()
 
     def settled(self) -> None:
@@ -99,7 +106,8 @@ class Writer:
         self._offload = offload
         self._on_failure = on_failure
         self._gathering = Batch()
-        self._wake = trio.Event()
+        self._stirred = trio.Event()
+        """Something gathers."""
         self._closing = False
         # the latest time, not the last event's: a life with its clock set back may have begun to
         # recover, and died over it
@@ -157,9 +165,10 @@ class Writer:
             )
         batch.outcomes += [rows.outcome_row(s) for s in change.ended]
         batch.bodies += [_body_row(body) for body in write.bodies]
-        if write.then is not None:
+        if write.then is not None:  # callers wait for it
             batch.then.append(write.then)
-        self._wake.set()
+            batch.asked.set()
+        self._stirred.set()
         return batch
 
     @staticmethod
@@ -186,13 +195,16 @@ class Writer:
     def close(self) -> None:
         """Let `run` return once everything written so far is durable."""
         self._closing = True
-        self._wake.set()
+        self._gathering.asked.set()
+        self._stirred.set()
 
     async def run(self) -> None:
         """Commit batch after batch. Any error of the store leaves here and stops the engine."""
         while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
+            await self._stirred.wait()
+            with trio.move_on_after(GATHER_S_MAX):
+                await self._gathering.asked.wait()
+            self._stirred = trio.Event()
             batch, self._gathering = self._gathering, Batch()
             if batch.events:
                 work = self._statements(batch)
