@@ -41,7 +41,7 @@ DELAY_BY = {"policy": "policy", "retry-after": "Retry-After"}
 ERRORS = {
     "connection-refused": "refused",
     "connection-lost": "cut off",
-    "attempt-timeout": "timed out",
+    "attempt-timeout": "timeout",
     "the engine crashed": "engine crash",
     "the engine was stopped": "engine stop",
 }
