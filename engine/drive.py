@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from engine.core import settle
 from engine.core.events import LateEnd, Started
-from engine.core.machine import Change, decide
+from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.ports import Body, Invocation, Receipt, Write
@@ -157,14 +157,18 @@ class LiveRun:
         if self.engine.draining:
             return started
         for step_id in decide(self.run, now).calls:
-            if step_id in self.requests or step_id in self.queued:
-                continue  # an attempt of a cancelled generation is still open, or no place is free
+            if step_id in self.queued:  # since before it was cancelled and opened again
+                set_aside(self.run, step_id)
+                continue
+            if step_id in self.requests:
+                continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
             host: str | None = None
             if not step.open_children:
                 host = host_of(step.spec.url)
                 if not self.engine.places.take(host):
                     self.queued.add(step_id)
+                    set_aside(self.run, step_id)
                     self.engine.places.queue(host, partial(self._offered, step_id))
                     continue
             change.do(Started(now, step_id, step.attempts + 1))
@@ -175,6 +179,7 @@ class LiveRun:
     def _offered(self, step_id: str) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
         self.queued.discard(step_id)
+        put_back(self.run, step_id)
         taken = self.engine.places.in_flight
         self.commit(Change(self.run))
         return self.engine.places.in_flight > taken
@@ -283,9 +288,9 @@ class LiveRun:
         flight = self.run.flights.get(step.id)
         if step.open_children and flight is not None and flight.number == number:
             flight.open_at_end = frozenset(
-                other.id
-                for other in self.run.steps.values()
-                if other.parent_id == step.id and not other.ended and not other.awaiting_post
+                id
+                for id in self.run.children.get(step.id, ())
+                if not (other := self.run.steps[id]).ended and not other.awaiting_post
             )
 
     def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
