@@ -1,4 +1,4 @@
-"""What the supervisor refuses for reasons of its own; the core's refusals are in `core/place.py`."""
+"""What the supervisor refuses for its own reasons; the core's refusals are in `core/place.py`."""
 
 from __future__ import annotations
 
