@@ -60,7 +60,9 @@ def build(front: Front) -> QuartTrio:
 def _common(app: QuartTrio, front: Front) -> None:
     @app.before_request
     async def check_access() -> Response | None:
-        refused = front.access.check(request.method, raw_headers(request))
+        # An address that is not there, or not for this method, says so whatever the body is.
+        method = "GET" if request.routing_exception is not None else request.method
+        refused = front.access.check(method, raw_headers(request))
         return None if refused is None else response(refused)
 
     @app.after_request
@@ -145,6 +147,8 @@ def _reading_routes(app: QuartTrio, front: Front) -> None:
 
     @app.get("/api/v1/events")
     async def events() -> Response:
+        if request.method == "HEAD":  # the stream would never end, and so neither its answer
+            return Response(b"", content_type="text/event-stream")
         stream: AsyncIterator[bytes] = feed.stream(front, request.headers.get("last-event-id"))
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
