@@ -145,11 +145,14 @@ def _reading_routes(app: QuartTrio, front: Front) -> None:
         lambda id, number: status.response(front, id, number, request.headers.get("range")),
     )
 
+    tail = feed.Tail(front.views, front.file_id)
+
     @app.get("/api/v1/events")
     async def events() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
-        stream: AsyncIterator[bytes] = feed.stream(front, request.headers.get("last-event-id"))
+        last_id = request.headers.get("last-event-id")
+        stream: AsyncIterator[bytes] = feed.stream(front, tail, last_id)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer
