@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from engine.core import settle
 from engine.core.events import LateEnd, Started
-from engine.core.machine import Change, decide
+from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.ports import Body, Invocation, Receipt, Write
@@ -26,6 +26,9 @@ from engine.ports import Body, Invocation, Receipt, Write
 if TYPE_CHECKING:
     from engine.supervisor import Engine
 
+QUEUED_PAYLOAD_BYTES_MAX = 4_096
+"""A larger payload of a step that queues for a place is read from the store when it has one: how
+many may queue is bounded, and with payloads of a MiB each the bound would be no bound."""
 LATE_BODY_BYTES_MAX = 1_024
 """What is kept of an answer that came after its step was cancelled."""
 FAILED_BODY_BYTES_MAX = 16_384
@@ -66,8 +69,15 @@ class Request:
         self._unheld = trio.Event()
 
     def start_clock(self, timeout_ms: int) -> None:
-        """`attemptTimeout` begins to run."""
-        self.scope.deadline = trio.current_time() + timeout_ms / 1000
+        """`attemptTimeout` begins to run, or will when the posts held already are answered.
+
+        A post can come before the request has left: from outside, or from a function of an
+        earlier attempt that is still alive.
+        """
+        if self._held:
+            self._left_s = timeout_ms / 1000
+        else:
+            self.scope.deadline = trio.current_time() + timeout_ms / 1000
 
     def hold(self) -> None:
         """The engine holds an unanswered post of a child: the attempt's clock stands still."""
@@ -157,14 +167,20 @@ class LiveRun:
         if self.engine.draining:
             return started
         for step_id in decide(self.run, now).calls:
-            if step_id in self.requests or step_id in self.queued:
-                continue  # an attempt of a cancelled generation is still open, or no place is free
+            if step_id in self.queued:  # since before it was cancelled and opened again
+                set_aside(self.run, step_id)
+                continue
+            if step_id in self.requests:
+                continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
             host: str | None = None
             if not step.open_children:
                 host = host_of(step.spec.url)
                 if not self.engine.places.take(host):
                     self.queued.add(step_id)
+                    set_aside(self.run, step_id)
+                    if len(self.payloads.get(step_id, b"")) > QUEUED_PAYLOAD_BYTES_MAX:
+                        del self.payloads[step_id]
                     self.engine.places.queue(host, partial(self._offered, step_id))
                     continue
             change.do(Started(now, step_id, step.attempts + 1))
@@ -175,8 +191,10 @@ class LiveRun:
     def _offered(self, step_id: str) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
         self.queued.discard(step_id)
+        put_back(self.run, step_id)
         taken = self.engine.places.in_flight
         self.commit(Change(self.run))
+        self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return self.engine.places.in_flight > taken
 
     def _announce(self, ended: list[tuple[Step, Body | None]]) -> None:
@@ -250,7 +268,7 @@ class LiveRun:
         """One request, from its durable beginning to its recorded end."""
         step = self.run.steps[step_id]
         payload = self.payloads.pop(step_id, None)
-        if step.is_root or request.number > 1:
+        if step.is_root or request.number > 1 or payload is None:
             await receipt.wait()
         if payload is None:
             payload = await self.engine.store.payload(step_id, step.payload_generation)
@@ -283,9 +301,9 @@ class LiveRun:
         flight = self.run.flights.get(step.id)
         if step.open_children and flight is not None and flight.number == number:
             flight.open_at_end = frozenset(
-                other.id
-                for other in self.run.steps.values()
-                if other.parent_id == step.id and not other.ended and not other.awaiting_post
+                id
+                for id in self.run.children.get(step.id, ())
+                if not (other := self.run.steps[id]).ended and not other.awaiting_post
             )
 
     def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
@@ -308,6 +326,13 @@ class LiveRun:
         if host is not None:
             self.engine.places.give_back(host)
         self.engine.request_ended.set()
+
+    def park(self) -> None:
+        """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
+        self.run.parked = True
+        self.release_callers()
+        for step_id in list(self.requests):
+            self.give_up_place(step_id)
 
     def release_callers(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""

@@ -34,7 +34,7 @@ from engine.front.access import Access
 from engine.front.context import Front
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
-from engine.store.sqlite import Owner, SqliteStore, StoreError, open_store
+from engine.store.sqlite import Owner, SqliteStore, StoreError, check_unowned, open_store
 from engine.store.views import SqliteViews
 from engine.supervisor import Engine, EngineLimits
 from engine.telemetry import Log, Metrics, configure_logging, logger
@@ -104,7 +104,11 @@ class Watchdog:
 
 
 async def _serve(config: Config, log: Log) -> None:
-    listeners = server.open_listeners(config.host, config.port, server_limits(config))
+    try:
+        listeners = server.open_listeners(config.host, config.port, server_limits(config))
+    except OSError:
+        check_unowned(Path(config.db))  # the same command twice: name the engine, not only the port
+        raise
     _raise_fd_limit(config)
     clock = SystemClock()
     instance = clock.token_bytes(6).hex()

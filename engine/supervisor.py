@@ -26,6 +26,7 @@ from engine.core.retry import DAY_MS
 from engine.drive import LiveRun, Slot
 from engine.places import Places
 from engine.ports import Body, Due, EndpointCaller, Store
+from engine.refusals import draining, overloaded, parked, unknown_token
 from engine.tokens import Token, Tokens
 
 SWEEP_EVERY_S = 1.0
@@ -34,7 +35,6 @@ ORPHANS_EVERY_SWEEPS = 30
 """Every so many sweeps also what should be in memory already is looked for: memory is a hint."""
 SWEEP_PAGE = 500
 SWEEP_AHEAD_MS = 2_000
-RETRY_AFTER_S = 1
 
 
 class Why(StrEnum):
@@ -129,6 +129,7 @@ class Engine:
         live = await self._find(client, spec, token)
         if live is None:
             return await self._open(client, spec, payload, wait)
+        _refuse_if_parked(live)
         parent = self._parent(live, token)
         self._refuse_overload(live, parent, spec)
         with self._guarded(live):
@@ -183,11 +184,7 @@ class Engine:
 
     def _refuse_if_draining(self) -> None:
         if self.draining:
-            raise Refused(
-                Problem.DRAINING,
-                "The engine is stopping; post again with the same key.",
-                retryAfter=RETRY_AFTER_S,
-            )
+            raise draining()
 
     def _refuse_overload(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
         if self.store.backlog < self.limits.backlog_events_max:
@@ -238,16 +235,17 @@ class Engine:
         slot = live.attach(step.id)
         why = Why.ASYNC
         try:
-            if wait.prefer_ms == 0:
-                await live.wait_durable()
-            else:
+            if wait.prefer_ms != 0:
                 why = await self._hold(live, slot, wait)
+            if slot.outcome is None:
+                await live.wait_durable()
+                if step.ended:  # being committed: this caller hears of it when it is durable
+                    await slot.event.wait()
             if slot.outcome is not None:
                 cause = _cause(live.run, slot.outcome)
                 return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
         finally:
             live.detach(step.id, slot)
-        await live.wait_durable()
         return StillOpen(step.id, live.run.id, step.state, why)
 
     async def _hold(self, live: LiveRun, slot: Slot, wait: Wait) -> Why:
@@ -276,6 +274,7 @@ class Engine:
         live = await self.get(step_id.partition("-")[0])
         if live is None or step_id not in live.run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
+        _refuse_if_parked(live)
         return await self._wait(live, Placed(step_id), wait)
 
     # -- operators -----------------------------------------------------------------------------
@@ -299,6 +298,7 @@ class Engine:
         live = await self.get(run_id)
         if live is None:
             raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
+        _refuse_if_parked(live)
         run = live.run
         if step_id is not None and step_id not in run.steps:
             raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)
@@ -314,7 +314,7 @@ class Engine:
             )
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
-        with self._guarded(live):
+        with self._guarded(live) if not dry_run else nullcontext():
             changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
@@ -410,11 +410,10 @@ class Engine:
             raise
         except Exception as error:
             if not self._strict:
-                live.run.parked = True
+                live.park()
                 self._log(
                     "run-parked", run=live.run.id, traceback=traceback.format_exception(error)
                 )
-                live.release_callers()
             raise
 
     async def _sweep(self) -> None:
@@ -476,24 +475,10 @@ _FIRST_TIMED = Due(0, "~", "")
 """Behind every step that has no time of its own (`wake_at` 0)."""
 
 
+def _refuse_if_parked(live: LiveRun) -> None:
+    if live.run.parked:
+        raise parked(live.run.id)
+
+
 def _cause(run: Run, step: Step) -> Step | None:
     return None if step.cause_id is None else run.steps.get(step.cause_id)
-
-
-def overloaded(limit: str) -> Refused:
-    """The refusal of a post for which there is no room; nothing was recorded."""
-    return Refused(
-        Problem.OVERLOADED,
-        "The engine has as much open work as it takes; post again with the same key.",
-        limit=limit,
-        retryAfter=RETRY_AFTER_S,
-    )
-
-
-def unknown_token() -> Refused:
-    """The refusal of a parent token that this engine did not issue to this client."""
-    return Refused(
-        Problem.INVALID_SUBMISSION,
-        "The parent token (`parent`, Atomic-Parent) was not issued to this client by this engine.",
-        member="parent",
-    )

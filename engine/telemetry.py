@@ -24,6 +24,9 @@ from engine.core.machine import Change
 RATES = ("runsPerS", "stepsPerS", "attemptsPerS", "failuresPerS")
 RATE_WINDOW_S = 10
 
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+"""Counted by name; clients make up others, and each name is kept for as long as the engine runs."""
+
 Log = Callable[..., None]
 """Called with the event's name and its values."""
 
@@ -114,7 +117,7 @@ class Metrics:
 
     def request(self, method: str, status: int) -> None:
         """A request was answered."""
-        key = (method, str(status))
+        key = (method if method in METHODS else "other", str(status))
         self._requests[key] = self._requests.get(key, 0) + 1
 
     def watch(self, change: Change) -> None:

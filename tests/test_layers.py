@@ -32,7 +32,9 @@ class Room:
 
 
 CALLER = ("engine.transport", "engine.dial", "engine.caller")
-SUPERVISOR = ("engine.supervisor", "engine.drive", "engine.places", "engine.tokens")
+SUPERVISOR = (
+    "engine.supervisor", "engine.drive", "engine.places", "engine.refusals", "engine.tokens",
+)  # fmt: skip
 ROOMS = (
     Room(("engine",), ()),
     Room(("engine.core",), ("msgspec",), IMPURE | {"sqlite3"}),

@@ -132,8 +132,12 @@ async def world(
     *,
     limits: EngineLimits | None = None,
     clock: FakeClock | None = None,
+    strict: bool = True,
 ) -> AsyncIterator[World]:
-    """An engine on the store at `path`. Leaving it is a crash: nothing is drained."""
+    """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
+
+    `strict`: a bug of the engine's ends the test, and does not only park its run.
+    """
     owner = Owner(pid=1, instance="test", started_at="now")
     clock = clock or FakeClock()
     caller = FakeCaller(handler)
@@ -146,7 +150,8 @@ async def world(
         synchronous="OFF",
     ) as store:
         tokens = Tokens(store.secret, store.epoch)
-        engine = Engine(store, caller, clock, tokens, limits=limits or EngineLimits(), strict=True)
+        limits = limits or EngineLimits()
+        engine = Engine(store, caller, clock, tokens, limits=limits, strict=strict)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield World(engine, store, caller)

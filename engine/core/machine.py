@@ -127,7 +127,7 @@ def decide(run: Run, now: int) -> Moves:
     while run.due:
         due_at, step_id = run.due[0]
         step = run.steps[step_id]
-        if step.state is not B or step.due_at != due_at:
+        if step.state is not B or step.due_at != due_at or step_id in run.aside:
             heappop(run.due)
         elif due_at <= now:
             later.append(heappop(run.due))
@@ -138,6 +138,26 @@ def decide(run: Run, now: int) -> Moves:
     for entry in later:  # still due until their call has started
         heappush(run.due, entry)
     return Moves(tuple(dict.fromkeys(calls)), wake_at)
+
+
+def set_aside(run: Run, step_id: str) -> None:
+    """A limit keeps the step from starting: `decide` leaves it out until it is put back.
+
+    Else each change of a run would look again at every step of it that queues.
+    """
+    run.aside.add(step_id)
+    run.ready.pop(step_id, None)
+
+
+def put_back(run: Run, step_id: str) -> None:
+    """The limit may let the step start now, if it still wants to."""
+    run.aside.discard(step_id)
+    step = run.steps[step_id]
+    if step.state is P and not step.awaiting_post:
+        run.ready[step_id] = None
+    elif step.state is B:
+        assert step.due_at is not None
+        heappush(run.due, (step.due_at, step_id))
 
 
 def evolve(run: Run, event: Event) -> tuple[Step, ...]:
@@ -252,6 +272,7 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
     run.progress += 1
     if parent is None:
         return (step,)
+    run.children.setdefault(parent.id, []).append(step.id)
     _count_child(run, parent, +1)
     return (step,)
 

@@ -8,6 +8,7 @@ them. All times are milliseconds: `…_at` on the engine's steady UTC scale (`en
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from enum import StrEnum
 from heapq import heapify
 
@@ -191,6 +192,10 @@ class Run(Struct):
     """Pending steps that may start, in the order they came (an ordered set)."""
     due: list[tuple[int, str]] = field(default_factory=list)
     """Heap of (due_at, step id); stale entries are skipped."""
+    aside: set[str] = field(default_factory=set)
+    """Steps that could start but for a limit; not looked at until they are put back."""
+    children: dict[str, list[str]] = field(default_factory=dict)
+    """Ids of the steps below each step that has any, in the order they came."""
     counts: dict[StepState, int] = field(default_factory=dict)
     busy_leaves: int = 0
     """Requests in flight of steps without open children."""
@@ -211,6 +216,13 @@ class Run(Struct):
     @property
     def state(self) -> StepState:
         return run_state(self)
+
+    def below(self, step_id: str) -> Iterator[Step]:
+        """Every step below this one, parents before their children."""
+        found = list(self.children.get(step_id, ()))
+        for id in found:
+            found += self.children.get(id, ())
+            yield self.steps[id]
 
 
 def run_state(run: Run) -> StepState:
@@ -237,6 +249,7 @@ def rebuild(run: Run) -> Run:
     run.by_identity = {step.spec.identity: step.id for step in run.steps.values()}
     run.counts = {}
     run.ready, run.due, run.busy_leaves = {}, [], 0
+    run.aside, run.children = set(), {}
     for step in run.steps.values():
         step.open_children = 0
     for step in run.steps.values():
@@ -244,6 +257,8 @@ def rebuild(run: Run) -> Run:
         if step.parent_id is not None and not step.ended and not step.awaiting_post:
             run.steps[step.parent_id].open_children += 1
     for step in sorted(run.steps.values(), key=lambda step: step.ordinal):
+        if step.parent_id is not None:
+            run.children.setdefault(step.parent_id, []).append(step.id)
         if step.state is StepState.PENDING and not step.awaiting_post:
             run.ready[step.id] = None
         elif step.state is StepState.BACKING_OFF:

@@ -270,8 +270,8 @@ def wake_parent(change: Change, step: Step, now: int) -> None:
 
 def drop_unposted(change: Change, step: Step, now: int) -> None:
     """The workflow completed without posting these again: nobody will ask for them."""
-    for child in list(change.run.steps.values()):
-        if child.parent_id == step.id and child.awaiting_post:
+    for child in [change.run.steps[id] for id in change.run.children.get(step.id, ())]:
+        if child.awaiting_post:
             change.do(Cancelled(now, child.id, step.id))
             cancel_descendants(change, child, now, by_operator=False)
 
@@ -281,11 +281,7 @@ def cancel_descendants(change: Change, step: Step, now: int, *, by_operator: boo
 
     A request in flight finishes its attempt: its result is recorded, unless an operator cancelled.
     """
-    below = {step.id}
-    for other in list(change.run.steps.values()):  # parents come before their children
-        if other.parent_id not in below:
-            continue
-        below.add(other.id)
+    for other in change.run.below(step.id):
         if other.ended:
             continue
         if other.state is StepState.RUNNING and not by_operator:

@@ -60,7 +60,9 @@ def build(front: Front) -> QuartTrio:
 def _common(app: QuartTrio, front: Front) -> None:
     @app.before_request
     async def check_access() -> Response | None:
-        refused = front.access.check(request.method, raw_headers(request))
+        # An address that is not there, or not for this method, says so whatever the body is.
+        method = "GET" if request.routing_exception is not None else request.method
+        refused = front.access.check(method, raw_headers(request))
         return None if refused is None else response(refused)
 
     @app.after_request
@@ -143,9 +145,14 @@ def _reading_routes(app: QuartTrio, front: Front) -> None:
         lambda id, number: status.response(front, id, number, request.headers.get("range")),
     )
 
+    tail = feed.Tail(front.views, front.file_id)
+
     @app.get("/api/v1/events")
     async def events() -> Response:
-        stream: AsyncIterator[bytes] = feed.stream(front, request.headers.get("last-event-id"))
+        if request.method == "HEAD":  # the stream would never end, and so neither its answer
+            return Response(b"", content_type="text/event-stream")
+        last_id = request.headers.get("last-event-id")
+        stream: AsyncIterator[bytes] = feed.stream(front, tail, last_id)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer

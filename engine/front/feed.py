@@ -8,7 +8,9 @@ from a snapshot.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 
 import msgspec
 import trio
@@ -16,9 +18,11 @@ import trio
 from engine.core.model import StepState
 from engine.front.context import Front
 from engine.front.times import rfc3339
-from engine.ports import EventRecord
+from engine.ports import EventRecord, Views
 
 PAGE = 500
+TAIL_EVENTS_MAX = 1_000
+"""Two pages: who is further behind reads for itself."""
 COUNTS_EVERY_MS = 500
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -49,6 +53,42 @@ def event_frame(file_id: str, record: EventRecord) -> bytes:
     return frame(name, _encode(data), f"{file_id}-{record.seq}")
 
 
+class Tail:
+    """The latest events as frames: read and made once for all readers that keep up."""
+
+    def __init__(self, views: Views, file_id: str) -> None:
+        self._views, self._file_id = views, file_id
+        self._frames: deque[bytes] = deque(maxlen=TAIL_EVENTS_MAX)
+        self._last = -1
+        """Sequence number of the last frame."""
+        self._reading = trio.Lock()
+
+    async def after(self, at: int) -> tuple[list[bytes], int]:
+        """Up to PAGE frames behind a sequence number, and the number of the last one."""
+        if at >= self._last:
+            async with self._reading:
+                if at >= self._last:  # else another reader has just brought it
+                    await self._read_on(at)
+        first = self._last - len(self._frames) + 1
+        if at + 1 < first:
+            records = await self._views.events(at, PAGE)
+            return self._framed(records), records[-1].seq if records else at
+        frames = list(islice(self._frames, at + 1 - first, at + 1 - first + PAGE))
+        return frames, at + len(frames)
+
+    async def _read_on(self, at: int) -> None:
+        records = await self._views.events(at, PAGE)
+        if not records:
+            return
+        if records[0].seq != self._last + 1:
+            self._frames.clear()
+        self._frames += self._framed(records)
+        self._last = records[-1].seq
+
+    def _framed(self, records: Iterable[EventRecord]) -> list[bytes]:
+        return [event_frame(self._file_id, record) for record in records]
+
+
 def position(front: Front, last_event_id: str, first: int, last: int) -> int | None:
     """The sequence number behind which to go on; None: this file does not know the id."""
     file_id, _, number = last_event_id.rpartition("-")
@@ -60,7 +100,7 @@ def position(front: Front, last_event_id: str, first: int, last: int) -> int | N
     return seq if max(0, first - 1) <= seq <= last else None
 
 
-async def stream(front: Front, last_event_id: str | None) -> AsyncIterator[bytes]:
+async def stream(front: Front, tail: Tail, last_event_id: str | None) -> AsyncIterator[bytes]:
     """The stream, until the reader leaves or the engine stops."""
     summary = await front.views.summary(front.clock.steady_ms())
     at = summary.last_seq
@@ -79,10 +119,9 @@ async def stream(front: Front, last_event_id: str | None) -> AsyncIterator[bytes
     counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.writer.moved
-        records = await front.views.events(at, PAGE)
-        if records:
-            yield b"".join(event_frame(front.file_id, record) for record in records)
-            at = records[-1].seq
+        frames, at = await tail.after(at)
+        if frames:
+            yield b"".join(frames)
         now = front.clock.steady_ms()
         if now >= counts_due:
             counts_due = now + COUNTS_EVERY_MS
@@ -94,8 +133,8 @@ async def stream(front: Front, last_event_id: str | None) -> AsyncIterator[bytes
             if heartbeat_due:
                 yield heartbeat(front, at)
             heartbeat_due = now + front.config.heartbeat_ms
-        if len(records) < PAGE:
-            until = heartbeat_due if not records else min(heartbeat_due, counts_due)
+        if len(frames) < PAGE:
+            until = heartbeat_due if not frames else min(heartbeat_due, counts_due)
             with trio.move_on_after(max(0.0, (until - front.clock.steady_ms()) / 1000)):
                 await moved.wait()
 

@@ -33,7 +33,10 @@ SQL = named_queries((resources.files("engine.store") / "queries.sql").read_text(
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, also not by mistake."""
     connection = sqlite3.connect(
-        f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
     )
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA query_only=1")

@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,9 +57,8 @@ def locked(path: Path, owner: Owner) -> Iterator[None]:
     A file beside the database, because closing any other handle on the database itself would drop
     SQLite's own POSIX locks. Raises StoreError, at once, naming the owner.
     """
-    lock_path = path.with_name(path.name + ".lock")
     try:
-        handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(path, error) from error
     try:
@@ -72,6 +71,31 @@ def locked(path: Path, owner: Owner) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def check_unowned(path: Path) -> None:
+    """Raises StoreError, naming the owner, if an engine has the file open. Changes nothing.
+
+    Only for a better word about a start that has failed already: `locked` decides.
+    """
+    path = _the_file(path)
+    with suppress(OSError):
+        handle = os.open(_lock_of(path), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(_owned(path, os.read(handle, 4096))) from error
+        finally:
+            os.close(handle)
+
+
+def _the_file(path: Path) -> Path:
+    """The one name of the file: by a link to it a second engine would find another lock."""
+    return Path(os.path.realpath(path))
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _owned(path: Path, text: bytes) -> str:
@@ -255,7 +279,7 @@ async def open_store(
     `synchronous` is FULL but in simulations, which crash the engine and not the machine.
     Raises StoreError.
     """
-    path = Path(os.path.abspath(path))  # noqa: ASYNC240 - asks no disk
+    path = _the_file(path)
     with locked(path, owner):
         connection = _prepare(path, owner, started_at, synchronous)
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()

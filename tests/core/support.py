@@ -187,6 +187,7 @@ def indexes(run: Run) -> dict[str, object]:
             if run.steps[id].state is StepState.BACKING_OFF and run.steps[id].due_at == due_at
         },
         "busy_leaves": run.busy_leaves,
+        "children": run.children,
         "open_children": {step.id: step.open_children for step in run.steps.values()},
     }
 

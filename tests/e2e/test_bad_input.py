@@ -321,6 +321,45 @@ async def test_methods_and_paths(shop: Client, app: Application) -> None:
     await nothing_happened(shop, app)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("DELETE", "/api/v1/runs/x", 405),
+        ("PUT", "/a-client", 405),
+        ("POST", "/api/v1/status", 405),
+        ("POST", "/nothing/here", 404),
+        ("PATCH", "/api/v1/nothing", 404),
+    ],
+)
+async def test_what_is_not_there_says_so_first(
+    shop: Client, method: str, path: str, status: int
+) -> None:
+    """405 and 404 come before 415: a DELETE has no body whose type could be mended."""
+    answer = await shop.http.request(method, path)
+    is_problem(answer, status, {404: "not-found", 405: "method-not-allowed"}[status])
+    assert (status == 405) == ("allow" in answer.headers)
+    foreign = await shop.http.request(method, path, headers={"Host": "evil.example"})
+    is_problem(foreign, 421, "wrong-host")
+
+
+async def test_head_of_the_event_stream_ends(shop: Client) -> None:
+    """A HEAD has no body, and so an end: the next request on its connection is answered."""
+    with trio.fail_after(5):
+        head = await shop.http.head("/api/v1/events")
+        assert head.status_code == 200
+        assert head.headers["content-type"].startswith("text/event-stream")
+        assert (await shop.get("/healthz")).status_code == 200
+
+
+async def test_made_up_methods_are_counted_as_one(shop: Client) -> None:
+    """A client cannot make the figures grow by a line for each method that it invents."""
+    for name in ("BREW", "WHEN", "BOIL"):
+        assert (await shop.http.request(name, "/healthz")).status_code == 405
+    text = (await shop.get("/metrics")).text
+    assert "BREW" not in text
+    assert 'method="other"' in text
+
+
 async def test_every_problem_has_its_page(engine: EngineProcess, shop: Client) -> None:
     """The `type` of a problem leads to a page that people can read."""
     index = (await shop.get("/problems/")).text

@@ -215,6 +215,8 @@ def test_one_engine_for_each_file(tmp_path: Path) -> None:
         assert f"process id {owner.pid}" in text
         assert owner.url in text
         assert "Traceback" not in text
+        twice = refused_start(tmp_path, port=int(owner.url.rpartition(":")[2]))
+        assert f"process id {owner.pid}" in twice, "the port that is taken too hides the owner"
         owner.kill()
         with harness.running(tmp_path):
             pass

@@ -1,0 +1,93 @@
+"""Many children of one step: what each of them costs does not grow with how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import ValuesView
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine import drive
+from engine.core.machine import Moves, decide
+from engine.core.model import Run, Step, StepState
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.ports import Invocation
+from engine.supervisor import EngineLimits, Wait
+from tests.world import World, ok, recorded, world
+
+STEP = "http://app:9000/workflows/w/steps/"
+CHILDREN = 60
+ASYNC = Wait(prefer_ms=0)
+
+
+async def test_a_step_that_queues_is_not_looked_at_again(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two places, 60 children that all fail once and are due at once: looks grow as they do."""
+    looked_at = 0
+
+    def counted(run: Run, now: int) -> Moves:
+        nonlocal looked_at
+        moves = decide(run, now)
+        looked_at += len(moves.calls)
+        return moves
+
+    monkeypatch.setattr(drive, "decide", counted)
+    the: list[World] = []
+    policy = RetryPolicy(jitter=0, back_off_ms=100_000, max_back_off_ms=100_000)
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url.endswith("/index"):
+            for number in range(CHILDREN):
+                await the[0].post(STEP + f"s{number}", retry=policy, wait=ASYNC)
+            await trio.sleep(200)
+            return ok()
+        await trio.sleep(0.01)
+        return Answered(500) if call.attempt == 1 else ok()
+
+    limits = EngineLimits(in_flight_max=2, in_flight_per_host_max=2)
+    async with world(tmp_path / "a.db", app, limits=limits) as it:
+        the.append(it)
+        answer = recorded(await it.post(attempt_timeout_ms=600_000))
+
+        assert answer.step.state is StepState.COMPLETED
+        assert len(it.caller.calls) == 1 + 2 * CHILDREN
+        assert it.engine.places.in_flight == 0
+        assert looked_at < 20 * CHILDREN
+
+
+class Counted(dict[str, Step]):
+    """A run's steps; counts how often somebody goes through all of them."""
+
+    scans = 0
+
+    def values(self) -> ValuesView[Step]:  # type: ignore[override]
+        self.scans += 1
+        return super().values()
+
+
+async def test_a_leafs_end_does_not_look_at_the_other_steps(autojump_clock, tmp_path: Path) -> None:
+    """A step without children that ends has nothing below it to be looked for."""
+    the: list[World] = []
+    steps = Counted()
+
+    async def app(call: Invocation) -> Outcome:
+        nonlocal steps
+        if call.url.endswith("/index"):
+            run = the[0].engine.live[call.run_id].run
+            run.steps = steps = Counted(run.steps)
+            for number in range(CHILDREN):
+                await the[0].post(STEP + f"s{number}", retry=RetryPolicy(count=0), wait=ASYNC)
+            await trio.sleep(1)
+            return ok()
+        return ok() if int(call.url.rpartition("s")[2]) % 2 else Answered(500)
+
+    async with world(tmp_path / "a.db", app) as it:
+        the.append(it)
+        answer = recorded(await it.post())
+
+        assert answer.step.state is StepState.COMPLETED
+        assert len(steps) == 1 + CHILDREN
+        assert steps.scans == 0

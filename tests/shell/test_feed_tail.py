@@ -1,0 +1,68 @@
+"""The events that many readers watch are read once, and each reader still gets each of them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import trio
+
+from engine.front.feed import PAGE, TAIL_EVENTS_MAX, Tail
+from engine.ports import EventRecord, Views
+
+
+class Table:
+    """Events as a store has them; counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.reads = 0
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        self.reads += 1
+        seqs = range(after + 1, min(self.last, after + limit) + 1)
+        await trio.sleep(0.01)
+        return [EventRecord(seq, 0, "r", "s", "running", 1, '{"kind":"acted"}') for seq in seqs]
+
+
+def ids(frames: list[bytes]) -> list[int]:
+    """The sequence numbers of frames."""
+    return [int(frame.split(b"id: f-")[1].split(b"\n")[0]) for frame in frames]
+
+
+async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
+    """Each of 100 readers gets every event, in order; the table is read once for all."""
+    table = Table()
+    tail = Tail(cast(Views, table), "f")
+    got: list[list[int]] = [[] for _ in range(100)]
+
+    async def read(mine: list[int]) -> None:
+        frames, last = await tail.after(mine[-1] if mine else 0)
+        mine += ids(frames)
+        assert mine[-1] == last
+
+    for last in (3, 4, 50):
+        table.last, table.reads = last, 0
+        async with trio.open_nursery() as nursery:
+            for mine in got:
+                nursery.start_soon(read, mine)
+        assert table.reads == 1
+    assert got == [list(range(1, 51))] * 100
+
+
+async def test_a_reader_that_is_far_behind(autojump_clock) -> None:
+    """One comes from far back, one starts at the end: neither misses or repeats anything."""
+    table = Table()
+    tail = Tail(cast(Views, table), "f")
+    table.last = at = 3 * TAIL_EVENTS_MAX + 7
+    assert await tail.after(at) == ([], at)
+    table.last += 2
+    assert ids((await tail.after(at))[0]) == [at + 1, at + 2]
+
+    seen: list[int] = []
+    while seen[-1:] != [table.last]:
+        frames, last = await tail.after(seen[-1] if seen else 0)
+        assert len(frames) <= PAGE
+        seen += ids(frames)
+        assert seen[-1] == last
+    assert seen == list(range(1, table.last + 1))
+    assert ids((await tail.after(at + 1))[0]) == [at + 2]

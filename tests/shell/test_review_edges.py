@@ -1,0 +1,173 @@
+"""Edges between concurrent posts, ends, time-outs and bugs: nobody hangs, nothing leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.core.actions import Action
+from engine.core.errors import IllegalEvent, Problem, Refused
+from engine.core.model import StepState
+from engine.core.outcome import Outcome
+from engine.drive import Request
+from engine.ports import Invocation
+from engine.supervisor import EngineLimits, Wait
+from tests.world import World, ok, recorded, still_open, world
+
+STEP = "http://app:9000/workflows/w/steps/"
+
+
+async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> None:
+    """`attemptTimeout` holds for an attempt that a post was held for before it was sent."""
+    early, over = Request(1, None), Request(2, None)
+    early.hold()
+    early.start_clock(1_000)
+    await trio.sleep(5)
+    assert early.scope.deadline == float("inf"), "it stands still while the post is held"
+    early.let_go()
+    assert early.scope.deadline == trio.current_time() + 1
+
+    over.hold()
+    over.let_go()
+    over.start_clock(1_000)
+    assert over.scope.deadline == trio.current_time() + 1
+
+
+async def test_a_bug_parks_its_run_and_nothing_else(autojump_clock, tmp_path: Path) -> None:
+    """Callers of a parked run are answered, then and later; its places are free again."""
+    the: list[World] = []
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url.endswith("/index") and call.idempotency_key == "bad":
+            post = the[0].post
+            await post(STEP + "slow", key="bad", wait=Wait(prefer_ms=0))
+            await post(STEP + "slower", key="bad", wait=Wait(prefer_ms=0))
+        if call.url.endswith("/slow"):
+            await trio.sleep(1)
+            raise RuntimeError("a bug of the engine's")
+        if call.url.endswith("/slower"):
+            await trio.sleep(2)
+        if call.idempotency_key == "bad":
+            await trio.sleep(10)
+        return ok()
+
+    limits = EngineLimits(in_flight_max=2, in_flight_per_host_max=2)
+    async with world(tmp_path / "a.db", app, limits=limits, strict=False) as it:
+        the.append(it)
+        with trio.fail_after(20):
+            still_open(await it.post(key="bad"))
+            (run_id,) = it.engine.live
+            await trio.sleep(5)
+            assert it.engine.places.in_flight == 0
+            for again in (
+                lambda: it.post(key="bad"),
+                lambda: it.post(STEP + "slow", key="bad"),
+                lambda: it.engine.outcome(run_id, Wait()),
+                lambda: act(it, run_id, Action.CANCEL),
+            ):
+                with pytest.raises(Refused) as refused:
+                    await again()
+                assert refused.value.problem is Problem.INTERNAL
+            assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
+
+
+async def act(it: World, run_id: str, action: Action) -> None:
+    await it.engine.act(
+        run_id, action, step_id=None, if_rev=None, dry_run=False, actor="test", reason=None
+    )
+
+
+async def test_a_dry_runs_bug_does_not_park_the_run(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run works on a copy: what goes wrong with it has not touched the run."""
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(1)
+        return ok()
+
+    def broken(*values: object, **named: object) -> list[str]:
+        raise IllegalEvent("a bug")
+
+    async with world(tmp_path / "a.db", app, strict=False) as it:
+        run_id = still_open(await it.post(wait=Wait(prefer_ms=0))).run_id
+        monkeypatch.setattr("engine.supervisor.act", broken)
+        with pytest.raises(IllegalEvent):
+            await it.engine.act(
+                run_id, Action.CANCEL, step_id=None, if_rev=None, dry_run=True, actor="test",
+                reason=None,
+            )  # fmt: skip
+        assert not it.engine.live[run_id].run.parked
+
+
+async def test_a_cancelled_step_that_queued_does_not_keep_its_run(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """A run that was cancelled while it queued for a place leaves memory when one is free."""
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(10)
+        return ok()
+
+    limits = EngineLimits(in_flight_max=1, in_flight_per_host_max=1)
+    async with world(tmp_path / "a.db", app, limits=limits) as it:
+        still_open(await it.post(key="first", wait=Wait(prefer_ms=0)))
+        run_id = still_open(await it.post(key="second", wait=Wait(prefer_ms=0))).run_id
+        await act(it, run_id, Action.CANCEL)
+        await trio.sleep(20)
+
+        assert len(it.caller.calls) == 1
+        assert not it.engine.live
+
+
+async def test_an_outcome_that_is_being_committed_is_waited_for(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """Durable before visible: a wait that ends while the outcome is on its way to the disk brings
+    that outcome, never a 504 or 202 that says `completed`."""
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(1)
+        return ok()
+
+    async with world(tmp_path / "a.db", app) as it:
+        commit = it.store.writer._commit_off
+
+        async def slowly(work: list[tuple[str, list[tuple[object, ...]]]]) -> None:
+            await trio.sleep(0.2)
+            await commit(work)
+
+        it.store.writer._commit_off = slowly  # type: ignore[method-assign]
+        for wait in (Wait(timeout_ms=1_300), Wait(prefer_ms=1_300)):
+            answer = recorded(await it.post(key=repr(wait), wait=wait))
+            assert answer.step.state is StepState.COMPLETED
+
+
+async def test_a_large_payload_does_not_wait_in_memory(autojump_clock, tmp_path: Path) -> None:
+    """Steps that queue for a place leave their payloads in the store, and are sent them whole."""
+    large = b'"' + b"x" * 100_000 + b'"'
+    sent: list[bytes] = []
+    the: list[World] = []
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url.endswith("/index"):
+            for name in ("a", "b", "c"):
+                await the[0].post(STEP + name, payload=large, wait=Wait(prefer_ms=0))
+            await trio.sleep(1)
+            live = the[0].engine.live[call.run_id]
+            assert len(live.queued) == 2
+            assert not live.payloads
+            return ok()
+        sent.append(call.payload)
+        await trio.sleep(2)
+        return ok()
+
+    limits = EngineLimits(in_flight_max=1, in_flight_per_host_max=1)
+    async with world(tmp_path / "a.db", app, limits=limits) as it:
+        the.append(it)
+        recorded(await it.post())
+        await trio.sleep(10)
+
+        assert sent == [large] * 3
