@@ -158,10 +158,6 @@ class LiveRun:
         if self.receipt is not None and not self.receipt.durable:
             await self.receipt.wait()
 
-    def kick(self) -> None:
-        """Let the driver look again."""
-        self._wake.set()
-
     def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
         started: list[tuple[str, Request]] = []
         if self.engine.draining:

@@ -136,9 +136,16 @@ class Engine:
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
-        if placed.poster is not None and live.run.steps[placed.poster].open_children:
+        if placed.poster is not None and live.run.flights[placed.poster].parent_now:
             live.give_up_place(placed.poster)
         return await self._wait(live, placed, wait)
+
+    def token(self, text: str) -> Token:
+        """What a parent token says. Raises Refused: for a made-up one as for another client's."""
+        token = self.tokens.read(text)
+        if token is None:
+            raise unknown_token()
+        return token
 
     def _parent(self, live: LiveRun, token: Token | None) -> Parent | None:
         if token is None:

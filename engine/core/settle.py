@@ -6,6 +6,8 @@ told of a failed child, then what another attempt cannot mend, then interruption
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from engine.core.events import (
     AttemptEnded,
     CancelAsked,
@@ -194,15 +196,7 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
         _after_end(change, step, now)
         return
     event = _interrupted(run, step, flight, None, now, chance)
-    change.do(_with_error(event, "interrupted: the engine was stopped"))
-
-
-def _with_error(event: AttemptEnded, error: str) -> AttemptEnded:
-    return AttemptEnded(
-        event.at, event.step_id, event.number, event.counts_as, event.state, None, error,
-        due_at=event.due_at, delay_ms=event.delay_ms, delay_by=event.delay_by,
-        pause_reason=event.pause_reason, interruptions=event.interruptions, crashes=event.crashes,
-    )  # fmt: skip
+    change.do(replace(event, error="interrupted: the engine was stopped"))
 
 
 def recover(change: Change, *, now: int, chance: float) -> None:

@@ -94,7 +94,6 @@ class Connection:
         self._exchange: HTTPStream | None = None
         self._post: Post | None = None  # a post for the door, while its body comes
         self._post_body: list[bytes] = []
-        self._at_door = False  # the door has it, and has not answered yet
         self._nursery: trio.Nursery
         self._read_scope: trio.CancelScope | None = None
         self._woken = False
@@ -220,7 +219,6 @@ class Connection:
         self._post_body.append(checked[head_size:])
         if self._requests.phase is Phase.DONE:
             self._post = None
-            self._at_door = True
             body = b"".join(self._post_body)
             self._nursery.start_soon(self._answer_post, post, body)
         return True
@@ -240,7 +238,6 @@ class Connection:
             return
         close = post.close or self._host.stopping
         await self._write(reply_bytes(reply, self._host.shared_headers(), close=close))
-        self._at_door = False
         if not self._muted:
             self._next(close)
 

@@ -201,10 +201,7 @@ def _token(engine: Engine, member: str | None, header: str | None) -> Token | No
     text = member or header
     if not text:
         return None
-    token = engine.tokens.read(text)
-    if token is None:
-        raise _invalid("parent", "The parent token was not issued by this engine.")
-    return token
+    return engine.token(text)
 
 
 def wait_of(posted: Posted, timeout_ms: int | None) -> Wait:
