@@ -6,7 +6,7 @@ import msgspec
 
 from engine import wire
 from engine.core.errors import Problem, Refused
-from engine.core.model import Run, run_state
+from engine.core.model import Run, StepState, run_state
 from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
 from engine.front.rows import run_row, step_row
@@ -62,14 +62,17 @@ async def _changed_meanwhile(
 
 def record_of(run: Run) -> RunRecord:
     """A run in memory as the record that lists show."""
-    root = run.root
-    due = [at for at in (step.due_at for step in run.steps.values()) if at is not None]
+    root, state = run.root, run_state(run)
+    due: list[int] = []
+    if state is StepState.BACKING_OFF:  # as `run_record` in queries.sql has it
+        timed = (step for step in run.steps.values() if step.state is StepState.BACKING_OFF)
+        due = [step.due_at for step in timed if step.due_at is not None]
     return RunRecord(
         id=run.id,
         client=run.client,
         workflow=root.spec.workflow,
         key=root.spec.key,
-        state=run_state(run),
+        state=state,
         rev=run.rev,
         dismissed=run.dismissed,
         steps=len(run.steps),

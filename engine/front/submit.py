@@ -49,7 +49,6 @@ async def answer_submission(
     engine: Engine, client: str, headers: RawHeaders, body: bytes, depth_max: int
 ) -> Reply:
     """Do what a post asks, and answer it. Never raises for anything that was sent."""
-    posted = None
     try:
         check_client(client)
         posted = read_headers(headers)

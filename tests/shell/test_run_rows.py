@@ -1,0 +1,47 @@
+"""A run's row is the same whether an action answers with it or a list shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.core.actions import Action
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.front.control import record_of
+from engine.ports import Invocation
+from engine.store.views import SqliteViews
+from engine.supervisor import Wait
+from tests.world import still_open, world
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_rows_agree(paused: bool, autojump_clock: object, tmp_path: Path) -> None:
+    """Backing off, the next attempt's time is told; paused, there is none."""
+
+    async def app(call: Invocation) -> Outcome:
+        return Answered(500)
+
+    async with world(tmp_path / "a.db", app) as it:
+        policy = RetryPolicy(back_off_ms=60_000, jitter=0)
+        opened = still_open(await it.post(retry=policy, wait=Wait(prefer_ms=0)))
+        await trio.sleep(1)
+        if paused:
+            await it.engine.act(
+                opened.run_id,
+                Action.PAUSE,
+                step_id=None,
+                if_rev=None,
+                dry_run=False,
+                actor="ada",
+                reason=None,
+            )
+        live = await it.engine.get(opened.run_id)
+        assert live is not None
+        listed = await SqliteViews(it.store.readers).tree(opened.run_id)
+        assert listed is not None
+
+        assert record_of(live.run) == listed[0]
+        assert (listed[0].due_at is None) is paused
