@@ -242,7 +242,7 @@ def _front(
 ) -> Front:
     return Front(
         engine=engine,
-        views=SqliteViews(store.readers),
+        views=SqliteViews(store),
         clock=clock,
         config=config,
         access=Access((*config.hosts, config.host)),

@@ -135,6 +135,8 @@ class AttemptRecord(Struct):
     error: str | None = None
     delay_ms: int | None = None
     delay_by: str | None = None
+    answer_in: int | None = None
+    """The journal's entry that holds the answer; None: there is none."""
 
 
 class RunRecord(Struct, frozen=True):

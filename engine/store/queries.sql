@@ -5,10 +5,12 @@ SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
 SELECT * FROM run WHERE id = ?;
 
 -- steps: the steps of a run; they are neighbours in the table
-SELECT * FROM step WHERE id >= ?1 AND id < ?1 || '.' ORDER BY ordinal;
+SELECT step.*, run.workflow AS run_workflow, run.key AS run_key FROM step JOIN run ON run.id = ?1
+WHERE step.id >= ?1 AND step.id < ?1 || '.' ORDER BY step.ordinal;
 
 -- step: one step
-SELECT * FROM step WHERE id = ?;
+SELECT step.*, run.workflow AS run_workflow, run.key AS run_key
+FROM step JOIN run ON run.id = step.run_id WHERE step.id = ?;
 
 -- attempts: every attempt of a run
 SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.' ORDER BY step_id, number;
@@ -16,11 +18,20 @@ SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.' ORDER BY step_
 -- step_attempts: every attempt of a step
 SELECT * FROM attempt WHERE step_id = ? ORDER BY number;
 
--- body: a payload (answer = 0) or an attempt's answer (answer = 1)
-SELECT * FROM body WHERE step_id = ? AND answer = ? AND number = ?;
+-- payload_in: the journal's entry with a step's payload
+SELECT payload_in FROM step WHERE id = ? AND payload_generation = ?;
+
+-- answer_in: the journal's entry with an attempt's answer
+SELECT answer_in FROM attempt WHERE step_id = ? AND number = ?;
+
+-- packed: the compressed part of an entry
+SELECT packed FROM journal WHERE seq = ?;
+
+-- large: a part of an entry's large bodies
+SELECT substr(large, ?, ?) FROM journal WHERE seq = ?;
 
 -- due: steps the engine must look at, from just behind a row
-SELECT wake_at, id, run_id FROM step
+SELECT wake_at, id FROM step
 WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?) AND wake_at <= ?
 ORDER BY wake_at, id LIMIT ?;
 
@@ -43,8 +54,14 @@ SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 LIMIT 100000);
 -- tally: runs by state
 SELECT state, runs FROM tally WHERE runs != 0;
 
--- events: what was committed behind a sequence number
-SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?;
+-- journal_from: the entries with what was committed behind an event
+SELECT seq, packed FROM journal
+WHERE seq >= coalesce((SELECT max(seq) FROM journal WHERE seq <= ?1 + 1), 0) ORDER BY seq;
 
--- first_event: where the kept events begin
-SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM event;
+-- journal_end: the last event's number, and the latest time of those one recovery may have written
+SELECT coalesce((SELECT seq + events - 1 FROM journal ORDER BY seq DESC LIMIT 1), 0),
+    coalesce((SELECT max(at) FROM (SELECT at FROM journal ORDER BY seq DESC LIMIT 50000)), 0);
+
+-- journal_span: where the kept events begin and end
+SELECT coalesce((SELECT min(seq) FROM journal), 0),
+    coalesce((SELECT seq + events - 1 FROM journal ORDER BY seq DESC LIMIT 1), 0);

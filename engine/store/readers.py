@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 from engine.core.model import Run
-from engine.ports import Body, Due
-from engine.store import rows
+from engine.ports import Body, Due, EventRecord
+from engine.store import journal, rows
 from engine.store.writer import Offload
 
 T = TypeVar("T")
@@ -42,6 +43,24 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only=1")
     connection.execute("PRAGMA trusted_schema=OFF")
     return connection
+
+
+def stored_body(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> Body | None:
+    """A body of the journal, found by the row of its step or attempt."""
+    entry_of = SQL["answer_in"] if answer else SQL["payload_in"]
+    row = db.execute(entry_of, (step_id, number)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    entry = row[0]
+    packed = db.execute(SQL["packed"], (entry,)).fetchone()
+    place = packed and journal.find_body(packed[0], step_id, number, answer=answer)
+    if place is None:
+        return None
+    data = place.data
+    if data is None:
+        part = (place.offset + 1, place.line.length, entry)
+        data = db.execute(SQL["large"], part).fetchone()[0]
+    return journal.body_of(place, data)
 
 
 class Readers:
@@ -93,13 +112,21 @@ class Readers:
         return await self.read(work)
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
-        where = (step_id, answer, number)
-        row = await self.read(lambda db: db.execute(SQL["body"], where).fetchone())
-        if row is None:
-            return None
-        return Body(step_id, number, row["data"], row["content_type"], answer, row["size"])
+        return await self.read(lambda db: stored_body(db, step_id, number, answer=answer))
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         where = (after.wake_at, after.step_id, until, limit)
         found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
-        return [Due(row["wake_at"], row["id"], row["run_id"]) for row in found]
+        return [Due(row["wake_at"], row["id"], rows.run_of(row["id"])) for row in found]
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        def work(db: sqlite3.Connection) -> list[EventRecord]:
+            found: list[EventRecord] = []
+            with closing(db.execute(SQL["journal_from"], (after,))) as entries:
+                for seq, packed in entries:
+                    found += (e for e in journal.event_records(seq, packed) if e.seq > after)
+                    if len(found) >= limit:
+                        break
+            return found[:limit]
+
+        return await self.read(work)

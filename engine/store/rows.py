@@ -17,58 +17,47 @@ from engine.core.model import (
     rebuild,
 )
 from engine.core.retry import RetryPolicy
-from engine.ports import AttemptRecord, EventRecord, RunRecord
+from engine.ports import AttemptRecord, RunRecord
 
 _policy_json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
 
 RUN_COLUMNS = (
     "id", "client", "workflow", "key", "state", "rev", "progress", "dismissed", "steps",
-    "open_steps", "failed_steps", "submitted_at", "owner", "epoch",
+    "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch",
 )  # fmt: skip
 STEP_COLUMNS = (
-    "id", "run_id", "parent_id", "ordinal", "depth", "workflow", "key", "url", "step_key", "name",
+    "id", "parent_id", "ordinal", "depth", "workflow", "key", "url", "step_key", "name",
     "fingerprint", "retry", "attempt_timeout_ms", "submitted_at", "recorded_by", "state", "rev",
-    "generation", "reruns", "payload_generation", "attempts", "failures", "interruptions",
-    "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at", "paused_at",
-    "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post", "cancel_asked", "ended_at",
-    "cause_id", "http_status", "error", "answer_attempt", "wake_at", "owner", "epoch",
+    "generation", "reruns", "payload_generation", "payload_in", "attempts", "failures",
+    "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
+    "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
+    "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
 )  # fmt: skip
 ATTEMPT_COLUMNS = (
     "step_id", "number", "generation", "started_at", "ended_at", "counts_as", "http_status",
-    "error", "delay_ms", "delay_by", "epoch",
+    "error", "delay_ms", "delay_by", "answer_in", "epoch",
 )  # fmt: skip
-ATTEMPT_END_COLUMNS = ("ended_at", "counts_as", "http_status", "error", "delay_ms", "delay_by")
+ATTEMPT_END_COLUMNS = (
+    "ended_at", "counts_as", "http_status", "error", "delay_ms", "delay_by", "answer_in",
+)  # fmt: skip
 OUTCOME_COLUMNS = (
     "step_id", "generation", "state", "attempts", "answer_attempt", "http_status", "error",
     "cause_id", "ended_at",
 )  # fmt: skip
-BODY_COLUMNS = ("step_id", "answer", "number", "content_type", "size", "data")
-EVENT_COLUMNS = ("seq", "at", "run_id", "step_id", "state", "rev", "data")
-
-
-def insert(table: str, columns: tuple[str, ...]) -> str:
-    """The plain INSERT."""
-    marks = ",".join("?" * len(columns))
-    return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})"
-
-
-def upsert(table: str, columns: tuple[str, ...], key: str = "id") -> str:
-    """An INSERT that overwrites what is there: a row is written as it is at its batch's end."""
-    changes = ",".join(f"{column}=excluded.{column}" for column in columns if column != key)
-    return f"{insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {changes}"
 
 
 def attempt_row(record: AttemptRecord) -> tuple[Any, ...]:
     return tuple(getattr(record, column) for column in ATTEMPT_COLUMNS)
 
 
-def run_row(run: Run, owner: str, epoch: int) -> tuple[Any, ...]:
+def run_row(run: Run, seq: int, owner: str, epoch: int) -> tuple[Any, ...]:
+    """`seq` is the last event that the row knows of."""
     spec = run.root.spec
     return (
         run.id, run.client, spec.workflow, spec.key, run.shown, run.rev, run.progress,
-        run.dismissed, len(run.steps), run.open_steps, run.failed_steps, run.submitted_at, owner,
-        epoch,
+        run.dismissed, len(run.steps), run.open_steps, run.failed_steps, run.submitted_at, seq,
+        owner, epoch,
     )  # fmt: skip
 
 
@@ -81,19 +70,25 @@ def wake_at(step: Step) -> int | None:
     return step.due_at if step.state is StepState.BACKING_OFF else None
 
 
-def step_row(step: Step, owner: str, epoch: int) -> tuple[Any, ...]:
-    spec = step.spec
+def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
+    """`payload_in` is the journal's entry with its payload; None: as it was.
+
+    What a step shares with its run, and a step's key with its URL, is not written again.
+    """
+    spec, root = step.spec, run.root.spec
     return (
-        step.id, step.run_id, step.parent_id, step.ordinal, step.depth, spec.workflow, spec.key,
-        spec.url, spec.step_key, spec.name, spec.fingerprint,
-        None if spec.retry is None else _policy_json(spec.retry).decode(),
+        step.id, step.parent_id if step.depth > 1 else None, step.ordinal, step.depth,
+        None if spec.workflow == root.workflow else spec.workflow,
+        None if spec.key == root.key else spec.key,
+        spec.url, None if spec.step_key == spec.url else spec.step_key, spec.name,
+        spec.fingerprint, None if spec.retry is None else _policy_json(spec.retry).decode(),
         spec.attempt_timeout_ms, step.submitted_at, step.recorded_by, step.state, step.rev,
-        step.generation, step.reruns, step.payload_generation, step.attempts, step.failures,
-        step.interruptions, step.crashes, step.crash_mark, step.due_at, step.delay_ms,
-        step.delay_by, step.opened_at, step.paused_at, step.paused_ms, step.pause_reason,
-        step.held_state, step.hold, step.awaiting_post, step.cancel_asked, step.ended_at,
-        step.cause_id, step.http_status, step.error, step.answer_attempt, wake_at(step), owner,
-        epoch,
+        step.generation, step.reruns, step.payload_generation, payload_in, step.attempts,
+        step.failures, step.interruptions, step.crashes, step.crash_mark, step.due_at,
+        step.delay_ms, step.delay_by, step.opened_at, step.paused_at, step.paused_ms,
+        step.pause_reason, step.held_state, step.hold, step.awaiting_post, step.cancel_asked,
+        step.ended_at, step.cause_id, step.http_status, step.error, step.answer_attempt,
+        wake_at(step),
     )  # fmt: skip
 
 
@@ -104,12 +99,20 @@ def outcome_row(step: Step) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def run_of(step_id: str) -> str:
+    """A step's id begins with its run's."""
+    return step_id.partition("-")[0]
+
+
 def step_from(row: sqlite3.Row) -> Step:
+    """A row of `step` that was joined with `run_workflow` and `run_key`."""
+    url, run_id = row["url"], run_of(row["id"])
+    parent_id = row["parent_id"] if row["depth"] > 1 else run_id if row["depth"] else None
     spec = StepSpec(
-        workflow=row["workflow"],
-        key=row["key"],
-        url=row["url"],
-        step_key=row["step_key"],
+        workflow=row["run_workflow"] if row["workflow"] is None else row["workflow"],
+        key=row["run_key"] if row["key"] is None else row["key"],
+        url=url,
+        step_key=url if row["step_key"] is None else row["step_key"],
         name=row["name"],
         fingerprint=row["fingerprint"],
         retry=None if row["retry"] is None else _policy_from(row["retry"]),
@@ -119,13 +122,15 @@ def step_from(row: sqlite3.Row) -> Step:
     plain = {
         name: row[name]
         for name in (
-            "id", "run_id", "parent_id", "ordinal", "depth", "submitted_at", "recorded_by", "rev",
+            "id", "ordinal", "depth", "submitted_at", "recorded_by", "rev",
             "generation", "reruns", "payload_generation", "attempts", "failures", "interruptions",
             "crashes", "crash_mark", "due_at", "delay_ms", "opened_at", "paused_at", "paused_ms",
             "ended_at", "cause_id", "http_status", "error", "answer_attempt",
         )
     }  # fmt: skip
     return Step(
+        run_id=run_id,
+        parent_id=parent_id,
         spec=spec,
         state=StepState(row["state"]),
         delay_by=None if by is None else DelayBy(by),
@@ -159,7 +164,3 @@ def attempt_from(row: sqlite3.Row) -> AttemptRecord:
 def run_record_from(row: sqlite3.Row) -> RunRecord:
     plain = {name: row[name] for name in RunRecord.__struct_fields__ if name != "dismissed"}
     return RunRecord(dismissed=bool(row["dismissed"]), **plain)
-
-
-def event_from(row: sqlite3.Row) -> EventRecord:
-    return EventRecord(**{column: row[column] for column in EVENT_COLUMNS})

@@ -1,8 +1,10 @@
 """The schema, as migrations of sqlite-utils: each commits together with the record of it.
 
-Rows of a run lie together: a child's id begins with its run's, run ids rise with time, and the
-tables are clustered by id (WITHOUT ROWID), so that what is written together is neighbours on disk.
-`owner`, `epoch` and `kind` are there for a store with several engines and steps of other kinds.
+`journal` is the record: appended to in each commit, never changed. The other tables say what it
+leads to, and follow a moment later. Rows of a run lie together: a child's id begins with its run's,
+run ids rise with time, and the tables are clustered by id (WITHOUT ROWID), so that what is written
+together is neighbours on disk. `owner`, `epoch` and `kind` are there for a store with several
+engines and steps of other kinds.
 
 Expand, then contract: a migration may add; what it no longer needs is dropped a release later.
 """
@@ -23,7 +25,17 @@ CREATE TABLE engine (
     secret BLOB NOT NULL,       -- signs the tokens of attempts
     epoch INTEGER NOT NULL,     -- rises with every start
     owner TEXT NOT NULL,        -- who has it open, for people
-    started_at INTEGER NOT NULL
+    started_at INTEGER NOT NULL,
+    caught_up INTEGER NOT NULL DEFAULT 0 -- the tables know every event up to this one
+) STRICT;
+
+CREATE TABLE journal (          -- engine/store/journal.py says what is in an entry
+    seq INTEGER PRIMARY KEY,    -- of its first event; gap-free, in commit order
+    events INTEGER NOT NULL,
+    at INTEGER NOT NULL,        -- the latest time in it
+    size INTEGER NOT NULL,      -- of `packed`, in bytes, when unpacked
+    packed BLOB NOT NULL,
+    large BLOB
 ) STRICT;
 
 CREATE TABLE run (
@@ -39,23 +51,25 @@ CREATE TABLE run (
     open_steps INTEGER NOT NULL,
     failed_steps INTEGER NOT NULL,
     submitted_at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,       -- the last event that the rows of this run know
     owner TEXT NOT NULL,
     epoch INTEGER NOT NULL,
-    kind TEXT NOT NULL DEFAULT 'http'
+    kind TEXT                   -- null: http
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX run_identity ON run (client, workflow, key);
 CREATE INDEX run_state ON run (state, id);
 
 CREATE TABLE step (
     id TEXT PRIMARY KEY,
-    run_id TEXT NOT NULL,
-    parent_id TEXT,
+    run_id TEXT GENERATED ALWAYS AS
+        (CASE instr(id, '-') WHEN 0 THEN id ELSE substr(id, 1, instr(id, '-') - 1) END) VIRTUAL,
+    parent_id TEXT,             -- null at depth 0, and at depth 1: there it is the root
     ordinal INTEGER NOT NULL,
     depth INTEGER NOT NULL,
-    workflow TEXT NOT NULL,
-    key TEXT NOT NULL,
+    workflow TEXT,              -- null: the run's
+    key TEXT,                   -- null: the run's
     url TEXT NOT NULL,
-    step_key TEXT NOT NULL,
+    step_key TEXT,              -- null: the url
     name TEXT NOT NULL,
     fingerprint BLOB NOT NULL,
     retry TEXT,                 -- the policy as JSON; null: the engine's default
@@ -67,6 +81,7 @@ CREATE TABLE step (
     generation INTEGER NOT NULL,
     reruns INTEGER NOT NULL,
     payload_generation INTEGER NOT NULL,
+    payload_in INTEGER,         -- the journal's entry that holds it
     attempts INTEGER NOT NULL,
     failures INTEGER NOT NULL,
     interruptions INTEGER NOT NULL,
@@ -89,9 +104,7 @@ CREATE TABLE step (
     error TEXT,
     answer_attempt INTEGER NOT NULL,
     wake_at INTEGER,            -- when the engine must look at it; 0: it was about to, or at it
-    owner TEXT NOT NULL,
-    epoch INTEGER NOT NULL,
-    kind TEXT NOT NULL DEFAULT 'http'
+    kind TEXT                   -- null: http
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX step_wake ON step (wake_at, id) WHERE wake_at IS NOT NULL;
 
@@ -106,6 +119,7 @@ CREATE TABLE attempt (
     error TEXT,
     delay_ms INTEGER,
     delay_by TEXT,
+    answer_in INTEGER,          -- the journal's entry that holds its answer
     epoch INTEGER NOT NULL,
     PRIMARY KEY (step_id, number)
 ) STRICT, WITHOUT ROWID;
@@ -125,27 +139,7 @@ CREATE TABLE outcome (
 CREATE TRIGGER outcome_is_final BEFORE UPDATE ON outcome
 BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END;
 
-CREATE TABLE body (
-    step_id TEXT NOT NULL,
-    answer INTEGER NOT NULL,    -- 0: a payload, 1: an attempt's answer
-    number INTEGER NOT NULL,    -- the payload's generation, or the attempt
-    content_type TEXT NOT NULL,
-    size INTEGER NOT NULL,      -- in bytes, before anything was cut
-    data BLOB NOT NULL,
-    PRIMARY KEY (step_id, answer, number)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE event (
-    seq INTEGER PRIMARY KEY,    -- gap-free, in commit order
-    at INTEGER NOT NULL,
-    run_id TEXT NOT NULL,
-    step_id TEXT NOT NULL,
-    state TEXT NOT NULL,        -- of the step (of the run for run-moved) afterwards
-    rev INTEGER NOT NULL,
-    data TEXT NOT NULL          -- the core's event as JSON
-) STRICT;
-
-CREATE TABLE tally (            -- runs by state, kept in each commit: nothing is ever counted
+CREATE TABLE tally (            -- runs by state, as `run` has them: nothing is ever counted
     state TEXT PRIMARY KEY,
     runs INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -153,7 +147,7 @@ CREATE TABLE tally (            -- runs by state, kept in each commit: nothing i
 
 
 @migrations()
-def m001_runs_steps_events(db: Database) -> None:
+def m001_journal_and_tables(db: Database) -> None:
     """The first schema."""
     for statement in split_statements(TABLES):
         db.execute(statement)

@@ -24,6 +24,8 @@ from engine.core.errors import EngineError
 from engine.core.model import Run
 from engine.ports import Body, Due, Write
 from engine.store.readers import Readers
+from engine.store.replay import Damaged, journal_end, replay, tally
+from engine.store.rows import run_of
 from engine.store.schema import migrations
 from engine.store.writer import Batch, Offload, Writer
 
@@ -31,6 +33,9 @@ T = TypeVar("T")
 
 READERS_MAX = 3
 BUSY_TIMEOUT_MS = 5_000
+WAL_PAGES = 4_000
+"""Pages of the log before they are put into the file, each once however often it was written."""
+CACHE_KIB = 16_384
 MIGRATIONS = "_sqlite_migrations"
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
 """What must hold on the writing connection, as read back. `synchronous` 2 is FULL: NORMAL may lose
@@ -147,25 +152,35 @@ class SqliteStore:
         return self.writer.gathering
 
     async def find_run(self, client: str, workflow: str, key: str) -> str | None:
-        """The id of the committed run with this identity."""
-        return self.readers.find_run(client, workflow, key)
+        """The id of the run with this identity."""
+        found = self.writer.find((client, workflow, key))
+        return found or self.readers.find_run(client, workflow, key)
 
     async def load_run(self, run_id: str) -> Run | None:
         """The run as committed."""
+        await self.writer.wait_rows(run_id)
         return await self.readers.load_run(run_id)
 
     async def payload(self, step_id: str, generation: int) -> bytes:
         """The payload as first received."""
-        body = await self.readers.body(step_id, generation, answer=False)
+        body = await self.body(step_id, generation, answer=False)
         assert body is not None, f"the payload of {step_id} is missing"
         return body.data
 
     async def answer(self, step_id: str, attempt: int) -> Body | None:
         """The answer that an attempt got, if one was kept."""
-        return await self.readers.body(step_id, attempt, answer=True)
+        return await self.body(step_id, attempt, answer=True)
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        """A payload by its generation, or an answer by its attempt."""
+        await self.writer.wait_rows(run_of(step_id))
+        return await self.readers.body(step_id, number, answer=answer)
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
-        """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
+        """Steps with `wake_at` up to `until`, in order, from just behind `after`.
+
+        As the tables have them: what was written within the last `LAG_S` may be missing.
+        """
         return await self.readers.due(after, until, limit)
 
     def durability(self) -> dict[str, str | int]:
@@ -201,8 +216,11 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     """
     found = connection.execute("SELECT name FROM sqlite_schema WHERE tbl_name != ?", (MIGRATIONS,))
     names = {name for (name,) in found}
-    if names and not names >= {"engine", "outcome_is_final"}:
-        raise StoreError(f"{path} is another program's database. Give this engine another --db.")
+    if names and not names >= {"engine", "journal", "outcome_is_final"}:
+        raise StoreError(
+            f"{path} is another program's database, or of an Atomic before its first release. Give"
+            " this engine another --db."
+        )
 
 
 def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
@@ -213,12 +231,14 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
         f"synchronous={synchronous}",
         "trusted_schema=OFF",
         "cell_size_check=ON",
+        f"wal_autocheckpoint={WAL_PAGES}",
+        f"cache_size=-{CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def _prepare(path: Path, owner: Owner, started_at: int, synchronous: str) -> sqlite3.Connection:
-    """Open, migrate, and begin this owner's epoch."""
+def prepare(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
+    """Open and migrate. Raises StoreError."""
     new = not path.exists()
     with _translated(path), ExitStack() as undo:
         if new:
@@ -231,25 +251,27 @@ def _prepare(path: Path, owner: Owner, started_at: int, synchronous: str) -> sql
         if synchronous == "FULL" and found != PRAGMAS:
             raise StoreError(f"{path} cannot be used durably: {found}, wanted {PRAGMAS}.")
         migrations.apply(Database(connection))
-        connection.execute("BEGIN IMMEDIATE")
         connection.execute(
             "INSERT INTO engine (id, file_id, secret, epoch, owner, started_at)"
-            " VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            # By the clock, so that a restored copy does not begin an epoch that already was.
-            " epoch = max(epoch + 1, excluded.epoch),"
-            " owner = excluded.owner, started_at = excluded.started_at",
-            (
-                *(secrets.token_hex(4), secrets.token_bytes(32)),
-                *(max(1, started_at), owner.instance, started_at),
-            ),
+            " VALUES (1, ?, ?, 0, '', 0) ON CONFLICT (id) DO NOTHING",
+            (secrets.token_hex(4), secrets.token_bytes(32)),
         )
-        connection.execute("COMMIT")
         if new:  # the file's name must survive a power cut as its content does
             directory = os.open(path.parent, os.O_RDONLY)
             os.fsync(directory)
             os.close(directory)
         undo.pop_all()
     return connection
+
+
+def _begin(connection: sqlite3.Connection, owner: Owner, started_at: int) -> None:
+    """Catch up with the journal, as its last owner would have; then begin this owner's epoch."""
+    replay(connection)
+    connection.execute(
+        # By the clock, so that a restored copy does not begin an epoch that already was.
+        "UPDATE engine SET epoch = max(epoch + 1, ?), owner = ?, started_at = ?",
+        (max(1, started_at), owner.instance, started_at),
+    )
 
 
 def threads(count: int) -> Offload:
@@ -281,13 +303,23 @@ async def open_store(
     """
     path = _the_file(path)
     with locked(path, owner):
-        connection = _prepare(path, owner, started_at, synchronous)
+        connection = prepare(path, synchronous)
+        offload = write_offload or threads(1)
+        try:
+            await offload(lambda: _begin(connection, owner, started_at))
+        except (Damaged, sqlite3.DatabaseError) as error:
+            connection.close()
+            raise _unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
+        sequence, last_at = journal_end(connection)
         writer = Writer(
             connection,
             owner=owner.instance,
             epoch=row["epoch"],
-            offload=write_offload or threads(1),
+            sequence=sequence,
+            last_at=last_at,
+            tally=dict(tally(connection)),
+            offload=offload,
             on_failure=on_failure,
         )
         readers = Readers(path, read_offload or threads(READERS_MAX))

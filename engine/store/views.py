@@ -8,7 +8,8 @@ from typing import Any
 from engine.core.model import Step
 from engine.ports import AttemptRecord, Body, EventRecord, RunQuery, RunRecord, RunsFound, Summary
 from engine.store import rows
-from engine.store.readers import SQL, Readers
+from engine.store.readers import SQL
+from engine.store.sqlite import SqliteStore
 
 COUNTED_MAX = 10_000
 """Matches of a filter are counted up to here; beyond, the total is an estimate."""
@@ -16,13 +17,15 @@ LATE_AFTER_MS = 1_000
 
 
 class SqliteViews:
-    """Reads through the read-only connections."""
+    """Reads through the read-only connections, once the tables know all that was written."""
 
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._writer, self._readers = store.writer, store.readers
 
     async def runs(self, query: RunQuery) -> RunsFound:
         """A page of runs, and how many match."""
+        await self._writer.wait_rows()
         return await self._readers.read(lambda db: _runs(db, query))
 
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
@@ -46,6 +49,7 @@ class SqliteViews:
                 [rows.attempt_from(attempt) for attempt in attempts],
             )
 
+        await self._writer.wait_rows(run_id)
         return await self._readers.read(work)
 
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
@@ -62,26 +66,25 @@ class SqliteViews:
                 return None
             return rows.step_from(row), [rows.attempt_from(attempt) for attempt in attempts]
 
+        await self._writer.wait_rows(rows.run_of(step_id))
         return await self._readers.read(work)
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""
-        return await self._readers.body(step_id, number, answer=answer)
+        return await self._store.body(step_id, number, answer=answer)
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number."""
-        found = await self._readers.read(
-            lambda db: db.execute(SQL["events"], (after, limit)).fetchall()
-        )
-        return [rows.event_from(row) for row in found]
+        return await self._readers.events(after, limit)
 
     async def summary(self, now: int) -> Summary:
-        """Counts and the ends of the event sequence."""
+        """Counts and the ends of the event sequence. What is timed may be `LAG_S` old."""
+        tally = {state: runs for state, runs in self._writer.tally.items() if runs}
 
         def work(db: sqlite3.Connection) -> Summary:
-            first, last = db.execute(SQL["first_event"]).fetchone()
+            first, last = db.execute(SQL["journal_span"]).fetchone()
             return Summary(
-                runs={row["state"]: row["runs"] for row in db.execute(SQL["tally"])},
+                runs=tally,
                 late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
                 timed=db.execute(SQL["timed"]).fetchone()[0],
                 first_seq=first,

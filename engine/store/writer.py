@@ -1,11 +1,10 @@
 """The one writer: group commit.
 
 A batch is committed as soon as the writer is free and somebody waits for it; what nobody waits for
-gathers a moment longer. `write` puts rows into the batch that gathers; the writer's task takes it,
-and while one thread commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the next gathers.
-A row that changes several times in a batch is written once, as it is at the end: what a batch holds
-are the records themselves, and they are turned into rows when the batch is taken, on Trio's thread,
-where nothing can change them meanwhile.
+gathers a moment longer. `write` puts events and bodies into the batch that gathers; the writer's
+task takes it, and while one thread commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the
+next gathers. A batch is one entry of the journal. The rows of its runs follow within `LAG_S`, with
+a later commit (`pending.py`), or when somebody wants to read them (`wait_rows`).
 
 A commit that fails may still have happened (a failed fsync leaves that open), so nothing is
 retried: the error leaves `run`, the engine stops, and the file is read again at the next start.
@@ -13,21 +12,20 @@ retried: the error leaves `run`, the engine stops, and the file is read again at
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import msgspec
 import trio
 
-from engine.core.events import AttemptEnded, LateEnd, RunMoved, Started
-from engine.core.model import Run, Step
-from engine.ports import AttemptRecord, Body, Write
-from engine.store import rows
+from engine.core.events import Accepted, RunMoved
+from engine.ports import Write
+from engine.store.journal import ENTRY_BYTES_MAX, Entry, EventLine
+from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
+from engine.store.tables import Commit
 
 T = TypeVar("T")
-
-_event_json = msgspec.json.Encoder().encode
 
 
 class Offload(Protocol):
@@ -39,35 +37,14 @@ class Offload(Protocol):
 GATHER_S_MAX = 0.02
 """How long a batch that nobody waits for gathers: a child's acceptance is mostly committed together
 with its outcome, as nothing was promised before. Also how late the event stream may be."""
-LATEST_AMONG_EVENTS = 50_000
-"""How far back the latest time is looked for at the start: what one recovery may have written."""
-SQL_RUN = rows.upsert("run", rows.RUN_COLUMNS)
-SQL_STEP = rows.upsert("step", rows.STEP_COLUMNS)
-SQL_ATTEMPT = rows.insert("attempt", rows.ATTEMPT_COLUMNS)
-SQL_ATTEMPT_END = (
-    f"UPDATE attempt SET {','.join(f'{c}=?' for c in rows.ATTEMPT_END_COLUMNS)}"
-    " WHERE step_id=? AND number=?"
-)
-SQL_OUTCOME = rows.insert("outcome", rows.OUTCOME_COLUMNS)
-SQL_BODY = rows.insert("body", rows.BODY_COLUMNS)
-SQL_EVENT = rows.insert("event", rows.EVENT_COLUMNS)
-SQL_TALLY = (
-    "INSERT INTO tally (state, runs) VALUES (?, ?)"
-    " ON CONFLICT (state) DO UPDATE SET runs = runs + excluded.runs"
-)
 
 
 class Batch:
     """Writes that will be committed together. Also the receipt of each of them."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, Run] = {}
-        self.steps: dict[str, Step] = {}
-        self.started: dict[tuple[str, int], AttemptRecord] = {}
-        self.ended: list[tuple[Any, ...]] = []
-        self.outcomes: list[tuple[Any, ...]] = []
-        self.bodies: list[tuple[Any, ...]] = []
-        self.events: list[tuple[Any, ...]] = []
+        self.entries: list[Entry] = []
+        self.events = 0
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = False
@@ -75,15 +52,22 @@ class Batch:
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._committed = trio.Event()
 
+    def entry(self, seq: int) -> Entry:
+        """The entry into which event `seq` goes."""
+        if not self.entries or self.entries[-1].bytes > ENTRY_BYTES_MAX:
+            self.entries.append(Entry(seq))
+        return self.entries[-1]
+
     async def wait(self) -> None:
         """Return when the batch is durable."""
         self.asked.set()
         await self._committed.wait()
 
     def settled(self) -> None:
+        """The batch is durable."""
         self.durable = True
-        # The run keeps its last receipt: it must not keep the records, nor they each other.
-        then, self.then, self.runs, self.steps = self.then, [], {}, {}
+        # The run keeps its last receipt: it must not keep the records.
+        then, self.then, self.entries = self.then, [], []
         for call in then:
             call()
         self._committed.set()
@@ -98,6 +82,9 @@ class Writer:
         *,
         owner: str,
         epoch: int,
+        sequence: int,
+        last_at: int,
+        tally: dict[str, int],
         offload: Offload,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -107,17 +94,19 @@ class Writer:
         self._on_failure = on_failure
         self._gathering = Batch()
         self._stirred = trio.Event()
-        """Something gathers."""
+        """Something gathers, or rows are wanted."""
+        self._pending = Pending()
+        self._wanted: set[str] = set()
+        """Runs whose rows somebody waits for."""
+        self._all_wanted = False
+        self._rows_moved = trio.Event()
         self._closing = False
-        # the latest time, not the last event's: a life with its clock set back may have begun to
-        # recover, and died over it
-        row = connection.execute(
-            "SELECT coalesce(max(seq), 0), coalesce(max(at), 0) FROM event"
-            f" WHERE seq > (SELECT max(seq) FROM event) - {LATEST_AMONG_EVENTS}"
-        ).fetchone()
-        self._sequence: int = row[0]
-        self.last_at: int = row[1]
-        self.durable_sequence: int = self._sequence
+        self._sequence = sequence
+        self.last_at = last_at
+        """The latest time recorded before."""
+        self.tally = tally
+        """Durable runs by state."""
+        self.durable_sequence = sequence
         self.moved = trio.Event()
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""
         self.commits = 0
@@ -125,72 +114,53 @@ class Writer:
     @property
     def gathering(self) -> int:
         """How many events wait for a commit."""
-        return len(self._gathering.events)
+        return self._gathering.events
 
     def write(self, write: Write) -> Batch:
         """Add a write to the batch that gathers."""
         batch, change = self._gathering, write.change
-        assert change.events, "a write without events would never be committed"
-        batch.runs[change.run.id] = change.run
-        batch.steps.update(change.touched)
-        for event in change.events:
-            step = change.run.steps[event.step_id]
-            match event:
-                case Started():
-                    batch.started[event.step_id, event.number] = AttemptRecord(
-                        event.step_id, event.number, step.generation, event.at, self._epoch
-                    )
-                case AttemptEnded():
-                    self._end(batch, event, event.counts_as, event.delay_ms, event.delay_by)
-                case LateEnd():
-                    self._end(batch, event, "late", None, None)
-                case RunMoved():
-                    if event.before is not None:
-                        batch.tally[event.before] = batch.tally.get(event.before, 0) - 1
-                    batch.tally[event.state] = batch.tally.get(event.state, 0) + 1
-                case _:
-                    pass
-            self._sequence += 1
-            moved = isinstance(event, RunMoved)
-            batch.events.append(
-                (
-                    self._sequence,
-                    event.at,
-                    change.run.id,
-                    event.step_id,
-                    event.state if isinstance(event, RunMoved) else step.state,
-                    change.run.rev if moved else step.rev,
-                    _event_json(event).decode(),
-                )
-            )
-        batch.outcomes += [rows.outcome_row(s) for s in change.ended]
-        batch.bodies += [_body_row(body) for body in write.bodies]
+        run, steps, events = change.run, change.run.steps, change.events
+        assert events, "a write without events would never be committed"
+        seq = self._sequence
+        entry = batch.entry(seq + 1)
+        pending = self._pending.of(run, seq + 1, trio.current_time())
+        for event in events:
+            step = steps[event.step_id]
+            if isinstance(event, RunMoved):
+                moved(batch.tally, event)
+                line = EventLine(run.id, event.state, run.rev, event)
+            else:
+                line = EventLine(run.id, step.state, step.rev, event)
+                if isinstance(event, Accepted) and step.is_root:
+                    self._pending.opened(run)
+            entry.events.append(line)
+        self._sequence = seq = seq + len(events)
+        batch.events += len(events)
+        absorb(pending, change, seq, self._epoch, entry.seq, write.bodies)
+        for body in write.bodies:
+            entry.bodies.append(body)
+            entry.bytes += len(body.data)
         if write.then is not None:  # callers wait for it
             batch.then.append(write.then)
             batch.asked.set()
         self._stirred.set()
         return batch
 
-    @staticmethod
-    def _end(
-        batch: Batch,
-        event: AttemptEnded | LateEnd,
-        counts_as: str,
-        delay_ms: int | None,
-        delay_by: str | None,
-    ) -> None:
-        record = batch.started.get((event.step_id, event.number))
-        if record is None:
-            batch.ended.append(
-                (
-                    *(event.at, counts_as, event.http_status, event.error, delay_ms, delay_by),
-                    *(event.step_id, event.number),
-                )
-            )
-            return
-        record.ended_at, record.counts_as = event.at, counts_as
-        record.http_status, record.error = event.http_status, event.error
-        record.delay_ms, record.delay_by = delay_ms, delay_by
+    def find(self, identity: tuple[str, str, str]) -> str | None:
+        """The id of a run (by client, workflow and key) that the tables do not know yet."""
+        return self._pending.find(identity)
+
+    async def wait_rows(self, run_id: str | None = None) -> None:
+        """Return when the tables know all that was written so far of a run (None: of every one)."""
+        until = self._sequence
+        while self._pending.lags(run_id, until):
+            if run_id is None:
+                self._all_wanted = True
+            else:
+                self._wanted.add(run_id)
+            self._gathering.asked.set()
+            self._stirred.set()
+            await self._rows_moved.wait()
 
     def close(self) -> None:
         """Let `run` return once everything written so far is durable."""
@@ -201,52 +171,60 @@ class Writer:
     async def run(self) -> None:
         """Commit batch after batch. Any error of the store leaves here and stops the engine."""
         while True:
+            await self._wait_for_work()
+            batch, self._gathering = self._gathering, Batch()
+            commit = self._commit_of(batch)
+            if commit is not None:
+                await self._commit_off(commit)
+                self._settle(batch)
+            if self._closing and not self._gathering.events and not self._pending:
+                return
+
+    async def _wait_for_work(self) -> None:
+        since = self._pending.oldest_since
+        with trio.move_on_at(math.inf if since is None else since + LAG_S):
             await self._stirred.wait()
             with trio.move_on_after(GATHER_S_MAX):
                 await self._gathering.asked.wait()
-            self._stirred = trio.Event()
-            batch, self._gathering = self._gathering, Batch()
-            if batch.events:
-                work = self._statements(batch)
-                await self._commit_off(work)
-                self.commits += 1
-                self.durable_sequence = batch.events[-1][0]
-                batch.settled()
-                moved, self.moved = self.moved, trio.Event()
-                moved.set()
-            if self._closing and not self._gathering.events:
-                return
+        self._stirred = trio.Event()
 
-    def _statements(self, batch: Batch) -> list[tuple[str, list[tuple[Any, ...]]]]:
-        owner, epoch = self._owner, self._epoch
-        work: list[tuple[str, list[tuple[Any, ...]]]] = [
-            (SQL_RUN, [rows.run_row(run, owner, epoch) for run in batch.runs.values()]),
-            (SQL_STEP, [rows.step_row(step, owner, epoch) for step in batch.steps.values()]),
-            (SQL_ATTEMPT, [rows.attempt_row(record) for record in batch.started.values()]),
-            (SQL_ATTEMPT_END, batch.ended),
-            (SQL_OUTCOME, batch.outcomes),
-            (SQL_BODY, batch.bodies),
-            (SQL_EVENT, batch.events),
-            (SQL_TALLY, [(state, by) for state, by in batch.tally.items() if by]),
-        ]
-        return [(sql, parameters) for sql, parameters in work if parameters]
+    def _commit_of(self, batch: Batch) -> Commit | None:
+        """What is to be committed now, turned into rows here, where nothing changes them."""
+        everything = self._closing or self._all_wanted
+        taken = self._pending.take(
+            trio.current_time(),
+            at_most=None if everything else RUNS_PER_COMMIT_MAX,
+            asked=self._wanted,
+        )
+        self._all_wanted, self._wanted = False, set()
+        if not batch.events and not taken:
+            return None
+        return Commit(
+            batch.entries,
+            taken,
+            owner=self._owner,
+            epoch=self._epoch,
+            caught_up=self._pending.caught_up(self._sequence),
+        )
 
-    async def _commit_off(self, work: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    def _settle(self, batch: Batch) -> None:
+        self.commits += 1
+        self._pending.written()
+        rows_moved, self._rows_moved = self._rows_moved, trio.Event()
+        rows_moved.set()
+        if not batch.events:
+            return
+        self.durable_sequence += batch.events
+        for state, by in batch.tally.items():
+            self.tally[state] = self.tally.get(state, 0) + by
+        batch.settled()
+        stirred, self.moved = self.moved, trio.Event()
+        stirred.set()
+
+    async def _commit_off(self, commit: Commit) -> None:
         try:
             with trio.CancelScope(shield=True):  # a thread cannot be called back
-                await self._offload(lambda: self._commit(work))
+                await self._offload(lambda: commit.write(self._connection))
         except sqlite3.Error:
             self._on_failure()
             raise
-
-    def _commit(self, work: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        for sql, parameters in work:
-            self._connection.executemany(sql, parameters)
-        execute("COMMIT")
-
-
-def _body_row(body: Body) -> tuple[Any, ...]:
-    size = len(body.data) if body.size < 0 else body.size
-    return (body.step_id, body.answer, body.number, body.content_type, size, body.data)

@@ -11,12 +11,18 @@ from pathlib import Path
 
 import httpx
 
+from engine.store.journal import unpack
+from engine.store.readers import stored_body
 from tests.kill.application import STEPS, WORKFLOW, digest
 from tests.kill.callers import CLIENT, Load
 
 CLOCK_SLACK_MS = 100
 """The engine's clock is the wall clock of its start plus the steady one since."""
 SHOWN_MAX = 20
+EVERY_STEP = """
+SELECT step.id, step.depth, step.url, step.name, step.state, step.attempts,
+    step.ended_at, step.answer_attempt, coalesce(step.key, run.key) AS key
+FROM step JOIN run ON run.id = step.run_id"""
 
 
 @dataclass
@@ -69,7 +75,7 @@ def check_records(findings: Findings, load: Load, database: Path, ledger: Path, 
         engine.row_factory = calls.row_factory = sqlite3.Row
         _check_file(findings, engine)
         _check_runs(findings, load, engine)
-        steps = {row["id"]: row for row in engine.execute("SELECT * FROM step")}
+        steps = {row["id"]: row for row in engine.execute(EVERY_STEP)}
         _check_calls(findings, load, calls, steps)
         _check_seen(findings, load, calls, steps)
         _check_effects(findings, calls, steps)
@@ -79,9 +85,17 @@ def check_records(findings: Findings, load: Load, database: Path, ledger: Path, 
 def _check_file(findings: Findings, engine: sqlite3.Connection) -> None:
     said = engine.execute("PRAGMA integrity_check").fetchone()[0]
     findings.expect(said == "ok", f"integrity_check: {said}")
-    count, first, last = engine.execute("SELECT count(*), min(seq), max(seq) FROM event").fetchone()
-    findings.expect((first, last) == (1, count), f"{count} events from {first} to {last}")
-    findings.counts["events"] = count
+    last = 0
+    for entry in engine.execute("SELECT seq, events, packed FROM journal ORDER BY seq"):
+        events, _ = unpack(entry["packed"])
+        findings.expect(
+            (entry["seq"], entry["events"]) == (last + 1, len(events)),
+            f"{len(events)} events from {entry['seq']}, behind event {last}",
+        )
+        last += entry["events"]
+    findings.counts["events"] = last
+    caught_up = engine.execute("SELECT caught_up FROM engine").fetchone()[0]
+    findings.expect(caught_up == last, f"the tables know {caught_up} of {last} events")
     tally = dict(engine.execute("SELECT state, runs FROM tally WHERE runs != 0").fetchall())
     counted = dict(engine.execute("SELECT state, count(*) FROM run GROUP BY state").fetchall())
     findings.expect(tally == counted, f"runs by state: tally {tally}, counted {counted}")
@@ -153,7 +167,7 @@ def _check_calls(
         findings.expect(count == 1, f"token {token} was issued {count} times")
     for (step_id, attempt), count in attempts.items():
         # A child's first attempt may leave while its commit is under way, and be forgotten.
-        once = attempt > 1 or steps[step_id]["parent_id"] is None if step_id in steps else False
+        once = attempt > 1 or steps[step_id]["depth"] == 0 if step_id in steps else False
         findings.expect(count == 1 or not once, f"{step_id}: attempt {attempt} came {count} times")
     findings.counts["repeated calls"] = by_step.total() - len(by_step)
     findings.counts["repeated calls after an answer 200 was lost"] = calls.execute(
@@ -214,17 +228,21 @@ def _check_answers_of_runs(
     happened = {
         (row["key"], row["name"]): row["id"] for row in calls.execute("SELECT * FROM effect")
     }
-    for row in engine.execute("SELECT * FROM body WHERE answer = 1"):
+    for row in engine.execute("SELECT step_id, number FROM attempt WHERE answer_in NOTNULL"):
         step = steps.get(row["step_id"])
         if step is None:
             findings.violation(f"an answer of {row['step_id']}, which is not recorded")
             continue
         if step["state"] != "completed" or step["answer_attempt"] != row["number"]:
             continue
-        said, key = json.loads(row["data"]), step["key"]
+        body = stored_body(engine, row["step_id"], row["number"], answer=True)
+        if body is None:
+            findings.violation(f"the answer of {row['step_id']} is lost")
+            continue
+        said, key = json.loads(body.data), step["key"]
         wanted = (
             {"effects": {name: happened.get((key, name)) for name in STEPS}}
-            if step["parent_id"] is None
+            if step["depth"] == 0
             else {"effect": happened.get((key, step["name"]))}
         )
         findings.expect(said == wanted, f"{key} {step['name']}: recorded {said}, did {wanted}")

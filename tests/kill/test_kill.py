@@ -15,14 +15,20 @@ from tests.kill.trial import Trial
 
 SEED = 20_251
 TAMPERINGS = {
-    "an event is missing": ("atomic.db", "DELETE FROM event WHERE seq = 7"),
+    "an event is missing": (
+        "atomic.db",
+        "DELETE FROM journal WHERE seq = (SELECT seq FROM journal LIMIT 1 OFFSET 7)",
+    ),
     "an outcome is missing": (
         "atomic.db",
         "DELETE FROM outcome WHERE step_id = (SELECT min(step_id) FROM outcome)",
     ),
     "a run is open": ("atomic.db", "UPDATE run SET state = 'running' WHERE key = 'k-0'"),
     "a run nobody asked for": ("atomic.db", "UPDATE run SET key = 'x' WHERE key = 'k-0'"),
-    "a run is lost": ("atomic.db", "DELETE FROM step WHERE key = 'k-0'"),
+    "a run is lost": (
+        "atomic.db",
+        "DELETE FROM step WHERE run_id = (SELECT id FROM run WHERE key = 'k-0')",
+    ),
     "a call after the outcome": (
         "ledger.db",
         "UPDATE call SET at_ms = at_ms + 60000 WHERE id = 5",

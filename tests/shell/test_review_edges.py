@@ -13,6 +13,7 @@ from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.drive import Request
 from engine.ports import Invocation
+from engine.store.tables import Commit
 from engine.supervisor import EngineLimits, Wait
 from tests.world import World, ok, recorded, still_open, world
 
@@ -133,11 +134,11 @@ async def test_an_outcome_that_is_being_committed_is_waited_for(
         return ok()
 
     async with world(tmp_path / "a.db", app) as it:
-        commit = it.store.writer._commit_off
+        commit_off = it.store.writer._commit_off
 
-        async def slowly(work: list[tuple[str, list[tuple[object, ...]]]]) -> None:
+        async def slowly(commit: Commit) -> None:
             await trio.sleep(0.2)
-            await commit(work)
+            await commit_off(commit)
 
         it.store.writer._commit_off = slowly  # type: ignore[method-assign]
         for wait in (Wait(timeout_ms=1_300), Wait(prefer_ms=1_300)):

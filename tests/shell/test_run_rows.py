@@ -40,7 +40,7 @@ async def test_rows_agree(paused: bool, autojump_clock: object, tmp_path: Path) 
             )
         live = await it.engine.get(opened.run_id)
         assert live is not None
-        listed = await SqliteViews(it.store.readers).tree(opened.run_id)
+        listed = await SqliteViews(it.store).tree(opened.run_id)
         assert listed is not None
 
         assert record_of(live.run) == listed[0]

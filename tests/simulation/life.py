@@ -18,7 +18,7 @@ import trio
 from trio.abc import Instrument
 
 from engine.ports import EndpointCaller
-from engine.store.sqlite import Owner, _prepare, open_store
+from engine.store.sqlite import Owner, open_store, prepare
 from engine.supervisor import Engine, EngineLimits
 from engine.tokens import Tokens
 from tests.simulation.history import History, LifeSpan
@@ -222,7 +222,7 @@ class Disk:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._template = directory / "template.db"
-        _prepare(self._template, Owner(0, "template", "then"), 0, "OFF").close()
+        prepare(self._template, "OFF").close()
         with sqlite3.connect(self._template) as db:
             db.execute("UPDATE engine SET secret = ?, file_id = 'simulated'", (b"s" * 32,))
         db.close()

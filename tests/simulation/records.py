@@ -1,12 +1,14 @@
 """The record, checked against itself: after each commit what it changed, at the end all of it.
 
-The rows must equal the fold of the stored events; events have no gaps; what has ended stays as it
-ended; the tally counts what is there; and every open step has something that will move it.
+The rows must equal the fold of the journal up to the event that they say they know, and the journal
+must be kept from there on; events have no gaps; what has ended stays as it ended; the tally counts
+what is there; and every open step has something that will move it.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,22 +18,14 @@ from engine.core.errors import EngineError
 from engine.core.events import Accepted, Event
 from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild
+from engine.store.journal import event_records
+from engine.store.readers import SQL
+from engine.store.replay import replay
 from engine.store.rows import run_from, step_from
+from engine.store.sqlite import prepare
 from tests.simulation.history import History
 
 _event = msgspec.json.Decoder(Event).decode
-QUERY_MOVING = """
-SELECT step.id, step.state FROM step WHERE
-    step.state IN ('backing-off', 'running', 'pending') AND NOT step.awaiting_post
-    AND NOT (step.state = 'running' AND EXISTS (
-        SELECT 1 FROM step AS child WHERE child.parent_id = step.id
-        AND child.state NOT IN ('completed', 'failed', 'cancelled')))
-LIMIT 5"""
-QUERY_UNENDED = """
-SELECT DISTINCT step.run_id FROM step
-WHERE step.state NOT IN ('completed', 'failed', 'cancelled') AND NOT EXISTS (
-    SELECT 1 FROM step AS other WHERE other.run_id = step.run_id AND other.state = 'paused')
-LIMIT 5"""
 
 
 class Records:
@@ -40,8 +34,13 @@ class Records:
     def __init__(self, path: Path, history: History) -> None:
         self.history = history
         self.runs: dict[str, Run] = {}
-        """The fold of the stored events."""
+        """The fold of the journal."""
         self.seq = 0
+        self._path = path
+        self._last: dict[str, int] = {}
+        """Each run's last event."""
+        self._behind: dict[str, tuple[int, dict[str, None]]] = {}
+        """Runs whose rows are still to come: since which event, and which steps it touched."""
         self._outcomes: dict[tuple[str, int], tuple[object, ...]] = {}
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
@@ -53,19 +52,34 @@ class Records:
     # -- after each commit ---------------------------------------------------------------------
 
     def committed(self) -> None:
-        """Fold what was just committed, and compare the rows it touched."""
-        touched: dict[str, None] = {}
-        rows = self._db.execute("SELECT seq, run_id, data FROM event WHERE seq > ? ORDER BY seq",
-                                (self.seq,)).fetchall()  # fmt: skip
-        for row in rows:
-            if row["seq"] != self.seq + 1:
-                self._wrong("I5", f"event {row['seq']} follows event {self.seq}")
-            self.seq = row["seq"]
-            self._fold(row["run_id"], _event(row["data"]), touched)
-            self.history.log("event", row["seq"], row["data"])
-        for step_id in touched:
-            self._compare(step_id)
-            self._keep_outcomes(step_id)
+        """Fold what was just committed, and compare the rows that came with it."""
+        entries = self._db.execute("SELECT seq, packed FROM journal WHERE seq > ? ORDER BY seq",
+                                   (self.seq,)).fetchall()  # fmt: skip
+        for entry in entries:
+            for record in event_records(entry["seq"], entry["packed"]):
+                if record.seq != self.seq + 1:
+                    self._wrong("I5", f"event {record.seq} follows event {self.seq}")
+                self.seq = record.seq
+                _, touched = self._behind.setdefault(record.run_id, (record.seq, {}))
+                self._last[record.run_id] = record.seq
+                self._fold(record.run_id, _event(record.data), touched)
+                self.history.log("event", record.seq, record.data)
+        self._compare_rows()
+
+    def _compare_rows(self) -> None:
+        caught_up = self._db.execute("SELECT caught_up FROM engine").fetchone()[0]
+        for run_id, (since, touched) in list(self._behind.items()):
+            row = self._db.execute("SELECT seq FROM run WHERE id = ?", (run_id,)).fetchone()
+            if row is None or row["seq"] < since:
+                if caught_up >= since:
+                    self._wrong("fold", f"event {since} of {run_id} would not be folded again")
+                continue
+            if row["seq"] != self._last[run_id]:
+                self._wrong("fold", f"the rows of {run_id} know event {row['seq']}, not the last")
+            del self._behind[run_id]
+            for step_id in touched:
+                self._compare(step_id)
+                self._keep_outcomes(step_id)
 
     def _keep_outcomes(self, step_id: str) -> None:
         """What was recorded as an outcome once must be so for ever."""
@@ -87,7 +101,7 @@ class Records:
             self._wrong("fold", f"a stored event does not fold: {event}: {error!r}")
 
     def _compare(self, step_id: str) -> None:
-        row = self._db.execute("SELECT * FROM step WHERE id = ?", (step_id,)).fetchone()
+        row = self._db.execute(SQL["step"], (step_id,)).fetchone()
         ours = self.runs[step_id.partition("-")[0]].steps[step_id]
         self._differ(step_id, ours, None if row is None else step_from(row))
 
@@ -107,8 +121,13 @@ class Records:
 
     def unrest(self) -> list[str]:
         """Steps that move, and runs that neither end nor have anything paused."""
-        moving = [f"{row[0]} {row[1]}" for row in self._db.execute(QUERY_MOVING)]
-        return moving + [f"run {row[0]}" for row in self._db.execute(QUERY_UNENDED)]
+        found: list[str] = []
+        for run in self.runs.values():
+            open_steps = [step for step in run.steps.values() if not step.ended]
+            found += [f"{step.id} {step.state}" for step in open_steps if _moves(step)]
+            if open_steps and not any(step.state is StepState.PAUSED for step in open_steps):
+                found.append(f"run {run.id}")
+        return found[:10]
 
     def quiet(self) -> bool:
         """Nothing moves any more by itself."""
@@ -116,14 +135,21 @@ class Records:
 
     def paused_runs(self) -> frozenset[str]:
         """Runs that have a step paused, for a reason."""
-        query = "SELECT DISTINCT run_id FROM step WHERE state = 'paused' AND pause_reason NOTNULL"
-        return frozenset(row[0] for row in self._db.execute(query))
+        return frozenset(
+            run.id
+            for run in self.runs.values()
+            if any(s.state is StepState.PAUSED and s.pause_reason for s in run.steps.values())
+        )
 
     # -- at the end ----------------------------------------------------------------------------
 
     def check_at_end(self) -> None:
-        """Compare the whole record with the fold, and with itself."""
+        """Compare the whole record with the fold, and with itself, as the next start finds it."""
+        with closing(prepare(self._path, "OFF")) as db:
+            replay(db)
         self.committed()
+        if self._behind:
+            self._wrong("fold", f"a start did not fold the journal of {list(self._behind)}")
         for row in self._db.execute("SELECT * FROM run").fetchall():
             self._check_run(row)
         stored = {row["state"]: row["runs"] for row in self._db.execute("SELECT * FROM tally")}
@@ -142,7 +168,7 @@ class Records:
             self._wrong("I2", f"{row[1]} attempts of {row[0]} are in flight")
 
     def _check_run(self, row: sqlite3.Row) -> None:
-        steps = self._db.execute("SELECT * FROM step WHERE run_id = ?", (row["id"],)).fetchall()
+        steps = self._db.execute(SQL["steps"], (row["id"],)).fetchall()
         stored = run_from(row, [step_from(step) for step in steps])
         ours = self.runs.get(row["id"])
         if ours is None:
@@ -195,3 +221,10 @@ class Records:
                     self._wrong("I1", f"{step.id} ended {step.state}; its outcome says otherwise")
                 if not step.ended and row is not None:
                     self._wrong("I1", f"{step.id} is open and has an outcome")
+
+
+def _moves(step: Step) -> bool:
+    """Whether time alone will change the step. A workflow that waits for its steps is theirs."""
+    if step.state is StepState.RUNNING:
+        return not step.open_children
+    return step.state in (StepState.BACKING_OFF, StepState.PENDING) and not step.awaiting_post

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from engine.core.outcome import Answered
 from engine.core.place import open_run
 from engine.core.retry import RetryPolicy
 from engine.ports import Body, Write
+from engine.store.journal import unpack
 from engine.store.sqlite import Owner, SqliteStore, open_store
 from tests.world import inline
 
@@ -66,6 +67,12 @@ def rows(path: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         other.close()
 
 
+def recorded(path: Path) -> list[str]:
+    """The runs of every event that another connection sees in the journal, in order."""
+    entries = rows(path, "SELECT packed FROM journal ORDER BY seq")
+    return [line.run_id for (packed,) in entries for line in unpack(packed)[0]]
+
+
 def change_file(path: Path, statement: str) -> None:
     """Another connection writes to the file."""
     other = sqlite3.connect(path)
@@ -83,7 +90,6 @@ class Failing:
         self._connection = connection
         self._commits = commits
         self.armed = False
-        self.executemany: Callable[..., sqlite3.Cursor] = connection.executemany
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if statement == "COMMIT" and self.armed:

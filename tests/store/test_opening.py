@@ -77,7 +77,7 @@ async def test_every_table_is_strict(tmp_path: Path) -> None:
     named = re.findall(r"CREATE TABLE (\w+)", TABLES)
     assert sorted(tables) == sorted(named)
     assert all(row["strict"] for row in tables.values())
-    assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "event"}
+    assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal"}
 
 
 async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
     for _ in range(2):
         async with store_at(path) as store:
             done = migrations.applied(Database(store._connection))
-            assert [each.name for each in done] == ["m001_runs_steps_events"]
+            assert [each.name for each in done] == ["m001_journal_and_tables"]
             assert migrations.pending(Database(store._connection)) == []
 
 

@@ -12,8 +12,8 @@ from engine.store.readers import SQL, named_queries
 from tests.store.support import new_run, store_at
 
 STORE = Path(__file__).parents[2] / "engine" / "store"
-HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "body", "due", "late",
-       "timed", "events")  # fmt: skip
+HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "payload_in", "answer_in",
+       "packed", "large", "due", "late", "timed", "journal_from")  # fmt: skip
 """Asked for each post, step, sweep or look: their cost must not grow with what is stored."""
 
 
@@ -60,8 +60,8 @@ async def test_hot_queries_use_an_index(tmp_path: Path, name: str) -> None:
         plan = await store.readers.read(
             lambda db: [row["detail"] for row in db.execute(statement, parameters(SQL[name]))]
         )
-    reads = [detail for detail in plan if re.search(r"\b(step|run|event|attempt|body)\b", detail)]
+    reads = [detail for detail in plan if re.search(r"\b(step|run|journal|attempt)\b", detail)]
     assert reads
     assert all(detail.startswith("SEARCH") for detail in reads), plan
-    if name in ("due", "events"):
+    if name in ("due", "journal_from"):
         assert not any("TEMP B-TREE" in detail for detail in plan), plan

@@ -25,7 +25,7 @@ from engine.core.model import (
 )
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.ports import Body, Due, Write
-from tests.store.support import change_file, new_run, rows, started, store_at
+from tests.store.support import answered, change_file, new_run, rows, started, store_at
 
 TIMES = st.integers(0, 2**53)
 COUNTS = st.integers(0, 10_000)
@@ -160,13 +160,25 @@ async def test_a_run_is_found_by_all_of_its_identity(tmp_path: Path) -> None:
 
 
 async def test_bodies_are_kept_byte_for_byte(tmp_path: Path) -> None:
-    """Payloads by generation, answers by attempt; a cut one knows its full size."""
+    """Payloads by generation, answers by attempt; a cut one knows its full size, and a large one
+    is found among other large ones of its commit."""
     async with store_at(tmp_path / "a.db") as store:
-        run, write = new_run("k")
-        cut = Body("Rk", 3, b"\x00\xff", "text/plain; charset=x", answer=True, size=99)
-        await store.write(Write(write.change, (*write.bodies, cut))).wait()
-        assert await store.payload(run.id, 1) == b'{"a": 1}'
-        assert await store.answer(run.id, 3) == cut
+        wanted = {}
+        for key, data in (("a", b"\x00\xff"), ("b", b"b" * 5_000), ("c", b""), ("d", b"d" * 9_999)):
+            run, write = new_run(key)
+            payload = Body(run.id, 1, data * 2)
+            store.write(Write(write.change, (payload,)))
+            store.write(started(run, 1))
+            cut = Body(run.id, 1, data, "text/plain; charset=x", answer=True, size=99_999)
+            receipt = store.write(Write(answered(run, 2).change, (cut,)))
+            wanted[run.id] = (payload.data, cut)
+        await receipt.wait()
+        assert store.writer.commits == 1
+        for run_id, (data, answer) in wanted.items():
+            assert await store.payload(run_id, 1) == data
+            assert await store.answer(run_id, 1) == answer
+            assert await store.body(run_id, 2, answer=False) is None
+            assert await store.answer(run_id, 2) is None
 
 
 async def test_due_steps_come_in_order_and_page_by_page(tmp_path: Path) -> None:
@@ -175,6 +187,7 @@ async def test_due_steps_come_in_order_and_page_by_page(tmp_path: Path) -> None:
     async with store_at(path) as store:
         for number in range(10):
             await store.write(new_run(f"{number:02}")[1]).wait()
+        await store.writer.wait_rows()
         times = {0: "0", 1: "50", 2: "20", 3: "20", 4: "NULL", 5: "20", 6: "51", 7: "0", 8: "49"}
         for number, wake_at in {**times, 9: "NULL"}.items():
             change_file(path, f"UPDATE step SET wake_at = {wake_at} WHERE id = 'R{number:02}'")
@@ -199,9 +212,11 @@ async def test_open_steps_are_due_and_ended_ones_are_not(tmp_path: Path) -> None
     path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("k")
-        await store.write(write).wait()
+        store.write(write)
+        await store.writer.wait_rows(run.id)
         assert await store.due(FIRST, 0, 9) == [Due(0, run.id, run.id)]
-        await store.write(started(run, 1)).wait()
+        store.write(started(run, 1))
+        await store.writer.wait_rows(run.id)
         assert await store.due(FIRST, 0, 9) == [Due(0, run.id, run.id)]
         assert rows(path, "SELECT wake_at FROM step") == [(0,)]
 
@@ -214,7 +229,8 @@ async def test_readers_cannot_write(tmp_path: Path, statement: str) -> None:
     """A reading connection refuses what would change the file, or hold up the writer."""
     path = tmp_path / "a.db"
     async with store_at(path) as store:
-        await store.write(new_run("k")[1]).wait()
+        store.write(new_run("k")[1])
+        await store.writer.wait_rows()
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await store.readers.read(lambda db: db.execute(statement))
     assert rows(path, "SELECT key FROM run") == [("k",)]

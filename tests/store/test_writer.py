@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
+from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX
 from engine.store.sqlite import open_store
 from engine.store.writer import Batch, Writer
 from tests.store.support import (
@@ -19,6 +20,7 @@ from tests.store.support import (
     answered,
     change_file,
     new_run,
+    recorded,
     rows,
     started,
     store_at,
@@ -28,13 +30,17 @@ T = TypeVar("T")
 
 
 class Gate:
-    """An offload that says when work has come and waits to be let through."""
+    """An offload that says when work has come and waits to be let through: not that of opening."""
 
     def __init__(self) -> None:
         self.arrived = trio.Event()
         self.open = trio.Event()
+        self._is_opening = True
 
     async def __call__(self, work: Callable[[], T]) -> T:
+        if self._is_opening:
+            self._is_opening = False
+            return work()
         self.arrived.set()
         await self.open.wait()
         return work()
@@ -47,7 +53,7 @@ async def test_writes_share_commits(tmp_path: Path) -> None:
         receipts = [store.write(new_run("0")[1])]
         await gate.arrived.wait()
         receipts += [store.write(new_run(str(n))[1]) for n in range(1, 100)]
-        assert store.backlog == sum(len(r.events) for r in receipts[1:2])
+        assert store.backlog == receipts[1].events
         assert not any(receipt.durable for receipt in receipts)
         gate.open.set()
         for receipt in receipts:
@@ -58,15 +64,15 @@ async def test_writes_share_commits(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_receipt_is_honoured_after_the_commit(tmp_path: Path) -> None:
-    """When `wait()` returns, another connection sees the rows; with the real thread and FULL."""
+    """When `wait()` returns, another connection sees the events; with the real thread and FULL."""
     path = tmp_path / "a.db"
     seen: list[int] = []
 
     async def one(key: str) -> None:
         receipt = store.write(new_run(key)[1])
-        assert rows(path, "SELECT 1 FROM run WHERE key = ?", key) == []
+        assert f"R{key}" not in recorded(path)
         await receipt.wait()
-        assert rows(path, "SELECT 1 FROM run WHERE key = ?", key) == [(1,)]
+        assert f"R{key}" in recorded(path)
         seen.append(store.writer.commits)
 
     async with open_store(path, OWNER, started_at=0) as store:
@@ -80,41 +86,69 @@ async def test_a_receipt_is_honoured_after_the_commit(tmp_path: Path) -> None:
 
 
 async def test_callbacks_come_after_the_commit_in_order(tmp_path: Path) -> None:
-    """`then` is called once each, in the order of the writes, when the rows can be read."""
+    """`then` is called once each, in the order of the writes, when the events can be read."""
     path, called = tmp_path / "a.db", []
     async with store_at(path) as store:
         for number in range(3):
             write = new_run(str(number))[1]
-            write.then = partial(
-                lambda n: called.append((n, rows(path, "SELECT count(*) FROM run")[0][0])), number
-            )
+            write.then = partial(lambda n: called.append((n, len(recorded(path)))), number)
             receipt = store.write(write)
         assert called == []
         await receipt.wait()
-    assert called == [(0, 3), (1, 3), (2, 3)]
+    assert called == [(0, 6), (1, 6), (2, 6)]
 
 
-async def test_a_row_is_written_once_per_batch(tmp_path: Path) -> None:
-    """A step that is opened, called and answered within one batch costs one row of each kind."""
+async def test_a_row_is_written_once(tmp_path: Path) -> None:
+    """A step that is opened, called and answered within the lag costs one row of each kind,
+    whatever the number of its commits."""
     statements: list[str] = []
     async with store_at(tmp_path / "a.db") as store:
         store._connection.set_trace_callback(statements.append)
         run, write = new_run("k")
-        store.write(write)
-        store.write(started(run, 1))
+        await store.write(write).wait()
+        await store.write(started(run, 1)).wait()
         await store.write(answered(run, 2)).wait()
-        store._connection.set_trace_callback(None)
         loaded = await store.load_run(run.id)
+        store._connection.set_trace_callback(None)
     words = [" ".join(each.split()[:3]) for each in statements]
     assert [word for word in words if word in ("BEGIN IMMEDIATE", "COMMIT")] == [
         "BEGIN IMMEDIATE",
         "COMMIT",
-    ]
+    ] * 4
     for table in ("run", "step", "attempt", "outcome"):
         assert words.count(f"INSERT INTO {table}") == 1, table
     assert "UPDATE attempt SET" not in words
     assert loaded is not None
     assert loaded.root == run.root
+
+
+async def test_rows_follow_by_themselves(autojump_clock, tmp_path: Path) -> None:
+    """Rows that nobody asks for are there a moment later, a bounded number with each commit."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        for number in range(RUNS_PER_COMMIT_MAX + 1):
+            receipt = store.write(new_run(str(number))[1])
+        await receipt.wait()
+        await trio.sleep(LAG_S * 0.9)
+        assert rows(path, "SELECT 1 FROM run") == []
+        await trio.sleep(LAG_S * 0.2)
+        assert len(rows(path, "SELECT 1 FROM run")) == RUNS_PER_COMMIT_MAX + 1
+        assert store.writer.commits == 3
+
+
+async def test_rows_wait_for_nothing_that_came_later(tmp_path: Path) -> None:
+    """Who waits for a run's rows gets them as of now: what others write is not waited for."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        run, write = new_run("k")
+        store.write(write)
+        store.write(new_run("other")[1])
+        store.write(started(run, 5))
+        await store.writer.wait_rows(run.id)
+        assert rows(path, "SELECT id, seq FROM run") == [("Rk", 5)]
+        assert rows(path, "SELECT caught_up FROM engine") == [(2,)]
+        await store.writer.wait_rows()
+        assert rows(path, "SELECT caught_up FROM engine") == [(5,)]
 
 
 async def test_an_attempt_over_two_batches(tmp_path: Path) -> None:
@@ -123,10 +157,12 @@ async def test_an_attempt_over_two_batches(tmp_path: Path) -> None:
     async with store_at(path) as store:
         run, write = new_run("k")
         store.write(write)
-        await store.write(started(run, 5)).wait()
+        store.write(started(run, 5))
+        await store.writer.wait_rows()
         attempt = "SELECT number, started_at, ended_at, counts_as, http_status FROM attempt"
         assert rows(path, attempt) == [(1, 5, None, None, None)]
-        await store.write(answered(run, 9, 500)).wait()
+        store.write(answered(run, 9, 500))
+        await store.writer.wait_rows()
         assert rows(path, attempt) == [(1, 5, 9, "failure", 500)]
 
 
@@ -139,7 +175,8 @@ async def test_events_are_gap_free_over_reopening(tmp_path: Path) -> None:
             for number in range(4):
                 await store.write(new_run(f"{opening}-{number}")[1]).wait()
             after = store.writer.durable_sequence
-    found = [seq for (seq,) in rows(path, "SELECT seq FROM event ORDER BY seq")]
+    entries = rows(path, "SELECT seq, events FROM journal ORDER BY seq")
+    found = [number for first, events in entries for number in range(first, first + events)]
     assert found == list(range(1, after + 1))
     assert after == 3 * 4 * 2  # accepted, run-moved
 
@@ -173,11 +210,13 @@ async def test_the_same_identity_is_refused_by_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with pytest.RaisesGroup(sqlite3.IntegrityError, flatten_subgroups=True):
         async with store_at(path) as store:
-            await store.write(new_run("k")[1]).wait()
+            store.write(new_run("k")[1])
+            await store.writer.wait_rows()
             run, write = new_run("k")
             run.id = "another"
             write.change.run.steps["another"] = write.change.run.steps["Rk"]
-            await store.write(write).wait()
+            store.write(write)
+            await store.writer.wait_rows()
     assert rows(path, "SELECT id FROM run") == [("Rk",)]
 
 
@@ -188,7 +227,8 @@ async def test_an_outcome_cannot_be_changed(tmp_path: Path) -> None:
         run, write = new_run("k")
         store.write(write)
         store.write(started(run, 1))
-        await store.write(answered(run, 2)).wait()
+        store.write(answered(run, 2))
+        await store.writer.wait_rows()
         with pytest.raises(sqlite3.IntegrityError, match="written once"):
             change_file(path, "UPDATE outcome SET http_status = 500")
     assert rows(path, "SELECT state, http_status FROM outcome") == [("completed", 200)]
@@ -216,8 +256,8 @@ async def test_a_failed_commit_acknowledges_nothing(tmp_path: Path) -> None:
         async with store_at(
             path, write_offload=gate, on_failure=lambda: failed.append(list(returned))
         ) as store:
-            change_file(path, "CREATE TRIGGER no BEFORE INSERT ON event BEGIN"
-                        " SELECT RAISE(ABORT, 'no') WHERE new.run_id = 'R1'; END")  # fmt: skip
+            change_file(path, "CREATE TRIGGER no BEFORE INSERT ON journal BEGIN"
+                        " SELECT RAISE(ABORT, 'no') WHERE new.events > 2; END")  # fmt: skip
             async with trio.open_nursery() as nursery:
                 receipts = []
                 for number in range(4):
@@ -232,11 +272,11 @@ async def test_a_failed_commit_acknowledges_nothing(tmp_path: Path) -> None:
     assert failed == [[]]
     assert returned == []
     assert not any(receipt.durable for receipt in receipts)
-    assert rows(path, "SELECT * FROM run") == []
+    assert recorded(path) == []
     change_file(path, "DROP TRIGGER no")
     async with store_at(path) as store:
         await store.write(new_run("1")[1]).wait()
-    assert rows(path, "SELECT key FROM run") == [("1",)]
+    assert recorded(path) == ["R1", "R1"]
 
 
 @pytest.mark.parametrize("commits", [False, True], ids=["not committed", "committed unnoticed"])
@@ -252,6 +292,9 @@ async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits
             connection,  # type: ignore[arg-type]
             owner="test",
             epoch=1,
+            sequence=0,
+            last_at=0,
+            tally={},
             offload=store.readers._offload,
             on_failure=lambda: failed.append(True),
         )
@@ -261,7 +304,7 @@ async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits
             await writer.run()
         assert not receipt.durable
         assert (failed, writer.commits, writer.durable_sequence) == ([True], 0, 0)
-    assert len(rows(path, "SELECT key FROM run")) == commits
+    assert len(recorded(path)) == 2 * commits
     async with store_at(path) as store:
         found = await store.find_run("shop", "w", "k")
         assert (found is not None) == commits

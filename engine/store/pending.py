@@ -1,0 +1,198 @@
+"""What the tables have not caught up with: rows that will be written a moment after their events.
+
+The journal makes a change durable; the rows of a run are written when it has been quiet or a moment
+has passed, so that a run that comes and goes within that moment costs its rows once. Rows are
+always written as of the journal's end, together with it: what a reader finds in the tables was
+true at `run.seq`.
+
+Oldest first, so that the journal behind the mark (`engine.caught_up`) is all that a start after a
+crash must fold again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+from engine.core.events import AttemptEnded, LateEnd, RunMoved, Started
+from engine.core.machine import Change
+from engine.core.model import Run, Step
+from engine.ports import AttemptRecord
+from engine.store import rows
+
+LAG_S = 1.0
+"""How long a run's rows may be behind its journal."""
+RUNS_PER_COMMIT_MAX = 32
+"""So many runs' rows go along with a commit that others wait for: a few milliseconds of it."""
+
+
+class RunRows(Struct):
+    """The rows of one run that are to be written."""
+
+    run: Run
+    first: int
+    """The first event that the tables do not know."""
+    since: float
+    """When it came, on Trio's clock."""
+    seq: int = 0
+    """The last one."""
+    steps: dict[str, Step] = field(default_factory=dict)
+    payloads: dict[str, int] = field(default_factory=dict)
+    """Journal entries of payloads, by step."""
+    started: dict[tuple[str, int], AttemptRecord] = field(default_factory=dict)
+    ended: list[tuple[Any, ...]] = field(default_factory=list)
+    """Ends of attempts whose beginning the tables know."""
+    outcomes: list[tuple[Any, ...]] = field(default_factory=list)
+    tally: dict[str, int] = field(default_factory=dict)
+
+    def end(
+        self,
+        event: AttemptEnded | LateEnd,
+        counts_as: str,
+        delay_ms: int | None,
+        delay_by: str | None,
+        answer_in: int | None,
+    ) -> None:
+        """Keep the end of an attempt."""
+        record = self.started.get((event.step_id, event.number))
+        if record is None:
+            self.ended.append(
+                (
+                    *(event.at, counts_as, event.http_status, event.error, delay_ms, delay_by),
+                    *(answer_in, event.step_id, event.number),
+                )
+            )
+            return
+        record.ended_at, record.counts_as = event.at, counts_as
+        record.http_status, record.error = event.http_status, event.error
+        record.delay_ms, record.delay_by = delay_ms, delay_by
+        record.answer_in = answer_in
+
+
+class Pending:
+    """The runs whose rows are to be written, oldest first."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, RunRows] = {}
+        self._writing: dict[str, RunRows] = {}
+        """Taken for a commit that has not happened yet."""
+        self._identities: dict[tuple[str, str, str], str] = {}
+        """Of runs that the tables do not know at all."""
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def oldest_since(self) -> float | None:
+        """When the oldest run became pending."""
+        for pending in self._runs.values():
+            return pending.since
+        return None
+
+    def of(self, run: Run, first: int, now: float) -> RunRows:
+        """The pending rows of a run whose next event is `first`."""
+        pending = self._runs.get(run.id)
+        if pending is None:
+            pending = self._runs[run.id] = RunRows(run, first, now)
+        pending.run = run  # may have been let go and loaded again
+        return pending
+
+    def opened(self, run: Run) -> None:
+        """A run that the tables do not know."""
+        spec = run.root.spec
+        self._identities[run.client, spec.workflow, spec.key] = run.id
+
+    def find(self, identity: tuple[str, str, str]) -> str | None:
+        """The id of a run that the tables do not know yet."""
+        return self._identities.get(identity)
+
+    def lags(self, run_id: str | None, until: int) -> bool:
+        """Whether the tables lack events up to `until` of this run (None: of any)."""
+        if run_id is not None:
+            pending = self._runs.get(run_id)
+            behind = pending is not None and pending.first <= until
+            return behind or run_id in self._writing
+        return bool(self._writing) or any(p.first <= until for p in self._runs.values())
+
+    def take(self, now: float, *, at_most: int | None, asked: Iterable[str] = ()) -> list[RunRows]:
+        """The rows to write now: those asked for, and the oldest whose moment has passed.
+
+        `at_most` None: all there are.
+        """
+        taken = [self._runs.pop(run_id) for run_id in asked if run_id in self._runs]
+        if at_most is None:
+            taken += self._runs.values()
+            self._runs.clear()
+        else:
+            due: list[RunRows] = []
+            for pending in self._runs.values():
+                if len(due) == at_most or pending.since + LAG_S > now:
+                    break
+                due.append(pending)
+            for pending in due:
+                del self._runs[pending.run.id]
+            taken += due
+        self._writing = {pending.run.id: pending for pending in taken}
+        return taken
+
+    def caught_up(self, sequence: int) -> int:
+        """Up to where the tables will know every event, when what was taken is written."""
+        for pending in self._runs.values():
+            return pending.first - 1
+        return sequence
+
+    def written(self) -> None:
+        """What was taken is in the tables."""
+        for pending in self._writing.values():
+            spec = pending.run.root.spec
+            self._identities.pop((pending.run.client, spec.workflow, spec.key), None)
+        self._writing = {}
+
+
+class Named(Protocol):
+    """Whose body something is."""
+
+    @property
+    def step_id(self) -> str: ...
+    @property
+    def answer(self) -> bool: ...
+    @property
+    def number(self) -> int: ...
+
+
+def absorb(
+    pending: RunRows, change: Change, seq: int, epoch: int, entry: int, bodies: Collection[Named]
+) -> None:
+    """Keep what a change means for the rows; the last of its events is number `seq`.
+
+    `bodies` came with it, and lie in the journal's entry `entry`.
+    """
+    steps = change.run.steps
+    answers = {(body.step_id, body.number): entry for body in bodies if body.answer}
+    pending.seq = seq
+    for event in change.events:
+        if isinstance(event, Started):
+            pending.started[event.step_id, event.number] = AttemptRecord(
+                event.step_id, event.number, steps[event.step_id].generation, event.at, epoch
+            )
+        elif isinstance(event, AttemptEnded):
+            answer_in = answers.get((event.step_id, event.number))
+            pending.end(event, event.counts_as, event.delay_ms, event.delay_by, answer_in)
+        elif isinstance(event, LateEnd):
+            pending.end(event, "late", None, None, answers.get((event.step_id, event.number)))
+        elif isinstance(event, RunMoved):
+            moved(pending.tally, event)
+    pending.steps.update(change.touched)
+    pending.outcomes += [rows.outcome_row(step) for step in change.ended]
+    for body in bodies:
+        if not body.answer:
+            pending.payloads[body.step_id] = entry
+
+
+def moved(tally: dict[str, int], event: RunMoved) -> None:
+    """Count a run where it is now, and no longer where it was."""
+    if event.before is not None:
+        tally[event.before] = tally.get(event.before, 0) - 1
+    tally[event.state] = tally.get(event.state, 0) + 1

@@ -1,0 +1,174 @@
+"""A start after a crash: what the journal knows and the tables do not is folded, and only that."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from engine.core.actions import Action, act
+from engine.core.machine import Change
+from engine.core.model import Run, StepState
+from engine.ports import Write
+from engine.store.sqlite import SqliteStore, StoreError
+from tests.store.support import answered, change_file, new_run, rows, started, store_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TABLES = ("run", "step", "attempt", "outcome", "tally")
+
+
+class Crash(Exception):
+    """The process is gone."""
+
+
+@asynccontextmanager
+async def crashing(path: Path) -> AsyncIterator[SqliteStore]:
+    """A store that ends without its writer getting to catch up."""
+    try:
+        async with store_at(path) as store:
+            yield store
+            raise Crash
+    except* Crash:
+        pass
+
+
+def contents(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows that follow from the journal."""
+    return {table: rows(path, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+
+
+def retried(run: Run, at: int) -> Write:
+    """An operator opens a run that failed once more."""
+    change = Change(run)
+    act(change, Action.RETRY, None, actor="test", reason=None, now=at)
+    change.close(at)
+    return Write(change)
+
+
+def history(store: SqliteStore) -> None:
+    """Runs of every kind: open, called, completed, failed and opened again."""
+    run_a, write = new_run("a")
+    store.write(write)
+    store.write(started(run_a, 1))
+    store.write(answered(run_a, 2))
+    run_b, write = new_run("b")
+    store.write(write)
+    store.write(started(run_b, 1))
+    store.write(answered(run_b, 2, 410))
+    store.write(retried(run_b, 3))
+    store.write(started(run_b, 4))
+    store.write(new_run("c")[1])
+
+
+async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
+    """What a start folds is what would have been written: rows, bodies and tally."""
+    async with store_at(tmp_path / "well.db") as store:
+        history(store)
+    async with crashing(tmp_path / "crashed.db") as store:
+        history(store)
+        await store.writer._gathering.wait()
+        assert rows(tmp_path / "crashed.db", "SELECT * FROM run") == []
+    async with store_at(tmp_path / "crashed.db") as store:
+        assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 2}
+        assert await store.find_run("shop", "w", "b") == "Rb"
+        assert await store.payload("Rc", 1) == b'{"a": 1}'
+        answer = await store.answer("Ra", 1)
+        assert answer is not None
+        assert answer.data == b'"done"'
+    assert contents(tmp_path / "crashed.db") == contents(tmp_path / "well.db")
+
+
+async def test_no_event_is_folded_twice(tmp_path: Path) -> None:
+    """Rows that were written ahead of the mark stay; only what came behind is added to them."""
+    path = tmp_path / "a.db"
+    async with crashing(path) as store:
+        older = new_run("older")[0:2]
+        store.write(older[1])
+        run, write = new_run("k")
+        store.write(write)
+        store.write(started(run, 1))
+        await store.writer.wait_rows(run.id)
+        await store.write(answered(run, 2)).wait()
+        assert rows(path, "SELECT caught_up FROM engine") == [(0,)]
+    for _ in range(2):
+        async with store_at(path) as store:
+            assert rows(path, "SELECT caught_up FROM engine") == [(7,)]
+            assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 1}
+            loaded = await store.load_run(run.id)
+            assert loaded is not None
+            assert loaded.root == run.root
+    attempts = rows(path, "SELECT number, counts_as FROM attempt")
+    assert attempts == [(1, "success")]
+
+
+async def test_the_sequence_goes_on_behind_the_journal(tmp_path: Path) -> None:
+    """After a crash the next event has the next number, though no row was written."""
+    path = tmp_path / "a.db"
+    async with crashing(path) as store:
+        await store.write(new_run("a", at=7)[1]).wait()
+    async with store_at(path) as store:
+        assert (store.writer.durable_sequence, store.last_at) == (2, 7)
+        await store.write(new_run("b")[1]).wait()
+    assert rows(path, "SELECT seq, events FROM journal") == [(1, 2), (3, 2)]
+
+
+async def test_a_journal_that_does_not_fold_is_refused(tmp_path: Path) -> None:
+    """A damaged file is not used, and the message says which event of which run."""
+    path = tmp_path / "a.db"
+    async with crashing(path) as store:
+        run, write = new_run("a")
+        await store.write(write).wait()
+        await store.write(started(run, 1)).wait()
+    (packed,) = rows(path, "SELECT packed FROM journal WHERE seq = 3")[0]
+    plain = zlib.decompress(packed).replace(b'"number":1', b'"number":7')
+    change_file(path, f"UPDATE journal SET packed = x'{zlib.compress(plain).hex()}' WHERE seq = 3")
+    with pytest.raises(StoreError, match="event 3 of run Ra does not follow"):
+        async with store_at(path):
+            pass
+    assert rows(path, "SELECT * FROM run") == []
+
+
+async def test_a_crash_while_folding_changes_nothing(tmp_path: Path) -> None:
+    """The catching up is one transaction: the next start finds it all still to be done."""
+    path = tmp_path / "a.db"
+    async with crashing(path) as store:
+        history(store)
+        await store.writer._gathering.wait()
+    change_file(
+        path, "CREATE TRIGGER no BEFORE INSERT ON tally BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with pytest.raises(StoreError, match="no"):
+        async with store_at(path):
+            pass
+    assert contents(path) == {table: [] for table in TABLES}
+    change_file(path, "DROP TRIGGER no")
+    async with store_at(path):
+        assert len(contents(path)["run"]) == 3
+
+
+async def test_entries_end_where_they_are_large(tmp_path: Path) -> None:
+    """One commit with much in it makes several entries, each with whole writes, gap-free."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        for key in "abc":
+            _, write = new_run(key)
+            body = write.bodies[0]
+            write.bodies = (type(body)(body.step_id, 1, key.encode() * 300_000),)
+            store.write(write)
+        await store.writer._gathering.wait()
+        assert store.writer.commits == 1
+        assert rows(path, "SELECT seq, events, length(large) FROM journal") == [
+            (1, 2, 300_000),
+            (3, 2, 300_000),
+            (5, 2, 300_000),
+        ]
+        events = await store.readers.events(3, 2)
+        assert [event.seq for event in events] == [4, 5]
+        assert await store.payload("Rb", 1) == b"b" * 300_000
+    await trio.lowlevel.checkpoint()
