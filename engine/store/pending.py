@@ -24,8 +24,9 @@ from engine.store import rows
 
 LAG_S = 1.0
 """How long a run's rows may be behind its journal."""
-RUNS_PER_COMMIT_MAX = 32
-"""So many runs' rows go along with a commit that others wait for: a few milliseconds of it."""
+RUNS_PER_COMMIT_MAX = 256
+"""So many runs' rows go along with a commit that others wait for: some 10 ms of it. Not a few with
+each commit: neighbours share pages, and a page that is touched is written whole."""
 
 
 class RunRows(Struct):
@@ -117,7 +118,7 @@ class Pending:
         return bool(self._writing) or any(p.first <= until for p in self._runs.values())
 
     def take(self, now: float, *, at_most: int | None, asked: Iterable[str] = ()) -> list[RunRows]:
-        """The rows to write now: those asked for, and the oldest whose moment has passed.
+        """The rows to write now: those asked for, and the oldest if it is time.
 
         `at_most` None: all there are.
         """
@@ -126,16 +127,23 @@ class Pending:
             taken += self._runs.values()
             self._runs.clear()
         else:
-            due: list[RunRows] = []
-            for pending in self._runs.values():
-                if len(due) == at_most or pending.since + LAG_S > now:
-                    break
-                due.append(pending)
-            for pending in due:
-                del self._runs[pending.run.id]
-            taken += due
+            taken += self._take_due(now, at_most)
         self._writing = {pending.run.id: pending for pending in taken}
         return taken
+
+    def _take_due(self, now: float, at_most: int) -> list[RunRows]:
+        """When the oldest has waited its time, also those that have waited half of it."""
+        oldest = self.oldest_since
+        if oldest is None or oldest + LAG_S > now:
+            return []
+        due: list[RunRows] = []
+        for pending in self._runs.values():
+            if len(due) == at_most or pending.since + LAG_S / 2 > now:
+                break
+            due.append(pending)
+        for pending in due:
+            del self._runs[pending.run.id]
+        return due
 
     def caught_up(self, sequence: int) -> int:
         """Up to where the tables will know every event, when what was taken is written."""

@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -302,13 +302,11 @@ async def open_store(
     Raises StoreError.
     """
     path = _the_file(path)
-    with locked(path, owner):
-        connection = prepare(path, synchronous)
-        offload = write_offload or threads(1)
+    write_offload = write_offload or threads(1)
+    with locked(path, owner), closing(prepare(path, synchronous)) as connection:
         try:
-            await offload(lambda: _begin(connection, owner, started_at))
+            await write_offload(lambda: _begin(connection, owner, started_at))
         except (Damaged, sqlite3.DatabaseError) as error:
-            connection.close()
             raise _unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
         sequence, last_at = journal_end(connection)
@@ -319,11 +317,10 @@ async def open_store(
             sequence=sequence,
             last_at=last_at,
             tally=dict(tally(connection)),
-            offload=offload,
+            offload=write_offload,
             on_failure=on_failure,
         )
-        readers = Readers(path, read_offload or threads(READERS_MAX))
-        try:
+        with closing(Readers(path, read_offload or threads(READERS_MAX))) as readers:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writer.run)
                 yield SqliteStore(
@@ -336,6 +333,3 @@ async def open_store(
                     epoch=row["epoch"],
                 )
                 writer.close()
-        finally:
-            readers.close()
-            connection.close()

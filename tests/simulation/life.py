@@ -18,7 +18,7 @@ import trio
 from trio.abc import Instrument
 
 from engine.ports import EndpointCaller
-from engine.store.sqlite import Owner, open_store, prepare
+from engine.store.sqlite import Owner, StoreError, open_store, prepare
 from engine.supervisor import Engine, EngineLimits
 from engine.tokens import Tokens
 from tests.simulation.history import History, LifeSpan
@@ -80,6 +80,8 @@ class Life:
         history.lives.append(self.span)
         self.engine: Engine | None = None
         self.dead = False
+        self.refused = False
+        """The last commit reported an error."""
         self.over = trio.Event()
         self.requests: dict[int, trio.CancelScope] = {}
         """Posts and looks that the engine is answering."""
@@ -121,6 +123,7 @@ class Life:
         if how == "before-commit":
             self.kill(how)
             raise Died
+        self.refused = how in ("commit-refused", "commit-unsure")
         if how == "commit-refused":
             raise sqlite3.OperationalError("disk I/O error (simulated, before the commit)")
         result = work()
@@ -174,6 +177,10 @@ class Life:
                         store, caller, clock, tokens, limits=EngineLimits(), strict=True
                     )
                     await self._serve(engine)
+        except* StoreError as group:
+            if not self.refused:
+                raise group
+            self.kill(self.death.how)  # what it was to catch up with could not be committed
         except* (Died, sqlite3.OperationalError):
             if not self.dead:
                 raise
