@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -103,8 +103,8 @@ class Store(Protocol):
         """The id of the run with this identity."""
         ...
 
-    async def load_run(self, run_id: str) -> Run | None:
-        """The run with all its steps, indexes rebuilt."""
+    async def load_runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """The runs that there are, in this order, with all their steps, indexes rebuilt."""
         ...
 
     async def payload(self, step_id: str, generation: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from copy import copy, deepcopy
 from enum import StrEnum
 
@@ -22,19 +22,15 @@ from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run, Step, StepSpec, StepState
 from engine.core.place import Limits, Parent, Placed, open_run, place
-from engine.core.retry import DAY_MS
 from engine.drive import LiveRun, Slot
 from engine.places import Places
-from engine.ports import Body, Due, EndpointCaller, Store
+from engine.ports import Body, EndpointCaller, Store
 from engine.refusals import draining, overloaded, parked, unknown_token
+from engine.sweep import sweep
 from engine.tokens import Token, Tokens
 
-SWEEP_EVERY_S = 1.0
-"""How often the store is asked what is due soon."""
-ORPHANS_EVERY_SWEEPS = 30
-"""Every so many sweeps also what should be in memory already is looked for: memory is a hint."""
-SWEEP_PAGE = 500
-SWEEP_AHEAD_MS = 2_000
+RESUMED_AT_ONCE = 20
+"""So many runs are taken up before others get their turn: some milliseconds."""
 
 
 class Why(StrEnum):
@@ -339,8 +335,19 @@ class Engine:
                 await loading.wait()
                 continue
             with self._load(run_id):
-                run = await self.store.load_run(run_id)
-                return None if run is None else self._resume(run)
+                found = await self.store.load_runs((run_id,))
+                return self._resume(found[0]) if found else None
+
+    async def get_all(self, run_ids: list[str]) -> None:
+        """Bring runs into memory that are not there, and that nobody is bringing."""
+        missing = [id for id in run_ids if id not in self.live and id not in self._loading]
+        with ExitStack() as loading:
+            for run_id in missing:
+                loading.enter_context(self._load(run_id))
+            for number, run in enumerate(await self.store.load_runs(missing), 1):
+                self._resume(run)
+                if not number % RESUMED_AT_ONCE:
+                    await trio.lowlevel.checkpoint()
 
     async def _by_key(self, client: str, workflow: str, key: str) -> LiveRun | None:
         identity = (client, workflow, key)
@@ -391,7 +398,7 @@ class Engine:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Drive the runs, each in its own nursery, until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._sweep)
+            nursery.start_soon(sweep, self)
             task_status.started()
             while True:
                 self._arrived = trio.Event()
@@ -423,33 +430,6 @@ class Engine:
                 )
             raise
 
-    async def _sweep(self) -> None:
-        """Bring runs into memory that are due soon; at first and now and then all that are due."""
-        sweeps = 0
-        ahead_ms = SWEEP_AHEAD_MS
-        if (set_back_ms := self.store.last_at - self.clock.steady_ms()) > 0:
-            ahead_ms = set_back_ms + DAY_MS  # whoever waits: `settle.recover` cuts what is too long
-        while not self.draining:
-            orphans = sweeps % ORPHANS_EVERY_SWEEPS == 0
-            await self._sweep_once(_FIRST if orphans else _FIRST_TIMED, ahead_ms)
-            ahead_ms = SWEEP_AHEAD_MS
-            self.ready = True
-            sweeps += 1
-            await trio.sleep(SWEEP_EVERY_S)
-
-    async def _sweep_once(self, after: Due, ahead_ms: int) -> None:
-        while not self.draining:
-            until = self.clock.steady_ms() + ahead_ms
-            page = await self.store.due(after, until, SWEEP_PAGE)
-            for due in page:
-                if len(self.live) >= self.limits.runs_in_memory_max:
-                    return
-                if due.run_id not in self.live:
-                    await self.get(due.run_id)
-            if len(page) < SWEEP_PAGE:
-                return
-            after = page[-1]
-
     # -- stopping ------------------------------------------------------------------------------
 
     async def drain(self, grace_s: float) -> None:
@@ -475,11 +455,6 @@ class Engine:
     def _drain_requests(self, *, parents_only: bool) -> None:
         for live in list(self.live.values()):
             live.drain(parents_only=parents_only)
-
-
-_FIRST = Due(-1, "", "")
-_FIRST_TIMED = Due(0, "~", "")
-"""Behind every step that has no time of its own (`wake_at` 0)."""
 
 
 def _refuse_if_parked(live: LiveRun) -> None:

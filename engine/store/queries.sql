@@ -58,9 +58,8 @@ SELECT state, runs FROM tally WHERE runs != 0;
 SELECT seq, packed FROM journal
 WHERE seq >= coalesce((SELECT max(seq) FROM journal WHERE seq <= ?1 + 1), 0) ORDER BY seq;
 
--- journal_end: the last event's number, and the latest time of those one recovery may have written
-SELECT coalesce((SELECT seq + events - 1 FROM journal ORDER BY seq DESC LIMIT 1), 0),
-    coalesce((SELECT max(at) FROM (SELECT at FROM journal ORDER BY seq DESC LIMIT 50000)), 0);
+-- journal_back: the entries without what is in them, the last one first
+SELECT seq, events, at FROM journal ORDER BY seq DESC;
 
 -- journal_span: where the kept events begin and end
 SELECT coalesce((SELECT min(seq) FROM journal), 0),

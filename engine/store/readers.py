@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from importlib import resources
 from pathlib import Path
@@ -43,6 +43,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only=1")
     connection.execute("PRAGMA trusted_schema=OFF")
     return connection
+
+
+def stored_run(db: sqlite3.Connection, run_id: str) -> tuple[Run | None, int]:
+    """A run, and the last event that its rows know."""
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    if row is None:
+        return None, 0
+    steps = db.execute(SQL["steps"], (run_id,)).fetchall()
+    return rows.run_from(row, [rows.step_from(step) for step in steps]), row["seq"]
 
 
 def stored_body(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> Body | None:
@@ -99,15 +108,14 @@ class Readers:
         row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
         return None if row is None else str(row[0])
 
-    async def load_run(self, run_id: str) -> Run | None:
-        def work(db: sqlite3.Connection) -> Run | None:
-            db.execute("BEGIN")  # one snapshot for both
+    async def load_runs(self, run_ids: Sequence[str]) -> list[Run]:
+        def work(db: sqlite3.Connection) -> list[Run]:
+            db.execute("BEGIN")  # one snapshot for all
             try:
-                row = db.execute(SQL["run"], (run_id,)).fetchone()
-                steps = db.execute(SQL["steps"], (run_id,)).fetchall()
+                found = [stored_run(db, run_id) for run_id in run_ids]
             finally:
                 db.execute("ROLLBACK")
-            return None if row is None else rows.run_from(row, [rows.step_from(s) for s in steps])
+            return [run for run, _ in found if run is not None]
 
         return await self.read(work)
 

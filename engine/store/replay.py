@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 from engine.core.errors import EngineError
 from engine.core.events import Accepted
@@ -16,8 +17,11 @@ from engine.core.model import Run
 from engine.store import rows
 from engine.store.journal import BodyLine, EventLine, unpack
 from engine.store.pending import Pending, absorb
-from engine.store.readers import SQL
+from engine.store.readers import SQL, stored_run
 from engine.store.tables import Commit
+
+LATEST_AMONG_EVENTS = 50_000
+"""How far back the latest time is looked for: what one recovery may have written."""
 
 
 class Damaged(EngineError):
@@ -72,23 +76,27 @@ class _Folded:
         return True
 
     def _stored(self, line: EventLine) -> tuple[Run, int]:
-        row = self._db.execute(SQL["run"], (line.run_id,)).fetchone()
-        if row is not None:
-            steps = self._db.execute(SQL["steps"], (line.run_id,)).fetchall()
-            return rows.run_from(row, list(map(rows.step_from, steps))), row["seq"]
+        run, known = stored_run(self._db, line.run_id)
+        if run is not None:
+            return run, known
         client = line.event.client if isinstance(line.event, Accepted) else None
         return Run(id=line.run_id, client=client or "?", submitted_at=line.event.at), 0
 
 
 def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
-    """The number of the last event, and the latest time of those that one recovery may have written
-    (0, 0: there are none).
+    """The number of the last event, and the latest time among the last (0, 0: there are none).
 
-    The latest time, not the last event's: a life with its clock set back may have begun to recover,
-    and died over it.
+    Not the last event's: a life with its clock set back may have begun to recover, and died in it.
     """
-    last, at = db.execute(SQL["journal_end"]).fetchone()
-    return last, at
+    last = latest = looked_at = 0
+    with closing(db.execute(SQL["journal_back"])) as entries:
+        for seq, events, at in entries:
+            last = last or seq + events - 1
+            latest = max(latest, at)
+            looked_at += events
+            if looked_at >= LATEST_AMONG_EVENTS:
+                break
+    return last, latest
 
 
 def tally(db: sqlite3.Connection) -> Iterator[tuple[str, int]]:

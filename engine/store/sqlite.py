@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -156,10 +156,11 @@ class SqliteStore:
         found = self.writer.find((client, workflow, key))
         return found or self.readers.find_run(client, workflow, key)
 
-    async def load_run(self, run_id: str) -> Run | None:
-        """The run as committed."""
-        await self.writer.wait_rows(run_id)
-        return await self.readers.load_run(run_id)
+    async def load_runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """The runs as committed; those that are not there are left out."""
+        for run_id in run_ids:
+            await self.writer.wait_rows(run_id)
+        return await self.readers.load_runs(run_ids)
 
     async def payload(self, step_id: str, generation: int) -> bytes:
         """The payload as first received."""

@@ -133,7 +133,7 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
             change = Change(run, touched=dict(run.steps))
             change.events.append(PayloadDiffered(1, run.id, b"f"))
             await store.write(Write(change)).wait()
-            return await store.load_run(run.id)
+            return (await store.load_runs([run.id]))[0]
 
     found = trio.run(there_and_back)
     assert found is not None
@@ -145,7 +145,7 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
 async def test_what_is_not_there(tmp_path: Path) -> None:
     """An unknown run, key or body is None, not an error."""
     async with store_at(tmp_path / "a.db") as store:
-        assert await store.load_run("R") is None
+        assert await store.load_runs(["R"]) == []
         assert await store.find_run("shop", "w", "k") is None
         assert await store.answer("R", 1) is None
 

@@ -1,0 +1,59 @@
+"""Finds in the store what memory does not hold and time has come for.
+
+Memory is a hint, the record is the truth: once a second the index on due times is asked what is due
+soon, and now and then also for what should be in memory already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from engine.core.retry import DAY_MS
+from engine.ports import Due
+
+if TYPE_CHECKING:
+    from engine.supervisor import Engine
+
+EVERY_S = 1.0
+"""How often the store is asked what is due soon."""
+ORPHANS_EVERY = 30
+"""Every so many times also what should be in memory already is looked for."""
+PAGE = 200
+AHEAD_MS = 2_000
+FIRST = Due(-1, "", "")
+FIRST_TIMED = Due(0, "~", "")
+"""Behind every step that has no time of its own (`wake_at` 0)."""
+
+
+async def sweep(engine: Engine) -> None:
+    """Bring runs into memory that are due soon, until the engine drains.
+
+    At first those that were in flight when it ended: with them taken up it is ready.
+    """
+    await _sweep_once(engine, FIRST, None)
+    engine.ready = True
+    ahead_ms = AHEAD_MS
+    if (set_back_ms := engine.store.last_at - engine.clock.steady_ms()) > 0:
+        ahead_ms = set_back_ms + DAY_MS  # whoever waits: `settle.recover` cuts what is too long
+    sweeps = 1
+    while not engine.draining:
+        orphans = sweeps % ORPHANS_EVERY == 0
+        await _sweep_once(engine, FIRST if orphans else FIRST_TIMED, ahead_ms)
+        ahead_ms = AHEAD_MS
+        sweeps += 1
+        await trio.sleep(EVERY_S)
+
+
+async def _sweep_once(engine: Engine, after: Due, ahead_ms: int | None) -> None:
+    """`ahead_ms` None: only what was about to be called, or in flight, when it was stored."""
+    while not engine.draining:
+        until = 0 if ahead_ms is None else engine.clock.steady_ms() + ahead_ms
+        page = await engine.store.due(after, until, PAGE)
+        if len(engine.live) >= engine.limits.runs_in_memory_max:
+            return
+        await engine.get_all(list(dict.fromkeys(due.run_id for due in page)))
+        if len(page) < PAGE:
+            return
+        after = page[-1]
