@@ -231,14 +231,13 @@ class Connection:
 
     def _take_post(self, checked: bytes) -> bool:
         """Whether these bytes are a post's, for the door."""
-        head_size = self._requests.head_size
-        if head_size:
-            self._post = read_post(checked[:head_size])
-            self._post_body = []
-        post = self._post
-        if post is None:
+        head = self._requests.head
+        if head is not None:
+            self._post = read_post(head)
+            checked = checked[self._requests.head_size :]
+        if self._post is None:
             return False
-        self._post_body.append(checked[head_size:])
+        self._post_body.append(checked)
         return True
 
     async def _answer_post(self, door: Door) -> None:
