@@ -318,8 +318,9 @@ async def _read_answer(wire: Wire, method: bytes, body_bytes_max: int) -> Answer
             raise BadAnswer("the answer's Transfer-Encoding is not just chunked", status)
         body, clean = await _read_chunked(wire, head, rest, body_bytes_max)
     elif length_text is not None:
-        # Digits: the parser has seen to that. Python reads no number of thousands of digits.
-        length = int(length_text.lstrip(b"0") or b"0")
+        # Digits, and perhaps white space behind them: the parser has seen to that. Python reads no
+        # number of thousands of digits.
+        length = int(length_text.strip(b" \t").lstrip(b"0") or b"0")
         if length > body_bytes_max:
             raise AnswerTooLarge(f"the answer's body is over {body_bytes_max} bytes", status)
         if len(rest) == length:
