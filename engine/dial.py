@@ -23,11 +23,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from select import POLLIN, poll
 from socket import (
     AF_INET,
     AF_INET6,
     IPPROTO_TCP,
-    MSG_PEEK,
     SO_ERROR,
     SO_KEEPALIVE,
     SO_LINGER,
@@ -251,10 +251,12 @@ def _getaddrinfo(host: str) -> list[str]:
 class PlainWire:
     """A connected TCP socket. One task at a time; it sends, then receives."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_poll", "_socket")
 
     def __init__(self, connected: socket) -> None:
         self._socket = connected
+        self._poll = poll()
+        self._poll.register(connected, POLLIN)
 
     async def send(self, data: bytes) -> None:
         """Send all of it; no checkpoint while the socket's buffer takes it. Raises WriteError."""
@@ -291,13 +293,7 @@ class PlainWire:
 
     def is_quiet(self) -> bool:
         """Whether the connection is open and nothing unasked lies in it: fit for a request."""
-        try:
-            self._socket.recv(1, MSG_PEEK)  # the socket is non-blocking
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return not self._poll.poll(0)  # an end and an error are told like bytes
 
     def close(self) -> None:
         """Close at once. May be called again."""

@@ -17,6 +17,8 @@ since the parser does not say at which byte a message ended.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Mapping
+from functools import lru_cache
 
 import httptools
 import httpx
@@ -28,6 +30,10 @@ from engine.dial import Dialler, Target, Wire, parse_target
 ANSWER_BYTES_MAX = 1_048_576
 HEAD_BYTES_MAX = 65_536
 HEADER_LINES_MAX = 128
+HEADS_KEPT_MAX = 256
+REMEMBERED_HEAD_BYTES_MAX = 2_048
+"""Of so many heads, each no longer than this, the reading is remembered: but for its date an
+endpoint's head is mostly the same, and reading one costs more than sending the request."""
 IDLE_PER_ORIGIN_MAX = 512
 """As many as may be in flight to one host: a full load reuses all of its connections."""
 IDLE_TOTAL_MAX = 1024
@@ -56,13 +62,25 @@ class Answer(Struct, frozen=True):
     """A whole answer."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
     """As they came; names in lower case."""
-    fields: dict[bytes, bytes]
+    fields: Mapping[bytes, bytes]
     """The same by name; lines of one name joined with a comma (RFC 9110 §5.3)."""
     body: bytes
     reuse_s: float
     """How long the connection may be idle and then be used again; 0: not at all."""
+
+
+class Head(Struct, frozen=True):
+    """An answer's head, taken apart."""
+
+    raw: bytes
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    fields: Mapping[bytes, bytes]
+    is_http11: bool
+    reuse_s: float
+    """What it says of reuse, if the answer is whole and nothing lies behind it."""
 
 
 class _Message:
@@ -106,8 +124,8 @@ class _Reader:
     def __init__(self) -> None:
         self.message = _Message()
         self.parser = httptools.HttpResponseParser(self.message)
-        self.status = 0
-        """0 until the head is complete."""
+        self.status: int | None = None
+        """None until the head is complete."""
 
     def feed(self, data: bytes) -> None:
         """Raises BadAnswer."""
@@ -117,8 +135,8 @@ class _Reader:
             pass  # only for 101, which is refused by its status
         except httptools.HttpParserError as error:
             if not self.message.complete:  # else it is about what lies behind the answer
-                raise BadAnswer(f"this is not HTTP/1.1: {error}", self.status or None) from error
-        if not self.status and self.message.head_complete:
+                raise BadAnswer(f"this is not HTTP/1.1: {error}", self.status) from error
+        if self.status is None and self.message.head_complete:
             self.status = self.parser.get_status_code()
 
 
@@ -277,20 +295,15 @@ async def _read_answer(wire: Wire, method: bytes, body_bytes_max: int) -> Answer
     """The final answer. Any number of 100-199 before it is skipped and costs no memory."""
     rest = b""
     while True:
-        reader, rest = await _read_head(wire, rest)
-        status = reader.status
+        head, rest = await _read_head(wire, rest)
+        status = head.status
         if status >= 200:
             break
         if status < 100 or status == 101:
             raise BadAnswer(f"status {status} was not asked for", status or None)
         # One receive may bring thousands of these: let others run between them.
         await trio.lowlevel.checkpoint()
-    headers = reader.message.headers.copy()  # trailers come later and are not of the head
-    fields = dict(headers)
-    if len(fields) != len(headers):
-        fields = {}
-        for name, value in headers:
-            fields[name] = fields[name] + b", " + value if name in fields else value
+    fields = head.fields
     if fields.get(b"content-encoding", b"").lower() not in (b"", b"identity"):
         raise BadAnswer("the answer is encoded though identity was asked for", status)
 
@@ -301,12 +314,13 @@ async def _read_answer(wire: Wire, method: bytes, body_bytes_max: int) -> Answer
         body = b""
         clean = not rest and transfer_encoding is None and length_text in (None, b"0")
     elif transfer_encoding is not None:
-        if transfer_encoding.lower() != b"chunked" or reader.parser.get_http_version() != "1.1":
+        if transfer_encoding.lower() != b"chunked" or not head.is_http11:
             raise BadAnswer("the answer's Transfer-Encoding is not just chunked", status)
-        body, clean = await _read_chunked(wire, reader, rest, body_bytes_max)
+        body, clean = await _read_chunked(wire, head, rest, body_bytes_max)
     elif length_text is not None:
-        # Digits: the parser has seen to that. Python reads no number of thousands of digits.
-        length = int(length_text.lstrip(b"0") or b"0")
+        # Digits, and perhaps white space behind them: the parser has seen to that. Python reads no
+        # number of thousands of digits.
+        length = int(length_text.strip(b" \t").lstrip(b"0") or b"0")
         if length > body_bytes_max:
             raise AnswerTooLarge(f"the answer's body is over {body_bytes_max} bytes", status)
         if len(rest) == length:
@@ -315,31 +329,23 @@ async def _read_answer(wire: Wire, method: bytes, body_bytes_max: int) -> Answer
             body, clean = await _read_length(wire, rest, length, status)
     else:
         body, clean = await _read_to_end(wire, rest, body_bytes_max, status), False
-    reuse_s = _reuse_s(reader, fields) if clean else 0.0
-    return Answer(status, headers, fields, body, reuse_s)
+    return Answer(status, head.headers, fields, body, head.reuse_s if clean else 0.0)
 
 
-async def _read_head(wire: Wire, data: bytes) -> tuple[_Reader, bytes]:
+async def _read_head(wire: Wire, data: bytes) -> tuple[Head, bytes]:
     """One head and the bytes behind it; `data` is what has come of it so far."""
-    reader = _Reader()
     data = data or await wire.receive()
     end = data.find(HEAD_END) + 4
-    if end >= 4 and data.startswith(b"HTTP/1."):
-        reader.feed(data[:end])  # nearly always: it came in one piece
-    else:
-        data, end = await _read_split_head(wire, reader, data)
-    if end > HEAD_BYTES_MAX or len(reader.message.headers) > HEADER_LINES_MAX:
-        raise AnswerTooLarge(
-            f"the answer's head is over {HEAD_BYTES_MAX} bytes or {HEADER_LINES_MAX} lines",
-            reader.status or None,
-        )
-    if not reader.message.head_complete:
-        raise BadAnswer("this is not HTTP/1.1: the head has no valid end")
-    return reader, data[end:]
+    if end < 4 or not data.startswith(b"HTTP/1."):
+        data, end = await _read_split_head(wire, data)
+    raw = data[:end]  # nearly always it came in one piece
+    return (_known_head if end <= REMEMBERED_HEAD_BYTES_MAX else _parse_head)(raw), data[end:]
 
 
-async def _read_split_head(wire: Wire, reader: _Reader, data: bytes) -> tuple[bytes, int]:
-    """Feeds as it comes, so that what is not HTTP is known at once and not by a time-out."""
+async def _read_split_head(wire: Wire, data: bytes) -> tuple[bytes, int]:
+    """All that came up to a head's end, and where that is. What came before it is parsed at once,
+    so that what is not HTTP is known without waiting for a time-out."""
+    reader = _Reader()
     head = bytearray()
     while True:
         if not data:
@@ -352,12 +358,39 @@ async def _read_split_head(wire: Wire, reader: _Reader, data: bytes) -> tuple[by
             raise BadAnswer("this is not HTTP/1.1")
         end = head.find(HEAD_END, max(0, seen - 3)) + 4
         if end >= 4:
-            reader.feed(bytes(head[seen:end]))
             return bytes(head), end
         reader.feed(data)
-        if len(head) > HEAD_BYTES_MAX or len(reader.message.headers) > HEADER_LINES_MAX:
-            return b"", HEAD_BYTES_MAX + 1
+        _check_head_size(reader, len(head))
         data = await wire.receive()
+
+
+def _check_head_size(reader: _Reader, size: int) -> None:
+    if size > HEAD_BYTES_MAX or len(reader.message.headers) > HEADER_LINES_MAX:
+        raise AnswerTooLarge(
+            f"the answer's head is over {HEAD_BYTES_MAX} bytes or {HEADER_LINES_MAX} lines",
+            reader.status,
+        )
+
+
+def _parse_head(raw: bytes) -> Head:
+    """Take a whole head apart. Raises BadAnswer, AnswerTooLarge."""
+    reader = _Reader()
+    reader.feed(raw)
+    _check_head_size(reader, len(raw))
+    if reader.status is None:
+        raise BadAnswer("this is not HTTP/1.1: the head has no valid end")
+    headers = reader.message.headers
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        fields = {}
+        for name, value in headers:
+            fields[name] = fields[name] + b", " + value if name in fields else value
+    is_http11 = reader.parser.get_http_version() == "1.1"
+    reuse_s = _reuse_s(fields, is_http11)
+    return Head(raw, reader.status, tuple(headers), fields, is_http11, reuse_s)
+
+
+_known_head = lru_cache(maxsize=HEADS_KEPT_MAX)(_parse_head)
 
 
 async def _receive_body(wire: Wire, status: int, so_far: int) -> bytes:
@@ -380,9 +413,11 @@ async def _read_length(wire: Wire, first: bytes, length: int, status: int) -> tu
 
 
 async def _read_chunked(
-    wire: Wire, reader: _Reader, data: bytes, body_bytes_max: int
+    wire: Wire, head: Head, data: bytes, body_bytes_max: int
 ) -> tuple[bytes, bool]:
     """The body, and whether nothing lay behind it."""
+    reader = _Reader()
+    reader.feed(head.raw)
     raw_bytes = 0
     while True:
         if data:
@@ -394,15 +429,15 @@ async def _read_chunked(
                 or raw_bytes > 2 * body_bytes_max + HEAD_BYTES_MAX
             ):
                 raise AnswerTooLarge(
-                    f"the answer's body is over {body_bytes_max} bytes", reader.status
+                    f"the answer's body is over {body_bytes_max} bytes", head.status
                 )
             if reader.message.complete:
                 return bytes(reader.message.body), reader.message.started == 1
-        data = await _receive_body(wire, reader.status, len(reader.message.body))
+        data = await _receive_body(wire, head.status, len(reader.message.body))
         if not data:
             raise BadAnswer(
                 f"the body was cut short after {len(reader.message.body)} bytes, within its chunks",
-                reader.status,
+                head.status,
             )
 
 
@@ -417,7 +452,7 @@ async def _read_to_end(wire: Wire, first: bytes, body_bytes_max: int, status: in
         body += data
 
 
-def _reuse_s(reader: _Reader, fields: dict[bytes, bytes]) -> float:
+def _reuse_s(fields: Mapping[bytes, bytes], is_http11: bool) -> float:
     """How long the connection may be kept (RFC 9112 §9.3); 0: not at all.
 
     `Keep-Alive: timeout=5, max=100` is not in the standard, and many servers send it.
@@ -425,7 +460,7 @@ def _reuse_s(reader: _Reader, fields: dict[bytes, bytes]) -> float:
     options = {option.strip() for option in fields.get(b"connection", b"").lower().split(b",")}
     if b"close" in options:
         return 0.0
-    if b"keep-alive" not in options and reader.parser.get_http_version() != "1.1":
+    if b"keep-alive" not in options and not is_http11:
         return 0.0
     for parameter in fields.get(b"keep-alive", b"").lower().split(b","):
         name, _, value = parameter.strip().partition(b"=")

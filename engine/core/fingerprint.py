@@ -7,7 +7,6 @@ one number), an absent payload is `null`. RFC 8785 in spirit, with exact numbers
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,7 +45,9 @@ def _long_ints(value: Any) -> Any:
 
 _decode = msgspec.json.Decoder(float_hook=_exact).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
-_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_INLINE_MAX + 1))
+# A row of zeros, where each digit is made one, is found much faster than a pattern is.
+_DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG_NUMBER = b"0" * (DIGITS_INLINE_MAX + 1)
 
 
 def fingerprint(payload: bytes) -> bytes:
@@ -57,7 +58,7 @@ def fingerprint(payload: bytes) -> bytes:
     beyond what the interpreter takes.
     """
     value = _decode(payload)
-    if len(payload) > DIGITS_INLINE_MAX and _LONG_NUMBER.search(payload):
+    if len(payload) > DIGITS_INLINE_MAX and _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO):
         value = _long_ints(value)
     return hashlib.sha256(_encode(value)).digest()
 

@@ -6,19 +6,19 @@ waits, and so misses that the client has left; keeps its time-outs in a task tha
 cancel kills; shields `send_all`, so that one client that never reads holds up the exit; and can be
 switched to HTTP/2 by any client.
 
-Two tasks touch a connection. The *reader* is the only one that reads, starts requests, refuses and
-closes. The *application's* task only writes its answer. It wakes the reader, by cancelling its
-read, when the answer is complete. One cancel scope around each read carries every time-out.
+The *reader* is the task that reads, answers the door's posts, starts other requests, refuses and
+closes. While it answers a post it reads nothing: what is sent meanwhile waits in the kernel, and
+`HangUps` tells when the client leaves. Any other request has a task of the *application* beside the
+reader. It only writes its answer, and wakes the reader, by cancelling its read, when the answer is
+complete; so does a time-out.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import select
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
 import h11
 import trio
@@ -30,28 +30,20 @@ from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Connec
 from hypercorn.utils import parse_socket_addr
 
 from engine.front.door import Door, Post, read_post, reply_bytes
+from engine.front.refusal import (
+    SAFE_HEADERS,
+    Refuse,
+    linger,
+    refusal_bytes,
+    refusal_headers,
+)
 from engine.front.strict import BadRequest, Phase, RequestReader, ServerLimits
+from engine.front.watch import Deadlines, HangUps, Timer
 
 READ_BYTES = 64 * 1024
-HANG_UP_POLL_S = 0.5
-"""How often a connection that may not read ahead looks whether its client is still there."""
 FAREWELL_S = 0.5
 """For a last answer to a request whose handler was cut at the end of the grace."""
 STREAM_ID = 1  # HTTP/1.1 has one stream
-POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000)
-
-SAFE_HEADERS: list[tuple[bytes, bytes]] = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-"""On every answer, unless the application has set the header itself: an answer shown in a browser
-can do nothing there."""
-
-Refuse = Callable[[int, str, str, str | None], bytes]
-"""(status, problem, detail, limit) -> an `application/problem+json` document (RFC 9457)."""
 
 
 class Host(Protocol):
@@ -64,6 +56,8 @@ class Host(Protocol):
     refuse: Refuse
     door: Door | None
     """Answers posts without the application."""
+    deadlines: Deadlines
+    hang_ups: HangUps
     stopping: bool
     """No further request is taken; answers say `Connection: close`."""
 
@@ -95,10 +89,15 @@ class Connection:
         self._post: Post | None = None  # a post for the door, while its body comes
         self._post_body: list[bytes] = []
         self._nursery: trio.Nursery
-        self._read_scope: trio.CancelScope | None = None
+        self._fd = stream.socket.fileno()
+        self._scope = trio.CancelScope()  # the reader's
+        self._reading = False  # the reader waits for bytes
+        self._answering = False  # the reader answers a post
         self._woken = False
+        self._left = False  # the client has closed its side
         self._phase: Phase | None = None
-        self._deadline = math.inf
+        self._timer = Timer(self._time_out)
+        self._timed_out = False
         self._unsent = b""  # an answer's head that waits for its body
         self._muted = False  # nothing more may be written
         self._over = False  # the reader is to end
@@ -116,14 +115,19 @@ class Connection:
             self._server = parse_socket_addr(socket.family, socket.getsockname())
         except OSError:
             return  # gone before we looked
-        async with trio.open_nursery() as self._nursery:
-            await self._read()
-            self._over = self._muted = True
-            await self._end_exchange()
-            if self._lingers:
-                await linger(self._stream, self._host.limits)
-            # The application had its `http.disconnect`; whoever ignores that is cancelled.
-            self._nursery.cancel_scope.cancel()
+        self._host.hang_ups.watch(self._fd, self._client_left)
+        try:
+            async with trio.open_nursery() as self._nursery:
+                await self._read()
+                self._over = self._muted = True
+                await self._end_exchange()
+                if self._lingers:
+                    await linger(self._stream, self._host.limits)
+                # The application had its `http.disconnect`; whoever ignores that is cancelled.
+                self._nursery.cancel_scope.cancel()
+        finally:
+            self._timer.stop()
+            self._host.hang_ups.forget(self._fd)
 
     def stop(self) -> None:
         """The server stops: end now if no request is under way, else after its answer."""
@@ -136,58 +140,76 @@ class Connection:
     async def _read(self) -> None:
         self._arm(self._host.limits.header_timeout_s, Phase.IDLE)
         while not self._over:
-            if not self._woken:
-                data = await self._receive()
-                if data == b"":
-                    return  # The client has left; so has one that only closed its sending side.
-                if data is not None:
-                    self._requests.receive(data)
-                elif not self._woken:
-                    await self._expire()
+            with trio.CancelScope() as self._scope:
+                await self._serve()
+
+    async def _serve(self) -> None:
+        """Read and pass on until the connection is over, or the reader is woken out of a read."""
+        while not self._over:
+            if not self._woken and not await self._receive():
+                return  # woken while bytes came: the scope is cancelled and serves no further
             self._woken = False
-            if not self._over:
-                try:
-                    await self._advance()
-                except BadRequest as refusal:
-                    await self._refuse(refusal)
-
-    async def _receive(self) -> bytes | bytearray | None:
-        """Bytes, b'' when the client is gone, None when woken or when the time is over."""
-        data: bytes | bytearray | None = None
-        with trio.CancelScope(deadline=self._deadline) as self._read_scope:
             try:
-                if self._requests.buffered < self._host.limits.pipelined_bytes_max:
-                    data = await self._stream.receive_some(READ_BYTES)
-                else:
-                    await self._wait_hang_up()
-                    data = b""
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data = b""
-        self._read_scope = None
-        return data
+                if self._timed_out:
+                    await self._expire()
+                elif not self._over:
+                    await self._advance()
+            except BadRequest as refusal:
+                await self._refuse(refusal)
 
-    async def _wait_hang_up(self) -> None:
-        """Unread bytes hide the end of the stream from `recv`; the kernel knows it all the same."""
-        poll = select.poll()
-        poll.register(self._stream.socket.fileno(), POLLRDHUP)
-        while not poll.poll(0):  # noqa: ASYNC110 - nothing wakes us on POLLRDHUP alone
-            await trio.sleep(HANG_UP_POLL_S)
+    async def _receive(self) -> bool:
+        """Wait for bytes and take them, unless woken. Always a checkpoint: who floods us starves
+        nobody."""
+        room = self._requests.buffered < self._host.limits.pipelined_bytes_max
+        self._reading = True
+        try:
+            if room:
+                await trio.lowlevel.wait_readable(self._fd)
+            elif not self._left:
+                await trio.sleep_forever()
+        finally:
+            self._reading = False
+        if self._woken:
+            return False
+        data = b""
+        if room:
+            try:
+                data = os.read(self._fd, READ_BYTES)
+            except BlockingIOError:
+                return True
+            except OSError:
+                pass  # the connection is lost
+        if data:
+            self._requests.receive(data)
+        else:
+            self._over = True  # The client has left; so has one that only closed its sending side.
+        return True
+
+    def _client_left(self) -> None:
+        """Told by `HangUps`. A reader that may read on comes to the end of the stream by itself."""
+        self._left = True
+        if self._answering:
+            self._over = self._muted = True
+            self._scope.cancel()
+        elif self._requests.buffered >= self._host.limits.pipelined_bytes_max:
+            self._wake()
 
     async def _advance(self) -> None:
         """Pass on what is checked of the current request."""
         checked = self._requests.take()
         phase = self._requests.phase
         if phase is not self._phase:
-            limits = self._host.limits
-            self._arm(
-                {Phase.HEAD: limits.header_timeout_s, Phase.BODY: limits.body_timeout_s}.get(
-                    phase, math.inf
-                ),
-                phase,
-            )
+            if phase is Phase.HEAD:
+                self._arm(self._host.limits.header_timeout_s, phase)
+            elif phase is Phase.BODY:
+                self._arm(self._host.limits.body_timeout_s, phase)
+            else:
+                self._arm(math.inf, phase)
         if not checked:
             return
         if self._host.door is not None and self._take_post(checked):
+            if phase is Phase.DONE:
+                await self._answer_post(self._host.door)
             return
         self._h11.receive_data(checked)
         while True:
@@ -208,38 +230,42 @@ class Connection:
                 return  # NEED_DATA, or PAUSED behind an ignored Upgrade
 
     def _take_post(self, checked: bytes) -> bool:
-        """Whether these bytes are a post's, for the door. A whole one is answered by a task."""
-        head_size = self._requests.head_size
-        if head_size:
-            self._post = read_post(checked[:head_size])
-            self._post_body = []
-        post = self._post
-        if post is None:
+        """Whether these bytes are a post's, for the door."""
+        head = self._requests.head
+        if head is not None:
+            self._post = read_post(head)
+            checked = checked[self._requests.head_size :]
+        if self._post is None:
             return False
-        self._post_body.append(checked[head_size:])
-        if self._requests.phase is Phase.DONE:
-            self._post = None
-            body = b"".join(self._post_body)
-            self._nursery.start_soon(self._answer_post, post, body)
+        self._post_body.append(checked)
         return True
 
-    async def _answer_post(self, post: Post, body: bytes) -> None:
-        door = self._host.door
-        assert door is not None
+    async def _answer_post(self, door: Door) -> None:
+        """Answer the post that has been taken whole."""
+        post, self._post = self._post, None
+        assert post is not None
+        body = b"".join(self._post_body)
+        self._post_body = []
+        self._answering = True
+        if self._left:
+            self._client_left()  # it is taken up all the same, as if the client had left just now
         try:
             reply = await door.answer(post.client, post.fields, body)
+            close = post.close or self._host.stopping
+            if not self._muted:
+                await self._write(reply_bytes(reply, self._host.shared_headers(), close=close))
         except trio.Cancelled:
             if self._host.stopping and not self._muted:
                 refusal = self._host.refuse(503, "draining", "the server is stopping", None)
                 with trio.move_on_after(FAREWELL_S, shield=True):
                     await self._write(refusal_bytes(self._host.config, 503, refusal))
             raise
-        if self._muted:
-            return
-        close = post.close or self._host.stopping
-        await self._write(reply_bytes(reply, self._host.shared_headers(), close=close))
+        finally:
+            self._answering = False
         if not self._muted:
             self._next(close)
+            if self._requests.buffered:
+                await trio.lowlevel.checkpoint()  # pipelined posts may all be refused at once
 
     def _next(self, close: bool) -> None:
         """The current request has its answer: read the next one, or end."""
@@ -295,14 +321,17 @@ class Connection:
 
     def _arm(self, seconds: float, phase: Phase) -> None:
         self._phase = phase
-        self._deadline = trio.current_time() + seconds
-        if self._read_scope is not None:
-            self._read_scope.deadline = self._deadline
+        self._timed_out = False
+        self._host.deadlines.move(self._timer, trio.current_time() + seconds)
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._wake()
 
     def _wake(self) -> None:
         self._woken = True
-        if self._read_scope is not None:
-            self._read_scope.cancel()
+        if self._reading:
+            self._scope.cancel()
 
     # --- the application's side ---
 
@@ -398,7 +427,7 @@ class Connection:
     def _write_nowait(self, data: bytes) -> bytes:
         """Send what the kernel takes at once; returns the rest."""
         try:
-            return data[os.write(self._stream.socket.fileno(), data) :]
+            return data[os.write(self._fd, data) :]
         except BlockingIOError:
             return data
 
@@ -442,51 +471,6 @@ class _Exchange(HTTPStream):
         else:
             problem, detail = "internal-error", "the request could not be answered"
         body = self._host.refuse(status_code, problem, detail, None)
-        await self.send(Response(STREAM_ID, _refusal_headers(status_code, body), status_code))
+        await self.send(Response(STREAM_ID, refusal_headers(status_code, body), status_code))
         await self.send(Body(STREAM_ID, body))
         await self.send(EndBody(STREAM_ID))
-
-
-async def linger(stream: trio.SocketStream, limits: ServerLimits) -> None:
-    """Close for writing and read on: unread input would make the close a reset (RFC 9112 §9.6).
-
-    Bounded in bytes and time.
-    """
-    with trio.move_on_after(limits.linger_timeout_s):
-        try:
-            await stream.send_eof()
-            drained = 0
-            while drained < limits.linger_bytes_max:
-                data = await stream.receive_some(READ_BYTES)
-                if not data:
-                    break
-                drained += len(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # gone already
-
-
-def _refusal_headers(status: int, body: bytes) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    return headers
-
-
-def refusal_bytes(config: Config, status: int, body: bytes) -> bytes:
-    """A whole HTTP/1.1 answer that carries `body`, a problem document, and closes."""
-    headers: list[tuple[bytes, Any]] = [
-        *_refusal_headers(status, body),
-        *SAFE_HEADERS,
-        *config.response_headers("h11"),
-    ]
-    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (
-        status,
-        HTTPStatus(status).phrase.encode(),
-        lines,
-        body,
-    )

@@ -19,10 +19,11 @@ from engine.core.errors import Problem
 from engine.front.access import RawHeaders
 from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
+from engine.front.strict import Head
 from engine.front.submit import answer_submission
 from engine.wire import RESERVED_CLIENTS
 
-_POST = re.compile(rb"POST /([A-Za-z0-9][A-Za-z0-9._-]{0,63}) HTTP/1\.1\r\n")
+_TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 _ELSEWHERE = frozenset({b"transfer-encoding", b"expect"})
 _RESERVED = frozenset(name.encode() for name in RESERVED_CLIENTS)
 
@@ -31,28 +32,23 @@ class Post(Struct, frozen=True):
     """A post's head, taken apart."""
 
     client: str
-    fields: list[tuple[bytes, bytes]]
-    """Names in lower case, values without the white space around them."""
+    fields: RawHeaders
     close: bool
     """The client wants the connection closed afterwards."""
 
 
-def read_post(head: bytes) -> Post | None:
-    """The head as a post that the door answers, or None. The head has been checked already."""
-    line = _POST.match(head)
-    if line is None or line[1] in _RESERVED:
+def read_post(head: Head) -> Post | None:
+    """The head as a post that the door answers, or None."""
+    target = _TARGET.fullmatch(head.target)
+    if target is None or head.method != b"POST" or not head.is_http11 or target[1] in _RESERVED:
         return None
-    fields: list[tuple[bytes, bytes]] = []
     close = False
-    for field in head[line.end() : -4].split(b"\r\n"):
-        name, _, value = field.partition(b":")
-        name, value = name.lower(), value.strip(b" \t")
+    for name, value in head.fields:
         if name in _ELSEWHERE:
             return None
         if name == b"connection":
             close = close or b"close" in value.lower()
-        fields.append((name, value))
-    return Post(line[1].decode(), fields, close)
+    return Post(target[1].decode(), head.fields, close)
 
 
 def reply_bytes(reply: Reply, shared: bytes, *, close: bool) -> bytes:

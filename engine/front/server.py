@@ -22,9 +22,11 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
-from engine.front.connection import SAFE_HEADERS, Connection, Refuse, linger, refusal_bytes
+from engine.front.connection import Connection
 from engine.front.door import Door
+from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
 from engine.front.strict import ServerLimits
+from engine.front.watch import Deadlines, HangUps
 
 __all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners", "serve"]
 
@@ -165,6 +167,8 @@ class _Server:
         self.limits = limits
         self.refuse = refuse
         self.door = door
+        self.deadlines = Deadlines()
+        self.hang_ups = HangUps()
         self.stopping = False
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
@@ -188,6 +192,22 @@ class _Server:
         self._log("request_refused", {"status": status})
 
     async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        stop: trio.Event,
+        grace_s: float,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        try:
+            async with trio.open_nursery() as watchers:
+                watchers.start_soon(self.deadlines.run)
+                watchers.start_soon(self.hang_ups.run)
+                await self._serve_all(listeners, stop, grace_s, task_status)
+                watchers.cancel_scope.cancel()
+        finally:
+            self.hang_ups.close()
+
+    async def _serve_all(
         self,
         listeners: list[trio.SocketListener],
         stop: trio.Event,

@@ -13,33 +13,37 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from msgspec import Struct
 
 MIB = 1024 * 1024
+HEADS_KEPT_MAX = 256
+"""Readings of heads that are remembered, byte for byte: most clients send the same one for ever."""
 CHUNK_LINE_BYTES_MAX = 256
 """A chunk's size and its extensions. We use no extensions; they must not become a way to send."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # No control characters but HTAB in a value; obs-text (0x80-0xFF) passes: RFC 9110 §5.5.
-_FIELD = _TOKEN + rb"+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n"
-_FIELDS = re.compile(rb"(?:" + _FIELD + rb")*")
+# White space around a value is stripped afterwards: a pattern for it could be made to backtrack.
+_FIELD = re.compile(rb"(" + _TOKEN + rb"+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
+_FIELD_OF_HEAD = re.compile(rb"(?<=\n)" + _FIELD.pattern)
 # Upper case only: Hypercorn would turn `get` into GET, but methods are case-sensitive.
 _REQUEST_LINE = re.compile(rb'([A-Z][A-Z-]{0,31}) ([!"$-~]+) HTTP/1\.([01])')
 _VERSION = re.compile(rb" HTTP/[0-9]\.[0-9]$")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-# White space around a value is stripped afterwards: a pattern for it could be made to backtrack.
-_FRAMING = re.compile(
-    rb"\r\n(host|content-length|transfer-encoding|expect|upgrade):([^\r]*)", re.IGNORECASE
-)
+_AT_MOST_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e]*)?\r\n")
 _LAST_CHUNK = re.compile(rb"0+[ \t]*(?:;[\t\x20-\x7e]*)?\r\n")
 
 
-class ServerLimits(Struct, frozen=True):
-    """Limits of the HTTP server; the defaults are those of the protocol page, §6."""
+class ServerLimits(Struct, frozen=True, eq=False):
+    """Limits of the HTTP server; the defaults are those of the protocol page, §6.
+
+    Compared by identity: a head's reading is remembered for one server's limits.
+    """
 
     header_bytes_max: int = 16 * 1024
     """Request line, header lines and the empty line, in bytes."""
@@ -89,13 +93,28 @@ class Phase(Enum):
     """It is whole. Further bytes wait for `next_request`."""
 
 
+class Head(Struct, frozen=True, gc=False):
+    """A request's head, checked and taken apart."""
+
+    method: bytes
+    target: bytes
+    is_http11: bool
+    """Else it is HTTP/1.0."""
+    fields: tuple[tuple[bytes, bytes], ...]
+    """Names in lower case, values without the white space around them."""
+    body_bytes: int | None
+    """None: the body is chunked."""
+
+
 class RequestReader:
     """Reads one connection's requests, one at a time."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self.phase = Phase.IDLE
+        self.head: Head | None = None
+        """The head with which begins what `take` last handed out."""
         self.head_size = 0
-        """How many of the bytes that `take` last handed out are a request's head."""
+        """Its bytes."""
         self._limits = limits
         self._buffer = bytearray()
         self._scanned = 0  # no line end and no fault before this offset of an incomplete head
@@ -123,12 +142,11 @@ class RequestReader:
         Raises BadRequest; the reader must not be used after that.
         """
         out = b""
-        self.head_size = 0
+        self.head = None
         if self.phase is Phase.IDLE and self._buffer:
             self.phase = Phase.HEAD
         if self.phase is Phase.HEAD:
             out = self._take_head()
-            self.head_size = len(out)
         if self.phase is Phase.BODY:
             out += self._take_body()
         return out
@@ -150,7 +168,9 @@ class RequestReader:
         del self._buffer[:size]
         self._scanned = 0
         self._line_checked = False
-        length = check_head(head, self._limits)
+        self.head = read_head(head, self._limits)
+        self.head_size = size
+        length = self.head.body_bytes
         if length is None:
             self._chunks = ChunkScanner(self._limits)
             self.phase = Phase.BODY
@@ -166,7 +186,7 @@ class RequestReader:
         if not self._line_checked:
             line_end = self._buffer.find(b"\r\n")
             if line_end >= 0:
-                check_request_line(bytes(self._buffer[:line_end]), self._limits)
+                read_request_line(bytes(self._buffer[:line_end]), self._limits)
                 self._line_checked = True
             elif not 0x41 <= self._buffer[0] <= 0x5A:
                 # Not a letter A-Z: a TLS hello, say, that would never send a line end.
@@ -259,12 +279,12 @@ class ChunkScanner:
         self._trailer_lines += 1
         if self._trailer_lines > self._limits.header_lines_max:
             raise BadRequest(431, "too many trailer lines", "headers-too-large", "header_lines_max")
-        if not _FIELDS.fullmatch(line):
+        if not _FIELD.fullmatch(line):
             raise BadRequest(400, "a trailer line is malformed")
 
 
-def check_request_line(line: bytes, limits: ServerLimits) -> bool:
-    """Check a request line without its CRLF; True for HTTP/1.1, False for HTTP/1.0."""
+def read_request_line(line: bytes, limits: ServerLimits) -> tuple[bytes, bytes, bool]:
+    """Check a request line without its CRLF: method, target, and whether it is HTTP/1.1."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         version = _VERSION.search(line)
@@ -278,34 +298,38 @@ def check_request_line(line: bytes, limits: ServerLimits) -> bool:
         raise BadRequest(414, f"the target is longer than {limits.target_bytes_max} bytes")
     if target[0] != 0x2F:
         raise BadRequest(400, "the target must be a path that starts with '/'")
-    return bool(minor == b"1")
+    return method, target, minor == b"1"
 
 
-def check_head(head: bytes, limits: ServerLimits) -> int | None:
-    """Check a head, from the request line through the empty line.
-
-    Returns the body's length in bytes, or None for a chunked body.
-    """
+@lru_cache(maxsize=HEADS_KEPT_MAX)
+def read_head(head: bytes, limits: ServerLimits) -> Head:
+    """Check a head, from the request line through the empty line, and take it apart."""
     line_end = head.find(b"\r\n")
     if line_end <= 0:
         raise BadRequest(400, "an empty line stands before the request")
-    is_http11 = check_request_line(head[:line_end], limits)
-    fields = head[line_end + 2 : -2]
-    if not _FIELDS.fullmatch(fields):
-        raise BadRequest(400, _describe_bad_field(fields))
-    if fields.count(b"\n") > limits.header_lines_max:
+    method, target, is_http11 = read_request_line(head[:line_end], limits)
+    found = _FIELD_OF_HEAD.findall(head, line_end)
+    # Each match is one whole line. So none is missing if there are as many as there are LFs
+    # between that of the request line and that of the empty line.
+    lines = head.count(b"\n", line_end) - 2
+    if len(found) != lines:
+        raise BadRequest(400, _describe_bad_field(head[line_end + 2 : -2]))
+    if lines > limits.header_lines_max:
         raise BadRequest(
             431,
             f"more than {limits.header_lines_max} header lines",
             "headers-too-large",
             "header_lines_max",
         )
+    fields: list[tuple[bytes, bytes]] = []
     values: dict[bytes, bytes] = {}
-    for name, value in _FRAMING.findall(head, line_end):
-        key = name.lower()
-        if key in values:
-            raise BadRequest(400, f"more than one {key.decode()} header")
-        values[key] = value.strip(b" \t")
+    for written, padded in found:
+        name, value = written.lower(), padded.strip(b" \t")
+        if name in _AT_MOST_ONCE:
+            if name in values:
+                raise BadRequest(400, f"more than one {name.decode()} header")
+            values[name] = value
+        fields.append((name, value))
     if not _HOST.fullmatch(values.get(b"host", b"")):
         raise BadRequest(400, "exactly one host header with a valid name is required")
     expectation = values.get(b"expect")
@@ -313,7 +337,8 @@ def check_head(head: bytes, limits: ServerLimits) -> int | None:
         raise BadRequest(417, "the only expectation that is met is 100-continue")
     if b"h2c" in values.get(b"upgrade", b"").lower():
         raise BadRequest(400, "this connection speaks HTTP/1.1 and is not upgraded to h2c")
-    return _body_length(values, is_http11, limits)
+    body_bytes = _body_length(values, is_http11, limits)
+    return Head(method, target, is_http11, tuple(fields), body_bytes)
 
 
 def _body_length(values: dict[bytes, bytes], is_http11: bool, limits: ServerLimits) -> int | None:
@@ -339,7 +364,7 @@ def _body_length(values: dict[bytes, bytes], is_http11: bool, limits: ServerLimi
 def _describe_bad_field(fields: bytes) -> str:
     """Say what is wrong with the first header line that is not one; the value is not repeated."""
     for number, line in enumerate(fields.split(b"\r\n"), 1):
-        if line and not _FIELDS.fullmatch(line + b"\r\n"):
+        if line and not _FIELD.fullmatch(line + b"\r\n"):
             if line[:1] in {b" ", b"\t"}:
                 return f"header line {number} is folded"
             if b"\n" in line or b"\r" in line:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REST = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 @lru_cache(maxsize=64)
@@ -15,8 +16,7 @@ def _second(seconds: int) -> str:
 
 def rfc3339(ms: int) -> str:
     """Milliseconds since the epoch as `2026-11-23T12:00:00.000Z`."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{_second(seconds)}.{rest:03d}Z"
+    return _second(ms // 1000) + _REST[ms % 1000]
 
 
 def maybe_rfc3339(ms: int | None) -> str | None:

@@ -11,7 +11,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
-from engine.front.connection import Refuse
+from engine.front.refusal import Refuse
 from engine.front.reply import Reply
 from engine.front.server import (
     ServerCounters,

@@ -34,6 +34,7 @@ async def test_the_request_on_the_wire() -> None:
     ("raw", "body"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 00 \t\r\n\r\n", b""),
         (CHUNKED + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n", b"abcde"),
         (OK_AND_CLOSE + b"to the end", b"to the end"),
         (b"HTTP/1.0 200 OK\r\n\r\nold", b"old"),
