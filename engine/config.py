@@ -110,6 +110,10 @@ class Config(Struct, frozen=True, kw_only=True):
     runs_in_memory_max: Annotated[Count, _doc(
         "Active runs held in memory. Beyond it new runs are answered 503; open ones go on."
     )] = 50_000  # fmt: skip
+    new_runs_wait_ms_max: Annotated[Milliseconds, _doc(
+        "While the engine is busy new runs wait for their turn. Those that would wait longer are"
+        " answered 503 at once; open runs go on."
+    )] = 6_000  # fmt: skip
     drain_grace_ms: Annotated[int, Meta(ge=0, le=_HOUR_MS), _doc(
         "At a stop: how long attempts in flight may go on before they count as interrupted."
     )] = 4_000  # fmt: skip

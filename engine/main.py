@@ -193,12 +193,17 @@ async def working(
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
     metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.places.queued)
+    metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",
+                  lambda: len(engine.admission))  # fmt: skip
+    metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",
+                    lambda: engine.admission.refused)  # fmt: skip
     metrics.counter("atomic_commits", "Group commits", lambda: store.writer.commits)
     metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
     try:
         async with trio.open_nursery() as work:
             await work.start(engine.run)
             work.start_soon(_watch_wall_clock, clock, log)
+            work.start_soon(engine.admission.run)
             work.start_soon(_sample, metrics)
             yield engine, metrics
             work.cancel_scope.cancel()
@@ -212,6 +217,7 @@ def engine_limits(config: Config) -> EngineLimits:
     return EngineLimits(
         run=Limits(config.steps_per_run_max, config.depth_max),
         runs_in_memory_max=config.runs_in_memory_max,
+        new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
         in_flight_max=config.in_flight_max,
         in_flight_per_host_max=config.in_flight_per_host_max,
     )

@@ -7,13 +7,13 @@ from engine.core.errors import Problem, Refused
 RETRY_AFTER_S = 1
 
 
-def overloaded(limit: str) -> Refused:
+def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
     """The refusal of a post for which there is no room; nothing was recorded."""
     return Refused(
         Problem.OVERLOADED,
         "The engine has as much open work as it takes; post again with the same key.",
         limit=limit,
-        retryAfter=RETRY_AFTER_S,
+        retryAfter=retry_after_s,
     )
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 import trio
 from msgspec import Struct
 
+from engine.admission import Admission
 from engine.clock import Clock, Ids
 from engine.core import settle
 from engine.core.actions import Action, act
@@ -77,6 +78,8 @@ class EngineLimits(Struct, frozen=True):
 
     run: Limits = Limits()
     runs_in_memory_max: int = 50_000
+    new_runs_wait_s_max: float = 6.0
+    """How long a post that opens a run may have to wait for its turn while the engine is busy."""
     backlog_events_max: int = 100_000
     """Events waiting for a commit, beyond which also posts of open runs are refused."""
     in_flight_max: int = 4_096
@@ -100,6 +103,7 @@ class Engine:
     ) -> None:
         self.store, self.caller, self.clock, self.tokens = store, caller, clock, tokens
         self.limits = limits
+        self.admission = Admission(limits.new_runs_wait_s_max)
         self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
         self.live: dict[str, LiveRun] = {}
         self.ready = False
@@ -123,6 +127,9 @@ class Engine:
         """Record a post, or find what was recorded, and wait as asked. Raises Refused."""
         self._refuse_if_draining()
         live = await self._find(client, spec, token)
+        if live is None and await self.admission.enter():
+            self._refuse_if_draining()
+            live = await self._find(client, spec, token)
         if live is None:
             return await self._open(client, spec, payload, wait)
         _refuse_if_parked(live)
@@ -439,6 +446,7 @@ class Engine:
         functions would fail for it). Other requests have `grace_s` to end.
         """
         self.draining = True
+        self.admission.let_all_in()
         self._drain_requests(parents_only=True)
         for live in list(self.live.values()):
             await live.wait_durable()

@@ -33,8 +33,8 @@ class Room:
 
 CALLER = ("engine.transport", "engine.dial", "engine.caller")
 SUPERVISOR = (
-    "engine.supervisor", "engine.drive", "engine.places", "engine.refusals", "engine.sweep",
-    "engine.tokens",
+    "engine.supervisor", "engine.admission", "engine.drive", "engine.places", "engine.refusals",
+    "engine.sweep", "engine.tokens",
 )  # fmt: skip
 ROOMS = (
     Room(("engine",), ()),
