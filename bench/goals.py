@@ -156,6 +156,7 @@ def _waiting(r: Results) -> list[Line]:
     each = r.value("waiting", "bytes_each")
     text = f"{runs:,.0f} runs in back-off"
     first = r.value("restart", "first_s")
+    first = first and max(0.0, first)  # attempts may leave before the engine calls itself ready
     arrived, due = r.value("restart", "arrived"), r.value("restart", "due")
     plus = "" if arrived is None or arrived == due else f" ({arrived:.0f} of {due:.0f} came)"
     return [

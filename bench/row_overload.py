@@ -5,8 +5,9 @@ while 3 x peak arrive. `refusal_p99_ms`: of answers 429 and 503, `without_retry_
 when to come again. `unsent`: arrivals that found all POOL connections waiting for an answer: the engine took
 their posts in and neither answered nor refused. `lost`: of SAMPLE acknowledged keys, those whose run is not
 completed in the record; `open_left`: runs that are still open CALM_WITHIN_S after the overload.
-`normal_after_s`: from the overload's end to the first of PROBES_IN_A_ROW posts, one after the other, whose
-median is at most twice the median before; None: not within CALM_WITHIN_S.
+`normal_after_s`: from the overload's end (nothing is sent any more) to the first of PROBES posts, one after
+the other, of which it and nine tenths take at most NORMAL_TIMES the median before; None: not within
+CALM_WITHIN_S.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ POOL = 4_000
 WARM_S = 2.0
 SAMPLE = 500
 CALM_WITHIN_S = 60.0
-PROBES_IN_A_ROW = 20
+PROBES = 20
+NORMAL_TIMES = 3
 
 
 async def _post_ms(connection: Connection, system: System) -> float | None:
@@ -45,16 +47,16 @@ async def _post_ms(connection: Connection, system: System) -> float | None:
 async def _calm(system: System, normal_ms: float) -> float | None:
     """Seconds from now until posts take their normal time again."""
     connection, began = Connection(system.port), time.time()
-    took: list[tuple[float, float]] = []
+    took: list[tuple[float, bool]] = []
     while time.time() - began < CALM_WITHIN_S:
         at = time.time()
         try:
             ms = await asyncio.wait_for(_post_ms(connection, system), CALM_WITHIN_S)
         except TimeoutError:
             return None
-        took.append((at, ms if ms is not None else float("inf")))
-        last = took[-PROBES_IN_A_ROW:]
-        if len(last) == PROBES_IN_A_ROW and percentile([each for _, each in last], 0.5) <= 2 * normal_ms:
+        took.append((at, ms is not None and ms <= NORMAL_TIMES * normal_ms))
+        last = took[-PROBES:]
+        if len(last) == PROBES and last[0][1] and sum(well for _, well in last) >= 0.9 * PROBES:
             return last[0][0] - began
         if ms is None:
             await asyncio.sleep(0.05)

@@ -61,7 +61,7 @@ class Processes:
         while not machine.is_taken(port):
             if process.poll() is not None or time.monotonic() > end:
                 raise SystemExit(f"{name} did not start; see {HOME.name}/log.{name}")
-            time.sleep(0.002)
+            time.sleep(0.01)
         return process.pid
 
     def stop(self, name: str) -> None:
