@@ -188,8 +188,11 @@ def _recovery(r: Results) -> list[Line]:
             theirs.append(f"{whose} {number(value, 's')}")
     text = f"kill -9 with {runs:,.0f} workflows in flight: excess over the steps' own time"
     plus = f" ({', '.join(theirs)})" if theirs else ""
+    excess = at_most(text, r.value("recovery", "excess_s", system=ATOMIC), 3, "s", plus=plus)
+    if lost:
+        excess = Line(text, excess.goal, f"some were lost{plus}", "–", False)
     return [
-        at_most(text, r.value("recovery", "excess_s", system=ATOMIC), 3, "s", plus=plus),
+        excess,
         Line("workflows lost", "0", number(lost).replace(".00", ""), "–", None if lost is None else lost == 0),
     ]
 

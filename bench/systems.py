@@ -108,6 +108,8 @@ class System:
     body: str = field(default_factory=lambda: json.dumps(CREATE_USER, separators=(",", ":")))
     app_port: int = 0
     """Where the application listens, if it is ours."""
+    start_path: str = ""
+    """Where a peer takes posts that it acknowledges once they are recorded."""
     restart: Callable[[], None] | None = None
     """Kills the server with SIGKILL and starts it again on the same data."""
 
@@ -174,7 +176,7 @@ def dbos_sqlite(
     command = [*wrap, APP_BIN / "uvicorn", "dbos_app:app", "--port", 9200, *UVICORN]
     url = f"sqlite:///{data}/sys.sqlite"
     pid = p.start("dbos", command, 9200, DBURL=url)
-    system = System(9200, "/createUser", {"server": pid, "app": steps})
+    system = System(9200, "/createUser", {"server": pid, "app": steps}, start_path="/startUser")
 
     def restart() -> None:
         p.kill("dbos")
@@ -199,7 +201,8 @@ def restate(
     _until(lambda: call("GET", "http://127.0.0.1:9070/health"))
     deployment = {"uri": "http://127.0.0.1:9080", "force": True}
     _until(lambda: call("POST", "http://127.0.0.1:9070/deployments", deployment))
-    system = System(8080, f"/createUser/{handler}", {"server": pid, "app": app_pid})
+    path = f"/createUser/{handler}"
+    system = System(8080, path, {"server": pid, "app": app_pid}, start_path=f"{path}/send")
 
     def restart() -> None:
         p.kill("restate")
