@@ -61,10 +61,16 @@ def _plot(
         return []
     y = Axis(min(0.5, *costs) / 1.2, max(2.0, *costs) * 1.2, PLOT_HEIGHT)
     x = Axis(min(x_marks) / 1.3, max(x_marks) * 1.3, PLOT_WIDTH)
-    out = [_text(left + PLOT_WIDTH / 2, TOP - 20, title, size=14), _text(left + PLOT_WIDTH / 2, TOP + PLOT_HEIGHT + 38, below)]
+    out = [
+        _text(left + PLOT_WIDTH / 2, TOP - 20, title, size=14),
+        _text(left + PLOT_WIDTH / 2, TOP + PLOT_HEIGHT + 38, below),
+    ]
     for value in _steps(y.low, y.high):
         height = TOP + PLOT_HEIGHT - y.at(value)
-        out += [_line(left, height, left + PLOT_WIDTH, height, "#dddddd"), _text(left - 8, height + 4, f"{value:g}", "end")]
+        out += [
+            _line(left, height, left + PLOT_WIDTH, height, "#dddddd"),
+            _text(left - 8, height + 4, f"{value:g}", "end"),
+        ]
     for value, text in x_marks.items():
         out.append(_text(left + x.at(value), TOP + PLOT_HEIGHT + 18, text))
     out.append(_line(left, TOP + PLOT_HEIGHT, left + PLOT_WIDTH, TOP + PLOT_HEIGHT, "#444444"))

@@ -1,4 +1,4 @@
-"""loader.py FILE --runs N --kind finished|waiting: writes a database file through the engine's own store, fast.
+"""loader.py FILE --runs N --kind finished|waiting: a database file, through the engine's own store.
 
 finished  createUser as it stands after it has completed: a root and three children, each called once
 waiting   a root that failed once and waits in back-off; due from 30 s to 2 h after the loading ends,
@@ -27,7 +27,6 @@ from engine.clock import Ids  # noqa: E402
 from engine.core import settle  # noqa: E402
 from engine.core.events import Started  # noqa: E402
 from engine.core.fingerprint import fingerprint  # noqa: E402
-from engine.core.machine import Change  # noqa: E402
 from engine.core.model import Run, StepSpec  # noqa: E402
 from engine.core.outcome import Answered  # noqa: E402
 from engine.core.place import Limits, open_run, place  # noqa: E402
@@ -40,9 +39,7 @@ BATCH_RUNS = 2_000
 """Runs written before one commit is waited for: what is held in memory at once."""
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHILD_RETRY = RetryPolicy(count=10, back_off_ms=1_000)
-WAITING_RETRY = RetryPolicy(
-    count=10, back_off_ms=3 * HOUR_MS, max_back_off_ms=6 * HOUR_MS, jitter=1.0
-)
+WAITING_RETRY = RetryPolicy(count=10, back_off_ms=3 * HOUR_MS, max_back_off_ms=6 * HOUR_MS, jitter=1.0)
 """Delays of 3 to 6 h, by chance: what failed some 3 h ago can be due at any time of the next 2 h."""
 FIRST_RUNS = 20_000
 """While the speed is not well known runs are due only in the second hour."""
@@ -190,15 +187,17 @@ def main() -> None:
     parser.add_argument("--app-port", type=int, default=9300, help="of the runs' endpoints, on loopback")
     parser.add_argument("--soon", type=int, default=0, help="how many waiting runs are due together")
     parser.add_argument("--soon-s", type=float, default=60, help="how long after the loading they are")
-    loader = Loader(parser.parse_args())
+    options = parser.parse_args()
+    loader = Loader(options)
     trio.run(loader.load)
     took = time.time() - loader.began
-    print(json.dumps({
-        "runs": loader.options.runs, "kind": loader.options.kind, "took_s": round(took, 1),
-        "runs_per_s": round(loader.options.runs / took), "soon_at": loader.soon_at,
-        "payload_bytes": len(payload_of(new_key())),
-        "file_bytes": sum(p.stat().st_size for p in Path(loader.options.file).parent.glob(Path(loader.options.file).name + "*")),
-    }))  # fmt: skip
+    path, runs = Path(options.file), options.runs
+    told = {
+        "runs": runs, "kind": options.kind, "took_s": round(took, 1), "runs_per_s": round(runs / took),
+        "soon_at": loader.soon_at, "payload_bytes": len(payload_of(new_key())),
+        "file_bytes": sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*")),
+    }  # fmt: skip
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

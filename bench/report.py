@@ -22,6 +22,7 @@ RESULTS = "rows.jsonl"
 PAGE = ROOT / "docs" / "performance.md"
 CHART = ROOT / "docs" / "performance.svg"
 BEGIN, END = "<!-- begin: written by `just bench` -->", "<!-- end: written by `just bench` -->"
+MIXED = " Systems of the row speed were measured in different sittings: their ratios are not fair."
 MET = {True: "yes", False: "**no**", None: "–"}
 NAMES = {
     "atomic": "Atomic", "atomic-httpx": "Atomic, its application on httpx", "restate-calls": "Restate",
@@ -41,7 +42,9 @@ SHAPES = {
 
 def _output(*command: Any) -> str:
     try:
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -104,9 +107,15 @@ def speed_table(results: Results) -> list[str]:
             p50 = results.value("speed", "p50_ms", system=system, c=c)
             p99 = results.value("speed", "p99_ms", system=system, c=c)
             cells.append("–" if rate is None else f"{number(rate)} /s, {number(p50)} ms, {number(p99)} ms")
-        cpu = [results.value("speed", f"cpu_s_per_1000.{who}", system=system, c=50) for who in ("server", "app")]
+        cpu = [
+            results.value("speed", f"cpu_s_per_1000.{who}", system=system, c=50) for who in ("server", "app")
+        ]
         rows.append([NAMES[system], *cells, f"{number(cpu[0])} + {number(cpu[1])} ms"])
-    head = ["system", *(f"{c:,} caller{'s' if c > 1 else ''}" for c in callers), "CPU at 50, server + application"]
+    head = [
+        "system",
+        *(f"{c:,} caller{'s' if c > 1 else ''}" for c in callers),
+        "CPU at 50, server + application",
+    ]
     return _table(head, rows) if rows else []
 
 
@@ -132,7 +141,13 @@ def written_table(results: Results) -> list[str]:
         if each is not None or excess is not None:
             rows.append([NAMES[system], number(each and each / 1000, "KB"), number(given and given / 1000, "KB"),
                          number(syncs), number(excess, "s")])  # fmt: skip
-    head = ["system", "written per workflow", "given to write calls", "syncs per workflow", "excess after kill -9"]
+    head = [
+        "system",
+        "written per workflow",
+        "given to write calls",
+        "syncs per workflow",
+        "excess after kill -9",
+    ]
     return _table(head, rows) if rows else []
 
 
@@ -140,7 +155,8 @@ def page(results: Results, rounds: int) -> str:
     """What stands between the marks."""
     parts = [
         *_about(results), "", *goals_table(results), "",
-        f"Medians of {rounds} rounds; `–`: not measured. How each is defined: the docstrings of `bench/row_*.py`.", "",
+        f"Medians of {rounds} round{'s' if rounds > 1 else ''}; `–`: not measured. How each is defined: the docstrings"
+        f" of `bench/row_*.py`.{MIXED if len(results.sittings('speed')) > 1 else ''}", "",
         "![CPU of the server for each workflow, against callers and against stored runs](performance.svg)", "",
         "Workflows per second, median and 99th percentile of latency:", "", *speed_table(results), "",
         "Bytes and syncs at 50 callers, and recovery of 2,000 workflows:", "", *written_table(results), "",
@@ -175,7 +191,7 @@ def tell(*, short: bool) -> None:
     print("\n".join(["", *_about(results), "", *goals_table(results, measured)]))
     print("\n".join(["", *shapes_table(results)]))
     if len(results.sittings("speed")) > 1:
-        print("\nsystems of the row speed were measured in different sittings: no fair ratios")
+        print(f"\n{MIXED.strip()}")
     if short:
         (HOME / "short.md").write_text(page(results, rounds) + "\n")
         (HOME / "performance.svg").write_text(chart.draw(results))

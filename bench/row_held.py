@@ -68,7 +68,7 @@ async def _probe(port: int, method: str, path: str, body: str | None, seconds: f
     return await asyncio.gather(*probes)
 
 
-async def _run(form: Form, record: Record) -> None:
+async def _run(form: Form, record: Record, turn: int) -> None:
     app_port, count = machine.free_port(), form.held_callers
     with processes() as p:
         async with failing_endpoint(app_port) as arrivals:
@@ -98,10 +98,11 @@ async def _run(form: Form, record: Record) -> None:
         "first_end": next((repr(end) for end in ends if not isinstance(end, asyncio.CancelledError)), ""),
     }  # fmt: skip
     say(values)
-    record("held", **values)
+    record("held", round=turn, **values)
 
 
 def run(form: Form, record: Record) -> None:
-    """Once."""
+    """Each time on an engine and a file of its own."""
     machine.raise_fd_limit()
-    asyncio.run(_run(form, record))
+    for turn in range(form.rounds):
+        asyncio.run(_run(form, record, turn))

@@ -63,7 +63,9 @@ async def _calm(system: System, normal_ms: float) -> float | None:
     return None
 
 
-async def _overload(system: System, rate: float, seconds: float, acknowledged: str) -> tuple[Any, float | None]:
+async def _overload(
+    system: System, rate: float, seconds: float, acknowledged: str
+) -> tuple[Any, float | None]:
     """What the generator printed, and after how long things were normal."""
     connection = Connection(system.port)
     before = [ms for _ in range(200) if (ms := await _post_ms(connection, system)) is not None]
@@ -99,7 +101,7 @@ async def _open_left(system: System) -> tuple[int, dict[str, int]]:
         await asyncio.sleep(0.5)
 
 
-async def _run(form: Form, record: Record) -> None:
+async def _run(form: Form, record: Record, turn: int) -> None:
     acknowledged = HOME / "acknowledged.txt"
     with processes() as p:
         system = atomic(p)
@@ -112,9 +114,7 @@ async def _run(form: Form, record: Record) -> None:
         ]
         peak = max(result["rate"] for result in closed)
         say(f"peak {peak:.0f}/s; {TIMES} x that for {form.overload_s:.0f} s")
-        result, normal_after_s = await _overload(
-            system, TIMES * peak, form.overload_s, str(acknowledged)
-        )
+        result, normal_after_s = await _overload(system, TIMES * peak, form.overload_s, str(acknowledged))
         keys = acknowledged.read_text().split()
         lost = await _lost(system, random.sample(keys, min(SAMPLE, len(keys))))
         open_left, counts = await _open_left(system)
@@ -128,10 +128,11 @@ async def _run(form: Form, record: Record) -> None:
         "normal_after_s": normal_after_s, "mib": memory, "load": result,
     }  # fmt: skip
     say({name: value for name, value in values.items() if name != "load"})
-    record("overload", **values)
+    record("overload", round=turn, **values)
 
 
 def run(form: Form, record: Record) -> None:
-    """Once."""
+    """Each time on an engine and a file of its own."""
     machine.raise_fd_limit()
-    asyncio.run(_run(form, record))
+    for turn in range(form.rounds):
+        asyncio.run(_run(form, record, turn))

@@ -51,9 +51,7 @@ async def _caller(system: System, key: str, answers: dict[str, tuple[float, byte
     connection, body = Connection(system.port), system.body.replace("%K", key)
     while True:
         try:
-            status, _, text = await connection.request(
-                "POST", system.path, body, Idempotency_Key=key
-            )
+            status, _, text = await connection.request("POST", system.path, body, Idempotency_Key=key)
             if 200 <= status < 300:
                 answers[key] = (time.time(), text)
                 connection.close()
@@ -135,7 +133,7 @@ async def _recover(system: System, count: int, sleep_s: float, log: Path) -> dic
     }  # fmt: skip
 
 
-async def _run(name: str, form: Form, record: Record) -> None:
+async def _run(name: str, form: Form, record: Record, turn: int) -> None:
     log = HOME / "steps.log"
     log.unlink(missing_ok=True)
     log.touch()
@@ -149,13 +147,13 @@ async def _run(name: str, form: Form, record: Record) -> None:
             counts = (await Connection(system.port).get("/api/v1/status"))["counts"]
             values |= {"recorded": counts.get("completed", 0), "counts": counts}
     say(f"{name} {values}")
-    record("recovery", system=name, **values)
+    record("recovery", system=name, round=turn, **values)
 
 
 def run(form: Form, record: Record) -> None:
-    """Ours, and in the full form the peers."""
+    """Ours each round; in the full form the peers too, once: they take minutes."""
     machine.raise_fd_limit()
     peers = ("restate-calls", "dbos-sqlite") if form.peers_everywhere else ()
     for turn in range(form.rounds):
         for name in ("atomic", *(peers if turn == 0 else ())):
-            asyncio.run(_run(name, form, record))
+            asyncio.run(_run(name, form, record, turn))

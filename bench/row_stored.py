@@ -61,9 +61,7 @@ def run(form: Form, record: Record) -> None:
             with processes() as p:
                 system = atomic(p, db=db)
                 time.sleep(1)
-                result = load.closed_loop(
-                    system, CALLERS, warm_s=form.warm_s, window_s=form.window_s
-                )
+                result = load.closed_loop(system, CALLERS, warm_s=form.warm_s, window_s=form.window_s)
             say(f"{runs:,} stored {load.line(result)}")
             size = sum(each.stat().st_size for each in db.parent.glob(f"{db.name}*"))
             record("stored", stored=runs, round=turn, file_bytes=size, **result)

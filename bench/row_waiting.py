@@ -88,7 +88,7 @@ async def _restart(p: Processes, db: Path, told: dict[str, Any], soon: list[floa
     }  # fmt: skip
 
 
-async def _run(form: Form, record: Record) -> None:
+async def _run(form: Form, record: Record, turn: int) -> None:
     app_port, db = machine.free_port(), fresh("data-waiting") / "atomic.db"
     with processes() as p:
         async with failing_endpoint(app_port) as arrivals:
@@ -104,13 +104,14 @@ async def _run(form: Form, record: Record) -> None:
             each = (values["file_bytes"] - empty_bytes) / form.waiting_runs - told["payload_bytes"]
             values |= {"runs": form.waiting_runs, "mib_empty": mib_empty, "bytes_each": each}
             say(values)
-            record("waiting", loaded_per_s=told["runs_per_s"], **values)
+            record("waiting", round=turn, loaded_per_s=told["runs_per_s"], **values)
             back = await _restart(p, db, told, arrivals.setdefault("/soon", []))
             say(back)
-            record("restart", runs=form.waiting_runs, **back)
+            record("restart", round=turn, runs=form.waiting_runs, **back)
     fresh("data-waiting")
 
 
 def run(form: Form, record: Record) -> None:
-    """Once: a million runs are a measurement in themselves."""
-    asyncio.run(_run(form, record))
+    """Each time with a file of its own: the runs are due by the clock."""
+    for turn in range(form.rounds):
+        asyncio.run(_run(form, record, turn))

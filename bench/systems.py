@@ -167,9 +167,7 @@ def floor(p: Processes, client: str = "httpx") -> System:
     return System(9200, "/createUser", {"server": pid, "app": steps})
 
 
-def dbos_sqlite(
-    p: Processes, *, wrap: tuple[str, ...] = (), app_env: dict[str, str] | None = None
-) -> System:
+def dbos_sqlite(p: Processes, *, wrap: tuple[str, ...] = (), app_env: dict[str, str] | None = None) -> System:
     """DBOS in the application's process, its state in SQLite, steps in a process of their own."""
     data = fresh("data-dbos")
     steps = _steps(p, app_env)
@@ -215,9 +213,7 @@ def restate(
 def call(method: str, url: str, body: Any = None, timeout_s: float = 30) -> bytes:
     """One request; raises for everything but 2xx."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        url, data, {"content-type": "application/json"}, method=method
-    )
+    request = urllib.request.Request(url, data, {"content-type": "application/json"}, method=method)
     with urllib.request.urlopen(request, timeout=timeout_s) as answer:
         return answer.read()
 
