@@ -37,6 +37,11 @@ sim seeds="200" *args:
 kill kills="30" *args:
     {{python}} -m tests.kill --kills {{kills}} --app-kills 10 {{args}}
 
+# measure against the peers and write docs/performance.md: `just bench`, `just bench --short`,
+# `just bench --only recovery`
+bench *args:
+    {{python}} bench/bench.py {{args}}
+
 # pin the dependencies anew, with hashes and without addresses
 lock:
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
