@@ -27,14 +27,14 @@ from engine.store.readers import Readers
 from engine.store.replay import Damaged, journal_end, replay, tally
 from engine.store.rows import run_of
 from engine.store.schema import migrations
-from engine.store.writer import Batch, Offload, Writer
+from engine.store.writer import Batch, Here, Offload, Writer
 
 T = TypeVar("T")
 
 READERS_MAX = 3
 BUSY_TIMEOUT_MS = 5_000
-WAL_PAGES = 4_000
-"""Pages of the log before they are put into the file, each once however often it was written."""
+WAL_PAGES = 8_000
+"""Pages of the log at which any commit puts them into the file; the writer does so before."""
 CACHE_KIB = 16_384
 MIGRATIONS = "_sqlite_migrations"
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
@@ -303,6 +303,7 @@ async def open_store(
     Raises StoreError.
     """
     path = _the_file(path)
+    here = Here() if write_offload is None else None
     write_offload = write_offload or threads(1)
     with locked(path, owner), closing(prepare(path, synchronous)) as connection:
         try:
@@ -319,6 +320,7 @@ async def open_store(
             last_at=last_at,
             tally=dict(tally(connection)),
             offload=write_offload,
+            here=here,
             on_failure=on_failure,
         )
         with closing(Readers(path, read_offload or threads(READERS_MAX))) as readers:

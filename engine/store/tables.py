@@ -62,6 +62,14 @@ SQL_ATTEMPT_END = (
     " WHERE step_id=? AND number=?"
 )
 SQL_CAUGHT_UP = "UPDATE engine SET caught_up = ?"
+SMALL_BYTES_MAX = 65_536
+"""Of bodies."""
+CHECKPOINT_PAGES = 3_000
+"""About so many pages of the log are put into the file together, each once however often it was
+written: with rows, as those commits are made in a thread."""
+PAGE_BYTES = 4_096
+RUN_PAGES = 0.6
+"""What the rows of a run add to the log, about."""
 
 
 class Commit:
@@ -78,6 +86,8 @@ class Commit:
     ) -> None:
         self._entries = entries
         self._caught_up = caught_up if pending else None
+        self.is_small = not pending and sum(each.bytes for each in entries) <= SMALL_BYTES_MAX
+        """It costs little but the sync."""
         self._runs: list[tuple[Any, ...]] = []
         self._steps: list[tuple[Any, ...]] = []
         self._attempts: list[tuple[Any, ...]] = []
@@ -111,3 +121,15 @@ class Commit:
             TALLY.insert(db, self._tally)
             db.execute(SQL_CAUGHT_UP, (self._caught_up,))
         db.execute("COMMIT")
+
+    @property
+    def pages(self) -> int:
+        """How many pages it adds to the log, about."""
+        bodies = sum(each.bytes for each in self._entries) // PAGE_BYTES
+        rows = 16 + RUN_PAGES * len(self._runs) if self._runs else 0
+        return int(2 + len(self._entries) + bodies + rows)
+
+
+def checkpoint(db: sqlite3.Connection) -> None:
+    """Put the log into the file, without waiting for readers."""
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -3,7 +3,8 @@
 A batch is committed as soon as the writer is free and somebody waits for it; what nobody waits for
 gathers a moment longer. `write` puts events and bodies into the batch that gathers; the writer's
 task takes it, and while one thread commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the
-next gathers. A batch is one entry of the journal. The rows of its runs follow within `LAG_S`, with
+next gathers; a small one is committed on Trio's thread where the disk is fast. A batch is one entry
+of the journal. The rows of its runs follow within `LAG_S`, with
 a later commit (`pending.py`), or when somebody wants to read them (`wait_rows`).
 
 A commit that fails may still have happened (a failed fsync leaves that open), so nothing is
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
@@ -23,7 +26,7 @@ from engine.core.events import Accepted, RunMoved
 from engine.ports import Write
 from engine.store.journal import ENTRY_BYTES_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
-from engine.store.tables import Commit
+from engine.store.tables import CHECKPOINT_PAGES, Commit, checkpoint
 
 T = TypeVar("T")
 
@@ -37,6 +40,13 @@ class Offload(Protocol):
 GATHER_S_MAX = 0.02
 """How long a batch that nobody waits for gathers: a child's acceptance is mostly committed together
 with its outcome, as nothing was promised before. Also how late the event stream may be."""
+
+
+HERE_S_MAX = 0.002
+"""Commits that take longer are made in a thread: meanwhile nobody else would get a turn."""
+SMOOTHING = 0.2
+LOOK_AGAIN_COMMITS = 500
+"""After so many commits in the thread one is made here again: the disk may be fast now."""
 
 
 class Batch:
@@ -86,11 +96,13 @@ class Writer:
         last_at: int,
         tally: dict[str, int],
         offload: Offload,
+        here: Here | None = None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._owner, self._epoch = owner, epoch
         self._offload = offload
+        self._here = here
         self._on_failure = on_failure
         self._gathering = Batch()
         self._stirred = trio.Event()
@@ -110,6 +122,8 @@ class Writer:
         self.moved = trio.Event()
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""
         self.commits = 0
+        self._log_pages = 0
+        """Written to the log since it was last put into the file, about."""
 
     @property
     def gathering(self) -> int:
@@ -221,10 +235,48 @@ class Writer:
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()
 
+    def _write(self, commit: Commit) -> None:
+        """In a thread: whatever takes longer."""
+        commit.write(self._connection)
+        if self._log_pages >= CHECKPOINT_PAGES:
+            checkpoint(self._connection)
+            self._log_pages = 0
+
     async def _commit_off(self, commit: Commit) -> None:
         try:
-            with trio.CancelScope(shield=True):  # a thread cannot be called back
-                await self._offload(lambda: commit.write(self._connection))
+            if commit.is_small and self._here is not None and self._here.is_fast:
+                with self._here.timed():
+                    commit.write(self._connection)
+            else:
+                with trio.CancelScope(shield=True):  # a thread cannot be called back
+                    await self._offload(partial(self._write, commit))
+            self._log_pages += commit.pages
         except sqlite3.Error:
             self._on_failure()
             raise
+
+
+class Here:
+    """Whether a small commit is made on Trio's own thread: when the disk syncs faster than the way
+    to a thread and back takes, which is a millisecond and more while Trio's thread is busy."""
+
+    def __init__(self) -> None:
+        self._took_s = 0.0
+        """How long commits took lately."""
+        self._passed_over = 0
+
+    @property
+    def is_fast(self) -> bool:
+        """Commits are fast here; or they were not, and it is time to look again."""
+        if self._took_s <= HERE_S_MAX:
+            return True
+        self._passed_over = (self._passed_over + 1) % LOOK_AGAIN_COMMITS
+        return not self._passed_over
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around a commit: remember how long it took."""
+        began = trio.current_time()
+        yield
+        took_s = trio.current_time() - began
+        self._took_s += (took_s - self._took_s) * SMOOTHING
