@@ -40,8 +40,8 @@ class RunRows(Struct):
     seq: int = 0
     """The last one."""
     steps: dict[str, Step] = field(default_factory=dict)
-    payloads: dict[str, int] = field(default_factory=dict)
-    """Journal entries of payloads, by step."""
+    bodies: dict[tuple[str, bool, int], int] = field(default_factory=dict)
+    """Journal entries of bodies: by step, whether it is an answer, and number."""
     started: dict[tuple[str, int], AttemptRecord] = field(default_factory=dict)
     ended: list[tuple[Any, ...]] = field(default_factory=list)
     """Ends of attempts whose beginning the tables know."""
@@ -54,9 +54,9 @@ class RunRows(Struct):
         counts_as: str,
         delay_ms: int | None,
         delay_by: str | None,
-        answer_in: int | None,
     ) -> None:
-        """Keep the end of an attempt."""
+        """Keep the end of an attempt, and where its answer lies."""
+        answer_in = self.bodies.get((event.step_id, True, event.number))
         record = self.started.get((event.step_id, event.number))
         if record is None:
             self.ended.append(
@@ -108,6 +108,15 @@ class Pending:
     def find(self, identity: tuple[str, str, str]) -> str | None:
         """The id of a run that the tables do not know yet."""
         return self._identities.get(identity)
+
+    def body_in(self, run_id: str, step_id: str, number: int, *, answer: bool) -> int | None:
+        """The journal's entry that holds a body, if the tables do not know it yet."""
+        for behind in (self._runs.get(run_id), self._writing.get(run_id)):
+            if behind is not None:
+                found = behind.bodies.get((step_id, answer, number))
+                if found is not None:
+                    return found
+        return None
 
     def lags(self, run_id: str | None, until: int) -> bool:
         """Whether the tables lack events up to `until` of this run (None: of any)."""
@@ -178,7 +187,8 @@ def absorb(
     `bodies` came with it, and lie in the journal's entry `entry`.
     """
     steps = change.run.steps
-    answers = {(body.step_id, body.number): entry for body in bodies if body.answer}
+    for body in bodies:
+        pending.bodies[body.step_id, body.answer, body.number] = entry
     pending.seq = seq
     for event in change.events:
         if isinstance(event, Started):
@@ -186,17 +196,13 @@ def absorb(
                 event.step_id, event.number, steps[event.step_id].generation, event.at, epoch
             )
         elif isinstance(event, AttemptEnded):
-            answer_in = answers.get((event.step_id, event.number))
-            pending.end(event, event.counts_as, event.delay_ms, event.delay_by, answer_in)
+            pending.end(event, event.counts_as, event.delay_ms, event.delay_by)
         elif isinstance(event, LateEnd):
-            pending.end(event, "late", None, None, answers.get((event.step_id, event.number)))
+            pending.end(event, "late", None, None)
         elif isinstance(event, RunMoved):
             moved(pending.tally, event)
     pending.steps.update(change.touched)
     pending.outcomes += [rows.outcome_row(step) for step in change.ended]
-    for body in bodies:
-        if not body.answer:
-            pending.payloads[body.step_id] = entry
 
 
 def moved(tally: dict[str, int], event: RunMoved) -> None:

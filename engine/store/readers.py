@@ -54,13 +54,16 @@ def stored_run(db: sqlite3.Connection, run_id: str) -> tuple[Run | None, int]:
     return rows.run_from(row, [rows.step_from(step) for step in steps]), row["seq"]
 
 
-def stored_body(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> Body | None:
-    """A body of the journal, found by the row of its step or attempt."""
-    entry_of = SQL["answer_in"] if answer else SQL["payload_in"]
-    row = db.execute(entry_of, (step_id, number)).fetchone()
-    if row is None or row[0] is None:
+def stored_body(
+    db: sqlite3.Connection, step_id: str, number: int, *, answer: bool, entry: int | None = None
+) -> Body | None:
+    """A body of the journal, found by the row of its step or attempt unless its entry is known."""
+    if entry is None:
+        entry_of = SQL["answer_in"] if answer else SQL["payload_in"]
+        row = db.execute(entry_of, (step_id, number)).fetchone()
+        entry = None if row is None else row[0]
+    if entry is None:
         return None
-    entry = row[0]
     packed = db.execute(SQL["packed"], (entry,)).fetchone()
     place = packed and journal.find_body(packed[0], step_id, number, answer=answer)
     if place is None:
@@ -119,8 +122,13 @@ class Readers:
 
         return await self.read(work)
 
-    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
-        return await self.read(lambda db: stored_body(db, step_id, number, answer=answer))
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, entry: int | None = None
+    ) -> Body | None:
+        """`entry` is the journal's where it is known to lie; None: the tables say which."""
+        return await self.read(
+            lambda db: stored_body(db, step_id, number, answer=answer, entry=entry)
+        )
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         where = (after.wake_at, after.step_id, until, limit)

@@ -25,7 +25,6 @@ from engine.core.model import Run
 from engine.ports import Body, Due, Write
 from engine.store.readers import Readers
 from engine.store.replay import Damaged, journal_end, replay, tally
-from engine.store.rows import run_of
 from engine.store.schema import migrations
 from engine.store.writer import Batch, Here, Offload, Writer
 
@@ -174,8 +173,8 @@ class SqliteStore:
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""
-        await self.writer.wait_rows(run_of(step_id))
-        return await self.readers.body(step_id, number, answer=answer)
+        entry = self.writer.body_in(step_id, number, answer=answer)
+        return await self.readers.body(step_id, number, answer=answer, entry=entry)
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`.

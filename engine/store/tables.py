@@ -96,9 +96,11 @@ class Commit:
         tally: dict[str, int] = {}
         for each in pending:
             self._runs.append(rows.run_row(each.run, each.seq, owner, epoch))
-            places = each.payloads
             self._steps += [
-                rows.step_row(each.run, step, places.get(step.id)) for step in each.steps.values()
+                rows.step_row(
+                    each.run, step, each.bodies.get((step.id, False, step.payload_generation))
+                )
+                for step in each.steps.values()
             ]
             self._attempts += map(rows.attempt_row, each.started.values())
             self._ends += each.ended

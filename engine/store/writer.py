@@ -26,6 +26,7 @@ from engine.core.events import Accepted, RunMoved
 from engine.ports import Write
 from engine.store.journal import ENTRY_BYTES_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
+from engine.store.rows import run_of
 from engine.store.tables import CHECKPOINT_PAGES, Commit, checkpoint
 
 T = TypeVar("T")
@@ -163,6 +164,10 @@ class Writer:
     def find(self, identity: tuple[str, str, str]) -> str | None:
         """The id of a run (by client, workflow and key) that the tables do not know yet."""
         return self._pending.find(identity)
+
+    def body_in(self, step_id: str, number: int, *, answer: bool) -> int | None:
+        """The journal's entry that holds a body which the tables do not know yet."""
+        return self._pending.body_in(run_of(step_id), step_id, number, answer=answer)
 
     async def wait_rows(self, run_id: str | None = None) -> None:
         """Return when the tables know all that was written so far of a run (None: of every one)."""
