@@ -25,8 +25,11 @@ from engine.ports import Body, EventRecord
 
 LARGE_BODY_BYTES_MIN = 2_048
 """Bodies from here on are not compressed, and not read along with the small ones."""
-ENTRY_BYTES_MAX = 256 * 1024
-"""Bodies of an entry beyond which the next write begins another: one is read at a time."""
+ENTRY_BYTES_MAX = 64 * 1024
+"""Bodies of an entry beyond which the next write begins another: who reads one body or event
+unpacks its whole entry, and after a crash that is done for every payload."""
+ENTRY_EVENTS_MAX = 64
+"""The same for events."""
 LEVEL = 1
 """The fastest: events of one batch repeat each other, and any level finds that."""
 JOURNAL_COLUMNS = ("seq", "events", "at", "size", "packed", "large")
@@ -94,6 +97,11 @@ class Entry:
         self.bodies: list[Body] = []
         self.bytes = 0
         """Of the bodies."""
+
+    @property
+    def is_full(self) -> bool:
+        """The next write begins another entry."""
+        return self.bytes > ENTRY_BYTES_MAX or len(self.events) >= ENTRY_EVENTS_MAX
 
     def row(self) -> tuple[int, int, int, int, bytes, bytes | None]:
         """As JOURNAL_COLUMNS. Changes nothing; may be called in another thread."""

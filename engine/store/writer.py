@@ -24,7 +24,7 @@ import trio
 
 from engine.core.events import Accepted, RunMoved
 from engine.ports import Write
-from engine.store.journal import ENTRY_BYTES_MAX, Entry, EventLine
+from engine.store.journal import Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
 from engine.store.rows import run_of
 from engine.store.tables import CHECKPOINT_PAGES, Commit, checkpoint
@@ -65,7 +65,7 @@ class Batch:
 
     def entry(self, seq: int) -> Entry:
         """The entry into which event `seq` goes."""
-        if not self.entries or self.entries[-1].bytes > ENTRY_BYTES_MAX:
+        if not self.entries or self.entries[-1].is_full:
             self.entries.append(Entry(seq))
         return self.entries[-1]
 
