@@ -177,7 +177,8 @@ class LiveRun:
                     set_aside(self.run, step_id)
                     if len(self.payloads.get(step_id, b"")) > QUEUED_PAYLOAD_BYTES_MAX:
                         del self.payloads[step_id]
-                    self.engine.places.queue(host, partial(self._offered, step_id))
+                    new = step.is_root and not step.attempts
+                    self.engine.places.queue(host, partial(self._offered, step_id), new=new)
                     continue
             change.do(Started(now, step_id, step.attempts + 1))
             request = self.requests[step_id] = Request(step.attempts, host)

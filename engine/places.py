@@ -3,7 +3,8 @@
 An attempt takes a place when its request leaves and gives it back when the request ends, or at its
 first open child: a workflow that waits for its steps holds none, so workflows and steps cannot
 lock each other out. Who finds no place queues, first come first served for each host, and is
-offered the next one that is free.
+offered the next one that is free. What has begun goes before what has not: of eight places seven go
+to steps of workflows under way, while any of them waits, and one to a new run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,32 @@ Offer = Callable[[], bool]
 """Called with a place free; True if it was taken. Must not wait."""
 
 
+NEW_ONE_IN = 8
+"""New runs begin at least so often, or one with thousands of slow steps would keep all others
+out. More often, and under load everything would be begun and little ended."""
+
+
+class _Queue:
+    """Who waits for a place at one host."""
+
+    def __init__(self) -> None:
+        self._under_way: deque[Offer] = deque()
+        self._new: deque[Offer] = deque()
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._under_way) + len(self._new)
+
+    def append(self, offer: Offer, *, new: bool) -> None:
+        (self._new if new else self._under_way).append(offer)
+
+    def next(self) -> Offer:
+        self._turn = (self._turn + 1) % NEW_ONE_IN
+        if not self._new or (self._under_way and self._turn):
+            return self._under_way.popleft()
+        return self._new.popleft()
+
+
 class Places:
     """Counts what is in flight. All calls are synchronous: nothing comes between look and take."""
 
@@ -23,7 +50,7 @@ class Places:
         self.in_flight_per_host_max = in_flight_per_host_max
         self.in_flight = 0
         self.by_host: dict[str, int] = {}
-        self._queues: dict[str, deque[Offer]] = {}
+        self._queues: dict[str, _Queue] = {}
         self._blocked: deque[str] = deque()
         """Hosts whose queues were stopped by the limit in all, in turn."""
 
@@ -41,9 +68,9 @@ class Places:
         self.by_host[host] = used + 1
         return True
 
-    def queue(self, host: str, offer: Offer) -> None:
-        """Ask to be offered a place."""
-        self._queues.setdefault(host, deque()).append(offer)
+    def queue(self, host: str, offer: Offer, *, new: bool) -> None:
+        """Ask to be offered a place. `new`: for a run that has not begun."""
+        self._queues.setdefault(host, _Queue()).append(offer, new=new)
         if self.in_flight >= self.in_flight_max and host not in self._blocked:
             self._blocked.append(host)
 
@@ -69,6 +96,6 @@ class Places:
             free = self.in_flight < self.in_flight_max
             if not free or self.by_host.get(host, 0) >= self.in_flight_per_host_max:
                 return
-            queue.popleft()()
+            queue.next()()
         if queue is not None and not queue:
             self._queues.pop(host, None)

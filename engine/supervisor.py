@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from copy import copy, deepcopy
 from enum import StrEnum
 
@@ -415,8 +415,12 @@ class Engine:
                 await self._arrived.wait()
 
     async def _drive_guarded(self, live: LiveRun) -> None:
-        with suppress(Exception) if not self._strict else nullcontext(), self._guarded(live):
+        try:
             await live.drive()
+        except Exception as error:
+            if self._strict:
+                raise
+            self._park(live, error)
 
     @contextmanager
     def _guarded(self, live: LiveRun) -> Iterator[None]:
@@ -431,11 +435,12 @@ class Engine:
             raise
         except Exception as error:
             if not self._strict:
-                live.park()
-                self._log(
-                    "run-parked", run=live.run.id, traceback=traceback.format_exception(error)
-                )
+                self._park(live, error)
             raise
+
+    def _park(self, live: LiveRun, error: Exception) -> None:
+        live.park()
+        self._log("run-parked", run=live.run.id, traceback=traceback.format_exception(error))
 
     # -- stopping ------------------------------------------------------------------------------
 

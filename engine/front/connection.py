@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Protocol
 
 import h11
@@ -81,10 +82,6 @@ class Connection:
         self._host = host
         self._stream = stream
         self._requests = RequestReader(host.limits)
-        # What reaches h11 is checked and bounded already; its own limit must not strike first.
-        self._h11 = h11.Connection(
-            h11.SERVER, max_incomplete_event_size=4 * host.limits.body_bytes_max
-        )
         self._exchange: HTTPStream | None = None
         self._post: Post | None = None  # a post for the door, while its body comes
         self._post_body: list[bytes] = []
@@ -128,6 +125,15 @@ class Connection:
         finally:
             self._timer.stop()
             self._host.hang_ups.forget(self._fd)
+
+    @cached_property
+    def _h11(self) -> h11.Connection:
+        """Made when it is needed: thousands of connections only ever carry posts.
+
+        What reaches it is checked and bounded already; its own limit must not strike first.
+        """
+        bytes_max = 4 * self._host.limits.body_bytes_max
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=bytes_max)
 
     def stop(self) -> None:
         """The server stops: end now if no request is under way, else after its answer."""

@@ -57,6 +57,7 @@ async def answer_submission(
         payload = bytes(submission.payload)
         token = _token(engine, submission.parent, posted.parent)
         wait = wait_of(posted, submission.timeout)
+        del submission, body  # a caller may wait for days, and thousands do
         result = await engine.submit(client, spec, payload, token, wait)
     except Refused as refused:
         return refusal(refused)
