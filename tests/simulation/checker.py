@@ -203,8 +203,9 @@ def two_payloads(seen: Seen) -> Iterable[Wrong]:
 
 def stale(seen: Seen) -> Iterable[Wrong]:
     """R11: a token of an attempt that is over records nothing new."""
+    epochs = {life.number: life.epoch for life in seen.history.lives}
     ended = {
-        (send.step_id, send.attempt, _epoch(seen, send.life)): send.ended
+        (send.step_id, send.attempt, epochs[send.life]): send.ended
         for send in seen.history.sends
         if send.ended is not None
     }
@@ -220,12 +221,6 @@ def stale(seen: Seen) -> Iterable[Wrong]:
             alone = [other for other in same if other.began < (post.ended or 0)] == [post]
             if alone and over is not None and over < post.began:
                 yield "R11", f"a post of {post.token}, which was over, recorded {post.step_id}"
-
-
-def _epoch(seen: Seen, number: int) -> int:
-    """The engine's epoch in a life: the file's first is 1, and each start makes one more."""
-    numbers = [life.number for life in seen.history.lives]
-    return numbers.index(number) + 2
 
 
 # -- what endpoints may rely on ------------------------------------------------------------------

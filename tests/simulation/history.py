@@ -122,6 +122,8 @@ class LifeSpan(Struct):
     at: float = 0.0
     ended: int | None = None
     how: str = ""
+    epoch: int = 0
+    """Of the tokens it issues; 0: it ended before it had opened the file."""
 
 
 class History:

@@ -172,6 +172,7 @@ class Life:
                     synchronous="OFF",
                     on_failure=lambda: self.kill(self.death.how),
                 ) as store:
+                    self.span.epoch = store.epoch
                     tokens = Tokens(store.secret, store.epoch)
                     engine = Engine(
                         store, caller, clock, tokens, limits=EngineLimits(), strict=True

@@ -22,7 +22,7 @@ class Made:
 
     def __init__(self) -> None:
         self.history = History()
-        self.history.lives.append(LifeSpan(1, self.history.place(), 0))
+        self.history.lives.append(LifeSpan(1, self.history.place(), 0, epoch=2))
 
     def post(self, status: int | None, at: float = 0.0, **values: Any) -> Post:
         """A post and its answer."""
