@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from enum import StrEnum
 
@@ -135,10 +135,15 @@ class Engine:
         _refuse_if_parked(live)
         parent = self._parent(live, token)
         self._refuse_overload(live, parent, spec)
-        with self._guarded(live):
+        try:
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
+        except Refused:
+            raise
+        except Exception as error:
+            self._park(live, error)
+            raise
         if placed.poster is not None and live.run.flights[placed.poster].parent_now:
             live.give_up_place(placed.poster)
         return await self._wait(live, placed, wait)
@@ -324,10 +329,16 @@ class Engine:
             )
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
-        with self._guarded(live) if not dry_run else nullcontext():
+        try:
             changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
+        except Refused:
+            raise
+        except Exception as error:
+            if not dry_run:
+                self._park(live, error)
+            raise
         await live.wait_durable()
         return change.run, changed
 
@@ -411,36 +422,26 @@ class Engine:
                 self._arrived = trio.Event()
                 newcomers, self._newcomers = self._newcomers, []
                 for live in newcomers:
-                    nursery.start_soon(self._drive_guarded, live)
+                    nursery.start_soon(self._drive, live)
                 await self._arrived.wait()
 
-    async def _drive_guarded(self, live: LiveRun) -> None:
+    async def _drive(self, live: LiveRun) -> None:
         try:
             await live.drive()
         except Exception as error:
+            self._park(live, error)
             if self._strict:
                 raise
-            self._park(live, error)
 
-    @contextmanager
-    def _guarded(self, live: LiveRun) -> Iterator[None]:
+    def _park(self, live: LiveRun, error: Exception) -> None:
         """Where a bug in one run is kept from the others: that run is parked, loudly.
 
         Its records in memory may be ahead of what was written, so nothing of it goes on until the
         engine starts anew and reads it again.
         """
-        try:
-            yield
-        except Refused:
-            raise
-        except Exception as error:
-            if not self._strict:
-                self._park(live, error)
-            raise
-
-    def _park(self, live: LiveRun, error: Exception) -> None:
-        live.park()
-        self._log("run-parked", run=live.run.id, traceback=traceback.format_exception(error))
+        if not self._strict:
+            live.park()
+            self._log("run-parked", run=live.run.id, traceback=traceback.format_exception(error))
 
     # -- stopping ------------------------------------------------------------------------------
 
