@@ -39,6 +39,8 @@ class RunRows(Struct):
     """When it came, on Trio's clock."""
     seq: int = 0
     """The last one."""
+    is_new: bool = False
+    """The tables do not know the run at all."""
     steps: dict[str, Step] = field(default_factory=dict)
     bodies: dict[tuple[str, bool, int], int] = field(default_factory=dict)
     """Journal entries of bodies: by step, whether it is an answer, and number."""
@@ -102,6 +104,7 @@ class Pending:
 
     def opened(self, run: Run) -> None:
         """A run that the tables do not know."""
+        self._runs[run.id].is_new = True
         spec = run.root.spec
         self._identities[run.client, spec.workflow, spec.key] = run.id
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 READERS_MAX = 3
 BUSY_TIMEOUT_MS = 5_000
-WAL_PAGES = 8_000
+WAL_PAGES = 20_000
 """Pages of the log at which any commit puts them into the file; the writer does so before."""
 CACHE_KIB = 16_384
 MIGRATIONS = "_sqlite_migrations"

@@ -68,8 +68,10 @@ CHECKPOINT_PAGES = 3_000
 """About so many pages of the log are put into the file together, each once however often it was
 written: with rows, as those commits are made in a thread."""
 PAGE_BYTES = 4_096
-RUN_PAGES = 0.6
-"""What the rows of a run add to the log, about."""
+NEW_RUN_PAGES = 0.6
+KNOWN_RUN_PAGES = 6.0
+"""What the rows of a run add to the log, about: new ones lie together at the tables' ends, others
+anywhere."""
 
 
 class Commit:
@@ -93,6 +95,7 @@ class Commit:
         self._attempts: list[tuple[Any, ...]] = []
         self._ends: list[tuple[Any, ...]] = []
         self._outcomes: list[tuple[Any, ...]] = []
+        self._new_runs = sum(each.is_new for each in pending)
         tally: dict[str, int] = {}
         for each in pending:
             self._runs.append(rows.run_row(each.run, each.seq, owner, epoch))
@@ -128,7 +131,8 @@ class Commit:
     def pages(self) -> int:
         """How many pages it adds to the log, about."""
         bodies = sum(each.bytes for each in self._entries) // PAGE_BYTES
-        rows = 16 + RUN_PAGES * len(self._runs) if self._runs else 0
+        new, known = self._new_runs, len(self._runs) - self._new_runs
+        rows = 16 + NEW_RUN_PAGES * new + KNOWN_RUN_PAGES * known if self._runs else 0
         return int(2 + len(self._entries) + bodies + rows)
 
 

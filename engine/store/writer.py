@@ -240,17 +240,23 @@ class Writer:
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()
 
+    @property
+    def _log_is_long(self) -> bool:
+        """It is time to put the log into the file, in the thread."""
+        return self._log_pages >= CHECKPOINT_PAGES
+
     def _write(self, commit: Commit) -> None:
         """In a thread: whatever takes longer."""
         commit.write(self._connection)
-        if self._log_pages >= CHECKPOINT_PAGES:
+        if self._log_is_long:
             checkpoint(self._connection)
             self._log_pages = 0
 
     async def _commit_off(self, commit: Commit) -> None:
         try:
-            if commit.is_small and self._here is not None and self._here.is_fast:
-                with self._here.timed():
+            here = self._here if commit.is_small and not self._log_is_long else None
+            if here is not None and here.is_fast:
+                with here.timed():
                     commit.write(self._connection)
             else:
                 with trio.CancelScope(shield=True):  # a thread cannot be called back
