@@ -21,7 +21,7 @@ from engine.core import settle
 from engine.core.actions import Action, act
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
-from engine.core.model import Run, Step, StepSpec, StepState
+from engine.core.model import Run, Step, StepSpec, StepState, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
 from engine.drive import LiveRun, Slot
 from engine.places import Places
@@ -286,7 +286,7 @@ class Engine:
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
-        live = await self.get(step_id.partition("-")[0])
+        live = await self.get(run_of(step_id))
         if live is None or step_id not in live.run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
         _refuse_if_parked(live)

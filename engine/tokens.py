@@ -11,6 +11,8 @@ import hmac
 
 from msgspec import Struct
 
+from engine.core.model import run_of
+
 
 class Token(Struct, frozen=True):
     """What a token says."""
@@ -22,7 +24,7 @@ class Token(Struct, frozen=True):
     @property
     def run_id(self) -> str:
         """A step's id begins with its run's."""
-        return self.step_id.partition("-")[0]
+        return run_of(self.step_id)
 
 
 class Tokens:

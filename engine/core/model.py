@@ -244,6 +244,11 @@ def child_id(run_id: str, identity: tuple[str, str, str]) -> str:
     return f"{run_id}-{digest}"
 
 
+def run_of(step_id: str) -> str:
+    """A step's id begins with its run's."""
+    return step_id.partition("-")[0]
+
+
 def rebuild(run: Run) -> Run:
     """Fill in the indexes of a run whose steps came from the store. Returns the same run."""
     run.by_identity = {step.spec.identity: step.id for step in run.steps.values()}

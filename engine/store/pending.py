@@ -1,9 +1,8 @@
 """What the tables have not caught up with: rows that will be written a moment after their events.
 
-The journal makes a change durable; the rows of a run are written when it has been quiet or a moment
-has passed, so that a run that comes and goes within that moment costs its rows once. Rows are
-always written as of the journal's end, together with it: what a reader finds in the tables was
-true at `run.seq`.
+The journal makes a change durable; the rows of a run are written when a moment has passed, so that
+a run that comes and goes within that moment costs its rows once. Rows are always written as of the
+journal's end, together with it: what a reader finds in the tables was true at `run.seq`.
 
 Oldest first, so that the journal behind the mark (`engine.caught_up`) is all that a start after a
 crash must fold again.

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from engine.core.model import Run
+from engine.core.model import Run, run_of
 from engine.ports import Body, Due, EventRecord
 from engine.store import journal, rows
 from engine.store.writer import Offload
@@ -133,7 +133,7 @@ class Readers:
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         where = (after.wake_at, after.step_id, until, limit)
         found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
-        return [Due(row["wake_at"], row["id"], rows.run_of(row["id"])) for row in found]
+        return [Due(row["wake_at"], row["id"], run_of(row["id"])) for row in found]
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         def work(db: sqlite3.Connection) -> list[EventRecord]:

@@ -13,8 +13,7 @@ from contextlib import closing
 from engine.core.errors import EngineError
 from engine.core.events import Accepted
 from engine.core.machine import Change
-from engine.core.model import Run
-from engine.store import rows
+from engine.core.model import Run, run_of
 from engine.store.journal import BodyLine, EventLine, unpack
 from engine.store.pending import Pending, absorb
 from engine.store.readers import SQL, stored_run
@@ -28,27 +27,25 @@ class Damaged(EngineError):
     """The journal does not fold: the message says where."""
 
 
-def replay(db: sqlite3.Connection) -> int:
-    """Bring the tables up to the journal's end; returns how many events they lacked.
+def replay(db: sqlite3.Connection) -> None:
+    """Bring the tables up to the journal's end.
 
     In one transaction: a crash within it leaves everything as it was. Raises Damaged.
     """
     caught_up, owner, epoch = db.execute("SELECT caught_up, owner, epoch FROM engine").fetchone()
     found = _Folded(db, epoch)
     seq = caught_up
-    folded = 0
     for first, packed in db.execute(SQL["journal_from"], (caught_up,)):
         events, bodies = unpack(packed)
         by_run: dict[str, list[BodyLine]] = {}
         for body in bodies:
-            by_run.setdefault(rows.run_of(body.step_id), []).append(body)
+            by_run.setdefault(run_of(body.step_id), []).append(body)
         for seq, line in enumerate(events, first):
             if seq > caught_up:
-                folded += found.fold(seq, line, first, by_run.get(line.run_id, []))
+                found.fold(seq, line, first, by_run.get(line.run_id, []))
     pending = found.pending.take(0.0, at_most=None)
     if pending:
         Commit([], pending, owner=owner, epoch=epoch, caught_up=seq).write(db)
-    return folded
 
 
 class _Folded:
@@ -60,20 +57,19 @@ class _Folded:
         self._epoch = epoch
         self._runs: dict[str, tuple[Run, int]] = {}
 
-    def fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> bool:
+    def fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> None:
         """Fold one event, if the run's row does not know it yet."""
         if line.run_id not in self._runs:
             self._runs[line.run_id] = self._stored(line)
         run, known = self._runs[line.run_id]
         if seq <= known:
-            return False
+            return
         change = Change(run)
         try:
             change.do(line.event)
         except (EngineError, AssertionError, KeyError) as error:
             raise Damaged(f"event {seq} of run {run.id} does not follow: {error}") from error
         absorb(self.pending.of(run, seq, 0.0), change, seq, self._epoch, entry, bodies)
-        return True
 
     def _stored(self, line: EventLine) -> tuple[Run, int]:
         run, known = stored_run(self._db, line.run_id)

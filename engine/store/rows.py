@@ -15,6 +15,7 @@ from engine.core.model import (
     StepSpec,
     StepState,
     rebuild,
+    run_of,
 )
 from engine.core.retry import RetryPolicy
 from engine.ports import AttemptRecord, RunRecord
@@ -97,11 +98,6 @@ def outcome_row(step: Step) -> tuple[Any, ...]:
         step.id, step.generation, step.state, step.attempts, step.answer_attempt,
         step.http_status, step.error, step.cause_id, step.ended_at,
     )  # fmt: skip
-
-
-def run_of(step_id: str) -> str:
-    """A step's id begins with its run's."""
-    return step_id.partition("-")[0]
 
 
 def step_from(row: sqlite3.Row) -> Step:

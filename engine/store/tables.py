@@ -66,7 +66,7 @@ SMALL_BYTES_MAX = 65_536
 """Of bodies."""
 CHECKPOINT_PAGES = 3_000
 """About so many pages of the log are put into the file together, each once however often it was
-written: with rows, as those commits are made in a thread."""
+written: in the thread, after the next commit that is made there."""
 PAGE_BYTES = 4_096
 NEW_RUN_PAGES = 0.6
 KNOWN_RUN_PAGES = 6.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from engine.core.model import Step
+from engine.core.model import Step, run_of
 from engine.ports import AttemptRecord, Body, EventRecord, RunQuery, RunRecord, RunsFound, Summary
 from engine.store import rows
 from engine.store.readers import SQL
@@ -66,7 +66,7 @@ class SqliteViews:
                 return None
             return rows.step_from(row), [rows.attempt_from(attempt) for attempt in attempts]
 
-        await self._writer.wait_rows(rows.run_of(step_id))
+        await self._writer.wait_rows(run_of(step_id))
         return await self._readers.read(work)
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:

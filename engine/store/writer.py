@@ -3,9 +3,9 @@
 A batch is committed as soon as the writer is free and somebody waits for it; what nobody waits for
 gathers a moment longer. `write` puts events and bodies into the batch that gathers; the writer's
 task takes it, and while one thread commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the
-next gathers; a small one is committed on Trio's thread where the disk is fast. A batch is one entry
-of the journal. The rows of its runs follow within `LAG_S`, with
-a later commit (`pending.py`), or when somebody wants to read them (`wait_rows`).
+next gathers; a small one is committed on Trio's thread where the disk is fast. What a batch holds
+goes into the journal. The rows of its runs follow within `LAG_S`, with a later commit
+(`pending.py`), or when somebody wants to read them (`wait_rows`).
 
 A commit that fails may still have happened (a failed fsync leaves that open), so nothing is
 retried: the error leaves `run`, the engine stops, and the file is read again at the next start.
@@ -23,10 +23,10 @@ from typing import Protocol, TypeVar
 import trio
 
 from engine.core.events import Accepted, RunMoved
+from engine.core.model import run_of
 from engine.ports import Write
 from engine.store.journal import Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
-from engine.store.rows import run_of
 from engine.store.tables import CHECKPOINT_PAGES, Commit, checkpoint
 
 T = TypeVar("T")

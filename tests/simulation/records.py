@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from engine.core.errors import EngineError
 from engine.core.events import Accepted, Event
 from engine.core.machine import evolve
-from engine.core.model import Run, Step, StepState, rebuild
+from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.store.journal import event_records
 from engine.store.readers import SQL
 from engine.store.replay import replay
@@ -102,7 +102,7 @@ class Records:
 
     def _compare(self, step_id: str) -> None:
         row = self._db.execute(SQL["step"], (step_id,)).fetchone()
-        ours = self.runs[step_id.partition("-")[0]].steps[step_id]
+        ours = self.runs[run_of(step_id)].steps[step_id]
         self._differ(step_id, ours, None if row is None else step_from(row))
 
     def _differ(self, what: str, ours: Step, theirs: Step | None) -> None:
