@@ -12,6 +12,7 @@ Posts for runs that there are already do not queue.
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import trio
 
@@ -112,7 +113,7 @@ class Admission:
                 self._at_once = max(1.0, self._at_once * 0.8)
             elif not self.busy:
                 self._at_once = min(AT_ONCE_MAX, self._at_once * 1.25)
-            for turn in list(self._queue)[: int(self._at_once)]:
+            for turn in list(islice(self._queue, int(self._at_once))):
                 del self._queue[turn]
                 turn.set()
                 entered += 1

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from engine.core import settle
 from engine.core.events import LateEnd, Started
-from engine.core.machine import Change, calls_nothing, decide, put_back, set_aside
+from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.ports import Body, Invocation, Receipt, Write
@@ -160,7 +160,7 @@ class LiveRun:
 
     def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
         started: list[tuple[str, Request]] = []
-        if self.engine.draining or calls_nothing(self.run, now):
+        if self.engine.draining:
             return started
         for step_id in decide(self.run, now).calls:
             if step_id in self.queued:  # since before it was cancelled and opened again
@@ -239,7 +239,7 @@ class LiveRun:
                 self._wake = trio.Event()
                 self.commit(Change(self.run))
                 now = self.engine.clock.steady_ms()
-                self._timer = decide(self.run, now).wake_at if self.run.due else None
+                self._timer = decide(self.run, now).wake_at
                 if not self._idle(now):
                     await self._wait_until(self._timer)
                 elif self.receipt is None or self.receipt.durable:

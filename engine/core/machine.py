@@ -118,15 +118,13 @@ class Moves(Struct, frozen=True):
     wake_at: int | None
 
 
-def calls_nothing(run: Run, now: int) -> bool:
-    """Whether `decide` would surely name nothing to call: most passages only wait for something."""
-    return run.parked or (not run.ready and (not run.due or run.due[0][0] > now))
+_NOTHING = Moves((), None)
 
 
 def decide(run: Run, now: int) -> Moves:
     """What the run wants at `now`. Asking changes nothing but drops stale timers."""
-    if run.parked:
-        return Moves((), None)
+    if run.parked or (not run.ready and not run.due):
+        return _NOTHING  # most passages only wait for something
     calls = list(run.ready)
     later: list[tuple[int, str]] = []
     while run.due:
