@@ -46,11 +46,12 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._anchor_utc = time.time()
-        self._anchor_trio = trio.current_time()
+        self._trio_time = trio.lowlevel.current_clock().current_time
+        self._anchor_trio = self._trio_time()
         self._random = random.Random()
 
     def steady_ms(self) -> int:
-        return int((self._anchor_utc + trio.current_time() - self._anchor_trio) * 1000)
+        return int((self._anchor_utc + self._trio_time() - self._anchor_trio) * 1000)
 
     def utc_ms(self) -> int:
         return int(time.time() * 1000)

@@ -8,7 +8,7 @@ endpoint) waits in a task of the run's own nursery, never in a request's: caller
 from __future__ import annotations
 
 import hashlib
-from contextvars import Context, copy_context
+import math
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,7 +21,9 @@ from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.deadlines import Deadlines, Timer
 from engine.ports import Body, Invocation, Receipt, Write
+from engine.tasks import Tasks
 
 if TYPE_CHECKING:
     from engine.supervisor import Engine
@@ -58,12 +60,14 @@ class Slot(Struct, gc=False):
 class Request:
     """One open request to an endpoint."""
 
-    def __init__(self, number: int, host: str | None) -> None:
+    def __init__(self, number: int, host: str | None, deadlines: Deadlines) -> None:
         self.number = number
         self.host = host
         """Whose place it holds; None: it holds none."""
         self.scope = trio.CancelScope()
+        self.timer = Timer(self.scope.cancel)
         self.drained = False
+        self._deadlines = deadlines
         self._held = 0
         self._left_s = 0.0
         self._unheld = trio.Event()
@@ -77,21 +81,25 @@ class Request:
         if self._held:
             self._left_s = timeout_ms / 1000
         else:
-            self.scope.deadline = trio.current_time() + timeout_ms / 1000
+            self._deadlines.move(self.timer, trio.current_time() + timeout_ms / 1000)
+
+    def stop_clock(self) -> None:
+        """The request has ended."""
+        self._deadlines.stop(self.timer)
 
     def hold(self) -> None:
         """The engine holds an unanswered post of a child: the attempt's clock stands still."""
         self._held += 1
         if self._held == 1:
-            self._left_s = self.scope.deadline - trio.current_time()
-            self.scope.deadline = float("inf")
+            self._left_s = self.timer.deadline - trio.current_time()
+            self._deadlines.move(self.timer, math.inf)
             self._unheld = trio.Event()
 
     def let_go(self) -> None:
         """The post was answered, or cut."""
         self._held -= 1
         if not self._held:
-            self.scope.deadline = trio.current_time() + self._left_s
+            self._deadlines.move(self.timer, trio.current_time() + self._left_s)
             self._unheld.set()
 
     async def wait_unheld(self) -> None:
@@ -114,10 +122,7 @@ class LiveRun:
         self.payloads: dict[str, bytes] = {}
         """Of steps just posted, until their first attempt has taken them."""
         self.receipt: Receipt | None = None
-        self._launches: list[tuple[str, Request, Receipt]] = []
-        """Attempts that the driver starts when it has begun."""
-        self._nursery: trio.Nursery | None = None
-        self._context: Context | None = None
+        self._tasks = Tasks()
         self._timer: int | None = None
         """What the driver sleeps until."""
         self._wake = trio.Event()
@@ -131,27 +136,32 @@ class LiveRun:
         if not change.events:
             return self.receipt
         change.close(now)
+        promised: list[tuple[str, Request]] = []
+        at_once: list[tuple[str, Request]] = []
+        for each in started:
+            (promised if self._leaves_after_commit(*each) else at_once).append(each)
         then = None
-        if change.ended:
+        if change.ended or promised:
             kept = {body.step_id: body for body in bodies if body.answer}
-            then = partial(self._announce, [(step, kept.get(step.id)) for step in change.ended])
+            ended = [(step, kept.get(step.id)) for step in change.ended]
+            then = partial(self._committed, ended, promised)
         receipt = self.engine.store.write(Write(change, bodies, then))
         self.receipt = receipt
-        for step_id, request in started:
-            self._launch(step_id, request, receipt)
+        for each in at_once:
+            self._tasks.start_soon(self._attempt, *each)
         self.engine.watch(change)
-        if not self.requests or (self.run.due and self.run.due[0][0] != self._timer):
+        if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._timer):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
 
-    def _launch(self, step_id: str, request: Request, receipt: Receipt) -> None:
-        """Start an attempt's task in the run's nursery, in the driver's context and not in that of
-        the request that happened to post the step."""
-        if self._nursery is None:
-            self._launches.append((step_id, request, receipt))
-        else:
-            assert self._context is not None
-            self._context.run(self._nursery.start_soon, self._attempt, step_id, request, receipt)
+    def _leaves_after_commit(self, step_id: str, request: Request) -> bool:
+        """Whether an attempt's request leaves when its beginning is durable. The first of a child
+        need not wait: a crash takes child and attempt back, and the workflow posts it again."""
+        return request.number > 1 or step_id == self.run.id or step_id not in self.payloads
+
+    @property
+    def _may_be_idle(self) -> bool:
+        return not (self.requests or self.slots or self.queued)
 
     async def wait_durable(self) -> None:
         """Return when everything recorded of this run so far is durable."""
@@ -181,7 +191,7 @@ class LiveRun:
                     self.engine.places.queue(host, partial(self._offered, step_id), new=new)
                     continue
             change.do(Started(now, step_id, step.attempts + 1))
-            request = self.requests[step_id] = Request(step.attempts, host)
+            request = self.requests[step_id] = Request(step.attempts, host, self.engine.deadlines)
             started.append((step_id, request))
         return started
 
@@ -194,14 +204,18 @@ class LiveRun:
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return self.engine.places.in_flight > taken
 
-    def _announce(self, ended: list[tuple[Step, Body | None]]) -> None:
-        """Outcomes are durable: their callers may know them."""
+    def _committed(
+        self, ended: list[tuple[Step, Body | None]], promised: list[tuple[str, Request]]
+    ) -> None:
+        """A change is durable: callers may know the outcomes in it, and its requests may leave."""
         for step, body in ended:
             slot = self.slots.pop(step.id, None)
             if slot is not None:
                 slot.outcome, slot.body = step, body
                 slot.event.set()
-        if not self.requests:
+        for each in promised:
+            self._tasks.start_soon(self._attempt, *each)
+        if self._may_be_idle:
             self._wake.set()
 
     def attach(self, step_id: str) -> Slot:
@@ -230,23 +244,26 @@ class LiveRun:
 
     async def drive(self) -> None:
         """Run the run until nothing of it needs memory."""
-        async with trio.open_nursery() as self._nursery:
-            self._context = copy_context()
-            launches, self._launches = self._launches, []
-            for launch in launches:
-                self._launch(*launch)
-            while True:
-                self._wake = trio.Event()
-                self.commit(Change(self.run))
-                now = self.engine.clock.steady_ms()
-                self._timer = decide(self.run, now).wake_at
-                if not self._idle(now):
-                    await self._wait_until(self._timer)
-                elif self.receipt is None or self.receipt.durable:
-                    self.engine.forget(self)
-                    return
-                else:
-                    await self.receipt.wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._tasks.opened(nursery)
+                await self._drive()
+        finally:
+            self._tasks.closed()
+
+    async def _drive(self) -> None:
+        while True:
+            self._wake = trio.Event()
+            self.commit(Change(self.run))
+            now = self.engine.clock.steady_ms()
+            self._timer = decide(self.run, now).wake_at
+            if not self._idle(now):
+                await self._wait_until(self._timer)
+            elif self.receipt is None or self.receipt.durable:
+                self.engine.forget(self)
+                return
+            else:
+                await self.receipt.wait()
 
     async def _wait_until(self, wake_at: int | None) -> None:
         if wake_at is None or self.engine.draining:
@@ -257,16 +274,14 @@ class LiveRun:
             await self._wake.wait()
 
     def _idle(self, now: int) -> bool:
-        if self.requests or self.queued or self.slots or self.run.parked:
+        if not self._may_be_idle or self.run.parked:
             return False
         return self._timer is None or self._timer > now + LEAVES_MEMORY_AFTER_MS
 
-    async def _attempt(self, step_id: str, request: Request, receipt: Receipt) -> None:
-        """One request, from its durable beginning to its recorded end."""
+    async def _attempt(self, step_id: str, request: Request) -> None:
+        """One request, from its leaving to its recorded end."""
         step = self.run.steps[step_id]
         payload = self.payloads.pop(step_id, None)
-        if step.is_root or request.number > 1 or payload is None:
-            await receipt.wait()
         if payload is None:
             payload = await self.engine.store.payload(step_id, step.payload_generation)
         flight = self.run.flights.get(step_id)
@@ -280,6 +295,7 @@ class LiveRun:
         with request.scope:
             request.start_clock(step.spec.attempt_timeout_ms)
             outcome = await self.engine.caller.call(self._invocation(step, request, payload))
+        request.stop_clock()
         if request.drained:
             return
         if outcome is None:

@@ -99,7 +99,7 @@ class Store(Protocol):
         """Events that wait for a commit."""
         ...
 
-    async def find_run(self, client: str, workflow: str, key: str) -> str | None:
+    def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """The id of the run with this identity."""
         ...
 

@@ -7,7 +7,7 @@ soon; everything else is found again by identity, by id, or by the index on due 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from enum import StrEnum
@@ -23,11 +23,13 @@ from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run, Step, StepSpec, StepState, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
+from engine.deadlines import Deadlines
 from engine.drive import LiveRun, Slot
 from engine.places import Places
 from engine.ports import Body, EndpointCaller, Store
 from engine.refusals import draining, overloaded, parked, unknown_token
 from engine.sweep import sweep
+from engine.tasks import Tasks
 from engine.tokens import Token, Tokens
 
 RESUMED_AT_ONCE = 20
@@ -114,9 +116,10 @@ class Engine:
         self._strict = strict
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
-        self._loading: dict[Hashable, trio.Event] = {}
-        self._newcomers: list[LiveRun] = []
-        self._arrived = trio.Event()
+        self._loading: dict[str, trio.Event] = {}
+        self.deadlines = Deadlines()
+        """Of the attempts in flight."""
+        self._tasks = Tasks()
         self.request_ended = trio.Event()
 
     # -- posts ---------------------------------------------------------------------------------
@@ -368,24 +371,18 @@ class Engine:
                     await trio.lowlevel.checkpoint()
 
     async def _by_key(self, client: str, workflow: str, key: str) -> LiveRun | None:
-        identity = (client, workflow, key)
-        while True:
-            if (live := self._by_identity.get(identity)) is not None:
-                return live
-            if (loading := self._loading.get(identity)) is not None:
-                await loading.wait()
-                continue
-            with self._load(identity):
-                run_id = await self.store.find_run(client, workflow, key)
-                return None if run_id is None else await self.get(run_id)
+        if (live := self._by_identity.get((client, workflow, key))) is not None:
+            return live
+        run_id = self.store.find_run(client, workflow, key)
+        return None if run_id is None else await self.get(run_id)
 
     @contextmanager
-    def _load(self, what: Hashable) -> Iterator[None]:
-        loaded = self._loading[what] = trio.Event()
+    def _load(self, run_id: str) -> Iterator[None]:
+        loaded = self._loading[run_id] = trio.Event()
         try:
             yield
         finally:
-            del self._loading[what]
+            del self._loading[run_id]
             loaded.set()
 
     def _enter(self, run: Run) -> LiveRun:
@@ -393,8 +390,7 @@ class Engine:
         self.live[run.id] = live
         spec = run.root.spec
         self._by_identity[run.client, spec.workflow, spec.key] = live
-        self._newcomers.append(live)
-        self._arrived.set()
+        self._tasks.start_soon(self._drive, live)
         return live
 
     def _resume(self, run: Run) -> LiveRun:
@@ -415,15 +411,14 @@ class Engine:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Drive the runs, each in its own nursery, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sweep, self)
-            task_status.started()
-            while True:
-                self._arrived = trio.Event()
-                newcomers, self._newcomers = self._newcomers, []
-                for live in newcomers:
-                    nursery.start_soon(self._drive, live)
-                await self._arrived.wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._tasks.opened(nursery)
+                nursery.start_soon(self.deadlines.run)
+                nursery.start_soon(sweep, self)
+                task_status.started()
+        finally:
+            self._tasks.closed()
 
     async def _drive(self, live: LiveRun) -> None:
         try:

@@ -34,17 +34,19 @@ class Room:
 CALLER = ("engine.transport", "engine.dial", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.places", "engine.refusals",
-    "engine.sweep", "engine.tokens",
+    "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 ROOMS = (
     Room(("engine",), ()),
     Room(("engine.core",), ("msgspec",), IMPURE | {"sqlite3"}),
     Room(("engine.wire", "engine.ports"), ("engine.core", "msgspec"), IMPURE | {"sqlite3"}),
     Room(("engine.clock",), ("engine.core", "trio"), frozenset({"sqlite3", "uuid"})),
+    Room(("engine.deadlines",), ("trio",)),
     Room(("engine.telemetry",), ("engine.core", "structlog", "prometheus_client")),
     Room(("engine.config",), ("engine.core", "msgspec")),
     Room(
-        SUPERVISOR, ("engine.core", "engine.ports", "engine.clock", "trio", "msgspec"),
+        SUPERVISOR,
+        ("engine.core", "engine.ports", "engine.clock", "engine.deadlines", "trio", "msgspec"),
         IMPURE | {"sqlite3"},
     ),
     Room(
@@ -56,8 +58,8 @@ ROOMS = (
         ("engine.front",),
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
-            "engine.clock", "engine.config", "engine.telemetry", "quart", "quart_trio", "werkzeug",
-            "hypercorn", "h11", "httptools", "msgspec", "trio",
+            "engine.clock", "engine.config", "engine.deadlines", "engine.telemetry", "quart",
+            "quart_trio", "werkzeug", "hypercorn", "h11", "httptools", "msgspec", "trio",
         ),
     ),
     Room(

@@ -7,14 +7,16 @@ name's requests, `Origin`, `Sec-Fetch-Site`, nor send JSON across origins unaske
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from engine.core.errors import Problem
 from engine.front.reply import Reply, problem_reply
+from engine.front.strict import HEADS_KEPT_MAX
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-RawHeaders = Iterable[tuple[bytes, bytes]]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Names in lower case."""
 
 
@@ -24,6 +26,7 @@ class Access:
     def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
 
+    @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
     def check(self, method: str, headers: RawHeaders) -> Reply | None:
         """None, or the refusal."""
         host = origin = site = content_type = ""

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from engine.core.errors import Problem, Refused
 from engine.front import control, feed, openapi, pages, status
+from engine.front.access import RawHeaders
 from engine.front.context import Front
 from engine.front.door import internal_error
 from engine.front.reply import Reply, problem_reply, refusal
@@ -35,9 +36,9 @@ def response(reply: Reply) -> Response:
     return answer
 
 
-def raw_headers(incoming: Request) -> list[tuple[bytes, bytes]]:
+def raw_headers(incoming: Request) -> RawHeaders:
     """The headers as they came, names in lower case."""
-    return list(incoming.scope["headers"])
+    return tuple((name, value) for name, value in incoming.scope["headers"])
 
 
 def build(front: Front) -> QuartTrio:

@@ -30,6 +30,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
+from engine.deadlines import Deadlines, Timer
 from engine.front.door import Door, Post, read_post, reply_bytes
 from engine.front.refusal import (
     SAFE_HEADERS,
@@ -39,7 +40,7 @@ from engine.front.refusal import (
     refusal_headers,
 )
 from engine.front.strict import BadRequest, Phase, RequestReader, ServerLimits
-from engine.front.watch import Deadlines, HangUps, Timer
+from engine.front.watch import HangUps
 
 READ_BYTES = 64 * 1024
 FAREWELL_S = 0.5
@@ -123,7 +124,7 @@ class Connection:
                 # The application had its `http.disconnect`; whoever ignores that is cancelled.
                 self._nursery.cancel_scope.cancel()
         finally:
-            self._timer.stop()
+            self._host.deadlines.stop(self._timer)
             self._host.hang_ups.forget(self._fd)
 
     @cached_property

@@ -10,6 +10,7 @@ ways to it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from engine.core.errors import Problem
 from engine.front.access import RawHeaders
 from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
-from engine.front.strict import Head
+from engine.front.strict import HEADS_KEPT_MAX, Head
 from engine.front.submit import answer_submission
 from engine.wire import RESERVED_CLIENTS
 
@@ -37,6 +38,7 @@ class Post(Struct, frozen=True):
     """The client wants the connection closed afterwards."""
 
 
+@lru_cache(maxsize=HEADS_KEPT_MAX)
 def read_post(head: Head) -> Post | None:
     """The head as a post that the door answers, or None."""
     target = _TARGET.fullmatch(head.target)

@@ -22,11 +22,12 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
+from engine.deadlines import Deadlines
 from engine.front.connection import Connection
 from engine.front.door import Door
 from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
 from engine.front.strict import ServerLimits
-from engine.front.watch import Deadlines, HangUps
+from engine.front.watch import HangUps
 
 __all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners", "serve"]
 

@@ -7,6 +7,7 @@ gets the same answer.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
@@ -18,6 +19,7 @@ from engine.core.model import StepSpec, StepState
 from engine.core.target import BadTarget, last_segment, normalise
 from engine.front.access import RawHeaders
 from engine.front.reply import JSON, Reply, problem_reply, refusal
+from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
 from engine.tokens import Token
@@ -157,6 +159,7 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
     )
 
 
+@lru_cache(maxsize=HEADS_KEPT_MAX)
 def read_headers(headers: RawHeaders) -> Posted:
     """The headers that mean something. Raises Refused for an Idempotency-Key that is none."""
     key: str | None = None

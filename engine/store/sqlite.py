@@ -150,7 +150,7 @@ class SqliteStore:
         """Events that wait for a commit."""
         return self.writer.gathering
 
-    async def find_run(self, client: str, workflow: str, key: str) -> str | None:
+    def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """The id of the run with this identity."""
         found = self.writer.find((client, workflow, key))
         return found or self.readers.find_run(client, workflow, key)

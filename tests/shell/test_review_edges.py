@@ -11,6 +11,7 @@ from engine.core.actions import Action
 from engine.core.errors import IllegalEvent, Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
+from engine.deadlines import Deadlines
 from engine.drive import Request
 from engine.ports import Invocation
 from engine.store.tables import Commit
@@ -22,18 +23,19 @@ STEP = "http://app:9000/workflows/w/steps/"
 
 async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> None:
     """`attemptTimeout` holds for an attempt that a post was held for before it was sent."""
-    early, over = Request(1, None), Request(2, None)
+    deadlines = Deadlines()
+    early, over = Request(1, None, deadlines), Request(2, None, deadlines)
     early.hold()
     early.start_clock(1_000)
     await trio.sleep(5)
-    assert early.scope.deadline == float("inf"), "it stands still while the post is held"
+    assert early.timer.deadline == float("inf"), "it stands still while the post is held"
     early.let_go()
-    assert early.scope.deadline == trio.current_time() + 1
+    assert early.timer.deadline == trio.current_time() + 1
 
     over.hold()
     over.let_go()
     over.start_clock(1_000)
-    assert over.scope.deadline == trio.current_time() + 1
+    assert over.timer.deadline == trio.current_time() + 1
 
 
 async def test_a_bug_parks_its_run_and_nothing_else(autojump_clock, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The two watchers that all connections share: time-outs, and clients that leave."""
+"""Time-outs kept by one task, and the watcher for clients that leave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.front.watch import Deadlines, HangUps, Timer
+from engine.deadlines import STOPPED_MAX, Deadlines, Timer
+from engine.front.watch import HangUps
 from tests.shell.raw_http import App, post, serving, settle
 
 
@@ -70,8 +71,23 @@ async def test_timer_without_a_deadline_or_stopped(mock_clock: MockClock) -> Non
         deadlines.move(freed, trio.current_time() + 5)
         deadlines.move(stopped, trio.current_time() + 5)
         deadlines.move(freed, float("inf"))
-        stopped.stop()
+        deadlines.stop(stopped)
         assert await struck_at(1000, struck, mock_clock) == []
+
+
+async def test_stopped_timers_do_not_pile_up(mock_clock: MockClock) -> None:
+    """Thousands that were stopped long before their time are not kept; the others strike."""
+    struck: list[str] = []
+    deadlines = Deadlines()
+    async with running(deadlines):
+        deadlines.move(Timer(lambda: struck.append("timer")), trio.current_time() + 60)
+        for _ in range(5 * STOPPED_MAX):
+            timer = Timer(lambda: struck.append("stopped"))
+            deadlines.move(timer, trio.current_time() + 60)
+            deadlines.stop(timer)
+        assert len(deadlines) <= STOPPED_MAX + 1
+        assert await struck_at(61, struck, mock_clock) == ["timer"]
+        assert not len(deadlines)
 
 
 @pytest.mark.parametrize("how", ["close", "half-close", "unread bytes", "reset"])

@@ -46,7 +46,7 @@ class Submission(Struct, frozen=True):
     timeout_ms: int | None = None
     prefer: str | None = None
 
-    def encode(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    def encode(self) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
         """Headers and body as they go over the wire."""
         body: dict[str, Any] = {
             "workflowName": self.workflow,
@@ -66,7 +66,7 @@ class Submission(Struct, frozen=True):
             headers.append((b"atomic-parent", self.token.encode()))
         if self.prefer is not None:
             headers.append((b"prefer", self.prefer.encode()))
-        return headers, msgspec.json.encode(body)
+        return tuple(headers), msgspec.json.encode(body)
 
 
 class Connection:

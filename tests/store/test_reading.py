@@ -146,7 +146,7 @@ async def test_what_is_not_there(tmp_path: Path) -> None:
     """An unknown run, key or body is None, not an error."""
     async with store_at(tmp_path / "a.db") as store:
         assert await store.load_runs(["R"]) == []
-        assert await store.find_run("shop", "w", "k") is None
+        assert store.find_run("shop", "w", "k") is None
         assert await store.answer("R", 1) is None
 
 
@@ -154,9 +154,9 @@ async def test_a_run_is_found_by_all_of_its_identity(tmp_path: Path) -> None:
     """Client, workflow and key name a run together; none of them alone."""
     async with store_at(tmp_path / "a.db") as store:
         await store.write(new_run("k")[1]).wait()
-        assert await store.find_run("shop", "w", "k") == "Rk"
+        assert store.find_run("shop", "w", "k") == "Rk"
         for other in (("x", "w", "k"), ("shop", "x", "k"), ("shop", "w", "x")):
-            assert await store.find_run(*other) is None
+            assert store.find_run(*other) is None
 
 
 async def test_bodies_are_kept_byte_for_byte(tmp_path: Path) -> None:

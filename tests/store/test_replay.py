@@ -76,7 +76,7 @@ async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
         assert rows(tmp_path / "crashed.db", "SELECT * FROM run") == []
     async with store_at(tmp_path / "crashed.db") as store:
         assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 2}
-        assert await store.find_run("shop", "w", "b") == "Rb"
+        assert store.find_run("shop", "w", "b") == "Rb"
         assert await store.payload("Rc", 1) == b'{"a": 1}'
         answer = await store.answer("Ra", 1)
         assert answer is not None

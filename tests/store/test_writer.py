@@ -306,5 +306,5 @@ async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits
         assert (failed, writer.commits, writer.durable_sequence) == ([True], 0, 0)
     assert len(recorded(path)) == 2 * commits
     async with store_at(path) as store:
-        found = await store.find_run("shop", "w", "k")
+        found = store.find_run("shop", "w", "k")
         assert (found is not None) == commits
