@@ -82,6 +82,15 @@ class Due(Struct, frozen=True):
     run_id: str
 
 
+class Stored(Struct, frozen=True):
+    """A run from the store."""
+
+    run: Run
+    """With all its steps, indexes rebuilt."""
+    payloads: dict[str, bytes]
+    """By step, those that were read along: small ones, of steps that are called before long."""
+
+
 class Store(Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
@@ -103,8 +112,11 @@ class Store(Protocol):
         """The id of the run with this identity."""
         ...
 
-    async def load_runs(self, run_ids: Sequence[str]) -> list[Run]:
-        """The runs that there are, in this order, with all their steps, indexes rebuilt."""
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored]:
+        """The runs that there are, in this order.
+
+        With small payloads of the steps that are to be called by `until`.
+        """
         ...
 
     async def payload(self, step_id: str, generation: int) -> bytes:

@@ -24,9 +24,9 @@ from engine.core.machine import Change
 from engine.core.model import Run, Step, StepSpec, StepState, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
 from engine.deadlines import Deadlines
-from engine.drive import LiveRun, Slot
+from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, Slot
 from engine.places import Places
-from engine.ports import Body, EndpointCaller, Store
+from engine.ports import Body, EndpointCaller, Store, Stored
 from engine.refusals import draining, overloaded, parked, unknown_token
 from engine.sweep import sweep
 from engine.tasks import Tasks
@@ -356,7 +356,7 @@ class Engine:
                 await loading.wait()
                 continue
             with self._load(run_id):
-                found = await self.store.load_runs((run_id,))
+                found = await self.store.load_runs((run_id,), self._soon())
                 return self._resume(found[0]) if found else None
 
     async def get_all(self, run_ids: list[str]) -> None:
@@ -365,8 +365,8 @@ class Engine:
         with ExitStack() as loading:
             for run_id in missing:
                 loading.enter_context(self._load(run_id))
-            for number, run in enumerate(await self.store.load_runs(missing), 1):
-                self._resume(run)
+            for number, stored in enumerate(await self.store.load_runs(missing, self._soon()), 1):
+                self._resume(stored)
                 if not number % RESUMED_AT_ONCE:
                     await trio.lowlevel.checkpoint()
 
@@ -393,10 +393,15 @@ class Engine:
         self._tasks.start_soon(self._drive, live)
         return live
 
-    def _resume(self, run: Run) -> LiveRun:
+    def _soon(self) -> int:
+        """Until when payloads are read along with their runs."""
+        return self.clock.steady_ms() + LEAVES_MEMORY_AFTER_MS
+
+    def _resume(self, stored: Stored) -> LiveRun:
         """Take a stored run up again: what was in flight when the engine ended was interrupted."""
-        live = self._enter(run)
-        change = Change(run)
+        live = self._enter(stored.run)
+        live.payloads |= stored.payloads
+        change = Change(stored.run)
         settle.recover(change, now=self.clock.steady_ms(), chance=self.clock.chance())
         live.commit(change)
         return live

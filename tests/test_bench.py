@@ -58,7 +58,7 @@ async def test_the_loader_makes_waiting_runs(tmp_path: Path):
         due = await store.due(Due(-1, "", ""), 2**62, 2 * RUNS)
         assert len(due) == RUNS
         assert [abs(each.wake_at - soon_at) < 1_000 for each in due] == [True] * 5 + [False] * 55
-        (run,) = await store.load_runs([due[-1].run_id])
+        run = (await store.load_runs([due[-1].run_id], 0))[0].run
         assert (run.root.state, run.root.failures) == (StepState.BACKING_OFF, 1)
         assert json.loads(await store.payload(run.id, 1))["id"] == run.root.spec.key
 

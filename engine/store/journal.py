@@ -158,17 +158,23 @@ class Place(Struct, frozen=True):
     """None: it is large, and still to be read."""
 
 
-def find_body(packed: bytes, step_id: str, number: int, *, answer: bool) -> Place | None:
-    """Where an entry holds a body."""
-    head, small = _split(packed)
-    offsets = {False: 0, True: 0}
-    for line in _body_head(head).bodies:
-        offset = offsets[line.large]
-        if (line.step_id, line.answer, line.number) == (step_id, answer, number):
-            data = None if line.large else small[offset : offset + line.length]
-            return Place(line, offset, data)
-        offsets[line.large] += line.length
-    return None
+class Bodies:
+    """The bodies of one entry, for reading."""
+
+    def __init__(self, packed: bytes) -> None:
+        head, self._small = _split(packed)
+        self._lines = _body_head(head).bodies
+
+    def find(self, step_id: str, number: int, *, answer: bool) -> Place | None:
+        """Where a body lies, if it is here."""
+        offsets = {False: 0, True: 0}
+        for line in self._lines:
+            offset = offsets[line.large]
+            if (line.step_id, line.answer, line.number) == (step_id, answer, number):
+                data = None if line.large else self._small[offset : offset + line.length]
+                return Place(line, offset, data)
+            offsets[line.large] += line.length
+        return None
 
 
 def body_of(place: Place, data: bytes) -> Body:

@@ -120,13 +120,14 @@ class Pending:
                     return found
         return None
 
-    def lags(self, run_id: str | None, until: int) -> bool:
-        """Whether the tables lack events up to `until` of this run (None: of any)."""
-        if run_id is not None:
+    def lagging(self, run_ids: Collection[str], until: int) -> set[str]:
+        """Of which of these runs (none: of all) the tables lack events up to `until`."""
+        behind = {run_id for run_id in run_ids or self._writing if run_id in self._writing}
+        for run_id in run_ids or self._runs:
             pending = self._runs.get(run_id)
-            behind = pending is not None and pending.first <= until
-            return behind or run_id in self._writing
-        return bool(self._writing) or any(p.first <= until for p in self._runs.values())
+            if pending is not None and pending.first <= until:
+                behind.add(run_id)
+        return behind
 
     def take(self, now: float, *, at_most: int | None, asked: Iterable[str] = ()) -> list[RunRows]:
         """The rows to write now: those asked for, and the oldest if it is time.

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from engine.core.model import Run, run_of
-from engine.ports import Body, Due, EventRecord
+from engine.core.model import Run, Step, StepState, run_of
+from engine.ports import Body, Due, EventRecord, Stored
 from engine.store import journal, rows
 from engine.store.writer import Offload
 
 T = TypeVar("T")
+ENTRIES_KEPT_MAX = 8
+"""Of the journal, unpacked, while runs are loaded together."""
 
 
 def named_queries(text: str) -> dict[str, str]:
@@ -59,13 +62,8 @@ def stored_body(
 ) -> Body | None:
     """A body of the journal, found by the row of its step or attempt unless its entry is known."""
     if entry is None:
-        entry_of = SQL["answer_in"] if answer else SQL["payload_in"]
-        row = db.execute(entry_of, (step_id, number)).fetchone()
-        entry = None if row is None else row[0]
-    if entry is None:
-        return None
-    packed = db.execute(SQL["packed"], (entry,)).fetchone()
-    place = packed and journal.find_body(packed[0], step_id, number, answer=answer)
+        entry = _entry_of(db, step_id, number, answer=answer)
+    place = _bodies(db, entry).find(step_id, number, answer=answer) if entry is not None else None
     if place is None:
         return None
     data = place.data
@@ -73,6 +71,38 @@ def stored_body(
         part = (place.offset + 1, place.line.length, entry)
         data = db.execute(SQL["large"], part).fetchone()[0]
     return journal.body_of(place, data)
+
+
+def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> int | None:
+    """The journal's entry with a body, as the tables know it."""
+    query = SQL["answer_in"] if answer else SQL["payload_in"]
+    row = db.execute(query, (step_id, number)).fetchone()
+    return None if row is None else row[0]
+
+
+def _bodies(db: sqlite3.Connection, entry: int) -> journal.Bodies:
+    return journal.Bodies(db.execute(SQL["packed"], (entry,)).fetchone()[0])
+
+
+def _is_called_by(step: Step, until: int) -> bool:
+    if step.state is StepState.BACKING_OFF:
+        return step.due_at is not None and step.due_at <= until
+    return step.state in (StepState.PENDING, StepState.RUNNING)
+
+
+def _payloads(db: sqlite3.Connection, runs: Iterable[Run], until: int) -> Iterator[Stored]:
+    """Each run with its small payloads. Runs of one time lie in the same entries."""
+    bodies = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
+    for run in runs:
+        found: dict[str, bytes] = {}
+        for step in run.steps.values():
+            if _is_called_by(step, until):
+                number = step.payload_generation
+                entry = _entry_of(db, step.id, number, answer=False)
+                place = entry and bodies(entry).find(step.id, number, answer=False)
+                if place and place.data is not None:
+                    found[step.id] = place.data
+        yield Stored(run, found)
 
 
 class Readers:
@@ -111,14 +141,16 @@ class Readers:
         row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
         return None if row is None else str(row[0])
 
-    async def load_runs(self, run_ids: Sequence[str]) -> list[Run]:
-        def work(db: sqlite3.Connection) -> list[Run]:
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored]:
+        """The runs, and the small payloads of their steps that are to be called by `until`."""
+
+        def work(db: sqlite3.Connection) -> list[Stored]:
             db.execute("BEGIN")  # one snapshot for all
             try:
-                found = [stored_run(db, run_id) for run_id in run_ids]
+                found = [stored_run(db, run_id)[0] for run_id in run_ids]
+                return list(_payloads(db, (run for run in found if run is not None), until))
             finally:
                 db.execute("ROLLBACK")
-            return [run for run, _ in found if run is not None]
 
         return await self.read(work)
 

@@ -21,7 +21,7 @@ class SqliteViews:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
-        self._writer, self._readers = store.writer, store.readers
+        self._writer, self._readers = store.writer, store.view_readers
 
     async def runs(self, query: RunQuery) -> RunsFound:
         """A page of runs, and how many match."""

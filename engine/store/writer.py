@@ -169,14 +169,14 @@ class Writer:
         """The journal's entry that holds a body which the tables do not know yet."""
         return self._pending.body_in(run_of(step_id), step_id, number, answer=answer)
 
-    async def wait_rows(self, run_id: str | None = None) -> None:
-        """Return when the tables know all that was written so far of a run (None: of every one)."""
+    async def wait_rows(self, *run_ids: str) -> None:
+        """Return when the tables know all that was written so far of these runs (none: of all)."""
         until = self._sequence
-        while self._pending.lags(run_id, until):
-            if run_id is None:
-                self._all_wanted = True
+        while lagging := self._pending.lagging(run_ids, until):
+            if run_ids:
+                self._wanted |= lagging
             else:
-                self._wanted.add(run_id)
+                self._all_wanted = True
             self._gathering.asked.set()
             self._stirred.set()
             await self._rows_moved.wait()

@@ -147,7 +147,7 @@ async def test_exhausted_root_pauses_and_step_fails(autojump_clock, tmp_path: Pa
         assert failed.step.attempts == 3
 
         paused = still_open(await it.post(key="other", wait=Wait(timeout_ms=10_000_000)))
-        run = (await it.store.load_runs([paused.run_id]))[0]
+        run = (await it.store.load_runs([paused.run_id], 0))[0].run
         assert run is not None
         assert run.state is StepState.PAUSED
 

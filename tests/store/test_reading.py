@@ -133,7 +133,7 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
             change = Change(run, touched=dict(run.steps))
             change.events.append(PayloadDiffered(1, run.id, b"f"))
             await store.write(Write(change)).wait()
-            return (await store.load_runs([run.id]))[0]
+            return (await store.load_runs([run.id], 0))[0].run
 
     found = trio.run(there_and_back)
     assert found is not None
@@ -145,7 +145,7 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
 async def test_what_is_not_there(tmp_path: Path) -> None:
     """An unknown run, key or body is None, not an error."""
     async with store_at(tmp_path / "a.db") as store:
-        assert await store.load_runs(["R"]) == []
+        assert await store.load_runs(["R"], 0) == []
         assert store.find_run("shop", "w", "k") is None
         assert await store.answer("R", 1) is None
 
@@ -244,3 +244,29 @@ async def test_readers_see_nothing_uncommitted(tmp_path: Path) -> None:
         count = await store.readers.read(lambda db: db.execute("SELECT * FROM tally").fetchall())
         store._connection.execute("ROLLBACK")
     assert count == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "until", "comes"),
+    [
+        (b'{"small": 1}', 5_000, True),
+        (b'{"small": 1}', 500, False),
+        (b'"%b"' % (b"x" * 5_000), 5_000, False),
+    ],
+    ids=["small and due", "not due yet", "large"],
+)
+async def test_payloads_come_with_runs_that_are_called_before_long(
+    tmp_path: Path, payload: bytes, until: int, comes: bool
+) -> None:
+    """The small ones: their calls need no look of their own. Others are read when they are due."""
+    async with store_at(tmp_path / "a.db") as store:
+        for key in "abc":
+            run, write = new_run(key)
+            store.write(Write(write.change, (Body(run.id, 1, payload),)))
+            store.write(started(run, 1))
+            await store.write(answered(run, 2, 500)).wait()  # due 1 to 1.1 s later
+        loaded = await store.load_runs(["Ra", "Rb", "Rc"], until)
+        assert [each.run.id for each in loaded] == ["Ra", "Rb", "Rc"]
+        expected = [{each.run.id: payload} if comes else {} for each in loaded]
+        assert [each.payloads for each in loaded] == expected
+        assert (await store.payload("Rb", 1)) == payload

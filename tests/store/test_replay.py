@@ -100,7 +100,7 @@ async def test_no_event_is_folded_twice(tmp_path: Path) -> None:
         async with store_at(path) as store:
             assert rows(path, "SELECT caught_up FROM engine") == [(7,)]
             assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 1}
-            loaded = (await store.load_runs([run.id]))[0]
+            loaded = (await store.load_runs([run.id], 0))[0].run
             assert loaded is not None
             assert loaded.root == run.root
     attempts = rows(path, "SELECT number, counts_as FROM attempt")

@@ -108,7 +108,7 @@ async def test_a_row_is_written_once(tmp_path: Path) -> None:
         await store.write(write).wait()
         await store.write(started(run, 1)).wait()
         await store.write(answered(run, 2)).wait()
-        loaded = (await store.load_runs([run.id]))[0]
+        loaded = (await store.load_runs([run.id], 0))[0].run
         store._connection.set_trace_callback(None)
     words = [" ".join(each.split()[:3]) for each in statements]
     assert [word for word in words if word in ("BEGIN IMMEDIATE", "COMMIT")] == [
