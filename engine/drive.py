@@ -112,19 +112,26 @@ class Request:
 class LiveRun:
     """A run in memory, and the one task that drives it."""
 
+    # Thousands are held at once, and an empty set is larger than an empty dict.
+    __slots__ = (
+        "_alarm", "_due_at", "_tasks", "_wake", "engine", "payloads", "queued", "receipt",
+        "requests", "run", "slots",
+    )  # fmt: skip
+
     def __init__(self, engine: Engine, run: Run) -> None:
         self.engine = engine
         self.run = run
         self.requests: dict[str, Request] = {}
         self.slots: dict[str, Slot] = {}
-        self.queued: set[str] = set()
+        self.queued: dict[str, None] = {}
         """Steps that wait for a place under the concurrency limits."""
         self.payloads: dict[str, bytes] = {}
         """Of steps just posted, until their first attempt has taken them."""
         self.receipt: Receipt | None = None
         self._tasks = Tasks()
-        self._timer: int | None = None
+        self._due_at: int | None = None
         """What the driver sleeps until."""
+        self._alarm = Timer(self._ring)
         self._wake = trio.Event()
 
     # -- changing the run: synchronous ---------------------------------------------------------
@@ -150,7 +157,7 @@ class LiveRun:
         for each in at_once:
             self._tasks.start_soon(self._attempt, *each)
         self.engine.watch(change)
-        if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._timer):
+        if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
 
@@ -183,7 +190,7 @@ class LiveRun:
             if not step.open_children:
                 host = host_of(step.spec.url)
                 if not self.engine.places.take(host):
-                    self.queued.add(step_id)
+                    self.queued[step_id] = None
                     set_aside(self.run, step_id)
                     if len(self.payloads.get(step_id, b"")) > QUEUED_PAYLOAD_BYTES_MAX:
                         del self.payloads[step_id]
@@ -197,7 +204,7 @@ class LiveRun:
 
     def _offered(self, step_id: str) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
-        self.queued.discard(step_id)
+        self.queued.pop(step_id, None)
         put_back(self.run, step_id)
         taken = self.engine.places.in_flight
         self.commit(Change(self.run))
@@ -247,36 +254,38 @@ class LiveRun:
         try:
             async with trio.open_nursery() as nursery:
                 self._tasks.opened(nursery)
-                await self._drive()
+                while True:
+                    self._wake = trio.Event()
+                    self.commit(Change(self.run))
+                    now = self.engine.clock.steady_ms()
+                    self._due_at = decide(self.run, now).wake_at
+                    if not self._idle(now):
+                        self._set_alarm(self._due_at)
+                        await self._wake.wait()
+                    elif self.receipt is None or self.receipt.durable:
+                        self.engine.forget(self)
+                        return
+                    else:
+                        await self.receipt.wait()
         finally:
             self._tasks.closed()
+            self.engine.deadlines.stop(self._alarm)
 
-    async def _drive(self) -> None:
-        while True:
-            self._wake = trio.Event()
-            self.commit(Change(self.run))
-            now = self.engine.clock.steady_ms()
-            self._timer = decide(self.run, now).wake_at
-            if not self._idle(now):
-                await self._wait_until(self._timer)
-            elif self.receipt is None or self.receipt.durable:
-                self.engine.forget(self)
-                return
-            else:
-                await self.receipt.wait()
+    def _set_alarm(self, due_at: int | None) -> None:
+        at = math.inf
+        if due_at is not None and not self.engine.draining:
+            # A millisecond later: due times are whole milliseconds, and early would mean looking
+            # twice.
+            at = self.engine.clock.trio_time(due_at) + 0.001
+        self.engine.deadlines.move(self._alarm, at)
 
-    async def _wait_until(self, wake_at: int | None) -> None:
-        if wake_at is None or self.engine.draining:
-            await self._wake.wait()
-            return
-        # A millisecond later: due times are whole milliseconds, and early would mean looking twice.
-        with trio.move_on_at(self.engine.clock.trio_time(wake_at) + 0.001):
-            await self._wake.wait()
+    def _ring(self) -> None:
+        self._wake.set()
 
     def _idle(self, now: int) -> bool:
         if not self._may_be_idle or self.run.parked:
             return False
-        return self._timer is None or self._timer > now + LEAVES_MEMORY_AFTER_MS
+        return self._due_at is None or self._due_at > now + LEAVES_MEMORY_AFTER_MS
 
     async def _attempt(self, step_id: str, request: Request) -> None:
         """One request, from its leaving to its recorded end."""

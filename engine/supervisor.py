@@ -134,7 +134,13 @@ class Engine:
             self._refuse_if_draining()
             live = await self._find(client, spec, token)
         if live is None:
-            return await self._open(client, spec, payload, wait)
+            live, placed = self._open(client, spec, payload)
+        else:
+            placed = self._post(live, spec, payload, token)
+        return await self._wait(live, placed, wait)
+
+    def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, token: Token | None) -> Placed:
+        """Record a post to a run that there is. Raises Refused."""
         _refuse_if_parked(live)
         parent = self._parent(live, token)
         self._refuse_overload(live, parent, spec)
@@ -149,7 +155,7 @@ class Engine:
             raise
         if placed.poster is not None and live.run.flights[placed.poster].parent_now:
             live.give_up_place(placed.poster)
-        return await self._wait(live, placed, wait)
+        return placed
 
     def token(self, text: str) -> Token:
         """What a parent token says. Raises Refused: for a made-up one as for another client's."""
@@ -175,7 +181,7 @@ class Engine:
             raise unknown_token()
         return live
 
-    async def _open(self, client: str, spec: StepSpec, payload: bytes, wait: Wait) -> Result:
+    def _open(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
         """No run has this identity: this post opens it.
 
         Nothing is awaited between the look-up and `_enter`, so that of two posts at once only one
@@ -190,7 +196,7 @@ class Engine:
         change, placed = open_run(run, spec, now)
         live = self._enter(run)
         live.commit(change, self._payload(live, placed, payload))
-        return await self._wait(live, placed, wait)
+        return live, placed
 
     def _payload(self, live: LiveRun, placed: Placed, payload: bytes) -> tuple[Body, ...]:
         """What is stored of a post's payload: nothing, when its step was recorded before."""

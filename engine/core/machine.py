@@ -148,13 +148,13 @@ def set_aside(run: Run, step_id: str) -> None:
 
     Else each change of a run would look again at every step of it that queues.
     """
-    run.aside.add(step_id)
+    run.aside[step_id] = None
     run.ready.pop(step_id, None)
 
 
 def put_back(run: Run, step_id: str) -> None:
     """The limit may let the step start now, if it still wants to."""
-    run.aside.discard(step_id)
+    run.aside.pop(step_id, None)
     step = run.steps[step_id]
     if step.state is P and not step.awaiting_post:
         run.ready[step_id] = None

@@ -192,7 +192,7 @@ class Run(Struct):
     """Pending steps that may start, in the order they came (an ordered set)."""
     due: list[tuple[int, str]] = field(default_factory=list)
     """Heap of (due_at, step id); stale entries are skipped."""
-    aside: set[str] = field(default_factory=set)
+    aside: dict[str, None] = field(default_factory=dict)
     """Steps that could start but for a limit; not looked at until they are put back."""
     children: dict[str, list[str]] = field(default_factory=dict)
     """Ids of the steps below each step that has any, in the order they came."""
@@ -254,7 +254,7 @@ def rebuild(run: Run) -> Run:
     run.by_identity = {step.spec.identity: step.id for step in run.steps.values()}
     run.counts = {}
     run.ready, run.due, run.busy_leaves = {}, [], 0
-    run.aside, run.children = set(), {}
+    run.aside, run.children = {}, {}
     for step in run.steps.values():
         step.open_children = 0
     for step in run.steps.values():

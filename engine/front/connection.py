@@ -19,61 +19,30 @@ import math
 import os
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Protocol
 
 import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.protocol.events import Body, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
-from engine.deadlines import Deadlines, Timer
+from engine.deadlines import Timer
 from engine.front.door import Door, Post, read_post, reply_bytes
+from engine.front.host import Host
 from engine.front.refusal import (
     SAFE_HEADERS,
-    Refuse,
     linger,
     refusal_bytes,
     refusal_headers,
 )
-from engine.front.strict import BadRequest, Phase, RequestReader, ServerLimits
-from engine.front.watch import HangUps
+from engine.front.strict import BadRequest, Phase, RequestReader
 
 READ_BYTES = 64 * 1024
 FAREWELL_S = 0.5
 """For a last answer to a request whose handler was cut at the end of the grace."""
 STREAM_ID = 1  # HTTP/1.1 has one stream
-
-
-class Host(Protocol):
-    """What a connection needs of the server it belongs to."""
-
-    app: AppWrapper
-    config: Config
-    context: WorkerContext
-    limits: ServerLimits
-    refuse: Refuse
-    door: Door | None
-    """Answers posts without the application."""
-    deadlines: Deadlines
-    hang_ups: HangUps
-    stopping: bool
-    """No further request is taken; answers say `Connection: close`."""
-
-    def shared_headers(self) -> bytes:
-        """Header lines that every answer of the door carries."""
-        ...
-
-    def contain(self, error: Exception) -> None:
-        """Log and count an exception that must not leave its connection."""
-        ...
-
-    def count_refusal(self, status: int) -> None:
-        """A request was refused before any application saw it, or cut off in its body."""
-        ...
 
 
 class Connection:
@@ -86,7 +55,8 @@ class Connection:
         self._exchange: HTTPStream | None = None
         self._post: Post | None = None  # a post for the door, while its body comes
         self._post_body: list[bytes] = []
-        self._nursery: trio.Nursery
+        self._nursery: trio.Nursery | None = None  # of the application's tasks, once it is needed
+        self._for_app: bytes | None = None  # taken, and not passed on before there is a nursery
         self._fd = stream.socket.fileno()
         self._scope = trio.CancelScope()  # the reader's
         self._reading = False  # the reader waits for bytes
@@ -114,15 +84,18 @@ class Connection:
         except OSError:
             return  # gone before we looked
         self._host.hang_ups.watch(self._fd, self._client_left)
+        self._arm(self._host.limits.header_timeout_s, Phase.IDLE)
         try:
-            async with trio.open_nursery() as self._nursery:
-                await self._read()
-                self._over = self._muted = True
-                await self._end_exchange()
-                if self._lingers:
-                    await linger(self._stream, self._host.limits)
-                # The application had its `http.disconnect`; whoever ignores that is cancelled.
-                self._nursery.cancel_scope.cancel()
+            await self._read()
+            if self._for_app is not None:
+                self._woken = True
+                async with trio.open_nursery() as self._nursery:
+                    await self._read()
+                    await self._leave()
+                    # The application had its `http.disconnect`; whoever ignores that is cancelled.
+                    self._nursery.cancel_scope.cancel()
+            else:
+                await self._leave()
         finally:
             self._host.deadlines.stop(self._timer)
             self._host.hang_ups.forget(self._fd)
@@ -142,17 +115,28 @@ class Connection:
             self._over = True
             self._wake()
 
+    async def _leave(self) -> None:
+        self._over = self._muted = True
+        await self._end_exchange()
+        if self._lingers:
+            await linger(self._stream, self._host.limits)
+
     # --- the reader ---
 
+    @property
+    def _reads_on(self) -> bool:
+        """Neither is the connection over, nor does a request wait for a nursery: thousands of
+        connections only ever carry posts, and need none."""
+        return not self._over and (self._for_app is None or self._nursery is not None)
+
     async def _read(self) -> None:
-        self._arm(self._host.limits.header_timeout_s, Phase.IDLE)
-        while not self._over:
+        while self._reads_on:
             with trio.CancelScope() as self._scope:
                 await self._serve()
 
     async def _serve(self) -> None:
         """Read and pass on until the connection is over, or the reader is woken out of a read."""
-        while not self._over:
+        while self._reads_on:
             if not self._woken and not await self._receive():
                 return  # woken while bytes came: the scope is cancelled and serves no further
             self._woken = False
@@ -203,6 +187,9 @@ class Connection:
 
     async def _advance(self) -> None:
         """Pass on what is checked of the current request."""
+        if self._for_app is not None:
+            checked, self._for_app = self._for_app, None
+            return await self._pass_on(checked)
         checked = self._requests.take()
         phase = self._requests.phase
         if phase is not self._phase:
@@ -217,7 +204,13 @@ class Connection:
         if self._host.door is not None and self._take_post(checked):
             if phase is Phase.DONE:
                 await self._answer_post(self._host.door)
-            return
+        elif self._nursery is None:
+            self._for_app = checked
+        else:
+            await self._pass_on(checked)
+
+    async def _pass_on(self, checked: bytes) -> None:
+        """To the application, by way of h11."""
         self._h11.receive_data(checked)
         while True:
             try:
@@ -357,6 +350,7 @@ class Connection:
         async def put(event: ASGIReceiveEvent) -> None:
             sender.send_nowait(event)
 
+        assert self._nursery is not None
         self._nursery.start_soon(self._run_app, app, scope, receiver.receive, send)
         return put
 

@@ -241,7 +241,14 @@ class _Server:
             if len(self._connections) >= self.limits.connections_max:
                 await self._turn_away(stream)
             else:
-                await self._serve_connection(stream)
+                connection = Connection(self, stream)
+                self._connections.add(connection)
+                self._counters.connections_open += 1
+                try:
+                    await connection.run()
+                finally:
+                    self._connections.discard(connection)
+                    self._counters.connections_open -= 1
         except BaseExceptionGroup as group:
             faults, rest = group.split(Exception)
             if faults is not None:
@@ -250,16 +257,6 @@ class _Server:
                 raise rest from None
         except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
             self.contain(error)
-
-    async def _serve_connection(self, stream: trio.SocketStream) -> None:
-        connection = Connection(self, stream)
-        self._connections.add(connection)
-        self._counters.connections_open += 1
-        try:
-            await connection.run()
-        finally:
-            self._connections.discard(connection)
-            self._counters.connections_open -= 1
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Above the limit: a 503, while few are being told so."""

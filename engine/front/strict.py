@@ -109,6 +109,11 @@ class Head(Struct, frozen=True, gc=False):
 class RequestReader:
     """Reads one connection's requests, one at a time."""
 
+    __slots__ = (
+        "_buffer", "_chunks", "_limits", "_line_checked", "_remaining", "_scanned", "head",
+        "head_size", "phase",
+    )  # fmt: skip
+
     def __init__(self, limits: ServerLimits) -> None:
         self.phase = Phase.IDLE
         self.head: Head | None = None
