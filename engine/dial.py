@@ -164,6 +164,7 @@ _WRAPS_IPV4 = (
 """Networks whose addresses carry an IPv4 address, and how many bits lie to the right of it."""
 
 
+@lru_cache(maxsize=TARGETS_CACHED_MAX)
 def literal_address(host: str) -> IPAddress | None:
     """The address, if `host` is one in its canonical form; `127.1` and the like are names."""
     try:
@@ -180,6 +181,7 @@ def judged_address(ip: IPAddress) -> IPAddress:
     return ip
 
 
+@lru_cache(maxsize=TARGETS_CACHED_MAX)
 def is_never_dialled(ip: IPAddress) -> bool:
     """Whether it is, or wraps, an address of `NEVER_DIALLED`."""
     if any(ip in network for network in NEVER_DIALLED):

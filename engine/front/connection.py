@@ -77,12 +77,6 @@ class Connection:
         Lets through what the protocol libraries raise; the caller contains it and closes the
         stream.
         """
-        try:
-            socket = self._stream.socket
-            self._client = parse_socket_addr(socket.family, socket.getpeername())
-            self._server = parse_socket_addr(socket.family, socket.getsockname())
-        except OSError:
-            return  # gone before we looked
         self._host.hang_ups.watch(self._fd, self._client_left)
         self._arm(self._host.limits.header_timeout_s, Phase.IDLE)
         try:
@@ -453,14 +447,15 @@ class _Exchange(HTTPStream):
 
     def __init__(self, connection: Connection) -> None:
         host = connection._host  # noqa: SLF001 - the other half of the same class
+        socket = connection._stream.socket  # noqa: SLF001
         super().__init__(
             host.app,
             host.config,
             host.context,
             connection,  # type: ignore[arg-type] # all it calls of a task group is `spawn_app`
             False,
-            connection._client,  # noqa: SLF001
-            connection._server,  # noqa: SLF001
+            _address(socket, socket.getpeername),
+            _address(socket, socket.getsockname),
             connection.answer,
             STREAM_ID,
         )
@@ -475,3 +470,11 @@ class _Exchange(HTTPStream):
         await self.send(Response(STREAM_ID, refusal_headers(status_code, body), status_code))
         await self.send(Body(STREAM_ID, body))
         await self.send(EndBody(STREAM_ID))
+
+
+def _address(socket: trio.socket.SocketType, name: Callable[[], object]) -> tuple[str, int] | None:
+    """One end of a connection, as ASGI has it; None if the client has gone."""
+    try:
+        return parse_socket_addr(socket.family, name())  # type: ignore[arg-type]
+    except OSError:
+        return None
