@@ -1,10 +1,10 @@
-"""Lets new runs in as fast as the engine can take them on, and says no at once when that is full.
+"""Lets new runs in while that makes the engine do more, and says no at once when too many queue.
 
-Under more load than there is room for, an engine that takes everything on gets slower for everybody
-and finishes nothing sooner. So while passes of Trio's loop are long, new runs queue, and each pass
-lets in as many as keep the passes short: what is under way goes on at its pace, and every answer, a
-refusal too, leaves within a pass or two. The queue is bounded by the time that its last would wait.
-Posts for runs that there are already do not queue.
+More runs under way get more done only as long as Trio's loop has idle moments. Beyond, they take
+turns: each gets slower, memory grows and nothing is found in the processor's caches, the
+application's either. So while the loop never sleeps new runs queue, and are let in as others end:
+as many are under way as keep the loop busy. The queue is bounded by the time that its last would
+wait. Posts for runs that there are already do not queue.
 
 `run` makes it work; without it everybody is let in at once.
 """
@@ -12,40 +12,66 @@ Posts for runs that there are already do not queue.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import islice
 
 import trio
 
 from engine.refusals import overloaded
 
+UNDER_WAY_ALWAYS = 256
+"""So many runs may be under way however busy the loop is."""
 PULSE_S = 0.05
-"""How often a look is taken at how late the loop is, while nobody queues."""
-BUSY_FOR_S = 0.25
-"""The loop counts as busy for so long after it was late: a look falls anywhere in a pass."""
-PASS_S_MAX = 0.02
-"""A pass of the loop that takes longer makes new runs queue; with queues passes are kept below."""
-PASS_S_MIN = 0.01
-"""Passes shorter than this let more runs in."""
-SMOOTHING = 0.25
-AT_ONCE_MAX = 256
-"""So many runs are let in with one pass at most."""
+"""How often it is looked how idle the loop is, while nobody queues."""
+QUEUE_PULSE_S = 0.01
+"""The same while somebody does."""
+SMOOTHED_OVER_S = 0.25
+IDLE_SHARE_LOW = 0.15
+"""A loop that sleeps less than this share of its time is busy: fewer runs do as much. With just
+enough runs under way it sleeps for a tenth, when commits and answers come at the wrong moment."""
+IDLE_SHARE_HIGH = 0.3
+"""One that sleeps more than this has time for more runs."""
+DOUBLES_IN_S = 0.25
+HALVES_IN_S = 0.5
+LIMIT_MAX = 1e9
 RATE_OVER_S = 0.5
 """Over how long the rate at which runs are let in is taken."""
 QUEUE_ALWAYS = 2_000
 """So many may queue before any rate is known: a burst is no overload."""
 
 
+class Idle(trio.abc.Instrument):
+    """Counts how long Trio's loop slept."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.slept_s = 0.0
+        self._now, self._since = now, 0.0
+
+    def before_io_wait(self, timeout: float) -> None:
+        """The loop has nothing to do but wait."""
+        self._since = self._now() if timeout > 0 else math.inf
+
+    def after_io_wait(self, timeout: float) -> None:
+        """It goes on."""
+        self.slept_s += max(0.0, self._now() - self._since)
+
+
 class Admission:
     """The queue of posts that will open runs."""
 
-    def __init__(self, wait_s_max: float) -> None:
+    def __init__(
+        self, wait_s_max: float, under_way: Callable[[], int], idle: Idle | None = None
+    ) -> None:
+        """`under_way` says how many runs have a request open or wait for a place."""
         self.wait_s_max = wait_s_max
-        self.busy = False
-        """Passes of the loop are long."""
+        self.limit = LIMIT_MAX
+        """How many runs may be under way before new ones queue."""
         self.refused = 0
+        self._under_way = under_way
+        self._idle = idle or Idle(trio.lowlevel.current_clock().current_time)
         self._queue: dict[trio.Event, None] = {}
-        self._came = trio.Event()
-        self._at_once = 8.0
+        self._entering = 0
+        """Let in, and not under way yet."""
         self._per_s = 0.0
 
     def __len__(self) -> int:
@@ -57,12 +83,17 @@ class Admission:
         """Whoever joins now would wait longer than `wait_s_max`."""
         return len(self._queue) >= max(QUEUE_ALWAYS, self._per_s * self.wait_s_max)
 
+    @property
+    def room(self) -> float:
+        """How many more may be under way now."""
+        return self.limit - self._under_way() - self._entering
+
     async def enter(self) -> bool:
         """Wait for one's turn, if the engine is busy; returns whether there was a wait.
 
         Raises Refused (`overloaded`) when it would be too long.
         """
-        if not self.busy and not self._queue:
+        if not self._queue and self.room > 0:
             return False
         if self.is_full:
             self.refused += 1
@@ -70,52 +101,54 @@ class Admission:
             raise overloaded("new_runs_wait_ms_max", min(wait_s, math.ceil(self.wait_s_max)))
         turn = trio.Event()
         self._queue[turn] = None
-        self._came.set()
         try:
             await turn.wait()
         finally:
-            self._queue.pop(turn, None)
+            if self._queue.pop(turn, turn) is turn:  # its turn has come
+                self._entering -= 1
         return True
 
     def let_all_in(self) -> None:
         """Nobody queues any longer: the engine stops, and tells each so."""
-        for turn in list(self._queue):
+        self._let_in(len(self._queue))
+
+    def _let_in(self, count: int) -> int:
+        for turn in list(islice(self._queue, count)):
+            del self._queue[turn]
+            self._entering += 1
             turn.set()
-        self._queue.clear()
+        return count
 
     async def run(self) -> None:
         """Watch the loop, and let in who queues, until cancelled."""
-        busy_until = -math.inf
-        while True:
-            while not self._queue:
-                self._came = trio.Event()
-                due = trio.current_time() + PULSE_S
-                with trio.move_on_at(due):
-                    await self._came.wait()
-                now = trio.current_time()
-                if now - due > PASS_S_MAX:
-                    busy_until = now + BUSY_FOR_S
-                self.busy = now < busy_until
-            await self._let_in()
+        trio.lowlevel.add_instrument(self._idle)
+        try:
+            await self._run()
+        finally:
+            trio.lowlevel.remove_instrument(self._idle)
 
-    async def _let_in(self) -> None:
-        """Let in who queues: some with each pass, as many as keep passes short."""
+    async def _run(self) -> None:
+        self.limit, idle_share = UNDER_WAY_ALWAYS, 0.0
         entered, since = 0, trio.current_time()
-        pass_s = (PASS_S_MIN + PASS_S_MAX) / 2
-        while self._queue:
-            began = trio.current_time()
-            await trio.lowlevel.checkpoint()
+        looked_at, slept_s = since, self._idle.slept_s
+        while True:
+            await trio.sleep(QUEUE_PULSE_S if self._queue else PULSE_S)
             now = trio.current_time()
-            # Smoothed: where in a pass a task gets its turn is up to chance.
-            pass_s += (now - began - pass_s) * SMOOTHING
-            self.busy = pass_s > PASS_S_MIN
-            if pass_s > PASS_S_MAX:
-                self._at_once = max(1.0, self._at_once * 0.8)
-            elif not self.busy:
-                self._at_once = min(AT_ONCE_MAX, self._at_once * 1.25)
-            for turn in list(islice(self._queue, int(self._at_once))):
-                del self._queue[turn]
-                turn.set()
-                entered += 1
+            took_s, idle_s = now - looked_at, self._idle.slept_s - slept_s
+            looked_at, slept_s = now, self._idle.slept_s
+            weight = min(1.0, took_s / SMOOTHED_OVER_S)
+            idle_share += (min(1.0, idle_s / took_s) - idle_share) * weight
+            self._set_limit(idle_share, took_s)
+            if self._queue and self.room > 0:
+                entered += self._let_in(math.ceil(min(self.room, len(self._queue))))
             if now - since >= RATE_OVER_S:
                 self._per_s, entered, since = entered / (now - since), 0, now
+
+    def _set_limit(self, idle_share: float, took_s: float) -> None:
+        """More runs while there is time for them, fewer while there is none."""
+        if idle_share > IDLE_SHARE_HIGH:
+            self.limit *= 2 ** (took_s / DOUBLES_IN_S)
+        elif idle_share < IDLE_SHARE_LOW:
+            under_way = self._under_way() + self._entering
+            self.limit = min(self.limit, under_way) * 0.5 ** (took_s / HALVES_IN_S)
+        self.limit = min(max(self.limit, UNDER_WAY_ALWAYS), LIMIT_MAX)

@@ -114,8 +114,8 @@ class LiveRun:
 
     # Thousands are held at once, and an empty set is larger than an empty dict.
     __slots__ = (
-        "_alarm", "_due_at", "_tasks", "_wake", "engine", "payloads", "queued", "receipt",
-        "requests", "run", "slots",
+        "_alarm", "_due_at", "_tasks", "_under_way", "_wake", "engine", "payloads", "queued",
+        "receipt", "requests", "run", "slots",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, run: Run) -> None:
@@ -129,6 +129,7 @@ class LiveRun:
         """Of steps just posted, until their first attempt has taken them."""
         self.receipt: Receipt | None = None
         self._tasks = Tasks()
+        self._under_way = False
         self._due_at: int | None = None
         """What the driver sleeps until."""
         self._alarm = Timer(self._ring)
@@ -140,6 +141,7 @@ class LiveRun:
         """Start what may start, queue the write, wake the driver. Ends every passage."""
         now = self.engine.clock.steady_ms()
         started = self._start_due(change, now)
+        self._count()
         if not change.events:
             return self.receipt
         change.close(now)
@@ -160,6 +162,11 @@ class LiveRun:
         if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
+
+    def _count(self) -> None:
+        under_way = bool(self.requests or self.queued) and not self.run.parked
+        self.engine.under_way += under_way - self._under_way
+        self._under_way = under_way
 
     def _leaves_after_commit(self, step_id: str, request: Request) -> bool:
         """Whether an attempt's request leaves when its beginning is durable. The first of a child
@@ -352,6 +359,7 @@ class LiveRun:
     def park(self) -> None:
         """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
         self.run.parked = True
+        self._count()
         self.release_callers()
         for step_id in list(self.requests):
             self.give_up_place(step_id)

@@ -194,6 +194,8 @@ async def working(
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
     metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.places.queued)
+    metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
+                  lambda: engine.under_way)  # fmt: skip
     metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",
                   lambda: len(engine.admission))  # fmt: skip
     metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",

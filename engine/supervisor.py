@@ -105,7 +105,9 @@ class Engine:
     ) -> None:
         self.store, self.caller, self.clock, self.tokens = store, caller, clock, tokens
         self.limits = limits
-        self.admission = Admission(limits.new_runs_wait_s_max)
+        self.under_way = 0
+        """Runs with a request open, or that wait for a place for one."""
+        self.admission = Admission(limits.new_runs_wait_s_max, lambda: self.under_way)
         self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
         self.live: dict[str, LiveRun] = {}
         self.ready = False

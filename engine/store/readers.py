@@ -63,7 +63,8 @@ def stored_body(
     """A body of the journal, found by the row of its step or attempt unless its entry is known."""
     if entry is None:
         entry = _entry_of(db, step_id, number, answer=answer)
-    place = _bodies(db, entry).find(step_id, number, answer=answer) if entry is not None else None
+    bodies = _bodies(db, entry)
+    place = None if bodies is None else bodies.find(step_id, number, answer=answer)
     if place is None:
         return None
     data = place.data
@@ -80,8 +81,9 @@ def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool
     return None if row is None else row[0]
 
 
-def _bodies(db: sqlite3.Connection, entry: int) -> journal.Bodies:
-    return journal.Bodies(db.execute(SQL["packed"], (entry,)).fetchone()[0])
+def _bodies(db: sqlite3.Connection, entry: int | None) -> journal.Bodies | None:
+    row = None if entry is None else db.execute(SQL["packed"], (entry,)).fetchone()
+    return None if row is None else journal.Bodies(row[0])
 
 
 def _is_called_by(step: Step, until: int) -> bool:
@@ -92,14 +94,14 @@ def _is_called_by(step: Step, until: int) -> bool:
 
 def _payloads(db: sqlite3.Connection, runs: Iterable[Run], until: int) -> Iterator[Stored]:
     """Each run with its small payloads. Runs of one time lie in the same entries."""
-    bodies = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
+    bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
     for run in runs:
         found: dict[str, bytes] = {}
         for step in run.steps.values():
             if _is_called_by(step, until):
                 number = step.payload_generation
-                entry = _entry_of(db, step.id, number, answer=False)
-                place = entry and bodies(entry).find(step.id, number, answer=False)
+                bodies = bodies_in(_entry_of(db, step.id, number, answer=False))
+                place = bodies and bodies.find(step.id, number, answer=False)
                 if place and place.data is not None:
                     found[step.id] = place.data
         yield Stored(run, found)

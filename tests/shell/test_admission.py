@@ -1,9 +1,9 @@
-"""New runs are let in as fast as the loop's passes stay short, first come first served; a queue
-that would take too long says so at once."""
+"""As many runs are under way as keep the loop busy, first come first served; a queue that would
+take too long says so at once."""
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,94 +11,120 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.admission import PASS_S_MAX, PULSE_S, QUEUE_ALWAYS, Admission
+from engine.admission import QUEUE_ALWAYS, QUEUE_PULSE_S, UNDER_WAY_ALWAYS, Admission, Idle
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
 from engine.ports import Invocation
 from tests.world import ok, recorded, world
 
-SLOW_PASS_S = PASS_S_MAX * 2
 
-
-class Load:
-    """Work that makes each pass of the loop take as long as told."""
+class Loop(Idle):
+    """How long the loop slept, as told: a share of the time that passed."""
 
     def __init__(self, clock: MockClock) -> None:
-        self.clock = clock
-        self.pass_s = SLOW_PASS_S
-        self.passes = 0
+        super().__init__(clock.current_time)
+        self.clock, self.share = clock, 1.0
+        self.under_way = 0
 
-    async def run(self) -> None:
-        while self.pass_s:
-            self.passes += 1
-            self.clock.jump(self.pass_s)
-            await trio.lowlevel.checkpoint()
+    def before_io_wait(self, timeout: float) -> None: ...
+    def after_io_wait(self, timeout: float) -> None: ...
+
+    async def goes_on(self, seconds: float) -> None:
+        """Let time pass, in which it slept its share."""
+        end = trio.current_time() + seconds
+        while trio.current_time() < end:
+            self.slept_s += self.share * QUEUE_PULSE_S
+            self.clock.jump(QUEUE_PULSE_S)
+            await wait_all_tasks_blocked()
 
 
 @asynccontextmanager
-async def busy(clock: MockClock) -> AsyncIterator[tuple[Admission, Load]]:
-    """An admission that has found the loop slow."""
-    admission, load = Admission(6.0), Load(clock)
+async def admitting(clock: MockClock) -> AsyncIterator[tuple[Admission, Loop]]:
+    """An admission at work; each run that enters is under way for ever."""
+    loop = Loop(clock)
+    admission = Admission(6.0, lambda: loop.under_way, loop)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(admission.run)
-        nursery.start_soon(load.run)
-        while not admission.busy:
-            await trio.lowlevel.checkpoint()
-        yield admission, load
+        await wait_all_tasks_blocked()
+        yield admission, loop
         nursery.cancel_scope.cancel()
 
 
-async def test_nobody_waits_while_passes_are_short(mock_clock: MockClock) -> None:
-    """No wait, no queue, and no task that spins: the pulse is all that runs."""
-    admission = Admission(6.0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(admission.run)
-        await wait_all_tasks_blocked()
-        mock_clock.jump(PULSE_S)
-        await wait_all_tasks_blocked()
-        assert not admission.busy
+async def enter(admission: Admission, loop: Loop, entered: list[int], number: int) -> None:
+    await admission.enter()
+    loop.under_way += 1
+    entered.append(number)
+
+
+async def test_an_idle_loop_lets_everybody_in(mock_clock: MockClock) -> None:
+    """No wait and no queue, however many are under way."""
+    async with admitting(mock_clock) as (admission, loop):
+        await loop.goes_on(10)
+        loop.under_way = 50_000
         assert not await admission.enter()
-        nursery.cancel_scope.cancel()
 
 
-async def test_few_are_let_in_while_passes_are_long(mock_clock: MockClock) -> None:
-    """In the order they came; soon one with each pass, and never none."""
-    entered: list[tuple[int, int]] = []
-    async with busy(mock_clock) as (admission, load), trio.open_nursery() as nursery:
+async def test_a_busy_loop_keeps_as_many_under_way_as_it_needs(mock_clock: MockClock) -> None:
+    """Beyond those the next one is let in when one has ended, in the order they came."""
+    entered: list[int] = []
+    async with admitting(mock_clock) as (admission, loop), trio.open_nursery() as nursery:
+        loop.share = 0.05
+        await loop.goes_on(1)
+        for number in range(UNDER_WAY_ALWAYS + 40):
+            nursery.start_soon(enter, admission, loop, entered, number)
+            await wait_all_tasks_blocked()
+        await loop.goes_on(1)
+        assert entered == list(range(UNDER_WAY_ALWAYS))
+        assert len(admission) == 40
+        for ended in range(1, 41):
+            loop.under_way -= 1
+            await loop.goes_on(2 * QUEUE_PULSE_S)
+            assert entered == list(range(UNDER_WAY_ALWAYS + ended))
 
-        async def post(number: int) -> None:
-            assert await admission.enter()
-            entered.append((number, load.passes))
 
-        for number in range(60):
-            nursery.start_soon(post, number)
-            await trio.lowlevel.checkpoint()
-    passes = [in_pass for _, in_pass in sorted(entered)]
-    assert len(passes) == 60
-    # Which of two tasks of one pass comes first is up to chance.
-    assert all(later >= earlier - 1 for earlier, later in itertools.pairwise(passes))
-    assert passes[-1] - passes[-20] >= 10
-
-
-async def test_when_passes_are_short_again_all_are_let_in(mock_clock: MockClock) -> None:
-    """The load ends: the queue empties in a few passes, and the next post does not queue."""
-    async with busy(mock_clock) as (admission, load):
-        async with trio.open_nursery() as nursery:
-            for _ in range(500):
-                nursery.start_soon(admission.enter)
-            for _ in range(20):
-                await trio.lowlevel.checkpoint()
-            assert len(admission) > 400
-            load.pass_s = 0
+async def test_a_loop_with_time_gets_more(mock_clock: MockClock) -> None:
+    """Slow endpoints: thousands are under way, the loop sleeps, and the queue empties in moments.
+    When it is busy again, as many stay under way, and new ones wait until fewer are."""
+    entered: list[int] = []
+    async with admitting(mock_clock) as (admission, loop), trio.open_nursery() as nursery:
+        loop.share = 0.0
+        await loop.goes_on(1)
+        for number in range(UNDER_WAY_ALWAYS + QUEUE_ALWAYS):
+            nursery.start_soon(enter, admission, loop, entered, number)
+        await wait_all_tasks_blocked()
+        assert len(admission) == QUEUE_ALWAYS
+        loop.share = 0.6
+        await loop.goes_on(1.5)
         assert len(admission) == 0
-        assert not await admission.enter()
+        assert len(entered) == UNDER_WAY_ALWAYS + QUEUE_ALWAYS
+        loop.share = 0.0
+        await loop.goes_on(3)
+        nursery.start_soon(enter, admission, loop, entered, -1)
+        await loop.goes_on(1)
+        assert len(admission) == 1
+        loop.under_way = UNDER_WAY_ALWAYS - 1
+        await loop.goes_on(0.1)
+        assert len(admission) == 0
+
+
+async def test_the_loops_sleep_is_counted() -> None:
+    """By the instrument, in real time: at most all of it, and nothing while others run."""
+    idle = Idle(time.perf_counter)
+    trio.lowlevel.add_instrument(idle)
+    began = time.perf_counter()
+    for _ in range(100):
+        await trio.lowlevel.checkpoint()
+    assert idle.slept_s == 0
+    await trio.to_thread.run_sync(lambda: sum(range(100_000)))
+    assert 0 < idle.slept_s <= time.perf_counter() - began
+    trio.lowlevel.remove_instrument(idle)
 
 
 async def test_a_wait_that_would_be_too_long_is_refused() -> None:
     """At once, with the time after which to ask again; who queues already stays."""
     refusals: list[Refused] = []
-    admission = Admission(6.0)
-    admission.busy = True
+    admission = Admission(6.0, lambda: 0)
+    admission.limit = 0
 
     async def post() -> None:
         try:
@@ -120,10 +146,15 @@ async def test_a_wait_that_would_be_too_long_is_refused() -> None:
 
 async def test_who_leaves_is_not_waited_for(mock_clock: MockClock) -> None:
     """A caller that hangs up while it queues has recorded nothing and takes no turn."""
-    async with busy(mock_clock) as (admission, _):
+    async with admitting(mock_clock) as (admission, loop):
+        loop.share, loop.under_way = 0.0, 10_000
+        await loop.goes_on(1)
         with trio.move_on_after(0):
             await admission.enter()
         assert len(admission) == 0
+        loop.under_way = 0
+        await loop.goes_on(0.1)
+        assert admission.room == UNDER_WAY_ALWAYS
 
 
 async def test_posts_of_one_key_that_queue_open_one_run(
@@ -136,7 +167,7 @@ async def test_posts_of_one_key_that_queue_open_one_run(
 
     mock_clock.autojump_threshold = 0
     async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as nursery:
-        it.engine.admission.busy = True
+        it.engine.admission.limit = 0
         ids: list[str] = []
 
         async def post(key: str) -> None:
