@@ -17,6 +17,7 @@ from itertools import islice
 
 import trio
 
+from engine.core.errors import Refused
 from engine.refusals import overloaded
 
 UNDER_WAY_ALWAYS = 256
@@ -96,9 +97,7 @@ class Admission:
         if not self._queue and self.room > 0:
             return False
         if self.is_full:
-            self.refused += 1
-            wait_s = math.ceil(len(self._queue) / max(1.0, self._per_s))
-            raise overloaded("new_runs_wait_ms_max", min(wait_s, math.ceil(self.wait_s_max)))
+            raise self.refuse()
         turn = trio.Event()
         self._queue[turn] = None
         try:
@@ -107,6 +106,12 @@ class Admission:
             if self._queue.pop(turn, turn) is turn:  # its turn has come
                 self._entering -= 1
         return True
+
+    def refuse(self) -> Refused:
+        """Count a refusal, and say when to ask again."""
+        self.refused += 1
+        wait_s = math.ceil(len(self._queue) / max(1.0, self._per_s))
+        return overloaded("new_runs_wait_ms_max", min(wait_s, math.ceil(self.wait_s_max)))
 
     def let_all_in(self) -> None:
         """Nobody queues any longer: the engine stops, and tells each so."""

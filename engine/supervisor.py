@@ -141,6 +141,14 @@ class Engine:
             placed = self._post(live, spec, payload, token)
         return await self._wait(live, placed, wait)
 
+    def refuse_at_once(self, client: str, workflow: str, key: str) -> Refused | None:
+        """The refusal of a post while new runs cannot even queue, unless its run is in memory.
+
+        Under overload most posts end so: it looks at nothing that costs more than they are worth.
+        """
+        full = self.admission.is_full and (client, workflow, key) not in self._by_identity
+        return self.admission.refuse() if full and not self.draining else None
+
     def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, token: Token | None) -> Placed:
         """Record a post to a run that there is. Raises Refused."""
         _refuse_if_parked(live)

@@ -58,8 +58,9 @@ ROOMS = (
         ("engine.front",),
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
-            "engine.clock", "engine.config", "engine.deadlines", "engine.telemetry", "quart",
-            "quart_trio", "werkzeug", "hypercorn", "h11", "httptools", "msgspec", "trio",
+            "engine.refusals", "engine.clock", "engine.config", "engine.deadlines",
+            "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
+            "httptools", "msgspec", "trio",
         ),
     ),
     Room(

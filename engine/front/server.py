@@ -9,9 +9,9 @@ protocol.
 
 from __future__ import annotations
 
+import errno
 import socket as stdlib_socket
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -23,6 +23,7 @@ from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
 from engine.deadlines import Deadlines
+from engine.front.accept import accept_all
 from engine.front.connection import Connection
 from engine.front.door import Door
 from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
@@ -217,14 +218,16 @@ class _Server:
     ) -> None:
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
-                await accepting.start(
-                    partial(
-                        trio.serve_listeners,
-                        self._handle,
-                        listeners,
-                        handler_nursery=connections,
-                    )
-                )
+
+                def start(stream: trio.SocketStream) -> None:
+                    # Counted here, in the order they came: tasks begin in any order.
+                    self._counters.connections += 1
+                    has_room = self._counters.connections_open < self.limits.connections_max
+                    self._counters.connections_open += has_room
+                    connections.start_soon(self._handle, stream, has_room)
+
+                for listener in listeners:
+                    await accepting.start(accept_all, listener, start, self._no_room)
                 task_status.started()
                 await stop.wait()
                 accepting.cancel_scope.cancel()
@@ -234,21 +237,15 @@ class _Server:
             for connection in self._connections:
                 connection.stop()
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
-        """Serve one connection; trio closes it. No exception but a cancel leaves here."""
-        self._counters.connections += 1
+    async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
+        """Serve one connection, and close it. No exception but a cancel leaves here."""
+        connection = Connection(self, stream)
         try:
-            if len(self._connections) >= self.limits.connections_max:
-                await self._turn_away(stream)
-            else:
-                connection = Connection(self, stream)
+            if has_room:
                 self._connections.add(connection)
-                self._counters.connections_open += 1
-                try:
-                    await connection.run()
-                finally:
-                    self._connections.discard(connection)
-                    self._counters.connections_open -= 1
+                await connection.run()
+            else:
+                await self._turn_away(stream)
         except BaseExceptionGroup as group:
             faults, rest = group.split(Exception)
             if faults is not None:
@@ -257,6 +254,13 @@ class _Server:
                 raise rest from None
         except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
             self.contain(error)
+        finally:
+            self._connections.discard(connection)
+            self._counters.connections_open -= has_room
+            await trio.aclose_forcefully(stream)
+
+    def _no_room(self, error: OSError) -> None:
+        self._log("accept_failed", {"reason": errno.errorcode[error.errno or 0]})
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Above the limit: a 503, while few are being told so."""
