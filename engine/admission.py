@@ -20,7 +20,7 @@ import trio
 from engine.core.errors import Refused
 from engine.refusals import overloaded
 
-UNDER_WAY_ALWAYS = 256
+UNDER_WAY_ALWAYS = 128
 """So many runs may be under way however busy the loop is."""
 PULSE_S = 0.05
 """How often it is looked how idle the loop is, while nobody queues."""
