@@ -21,6 +21,7 @@ of the last steps ended by the log that the steps write. That is kind to the pee
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -40,7 +41,8 @@ ENDED_FIRST = 0.1
 """Which share of the workflows have ended their first step when the server is killed."""
 LIMIT_S = 300
 KILL_WITHIN_S = 120
-POST_AGAIN_S = 0.1
+POST_AGAIN_S = 0.5
+"""On average. Callers that ask ten times a second would be a load of their own: 20,000 connections a second."""
 STARTERS = 50
 SETTINGS = {"ATOMIC_IN_FLIGHT_MAX": "8192", "ATOMIC_IN_FLIGHT_PER_HOST_MAX": "8192"}
 """All steps of 2,000 workflows sleep at once on one host: its default of 512 would make them queue."""
@@ -58,7 +60,7 @@ async def _caller(system: System, key: str, answers: dict[str, tuple[float, byte
                 return
         except (OSError, EOFError):
             pass
-        await asyncio.sleep(POST_AGAIN_S)
+        await asyncio.sleep(POST_AGAIN_S * random.uniform(0.5, 1.5))
 
 
 def _log(log: Path) -> list[tuple[float, str, str, str]]:
