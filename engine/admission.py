@@ -103,7 +103,9 @@ class Admission:
         try:
             await turn.wait()
         finally:
-            if self._queue.pop(turn, turn) is turn:  # its turn has come
+            if turn in self._queue:
+                del self._queue[turn]  # it leaves before its turn
+            else:
                 self._entering -= 1
         return True
 

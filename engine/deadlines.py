@@ -32,7 +32,7 @@ class Timer:
 
 
 class Deadlines:
-    """The time-outs of all connections, or of all attempts.
+    """The time-outs of all connections, or of all runs.
 
     A deadline that moves back is only noted: its timer is looked at when it would have struck, and
     queued anew. So a connection that is busy is looked at once for each time-out, not once for
@@ -51,9 +51,9 @@ class Deadlines:
         return len(self._queue)
 
     def move(self, timer: Timer, deadline: float) -> None:
-        """Let the timer strike at `deadline` and not at another time."""
+        """Let the timer strike at `deadline` and not at another time, unless it is stopped."""
         timer.deadline = deadline
-        if deadline < timer.queued:
+        if deadline < timer.queued and timer.strike is not None:
             timer.queued = deadline
             heappush(self._queue, (deadline, next(self._order), timer))
             if deadline < self._sleep.deadline:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from copy import copy, deepcopy
 from enum import StrEnum
 
@@ -120,7 +120,7 @@ class Engine:
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, trio.Event] = {}
         self.deadlines = Deadlines()
-        """Of the attempts in flight."""
+        """Of attempts in flight, and of runs that sleep until something is due."""
         self._tasks = Tasks()
         self.request_ended = trio.Event()
 
@@ -141,28 +141,27 @@ class Engine:
             placed = self._post(live, spec, payload, token)
         return await self._wait(live, placed, wait)
 
-    def refuse_at_once(self, client: str, workflow: str, key: str) -> Refused | None:
-        """The refusal of a post while new runs cannot even queue, unless its run is in memory.
+    def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
+        """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
 
-        Under overload most posts end so: it looks at nothing that costs more than they are worth.
+        Under overload most posts end so: it is asked before anything that costs more.
         """
-        full = self.admission.is_full and (client, workflow, key) not in self._by_identity
-        return self.admission.refuse() if full and not self.draining else None
+        if not self.admission.is_full or self.draining:
+            return
+        if (client, workflow, key) in self._by_identity:
+            return
+        if self.store.find_run(client, workflow, key) is None:
+            raise self.admission.refuse()
 
     def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, token: Token | None) -> Placed:
         """Record a post to a run that there is. Raises Refused."""
         _refuse_if_parked(live)
         parent = self._parent(live, token)
         self._refuse_overload(live, parent, spec)
-        try:
+        with _ParksOnBug(self, live):
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
-        except Refused:
-            raise
-        except Exception as error:
-            self._park(live, error)
-            raise
         if placed.poster is not None and live.run.flights[placed.poster].parent_now:
             live.give_up_place(placed.poster)
         return placed
@@ -348,16 +347,10 @@ class Engine:
             )
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
-        try:
+        with nullcontext() if dry_run else _ParksOnBug(self, live):
             changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
-        except Refused:
-            raise
-        except Exception as error:
-            if not dry_run:
-                self._park(live, error)
-            raise
         await live.wait_durable()
         return change.run, changed
 
@@ -485,6 +478,24 @@ class Engine:
     def _drain_requests(self, *, parents_only: bool) -> None:
         for live in list(self.live.values()):
             live.drain(parents_only=parents_only)
+
+
+class _ParksOnBug:
+    """Around a passage: an exception that is no refusal parks the run.
+
+    A class, as a generator would cost each post more than the look-up of its step does.
+    """
+
+    __slots__ = ("_engine", "_live")
+
+    def __init__(self, engine: Engine, live: LiveRun) -> None:
+        self._engine, self._live = engine, live
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, Refused):
+            self._engine._park(self._live, error)  # noqa: SLF001 - a part of the engine
 
 
 def _refuse_if_parked(live: LiveRun) -> None:

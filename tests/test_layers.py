@@ -58,7 +58,7 @@ ROOMS = (
         ("engine.front",),
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
-            "engine.refusals", "engine.clock", "engine.config", "engine.deadlines",
+            "engine.clock", "engine.config", "engine.deadlines",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
             "httptools", "msgspec", "trio",
         ),

@@ -239,11 +239,15 @@ class _Server:
 
     async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
         """Serve one connection, and close it. No exception but a cancel leaves here."""
-        connection = Connection(self, stream)
         try:
             if has_room:
+                connection = Connection(self, stream)
                 self._connections.add(connection)
-                await connection.run()
+                try:
+                    await connection.run()
+                finally:
+                    self._connections.discard(connection)
+                    self._counters.connections_open -= 1
             else:
                 await self._turn_away(stream)
         except BaseExceptionGroup as group:
@@ -255,8 +259,6 @@ class _Server:
         except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
             self.contain(error)
         finally:
-            self._connections.discard(connection)
-            self._counters.connections_open -= has_room
             await trio.aclose_forcefully(stream)
 
     def _no_room(self, error: OSError) -> None:

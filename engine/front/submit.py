@@ -21,7 +21,6 @@ from engine.front.access import RawHeaders
 from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
-from engine.refusals import overloaded
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
 from engine.tokens import Token
 
@@ -58,9 +57,7 @@ async def answer_submission(
         submission = decode(body, depth_max)
         parent, key = submission.parent or posted.parent, submission.idempotency_key or posted.key
         if not parent and key:
-            refused = engine.refuse_at_once(client, submission.workflow_name, key)
-            if refused is not None:
-                return _refusal_at_once(refused.members["retryAfter"])
+            engine.refuse_if_full(client, submission.workflow_name, key)
         spec = _spec(submission, posted)
         payload = bytes(submission.payload)
         token = _token(engine, submission.parent, posted.parent)
@@ -70,11 +67,6 @@ async def answer_submission(
     except Refused as refused:
         return refusal(refused)
     return result_reply(result, posted)
-
-
-@lru_cache(maxsize=64)
-def _refusal_at_once(retry_after_s: int) -> Reply:
-    return refusal(overloaded("new_runs_wait_ms_max", retry_after_s))
 
 
 def check_client(client: str) -> None:

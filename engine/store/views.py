@@ -20,7 +20,6 @@ class SqliteViews:
     """Reads through the read-only connections, once the tables know all that was written."""
 
     def __init__(self, store: SqliteStore) -> None:
-        self._store = store
         self._writer, self._readers = store.writer, store.view_readers
 
     async def runs(self, query: RunQuery) -> RunsFound:
@@ -71,7 +70,8 @@ class SqliteViews:
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""
-        return await self._store.body(step_id, number, answer=answer)
+        entry = self._writer.body_in(step_id, number, answer=answer)
+        return await self._readers.body(step_id, number, answer=answer, entry=entry)
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -191,3 +192,23 @@ async def test_posts_of_one_key_that_queue_open_one_run(
         await it.engine.drain(0.1)
         await trio.sleep(1)
         assert ids[3] == Problem.DRAINING
+
+
+async def test_a_full_queue_refuses_new_runs_alone(
+    mock_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that there is, in memory or only in the store, is answered all the same."""
+
+    async def app(call: Invocation) -> Outcome:
+        return ok()
+
+    mock_clock.autojump_threshold = 0
+    async with world(tmp_path / "a.db", app) as it:
+        recorded(await it.post(key="known"))
+        await trio.sleep(5)
+        assert not it.engine.live
+        monkeypatch.setattr(Admission, "is_full", True)
+        it.engine.admission.limit = 0
+        it.engine.refuse_if_full("shop", "w", "known")
+        with pytest.raises(Refused, match="as much open work"):
+            it.engine.refuse_if_full("shop", "w", "new")

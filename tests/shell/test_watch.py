@@ -90,6 +90,15 @@ async def test_stopped_timers_do_not_pile_up(mock_clock: MockClock) -> None:
         assert not len(deadlines)
 
 
+async def test_a_stopped_timer_cannot_be_moved(mock_clock: MockClock) -> None:
+    """A post that is let go after its attempt has ended leaves nothing in the queue."""
+    deadlines = Deadlines()
+    timer = Timer(lambda: None)
+    deadlines.stop(timer)
+    deadlines.move(timer, trio.current_time() + 60)
+    assert not len(deadlines)
+
+
 @pytest.mark.parametrize("how", ["close", "half-close", "unread bytes", "reset"])
 async def test_hang_up_is_told_once(how: str) -> None:
     """However the other side goes, unread bytes before it or not; and nothing before that."""
