@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import trio
 from msgspec import Struct
 
 from engine.core import settle
+from engine.core.errors import Refused
 from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
@@ -141,7 +143,7 @@ class LiveRun:
         """Start what may start, queue the write, wake the driver. Ends every passage."""
         now = self.engine.clock.steady_ms()
         started = self._start_due(change, now)
-        self._count()
+        self._count_under_way()
         if not change.events:
             return self.receipt
         change.close(now)
@@ -163,7 +165,7 @@ class LiveRun:
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
 
-    def _count(self) -> None:
+    def _count_under_way(self) -> None:
         under_way = bool(self.requests or self.queued) and not self.run.parked
         self.engine.under_way += under_way - self._under_way
         self._under_way = under_way
@@ -359,7 +361,7 @@ class LiveRun:
     def park(self) -> None:
         """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
         self.run.parked = True
-        self._count()
+        self._count_under_way()
         self.release_callers()
         for step_id in list(self.requests):
             self.give_up_place(step_id)
@@ -417,3 +419,21 @@ class LiveRun:
             if request.host is not None:
                 self.engine.places.give_back(request.host)
         self.commit(change)
+
+
+class ParksOnBug:
+    """Around a passage: an exception that is no refusal parks the run.
+
+    A class, as a generator would cost each post more than the look-up of its step does.
+    """
+
+    __slots__ = ("_live", "_park")
+
+    def __init__(self, live: LiveRun, park: Callable[[LiveRun, Exception], None]) -> None:
+        self._live, self._park = live, park
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, Refused):
+            self._park(self._live, error)

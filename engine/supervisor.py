@@ -24,7 +24,7 @@ from engine.core.machine import Change
 from engine.core.model import Run, Step, StepSpec, StepState, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
 from engine.deadlines import Deadlines
-from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, Slot
+from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, Slot
 from engine.places import Places
 from engine.ports import Body, EndpointCaller, Store, Stored
 from engine.refusals import draining, overloaded, parked, unknown_token
@@ -158,7 +158,7 @@ class Engine:
         _refuse_if_parked(live)
         parent = self._parent(live, token)
         self._refuse_overload(live, parent, spec)
-        with _ParksOnBug(self, live):
+        with ParksOnBug(live, self._park):
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
@@ -347,7 +347,7 @@ class Engine:
             )
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
-        with nullcontext() if dry_run else _ParksOnBug(self, live):
+        with nullcontext() if dry_run else ParksOnBug(live, self._park):
             changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
@@ -478,24 +478,6 @@ class Engine:
     def _drain_requests(self, *, parents_only: bool) -> None:
         for live in list(self.live.values()):
             live.drain(parents_only=parents_only)
-
-
-class _ParksOnBug:
-    """Around a passage: an exception that is no refusal parks the run.
-
-    A class, as a generator would cost each post more than the look-up of its step does.
-    """
-
-    __slots__ = ("_engine", "_live")
-
-    def __init__(self, engine: Engine, live: LiveRun) -> None:
-        self._engine, self._live = engine, live
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Refused):
-            self._engine._park(self._live, error)  # noqa: SLF001 - a part of the engine
 
 
 def _refuse_if_parked(live: LiveRun) -> None:

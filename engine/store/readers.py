@@ -15,6 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec import Struct
+
 from engine.core.model import Run, Step, StepState, run_of
 from engine.ports import Body, Due, EventRecord, Stored
 from engine.store import journal, rows
@@ -48,13 +50,24 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def stored_run(db: sqlite3.Connection, run_id: str) -> tuple[Run | None, int]:
-    """A run, and the last event that its rows know."""
+class StoredRun(Struct, frozen=True):
+    """A run, as its rows have it."""
+
+    run: Run
+    seq: int
+    """The last event that they know."""
+    payload_in: dict[str, int | None]
+    """By step, the journal's entry with its payload."""
+
+
+def stored_run(db: sqlite3.Connection, run_id: str) -> StoredRun | None:
+    """The run, if the tables know it."""
     row = db.execute(SQL["run"], (run_id,)).fetchone()
     if row is None:
-        return None, 0
+        return None
     steps = db.execute(SQL["steps"], (run_id,)).fetchall()
-    return rows.run_from(row, [rows.step_from(step) for step in steps]), row["seq"]
+    run = rows.run_from(row, [rows.step_from(step) for step in steps])
+    return StoredRun(run, row["seq"], {step["id"]: step["payload_in"] for step in steps})
 
 
 def stored_body(
@@ -92,19 +105,20 @@ def _is_called_by(step: Step, until: int) -> bool:
     return step.state in (StepState.PENDING, StepState.RUNNING)
 
 
-def _payloads(db: sqlite3.Connection, runs: Iterable[Run], until: int) -> Iterator[Stored]:
+def _with_payloads(
+    db: sqlite3.Connection, found: Iterable[StoredRun], until: int
+) -> Iterator[Stored]:
     """Each run with its small payloads. Runs of one time lie in the same entries."""
     bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
-    for run in runs:
-        found: dict[str, bytes] = {}
-        for step in run.steps.values():
+    for stored in found:
+        payloads: dict[str, bytes] = {}
+        for step in stored.run.steps.values():
             if _is_called_by(step, until):
-                number = step.payload_generation
-                bodies = bodies_in(_entry_of(db, step.id, number, answer=False))
-                place = bodies and bodies.find(step.id, number, answer=False)
+                bodies = bodies_in(stored.payload_in[step.id])
+                place = bodies and bodies.find(step.id, step.payload_generation, answer=False)
                 if place and place.data is not None:
-                    found[step.id] = place.data
-        yield Stored(run, found)
+                    payloads[step.id] = place.data
+        yield Stored(stored.run, payloads)
 
 
 class Readers:
@@ -149,8 +163,8 @@ class Readers:
         def work(db: sqlite3.Connection) -> list[Stored]:
             db.execute("BEGIN")  # one snapshot for all
             try:
-                found = [stored_run(db, run_id)[0] for run_id in run_ids]
-                return list(_payloads(db, (run for run in found if run is not None), until))
+                found = [stored_run(db, run_id) for run_id in run_ids]
+                return list(_with_payloads(db, filter(None, found), until))
             finally:
                 db.execute("ROLLBACK")
 

@@ -72,9 +72,9 @@ class _Folded:
         absorb(self.pending.of(run, seq, 0.0), change, seq, self._epoch, entry, bodies)
 
     def _stored(self, line: EventLine) -> tuple[Run, int]:
-        run, known = stored_run(self._db, line.run_id)
-        if run is not None:
-            return run, known
+        found = stored_run(self._db, line.run_id)
+        if found is not None:
+            return found.run, found.seq
         client = line.event.client if isinstance(line.event, Accepted) else None
         return Run(id=line.run_id, client=client or "?", submitted_at=line.event.at), 0
 
