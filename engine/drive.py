@@ -70,6 +70,7 @@ class Request:
         self.timer = Timer(self.scope.cancel)
         self.drained = False
         self._deadlines = deadlines
+        self._began = 0.0
         self._held = 0
         self._left_s = 0.0
         self._unheld = trio.Event()
@@ -80,10 +81,16 @@ class Request:
         A post can come before the request has left: from outside, or from a function of an
         earlier attempt that is still alive.
         """
+        self._began = trio.current_time()
         if self._held:
             self._left_s = timeout_ms / 1000
         else:
-            self._deadlines.move(self.timer, trio.current_time() + timeout_ms / 1000)
+            self._deadlines.move(self.timer, self._began + timeout_ms / 1000)
+
+    @property
+    def took_ms(self) -> float:
+        """Since it left."""
+        return (trio.current_time() - self._began) * 1000
 
     def stop_clock(self) -> None:
         """The request has ended."""
@@ -316,6 +323,7 @@ class LiveRun:
         request.stop_clock()
         if request.drained:
             return
+        self._count_for_host(step, request, outcome)
         if outcome is None:
             seconds = step.spec.attempt_timeout_ms / 1000
             outcome = Unanswered(
@@ -326,6 +334,14 @@ class LiveRun:
             await request.wait_unheld()
         if not request.drained:
             self._end(step_id, request, outcome)
+
+    def _count_for_host(self, step: Step, request: Request, outcome: Outcome | None) -> None:
+        self.engine.hosts.ended(
+            host_of(step.spec.url),
+            success=isinstance(outcome, Answered) and 200 <= outcome.http_status < 300,
+            took_ms=None if request.host is None else request.took_ms,
+            now_ms=self.engine.clock.steady_ms(),
+        )
 
     def _note_open_children(self, step: Step, number: int) -> None:
         """What excuses an attempt is how things stood when it ended, not when it is judged."""

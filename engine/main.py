@@ -31,6 +31,7 @@ from engine.dial import Dialler
 from engine.front import app as front_app
 from engine.front import server
 from engine.front.access import Access
+from engine.front.bulk import Bulk, act
 from engine.front.context import Front
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
@@ -148,6 +149,7 @@ async def _serve_front(
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(front.bulk.run)
         await nursery.start(
             partial(
                 server.serve,
@@ -166,6 +168,7 @@ async def _serve_front(
         log("listening", url=_url(config, port))
         await asked.wait()
         await front.engine.drain(config.drain_grace_ms / 1000)
+        front.bulk.close()
         stop.set()
 
 
@@ -249,15 +252,17 @@ def _front(
     metrics: Metrics,
     instance: str,
 ) -> Front:
+    views = SqliteViews(store)
     return Front(
         engine=engine,
-        views=SqliteViews(store),
+        views=views,
         clock=clock,
         config=config,
         access=Access((*config.hosts, config.host)),
         metrics=metrics,
         log=log,
         writer=store.writer,
+        bulk=Bulk(views.runs, partial(act, engine), clock, log),
         file_id=store.file_id,
         instance=instance,
         version=__version__,

@@ -59,6 +59,11 @@ class Places:
         """How many wait for a place."""
         return sum(map(len, self._queues.values()))
 
+    @property
+    def queued_by_host(self) -> dict[str, int]:
+        """The same for each host where any do."""
+        return {host: len(queue) for host, queue in self._queues.items()}
+
     def take(self, host: str) -> bool:
         """Take a place for a request to `host`, if there is one."""
         used = self.by_host.get(host, 0)

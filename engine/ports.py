@@ -10,6 +10,7 @@ from msgspec import Struct
 from engine.core.machine import Change
 from engine.core.model import Run, Step
 from engine.core.outcome import Outcome
+from engine.core.search import Search
 
 
 class Invocation(Struct, frozen=True):
@@ -151,6 +152,24 @@ class AttemptRecord(Struct):
     """The journal's entry that holds the answer; None: there is none."""
 
 
+class StepAt(Struct, frozen=True):
+    """The step at which a run is: the one that an operator would ask about."""
+
+    id: str
+    name: str
+    url: str
+    state: str
+    attempts: int
+    failures: int
+    retries_max: int
+    started_at: int | None
+    """Of its latest attempt."""
+    due_at: int | None
+    delay_by: str | None
+    http_status: int | None
+    error: str | None
+
+
 class RunRecord(Struct, frozen=True):
     """A run's row for lists: its own columns and its root's."""
 
@@ -171,6 +190,10 @@ class RunRecord(Struct, frozen=True):
     pause_reason: str | None
     cause_id: str | None
     error: str | None
+    cause: str | None = None
+    """Why it needs a person; None: it does not."""
+    stuck_at: int | None = None
+    at: StepAt | None = None
 
 
 class RunQuery(Struct, frozen=True):
@@ -180,9 +203,13 @@ class RunQuery(Struct, frozen=True):
     workflow: str | None = None
     key: str | None = None
     states: tuple[str, ...] = ()
+    search: Search | None = None
+    """Terms that must hold too."""
+    now: int = 0
+    """What ages and due times are held against."""
     newest_first: bool = True
     cursor: str | None = None
-    """Id of the last run of the page before."""
+    """Id behind which the page begins."""
     limit: int = 50
 
 
@@ -192,7 +219,54 @@ class RunsFound(Struct, frozen=True):
     runs: tuple[RunRecord, ...]
     total: int
     total_is_estimate: bool
-    more: bool
+    next: str | None
+    """The cursor of the next page; None: this is the last. With it a page may come short."""
+
+
+class CauseRecord(Struct, frozen=True):
+    """Runs that need a person for the same reason."""
+
+    cause: str
+    runs: int
+    new_runs: int
+    """Of them, since the time asked for."""
+    first_at: int
+    last_at: int
+    latest: RunRecord
+
+
+class RetryRecord(Struct, frozen=True):
+    """A step whose next attempt has a time."""
+
+    client: str
+    workflow: str
+    rev: int
+    at: StepAt
+
+
+class RetryQuery(Struct, frozen=True):
+    """Which of them, from where."""
+
+    now: int
+    after: tuple[int, str] = (1, "")
+    """Time and step behind which the page begins."""
+    search: Search | None = None
+    """Terms that must hold of their runs."""
+    limit: int = 50
+
+
+class RetriesFound(Struct, frozen=True):
+    """A page of them."""
+
+    retries: tuple[RetryRecord, ...]
+    next: tuple[int, str] | None
+
+
+class DueCount(Struct, frozen=True):
+    """Attempts that are due up to so long from now, and later than the class before."""
+
+    up_to_ms: int | None
+    attempts: int
 
 
 class EventRecord(Struct, frozen=True):
@@ -212,6 +286,8 @@ class Summary(Struct, frozen=True):
 
     runs: dict[str, int]
     """Runs by state."""
+    stuck: int
+    """Runs that need a person."""
     late: int
     """Attempts that are more than a second overdue, counted up to a bound."""
     timed: int
@@ -229,6 +305,18 @@ class Views(Protocol):
 
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
         """A run, its steps in order, and all their attempts."""
+        ...
+
+    async def causes(self, new_since: int) -> list[CauseRecord]:
+        """Why runs need a person, what most need it for first."""
+        ...
+
+    async def retries(self, query: RetryQuery) -> RetriesFound:
+        """Steps whose next attempt has a time, the most overdue first."""
+        ...
+
+    async def due_counts(self, now: int) -> list[DueCount]:
+        """Attempts by when they are due."""
         ...
 
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:

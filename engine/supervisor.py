@@ -25,6 +25,7 @@ from engine.core.model import Run, Step, StepSpec, StepState, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
 from engine.deadlines import Deadlines
 from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, Slot
+from engine.hosts import Hosts
 from engine.places import Places
 from engine.ports import Body, EndpointCaller, Store, Stored
 from engine.refusals import draining, overloaded, parked, unknown_token
@@ -109,6 +110,7 @@ class Engine:
         """Runs with a request open, or that wait for a place for one."""
         self.admission = Admission(limits.new_runs_wait_s_max, lambda: self.under_way)
         self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
+        self.hosts = Hosts()
         self.live: dict[str, LiveRun] = {}
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""

@@ -20,8 +20,9 @@ from prometheus_client.registry import Collector
 
 from engine.core.events import Accepted, AttemptEnded, Count, LateEnd, RunMoved, Started
 from engine.core.machine import Change
+from engine.core.model import ENDED
 
-RATES = ("runsPerS", "stepsPerS", "attemptsPerS", "failuresPerS")
+RATES = ("runsPerS", "finishedPerS", "stepsPerS", "attemptsPerS", "failuresPerS")
 RATE_WINDOW_S = 10
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -136,6 +137,7 @@ class Metrics:
                     self._ended["late"] = self._ended.get("late", 0) + 1
                 case RunMoved():
                     self._runs[event.state] = self._runs.get(event.state, 0) + 1
+                    self.totals["finishedPerS"] += event.state in ENDED
                 case _:
                     pass
 

@@ -37,7 +37,7 @@ became of the work), `engine` (post again later).
 Only 200, 424 and 409 `run-cancelled` are outcomes. No answer, 429, 500, 502, 503 and 504 say \
 nothing about the step: post again with the same key, and never compensate on them.
 
-This page is made from `engine/wire.py`.
+This page is made from `engine/wire/problems.py`.
 """
 ORDER = ("request", "workflow", "engine")
 
@@ -47,7 +47,7 @@ def unused() -> set[Problem]:
     sources = [
         path.read_text()
         for path in (ROOT / "engine").rglob("*.py")
-        if path.name not in ("wire.py", "errors.py")
+        if path.name not in ("problems.py", "errors.py")
     ]
     code = "\n".join(sources)
     return {it for it in Problem if not re.search(rf'Problem\.{it.name}\b|"{it}"', code)}

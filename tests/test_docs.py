@@ -22,8 +22,10 @@ from engine.config import settings
 from engine.core.actions import Action
 from engine.core.events import Count, Event
 from engine.core.model import DelayBy, PauseReason, StepState
-from engine.front import feed
+from engine.core.search import SEARCH_CHARACTERS_MAX, TERMS_MAX
+from engine.front import bulk, feed
 from engine.ports import EventRecord
+from engine.store.search import ROWS_LOOKED_AT_MAX
 from tests.reference_pages import ERRORS, errors_page
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown
 
@@ -31,6 +33,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "be
 WALKED = [page for page in PAGES if any(True for _ in shown(page.read_text()))]
 REFERENCE = ROOT / "docs" / "reference"
 PROTOCOL = (REFERENCE / "protocol.md").read_text()
+BULK = (REFERENCE / "bulk.md").read_text()
 INSTALL_AND_DEMO = (
     "python3 -m venv .venv && .venv/bin/pip install --quiet '.[demo]'"
     " && .venv/bin/atomic demo --once"
@@ -177,13 +180,42 @@ def camel(name: str) -> str:
     "struct",
     [wire.Submission, wire.RetryPolicy, wire.OutcomeAnswer, wire.OpenAnswer, wire.RunRow,
      wire.StepRow, wire.AttemptRow, wire.RunPage, wire.RunTree, wire.ActionRequest,
-     wire.ActionAnswer],
+     wire.ActionAnswer, wire.StepAt, wire.CauseList, wire.CauseRow, wire.RetryPage, wire.RetryRow,
+     wire.DueBucket, wire.HostRow, wire.BulkRequest, wire.BulkAnswer, wire.BulkList],
 )  # fmt: skip
 def test_every_member_of_the_contract_is_documented(struct: type[msgspec.Struct]):
-    """What can be posted and what is answered stands on the protocol's page."""
+    """What can be posted and what is answered stands on the protocol's page, or on that of bulk
+    jobs."""
+    page = BULK if struct.__name__.startswith("Bulk") else PROTOCOL
     for field in msgspec.structs.fields(struct):
         name = field.encode_name
-        assert re.search(rf'`{name}`|"{name}"|[{{, ]{name}[,}}]', PROTOCOL), name
+        assert re.search(rf'`{name}`|"{name}"|[{{, ]{name}[,}}]', page), name
+
+
+def test_the_filter_language_is_documented():
+    """Every field and every word of `is:` has its row, the example can be read, limits are told."""
+    text = (REFERENCE / "filter.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE)
+    shown = [term for row in rows for term in re.findall(r"`([^`]+)`", row)]
+    fields = {term.field for text in shown if text != "is:" for term in wire.parse(text)}
+    assert {*wire.ABOUT} <= fields
+    assert {*wire.IS_WORDS} <= {*shown}
+    (example,) = [block.text for block in blocks(text) if block.language == "text"]
+    assert len(wire.parse(example)) == len(example.split())
+    for limit in (SEARCH_CHARACTERS_MAX, TERMS_MAX, ROWS_LOOKED_AT_MAX):
+        assert f"{limit:,} " in text
+
+
+def test_bulk_jobs_are_documented():
+    """Which actions there are in bulk, and the limits; the answers on the page are such."""
+    for action in bulk.FITS:
+        assert f"`{action}`" in BULK
+    for limit in (bulk.JOBS_KEPT_MAX, bulk.RUNS_MAX):
+        assert f"{limit:,} " in BULK
+    asked, answered = [block.text for block in blocks(BULK) if block.language == "json"]
+    msgspec.json.decode(asked, type=wire.BulkRequest)
+    answer = msgspec.json.decode(answered, type=wire.BulkAnswer)
+    assert {*msgspec.json.decode(answered)} == {*msgspec.to_builtins(answer)}
 
 
 def test_every_word_of_the_contract_is_documented():

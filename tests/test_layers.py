@@ -33,7 +33,8 @@ class Room:
 
 CALLER = ("engine.transport", "engine.dial", "engine.caller")
 SUPERVISOR = (
-    "engine.supervisor", "engine.admission", "engine.drive", "engine.places", "engine.refusals",
+    "engine.supervisor", "engine.admission", "engine.drive", "engine.hosts", "engine.places",
+    "engine.refusals",
     "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 ROOMS = (
@@ -58,7 +59,7 @@ ROOMS = (
         ("engine.front",),
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
-            "engine.clock", "engine.config", "engine.deadlines",
+            "engine.clock", "engine.config", "engine.deadlines", "engine.hosts", "engine.tasks",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
             "httptools", "msgspec", "trio",
         ),
@@ -69,7 +70,10 @@ ROOMS = (
     ),
     Room(("engine.main",), ("engine", "click", "trio")),
     Room(
-        ("engine.cli", "engine.cli_options", "engine.cli_show", "engine.__main__"),
+        (
+            "engine.cli", "engine.cli_options", "engine.cli_show", "engine.cli_tui",
+            "engine.__main__",
+        ),
         ("engine", "click", "msgspec", "tui", "demo_app"),
     ),
     Room(
@@ -83,7 +87,11 @@ ROOMS = (
         ("demo_app",),
         ("aiosmtpd", "httpx", "hypercorn", "quart", "werkzeug"), frozenset({"uuid"}),
     ),
-    Room(("tui",), ("engine.wire", "engine.client", "httpx", "httpx_sse", "msgspec", "textual")),
+    Room(
+        ("tui",),
+        ("engine.wire", "engine.client", "anyio", "httpx", "msgspec", "rich", "textual"),
+        frozenset({"sqlite3", "uuid"}),
+    ),
 )  # fmt: skip
 TUI_WITHOUT_SCREEN = ("model", "sanitize", "feed", "store", "clock", "query", "fmt", "record")
 

@@ -11,7 +11,15 @@
 
 from engine.client.aio import AsyncClient, AsyncWorkflow
 from engine.client.blocking import Client, Workflow
-from engine.client.calls import DEFAULT_ENGINE, Open, Outcome, Repost, Reposts, SubmitOptions
+from engine.client.calls import (
+    DEFAULT_ENGINE,
+    BodyPart,
+    Open,
+    Outcome,
+    Repost,
+    Reposts,
+    SubmitOptions,
+)
 from engine.client.errors import (
     AtomicError,
     NothingKnown,
@@ -33,6 +41,7 @@ __all__ = [
     "AsyncEvents",
     "AsyncWorkflow",
     "AtomicError",
+    "BodyPart",
     "Client",
     "Event",
     "Events",

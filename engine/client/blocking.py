@@ -11,8 +11,11 @@ from typing import Any, Self, Unpack, overload
 import httpx
 
 from engine.client.calls import (
+    BULK_JOBS,
+    CAUSES,
     DEFAULT_ENGINE,
     Answering,
+    BodyPart,
     Call,
     Open,
     Outcome,
@@ -20,12 +23,18 @@ from engine.client.calls import (
     Reposts,
     SubmitOptions,
     Tries,
+    abort_call,
     action_call,
+    body_call,
+    bulk_call,
+    bulk_job_call,
     engine_url,
     outcome_call,
     parent_of,
     read_answer,
+    read_body,
     read_outcome,
+    retries_call,
     run_call,
     runs_call,
     status_call,
@@ -34,7 +43,20 @@ from engine.client.calls import (
 )
 from engine.client.feed import Events
 from engine.client.http import LIMITS, http_options, keep_alive, timeout_of
-from engine.wire import Action, ActionAnswer, ActionRequest, RunPage, RunRow, RunTree, StepRow
+from engine.wire import (
+    Action,
+    ActionAnswer,
+    ActionRequest,
+    BulkAnswer,
+    BulkList,
+    BulkRequest,
+    CauseList,
+    RetryPage,
+    RunPage,
+    RunRow,
+    RunTree,
+    StepRow,
+)
 
 
 class Client:
@@ -208,8 +230,13 @@ class Client:
         sort: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        q: str | None = None,
     ) -> RunPage:
-        """One page of runs; `next` of the answer is the `cursor` of the one after it."""
+        """One page of runs; `next` of the answer is the `cursor` of the one after it.
+
+        `q` is a filter (`docs/reference/filter.md`); with one a page may come short and not be the
+        last.
+        """
         call = runs_call(
             client=client,
             workflow=workflow,
@@ -218,6 +245,7 @@ class Client:
             sort=sort,
             limit=limit,
             cursor=cursor,
+            q=q,
         )
         return read_answer(self._exchange(call), RunPage)
 
@@ -229,12 +257,19 @@ class Client:
         key: str | None = None,
         status: str | None = None,
         sort: str | None = None,
+        q: str | None = None,
     ) -> Iterator[RunRow]:
         """Every run that fits, page after page as they are needed."""
         cursor: str | None = None
         while True:
             page = self.run_page(
-                client=client, workflow=workflow, key=key, status=status, sort=sort, cursor=cursor
+                client=client,
+                workflow=workflow,
+                key=key,
+                status=status,
+                sort=sort,
+                cursor=cursor,
+                q=q,
             )
             yield from page.runs
             if page.next is None:
@@ -248,6 +283,58 @@ class Client:
     def step_row(self, step_id: str) -> StepRow:
         """One step as it stands, with its attempts."""
         return read_answer(self._exchange(step_call(step_id)), StepRow)
+
+    def causes(self) -> CauseList:
+        """Why runs need a person, what most need it for first."""
+        return read_answer(self._exchange(CAUSES), CauseList)
+
+    def retry_page(
+        self, *, q: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> RetryPage:
+        """What is tried next, by time. `q` is a filter of the runs."""
+        call = retries_call(q=q, limit=limit, cursor=cursor)
+        return read_answer(self._exchange(call), RetryPage)
+
+    def bulk(
+        self,
+        action: Action | str,
+        q: str,
+        *,
+        expect: int = 0,
+        dry_run: bool = False,
+        rate_per_s: int = 20,
+        reason: str | None = None,
+        key: str | None = None,
+    ) -> BulkAnswer:
+        """One action on every run that the filter `q` finds, as a job of the engine's.
+
+        `expect` is how many you mean: more, and it is Refused. With a `key` of yours the job is
+        begun once, however often the call is made.
+        """
+        request = BulkRequest(Action(action), q, expect, dry_run, rate_per_s, reason)
+        return read_answer(self._exchange(bulk_call(request, key)), BulkAnswer)
+
+    def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
+        """The bulk jobs that the engine remembers, the latest first."""
+        return read_answer(self._exchange(BULK_JOBS), BulkList).jobs
+
+    def bulk_job(self, job_id: str) -> BulkAnswer:
+        """How a bulk job stands."""
+        return read_answer(self._exchange(bulk_job_call(job_id)), BulkAnswer)
+
+    def bulk_abort(self, job_id: str) -> BulkAnswer:
+        """Stop a bulk job; what it has done stays done."""
+        return read_answer(self._exchange(abort_call(job_id)), BulkAnswer)
+
+    def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
+        """A step's payload, or `count` bytes of it."""
+        return read_body(self._exchange(body_call(step_id, None, first, count)))
+
+    def answer(
+        self, step_id: str, attempt: int, *, first: int = 0, count: int | None = None
+    ) -> BodyPart:
+        """What an attempt was answered, or `count` bytes of it."""
+        return read_body(self._exchange(body_call(step_id, attempt, first, count)))
 
     def act(
         self,

@@ -31,6 +31,7 @@ from engine.client.errors import (
 from engine.wire import (
     CLIENT_PATTERN,
     ActionRequest,
+    BulkRequest,
     OpenAnswer,
     OutcomeAnswer,
     Problem,
@@ -316,6 +317,88 @@ def runs_call(**query: str | int | None) -> Call:
     """Ask for a page of runs."""
     given = {name: str(value) for name, value in query.items() if value is not None}
     return Call(method="GET", path="/api/v1/runs", query=given)
+
+
+def retries_call(**query: str | int | None) -> Call:
+    """Ask what is tried next."""
+    given = {name: str(value) for name, value in query.items() if value is not None}
+    return Call(method="GET", path="/api/v1/retries", query=given)
+
+
+CAUSES = Call(method="GET", path="/api/v1/causes")
+BULK_JOBS = Call(method="GET", path="/api/v1/bulk")
+
+
+def bulk_call(request: BulkRequest, key: str | None) -> Call:
+    """Ask for a bulk job. With a key it is begun once, however often it is asked for."""
+    headers = {"Content-Type": "application/json"}
+    if key is not None:  # RFC 8941 §3.3.3
+        escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+        headers["Idempotency-Key"] = f'"{escaped}"'
+    return Call(
+        method="POST",
+        path="/api/v1/bulk",
+        headers=headers,
+        members=msgspec.to_builtins(request),
+        repeatable=request.dry_run or key is not None,
+    )
+
+
+def bulk_job_call(job_id: str) -> Call:
+    """Ask how a bulk job stands."""
+    return Call(method="GET", path=f"/api/v1/bulk/{_segment(job_id)}")
+
+
+def abort_call(job_id: str) -> Call:
+    """Ask to stop a bulk job."""
+    path = f"/api/v1/bulk/{_segment(job_id)}/abort"
+    return Call(method="POST", path=path, headers={"Content-Type": "application/json"}, members={})
+
+
+class BodyPart(Struct, frozen=True):
+    """A payload or an answer, or the first part of it."""
+
+    data: bytes
+    content_type: str
+    kept_bytes: int
+    """How much of it the engine keeps."""
+    full_bytes: int
+    """How long it was."""
+
+
+def body_call(step_id: str, attempt: int | None, first: int, count: int | None) -> Call:
+    """Ask for `count` bytes of a step's payload, or (`attempt`) of what an attempt was answered.
+
+    Raises ValueError for a range that there cannot be.
+    """
+    if first < 0 or (count is not None and count < 1):
+        raise ValueError("`first` counts from 0, and `count` from 1")
+    of = "payload" if attempt is None else f"attempts/{attempt}/response"
+    last = "" if count is None else first + count - 1
+    ranged = {} if first == 0 and count is None else {"Range": f"bytes={first}-{last}"}
+    return Call(method="GET", path=f"/api/v1/steps/{_segment(step_id)}/{of}", headers=ranged)
+
+
+def read_body(response: httpx.Response) -> BodyPart:
+    """A raw body. Raises like `read_answer`."""
+    headers = response.headers
+    if response.status_code == 416:  # what is kept is shorter, or empty
+        return _part(b"", headers)
+    if not response.is_success:
+        read_answer(response, dict[str, Any])
+    return _part(response.content, headers)
+
+
+def _part(data: bytes, headers: httpx.Headers) -> BodyPart:
+    kept = headers.get("content-range", "").rpartition("/")[2]
+    full = headers.get("atomic-full-size", "")
+    kept_bytes = int(kept) if kept.isdigit() else len(data)
+    return BodyPart(
+        data,
+        headers.get("atomic-content-type", ""),
+        kept_bytes,
+        int(full) if full.isdigit() else kept_bytes,
+    )
 
 
 def run_call(run_id: str) -> Call:

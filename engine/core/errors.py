@@ -1,7 +1,7 @@
 """Refusals: small exceptions, each of one problem type. Named for what the caller must do next.
 
 The closed list of problem types is `docs/reference/protocol.md` §2; the pages and status codes that
-belong to them are in `engine/wire.py`.
+belong to them are in `engine/wire/problems.py`.
 """
 
 from __future__ import annotations

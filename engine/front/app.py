@@ -53,6 +53,7 @@ def build(front: Front) -> QuartTrio:
     app.url_map.strict_slashes = False
     _common(app, front)
     _submit_routes(app, front)
+    _bulk_routes(app, front)
     _reading_routes(app, front)
     _health_routes(app, front)
     return app
@@ -118,8 +119,33 @@ def _submit_routes(app: QuartTrio, front: Front) -> None:
     @app.post("/api/v1/runs/<run_id>/actions")
     async def act(run_id: str) -> Response:
         body = await request.body
-        actor = f"http:{request.remote_addr or 'unknown'}"
-        return response(await control.action(front, run_id, body, actor))
+        return response(await control.action(front, run_id, body, actor_of(request)))
+
+
+def _bulk_routes(app: QuartTrio, front: Front) -> None:
+    @app.post("/api/v1/bulk")
+    async def ask() -> Response:
+        body = await request.body
+        key = read_headers(raw_headers(request)).key
+        answer = await front.bulk.ask(body, actor_of(request), key)
+        return response(status.json_reply(answer, 200 if answer.id is None else 202))
+
+    @app.get("/api/v1/bulk")
+    async def jobs() -> Response:
+        return response(status.json_reply(front.bulk.jobs()))
+
+    @app.get("/api/v1/bulk/<job_id>")
+    async def job(job_id: str) -> Response:
+        return response(status.json_reply(front.bulk.job(job_id)))
+
+    @app.post("/api/v1/bulk/<job_id>/abort")
+    async def abort(job_id: str) -> Response:
+        return response(status.json_reply(front.bulk.abort(job_id), 202))
+
+
+def actor_of(incoming: Request) -> str:
+    """Who acts, as the event tells it."""
+    return f"http:{incoming.remote_addr or 'unknown'}"
 
 
 def _reading_routes(app: QuartTrio, front: Front) -> None:
@@ -131,6 +157,8 @@ def _reading_routes(app: QuartTrio, front: Front) -> None:
 
     route("/api/v1/status", lambda: status.status(front))
     route("/api/v1/runs", lambda: status.runs(front, request.args.to_dict()))
+    route("/api/v1/causes", lambda: status.causes(front))
+    route("/api/v1/retries", lambda: status.retries(front, request.args.to_dict()))
     route("/api/v1/runs/<id>", lambda id: status.tree(front, id))
     route("/api/v1/steps/<id>", lambda id: status.step(front, id))
     route(

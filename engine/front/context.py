@@ -10,6 +10,7 @@ from msgspec import Struct
 from engine.clock import Clock
 from engine.config import Config
 from engine.front.access import Access
+from engine.front.bulk import Bulk
 from engine.ports import Views
 from engine.supervisor import Engine
 from engine.telemetry import Log, Metrics
@@ -35,6 +36,7 @@ class Front(Struct, frozen=True):
     metrics: Metrics
     log: Log
     writer: Moves
+    bulk: Bulk
     file_id: str
     instance: str
     version: str

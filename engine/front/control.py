@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from engine import wire
+from engine.core.cause import stuck
 from engine.core.errors import Problem, Refused
 from engine.core.model import Run, StepState, run_state
 from engine.front.context import Front
@@ -62,7 +63,7 @@ async def _changed_meanwhile(
 
 def record_of(run: Run) -> RunRecord:
     """A run in memory as the record that lists show."""
-    root, state = run.root, run_state(run)
+    root, state, need = run.root, run_state(run), stuck(run)
     due: list[int] = []
     if state is StepState.BACKING_OFF:  # as `run_record` in queries.sql has it
         timed = (step for step in run.steps.values() if step.state is StepState.BACKING_OFF)
@@ -85,4 +86,6 @@ def record_of(run: Run) -> RunRecord:
         pause_reason=root.pause_reason,
         cause_id=root.cause_id,
         error=root.error,
+        cause=None if need is None else need.cause,
+        stuck_at=None if need is None else need.since,
     )

@@ -19,6 +19,11 @@ _TYPES = [
     wire.StepRow,
     wire.ActionRequest,
     wire.ActionAnswer,
+    wire.CauseList,
+    wire.RetryPage,
+    wire.BulkRequest,
+    wire.BulkAnswer,
+    wire.BulkList,
     wire.ProblemDocument,
 ]
 
@@ -101,11 +106,8 @@ def _callback() -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1)
-def document(version: str) -> dict[str, Any]:
-    """The whole description."""
-    _, schemas = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
-    submit = {
+def _submit() -> dict[str, Any]:
+    return {
         "summary": "Submit a workflow or a step, and wait for its recorded outcome.",
         "parameters": [
             _path("client"),
@@ -121,11 +123,10 @@ def document(version: str) -> dict[str, Any]:
         },
         "callbacks": _callback(),
     }
-    query = [
-        {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("client", "workflow", "key", "status", "sort", "cursor", "limit")
-    ]
-    action = {
+
+
+def _action() -> dict[str, Any]:
+    return {
         "summary": "Carry out an operator's action.",
         "parameters": [_path("id")],
         "requestBody": {"required": True, "content": _json("ActionRequest")},
@@ -135,17 +136,63 @@ def document(version: str) -> dict[str, Any]:
             "409": _problem("revision-changed, not-possible"),
         },
     }
+
+
+def _bulk() -> dict[str, Any]:
+    return {
+        "summary": "One action on every run that a filter finds.",
+        "parameters": [_header("Idempotency-Key", "A job is begun once for each.")],
+        "requestBody": {"required": True, "content": _json("BulkRequest")},
+        "responses": {
+            "202": {"description": "The job has begun.", "content": _json("BulkAnswer")},
+            "200": {"description": "Dry run.", "content": _json("BulkAnswer")},
+            "400": _problem("invalid-request: the filter is empty, or cannot be read"),
+            "409": _problem("revision-changed: more runs match than `expect`; not-possible"),
+            "422": _problem("idempotency-key-reused: the key is another job's"),
+        },
+    }
+
+
+def _abort() -> dict[str, Any]:
+    return {
+        "summary": "Stop a bulk job; what it has done stays done.",
+        "parameters": [_path("id")],
+        "responses": {
+            "202": {"description": "It stops.", "content": _json("BulkAnswer")},
+            "404": _problem("not-found"),
+            "409": _problem("not-possible: it has ended"),
+        },
+    }
+
+
+def _queries(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names]
+
+
+@lru_cache(maxsize=1)
+def document(version: str) -> dict[str, Any]:
+    """The whole description."""
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     runs = _get("Runs, newest first.", answer="RunPage")
-    runs["get"]["parameters"] = query
+    runs["get"]["parameters"] = _queries(
+        "client", "workflow", "key", "status", "q", "sort", "cursor", "limit"
+    )
+    retries = _get("What is tried next, by time.", answer="RetryPage")
+    retries["get"]["parameters"] = _queries("q", "cursor", "limit")
     return {
         "openapi": "3.1.0",
         "info": {"title": "Atomic", "version": version, "license": {"name": "MIT"}},
         "paths": {
-            "/{client}": {"post": submit},
+            "/{client}": {"post": _submit()},
             "/api/v1/status": _get("The engine itself.", answer=None),
             "/api/v1/runs": runs,
             "/api/v1/runs/{id}": _get("A run and its steps.", "id", answer="RunTree"),
-            "/api/v1/runs/{id}/actions": {"post": action},
+            "/api/v1/runs/{id}/actions": {"post": _action()},
+            "/api/v1/causes": _get("Why runs need a person.", answer="CauseList"),
+            "/api/v1/retries": retries,
+            "/api/v1/bulk": {**_get("Bulk jobs.", answer="BulkList"), "post": _bulk()},
+            "/api/v1/bulk/{id}": _get("A bulk job.", "id", answer="BulkAnswer"),
+            "/api/v1/bulk/{id}/abort": {"post": _abort()},
             "/api/v1/steps/{id}": _get("A step.", "id", answer="StepRow"),
             "/api/v1/steps/{id}/outcome": _get(
                 "A step's outcome; waits.", "id", answer="OutcomeAnswer"

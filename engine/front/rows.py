@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from engine import wire
-from engine.core.model import Step, StepState
+from engine.core.model import Step, StepState, run_of
 from engine.front.times import maybe_rfc3339, rfc3339
-from engine.ports import AttemptRecord, RunRecord
+from engine.ports import AttemptRecord, CauseRecord, RetryRecord, RunRecord, StepAt
 
 
 def run_row(record: RunRecord) -> wire.RunRow:
@@ -32,6 +32,54 @@ def run_row(record: RunRecord) -> wire.RunRow:
         pause_reason=record.pause_reason,
         cause_id=record.cause_id,
         error=record.error,
+        cause=record.cause,
+        stuck_at=maybe_rfc3339(record.stuck_at),
+        at=None if record.at is None else step_at(record.at),
+    )
+
+
+def step_at(record: StepAt) -> wire.StepAt:
+    """The step at which a run is."""
+    return wire.StepAt(
+        step_id=record.id,
+        name=record.name,
+        url=record.url,
+        status=record.state,
+        attempts=record.attempts,
+        failures=record.failures,
+        retries_max=record.retries_max,
+        started_at=maybe_rfc3339(record.started_at),
+        due_at=maybe_rfc3339(record.due_at),
+        delay_by=record.delay_by,
+        http_status=record.http_status,
+        error=record.error,
+    )
+
+
+def cause_row(record: CauseRecord) -> wire.CauseRow:
+    """A cause as the interface shows it."""
+    latest = record.latest
+    return wire.CauseRow(
+        cause=record.cause,
+        runs=record.runs,
+        new_runs=record.new_runs,
+        first_at=rfc3339(record.first_at),
+        last_at=rfc3339(record.last_at),
+        run_id=latest.id,
+        workflow_name=latest.workflow,
+        status=latest.state,
+        at=None if latest.at is None else step_at(latest.at),
+    )
+
+
+def retry_row(record: RetryRecord) -> wire.RetryRow:
+    """A step whose next attempt has a time."""
+    return wire.RetryRow(
+        run_id=run_of(record.at.id),
+        client=record.client,
+        workflow_name=record.workflow,
+        rev=record.rev,
+        at=step_at(record.at),
     )
 
 

@@ -11,16 +11,21 @@ import msgspec
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
+from engine.core.search import BadSearch, Search, parse
 from engine.front.context import Front
 from engine.front.reply import JSON, Reply
-from engine.front.rows import run_row, step_row
+from engine.front.rows import cause_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
-from engine.ports import Body, RunQuery
+from engine.hosts import HostFigures
+from engine.ports import Body, RetryQuery, RunQuery
 
 PAGE_LIMIT_MAX = 500
 PAGE_LIMIT_DEFAULT = 50
+NEW_WITHIN_MS = 300_000
+"""Runs that got stuck within so long are told apart."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+HOSTS_TOLD_MAX = 200
 NUMBER_MAX = 10**15
 """Above everything that is counted here, and within what SQLite and Python take."""
 _encode = msgspec.json.Encoder().encode
@@ -35,6 +40,7 @@ async def status(front: Front) -> Reply:
     """`GET /api/v1/status`."""
     now = front.clock.steady_ms()
     summary = await front.views.summary(now)
+    due = await front.views.due_counts(now)
     engine, limits = front.engine, front.config
     return json_reply(
         {
@@ -48,8 +54,11 @@ async def status(front: Front) -> Reply:
             "durability": front.durability,
             "counts": {state: summary.runs.get(state, 0) for state in StepState},
             "rates": front.metrics.rates(),
+            "stuckCount": summary.stuck,
             "lateCount": summary.late,
             "timedCount": summary.timed,
+            "due": [wire.DueBucket(each.up_to_ms, each.attempts) for each in due],
+            "hosts": _hosts(front, now),
             "inMemory": len(engine.live),
             "inFlight": engine.places.in_flight,
             "queued": engine.places.queued,
@@ -68,33 +77,51 @@ async def status(front: Front) -> Reply:
     )
 
 
+def _hosts(front: Front, now: int) -> list[wire.HostRow]:
+    """Hosts that were called lately, or have something in flight or queued."""
+    engine = front.engine
+    figures = {each.host: each for each in engine.hosts.figures(now)}
+    queued = engine.places.queued_by_host
+    names = sorted({*figures, *engine.places.by_host, *queued})[:HOSTS_TOLD_MAX]
+    return [
+        wire.HostRow(
+            host=name,
+            ended=known.ended,
+            succeeded=known.succeeded,
+            p95_ms=known.p95_ms,
+            by_minute=known.by_minute,
+            in_flight=engine.places.by_host.get(name, 0),
+            queued=queued.get(name, 0),
+        )
+        for name in names
+        for known in (figures.get(name) or HostFigures(name),)
+    ]
+
+
 def _invalid(detail: str) -> Refused:
     return Refused(Problem.INVALID_REQUEST, detail)
 
 
 async def runs(front: Front, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/runs`: newest first, keyset pages."""
-    known = {"client", "workflow", "key", "status", "sort", "cursor", "limit"}
-    if unknown := sorted(set(query) - known):
-        raise _invalid(f"The parameter `{unknown[0][:64]}` is not known.")
+    _check_names(query, {"client", "workflow", "key", "status", "q", "sort", "cursor", "limit"})
     states = tuple(filter(None, query.get("status", "").split(",")))
     if bad := [state for state in states if state not in set(StepState)]:
         raise _invalid(f"`status`: {bad[0][:64]!r} is none of {', '.join(StepState)}.")
     sort = query.get("sort", "-submittedAt")
     if sort not in SORTS:
         raise _invalid(f"`sort`: runs are sorted by {' or '.join(SORTS)}; not {sort[:64]!r}.")
-    text = query.get("limit", str(PAGE_LIMIT_DEFAULT))
-    if not 1 <= _whole(text) <= PAGE_LIMIT_MAX:
-        raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
     found = await front.views.runs(
         RunQuery(
             client=query.get("client"),
             workflow=query.get("workflow"),
             key=query.get("key"),
             states=states,
+            search=_search(query["q"]) if query.get("q") else None,
+            now=front.clock.steady_ms(),
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
-            limit=_whole(text),
+            limit=_limit(query),
         )
     )
     return json_reply(
@@ -102,9 +129,63 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
             runs=tuple(run_row(record) for record in found.runs),
             total=found.total,
             total_is_estimate=found.total_is_estimate,
-            next=found.runs[-1].id if found.more else None,
+            next=found.next,
         )
     )
+
+
+def _check_names(query: Mapping[str, str], known: set[str]) -> None:
+    if unknown := sorted(set(query) - known):
+        raise _invalid(f"The parameter `{unknown[0][:64]}` is not known.")
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    limit = _whole(query.get("limit", str(PAGE_LIMIT_DEFAULT)))
+    if not 1 <= limit <= PAGE_LIMIT_MAX:
+        raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
+    return limit
+
+
+def _search(text: str) -> Search:
+    try:
+        return parse(text)
+    except BadSearch as error:
+        members = {"member": "q", "position": error.at}
+        raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
+
+
+async def causes(front: Front) -> Reply:
+    """`GET /api/v1/causes`: why runs need a person."""
+    found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS)
+    return json_reply(
+        wire.CauseList(
+            causes=tuple(map(cause_row, found)),
+            runs=sum(each.runs for each in found),
+            new_within_ms=NEW_WITHIN_MS,
+        )
+    )
+
+
+async def retries(front: Front, query: Mapping[str, str]) -> Reply:
+    """`GET /api/v1/retries`: what is tried next, keyset pages."""
+    _check_names(query, {"q", "cursor", "limit"})
+    found = await front.views.retries(
+        RetryQuery(
+            now=front.clock.steady_ms(),
+            after=_retry_cursor(query.get("cursor", "1-")),
+            search=_search(query["q"]) if query.get("q") else None,
+            limit=_limit(query),
+        )
+    )
+    behind = None if found.next is None else f"{found.next[0]}-{found.next[1]}"
+    return json_reply(wire.RetryPage(tuple(map(retry_row, found.retries)), behind))
+
+
+def _retry_cursor(text: str) -> tuple[int, str]:
+    at, _, step_id = text.partition("-")
+    if _whole(at) < 1:
+        raise _invalid("`cursor`: give the one that came with the page before.")
+    return _whole(at), step_id
 
 
 async def tree(front: Front, run_id: str) -> Reply:

@@ -38,12 +38,44 @@ ORDER BY wake_at, id LIMIT ?;
 -- run_record: a run's row for lists
 SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismissed, run.steps,
     run.open_steps, run.failed_steps, run.submitted_at, root.generation, root.ended_at,
-    root.pause_reason, root.cause_id, root.error,
+    root.pause_reason, root.cause_id, root.error, run.cause, run.stuck_at,
     CASE WHEN run.state = 'backing-off' THEN (
         SELECT min(due_at) FROM step
         WHERE step.id >= run.id AND step.id < run.id || '.' AND step.state = 'backing-off'
     ) END AS due_at
 FROM run JOIN step AS root ON root.id = run.id;
+
+-- step_at: a step of a run for lists, with the beginning of its latest attempt
+SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry,
+    step.due_at, step.delay_by, step.http_status, step.error, step.cause_id, attempt.started_at
+FROM step LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
+
+-- causes: why runs need a person, with the latest run of each
+SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS first_at,
+    max(stuck_at) AS last_at, (
+        SELECT latest.id FROM run AS latest WHERE latest.cause = run.cause
+        ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
+    ) AS id
+FROM run WHERE cause IS NOT NULL GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
+
+-- stuck_count: runs that need a person
+SELECT count(*) FROM run WHERE cause IS NOT NULL;
+
+-- due_between: attempts that are due within a time (counted up to a bound)
+SELECT count(*) FROM (
+    SELECT 1 FROM step WHERE wake_at > 0 AND wake_at >= ? AND wake_at < ? LIMIT ?
+);
+
+-- timed_behind: a stretch of the attempts that have a time
+SELECT wake_at, id FROM step WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?)
+ORDER BY wake_at, id LIMIT ?;
+
+-- retries: steps that have a time, with what is told of their runs
+SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry, step.rev,
+    step.due_at, step.delay_by, step.http_status, step.error, attempt.started_at,
+    run.client, run.workflow AS run_workflow
+FROM step JOIN run ON run.id = step.run_id
+LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
 
 -- late: attempts that are overdue (counted up to a bound)
 SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT 10000);

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine.core.cause import stuck
 from engine.core.model import (
     DelayBy,
     PauseReason,
@@ -17,15 +18,15 @@ from engine.core.model import (
     rebuild,
     run_of,
 )
-from engine.core.retry import RetryPolicy
-from engine.ports import AttemptRecord, RunRecord
+from engine.core.retry import DEFAULT_POLICY, RetryPolicy
+from engine.ports import AttemptRecord, RunRecord, StepAt
 
 _policy_json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
 
 RUN_COLUMNS = (
     "id", "client", "workflow", "key", "state", "rev", "progress", "dismissed", "steps",
-    "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch",
+    "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch", "cause", "stuck_at",
 )  # fmt: skip
 STEP_COLUMNS = (
     "id", "parent_id", "ordinal", "depth", "workflow", "key", "url", "step_key", "name",
@@ -54,11 +55,11 @@ def attempt_row(record: AttemptRecord) -> tuple[Any, ...]:
 
 def run_row(run: Run, seq: int, owner: str, epoch: int) -> tuple[Any, ...]:
     """`seq` is the last event that the row knows of."""
-    spec = run.root.spec
+    spec, need = run.root.spec, stuck(run)
     return (
         run.id, run.client, spec.workflow, spec.key, run.shown, run.rev, run.progress,
         run.dismissed, len(run.steps), run.open_steps, run.failed_steps, run.submitted_at, seq,
-        owner, epoch,
+        owner, epoch, need and need.cause, need and need.since,
     )  # fmt: skip
 
 
@@ -157,6 +158,13 @@ def attempt_from(row: sqlite3.Row) -> AttemptRecord:
     return AttemptRecord(**{column: row[column] for column in ATTEMPT_COLUMNS})
 
 
-def run_record_from(row: sqlite3.Row) -> RunRecord:
-    plain = {name: row[name] for name in RunRecord.__struct_fields__ if name != "dismissed"}
-    return RunRecord(dismissed=bool(row["dismissed"]), **plain)
+def run_record_from(row: sqlite3.Row, at: StepAt | None) -> RunRecord:
+    taken = {name: row[name] for name in RunRecord.__struct_fields__ if name != "at"}
+    return RunRecord(**taken | {"dismissed": bool(row["dismissed"])}, at=at)
+
+
+def step_at_from(row: sqlite3.Row) -> StepAt:
+    """A row of `step_at`."""
+    retry = DEFAULT_POLICY if row["retry"] is None else _policy_from(row["retry"])
+    taken = {name: row[name] for name in StepAt.__struct_fields__ if name != "retries_max"}
+    return StepAt(**taken, retries_max=retry.count)

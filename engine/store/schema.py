@@ -16,6 +16,9 @@ import sqlite3
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from engine.core.cause import stuck
+from engine.store.readers import stored_run
+
 migrations = Migrations("atomic")
 
 TABLES = """
@@ -151,6 +154,30 @@ def m001_journal_and_tables(db: Database) -> None:
     """The first schema."""
     for statement in split_statements(TABLES):
         db.execute(statement)
+
+
+STUCK = """
+ALTER TABLE run ADD COLUMN cause TEXT;
+ALTER TABLE run ADD COLUMN stuck_at INTEGER;
+CREATE INDEX run_cause ON run (cause, stuck_at) WHERE cause IS NOT NULL;
+"""
+"""`cause`: why a run needs a person, null when it does not (core/cause.py); `stuck_at`: since when.
+Few runs do, so the index is small however many there are."""
+SQL_MAY_BE_STUCK = """
+SELECT id FROM run WHERE state = 'failed' UNION SELECT run_id FROM step WHERE state = 'paused'
+"""
+
+
+@migrations()
+def m002_stuck_runs(db: Database) -> None:
+    """Runs that need a person, by cause; those that were there before are looked through once."""
+    for statement in split_statements(STUCK):
+        db.execute(statement)
+    for (run_id,) in db.execute(SQL_MAY_BE_STUCK).fetchall():
+        found = stored_run(db.conn, run_id)
+        if found and (need := stuck(found.run)):
+            values = (need.cause, need.since, run_id)
+            db.execute("UPDATE run SET cause = ?, stuck_at = ? WHERE id = ?", values)
 
 
 def split_statements(script: str) -> list[str]:

@@ -6,14 +6,27 @@ import sqlite3
 from typing import Any
 
 from engine.core.model import Step, run_of
-from engine.ports import AttemptRecord, Body, EventRecord, RunQuery, RunRecord, RunsFound, Summary
-from engine.store import rows
+from engine.ports import (
+    AttemptRecord,
+    Body,
+    CauseRecord,
+    DueCount,
+    EventRecord,
+    RetriesFound,
+    RetryQuery,
+    RunQuery,
+    RunRecord,
+    RunsFound,
+    Summary,
+)
+from engine.store import boards, rows
 from engine.store.readers import SQL
+from engine.store.records import record_of
+from engine.store.search import Condition, find
 from engine.store.sqlite import SqliteStore
 
 COUNTED_MAX = 10_000
 """Matches of a filter are counted up to here; beyond, the total is an estimate."""
-LATE_AFTER_MS = 1_000
 
 
 class SqliteViews:
@@ -40,16 +53,31 @@ class SqliteViews:
                     return None
                 steps = db.execute(SQL["steps"], (run_id,)).fetchall()
                 attempts = db.execute(SQL["attempts"], (run_id,)).fetchall()
+                record = record_of(db, row)
             finally:
                 db.execute("ROLLBACK")
             return (
-                rows.run_record_from(row),
+                record,
                 [rows.step_from(step) for step in steps],
                 [rows.attempt_from(attempt) for attempt in attempts],
             )
 
         await self._writer.wait_rows(run_id)
         return await self._readers.read(work)
+
+    async def causes(self, new_since: int) -> list[CauseRecord]:
+        """Why runs need a person, and how many each."""
+        await self._writer.wait_rows()
+        return await self._readers.read(lambda db: boards.causes(db, new_since))
+
+    async def retries(self, query: RetryQuery) -> RetriesFound:
+        """Steps whose next attempt has a time, the most overdue first."""
+        await self._writer.wait_rows()
+        return await self._readers.read(lambda db: boards.retries(db, query))
+
+    async def due_counts(self, now: int) -> list[DueCount]:
+        """Attempts by when they are due. What is timed may be `LAG_S` old."""
+        return await self._readers.read(lambda db: boards.due_counts(db, now))
 
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
         """A step and its attempts, of one moment."""
@@ -85,7 +113,8 @@ class SqliteViews:
             first, last = db.execute(SQL["journal_span"]).fetchone()
             return Summary(
                 runs=tally,
-                late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
+                stuck=boards.stuck_count(db),
+                late=db.execute(SQL["late"], (now - boards.LATE_AFTER_MS,)).fetchone()[0],
                 timed=db.execute(SQL["timed"]).fetchone()[0],
                 first_seq=first,
                 last_seq=last,
@@ -105,6 +134,8 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
     if query.states:
         where.append(f"run.state IN ({','.join('?' * len(query.states))})")
         values += query.states
+    if query.search is not None:
+        return _searched(db, query, [(" AND ".join(where) or "1", tuple(values))])
     total, estimate = _total(db, query, where, values)
     paged, arguments = list(where), list(values)
     if query.cursor is not None:
@@ -115,8 +146,26 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
         f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
         (*arguments, query.limit + 1),
     ).fetchall()
-    records = tuple(rows.run_record_from(row) for row in found[: query.limit])
-    return RunsFound(records, total, estimate, len(found) > query.limit)
+    records = tuple(record_of(db, row) for row in found[: query.limit])
+    more = len(found) > query.limit
+    return RunsFound(records, total, estimate, records[-1].id if more else None)
+
+
+def _searched(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) -> RunsFound:
+    """The same by a filter. How many match is known when all that could have been looked at."""
+    assert query.search is not None
+    found = find(
+        db,
+        query.search,
+        also,
+        now=query.now,
+        cursor=query.cursor,
+        newest_first=query.newest_first,
+        limit=query.limit,
+    )
+    records = tuple(record_of(db, row) for row in found.rows)
+    whole = found.next is None and query.cursor is None
+    return RunsFound(records, len(records), not whole, found.next)
 
 
 def _where(conditions: list[str]) -> str:

@@ -122,6 +122,7 @@ BAD_QUERIES = [
     "status=asleep",
     "sort=name",
     "colour=red",
+    "q=colour:red",
 ]
 
 
@@ -245,6 +246,11 @@ async def test_openapi(shop: Client) -> None:
         "/api/v1/runs",
         "/api/v1/runs/{id}",
         "/api/v1/runs/{id}/actions",
+        "/api/v1/causes",
+        "/api/v1/retries",
+        "/api/v1/bulk",
+        "/api/v1/bulk/{id}",
+        "/api/v1/bulk/{id}/abort",
         "/api/v1/steps/{id}",
         "/api/v1/steps/{id}/outcome",
         "/api/v1/steps/{id}/payload",

@@ -18,7 +18,7 @@ import pytest
 import trio
 from sqlite_utils import Database
 
-from engine.store.schema import TABLES, migrations, split_statements
+from engine.store.schema import STUCK, TABLES, migrations, split_statements
 from engine.store.sqlite import PRAGMAS, Owner, StoreError, read_pragmas
 from tests.store.support import new_run, rows, store_at
 
@@ -87,7 +87,7 @@ async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
         " WHERE substr(tbl_name, 1, 7) != '_sqlite' ORDER BY name"
     )
     fresh = sqlite3.connect(":memory:")
-    for statement in split_statements(TABLES):
+    for statement in split_statements(TABLES + STUCK):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
     fresh.close()
@@ -103,7 +103,7 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
     for _ in range(2):
         async with store_at(path) as store:
             done = migrations.applied(Database(store._connection))
-            assert [each.name for each in done] == ["m001_journal_and_tables"]
+            assert [each.name for each in done] == ["m001_journal_and_tables", "m002_stuck_runs"]
             assert migrations.pending(Database(store._connection)) == []
 
 

@@ -13,7 +13,8 @@ from tests.store.support import new_run, store_at
 
 STORE = Path(__file__).parents[2] / "engine" / "store"
 HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "payload_in", "answer_in",
-       "packed", "large", "due", "late", "timed", "journal_from")  # fmt: skip
+       "packed", "large", "due", "late", "timed", "due_between", "timed_behind",
+       "journal_from")  # fmt: skip
 """Asked for each post, step, sweep or look: their cost must not grow with what is stored."""
 
 
@@ -63,5 +64,5 @@ async def test_hot_queries_use_an_index(tmp_path: Path, name: str) -> None:
     reads = [detail for detail in plan if re.search(r"\b(step|run|journal|attempt)\b", detail)]
     assert reads
     assert all(detail.startswith("SEARCH") for detail in reads), plan
-    if name in ("due", "journal_from"):
+    if name in ("due", "timed_behind", "journal_from"):
         assert not any("TEMP B-TREE" in detail for detail in plan), plan

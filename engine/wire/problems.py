@@ -1,76 +1,13 @@
-"""The HTTP contract as types: what is posted, what is answered, and the problem types.
-
-Imported by the front, the client and the dashboard. Field names on the wire are camelCase; readers
-accept unknown members, the engine refuses them in what it is sent.
-"""
+"""The problem types: a closed list, each with its status, its title and its page (RFC 9457)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Struct
 
-from engine.core.actions import Action as Action
-from engine.core.errors import EngineError as EngineError
-from engine.core.errors import Problem as Problem
-from engine.core.retry import DAY_MS
-from engine.core.retry import RetryPolicy as RetryPolicy
-
-CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-RESERVED_CLIENTS = frozenset(
-    {"api", "healthz", "readyz", "metrics", "docs", "problems", "openapi.json"}
-)
-PRINTABLE = r"^[\x20-\x7e]+$"
-
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
-Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
-StepKey = Annotated[str, Meta(min_length=1, max_length=2_048, pattern=PRINTABLE)]
-
-
-class Submission(
-    Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    rename="camel",
-):
-    """The body of `POST /{client}`. `docs/reference/protocol.md` §2."""
-
-    workflow_name: Name
-    step_invoke_url: str
-    idempotency_key: Key | None = None
-    payload: Raw = msgspec.field(default_factory=lambda: Raw(b"null"))
-    timeout: Annotated[int, Meta(ge=1, le=365 * DAY_MS)] | None = None
-    retry: RetryPolicy | None = None
-    attempt_timeout: Annotated[int, Meta(ge=1, le=DAY_MS)] = 60_000
-    step_key: StepKey | None = None
-    step_name: Name | None = None
-    parent: Annotated[str, Meta(min_length=1, max_length=512, pattern=PRINTABLE)] | None = None
-
-
-class OutcomeAnswer(Struct, frozen=True, rename="camel"):
-    """The answer 200 of a submission: the recorded outcome of its step."""
-
-    id: str
-    run_id: str
-    workflow_name: str
-    step_invoke_url: str
-    idempotency_key: str
-    generation: int
-    status: str
-    http_status: int
-    response: Raw
-    attempts: int
-    submitted_at: str
-    finished_at: str
-
-
-class OpenAnswer(Struct, frozen=True, rename="camel"):
-    """The answer 202: recorded, and still open."""
-
-    id: str
-    run_id: str
-    status: str
+from engine.core.errors import Problem
 
 
 class Cause(Struct, frozen=True, rename="camel"):
@@ -85,139 +22,6 @@ class LastAttempt(Struct, frozen=True, rename="camel"):
 
     http_status: int | None = None
     error: str | None = None
-
-
-class AttemptRow(Struct, frozen=True, rename="camel"):
-    """One HTTP request of a step."""
-
-    number: int
-    generation: int
-    status: str
-    """running, success, failure, interruption, crash or late."""
-    started_at: str
-    ended_at: str | None = None
-    http_status: int | None = None
-    error: str | None = None
-    delay_ms: int | None = None
-    delay_by: str | None = None
-    """What set the delay that followed: policy, retry-after, interrupted, …"""
-
-
-class StepRow(Struct, frozen=True, rename="camel"):
-    """A step as it stands. No bodies."""
-
-    id: str
-    run_id: str
-    parent_id: str | None
-    name: str
-    workflow_name: str
-    idempotency_key: str
-    step_key: str
-    url: str
-    status: str
-    rev: int
-    generation: int
-    attempts: int
-    failures: int
-    retries_max: int
-    submitted_at: str
-    ended_at: str | None = None
-    due_at: str | None = None
-    delay_ms: int | None = None
-    delay_by: str | None = None
-    pause_reason: str | None = None
-    cause_id: str | None = None
-    http_status: int | None = None
-    error: str | None = None
-    awaiting_post: bool = False
-    attempt_rows: tuple[AttemptRow, ...] | UnsetType = UNSET
-
-
-class RunRow(Struct, frozen=True, rename="camel"):
-    """A run as it stands."""
-
-    id: str
-    client: str
-    workflow_name: str
-    idempotency_key: str
-    status: str
-    rev: int
-    generation: int
-    open_steps: int
-    failed_steps: int
-    steps: int
-    dismissed: bool
-    submitted_at: str
-    ended_at: str | None = None
-    due_at: str | None = None
-    """The earliest next attempt of its steps."""
-    pause_reason: str | None = None
-    cause_id: str | None = None
-    error: str | None = None
-
-
-class RunPage(Struct, frozen=True, rename="camel"):
-    """A page of runs; `next` is the cursor of the next page."""
-
-    runs: tuple[RunRow, ...]
-    total: int
-    total_is_estimate: bool
-    next: str | None = None
-
-
-class RunTree(Struct, frozen=True, rename="camel"):
-    """A run with all its steps and their attempts, steps in the order they were recorded."""
-
-    run: RunRow
-    steps: tuple[StepRow, ...]
-    server_time: str
-
-
-class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The body of `POST /api/v1/runs/{id}/actions`."""
-
-    action: Action
-    step: str | None = None
-    if_rev: Annotated[int, Meta(ge=0)] | None = None
-    dry_run: bool = False
-    reason: Annotated[str, Meta(max_length=500)] | None = None
-
-
-class ActionAnswer(Struct, frozen=True, rename="camel"):
-    """What an action did (or, as a dry run, would do)."""
-
-    action: str
-    dry_run: bool
-    run: RunRow
-    step: StepRow | None
-    changed: tuple[str, ...]
-    """Ids of the steps that changed."""
-
-
-class EventData(Struct, frozen=True, rename="camel"):
-    """The `data` of an event of `GET /api/v1/events`: what all kinds have, and what many have."""
-
-    kind: str | None = None
-    """What has happened, in the core's words: accepted, started, attempt-ended, paused, …"""
-    at: str | None = None
-    prev: str | None = None
-    """The id of the event before: a reader that saw another one has missed some."""
-    run_id: str | None = None
-    step_id: str | None = None
-    status: str | None = None
-    """The state that the run (of a `run` event) or step is in since."""
-    rev: int | None = None
-    number: int | None = None
-    """Of the attempt."""
-    http_status: int | None = None
-    error: str | None = None
-    due_at: str | None = None
-    reason: str | None = None
-    """Why: of a pause, an action, a reset."""
-    counts: dict[str, int] | None = None
-    server_time: str | None = None
-    sequence: str | None = None
-    instance: str | None = None
 
 
 class ProblemDocument(Struct, rename="camel"):
@@ -336,13 +140,15 @@ PROBLEMS: dict[Problem, ProblemType] = {
     Problem.REVISION_CHANGED: _type(
         409,
         "It has changed meanwhile",
-        "The revision given in `ifRev` is not the current one. The answer carries the row as it is"
-        " now; look at it and decide again.",
+        "The revision given in `ifRev` is not the current one: the answer carries the row as it is"
+        " now. Or more runs match the filter of a bulk job than `expect` says: `matched` is how"
+        " many. Look at it and decide again.",
     ),
     Problem.NOT_POSSIBLE: _type(
         409,
         "Not possible in this state",
-        "The action does not fit the state of the run or step; `detail` says which state it is in.",
+        "The action does not fit the state of the run, step or bulk job; `detail` says which state"
+        " it is in.",
     ),
     Problem.OUTCOME_EXPIRED: _type(
         410,

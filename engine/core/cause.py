@@ -1,0 +1,71 @@
+"""Why a run needs a person, and which others need one for the same reason.
+
+A run is stuck when it has failed, or when a step of it is paused; dismissed ones are not. The cause
+is what went wrong, where: 512 failed runs are mostly five decisions. It is told from the step at
+fault, by what happened and not by the words of it, which differ from attempt to attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from engine.core.model import PauseReason, Run, Step, StepState
+
+CAUSE_HEX_DIGITS = 8
+
+
+class Stuck(Struct, frozen=True):
+    """That a run needs a person: since when, and why."""
+
+    cause: str
+    """The same for all runs with this cause."""
+    since: int
+    step_id: str
+    """The step at fault."""
+
+
+def stuck(run: Run) -> Stuck | None:
+    """Why the run, as last recorded, needs a person; None: it does not."""
+    failed = run.shown is StepState.FAILED
+    if run.dismissed or not (failed or run.counts.get(StepState.PAUSED)):
+        return None
+    if failed:
+        step = _at_fault(run)
+        since = run.root.ended_at or 0
+        what = what_happened(step.http_status, step.error)
+    else:
+        step = min(
+            (s for s in run.steps.values() if s.state is StepState.PAUSED), key=lambda s: s.ordinal
+        )
+        since = step.paused_at or 0
+        what = what_happened(step.http_status, step.error)
+        if step.pause_reason is not PauseReason.EXHAUSTED:
+            what = f"paused:{step.pause_reason}"
+    return Stuck(
+        cause_id(what, step.spec.url, run.root.spec.workflow, step.spec.name), since, step.id
+    )
+
+
+def _at_fault(run: Run) -> Step:
+    """The failed step that made those above it fail."""
+    step, seen = run.root, {run.id}
+    while step.cause_id is not None and step.cause_id in run.steps and step.cause_id not in seen:
+        seen.add(step.cause_id)
+        step = run.steps[step.cause_id]
+    return step
+
+
+def what_happened(http_status: int | None, error: str | None) -> str:
+    """The kind of a failure: the status that was answered, or what kept an answer from coming."""
+    if http_status is not None and (error is None or error.startswith("http-status")):
+        return f"{http_status}"
+    return (error or "unknown").partition(":")[0]
+
+
+def cause_id(what: str, url: str, workflow: str, step_name: str) -> str:
+    """The name of a cause. Hosts stand for all their paths: an outage is one cause."""
+    parts = (what, urlsplit(url).netloc, workflow, step_name)
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=CAUSE_HEX_DIGITS // 2).hexdigest()

@@ -1,0 +1,356 @@
+"""One action on every run that a filter finds, as a job of the engine's: `/api/v1/bulk`.
+
+A job looks for its runs first, and only then acts on them, one by one and no faster than its rate:
+thousands of retries at once would bring down again what has just come back. Each is an action like
+any other, with its own event, so a job that an engine's end cuts short leaves nothing half done;
+what it had not come to is found by the same filter. A run that was at rest and has moved since is
+left alone: it is no longer what the operator saw. Jobs are kept in memory.
+`docs/reference/bulk.md`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import trio
+from msgspec import Struct, field
+
+from engine import wire
+from engine.clock import Clock, Ids
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused
+from engine.core.model import ENDED, StepState
+from engine.core.search import BadSearch, Search, parse
+from engine.front.times import maybe_rfc3339, rfc3339
+from engine.ports import RunQuery, RunRecord, RunsFound
+from engine.supervisor import Engine
+from engine.tasks import Tasks
+from engine.telemetry import Log
+
+RUNS_MAX = 100_000
+"""A job's. More than an operator means, and their ids fit into a few megabytes."""
+PAGE = 500
+JOBS_KEPT_MAX = 50
+_decode = msgspec.json.Decoder(wire.BulkRequest).decode
+
+AT_REST = ENDED | {StepState.PAUSED}
+_OPEN = frozenset(
+    {
+        StepState.PENDING,
+        StepState.RUNNING,
+        StepState.BACKING_OFF,
+        StepState.WAITING,
+        StepState.PAUSED,
+    }
+)
+FITS: dict[Action, frozenset[StepState]] = {
+    Action.RETRY: frozenset(
+        {StepState.FAILED, StepState.CANCELLED, StepState.BACKING_OFF, StepState.WAITING}
+    ),
+    Action.PAUSE: _OPEN - {StepState.PAUSED},
+    Action.RESUME: frozenset({StepState.PAUSED}),
+    Action.CANCEL: _OPEN,
+    Action.DISMISS: frozenset({StepState.FAILED, StepState.CANCELLED, StepState.PAUSED}),
+    Action.RESTORE: frozenset(StepState),
+}
+"""The states of a run in which an action may be possible. `rerun` needs a step: it is not here."""
+
+
+class Target(Struct, frozen=True, gc=False):
+    """A run to act on. `if_rev` is the revision it was found at, if it was at rest."""
+
+    run_id: str
+    if_rev: int | None
+
+
+class Job(Struct):
+    """A bulk action, under way or over."""
+
+    id: str
+    action: Action
+    q: str
+    actor: str
+    reason: str | None
+    rate_per_s: int
+    started_at: int
+    targets: list[Target]
+    """What it acts on; let go when it has ended."""
+    total: int
+    matched: int
+    skipped: dict[str, int]
+    """Runs that were left alone, by why."""
+    done: int = 0
+    ended_at: int | None = None
+    aborted: bool = False
+
+    @property
+    def state(self) -> str:
+        if self.ended_at is None:
+            return "running"
+        return "aborted" if self.aborted else "done"
+
+
+class Plan(Struct):
+    """What a job would do: the runs that it would act on, and those that it would leave alone."""
+
+    targets: list[Target] = field(default_factory=list)
+    matched: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    whole: bool = True
+
+    def take(self, action: Action, record: RunRecord) -> None:
+        """Sort a run that the filter found."""
+        self.matched += 1
+        # what waits for a person may do so in a step below an open root
+        waits = action is Action.RESUME and record.cause is not None
+        if record.state not in FITS[action] and not (waits and record.state != StepState.FAILED):
+            why = f"it is {record.state}"
+        elif action is Action.DISMISS and record.dismissed:
+            why = "it is dismissed already"
+        elif action is Action.RESTORE and not record.dismissed:
+            why = "it is not dismissed"
+        else:
+            if_rev = record.rev if record.state in AT_REST else None
+            self.targets.append(Target(record.id, if_rev))
+            return
+        self.skipped[why] = self.skipped.get(why, 0) + 1
+
+
+Find = Callable[[RunQuery], Awaitable[RunsFound]]
+Act = Callable[[Target, Action, str, str | None], Awaitable[object]]
+"""Carry an action out on a run: which, the action, actor and reason. Raises Refused."""
+
+
+async def act(
+    engine: Engine, target: Target, action: Action, actor: str, reason: str | None
+) -> object:
+    """`Act` on an engine."""
+    return await engine.act(
+        target.run_id,
+        action,
+        step_id=None,
+        if_rev=target.if_rev,
+        dry_run=False,
+        actor=actor,
+        reason=reason,
+    )
+
+
+class Bulk:
+    """The jobs of this engine. `run` makes them work."""
+
+    def __init__(self, find: Find, act: Act, clock: Clock, log: Log) -> None:
+        self._find, self._act, self._now, self._log = find, act, clock.steady_ms, log
+        self._ids = Ids(clock)
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._by_key: dict[str, str] = {}
+        """Jobs by the idempotency key they were asked for with."""
+        self._tasks = Tasks()
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Carry jobs out until `close`."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    self._tasks.opened(nursery)
+                    await trio.sleep_forever()
+        finally:
+            self._tasks.closed()
+
+    def close(self) -> None:
+        """The engine stops: jobs end where they are."""
+        self._scope.cancel()
+
+    async def ask(self, body: bytes, actor: str, key: str | None) -> wire.BulkAnswer:
+        """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
+        asked = _read(body)
+        search = _search(asked)
+        if asked.action not in FITS:
+            raise _invalid("action", f"`{asked.action}` is not done in bulk: it needs a step.")
+        if asked.dry_run:
+            return self._dry(asked, await self._plan(asked.action, search))
+        if (known := self._known(asked, key)) is not None:
+            return answer_of(known)
+        plan = await self._plan(asked.action, search)
+        if plan.matched > asked.expect or not plan.whole:
+            raise Refused(
+                Problem.REVISION_CHANGED,
+                f"{plan.matched:,}{'' if plan.whole else ' or more'} runs match now, not"
+                f" {asked.expect:,}: look again, and say how many you mean.",
+                matched=plan.matched,
+            )
+        if (known := self._known(asked, key)) is not None:
+            return answer_of(known)  # asked for twice at once
+        job = self._begin(asked, plan, actor, key)
+        self._tasks.start_soon(self._work, job)
+        return answer_of(job)
+
+    def _known(self, asked: wire.BulkRequest, key: str | None) -> Job | None:
+        """The job that was begun with this key. Raises Refused if it is another one."""
+        job = None if key is None else self._jobs.get(self._by_key.get(key, ""))
+        if job is not None and (job.action, job.q) != (asked.action, asked.q):
+            raise Refused(
+                Problem.KEY_REUSED,
+                f"With this key the job {job.id} was begun, which is another: {job.action} of"
+                f" {job.q!r}.",
+            )
+        return job
+
+    async def _plan(self, action: Action, search: Search) -> Plan:
+        plan, cursor = Plan(), None
+        now = self._now()
+        while True:
+            found = await self._find(
+                RunQuery(search=search, now=now, newest_first=False, cursor=cursor, limit=PAGE)
+            )
+            for record in found.runs:
+                plan.take(action, record)
+            cursor = found.next
+            if cursor is None:
+                return plan
+            if plan.matched >= RUNS_MAX:
+                plan.whole = False
+                return plan
+
+    def _dry(self, asked: wire.BulkRequest, plan: Plan) -> wire.BulkAnswer:
+        return wire.BulkAnswer(
+            id=None,
+            state="dry-run",
+            action=asked.action,
+            q=asked.q,
+            matched=plan.matched,
+            total=len(plan.targets),
+            done=0,
+            skipped=plan.skipped,
+            rate_per_s=asked.rate_per_s,
+            sample=tuple(target.run_id for target in plan.targets[:10]),
+        )
+
+    def _begin(self, asked: wire.BulkRequest, plan: Plan, actor: str, key: str | None) -> Job:
+        if self._scope.cancel_called:
+            raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
+        self._make_room()
+        job = Job(
+            id=self._ids.run_id(),
+            action=asked.action,
+            q=asked.q,
+            actor=actor,
+            reason=asked.reason,
+            rate_per_s=asked.rate_per_s,
+            started_at=self._now(),
+            targets=plan.targets,
+            total=len(plan.targets),
+            matched=plan.matched,
+            skipped=plan.skipped,
+        )
+        self._jobs[job.id] = job
+        if key is not None:
+            self._by_key[key] = job.id
+        return job
+
+    def _make_room(self) -> None:
+        """Forget the oldest job that has ended, when there are as many as are kept."""
+        if len(self._jobs) < JOBS_KEPT_MAX:
+            return
+        oldest = next((job.id for job in self._jobs.values() if job.ended_at is not None), None)
+        if oldest is None:
+            raise Refused(
+                Problem.NOT_POSSIBLE,
+                f"{JOBS_KEPT_MAX} jobs are under way: wait for one of them, or abort one.",
+            )
+        del self._jobs[oldest]
+        self._by_key = {key: id for key, id in self._by_key.items() if id != oldest}
+
+    async def _work(self, job: Job) -> None:
+        at = trio.current_time()
+        for target in job.targets:
+            await trio.sleep_until(at)
+            if job.aborted:
+                break
+            at = trio.current_time() + 1 / job.rate_per_s  # what was late is not caught up with
+            await self._act_on(target, job)
+        job.targets = []
+        job.ended_at = self._now()
+
+    async def _act_on(self, target: Target, job: Job) -> None:
+        try:
+            await self._act(target, job.action, f"{job.actor} bulk:{job.id}", job.reason)
+        except Refused as refused:
+            why = refused.problem.value
+            job.aborted = job.aborted or refused.problem is Problem.DRAINING
+        except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
+            why = Problem.INTERNAL.value
+            self._log("bulk-action-failed", job=job.id, run_id=target.run_id, exc_info=error)
+        else:
+            job.done += 1
+            return
+        job.skipped[why] = job.skipped.get(why, 0) + 1
+
+    def jobs(self) -> wire.BulkList:
+        """Every job that is remembered, the latest first."""
+        return wire.BulkList(tuple(answer_of(job) for job in reversed(self._jobs.values())))
+
+    def job(self, job_id: str) -> wire.BulkAnswer:
+        """One job. Raises Refused (`not-found`)."""
+        return answer_of(self._get(job_id))
+
+    def abort(self, job_id: str) -> wire.BulkAnswer:
+        """Stop a job: what it has done stays done. Raises Refused (`not-found`, `not-possible`)."""
+        job = self._get(job_id)
+        if job.ended_at is not None:
+            raise Refused(Problem.NOT_POSSIBLE, f"The job is {job.state}.")
+        job.aborted = True
+        return answer_of(job)
+
+    def _get(self, job_id: str) -> Job:
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise Refused(
+                Problem.NOT_FOUND,
+                f"There is no job {job_id[:64]!r}. The engine remembers the last {JOBS_KEPT_MAX},"
+                " and none from before it started.",
+            )
+        return job
+
+
+def _invalid(member: str, detail: str, position: int | None = None) -> Refused:
+    return Refused(Problem.INVALID_REQUEST, detail, member=member, position=position)
+
+
+def _read(body: bytes) -> wire.BulkRequest:
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(Problem.INVALID_REQUEST, f"The job is not valid: {error}.") from error
+
+
+def _search(asked: wire.BulkRequest) -> Search:
+    try:
+        search = parse(asked.q)
+    except BadSearch as error:
+        raise _invalid("q", f"`q`: {error.detail}", error.at) from error
+    if not search:
+        raise _invalid("q", "An empty filter would mean every run there is: say which.")
+    return search
+
+
+def answer_of(job: Job) -> wire.BulkAnswer:
+    """A job as the interface shows it."""
+    return wire.BulkAnswer(
+        id=job.id,
+        state=job.state,
+        action=job.action,
+        q=job.q,
+        matched=job.matched,
+        total=job.total,
+        done=job.done,
+        skipped=dict(job.skipped),
+        rate_per_s=job.rate_per_s,
+        actor=job.actor,
+        reason=job.reason,
+        started_at=rfc3339(job.started_at),
+        ended_at=maybe_rfc3339(job.ended_at),
+    )

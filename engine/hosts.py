@@ -1,0 +1,107 @@
+"""How the hosts that endpoints are on do: for operators, who look there first when much fails.
+
+Figures are of attempts that ended within the last minutes, kept in memory: what an engine that has
+just started knows is little, and it says so.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from math import log2
+
+from msgspec import Struct, field
+
+MINUTES = 8
+HOSTS_KEPT_MAX = 200
+"""Those last called; the figures of others are dropped."""
+STEPS_AN_OCTAVE = 4
+"""Of durations: one is told to within a fifth."""
+DURATION_CLASSES = 27 * STEPS_AN_OCTAVE
+"""Up to 2^27 ms, a day and a half."""
+
+
+class Minute(Struct):
+    """What ended within one minute."""
+
+    number: int
+    """Minutes since the clock's zero."""
+    succeeded: int = 0
+    failed: int = 0
+    durations: dict[int, int] = field(default_factory=dict)
+    """How many took how long, by class."""
+
+
+class HostFigures(Struct, frozen=True):
+    """What is told of a host."""
+
+    host: str
+    ended: int = 0
+    """Attempts that ended within the window."""
+    succeeded: int = 0
+    p95_ms: int | None = None
+    """So long, or less, took 95 of 100."""
+    by_minute: tuple[tuple[int, int], ...] = ((0, 0),) * MINUTES
+    """(ended, succeeded) of each minute of the window, the latest last."""
+
+
+class Hosts:
+    """Counts what attempts at each host come to."""
+
+    def __init__(self) -> None:
+        self._hosts: OrderedDict[str, deque[Minute]] = OrderedDict()
+
+    def ended(self, host: str, *, success: bool, took_ms: float | None, now_ms: int) -> None:
+        """An attempt ended. `took_ms` is None when it waited for steps, not for the host."""
+        minutes = self._hosts.get(host)
+        if minutes is None:
+            minutes = self._hosts[host] = deque(maxlen=MINUTES)
+            if len(self._hosts) > HOSTS_KEPT_MAX:
+                self._hosts.popitem(last=False)
+        number = now_ms // 60_000
+        if not minutes or minutes[-1].number != number:
+            minutes.append(Minute(number))
+            self._hosts.move_to_end(host)
+        minute = minutes[-1]
+        if success:
+            minute.succeeded += 1
+        else:
+            minute.failed += 1
+        if took_ms is None:
+            return
+        kind = min(int(log2(max(1.0, took_ms)) * STEPS_AN_OCTAVE), DURATION_CLASSES)
+        minute.durations[kind] = minute.durations.get(kind, 0) + 1
+
+    def figures(self, now_ms: int) -> list[HostFigures]:
+        """What is known of each host, by name."""
+        last = now_ms // 60_000
+        return [_figures(host, minutes, last) for host, minutes in sorted(self._hosts.items())]
+
+
+def _figures(host: str, minutes: deque[Minute], last: int) -> HostFigures:
+    window = {minute.number: minute for minute in minutes if minute.number > last - MINUTES}
+    by_minute = tuple(
+        (each.succeeded + each.failed, each.succeeded)
+        for number in range(last - MINUTES + 1, last + 1)
+        for each in (window.get(number) or Minute(number),)
+    )
+    durations: dict[int, int] = {}
+    for minute in window.values():
+        for kind, count in minute.durations.items():
+            durations[kind] = durations.get(kind, 0) + count
+    return HostFigures(
+        host=host,
+        ended=sum(ended for ended, _ in by_minute),
+        succeeded=sum(succeeded for _, succeeded in by_minute),
+        p95_ms=_percentile(durations, 0.95),
+        by_minute=by_minute,
+    )
+
+
+def _percentile(durations: dict[int, int], share: float) -> int | None:
+    """The upper end of the class in which it lies."""
+    wanted = sum(durations.values()) * share
+    for kind in sorted(durations):
+        wanted -= durations[kind]
+        if wanted <= 0:
+            return round(2 ** ((kind + 1) / STEPS_AN_OCTAVE))
+    return None

@@ -1,0 +1,95 @@
+"""The HTTP contract as types: what is posted, what is answered, and the problem types.
+
+Imported by the front, the client and the dashboard. Field names on the wire are camelCase; readers
+accept unknown members, the engine refuses them in what it is sent.
+"""
+
+from engine.core.actions import Action
+from engine.core.errors import EngineError, Problem
+from engine.core.retry import RetryPolicy
+from engine.core.search import ABOUT, IS_WORDS, BadSearch, parse
+from engine.wire.operate import (
+    ActionAnswer,
+    ActionRequest,
+    BulkAnswer,
+    BulkList,
+    BulkRequest,
+)
+from engine.wire.problems import (
+    PROBLEMS,
+    Cause,
+    LastAttempt,
+    ProblemDocument,
+    ProblemType,
+    problem,
+)
+from engine.wire.submit import (
+    CLIENT_PATTERN,
+    PRINTABLE,
+    RESERVED_CLIENTS,
+    Key,
+    Name,
+    OpenAnswer,
+    OutcomeAnswer,
+    StepKey,
+    Submission,
+)
+from engine.wire.view import (
+    AttemptRow,
+    CauseList,
+    CauseRow,
+    DueBucket,
+    EventData,
+    HostRow,
+    RetryPage,
+    RetryRow,
+    RunPage,
+    RunRow,
+    RunTree,
+    StepAt,
+    StepRow,
+)
+
+__all__ = [
+    "ABOUT",
+    "CLIENT_PATTERN",
+    "IS_WORDS",
+    "PRINTABLE",
+    "PROBLEMS",
+    "RESERVED_CLIENTS",
+    "Action",
+    "ActionAnswer",
+    "ActionRequest",
+    "AttemptRow",
+    "BadSearch",
+    "BulkAnswer",
+    "BulkList",
+    "BulkRequest",
+    "Cause",
+    "CauseList",
+    "CauseRow",
+    "DueBucket",
+    "EngineError",
+    "EventData",
+    "HostRow",
+    "Key",
+    "LastAttempt",
+    "Name",
+    "OpenAnswer",
+    "OutcomeAnswer",
+    "Problem",
+    "ProblemDocument",
+    "ProblemType",
+    "RetryPage",
+    "RetryPolicy",
+    "RetryRow",
+    "RunPage",
+    "RunRow",
+    "RunTree",
+    "StepAt",
+    "StepKey",
+    "StepRow",
+    "Submission",
+    "parse",
+    "problem",
+]

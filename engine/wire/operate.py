@@ -1,0 +1,73 @@
+"""What operators do: actions on one run, and on every run that a filter finds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from engine.core.actions import Action
+from engine.wire.view import RunRow, StepRow
+
+
+class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/runs/{id}/actions`."""
+
+    action: Action
+    step: str | None = None
+    if_rev: Annotated[int, Meta(ge=0)] | None = None
+    dry_run: bool = False
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class ActionAnswer(Struct, frozen=True, rename="camel"):
+    """What an action did (or, as a dry run, would do)."""
+
+    action: str
+    dry_run: bool
+    run: RunRow
+    step: StepRow | None
+    changed: tuple[str, ...]
+    """Ids of the steps that changed."""
+
+
+class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/bulk`: one action on every run that a filter finds."""
+
+    action: Action
+    q: Annotated[str, Meta(max_length=500)]
+    expect: Annotated[int, Meta(ge=0)] = 0
+    """How many runs the operator has seen to match; the job is refused when there are more."""
+    dry_run: bool = False
+    rate_per_s: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class BulkAnswer(Struct, frozen=True, rename="camel"):
+    """A job as it stands, or (`state` is dry-run) what it would do."""
+
+    id: str | None
+    state: str
+    """dry-run, running, done or aborted."""
+    action: str
+    q: str
+    matched: int
+    """Runs that the filter found."""
+    total: int
+    """Of these, the runs whose state allows the action: the job acts on them."""
+    done: int
+    skipped: dict[str, int]
+    """Runs that were left alone, by why."""
+    rate_per_s: int
+    actor: str | None = None
+    reason: str | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    sample: tuple[str, ...] = ()
+    """Of a dry run: ids of some runs that it would act on."""
+
+
+class BulkList(Struct, frozen=True, rename="camel"):
+    """The jobs that the engine remembers, the latest first."""
+
+    jobs: tuple[BulkAnswer, ...]

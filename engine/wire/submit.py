@@ -1,0 +1,64 @@
+"""What is posted to `/{client}`, and what is answered. `docs/reference/protocol.md` §2."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from engine.core.retry import DAY_MS, RetryPolicy
+
+CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+RESERVED_CLIENTS = frozenset(
+    {"api", "healthz", "readyz", "metrics", "docs", "problems", "openapi.json"}
+)
+PRINTABLE = r"^[\x20-\x7e]+$"
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
+Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
+StepKey = Annotated[str, Meta(min_length=1, max_length=2_048, pattern=PRINTABLE)]
+
+
+class Submission(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+):
+    """The body of `POST /{client}`. `docs/reference/protocol.md` §2."""
+
+    workflow_name: Name
+    step_invoke_url: str
+    idempotency_key: Key | None = None
+    payload: Raw = msgspec.field(default_factory=lambda: Raw(b"null"))
+    timeout: Annotated[int, Meta(ge=1, le=365 * DAY_MS)] | None = None
+    retry: RetryPolicy | None = None
+    attempt_timeout: Annotated[int, Meta(ge=1, le=DAY_MS)] = 60_000
+    step_key: StepKey | None = None
+    step_name: Name | None = None
+    parent: Annotated[str, Meta(min_length=1, max_length=512, pattern=PRINTABLE)] | None = None
+
+
+class OutcomeAnswer(Struct, frozen=True, rename="camel"):
+    """The answer 200 of a submission: the recorded outcome of its step."""
+
+    id: str
+    run_id: str
+    workflow_name: str
+    step_invoke_url: str
+    idempotency_key: str
+    generation: int
+    status: str
+    http_status: int
+    response: Raw
+    attempts: int
+    submitted_at: str
+    finished_at: str
+
+
+class OpenAnswer(Struct, frozen=True, rename="camel"):
+    """The answer 202: recorded, and still open."""
+
+    id: str
+    run_id: str
+    status: str

@@ -1,0 +1,211 @@
+"""What operators read: runs, steps, attempts, causes, retries, hosts, events."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class AttemptRow(Struct, frozen=True, rename="camel"):
+    """One HTTP request of a step."""
+
+    number: int
+    generation: int
+    status: str
+    """running, success, failure, interruption, crash or late."""
+    started_at: str
+    ended_at: str | None = None
+    http_status: int | None = None
+    error: str | None = None
+    delay_ms: int | None = None
+    delay_by: str | None = None
+    """What set the delay that followed: policy, retry-after, interrupted, …"""
+
+
+class StepRow(Struct, frozen=True, rename="camel"):
+    """A step as it stands. No bodies."""
+
+    id: str
+    run_id: str
+    parent_id: str | None
+    name: str
+    workflow_name: str
+    idempotency_key: str
+    step_key: str
+    url: str
+    status: str
+    rev: int
+    generation: int
+    attempts: int
+    failures: int
+    retries_max: int
+    submitted_at: str
+    ended_at: str | None = None
+    due_at: str | None = None
+    delay_ms: int | None = None
+    delay_by: str | None = None
+    pause_reason: str | None = None
+    cause_id: str | None = None
+    http_status: int | None = None
+    error: str | None = None
+    awaiting_post: bool = False
+    attempt_rows: tuple[AttemptRow, ...] | UnsetType = UNSET
+
+
+class StepAt(Struct, frozen=True, rename="camel"):
+    """The step at which a run is: the one that an operator would ask about."""
+
+    step_id: str
+    name: str
+    url: str
+    status: str
+    attempts: int
+    failures: int
+    retries_max: int
+    started_at: str | None = None
+    """Of its latest attempt."""
+    due_at: str | None = None
+    delay_by: str | None = None
+    http_status: int | None = None
+    error: str | None = None
+
+
+class RunRow(Struct, frozen=True, rename="camel"):
+    """A run as it stands."""
+
+    id: str
+    client: str
+    workflow_name: str
+    idempotency_key: str
+    status: str
+    rev: int
+    generation: int
+    open_steps: int
+    failed_steps: int
+    steps: int
+    dismissed: bool
+    submitted_at: str
+    ended_at: str | None = None
+    due_at: str | None = None
+    """The earliest next attempt of its steps."""
+    pause_reason: str | None = None
+    cause_id: str | None = None
+    error: str | None = None
+    cause: str | None = None
+    """Why the run needs a person: the same word for all with that cause. None: it needs none."""
+    stuck_at: str | None = None
+    """Since when."""
+    at: StepAt | None = None
+    """In lists and trees; not in the answer to an action."""
+
+
+class RunPage(Struct, frozen=True, rename="camel"):
+    """A page of runs; `next` is the cursor of the next page, None of the last one's.
+
+    A page of a search may hold fewer than were asked for, or none, and still not be the last: the
+    engine looks at a bounded number of runs for each.
+    """
+
+    runs: tuple[RunRow, ...]
+    total: int
+    total_is_estimate: bool
+    next: str | None = None
+
+
+class RunTree(Struct, frozen=True, rename="camel"):
+    """A run with all its steps and their attempts, steps in the order they were recorded."""
+
+    run: RunRow
+    steps: tuple[StepRow, ...]
+    server_time: str
+
+
+class CauseRow(Struct, frozen=True, rename="camel"):
+    """Runs that need a person for the same reason."""
+
+    cause: str
+    runs: int
+    new_runs: int
+    """Of them, within the last minutes (`newWithinMs`)."""
+    first_at: str
+    last_at: str
+    run_id: str
+    """The latest of them; what follows is told of it."""
+    workflow_name: str
+    status: str
+    at: StepAt | None
+
+
+class CauseList(Struct, frozen=True, rename="camel"):
+    """Why runs need a person, what most need it for first."""
+
+    causes: tuple[CauseRow, ...]
+    runs: int
+    """In all."""
+    new_within_ms: int
+
+
+class RetryRow(Struct, frozen=True, rename="camel"):
+    """A step whose next attempt has a time."""
+
+    run_id: str
+    client: str
+    workflow_name: str
+    rev: int
+    """The step's."""
+    at: StepAt
+
+
+class RetryPage(Struct, frozen=True, rename="camel"):
+    """Steps by the time of their next attempt, the most overdue first; `next` as in `RunPage`."""
+
+    retries: tuple[RetryRow, ...]
+    next: str | None = None
+
+
+class DueBucket(Struct, frozen=True, rename="camel"):
+    """How many attempts are due up to so long from now, and not before the bucket ahead."""
+
+    up_to_ms: int | None
+    """None: any time later."""
+    attempts: int
+    """At most `DUE_COUNTED_MAX`, which then means so many or more."""
+
+
+class HostRow(Struct, frozen=True, rename="camel"):
+    """How attempts at one host did within the last minutes, and what it has to do now."""
+
+    host: str
+    ended: int
+    succeeded: int
+    p95_ms: int | None
+    by_minute: tuple[tuple[int, int], ...]
+    """(ended, succeeded) of each minute, the latest last."""
+    in_flight: int
+    queued: int
+    """Attempts that are due and have no place under the limits."""
+
+
+class EventData(Struct, frozen=True, rename="camel"):
+    """The `data` of an event of `GET /api/v1/events`: what all kinds have, and what many have."""
+
+    kind: str | None = None
+    """What has happened, in the core's words: accepted, started, attempt-ended, paused, …"""
+    at: str | None = None
+    prev: str | None = None
+    """The id of the event before: a reader that saw another one has missed some."""
+    run_id: str | None = None
+    step_id: str | None = None
+    status: str | None = None
+    """The state that the run (of a `run` event) or step is in since."""
+    rev: int | None = None
+    number: int | None = None
+    """Of the attempt."""
+    http_status: int | None = None
+    error: str | None = None
+    due_at: str | None = None
+    reason: str | None = None
+    """Why: of a pause, an action, a reset."""
+    counts: dict[str, int] | None = None
+    server_time: str | None = None
+    sequence: str | None = None
+    instance: str | None = None

@@ -1,0 +1,414 @@
+"""Bulk jobs: what they act on, how fast, what they refuse, and how they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from engine import wire
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused
+from engine.core.model import StepState
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.core.search import parse
+from engine.front import bulk
+from engine.front.bulk import FITS, JOBS_KEPT_MAX, Bulk, Target
+from engine.ports import Invocation, RunQuery, RunRecord, RunsFound
+from engine.store.views import SqliteViews
+from tests.world import EPOCH_MS, FakeClock, ok, recorded, world
+
+_RECORD = RunRecord(
+    id="", client="shop", workflow="w", key="k", state="failed", rev=1, dismissed=False, steps=1,
+    open_steps=0, failed_steps=1, submitted_at=0, generation=1, ended_at=None, due_at=None,
+    pause_reason=None, cause_id=None, error=None,
+)  # fmt: skip
+
+
+def run(id: str, state: str = "failed", **members: Any) -> RunRecord:
+    """A run that a filter finds."""
+    return msgspec.structs.replace(_RECORD, id=id, state=state, **members)
+
+
+class Desk:
+    """Runs that are found whatever the filter is, and what was done to them when."""
+
+    def __init__(self, *runs: RunRecord) -> None:
+        self.runs = list(runs)
+        self.queries: list[RunQuery] = []
+        self.acts: list[tuple[float, str]] = []
+        self.said: list[tuple[Action, str, str | None]] = []
+        self.revs: dict[str, int | None] = {}
+        self.troubles: dict[str, Exception] = {}
+        self.takes_s = 0.0
+        self.logged: list[tuple[str, dict[str, Any]]] = []
+        self.bulk = Bulk(self.find, self.act, FakeClock(), self.log)
+
+    async def find(self, query: RunQuery) -> RunsFound:
+        """Pages that come short, as those of a filter may."""
+        self.queries.append(query)
+        await trio.lowlevel.checkpoint()
+        begin = int(query.cursor or 0)
+        end = min(begin + min(query.limit, 3), len(self.runs))
+        found = tuple(self.runs[begin:end])
+        return RunsFound(found, 0, True, str(end) if end < len(self.runs) else None)
+
+    async def act(self, target: Target, action: Action, actor: str, reason: str | None) -> None:
+        run_id = target.run_id
+        self.acts.append((trio.current_time(), run_id))
+        self.said.append((action, actor, reason))
+        self.revs[run_id] = target.if_rev
+        await trio.sleep(self.takes_s)
+        if run_id in self.troubles:
+            raise self.troubles[run_id]
+
+    def log(self, event: str, **values: Any) -> None:
+        self.logged.append((event, values))
+
+    async def ask(self, key: str | None = None, **members: Any) -> wire.BulkAnswer:
+        """Ask for a job: a retry of all there are, unless the members say otherwise."""
+        asked = {"action": "retry", "q": "is:failed", "expect": len(self.runs), **members}
+        return await self.bulk.ask(json.dumps(asked).encode(), "http:ada", key)
+
+    async def refusal(self, key: str | None = None, **members: Any) -> Refused:
+        """Why a job is refused."""
+        with pytest.raises(Refused) as caught:
+            await self.ask(key, **members)
+        return caught.value
+
+    async def ended(self, job_id: str | None) -> wire.BulkAnswer:
+        """The job once it has ended."""
+        assert job_id is not None
+        while self.bulk.job(job_id).ended_at is None:
+            await trio.sleep(0.01)
+        return self.bulk.job(job_id)
+
+
+@asynccontextmanager
+async def working(desk: Desk) -> AsyncIterator[Desk]:
+    """The desk's jobs at work."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.bulk.run)
+        yield desk
+        desk.bulk.close()
+
+
+def many(count: int) -> Desk:
+    return Desk(*(run(f"R{number}") for number in range(count)))
+
+
+async def test_every_run_once_and_no_faster_than_the_rate(autojump_clock: object) -> None:
+    """In the order they were found, at the rate that was asked for, signed by who asked."""
+    async with working(many(5)) as desk:
+        begun = await desk.ask(ratePerS=2, reason="mail is up again")
+        assert (begun.state, begun.matched, begun.total, begun.done) == ("running", 5, 5, 0)
+        assert begun.started_at == "2023-11-14T22:13:20.000Z"
+        done = await desk.ended(begun.id)
+        assert (done.state, done.done, done.skipped) == ("done", 5, {})
+    assert [run_id for _, run_id in desk.acts] == [f"R{n}" for n in range(5)]
+    assert [at for at, _ in desk.acts] == pytest.approx([n / 2 for n in range(5)])
+    assert set(desk.said) == {(Action.RETRY, f"http:ada bulk:{begun.id}", "mail is up again")}
+
+
+async def test_what_was_late_is_not_caught_up_with(autojump_clock: object) -> None:
+    """After a stall the rate still holds: the endpoints that were down get no burst."""
+    async with working(many(4)) as desk:
+        desk.takes_s = 3.0
+        job = await desk.ask(ratePerS=1)
+        await trio.sleep(4)  # two have begun
+        desk.takes_s = 0.0
+        await desk.ended(job.id)
+    assert [at for at, _ in desk.acts] == pytest.approx([0, 3, 6, 7])
+
+
+async def test_runs_are_looked_for_oldest_first_with_the_filter(autojump_clock: object) -> None:
+    """All pages, at one time, before anything is done."""
+    async with working(many(7)) as desk:
+        await desk.ask(q="is:failed wf:o*")
+        assert [query.cursor for query in desk.queries] == [None, "3", "6"]
+        assert {query.search for query in desk.queries} == {parse("is:failed wf:o*")}
+        assert {query.now for query in desk.queries} == {EPOCH_MS}
+        assert not any(query.newest_first for query in desk.queries)
+
+
+STATES = [run(state, state) for state in StepState]
+
+
+@pytest.mark.parametrize("action", FITS)
+async def test_only_what_fits_is_acted_on(action: Action) -> None:
+    """Runs whose state does not allow the action are left alone, and counted by why."""
+    desk = Desk(*STATES)
+    dry = await desk.ask(action=action, dryRun=True)
+    fit = [state for state in StepState if state in FITS[action]]
+    if action is Action.RESTORE:  # none of them is dismissed
+        assert (dry.total, dry.skipped) == (0, {"it is not dismissed": 8})
+        return
+    assert (dry.matched, dry.total, [*dry.sample]) == (8, len(fit), fit)
+    assert dry.skipped == {f"it is {s}": 1 for s in StepState if s not in FITS[action]}
+    assert sum(dry.skipped.values()) + dry.total == dry.matched
+
+
+async def test_dismissed_runs_are_not_dismissed_again() -> None:
+    """Nor are others restored."""
+    desk = Desk(run("a", dismissed=True), run("b"), run("c", "completed", dismissed=True))
+    assert (await desk.ask(action="dismiss", dryRun=True)).sample == ("b",)
+    assert (await desk.ask(action="restore", dryRun=True)).sample == ("a", "c")
+
+
+async def test_resume_finds_what_is_paused_below_an_open_root() -> None:
+    """Such a run waits for a person though it is not paused itself."""
+    desk = Desk(
+        run("a", "running", cause="c1"), run("b", "running"), run("c", "waiting", cause="c1"),
+        run("d", "paused"), run("e", "failed", cause="c2"),
+    )  # fmt: skip
+    assert (await desk.ask(action="resume", dryRun=True)).sample == ("a", "c", "d")
+
+
+async def test_a_dry_run_changes_nothing(autojump_clock: object) -> None:
+    """It says how many and shows some; it is no job, and needs no number that is expected."""
+    async with working(many(25)) as desk:
+        dry = await desk.ask(dryRun=True, expect=0)
+        assert (dry.id, dry.state, dry.matched, dry.total) == (None, "dry-run", 25, 25)
+        assert dry.sample == tuple(f"R{n}" for n in range(10))
+        assert desk.bulk.jobs().jobs == ()
+        await trio.sleep(10)
+    assert desk.acts == []
+
+
+async def test_more_than_expected_are_refused() -> None:
+    """Who saw four does not mean five; fewer are fine."""
+    desk = many(5)
+    refused = await desk.refusal(expect=4)
+    assert (refused.problem, refused.members) == (Problem.REVISION_CHANGED, {"matched": 5})
+    assert "5 runs match now, not 4" in refused.detail
+    assert desk.bulk.jobs().jobs == ()
+    assert (await desk.ask(expect=6)).matched == 5
+
+
+async def test_a_job_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What matches beyond it was not looked at, and so is not meant whatever is expected."""
+    monkeypatch.setattr(bulk, "RUNS_MAX", 5)
+    desk = many(10)
+    refused = await desk.refusal(expect=10)
+    assert "6 or more runs match now" in refused.detail
+    assert len(desk.queries) == 2
+
+
+BAD: list[tuple[dict[str, Any], str | None, int | None]] = [
+    ({"q": ""}, "q", None),
+    ({"q": "  "}, "q", None),
+    ({"q": "is:failed colour:red"}, "q", 10),
+    ({"q": "\0"}, "q", 0),
+    ({"action": "rerun"}, "action", None),
+    ({"action": "explode"}, None, None),
+    ({"q": "x" * 501}, None, None),
+    ({"expect": -1}, None, None),
+    ({"ratePerS": 0}, None, None),
+    ({"ratePerS": 1_001}, None, None),
+    ({"reason": "x" * 501}, None, None),
+    ({"step": "R"}, None, None),
+]
+
+
+@pytest.mark.parametrize(("members", "member", "position"), BAD, ids=[str(b[0])[:30] for b in BAD])
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_what_is_not_valid(
+    members: dict[str, Any], member: str | None, position: int | None, dry_run: bool
+) -> None:
+    """Nothing is looked for; where a member is at fault it is named, in a filter with the place."""
+    desk = many(1)
+    refused = await desk.refusal(**members, dryRun=dry_run)
+    assert refused.problem is Problem.INVALID_REQUEST
+    assert refused.members.get("member") == member
+    assert refused.members.get("position") == position
+    assert desk.queries == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"action": "retry"}', b"[" * 10_000])
+async def test_a_body_that_is_no_job(body: bytes) -> None:
+    """It is refused in words, also when it is too deep to read."""
+    with pytest.raises(Refused, match="The job is not valid"):
+        await many(1).bulk.ask(body, "ada", None)
+
+
+async def test_refusals_are_counted(autojump_clock: object) -> None:
+    """A run that moved meanwhile, or that a bug stops, does not keep the others from their turn."""
+    async with working(many(5)) as desk:
+        desk.troubles["R1"] = Refused(Problem.NOT_POSSIBLE, "It has completed.")
+        desk.troubles["R2"] = Refused(Problem.NOT_POSSIBLE, "It has completed.")
+        desk.troubles["R3"] = bug = KeyError("a bug")
+        job = await desk.ended((await desk.ask()).id)
+    assert (job.state, job.done) == ("done", 2)
+    assert job.skipped == {"not-possible": 2, "internal-error": 1}
+    assert [run_id for _, run_id in desk.acts] == [f"R{n}" for n in range(5)]
+    values = {"job": job.id, "run_id": "R3", "exc_info": bug}
+    assert desk.logged == [("bulk-action-failed", values)]
+
+
+async def test_what_was_at_rest_must_be_so_still(autojump_clock: object) -> None:
+    """A run that somebody mended meanwhile is not what was found; one under way always moves."""
+    runs = [run(state, state, rev=7) for state in StepState]
+    async with working(Desk(*runs)) as desk:
+        for action in (Action.CANCEL, Action.RETRY, Action.RESUME):
+            await desk.ended((await desk.ask(action=action)).id)
+    resting = {"paused", "failed", "cancelled"}
+    assert desk.revs == {
+        state: 7 if state in resting else None for state in StepState if state != "completed"
+    }
+
+
+async def test_an_engine_that_stops_ends_the_job(autojump_clock: object) -> None:
+    """The first refusal because of it is the last: what is left is found by the same filter."""
+    async with working(many(5)) as desk:
+        desk.troubles["R2"] = Refused(Problem.DRAINING, "Stopping.")
+        job = await desk.ended((await desk.ask()).id)
+    assert (job.state, job.done, job.skipped) == ("aborted", 2, {"draining": 1})
+    assert len(desk.acts) == 3
+
+
+async def test_after_the_close_nothing_begins(autojump_clock: object) -> None:
+    """A job under way ends where it is, and a new one is refused rather than never begun."""
+    async with working(many(100)) as desk:
+        job = await desk.ask(ratePerS=1)
+        await trio.sleep(2.5)
+    assert len(desk.acts) == 3
+    refused = await desk.refusal()
+    assert refused.problem is Problem.DRAINING
+    assert [each.id for each in desk.bulk.jobs().jobs] == [job.id]
+
+
+async def test_abort(autojump_clock: object) -> None:
+    """What was done stays done; what has ended, or is not there, cannot be aborted."""
+    async with working(many(100)) as desk:
+        begun = await desk.ask(ratePerS=1)
+        assert begun.id is not None
+        await trio.sleep(2.5)
+        assert desk.bulk.abort(begun.id).state == "running"
+        job = await desk.ended(begun.id)
+        assert (job.state, job.done, job.total) == ("aborted", 3, 100)
+        await trio.sleep(10)
+        assert len(desk.acts) == 3
+        with pytest.raises(Refused, match="The job is aborted") as caught:
+            desk.bulk.abort(begun.id)
+        assert caught.value.problem is Problem.NOT_POSSIBLE
+        for call in (desk.bulk.abort, desk.bulk.job):
+            with pytest.raises(Refused) as unknown:
+                call("none")
+            assert unknown.value.problem is Problem.NOT_FOUND
+
+
+async def test_with_a_key_a_job_is_begun_once(autojump_clock: object) -> None:
+    """Asked for again, at once or later, the same job answers; without a key it is another one."""
+    answers: list[wire.BulkAnswer] = []
+
+    async with working(many(3)) as desk:
+
+        async def ask() -> None:
+            answers.append(await desk.ask("k"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            nursery.start_soon(ask)
+        ended = await desk.ended(answers[0].id)
+        desk.runs.append(run("new"))  # more than were expected: it was begun before
+        again = await desk.ask("k", expect=3)
+        other = await desk.ask("k2")
+        assert (await desk.ask("k", dryRun=True)).state == "dry-run"
+        await desk.ended(other.id)
+    assert {answer.id for answer in answers} == {again.id}
+    assert again == ended
+    assert other.id != again.id
+    assert len(desk.acts) == 3 + 4
+
+
+@pytest.mark.parametrize("members", [{"action": "dismiss"}, {"q": "is:stuck"}])
+async def test_a_key_names_one_job(members: dict[str, Any]) -> None:
+    """Another action, or another filter, under the same key is a mistake of the caller's."""
+    desk = many(1)
+    await desk.ask("k")
+    refused = await desk.refusal("k", **members)
+    assert refused.problem is Problem.KEY_REUSED
+
+
+async def test_the_last_jobs_are_remembered(autojump_clock: object) -> None:
+    """The latest first; of too many the oldest that has ended is forgotten, and its key with it."""
+    async with working(many(1)) as desk:
+        first = await desk.ended((await desk.ask("first")).id)
+        ids = [first.id]
+        for number in range(JOBS_KEPT_MAX):
+            job = await desk.ask(str(number))
+            ids.append((await desk.ended(job.id)).id)
+        assert [job.id for job in desk.bulk.jobs().jobs] == ids[:0:-1]
+        again = await desk.ask("first")
+        assert again.id not in ids
+        await desk.ended(again.id)
+
+
+async def test_a_job_under_way_is_never_forgotten(autojump_clock: object) -> None:
+    """It could not be aborted any more; when nothing else can be forgotten no job begins."""
+    async with working(many(100)) as desk:
+        ids = [(await desk.ask(ratePerS=1)).id for _ in range(JOBS_KEPT_MAX)]
+        refused = await desk.refusal()
+        assert refused.problem is Problem.NOT_POSSIBLE
+        assert ids[20] is not None
+        desk.bulk.abort(ids[20])
+        await desk.ended(ids[20])
+        new = await desk.ask(ratePerS=1)
+        known = [job.id for job in desk.bulk.jobs().jobs]
+        assert known == [new.id, *(id for id in reversed(ids) if id != ids[20])]
+
+
+async def test_jobs_that_have_ended_hold_no_ids(autojump_clock: object) -> None:
+    """Fifty jobs of a hundred thousand runs would be hundreds of megabytes."""
+    async with working(many(3)) as desk:
+        job = await desk.ended((await desk.ask()).id)
+        assert (job.total, [each.targets for each in desk.bulk._jobs.values()]) == (3, [[]])
+
+
+async def test_a_job_of_no_run_ends_at_once() -> None:
+    """It is done, and says that nothing matched."""
+    async with working(many(0)) as desk:
+        begun = await desk.ask()
+        await wait_all_tasks_blocked()
+        assert begun.id is not None
+        job = desk.bulk.job(begun.id)
+        assert (job.state, job.matched, job.total, job.done) == ("done", 0, 0, 0)
+
+
+async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
+    """Failed runs complete one after the other; the one that was retried by hand meanwhile is left
+    to the hand, though the action would be possible: it may back off for a reason."""
+    mended = False
+
+    async def app(call: Invocation) -> Outcome:
+        return ok() if mended and call.idempotency_key != "k2" else Answered(500)
+
+    async with world(tmp_path / "a.db", app) as it:
+        views, do = SqliteViews(it.store), partial(bulk.act, it.engine)
+        jobs = Bulk(views.runs, do, FakeClock(), lambda *_, **__: None)
+        policy = RetryPolicy(count=1, back_off_ms=1_000, jitter=0)
+        for number in range(4):
+            posted = recorded(await it.post(key=f"k{number}", retry=policy))
+            assert posted.step.state is StepState.FAILED
+        asked = {"action": "retry", "q": "is:failed", "expect": 4, "ratePerS": 1}
+        mended = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(jobs.run)
+            job = await jobs.ask(json.dumps(asked).encode(), "ada", None)
+            runs = (await views.runs(RunQuery(newest_first=False))).runs
+            await bulk.act(it.engine, bulk.Target(runs[2].id, None), Action.RETRY, "bob", None)
+            await trio.sleep(10)
+            jobs.close()
+        done = jobs.job(str(job.id))
+        states = [record.state for record in (await views.runs(RunQuery(newest_first=False))).runs]
+    assert (done.state, done.done, done.skipped) == ("done", 3, {"revision-changed": 1})
+    assert states == ["completed", "completed", "failed", "completed"]

@@ -1,0 +1,166 @@
+"""How hosts do: what ended within the last minutes, how well and how fast; and who is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.retry import RetryPolicy
+from engine.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
+from engine.places import Places
+from engine.ports import Invocation
+from engine.supervisor import Wait
+from tests.world import EPOCH_MS, ROOT, World, ok, still_open, world
+
+MINUTE_MS = 60_000
+NOW = 100 * MINUTE_MS
+HOUR = RetryPolicy(back_off_ms=3_600_000, jitter=0)
+
+
+def ended(
+    hosts: Hosts, at: int, *, success: bool = True, took_ms: float | None = 10, host: str = "h"
+) -> None:
+    hosts.ended(host, success=success, took_ms=took_ms, now_ms=at)
+
+
+def figures(hosts: Hosts, now: int = NOW) -> HostFigures:
+    (only,) = hosts.figures(now)
+    return only
+
+
+def test_nothing_was_called() -> None:
+    """An engine that has just started knows no host."""
+    assert Hosts().figures(NOW) == []
+
+
+def test_minutes_of_the_window() -> None:
+    """Each minute by itself, the latest last; those in which nothing ended are nought."""
+    hosts = Hosts()
+    ended(hosts, NOW - 3 * MINUTE_MS)
+    ended(hosts, NOW - 1)
+    ended(hosts, NOW, success=False)
+    ended(hosts, NOW + 59_999)
+    found = figures(hosts)
+    assert found.by_minute == (*((0, 0),) * 4, (1, 1), (0, 0), (1, 1), (2, 1))
+    assert (found.host, found.ended, found.succeeded) == ("h", 4, 3)
+    assert len(found.by_minute) == MINUTES
+
+
+def test_what_is_older_than_the_window_counts_no_more() -> None:
+    """Also when nothing has ended since: the figures are of the moment at which they are asked."""
+    hosts = Hosts()
+    for minute in range(20):
+        ended(hosts, NOW + minute * MINUTE_MS)
+    last = NOW + 19 * MINUTE_MS
+    assert figures(hosts, last).ended == MINUTES
+    assert figures(hosts, last + 7 * MINUTE_MS).by_minute == ((1, 1), *((0, 0),) * 7)
+    assert figures(hosts, last + 8 * MINUTE_MS) == HostFigures("h")
+
+
+def test_those_last_called_are_kept() -> None:
+    """Of too many hosts the one that was not called for longest is dropped."""
+    hosts = Hosts()
+    for number in range(HOSTS_KEPT_MAX):
+        ended(hosts, NOW, host=f"h{number:03}")
+    ended(hosts, NOW + MINUTE_MS, host="h000")
+    ended(hosts, NOW + MINUTE_MS, host="new")
+    names = [each.host for each in hosts.figures(NOW + MINUTE_MS)]
+    assert len(names) == HOSTS_KEPT_MAX
+    assert {"h000", "new"} < {*names}
+    assert "h001" not in names
+    assert names == sorted(names)
+
+
+def test_how_long_95_of_100_took() -> None:
+    """To within a fifth, over all minutes; what waited for steps says nothing of it."""
+    random, hosts, all_took = Random(1), Hosts(), []
+    for number in range(1_000):
+        took = 10 ** random.uniform(0.5, 4.5)
+        all_took.append(took)
+        at = NOW + number * MINUTES // 1_000 * MINUTE_MS
+        ended(hosts, at, took_ms=took)
+        ended(hosts, at, took_ms=None)
+    exact = sorted(all_took)[949]
+    told = figures(hosts, at).p95_ms
+    assert told is not None
+    assert exact <= told + 0.5 < exact * 1.2 + 1
+
+
+@pytest.mark.parametrize(
+    ("took", "told"), [(None, None), (0, 1), (0.2, 1), (1, 1), (1_000, 1_024), (1e12, 2**27.25)]
+)
+def test_the_ends_of_the_scale(took: float | None, told: float | None) -> None:
+    """No time, none to speak of, and one beyond all classes have their places."""
+    hosts = Hosts()
+    ended(hosts, NOW, took_ms=took)
+    assert figures(hosts).p95_ms == (None if told is None else round(told))
+
+
+def test_who_queues_is_told_by_host() -> None:
+    """Those that find no place, for each host where any do."""
+    places = Places(2, 1)
+    assert places.queued_by_host == {}
+    assert places.take("a")
+    for host in ("a", "a", "b"):
+        places.queue(host, lambda: True, new=False)
+    assert places.queued_by_host == {"a": 2, "b": 1}
+    places.give_back("a")
+    assert places.queued_by_host == {"b": 1}
+
+
+async def test_attempts_are_counted_for_their_host(autojump_clock: object, tmp_path: Path) -> None:
+    """By what came back and how long it took: answers, failures, and no answer within the time."""
+
+    async def app(call: Invocation) -> Outcome:
+        if "slow" in call.url:
+            await trio.sleep(0.5)
+            return ok()
+        if "dead" in call.url:
+            return Unanswered(CallError.CONNECTION_REFUSED, "nobody listens")
+        if "mute" in call.url:
+            await trio.sleep_forever()
+        return Answered(503)
+
+    async with world(tmp_path / "a.db", app) as it:
+        hosts = ("slow", "dead:81", "mute", "ill")
+        for host in hosts:
+            url, wait = f"http://{host}/x", Wait(prefer_ms=0)
+            posted = await it.post(url, host, retry=HOUR, attempt_timeout_ms=2_000, wait=wait)
+            still_open(posted)
+        await trio.sleep(10)
+        found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS + 10_000)}
+    assert {host: (each.ended, each.succeeded) for host, each in found.items()} == {
+        "slow": (1, 1),
+        "dead:81": (1, 0),
+        "mute": (1, 0),
+        "ill": (1, 0),
+    }
+    times = {host: each.p95_ms for host, each in found.items()}
+    assert times["slow"] == pytest.approx(550, rel=0.1)
+    assert times["mute"] == pytest.approx(2_200, rel=0.1)
+    assert times["ill"] == 1
+
+
+async def test_a_workflow_that_waits_says_nothing_of_its_host(
+    autojump_clock: object, tmp_path: Path
+) -> None:
+    """Its attempt is counted, but not for how long it took: it waited for its steps."""
+    the: list[World] = []
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url == ROOT:
+            await the[0].post("http://other/step")
+            return ok()
+        await trio.sleep(5)
+        return ok()
+
+    async with world(tmp_path / "a.db", app) as it:
+        the.append(it)
+        await it.post()
+        found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS)}
+    assert (found["app:9000"].succeeded, found["app:9000"].p95_ms) == (1, None)
+    assert found["other"].p95_ms == pytest.approx(5_500, rel=0.1)

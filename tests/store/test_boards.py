@@ -1,0 +1,224 @@
+"""Why runs are stuck, what is tried next, what is due when; and how an older file learns of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from engine.core.cause import stuck
+from engine.core.model import PauseReason, Run, Step, StepState
+from engine.core.search import parse
+from engine.ports import DueCount, RetryQuery, RetryRecord
+from engine.store import boards, rows
+from engine.store.readers import SQL
+from engine.store.schema import migrations
+from engine.store.tables import STEP, Table
+from engine.store.views import SqliteViews
+from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
+from tests.store.support import RETRY, answered, new_run, started, store_at
+
+FAILED, PAUSED, BACKING_OFF = StepState.FAILED, StepState.PAUSED, StepState.BACKING_OFF
+
+
+def failed(id: str, at: int, status: int = 500) -> Run:
+    """A run that failed at this time."""
+    return a_run(id, a_step(id, state=FAILED, ended_at=at, http_status=status))
+
+
+def paused(id: str, at: int) -> Run:
+    """A run whose retries were used up at this time, by a failure like that of `failed`."""
+    reason = PauseReason.EXHAUSTED
+    step = a_step(
+        id, state=PAUSED, paused_at=at, pause_reason=reason, http_status=500, held_state=BACKING_OFF
+    )
+    return a_run(id, step)
+
+
+def backing_off(run_id: str, ordinal: int, due_at: int, **members: object) -> Step:
+    """A step whose next attempt has a time."""
+    return a_step(run_id, ordinal, state=BACKING_OFF, due_at=due_at, **members)
+
+
+def retrying(id: str, *due: int) -> Run:
+    """A run under way with a child for each of these times."""
+    children = [backing_off(id, n, at, name=f"s{n}") for n, at in enumerate(due, 1)]
+    return a_run(id, a_step(id, state=StepState.RUNNING), *children, shown=BACKING_OFF)
+
+
+async def test_runs_with_one_cause_stand_together(tmp_path: Path) -> None:
+    """How many, since when, how many of them lately; what most need a person for first, and the
+    latest run as the example: not the one with the last id, nor the first to get stuck."""
+    runs = [failed("01A", 10), failed("01B", 50), failed("01C", 30), failed("01D", 40, 404)]
+    dismissed = failed("01E", 60)
+    dismissed.dismissed = True
+    await fill(tmp_path / "a.db", [*runs, dismissed, a_run("01F", a_step("01F"))])
+    async with store_at(tmp_path / "a.db") as store:
+        views = SqliteViews(store)
+        first, second = await views.causes(new_since=30)
+        assert (first.runs, first.new_runs, first.first_at, first.last_at) == (3, 1, 10, 50)
+        assert (first.latest.id, first.latest.stuck_at) == ("01B", 50)
+        assert first.latest.at is not None
+        assert first.latest.at.http_status == 500
+        assert (second.runs, second.new_runs, second.latest.id) == (1, 1, "01D")
+        need = stuck(runs[0])
+        assert need is not None
+        assert first.cause == first.latest.cause == need.cause
+        assert (await views.summary(0)).stuck == 4
+
+
+async def test_exhausted_and_failed_by_the_same_thing_are_one_cause(tmp_path: Path) -> None:
+    """What has to be mended is the same; of two that got stuck at once the later run is told."""
+    await fill(tmp_path / "a.db", [failed("01A", 10), paused("01B", 10)])
+    async with store_at(tmp_path / "a.db") as store:
+        (only,) = await SqliteViews(store).causes(0)
+        assert (only.runs, only.latest.id, only.latest.state) == (2, "01B", "paused")
+
+
+async def test_as_many_causes_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equally many runs the causes with the latest come first, and the list has an end."""
+    monkeypatch.setattr(boards, "CAUSES_MAX", 2)
+    await fill(tmp_path / "a.db", [failed(f"01{n}", n, 500 + n) for n in range(4)])
+    async with store_at(tmp_path / "a.db") as store:
+        found = await SqliteViews(store).causes(0)
+        assert [each.latest.id for each in found] == ["013", "012"]
+
+
+async def test_rows_learn_that_a_run_is_stuck_and_is_no_longer(tmp_path: Path) -> None:
+    """The columns follow the events, also where a crash left them to the next start."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        run, write = new_run("k")
+        store.write(write)
+        store.write(started(run, 1))
+        await store.write(answered(run, 2, 410)).wait()  # in the journal; the rows come later
+        (only,) = await SqliteViews(store).causes(0)
+        assert (only.runs, only.first_at, only.latest.id) == (1, 2, "Rk")
+    async with store_at(path) as store:
+        assert [each.runs for each in await SqliteViews(store).causes(0)] == [1]
+        assert RETRY.stop_on == (410,)
+
+
+async def retries(store_path: Path, query: RetryQuery) -> list[RetryRecord]:
+    """All that the query finds, page after page."""
+    found: list[RetryRecord] = []
+    async with store_at(store_path) as store:
+        views = SqliteViews(store)
+        while True:
+            page = await views.retries(query)
+            assert len(page.retries) <= query.limit
+            found += page.retries
+            if page.next is None:
+                return found
+            assert page.next > query.after
+            query = RetryQuery(query.now, page.next, query.search, query.limit)
+
+
+def times(found: list[RetryRecord]) -> list[tuple[int | None, str]]:
+    return [(each.at.due_at, each.at.id) for each in found]
+
+
+async def test_what_is_tried_next(tmp_path: Path) -> None:
+    """By time, the most overdue first; of one time by id. What runs or is paused has no time."""
+    runs = [retrying("01A", NOW + 5, NOW - 9), retrying("01B", NOW - 9), paused("01C", 1)]
+    await fill(tmp_path / "a.db", runs)
+    found = await retries(tmp_path / "a.db", RetryQuery(NOW))
+    assert times(found) == [(NOW - 9, "01A-2"), (NOW - 9, "01B-1"), (NOW + 5, "01A-1")]
+    first = found[0]
+    assert (first.client, first.workflow, first.rev) == ("shop", "w", 0)
+    assert (first.at.name, first.at.state, first.at.retries_max) == ("s2", "backing-off", 10)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 500])
+@pytest.mark.parametrize(("chunk", "at_most"), [(1, 1), (4, 8), (2_000, 50_000)])
+@pytest.mark.parametrize("text", ["", "wf:order*", "is:stuck", "host:app*", "due:<10s", "wf:none"])
+async def test_pages_of_retries(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    chunk: int,
+    at_most: int,
+    text: str,
+) -> None:
+    """Each once and in order, however few are looked at for a page; the filter is of their runs."""
+    monkeypatch.setattr(boards, "CHUNK_ROWS", chunk)
+    monkeypatch.setattr(boards, "ROWS_LOOKED_AT_MAX", at_most)
+    runs = random_runs(40)
+    await fill(tmp_path / "a.db", runs)
+    search = parse(text)
+    found = await retries(tmp_path / "a.db", RetryQuery(NOW, search=search or None, limit=limit))
+    assert times(found) == sorted(
+        (at, step.id)
+        for run in runs
+        if all(holds(term, run) for term in search)
+        for step in run.steps.values()
+        if (at := rows.wake_at(step))
+    )
+
+
+async def test_retries_are_found_by_their_time(tmp_path: Path) -> None:
+    """No statement of the list reads all steps, or sorts them."""
+    await fill(tmp_path / "a.db", [retrying("01A", NOW)])
+    retries = (
+        f"{SQL['retries']} WHERE step.wake_at IS NOT NULL AND (step.wake_at, step.id) > (1, '')"
+        f" AND (step.wake_at, step.id) <= ({NOW}, '') ORDER BY step.wake_at, step.id LIMIT 5"
+    )
+    async with store_at(tmp_path / "a.db") as store:
+        for statement in (retries, SQL["timed_behind"].replace("?", "1")):
+            plan = await store.view_readers.read(
+                lambda db, it=statement: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {it}")]  # type: ignore[misc]
+            )
+            assert plan[0].startswith("SEARCH step USING"), plan
+            assert "step_wake" in plan[0]
+            assert not any("TEMP B-TREE" in detail or "SCAN" in detail for detail in plan), plan
+
+
+async def test_what_is_due_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes touch and do not overlap; late ones are in none; each is counted up to a bound."""
+    edges = (-1_001, -1_000, 0, 9_999, 10_000, 59_999, 60_000, 599_999, 600_000, 10**9)
+    runs = [retrying("01A", *(NOW + edge for edge in edges)), a_run("01B", a_step("01B"))]
+    await fill(tmp_path / "a.db", runs)
+    async with store_at(tmp_path / "a.db") as store:
+        views = SqliteViews(store)
+        wanted = [(10_000, 3), (60_000, 2), (600_000, 2), (None, 2)]
+        assert await views.due_counts(NOW) == [DueCount(*each) for each in wanted]
+        summary = await views.summary(NOW)
+        assert (summary.late, summary.timed) == (1, len(edges))
+        monkeypatch.setattr(boards, "DUE_COUNTED_MAX", 2)
+        assert [each.attempts for each in await views.due_counts(NOW)] == [2, 2, 2, 2]
+
+
+# -- a file of before ----------------------------------------------------------------------------
+
+
+def file_of_before(path: Path, runs: list[Run]) -> None:
+    """The file as an engine left it that knew only the first migration."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrations.apply(Database(db), stop_before="m002_stuck_runs")
+        table = Table("run", rows.RUN_COLUMNS[:-2])
+        table.insert(db, [rows.run_row(run, 1, "test", 1)[:-2] for run in runs])
+        steps = [rows.step_row(run, step, None) for run in runs for step in run.steps.values()]
+        STEP.insert(db, steps)
+
+
+async def test_a_file_of_before_learns_which_runs_are_stuck(tmp_path: Path) -> None:
+    """Those that were there already are looked through once, and nothing else of them changes."""
+    path = tmp_path / "a.db"
+    runs = random_runs(60)
+    file_of_before(path, runs)
+    with closing(sqlite3.connect(path)) as db:
+        before = db.execute(f"SELECT {','.join(rows.RUN_COLUMNS[:-2])} FROM run").fetchall()
+    async with store_at(path) as store:
+        found = store._connection.execute("SELECT id, cause, stuck_at FROM run").fetchall()
+        after = store._connection.execute(
+            f"SELECT {','.join(rows.RUN_COLUMNS[:-2])} FROM run"
+        ).fetchall()
+    needs = {run.id: stuck(run) for run in runs}
+    assert len({need.cause for need in needs.values() if need}) > 5
+    assert {row["id"]: (row["cause"], row["stuck_at"]) for row in found} == {
+        id: (need.cause, need.since) if need else (None, None) for id, need in needs.items()
+    }
+    assert [tuple(row) for row in after] == before

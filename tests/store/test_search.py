@@ -1,0 +1,262 @@
+"""Filters as SQL find what the same conditions find in Python, on pages of any size."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.core.cause import stuck
+from engine.core.model import Run, StepState
+from engine.core.search import parse
+from engine.ports import RunQuery
+from engine.store import search
+from engine.store.readers import SQL, connect_read_only
+from engine.store.search import Condition, find
+from engine.store.views import SqliteViews
+from tests.store.shelf import HOSTS, NOW, a_run, a_step, fill, holds, random_runs
+from tests.store.support import store_at
+
+RUNS = 150
+
+
+class Shelf(NamedTuple):
+    """A file, and the runs that are in it by id."""
+
+    db: sqlite3.Connection
+    runs: list[Run]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    path = tmp_path_factory.mktemp("shelf") / "a.db"
+    runs = random_runs(RUNS)
+    trio.run(fill, path, runs)
+    db = connect_read_only(path)
+    yield Shelf(db, runs)
+    db.close()
+
+
+def wanted(runs: list[Run], text: str, *, newest_first: bool = True) -> list[str]:
+    """What should be found, in order."""
+    terms = parse(text)
+    ids = [run.id for run in runs if all(holds(term, run) for term in terms)]
+    return sorted(ids, reverse=newest_first)
+
+
+def found(
+    db: sqlite3.Connection,
+    text: str,
+    *also: Condition,
+    newest_first: bool = True,
+    limit: int = 500,
+) -> list[str]:
+    """What is found, page after page."""
+    ids: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = find(
+            db,
+            parse(text),
+            list(also),
+            now=NOW,
+            cursor=cursor,
+            newest_first=newest_first,
+            limit=limit,
+        )
+        assert len(page.rows) <= limit
+        ids += [row["id"] for row in page.rows]
+        if page.next is None:
+            return ids
+        assert cursor is None or (page.next < cursor if newest_first else page.next > cursor)
+        cursor = page.next
+
+
+TEXTS = [
+    *(f"is:{word}" for word in (*StepState, "live", "ended", "late", "stuck", "dismissed")),
+    *("wf:order", "wf:order*", "wf:*r*", "wf:a[b]c", "wf:a[b]*", "wf:a?c", "wf:a?*", "wf:nothing"),
+    *("client:shop", "client:*.eu", "key:test-*", "key:k[7*", "key:k?*", "key:test-4", "key:*1*"),
+    *("step:sendMail", "step:send*", "step:send[1]", "step:send?1?", "step:SENDMAIL"),
+    *(f"host:{host}" for host in HOSTS),
+    *("host:evil.example.com", "host:app*", "host:APP:*", "host:*.com", "host:*/*", "host:[*"),
+    *("try:0", "try:3", "try:>3", "try:<3", "try:>0", "try:<1"),
+    *("due:<1m", "due:>1m", "due:<10s", "due:>10s", "due:<0s", "due:>0ms"),
+    *("age:>1h", "age:<1h", "age:<0s", "age:>0s"),
+    *("code:200", "code:404", "code:2xx", "code:5xx", "code:1xx", "code:302"),
+    *(
+        "ord",
+        "ORD",
+        "%",
+        "_",
+        "50%_",
+        "k[",
+        "?",
+        "*",
+        "a*c",
+        "\\",
+        "shop",
+        "010003",
+        "t-*1",
+        '"- "',
+    ),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("negated", ["", "!"], ids=["plain", "negated"])
+def test_a_term(shelf: Shelf, text: str, negated: str) -> None:
+    """Each field, each word, wildcards and what only looks like one: with and without `!`."""
+    assert found(shelf.db, negated + text) == wanted(shelf.runs, negated + text)
+
+
+def test_the_shelf_has_what_is_looked_for(shelf: Shelf) -> None:
+    """A term that finds nothing or everything would prove nothing; few of these are such."""
+    counts = {text: len(wanted(shelf.runs, text)) for text in TEXTS}
+    empty = {text for text, count in counts.items() if count in (0, RUNS)}
+    assert empty == {
+        *("wf:nothing", "step:send?1?", "step:SENDMAIL", "host:evil.example.com", "host:*/*"),
+        *("age:<0s", "code:1xx", "code:302", "*", '"- "'),
+    }
+
+
+def test_runs_by_cause(shelf: Shelf) -> None:
+    """A cause finds all its runs, by as much of its name as is given; turned round all others."""
+    needs = {run.id: need.cause for run in shelf.runs if (need := stuck(run))}
+    assert len(set(needs.values())) > 5
+    for cause in set(needs.values()):
+        ids = sorted((id for id, other in needs.items() if other == cause), reverse=True)
+        assert found(shelf.db, f"cause:{cause}") == ids
+        assert found(shelf.db, f"cause:{cause} !is:stuck") == []
+        others = sorted({run.id for run in shelf.runs} - {*ids}, reverse=True)
+        assert found(shelf.db, f"!cause:{cause}") == others
+        for text in (f"cause:{cause[:2]}", f"cause:*{cause[3:]}", f"cause:{cause[:3]}?"):
+            assert found(shelf.db, text) == wanted(shelf.runs, text)
+
+
+def test_terms_stand_together(shelf: Shelf) -> None:
+    """All must hold; states that leave nothing find nothing."""
+    texts = (
+        "is:failed !is:dismissed",
+        "is:live is:stuck",
+        "is:failed is:stuck wf:o*",
+        "is:ended s",
+    )
+    for text in texts:
+        assert wanted(shelf.runs, text)
+        assert found(shelf.db, text) == wanted(shelf.runs, text)
+    for text in ("is:live is:ended", "is:failed is:completed", "is:stuck is:dismissed"):
+        assert found(shelf.db, text) == wanted(shelf.runs, text) == []
+
+
+def test_other_conditions_hold_too(shelf: Shelf) -> None:
+    """What the query's own parameters ask for is held beside the filter."""
+    also: Condition = ("run.client = ? AND run.state IN (?)", ("shop", "failed"))
+    assert found(shelf.db, "wf:o*", also) == wanted(shelf.runs, "wf:o* client:shop is:failed") != []
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("limit", [1, 3, 500])
+@pytest.mark.parametrize(("chunk", "at_most"), [(1, 1), (4, 4), (7, 21), (50, 100), (75, 600)])
+def test_pages_find_each_run_once(
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    newest_first: bool,
+    limit: int,
+    chunk: int,
+    at_most: int,
+) -> None:
+    """However few rows are looked at for a page, and in both orders: every run, once, in order."""
+    monkeypatch.setattr(search, "CHUNK_ROWS", chunk)
+    monkeypatch.setattr(search, "ROWS_LOOKED_AT_MAX", at_most)
+    for text in (
+        "",
+        "is:stuck",
+        "is:live",
+        "is:failed",
+        "wf:order",
+        "wf:nothing",
+        "!is:stuck due:>1s",
+    ):
+        ids = found(shelf.db, text, newest_first=newest_first, limit=limit)
+        assert ids == wanted(shelf.runs, text, newest_first=newest_first), text
+
+
+FILTERS = st.lists(
+    st.tuples(st.sampled_from(["", "", "!"]), st.sampled_from(TEXTS)).map("".join), max_size=4
+).map(" ".join)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(text=FILTERS, newest_first=st.booleans(), limit=st.integers(1, 60), chunk=st.integers(1, 80))
+def test_any_filter_finds_what_it_says(
+    shelf: Shelf, text: str, newest_first: bool, limit: int, chunk: int
+) -> None:
+    """Terms in any combination, on pages of any size, against the same conditions in Python."""
+    with mock.patch.multiple(search, CHUNK_ROWS=chunk, ROWS_LOOKED_AT_MAX=3 * chunk):
+        ids = found(shelf.db, text, newest_first=newest_first, limit=limit)
+    assert ids == wanted(shelf.runs, text, newest_first=newest_first)
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("is:stuck", "run_cause"),
+        ("cause:ab", "run_cause"),
+        ("wf:a is:stuck is:failed", "run_cause"),
+        ("is:failed", "run_state"),
+        ("is:live", "run_state"),
+        ("!is:ended", "run_state"),
+    ],
+)
+def test_what_has_an_index_is_looked_for_by_it(shelf: Shelf, text: str, index: str) -> None:
+    """Few runs are stuck or live among many that have ended: only those are looked at."""
+    candidates = search.Candidates(parse(text), newest_first=True)
+    edges = ("~",) * candidates._times
+    plan = [
+        row["detail"]
+        for row in shelf.db.execute(f"EXPLAIN QUERY PLAN {candidates._sql}", edges)
+        if "run" in row["detail"]
+    ]
+    assert plan
+    assert all(f"INDEX {index}" in detail for detail in plan), plan
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_only_the_steps_of_the_run_are_looked_at(shelf: Shelf, text: str) -> None:
+    """They are neighbours in the table. By another index each run would cost all that is due."""
+    where = " AND ".join(search.condition(term, NOW)[0] for term in parse(text))
+    record = f"EXPLAIN QUERY PLAN {SQL['run_record']} WHERE {where}"
+    values = [value for term in parse(text) for value in search.condition(term, NOW)[1]]
+    plan = [row["detail"] for row in shelf.db.execute(record, values)]
+    steps = [detail for detail in plan if " step " in detail]
+    assert steps
+    assert all("SEARCH step USING PRIMARY KEY (id>? AND id<?)" in detail for detail in steps), plan
+
+
+async def test_a_page_of_the_view(tmp_path: Path) -> None:
+    """How many match is known when all was looked at for one page, and an estimate else."""
+    runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
+    await fill(tmp_path / "a.db", runs)
+    async with store_at(tmp_path / "a.db") as store:
+        views = SqliteViews(store)
+        whole = await views.runs(RunQuery(search=parse("is:failed"), now=NOW))
+        assert (len(whole.runs), whole.total, whole.total_is_estimate) == (5, 5, False)
+        assert whole.next is None
+        first = await views.runs(RunQuery(search=parse("is:failed"), now=NOW, limit=3))
+        assert ([run.id for run in first.runs], first.next) == (["014", "013", "012"], "012")
+        assert first.total_is_estimate
+        query = RunQuery(search=parse("is:failed"), now=NOW, limit=3, cursor=first.next)
+        second = await views.runs(query)
+        assert ([run.id for run in second.runs], second.next) == (["011", "010"], None)
+        other = RunQuery(search=parse("is:failed"), client="other", now=NOW)
+        assert (await views.runs(other)).runs == ()
+        states = RunQuery(search=parse("w"), states=("failed", "paused"), now=NOW)
+        assert len((await views.runs(states)).runs) == 5
