@@ -26,6 +26,7 @@ from engine.cli_options import (
     run_name,
 )
 from engine.cli_show import safe
+from engine.cli_tui import tui
 from engine.core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -477,6 +478,7 @@ def _action(name: str, text: str, *, whole_run: bool = True, steps: bool = True)
     main.command(name, help=text)(run_name(wrapped))
 
 
+main.add_command(tui)
 _action("retry", "Try now what is backing off or waiting; open a failed or cancelled run again.")
 _action("pause", "Start no new attempt; attempts in flight end.")
 _action("resume", "Let what is paused go on.")

@@ -1,0 +1,196 @@
+"""The dashboard on a screen that is not there, over a store that a test fills, with an engine that
+answers what the test says.
+
+Textual runs on asyncio and the tests on Trio, so each test hands a coroutine to `showing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from textual.pilot import Pilot
+
+from engine.client import AsyncClient, Reposts
+from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow
+from tui.app import Dashboard
+from tui.listing import Edge
+from tui.options import Options
+from tui.store import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, Store, TreeRead
+
+BEGAN_MS = 1_780_000_000_000
+
+
+class FakeClock:
+    """A machine's clocks that stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wall(self) -> float:
+        return BEGAN_MS / 1000 + self.seconds - 1_000.0
+
+
+def at(seconds: float) -> str:
+    """A time of the wire, so long after the beginning."""
+    moment = datetime.fromtimestamp(BEGAN_MS / 1000 + seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def run_row(number: int, status: str = "running", **members: Any) -> RunRow:
+    """A run whose id ends with its number."""
+    run_id = f"01K{number:023d}"
+    step = {
+        "step_id": f"{run_id}-step",
+        "name": "charge",
+        "url": "http://pay.test/charge",
+        "status": status,
+        "attempts": 2,
+        "failures": 1,
+        "retries_max": 10,
+        "started_at": at(-3),
+        "http_status": 503,
+    } | members.pop("at", {})
+    row: dict[str, Any] = {
+        "client": "shop",
+        "workflow_name": "order",
+        "idempotency_key": f"key-{number}",
+        "rev": 4,
+        "generation": 1,
+        "open_steps": 1,
+        "failed_steps": 0,
+        "steps": 2,
+        "dismissed": False,
+        "submitted_at": at(-60),
+    } | members
+    return RunRow(id=run_id, status=status, at=StepAt(**step), **row)
+
+
+def step_row(run_id: str, name: str | None, status: str, **members: Any) -> StepRow:
+    """A step of a run; without a name its root."""
+    row: dict[str, Any] = {
+        "parent_id": None if name is None else run_id,
+        "name": name or "order",
+        "workflow_name": "order",
+        "idempotency_key": "key",
+        "step_key": name or "order",
+        "url": f"http://pay.test/{name or 'order'}",
+        "rev": 3,
+        "generation": 1,
+        "attempts": 1,
+        "failures": 0,
+        "retries_max": 10,
+        "submitted_at": at(-60),
+        "attempt_rows": (AttemptRow(1, 1, "running", at(-50)),),
+    } | members
+    return StepRow(
+        id=run_id if name is None else f"{run_id}-{name}", run_id=run_id, status=status, **row
+    )
+
+
+class World:
+    """What a test sees and moves."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = FakeClock()
+        self.store = Store(self.clock)
+        self.posts: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, tuple[int, Any]] = {}
+        """By the end of a path: status, and what is answered."""
+        transport = httpx.MockTransport(self._answer)
+        http = httpx.AsyncClient(transport=transport)
+        client = AsyncClient("http://engine.test", reposts=Reposts(count=0), http=http)
+        self.app = Dashboard(
+            self.store, Options(url="http://engine.test", **options), client=client, feed=False
+        )
+        self.pilot: Pilot[None]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content or b"null")
+        if request.method == "POST":
+            self.posts.append((request.url.path, body))
+        for end, (status, answer) in self.answers.items():
+            if request.url.path.endswith(end):
+                kind = "application/problem+json" if status >= 400 else "application/json"
+                if isinstance(answer, bytes):
+                    return httpx.Response(status, content=answer)
+                content = json.dumps(answer).encode()
+                return httpx.Response(status, content=content, headers={"content-type": kind})
+        raise AssertionError(f"nobody said what to answer to {request.method} {request.url}")
+
+    # -- what comes in -------------------------------------------------------------------------
+
+    def live(self, **status: Any) -> None:
+        """The engine is there, and its clock is ours."""
+        self.store.apply(LinkMoved(LinkState.LIVE))
+        now = self.clock.monotonic()
+        members = {"serverTime": at(now - 1_000), "instance": "one", "counts": {}} | status
+        self.store.apply(StatusRead(members, now, now))
+
+    def runs(self, *rows: RunRow, total: int | None = None) -> None:
+        """The list of runs, whole."""
+        page = RunPage(rows, len(rows) if total is None else total, False, None)
+        self.store.apply(RunsRead("runs", Edge.HEAD, page))
+
+    def tree(self, run: RunRow, *steps: StepRow) -> None:
+        """A run's steps."""
+        self.store.apply(TreeRead(RunTree(run, steps, at(0))))
+
+    def event(self, kind: str, name: str, run_id: str, step_id: str, **members: Any) -> None:
+        """An event of the stream: `kind` is the stream's, `name` the fact's."""
+        data = {"kind": name, "runId": run_id, "stepId": step_id, "at": at(self.now_s)} | members
+        self.store.apply(EventRead(f"f-{len(self.store.events) + 1}", kind, data))
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the beginning."""
+        return self.clock.seconds - 1_000.0
+
+    # -- moving on -----------------------------------------------------------------------------
+
+    async def shown(self) -> list[str]:
+        """What is on the screen now, after everything that came was drawn."""
+        self.app.flush()
+        await self.pilot.pause()
+        strips = self.app.screen._compositor.render_strips()
+        return ["".join(segment.text for segment in strip) for strip in strips]
+
+    async def passes(self, seconds: float) -> list[str]:
+        """Time passes; the engine is heard of meanwhile."""
+        self.clock.seconds += seconds
+        self.store.link.last_heard = self.clock.seconds
+        self.app.tick()
+        return await self.shown()
+
+    async def press(self, *keys: str) -> list[str]:
+        """Press keys, and let what they begin come to an end."""
+        await self.pilot.press(*keys)
+        await self.app.workers.wait_for_complete()
+        return await self.shown()
+
+
+def showing(
+    test: Callable[[World], Awaitable[None]], *, size: tuple[int, int] = (80, 24), **options: Any
+) -> None:
+    """Run a test on a screen of this size."""
+    world = World(**options)
+
+    async def run() -> None:
+        async with world.app.run_test(size=size) as world.pilot:
+            await test(world)
+
+    asyncio.run(run())
+
+
+def line_with(lines: list[str], text: str) -> str:
+    """The line of the screen that has this text."""
+    found = [line for line in lines if text in line]
+    assert found, "\n".join(lines)
+    return found[0]

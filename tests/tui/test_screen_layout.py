@@ -1,0 +1,166 @@
+"""The boards at every size, in ASCII, without colour, empty and cut off: the checks 25 to 31."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from engine.wire import AttemptRow
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.keys import COMMANDS, shown_key
+from tui.store import LinkMoved, LinkState
+
+SIZES = [(80, 24), (100, 30), (140, 40), (60, 16), (200, 60)]
+STATES = ("pending", "running", "backing-off", "waiting", "paused", "completed", "failed",
+          "cancelled")  # fmt: skip
+
+
+def fill(world: World) -> None:
+    """A run of each state, and one that is open with some steps."""
+    world.live(counts={"running": 3, "backing-off": 2}, stuckCount=1)
+    rows = [run_row(n, state, at={"status": state, "due_at": at(9)})
+            for n, state in enumerate(STATES)]  # fmt: skip
+    world.runs(*rows)
+    run = rows[2]
+    failed = AttemptRow(1, 1, "failure", at(-40), at(-30), 503, delay_ms=20_000, delay_by="policy")
+    world.tree(
+        run,
+        step_row(run.id, None, "running"),
+        step_row(run.id, "reserve", "completed", attempt_rows=(
+            AttemptRow(1, 1, "success", at(-50), at(-45), 200),), ended_at=at(-45)),
+        step_row(run.id, "ship", "backing-off", attempt_rows=(failed,), due_at=at(9), failures=1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_25_every_board_fits_every_size(size: tuple[int, int]) -> None:
+    """At each size every board has its two lines on top, its keys at the foot, a head over columns
+    that do not overlap, and lines as wide as the screen."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        for key in ("1", "2", "3", "4", "5", "6", "1"):
+            lines = await world.press(key)
+            assert len(lines) == size[1]
+            assert {len(line) for line in lines} == {size[0]}
+            assert "live" in lines[0]
+            assert "1 Runs" in lines[1]
+            assert "Open" in lines[-1]
+        await world.press("j", "j")
+        lines = await world.press("enter")
+        line_with(lines, "ship")
+        grid = world.app.grid()
+        edges = [0]
+        for _, cells in grid._layout():
+            edges.append(edges[-1] + cells + 1)
+        assert all(a < b for a, b in pairwise(edges))
+        assert edges[-1] <= size[0] + 1
+
+    showing(test, size=size)
+
+
+def test_27_states_differ_in_ascii() -> None:
+    """In ASCII nothing on the screen is beyond it, and each state has a mark and a word of its
+    own."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        lines = await world.shown()
+        shown = [line.split()[:2] for line in lines[3:11]]
+        assert len({tuple(words) for words in shown}) == len(STATES)
+        for screen in (lines, await world.press("enter"), await world.press("question_mark")):
+            assert all(line.isascii() for line in screen), screen
+
+    showing(test, ascii_only=True)
+
+
+def test_29_the_cursor_and_marks_are_seen_without_colour() -> None:
+    """The row under the cursor and the marked ones have a sign of their own at the edge."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.shown()
+        lines = await world.press("space")
+        assert [line[0] for line in lines[3:6]] == ["◆", "▌", " "]
+
+    showing(test)
+
+
+def test_30_footer_and_help_come_from_one_table() -> None:
+    """What the footer shows is in the help of the view, with the same key."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        foot = (await world.shown())[-1]
+        help_lines = await world.press("question_mark")
+        for command in COMMANDS:
+            if command.footer and "runs" in command.views:
+                assert f"{shown_key(command.keys)} " in foot
+        line_with(help_lines, "the runs, the newest first")
+
+    showing(test, size=(120, 90))
+
+
+def test_31_empty_boards_say_why() -> None:
+    """An empty board says what that means and what to press."""
+
+    async def test(world: World) -> None:
+        world.live(counts={"completed": 10_204})
+        world.runs()
+        line_with(await world.shown(), "No run is open. 10,204 have completed")
+        world.app.filters["runs"] = "wf:nothing"
+        world.store.changes.counts = True
+        line_with(await world.shown(), "esc clears the filter")
+
+    showing(test)
+
+
+def test_31_what_is_wrong_with_the_connection_is_said() -> None:
+    """Connecting, lost, not let in, restarted: each is told apart in the top line."""
+
+    async def test(world: World) -> None:
+        assert "connecting" in (await world.shown())[0]
+        world.store.apply(LinkMoved(LinkState.LOST, "refused", 2, 3.0))
+        assert "reconnecting, try 2 in 3s" in (await world.shown())[0]
+        world.store.apply(LinkMoved(LinkState.REJECTED, "A token is needed"))
+        assert "not let in: A token is needed" in (await world.shown())[0]
+        world.live()
+        world.live(instance="two", startedAt=at(0))
+        assert "engine restarted" in (await world.shown())[0]
+
+    showing(test)
+
+
+def test_filter_with_a_mistake_is_told_and_changes_nothing() -> None:
+    """A filter that makes no sense is told; the list stays, and so does what was typed."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.press("slash")
+        prompt = world.app.query_one("#prompt")
+        prompt.value = "is:nonsense"  # type: ignore[attr-defined]
+        await world.press("enter")
+        assert world.app.filters["runs"] == "is:live"
+        assert prompt.value == "is:nonsense"  # type: ignore[attr-defined]
+        assert world.app.flash_now[0].startswith("`is:nonsense` is none of")
+
+    showing(test)
+
+
+def test_esc_peels_one_layer() -> None:
+    """Escape closes the prompt, then clears the marks, then goes back, one at a time."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.shown()
+        await world.press("space", "slash", "escape")
+        assert world.app.grid().marks
+        await world.press("escape")
+        assert not world.app.grid().marks
+        await world.press("enter")
+        assert world.app.view == "run"
+        await world.press("escape")
+        assert world.app.view == "runs"
+
+    showing(test)

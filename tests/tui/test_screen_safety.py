@@ -1,0 +1,277 @@
+"""The cursor stays on its run, and nothing is done to another one: the checks 9 to 18 and 20."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.keys import COMMANDS, LISTS, WRITES
+
+
+def accepted(run: object) -> tuple[int, Any]:
+    """What an action is answered."""
+    row = msgspec.to_builtins(run)
+    return 202, {"action": "x", "dryRun": False, "run": row, "step": None, "changed": []}
+
+
+def cursor(lines: list[str]) -> str:
+    """The line that the cursor is on."""
+    return next(line for line in lines if line.startswith("▌"))
+
+
+def test_09_the_cursor_stays_on_its_run() -> None:
+    """Rows come above, the run moves, the order turns: the cursor is on that run. When it goes, the
+    cursor is on its neighbour and that is said."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(100, 120)]
+        world.runs(*rows)
+        await world.shown()
+        await world.press("j", "j", "j")
+        mine = rows[3].id
+        assert world.app.grid().cursor_id == mine
+        world.runs(*(run_row(number) for number in range(100)), *rows)
+        assert rows[3].id[-8:] in cursor(await world.shown())
+        world.runs(*reversed(rows))
+        assert rows[3].id[-8:] in cursor(await world.shown())
+        world.runs(*(row for row in reversed(rows) if row.id != mine))
+        lines = await world.shown()
+        assert world.app.grid().cursor_id in {rows[2].id, rows[4].id}
+        line_with(lines, "the row under the cursor has left the list")
+
+    showing(test)
+
+
+def test_10_marks_stay_on_their_runs() -> None:
+    """Marks survive another order; that of a run which vanished is dropped and goes nowhere."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(5)]
+        world.runs(*rows)
+        await world.shown()
+        await world.press("space", "space")
+        assert set(world.app.grid().marks) == {rows[0].id, rows[1].id}
+        world.runs(*reversed(rows[1:]))
+        await world.shown()
+        assert set(world.app.grid().marks) == {rows[1].id}
+        line_with(await world.shown(), "1 marked")
+
+    showing(test)
+
+
+def test_11_a_question_is_about_the_run_it_was_asked_for() -> None:
+    """Cancel is asked for one run; the list moves; yes cancels that one."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(5)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        await world.press("C")
+        world.runs(*reversed(rows[1:]))
+        await world.shown()
+        world.clock.seconds += 1
+        await world.press("y")
+        assert world.posts == [
+            (f"/api/v1/runs/{rows[0].id}/actions", {"action": "cancel", "ifRev": 4})
+        ]
+
+    showing(test)
+
+
+@pytest.mark.parametrize("key", ["escape", "q", "enter", "n"])
+def test_12_a_question_is_not_answered_by_accident(key: str) -> None:
+    """Keys typed ahead do not answer it, and enter, escape and q are never Yes."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        await world.shown()
+        await world.press("C", "y")
+        assert len(world.app.screen_stack) == 2, "answered before it could be read"
+        world.clock.seconds += 1
+        await world.press(key)
+        assert world.posts == []
+
+    showing(test)
+
+
+def test_13_only_the_writing_keys_post() -> None:
+    """Every other command of every view posts nothing, and each key has one command."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "backing-off", at={"status": "backing-off", "due_at": at(9)})
+        world.runs(run)
+        world.tree(run, step_row(run.id, None, "running"), step_row(run.id, "a", "failed"))
+        world.answers["/response"] = (200, b"{}")
+        world.answers["/payload"] = (200, b"{}")
+        await world.shown()
+        for view in (*sorted(LISTS), "run"):
+            for command in COMMANDS:
+                if command.writes or command.id in ("quit", "up-or-quit"):
+                    continue
+                if view == "run":
+                    world.app.reading.open_run(run.id)
+                else:
+                    world.app.show_view(view)
+                world.app.run_command(command.id)
+                await world.app.workers.wait_for_complete()
+                await world.pilot.pause()
+                while len(world.app.screen_stack) > 1:
+                    world.app.pop_screen()
+                world.app.close_prompt()
+        assert world.posts == []
+        assert all(key == "z" or (key.isupper() and key not in "GN") for key in WRITES)
+
+    showing(test)
+
+
+def bulk(**members: Any) -> dict[str, Any]:
+    """A bulk job as the engine answers it."""
+    return {
+        "id": None, "state": "dry-run", "action": "retry", "q": "wf:order", "matched": 231,
+        "total": 219, "done": 0, "skipped": {"it is running": 12}, "ratePerS": 20,
+    } | members  # fmt: skip
+
+
+def test_14_many_at_once_are_confirmed_by_their_number() -> None:
+    """A filter of more than a hundred runs: another number is refused, the right one posts one job
+    with the number that was seen."""
+
+    async def test(world: World) -> None:
+        world.live()
+        await world.press("slash")
+        world.app.filters["runs"] = "wf:order"
+        await world.press("escape")
+        world.runs(*(run_row(number, "failed") for number in range(200)), total=231)
+        world.store.listing("runs").at_tail = False
+        world.answers["/bulk"] = (200, bulk())
+        await world.shown()
+        asked = await world.press("a", "R")
+        line_with(asked, "retry 219 of 231 runs")
+        line_with(asked, "12: it is running")
+        world.clock.seconds += 1
+        await world.press("2", "3", "enter")
+        assert len(world.posts) == 1, "the wrong number began the job"
+        world.answers["/bulk"] = (202, bulk(id="01JOB", state="running"))
+        told = await world.press("2", "3", "1", "enter")
+        path, members = world.posts[-1]
+        assert path == "/api/v1/bulk"
+        assert (members["q"], members["expect"], members["dryRun"]) == ("wf:order", 231, False)
+        line_with(told, "began: 219 runs")
+
+    showing(test)
+
+
+def test_15_an_empty_filter_is_no_bulk_job() -> None:
+    """Everything there is cannot be marked by an empty filter: only the rows that were read are."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.app.filters["runs"] = ""
+        world.runs(run_row(1), run_row(2), total=500)
+        world.store.listing("runs").at_tail = False
+        await world.shown()
+        await world.press("a")
+        assert not world.app.whole_filter
+        assert len(world.app.grid().marks) == 2
+
+    showing(test)
+
+
+def test_16_read_only_reads() -> None:
+    """With --read-only every writing key says why it does nothing, and nothing is posted."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1, "backing-off"))
+        line_with(await world.shown(), "READ ONLY")
+        for key in ("R", "P", "C", "D", "z"):
+            line_with(await world.press(key), "only reads (--read-only)")
+        assert world.posts == []
+
+    showing(test, read_only=True)
+
+
+def test_17_z_takes_a_pause_back() -> None:
+    """After P, z resumes and says so; with nothing to take back it says that."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        world.answers["/actions"] = accepted(run)
+        await world.shown()
+        line_with(await world.press("z"), "nothing to take back")
+        line_with(await world.press("P"), "z takes it back")
+        line_with(await world.press("z"), "taken back")
+        assert [members["action"] for _, members in world.posts] == ["pause", "resume"]
+
+    showing(test)
+
+
+def test_18_two_presses_are_told_apart_by_the_revision() -> None:
+    """Each press names the revision that was seen, so the engine does the second one only if the
+    first has changed nothing."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "backing-off")
+        world.runs(run)
+        world.answers["/actions"] = accepted(run)
+        await world.shown()
+        await world.press("R", "R")
+        assert {members["ifRev"] for _, members in world.posts} == {4}
+
+    showing(test)
+
+
+@pytest.mark.parametrize(
+    "text", ["[/red]", "[@click=app.quit]x[/]", "[link='", "\x1b]0;title\x07", "\u202egnol"]
+)
+def test_20_markup_is_shown_as_it_is(text: str) -> None:
+    """What third parties wrote is no markup: the app lives, the text or its picture is there."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "failed", workflow_name=text, idempotency_key=text, client=text,
+                      at={"name": text, "url": f"http://{text}/", "error": text})  # fmt: skip
+        steps = (step_row(run.id, None, "failed", error=text), step_row(run.id, text, "failed"))
+        world.runs(run)
+        world.tree(run, *steps)
+        for keys in ((), ("enter",), ("y",), ("escape",), ("escape",), ("C",), ("escape",)):
+            for line in await world.press(*keys) if keys else await world.shown():
+                assert "\x1b" not in line
+                assert "\u202e" not in line
+        assert world.app.is_running
+
+    showing(test)
+
+
+def test_32_a_stale_board_refuses_actions() -> None:
+    """When nothing is heard for ten seconds that is said, times are guesses, and keys that act are
+    refused with the reason; moving goes on."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*(run_row(n, "backing-off", at={"status": "backing-off", "due_at": at(60)})
+                     for n in range(3)))  # fmt: skip
+        await world.shown()
+        world.clock.seconds += 11
+        world.app.tick()
+        lines = await world.shown()
+        assert "stale 11s" in lines[0]
+        assert "≈49s" in cursor(lines)
+        line_with(await world.press("R"), "not connected")
+        assert world.posts == []
+        await world.press("j")
+        assert world.app.grid().cursor == 1
+
+    showing(test)

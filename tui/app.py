@@ -1,0 +1,492 @@
+"""The dashboard's screen: boards over one store, one clock that ticks, one timer that draws.
+
+Nothing here knows more than the store; what is typed is looked up in `keys.py`, and what changes
+the engine is in `acting.py`. A tick a second moves the countdowns, changes of the store are drawn a
+few times a second, and both mark only the cells whose text is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.filter import LineFilter
+from textual.widgets import ContentSwitcher, Input
+
+from engine.client import AsyncClient
+from tui import bars, query
+from tui.acting import Acting
+from tui.clock import Clock
+from tui.feed import Board, Feed
+from tui.help import help_lines
+from tui.keys import BY_ID, COMMANDS, LISTS, NoCommand, action_of, parse_command
+from tui.listing import Edge
+from tui.model import State
+from tui.options import Options
+from tui.reading import Reading
+from tui.rows import GRIDS, Rows
+from tui.screens.ask import Read
+from tui.store import Input as Taken
+from tui.store import LinkState, Store
+from tui.widgets.ascii import Asciify
+from tui.widgets.bar import Bar
+from tui.widgets.grid import Grid
+from tui.widgets.lines import Lines
+
+FLUSH_S = 0.25
+TICK_S = 1.0
+SLOW_FLUSH_S = 1.0
+FLASH_S = 5.0
+WIDE_CELLS_MIN = 120
+SHORT_LINES_MAX = 19
+
+
+class Dashboard(App[None]):
+    """See the head of this file."""
+
+    CSS_PATH: ClassVar[Any] = "app.tcss"
+    TITLE: str | None = "atomic"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as App has it
+        (0, "-narrow"),
+        (WIDE_CELLS_MIN, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as App has it
+        (0, "-short"),
+        (SHORT_LINES_MAX + 1, "-tall"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(command.keys, f"cmd({command.id!r})", command.label, show=False, id=command.id)
+        for command in COMMANDS
+        if command.keys
+    ]
+
+    def __init__(
+        self,
+        store: Store,
+        options: Options,
+        *,
+        client: AsyncClient | None = None,
+        take: Callable[[Taken], None] | None = None,
+        chance: Callable[[], float] = lambda: 0.5,
+        clock: Clock | None = None,
+        feed: bool = True,
+    ) -> None:
+        """Without a client, or a `feed`, what the store is given is shown: a replay, a test."""
+        super().__init__()
+        self.store, self.options = store, options
+        self.ascii_filter = Asciify(enabled=options.ascii_only)
+        self.machine_clock = clock or store.clock
+        self.client = client
+        self.feed = None if client is None or not feed else Feed(
+            client, store, take or store.apply, chance=chance, reporter=self
+        )  # fmt: skip
+        self.rows = Rows(store, ascii_only=options.ascii_only)
+        self.view = options.board
+        self.back_to: list[str] = []
+        self.filters = {"runs": options.filter, "retries": ""}
+        self.newest_first = True
+        self.follow = True
+        self.whole_filter = False
+        """Every run of the filter is marked, read or not."""
+        self._prompt = ""
+        """What the line at the foot is typed for: filter, command, or nothing."""
+        self._flash: tuple[str, str] = ("", "plain")
+        self._flash_until = 0.0
+        self._alarmed = False
+        self.also: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Runs beside the screen: a replay."""
+        self.acting = Acting(self)
+        self.reading = Reading(self)
+
+    def get_line_filters(self) -> list[LineFilter]:
+        """The last thing that is done to a line."""
+        found = list(super().get_line_filters())
+        return [*found, self.ascii_filter] if self.ascii_filter.enabled else found
+
+    # -- composing -----------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        yield Bar(2, id="top")
+        with ContentSwitcher(id="body", initial=self.view):
+            for name, columns in GRIDS.items():
+                cells = partial(self.rows.cells, name)
+                grid = Grid(columns, cells, ascii_only=self.options.ascii_only, id=f"{name}-grid")
+                if name == "run":
+                    with Container(id="run"):
+                        yield grid
+                        yield Lines(id="inspector")
+                else:
+                    with Container(id=name):
+                        yield grid
+        yield Bar(1, id="status")
+        yield Input(id="prompt", compact=True)
+        yield Bar(1, id="foot")
+
+    def on_mount(self) -> None:
+        if self.options.theme is not None:
+            self.theme = self.options.theme
+        self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
+        self.set_interval(TICK_S, self.tick)
+        self.show_view(self.view, remember=False)
+        if self.feed is not None:
+            self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
+        if self.also is not None:
+            self.run_worker(self.also(), group="replay", exit_on_error=True)
+
+    def grid(self, view: str | None = None) -> Grid:
+        """The grid of a view."""
+        return self.query_one(f"#{view or self.view}-grid", Grid)
+
+    # -- drawing -------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Draw what changed since the last time."""
+        changes = self.store.take_changes()
+        if not changes:
+            return
+        if changes.link:
+            self._link_changed()
+        self.draw()
+
+    def tick(self) -> None:
+        """A second has passed."""
+        if self.store.time.slept() and self.feed is not None:
+            self.feed.resync()
+        self.draw(ids=False)
+
+    def draw(self, *, ids: bool = True) -> None:
+        """Bring the view up to date. Without `ids` only what moves with time."""
+        if not self.is_running or not self.query("#top"):
+            return
+        grid = self.grid()
+        grid.stale = self.store.stale
+        self.rows.seen_now()
+        if self.view == "run":
+            width = grid.size.width
+            self.rows.draw_run(self.reading.run_id, self.reading.collapsed, width)
+            grid.titles["chart"] = self.rows.chart_head
+        if ids:
+            follow = self.follow and self.view in ("events", "runs") and self.newest_first
+            grid.set_ids(self.rows.ids(self.view), follow=follow)
+        else:
+            grid.refresh_cells()
+        if self.view == "run":
+            self._draw_inspector()
+        self._draw_bars(grid)
+
+    def _draw_inspector(self) -> None:
+        step = self.reading.step()
+        lines = [] if step is None else self.rows.inspector(step)
+        self.query_one("#inspector", Lines).show(lines)
+
+    def _draw_bars(self, grid: Grid) -> None:
+        top = self.query_one("#top", Bar)
+        for at, (left, right) in enumerate(bars.top(self)):
+            top.set_line(at, left, right)
+        left, right = bars.status(self, grid)
+        self.query_one("#status", Bar).set_line(0, left, right)
+        left, right = bars.foot(self)
+        self.query_one("#foot", Bar).set_line(0, left, right)
+
+    @property
+    def flash_now(self) -> tuple[str, str]:
+        """What is told for a moment, and its style; empty when the moment has passed."""
+        if self.machine_clock.monotonic() > self._flash_until:
+            return ("", "plain")
+        return self._flash
+
+    def flash(self, text: str, style: str = "strong") -> None:
+        """Tell something at the foot, for a moment."""
+        self._flash = (text, style)
+        self._flash_until = self.machine_clock.monotonic() + FLASH_S
+        self.draw(ids=False)
+
+    def refused(self, error: Exception) -> None:
+        """A read was refused: say so (the feed's reporter)."""
+        self.flash(str(error), "alarm")
+
+    def _link_changed(self) -> None:
+        if self.store.link.state is LinkState.LIVE and self.feed is not None:
+            self.feed.poke()
+        stuck = self.store.status.get("stuckCount", 0)
+        self.sub_title = f"✗{stuck}" if stuck else ""
+
+    # -- views ---------------------------------------------------------------------------------
+
+    def show_view(self, view: str, *, remember: bool = True) -> None:
+        """Go to a view."""
+        if remember and view != self.view:
+            self.back_to = [*self.back_to[-9:], self.view]
+        self.view = view
+        self.whole_filter = False
+        self.follow = True
+        self.query_one("#body", ContentSwitcher).current = view
+        grid = self.grid()
+        if view == "runs":
+            grid.sorted_by = ("age", self.newest_first)
+        if self.feed is not None:
+            self.feed.open(self.reading.run_id if view == "run" else None)
+            if view in LISTS:
+                self.feed.show(self._board(view))
+        grid.focus()
+        self.draw()
+
+    def _board(self, view: str) -> Board:
+        return Board(view, self.filters.get(view, ""), self.newest_first)
+
+    def set_filter(self, text: str, view: str | None = None) -> bool:
+        """List other rows; False, and the fault is told, if the filter makes no sense."""
+        view = view or (self.view if self.view in self.filters else "runs")
+        if (fault := query.fault(text)) is not None:
+            self.flash(f"{fault.detail}", "alarm")
+            return False
+        self.filters[view] = text.strip()
+        if self.view == view:
+            self.show_view(view)
+        return True
+
+    @on(Grid.CursorMoved)
+    def cursor_moved(self, message: Grid.CursorMoved) -> None:
+        """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
+        if message.lost and message.grid is self.grid() and not self.follow:
+            self.flash("the row under the cursor has left the list", "alarm")
+        if self.view == "run":
+            self.draw(ids=False)
+        behind = message.grid.first_seen - 1
+        if self.feed is not None and self.view == "runs":
+            ids = message.grid.ids
+            self.feed.sees(ids[behind] if 0 <= behind < len(ids) else None)
+
+    @on(Grid.NearEdge)
+    def near_edge(self, message: Grid.NearEdge) -> None:
+        """Read more of a long list before its end is reached."""
+        if self.feed is None or self.view != "runs" or message.grid is not self.grid():
+            return
+        listing = self.store.listing("runs")
+        if message.at_head and not listing.at_head:
+            self.feed.want_more(Edge.BEFORE)
+        elif not message.at_head and not listing.at_tail and listing.ids:
+            self.feed.want_more(Edge.AFTER)
+
+    @on(Grid.Opened)
+    def opened(self, message: Grid.Opened) -> None:
+        """A double click is `enter`."""
+        self.run_command("open")
+
+    @on(Grid.HeadClicked)
+    def head_clicked(self, message: Grid.HeadClicked) -> None:
+        """A click on a head sorts by it where that can be done."""
+        if self.view == "runs" and message.key in ("age", "run"):
+            self.run_command("sort")
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Commands of other views are none here; the reasons of disabled ones are told."""
+        if action != "cmd":
+            return True
+        if len(self.screen_stack) > 1:
+            return False
+        command = BY_ID[str(parameters[0])]
+        if isinstance(self.focused, Input) and command.id not in ("back", "quit"):
+            return False
+        return self.view in command.views or command.id in ("back", "quit")
+
+    def action_cmd(self, name: str) -> None:
+        """A key was pressed."""
+        self.run_command(name)
+
+    def run_command(self, name: str, argument: str = "") -> None:
+        """Do what a command says."""
+        command = BY_ID[name]
+        if self.view not in command.views and command.id not in ("back", "quit"):
+            self.flash(f"{command.id}: not on this board", "alarm")
+            return
+        if command.writes:
+            why = self.acting.why_not(command)
+            if why:
+                self.flash(f"{command.label}: {why}", "alarm")
+                return
+            self.acting.do(command.id)
+            return
+        if name in LISTS:
+            self.show_view(name)
+            return
+        method: Any = getattr(self, f"do_{action_of(name)}", None) or getattr(
+            self.reading, f"do_{action_of(name)}"
+        )
+        if command.argument:
+            method(argument)
+        else:
+            method()
+
+    def do_back(self) -> None:
+        """One layer back: the prompt, the marks, the filter, the view."""
+        grid = self.grid()
+        if self._prompt:
+            self.close_prompt()
+        elif grid.marks or self.whole_filter:
+            self.whole_filter = False
+            grid.clear_marks()
+            self.draw()
+        elif self.view == "run" or self.back_to:
+            self.show_view(self.back_to.pop() if self.back_to else "runs", remember=False)
+        elif self.view in self.filters and self.filters[self.view] not in ("", "is:live"):
+            self.set_filter(self.options.filter if self.view == "runs" else "")
+
+    def do_up_or_quit(self) -> None:
+        if self.view == "run":
+            self.do_back()
+        else:
+            self.exit()
+
+    def do_quit(self) -> None:
+        self.exit()
+
+    def do_help(self) -> None:
+        lines = help_lines(self.view, ascii_only=self.options.ascii_only)
+        self.push_screen(Read(f"Keys: {self.view}", lines))
+
+    def do_resync(self) -> None:
+        if self.feed is not None:
+            self.feed.resync()
+        self.flash("reading everything again")
+
+    def do_sort(self) -> None:
+        self.newest_first = not self.newest_first
+        self.show_view("runs", remember=False)
+
+    def do_follow(self) -> None:
+        if not self.follow:
+            self.do_first()
+        self.follow = not self.follow
+        self.flash("following" if self.follow else "not following")
+
+    def do_theme(self, name: str) -> None:
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            self.flash(f"themes: {', '.join(sorted(self.available_themes))}", "alarm")
+
+    def do_utc(self) -> None:
+        self.flash("times are told in local time")
+
+    def do_run(self, run_id: str) -> None:
+        self.reading.open_run(run_id)
+
+    # -- the line at the foot ------------------------------------------------------------------
+
+    def do_filter(self, text: str = "") -> None:
+        if text:
+            self.set_filter(text)
+        else:
+            self._open_prompt("filter", self.filters.get(self.view, ""))
+
+    def do_command(self) -> None:
+        self._open_prompt("command", "")
+
+    def _open_prompt(self, kind: str, text: str) -> None:
+        self._prompt = kind
+        prompt = self.query_one("#prompt", Input)
+        prompt.value = text
+        prompt.placeholder = {"filter": "is:stuck wf:order* host:… try:>3", "command": "help"}[kind]
+        prompt.add_class("-open")
+        self.query_one("#status").add_class("-covered")
+        prompt.focus()
+
+    def close_prompt(self) -> None:
+        """Leave the line at the foot as it was."""
+        self._prompt = ""
+        self.query_one("#prompt", Input).remove_class("-open")
+        self.query_one("#status").remove_class("-covered")
+        self.grid().focus()
+        self.draw()
+
+    @on(Input.Submitted, "#prompt")
+    def prompt_submitted(self, event: Input.Submitted) -> None:
+        """Filter, or do the command."""
+        kind, text = self._prompt, event.value
+        if kind == "filter":
+            if self.set_filter(text):
+                self.close_prompt()
+            return
+        self.close_prompt()
+        try:
+            command, argument = parse_command(text)
+        except NoCommand as error:
+            self.flash(str(error), "alarm")
+            return
+        self.run_command(command.id, argument)
+
+    # -- moving --------------------------------------------------------------------------------
+
+    def _move(self, by: int) -> None:
+        if isinstance(self.focused, Lines):
+            self.focused.scroll_lines(by)
+            return
+        self.follow = False
+        self.grid().move(by)
+
+    def do_down(self) -> None:
+        self._move(1)
+
+    def do_up(self) -> None:
+        self._move(-1)
+
+    def do_half_down(self) -> None:
+        self._move(self.grid().page_rows // 2)
+
+    def do_half_up(self) -> None:
+        self._move(-(self.grid().page_rows // 2))
+
+    def do_page_down(self) -> None:
+        self._move(self.grid().page_rows)
+
+    def do_page_up(self) -> None:
+        self._move(-self.grid().page_rows)
+
+    def do_first(self) -> None:
+        listing = self.store.listing(self.view)
+        if self.view == "runs" and self.feed is not None and not listing.at_head:
+            self.feed.want_more(Edge.HEAD)
+        self.follow = False
+        self.grid().move_to(0)
+
+    def do_last(self) -> None:
+        listing = self.store.listing(self.view)
+        if self.view == "runs" and self.feed is not None and not listing.at_tail:
+            self.feed.want_more(Edge.TAIL)
+        self.follow = False
+        self.grid().move_to(-1)
+
+    def do_mark(self) -> None:
+        self.grid().toggle_mark()
+        self._move(1)
+        self.draw()
+
+    def do_mark_range(self) -> None:
+        self.grid().mark_range()
+        self.draw()
+
+    def do_mark_all(self) -> None:
+        listing = self.store.listing(self.view)
+        self.grid().mark_all()
+        whole = self.view == "runs" and not (listing.at_head and listing.at_tail)
+        self.whole_filter = whole and not query.is_empty(self.filters["runs"])
+        self.draw()
+
+    def do_unmark(self) -> None:
+        self.whole_filter = False
+        self.grid().clear_marks()
+        self.draw()
+
+    @property
+    def problem_states(self) -> frozenset[State]:
+        """The states of steps that `n` goes to."""
+        return frozenset({State.FAILED, State.PAUSED, State.BACKING_OFF})

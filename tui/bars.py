@@ -1,0 +1,198 @@
+"""What the bars say: health and boards at the top; the filter, what is told, and keys below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui import fmt
+from tui.keys import BY_ID, COMMANDS, shown_key
+from tui.looks import LOOKS, glyph, shapes
+from tui.model import State, short_id
+from tui.store import LinkState, Store
+from tui.widgets.bar import Piece
+
+if TYPE_CHECKING:
+    from tui.app import Dashboard
+    from tui.widgets.grid import Grid
+
+TABS = ("runs", "retries", "causes", "hosts", "events", "jobs")
+COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
+RESTART_TOLD_S = 60.0
+Line = tuple[list[Piece], list[Piece]]
+
+
+def top(app: Dashboard) -> list[Line]:
+    """Health, and the boards."""
+    return [health(app.store, ascii_only=app.options.ascii_only), tabs(app)]
+
+
+def health(store: Store, *, ascii_only: bool) -> Line:
+    """Whether the engine answers, and its own counts."""
+    pieces = link(store, ascii_only=ascii_only)
+    if store.link.state is not LinkState.LIVE and not store.counts:
+        return pieces, []
+    for state in COUNTED:
+        count = store.counts.get(state, 0)
+        style = LOOKS[state].style if count else "dim"
+        pieces.append(Piece(f"  {glyph(state, ascii_only=ascii_only)} {fmt.count(count)}", style))
+    stuck = store.status.get("stuckCount", 0)
+    failed = glyph(State.FAILED, ascii_only=ascii_only)
+    pieces.append(Piece(f"  {failed} {fmt.count(stuck)}", "failed" if stuck else "dim"))
+    late = store.status.get("lateCount", 0)
+    if late:
+        pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
+    per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
+    done = glyph(State.COMPLETED, ascii_only=ascii_only)
+    return pieces, [Piece(f"{done} {fmt.rate(per_s)} ", "good" if per_s else "dim")]
+
+
+def link(store: Store, *, ascii_only: bool) -> list[Piece]:
+    """How the connection is, in words."""
+    draw = shapes(ascii_only=ascii_only)
+    state = store.link
+    now = store.clock.monotonic()
+    match state.state:
+        case LinkState.CONNECTING:
+            return [Piece(f"{draw.stale} connecting", "dim")]
+        case LinkState.REJECTED:
+            return [Piece(f"{draw.stale} not let in: {state.reason}", "reverse")]
+        case LinkState.LOST:
+            left = 0 if state.retry_at is None else max(0, round(state.retry_at - now))
+            told = f"{draw.stale} reconnecting, try {state.tries} in {left}s · r now"
+            return [Piece(told, "reverse")]
+        case LinkState.LIVE:
+            if store.stale:
+                silent = fmt.span((now - state.last_heard) * 1000)
+                return [Piece(f"{draw.stale} stale {silent}", "reverse")]
+    trip = store.time.round_trip_ms
+    told = f"{draw.live} live" + ("" if trip is None else f" {trip:.0f}ms")
+    pieces = [Piece(told, "good")]
+    restarted = state.restarted_at
+    if restarted is not None and now - state.since < RESTART_TOLD_S:
+        pieces.append(Piece(f"  engine restarted {fmt.time_of_day(restarted)}", "alarm"))
+    return pieces
+
+
+def tabs(app: Dashboard) -> Line:
+    """The boards, each with its key and how much is on it."""
+    store = app.store
+    counts = {
+        "retries": store.counts.get(State.BACKING_OFF, 0),
+        "causes": store.status.get("stuckCount", 0),
+        "jobs": sum(job.state == "running" for job in store.jobs),
+    }
+    pieces: list[Piece] = []
+    for view in TABS:
+        command = BY_ID[view]
+        count = counts.get(view, 0)
+        told = f" {command.keys} {command.label}{f' {fmt.short(count)}' if count else ''} "
+        chosen = view == app.view or (app.view == "run" and view == "runs")
+        pieces.append(Piece(told, "reverse" if chosen else "plain", f"app.cmd({view!r})"))
+    badge = [Piece(" READ ONLY ", "reverse")] if app.options.read_only else []
+    return pieces, badge
+
+
+def status(app: Dashboard, grid: Grid) -> Line:
+    """What is told for a moment; else the marks, the filter and how much it finds."""
+    text, style = app.flash_now
+    if text:
+        return [Piece(f" {text}", style)], []
+    store = app.store
+    if store.link.state in (LinkState.LOST, LinkState.REJECTED) and not grid.ids:
+        return [Piece(f" {store.link.reason}", "alarm")], []
+    if app.view == "run":
+        return _run_status(app), []
+    pieces: list[Piece] = []
+    if app.whole_filter:
+        pieces.append(Piece(" every run of the filter is marked ", "reverse"))
+    elif grid.marks:
+        pieces.append(Piece(f" {len(grid.marks):,} marked ", "reverse"))
+    if app.filters.get(app.view):
+        pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
+    return [*pieces, *_totals(app, grid)], []
+
+
+def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
+    listing = app.store.listing(app.view)
+    if app.view == "events":
+        store = app.store
+        kept = f" {store.events_seen:,} seen, {len(grid.ids):,} shown"
+        return [Piece(kept + (" · following" if app.follow else ""), "dim")]
+    if app.view == "causes":
+        runs = sum(cause.runs for cause in app.store.causes.values())
+        if not runs:
+            return [Piece(" Nothing needs a person.", "good")]
+        return [Piece(f" {runs:,} runs · {len(grid.ids):,} causes", "dim")]
+    if listing.total is None and not grid.ids:
+        return [Piece(" reading …" if listing.outdated else f" {_empty(app)}", "dim")]
+    total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
+    if not total:
+        return [Piece(f" {_empty(app)}", "dim")]
+    more = "" if listing.at_tail or not listing.is_estimate else "+"
+    place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}"
+    pieces = [Piece(f" · {place}", "dim")]
+    if listing.unseen:
+        pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
+    return pieces
+
+
+def _empty(app: Dashboard) -> str:
+    match app.view:
+        case "runs" if app.filters["runs"] == "is:live":
+            done = app.store.counts.get(State.COMPLETED, 0)
+            return f"No run is open. {fmt.count(done)} have completed: / filters."
+        case "runs":
+            return "Nothing matches: esc clears the filter."
+        case "retries":
+            return "Nothing waits to be tried again."
+        case "hosts":
+            return "No host was called within the last minutes."
+        case "jobs":
+            return "No bulk job since the engine started: mark with a, then R."
+        case _:
+            return ""
+
+
+def _run_status(app: Dashboard) -> list[Piece]:
+    run_id = app.reading.run_id or ""
+    tree = app.store.trees.get(run_id)
+    if tree is None:
+        return [Piece(f" reading {short_id(run_id)} …", "dim")]
+    run = tree.run
+    ended = sum(step.ended for step in tree.steps.values())
+    tries = sum(step.attempts for step in tree.steps.values())
+    crumb = shapes(ascii_only=app.options.ascii_only).crumb
+    pieces = [
+        Piece(f" Runs {crumb} ", "dim", "app.cmd('back')"),
+        Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
+        Piece(
+            f"{glyph(run.state, ascii_only=app.options.ascii_only)} {run.state}",
+            LOOKS[run.state].style,
+        ),
+        Piece(f"  {ended}/{len(tree.steps)} steps  {tries} tries", "plain"),
+    ]
+    if run.generation > 1:
+        pieces.append(Piece(f"  generation {run.generation}", "plain"))
+    if run.dismissed:
+        pieces.append(Piece("  dismissed", "dim"))
+    return pieces
+
+
+def foot(app: Dashboard) -> Line:
+    """The keys of this view; grey where they can do nothing now. Help and the way out stay."""
+    left: list[Piece] = []
+    right: list[Piece] = []
+    for command in COMMANDS:
+        if not command.footer or app.view not in command.views:
+            continue
+        off = command.writes and bool(app.acting.why_not(command))
+        action = f"app.cmd({command.id!r})"
+        label = app.acting.label(command) if command.writes else command.label
+        key = shown_key(command.keys)
+        side = right if command.id in ("help", "up-or-quit") else left
+        side.append(Piece(f" {key} ", "dim" if off else "strong", action))
+        side.append(Piece(f"{label} ", "dim" if off else "plain", action))
+    room = app.size.width - sum(len(piece.text) for piece in right)
+    while left and sum(len(piece.text) for piece in left) > room:
+        del left[-2:]  # whole, not cut
+    return left, right

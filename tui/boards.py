@@ -1,0 +1,317 @@
+"""What stands in each column of each board: plain functions from a row to its cells.
+
+A cell is a text and the name of its style. Nothing here knows a screen, so that what an operator
+reads is tested as text, and `--once` prints the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from tui import fmt
+from tui.looks import LOOKS, glyph, shapes
+from tui.model import At, Cause, Happening, Host, Retry, Run, State, number, short_id, text
+
+Part = tuple[str, str]
+"""Text, and the name of its style."""
+Cell = Part | tuple[Part, ...]
+NONE: Part = ("—", "dim")
+SECONDS_MS_MAX = 120_000
+"""Ages up to here tick every second."""
+
+
+class Column(NamedTuple):
+    """A column, and from which width of the terminal on it is shown."""
+
+    key: str
+    title: str
+    cells: int
+    """Its width, or the least if it flexes."""
+    flex: int = 0
+    """Its share of what is left over."""
+    right: bool = False
+    from_width: int = 0
+
+
+class Seen(NamedTuple):
+    """By what cells are told beside their row."""
+
+    now_ms: float
+    estimated: bool = False
+    """The engine is not heard of: times are guesses."""
+    ascii_only: bool = False
+
+
+def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
+    """The columns that fit into so many cells, each with its width; one cell between two."""
+    shown = [column for column in columns if width >= column.from_width]
+    left = width - sum(column.cells + 1 for column in shown) + 1
+    flex = sum(column.flex for column in shown)
+    sized: list[tuple[Column, int]] = []
+    for column in shown:
+        extra = max(0, left) * column.flex // flex if column.flex else 0
+        flex -= column.flex
+        left -= extra
+        sized.append((column, column.cells + extra))
+    return sized
+
+
+# -- cells that several boards share -------------------------------------------------------------
+
+
+def state_cell(state: State, seen: Seen) -> Part:
+    """Glyph and word."""
+    return f"{glyph(state, ascii_only=seen.ascii_only)} {state}", LOOKS[state].style
+
+
+def age_cell(since_ms: int | None, seen: Seen) -> Part:
+    """Time that has passed; what is old moves seldom, for each change is drawn."""
+    if since_ms is None:
+        return NONE
+    passed = max(0.0, seen.now_ms - since_ms)
+    if passed <= SECONDS_MS_MAX:
+        return fmt.span(passed), "dim"
+    return fmt.coarse_span(passed, 5 if passed < 3_600_000 else 60), "dim"
+
+
+def tries_cell(at: At | None) -> Part:
+    """Attempts started, of how many there may be."""
+    if at is None or not at.attempts:
+        return NONE
+    shown = fmt.tries(at.attempts, at.tries_left)
+    return shown, "alarm" if shown.endswith("!") else "plain"
+
+
+def next_cell(state: State, at: At | None, seen: Seen) -> Part:
+    """When what happens next: a countdown, or how long the attempt has been in flight."""
+    if at is None or state in (State.COMPLETED, State.CANCELLED, State.FAILED):
+        return NONE
+    if at.state is State.BACKING_OFF and at.due_at is not None:
+        shown = fmt.countdown(at.due_at - seen.now_ms, estimated=seen.estimated)
+        return shown, "alarm" if shown.startswith("late") else "backing-off"
+    if at.state is State.RUNNING and at.started_at is not None:
+        mark = glyph(State.RUNNING, ascii_only=seen.ascii_only)
+        return f"{mark} {age_cell(at.started_at, seen)[0]}", "running"
+    return NONE
+
+
+def last_cell(at: At | None) -> Part:
+    """What the last attempt came to: a status, or what kept an answer from coming."""
+    if at is None:
+        return NONE
+    return last_text(at.http_status, at.error), "plain"
+
+
+def last_text(http_status: int | None, error: str | None) -> str:
+    """`503`, `connection-refused`, `attempt-timeout`; `—` when there is nothing to tell."""
+    if error is None or error.startswith("http-status"):
+        return "—" if http_status is None else f"{http_status}"
+    return error.partition(":")[0]
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+RUNS = (
+    Column("state", "STATE", 13),
+    Column("workflow", "WORKFLOW", 12, flex=3),
+    Column("run", "RUN", 8, from_width=70),
+    Column("at", "AT STEP", 10, flex=2),
+    Column("try", "TRY", 6, from_width=70),
+    Column("next", "NEXT", 10),
+    Column("age", "AGE", 6, right=True, from_width=70),
+    Column("host", "HOST", 16, flex=2, from_width=120),
+    Column("last", "LAST", 18, from_width=120),
+    Column("client", "CLIENT", 10, from_width=160),
+    Column("key", "KEY", 16, flex=2, from_width=160),
+)
+
+
+def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
+    """A run's row."""
+    at = run.at
+    return {
+        "state": state_cell(run.state, seen),
+        "workflow": (run.workflow, "plain"),
+        "run": (short_id(run.id), "dim"),
+        "at": NONE if at is None else (at.name, "plain"),
+        "try": tries_cell(at),
+        "next": next_cell(run.state, at, seen),
+        "age": age_cell(run.submitted_at, seen),
+        "host": NONE if at is None else (at.host, "plain"),
+        "last": last_cell(at),
+        "client": (run.client, "dim"),
+        "key": (run.key, "dim"),
+    }
+
+
+# -- retries ---------------------------------------------------------------------------------------
+
+RETRIES = (
+    Column("next", "NEXT", 10),
+    Column("try", "TRY", 6),
+    Column("what", "WORKFLOW › STEP", 18, flex=3),
+    Column("host", "HOST", 14, flex=2, from_width=70),
+    Column("last", "LAST", 14, flex=1),
+    Column("run", "RUN", 8, from_width=70),
+    Column("by", "SET BY", 12, from_width=120),
+)
+
+
+def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
+    """A retry's row."""
+    at = retry.at
+    crumb = shapes(ascii_only=seen.ascii_only).crumb
+    return {
+        "next": next_cell(State.BACKING_OFF, at, seen),
+        "try": tries_cell(at),
+        "what": (f"{retry.workflow} {crumb} {at.name}", "plain"),
+        "host": (at.host, "plain"),
+        "last": last_cell(at),
+        "run": (short_id(retry.run_id), "dim"),
+        "by": (at.delay_by or "—", "dim"),
+    }
+
+
+# -- causes ----------------------------------------------------------------------------------------
+
+CAUSES = (
+    Column("runs", "RUNS", 6, right=True),
+    Column("new", "NEW", 5, right=True, from_width=70),
+    Column("cause", "CAUSE", 20, flex=2),
+    Column("host", "HOST", 14, flex=2, from_width=70),
+    Column("what", "WORKFLOW › STEP", 18, flex=3),
+    Column("last", "LAST", 6, right=True),
+    Column("id", "ID", 8, from_width=120),
+)
+
+
+def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
+    """A cause's row."""
+    at = cause.at
+    crumb = shapes(ascii_only=seen.ascii_only).crumb
+    step = "" if at is None else at.name
+    return {
+        "runs": (fmt.count(cause.runs), "strong"),
+        "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
+        "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
+        "host": NONE if at is None else (at.host, "plain"),
+        "what": (f"{cause.workflow} {crumb} {step}", "plain"),
+        "last": age_cell(cause.last_at, seen),
+        "id": (cause.id, "dim"),
+    }
+
+
+def cause_text(cause: Cause) -> str:
+    """`503`, `connection-refused`, `paused`: what happened, in the words of the last attempt."""
+    at = cause.at
+    last = "—" if at is None else last_text(at.http_status, at.error)
+    if cause.state is State.FAILED:
+        return last if last != "—" else "failed"
+    return "paused" if last == "—" else f"paused after {last}"
+
+
+# -- hosts -----------------------------------------------------------------------------------------
+
+HOSTS = (
+    Column("host", "HOST", 22, flex=3),
+    Column("spark", "OK 8m", 8),
+    Column("ok", "OK%", 6, right=True),
+    Column("rate", "REQ/MIN", 7, right=True),
+    Column("p95", "P95", 7, right=True),
+    Column("flight", "IN FLIGHT", 9, right=True),
+    Column("queued", "QUEUED", 7, right=True),
+)
+OK_ENDED_MIN = 5
+"""Of fewer attempts no share is told."""
+
+
+def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
+    """A host's row."""
+    share = host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
+    bad = share is not None and share < 0.9
+    shares = [max(1, 100 * ok // ended) if ended else 0 for ended, ok in host.by_minute]
+    spark = fmt.sparkline(shares, 100, ascii_only=seen.ascii_only)
+    return {
+        "host": (host.id, "plain"),
+        "spark": (spark, "alarm" if bad else "good"),
+        "ok": (f"n<{OK_ENDED_MIN}", "dim") if share is None else (
+            f"{100 * share:.1f}", "alarm" if bad else "plain"
+        ),
+        "rate": (fmt.short(_per_minute(host)), "plain"),
+        "p95": NONE if host.p95_ms is None else (fmt.took(host.p95_ms), "plain"),
+        "flight": (fmt.count(host.in_flight), "plain" if host.in_flight else "dim"),
+        "queued": (fmt.count(host.queued), "alarm" if host.queued else "dim"),
+    }  # fmt: skip
+
+
+def _per_minute(host: Host) -> float:
+    """Of the minutes since the first in which an attempt ended."""
+    used = list(host.by_minute)
+    while len(used) > 1 and not used[0][0]:
+        del used[0]
+    return host.ended / max(1, len(used))
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+EVENTS = (
+    Column("at", "TIME", 12),
+    Column("what", "WHAT", 20),
+    Column("run", "WORKFLOW › STEP", 20, flex=2),
+    Column("more", "", 16, flex=1, from_width=70),
+)
+
+
+def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
+    """An event's row; `what` names its workflow and step as far as they are known."""
+    words, style = event_words(event)
+    return {
+        "at": (fmt.time_of_day(event.at, millis=True), "dim"),
+        "what": (f"{glyph(event.state, ascii_only=seen.ascii_only)} {words}", style),
+        "run": (what, "plain"),
+        "more": (event_more(event), "dim"),
+    }
+
+
+_EVENT_WORDS: dict[str, Callable[[Happening], str]] = {
+    "accepted": lambda e: "submitted" if e.is_root else "step posted",
+    "started": lambda e: f"try {number(e.members, 'number')} started",
+    "attempt-ended": lambda e: f"try {number(e.members, 'number')} {_ended_as(e)}",
+    "late-end": lambda e: f"try {number(e.members, 'number')} answered late",
+    "run-moved": lambda e: f"run {e.state}",
+    "acted": lambda e: f"{text(e.members, 'action')}",
+    "woken": lambda e: "due now",
+    "payload-differed": lambda e: "other payload",
+    "cancel-asked": lambda e: "to be cancelled",
+}
+
+
+def _ended_as(event: Happening) -> str:
+    counts_as = text(event.members, "countsAs")
+    return {"success": "succeeded", "failure": "failed", "crash": "lost in a crash"}.get(
+        counts_as or "", "interrupted"
+    )
+
+
+def event_words(event: Happening) -> Part:
+    """What happened, in a few words."""
+    words = _EVENT_WORDS.get(event.kind)
+    told = event.kind.replace("-", " ") if words is None else words(event)
+    return told, "strong" if event.kind == "acted" else LOOKS[event.state].style
+
+
+def event_more(event: Happening) -> str:
+    """What there is to tell beside it: a status, when the next attempt is, who acted."""
+    members: dict[str, Any] = event.members
+    parts: list[str] = []
+    if event.kind == "acted":
+        parts.append(f"by {text(members, 'actor')}")
+        parts += [f"“{reason}”" for reason in (text(members, "reason"),) if reason]
+    if event.kind in ("attempt-ended", "late-end"):
+        last = last_text(number(members, "httpStatus"), text(members, "error"))
+        parts += [last] if last != "—" else []
+        delay = number(members, "delayMs")
+        if event.state is State.BACKING_OFF and delay is not None:
+            parts.append(f"again in {fmt.span(delay)}")
+    return " · ".join(parts)

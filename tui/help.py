@@ -1,0 +1,50 @@
+"""The help of a view, made from the one table of keys, and what the numbers of the top bar mean."""
+
+from __future__ import annotations
+
+from tui.boards import Cell
+from tui.keys import Command, Group, of_view, shown_key
+from tui.looks import LOOKS
+
+NUMBERS = (
+    ("● live 14ms", "the engine answers; round trip, median of the latest"),
+    ("▸ 214", "runs that run: an attempt is in flight, by the engine's own count"),
+    ("↻ 1,421", "runs that back off: the next attempt has a time"),
+    ("◷ 12", "runs that wait for one of their steps"),
+    ("✗ 512", "runs that need a person: failed or paused, and not dismissed"),
+    ("✓ 84/s", "runs that end each second, over the last ten"),
+    ("late 3", "attempts that are due for more than a second: the engine is behind"),
+    ("TRY 3/11", "attempts started, of how many there may be; ! when one is left"),
+    ("in 7s · due now · late 3s", "on the engine's clock; ≈7s while it is not heard of"),
+    ("OK% · P95", "of attempts that ended within eight minutes, failures included"),
+)
+
+
+def help_lines(view: str, *, ascii_only: bool = False) -> list[Cell]:
+    """The keys of a view by group, the states, and the numbers."""
+    lines: list[Cell] = []
+    for group in Group:
+        found = [command for command in of_view(view) if command.group is group]
+        if not found:
+            continue
+        lines += [(group, "strong")]
+        lines += [_line(command) for command in found]
+        lines.append(("", "plain"))
+    lines.append(("States", "strong"))
+    for state, look in LOOKS.items():
+        mark = look.ascii if ascii_only else look.glyph
+        lines.append(((f"  {mark} {state:<12} ", look.style), (look.meaning, "plain")))
+    lines += [("", "plain"), ("Numbers", "strong")]
+    for shown, meaning in NUMBERS:
+        lines.append(((f"  {shown:<26} ", "plain"), (meaning, "dim")))
+    lines += [("", "plain"), ("Filter", "strong")]
+    lines += [
+        (("  is:stuck wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*", "plain"),)
+    ]
+    return lines
+
+
+def _line(command: Command) -> Cell:
+    keys = shown_key(command.keys) if command.keys else f":{command.id}"
+    style = "alarm" if command.writes else "plain"
+    return ((f"  {keys:<8}", style), (f"{command.label:<18} ", "plain"), (command.help, "dim"))

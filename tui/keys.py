@@ -1,0 +1,167 @@
+"""Every key and command of the dashboard, once: bindings, footer, help, palette, `:` and the docs.
+
+Lower case looks, and never changes the engine. The upper-case letters of `WRITES` do, and nothing
+else does but `z`, which takes the last one back. `G` and `N` only move, as in vi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+LISTS = frozenset({"runs", "retries", "causes", "hosts", "events", "jobs"})
+MARKABLE = frozenset({"runs", "retries"})
+DETAIL = frozenset({"run"})
+EVERYWHERE = LISTS | DETAIL
+
+
+class Group(StrEnum):
+    """Where a command stands in the help."""
+
+    GO = "Go"
+    MOVE = "Move"
+    SHOW = "Show"
+    ACT = "Act on the engine"
+    REST = "And"
+
+
+class Command(NamedTuple):
+    """Something that a person can ask for."""
+
+    id: str
+    """Its name for `:`, for the configuration of keys, and of the action."""
+    keys: str
+    """Separated by commas, as Textual spells them; empty: by `:` and palette alone."""
+    label: str
+    """For the footer, a word or two."""
+    help: str
+    group: Group
+    views: frozenset[str] = EVERYWHERE
+    footer: bool = False
+    writes: bool = False
+    argument: str = ""
+    """What `:` takes behind the name."""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("runs", "1", "Runs", "the runs, the newest first", Group.GO),
+    Command("retries", "2", "Retries", "what is tried next, and when", Group.GO),
+    Command("causes", "3", "Stuck", "what needs a person, by cause", Group.GO),
+    Command("hosts", "4", "Hosts", "the hosts that are called, and how they do", Group.GO),
+    Command("events", "5", "Events", "what has just happened", Group.GO),
+    Command("jobs", "6", "Jobs", "bulk jobs", Group.GO),
+    Command("open", "enter", "Open", "the run, the group, or the body under the cursor", Group.GO,
+            footer=True),
+    Command("back", "escape", "Back", "one layer back", Group.GO),
+    Command("run", "", "Run", "a run by its id, or its end", Group.GO, argument="id"),
+    Command("down", "j,down", "Down", "one row down", Group.MOVE),
+    Command("up", "k,up", "Up", "one row up", Group.MOVE),
+    Command("half-down", "ctrl+d", "Half a page down", "half a page down", Group.MOVE),
+    Command("half-up", "ctrl+u", "Half a page up", "half a page up", Group.MOVE),
+    Command("page-down", "pagedown", "Page down", "a page down", Group.MOVE),
+    Command("page-up", "pageup", "Page up", "a page up", Group.MOVE),
+    Command("first", "g,home", "First", "the first row", Group.MOVE),
+    Command("last", "G,end", "Last", "the last row", Group.MOVE),
+    Command("next-problem", "n", "Next problem", "the next step that failed, is failing or paused",
+            Group.MOVE, DETAIL, footer=True),
+    Command("previous-problem", "N", "Previous problem", "the one before", Group.MOVE, DETAIL),
+    Command("next-run", "right_square_bracket", "Next run", "the next run of the list",
+            Group.MOVE, DETAIL),
+    Command("previous-run", "left_square_bracket", "Previous run", "the run before",
+            Group.MOVE, DETAIL),
+    Command("collapse", "h,left", "Collapse", "hide the steps below, or go to the one above",
+            Group.MOVE, DETAIL),
+    Command("expand", "l,right", "Expand", "show the steps below", Group.MOVE, DETAIL),
+    Command("filter", "slash", "Filter", "which rows are listed", Group.SHOW,
+            frozenset({"runs", "retries"}), footer=True, argument="filter"),
+    Command("command", "colon", "Command", "any command by its name", Group.SHOW),
+    Command("sort", "s", "Sort", "newest or oldest first", Group.SHOW, frozenset({"runs"})),
+    Command("follow", "f", "Follow", "stay at the newest row", Group.SHOW,
+            frozenset({"runs", "events"})),
+    Command("inspector", "i", "Inspector", "show or hide the inspector", Group.SHOW, DETAIL),
+    Command("chart", "t", "Chart", "show the chart, or the times of the attempts", Group.SHOW,
+            DETAIL),
+    Command("payload", "p", "Payload", "what the step was posted with", Group.SHOW, DETAIL,
+            footer=True),
+    Command("answer", "b", "Answer", "what its last attempt was answered", Group.SHOW, DETAIL,
+            footer=True),
+    Command("copy", "y", "Copy", "the id, key, URL or a curl command", Group.SHOW),
+    Command("mark", "space", "Mark", "mark the row", Group.SHOW, MARKABLE, footer=True),
+    Command("mark-range", "v", "Mark range", "mark all from the last mark to here", Group.SHOW,
+            MARKABLE),
+    Command("mark-all", "a", "Mark all", "mark every row that was read", Group.SHOW, MARKABLE),
+    Command("unmark", "u", "Clear marks", "take all marks away", Group.SHOW, MARKABLE),
+    Command("retry", "R", "Retry now", "do not wait for the back-off; of a failed run: open it"
+            " again", Group.ACT, frozenset({"runs", "retries", "causes", "run"}), footer=True,
+            writes=True),
+    Command("pause", "P", "Pause", "no new attempt starts; again: resume", Group.ACT,
+            frozenset({"runs", "retries", "run"}), footer=True, writes=True),
+    Command("cancel", "C", "Cancel", "end it as cancelled", Group.ACT,
+            frozenset({"runs", "retries", "run"}), footer=True, writes=True),
+    Command("rerun", "E", "Re-run from here", "this step and what followed it run again",
+            Group.ACT, DETAIL, writes=True),
+    Command("dismiss", "D", "Dismiss", "off the list of what needs a person; again: back on it",
+            Group.ACT, frozenset({"runs", "causes", "run"}), writes=True),
+    Command("abort", "X", "Abort job", "stop the bulk job under the cursor, or the one that runs",
+            Group.ACT, writes=True),
+    Command("undo", "z", "Undo", "take the last pause, resume, dismissal or restoring back",
+            Group.ACT, writes=True),
+    Command("resync", "r", "Read again", "read everything again, and connect if it is not",
+            Group.REST),
+    Command("help", "question_mark", "Help", "the keys of this view", Group.REST, footer=True),
+    Command("theme", "", "Theme", "another look", Group.REST, argument="name"),
+    Command("utc", "", "UTC", "times in UTC, or local again", Group.REST),
+    Command("up-or-quit", "q", "Quit", "up, or out", Group.REST, footer=True),
+    Command("quit", "ctrl+q", "Quit", "leave the dashboard", Group.REST),
+)  # fmt: skip
+BY_ID = {command.id: command for command in COMMANDS}
+WRITES = frozenset(
+    key for command in COMMANDS if command.writes for key in command.keys.split(",") if key
+)
+
+
+def shown_key(keys: str) -> str:
+    """The first key of a command as people write it."""
+    first = keys.partition(",")[0]
+    return _SHOWN.get(first, first)
+
+
+_SHOWN = {
+    "enter": "enter", "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
+    "right_square_bracket": "]", "left_square_bracket": "[", "pagedown": "PgDn", "pageup": "PgUp",
+    "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "space": "space",
+}  # fmt: skip
+
+
+def action_of(command_id: str) -> str:
+    """The name of the app's method for a command: `action_<this>`."""
+    return command_id.replace("-", "_")
+
+
+def of_view(view: str) -> Iterator[Command]:
+    """The commands that a view knows, in order."""
+    return (command for command in COMMANDS if view in command.views)
+
+
+class NoCommand(Exception):
+    """What was typed is none; the message says what there is."""
+
+
+def parse_command(line: str) -> tuple[Command, str]:
+    """A command typed behind `:`, and its argument. A beginning that fits one alone is enough.
+
+    Raises NoCommand.
+    """
+    name, _, argument = line.strip().partition(" ")
+    name = {"q": "quit", "f": "filter", "failed": "causes", "stuck": "causes", "bulk": "jobs"}.get(
+        name, name
+    )
+    fitting = [BY_ID[name]] if name in BY_ID else [c for c in COMMANDS if c.id.startswith(name)]
+    if not name or len(fitting) != 1:
+        told = ", ".join(c.id for c in fitting) if fitting and name else ", ".join(BY_ID)
+        what = "could be" if fitting and name else "is none of"
+        raise NoCommand(f"`{name}` {what}: {told}.")
+    if argument and not fitting[0].argument:
+        raise NoCommand(f"`{fitting[0].id}` takes nothing behind it.")
+    return fitting[0], argument.strip()

@@ -1,0 +1,84 @@
+"""A board as text, once: for scripts, logs and screen readers. Imports no screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from engine.client import Client
+from tui import boards
+from tui.boards import Cell, Column
+from tui.clock import Clock
+from tui.listing import Edge
+from tui.rows import GRIDS, Rows
+from tui.sanitize import fit
+from tui.store import (
+    CausesRead,
+    JobsRead,
+    LinkMoved,
+    LinkState,
+    RetriesRead,
+    RunsRead,
+    StatusRead,
+    Store,
+)
+
+ROWS_MAX = 200
+BOARDS = ("runs", "retries", "causes", "hosts", "jobs")
+
+
+class Snapshot(Struct, frozen=True):
+    """A board and the engine's status, as the engine answered them."""
+
+    status: dict[str, Any]
+    board: str
+    rows: Any
+
+
+def read(client: Client, clock: Clock, board: str, q: str) -> tuple[Store, Snapshot]:
+    """Ask the engine. Raises AtomicError."""
+    store = Store(clock)
+    store.apply(LinkMoved(LinkState.LIVE))
+    sent = clock.monotonic()
+    status = client.status()
+    store.apply(StatusRead(status, sent, clock.monotonic()))
+    rows: Any = status.get("hosts", [])
+    match board:
+        case "runs":
+            rows = client.run_page(q=q or None, limit=ROWS_MAX)
+            store.apply(RunsRead(board, Edge.HEAD, rows))
+        case "retries":
+            rows = client.retry_page(q=q or None, limit=ROWS_MAX)
+            store.apply(RetriesRead(board, Edge.HEAD, rows))
+        case "causes":
+            rows = client.causes()
+            store.apply(CausesRead(rows))
+        case "jobs":
+            rows = client.bulk_jobs()
+            store.apply(JobsRead(rows))
+        case _:
+            pass
+    return store, Snapshot(status, board, rows)
+
+
+def lines(store: Store, board: str, width: int, *, ascii_only: bool) -> list[str]:
+    """The head, and a line for each row."""
+    rows = Rows(store, ascii_only=ascii_only)
+    rows.seen_now()
+    sized = boards.layout(GRIDS[board], width)
+    shown = [" ".join(fit(column.title, cells, right=column.right) for column, cells in sized)]
+    for row_id in rows.ids(board):
+        cells = rows.cells(board, row_id) or {}
+        shown.append(" ".join(_text(cells.get(column.key), column, wide) for column, wide in sized))
+    return [line.rstrip() for line in shown]
+
+
+def _text(cell: Cell | None, column: Column, cells: int) -> str:
+    if cell is None:
+        text = ""
+    elif isinstance(cell[0], str):
+        text = cell[0]
+    else:
+        text = "".join(part[0] for part in cell)
+    return fit(text, cells, right=column.right)

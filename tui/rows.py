@@ -1,0 +1,179 @@
+"""Which rows a view has, and what stands on them: the store, through `boards` and `steptree`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from engine.wire import BulkAnswer
+from tui import boards, fmt, steptree
+from tui.boards import Cell, Column, Seen
+from tui.detail import inspector
+from tui.looks import LOOKS, glyph, shapes
+from tui.model import Happening, Step, short_id
+from tui.steptree import Line
+from tui.store import Store
+
+EVENTS_SHOWN_MAX = 1_000
+TREE_CELLS_MIN = 28
+CHART_FROM_CELLS = 70
+"""A narrower run has no chart."""
+
+RUN = (
+    Column("tree", "STEP", TREE_CELLS_MIN, flex=2),
+    Column("try", "TRY", 6),
+    Column("next", "NEXT / TOOK", 11),
+    Column("chart", "", 20, flex=3, from_width=CHART_FROM_CELLS),
+)
+JOBS = (
+    Column("state", "STATE", 8),
+    Column("action", "ACTION", 8),
+    Column("done", "DONE", 14, right=True),
+    Column("skipped", "SKIPPED", 8, right=True),
+    Column("q", "FILTER", 16, flex=2),
+    Column("began", "BEGAN", 9),
+)
+GRIDS: dict[str, tuple[Column, ...]] = {
+    "runs": boards.RUNS,
+    "retries": boards.RETRIES,
+    "causes": boards.CAUSES,
+    "hosts": boards.HOSTS,
+    "events": boards.EVENTS,
+    "jobs": JOBS,
+    "run": RUN,
+}
+
+
+class Rows:
+    """The rows of every view, as of the moment that `seen_now` took."""
+
+    def __init__(self, store: Store, *, ascii_only: bool = False) -> None:
+        self._store = store
+        self._ascii = ascii_only
+        self.seen = Seen(0.0)
+        self._events: dict[str, Happening] = {}
+        self.lines: dict[str, Line] = {}
+        """The lines of the run that is open, by the id of their step."""
+        self.chart_head = ""
+        self._chart_cells = 0
+        self._span: steptree.Span | None = None
+
+    def seen_now(self) -> None:
+        """From now on cells are told as of now."""
+        store = self._store
+        self.seen = Seen(store.time.now_ms(), store.stale, self._ascii)
+
+    def ids(self, view: str) -> list[str]:
+        """The rows of a view, in order."""
+        if view == "run":
+            return list(self.lines)
+        if view == "events":
+            latest = list(self._store.events)[-EVENTS_SHOWN_MAX:]
+            self._events = {event.id: event for event in reversed(latest)}
+            return list(self._events)
+        return self._store.listing(view).ids
+
+    def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
+        """A row's cells; None: it is not known any more."""
+        store, seen = self._store, self.seen
+        match view:
+            case "runs":
+                run = store.runs.get(row_id)
+                return None if run is None else boards.run_cells(run, seen)
+            case "retries":
+                retry = store.retries.get(row_id)
+                return None if retry is None else boards.retry_cells(retry, seen)
+            case "causes":
+                cause = store.causes.get(row_id)
+                return None if cause is None else boards.cause_cells(cause, seen)
+            case "hosts":
+                host = store.hosts.get(row_id)
+                return None if host is None else boards.host_cells(host, seen)
+            case "jobs":
+                job = next((job for job in store.jobs if job.id == row_id), None)
+                return None if job is None else job_cells(job)
+            case "events":
+                event = self._events.get(row_id)
+                return None if event is None else boards.event_cells(event, self._name(event), seen)
+            case _:
+                line = self.lines.get(row_id)
+                return None if line is None else self._line_cells(line)
+
+    def _name(self, event: Happening) -> str:
+        """Workflow, run and step of an event, as far as they are known."""
+        store = self._store
+        run, tree = store.runs.get(event.run_id), store.trees.get(event.run_id)
+        workflow = run.workflow if run is not None else store.names.get(event.run_id, "run")
+        told = f"{workflow} {short_id(event.run_id)}"
+        if event.is_root:
+            return told
+        step = None if tree is None else tree.steps.get(event.step_id)
+        name = step.name if step is not None else store.names.get(event.step_id)
+        crumb = shapes(ascii_only=self._ascii).crumb
+        return f"{told} {crumb} {name or short_id(event.step_id)}"
+
+    # -- a run ---------------------------------------------------------------------------------
+
+    def draw_run(self, run_id: str | None, collapsed: Collection[str], width: int) -> None:
+        """Lay the run out that is open."""
+        tree = None if run_id is None else self._store.trees.get(run_id)
+        if tree is None:
+            self.lines, self._span = {}, None
+            return
+        found = steptree.lines(tree, collapsed, ascii_only=self._ascii)
+        self.lines = {line.id: line for line in found}
+        sized = {column.key: cells for column, cells in boards.layout(RUN, width - 2)}
+        self._chart_cells = sized.get("chart", 0)
+        self._span = steptree.span_of(tree, self.seen.now_ms)
+        self.chart_head = steptree.axis(self._span, self._chart_cells)
+
+    def _line_cells(self, line: Line) -> dict[str, Cell]:
+        if line.step is None:
+            rest = steptree.rest_text(line.rest, ascii_only=self._ascii)
+            return {"tree": ((line.prefix, "dim"), (rest, "plain"))}
+        step = line.step
+        estimated = self.seen.estimated
+        return {
+            "tree": self._tree_cell(line, step),
+            "try": (self._tries(step), "plain"),
+            "next": steptree.took_cell(step, self.seen.now_ms, estimated=estimated),
+            "chart": self._chart(step),
+        }
+
+    def _tries(self, step: Step) -> str:
+        return fmt.tries(step.attempts, step.tries_left)
+
+    def _tree_cell(self, line: Line, step: Step) -> Cell:
+        mark = glyph(step.state, ascii_only=self._ascii)
+        folded = (
+            f" {shapes(ascii_only=self._ascii).folded}{line.children}" if line.collapsed else ""
+        )
+        return (
+            (line.prefix, "dim"),
+            (f"{mark} ", LOOKS[step.state].style),
+            (step.name, "strong" if step.parent_id is None else "plain"),
+            (folded, "dim"),
+        )
+
+    def _chart(self, step: Step) -> Cell:
+        if self._span is None or not self._chart_cells:
+            return ("", "plain")
+        drawn = steptree.chart(step, self._span, self._chart_cells, ascii_only=self._ascii)
+        return tuple(drawn)
+
+    def inspector(self, step: Step) -> list[Cell]:
+        """What the inspector says of a step."""
+        return inspector(step, self.seen)
+
+
+def job_cells(job: BulkAnswer) -> dict[str, Cell]:
+    """A bulk job's row."""
+    skipped = sum(job.skipped.values())
+    style = {"running": "running", "aborted": "cancelled"}.get(job.state, "completed")
+    return {
+        "state": (job.state, style),
+        "action": (job.action, "plain"),
+        "done": (f"{job.done:,} of {job.total:,}", "plain"),
+        "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
+        "q": (job.q, "plain"),
+        "began": ((job.started_at or "")[11:19], "dim"),
+    }

@@ -1,0 +1,132 @@
+"""Text from elsewhere, made harmless: what an operator's terminal must never be told to do.
+
+Names, errors and answers are written by third parties. A terminal obeys what is in them: ESC
+sequences move the cursor and change the clipboard (OSC 52), C1 bytes do the same in one character,
+bidi controls turn the reading order around. So every text passes through here on its way into the
+store, and only there; what comes out takes one cell a character, or two, and says what it is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+T = TypeVar("T")
+
+TEXT_CHARACTERS_MAX = 4_096
+"""Of one value: longer ones are cut, with `CUT` for the rest. Bodies are fetched by themselves."""
+CUT = "…"
+UNSEEN = "\u2426"
+"""␦ stands for what has no picture of its own: C1, bidi, zero-width, private, unassigned."""
+MARKS_MAX = 2
+"""Combining marks on one character; more pile up over the lines above and below."""
+
+
+def safe(text: str) -> str:
+    """The text as one line that a terminal can only print.
+
+    C0 and DEL become their pictures (`␛`, `␊`), everything else that does not print `␦`.
+    """
+    if len(text) > TEXT_CHARACTERS_MAX:
+        text = text[: TEXT_CHARACTERS_MAX - 1] + CUT
+    if text.isascii() and text.isprintable():
+        return text
+    found: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks <= MARKS_MAX:
+            found.append(_shown(character))
+    return "".join(found)
+
+
+@lru_cache(maxsize=4_096)
+def _shown(character: str) -> str:
+    if character < " ":
+        return chr(0x2400 + ord(character))
+    if character == "\x7f":
+        return "\u2421"
+    category = unicodedata.category(character)
+    if category == "Zs":
+        return " "
+    if not character.isprintable() or _is_selector(character):
+        return UNSEEN
+    return character
+
+
+def _is_selector(character: str) -> bool:
+    """Variation selectors print nothing, and terminals do not agree how wide they make others."""
+    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+
+
+def clean(value: T) -> T:
+    """A decoded value with every text in it made safe, the keys of mappings too.
+
+    Takes what comes off the wire: structs, lists, tuples, mappings, texts, numbers.
+    """
+    return cast(T, _clean(value))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe(value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, tuple):
+        return tuple(_clean(each) for each in value)
+    if isinstance(value, msgspec.Struct):
+        changed = {
+            name: cleaned
+            for name in value.__struct_fields__
+            if (cleaned := _clean(each := getattr(value, name))) is not each
+        }
+        return msgspec.structs.replace(value, **changed) if changed else value
+    return value
+
+
+@lru_cache(maxsize=8_192)
+def _width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def width(text: str) -> int:
+    """How many cells a safe text takes."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def clip(text: str, cells: int, *, middle: bool = False) -> str:
+    """The text in at most so many cells, cut at its end (`middle`: in the middle, as ids are)."""
+    if width(text) <= cells:
+        return text
+    if cells < 1:
+        return ""
+    if not middle:
+        return _head(text, cells - 1) + CUT
+    left = (cells - 1) // 2
+    return _head(text, left) + CUT + _head(text[::-1], cells - 1 - left)[::-1]
+
+
+def _head(text: str, cells: int) -> str:
+    if text.isascii():
+        return text[:cells]
+    taken = 0
+    for at, character in enumerate(text):
+        taken += _width(character)
+        if taken > cells:
+            return text[:at]
+    return text
+
+
+def fit(text: str, cells: int, *, right: bool = False) -> str:
+    """The text in exactly so many cells."""
+    text = clip(text, cells)
+    blank = " " * (cells - width(text))
+    return blank + text if right else text + blank

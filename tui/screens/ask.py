@@ -1,0 +1,150 @@
+"""Questions before something is done that is hard to undo. The answer is No unless it is Yes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from tui.boards import Cell
+from tui.clock import Clock
+from tui.widgets.lines import Lines
+
+TYPED_AHEAD_S = 0.25
+"""Keys that were typed before the question could be read do not answer it."""
+
+
+class Ask(ModalScreen[bool]):
+    """A question with its consequences. `typed`: what must be typed to say yes; else `y` does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,n", "answer(False)", "No", show=False),
+        Binding("y", "answer(True)", "Yes", show=False),
+    ]
+
+    def __init__(
+        self, title: str, lines: Sequence[Cell], clock: Clock, *, typed: str | None = None
+    ) -> None:
+        super().__init__()
+        self._title, self._lines, self._typed = title, list(lines), typed
+        self._clock = clock
+        self._since = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="ask") as box:
+            box.border_title = self._title.replace("[", "\\[")
+            yield Lines(id="ask-lines")
+            if self._typed is not None:
+                yield Input(placeholder=f"type {self._typed} to confirm", compact=True)
+
+    def on_mount(self) -> None:
+        self._since = self._clock.monotonic()
+        if self._typed is None:
+            last: Cell = (
+                ("y ", "strong"),
+                ("yes", "plain"),
+                ("   esc ", "strong"),
+                ("no", "plain"),
+            )
+        else:
+            last = (("esc ", "strong"), ("no", "plain"))
+        lines = [*self._lines, ("", "plain"), last]
+        shown = self.query_one(Lines)
+        shown.styles.height = min(len(lines), max(3, self.app.size.height - 8))
+        shown.show(lines, stay=False)
+        if self._typed is not None:
+            self.query_one(Input).focus()
+
+    @property
+    def _too_soon(self) -> bool:
+        return self._clock.monotonic() - self._since < TYPED_AHEAD_S
+
+    def action_answer(self, yes: bool) -> None:
+        """Close with this answer."""
+        if self._too_soon or (yes and self._typed is not None):
+            return
+        self.dismiss(yes)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if self._too_soon:
+            return
+        if event.value.strip().replace(",", "") == self._typed:
+            self.dismiss(True)
+        else:
+            event.input.value = ""
+            event.input.placeholder = f"that was not {self._typed}"
+
+
+class Choose(ModalScreen[str | None]):
+    """A few things to choose from, by their keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "choose('')", "Close", show=False)]
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str, str]]) -> None:
+        """`choices` are (key, name, text)."""
+        super().__init__()
+        self._title, self._choices = title, list(choices)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="ask") as box:
+            box.border_title = self._title.replace("[", "\\[")
+            yield Lines(id="ask-lines")
+
+    def on_mount(self) -> None:
+        lines: list[Cell] = [
+            ((f" {key}  ", "strong"), (f"{name:<10} ", "plain"), (text, "dim"))
+            for key, name, text in self._choices
+        ]
+        shown = self.query_one(Lines)
+        shown.styles.height = len(lines)
+        shown.show(lines, stay=False)
+
+    def on_key(self, event: object) -> None:
+        key = getattr(event, "character", None)
+        for mine, name, _ in self._choices:
+            if key == mine:
+                self.dismiss(name)
+
+    def action_choose(self, name: str) -> None:
+        """Close with this choice; an empty one is none."""
+        self.dismiss(name or None)
+
+
+class Read(ModalScreen[None]):
+    """Something to read: a body, the help."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "close", "Close", show=False),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+        Binding("space,pagedown,ctrl+d", "scroll(15)", show=False),
+        Binding("pageup,ctrl+u", "scroll(-15)", show=False),
+        Binding("g,home", "scroll(-1000000)", show=False),
+        Binding("G,end", "scroll(1000000)", show=False),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[Cell]) -> None:
+        super().__init__()
+        self._title, self._lines = title, list(lines)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="read") as box:
+            box.border_title = self._title.replace("[", "\\[")
+            box.border_subtitle = "esc closes"
+            yield Lines(id="read-lines")
+
+    def on_mount(self) -> None:
+        self.query_one(Lines).show(self._lines, stay=False)
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by so many lines."""
+        self.query_one(Lines).scroll_lines(by)
+
+    def action_close(self) -> None:
+        """Close it."""
+        self.dismiss(None)

@@ -1,0 +1,81 @@
+"""Starts the dashboard: on an engine, or on a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from random import random  # noqa: TID251 - the jitter of reconnecting
+
+import anyio
+from msgspec import Struct
+
+from engine.client import AsyncClient, Reposts
+from tui import record
+from tui.app import Dashboard
+from tui.clock import SystemClock
+from tui.options import Options
+from tui.store import Input, Store
+
+NO_REPOSTS = Reposts(count=0)
+"""The feed tries again by itself, and tells of each try."""
+
+
+class Start(Struct, frozen=True):
+    """What the command line asked for."""
+
+    options: Options
+    record: Path | None = None
+    replay: Path | None = None
+    speed: float = 1.0
+
+
+def run(start: Start) -> int:
+    """Show the dashboard until it is left; returns the exit code.
+
+    Raises RecordingError, OSError for files, ValueError for an address that is none.
+    """
+    clock = SystemClock()
+    store = Store(clock)
+    with ExitStack() as stack:
+        take: Callable[[Input], None] = store.apply
+        if start.record is not None:
+            file = stack.enter_context(record.create(start.record))
+            recorder = record.Recorder(file, clock.monotonic(), round(clock.wall() * 1000))
+            take = recorded(store, recorder, clock)
+        if start.replay is not None:
+            lines = list(record.read(start.replay.read_bytes().splitlines(), str(start.replay)))
+            app = Dashboard(store, start.options)
+            app.also = Replay(store, [each for each in lines if isinstance(each, record.Line)],
+                              start.speed).run  # fmt: skip
+        else:
+            client = AsyncClient(start.options.url, reposts=NO_REPOSTS)
+            app = Dashboard(store, start.options, client=client, take=take, chance=random)
+        app.run(mouse=start.options.mouse)
+    return app.return_code or 0
+
+
+def recorded(
+    store: Store, recorder: record.Recorder, clock: SystemClock
+) -> Callable[[Input], None]:
+    """Takes inputs into the store, and writes them down."""
+
+    def take(taken: Input) -> None:
+        recorder.record(taken, clock.monotonic())
+        store.apply(taken)
+
+    return take
+
+
+class Replay:
+    """Gives a store what a recording has, when it came."""
+
+    def __init__(self, store: Store, lines: list[record.Line], speed: float) -> None:
+        self._store, self._lines, self._speed = store, lines, speed
+
+    async def run(self) -> None:
+        """Until the recording ends."""
+        began = anyio.current_time()
+        for line in self._lines:
+            await anyio.sleep(max(0.0, began + line.at_s / self._speed - anyio.current_time()))
+            self._store.apply(line.input)

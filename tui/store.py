@@ -1,0 +1,471 @@
+"""Everything that the dashboard knows, in one place, and what of it has just changed.
+
+Theory. Whatever comes in is an `Input`: an answer that was read, an event of the stream, a move of
+the connection. `apply` is the only way in, so a recording of inputs replays to the same store
+(`record.py`), and every text is made safe at that one edge. Screens read; they never write. What
+changed gathers in `changes` until the screen takes it, a few times a second.
+
+What the engine counts is never counted here: counts, totals and rates are shown as they were read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from engine.wire import (
+    BulkAnswer,
+    CauseList,
+    HostRow,
+    RetryPage,
+    RunPage,
+    RunTree,
+)
+from tui.clock import Clock, ServerClock
+from tui.fold import (
+    READ_AGAIN_AFTER,
+    at_after,
+    run_after,
+    step_after,
+    step_opened,
+    with_fresh_budget,
+)
+from tui.listing import Edge, Listing
+from tui.model import (
+    Cause,
+    Happening,
+    Host,
+    Retry,
+    Run,
+    State,
+    Step,
+    cause_of,
+    happening_of,
+    host_row,
+    ms_of,
+    retry_of,
+    run_of,
+    step_of,
+)
+from tui.sanitize import clean
+
+RUNS_KEPT_MAX = 4_000
+TREES_KEPT_MAX = 4
+EVENTS_KEPT_MAX = 10_000
+NAMES_KEPT_MAX = 20_000
+SILENCE_S_MAX = 10.0
+"""Two heartbeats: who is silent for so long is not there, whatever the socket says."""
+
+
+class LinkState(StrEnum):
+    """How the connection to the engine is."""
+
+    CONNECTING = "connecting"
+    """For the first time: there is nothing to show yet."""
+    LIVE = "live"
+    LOST = "lost"
+    """It will be tried again."""
+    REJECTED = "rejected"
+    """The engine does not let us in: trying again would not help."""
+
+
+class LinkMoved(Struct, frozen=True, tag="link"):
+    """The connection changed."""
+
+    state: LinkState
+    reason: str = ""
+    tries: int = 0
+    """Since it was lost."""
+    delay_s: float = 0.0
+    """Until the next try."""
+
+
+class StatusRead(Struct, frozen=True, tag="status"):
+    """`GET /api/v1/status` was answered. `sent` and `received` are monotonic seconds."""
+
+    members: dict[str, Any]
+    sent: float
+    received: float
+
+
+class RunsRead(Struct, frozen=True, tag="runs"):
+    """A page of runs for a listing was answered."""
+
+    listing: str
+    edge: Edge
+    page: RunPage
+    behind: str | None = None
+
+
+class RetriesRead(Struct, frozen=True, tag="retries"):
+    """A page of what is tried next was answered."""
+
+    listing: str
+    edge: Edge
+    page: RetryPage
+
+
+class CausesRead(Struct, frozen=True, tag="causes"):
+    """The causes were answered."""
+
+    found: CauseList
+
+
+class JobsRead(Struct, frozen=True, tag="jobs"):
+    """The bulk jobs were answered."""
+
+    found: tuple[BulkAnswer, ...]
+
+
+class TreeRead(Struct, frozen=True, tag="tree"):
+    """`GET /api/v1/runs/{id}` was answered."""
+
+    tree: RunTree
+
+
+class TreeGone(Struct, frozen=True, tag="tree-gone"):
+    """The engine does not know the run any more."""
+
+    run_id: str
+
+
+class EventRead(Struct, frozen=True, tag="event"):
+    """An event of the stream."""
+
+    id: str
+    kind: str
+    members: dict[str, Any]
+
+
+Input = (
+    LinkMoved
+    | StatusRead
+    | RunsRead
+    | RetriesRead
+    | CausesRead
+    | JobsRead
+    | TreeRead
+    | TreeGone
+    | EventRead
+)
+
+
+class Tree(Struct):
+    """A run with its steps, in the order they were recorded."""
+
+    run: Run
+    steps: dict[str, Step]
+    outdated: bool = False
+    """An event was missed, or said what cannot be folded here: read it again."""
+
+
+class Changes(Struct):
+    """What changed since the screen last looked."""
+
+    runs: set[str] = field(default_factory=set)
+    steps: set[str] = field(default_factory=set)
+    listings: set[str] = field(default_factory=set)
+    counts: bool = False
+    link: bool = False
+    events: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.runs or self.steps or self.listings or self.counts or self.link or self.events
+        )
+
+
+class Link(Struct):
+    """The connection as it is shown."""
+
+    state: LinkState = LinkState.CONNECTING
+    reason: str = ""
+    tries: int = 0
+    since: float = 0.0
+    """Monotonic: when it came into this state."""
+    retry_at: float | None = None
+    last_heard: float = 0.0
+    restarted_at: int | None = None
+    """When the engine that is there now began, if another one was there before."""
+    missed_events: int = 0
+    unreadable: int = 0
+    """Lines of the stream that made no sense."""
+
+
+class Store:
+    """See the head of this file. All of it is synchronous."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.time = ServerClock(clock)
+        self.link = Link(last_heard=clock.monotonic(), since=clock.monotonic())
+        self.status: dict[str, Any] = {}
+        self.counts: dict[str, int] = {}
+        self.instance: str | None = None
+        self.runs: OrderedDict[str, Run] = OrderedDict()
+        self.trees: OrderedDict[str, Tree] = OrderedDict()
+        self.retries: dict[str, Retry] = {}
+        self.causes: dict[str, Cause] = {}
+        self.hosts: dict[str, Host] = {}
+        self.jobs: tuple[BulkAnswer, ...] = ()
+        self.listings: dict[str, Listing] = {}
+        self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT_MAX)
+        self.events_seen = 0
+        self.names: OrderedDict[str, str] = OrderedDict()
+        """What steps are called, by their ids, as far as events have told."""
+        self.last_event_id: str | None = None
+        self.epoch = 0
+        """Rises when what is known may be wrong: all of it is to be read again."""
+        self.changes = Changes()
+
+    @property
+    def events_dropped(self) -> int:
+        """Events that the ring no longer holds."""
+        return self.events_seen - len(self.events)
+
+    @property
+    def stale(self) -> bool:
+        """What is shown may have passed: the engine was not heard of for too long."""
+        if self.link.state is not LinkState.LIVE:
+            return True
+        return self.clock.monotonic() - self.link.last_heard > SILENCE_S_MAX
+
+    def listing(self, name: str) -> Listing:
+        """The listing of this name; an empty one at first."""
+        return self.listings.setdefault(name, Listing())
+
+    def take_changes(self) -> Changes:
+        """What changed since this was last asked."""
+        changes, self.changes = self.changes, Changes()
+        return changes
+
+    # -- the one way in ------------------------------------------------------------------------
+
+    def apply(self, dirty: Input) -> None:
+        """Take in what was read."""
+        match clean(dirty):
+            case LinkMoved() as moved:
+                self._link_moved(moved)
+            case StatusRead() as read:
+                self._status_read(read)
+            case RunsRead() as read:
+                self._runs_read(read)
+            case RetriesRead() as read:
+                self._retries_read(read)
+            case CausesRead() as read:
+                self._heard()
+                self.causes = {row.cause: cause_of(row) for row in read.found.causes}
+                self._list_all("causes", list(self.causes))
+            case JobsRead() as read:
+                self._heard()
+                self.jobs = read.found
+                self._list_all("jobs", [job.id or "" for job in self.jobs])
+            case TreeRead() as read:
+                self._keep_tree(read.tree)
+            case TreeGone() as gone:
+                self.trees.pop(gone.run_id, None)
+                self.changes.runs.add(gone.run_id)
+            case EventRead() as read:
+                self._event_read(read)
+
+    def _heard(self) -> None:
+        self.link.last_heard = self.clock.monotonic()
+
+    def _link_moved(self, moved: LinkMoved) -> None:
+        now = self.clock.monotonic()
+        link = self.link
+        if moved.state is not link.state:
+            link.since = now
+        link.state, link.reason, link.tries = moved.state, moved.reason, moved.tries
+        link.retry_at = now + moved.delay_s if moved.delay_s else None
+        if moved.state is LinkState.LIVE:
+            self._heard()
+        self.changes.link = True
+
+    def _status_read(self, read: StatusRead) -> None:
+        self._heard()
+        self.status = read.members
+        server_ms = ms_of(read.members.get("serverTime"))
+        if server_ms is not None:
+            self.time.sample(server_ms, read.sent, read.received)
+        self._met(read.members.get("instance"))
+        counts = read.members.get("counts")
+        if isinstance(counts, dict):
+            self.counts = counts
+        hosts = msgspec.convert(read.members.get("hosts", []), list[HostRow])
+        self.hosts = {row.host: host_row(row) for row in hosts}
+        self._list_all("hosts", list(self.hosts))
+        self.changes.counts = True
+
+    def _met(self, instance: object) -> None:
+        """Notice that another engine process answers than before."""
+        if not isinstance(instance, str) or instance == self.instance:
+            return
+        if self.instance is not None:
+            started = ms_of(self.status.get("startedAt"))
+            self.link.restarted_at = started or round(self.time.now_ms())
+            self.changes.link = True
+        self.instance = instance
+
+    def _runs_read(self, read: RunsRead) -> None:
+        self._heard()
+        page = read.page
+        runs = [run_of(row) for row in page.runs]
+        for run in runs:
+            self._keep_run(run)
+        self.listing(read.listing).take(
+            read.edge,
+            [run.id for run in runs],
+            total=page.total,
+            is_estimate=page.total_is_estimate,
+            more=page.next is not None,
+            behind=read.behind,
+        )
+        self.changes.listings.add(read.listing)
+
+    def _retries_read(self, read: RetriesRead) -> None:
+        self._heard()
+        page = [retry_of(row) for row in read.page.retries]
+        listing = self.listing(read.listing)
+        more = read.page.next is not None
+        ids = [retry.id for retry in page]
+        listing.take(read.edge, ids, total=None, is_estimate=True, more=more)
+        self.retries |= {retry.id: retry for retry in page}
+        self.retries = {id: retry for id, retry in self.retries.items() if id in listing}
+        self.changes.listings.add(read.listing)
+
+    def _list_all(self, name: str, ids: list[str]) -> None:
+        """A list that comes whole."""
+        self.listing(name).take(Edge.TAIL, ids[::-1], total=len(ids), is_estimate=False, more=False)
+        self.listing(name).outdated = False
+        self.changes.listings.add(name)
+
+    def _keep_run(self, run: Run) -> None:
+        known = self.runs.get(run.id)
+        if known is not None and known.rev > run.rev:
+            return  # an event has told of something newer than this answer
+        self.runs[run.id] = run
+        self.runs.move_to_end(run.id)
+        self.changes.runs.add(run.id)
+        while len(self.runs) > RUNS_KEPT_MAX:
+            self.runs.popitem(last=False)
+
+    def _keep_tree(self, read: RunTree) -> None:
+        self._heard()
+        run = run_of(read.run)
+        steps = {row.id: step_of(row) for row in read.steps}
+        known = self.trees.get(run.id)
+        if known is not None:  # events may be ahead of the answer, a step at a time
+            for step in known.steps.values():
+                if step.id not in steps or step.rev > steps[step.id].rev:
+                    steps[step.id] = step
+        self.trees[run.id] = Tree(run, steps)
+        self.trees.move_to_end(run.id)
+        while len(self.trees) > TREES_KEPT_MAX:
+            self.trees.popitem(last=False)
+        self._keep_run(run)
+        self.changes.steps |= steps.keys()
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _event_read(self, read: EventRead) -> None:
+        self._heard()
+        match read.kind:
+            case "heartbeat":
+                self._met(read.members.get("instance"))
+                self._heartbeat(read)
+            case "counts":
+                counts = read.members.get("counts")
+                if isinstance(counts, dict):
+                    self.counts = counts
+                    self.changes.counts = True
+            case "reset":
+                self._reset(read)
+            case "run" | "step" | "attempt":
+                self._happened(read)
+            case _:
+                pass  # of a later engine
+        if read.id:
+            self.last_event_id = read.id
+
+    def _heartbeat(self, read: EventRead) -> None:
+        """A heartbeat comes when it comes: it tells the time only while no answer has."""
+        server_ms = ms_of(read.members.get("serverTime"))
+        if server_ms is not None and not self.time.known:
+            now = self.clock.monotonic()
+            self.time.sample(server_ms, now, now)
+
+    def _reset(self, read: EventRead) -> None:
+        self.epoch += 1
+        self.link.missed_events += 1
+        for tree in self.trees.values():
+            tree.outdated = True
+        for name, listing in self.listings.items():
+            listing.outdated = True
+            self.changes.listings.add(name)
+        self.changes.link = True
+
+    def _happened(self, read: EventRead) -> None:
+        event = happening_of(read.id, read.members)
+        if event is None:
+            self.link.unreadable += 1
+            return
+        self.events.append(event)
+        self._keep_name(event)
+        self.events_seen += 1
+        self.changes.events += 1
+        if read.kind == "run":
+            self._run_moved(event)
+        else:
+            self._step_moved(event)
+        for name, listing in self.listings.items():
+            if listing.touch(event.run_id, is_new=event.kind == "accepted" and event.is_root):
+                self.changes.listings.add(name)
+
+    def _keep_name(self, event: Happening) -> None:
+        spec = event.members.get("spec")
+        name = spec.get("workflow" if event.is_root else "name") if isinstance(spec, dict) else None
+        if isinstance(name, str):
+            self.names[event.step_id] = name
+            while len(self.names) > NAMES_KEPT_MAX:
+                self.names.popitem(last=False)
+
+    def _run_moved(self, event: Happening) -> None:
+        self.changes.runs.add(event.run_id)
+        run = self.runs.get(event.run_id)
+        if run is None or event.rev <= run.rev:
+            return
+        run = self.runs[run.id] = run_after(run, event)
+        if (tree := self.trees.get(run.id)) is not None:
+            tree.run = run
+
+    def _step_moved(self, event: Happening) -> None:
+        self.changes.runs.add(event.run_id)
+        run = self.runs.get(event.run_id)
+        if run is not None and run.at is not None and run.at.step_id == event.step_id:
+            self.runs[run.id] = replace(run, at=at_after(run.at, event))
+        tree = self.trees.get(event.run_id)
+        if tree is None:
+            return
+        step = tree.steps.get(event.step_id)
+        if step is not None and event.rev <= step.rev:
+            return  # the answer that was read has it already
+        self.changes.steps.add(event.step_id)
+        if step is None:
+            step = step_opened(event) if event.kind == "accepted" else None
+            if step is None:
+                tree.outdated = True
+                return
+        else:
+            skipped = event.rev != step.rev + 1
+            tree.outdated = tree.outdated or skipped or event.kind in READ_AGAIN_AFTER
+            step = step_after(step, event)
+        tree.steps[step.id] = step
+        if step.state is State.COMPLETED and (parent := tree.steps.get(step.parent_id or "")):
+            tree.steps[parent.id] = with_fresh_budget(parent)
+            self.changes.steps.add(parent.id)

@@ -1,0 +1,351 @@
+"""One table for every board: virtual, keyed by row ids, and thrifty with what it draws.
+
+The terminal is drawn as regions that are marked dirty, and all of a region crosses the wire: a
+table that repaints itself for one cell costs twenty kilobytes a tick. So this one remembers what
+text it has drawn in each cell that is seen, and marks those that differ now. The cursor and the
+marks are ids: rows may come, go and be sorted anew around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeGuard
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.boards import Cell, Column, Part, layout
+from tui.looks import STYLES, shapes
+from tui.sanitize import clip, fit, width
+
+HEAD_LINES = 1
+GUTTER_CELLS = 1
+NEAR_EDGE_ROWS = 40
+"""So near the end of what was read more is asked for."""
+BLANK: dict[str, Cell] = {}
+BEYOND: Cell = ("", "")
+
+
+def fit_parts(cell: Cell, cells: int, *, right: bool = False) -> list[Part]:
+    """A cell in exactly so many cells."""
+    if is_part(cell):
+        return [(fit(cell[0], cells, right=right), cell[1] or "plain")]
+    found: list[Part] = []
+    for part in cell:
+        assert not isinstance(part, str)  # else it is a part by itself
+        shown = clip(part[0], cells)
+        cells -= width(shown)
+        found.append((shown, part[1]))
+    return [*found, (" " * cells, "plain")]
+
+
+def is_part(cell: Cell) -> TypeGuard[Part]:
+    """Whether a cell has one style throughout."""
+    return len(cell) == 2 and isinstance(cell[0], str)
+
+
+class Grid(ScrollView, can_focus=True):
+    """A table of rows that others keep. `cells_of` gives a row's cells by the key of the column."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"grid--{style}" for style in ("head", "cursor", "mark", *STYLES)
+    }
+    ALLOW_SELECT = False
+
+    class CursorMoved(Message):
+        """The cursor is on another row; `lost`: because its row has gone."""
+
+        def __init__(self, grid: Grid, *, lost: bool) -> None:
+            super().__init__()
+            self.grid, self.lost = grid, lost
+
+    class Opened(Message):
+        """A row was double-clicked."""
+
+        def __init__(self, grid: Grid, row_id: str) -> None:
+            super().__init__()
+            self.grid, self.row_id = grid, row_id
+
+    class HeadClicked(Message):
+        """The head of a column was clicked."""
+
+        def __init__(self, grid: Grid, key: str) -> None:
+            super().__init__()
+            self.grid, self.key = grid, key
+
+    class NearEdge(Message):
+        """The cursor, or what is seen, is near the end of the rows."""
+
+        def __init__(self, grid: Grid, *, at_head: bool) -> None:
+            super().__init__()
+            self.grid, self.at_head = grid, at_head
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        cells_of: Callable[[str], dict[str, Cell] | None],
+        *,
+        ascii_only: bool = False,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self.columns = tuple(columns)
+        self.titles: dict[str, str] = {}
+        """Heads that differ from those of the columns."""
+        self._cells_of = cells_of
+        self._shapes = shapes(ascii_only=ascii_only)
+        self.ids: list[str] = []
+        self._index: dict[str, int] = {}
+        self.cursor_id: str | None = None
+        self.marks: dict[str, None] = {}
+        self.stale = False
+        self.sorted_by: tuple[str, bool] | None = None
+        """The column by which rows are sorted, and whether downwards."""
+        self._drawn: dict[int, list[Cell]] = {}
+        """By line of the screen, what was drawn there last."""
+        self._styles: dict[str, Style] = {}
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> int:
+        """The index of the cursor's row; -1: there is none."""
+        return -1 if self.cursor_id is None else self._index.get(self.cursor_id, -1)
+
+    def set_ids(self, ids: Sequence[str], *, follow: bool = False) -> None:
+        """The rows are these now. The cursor stays on its row, and its row on its line.
+
+        `follow`: what is seen stays at the head instead, and the row moves on below it.
+        """
+        if list(ids) == self.ids:
+            self.refresh_cells()
+            return
+        before = self.cursor
+        self.ids = list(ids)
+        self._index = {row_id: at for at, row_id in enumerate(self.ids)}
+        for gone in [row_id for row_id in self.marks if row_id not in self._index]:
+            del self.marks[gone]
+        lost = False
+        if not self.ids:
+            self.cursor_id = None
+        elif self.cursor_id is None:
+            self.cursor_id = self.ids[0]
+        elif self.cursor_id not in self._index:
+            self.cursor_id = self.ids[min(max(before, 0), len(self.ids) - 1)]
+            lost = True
+        self.virtual_size = Size(self.size.width, len(self.ids) + HEAD_LINES)
+        if follow:
+            self.scroll_to(y=0, animate=False)
+        elif before >= 0 and not lost and self.cursor != before and self.is_seen(before):
+            self.scroll_to(y=self.scroll_offset.y + self.cursor - before, animate=False)
+        if lost:
+            self.post_message(self.CursorMoved(self, lost=True))
+        self.refresh_cells()
+        self._look_for_edges()
+
+    def refresh_cells(self) -> None:
+        """Draw again what differs from what was drawn."""
+        if not self.is_attached or not self.size.width:
+            return
+        sized = self._layout()
+        for line in range(HEAD_LINES, self.size.height):
+            cells = self._line_cells(line, sized)
+            drawn = self._drawn.get(line)
+            if drawn is None or len(drawn) != len(cells):
+                self._drawn[line] = cells
+                self.refresh(Region(0, line, self.size.width, 1))
+                continue
+            if drawn == cells:
+                continue
+            self._drawn[line] = cells
+            if drawn[0] != cells[0]:  # another row, or the cursor
+                self.refresh(Region(0, line, self.size.width, 1))
+                continue
+            x = GUTTER_CELLS
+            for at, (_, wide) in enumerate(sized, 1):
+                if drawn[at] != cells[at]:
+                    self.refresh(Region(x, line, wide, 1))
+                x += wide + 1
+
+    def _layout(self) -> list[tuple[Column, int]]:
+        return layout(self.columns, self.scrollable_content_region.width - GUTTER_CELLS)
+
+    def _line_cells(self, line: int, sized: list[tuple[Column, int]]) -> list[Cell]:
+        """What stands on a line; first what the whole line depends on."""
+        at = self.scroll_offset.y + line - HEAD_LINES
+        if not 0 <= at < len(self.ids):
+            return [BEYOND]
+        row_id = self.ids[at]
+        row = self._cells_of(row_id) or BLANK
+        whole = f"{row_id}\0{row_id == self.cursor_id}{row_id in self.marks}{self.stale}"
+        return [(whole, ""), *(row.get(column.key, ("", "plain")) for column, _ in sized)]
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self._drawn.clear()
+            self._look_for_edges()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._drawn.clear()
+        self.virtual_size = Size(event.size.width, len(self.ids) + HEAD_LINES)
+        self._show_cursor()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        self._styles.clear()
+        self._drawn.clear()
+        super().notify_style_update()
+
+    # -- drawing -------------------------------------------------------------------------------
+
+    def style_of(self, name: str) -> Style:
+        """A style of the theme by its name."""
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self.get_component_rich_style(f"grid--{name}")
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        sized = self._layout()
+        if y < HEAD_LINES:
+            return self._head_strip(sized, width)
+        cells = self._line_cells(y, sized)
+        self._drawn[y] = cells
+        if len(cells) == 1:
+            return Strip.blank(width, self.rich_style)
+        row_id = self.ids[self.scroll_offset.y + y - HEAD_LINES]
+        over = Style(dim=True) if self.stale else Style()
+        if row_id == self.cursor_id:
+            over += Style(bgcolor=self.style_of("cursor").bgcolor, bold=self.has_focus)
+        segments = [self._gutter(row_id, over)]
+        for (column, cells_wide), cell in zip(sized, cells[1:], strict=True):
+            for text, style in fit_parts(cell, cells_wide, right=column.right):
+                segments.append(Segment(text, self.style_of(style) + over))
+            segments.append(Segment(" ", self.style_of("plain") + over))
+        blank = self.style_of("plain") + over
+        return Strip(segments).adjust_cell_length(width, blank)
+
+    def _gutter(self, row_id: str, over: Style) -> Segment:
+        if row_id in self.marks:
+            return Segment(self._shapes.mark, self.style_of("mark") + over)
+        mark = self._shapes.cursor if row_id == self.cursor_id else " "
+        return Segment(mark, self.style_of("cursor") + over)
+
+    def _head_strip(self, sized: list[tuple[Column, int]], width: int) -> Strip:
+        style = self.style_of("head")
+        segments = [Segment(" ", style)]
+        for column, cells in sized:
+            title = self.titles.get(column.key, column.title)
+            if self.sorted_by is not None and self.sorted_by[0] == column.key:
+                down = self.sorted_by[1]
+                title += f" {self._shapes.arrow_down if down else self._shapes.arrow_up}"
+            segments.append(Segment(fit(title, cells, right=column.right) + " ", style))
+        return Strip(segments).adjust_cell_length(width, style)
+
+    # -- moving --------------------------------------------------------------------------------
+
+    def move(self, by: int) -> None:
+        """Move the cursor by so many rows."""
+        if self.ids:
+            self.move_to(min(max(self.cursor + by, 0), len(self.ids) - 1))
+
+    def move_to(self, index: int) -> None:
+        """Move the cursor to a row."""
+        if not self.ids:
+            return
+        self.cursor_id = self.ids[index]
+        self._show_cursor()
+        self.refresh_cells()
+        self.post_message(self.CursorMoved(self, lost=False))
+        self._look_for_edges()
+
+    def move_to_id(self, row_id: str) -> bool:
+        """Move the cursor to this row, if it is here."""
+        index = self._index.get(row_id)
+        if index is not None:
+            self.move_to(index)
+        return index is not None
+
+    @property
+    def page_rows(self) -> int:
+        """How many rows are seen."""
+        return max(1, self.size.height - HEAD_LINES)
+
+    @property
+    def first_seen(self) -> int:
+        """The index of the first row that is seen."""
+        return self.scroll_offset.y
+
+    def is_seen(self, index: int) -> bool:
+        """Whether a row is on the screen."""
+        return self.first_seen <= index < self.first_seen + self.page_rows
+
+    def _show_cursor(self) -> None:
+        at = self.cursor
+        if at < 0:
+            return
+        if at < self.scroll_offset.y:
+            self.scroll_to(y=at, animate=False)
+        elif at >= self.scroll_offset.y + self.page_rows:
+            self.scroll_to(y=at - self.page_rows + 1, animate=False)
+
+    def _look_for_edges(self) -> None:
+        if not self.ids:
+            return
+        seen_to = max(self.cursor, self.first_seen + self.page_rows)
+        if seen_to >= len(self.ids) - NEAR_EDGE_ROWS:
+            self.post_message(self.NearEdge(self, at_head=False))
+        if min(max(self.cursor, 0), self.first_seen) < NEAR_EDGE_ROWS:
+            self.post_message(self.NearEdge(self, at_head=True))
+
+    # -- marks and mouse -----------------------------------------------------------------------
+
+    def toggle_mark(self) -> None:
+        """Mark the cursor's row, or take its mark away."""
+        if self.cursor_id is not None:
+            if self.cursor_id in self.marks:
+                del self.marks[self.cursor_id]
+            else:
+                self.marks[self.cursor_id] = None
+            self.refresh_cells()
+
+    def mark_range(self) -> None:
+        """Mark every row between the last mark and the cursor."""
+        last = next(reversed(self.marks), None)
+        if last is None or self.cursor < 0:
+            self.toggle_mark()
+            return
+        begin, end = sorted((self._index[last], self.cursor))
+        self.marks |= dict.fromkeys(self.ids[begin : end + 1])
+        self.refresh_cells()
+
+    def mark_all(self) -> None:
+        """Mark every row that was read."""
+        self.marks = dict.fromkeys(self.ids)
+        self.refresh_cells()
+
+    def clear_marks(self) -> None:
+        """Take all marks away."""
+        self.marks.clear()
+        self.refresh_cells()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y < HEAD_LINES:
+            x = GUTTER_CELLS
+            for column, cells in self._layout():
+                if x <= event.x <= x + cells:
+                    self.post_message(self.HeadClicked(self, column.key))
+                x += cells + 1
+            return
+        at = self.first_seen + event.y - HEAD_LINES
+        if at < len(self.ids):
+            self.move_to(at)
+            if event.chain > 1:
+                self.post_message(self.Opened(self, self.ids[at]))
