@@ -16,6 +16,7 @@ from tui import fmt
 from tui.boards import Cell
 from tui.keys import Command
 from tui.model import Run, State, Step, short_id
+from tui.sanitize import clean
 from tui.screens.ask import Ask
 
 if TYPE_CHECKING:
@@ -285,7 +286,7 @@ class Acting:
         client = self._app.client
         assert client is not None
         try:
-            plan = await client.bulk(action, q, dry_run=True)
+            plan = clean(await client.bulk(action, q, dry_run=True))
         except AtomicError as error:
             self._app.flash(str(error), "alarm")
             return

@@ -30,6 +30,7 @@ from tui.model import State
 from tui.options import Options
 from tui.reading import Reading
 from tui.rows import GRIDS, Rows
+from tui.sanitize import safe
 from tui.screens.ask import Read
 from tui.store import Input as Taken
 from tui.store import LinkState, Store
@@ -203,7 +204,7 @@ class Dashboard(App[None]):
 
     def flash(self, text: str, style: str = "strong") -> None:
         """Tell something at the foot, for a moment."""
-        self._flash = (text, style)
+        self._flash = (safe(text), style)
         self._flash_until = self.machine_clock.monotonic() + FLASH_S
         self.draw(ids=False)
 

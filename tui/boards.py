@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from tui import fmt
-from tui.looks import LOOKS, glyph, shapes
+from tui.looks import LOOKS, glyph, in_ascii, shapes
 from tui.model import At, Cause, Happening, Host, Retry, Run, State, number, short_id, text
 
 Part = tuple[str, str]
@@ -41,6 +41,13 @@ class Seen(NamedTuple):
     estimated: bool = False
     """The engine is not heard of: times are guesses."""
     ascii_only: bool = False
+
+
+def plain(cell: Cell) -> Cell:
+    """A cell in ASCII alone."""
+    if isinstance(cell[0], str):
+        return in_ascii(cell[0]), str(cell[1])
+    return tuple((in_ascii(text), style) for text, style in cell)
 
 
 def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
@@ -115,11 +122,11 @@ def last_text(http_status: int | None, error: str | None) -> str:
 RUNS = (
     Column("state", "STATE", 13),
     Column("workflow", "WORKFLOW", 12, flex=3),
-    Column("run", "RUN", 8, from_width=70),
+    Column("run", "RUN", 8, from_width=72),
     Column("at", "AT STEP", 10, flex=2),
-    Column("try", "TRY", 6, from_width=70),
+    Column("try", "TRY", 6, from_width=72),
     Column("next", "NEXT", 10),
-    Column("age", "AGE", 6, right=True, from_width=70),
+    Column("age", "AGE", 6, right=True, from_width=72),
     Column("host", "HOST", 16, flex=2, from_width=120),
     Column("last", "LAST", 18, from_width=120),
     Column("client", "CLIENT", 10, from_width=160),
@@ -151,9 +158,9 @@ RETRIES = (
     Column("next", "NEXT", 10),
     Column("try", "TRY", 6),
     Column("what", "WORKFLOW › STEP", 18, flex=3),
-    Column("host", "HOST", 14, flex=2, from_width=70),
+    Column("host", "HOST", 14, flex=2, from_width=76),
     Column("last", "LAST", 14, flex=1),
-    Column("run", "RUN", 8, from_width=70),
+    Column("run", "RUN", 8, from_width=76),
     Column("by", "SET BY", 12, from_width=120),
 )
 
@@ -177,9 +184,9 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
 
 CAUSES = (
     Column("runs", "RUNS", 6, right=True),
-    Column("new", "NEW", 5, right=True, from_width=70),
+    Column("new", "NEW", 5, right=True, from_width=76),
     Column("cause", "CAUSE", 20, flex=2),
-    Column("host", "HOST", 14, flex=2, from_width=70),
+    Column("host", "HOST", 14, flex=2, from_width=76),
     Column("what", "WORKFLOW › STEP", 18, flex=3),
     Column("last", "LAST", 6, right=True),
     Column("id", "ID", 8, from_width=120),
@@ -190,13 +197,13 @@ def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
     """A cause's row."""
     at = cause.at
     crumb = shapes(ascii_only=seen.ascii_only).crumb
-    step = "" if at is None else at.name
+    step = "" if at is None else f" {crumb} {at.name}"
     return {
         "runs": (fmt.count(cause.runs), "strong"),
         "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
         "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
         "host": NONE if at is None else (at.host, "plain"),
-        "what": (f"{cause.workflow} {crumb} {step}", "plain"),
+        "what": (f"{cause.workflow}{step}", "plain"),
         "last": age_cell(cause.last_at, seen),
         "id": (cause.id, "dim"),
     }
@@ -215,11 +222,11 @@ def cause_text(cause: Cause) -> str:
 
 HOSTS = (
     Column("host", "HOST", 22, flex=3),
-    Column("spark", "OK 8m", 8),
+    Column("spark", "OK 8m", 8, from_width=74),
     Column("ok", "OK%", 6, right=True),
     Column("rate", "REQ/MIN", 7, right=True),
     Column("p95", "P95", 7, right=True),
-    Column("flight", "IN FLIGHT", 9, right=True),
+    Column("flight", "IN FLIGHT", 9, right=True, from_width=74),
     Column("queued", "QUEUED", 7, right=True),
 )
 OK_ENDED_MIN = 5
@@ -230,8 +237,8 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     """A host's row."""
     share = host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
     bad = share is not None and share < 0.9
-    shares = [max(1, 100 * ok // ended) if ended else 0 for ended, ok in host.by_minute]
-    spark = fmt.sparkline(shares, 100, ascii_only=seen.ascii_only)
+    shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
+    spark = fmt.sparkline(shares, top=1.0, ascii_only=seen.ascii_only)
     return {
         "host": (host.id, "plain"),
         "spark": (spark, "alarm" if bad else "good"),
@@ -259,7 +266,7 @@ EVENTS = (
     Column("at", "TIME", 12),
     Column("what", "WHAT", 20),
     Column("run", "WORKFLOW › STEP", 20, flex=2),
-    Column("more", "", 16, flex=1, from_width=70),
+    Column("more", "", 16, flex=1, from_width=72),
 )
 
 
@@ -276,15 +283,20 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
 
 _EVENT_WORDS: dict[str, Callable[[Happening], str]] = {
     "accepted": lambda e: "submitted" if e.is_root else "step posted",
-    "started": lambda e: f"try {number(e.members, 'number')} started",
-    "attempt-ended": lambda e: f"try {number(e.members, 'number')} {_ended_as(e)}",
-    "late-end": lambda e: f"try {number(e.members, 'number')} answered late",
+    "started": lambda e: f"{_try(e)} started",
+    "attempt-ended": lambda e: f"{_try(e)} {_ended_as(e)}",
+    "late-end": lambda e: f"{_try(e)} answered late",
     "run-moved": lambda e: f"run {e.state}",
-    "acted": lambda e: f"{text(e.members, 'action')}",
+    "acted": lambda e: text(e.members, "action") or "acted",
     "woken": lambda e: "due now",
     "payload-differed": lambda e: "other payload",
     "cancel-asked": lambda e: "to be cancelled",
 }
+
+
+def _try(event: Happening) -> str:
+    found = number(event.members, "number")
+    return "try" if found is None else f"try {found}"
 
 
 def _ended_as(event: Happening) -> str:
@@ -306,7 +318,7 @@ def event_more(event: Happening) -> str:
     members: dict[str, Any] = event.members
     parts: list[str] = []
     if event.kind == "acted":
-        parts.append(f"by {text(members, 'actor')}")
+        parts.append(f"by {text(members, 'actor') or '?'}")
         parts += [f"“{reason}”" for reason in (text(members, "reason"),) if reason]
     if event.kind in ("attempt-ended", "late-end"):
         last = last_text(number(members, "httpStatus"), text(members, "error"))

@@ -48,7 +48,7 @@ class ServerClock:
 
     @property
     def known(self) -> bool:
-        """Whether any sample has come."""
+        """Whether the engine has told its time."""
         return self._offset is not None
 
     @property
@@ -65,8 +65,13 @@ class ServerClock:
         self._samples.append((max(0.0, received - sent), offset))
         self._settle()
 
+    def hint(self, server_ms: int) -> None:
+        """The engine said `server_ms`, some time ago: good enough while nothing better is known."""
+        if self._offset is None:
+            self._offset = server_ms - self._clock.monotonic() * 1000
+
     def now_ms(self) -> float:
-        """The engine's time now; our own wall clock until a sample has come."""
+        """The engine's time now; our own wall clock until it has been told."""
         if self._offset is None:
             return self._clock.wall() * 1000
         self._settle()

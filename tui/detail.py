@@ -14,13 +14,14 @@ from tui import fmt
 from tui.boards import Cell, Seen, last_text, state_cell
 from tui.looks import LOOKS
 from tui.model import Attempt, State, Step
-from tui.sanitize import safe, width
+from tui.sanitize import head, safe, width
 from tui.steptree import took_cell
 
 ATTEMPTS_SHOWN_MAX = 200
 PRETTY_BYTES_MAX = 262_144
 """Above it JSON is shown as it came."""
-HEX_BYTES_A_LINE = 16
+HEX_BYTES_A_LINE = (16, 8, 4)
+"""As many as there is room for."""
 
 SET_BY = {
     "policy": "the retry policy",
@@ -63,7 +64,8 @@ def _why(step: Step, seen: Seen) -> Iterator[Cell]:
     if left is not None:
         yield (("tries ", "dim"), (f"{step.attempts} made, {left} left", "plain"))
     if step.error is not None and step.state is not State.COMPLETED:
-        yield (("last ", "dim"), (step.error, "failed"))
+        told = last_text(step.http_status, step.error)
+        yield (("last ", "dim"), (told if told.isdigit() else step.error, "failed"))
     if step.cause_id is not None:
         yield (("because of ", "dim"), (step.cause_id, "plain"))
 
@@ -115,17 +117,17 @@ def _attempt(attempt: Attempt, seen: Seen) -> Cell:
 
 def body_lines(part: BodyPart, cells: int) -> list[Cell]:
     """A body as lines of at most so many cells. Nothing of it reaches the terminal as a control."""
-    head = f"{fmt.size(part.full_bytes)} · {safe(part.content_type) or 'no content type'}"
+    told = f"{fmt.size(part.full_bytes)} · {safe(part.content_type) or 'no content type'}"
     if part.kept_bytes < part.full_bytes:
-        head += f" · the engine kept the first {fmt.size(part.kept_bytes)}"
+        told += f" · the engine kept the first {fmt.size(part.kept_bytes)}"
     if len(part.data) < part.kept_bytes:
-        head += f" · the first {fmt.size(len(part.data))} are shown"
-    lines: list[Cell] = [(head, "dim"), ("", "plain")]
+        told += f" · the first {fmt.size(len(part.data))} are shown"
+    lines: list[Cell] = [(told, "dim"), ("", "plain")]
     try:
         text = part.data.decode()
     except UnicodeDecodeError as error:
         if error.start < len(part.data) - 3 or len(part.data) >= part.kept_bytes:
-            return lines + [(line, "plain") for line in _hex(part.data)]
+            return lines + [(line, "plain") for line in _hex(part.data, cells)]
         text = part.data[: error.start].decode()  # cut within a character
     if not text:
         return [*lines, ("(empty)", "dim")]
@@ -145,18 +147,20 @@ def _pretty(part: BodyPart, text: str) -> str:
 def _wrapped(text: str, cells: int) -> Iterator[str]:
     for line in text.split("\n"):
         rest = line.rstrip("\r").expandtabs(4)
-        if not rest:
-            yield ""
+        piece = ""
         for begin in range(0, len(rest), cells):
-            piece = safe(rest[begin : begin + cells])
-            while width(piece) > cells:  # of wide characters fewer fit
-                yield piece[: cells // 2]
-                piece = piece[cells // 2 :]
-            yield piece
+            piece += safe(rest[begin : begin + cells])
+            while width(piece) > cells:
+                fits = head(piece, cells)
+                yield fits
+                piece = piece[len(fits) :]
+        yield piece
 
 
-def _hex(data: bytes) -> Iterator[str]:
-    for begin in range(0, len(data), HEX_BYTES_A_LINE):
-        row = data[begin : begin + HEX_BYTES_A_LINE]
+def _hex(data: bytes, cells: int) -> Iterator[str]:
+    fitting = (count for count in HEX_BYTES_A_LINE if 4 * count + 11 <= cells)
+    count = next(fitting, HEX_BYTES_A_LINE[-1])
+    for begin in range(0, len(data), count):
+        row = data[begin : begin + count]
         shown = "".join(chr(b) if 32 <= b < 127 else "." for b in row)
-        yield f"{begin:08x}  {row.hex(' '):<47}  {shown}"
+        yield f"{begin:08x}  {row.hex(' '):<{3 * count - 1}}  {shown}"

@@ -11,6 +11,8 @@ Runs on asyncio (under the screen) and on Trio (under the tests).
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,6 +21,7 @@ from msgspec import Struct
 
 from engine.client import AsyncClient, AtomicError, NothingKnown, ProblemError
 from tui.listing import Edge
+from tui.query import moves_with_time
 from tui.store import (
     CausesRead,
     EventRead,
@@ -36,6 +39,8 @@ from tui.store import (
 
 PAGE_ROWS = 200
 STATUS_EVERY_S = 5.0
+BOARD_LASTS_S = 5.0
+"""A board whose filter asks for ages or times is another one after a while."""
 READ_EVERY_S_MIN = 0.5
 """A board is read again at most so often, however much happens on it."""
 READ_SHARE_MAX = 0.2
@@ -45,6 +50,14 @@ BACK_OFF_S = 0.5
 BACK_OFF_S_MAX = 30.0
 JITTER = 0.25
 REJECTED = frozenset({401, 403})
+READ = frozenset({"runs", "retries", "causes", "jobs"})
+"""Boards that are read by themselves: hosts come with the status, events by the stream."""
+ROWS_MIN = 100
+SHORT_PAGES_MAX = 20
+"""A page of a search may come short, or empty, and not be the last: while there are fewer rows than
+`ROWS_MIN`, so many pages are read on without anybody asking."""
+BACKWARDS = frozenset({Edge.TAIL, Edge.BEFORE})
+_USER = re.compile(r"//[^/@\s]*@")
 
 
 class Board(Struct, frozen=True):
@@ -83,12 +96,22 @@ class Feed:
         self.board = NOTHING
         self.run_id: str | None = None
         """The run that is open on the screen."""
-        self._more: tuple[Edge, str | None] | None = None
+        self._shown: dict[str, Board] = {}
+        """The boards as they were last looked at: filter and order of what is in the store."""
+        self._turns = 0
+        """Rises with each change of board: what was asked for before is not wanted any more."""
+        self._more: Edge | None = None
+        self._short_pages = 0
         self._visible_behind: str | None = None
         """The row above the part that is seen; None: the head."""
-        self._epoch = -1
+        self._asked = 1
+        """Rises when everything is to be read again."""
+        self._noticed = (0, 0)
+        """What was asked, and the store's epoch, when this was last seen to."""
         self._status_due = 0.0
         self._board_due = 0.0
+        self._board_lasts = math.inf
+        """Until when the board is as it was read, if nothing happens."""
         self._tree_due = 0.0
         self._poked = anyio.Event()
         self._again = anyio.Event()
@@ -96,10 +119,16 @@ class Feed:
     # -- what the screen asks for --------------------------------------------------------------
 
     def show(self, board: Board) -> None:
-        """Look at another board, filter or order: its listing begins anew."""
+        """Look at another board; under another filter or order its listing begins anew."""
         if board != self.board:
             self.board, self._more, self._visible_behind = board, None, None
-            self._store.listing(board.name).clear()
+            self._turns += 1
+            self._board_lasts = math.inf
+            listing = self._store.listing(board.name)
+            if self._shown.get(board.name) != board:
+                listing.clear()
+            listing.outdated = True
+            self._shown[board.name] = board
         self._board_due = 0.0
         self.poke()
 
@@ -109,11 +138,10 @@ class Feed:
         self.poke()
 
     def want_more(self, edge: Edge) -> None:
-        """The cursor came near the end of what was read."""
-        ids = self._store.listing(self.board.name).ids
-        at = {Edge.AFTER: ids[-1:], Edge.BEFORE: ids[:1]}.get(edge, [])
-        self._more = (edge, at[0] if at else None)
-        self.poke()
+        """The cursor came near the end of what was read. Only runs are read in parts."""
+        if self.board.name == "runs":
+            self._more, self._short_pages = edge, 0
+            self.poke()
 
     def sees(self, behind: str | None) -> None:
         """The screen shows the rows behind this one: those are kept up to date."""
@@ -121,7 +149,7 @@ class Feed:
 
     def resync(self) -> None:
         """Read everything again, now: also a connection that is waiting is tried."""
-        self._epoch = -1
+        self._asked += 1
         self._again.set()
         self.poke()
 
@@ -140,29 +168,26 @@ class Feed:
     async def _follow(self) -> None:
         tries = 0
         while True:
-            lost = LinkMoved(LinkState.LOST, "the engine closed the stream")
+            reason = "the engine closed the stream"
             try:
                 async with self._client.events(self._store.last_event_id) as events:
                     async for event in events:
                         if self._store.link.state is not LinkState.LIVE:
                             tries = 0
+                            self._asked += 1
                             self._take(LinkMoved(LinkState.LIVE))
-                            self._epoch = -1
                         self._take(EventRead(event.id, event.kind, event.members))
                         self.poke()
-            except ProblemError as error:
-                if error.status in REJECTED:
-                    self._take(LinkMoved(LinkState.REJECTED, str(error)))
+            except AtomicError as error:
+                reason = _USER.sub("//", str(error))
+                if isinstance(error, ProblemError) and error.status in REJECTED:
+                    self._take(LinkMoved(LinkState.REJECTED, reason))
                     await self._until_again(None)
                     continue
-                lost = LinkMoved(LinkState.LOST, str(error))
-            except AtomicError as error:
-                lost = LinkMoved(LinkState.LOST, str(error))
             tries += 1
-            delay = min(BACK_OFF_S * 2 ** (tries - 1), BACK_OFF_S_MAX)
+            delay = min(BACK_OFF_S * 2.0 ** min(tries - 1, 60), BACK_OFF_S_MAX)
             delay = min(delay * (1 + JITTER * self._chance()), BACK_OFF_S_MAX)
-            self._take(LinkMoved(lost.state, lost.reason, tries, delay))
-            self.poke()
+            self._take(LinkMoved(LinkState.LOST, reason, tries, delay))
             await self._until_again(delay)
 
     async def _until_again(self, delay_s: float | None) -> None:
@@ -196,15 +221,17 @@ class Feed:
         if self._store.link.state is not LinkState.LIVE:
             return None
         due = [self._status_due]
-        if self._board_outdated:
-            due.append(self._board_due)
+        due.append(self._board_due if self._board_outdated else self._board_lasts)
         if self._tree_outdated:
             due.append(self._tree_due)
         return max(0.0, min(due) - anyio.current_time())
 
     @property
     def _board_outdated(self) -> bool:
-        return bool(self.board.name) and self._store.listing(self.board.name).outdated
+        if self.board.name not in READ:
+            return False
+        expired = anyio.current_time() >= self._board_lasts
+        return expired or self._store.listing(self.board.name).outdated
 
     @property
     def _tree_outdated(self) -> bool:
@@ -214,20 +241,42 @@ class Feed:
         return tree is None or tree.outdated
 
     async def _read_what_is_due(self) -> None:
-        anew = self._epoch != self._store.epoch
-        if anew:
-            self._epoch = self._store.epoch
-        now = anyio.current_time()
-        if anew or now >= self._status_due:
+        self._notice()
+        if anyio.current_time() >= self._status_due:
             await self._read_status()
         if self._more is not None:
-            (edge, at), self._more = self._more, None
-            await self._read_board(edge, at)
-        elif self.board.name and (anew or (self._board_outdated and now >= self._board_due)):
-            behind = self._visible_behind
-            await self._read_board(Edge.PART if behind else Edge.HEAD, behind)
-        if self.run_id is not None and (anew or (self._tree_outdated and now >= self._tree_due)):
+            edge, self._more = self._more, None
+            await self._read_board(edge)
+        elif self._board_outdated and anyio.current_time() >= self._board_due:
+            await self._read_board(self._stale_part())
+        due = self._tree_outdated and anyio.current_time() >= self._tree_due
+        if due and self.run_id is not None:
             await self._read_tree(self.run_id)
+
+    def _notice(self) -> None:
+        """Let everything be read again when that was asked for, or events were missed."""
+        asked, epoch = now = (self._asked, self._store.epoch)
+        if now == self._noticed:
+            return
+        if asked != self._noticed[0]:
+            self._status_due = self._board_due = self._tree_due = 0.0
+            for listing in self._store.listings.values():
+                listing.outdated = True
+            for tree in self._store.trees.values():
+                tree.outdated = True
+        if epoch != self._noticed[1]:  # the store has marked what is outdated
+            soon = anyio.current_time() + READ_EVERY_S_MIN
+            self._status_due = min(self._status_due, soon)
+        self._noticed = now
+
+    def _stale_part(self) -> Edge:
+        """Which part of an outdated listing is looked at."""
+        listing = self._store.listing(self.board.name)
+        behind = self._visible_behind
+        if behind is None or behind not in listing:
+            behind = None if listing.at_head else next(iter(listing.ids), None)
+        self._visible_behind = behind
+        return Edge.HEAD if behind is None else Edge.PART
 
     # -- reads ---------------------------------------------------------------------------------
 
@@ -237,44 +286,72 @@ class Feed:
         self._take(StatusRead(members, sent, self._store.clock.monotonic()))
         self._status_due = anyio.current_time() + STATUS_EVERY_S
 
-    async def _read_board(self, edge: Edge, at: str | None) -> None:
-        board, began = self.board, anyio.current_time()
-        read = await self._board_page(board, edge, at)
-        if read is not None and board == self.board:  # else it came too late
-            self._take(read)
+    async def _read_board(self, edge: Edge) -> None:
+        turn, began = self._turns, anyio.current_time()
+        read = await self._board_page(self.board, edge)
+        if turn != self._turns:
+            return  # it came too late
+        self._take(read)
         now = anyio.current_time()
         self._board_due = now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))
+        self._board_lasts = now + BOARD_LASTS_S if moves_with_time(self.board.q) else math.inf
+        if isinstance(read, RunsRead):
+            self._read_on(edge, more=read.page.next is not None)
 
-    async def _board_page(self, board: Board, edge: Edge, at: str | None) -> Input | None:
+    def _read_on(self, edge: Edge, *, more: bool) -> None:
+        """Ask for the next page if a search has found little so far."""
+        self._short_pages = 1 if edge not in (Edge.AFTER, Edge.BEFORE) else self._short_pages + 1
+        few = len(self._store.listing("runs")) < ROWS_MIN
+        if more and few and self._short_pages <= SHORT_PAGES_MAX and self._more is None:
+            self._more = Edge.BEFORE if edge in BACKWARDS else Edge.AFTER
+            self.poke()
+
+    async def _board_page(self, board: Board, edge: Edge) -> Input:
         match board.name:
             case "runs":
-                backwards = edge in (Edge.TAIL, Edge.BEFORE)
-                newest_first = board.newest_first is not backwards
+                cursor = self._cursor(edge)
                 page = await self._client.run_page(
                     q=board.q or None,
-                    sort="-submittedAt" if newest_first else "submittedAt",
+                    sort="-submittedAt" if board.newest_first != (edge in BACKWARDS)
+                    else "submittedAt",
                     limit=PAGE_ROWS,
-                    cursor=at,
-                )
-                return RunsRead(board.name, edge, page, at if edge is Edge.PART else None)
+                    cursor=cursor,
+                )  # fmt: skip
+                return RunsRead(board.name, edge, page, cursor if edge is Edge.PART else None)
             case "retries":
                 found = await self._client.retry_page(q=board.q or None, limit=PAGE_ROWS)
-                return RetriesRead(board.name, Edge.HEAD, found)
+                return RetriesRead(board.name, found)
             case "causes":
                 return CausesRead(await self._client.causes())
-            case "jobs":
-                return JobsRead(await self._client.bulk_jobs())
             case _:
-                return None  # hosts come with the status
+                return JobsRead(await self._client.bulk_jobs())
+
+    def _cursor(self, edge: Edge) -> str | None:
+        """Where a page of runs begins."""
+        listing = self._store.listing("runs")
+        match edge:
+            case Edge.PART:
+                return self._visible_behind
+            case Edge.AFTER:
+                return listing.after
+            case Edge.BEFORE:
+                return listing.ahead
+            case _:
+                return None
 
     async def _read_tree(self, run_id: str) -> None:
         began = anyio.current_time()
         try:
             self._take(TreeRead(await self._client.run(run_id)))
+        except ValueError:  # what was typed can be no id
+            self._gone(run_id)
         except ProblemError as error:
             if error.status != 404:
                 raise
-            self._take(TreeGone(run_id))
-            self.run_id = None if self.run_id == run_id else self.run_id
+            self._gone(run_id)
         now = anyio.current_time()
         self._tree_due = now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))
+
+    def _gone(self, run_id: str) -> None:
+        self._take(TreeGone(run_id))
+        self.run_id = None if self.run_id == run_id else self.run_id

@@ -10,7 +10,7 @@ DUE_MS = 1_000
 FINE_MS_MAX = 120_000
 """Up to here a time is told to the second."""
 COARSE_STEP_S = 5
-"""Beyond, and up to an hour, it moves only so often: what changes crosses the wire."""
+"""Beyond, and up to an hour, it moves only so often: what changes is drawn and has to be sent."""
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
 
@@ -34,7 +34,7 @@ def coarse_span(ms: float, step_s: int = COARSE_STEP_S) -> str:
 def took(ms: float) -> str:
     """A measured duration: `4ms`, `0.9s`, `3.4s`, `12s`, `1m02`."""
     if ms < 100:
-        return f"{ms:.0f}ms"
+        return f"{max(0.0, ms):.0f}ms"
     if ms < 9_950:
         return f"{ms / 1000:.1f}s"
     return span(ms + 500)
@@ -75,7 +75,7 @@ def size(number: int) -> str:
         return f"{number} B"
     scaled = number / 1024
     for unit in ("KiB", "MiB"):
-        if scaled < 1024:
+        if scaled < 1023.95:
             return f"{scaled:.1f} {unit}"
         scaled /= 1024
     return f"{scaled:.1f} GiB"
@@ -104,20 +104,16 @@ def time_of_day(ms: float, zone: tzinfo | None = None, *, millis: bool = False) 
     return f"{at:%H:%M:%S}" + (f".{at.microsecond // 1000:03}" if millis else "")
 
 
-def date_time(ms: float, zone: tzinfo | None = None) -> str:
-    """`2026-11-23 12:04:11`."""
-    at = datetime.fromtimestamp(ms / 1000, zone or UTC)
-    return f"{at if zone else at.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
 BARS = " ▁▂▃▄▅▆▇█"
 BARS_ASCII = " .:-=+*#@"
 
 
-def sparkline(values: Sequence[float], top: float, *, ascii_only: bool = False) -> str:
-    """A cell for each value from 0 (blank) to `top`; what is above 0 is seen."""
+def sparkline(values: Sequence[float | None], *, top: float = 0.0, ascii_only: bool = False) -> str:
+    """A cell for each value, from 0 to `top` or the largest; a blank one where there is none."""
     bars = BARS_ASCII if ascii_only else BARS
+    top = max([top, *(value for value in values if value is not None)]) or 1.0
+    highest = len(bars) - 1
     return "".join(
-        bars[max(1, round(min(value / top, 1.0) * (len(bars) - 1)))] if value > 0 else bars[0]
+        bars[0] if value is None else bars[min(max(1, round(value / top * highest)), highest)]
         for value in values
     )

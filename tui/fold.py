@@ -1,9 +1,11 @@
 """An event of the stream folded into a step that is on the screen: what the engine's own fold does
 with the members that a person looks at.
 
-The stream says less than the engine knows, and later engines say things that are not known here. So
-each step's revision is counted along, and a step that has skipped one is out of date: it, and what
-this file cannot tell, is read again from the engine.
+One change of the engine's may be several events of a step, and each of them has the state and the
+revision that the step has after all of them. So revisions are counted along, one an event, and a
+step whose count stays behind is out of date (`store.py` sees to that); and as later engines say
+things that are not known here, an event of an unknown kind makes it so too. What is out of date is
+read again from the engine.
 """
 
 from __future__ import annotations
@@ -14,8 +16,13 @@ from msgspec.structs import replace
 
 from tui.model import ENDED, At, Attempt, Happening, Run, State, Step, ms_of, number, text
 
-READ_AGAIN_AFTER = frozenset({"resumed", "replaced"})
-"""What these change is not in the event."""
+KINDS = frozenset(
+    {
+        "accepted", "started", "attempt-ended", "late-end", "cancelled", "cancel-asked", "woken",
+        "paused", "resumed", "reopened", "replaced", "payload-differed", "acted", "run-moved",
+    }
+)  # fmt: skip
+"""What can happen, in the core's words."""
 
 
 def run_after(run: Run, event: Happening) -> Run:
@@ -61,14 +68,23 @@ def at_after(at: At, event: Happening) -> At:
             return replace(at, state=event.state)
 
 
-def with_fresh_budget(parent: Step) -> Step:
-    """A step whose child has completed: the workflow has come further, its failures count anew."""
-    return replace(parent, failures=0) if parent.failures else parent
+def says_all(event: Happening) -> bool:
+    """Whether nothing else has changed than what is folded here.
+
+    A dismissal also changes the run, whose revision the event does not have.
+    """
+    return event.kind in KINDS and event.members.get("dismissed") is None
+
+
+def freshens_parent(event: Happening) -> bool:
+    """A child has completed: the workflow has come further, its failures count anew."""
+    return event.kind == "attempt-ended" and event.members.get("state") == State.COMPLETED
 
 
 def step_after(step: Step, event: Happening) -> Step:
     """The step as it is after an event of its own."""
-    after = replace(step, rev=event.rev, state=event.state)
+    after = replace(step, rev=step.rev + 1, state=event.state)
+    members = event.members
     match event.kind:
         case "started":
             after = _started(after, event)
@@ -77,29 +93,28 @@ def step_after(step: Step, event: Happening) -> Step:
         case "late-end":
             after = replace(after, tries=_closed(step.tries, event, "late"))
         case "woken":
-            after = replace(
-                after,
-                due_at=ms_of(text(event.members, "dueAt")) or event.at,
-                delay_by=text(event.members, "by"),
-            )
+            after = _timed(after, ms_of(members.get("dueAt")) or event.at, text(members, "by"))
         case "paused":
-            after = replace(after, pause_reason=text(event.members, "reason"))
-        case "cancelled":
-            after = replace(after, cause_id=text(event.members, "causeId"))
+            after = replace(after, pause_reason=text(members, "reason"))
+        case "resumed":
+            after = replace(after, pause_reason=None)
+            if members.get("fresh") is True:
+                after = _timed(replace(after, failures=0), event.at, "operator")
+        case "cancelled" | "cancel-asked":
+            after = replace(after, cause_id=text(members, "causeId"))
         case "reopened":
-            after = replace(
-                after,
-                generation=step.generation + 1,
-                failures=0,
-                awaiting_post=bool(event.members.get("awaitingPost")),
-                ended_at=None,
-                cause_id=None,
-            )
+            after = _reopened(after, event)
+        case "replaced":
+            after = _replaced(after, event)
         case _:
             pass
-    if after.state in ENDED and event.kind != "late-end":
-        after = replace(after, ended_at=step.ended_at or event.at, due_at=None, pause_reason=None)
+    if after.state in ENDED and step.state not in ENDED:
+        after = _finished(after, event.at)
     return after
+
+
+def _timed(step: Step, due_at: int, by: str | None) -> Step:
+    return replace(step, due_at=due_at, delay_ms=step.delay_ms or 0, delay_by=by)
 
 
 def _started(step: Step, event: Happening) -> Step:
@@ -118,22 +133,30 @@ def _started(step: Step, event: Happening) -> Step:
 def _attempt_ended(step: Step, event: Happening) -> Step:
     members = event.members
     counts_as = text(members, "countsAs") or "failure"
+    delay_ms, delay_by = _delay(members)
     return replace(
         step,
         failures=step.failures + (counts_as == "failure"),
         http_status=number(members, "httpStatus"),
         error=text(members, "error"),
-        due_at=ms_of(text(members, "dueAt")),
-        delay_ms=number(members, "delayMs"),
-        delay_by=text(members, "delayBy"),
+        due_at=ms_of(members.get("dueAt")),
+        delay_ms=delay_ms,
+        delay_by=delay_by,
         pause_reason=text(members, "pauseReason"),
         cause_id=text(members, "causeId"),
         tries=_closed(step.tries, event, counts_as),
     )
 
 
+def _delay(members: dict[str, Any]) -> tuple[int | None, str | None]:
+    """How long until the next attempt, and what set that. A delay of 0 is left out of events."""
+    by = text(members, "delayBy")
+    return (None if by is None else number(members, "delayMs") or 0), by
+
+
 def _closed(tries: tuple[Attempt, ...], event: Happening, status: str) -> tuple[Attempt, ...]:
     members = event.members
+    delay_ms, delay_by = _delay(members)
     return tuple(
         replace(
             attempt,
@@ -141,12 +164,54 @@ def _closed(tries: tuple[Attempt, ...], event: Happening, status: str) -> tuple[
             ended_at=event.at,
             http_status=number(members, "httpStatus"),
             error=text(members, "error"),
-            delay_ms=number(members, "delayMs"),
-            delay_by=text(members, "delayBy"),
+            delay_ms=delay_ms,
+            delay_by=delay_by,
         )
         if attempt.number == number(members, "number")
         else attempt
         for attempt in tries
+    )
+
+
+def _finished(step: Step, at: int) -> Step:
+    """A generation has ended: nothing of its timers, marks or pause is left."""
+    return replace(
+        step,
+        ended_at=at,
+        due_at=None,
+        delay_ms=None,
+        delay_by=None,
+        pause_reason=None,
+        awaiting_post=False,
+    )
+
+
+def _reopened(step: Step, event: Happening) -> Step:
+    """Its next generation; the last one may have ended by an event of the same change."""
+    return replace(
+        _finished(step, event.at),
+        generation=step.generation + 1,
+        failures=0,
+        awaiting_post=event.members.get("awaitingPost") is True,
+        ended_at=None,
+        cause_id=None,
+        http_status=None,
+        error=None,
+    )
+
+
+def _replaced(step: Step, event: Happening) -> Step:
+    """It was posted again, and takes what that post says."""
+    spec = event.members.get("spec")
+    if not isinstance(spec, dict):
+        return step
+    return replace(
+        step,
+        name=text(spec, "name") or step.name,
+        url=text(spec, "url") or step.url,
+        retries_max=_retries_max(spec),
+        submitted_at=event.at,
+        awaiting_post=False,
     )
 
 
@@ -163,16 +228,16 @@ def step_opened(event: Happening) -> Step | None:
         name=text(spec, "name") or "",
         workflow=text(spec, "workflow") or "",
         key=text(spec, "key") or "",
-        step_key=text(spec, "step_key") or url,
+        step_key=text(spec, "stepKey") or url,
         url=url,
         state=event.state,
-        rev=event.rev,
+        rev=1,
         generation=1,
         attempts=0,
         failures=0,
         retries_max=_retries_max(spec),
         submitted_at=event.at,
-        pause_reason="operator" if event.state is State.PAUSED else None,
+        pause_reason="operator" if event.members.get("paused") is True else None,
     )
 
 

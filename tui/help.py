@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.boards import Cell
+from tui.boards import Cell, plain
 from tui.keys import Command, Group, of_view, shown_key
 from tui.looks import LOOKS
 
@@ -41,7 +41,7 @@ def help_lines(view: str, *, ascii_only: bool = False) -> list[Cell]:
     lines += [
         (("  is:stuck wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*", "plain"),)
     ]
-    return lines
+    return [plain(line) for line in lines] if ascii_only else lines
 
 
 def _line(command: Command) -> Cell:

@@ -27,6 +27,10 @@ class Edge(StrEnum):
     """What lies before the window, given from it backwards."""
 
 
+FROM_AN_END = frozenset({Edge.HEAD, Edge.TAIL})
+"""Pages that know how many rows there are, when they hold all of them."""
+
+
 class Listing:
     """The rows of one board under one filter and order."""
 
@@ -42,6 +46,11 @@ class Listing:
         """Nothing lies before the window."""
         self.at_tail = False
         """Nothing lies behind it."""
+        self.after: str | None = None
+        """The cursor of what follows the window: behind the last row, if the engine has looked
+        further and found nothing."""
+        self.ahead: str | None = None
+        """The same of what lies before it."""
         self.outdated = True
         """Something happened to a row of it: read it again."""
         self.unseen = 0
@@ -57,6 +66,14 @@ class Listing:
         """Forget everything: another filter or order."""
         self.__init__()  # type: ignore[misc]
 
+    def hold(self, ids: list[str], *, whole: bool) -> None:
+        """These are the rows: of a list that comes whole, or of one whose order changes all the
+        time, so that only its head is read."""
+        self.ids = list(dict.fromkeys(ids))[:ROWS_KEPT_MAX]
+        self._known = set(self.ids)
+        self.total, self.is_estimate, self.at_tail = len(self.ids), not whole, whole
+        self.outdated, self.unseen = False, 0
+
     def take(
         self,
         edge: Edge,
@@ -64,63 +81,62 @@ class Listing:
         *,
         total: int | None,
         is_estimate: bool,
-        more: bool,
+        next: str | None,
         behind: str | None = None,
     ) -> None:
-        """A page was read. `more`: beyond it there is more. `behind`: where a PART begins."""
-        self.total, self.is_estimate = total, is_estimate
+        """A page was read. `next`: the cursor of what lies beyond it. `behind`: where a PART
+        begins."""
+        page = list(dict.fromkeys(page))
         match edge:
             case Edge.HEAD:
-                self._join(0, page, more=more, meets=self.at_head)
-                self.at_head, self.before, self.unseen = True, 0, 0
-                self.outdated = False
+                self._join(0, page, next, meets=self.at_head)
+                self.at_head, self.ahead, self.before = True, None, 0
+                self.outdated, self.unseen = False, 0
             case Edge.PART:
                 if behind in self._known:
-                    self._join(self.ids.index(behind) + 1, page, more=more, meets=True)
+                    self._join(self.ids.index(behind) + 1, page, next, meets=True)
                 self.outdated = False
             case Edge.AFTER:
                 self.ids += [id for id in page if id not in self._known]
-                self.at_tail = not more
+                self.at_tail, self.after = next is None, next
                 self._cut_head()
             case Edge.TAIL:
                 self.ids = page[::-1]
-                self.at_head, self.at_tail = not more, True
-                self.before = 0 if not more else max(0, (total or 0) - len(page))
+                self.at_tail, self.after, self.outdated = True, None, False
+                self.at_head, self.ahead = next is None, next
+                self.before = 0 if next is None else max(0, (total or 0) - len(page))
             case Edge.BEFORE:
                 new = [id for id in page if id not in self._known]
                 self.ids[:0] = new[::-1]
-                self.at_head = not more
-                self.before = 0 if not more else max(0, self.before - len(new))
+                self.at_head, self.ahead = next is None, next
+                self.before = 0 if next is None else max(0, self.before - len(new))
         self._cut_tail()
         self._known = set(self.ids)
+        if self.at_head and self.at_tail:
+            self.total, self.is_estimate = len(self.ids), False
+        elif not is_estimate or edge in FROM_AN_END or self.total is None:
+            self.total, self.is_estimate = total, is_estimate
 
-    def _join(self, at: int, page: list[str], *, more: bool, meets: bool) -> None:
+    def _join(self, at: int, page: list[str], next: str | None, *, meets: bool) -> None:
         """Put a page in place of what was there. Rows further on stay if the page meets them."""
-        kept, taken = self.ids[:at], set(page)
+        taken = set(page)
+        kept = [id for id in self.ids[:at] if id not in taken]
         further: list[str] = []
-        if more and meets and page and page[-1] in self._known:
-            rest = self.ids[self.ids.index(page[-1]) + 1 :]
+        if next is not None and meets and page and page[-1] in self._known:
+            rest = self.ids[max(at, self.ids.index(page[-1]) + 1) :]
             further = [id for id in rest if id not in taken]
-        self.ids = [id for id in kept if id not in taken] + page + further
-        self.at_tail = (self.at_tail and bool(further)) or not more
+        self.ids = kept + page + further
+        if not further:
+            self.at_tail, self.after = next is None, next
 
     def _cut_head(self) -> None:
         over = len(self.ids) - ROWS_KEPT_MAX
         if over > 0:
             del self.ids[:over]
             self.before += over
-            self.at_head = False
+            self.at_head, self.ahead = False, self.ids[0]
 
     def _cut_tail(self) -> None:
         if len(self.ids) > ROWS_KEPT_MAX:
             del self.ids[ROWS_KEPT_MAX:]
-            self.at_tail = False
-
-    def touch(self, row_id: str, *, is_new: bool) -> bool:
-        """Something happened to a row; returns whether this listing may be out of date for it."""
-        if is_new:
-            self.unseen += 1
-        elif row_id not in self._known:
-            return False
-        self.outdated = True
-        return True
+            self.at_tail, self.after = False, self.ids[-1]

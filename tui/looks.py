@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tui.model import State
+from tui.sanitize import width
 
 
 class Look(NamedTuple):
@@ -23,7 +24,7 @@ class Look(NamedTuple):
 LOOKS: dict[State, Look] = {
     State.PENDING: Look("◌", ".", "pending", "recorded, no attempt has started"),
     State.RUNNING: Look("▸", ">", "running", "an attempt is in flight"),
-    State.BACKING_OFF: Look("↻", "r", "backing-off", "failed; the next attempt has a time"),
+    State.BACKING_OFF: Look("↻", "r", "backing-off", "an attempt failed, the next has a time"),
     State.WAITING: Look("◷", "w", "waiting", "runs again when one of its steps ends"),
     State.PAUSED: Look("◫", "=", "paused", "by a person, or its retries are used up"),
     State.COMPLETED: Look("✓", "+", "completed", "has its outcome"),
@@ -63,6 +64,26 @@ UNICODE = Shapes(
 ASCII = Shapes(
     "|- ", "`- ", "|  ", ",", "#", "x", ".", "-", ">", "*", "o", ".", "v", "^", "v", ">", "-",
 )  # fmt: skip
+
+
+_ASCII = {
+    **{ord(look.glyph): look.ascii for look in LOOKS.values()},
+    **{
+        ord(mine): theirs
+        for shape, plain in zip(UNICODE, ASCII, strict=True)
+        for mine, theirs in zip(shape, plain, strict=True)
+    },
+    **dict(zip(map(ord, "▁▂▃▄▅▆▇"), ".:-=+*#", strict=True)),
+    **dict(zip(map(ord, "—…≈×←⏎“”"), '-~~x<>""', strict=True)),
+}
+
+
+def in_ascii(text: str) -> str:
+    """The text with a plain character for each that is none: our own signs by their likes, the
+    rest as `?`. A character that takes two cells becomes two."""
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() else _ASCII.get(ord(c)) or "?" * width(c) for c in text)
 
 
 def shapes(*, ascii_only: bool) -> Shapes:

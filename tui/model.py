@@ -1,4 +1,4 @@
-"""What the dashboard knows of runs, steps and attempts: the wire's rows, times as numbers.
+"""What the dashboard knows of runs, steps and attempts: the wire's rows, with times as numbers.
 
 Every text in here has been through `sanitize`. Records are replaced, never changed, so that two
 screens that hold one see the same. All times are milliseconds, `…_at` since the epoch on the
@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import UNSET, Struct
 
 from engine.wire import AttemptRow, CauseRow, HostRow, RetryRow, RunRow, StepAt, StepRow
@@ -34,10 +33,10 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def of(cls, word: str | None) -> State:
+    def of(cls, word: object) -> State:
         """The state of this name; `UNKNOWN` for one that is not known here."""
         try:
-            return cls(word or "")
+            return cls(word) if isinstance(word, str) else cls.UNKNOWN
         except ValueError:
             return cls.UNKNOWN
 
@@ -46,14 +45,22 @@ ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 LIVE = frozenset(State) - ENDED
 
 
-def ms_of(time: str | None) -> int | None:
+MS_MAX = 253_370_764_800_000
+"""The year 9999: `datetime` can tell every time before it, in every zone."""
+
+
+def ms_of(time: object) -> int | None:
     """A time of the wire (RFC 3339) in milliseconds; None for none, and for one that is not one."""
-    if not time:
+    if not isinstance(time, str):
         return None
     try:
-        return round(datetime.fromisoformat(time).timestamp() * 1000)
+        at = datetime.fromisoformat(time)
     except ValueError:
         return None
+    if at.tzinfo is None:
+        return None
+    ms = round(at.timestamp() * 1000)
+    return ms if 0 <= ms < MS_MAX else None
 
 
 def short_id(run_id: str) -> str:
@@ -64,7 +71,7 @@ def short_id(run_id: str) -> str:
 def host_of(url: str) -> str:
     """Host and port of a URL."""
     try:
-        return urlsplit(url).netloc
+        return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return url
 
@@ -380,31 +387,31 @@ def happening_of(event_id: str, members: dict[str, Any]) -> Happening | None:
     run_id, step_id = members.get("runId"), members.get("stepId")
     if not (isinstance(run_id, str) and isinstance(step_id, str)):
         return None
-    rev = members.get("rev")
     return Happening(
         id=event_id,
-        kind=str(members.get("kind", "")),
+        kind=text(members, "kind") or "",
         at=ms_of(members.get("at")) or 0,
         run_id=run_id,
         step_id=step_id,
         state=State.of(members.get("status")),
-        rev=rev if isinstance(rev, int) else 0,
+        rev=number(members, "rev") or 0,
         members=members,
     )
+
+
+NUMBER_MAX = 10**15
+"""Above everything that is counted, and within what can be told."""
 
 
 def number(members: dict[str, Any], name: str) -> int | None:
     """A whole number among the members of an event."""
     found = members.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= NUMBER_MAX:
+        return None
+    return found
 
 
 def text(members: dict[str, Any], name: str) -> str | None:
     """A text among the members of an event."""
     found = members.get(name)
     return found if isinstance(found, str) else None
-
-
-def json_of(value: object) -> bytes:
-    """A record as JSON, for `--json` and copies."""
-    return msgspec.json.encode(value)

@@ -50,7 +50,7 @@ def read(client: Client, clock: Clock, board: str, q: str) -> tuple[Store, Snaps
             store.apply(RunsRead(board, Edge.HEAD, rows))
         case "retries":
             rows = client.retry_page(q=q or None, limit=ROWS_MAX)
-            store.apply(RetriesRead(board, Edge.HEAD, rows))
+            store.apply(RetriesRead(board, rows))
         case "causes":
             rows = client.causes()
             store.apply(CausesRead(rows))

@@ -6,13 +6,16 @@ under the caret before anything is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from engine.wire import ABOUT, IS_WORDS, BadSearch, parse
 
 SUGGESTIONS_MAX = 8
+_LAST = re.compile(r'(!?)(?:([a-z]+):)?("[^"]*|\S*)$')
+"""The term at the end, also when its quotation mark is not closed yet."""
 
 
 class Fault(Struct, frozen=True):
@@ -31,27 +34,40 @@ def fault(text: str) -> Fault | None:
     return None
 
 
+def moves_with_time(text: str) -> bool:
+    """Whether runs come to match, or match no more, without anything happening to them."""
+    try:
+        terms = parse(text)
+    except BadSearch:
+        return False
+    return any(term.field in ("due", "age") or term.text == "late" for term in terms)
+
+
 def is_empty(text: str) -> bool:
     """Whether a filter leaves everything."""
     return not text.strip()
 
 
-def suggest(text: str, known: dict[str, Iterable[str]]) -> list[str]:
+def suggest(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
     """How the last term of a filter may be completed: whole filters.
 
     `known` has values by field (workflows, hosts, … that were seen).
     """
-    head, _, last = text.rpartition(" ")
-    head = f"{head} " if head else ""
-    bang = "!" if last.startswith("!") else ""
-    term = last.removeprefix("!")
-    name, colon, value = term.partition(":")
-    if not colon:
-        found = [f"{field}:" for field in ABOUT if field.startswith(name) and name]
+    found = _LAST.search(text)
+    if found is None or not found[0]:
+        return []
+    head = text[: found.start()] + found[1]
+    name, value = found[2], found[3].removeprefix('"')
+    if name is None:
+        terms = [f"{field}:" for field in ABOUT if value and field.startswith(value)]
     else:
         values = IS_WORDS if name == "is" else known.get(name, ())
-        found = [f"{name}:{_quoted(each)}" for each in values if each.startswith(value)]
-    return [f"{head}{bang}{each}" for each in found[:SUGGESTIONS_MAX] if each != term]
+        terms = [
+            f"{name}:{_quoted(each)}"
+            for each in values
+            if each.startswith(value) and each.isprintable()
+        ]
+    return [f"{head}{term}" for term in terms[:SUGGESTIONS_MAX] if head + term != text]
 
 
 def _quoted(value: str) -> str:
@@ -59,8 +75,3 @@ def _quoted(value: str) -> str:
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def with_term(text: str, term: str) -> str:
-    """The filter with a term more."""
-    return f"{text.rstrip()} {term}".strip() if term not in text.split() else text

@@ -7,14 +7,16 @@ it: neither tokens nor bodies, as those never come by here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from tui.store import Input
+from tui.store import Input, StatusRead
 
 FORMAT = "atomic-recording-1"
 LINE_BYTES_MAX = 32 * 1024 * 1024
@@ -52,7 +54,19 @@ class Recorder:
 
     def record(self, taken: Input, now_s: float) -> None:
         """Keep an input that came at `now_s` (monotonic)."""
-        self._write(Line(round(now_s - self._began_s, 4), taken))
+        self._write(Line(round(now_s - self._began_s, 4), _moved(taken, -self._began_s)))
+
+
+def played(line: Line, began_s: float) -> Input:
+    """The input of a line, when the recording is shown from `began_s` on (monotonic)."""
+    return _moved(line.input, began_s)
+
+
+def _moved(taken: Input, by_s: float) -> Input:
+    """The input with its own monotonic times moved: another machine's begin anywhere."""
+    if not isinstance(taken, StatusRead):
+        return taken
+    return replace(taken, sent=taken.sent + by_s, received=taken.received + by_s)
 
 
 def create(path: Path) -> IO[bytes]:
@@ -61,14 +75,13 @@ def create(path: Path) -> IO[bytes]:
 
 
 def _private(path: str, flags: int) -> int:
-    import os
-
     return os.open(path, flags, 0o600)
 
 
 def read(lines: Iterable[bytes], name: str = "the recording") -> Iterator[Head | Line]:
     """The head, then the inputs. Raises RecordingError naming the line at fault."""
     decode_line = msgspec.json.Decoder(Line).decode
+    number = 0
     for number, line in enumerate(lines, 1):
         if len(line) > LINE_BYTES_MAX:
             raise RecordingError(f"{name}, line {number}: longer than {LINE_BYTES_MAX:,} bytes.")
@@ -82,3 +95,5 @@ def read(lines: Iterable[bytes], name: str = "the recording") -> Iterator[Head |
         if head.format != FORMAT:
             raise RecordingError(f"{name} is of another format than {FORMAT}: {head.format[:40]!r}")
         yield head
+    if not number:
+        raise RecordingError(f"{name} is empty.")

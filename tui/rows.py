@@ -9,7 +9,7 @@ from tui import boards, fmt, steptree
 from tui.boards import Cell, Column, Seen
 from tui.detail import inspector
 from tui.looks import LOOKS, glyph, shapes
-from tui.model import Happening, Step, short_id
+from tui.model import Happening, Step, ms_of, short_id
 from tui.steptree import Line
 from tui.store import Store
 
@@ -28,8 +28,8 @@ JOBS = (
     Column("state", "STATE", 8),
     Column("action", "ACTION", 8),
     Column("done", "DONE", 14, right=True),
-    Column("skipped", "SKIPPED", 8, right=True),
-    Column("q", "FILTER", 16, flex=2),
+    Column("skipped", "SKIPPED", 8, right=True, from_width=70),
+    Column("q", "FILTER", 14, flex=2),
     Column("began", "BEGAN", 9),
 )
 GRIDS: dict[str, tuple[Column, ...]] = {
@@ -74,6 +74,12 @@ class Rows:
 
     def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         """A row's cells; None: it is not known any more."""
+        found = self._cells(view, row_id)
+        if found is None or not self._ascii:
+            return found
+        return {key: boards.plain(cell) for key, cell in found.items()}
+
+    def _cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         store, seen = self._store, self.seen
         match view:
             case "runs":
@@ -134,19 +140,15 @@ class Rows:
         estimated = self.seen.estimated
         return {
             "tree": self._tree_cell(line, step),
-            "try": (self._tries(step), "plain"),
+            "try": (fmt.tries(step.attempts, step.tries_left), "plain"),
             "next": steptree.took_cell(step, self.seen.now_ms, estimated=estimated),
             "chart": self._chart(step),
         }
 
-    def _tries(self, step: Step) -> str:
-        return fmt.tries(step.attempts, step.tries_left)
-
     def _tree_cell(self, line: Line, step: Step) -> Cell:
         mark = glyph(step.state, ascii_only=self._ascii)
-        folded = (
-            f" {shapes(ascii_only=self._ascii).folded}{line.children}" if line.collapsed else ""
-        )
+        sign = shapes(ascii_only=self._ascii).folded
+        folded = f" {sign}{line.children}" if line.collapsed else ""
         return (
             (line.prefix, "dim"),
             (f"{mark} ", LOOKS[step.state].style),
@@ -162,12 +164,14 @@ class Rows:
 
     def inspector(self, step: Step) -> list[Cell]:
         """What the inspector says of a step."""
-        return inspector(step, self.seen)
+        lines = inspector(step, self.seen)
+        return [boards.plain(line) for line in lines] if self._ascii else lines
 
 
 def job_cells(job: BulkAnswer) -> dict[str, Cell]:
     """A bulk job's row."""
     skipped = sum(job.skipped.values())
+    began = ms_of(job.started_at)
     style = {"running": "running", "aborted": "cancelled"}.get(job.state, "completed")
     return {
         "state": (job.state, style),
@@ -175,5 +179,5 @@ def job_cells(job: BulkAnswer) -> dict[str, Cell]:
         "done": (f"{job.done:,} of {job.total:,}", "plain"),
         "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
         "q": (job.q, "plain"),
-        "began": ((job.started_at or "")[11:19], "dim"),
+        "began": boards.NONE if began is None else (fmt.time_of_day(began), "dim"),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,8 +22,19 @@ TEXT_CHARACTERS_MAX = 4_096
 CUT = "…"
 UNSEEN = "\u2426"
 """␦ stands for what has no picture of its own: C1, bidi, zero-width, private, unassigned."""
+MARKS = frozenset({"Mn", "Me", "Mc"})
+"""Categories of what is drawn onto the character before, and takes no cell of its own."""
 MARKS_MAX = 2
 """Combining marks on one character; more pile up over the lines above and below."""
+DISPUTED = (
+    (0x1160, 0x11FF), (0xD7B0, 0xD7FF), (0x3164, 0x3164), (0xFFA0, 0xFFA0),  # Hangul's parts
+    (0x2630, 0x2637), (0x268A, 0x268F), (0x4DC0, 0x4DFF), (0x1D300, 0x1D376),  # wide of late
+    (0x1F3FB, 0x1F3FF),  # skin tones: alone, or joined to what is before
+    (0xFE00, 0xFE0F), (0xE0100, 0xE01EF),  # variation selectors
+)  # fmt: skip
+"""Characters of which terminals do not agree how many cells they take."""
+DEPTH_MAX = 64
+"""Of what is nested; deeper is cut, lest somebody's brackets use the stack up."""
 
 
 def safe(text: str) -> str:
@@ -38,7 +49,7 @@ def safe(text: str) -> str:
     found: list[str] = []
     marks = 0
     for character in text:
-        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        marks = marks + 1 if unicodedata.category(character) in MARKS else 0
         if marks <= MARKS_MAX:
             found.append(_shown(character))
     return "".join(found)
@@ -53,14 +64,10 @@ def _shown(character: str) -> str:
     category = unicodedata.category(character)
     if category == "Zs":
         return " "
-    if not character.isprintable() or _is_selector(character):
+    code = ord(character)
+    if not character.isprintable() or any(first <= code <= last for first, last in DISPUTED):
         return UNSEEN
     return character
-
-
-def _is_selector(character: str) -> bool:
-    """Variation selectors print nothing, and terminals do not agree how wide they make others."""
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 
 def clean(value: T) -> T:
@@ -68,23 +75,27 @@ def clean(value: T) -> T:
 
     Takes what comes off the wire: structs, lists, tuples, mappings, texts, numbers.
     """
-    return cast(T, _clean(value))
+    cleaned: T = _clean(value, DEPTH_MAX)
+    return cleaned
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return safe(value)
+    if not depth and isinstance(value, (Mapping, list, tuple)):
+        return CUT
+    depth -= 1
     if isinstance(value, Mapping):
-        return {_clean(key): _clean(each) for key, each in value.items()}
+        return {_clean(key, depth): _clean(each, depth) for key, each in value.items()}
     if isinstance(value, list):
-        return [_clean(each) for each in value]
+        return [_clean(each, depth) for each in value]
     if isinstance(value, tuple):
-        return tuple(_clean(each) for each in value)
+        return tuple(_clean(each, depth) for each in value)
     if isinstance(value, msgspec.Struct):
         changed = {
             name: cleaned
             for name in value.__struct_fields__
-            if (cleaned := _clean(each := getattr(value, name))) is not each
+            if (cleaned := _clean(each := getattr(value, name), depth)) is not each
         }
         return msgspec.structs.replace(value, **changed) if changed else value
     return value
@@ -92,7 +103,7 @@ def _clean(value: Any) -> Any:
 
 @lru_cache(maxsize=8_192)
 def _width(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):
+    if unicodedata.category(character) in MARKS:
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
@@ -109,12 +120,13 @@ def clip(text: str, cells: int, *, middle: bool = False) -> str:
     if cells < 1:
         return ""
     if not middle:
-        return _head(text, cells - 1) + CUT
+        return head(text, cells - 1) + CUT
     left = (cells - 1) // 2
-    return _head(text, left) + CUT + _head(text[::-1], cells - 1 - left)[::-1]
+    return head(text, left) + CUT + head(text[::-1], cells - 1 - left)[::-1]
 
 
-def _head(text: str, cells: int) -> str:
+def head(text: str, cells: int) -> str:
+    """As much of a safe text as fits into so many cells."""
     if text.isascii():
         return text[:cells]
     taken = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import random  # noqa: TID251 - the jitter of reconnecting
 
@@ -51,8 +52,24 @@ def run(start: Start) -> int:
         else:
             client = AsyncClient(start.options.url, reposts=NO_REPOSTS)
             app = Dashboard(store, start.options, client=client, take=take, chance=random)
-        app.run(mouse=start.options.mouse)
+        with _left_well(app):
+            app.run(mouse=start.options.mouse)
     return app.return_code or 0
+
+
+@contextmanager
+def _left_well(app: Dashboard) -> Iterator[None]:
+    """Asked to end, or with its terminal gone, the dashboard leaves: a terminal stays sane."""
+
+    def leave(number: int, frame: object) -> None:
+        app.exit(return_code=128 + number)
+
+    before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def recorded(
@@ -72,10 +89,11 @@ class Replay:
 
     def __init__(self, store: Store, lines: list[record.Line], speed: float) -> None:
         self._store, self._lines, self._speed = store, lines, speed
+        self._began_s = store.clock.monotonic()
 
     async def run(self) -> None:
         """Until the recording ends."""
         began = anyio.current_time()
         for line in self._lines:
             await anyio.sleep(max(0.0, began + line.at_s / self._speed - anyio.current_time()))
-            self._store.apply(line.input)
+            self._store.apply(record.played(line, self._began_s))

@@ -13,11 +13,13 @@ from typing import NamedTuple
 from tui import fmt
 from tui.looks import glyph, shapes
 from tui.model import Attempt, State, Step
-from tui.store import Tree
+from tui.tree import Tree
 
-FOLDED_FROM = 50
-"""Children of one step from here on are folded."""
+CHILDREN_SHOWN_MAX = 50
+"""Of one step that has more children most are folded."""
 SHOWN_OF_FOLDED = 20
+"""Of these so many have lines of their own: those that need a person first, then those that fail,
+then those that run."""
 SHORT_MS = 10_000
 """The chart of a run that took less tells parts of a second."""
 
@@ -45,40 +47,43 @@ def lines(tree: Tree, collapsed: Collection[str], *, ascii_only: bool = False) -
         parent = step.parent_id if step.parent_id in known else None
         children.setdefault(parent, []).append(step)
     found: list[Line] = []
-    # (step, its own branch, what its children's lines begin with)
-    todo = [(step, "", "") for step in reversed(children.get(None, []))]
+    # lines, the last one first, each with what the lines below it begin with
+    todo = [(_line(step, "", children, collapsed), "") for step in children.get(None, [])[::-1]]
     while todo:
-        step, branch, below = todo.pop()
-        own = children.get(step.id, [])
-        shut = step.id in collapsed and bool(own)
-        found.append(Line(step.id, step, branch, len(own), shut))
-        if shut:
+        line, below = todo.pop()
+        found.append(line)
+        if line.step is None or line.collapsed:
             continue
-        shown, rest = _folded(own, step.id in collapsed)
-        last = len(shown) - 1
-        following = []
-        for at, child in enumerate(shown):
-            ends = at == last and not rest
-            following.append(
-                (
-                    child,
-                    below + (draw.last if ends else draw.branch),
-                    below + ("   " if ends else draw.pipe),
-                )
-            )
+        shown, rest = _folded(children.get(line.id, []))
         if rest:
-            found.append(Line(f"{step.id}+rest", None, below + draw.branch, 0, False, tuple(rest)))
-        todo += reversed(following)
+            prefix = below + draw.last
+            todo.append((Line(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
+        for child in reversed(shown):
+            ends = child is shown[-1] and not rest
+            prefix = below + (draw.last if ends else draw.branch)
+            under = below + ("   " if ends else draw.pipe)
+            todo.append((_line(child, prefix, children, collapsed), under))
     return found
 
 
-def _folded(steps: list[Step], _shut: bool) -> tuple[list[Step], list[Step]]:
+def _line(
+    step: Step,
+    prefix: str,
+    children: dict[str | None, list[Step]],
+    collapsed: Collection[str],
+) -> Line:
+    own = len(children.get(step.id, ()))
+    return Line(step.id, step, prefix, own, bool(own) and step.id in collapsed)
+
+
+def _folded(steps: list[Step]) -> tuple[list[Step], list[Step]]:
     """Which children have lines of their own: of many those that are not just done."""
-    if len(steps) <= FOLDED_FROM:
+    if len(steps) <= CHILDREN_SHOWN_MAX:
         return steps, []
     worth = [step for step in steps if step.state not in (State.COMPLETED, State.PENDING)]
-    shown = worth[:SHOWN_OF_FOLDED]
-    ids = {step.id for step in shown}
+    worth.sort(key=lambda step: (not step.is_problem, step.state is State.BACKING_OFF))
+    ids = {step.id for step in worth[:SHOWN_OF_FOLDED]}
+    shown = [step for step in steps if step.id in ids]
     return shown, [step for step in steps if step.id not in ids]
 
 
@@ -104,6 +109,8 @@ class Span(NamedTuple):
     begin_ms: float
     end_ms: float
     now_ms: float
+    over: bool = False
+    """The run has ended: `now_ms` is its end."""
 
     def cell(self, at_ms: float, cells: int) -> int:
         """Where a time lies, as a cell from 0 to `cells`."""
@@ -116,8 +123,8 @@ def span_of(tree: Tree, now_ms: float) -> Span:
     begin = tree.run.submitted_at
     ends = [step.ended_at for step in tree.steps.values() if step.ended_at is not None]
     if tree.run.ended:
-        end = float(max([begin + 1, *ends]))
-        return Span(begin, end, end)
+        end = float(max([begin + 1, tree.run.ended_at or 0, *ends]))
+        return Span(begin, end, end, over=True)
     passed = max(1_000.0, now_ms - begin)
     due = [s.due_at for s in tree.steps.values() if s.state is State.BACKING_OFF and s.due_at]
     # The future may take a quarter of the chart, lest a long back-off squeeze what has been.
@@ -146,7 +153,7 @@ def chart(step: Step, span: Span, cells: int, *, ascii_only: bool = False) -> li
     if step.state is State.WAITING:
         since = max((t.ended_at or t.started_at for t in step.tries), default=step.submitted_at)
         fill(since, span.now_ms, draw.waits, "waiting", least=1)
-    for before, after in zip(step.tries, (*step.tries[1:], None), strict=True):
+    for before, after in zip(step.tries, (*step.tries[1:], None), strict=False):
         end = before.ended_at
         if end is not None and after is not None:
             fill(end, after.started_at, draw.dots, "backing-off", least=0)
@@ -182,18 +189,18 @@ def _joined(row: list[tuple[str, str]]) -> list[Run]:
 
 
 def axis(span: Span, cells: int) -> str:
-    """The chart's head: `0s`, half of it, and `now` where now is."""
+    """The chart's head: `0s`, half of it, and where now is `now` (or how long the run took)."""
     if cells < 12:
         return " " * max(0, cells)
     row = [" "] * cells
     now = span.cell(span.now_ms, cells)
     middle = span.begin_ms + (span.now_ms - span.begin_ms) / 2
-    marks = [(0, "0s")]
-    if now >= 16:
-        passed = middle - span.begin_ms
-        shown = fmt.took(passed) if passed < SHORT_MS else fmt.span(passed)
-        marks.append((span.cell(middle, cells), shown))
-    marks.append((max(3, now - 3), "now"))
+    end = fmt.span(span.end_ms - span.begin_ms) if span.over else "now"
+    passed = middle - span.begin_ms
+    half = fmt.took(passed) if passed < SHORT_MS else fmt.span(passed)
+    marks = [(0, "0s"), (max(3, now - len(end)), end)]
+    if now >= 20:
+        marks.append((span.cell(middle, cells), half))
     for at, label in marks:
         row[at : at + len(label)] = label
     return "".join(row)[:cells]

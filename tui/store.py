@@ -27,14 +27,7 @@ from engine.wire import (
     RunTree,
 )
 from tui.clock import Clock, ServerClock
-from tui.fold import (
-    READ_AGAIN_AFTER,
-    at_after,
-    run_after,
-    step_after,
-    step_opened,
-    with_fresh_budget,
-)
+from tui.fold import at_after, run_after
 from tui.listing import Edge, Listing
 from tui.model import (
     Cause,
@@ -43,16 +36,17 @@ from tui.model import (
     Retry,
     Run,
     State,
-    Step,
     cause_of,
     happening_of,
     host_row,
     ms_of,
+    number,
     retry_of,
     run_of,
     step_of,
 )
 from tui.sanitize import clean
+from tui.tree import Tree
 
 RUNS_KEPT_MAX = 4_000
 TREES_KEPT_MAX = 4
@@ -106,7 +100,6 @@ class RetriesRead(Struct, frozen=True, tag="retries"):
     """A page of what is tried next was answered."""
 
     listing: str
-    edge: Edge
     page: RetryPage
 
 
@@ -153,15 +146,6 @@ Input = (
     | TreeGone
     | EventRead
 )
-
-
-class Tree(Struct):
-    """A run with its steps, in the order they were recorded."""
-
-    run: Run
-    steps: dict[str, Step]
-    outdated: bool = False
-    """An event was missed, or said what cannot be folded here: read it again."""
 
 
 class Changes(Struct):
@@ -260,11 +244,13 @@ class Store:
             case CausesRead() as read:
                 self._heard()
                 self.causes = {row.cause: cause_of(row) for row in read.found.causes}
-                self._list_all("causes", list(self.causes))
+                self._hold("causes", list(self.causes))
             case JobsRead() as read:
                 self._heard()
                 self.jobs = read.found
-                self._list_all("jobs", [job.id or "" for job in self.jobs])
+                self._hold("jobs", [job.id or "" for job in self.jobs])
+                # no event tells how a job goes on
+                self.listing("jobs").outdated = any(job.state == "running" for job in self.jobs)
             case TreeRead() as read:
                 self._keep_tree(read.tree)
             case TreeGone() as gone:
@@ -289,27 +275,44 @@ class Store:
 
     def _status_read(self, read: StatusRead) -> None:
         self._heard()
-        self.status = read.members
+        self.status = _fitting(read.members)
+        self.changes.counts = True
         server_ms = ms_of(read.members.get("serverTime"))
         if server_ms is not None:
             self.time.sample(server_ms, read.sent, read.received)
         self._met(read.members.get("instance"))
-        counts = read.members.get("counts")
-        if isinstance(counts, dict):
-            self.counts = counts
-        hosts = msgspec.convert(read.members.get("hosts", []), list[HostRow])
+        if self.link.restarted_at is not None:  # a heartbeat did not say when
+            self.link.restarted_at = ms_of(read.members.get("startedAt")) or self.link.restarted_at
+        self._count(read.members)
+        try:
+            hosts = msgspec.convert(read.members.get("hosts"), list[HostRow])
+        except msgspec.ValidationError:  # an engine without them, or of another kind
+            hosts = []
         self.hosts = {row.host: host_row(row) for row in hosts}
-        self._list_all("hosts", list(self.hosts))
-        self.changes.counts = True
+        self._hold("hosts", list(self.hosts))
+
+    def _count(self, members: dict[str, Any]) -> None:
+        """Take the engine's counts of runs by state."""
+        counts = members.get("counts")
+        if isinstance(counts, dict):
+            told = {state: number(counts, state) for state in counts}
+            self.counts = {state: runs for state, runs in told.items() if runs is not None}
+            self.changes.counts = True
 
     def _met(self, instance: object) -> None:
-        """Notice that another engine process answers than before."""
+        """Notice that another engine process answers than before.
+
+        Its store may be an older one, put back: what it answers counts, whatever was known.
+        """
         if not isinstance(instance, str) or instance == self.instance:
             return
         if self.instance is not None:
-            started = ms_of(self.status.get("startedAt"))
-            self.link.restarted_at = started or round(self.time.now_ms())
+            self.link.restarted_at = round(self.time.now_ms())
             self.changes.link = True
+            for run_id, run in self.runs.items():
+                self.runs[run_id] = replace(run, rev=0)
+            for tree in self.trees.values():
+                tree.distrust()
         self.instance = instance
 
     def _runs_read(self, read: RunsRead) -> None:
@@ -323,26 +326,19 @@ class Store:
             [run.id for run in runs],
             total=page.total,
             is_estimate=page.total_is_estimate,
-            more=page.next is not None,
+            next=page.next,
             behind=read.behind,
         )
         self.changes.listings.add(read.listing)
 
     def _retries_read(self, read: RetriesRead) -> None:
         self._heard()
-        page = [retry_of(row) for row in read.page.retries]
-        listing = self.listing(read.listing)
-        more = read.page.next is not None
-        ids = [retry.id for retry in page]
-        listing.take(read.edge, ids, total=None, is_estimate=True, more=more)
-        self.retries |= {retry.id: retry for retry in page}
-        self.retries = {id: retry for id, retry in self.retries.items() if id in listing}
-        self.changes.listings.add(read.listing)
+        self.retries = {row.at.step_id: retry_of(row) for row in read.page.retries}
+        self._hold(read.listing, list(self.retries), whole=read.page.next is None)
 
-    def _list_all(self, name: str, ids: list[str]) -> None:
-        """A list that comes whole."""
-        self.listing(name).take(Edge.TAIL, ids[::-1], total=len(ids), is_estimate=False, more=False)
-        self.listing(name).outdated = False
+    def _hold(self, name: str, ids: list[str], *, whole: bool = True) -> None:
+        """A list that is read from its head, and comes `whole` mostly."""
+        self.listing(name).hold(ids, whole=whole)
         self.changes.listings.add(name)
 
     def _keep_run(self, run: Run) -> None:
@@ -352,24 +348,27 @@ class Store:
         self.runs[run.id] = run
         self.runs.move_to_end(run.id)
         self.changes.runs.add(run.id)
+        shown = self.listing("runs")
         while len(self.runs) > RUNS_KEPT_MAX:
-            self.runs.popitem(last=False)
+            oldest = next(iter(self.runs))
+            if oldest in shown:  # these are fewer
+                self.runs.move_to_end(oldest)
+            else:
+                del self.runs[oldest]
 
     def _keep_tree(self, read: RunTree) -> None:
         self._heard()
         run = run_of(read.run)
-        steps = {row.id: step_of(row) for row in read.steps}
+        tree = Tree(run, {row.id: step_of(row) for row in read.steps})
         known = self.trees.get(run.id)
-        if known is not None:  # events may be ahead of the answer, a step at a time
-            for step in known.steps.values():
-                if step.id not in steps or step.rev > steps[step.id].rev:
-                    steps[step.id] = step
-        self.trees[run.id] = Tree(run, steps)
+        if known is not None:
+            tree.keep_what_is_ahead(known)
+        self.trees[run.id] = tree
         self.trees.move_to_end(run.id)
         while len(self.trees) > TREES_KEPT_MAX:
             self.trees.popitem(last=False)
         self._keep_run(run)
-        self.changes.steps |= steps.keys()
+        self.changes.steps |= tree.steps.keys()
 
     # -- events --------------------------------------------------------------------------------
 
@@ -379,28 +378,27 @@ class Store:
             case "heartbeat":
                 self._met(read.members.get("instance"))
                 self._heartbeat(read)
+                self._all_has_come()
             case "counts":
-                counts = read.members.get("counts")
-                if isinstance(counts, dict):
-                    self.counts = counts
-                    self.changes.counts = True
+                self._count(read.members)
+                self._all_has_come()
             case "reset":
-                self._reset(read)
+                self._all_has_come()
+                self._reset()
             case "run" | "step" | "attempt":
                 self._happened(read)
             case _:
                 pass  # of a later engine
-        if read.id:
+        if read.id and read.id.isascii():  # else it was no id of an engine's
             self.last_event_id = read.id
 
     def _heartbeat(self, read: EventRead) -> None:
         """A heartbeat comes when it comes: it tells the time only while no answer has."""
         server_ms = ms_of(read.members.get("serverTime"))
-        if server_ms is not None and not self.time.known:
-            now = self.clock.monotonic()
-            self.time.sample(server_ms, now, now)
+        if server_ms is not None:
+            self.time.hint(server_ms)
 
-    def _reset(self, read: EventRead) -> None:
+    def _reset(self) -> None:
         self.epoch += 1
         self.link.missed_events += 1
         for tree in self.trees.values():
@@ -419,12 +417,31 @@ class Store:
         self._keep_name(event)
         self.events_seen += 1
         self.changes.events += 1
-        if read.kind == "run":
+        self.changes.runs.add(event.run_id)
+        if read.kind == "run":  # the last event of a change
+            self._all_has_come()
             self._run_moved(event)
         else:
+            self._all_has_come(but_of=event.run_id)
             self._step_moved(event)
-        for name, listing in self.listings.items():
-            if listing.touch(event.run_id, is_new=event.kind == "accepted" and event.is_root):
+        self._touch_listings(event)
+
+    def _touch_listings(self, event: Happening) -> None:
+        """Which lists may be others for it: those are read again, when they are looked at."""
+        moved = event.kind == "run-moved"
+        acted = event.kind == "acted"
+        touched = {
+            "runs": moved or acted or event.run_id in self.listing("runs"),
+            "retries": event.state is State.BACKING_OFF or event.step_id in self.retries,
+            "causes": moved or acted,
+            "jobs": acted,
+        }
+        if event.kind == "accepted" and event.is_root:
+            self.listing("runs").unseen += 1
+            touched["runs"] = True
+        for name, is_touched in touched.items():
+            if is_touched:
+                self.listing(name).outdated = True
                 self.changes.listings.add(name)
 
     def _keep_name(self, event: Happening) -> None:
@@ -436,36 +453,36 @@ class Store:
                 self.names.popitem(last=False)
 
     def _run_moved(self, event: Happening) -> None:
-        self.changes.runs.add(event.run_id)
         run = self.runs.get(event.run_id)
-        if run is None or event.rev <= run.rev:
-            return
-        run = self.runs[run.id] = run_after(run, event)
-        if (tree := self.trees.get(run.id)) is not None:
-            tree.run = run
+        if run is not None and event.rev > run.rev:
+            self.runs[run.id] = run_after(run, event)
+        tree = self.trees.get(event.run_id)
+        if tree is not None and event.rev > tree.run.rev:
+            tree.run = run_after(tree.run, event)
+            self.changes.steps.add(event.run_id)
 
     def _step_moved(self, event: Happening) -> None:
-        self.changes.runs.add(event.run_id)
         run = self.runs.get(event.run_id)
         if run is not None and run.at is not None and run.at.step_id == event.step_id:
             self.runs[run.id] = replace(run, at=at_after(run.at, event))
         tree = self.trees.get(event.run_id)
-        if tree is None:
-            return
-        step = tree.steps.get(event.step_id)
-        if step is not None and event.rev <= step.rev:
-            return  # the answer that was read has it already
-        self.changes.steps.add(event.step_id)
-        if step is None:
-            step = step_opened(event) if event.kind == "accepted" else None
-            if step is None:
-                tree.outdated = True
-                return
-        else:
-            skipped = event.rev != step.rev + 1
-            tree.outdated = tree.outdated or skipped or event.kind in READ_AGAIN_AFTER
-            step = step_after(step, event)
-        tree.steps[step.id] = step
-        if step.state is State.COMPLETED and (parent := tree.steps.get(step.parent_id or "")):
-            tree.steps[parent.id] = with_fresh_budget(parent)
-            self.changes.steps.add(parent.id)
+        if tree is not None:
+            self.changes.steps |= tree.take(event)
+
+    def _all_has_come(self, *, but_of: str = "") -> None:
+        """The stream has gone on to something else: what of a change has not come was missed."""
+        for run_id, tree in self.trees.items():
+            if run_id != but_of:
+                tree.catch_up()
+
+
+def _fitting(status: dict[str, Any]) -> dict[str, Any]:
+    """The status without members that are not what they should be."""
+    counts = ("stuckCount", "lateCount", "timedCount")
+    rates = status.get("rates")
+    known = rates.items() if isinstance(rates, dict) else ()
+    return {
+        **{name: told for name, told in status.items() if name not in counts},
+        **{name: told for name in counts if (told := number(status, name)) is not None},
+        "rates": {name: rate for name, rate in known if isinstance(rate, (int, float))},
+    }

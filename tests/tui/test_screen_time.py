@@ -8,7 +8,6 @@ from textual.geometry import Region
 
 from engine.wire import AttemptRow, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.listing import Edge
 from tui.store import RetriesRead
 
 BACKING_OFF = {"at": {"status": "backing-off", "due_at": at(7)}}
@@ -146,7 +145,7 @@ def test_07_retries_stand_in_the_order_they_are_due() -> None:
             if run.at is not None
         ]  # fmt: skip
         await world.press("2")
-        world.store.apply(RetriesRead("retries", Edge.HEAD, RetryPage(tuple(rows))))
+        world.store.apply(RetriesRead("retries", RetryPage(tuple(rows))))
         shown = [line for line in await world.shown() if "order › charge" in line]
         assert ["late 3s" in shown[0], "in 2s" in shown[1], "in 31s" in shown[2]] == [True] * 3
 

@@ -1,0 +1,18 @@
+"""Local time is UTC for what is tested here: texts with times in them are the same everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def utc() -> Iterator[None]:
+    """Set the zone for one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()

@@ -1,0 +1,116 @@
+"""The dashboard on a real pseudo-terminal: what crosses it, byte for byte."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from tests.e2e.harness import PATIENCE_S, ROOT_DIRECTORY
+
+ALT_SCREEN, MAIN_SCREEN, CURSOR_ON = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+
+
+class Terminal:
+    """A program with a terminal of its own. Reads what it writes, sends what is typed."""
+
+    def __init__(self, *arguments: str, size: tuple[int, int] = (80, 24)) -> None:
+        self._mine, theirs = pty.openpty()
+        self.resize(*size)
+        self.cooked = termios.tcgetattr(theirs)
+        self._theirs = theirs
+        """Kept open, to look at the terminal after the program has gone."""
+        environment = {
+            **os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor",
+            "PYTHONPATH": str(ROOT_DIRECTORY),
+        }  # fmt: skip
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "engine.cli", "tui", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # its controlling terminal
+        )
+        self.written = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._mine)
+        os.close(self._theirs)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size."""
+        fcntl.ioctl(self._mine, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        """Send what is typed."""
+        os.write(self._mine, keys.encode())
+
+    def read(self, seconds: float = 0.05) -> bytes:
+        """What was written since the last time, waiting so long for the first of it."""
+        found = b""
+        while select.select([self._mine], [], [], 0 if found else seconds)[0]:
+            try:
+                part = os.read(self._mine, 65_536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            found += part
+        self.written += found
+        return found
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Read until it holds; fails with what was written last if it never does."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            self.read()
+            assert time.monotonic() < deadline, f"never {what}: {self.written[-3000:]!r}"
+
+    def until_shown(self, text: str) -> None:
+        """Read until this text was written, from now on."""
+        start = len(self.written)
+        self.until(lambda: text.encode() in self.written[start:], f"shown: {text}")
+
+    def ended(self) -> int:
+        """Read on until the program has ended; its exit code."""
+        self.until(lambda: self.process.poll() is not None, "ended")
+        self.read()
+        return self.process.wait()
+
+    @property
+    def is_sane(self) -> bool:
+        """The terminal is as it was: cooked, on its main screen, with its cursor."""
+        after = termios.tcgetattr(self._theirs)
+        left_screen = self.written.rfind(MAIN_SCREEN) > self.written.rfind(ALT_SCREEN)
+        return after == self.cooked and left_screen and CURSOR_ON in self.written[-400:]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the program a signal."""
+        self.process.send_signal(number)
+
+
+@contextmanager
+def dashboard(*arguments: str, size: tuple[int, int] = (80, 24)) -> Iterator[Terminal]:
+    """The dashboard on a terminal, for the length of a block."""
+    with Terminal(*arguments, size=size) as terminal:
+        terminal.until_shown("Runs")
+        yield terminal

@@ -1,0 +1,206 @@
+"""What stands on each board, as text, at the widths that terminals have."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.tui.golden import same
+from tests.tui.scene import scene
+from tests.tui.support import NOW, FakeClock, event, head_text, row_text, store_at, text_of
+from tui.boards import (
+    NONE,
+    Column,
+    Seen,
+    age_cell,
+    event_cells,
+    last_text,
+    layout,
+    next_cell,
+    tries_cell,
+)
+from tui.looks import STYLES, in_ascii
+from tui.model import At, State
+from tui.rows import GRIDS, Rows
+from tui.store import LinkMoved, LinkState
+
+BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
+WIDTHS = (60, 80, 120, 160)
+
+
+def drawn(rows: Rows, view: str, cells_wide: int) -> str:
+    """A board as it stands on a screen so wide."""
+    rows.seen_now()
+    lines = [f"{view}, {cells_wide} cells", head_text(GRIDS[view], cells_wide)]
+    for row_id in rows.ids(view):
+        cells = rows.cells(view, row_id)
+        assert cells is not None
+        lines.append(row_text(GRIDS[view], cells, cells_wide))
+    return "\n".join(lines) + "\n\n"
+
+
+@pytest.mark.parametrize("cells_wide", WIDTHS)
+def test_25_boards_as_text(cells_wide: int) -> None:
+    """Columns go and come with the width; none runs into another."""
+    rows = Rows(scene())
+    same(f"boards-{cells_wide}", "".join(drawn(rows, view, cells_wide) for view in BOARDS))
+
+
+def test_27_boards_in_ascii() -> None:
+    """Nothing of ours needs more; of other people's texts what there is of it."""
+    rows = Rows(scene(), ascii_only=True)
+    told = ""
+    for view in BOARDS:
+        rows.seen_now()
+        for row_id in rows.ids(view):
+            cells = rows.cells(view, row_id)
+            assert cells is not None
+            assert all(text_of(cell).isascii() for cell in cells.values())
+        told += drawn(rows, view, 80)
+    same("boards-ascii", in_ascii(told))
+
+
+@pytest.mark.parametrize("view", GRIDS)
+def test_25_a_layout_fills_its_width(view: str) -> None:
+    """Never a cell too many, and none too few, at any width that there is a screen for."""
+    for cells_wide in range(58, 210):
+        sized = layout(GRIDS[view], cells_wide)
+        taken = sum(cells for _, cells in sized) + len(sized) - 1
+        assert taken == cells_wide
+        assert all(cells >= column.cells for column, cells in sized)
+
+
+def test_a_layout_without_room() -> None:
+    """Columns keep the least they need: what does not fit is cut by the screen."""
+    columns = (Column("a", "A", 5, flex=1), Column("b", "B", 3), Column("c", "C", 9, from_width=20))
+    assert [cells for _, cells in layout(columns, 4)] == [5, 3]
+    assert [cells for _, cells in layout(columns, 10)] == [6, 3]
+    assert [cells for _, cells in layout(columns, 20)] == [6, 3, 9]
+
+
+def test_every_style_is_one_of_the_theme() -> None:
+    """A cell of a style that nobody defined would stop the screen."""
+    rows = Rows(scene())
+    rows.seen_now()
+    for view in BOARDS:
+        for row_id in rows.ids(view):
+            for cell in (rows.cells(view, row_id) or {}).values():
+                parts = (cell,) if isinstance(cell[0], str) else cell
+                assert {str(part[1]) for part in parts} <= set(STYLES)
+
+
+def test_rows_that_are_gone_have_no_cells() -> None:
+    """The list may be ahead of what is kept."""
+    rows = Rows(store_at())
+    rows.draw_run(None, (), 80)
+    rows.draw_run("nobody", (), 80)
+    for view in GRIDS:
+        assert rows.cells(view, "nobody") is None
+        assert rows.ids(view) == []
+
+
+def at(
+    state: State,
+    *,
+    attempts: int = 1,
+    tries_left: int | None = 3,
+    started_at: int | None = None,
+    due_at: int | None = None,
+) -> At:
+    """A step at which a run is."""
+    return At(
+        "s", "ship", "acme.io", state, attempts, tries_left, started_at, due_at, None, None, None
+    )
+
+
+def test_01_next_counts_down() -> None:
+    """`in 7s`, `in 6s`, and only that cell's text is another."""
+    retry = at(State.BACKING_OFF, due_at=NOW + 7_000)
+    assert next_cell(State.BACKING_OFF, retry, Seen(NOW)) == ("in 7s", "backing-off")
+    assert next_cell(State.BACKING_OFF, retry, Seen(NOW + 1_000)) == ("in 6s", "backing-off")
+    assert next_cell(State.BACKING_OFF, retry, Seen(NOW + 7_000)) == ("due now", "backing-off")
+    assert next_cell(State.BACKING_OFF, retry, Seen(NOW + 8_500)) == ("late 1s", "alarm")
+
+
+def test_01_next_of_other_states() -> None:
+    """An attempt in flight has an age; what has ended, or has no time, has nothing."""
+    flies = at(State.RUNNING, started_at=NOW - 29_000)
+    assert next_cell(State.RUNNING, flies, Seen(NOW)) == ("▸ 29s", "running")
+    assert next_cell(State.RUNNING, flies, Seen(NOW, ascii_only=True))[0] == "> 29s"
+    for state in State:
+        assert next_cell(state, None, Seen(NOW)) == NONE
+        assert next_cell(state, at(State.WAITING), Seen(NOW)) == NONE
+    late = at(State.BACKING_OFF, due_at=NOW - 9_000)
+    assert next_cell(State.FAILED, late, Seen(NOW)) == NONE
+
+
+def test_32_countdowns_of_a_lost_engine_are_guesses() -> None:
+    """`≈7s`, and never behind zero."""
+    clock = FakeClock()
+    store = scene(clock)
+    store.apply(LinkMoved(LinkState.LOST, "reset", 1, 0.5))
+    rows = Rows(store)
+    told = drawn(rows, "retries", 80)
+    assert "≈due" in told
+    assert "≈14m55" in told
+    assert "late" not in told
+
+
+def test_ages_move_seldom_when_they_are_old() -> None:
+    """Each change of a cell is drawn and sent: a run of two hours need not tick."""
+    shown = [age_cell(NOW, Seen(NOW + ms))[0] for ms in range(0, 10_800_000, 1_000)]
+    assert shown[:3] == ["0s", "1s", "2s"]
+    changes = sum(one != two for one, two in pairwise(shown[3_600:]))
+    assert changes == 2 * 60 - 1
+    assert age_cell(None, Seen(NOW)) == NONE
+    assert age_cell(NOW + 9_000, Seen(NOW))[0] == "0s"
+
+
+def test_tries() -> None:
+    """The last one that may be made is told apart by a mark, not by colour alone."""
+    assert tries_cell(at(State.BACKING_OFF, attempts=7, tries_left=1)) == ("7/8!", "alarm")
+    assert tries_cell(at(State.RUNNING)) == ("1/4", "plain")
+    assert tries_cell(at(State.PENDING, attempts=0)) == NONE
+    assert tries_cell(None) == NONE
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [
+        (503, "http-status", "503"),
+        (None, "connection-refused: no", "connection-refused"),
+        (200, None, "200"),
+        (None, None, "—"),
+    ],
+)
+def test_last(status: int | None, error: str | None, told: str) -> None:
+    """A status, or what kept one from coming."""
+    assert last_text(status, error) == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "told"),
+    [
+        ("accepted", {}, "submitted"),
+        ("started", {"number": 2}, "try 2 started"),
+        ("started", {}, "try started"),
+        ("attempt-ended", {"number": 2, "countsAs": "success"}, "try 2 succeeded"),
+        ("attempt-ended", {"number": 2, "countsAs": "crash"}, "try 2 lost in a crash"),
+        ("attempt-ended", {"number": 2, "countsAs": "interruption"}, "try 2 interrupted"),
+        ("late-end", {"number": 2}, "try 2 answered late"),
+        ("acted", {"action": "pause"}, "pause"),
+        ("woken", {}, "due now"),
+        ("cancel-asked", {}, "to be cancelled"),
+        ("payload-differed", {}, "other payload"),
+        ("reopened", {}, "reopened"),
+        ("run-moved", {}, "run failed"),
+    ],
+)
+def test_events_in_words(kind: str, members: dict[str, Any], told: str) -> None:
+    """Whatever happens is told; also what a later engine calls otherwise."""
+    store = store_at()
+    store.apply(event(kind, 1, "failed", **members))
+    cells = event_cells(store.events[0], "w", Seen(NOW))
+    assert text_of(cells["what"]) == f"✗ {told}"

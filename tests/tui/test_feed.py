@@ -1,0 +1,459 @@
+"""The feed: what it reads when, and how it behaves when the engine is slow, away, or says no."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import httpx
+import pytest
+import trio
+
+from engine.front.times import rfc3339
+from engine.wire import BulkAnswer, BulkList, Problem, RunPage, RunTree
+from tests.client.fake_engine import refusal
+from tests.tui.engine_stand_in import Fed, StandIn, fed
+from tests.tui.support import NOW, RUN, page, run_row, step_row
+from tui.feed import (
+    BACK_OFF_S_MAX,
+    BOARD_LASTS_S,
+    FAILED_PAUSE_S,
+    PAGE_ROWS,
+    READ_EVERY_S_MIN,
+    SHORT_PAGES_MAX,
+    STATUS_EVERY_S,
+    Board,
+)
+from tui.listing import Edge
+from tui.store import EventRead, LinkMoved, LinkState, TreeGone
+
+RUNS = Board("runs", "is:live")
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [round(after - before, 3) for before, after in pairwise(times)]
+
+
+def links(it: Fed) -> list[LinkMoved]:
+    return [taken for _, taken in it.taken if isinstance(taken, LinkMoved)]
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+async def test_first_it_connects_and_reads_what_is_looked_at(autojump_clock) -> None:
+    """The stream, then the status and the board: as soon as the engine answers."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(0.1)
+        assert [path for _, path, _ in engine.asked] == ["events", "status", "runs"]
+        assert it.is_live
+        assert it.store.listing("runs").ids == ["a", "b"]
+        assert engine.queries("runs") == [
+            {"q": "is:live", "sort": "-submittedAt", "limit": str(PAGE_ROWS)}
+        ]
+
+
+async def test_nothing_is_read_before_the_engine_is_there(autojump_clock) -> None:
+    """A dashboard that waits for an engine asks for events alone."""
+    engine = StandIn()
+    engine.refuses = httpx.ConnectError("refused")
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(60)
+        assert {path for _, path, _ in engine.asked} == {"events"}
+
+
+async def test_an_idle_engine_is_asked_how_it_is_and_no_more(autojump_clock) -> None:
+    """A status now and then; also on boards that come with it, or with the stream."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        for board in ("runs", "hosts", "events", "causes"):
+            it.feed.show(Board(board))
+            await trio.sleep(60)
+        assert set(gaps(engine.reads("status"))) == {STATUS_EVERY_S}
+        assert len(engine.reads("runs")) == len(engine.reads("causes")) == 1
+
+
+async def test_a_filter_by_time_is_read_again_without_events(autojump_clock) -> None:
+    """Runs become late, or old, and nothing tells of it."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(Board("runs", "is:late"))
+        await trio.sleep(60)
+        assert set(gaps(engine.reads("runs"))) == {BOARD_LASTS_S}
+
+
+async def test_38_a_busy_board_is_read_at_most_so_often(autojump_clock) -> None:
+    """However many events there are: and after the last one it is read once more."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(0.1)
+        for _ in range(500):
+            engine.happens("started")
+            await trio.sleep(0.01)
+        await trio.sleep(2)
+        times = engine.reads("runs")
+        assert min(gaps(times)) >= READ_EVERY_S_MIN
+        assert len(times) == pytest.approx(5 / READ_EVERY_S_MIN, abs=2)
+        assert not it.store.listing("runs").outdated
+
+
+async def test_a_slow_engine_is_left_alone(autojump_clock) -> None:
+    """After a read of two seconds the next one waits eight: a fifth of its time at most is ours."""
+    engine = StandIn()
+    engine.took_s = 2.0
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        for _ in range(1_000):
+            if engine.stream is not None:
+                engine.happens("started")
+            await trio.sleep(0.1)
+        assert min(gaps(engine.reads("runs"))) >= 10
+
+
+async def test_the_open_run_is_read_when_its_tree_is_outdated(autojump_clock) -> None:
+    """Not for each event: those are folded."""
+    engine = StandIn()
+    path = f"runs/{RUN}"
+    engine.answers[path] = RunTree(run_row(), (step_row(),), rfc3339(NOW))
+    async with fed(engine) as it:
+        it.feed.open(RUN)
+        await trio.sleep(1)
+        assert len(engine.reads(path)) == 1
+        engine.happens("started", RUN, number=1, rev=2)
+        await trio.sleep(1)
+        assert len(engine.reads(path)) == 1
+        engine.answers[path] = RunTree(run_row(), (step_row(rev=3),), rfc3339(NOW))
+        engine.happens("teleported", RUN, rev=3)
+        await trio.sleep(1)
+        assert len(engine.reads(path)) == 2
+
+
+async def test_jobs_that_run_are_polled(autojump_clock) -> None:
+    """Until the last one is over."""
+    engine = StandIn()
+    job = BulkAnswer("j", "running", "retry", "is:stuck", 5, 4, 1, {}, 20)
+    engine.answers["bulk"] = BulkList((job,))
+    async with fed(engine) as it:
+        it.feed.show(Board("jobs"))
+        await trio.sleep(5)
+        assert len(engine.reads("bulk")) == pytest.approx(10, abs=2)
+        engine.answers["bulk"] = BulkList(())
+        await trio.sleep(1)
+        before = len(engine.reads("bulk"))
+        await trio.sleep(5)
+        assert len(engine.reads("bulk")) == before
+
+
+@pytest.mark.parametrize("run_id", ["gone", "..", ""])
+async def test_a_run_that_is_not_there(autojump_clock, run_id: str) -> None:
+    """It is told once, and not asked for again: unknown to the engine, or no id at all."""
+    engine = StandIn()
+    engine.answers["runs/gone"] = refusal(Problem.NOT_FOUND, "There is no run 'gone'.")
+    async with fed(engine) as it:
+        it.feed.open(run_id)
+        await trio.sleep(30)
+        assert [taken for _, taken in it.taken if isinstance(taken, TreeGone)] == [TreeGone(run_id)]
+        assert it.feed.run_id is None
+        assert it.is_live
+
+
+async def test_a_read_that_is_refused_is_told(autojump_clock) -> None:
+    """To the person who asked for it, and tried again no more than once a second."""
+    engine = StandIn()
+    engine.answers["runs"] = lambda _: refusal(Problem.INVALID_REQUEST, "`q`: no.")
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(10)
+        assert min(gaps(engine.reads("runs"))) >= FAILED_PAUSE_S
+        assert "`q`: no" in str(it.refusals[0][1])
+        assert it.is_live
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.Response(503),
+        httpx.Response(200, text="<html>"),
+        httpx.ReadError("reset"),
+        refusal(Problem.DRAINING, "Stopping."),
+    ],
+)
+async def test_34_a_read_that_fails_is_tried_again(autojump_clock, failure) -> None:
+    """Not at once; and all that was to be read is, when the engine answers again."""
+    engine = StandIn()
+    good, engine.answers["status"] = engine.answers["status"], failure
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        it.feed.open("a")
+        await trio.sleep(5)
+        assert min(gaps(engine.reads("status"))) >= FAILED_PAUSE_S
+        engine.answers["status"] = good
+        await trio.sleep(3)
+        assert it.store.listing("runs").ids == ["a", "b"]
+        assert "a" in it.store.trees
+
+
+# -- long lists ------------------------------------------------------------------------------------
+
+
+def many(prefix: str, next: str | None = None):
+    rows = [run_row(f"{prefix}{n:03}") for n in range(PAGE_ROWS)]
+    return page(*rows, next=next, total=10_000)
+
+
+async def test_39_pages_are_read_at_the_edges(autojump_clock) -> None:
+    """Behind the last row; the last page from the end, and from there backwards."""
+    engine = StandIn()
+    answers = iter([many("a", "a199"), many("b", "b199"), many("z", "z199"), many("y", "y199")])
+    engine.answers["runs"] = lambda _: next(answers)
+    async with fed(engine) as it:
+        it.feed.show(Board("runs"))
+        await trio.sleep(1)
+        for edge in (Edge.AFTER, Edge.TAIL, Edge.BEFORE):
+            it.feed.want_more(edge)
+            await trio.sleep(1)
+        asked = [(q["sort"], q.get("cursor")) for q in engine.queries("runs")]
+        assert asked == [
+            ("-submittedAt", None), ("-submittedAt", "a199"),
+            ("submittedAt", None), ("submittedAt", "z199"),
+        ]  # fmt: skip
+        ids = it.store.listing("runs").ids
+        assert (ids[0], ids[-1], len(ids)) == ("y199", "z000", 2 * PAGE_ROWS)
+
+
+async def test_39_the_part_that_is_seen_is_kept_up(autojump_clock) -> None:
+    """Far down the list its own rows are read again, and the window stays where it is."""
+    engine = StandIn()
+    engine.answers["runs"] = many("a", "a199")
+    async with fed(engine) as it:
+        it.feed.show(Board("runs"))
+        await trio.sleep(1)
+        it.feed.sees("a100")
+        engine.happens("started", run="a150")
+        await trio.sleep(1)
+        it.feed.sees("unknown")
+        engine.happens("started", run="a150")
+        await trio.sleep(1)
+        assert [q.get("cursor") for q in engine.queries("runs")] == [None, "a100", None]
+
+
+async def test_39_at_the_tail_the_tail_is_kept_up(autojump_clock) -> None:
+    """It was jumped to: reading the head again would take it away."""
+    engine = StandIn()
+    engine.answers["runs"] = many("z", "z199")
+    async with fed(engine) as it:
+        it.feed.show(Board("runs"))
+        it.feed.want_more(Edge.TAIL)
+        await trio.sleep(1)
+        first = it.store.listing("runs").ids[0]
+        engine.happens("started", run="z003")
+        await trio.sleep(1)
+        assert engine.queries("runs")[-1].get("cursor") == first == "z199"
+        assert not it.store.listing("runs").at_head
+
+
+async def test_a_search_that_finds_little_goes_on(autojump_clock) -> None:
+    """Empty pages are not the end; but nobody is asked for ever."""
+    engine = StandIn()
+    cursors = iter(range(1_000))
+
+    def answer(_: httpx.Request) -> RunPage:
+        number = next(cursors)
+        return page(*([run_row("found")] if number == 7 else []), next=f"c{number}")
+
+    engine.answers["runs"] = answer
+    async with fed(engine) as it:
+        it.feed.show(Board("runs", "key:rare"))
+        await trio.sleep(60)
+        asked = [q.get("cursor") for q in engine.queries("runs")]
+        assert asked == [None, *(f"c{n}" for n in range(SHORT_PAGES_MAX))]
+        assert it.store.listing("runs").ids == ["found"]
+
+
+# -- changing boards -------------------------------------------------------------------------------
+
+
+async def test_a_page_of_another_filter_comes_too_late(autojump_clock) -> None:
+    """What is answered for a filter that was left is not shown under the next one."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        await trio.sleep(1)
+        engine.took_s = 1.0
+        it.feed.show(Board("runs", "wf:old"))
+        await trio.sleep(0.5)
+        engine.answers["runs"] = page(run_row("new"))
+        it.feed.show(Board("runs", "wf:new"))
+        await trio.sleep(0.8)
+        assert it.store.listing("runs").ids == []
+        await trio.sleep(2)
+        assert it.store.listing("runs").ids == ["new"]
+
+
+async def test_a_page_that_was_asked_for_before_coming_back_is_dropped(autojump_clock) -> None:
+    """There and back while a page is under way: it belongs to a window that is no more."""
+    engine = StandIn()
+    engine.answers["runs"] = many("a", "a199")
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(1)
+        engine.took_s = 1.0
+        it.feed.want_more(Edge.AFTER)
+        await trio.sleep(0.5)
+        it.feed.show(Board("runs", "wf:other"))
+        it.feed.show(RUNS)
+        engine.answers["runs"] = many("b", "b199")
+        await trio.sleep(0.8)
+        assert it.store.listing("runs").ids == []
+        await trio.sleep(2)
+        assert it.store.listing("runs").ids[0] == "b000"
+
+
+async def test_a_board_that_is_come_back_to_is_still_there(autojump_clock) -> None:
+    """Its rows are shown at once, and read again."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(1)
+        it.feed.show(Board("causes"))
+        await trio.sleep(1)
+        it.feed.show(RUNS)
+        assert it.store.listing("runs").ids == ["a", "b"]
+        await trio.sleep(1)
+        assert len(engine.reads("runs")) == 2
+        it.feed.show(Board("runs", "is:stuck"))
+        assert it.store.listing("runs").ids == []
+
+
+# -- the connection --------------------------------------------------------------------------------
+
+
+async def test_34_a_lost_stream_is_tried_again_ever_later(autojump_clock) -> None:
+    """Half a second, then twice as long each time, with jitter, up to half a minute; and it goes on
+    behind the last event."""
+    engine = StandIn()
+    async with fed(engine, chance=0.999) as it:
+        await trio.sleep(1)
+        engine.happens("started")
+        await trio.sleep(1)
+        engine.refuses = httpx.ConnectError("refused")
+        engine.breaks()
+        await trio.sleep(300)
+        delays = [link.delay_s for link in links(it) if link.state is LinkState.LOST]
+        assert delays[0] == pytest.approx(0.5 * 1.25, abs=0.01)
+        assert delays[1] == pytest.approx(1.0 * 1.25, abs=0.01)
+        assert sorted(delays) == delays
+        assert max(delays) == BACK_OFF_S_MAX
+        assert it.store.link.tries == len(delays)
+        assert "refused" in it.store.link.reason
+        assert it.store.stale
+
+        engine.refuses = None
+        reads = len(engine.reads("status"))
+        await trio.sleep(31)
+        assert it.is_live
+        assert {h.get("last-event-id") for h in engine.headers[1:]} == {"f-1"}
+        assert len(engine.reads("status")) > reads
+
+
+@pytest.mark.slow
+async def test_an_engine_may_be_away_for_days(autojump_clock) -> None:
+    """The delay stays within its bound, however often it was tried."""
+    engine = StandIn()
+    engine.refuses = httpx.ConnectError("refused")
+    async with fed(engine) as it:
+        await trio.sleep(1_200 * BACK_OFF_S_MAX)
+        assert it.store.link.tries > 1_100
+        assert links(it)[-1].delay_s == BACK_OFF_S_MAX
+
+
+async def test_the_first_delay_is_short_again(autojump_clock) -> None:
+    """Once the engine was heard of, a new loss is a new one."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        for _ in range(3):
+            await trio.sleep(2)
+            engine.breaks()
+            await trio.sleep(0.1)
+        assert [link.tries for link in links(it) if link.state is LinkState.LOST] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", [Problem.UNAUTHORIZED, Problem.FORBIDDEN])
+async def test_34_who_is_not_let_in_does_not_knock_again(autojump_clock, kind) -> None:
+    """It is told as what it is, until a person asks for another try."""
+    engine = StandIn()
+    engine.refuses = refusal(kind, "No.")
+    async with fed(engine) as it:
+        await trio.sleep(3_600)
+        assert len(engine.headers) == 1
+        assert it.store.link.state is LinkState.REJECTED
+        engine.refuses = None
+        it.feed.resync()
+        await trio.sleep(1)
+        assert it.is_live
+
+
+async def test_34_what_cannot_be_read_is_counted_and_read_again(autojump_clock) -> None:
+    """A line of rubbish on the stream: something was missed, so everything is looked at anew."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(1)
+        engine.say_raw("id: f-1\ndata: {no json\n\n: a comment\nretry: x\n\n\x00\xff\n\n")
+        await trio.sleep(1)
+        assert it.is_live
+        assert it.store.link.missed_events == 1
+        assert len(engine.reads("runs")) == 2
+        assert len(engine.reads("status")) == 2
+        engine.say("step", id="f-2", prev="f-1", kind="acted")
+        await trio.sleep(1)
+        assert it.store.link.unreadable == 1
+        assert [t.kind for _, t in it.taken if isinstance(t, EventRead)][-1] == "step"
+
+
+async def test_33_a_gap_is_read_over(autojump_clock) -> None:
+    """Events that did not come are noticed by their ids."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        it.feed.open("a")
+        await trio.sleep(1)
+        engine.seq += 5
+        engine.happens("acted", rev=1)
+        await trio.sleep(1)
+        assert it.store.epoch == 1
+        assert len(engine.reads("runs")) == len(engine.reads("runs/a")) == 2
+
+
+async def test_resync_reads_everything_now(autojump_clock) -> None:
+    """And a connection that waits for its next try is tried."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        it.feed.open("a")
+        await trio.sleep(2)
+        it.feed.resync()
+        await trio.sleep(0.1)
+        for path in ("status", "runs", "runs/a"):
+            assert len(engine.reads(path)) == 2, path
+        engine.refuses = httpx.ConnectError("refused")
+        engine.breaks()
+        await trio.sleep(40)
+        tried = len(engine.headers)
+        engine.refuses = None
+        it.feed.resync()
+        await trio.sleep(0.1)
+        assert len(engine.headers) == tried + 1
+        assert it.is_live
+
+
+async def test_22_a_password_in_the_address_is_not_told(autojump_clock) -> None:
+    """The reason goes to the screen and into recordings."""
+    engine = StandIn()
+    engine.refuses = httpx.ConnectError("refused")
+    async with fed(engine, url="http://ada:sesame@engine:8420") as it:
+        await trio.sleep(1)
+        assert "sesame" not in repr(it.taken)
+        assert "http://engine:8420" in it.store.link.reason

@@ -1,0 +1,216 @@
+"""What third parties write is shown and never obeyed."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from engine import wire
+from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree
+from tests.tui.support import STEADY, FakeClock
+from tui.sanitize import (
+    CUT,
+    DEPTH_MAX,
+    MARKS_MAX,
+    TEXT_CHARACTERS_MAX,
+    UNSEEN,
+    clean,
+    clip,
+    fit,
+    safe,
+    width,
+)
+from tui.store import EventRead, Store
+
+HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m\u202eevil\u200b\u2066\ufeff\x00\r\n\ud800"
+NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+anything = st.text(st.characters(), max_size=80)  # surrogates too
+
+
+@settings(STEADY, max_examples=300)
+@given(anything)
+def test_19_any_text_becomes_one_harmless_line(text: str) -> None:
+    """Nothing that a terminal obeys, hides or turns round is left; and twice safe is safe."""
+    shown = safe(text)
+    assert not {unicodedata.category(c) for c in shown} & NEVER
+    assert shown.isprintable()
+    assert len(shown) <= len(text)
+    assert safe(shown) == shown
+    shown.encode()
+
+
+@pytest.mark.slow
+def test_every_character_alone() -> None:
+    """The whole of Unicode, one by one: printable, of one or two cells, or drawn on the last one.
+
+    Rich draws with its own table of widths: what it takes for another width would shift the rest of
+    the line, and so is not let through.
+    """
+    wrong = []
+    for code in range(0x110000):
+        shown = safe(chr(code))
+        category = unicodedata.category(shown)
+        if category in NEVER or not shown.isprintable() or width(shown) != cell_len(shown):
+            wrong.append(hex(code))
+    assert wrong == []
+
+
+def test_controls_become_their_pictures() -> None:
+    """One can see what somebody tried."""
+    assert safe("\x1b[31m") == "␛[31m"
+    assert safe("a\nb\tc\x00\x7f") == "a␊b␉c␀␡"
+    assert safe("\x9b31m\u202eabc\u200b\u2028") == f"{UNSEEN}31m{UNSEEN}abc{UNSEEN * 2}"
+    assert safe("a\u00a0b\u3000c") == "a b c"
+
+
+def test_20_markup_is_only_text() -> None:
+    """Nothing here knows of markup: it passes as it is, for widgets that know none either."""
+    for text in ("[/red]", "[@click=app.quit]x[/]", "[link='"):
+        assert safe(text) == text
+
+
+def test_long_texts_are_cut() -> None:
+    """A name of a megabyte costs no more than one of a line."""
+    shown = safe("x" * 1_000_000)
+    assert len(shown) == TEXT_CHARACTERS_MAX
+    assert shown.endswith(CUT)
+    assert safe("x" * TEXT_CHARACTERS_MAX) == "x" * TEXT_CHARACTERS_MAX
+
+
+def test_marks_do_not_pile_up() -> None:
+    """Of a hundred accents on one letter a few are left: the lines above stay readable."""
+    assert safe("e" + "\u0301" * 100 + "f") == "e" + "\u0301" * MARKS_MAX + "f"
+    assert safe("क्षि") == "क्षि"
+
+
+# -- whole answers ---------------------------------------------------------------------------------
+
+
+def hostile(kind: Any) -> Any:
+    """A value of a type with hostile texts wherever there can be a text."""
+    options = get_args(kind)
+    origin = getattr(kind, "__origin__", None)
+    if kind is Any or kind is str:
+        return HOSTILE
+    if origin is tuple:
+        inner = tuple(hostile(each) for each in options if each is not Ellipsis)
+        return inner
+    if origin is dict:
+        return {HOSTILE: hostile(options[1])}
+    if options:  # a union: whatever holds the most
+        chosen = [each for each in options if each not in (type(None), msgspec.UnsetType)]
+        return hostile(chosen[0])
+    if issubclass(kind, msgspec.Struct):
+        hints = get_type_hints(kind)
+        return kind(**{name: hostile(hints[name]) for name in kind.__struct_fields__})
+    return {int: 1, bool: True}[kind]
+
+
+def texts(value: Any) -> list[str]:
+    """Every text in a value."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, msgspec.Struct):
+        return [t for name in value.__struct_fields__ for t in texts(getattr(value, name))]
+    if isinstance(value, dict):
+        return [t for pair in value.items() for each in pair for t in texts(each)]
+    if isinstance(value, (list, tuple)):
+        return [t for each in value for t in texts(each)]
+    return []
+
+
+@pytest.mark.parametrize("kind", [RunTree, RunPage, CauseList, RetryPage, BulkAnswer])
+def test_19_every_field_of_every_answer_is_cleaned(kind: type[msgspec.Struct]) -> None:
+    """No member of any answer comes through as it was: also one that is added later."""
+    dirty = hostile(kind)
+    assert HOSTILE in texts(dirty)
+    cleaned = clean(dirty)
+    assert type(cleaned) is kind
+    assert len(texts(cleaned)) == len(texts(dirty))
+    assert set(texts(cleaned)) == {safe(HOSTILE)}
+
+
+def test_19_hostile_rows_reach_every_field() -> None:
+    """The rows that the test above fills are those of the wire, all of them."""
+    rows = {name for name in wire.__all__ if name.endswith("Row")} | {"StepAt"}
+    filled = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, msgspec.Struct):
+            filled.add(type(value).__name__)
+            for name in value.__struct_fields__:
+                walk(getattr(value, name))
+        elif isinstance(value, tuple):
+            for each in value:
+                walk(each)
+
+    for kind in (RunTree, RunPage, CauseList, RetryPage):
+        walk(hostile(kind))
+    assert rows - filled == {"HostRow"}  # comes in the status, which is a mapping
+
+
+def test_19_keys_of_mappings_are_cleaned() -> None:
+    """Members of a status or event may be called anything."""
+    dirty = {HOSTILE: [{"a": (HOSTILE, 1, None)}]}
+    assert clean(dirty) == {safe(HOSTILE): [{"a": (safe(HOSTILE), 1, None)}]}
+
+
+def test_what_is_nested_too_deeply_is_cut() -> None:
+    """A thousand brackets do not use the stack up."""
+    nested: Any = "x"
+    for _ in range(100_000):
+        nested = [nested]
+    store = Store(FakeClock())
+    store.apply(EventRead("1", "step", {"runId": "r", "stepId": "s", "more": nested}))
+    inner = store.events[0].members["more"]
+    depth = 0
+    while isinstance(inner, list):
+        (inner,) = inner
+        depth += 1
+    assert inner == CUT
+    assert depth < DEPTH_MAX
+    del store
+    while isinstance(nested, list):  # else freeing it goes as deep
+        (nested,) = nested
+
+
+# -- cells -----------------------------------------------------------------------------------------
+
+SAMPLES = [
+    "", "plain", "Grüße", "日本語テキスト", "한국어", "عربى", "क्षि", "e\u0301a",
+    "👍🎉", "a日b本c", "✗ ▸ ↻ ◷", "ﾊﾝｶｸ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+def test_widths_are_those_of_rich(text: str) -> None:
+    """What is measured here is what Textual draws with."""
+    assert width(safe(text)) == cell_len(safe(text))
+
+
+@STEADY
+@given(anything.map(safe), st.integers(0, 30), st.booleans())
+def test_clip_and_fit_keep_to_their_cells(text: str, cells: int, middle: bool) -> None:
+    """Never a cell too many; `fit` never one too few."""
+    assert width(clip(text, cells, middle=middle)) <= cells
+    assert width(fit(text, cells)) == cells
+    assert width(fit(text, cells, right=True)) == cells
+
+
+def test_clip_tells_that_it_cut() -> None:
+    """Names are cut at their end, ids in their middle."""
+    assert clip("order.fulfil", 12) == "order.fulfil"
+    assert clip("order.fulfil", 8) == "order.f…"
+    assert clip("01kaq3x0c4gq2mfzx8v7h5e9r1", 9, middle=True) == "01ka…e9r1"
+    assert clip("01kaq3x0c4", 6, middle=True) == "01…0c4"
+    assert clip("日本語", 4) == "日…"
+    assert clip("abc", 1) == "…"
+    assert clip("abc", 0) == ""
+    assert fit("ab", 4, right=True) == "  ab"
+    assert fit("日本語", 4) == "日… "

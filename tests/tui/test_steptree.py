@@ -1,0 +1,256 @@
+"""A run's steps as a tree, and their attempts in time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from engine.wire import StepRow
+from tests.tui.golden import same
+from tests.tui.scene import SHIP, fan_out
+from tests.tui.support import (
+    NOW,
+    RUN,
+    STEADY,
+    FakeClock,
+    attempt_row,
+    event,
+    head_text,
+    row_text,
+    status_read,
+    step_row,
+    store_at,
+    tree_read,
+)
+from tui.model import State
+from tui.rows import GRIDS, Rows
+from tui.steptree import (
+    CHILDREN_SHOWN_MAX,
+    SHOWN_OF_FOLDED,
+    Span,
+    axis,
+    chart,
+    lines,
+    rest_text,
+    span_of,
+    took_cell,
+)
+from tui.store import Store, TreeRead
+from tui.tree import Tree
+
+
+def tree_of(read: TreeRead) -> Tree:
+    store = store_at()
+    store.apply(read)
+    return store.trees[RUN]
+
+
+def drawn(store: Store, cells_wide: int, *, ascii_only: bool = False) -> str:
+    """The run as it stands on a screen so wide."""
+    rows = Rows(store, ascii_only=ascii_only)
+    rows.seen_now()
+    rows.draw_run(RUN, (), cells_wide + 2)
+    head = head_text(GRIDS["run"], cells_wide)
+    head = head.ljust(cells_wide - len(rows.chart_head)) + rows.chart_head
+    told = [f"{cells_wide} cells", head.rstrip()]
+    for row_id in rows.ids("run"):
+        cells = rows.cells("run", row_id)
+        assert cells is not None
+        told.append(row_text(GRIDS["run"], cells, cells_wide))
+    return "\n".join(told) + "\n\n"
+
+
+def after_30_s() -> Store:
+    """The run of the scene, half a minute after it began."""
+    clock = FakeClock()
+    store = store_at(clock)
+    store.apply(status_read(NOW, clock))
+    clock.pass_s(30)
+    store.apply(fan_out())
+    return store
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_25_a_run_as_text(ascii_only: bool) -> None:
+    """Failed attempts are of another texture, back-off is dots up to the next attempt, in the
+    future too; and what waits is told apart from what runs."""
+    store = after_30_s()
+    told = "".join(drawn(store, cells, ascii_only=ascii_only) for cells in (60, 80, 120, 160))
+    assert told.isascii() == ascii_only
+    same("run-ascii" if ascii_only else "run", told)
+
+
+def test_25_a_run_that_has_ended() -> None:
+    """Its chart ends with it, and says how long it took: there is no `now` in it any more."""
+    store = after_30_s()
+    store.apply(event("run-moved", 9, "failed", at=30_000))
+    same("run-ended", drawn(store, 80))
+
+
+# -- the tree --------------------------------------------------------------------------------------
+
+
+def test_what_is_collapsed_is_left_out() -> None:
+    """Its line says how many are below; a step without children cannot be shut."""
+    tree = tree_of(fan_out())
+    names = [line.step.name for line in lines(tree, ()) if line.step]
+    assert names == ["fulfil", "charge_card", "ship", "label", "notify"]
+    shut = lines(tree, {SHIP, f"{RUN}-notify"})
+    assert [line.step.name for line in shut if line.step] == [
+        "fulfil", "charge_card", "ship", "notify",
+    ]  # fmt: skip
+    assert [(line.children, line.collapsed) for line in shut] == [
+        (3, False), (0, False), (1, True), (0, False),
+    ]  # fmt: skip
+    (root,) = lines(tree, {RUN})
+    assert (root.children, root.collapsed) == (3, True)
+
+
+def wide(count: int) -> Tree:
+    """A fan-out; of 4,812 there are 18 that back off and 4 that have failed, far behind."""
+    steps = [step_row(status="waiting")]
+    for number in range(count):
+        status = "completed"
+        if number >= count - 4:
+            status = "failed"
+        elif number % 260 == 9 and number < 18 * 260:
+            status = "backing-off"
+        steps.append(step_row(f"ship{number}", status, parent=RUN, due=9_000))
+    tree = tree_of(tree_read(*steps))
+    for id, step in tree.steps.items():
+        if step.parent_id is not None:
+            tree.steps[id] = replace(step, name="ship")
+    return tree
+
+
+def test_41_a_wide_fan_out_is_folded() -> None:
+    """Lines of their own have those that need a look, failed ones first; the rest is one line."""
+    tree = wide(4_812)
+    found = lines(tree, ())
+    assert len(found) == 1 + SHOWN_OF_FOLDED + 1
+    shown = [line.step for line in found[1:-1] if line.step]
+    assert len(shown) == SHOWN_OF_FOLDED
+    assert {step.state for step in shown} == {State.BACKING_OFF, State.FAILED}
+    order = list(tree.steps)
+    assert [order.index(step.id) for step in shown] == sorted(order.index(s.id) for s in shown)
+    rest = found[-1]
+    assert (rest.id, rest.step, rest.prefix) == (f"{RUN}+rest", None, "└─ ")
+    assert [line.prefix for line in found[1:-1]] == ["├─ "] * SHOWN_OF_FOLDED
+    assert rest_text(rest.rest) == "ship ×4,792  ✓4,790 ↻2"
+    assert rest_text(rest.rest, ascii_only=True) == "ship x4,792  +4,790 r2"
+
+
+def test_41_nothing_to_look_at_is_one_line() -> None:
+    """All done, or none begun: the fan-out is told in one line, the last below its step."""
+    steps = [step_row(f"ship{n}", "completed", parent=RUN, ended=1) for n in range(200)]
+    found = lines(tree_of(tree_read(step_row(), *steps)), ())
+    assert len(found) == 2
+    assert (found[1].prefix, rest_text(found[1].rest)) == ("└─ ", "steps ×200  ✓200")
+
+
+def test_a_fan_out_that_fits_is_not_folded() -> None:
+    """Fifty lines can be scrolled."""
+    steps = [step_row(f"s{n}", "completed", parent=RUN) for n in range(CHILDREN_SHOWN_MAX)]
+    found = lines(tree_of(tree_read(step_row(), *steps)), ())
+    assert len(found) == 1 + CHILDREN_SHOWN_MAX
+    assert [line.prefix for line in found[-2:]] == ["├─ ", "└─ "]
+
+
+def test_the_rest_stands_in_the_grid() -> None:
+    """With its branch, and nothing in the other columns."""
+    store = store_at()
+    steps = [step_row(f"s{n}", "completed", parent=RUN) for n in range(60)]
+    store.apply(tree_read(step_row(), *steps))
+    assert "└─ steps ×60  ✓60" in drawn(store, 80)
+
+
+def test_a_step_whose_parent_is_not_known_is_a_root() -> None:
+    """It came before its parent did, or the parent was missed: it is shown all the same."""
+    tree = tree_of(tree_read(step_row(), step_row("lost", parent="unknown")))
+    assert [line.prefix for line in lines(tree, ())] == ["", ""]
+
+
+def test_a_circle_of_parents_ends() -> None:
+    """No answer may make the dashboard go round for ever."""
+    a, b = f"{RUN}-a", f"{RUN}-b"
+    tree = tree_of(tree_read(step_row(), step_row("a", parent=b), step_row("b", parent=a)))
+    assert [line.id for line in lines(tree, ())] == [RUN]
+
+
+# -- the chart -------------------------------------------------------------------------------------
+
+TIMES = st.integers(-5_000, 60_000)
+
+
+@STEADY
+@given(
+    st.lists(st.tuples(st.sampled_from(["success", "failure", "x"]), TIMES, st.none() | TIMES)),
+    st.sampled_from(["backing-off", "waiting", "running", "pending"]),
+    st.none() | TIMES,
+    st.integers(0, 50),
+)
+def test_a_chart_has_exactly_its_cells(
+    tries: list[tuple[str, int, int | None]], state: str, due: int | None, cells: int
+) -> None:
+    """Whatever times an answer has: also such as cannot be."""
+    attempts = [attempt_row(n, *told) for n, told in enumerate(tries)]
+    tree = tree_of(tree_read(step_row(status=state, attempts=attempts, due=due)))
+    span = span_of(tree, NOW + 30_000)
+    told = "".join(text for text, _ in chart(tree.steps[RUN], span, cells))
+    assert len(told) == cells
+    assert len(axis(span, cells)) == cells
+
+
+def test_a_short_attempt_is_seen() -> None:
+    """A millisecond in an hour has a cell of its own, at the right end too."""
+    tree = tree_of(
+        tree_read(step_row(status="running", attempts=[
+            attempt_row(1, "failure", 0, 1), attempt_row(2, "running", 3_600_000),
+        ]))
+    )  # fmt: skip
+    span = span_of(tree, NOW + 3_600_000)
+    told = "".join(text for text, _ in chart(tree.steps[RUN], span, 20))
+    assert told == "▒··················█"
+
+
+def test_the_future_takes_a_quarter_at_most() -> None:
+    """A back-off of an hour does not squeeze the minute that has been."""
+    tree = tree_of(tree_read(step_row(status="backing-off", due=3_600_000)))
+    span = span_of(tree, NOW + 60_000)
+    assert span == Span(NOW, NOW + 80_000, NOW + 60_000)
+    soon = tree_of(tree_read(step_row(status="backing-off", due=66_000)))
+    assert span_of(soon, NOW + 60_000).end_ms == NOW + 66_000
+
+
+def test_axis() -> None:
+    """Where it began, the middle of what has been, and now."""
+    assert axis(Span(NOW, NOW + 80_000, NOW + 60_000), 40) == (
+        "0s             30s         now          "
+    )
+    assert axis(Span(NOW, NOW + 60_000, NOW + 60_000), 16) == "0s           now"
+    assert axis(Span(NOW, NOW + 62_000, NOW + 62_000, over=True), 16) == "0s          1m02"
+    assert axis(Span(NOW, NOW + 1, NOW + 1), 11) == " " * 11
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (step_row(status="backing-off", due=37_000), ("in 7s", "backing-off")),
+        (step_row(status="backing-off", due=20_000), ("late 10s", "alarm")),
+        (step_row(attempts=[attempt_row(1, "running", 5_000)]), ("25s", "running")),
+        (step_row(status="pending"), ("—", "dim")),
+        (
+            step_row(
+                status="completed", ended=3_400, attempts=[attempt_row(1, "success", 0, 3_400)]
+            ),
+            ("3.4s", "dim"),
+        ),
+        (step_row(status="cancelled", ended=3), ("—", "dim")),
+    ],
+)  # fmt: skip
+def test_next_or_took(row: StepRow, told: tuple[str, str]) -> None:
+    """A countdown, an age, or what it took from its first attempt to its end."""
+    step = tree_of(tree_read(row)).steps[RUN]
+    assert took_cell(step, NOW + 30_000) == told

@@ -1,0 +1,191 @@
+"""The dashboard on a real terminal: hostile text, an engine that is killed, ways to leave."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+import pytest
+
+from engine.client import Client, StepFailed
+from engine.wire import RunPage, RunTree
+from tests.e2e import harness
+from tests.tui.screen import at, run_row, step_row
+from tests.tui.terminal import dashboard
+from tui.listing import Edge
+from tui.record import FORMAT, Head, Line
+from tui.store import EventRead, Input, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
+
+HOSTILE = "\x1b]52;c;cHduZWQ=\x07\x1b]0;pwned\x07\x9b31m\x1bc\u202egnp\x00\x07\u009d0;x\u009c"
+FORBIDDEN = (
+    b"\x1b]52",
+    b"\x1b]0;pwned",
+    b"\xc2\x9b",
+    b"\x1bc",
+    "\u202e".encode(),
+    b"\x00",
+    b"\xc2\x9d",
+)
+
+
+def assert_harmless(written: bytes) -> None:
+    """Nothing of HOSTILE reached the terminal as what it is."""
+    found = [each for each in FORBIDDEN if each in written]
+    assert found == []
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers every post with the body, and fails those to /fail."""
+
+    body: ClassVar[bytes] = HOSTILE.encode()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(500 if self.path.startswith("/fail") else 200)
+        self.send_header("content-type", "text/plain")
+        self.send_header("content-length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """An application that answers hostile text."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def fail(url: str, app: str, key: str = "one") -> None:
+    """A run that fails at once."""
+    with Client(url) as client, pytest.raises(StepFailed):
+        client.submit("shop", "order", f"{app}/fail", key, HOSTILE, retry={"count": 0})
+
+
+def recording(path: Path, *inputs: Input) -> Path:
+    """A recording of these inputs."""
+    lines = [Head(FORMAT, 0), *(Line(0.0, each) for each in inputs)]
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    return path
+
+
+@pytest.mark.slow
+def test_19_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
+    """Payload and answer full of control sequences are shown with pictures in their place."""
+    with endpoint() as app, harness.running(tmp_path) as engine:
+        fail(engine.url, app)
+        with dashboard(engine.url, "--filter", "is:failed") as terminal:
+            terminal.until_shown("order")
+            terminal.type("\r")
+            terminal.until_shown("try  started")
+            terminal.type("b")
+            terminal.until_shown("␛]52")
+            terminal.type("q")
+            terminal.until_shown("try  started")
+            terminal.type("p")
+            terminal.until_shown("payload")
+            terminal.type("q")
+            terminal.until_shown("try  started")
+            terminal.type("q")
+            terminal.type("q")
+            assert terminal.ended() == 0
+            assert_harmless(terminal.written)
+            assert terminal.is_sane
+
+
+@pytest.mark.slow
+def test_19_no_field_carries_control_sequences(tmp_path: Path) -> None:
+    """Every text of runs, steps, attempts, events and status goes through the same edge."""
+    row = run_row(
+        1, "failed", workflow_name=HOSTILE, client=HOSTILE, idempotency_key=HOSTILE, error=HOSTILE,
+        at={"name": HOSTILE, "url": f"http://{HOSTILE}/", "error": HOSTILE, "http_status": None},
+    )  # fmt: skip
+    steps = (
+        step_row(row.id, None, "failed", error=HOSTILE, url=HOSTILE),
+        step_row(row.id, "child", "failed", error=HOSTILE, url=HOSTILE, idempotency_key=HOSTILE,
+                 pause_reason=HOSTILE, delay_by=HOSTILE, cause_id=HOSTILE),
+    )  # fmt: skip
+    event = {
+        "kind": HOSTILE, "runId": HOSTILE, "stepId": HOSTILE, "status": HOSTILE, "error": HOSTILE,
+        "actor": HOSTILE, "spec": {"name": HOSTILE},
+    }  # fmt: skip
+    path = recording(
+        tmp_path / "hostile.ndjson",
+        LinkMoved(LinkState.LIVE),
+        StatusRead({"instance": HOSTILE, "serverTime": at(0), "counts": {}}, 0.0, 0.0),
+        RunsRead("runs", Edge.HEAD, RunPage((row,), 1, False)),
+        TreeRead(RunTree(row, steps, at(0))),
+        EventRead("f-1", "attempt", event),
+        EventRead("f-2", "step", event | {"kind": "acted", "action": HOSTILE, "reason": HOSTILE}),
+    )
+    with dashboard("--replay", str(path), size=(170, 40)) as terminal:
+        terminal.until_shown("failed")
+        terminal.type("\r")
+        terminal.until_shown("try  started")
+        terminal.type("j5")
+        terminal.until_shown("TIME")
+        terminal.type("q")
+        assert terminal.ended() == 0
+        assert_harmless(terminal.written)
+
+
+@pytest.mark.slow
+def test_35_the_engine_is_killed_and_comes_back(tmp_path: Path) -> None:
+    """The dashboard says that it reconnects, connects by itself, and tells of the restart."""
+    with harness.running(tmp_path) as engine:
+        with dashboard(engine.url) as terminal:
+            terminal.until_shown("● live")
+            engine.kill()
+            terminal.until_shown("reconnecting")
+            port = int(engine.url.rpartition(":")[2])
+            with harness.running(tmp_path, port=port):
+                terminal.type("r")
+                terminal.until_shown("engine restarted")
+                assert b"Traceback" not in terminal.written
+                terminal.type("q")
+                assert terminal.ended() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signals) -> None:
+    """Asked to end, it leaves the terminal as it was."""
+    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
+    with dashboard("--replay", str(path)) as terminal:
+        terminal.until_shown("Quit")
+        terminal.signal(number)
+        assert terminal.ended() == 128 + number
+        assert terminal.is_sane
+
+
+@pytest.mark.slow
+def test_26_a_hundred_resizes(tmp_path: Path) -> None:
+    """Whatever size the terminal takes, also none that fits, the dashboard lives."""
+    path = recording(
+        tmp_path / "runs.ndjson",
+        LinkMoved(LinkState.LIVE),
+        RunsRead("runs", Edge.HEAD, RunPage(tuple(map(run_row, range(60))), 60, False)),
+    )
+    with dashboard("--replay", str(path)) as terminal:
+        for turn in range(100):
+            terminal.resize(10 + turn * 37 % 200, 3 + turn * 17 % 60)
+            terminal.read(0.01)
+        terminal.resize(80, 24)
+        terminal.until_shown("STATE")
+        terminal.type("q")
+        assert terminal.ended() == 0
+        assert b"Traceback" not in terminal.written
