@@ -42,6 +42,10 @@ kill kills="30" *args:
 bench *args:
     {{python}} bench/bench.py {{args}}
 
+# what the dashboard costs: bytes, first paint, keys, many events, a million runs
+tui-budget:
+    {{python}} bench/tui_budget.py
+
 # pin the dependencies anew, with hashes and without addresses
 lock:
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \

@@ -16,6 +16,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.filter import LineFilter
+from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from engine.client import AsyncClient
@@ -26,22 +27,24 @@ from tui.feed import Board, Feed
 from tui.help import help_lines
 from tui.keys import BY_ID, COMMANDS, LISTS, NoCommand, action_of, parse_command
 from tui.listing import Edge
-from tui.model import State
+from tui.moving import Moving
 from tui.options import Options
 from tui.reading import Reading
 from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
 from tui.screens.ask import Read
+from tui.store import EventRead, LinkState, Store
 from tui.store import Input as Taken
-from tui.store import LinkState, Store
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
 from tui.widgets.lines import Lines
+from tui.widgets.tight import TightScreen
 
 FLUSH_S = 0.25
 TICK_S = 1.0
-SLOW_FLUSH_S = 1.0
+SLOW_FLUSH_S, SLOW_TICK_S = 1.0, 5.0
+"""With --slow-link."""
 FLASH_S = 5.0
 WIDE_CELLS_MIN = 120
 SHORT_LINES_MAX = 19
@@ -85,7 +88,7 @@ class Dashboard(App[None]):
         self.machine_clock = clock or store.clock
         self.client = client
         self.feed = None if client is None or not feed else Feed(
-            client, store, take or store.apply, chance=chance, reporter=self
+            client, store, self._taker(take or store.apply), chance=chance, reporter=self
         )  # fmt: skip
         self.rows = Rows(store, ascii_only=options.ascii_only)
         self.view = options.board
@@ -104,11 +107,16 @@ class Dashboard(App[None]):
         """Runs beside the screen: a replay."""
         self.acting = Acting(self)
         self.reading = Reading(self)
+        self.moving = Moving(self)
 
     def get_line_filters(self) -> list[LineFilter]:
         """The last thing that is done to a line."""
         found = list(super().get_line_filters())
         return [*found, self.ascii_filter] if self.ascii_filter.enabled else found
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen of the boards."""
+        return TightScreen()
 
     # -- composing -----------------------------------------------------------------------------
 
@@ -133,7 +141,7 @@ class Dashboard(App[None]):
         if self.options.theme is not None:
             self.theme = self.options.theme
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
-        self.set_interval(TICK_S, self.tick)
+        self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show_view(self.view, remember=False)
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
@@ -143,6 +151,16 @@ class Dashboard(App[None]):
     def grid(self, view: str | None = None) -> Grid:
         """The grid of a view."""
         return self.query_one(f"#{view or self.view}-grid", Grid)
+
+    def _taker(self, take: Callable[[Taken], None]) -> Callable[[Taken], None]:
+        """What was asked for is drawn as soon as it is there, events when their turn comes."""
+
+        def taken(each: Taken) -> None:
+            take(each)
+            if not isinstance(each, EventRead) and not self.options.slow_link:
+                self.call_later(self.flush)
+
+        return taken
 
     # -- drawing -------------------------------------------------------------------------------
 
@@ -319,9 +337,9 @@ class Dashboard(App[None]):
         if name in LISTS:
             self.show_view(name)
             return
-        method: Any = getattr(self, f"do_{action_of(name)}", None) or getattr(
-            self.reading, f"do_{action_of(name)}"
-        )
+        action = f"do_{action_of(name)}"
+        owner = next(it for it in (self, self.moving, self.reading) if hasattr(it, action))
+        method: Any = getattr(owner, action)
         if command.argument:
             method(argument)
         else:
@@ -365,7 +383,7 @@ class Dashboard(App[None]):
 
     def do_follow(self) -> None:
         if not self.follow:
-            self.do_first()
+            self.moving.do_first()
         self.follow = not self.follow
         self.flash("following" if self.follow else "not following")
 
@@ -424,70 +442,3 @@ class Dashboard(App[None]):
             self.flash(str(error), "alarm")
             return
         self.run_command(command.id, argument)
-
-    # -- moving --------------------------------------------------------------------------------
-
-    def _move(self, by: int) -> None:
-        if isinstance(self.focused, Lines):
-            self.focused.scroll_lines(by)
-            return
-        self.follow = False
-        self.grid().move(by)
-
-    def do_down(self) -> None:
-        self._move(1)
-
-    def do_up(self) -> None:
-        self._move(-1)
-
-    def do_half_down(self) -> None:
-        self._move(self.grid().page_rows // 2)
-
-    def do_half_up(self) -> None:
-        self._move(-(self.grid().page_rows // 2))
-
-    def do_page_down(self) -> None:
-        self._move(self.grid().page_rows)
-
-    def do_page_up(self) -> None:
-        self._move(-self.grid().page_rows)
-
-    def do_first(self) -> None:
-        listing = self.store.listing(self.view)
-        if self.view == "runs" and self.feed is not None and not listing.at_head:
-            self.feed.want_more(Edge.HEAD)
-        self.follow = False
-        self.grid().move_to(0)
-
-    def do_last(self) -> None:
-        listing = self.store.listing(self.view)
-        if self.view == "runs" and self.feed is not None and not listing.at_tail:
-            self.feed.want_more(Edge.TAIL)
-        self.follow = False
-        self.grid().move_to(-1)
-
-    def do_mark(self) -> None:
-        self.grid().toggle_mark()
-        self._move(1)
-        self.draw()
-
-    def do_mark_range(self) -> None:
-        self.grid().mark_range()
-        self.draw()
-
-    def do_mark_all(self) -> None:
-        listing = self.store.listing(self.view)
-        self.grid().mark_all()
-        whole = self.view == "runs" and not (listing.at_head and listing.at_tail)
-        self.whole_filter = whole and not query.is_empty(self.filters["runs"])
-        self.draw()
-
-    def do_unmark(self) -> None:
-        self.whole_filter = False
-        self.grid().clear_marks()
-        self.draw()
-
-    @property
-    def problem_states(self) -> frozenset[State]:
-        """The states of steps that `n` goes to."""
-        return frozenset({State.FAILED, State.PAUSED, State.BACKING_OFF})

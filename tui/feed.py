@@ -139,7 +139,8 @@ class Feed:
 
     def want_more(self, edge: Edge) -> None:
         """The cursor came near the end of what was read. Only runs are read in parts."""
-        if self.board.name == "runs":
+        jumps = self._more in (Edge.HEAD, Edge.TAIL)  # what lies at an edge now will be gone
+        if self.board.name == "runs" and not (jumps and edge in (Edge.AFTER, Edge.BEFORE)):
             self._more, self._short_pages = edge, 0
             self.poke()
 
@@ -246,12 +247,19 @@ class Feed:
             await self._read_status()
         if self._more is not None:
             edge, self._more = self._more, None
-            await self._read_board(edge)
+            if not self._is_there(edge):
+                await self._read_board(edge)
         elif self._board_outdated and anyio.current_time() >= self._board_due:
             await self._read_board(self._stale_part())
         due = self._tree_outdated and anyio.current_time() >= self._tree_due
         if due and self.run_id is not None:
             await self._read_tree(self.run_id)
+
+    def _is_there(self, edge: Edge) -> bool:
+        """Whether nothing lies beyond that edge any more: a jump may have come first."""
+        listing = self._store.listing(self.board.name)
+        beyond = {Edge.AFTER: listing.at_tail, Edge.BEFORE: listing.at_head}
+        return beyond.get(edge, False)
 
     def _notice(self) -> None:
         """Let everything be read again when that was asked for, or events were missed."""

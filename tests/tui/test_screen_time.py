@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from textual.geometry import Region
@@ -9,6 +10,7 @@ from textual.geometry import Region
 from engine.wire import AttemptRow, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui.store import RetriesRead
+from tui.widgets.tight import TightUpdate
 
 BACKING_OFF = {"at": {"status": "backing-off", "due_at": at(7)}}
 
@@ -72,6 +74,24 @@ def test_04_a_step_ticks_in_place() -> None:
         after = await world.passes(1)
         assert "in 6s" in line_with(after, "ship")
         assert len(before) == len(after)
+
+    showing(test)
+
+
+def test_37_only_what_changed_is_written() -> None:
+    """An update of one cell writes that cell: where it is, and its text, nothing beside it."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1, "backing-off", **BACKING_OFF))
+        at_cell = line_with(await world.shown(), "00000001").index("in 7s")
+        compositor = world.app.screen._compositor
+        compositor._dirty_regions = {Region(at_cell, 3, 6, 1)}
+        update = compositor.render_partial_update()
+        assert isinstance(update, TightUpdate)
+        written = update.render_segments(world.app.console)
+        assert written.startswith(f"\x1b[4;{at_cell + 1}H")
+        assert re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", written) == "in 7s "
 
     showing(test)
 

@@ -1,0 +1,182 @@
+"""What the dashboard costs: bytes to the terminal, time to the first paint and to a key's answer,
+many events, a million runs. `just tui-budget`; figures are printed beside their goals."""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from engine.client import AsyncClient, Reposts  # noqa: E402
+from tests.tui.terminal import Terminal  # noqa: E402
+from tui.app import Dashboard  # noqa: E402
+from tui.clock import SystemClock  # noqa: E402
+from tui.options import Options  # noqa: E402
+from tui.store import Store  # noqa: E402
+
+BEGAN = time.time()
+
+
+def at(seconds):
+    return datetime.fromtimestamp(BEGAN + seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def run(number, state, due=None):
+    run_id = f"01K{number:023d}"
+    step = {"stepId": f"{run_id}-a", "name": "charge", "url": "http://pay.test/charge", "status": state, "attempts": 3,
+            "failures": 2, "retriesMax": 10, "startedAt": at(-4), "dueAt": due and at(due), "httpStatus": 503}
+    return {"id": run_id, "client": "shop", "workflowName": "order.fulfil", "idempotencyKey": f"key-{number}",
+            "status": state, "rev": 3, "generation": 1, "openSteps": 1, "failedSteps": 0, "steps": 3, "dismissed": False,
+            "submittedAt": at(-90_000), "at": step}
+
+
+def recording(directory, rows, seconds):
+    path = Path(directory) / "recording.ndjson"
+    lines = [{"format": "atomic-recording-1", "began_ms": 0}]
+    inputs = [
+        (0, {"type": "link", "state": "live"}),
+        (0, {"type": "status", "members": {"instance": "a", "serverTime": at(0), "counts": {"backing-off": 10}, "stuckCount": 0},
+             "sent": 0.0, "received": 0.01}),
+        (0, {"type": "runs", "listing": "runs", "edge": "head",
+             "page": {"runs": rows, "total": len(rows), "totalIsEstimate": False, "next": None}}),
+    ]
+    for beat in range(0, seconds, 5):
+        inputs.append((beat, {"type": "event", "id": "", "kind": "heartbeat", "members": {"serverTime": at(beat), "instance": "a"}}))
+    lines += [{"at_s": s, "input": i} for s, i in inputs]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return str(path)
+
+
+def told(what, value, goal, unit):
+    ok = "yes" if value <= goal else "NO"
+    print(f"{what:<52} {value:>9.1f} {unit:<5} goal {goal:g} {unit:<5} {ok}", flush=True)
+
+
+def bytes_per_s(rows, *options, seconds=20):
+    with tempfile.TemporaryDirectory() as directory, Terminal("--replay", recording(directory, rows, 90), *options) as terminal:
+        terminal.until_shown("STATE")
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            terminal.read(0.1)
+        before, end = len(terminal.written), time.monotonic() + seconds
+        while time.monotonic() < end:
+            terminal.read(0.1)
+        return (len(terminal.written) - before) / seconds
+
+
+def first_paint():
+    took = []
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as directory:
+            path = recording(directory, [run(1, "running")], 10)
+            began = time.monotonic()
+            with Terminal("--replay", path) as terminal:
+                terminal.until_shown("Runs")
+                took.append(time.monotonic() - began)
+    return statistics.median(took)
+
+
+def key_p95():
+    rows = [run(n, "running") for n in range(200)]
+    took = []
+    with tempfile.TemporaryDirectory() as directory, Terminal("--replay", recording(directory, rows, 90)) as terminal:
+        terminal.until_shown("order.fulfil")
+        terminal.read(1.0)
+        for number in range(100):
+            while terminal.read(0.02):
+                pass
+            began = time.monotonic()
+            terminal.type("j" if number % 3 else "k")
+            while not terminal.read(0.5):
+                pass
+            took.append((time.monotonic() - began) * 1000)
+    return sorted(took)[94]
+
+
+def server(per_s):
+    process = subprocess.Popen([sys.executable, ROOT / "bench" / "tui_server.py", str(per_s)], stdout=subprocess.PIPE, text=True)
+    return process, f"http://127.0.0.1:{process.stdout.readline().strip()}"
+
+
+def rss_mib():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+async def lateness(into):
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(0.01)
+        into.append((time.monotonic() - began - 0.01) * 1000)
+
+
+async def many_events(url, seconds):
+    store = Store(SystemClock())
+    app = Dashboard(store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0)))
+    late = []
+    async with app.run_test(size=(120, 40)):
+        await asyncio.sleep(3)
+        rss, seen = rss_mib(), store.events_seen
+        probe = asyncio.create_task(lateness(late))
+        await asyncio.sleep(seconds)
+        probe.cancel()
+        return sorted(late)[int(len(late) * 0.99)], rss_mib() - rss, (store.events_seen - seen) / seconds, store.link.missed_events
+
+
+async def million(url):
+    store = Store(SystemClock())
+    app = Dashboard(store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0)))
+    took = {}
+    async with app.run_test(size=(120, 40)):
+        async def until(condition, began=None):
+            began = began or time.monotonic()
+            while not condition():
+                assert time.monotonic() - began < 10
+                await asyncio.sleep(0.002)
+            return (time.monotonic() - began) * 1000
+
+        await until(lambda: len(app.grid().ids) >= 200)
+        began = time.monotonic()
+        app.run_command("last")
+        took["jump"] = await until(lambda: app.grid().ids and app.grid().ids[-1].endswith("0" * 23), began)
+        app.set_filter("wf:order7")
+        took["filter"] = await until(lambda: store.listing("runs").total == 20_000 and app.grid().ids)
+        app.run_command("sort")
+        took["sort"] = await until(lambda: app.grid().ids and app.grid().ids[0].endswith("0" * 23))
+        return took, rss_mib()
+
+
+def main():
+    ticking = [run(n, "backing-off", 60 + 3 * n) for n in range(10)]
+    still = [run(n, "completed") for n in range(10)]
+    told("bytes, 80x24, 10 ticking rows", bytes_per_s(ticking), 2_000, "B/s")
+    told("the same with --slow-link", bytes_per_s(ticking, "--slow-link"), 300, "B/s")
+    told("idle, nothing changes", bytes_per_s(still, seconds=10), 0, "B/s")
+    told("start to first paint", first_paint() * 1000, 600, "ms")
+    told("key to repaint, p95", key_p95(), 50, "ms")
+    process, url = server(5_000)
+    try:
+        p99, grown, per_s, missed = asyncio.run(many_events(url, 30))
+    finally:
+        process.kill()
+    told(f"loop late, p99, at {per_s:,.0f} events/s ({missed} gaps)", p99, 100, "ms")
+    told("memory grown meanwhile", grown, 20, "MiB")
+    process, url = server(0)
+    try:
+        took, rss = asyncio.run(million(url))
+    finally:
+        process.kill()
+    for what, ms in took.items():
+        told(f"1,000,000 runs: {what}", ms, 200, "ms")
+    told("memory with them", rss, 100, "MiB")
+
+
+os.environ.setdefault("PYTHONPATH", str(ROOT))
+main()

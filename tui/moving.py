@@ -1,0 +1,79 @@
+"""Moving the cursor over rows, and marking them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui import query
+from tui.listing import Edge
+from tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from tui.app import Dashboard
+
+
+class Moving:
+    """The commands that move and mark. With the first one what is seen stops following."""
+
+    def __init__(self, app: Dashboard) -> None:
+        self._app = app
+
+    def _move(self, by: int) -> None:
+        if isinstance(self._app.focused, Lines):
+            self._app.focused.scroll_lines(by)
+            return
+        self._app.follow = False
+        self._app.grid().move(by)
+
+    def do_down(self) -> None:
+        self._move(1)
+
+    def do_up(self) -> None:
+        self._move(-1)
+
+    def do_half_down(self) -> None:
+        self._move(self._app.grid().page_rows // 2)
+
+    def do_half_up(self) -> None:
+        self._move(-(self._app.grid().page_rows // 2))
+
+    def do_page_down(self) -> None:
+        self._move(self._app.grid().page_rows)
+
+    def do_page_up(self) -> None:
+        self._move(-self._app.grid().page_rows)
+
+    def do_first(self) -> None:
+        listing = self._app.store.listing(self._app.view)
+        if self._app.view == "runs" and self._app.feed is not None and not listing.at_head:
+            self._app.feed.want_more(Edge.HEAD)
+        self._app.follow = False
+        self._app.grid().move_to(0)
+
+    def do_last(self) -> None:
+        listing = self._app.store.listing(self._app.view)
+        if self._app.view == "runs" and self._app.feed is not None and not listing.at_tail:
+            self._app.feed.want_more(Edge.TAIL)
+        self._app.follow = False
+        self._app.grid().move_to(-1)
+
+    def do_mark(self) -> None:
+        self._app.grid().toggle_mark()
+        self._move(1)
+        self._app.draw()
+
+    def do_mark_range(self) -> None:
+        self._app.grid().mark_range()
+        self._app.draw()
+
+    def do_mark_all(self) -> None:
+        listing = self._app.store.listing(self._app.view)
+        self._app.grid().mark_all()
+        whole = self._app.view == "runs" and not (listing.at_head and listing.at_tail)
+        self._app.whole_filter = whole and not query.is_empty(self._app.filters["runs"])
+        self._app.draw()
+
+    def do_unmark(self) -> None:
+        self._app.whole_filter = False
+        self._app.grid().clear_marks()
+        self._app.draw()
