@@ -26,7 +26,7 @@ from engine.cli_options import (
     run_name,
 )
 from engine.cli_show import safe
-from engine.cli_tui import tui
+from engine.cli_tui import can_show, tui
 from engine.core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
     type=click.Path(path_type=Path),
     help="A new directory for databases, mails and logs.  [default: a temporary one]",
 )
+@click.option("--plain", is_flag=True, help="Print lines, also where there is a dashboard.")
 def demo(
     once: bool,
     seed: int,
@@ -191,11 +192,13 @@ def demo(
     duration: int | None,
     kill_engine: int | None,
     data: Path | None,
+    plain: bool,
 ) -> None:
     """Show workflows that meet failures, on an engine of its own.
 
     Starts an engine, an application and a mail server on free ports of this machine, and compares
-    at the end what the workflows promised with what was done. Needs atomic-engine[demo].
+    at the end what the workflows promised with what was done. Needs atomic-engine[demo]. On a
+    terminal the dashboard shows it, if it is there; leaving it stops everything.
     """
     if kill_engine is not None and kill_engine < KILL_ENGINE_MS_MIN:
         raise click.UsageError("--kill-engine: at least 2s, or the engine never gets to work.")
@@ -207,6 +210,7 @@ def demo(
         duration=None if duration is None else duration / 1000,
         kill_engine=None if kill_engine is None else kill_engine / 1000,
         data=data,
+        dashboard=not (once or plain) and can_show(),
     )
     sys.exit(show.demo(options))
 

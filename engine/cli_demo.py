@@ -8,6 +8,7 @@ that were counted: in the application's database, and for mails at the mail serv
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +70,8 @@ class Options(NamedTuple):
     kill_engine: float | None = None
     """Kill the engine every so many seconds."""
     data: Path | None = None
+    dashboard: bool = False
+    """Show the dashboard instead of lines; leaving it ends the demonstration."""
 
 
 @dataclass
@@ -171,6 +174,8 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
     clock = SystemClock()
 
     def say(name: str, text: str) -> None:
+        if options.dashboard:
+            return  # it has the screen
         if options.once:
             click.echo(f"   * the {name} {text}")
         else:
@@ -316,6 +321,7 @@ class Mix:
         from demo_app.scenario import Scenario
 
         self.stage = stage
+        self._echo = (lambda line: None) if stage.options.dashboard else click.echo
         self.scenario = Scenario(stage.options.seed, crashes=True)
         self.submissions: dict[str, Submission] = {}
         self.log = EventLog(self.submissions)
@@ -331,7 +337,7 @@ class Mix:
             async for event in events:
                 line = self.log.line(event)
                 if line:
-                    click.echo(line)
+                    self._echo(line)
 
     async def submit(self) -> None:
         """Submit at the rate, until cancelled."""
@@ -358,7 +364,7 @@ class Mix:
             await trio.sleep(TOTALS_EVERY_S)
             await self._check_completed()
             mails = sum(1 for _ in (self.stage.parts.maildir / "new").glob("*"))
-            click.echo(totals_line(self.log.counts, self.effects, self.lost, self.doubled, mails))
+            self._echo(totals_line(self.log.counts, self.effects, self.lost, self.doubled, mails))
 
     async def _check_completed(self) -> None:
         from demo_app import promised
@@ -401,7 +407,10 @@ class Mix:
 
 
 async def steadily(stage: Stage) -> int:
-    """The steady mix, shown as it happens, until Ctrl-C or the end of the duration."""
+    """The steady mix, shown as it happens, until Ctrl-C or the end of the duration.
+
+    With the dashboard until that is left.
+    """
     mix, options = Mix(stage), stage.options
     click.echo("\n".join(_introduction(stage)))
     stage.stop.heard = True
@@ -410,6 +419,8 @@ async def steadily(stage: Stage) -> int:
         watching.start_soon(mix.total)
         async with trio.open_nursery() as working:
             working.start_soon(mix.submit)
+            if options.dashboard:
+                working.start_soon(_dashboard, stage)
             if options.kill_engine is not None:
                 working.start_soon(mix.kill_engine, options.kill_engine)
             with trio.move_on_after(options.duration or float("inf")):
@@ -426,6 +437,14 @@ async def steadily(stage: Stage) -> int:
         watching.cancel_scope.cancel()
     unexpected: list[str] = []
     return await _compare(stage, await mix.completed(unexpected), unexpected, by_run=False)
+
+
+async def _dashboard(stage: Stage) -> None:
+    """The dashboard on this terminal. When it is left the demonstration ends; when the
+    demonstration is ended it leaves, and gives the terminal back as it was."""
+    command = [sys.executable, "-m", "engine.cli", "tui", stage.parts.engine.address]
+    await trio.run_process(command, stdin=None, check=False)
+    stage.stop.asked.set()
 
 
 def _introduction(stage: Stage) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -15,6 +16,12 @@ EXIT_USAGE = 2
 INSTALL = "pip install 'atomic-engine[tui]'"
 BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 ONCE_WIDTH = 100
+
+
+def can_show() -> bool:
+    """Whether there are a terminal and a dashboard to show on it."""
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return on_terminal and find_spec("textual") is not None
 
 
 @click.command()

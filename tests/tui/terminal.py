@@ -18,13 +18,16 @@ from typing import Self
 
 from tests.e2e.harness import PATIENCE_S, ROOT_DIRECTORY
 
-ALT_SCREEN, MAIN_SCREEN, CURSOR_ON = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+ALT_SCREEN, MAIN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+CURSOR_ON, CURSOR_OFF = b"\x1b[?25h", b"\x1b[?25l"
 
 
 class Terminal:
     """A program with a terminal of its own. Reads what it writes, sends what is typed."""
 
-    def __init__(self, *arguments: str, size: tuple[int, int] = (80, 24)) -> None:
+    def __init__(
+        self, *arguments: str, size: tuple[int, int] = (80, 24), command: str = "tui"
+    ) -> None:
         self._mine, theirs = pty.openpty()
         self.resize(*size)
         self.cooked = termios.tcgetattr(theirs)
@@ -36,7 +39,7 @@ class Terminal:
         }  # fmt: skip
         environment.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", "tui", *arguments],
+            [sys.executable, "-m", "engine.cli", command, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -101,7 +104,8 @@ class Terminal:
         """The terminal is as it was: cooked, on its main screen, with its cursor."""
         after = termios.tcgetattr(self._theirs)
         left_screen = self.written.rfind(MAIN_SCREEN) > self.written.rfind(ALT_SCREEN)
-        return after == self.cooked and left_screen and CURSOR_ON in self.written[-400:]
+        has_cursor = self.written.rfind(CURSOR_ON) > self.written.rfind(CURSOR_OFF)
+        return after == self.cooked and left_screen and has_cursor
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal."""

@@ -17,7 +17,7 @@ from engine.client import Client, StepFailed
 from engine.wire import RunPage, RunTree
 from tests.e2e import harness
 from tests.tui.screen import at, run_row, step_row
-from tests.tui.terminal import dashboard
+from tests.tui.terminal import Terminal, dashboard
 from tui.listing import Edge
 from tui.record import FORMAT, Head, Line
 from tui.store import EventRead, Input, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
@@ -188,4 +188,19 @@ def test_26_a_hundred_resizes(tmp_path: Path) -> None:
         terminal.until_shown("STATE")
         terminal.type("q")
         assert terminal.ended() == 0
+        assert b"Traceback" not in terminal.written
+
+
+@pytest.mark.slow
+def test_the_demonstration_opens_its_dashboard() -> None:
+    """`atomic demo` on a terminal shows the dashboard on its own engine; leaving it stops
+    everything, gives the terminal back and tells what the runs promised and did."""
+    with Terminal("--rate", "5", command="demo") as terminal:
+        terminal.until_shown("● live")
+        terminal.type("5")
+        terminal.until_shown("try 1 started")
+        terminal.type("q")
+        terminal.until_shown("Effects that the completed runs promised")
+        assert terminal.ended() == 0
+        assert terminal.is_sane
         assert b"Traceback" not in terminal.written
