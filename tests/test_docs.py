@@ -147,10 +147,10 @@ def test_commands_on_the_pages_exist():
 def test_recipes_on_the_pages_exist():
     """Every `just …` on a page is a recipe of the justfile."""
     recipes = set(
-        re.findall(r"^([a-z]+)[a-z0-9=\"* ]*:", (ROOT / "justfile").read_text(), re.MULTILINE)
+        re.findall(r"^([a-z-]+)[a-z0-9=\"* ]*:", (ROOT / "justfile").read_text(), re.MULTILINE)
     )
     for page in PAGES:
-        for recipe in re.findall(r"`just ([a-z]+)", page.read_text()):
+        for recipe in re.findall(r"`just ([a-z][a-z-]*)", page.read_text()):
             assert recipe in recipes, f"{name_of(page)}: just {recipe}"
 
 
