@@ -48,11 +48,12 @@ def can_show() -> bool:
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
 @click.option("--theme", help="A look by its name; `:theme` lists them.")
+@click.option("--bell", is_flag=True, help="Ring when something begins to need a person.")
 @click.option("--slow-link", is_flag=True, help="Draw less often.")
 def tui(
     url: str | None, engine: str, board: str, q: str, read_only: bool, once: bool, as_json: bool,
     record: Path | None, replay: Path | None, speed: float, ascii_only: bool, no_mouse: bool,
-    theme: str | None, slow_link: bool,
+    theme: str | None, slow_link: bool, bell: bool,
 ) -> None:  # fmt: skip
     """The dashboard: runs, retries, what is stuck and why, live, and keys that act on them.
 
@@ -75,7 +76,8 @@ def tui(
 
     options = Options(
         url=address, board=board, filter=q, read_only=read_only, theme=theme,
-        ascii_only=ascii_only or not unicode_terminal(), slow_link=slow_link, mouse=not no_mouse,
+        ascii_only=ascii_only or not unicode_terminal(), slow_link=slow_link,
+        mouse=not no_mouse, bell=bell,
     )  # fmt: skip
     try:
         code = run(Start(options, record, replay, speed))

@@ -22,6 +22,7 @@ from textual.widgets import ContentSwitcher, Input
 from engine.client import AsyncClient
 from tui import bars, query
 from tui.acting import Acting
+from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.clock import Clock
 from tui.feed import Board, Feed
 from tui.help import help_lines
@@ -29,6 +30,7 @@ from tui.keys import BY_ID, COMMANDS, LISTS, NoCommand, action_of, parse_command
 from tui.listing import Edge
 from tui.moving import Moving
 from tui.options import Options
+from tui.outside import Outside
 from tui.reading import Reading
 from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
@@ -109,6 +111,8 @@ class Dashboard(App[None]):
         self.acting = Acting(self)
         self.reading = Reading(self)
         self.moving = Moving(self)
+        self.outside = Outside(self)
+        self.attention = Attention(store, ascii_only=options.ascii_only)
 
     def get_line_filters(self) -> list[LineFilter]:
         """The last thing that is done to a line."""
@@ -143,6 +147,7 @@ class Dashboard(App[None]):
         yield Bar(1, id="foot")
 
     def on_mount(self) -> None:
+        self._tell_terminal(KEEP_TITLE)
         for theme in THEMES:
             self.register_theme(theme)
         wanted = self.options.theme or DEFAULT
@@ -184,6 +189,7 @@ class Dashboard(App[None]):
         """A second has passed."""
         if self.store.time.slept() and self.feed is not None:
             self.feed.resync()
+        self._call_attention()
         self.draw(ids=False)
 
     def draw(self, *, ids: bool = True) -> None:
@@ -240,8 +246,21 @@ class Dashboard(App[None]):
     def _link_changed(self) -> None:
         if self.store.link.state is LinkState.LIVE and self.feed is not None:
             self.feed.poke()
-        stuck = self.store.status.get("stuckCount", 0)
-        self.sub_title = f"✗{stuck}" if stuck else ""
+
+    def _call_attention(self) -> None:
+        """Title and bell of the terminal."""
+        if (title := self.attention.new_title()) is not None:
+            self._tell_terminal(title)
+        if self.attention.rings() and self.options.bell:
+            self.bell()
+
+    def _tell_terminal(self, sequence: str) -> None:
+        """What Textual has no words for. The text in it is ours."""
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(sequence)
+
+    def on_unmount(self) -> None:
+        self._tell_terminal(GIVE_TITLE_BACK)
 
     # -- views ---------------------------------------------------------------------------------
 
@@ -345,7 +364,9 @@ class Dashboard(App[None]):
             self.show_view(name)
             return
         action = f"do_{action_of(name)}"
-        owner = next(it for it in (self, self.moving, self.reading) if hasattr(it, action))
+        owner = next(
+            it for it in (self, self.moving, self.reading, self.outside) if hasattr(it, action)
+        )
         method: Any = getattr(owner, action)
         if command.argument:
             method(argument)

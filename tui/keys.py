@@ -86,6 +86,8 @@ COMMANDS: tuple[Command, ...] = (
             footer=True),
     Command("answer", "b", "Answer", "what its last attempt was answered", Group.SHOW, DETAIL,
             footer=True),
+    Command("pager", "o", "Pager", "the last answer in $PAGER", Group.SHOW, DETAIL),
+    Command("editor", "e", "Editor", "a copy of the last answer in $EDITOR", Group.SHOW, DETAIL),
     Command("copy", "y", "Copy", "the id, key, URL or a curl command", Group.SHOW),
     Command("mark", "space", "Mark", "mark the row", Group.SHOW, MARKABLE, footer=True),
     Command("mark-range", "v", "Mark range", "mark all from the last mark to here", Group.SHOW,

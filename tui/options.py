@@ -16,3 +16,5 @@ class Options(Struct, frozen=True, kw_only=True):
     slow_link: bool = False
     mouse: bool = True
     theme: str | None = None
+    bell: bool = False
+    """Ring when something begins to need a person."""
