@@ -137,6 +137,13 @@ class Step(Struct, frozen=True):
         return host_of(self.url)
 
     @property
+    def label(self) -> str:
+        """What tells the step from others: its name, with its key where it was given one."""
+        if "://" in self.step_key or self.step_key == self.name or not self.step_key:
+            return self.name
+        return self.step_key if self.name in self.step_key else f"{self.name} ({self.step_key})"
+
+    @property
     def ended(self) -> bool:
         return self.state in ENDED
 

@@ -152,7 +152,7 @@ class Rows:
         return (
             (line.prefix, "dim"),
             (f"{mark} ", LOOKS[step.state].style),
-            (step.name, "strong" if step.parent_id is None else "plain"),
+            (step.label, "strong" if step.parent_id is None else "plain"),
             (folded, "dim"),
         )
 

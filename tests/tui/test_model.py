@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from tests.tui.screen import step_row
 from tests.tui.support import NOW
 from tui.model import (
     ENDED,
@@ -14,6 +16,7 @@ from tui.model import (
     ms_of,
     number,
     short_id,
+    step_of,
     text,
     tries_left,
 )
@@ -96,3 +99,10 @@ def test_an_event_needs_a_run_and_a_step() -> None:
     assert found is not None
     assert (found.kind, found.at, found.rev, found.state) == ("", 0, 0, State.UNKNOWN)
     assert found.is_root
+
+
+def test_a_step_is_told_from_others_of_its_name() -> None:
+    """By its key, where one was given that is no URL; a key that has the name in it says all."""
+    step = step_of(step_row("01KRUN", "ship", "running"))
+    keys = {"http://x/ship": "ship", "ship": "ship", "ship box-2": "ship box-2", "2": "ship (2)"}
+    assert {key: replace(step, step_key=key).label for key in keys} == keys
