@@ -7,7 +7,7 @@ overrun. Nothing is queued for later: what cannot be done now is refused with th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.client import Action, AtomicError, ProblemError, Refused
@@ -18,6 +18,7 @@ from tui.keys import Command
 from tui.model import Run, State, Step, short_id
 from tui.sanitize import clean
 from tui.screens.ask import Ask
+from tui.store import JobsRead
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -93,9 +94,12 @@ class Acting:
         run = store.runs.get(row_id)
         return None if run is None else of_run(run)
 
-    def _of_step(self, step: Step) -> Target:
+    def _of_step(self, step: Step) -> Target | None:
         app = self._app
-        run = app.store.trees[step.run_id].run
+        tree = app.store.trees.get(step.run_id)
+        if tree is None:
+            return None  # it has gone, and what is seen is not drawn anew yet
+        run = tree.run
         if step.parent_id is None:
             return of_run(run)
         return Target(
@@ -135,9 +139,12 @@ class Acting:
         if command.id == "undo":
             return "" if self._undo else "there is nothing to take back"
         if command.id == "abort":
-            return "" if self._job() else "no bulk job is running"
+            where = "the job under the cursor is not" if app.view == "jobs" else "no bulk job is"
+            return "" if self._job() else f"{where} running"
         if app.whole_filter:
             return ""
+        if app.grid().marks_lost and not app.grid().marks:
+            return "what was marked has left the list"
         targets = self.targets()
         if not targets:
             return "there is nothing under the cursor"
@@ -184,7 +191,7 @@ class Acting:
         elif len(targets) > 1:
             self._ask_marked(command_id, list(targets))
         elif command_id == "rerun":
-            self._run(self._ask_rerun(first))
+            self._run(self._once("rerun", self._ask_rerun(first)))
         elif command_id == "cancel":
             lines: list[Cell] = [
                 (first.name, "strong"),
@@ -200,7 +207,9 @@ class Acting:
 
     def _ask(self, title: str, lines: list[Cell], typed: str | None, then: Any) -> None:
         def answered(yes: bool | None) -> None:
-            if yes:
+            if yes and self._app.store.stale:
+                self._app.flash("nothing was done: not connected", "alarm")
+            elif yes:
                 then()
             else:
                 self._app.flash("nothing was done")
@@ -280,7 +289,19 @@ class Acting:
         action = Action.RETRY if command_id == "retry" else Action(command_id)
         if command_id == "retry" and state is State.PAUSED:
             action = Action.RESUME  # what is paused as its retries are used up gets fresh ones
-        self._run(self._plan_bulk(action, q))
+        self._run(self._once("bulk", self._plan_bulk(action, q)))
+
+    async def _once(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        """Ask the engine before a question is put; a second press meanwhile is the first one."""
+        key = (what, None)
+        if key in self._busy:
+            work.close()
+            return
+        self._busy.add(key)
+        try:
+            await work
+        finally:
+            self._busy.discard(key)
 
     async def _plan_bulk(self, action: Action, q: str) -> None:
         client = self._app.client
@@ -295,27 +316,33 @@ class Acting:
             return
         typed = f"{plan.matched}" if plan.matched >= TYPED_FROM else None
         title = f"{str(action).capitalize()}: {plan.total:,} runs"
-        self._ask(title, bulk_lines(plan), typed, lambda: self._run(self._begin_bulk(action, plan)))
+        begin = self._begin_bulk
+        self._ask(title, bulk_lines(plan), typed, lambda: self._run(begin(action, q, plan)))
 
-    async def _begin_bulk(self, action: Action, plan: BulkAnswer) -> None:
+    async def _begin_bulk(self, action: Action, q: str, plan: BulkAnswer) -> None:
+        """`q` is the filter itself: that of the plan was made safe to be shown."""
         client = self._app.client
         assert client is not None
         key = f"tui-{self._app.machine_clock.wall():.6f}"
         try:
-            job = await client.bulk(action, plan.q, expect=plan.matched, key=key)
+            job = clean(await client.bulk(action, q, expect=plan.matched, key=key))
         except AtomicError as error:
             self._app.flash(str(error), "alarm")
             return
         self._app.whole_filter = False
         self._app.grid().clear_marks()
         self._app.flash(f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it")
-        self._app.store.listing("jobs").outdated = True
+        store = self._app.store
+        store.apply(JobsRead((job, *store.jobs)))  # X stops it from wherever one is
+        store.listing("jobs").outdated = True
 
     def _job(self) -> BulkAnswer | None:
         jobs = self._app.store.jobs
-        chosen = self._app.grid().cursor_id if self._app.view == "jobs" else None
         running = [job for job in jobs if job.state == "running"]
-        return next((job for job in running if job.id == chosen), running[0] if running else None)
+        if self._app.view == "jobs":
+            chosen = self._app.grid().cursor_id
+            return next((job for job in running if job.id == chosen), None)
+        return running[0] if running else None
 
     async def _abort(self) -> None:
         job, client = self._job(), self._app.client

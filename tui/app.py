@@ -206,6 +206,7 @@ class Dashboard(App[None]):
         if ids:
             follow = self.follow and self.view in ("events", "runs") and self.newest_first
             grid.set_ids(self.rows.ids(self.view), follow=follow)
+            self.reading.land(grid)
         else:
             grid.refresh_cells()
         if self.view == "run":
@@ -307,6 +308,12 @@ class Dashboard(App[None]):
         if self.feed is not None and self.view == "runs":
             ids = message.grid.ids
             self.feed.sees(ids[behind] if 0 <= behind < len(ids) else None)
+
+    @on(Grid.Touched)
+    def touched(self, message: Grid.Touched) -> None:
+        """Who looks at other rows than the newest does not want to be taken back to them."""
+        if message.grid is self.grid():
+            self.follow = False
 
     @on(Grid.NearEdge)
     def near_edge(self, message: Grid.NearEdge) -> None:

@@ -77,7 +77,7 @@ def tabs(app: Dashboard) -> Line:
     """The boards, each with its key and how much is on it."""
     store = app.store
     counts = {
-        "retries": store.counts.get(State.BACKING_OFF, 0),
+        "retries": store.status.get("timedCount", 0),
         "causes": store.status.get("stuckCount", 0),
         "jobs": sum(job.state == "running" for job in store.jobs),
     }

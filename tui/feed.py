@@ -125,9 +125,10 @@ class Feed:
             self._turns += 1
             self._board_lasts = math.inf
             listing = self._store.listing(board.name)
-            if self._shown.get(board.name) != board:
-                listing.clear()
-            listing.outdated = True
+            if board.name in READ:
+                if self._shown.get(board.name) != board:
+                    listing.clear()
+                listing.outdated = True
             self._shown[board.name] = board
         self._board_due = 0.0
         self.poke()

@@ -58,6 +58,7 @@ class Moving:
         self._app.grid().move_to(-1)
 
     def do_mark(self) -> None:
+        self._app.whole_filter = False  # from here on what is marked is what is seen to be
         self._app.grid().toggle_mark()
         self._move(1)
         self._app.draw()

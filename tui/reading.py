@@ -13,6 +13,7 @@ from tui.screens.ask import Choose, Read
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
+    from tui.widgets.grid import Grid
 
 BODY_BYTES_SHOWN = 65_536
 
@@ -24,6 +25,8 @@ class Reading:
         self._app = app
         self.run_id: str | None = None
         self.collapsed: set[str] = set()
+        self._at: str | None = None
+        """The step to go to when the run has been read."""
 
     # -- which run and step --------------------------------------------------------------------
 
@@ -34,10 +37,16 @@ class Reading:
         app = self._app
         grid = app.grid("run")
         grid.set_ids([])
+        self._at = step_id
         app.show_view("run")
         app.draw()
-        if step_id is not None:
-            grid.move_to_id(step_id)
+
+    def land(self, grid: Grid) -> None:
+        """Put the cursor on the step that the run was opened at, as soon as it is there."""
+        if self._at is None or self._app.view != "run" or not grid.ids:
+            return
+        at, self._at = self._at, None
+        grid.move_to_id(at)
 
     def step(self) -> Step | None:
         """The step under the cursor of the open run."""

@@ -275,3 +275,36 @@ def test_32_a_stale_board_refuses_actions() -> None:
         assert world.app.grid().cursor == 1
 
     showing(test)
+
+
+def test_lost_marks_do_not_become_the_cursors_row() -> None:
+    """When every marked run has left the list, a key does nothing and says why: it was meant for
+    those, not for the run that happens to be under the cursor."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(4)]
+        world.runs(*rows)
+        await world.shown()
+        await world.press("space")
+        world.runs(*rows[1:])
+        await world.shown()
+        line_with(await world.press("P"), "what was marked has left the list")
+        assert world.posts == []
+
+    showing(test)
+
+
+def test_a_yes_that_comes_too_late_does_nothing() -> None:
+    """A question that is answered when the engine is not heard of any more is answered in vain."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        await world.shown()
+        await world.press("C")
+        world.clock.seconds += 60
+        line_with(await world.press("y"), "nothing was done: not connected")
+        assert world.posts == []
+
+    showing(test)

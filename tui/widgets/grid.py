@@ -78,6 +78,13 @@ class Grid(ScrollView, can_focus=True):
             super().__init__()
             self.grid, self.key = grid, key
 
+    class Touched(Message):
+        """The mouse moved what is seen, or the cursor."""
+
+        def __init__(self, grid: Grid) -> None:
+            super().__init__()
+            self.grid = grid
+
     class NearEdge(Message):
         """The cursor, or what is seen, is near the end of the rows."""
 
@@ -103,6 +110,8 @@ class Grid(ScrollView, can_focus=True):
         self._index: dict[str, int] = {}
         self.cursor_id: str | None = None
         self.marks: dict[str, None] = {}
+        self.marks_lost = 0
+        """Marks whose rows have left, since this was last told."""
         self.stale = False
         self.sorted_by: tuple[str, bool] | None = None
         """The column by which rows are sorted, and whether downwards."""
@@ -130,6 +139,7 @@ class Grid(ScrollView, can_focus=True):
         self._index = {row_id: at for at, row_id in enumerate(self.ids)}
         for gone in [row_id for row_id in self.marks if row_id not in self._index]:
             del self.marks[gone]
+            self.marks_lost += 1
         lost = False
         if not self.ids:
             self.cursor_id = None
@@ -334,7 +344,14 @@ class Grid(ScrollView, can_focus=True):
     def clear_marks(self) -> None:
         """Take all marks away."""
         self.marks.clear()
+        self.marks_lost = 0
         self.refresh_cells()
+
+    def on_mouse_scroll_down(self) -> None:
+        self.post_message(self.Touched(self))
+
+    def on_mouse_scroll_up(self) -> None:
+        self.post_message(self.Touched(self))
 
     def on_click(self, event: events.Click) -> None:
         if event.y < HEAD_LINES:
@@ -346,6 +363,7 @@ class Grid(ScrollView, can_focus=True):
             return
         at = self.first_seen + event.y - HEAD_LINES
         if at < len(self.ids):
+            self.post_message(self.Touched(self))
             self.move_to(at)
             if event.chain > 1:
                 self.post_message(self.Opened(self, self.ids[at]))
