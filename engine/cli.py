@@ -434,9 +434,11 @@ def events(since: str | None, engine: str, as_json: bool) -> None:
 
 def _step_id(tree: RunTree, step: str) -> str:
     """The step of this id, or shown or called so when only one is."""
+    from engine.wire import step_label
+
     found = (
         [it.id for it in tree.steps if step == it.id]
-        or [it.id for it in tree.steps if step == cli_show.step_label(it.name, it.step_key)]
+        or [it.id for it in tree.steps if step == step_label(it.name, it.step_key)]
         or [it.id for it in tree.steps if step == it.name]
     )
     if len(found) == 1:

@@ -22,11 +22,11 @@ from engine.cli_show import (
     safe,
     span_text,
     state_text,
-    step_label,
     table,
     unicode_terminal,
 )
 from engine.core.model import ENDED, StepState
+from engine.wire import step_label
 
 if TYPE_CHECKING:
     from demo_app.promised import Row

@@ -135,6 +135,8 @@ def count_text(number: int, what: str) -> str:
 
 def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
     """A run as a tree of lines: state, name, tries, and when the next try is."""
+    from engine.wire import step_label
+
     run = tree.run
     lines = [
         f"{state_text(run.status)}  {safe(run.workflow_name)}  {safe(run.id)}",
@@ -176,13 +178,6 @@ def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:
         left if not facts else left + " " * (width - len(click.unstyle(left))) + "  " + facts
         for left, facts in rows
     ]
-
-
-def step_label(name: str, step_key: str) -> str:
-    """What tells the step from others: its name, with its key where it was given one."""
-    if "://" in step_key or step_key == name:
-        return name
-    return step_key if name in step_key else f"{name} ({step_key})"
 
 
 def step_facts(step: StepRow, now: str) -> str:

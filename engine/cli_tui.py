@@ -12,16 +12,19 @@ import click
 from engine.cli_options import engine_option
 from engine.cli_show import echo_json, safe, unicode_terminal
 
-EXIT_USAGE = 2
 INSTALL = "pip install 'atomic-engine[tui]'"
 BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 ONCE_WIDTH = 100
 
 
+def on_terminal() -> bool:
+    """Whether there are keys to read and a screen to draw on."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def can_show() -> bool:
     """Whether there are a terminal and a dashboard to show on it."""
-    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    return on_terminal and find_spec("textual") is not None
+    return on_terminal() and find_spec("textual") is not None
 
 
 @click.command()
@@ -63,7 +66,7 @@ def tui(
     if once or as_json:
         _once(address, board, q, as_json=as_json, ascii_only=ascii_only)
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not on_terminal():
         raise click.UsageError("The dashboard needs a terminal; --once prints a board as text.")
     try:
         from tui.options import Options
@@ -89,9 +92,9 @@ def tui(
 def _once(address: str, board: str, q: str, *, as_json: bool, ascii_only: bool) -> None:
     from engine.client import Client, Reposts
     from tui.clock import SystemClock
-    from tui.once import lines, read
+    from tui.once import BOARDS_ONCE, lines, read
 
-    if board not in ("runs", "retries", "causes", "hosts", "jobs"):
+    if board not in BOARDS_ONCE:
         raise click.UsageError(f"--once has no {board}; `atomic events` prints them.")
     try:
         client = Client(address, reposts=Reposts(count=0))

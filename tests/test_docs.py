@@ -19,7 +19,7 @@ from docs.examples import first_app
 from engine import wire
 from engine.cli import main as atomic
 from engine.config import settings
-from engine.core.actions import Action
+from engine.core.actions import FITS, Action
 from engine.core.events import Count, Event
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.search import SEARCH_CHARACTERS_MAX, TERMS_MAX
@@ -208,7 +208,7 @@ def test_the_filter_language_is_documented():
 
 def test_bulk_jobs_are_documented():
     """Which actions there are in bulk, and the limits; the answers on the page are such."""
-    for action in bulk.FITS:
+    for action in FITS:
         assert f"`{action}`" in BULK
     for limit in (bulk.JOBS_KEPT_MAX, bulk.RUNS_MAX):
         assert f"{limit:,} " in BULK

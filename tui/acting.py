@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.client import Action, AtomicError, ProblemError, Refused
-from engine.wire import BulkAnswer
+from engine.wire import FITS, BulkAnswer
 from tui import fmt
 from tui.boards import Cell
 from tui.keys import Command
@@ -40,8 +40,6 @@ PAST = {
     Action.DISMISS: "dismissed",
     Action.RESTORE: "back on the list",
 }
-RETRIABLE = frozenset({State.FAILED, State.CANCELLED, State.BACKING_OFF, State.WAITING})
-LIVE = frozenset({State.PENDING, State.RUNNING, State.BACKING_OFF, State.WAITING, State.PAUSED})
 
 
 class Target(NamedTuple):
@@ -154,20 +152,15 @@ class Acting:
     def _why_not_on(self, command: Command, target: Target) -> str:
         if target.cause is not None:
             return ""
-        state = target.state
-        match command.id:
-            case "retry":
-                fits = state in RETRIABLE
-                if state is State.PAUSED:
-                    return "it is paused: P resumes it"
-            case "pause" | "cancel":
-                fits = state in LIVE
-            case "rerun":
-                fits = state not in LIVE
-            case _:
-                fits = target.dismissed or state in (State.FAILED, State.CANCELLED, State.PAUSED)
+        action, state = self.action_for(command.id, target), target.state
+        if action is Action.RETRY and state is State.PAUSED:
+            return "it is paused: P resumes it"
         if command.id == "dismiss" and target.step_id is not None:
             return "runs are dismissed, not steps"
+        if action is Action.RERUN:  # of what has ended
+            fits = str(state) not in FITS[Action.CANCEL]
+        else:
+            fits = str(state) in FITS[action]
         return "" if fits else f"it is {state}"
 
     # -- doing it ------------------------------------------------------------------------------
@@ -214,7 +207,7 @@ class Acting:
             else:
                 self._app.flash("nothing was done")
 
-        clock = self._app.machine_clock
+        clock = self._app.store.clock
         self._app.push_screen(Ask(title, lines, clock, typed=typed), answered)
 
     async def _one(self, action: Action, target: Target) -> bool:
@@ -323,7 +316,7 @@ class Acting:
         """`q` is the filter itself: that of the plan was made safe to be shown."""
         client = self._app.client
         assert client is not None
-        key = f"tui-{self._app.machine_clock.wall():.6f}"
+        key = f"tui-{self._app.store.clock.wall():.6f}"
         try:
             job = clean(await client.bulk(action, q, expect=plan.matched, key=key))
         except AtomicError as error:

@@ -23,7 +23,6 @@ from engine.client import AsyncClient
 from tui import bars, query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
-from tui.clock import Clock
 from tui.feed import Board, Feed
 from tui.help import help_lines
 from tui.keys import BY_ID, COMMANDS, LISTS, NoCommand, action_of, parse_command
@@ -37,7 +36,7 @@ from tui.sanitize import safe
 from tui.screens.ask import Read
 from tui.store import EventRead, LinkState, Store
 from tui.store import Input as Taken
-from tui.themes import DEFAULT, THEMES
+from tui.themes import DEFAULT, THEMES, muted
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
@@ -81,14 +80,12 @@ class Dashboard(App[None]):
         client: AsyncClient | None = None,
         take: Callable[[Taken], None] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
-        clock: Clock | None = None,
         feed: bool = True,
     ) -> None:
         """Without a client, or a `feed`, what the store is given is shown: a replay, a test."""
         super().__init__()
         self.store, self.options = store, options
         self.ascii_filter = Asciify(enabled=options.ascii_only)
-        self.machine_clock = clock or store.clock
         self.client = client
         self.feed = None if client is None or not feed else Feed(
             client, store, self._taker(take or store.apply), chance=chance, reporter=self
@@ -105,7 +102,6 @@ class Dashboard(App[None]):
         """What the line at the foot is typed for: filter, command, or nothing."""
         self._flash: tuple[str, str] = ("", "plain")
         self._flash_until = 0.0
-        self._alarmed = False
         self.also: Callable[[], Coroutine[Any, Any, None]] | None = None
         """Runs beside the screen: a replay."""
         self.acting = Acting(self)
@@ -121,7 +117,7 @@ class Dashboard(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What Textual's own themes do not have."""
-        return {"state-dim": "#A8A8A8" if self.current_theme.dark else "#595959"}
+        return {"state-dim": muted(dark=self.current_theme.dark)}
 
     def get_default_screen(self) -> Screen[None]:
         """The screen of the boards."""
@@ -230,14 +226,14 @@ class Dashboard(App[None]):
     @property
     def flash_now(self) -> tuple[str, str]:
         """What is told for a moment, and its style; empty when the moment has passed."""
-        if self.machine_clock.monotonic() > self._flash_until:
+        if self.store.clock.monotonic() > self._flash_until:
             return ("", "plain")
         return self._flash
 
     def flash(self, text: str, style: str = "strong") -> None:
         """Tell something at the foot, for a moment."""
         self._flash = (safe(text), style)
-        self._flash_until = self.machine_clock.monotonic() + FLASH_S
+        self._flash_until = self.store.clock.monotonic() + FLASH_S
         self.draw(ids=False)
 
     def refused(self, error: Exception) -> None:

@@ -43,6 +43,13 @@ class Seen(NamedTuple):
     ascii_only: bool = False
 
 
+def text_of(cell: Cell) -> str:
+    """What a cell says."""
+    if isinstance(cell[0], str):
+        return cell[0]
+    return "".join(part[0] for part in cell)
+
+
 def plain(cell: Cell) -> Cell:
     """A cell in ASCII alone."""
     if isinstance(cell[0], str):

@@ -14,7 +14,16 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct
 
-from engine.wire import AttemptRow, CauseRow, HostRow, RetryRow, RunRow, StepAt, StepRow
+from engine.wire import (
+    AttemptRow,
+    CauseRow,
+    HostRow,
+    RetryRow,
+    RunRow,
+    StepAt,
+    StepRow,
+    step_label,
+)
 
 SHORT_ID_CHARACTERS = 8
 
@@ -138,14 +147,18 @@ class Step(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What tells the step from others: its name, with its key where it was given one."""
-        if "://" in self.step_key or self.step_key == self.name or not self.step_key:
-            return self.name
-        return self.step_key if self.name in self.step_key else f"{self.name} ({self.step_key})"
+        """What tells it from the others of its run."""
+        return step_label(self.name, self.step_key)
 
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def last_answered(self) -> int | None:
+        """The last of its attempts that is over; None: there is none yet."""
+        over = [attempt.number for attempt in self.tries if not attempt.is_open]
+        return over[-1] if over else None
 
     @property
     def tries_left(self) -> int | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.client import Client
 from tui import boards
-from tui.boards import Cell, Column
+from tui.boards import Cell, text_of
 from tui.clock import Clock
 from tui.listing import Edge
 from tui.rows import GRIDS, Rows
@@ -25,7 +25,9 @@ from tui.store import (
 )
 
 ROWS_MAX = 200
-BOARDS = ("runs", "retries", "causes", "hosts", "jobs")
+NOTHING: Cell = ("", "plain")
+BOARDS_ONCE = ("runs", "retries", "causes", "hosts", "jobs")
+"""Events come one by one: they are no board that can be read."""
 
 
 class Snapshot(Struct, frozen=True):
@@ -70,15 +72,9 @@ def lines(store: Store, board: str, width: int, *, ascii_only: bool) -> list[str
     shown = [" ".join(fit(column.title, cells, right=column.right) for column, cells in sized)]
     for row_id in rows.ids(board):
         cells = rows.cells(board, row_id) or {}
-        shown.append(" ".join(_text(cells.get(column.key), column, wide) for column, wide in sized))
+        texts = (
+            fit(text_of(cells.get(column.key, NOTHING)), wide, right=column.right)
+            for column, wide in sized
+        )
+        shown.append(" ".join(texts))
     return [line.rstrip() for line in shown]
-
-
-def _text(cell: Cell | None, column: Column, cells: int) -> str:
-    if cell is None:
-        text = ""
-    elif isinstance(cell[0], str):
-        text = cell[0]
-    else:
-        text = "".join(part[0] for part in cell)
-    return fit(text, cells, right=column.right)

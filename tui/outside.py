@@ -89,10 +89,11 @@ class Outside:
         """The answer to the last attempt that ended, or else the payload."""
         client = self._app.client
         assert client is not None
-        ended = [attempt.number for attempt in step.tries if not attempt.is_open]
+        last = step.last_answered
         try:
             words = words_of(variable, usual)
-            part = await (client.answer(step.id, ended[-1]) if ended else client.payload(step.id))
+            asked = client.payload(step.id) if last is None else client.answer(step.id, last)
+            part = await asked
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from engine.client import AtomicError
 from tui.boards import Cell
 from tui.detail import body_lines
-from tui.model import Step, short_id
+from tui.model import Step
+from tui.rows import RUN
 from tui.screens.ask import Choose, Read
 
 if TYPE_CHECKING:
@@ -143,8 +144,6 @@ class Reading:
     def do_chart(self) -> None:
         grid = self._app.grid("run")
         shown = any(column.key == "chart" for column in grid.columns)
-        from tui.rows import RUN
-
         grid.columns = tuple(c for c in RUN if c.key != "chart") if shown else RUN
         grid.refresh()
 
@@ -159,11 +158,10 @@ class Reading:
         step = self.step()
         if step is None:
             return
-        ended = [attempt for attempt in step.tries if not attempt.is_open]
-        if not ended:
+        if step.last_answered is None:
             self._app.flash("no attempt has been answered yet", "alarm")
         else:
-            self._read_body(step, ended[-1].number)
+            self._read_body(step, step.last_answered)
 
     def _read_body(self, step: Step, attempt: int | None) -> None:
         if self._app.client is None:
@@ -211,21 +209,12 @@ class Reading:
             step = self.step()
             if step is None:
                 return {}
+            url = shlex.quote(step.url)
             return {
                 "id": step.id,
                 "key": step.key,
                 "url": step.url,
-                "curl": f"curl -i -X POST -H 'Content-Type: application/json' {quoted(step.url)}",
+                "curl": f"curl -i -X POST -H 'Content-Type: application/json' {url}",
             }
         run = app.store.runs.get(row_id)
         return {"id": row_id} | ({} if run is None else {"key": run.key})
-
-
-def quoted(text: str) -> str:
-    """Text as one word of a shell."""
-    return shlex.quote(text)
-
-
-def named(run_id: str) -> str:
-    """A run for people, in few characters."""
-    return short_id(run_id)

@@ -15,8 +15,12 @@ ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 
+def muted(*, dark: bool) -> str:
+    """The colour of what is not in the foreground."""
+    return "#A8A8A8" if dark else "#595959"
+
+
 def _theme(name: str, *, dark: bool, **colors: Any) -> Theme:
-    muted = "#A8A8A8" if dark else "#595959"
     return Theme(
         name=name,
         dark=dark,
@@ -24,7 +28,7 @@ def _theme(name: str, *, dark: bool, **colors: Any) -> Theme:
         background="#121212" if dark else "#FAFAFA",
         surface="#1E1E1E" if dark else "#F0F0F0",
         panel="#303030" if dark else "#D8D8D8",
-        variables={"state-dim": muted},
+        variables={"state-dim": muted(dark=dark)},
         **colors,
     )
 

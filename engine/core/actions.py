@@ -12,7 +12,7 @@ from enum import StrEnum
 from engine.core.errors import Problem, Refused
 from engine.core.events import Acted, Cancelled, Paused, Reopened, Resumed, Woken
 from engine.core.machine import Change
-from engine.core.model import DelayBy, PauseReason, Run, Step, StepState
+from engine.core.model import OPEN, DelayBy, PauseReason, Run, Step, StepState
 from engine.core.settle import cancel_descendants, wake_parent
 
 
@@ -26,6 +26,20 @@ class Action(StrEnum):
     RERUN = "rerun"
     DISMISS = "dismiss"
     RESTORE = "restore"
+
+
+FITS: dict[Action, frozenset[StepState]] = {
+    Action.RETRY: frozenset(
+        {StepState.FAILED, StepState.CANCELLED, StepState.BACKING_OFF, StepState.WAITING}
+    ),
+    Action.PAUSE: OPEN - {StepState.PAUSED},
+    Action.RESUME: frozenset({StepState.PAUSED}),
+    Action.CANCEL: OPEN,
+    Action.DISMISS: frozenset({StepState.FAILED, StepState.CANCELLED, StepState.PAUSED}),
+    Action.RESTORE: frozenset(StepState),
+}
+"""The states of a run in which an action may be possible: what can be told without its steps.
+`rerun` needs one, and is not here."""
 
 
 def act(

@@ -33,6 +33,7 @@ class StepState(StrEnum):
 
 
 ENDED = frozenset({StepState.COMPLETED, StepState.FAILED, StepState.CANCELLED})
+OPEN = frozenset(StepState) - ENDED
 
 
 class PauseReason(StrEnum):

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 
 from engine import wire
 from engine.clock import Clock, Ids
-from engine.core.actions import Action
+from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import ENDED, StepState
 from engine.core.search import BadSearch, Search, parse
@@ -36,26 +36,6 @@ JOBS_KEPT_MAX = 50
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
 AT_REST = ENDED | {StepState.PAUSED}
-_OPEN = frozenset(
-    {
-        StepState.PENDING,
-        StepState.RUNNING,
-        StepState.BACKING_OFF,
-        StepState.WAITING,
-        StepState.PAUSED,
-    }
-)
-FITS: dict[Action, frozenset[StepState]] = {
-    Action.RETRY: frozenset(
-        {StepState.FAILED, StepState.CANCELLED, StepState.BACKING_OFF, StepState.WAITING}
-    ),
-    Action.PAUSE: _OPEN - {StepState.PAUSED},
-    Action.RESUME: frozenset({StepState.PAUSED}),
-    Action.CANCEL: _OPEN,
-    Action.DISMISS: frozenset({StepState.FAILED, StepState.CANCELLED, StepState.PAUSED}),
-    Action.RESTORE: frozenset(StepState),
-}
-"""The states of a run in which an action may be possible. `rerun` needs a step: it is not here."""
 
 
 class Target(Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import trio
@@ -17,11 +18,16 @@ from engine.telemetry import Log, Metrics
 
 
 class Moves(Protocol):
-    """Says that something was committed."""
+    """Says that something was committed, and what that comes to."""
 
     @property
     def moved(self) -> trio.Event:
         """Set at the next commit; another one then takes its place."""
+        ...
+
+    @property
+    def tally(self) -> Mapping[str, int]:
+        """Durable runs by state."""
         ...
 
 

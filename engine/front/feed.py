@@ -9,7 +9,7 @@ from a snapshot.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import islice
 
 import msgspec
@@ -125,10 +125,10 @@ async def stream(front: Front, tail: Tail, last_event_id: str | None) -> AsyncIt
         now = front.clock.steady_ms()
         if now >= counts_due:
             counts_due = now + COUNTS_EVERY_MS
-            fresh = (await front.views.summary(now)).runs
+            fresh = _all(front.writer.tally)
             if fresh != counts:
                 counts = fresh
-                yield frame("counts", _encode({"counts": _all(counts), "serverTime": _now(front)}))
+                yield frame("counts", _encode({"counts": counts, "serverTime": _now(front)}))
         if now >= heartbeat_due:
             if heartbeat_due:
                 yield heartbeat(front, at)
@@ -150,5 +150,5 @@ def _now(front: Front) -> str:
     return rfc3339(front.clock.steady_ms())
 
 
-def _all(counts: dict[str, int]) -> dict[str, int]:
+def _all(counts: Mapping[str, int]) -> dict[str, int]:
     return {state: counts.get(state, 0) for state in StepState}

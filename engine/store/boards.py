@@ -16,14 +16,13 @@ from engine.ports import (
 from engine.store import rows
 from engine.store.readers import SQL
 from engine.store.records import record_of
-from engine.store.search import CHUNK_ROWS, ROWS_LOOKED_AT_MAX, condition
+from engine.store.search import CHUNK_ROWS, LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
 
 CAUSES_MAX = 200
 DUE_COUNTED_MAX = 10_000
 """Attempts of one class are counted up to here."""
 DUE_CLASSES_MS = (10_000, 60_000, 600_000, None)
 """Upper ends, from now. None: any time later."""
-LATE_AFTER_MS = 1_000
 
 
 def causes(db: sqlite3.Connection, new_since: int) -> list[CauseRecord]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from engine.core.model import ENDED, OPEN, StepState
 from engine.core.search import Compare, Field, Is, Search, Term
 from engine.store.readers import SQL
 
@@ -21,10 +22,11 @@ CHUNK_ROWS = 2_000
 ROWS_LOOKED_AT_MAX = 50_000
 """By one request: some tenths of a second, for which a reader's connection is taken."""
 LATE_AFTER_MS = 1_000
-LIVE_STATES = ("pending", "running", "backing-off", "waiting", "paused")
-ENDED_STATES = ("completed", "failed", "cancelled")
-STATES = (*LIVE_STATES, *ENDED_STATES)
-STATES_OF = {state: (state,) for state in STATES} | {Is.LIVE: LIVE_STATES, Is.ENDED: ENDED_STATES}
+STATES_OF: dict[str, tuple[StepState, ...]] = {
+    **{state: (state,) for state in StepState},
+    Is.LIVE: tuple(sorted(OPEN)),
+    Is.ENDED: tuple(sorted(ENDED)),
+}
 """What words of `is:` mean as states."""
 _OF_RUN = "step.id >= run.id AND step.id < run.id || '.'"
 _BEHIND_SCHEME = "substr(step.url, instr(step.url, '://') + 3)"
@@ -109,13 +111,13 @@ class Candidates:
         return [row[0] for row in db.execute(self._sql, (edge,) * self._times)]
 
 
-def _states(search: Search) -> list[str] | None:
+def _states(search: Search) -> list[StepState] | None:
     """The states that the search leaves; None: all."""
-    left = list(STATES)
+    left = list(StepState)
     for term in search:
         if term.field is Field.IS and (named := STATES_OF.get(term.text)):
             left = [state for state in left if (state in named) is not term.negated]
-    return left if len(left) < len(STATES) else None
+    return left if len(left) < len(StepState) else None
 
 
 def _is_stuck(search: Search) -> bool:

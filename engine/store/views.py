@@ -22,7 +22,7 @@ from engine.ports import (
 from engine.store import boards, rows
 from engine.store.readers import SQL
 from engine.store.records import record_of
-from engine.store.search import Condition, find
+from engine.store.search import LATE_AFTER_MS, Condition, find
 from engine.store.sqlite import SqliteStore
 
 COUNTED_MAX = 10_000
@@ -114,7 +114,7 @@ class SqliteViews:
             return Summary(
                 runs=tally,
                 stuck=boards.stuck_count(db),
-                late=db.execute(SQL["late"], (now - boards.LATE_AFTER_MS,)).fetchone()[0],
+                late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
                 timed=db.execute(SQL["timed"]).fetchone()[0],
                 first_seq=first,
                 last_seq=last,

@@ -4,7 +4,7 @@ Imported by the front, the client and the dashboard. Field names on the wire are
 accept unknown members, the engine refuses them in what it is sent.
 """
 
-from engine.core.actions import Action
+from engine.core.actions import FITS, Action
 from engine.core.errors import EngineError, Problem
 from engine.core.retry import RetryPolicy
 from engine.core.search import ABOUT, IS_WORDS, BadSearch, parse
@@ -48,11 +48,13 @@ from engine.wire.view import (
     RunTree,
     StepAt,
     StepRow,
+    step_label,
 )
 
 __all__ = [
     "ABOUT",
     "CLIENT_PATTERN",
+    "FITS",
     "IS_WORDS",
     "PRINTABLE",
     "PROBLEMS",
@@ -92,4 +94,5 @@ __all__ = [
     "Submission",
     "parse",
     "problem",
+    "step_label",
 ]

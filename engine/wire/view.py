@@ -21,6 +21,13 @@ class AttemptRow(Struct, frozen=True, rename="camel"):
     """What set the delay that followed: policy, retry-after, interrupted, …"""
 
 
+def step_label(name: str, step_key: str) -> str:
+    """What tells a step from others: its name, with its key where it was given one."""
+    if "://" in step_key or step_key in ("", name):
+        return name
+    return step_key if name in step_key else f"{name} ({step_key})"
+
+
 class StepRow(Struct, frozen=True, rename="camel"):
     """A step as it stands. No bodies."""
 

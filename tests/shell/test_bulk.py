@@ -15,14 +15,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from engine import wire
-from engine.core.actions import Action
+from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.search import parse
 from engine.front import bulk
-from engine.front.bulk import FITS, JOBS_KEPT_MAX, Bulk, Target
+from engine.front.bulk import JOBS_KEPT_MAX, Bulk, Target
 from engine.ports import Invocation, RunQuery, RunRecord, RunsFound
 from engine.store.views import SqliteViews
 from tests.world import EPOCH_MS, FakeClock, ok, recorded, world

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow
-from tui.boards import Cell, Column, layout
+from tui.boards import Cell, Column, layout, text_of
 from tui.sanitize import clip, fit, width
 from tui.store import EventRead, LinkMoved, LinkState, StatusRead, Store, TreeRead
 
@@ -176,13 +176,6 @@ HEARTBEAT = EventRead("", "heartbeat", {"serverTime": rfc3339(NOW), "instance": 
 
 
 # -- text ------------------------------------------------------------------------------------------
-
-
-def text_of(cell: Cell) -> str:
-    """What a cell says."""
-    if isinstance(cell[0], str):
-        return cell[0]
-    return "".join(part[0] for part in cell)
 
 
 EMPTY: Cell = ("", "plain")

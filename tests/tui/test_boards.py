@@ -9,7 +9,7 @@ import pytest
 
 from tests.tui.golden import same
 from tests.tui.scene import scene
-from tests.tui.support import NOW, FakeClock, event, head_text, row_text, store_at, text_of
+from tests.tui.support import NOW, FakeClock, event, head_text, row_text, store_at
 from tui.boards import (
     NONE,
     Column,
@@ -19,6 +19,7 @@ from tui.boards import (
     last_text,
     layout,
     next_cell,
+    text_of,
     tries_cell,
 )
 from tui.looks import STYLES, in_ascii

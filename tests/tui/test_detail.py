@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from engine.client import BodyPart
 from tests.tui.golden import same
 from tests.tui.scene import scene
-from tests.tui.support import (
-    NOW,
-    RUN,
-    STEADY,
-    attempt_row,
-    step_row,
-    store_at,
-    text_of,
-    tree_read,
-)
-from tui.boards import Seen
+from tests.tui.support import NOW, RUN, STEADY, attempt_row, step_row, store_at, tree_read
+from tui.boards import Seen, text_of
 from tui.detail import ATTEMPTS_SHOWN_MAX, PRETTY_BYTES_MAX, body_lines, inspector
 from tui.rows import Rows
 from tui.sanitize import width

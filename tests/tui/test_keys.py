@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tui.support import text_of
+from tui.boards import text_of
 from tui.help import help_lines
 from tui.keys import (
     BY_ID,
