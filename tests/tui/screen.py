@@ -9,39 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from textual.pilot import Pilot
 
 from engine.client import AsyncClient, Reposts
+from engine.front.times import rfc3339
 from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow
+from tests.tui.support import NOW, FakeClock
 from tui.app import Dashboard
 from tui.listing import Edge
 from tui.options import Options
 from tui.store import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, Store, TreeRead
 
-BEGAN_MS = 1_780_000_000_000
-
-
-class FakeClock:
-    """A machine's clocks that stand still until they are moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def wall(self) -> float:
-        return BEGAN_MS / 1000 + self.seconds - 1_000.0
-
 
 def at(seconds: float) -> str:
     """A time of the wire, so long after the beginning."""
-    moment = datetime.fromtimestamp(BEGAN_MS / 1000 + seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(NOW + round(seconds * 1_000))
 
 
 def run_row(number: int, status: str = "running", **members: Any) -> RunRow:
@@ -131,7 +116,7 @@ class World:
         """The engine is there, and its clock is ours."""
         self.store.apply(LinkMoved(LinkState.LIVE))
         now = self.clock.monotonic()
-        members = {"serverTime": at(now - 1_000), "instance": "one", "counts": {}} | status
+        members = {"serverTime": at(self.now_s), "instance": "one", "counts": {}} | status
         self.store.apply(StatusRead(members, now, now))
 
     def runs(self, *rows: RunRow, total: int | None = None) -> None:
@@ -151,7 +136,7 @@ class World:
     @property
     def now_s(self) -> float:
         """Seconds since the beginning."""
-        return self.clock.seconds - 1_000.0
+        return self.clock.wall() - NOW / 1_000
 
     # -- moving on -----------------------------------------------------------------------------
 
@@ -164,8 +149,8 @@ class World:
 
     async def passes(self, seconds: float) -> list[str]:
         """Time passes; the engine is heard of meanwhile."""
-        self.clock.seconds += seconds
-        self.store.link.last_heard = self.clock.seconds
+        self.clock.pass_s(seconds)
+        self.store.link.last_heard = self.clock.monotonic()
         self.app.tick()
         return await self.shown()
 

@@ -16,7 +16,7 @@ def test_the_title_says_what_is_stuck() -> None:
     assert attention.new_title() is None
     world.live(stuckCount=0)
     assert attention.new_title() == "\x1b]2;atomic\x07"
-    world.clock.seconds += 60
+    world.clock.pass_s(60)
     assert attention.new_title() == "\x1b]2;stale atomic\x07"
 
 

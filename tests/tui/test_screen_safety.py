@@ -76,7 +76,7 @@ def test_11_a_question_is_about_the_run_it_was_asked_for() -> None:
         await world.press("C")
         world.runs(*reversed(rows[1:]))
         await world.shown()
-        world.clock.seconds += 1
+        world.clock.pass_s(1)
         await world.press("y")
         assert world.posts == [
             (f"/api/v1/runs/{rows[0].id}/actions", {"action": "cancel", "ifRev": 4})
@@ -95,7 +95,7 @@ def test_12_a_question_is_not_answered_by_accident(key: str) -> None:
         await world.shown()
         await world.press("C", "y")
         assert len(world.app.screen_stack) == 2, "answered before it could be read"
-        world.clock.seconds += 1
+        world.clock.pass_s(1)
         await world.press(key)
         assert world.posts == []
 
@@ -157,7 +157,7 @@ def test_14_many_at_once_are_confirmed_by_their_number() -> None:
         asked = await world.press("a", "R")
         line_with(asked, "retry 219 of 231 runs")
         line_with(asked, "12: it is running")
-        world.clock.seconds += 1
+        world.clock.pass_s(1)
         await world.press("2", "3", "enter")
         assert len(world.posts) == 1, "the wrong number began the job"
         world.answers["/bulk"] = (202, bulk(id="01JOB", state="running"))
@@ -264,7 +264,7 @@ def test_32_a_stale_board_refuses_actions() -> None:
         world.runs(*(run_row(n, "backing-off", at={"status": "backing-off", "due_at": at(60)})
                      for n in range(3)))  # fmt: skip
         await world.shown()
-        world.clock.seconds += 11
+        world.clock.pass_s(11)
         world.app.tick()
         lines = await world.shown()
         assert "stale 11s" in lines[0]
@@ -303,7 +303,7 @@ def test_a_yes_that_comes_too_late_does_nothing() -> None:
         world.runs(run_row(1))
         await world.shown()
         await world.press("C")
-        world.clock.seconds += 60
+        world.clock.pass_s(60)
         line_with(await world.press("y"), "nothing was done: not connected")
         assert world.posts == []
 
