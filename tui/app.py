@@ -8,6 +8,7 @@ few times a second, and both mark only the cells whose text is another.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC
 from functools import partial
 from typing import Any, ClassVar
 
@@ -425,7 +426,8 @@ class Dashboard(App[None]):
             self.flash(f"themes: {', '.join(sorted(self.available_themes))}", "alarm")
 
     def do_utc(self) -> None:
-        self.flash("times are told in local time")
+        self.rows.zone = UTC if self.rows.zone is None else None
+        self.flash(f"times are told in {'UTC' if self.rows.zone else 'local time'}")
 
     def do_run(self, run_id: str) -> None:
         self.reading.open_run(run_id)

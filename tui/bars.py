@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui import fmt
+from tui.boards import Seen
 from tui.keys import BY_ID, COMMANDS, shown_key
 from tui.looks import LOOKS, glyph, shapes
 from tui.model import State, short_id
@@ -23,12 +24,12 @@ Line = tuple[list[Piece], list[Piece]]
 
 def top(app: Dashboard) -> list[Line]:
     """Health, and the boards."""
-    return [health(app.store, ascii_only=app.options.ascii_only), tabs(app)]
+    return [health(app.store, app.rows.seen), tabs(app)]
 
 
-def health(store: Store, *, ascii_only: bool) -> Line:
+def health(store: Store, seen: Seen) -> Line:
     """Whether the engine answers, and its own counts."""
-    pieces = link(store, ascii_only=ascii_only)
+    pieces, ascii_only = link(store, seen), seen.ascii_only
     if store.link.state is not LinkState.LIVE and not store.counts:
         return pieces, []
     for state in COUNTED:
@@ -46,9 +47,9 @@ def health(store: Store, *, ascii_only: bool) -> Line:
     return pieces, [Piece(f"{done} {fmt.rate(per_s)} ", "good" if per_s else "dim")]
 
 
-def link(store: Store, *, ascii_only: bool) -> list[Piece]:
+def link(store: Store, seen: Seen) -> list[Piece]:
     """How the connection is, in words."""
-    draw = shapes(ascii_only=ascii_only)
+    draw = shapes(ascii_only=seen.ascii_only)
     state = store.link
     now = store.clock.monotonic()
     match state.state:
@@ -69,7 +70,8 @@ def link(store: Store, *, ascii_only: bool) -> list[Piece]:
     pieces = [Piece(told, "good")]
     restarted = state.restarted_at
     if restarted is not None and now - state.since < RESTART_TOLD_S:
-        pieces.append(Piece(f"  engine restarted {fmt.time_of_day(restarted)}", "alarm"))
+        at = fmt.time_of_day(restarted, seen.zone)
+        pieces.append(Piece(f"  engine restarted {at}", "alarm"))
     return pieces
 
 

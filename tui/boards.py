@@ -7,6 +7,7 @@ reads is tested as text, and `--once` prints the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from tui import fmt
@@ -41,6 +42,8 @@ class Seen(NamedTuple):
     estimated: bool = False
     """The engine is not heard of: times are guesses."""
     ascii_only: bool = False
+    zone: tzinfo | None = None
+    """That times of the day are told in; None: the local one."""
 
 
 def text_of(cell: Cell) -> str:
@@ -281,7 +284,7 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
     """An event's row; `what` names its workflow and step as far as they are known."""
     words, style = event_words(event)
     return {
-        "at": (fmt.time_of_day(event.at, millis=True), "dim"),
+        "at": (fmt.time_of_day(event.at, seen.zone, millis=True), "dim"),
         "what": (f"{glyph(event.state, ascii_only=seen.ascii_only)} {words}", style),
         "run": (what, "plain"),
         "more": (event_more(event), "dim"),

@@ -52,7 +52,7 @@ def inspector(step: Step, seen: Seen) -> list[Cell]:
 def _why(step: Step, seen: Seen) -> Iterator[Cell]:
     """What it waits for, and what set that."""
     if step.state is State.BACKING_OFF and step.due_at is not None:
-        at = fmt.time_of_day(step.due_at)
+        at = fmt.time_of_day(step.due_at, seen.zone)
         delay = "" if step.delay_ms is None else f" ({fmt.took(step.delay_ms)} back-off)"
         by = SET_BY.get(step.delay_by or "", step.delay_by or "")
         yield (("next ", "dim"), (f"{at}{delay}, set by {by}", "plain"))
@@ -108,7 +108,7 @@ def _attempt(attempt: Attempt, seen: Seen) -> Cell:
     return (
         (f"{attempt.number:>4} ", "plain"),
         (f"{mark} ", look.style),
-        (f"{fmt.time_of_day(attempt.started_at)}  ", "dim"),
+        (f"{fmt.time_of_day(attempt.started_at, seen.zone)}  ", "dim"),
         (f"{fmt.took(lasted):<7} ", "plain"),
         (result, look.style),
         (waits, "backing-off"),

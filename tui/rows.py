@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import tzinfo
 
 from engine.wire import BulkAnswer
 from tui import boards, fmt, steptree
@@ -50,6 +51,8 @@ class Rows:
         self._store = store
         self._ascii = ascii_only
         self.seen = Seen(0.0)
+        self.zone: tzinfo | None = None
+        """That times of the day are told in; None: the local one."""
         self._events: dict[str, Happening] = {}
         self.lines: dict[str, Line] = {}
         """The lines of the run that is open, by the id of their step."""
@@ -60,7 +63,7 @@ class Rows:
     def seen_now(self) -> None:
         """From now on cells are told as of now."""
         store = self._store
-        self.seen = Seen(store.time.now_ms(), store.stale, self._ascii)
+        self.seen = Seen(store.time.now_ms(), store.stale, self._ascii, self.zone)
 
     def ids(self, view: str) -> list[str]:
         """The rows of a view, in order."""
@@ -96,7 +99,7 @@ class Rows:
                 return None if host is None else boards.host_cells(host, seen)
             case "jobs":
                 job = next((job for job in store.jobs if job.id == row_id), None)
-                return None if job is None else job_cells(job)
+                return None if job is None else job_cells(job, seen)
             case "events":
                 event = self._events.get(row_id)
                 return None if event is None else boards.event_cells(event, self._name(event), seen)
@@ -168,7 +171,7 @@ class Rows:
         return [boards.plain(line) for line in lines] if self._ascii else lines
 
 
-def job_cells(job: BulkAnswer) -> dict[str, Cell]:
+def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:
     """A bulk job's row."""
     skipped = sum(job.skipped.values())
     began = ms_of(job.started_at)
@@ -179,5 +182,5 @@ def job_cells(job: BulkAnswer) -> dict[str, Cell]:
         "done": (f"{job.done:,} of {job.total:,}", "plain"),
         "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
         "q": (job.q, "plain"),
-        "began": boards.NONE if began is None else (fmt.time_of_day(began), "dim"),
+        "began": boards.NONE if began is None else (fmt.time_of_day(began, seen.zone), "dim"),
     }

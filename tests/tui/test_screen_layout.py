@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -162,5 +163,27 @@ def test_esc_peels_one_layer() -> None:
         assert world.app.view == "run"
         await world.press("escape")
         assert world.app.view == "runs"
+
+    showing(test)
+
+
+def test_utc_turns_every_time_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`:utc` tells the times of events, attempts and a restart in UTC, and once more locally."""
+    monkeypatch.setenv("TZ", "Etc/GMT-5")  # five hours ahead
+    time.tzset()
+
+    async def test(world: World) -> None:
+        fill(world)
+        run = run_row(2)
+        world.event("step", "accepted", run.id, run.id, status="pending", rev=1)
+        world.live(instance="two", startedAt=at(0))
+        for turn, hour in enumerate((19, 14, 19)):
+            if turn:
+                await world.press("colon", "u", "t", "c", "enter")
+            lines = await world.press("5")
+            assert f"engine restarted {hour}:13:20" in lines[0]
+            line_with(lines, f"{hour}:13:20.000")
+            world.app.reading.open_run(run.id)
+            line_with(await world.shown(), f"1 ▸ {hour}:12:30")
 
     showing(test)
