@@ -75,8 +75,11 @@ def tui(
         if error.name not in ("textual", "rich"):
             raise
         raise click.UsageError(f"The dashboard needs Textual: {INSTALL}") from error
+    from tui.query import fault
     from tui.record import RecordingError
 
+    if (wrong := fault(q)) is not None:
+        raise click.UsageError(f"--filter: {safe(wrong.detail)}")
     options = Options(
         url=address, board=board, filter=q, read_only=read_only, theme=theme,
         ascii_only=ascii_only or not unicode_terminal(), slow_link=slow_link,

@@ -26,7 +26,15 @@ from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.feed import Board, Feed
 from tui.help import help_lines
-from tui.keys import BY_ID, COMMANDS, LISTS, NoCommand, action_of, parse_command
+from tui.keys import (
+    BY_ID,
+    COMMANDS,
+    LISTS,
+    TYPED_BEHIND,
+    NoCommand,
+    action_of,
+    parse_command,
+)
 from tui.listing import Edge
 from tui.moving import Moving
 from tui.options import Options
@@ -68,7 +76,15 @@ class Dashboard(App[None]):
         (SHORT_LINES_MAX + 1, "-tall"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(command.keys, f"cmd({command.id!r})", command.label, show=False, id=command.id)
+        Binding(
+            command.keys,
+            f"cmd({command.id!r})",
+            command.label,
+            show=False,
+            id=command.id,
+            # seen to before the next key is looked at, which then goes to the prompt
+            priority=command.id in TYPED_BEHIND,
+        )
         for command in COMMANDS
         if command.keys
     ]
@@ -448,15 +464,13 @@ class Dashboard(App[None]):
         prompt = self.query_one("#prompt", Input)
         prompt.value = text
         prompt.placeholder = {"filter": "is:stuck wf:order* host:… try:>3", "command": "help"}[kind]
-        prompt.add_class("-open")
-        self.query_one("#status").add_class("-covered")
-        prompt.focus()
+        prompt.display, self.query_one("#status").display = True, False
+        self.screen.set_focus(prompt)  # at once: `focus` would wait, and let keys pass
 
     def close_prompt(self) -> None:
         """Leave the line at the foot as it was."""
         self._prompt = ""
-        self.query_one("#prompt", Input).remove_class("-open")
-        self.query_one("#status").remove_class("-covered")
+        self.query_one("#prompt").display, self.query_one("#status").display = False, True
         self.grid().focus()
         self.draw()
 

@@ -117,6 +117,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("up-or-quit", "q", "Quit", "up, or out", Group.REST, footer=True),
     Command("quit", "ctrl+q", "Quit", "leave the dashboard", Group.REST),
 )  # fmt: skip
+TYPED_BEHIND = frozenset({"filter", "command"})
+"""They open the line at the foot: what is typed behind them goes there."""
 BY_ID = {command.id: command for command in COMMANDS}
 WRITES = frozenset(
     key for command in COMMANDS if command.writes for key in command.keys.split(",") if key

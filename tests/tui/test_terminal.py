@@ -17,7 +17,7 @@ from engine.client import Client, StepFailed
 from engine.wire import RunPage, RunTree
 from tests.e2e import harness
 from tests.tui.screen import at, run_row, step_row
-from tests.tui.terminal import Terminal, dashboard
+from tests.tui.terminal import ALT_SCREEN, Terminal, dashboard
 from tui.listing import Edge
 from tui.record import FORMAT, Head, Line
 from tui.store import EventRead, Input, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
@@ -204,3 +204,27 @@ def test_the_demonstration_opens_its_dashboard() -> None:
         assert terminal.ended() == 0
         assert terminal.is_sane
         assert b"Traceback" not in terminal.written
+
+
+@pytest.mark.slow
+def test_what_is_typed_ahead_goes_to_the_prompt(tmp_path: Path) -> None:
+    """A command and a filter that arrive in one piece are typed into the line at the foot: none of
+    their letters is taken for a key of the board."""
+    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
+    with dashboard("--replay", str(path)) as terminal:
+        terminal.until_shown("Quit")
+        terminal.type(":utc\r")
+        terminal.until_shown("told in UTC")
+        terminal.type("/is:completed\r")
+        terminal.until_shown("filter is:completed")
+        terminal.type("q")
+        assert terminal.ended() == 0
+
+
+@pytest.mark.slow
+def test_a_filter_that_makes_no_sense_is_told_at_once() -> None:
+    """Before the screen is taken, in a line and with the code of a wrong option."""
+    with Terminal("--filter", "is:nope") as terminal:
+        assert terminal.ended() == 2
+        assert b"--filter: `is:nope` is none of pending" in terminal.written
+        assert ALT_SCREEN not in terminal.written
