@@ -70,8 +70,11 @@ def _moved(taken: Input, by_s: float) -> Input:
 
 
 def create(path: Path) -> IO[bytes]:
-    """A new file that only its owner reads. Raises FileExistsError: recordings are not replaced."""
-    return open(path, "xb", opener=_private)
+    """A new file that only its owner reads. Raises FileExistsError: recordings are not replaced.
+
+    Unbuffered: what was recorded is there however the dashboard ends.
+    """
+    return open(path, "xb", buffering=0, opener=_private)
 
 
 def _private(path: str, flags: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +22,10 @@ from tui.store import Input, Store
 
 NO_REPOSTS = Reposts(count=0)
 """The feed tries again by itself, and tells of each try."""
+
+
+LEAVING_S_MAX = 2.0
+"""How long giving the terminal back may take."""
 
 
 class Start(Struct, frozen=True):
@@ -59,9 +65,15 @@ def run(start: Start) -> int:
 
 @contextmanager
 def _left_well(app: Dashboard) -> Iterator[None]:
-    """Asked to end, or with its terminal gone, the dashboard leaves: a terminal stays sane."""
+    """Asked to end, or with its terminal gone, the dashboard leaves: a terminal stays sane.
+
+    When the terminal is really gone Textual waits for ever to have written to it.
+    """
 
     def leave(number: int, frame: object) -> None:
+        last = threading.Timer(LEAVING_S_MAX, os._exit, (128 + number,))
+        last.daemon = True
+        last.start()
         app.exit(return_code=128 + number)
 
     before = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGHUP)}

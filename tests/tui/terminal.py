@@ -33,6 +33,7 @@ class Terminal:
         self.cooked = termios.tcgetattr(theirs)
         self._theirs = theirs
         """Kept open, to look at the terminal after the program has gone."""
+        self._open = [self._mine, theirs]
         environment = {
             **os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor",
             "PYTHONPATH": str(ROOT_DIRECTORY),
@@ -56,8 +57,12 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self._mine)
-        os.close(self._theirs)
+        self.close()
+
+    def close(self) -> None:
+        """Take the terminal away."""
+        while self._open:
+            os.close(self._open.pop())
 
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size."""

@@ -173,6 +173,16 @@ def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signa
 
 
 @pytest.mark.slow
+def test_42_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
+    """When its terminal goes, the dashboard goes too, though there is nobody to say goodbye to."""
+    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
+    with dashboard("--replay", str(path)) as terminal:
+        terminal.until_shown("Quit")
+        terminal.close()
+        assert terminal.process.wait(harness.EXIT_TIMEOUT_S) == 128 + signal.SIGHUP
+
+
+@pytest.mark.slow
 def test_26_a_hundred_resizes(tmp_path: Path) -> None:
     """Whatever size the terminal takes, also none that fits, the dashboard lives."""
     path = recording(
