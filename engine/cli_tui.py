@@ -95,6 +95,7 @@ def tui(
 def _once(address: str, board: str, q: str, *, as_json: bool, ascii_only: bool) -> None:
     from engine.client import Client, Reposts
     from tui.clock import SystemClock
+    from tui.looks import in_ascii
     from tui.once import BOARDS_ONCE, lines, read
 
     if board not in BOARDS_ONCE:
@@ -109,5 +110,5 @@ def _once(address: str, board: str, q: str, *, as_json: bool, ascii_only: bool) 
         echo_json(snapshot)
         return
     width = shutil.get_terminal_size((ONCE_WIDTH, 24)).columns
-    plain = ascii_only or not unicode_terminal()
-    click.echo("\n".join(lines(store, board, width, ascii_only=plain)))
+    shown = "\n".join(lines(store, board, width))
+    click.echo(in_ascii(shown) if ascii_only or not unicode_terminal() else shown)

@@ -36,6 +36,7 @@ from tui.keys import (
     parse_command,
 )
 from tui.listing import Edge
+from tui.looks import in_ascii
 from tui.moving import Moving
 from tui.options import Options
 from tui.outside import Outside
@@ -107,7 +108,7 @@ class Dashboard(App[None]):
         self.feed = None if client is None or not feed else Feed(
             client, store, self._taker(take or store.apply), chance=chance, reporter=self
         )  # fmt: skip
-        self.rows = Rows(store, ascii_only=options.ascii_only)
+        self.rows = Rows(store)
         self.view = options.board
         self.back_to: list[str] = []
         self.filters = {"runs": options.filter, "retries": ""}
@@ -125,7 +126,7 @@ class Dashboard(App[None]):
         self.reading = Reading(self)
         self.moving = Moving(self)
         self.outside = Outside(self)
-        self.attention = Attention(store, ascii_only=options.ascii_only)
+        self.attention = Attention(store)
 
     def get_line_filters(self) -> list[LineFilter]:
         """The last thing that is done to a line."""
@@ -147,7 +148,7 @@ class Dashboard(App[None]):
         with ContentSwitcher(id="body", initial=self.view):
             for name, columns in GRIDS.items():
                 cells = partial(self.rows.cells, name)
-                grid = Grid(columns, cells, ascii_only=self.options.ascii_only, id=f"{name}-grid")
+                grid = Grid(columns, cells, id=f"{name}-grid")
                 if name == "run":
                     with Container(id="run"):
                         yield grid
@@ -264,7 +265,7 @@ class Dashboard(App[None]):
     def _call_attention(self) -> None:
         """Title and bell of the terminal."""
         if (title := self.attention.new_title()) is not None:
-            self._tell_terminal(title)
+            self._tell_terminal(in_ascii(title) if self.options.ascii_only else title)
         if self.attention.rings() and self.options.bell:
             self.bell()
 
@@ -417,7 +418,7 @@ class Dashboard(App[None]):
         self.exit()
 
     def do_help(self) -> None:
-        lines = help_lines(self.view, ascii_only=self.options.ascii_only)
+        lines = help_lines(self.view)
         self.push_screen(Read(f"Keys: {self.view}", lines))
 
     def do_resync(self) -> None:

@@ -17,8 +17,8 @@ KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 class Attention:
     """Compares what is with what was last told."""
 
-    def __init__(self, store: Store, *, ascii_only: bool = False) -> None:
-        self._store, self._ascii = store, ascii_only
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._title = ""
         self._stuck: int | None = None
         self._was_live = False
@@ -28,7 +28,7 @@ class Attention:
         store = self._store
         stuck = store.status.get("stuckCount", 0)
         parts = [
-            f"{glyph(state, ascii_only=self._ascii)}{fmt.short(count)}"
+            f"{glyph(state)}{fmt.short(count)}"
             for state, count in (
                 (State.FAILED, stuck),
                 (State.BACKING_OFF, store.counts.get(State.BACKING_OFF, 0)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tui import fmt
 from tui.boards import Seen
 from tui.keys import BY_ID, COMMANDS, shown_key
-from tui.looks import LOOKS, glyph, shapes
+from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, short_id
 from tui.store import LinkState, Store
 from tui.widgets.bar import Piece
@@ -29,44 +29,45 @@ def top(app: Dashboard) -> list[Line]:
 
 def health(store: Store, seen: Seen) -> Line:
     """Whether the engine answers, and its own counts."""
-    pieces, ascii_only = link(store, seen), seen.ascii_only
+    pieces = link(store, seen)
     if store.link.state is not LinkState.LIVE and not store.counts:
         return pieces, []
     for state in COUNTED:
         count = store.counts.get(state, 0)
         style = LOOKS[state].style if count else "dim"
-        pieces.append(Piece(f"  {glyph(state, ascii_only=ascii_only)} {fmt.count(count)}", style))
+        pieces.append(Piece(f"  {glyph(state)} {fmt.count(count)}", style))
     stuck = store.status.get("stuckCount", 0)
-    failed = glyph(State.FAILED, ascii_only=ascii_only)
-    pieces.append(Piece(f"  {failed} {fmt.count(stuck)}", "failed" if stuck else "dim"))
+    pieces.append(
+        Piece(f"  {glyph(State.FAILED)} {fmt.count(stuck)}", "failed" if stuck else "dim")
+    )
     late = store.status.get("lateCount", 0)
     if late:
         pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
     per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
-    done = glyph(State.COMPLETED, ascii_only=ascii_only)
-    return pieces, [Piece(f"{done} {fmt.rate(per_s)} ", "good" if per_s else "dim")]
+    return pieces, [
+        Piece(f"{glyph(State.COMPLETED)} {fmt.rate(per_s)} ", "good" if per_s else "dim")
+    ]
 
 
 def link(store: Store, seen: Seen) -> list[Piece]:
     """How the connection is, in words."""
-    draw = shapes(ascii_only=seen.ascii_only)
     state = store.link
     now = store.clock.monotonic()
     match state.state:
         case LinkState.CONNECTING:
-            return [Piece(f"{draw.stale} connecting", "dim")]
+            return [Piece(f"{SHAPES.stale} connecting", "dim")]
         case LinkState.REJECTED:
-            return [Piece(f"{draw.stale} not let in: {state.reason}", "reverse")]
+            return [Piece(f"{SHAPES.stale} not let in: {state.reason}", "reverse")]
         case LinkState.LOST:
             left = 0 if state.retry_at is None else max(0, round(state.retry_at - now))
-            told = f"{draw.stale} reconnecting, try {state.tries} in {left}s · r now"
+            told = f"{SHAPES.stale} reconnecting, try {state.tries} in {left}s · r now"
             return [Piece(told, "reverse")]
         case LinkState.LIVE:
             if store.stale:
                 silent = fmt.span((now - state.last_heard) * 1000)
-                return [Piece(f"{draw.stale} stale {silent}", "reverse")]
+                return [Piece(f"{SHAPES.stale} stale {silent}", "reverse")]
     trip = store.time.round_trip_ms
-    told = f"{draw.live} live" + ("" if trip is None else f" {trip:.0f}ms")
+    told = f"{SHAPES.live} live" + ("" if trip is None else f" {trip:.0f}ms")
     pieces = [Piece(told, "good")]
     restarted = state.restarted_at
     if restarted is not None and now - state.since < RESTART_TOLD_S:
@@ -163,12 +164,11 @@ def _run_status(app: Dashboard) -> list[Piece]:
     run = tree.run
     ended = sum(step.ended for step in tree.steps.values())
     tries = sum(step.attempts for step in tree.steps.values())
-    crumb = shapes(ascii_only=app.options.ascii_only).crumb
     pieces = [
-        Piece(f" Runs {crumb} ", "dim", "app.cmd('back')"),
+        Piece(f" Runs {SHAPES.crumb} ", "dim", "app.cmd('back')"),
         Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
         Piece(
-            f"{glyph(run.state, ascii_only=app.options.ascii_only)} {run.state}",
+            f"{glyph(run.state)} {run.state}",
             LOOKS[run.state].style,
         ),
         Piece(f"  {ended}/{len(tree.steps)} steps  {tries} tries", "plain"),

@@ -11,7 +11,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from tui import fmt
-from tui.looks import LOOKS, glyph, in_ascii, shapes
+from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import At, Cause, Happening, Host, Retry, Run, State, number, short_id, text
 
 Part = tuple[str, str]
@@ -41,7 +41,6 @@ class Seen(NamedTuple):
     now_ms: float
     estimated: bool = False
     """The engine is not heard of: times are guesses."""
-    ascii_only: bool = False
     zone: tzinfo | None = None
     """That times of the day are told in; None: the local one."""
 
@@ -51,13 +50,6 @@ def text_of(cell: Cell) -> str:
     if isinstance(cell[0], str):
         return cell[0]
     return "".join(part[0] for part in cell)
-
-
-def plain(cell: Cell) -> Cell:
-    """A cell in ASCII alone."""
-    if isinstance(cell[0], str):
-        return in_ascii(cell[0]), str(cell[1])
-    return tuple((in_ascii(text), style) for text, style in cell)
 
 
 def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
@@ -77,9 +69,9 @@ def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
 # -- cells that several boards share -------------------------------------------------------------
 
 
-def state_cell(state: State, seen: Seen) -> Part:
+def state_cell(state: State) -> Part:
     """Glyph and word."""
-    return f"{glyph(state, ascii_only=seen.ascii_only)} {state}", LOOKS[state].style
+    return f"{glyph(state)} {state}", LOOKS[state].style
 
 
 def age_cell(since_ms: int | None, seen: Seen) -> Part:
@@ -108,8 +100,7 @@ def next_cell(state: State, at: At | None, seen: Seen) -> Part:
         shown = fmt.countdown(at.due_at - seen.now_ms, estimated=seen.estimated)
         return shown, "alarm" if shown.startswith("late") else "backing-off"
     if at.state is State.RUNNING and at.started_at is not None:
-        mark = glyph(State.RUNNING, ascii_only=seen.ascii_only)
-        return f"{mark} {age_cell(at.started_at, seen)[0]}", "running"
+        return f"{glyph(State.RUNNING)} {age_cell(at.started_at, seen)[0]}", "running"
     return NONE
 
 
@@ -148,7 +139,7 @@ def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
     """A run's row."""
     at = run.at
     return {
-        "state": state_cell(run.state, seen),
+        "state": state_cell(run.state),
         "workflow": (run.workflow, "plain"),
         "run": (short_id(run.id), "dim"),
         "at": NONE if at is None else (at.name, "plain"),
@@ -178,11 +169,10 @@ RETRIES = (
 def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
     """A retry's row."""
     at = retry.at
-    crumb = shapes(ascii_only=seen.ascii_only).crumb
     return {
         "next": next_cell(State.BACKING_OFF, at, seen),
         "try": tries_cell(at),
-        "what": (f"{retry.workflow} {crumb} {at.name}", "plain"),
+        "what": (f"{retry.workflow} {SHAPES.crumb} {at.name}", "plain"),
         "host": (at.host, "plain"),
         "last": last_cell(at),
         "run": (short_id(retry.run_id), "dim"),
@@ -206,8 +196,7 @@ CAUSES = (
 def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
     """A cause's row."""
     at = cause.at
-    crumb = shapes(ascii_only=seen.ascii_only).crumb
-    step = "" if at is None else f" {crumb} {at.name}"
+    step = "" if at is None else f" {SHAPES.crumb} {at.name}"
     return {
         "runs": (fmt.count(cause.runs), "strong"),
         "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
@@ -248,7 +237,7 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     share = host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
     bad = share is not None and share < 0.9
     shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
-    spark = fmt.sparkline(shares, top=1.0, ascii_only=seen.ascii_only)
+    spark = fmt.sparkline(shares, top=1.0)
     return {
         "host": (host.id, "plain"),
         "spark": (spark, "alarm" if bad else "good"),
@@ -285,7 +274,7 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
     words, style = event_words(event)
     return {
         "at": (fmt.time_of_day(event.at, seen.zone, millis=True), "dim"),
-        "what": (f"{glyph(event.state, ascii_only=seen.ascii_only)} {words}", style),
+        "what": (f"{glyph(event.state)} {words}", style),
         "run": (what, "plain"),
         "more": (event_more(event), "dim"),
     }

@@ -34,7 +34,7 @@ SET_BY = {
 
 def inspector(step: Step, seen: Seen) -> list[Cell]:
     """A step, in lines."""
-    state, style = state_cell(step.state, seen)
+    state, style = state_cell(step.state)
     took, took_style = took_cell(step, seen.now_ms, estimated=seen.estimated)
     lines: list[Cell] = [
         ((f"{step.name}  ", "strong"), (state, style), (f"  {took}", took_style)),
@@ -93,7 +93,6 @@ _COUNTS = {
 
 def _attempt(attempt: Attempt, seen: Seen) -> Cell:
     look = LOOKS[_COUNTS.get(attempt.status, State.UNKNOWN)]
-    mark = look.ascii if seen.ascii_only else look.glyph
     lasted = (attempt.ended_at or seen.now_ms) - attempt.started_at
     result = last_text(attempt.http_status, attempt.error)
     if attempt.status in ("interruption", "crash", "late"):
@@ -103,11 +102,10 @@ def _attempt(attempt: Attempt, seen: Seen) -> Cell:
     waits = ""
     if attempt.delay_ms is not None and attempt.delay_by is not None:
         by = "Retry-After" if attempt.delay_by == "retry-after" else attempt.delay_by
-        arrow = "<-" if seen.ascii_only else "←"
-        waits = f"  then {fmt.took(attempt.delay_ms)} {arrow} {by}"
+        waits = f"  then {fmt.took(attempt.delay_ms)} ← {by}"
     return (
         (f"{attempt.number:>4} ", "plain"),
-        (f"{mark} ", look.style),
+        (f"{look.glyph} ", look.style),
         (f"{fmt.time_of_day(attempt.started_at, seen.zone)}  ", "dim"),
         (f"{fmt.took(lasted):<7} ", "plain"),
         (result, look.style),

@@ -105,15 +105,13 @@ def time_of_day(ms: float, zone: tzinfo | None = None, *, millis: bool = False) 
 
 
 BARS = " ▁▂▃▄▅▆▇█"
-BARS_ASCII = " .:-=+*#@"
 
 
-def sparkline(values: Sequence[float | None], *, top: float = 0.0, ascii_only: bool = False) -> str:
+def sparkline(values: Sequence[float | None], *, top: float = 0.0) -> str:
     """A cell for each value, from 0 to `top` or the largest; a blank one where there is none."""
-    bars = BARS_ASCII if ascii_only else BARS
     top = max([top, *(value for value in values if value is not None)]) or 1.0
-    highest = len(bars) - 1
+    highest = len(BARS) - 1
     return "".join(
-        bars[0] if value is None else bars[min(max(1, round(value / top * highest)), highest)]
+        BARS[0] if value is None else BARS[min(max(1, round(value / top * highest)), highest)]
         for value in values
     )

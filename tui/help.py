@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.boards import Cell, plain
+from tui.boards import Cell
 from tui.keys import Command, Group, of_view, shown_key
 from tui.looks import LOOKS
 
@@ -20,7 +20,7 @@ NUMBERS = (
 )
 
 
-def help_lines(view: str, *, ascii_only: bool = False) -> list[Cell]:
+def help_lines(view: str) -> list[Cell]:
     """The keys of a view by group, the states, and the numbers."""
     lines: list[Cell] = []
     for group in Group:
@@ -32,8 +32,7 @@ def help_lines(view: str, *, ascii_only: bool = False) -> list[Cell]:
         lines.append(("", "plain"))
     lines.append(("States", "strong"))
     for state, look in LOOKS.items():
-        mark = look.ascii if ascii_only else look.glyph
-        lines.append(((f"  {mark} {state:<12} ", look.style), (look.meaning, "plain")))
+        lines.append(((f"  {look.glyph} {state:<12} ", look.style), (look.meaning, "plain")))
     lines += [("", "plain"), ("Numbers", "strong")]
     for shown, meaning in NUMBERS:
         lines.append(((f"  {shown:<26} ", "plain"), (meaning, "dim")))
@@ -41,7 +40,7 @@ def help_lines(view: str, *, ascii_only: bool = False) -> list[Cell]:
     lines += [
         (("  is:stuck wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*", "plain"),)
     ]
-    return [plain(line) for line in lines] if ascii_only else lines
+    return lines
 
 
 def _line(command: Command) -> Cell:

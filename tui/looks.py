@@ -1,7 +1,8 @@
 """How states look: one table of glyph, word and style, for every board, the tree and the help.
 
 A state is never told by colour alone. All glyphs are one cell wide everywhere (East Asian width
-neutral, and none is an emoji); the ASCII set is for terminals and fonts that have none of them.
+neutral, and none is an emoji). For terminals and fonts that have none of them `in_ascii` is applied
+to what is drawn, once, at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ STYLES = (*(look.style for look in LOOKS.values()), "dim", "strong", "alarm", "g
 
 
 class Shapes(NamedTuple):
-    """What else is drawn, and is there twice."""
+    """What else is drawn."""
 
     branch: str
     last: str
@@ -51,47 +52,38 @@ class Shapes(NamedTuple):
     mark: str
     live: str
     stale: str
-    more: str
     arrow_up: str
     arrow_down: str
     crumb: str
-    rule: str
 
 
-UNICODE = Shapes(
-    "├─ ", "└─ ", "│  ", "▹", "█", "▒", "·", "┄", "▌", "◆", "●", "◌", "↓", "▴", "▾", "›", "▔",
-)  # fmt: skip
-ASCII = Shapes(
-    "|- ", "`- ", "|  ", ",", "#", "x", ".", "-", ">", "*", "o", ".", "v", "^", "v", ">", "-",
+SHAPES = Shapes(
+    "├─ ", "└─ ", "│  ", "▹", "█", "▒", "·", "┄", "▌", "◆", "●", "◌", "▴", "▾", "›",
 )  # fmt: skip
 
-
-_ASCII = {
-    **{ord(look.glyph): look.ascii for look in LOOKS.values()},
-    **{
-        ord(mine): theirs
-        for shape, plain in zip(UNICODE, ASCII, strict=True)
-        for mine, theirs in zip(shape, plain, strict=True)
-    },
-    **dict(zip(map(ord, "▁▂▃▄▅▆▇"), ".:-=+*#", strict=True)),
-    **dict(zip(map(ord, "—…≈×←⏎“”"), '-~~x<>""', strict=True)),
-}
+_ASCII = str.maketrans(
+    {
+        **{look.glyph: look.ascii for look in LOOKS.values()},
+        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›", "|-`|,#x.->*o^v>", strict=True)),
+        **dict(zip("▁▂▃▄▅▆▇", ".:-=+*#", strict=True)),
+        **dict(zip("—…≈×←“”", '-~~x<""', strict=True)),
+        # what Textual draws frames and scroll bars with
+        **dict.fromkeys("━═▔", "-"),
+        **dict.fromkeys("┃║▏▎▍▕▊", "|"),
+        **dict.fromkeys("╭╮╰╯┌┐┘┤┬┴┼", "+"),
+    }
+)
 
 
 def in_ascii(text: str) -> str:
     """The text with a plain character for each that is none: our own signs by their likes, the
     rest as `?`. A character that takes two cells becomes two."""
+    text = text.translate(_ASCII)
     if text.isascii():
         return text
-    return "".join(c if c.isascii() else _ASCII.get(ord(c)) or "?" * width(c) for c in text)
+    return "".join(c if c.isascii() else "?" * width(c) for c in text)
 
 
-def shapes(*, ascii_only: bool) -> Shapes:
-    """The set to draw with."""
-    return ASCII if ascii_only else UNICODE
-
-
-def glyph(state: State, *, ascii_only: bool = False) -> str:
+def glyph(state: State) -> str:
     """The glyph of a state."""
-    look = LOOKS[state]
-    return look.ascii if ascii_only else look.glyph
+    return LOOKS[state].glyph

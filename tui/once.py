@@ -64,9 +64,9 @@ def read(client: Client, clock: Clock, board: str, q: str) -> tuple[Store, Snaps
     return store, Snapshot(status, board, rows)
 
 
-def lines(store: Store, board: str, width: int, *, ascii_only: bool) -> list[str]:
+def lines(store: Store, board: str, width: int) -> list[str]:
     """The head, and a line for each row."""
-    rows = Rows(store, ascii_only=ascii_only)
+    rows = Rows(store)
     rows.seen_now()
     sized = boards.layout(GRIDS[board], width)
     shown = [" ".join(fit(column.title, cells, right=column.right) for column, cells in sized)]

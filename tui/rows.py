@@ -9,7 +9,7 @@ from engine.wire import BulkAnswer
 from tui import boards, fmt, steptree
 from tui.boards import Cell, Column, Seen
 from tui.detail import inspector
-from tui.looks import LOOKS, glyph, shapes
+from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import Happening, Step, ms_of, short_id
 from tui.steptree import Line
 from tui.store import Store
@@ -47,9 +47,8 @@ GRIDS: dict[str, tuple[Column, ...]] = {
 class Rows:
     """The rows of every view, as of the moment that `seen_now` took."""
 
-    def __init__(self, store: Store, *, ascii_only: bool = False) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._ascii = ascii_only
         self.seen = Seen(0.0)
         self.zone: tzinfo | None = None
         """That times of the day are told in; None: the local one."""
@@ -63,7 +62,7 @@ class Rows:
     def seen_now(self) -> None:
         """From now on cells are told as of now."""
         store = self._store
-        self.seen = Seen(store.time.now_ms(), store.stale, self._ascii, self.zone)
+        self.seen = Seen(store.time.now_ms(), store.stale, self.zone)
 
     def ids(self, view: str) -> list[str]:
         """The rows of a view, in order."""
@@ -77,12 +76,6 @@ class Rows:
 
     def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         """A row's cells; None: it is not known any more."""
-        found = self._cells(view, row_id)
-        if found is None or not self._ascii:
-            return found
-        return {key: boards.plain(cell) for key, cell in found.items()}
-
-    def _cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         store, seen = self._store, self.seen
         match view:
             case "runs":
@@ -117,8 +110,7 @@ class Rows:
             return told
         step = None if tree is None else tree.steps.get(event.step_id)
         name = step.name if step is not None else store.names.get(event.step_id)
-        crumb = shapes(ascii_only=self._ascii).crumb
-        return f"{told} {crumb} {name or short_id(event.step_id)}"
+        return f"{told} {SHAPES.crumb} {name or short_id(event.step_id)}"
 
     # -- a run ---------------------------------------------------------------------------------
 
@@ -128,7 +120,7 @@ class Rows:
         if tree is None:
             self.lines, self._span = {}, None
             return
-        found = steptree.lines(tree, collapsed, ascii_only=self._ascii)
+        found = steptree.lines(tree, collapsed)
         self.lines = {line.id: line for line in found}
         sized = {column.key: cells for column, cells in boards.layout(RUN, width - 2)}
         self._chart_cells = sized.get("chart", 0)
@@ -137,7 +129,7 @@ class Rows:
 
     def _line_cells(self, line: Line) -> dict[str, Cell]:
         if line.step is None:
-            rest = steptree.rest_text(line.rest, ascii_only=self._ascii)
+            rest = steptree.rest_text(line.rest)
             return {"tree": ((line.prefix, "dim"), (rest, "plain"))}
         step = line.step
         estimated = self.seen.estimated
@@ -149,12 +141,10 @@ class Rows:
         }
 
     def _tree_cell(self, line: Line, step: Step) -> Cell:
-        mark = glyph(step.state, ascii_only=self._ascii)
-        sign = shapes(ascii_only=self._ascii).folded
-        folded = f" {sign}{line.children}" if line.collapsed else ""
+        folded = f" {SHAPES.folded}{line.children}" if line.collapsed else ""
         return (
             (line.prefix, "dim"),
-            (f"{mark} ", LOOKS[step.state].style),
+            (f"{glyph(step.state)} ", LOOKS[step.state].style),
             (step.label, "strong" if step.parent_id is None else "plain"),
             (folded, "dim"),
         )
@@ -162,13 +152,11 @@ class Rows:
     def _chart(self, step: Step) -> Cell:
         if self._span is None or not self._chart_cells:
             return ("", "plain")
-        drawn = steptree.chart(step, self._span, self._chart_cells, ascii_only=self._ascii)
-        return tuple(drawn)
+        return tuple(steptree.chart(step, self._span, self._chart_cells))
 
     def inspector(self, step: Step) -> list[Cell]:
         """What the inspector says of a step."""
-        lines = inspector(step, self.seen)
-        return [boards.plain(line) for line in lines] if self._ascii else lines
+        return inspector(step, self.seen)
 
 
 def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from tui import fmt
-from tui.looks import glyph, shapes
+from tui.looks import SHAPES, glyph
 from tui.model import Attempt, State, Step
 from tui.tree import Tree
 
@@ -38,9 +38,8 @@ class Line(NamedTuple):
     """The steps that this one line stands for."""
 
 
-def lines(tree: Tree, collapsed: Collection[str], *, ascii_only: bool = False) -> list[Line]:
+def lines(tree: Tree, collapsed: Collection[str]) -> list[Line]:
     """The tree as lines, the root first."""
-    draw = shapes(ascii_only=ascii_only)
     children: dict[str | None, list[Step]] = {}
     known = tree.steps
     for step in known.values():
@@ -56,12 +55,12 @@ def lines(tree: Tree, collapsed: Collection[str], *, ascii_only: bool = False) -
             continue
         shown, rest = _folded(children.get(line.id, []))
         if rest:
-            prefix = below + draw.last
+            prefix = below + SHAPES.last
             todo.append((Line(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
         for child in reversed(shown):
             ends = child is shown[-1] and not rest
-            prefix = below + (draw.last if ends else draw.branch)
-            under = below + ("   " if ends else draw.pipe)
+            prefix = below + (SHAPES.last if ends else SHAPES.branch)
+            under = below + ("   " if ends else SHAPES.pipe)
             todo.append((_line(child, prefix, children, collapsed), under))
     return found
 
@@ -87,17 +86,14 @@ def _folded(steps: list[Step]) -> tuple[list[Step], list[Step]]:
     return shown, [step for step in steps if step.id not in ids]
 
 
-def rest_text(rest: Iterable[Step], *, ascii_only: bool = False) -> str:
+def rest_text(rest: Iterable[Step]) -> str:
     """`ship ×4,792  ✓4,790 ↻2`: what a folded line stands for."""
     steps = list(rest)
     names = Counter(step.name for step in steps)
     name, _ = names.most_common(1)[0]
     states = Counter(step.state for step in steps)
-    counts = " ".join(
-        f"{glyph(state, ascii_only=ascii_only)}{count:,}" for state, count in states.most_common()
-    )
-    times = "x" if ascii_only else "×"
-    return f"{name if len(names) == 1 else 'steps'} {times}{len(steps):,}  {counts}"
+    counts = " ".join(f"{glyph(state)}{count:,}" for state, count in states.most_common())
+    return f"{name if len(names) == 1 else 'steps'} ×{len(steps):,}  {counts}"
 
 
 # -- the chart -------------------------------------------------------------------------------------
@@ -136,10 +132,9 @@ Run = tuple[str, str]
 """A stretch of the chart: its text, and the name of its style."""
 
 
-def chart(step: Step, span: Span, cells: int, *, ascii_only: bool = False) -> list[Run]:
+def chart(step: Step, span: Span, cells: int) -> list[Run]:
     """A step's attempts: bars for those that succeeded or run, another texture for failed ones,
     dots for back-off (running into the future up to the next attempt)."""
-    draw = shapes(ascii_only=ascii_only)
     row: list[tuple[str, str]] = [(" ", "plain")] * cells
     if cells <= 0:
         return []
@@ -152,30 +147,29 @@ def chart(step: Step, span: Span, cells: int, *, ascii_only: bool = False) -> li
 
     if step.state is State.WAITING:
         since = max((t.ended_at or t.started_at for t in step.tries), default=step.submitted_at)
-        fill(since, span.now_ms, draw.waits, "waiting", least=1)
+        fill(since, span.now_ms, SHAPES.waits, "waiting", least=1)
     for before, after in zip(step.tries, (*step.tries[1:], None), strict=False):
         end = before.ended_at
         if end is not None and after is not None:
-            fill(end, after.started_at, draw.dots, "backing-off", least=0)
+            fill(end, after.started_at, SHAPES.dots, "backing-off", least=0)
         elif end is not None and step.state is State.BACKING_OFF and step.due_at is not None:
-            fill(end, max(step.due_at, span.now_ms), draw.dots, "backing-off", least=0)
+            fill(end, max(step.due_at, span.now_ms), SHAPES.dots, "backing-off", least=0)
     for attempt in step.tries:
-        character, style = _bar(attempt, ascii_only=ascii_only)
+        character, style = _bar(attempt)
         fill(attempt.started_at, attempt.ended_at or span.now_ms, character, style, least=1)
     return _joined(row)
 
 
-def _bar(attempt: Attempt, *, ascii_only: bool) -> tuple[str, str]:
-    draw = shapes(ascii_only=ascii_only)
+def _bar(attempt: Attempt) -> tuple[str, str]:
     match attempt.status:
         case "running":
-            return draw.bar, "running"
+            return SHAPES.bar, "running"
         case "success":
-            return draw.bar, "completed"
+            return SHAPES.bar, "completed"
         case "failure":
-            return draw.failed_bar, "failed"
+            return SHAPES.failed_bar, "failed"
         case _:
-            return draw.failed_bar, "dim"
+            return SHAPES.failed_bar, "dim"
 
 
 def _joined(row: list[tuple[str, str]]) -> list[Run]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.tui.support import NOW, STEADY
 from tui import fmt
+from tui.looks import in_ascii
 
 SPANS = [
     (-5, "0s"), (0, "0s"), (999, "0s"), (1_000, "1s"), (59_999, "59s"), (60_000, "1m00"),
@@ -123,7 +124,7 @@ def test_tries() -> None:
 def test_sparkline() -> None:
     """From nothing to the most, a cell a value; nothing at all is flat, not absent."""
     assert fmt.sparkline([0, 1, 4, 8]) == "▁▁▄█"
-    assert fmt.sparkline([0, 1, 4, 8], ascii_only=True) == "..=@"
+    assert in_ascii(fmt.sparkline([0, 1, 4, 8])) == "..=#"
     assert fmt.sparkline([0, 0, 0]) == "▁▁▁"
     assert fmt.sparkline([]) == ""
     assert fmt.sparkline([0.5, None, 0.0, 1.0], top=1.0) == "▄ ▁█"

@@ -12,21 +12,10 @@ from textual.filter import LineFilter
 
 from tui.looks import in_ascii
 
-_FRAMES = str.maketrans(
-    {
-        **dict.fromkeys("─━═▁▔", "-"),
-        **dict.fromkeys("│┃║▏▎▍▕▊", "|"),
-        **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
-    }
-)
-
 
 class Asciify(LineFilter):
     """The filter."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The segments in ASCII."""
-        return [
-            Segment(in_ascii(text.translate(_FRAMES)), style, control)
-            for text, style, control in segments
-        ]
+        return [Segment(in_ascii(text), style, control) for text, style, control in segments]

@@ -20,7 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.boards import Cell, Column, Part, layout
-from tui.looks import STYLES, shapes
+from tui.looks import SHAPES, STYLES
 from tui.sanitize import clip, fit, width
 
 HEAD_LINES = 1
@@ -97,7 +97,6 @@ class Grid(ScrollView, can_focus=True):
         columns: Sequence[Column],
         cells_of: Callable[[str], dict[str, Cell] | None],
         *,
-        ascii_only: bool = False,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -105,7 +104,6 @@ class Grid(ScrollView, can_focus=True):
         self.titles: dict[str, str] = {}
         """Heads that differ from those of the columns."""
         self._cells_of = cells_of
-        self._shapes = shapes(ascii_only=ascii_only)
         self.ids: list[str] = []
         self._index: dict[str, int] = {}
         self.cursor_id: str | None = None
@@ -244,8 +242,8 @@ class Grid(ScrollView, can_focus=True):
 
     def _gutter(self, row_id: str, over: Style) -> Segment:
         if row_id in self.marks:
-            return Segment(self._shapes.mark, self.style_of("mark") + over)
-        mark = self._shapes.cursor if row_id == self.cursor_id else " "
+            return Segment(SHAPES.mark, self.style_of("mark") + over)
+        mark = SHAPES.cursor if row_id == self.cursor_id else " "
         return Segment(mark, self.style_of("cursor") + over)
 
     def _head_strip(self, sized: list[tuple[Column, int]], width: int) -> Strip:
@@ -255,7 +253,7 @@ class Grid(ScrollView, can_focus=True):
             title = self.titles.get(column.key, column.title)
             if self.sorted_by is not None and self.sorted_by[0] == column.key:
                 down = self.sorted_by[1]
-                title += f" {self._shapes.arrow_down if down else self._shapes.arrow_up}"
+                title += f" {SHAPES.arrow_down if down else SHAPES.arrow_up}"
             segments.append(Segment(fit(title, cells, right=column.right) + " ", style))
         return Strip(segments).adjust_cell_length(width, style)
 
