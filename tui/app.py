@@ -8,7 +8,6 @@ few times a second, and both mark only the cells whose text is another.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +24,6 @@ from tui import bars, query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.feed import Board, Feed
-from tui.help import help_lines
 from tui.keys import (
     BY_ID,
     COMMANDS,
@@ -43,7 +41,7 @@ from tui.outside import Outside
 from tui.reading import Reading
 from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
-from tui.screens.ask import Read
+from tui.showing import Showing
 from tui.store import EventRead, LinkState, Store
 from tui.store import Input as Taken
 from tui.themes import DEFAULT, THEMES, muted
@@ -52,6 +50,7 @@ from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
 from tui.widgets.lines import Lines
 from tui.widgets.tight import TightScreen
+from tui.widgets.typed import Typed
 
 FLUSH_S = 0.25
 TICK_S = 1.0
@@ -110,7 +109,8 @@ class Dashboard(App[None]):
         )  # fmt: skip
         self.rows = Rows(store)
         self.view = options.board
-        self.back_to: list[str] = []
+        self.back_to: list[tuple[str, dict[str, str]]] = []
+        """What `esc` goes back to: a view, and the filters as they were."""
         self.filters = {"runs": options.filter, "retries": ""}
         self.newest_first = True
         self.follow = True
@@ -125,6 +125,7 @@ class Dashboard(App[None]):
         self.acting = Acting(self)
         self.reading = Reading(self)
         self.moving = Moving(self)
+        self.showing = Showing(self)
         self.outside = Outside(self)
         self.attention = Attention(store)
 
@@ -157,7 +158,7 @@ class Dashboard(App[None]):
                     with Container(id=name):
                         yield grid
         yield Bar(1, id="status")
-        yield Input(id="prompt", compact=True)
+        yield Typed(id="prompt", compact=True)
         yield Bar(1, id="foot")
 
     def on_mount(self) -> None:
@@ -219,7 +220,12 @@ class Dashboard(App[None]):
             grid.titles["chart"] = self.rows.chart_head
         if ids:
             follow = self.follow and self.view in ("events", "runs") and self.newest_first
-            grid.set_ids(self.rows.ids(self.view), follow=follow)
+            marks_lost = grid.marks_lost
+            if grid.set_ids(self.rows.ids(self.view), follow=follow):
+                self.acting.row_left_at = self.store.clock.monotonic()
+            if grid.marks_lost > marks_lost:
+                gone = grid.marks_lost - marks_lost
+                self.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
             self.reading.land(grid)
         else:
             grid.refresh_cells()
@@ -282,7 +288,7 @@ class Dashboard(App[None]):
     def show_view(self, view: str, *, remember: bool = True) -> None:
         """Go to a view."""
         if remember and view != self.view:
-            self.back_to = [*self.back_to[-9:], self.view]
+            self._remember()
         self.view = view
         self.whole_filter = False
         self.follow = True
@@ -297,6 +303,15 @@ class Dashboard(App[None]):
         grid.focus()
         self.draw()
 
+    def list_runs(self, q: str) -> None:
+        """Go to the runs that a filter finds."""
+        self._remember()
+        self.filters["runs"] = q
+        self.show_view("runs", remember=False)
+
+    def _remember(self) -> None:
+        self.back_to = [*self.back_to[-9:], (self.view, dict(self.filters))]
+
     def _board(self, view: str) -> Board:
         return Board(view, self.filters.get(view, ""), self.newest_first)
 
@@ -306,6 +321,8 @@ class Dashboard(App[None]):
         if (fault := query.fault(text)) is not None:
             self.flash(f"{fault.detail}", "alarm")
             return False
+        if self.view == view and self.filters[view] != text.strip():
+            self._remember()
         self.filters[view] = text.strip()
         if self.view == view:
             self.show_view(view)
@@ -316,6 +333,9 @@ class Dashboard(App[None]):
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and message.grid is self.grid() and not self.follow:
             self.flash("the row under the cursor has left the list", "alarm")
+        if not message.lost:  # moved by a person, who knows where it is now
+            self.acting.row_left_at = float("-inf")
+            message.grid.marks_lost = 0
         if self.view == "run":
             self.draw(ids=False)
         behind = message.grid.first_seen - 1
@@ -375,18 +395,16 @@ class Dashboard(App[None]):
             self.flash(f"{command.id}: not on this board", "alarm")
             return
         if command.writes:
-            why = self.acting.why_not(command)
-            if why:
-                self.flash(f"{command.label}: {why}", "alarm")
-                return
-            self.acting.do(command.id)
+            self.acting.do(command)
             return
         if name in LISTS:
             self.show_view(name)
             return
         action = f"do_{action_of(name)}"
         owner = next(
-            it for it in (self, self.moving, self.reading, self.outside) if hasattr(it, action)
+            it
+            for it in (self, self.moving, self.showing, self.reading, self.outside, self.acting)
+            if hasattr(it, action)
         )
         method: Any = getattr(owner, action)
         if command.argument:
@@ -403,8 +421,11 @@ class Dashboard(App[None]):
             self.whole_filter = False
             grid.clear_marks()
             self.draw()
-        elif self.view == "run" or self.back_to:
-            self.show_view(self.back_to.pop() if self.back_to else "runs", remember=False)
+        elif self.back_to:
+            view, self.filters = self.back_to.pop()
+            self.show_view(view, remember=False)
+        elif self.view == "run":
+            self.show_view("runs", remember=False)
         elif self.view in self.filters and self.filters[self.view] not in ("", "is:live"):
             self.set_filter(self.options.filter if self.view == "runs" else "")
 
@@ -416,38 +437,6 @@ class Dashboard(App[None]):
 
     def do_quit(self) -> None:
         self.exit()
-
-    def do_help(self) -> None:
-        lines = help_lines(self.view)
-        self.push_screen(Read(f"Keys: {self.view}", lines))
-
-    def do_resync(self) -> None:
-        if self.feed is not None:
-            self.feed.resync()
-        self.flash("reading everything again")
-
-    def do_sort(self) -> None:
-        self.newest_first = not self.newest_first
-        self.show_view("runs", remember=False)
-
-    def do_follow(self) -> None:
-        if not self.follow:
-            self.moving.do_first()
-        self.follow = not self.follow
-        self.flash("following" if self.follow else "not following")
-
-    def do_theme(self, name: str) -> None:
-        if name in self.available_themes:
-            self.theme = name
-        else:
-            self.flash(f"themes: {', '.join(sorted(self.available_themes))}", "alarm")
-
-    def do_utc(self) -> None:
-        self.rows.zone = UTC if self.rows.zone is None else None
-        self.flash(f"times are told in {'UTC' if self.rows.zone else 'local time'}")
-
-    def do_run(self, run_id: str) -> None:
-        self.reading.open_run(run_id)
 
     # -- the line at the foot ------------------------------------------------------------------
 

@@ -97,19 +97,19 @@ def tabs(app: Dashboard) -> Line:
 
 def status(app: Dashboard, grid: Grid) -> Line:
     """What is told for a moment; else the marks, the filter and how much it finds."""
-    text, style = app.flash_now
-    if text:
-        return [Piece(f" {text}", style)], []
-    store = app.store
-    if store.link.state in (LinkState.LOST, LinkState.REJECTED) and not grid.ids:
-        return [Piece(f" {store.link.reason}", "alarm")], []
-    if app.view == "run":
-        return _run_status(app), []
     pieces: list[Piece] = []
     if app.whole_filter:
         pieces.append(Piece(" every run of the filter is marked ", "reverse"))
     elif grid.marks:
         pieces.append(Piece(f" {len(grid.marks):,} marked ", "reverse"))
+    text, style = app.flash_now
+    if text:
+        return [*pieces, Piece(f" {text}", style)], []
+    store = app.store
+    if store.link.state in (LinkState.LOST, LinkState.REJECTED) and not grid.ids:
+        return [Piece(f" {store.link.reason}", "alarm")], []
+    if app.view == "run":
+        return _run_status(app), []
     if app.filters.get(app.view):
         pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
     return [*pieces, *_totals(app, grid)], []
@@ -159,6 +159,8 @@ def _empty(app: Dashboard) -> str:
 def _run_status(app: Dashboard) -> list[Piece]:
     run_id = app.reading.run_id or ""
     tree = app.store.trees.get(run_id)
+    if tree is None and run_id == app.store.gone:
+        return [Piece(f" The engine does not know run {run_id}: esc goes back.", "alarm")]
     if tree is None:
         return [Piece(f" reading {short_id(run_id)} …", "dim")]
     run = tree.run

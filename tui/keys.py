@@ -107,6 +107,8 @@ COMMANDS: tuple[Command, ...] = (
             Group.ACT, frozenset({"runs", "causes", "run"}), writes=True),
     Command("abort", "X", "Abort job", "stop the bulk job under the cursor, or the one that runs",
             Group.ACT, writes=True),
+    Command("menu", "x", "Actions", "what could be done here, and why the rest could not",
+            Group.ACT),
     Command("undo", "z", "Undo", "take the last pause, resume, dismissal or restoring back",
             Group.ACT, writes=True),
     Command("resync", "r", "Read again", "read everything again, and connect if it is not",
@@ -153,7 +155,8 @@ class NoCommand(Exception):
 
 
 def parse_command(line: str) -> tuple[Command, str]:
-    """A command typed behind `:`, and its argument. A beginning that fits one alone is enough.
+    """A command typed behind `:`, and its argument. A beginning that fits one alone is enough, but
+    not for what changes the engine.
 
     Raises NoCommand.
     """
@@ -166,6 +169,8 @@ def parse_command(line: str) -> tuple[Command, str]:
         told = ", ".join(c.id for c in fitting) if fitting and name else ", ".join(BY_ID)
         what = "could be" if fitting and name else "is none of"
         raise NoCommand(f"`{name}` {what}: {told}.")
+    if fitting[0].writes and fitting[0].id != name:
+        raise NoCommand(f"`{fitting[0].id}` changes the engine: type its whole name.")
     if argument and not fitting[0].argument:
         raise NoCommand(f"`{fitting[0].id}` takes nothing behind it.")
     return fitting[0], argument.strip()

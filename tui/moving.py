@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui import query
 from tui.listing import Edge
+from tui.many import MARKED_MAX
 from tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Moving:
     def do_mark_all(self) -> None:
         listing = self._app.store.listing(self._app.view)
         self._app.grid().mark_all()
-        whole = self._app.view == "runs" and not (listing.at_head and listing.at_tail)
+        read = listing.at_head and listing.at_tail and len(listing) <= MARKED_MAX
+        whole = self._app.view == "runs" and not read
         self._app.whole_filter = whole and not query.is_empty(self._app.filters["runs"])
         self._app.draw()
 

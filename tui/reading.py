@@ -10,7 +10,7 @@ from tui.boards import Cell
 from tui.detail import body_lines
 from tui.model import Step
 from tui.rows import RUN
-from tui.screens.ask import Choose, Read
+from tui.screens.ask import Choice, Choose, Read
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -68,11 +68,9 @@ class Reading:
             case "retries":
                 self.open_run(store.retries[row_id].run_id, row_id)
             case "causes":
-                app.filters["runs"] = f"is:stuck cause:{row_id}"
-                app.show_view("runs")
+                app.list_runs(f"is:stuck cause:{row_id}")
             case "hosts":
-                app.filters["runs"] = f"is:live host:{row_id}"
-                app.show_view("runs")
+                app.list_runs(f"is:live host:{row_id}")
             case "events":
                 event = next((e for e in store.events if e.id == row_id), None)
                 if event is not None:
@@ -80,8 +78,7 @@ class Reading:
             case "jobs":
                 job = next((job for job in store.jobs if job.id == row_id), None)
                 if job is not None:
-                    app.filters["runs"] = job.q
-                    app.show_view("runs")
+                    app.list_runs(job.q)
             case _:
                 self.do_answer()
 
@@ -191,7 +188,7 @@ class Reading:
         if not choices:
             self._app.flash("nothing to copy here", "alarm")
             return
-        shown = [(name[0], name, value) for name, value in choices.items()]
+        shown = [Choice(name[0], name, name, value) for name, value in choices.items()]
 
         def chosen(name: str | None) -> None:
             if name is not None:

@@ -193,6 +193,8 @@ class Store:
         self.instance: str | None = None
         self.runs: OrderedDict[str, Run] = OrderedDict()
         self.trees: OrderedDict[str, Tree] = OrderedDict()
+        self.gone: str | None = None
+        """The run that the engine last said it does not know."""
         self.retries: dict[str, Retry] = {}
         self.causes: dict[str, Cause] = {}
         self.hosts: dict[str, Host] = {}
@@ -254,6 +256,7 @@ class Store:
             case TreeRead() as read:
                 self._keep_tree(read.tree)
             case TreeGone() as gone:
+                self.gone = gone.run_id
                 self.trees.pop(gone.run_id, None)
                 self.changes.runs.add(gone.run_id)
             case EventRead() as read:
@@ -285,9 +288,9 @@ class Store:
             self.link.restarted_at = ms_of(read.members.get("startedAt")) or self.link.restarted_at
         self._count(read.members)
         try:
-            hosts = msgspec.convert(read.members.get("hosts"), list[HostRow])
-        except msgspec.ValidationError:  # an engine without them, or of another kind
-            hosts = []
+            hosts = msgspec.convert(read.members.get("hosts", []), list[HostRow])
+        except msgspec.ValidationError:  # an engine of another kind: what was known stays
+            return
         self.hosts = {row.host: host_row(row) for row in hosts}
         self._hold("hosts", list(self.hosts))
 

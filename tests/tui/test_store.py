@@ -194,6 +194,8 @@ def test_hosts_come_with_the_status() -> None:
     assert store.hosts["api.acme.io"].by_minute == ((1, 1),)
     store.apply(status_read(NOW, clock, hosts=[host | {"host": "b"}]))
     assert (store.listing("hosts").ids, list(store.hosts)) == (["b"], ["b"])
+    store.apply(status_read(NOW, clock, hosts=[{"host": 7}]))
+    assert list(store.hosts) == ["b"], "one answer of another kind empties no board"
 
 
 # -- lists -----------------------------------------------------------------------------------------

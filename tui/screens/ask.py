@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
 
 from tui.boards import Cell
 from tui.clock import Clock
+from tui.sanitize import fit, width
 from tui.widgets.lines import Lines
+from tui.widgets.typed import Typed
 
 TYPED_AHEAD_S = 0.25
 """Keys that were typed before the question could be read do not answer it."""
@@ -40,7 +45,7 @@ class Ask(ModalScreen[bool]):
             box.border_title = self._title.replace("[", "\\[")
             yield Lines(id="ask-lines")
             if self._typed is not None:
-                yield Input(placeholder=f"type {self._typed} to confirm", compact=True)
+                yield Typed(placeholder=f"type {self._typed} to confirm", compact=True)
 
     def on_mount(self) -> None:
         self._since = self._clock.monotonic()
@@ -80,35 +85,66 @@ class Ask(ModalScreen[bool]):
             event.input.placeholder = f"that was not {self._typed}"
 
 
+class Choice(NamedTuple):
+    """Something to choose."""
+
+    key: str
+    """The character that chooses it."""
+    name: str
+    """What the choice is known by."""
+    label: str
+    text: str
+    why_not: str = ""
+    """Why it cannot be chosen now; empty: it can."""
+
+
 class Choose(ModalScreen[str | None]):
-    """A few things to choose from, by their keys."""
+    """A few things to choose from: by their keys, with the cursor, or with the mouse.
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "choose('')", "Close", show=False)]
+    What cannot be chosen is there too, and says why.
+    """
 
-    def __init__(self, title: str, choices: Sequence[tuple[str, str, str]]) -> None:
-        """`choices` are (key, name, text)."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "choose('')", "Close", show=False),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[Choice]) -> None:
         super().__init__()
         self._title, self._choices = title, list(choices)
 
     def compose(self) -> ComposeResult:
+        wide = max((width(choice.label) for choice in self._choices), default=0)
         with Vertical(id="ask") as box:
             box.border_title = self._title.replace("[", "\\[")
-            yield Lines(id="ask-lines")
+            yield OptionList(
+                *(
+                    Option(
+                        Content(f" {choice.key}  {fit(choice.label, wide)}  {choice.text}"),
+                        disabled=bool(choice.why_not),
+                    )
+                    for choice in self._choices
+                ),
+                id="choices",
+                compact=True,
+            )
 
-    def on_mount(self) -> None:
-        lines: list[Cell] = [
-            ((f" {key}  ", "strong"), (f"{name:<10} ", "plain"), (text, "dim"))
-            for key, name, text in self._choices
-        ]
-        shown = self.query_one(Lines)
-        shown.styles.height = len(lines)
-        shown.show(lines, stay=False)
+    def on_key(self, event: events.Key) -> None:
+        mine = [each for each in self._choices if each.key == event.character]
+        choices = self.query_one(OptionList)
+        if not mine and event.character == "j":
+            choices.action_cursor_down()
+        elif not mine and event.character == "k":
+            choices.action_cursor_up()
+        elif not mine:
+            return
+        elif mine[0].why_not:
+            self.query_one("#ask").border_subtitle = mine[0].why_not.replace("[", "\\[")
+        else:
+            self.dismiss(mine[0].name)
+        event.stop()
 
-    def on_key(self, event: object) -> None:
-        key = getattr(event, "character", None)
-        for mine, name, _ in self._choices:
-            if key == mine:
-                self.dismiss(name)
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[event.option_index].name)
 
     def action_choose(self, name: str) -> None:
         """Close with this choice; an empty one is none."""

@@ -124,28 +124,28 @@ class Grid(ScrollView, can_focus=True):
         """The index of the cursor's row; -1: there is none."""
         return -1 if self.cursor_id is None else self._index.get(self.cursor_id, -1)
 
-    def set_ids(self, ids: Sequence[str], *, follow: bool = False) -> None:
-        """The rows are these now. The cursor stays on its row, and its row on its line.
+    def set_ids(self, ids: Sequence[str], *, follow: bool = False) -> bool:
+        """The rows are these now. The cursor stays on its row, and its row on its line; returns
+        whether that row has left.
 
         `follow`: what is seen stays at the head instead, and the row moves on below it.
         """
         if list(ids) == self.ids:
             self.refresh_cells()
-            return
+            return False
         before = self.cursor
         self.ids = list(ids)
         self._index = {row_id: at for at, row_id in enumerate(self.ids)}
         for gone in [row_id for row_id in self.marks if row_id not in self._index]:
             del self.marks[gone]
             self.marks_lost += 1
-        lost = False
+        lost = self.cursor_id is not None and self.cursor_id not in self._index
         if not self.ids:
             self.cursor_id = None
         elif self.cursor_id is None:
             self.cursor_id = self.ids[0]
-        elif self.cursor_id not in self._index:
+        elif lost:
             self.cursor_id = self.ids[min(max(before, 0), len(self.ids) - 1)]
-            lost = True
         self.virtual_size = Size(self.size.width, len(self.ids) + HEAD_LINES)
         if follow:
             self.scroll_to(y=0, animate=False)
@@ -155,6 +155,7 @@ class Grid(ScrollView, can_focus=True):
             self.post_message(self.CursorMoved(self, lost=True))
         self.refresh_cells()
         self._look_for_edges()
+        return lost
 
     def refresh_cells(self) -> None:
         """Draw again what differs from what was drawn."""

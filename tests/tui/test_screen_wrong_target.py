@@ -1,0 +1,257 @@
+"""What a key was not meant for is not done: rows that left, marks that left, runs that changed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.client import Action
+from tests.tui.screen import World, line_with, run_row, showing, step_row
+from tests.tui.test_screen_safety import accepted, bulk
+from tui.store import TreeGone
+from tui.targets import Target
+
+
+def test_09_a_key_meant_for_a_row_that_has_just_left() -> None:
+    """For half a second after the cursor's row has left nothing is done; then, or when the cursor
+    was moved, the key is meant for the row that is there."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number, "backing-off") for number in range(3)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[2])
+        await world.shown()
+        await world.press("j")
+        world.runs(rows[0], rows[2])
+        await world.shown()
+        line_with(await world.press("R"), "has just left: look again")
+        assert world.posts == []
+        world.clock.pass_s(0.6)
+        await world.press("R")
+        assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[2].id}/actions"]
+
+    showing(test)
+
+
+def test_09_a_moved_cursor_is_meant() -> None:
+    """Who moves the cursor has seen where it is."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number, "backing-off") for number in range(4)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[3])
+        await world.shown()
+        await world.press("j")
+        world.runs(rows[0], rows[2], rows[3])
+        await world.shown()
+        await world.press("j", "R")
+        assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[3].id}/actions"]
+
+    showing(test)
+
+
+def test_10_marks_that_left_are_counted() -> None:
+    """It is told how many, and how many are marked still."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(5)]
+        world.runs(*rows)
+        await world.shown()
+        await world.press("space", "space", "space")
+        world.runs(*rows[2:])
+        line = line_with(await world.shown(), "2 marked, and left the list")
+        assert "1 marked" in line
+
+    showing(test)
+
+
+def test_14_more_than_a_hundred_are_no_loop_of_ours() -> None:
+    """What is marked by hand is posted one by one, a hundred at most; a filter that finds more is a
+    job of the engine's, also when all of its rows were read."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*(run_row(number, "failed") for number in range(120)))
+        world.app.filters["runs"] = ""
+        await world.shown()
+        line_with(await world.press("a", "R"), "more than 100 are marked by hand")
+        assert world.posts == []
+        world.app.filters["runs"] = "wf:order"
+        world.answers["/bulk"] = (200, bulk(matched=120, total=120, skipped={}))
+        line_with(await world.press("a", "R"), "retry 120 of 120 runs")
+
+    showing(test)
+
+
+def test_14_x_stops_marked_rows_between_two() -> None:
+    """What is done stays done, the rest stays marked."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number, "backing-off") for number in range(4)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        await world.press("space", "space", "space")
+        await world.press("P")
+        world.clock.pass_s(1)
+        many, one = world.app.acting.many, world.app.acting.one
+
+        async def stopped_after_it(action: Action, target: Target) -> Target | None:
+            now = await one(action, target)
+            many.abort()
+            return now
+
+        world.app.acting.one = stopped_after_it  # type: ignore[method-assign]
+        lines = await world.press("y")
+        line_with(lines, "1 done, 2 left (still marked)")
+        assert len(world.posts) == 1
+
+    showing(test)
+
+
+def test_17_z_takes_back_what_it_was_told_about() -> None:
+    """With the revision that the action left behind: what somebody changed since is theirs."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        world.answers["/actions"] = accepted(msgspec.structs.replace(run, status="paused", rev=5))
+        await world.shown()
+        await world.press("P", "z")
+        assert [members.get("ifRev") for _, members in world.posts] == [4, 5]
+
+    showing(test)
+
+
+def test_17_z_takes_back_all_that_were_marked() -> None:
+    """Each of them, with its own revision."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(3)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        await world.press("space", "space", "P")
+        world.clock.pass_s(1)
+        await world.press("y")
+        line_with(await world.press("z"), "taken back: 2 of 2 resumed")
+        assert [members["action"] for _, members in world.posts] == ["pause"] * 2 + ["resume"] * 2
+
+    showing(test)
+
+
+def test_16_the_menu_says_what_cannot_be_done_and_why() -> None:
+    """`x` lists every action of the view; one that cannot be done gives its reason, and its key
+    does nothing."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1, "completed"))
+        await world.shown()
+        lines = await world.press("x")
+        line_with(lines, "it is completed")
+        line_with(await world.press("R"), "it is completed")
+        assert len(world.app.screen_stack) == 2
+        await world.press("escape")
+        assert world.posts == []
+
+    showing(test)
+
+
+def test_16_the_menu_when_read_only() -> None:
+    """All of it is there, grey."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1, "backing-off"))
+        await world.shown()
+        lines = await world.press("x")
+        assert sum("only reads (--read-only)" in line for line in lines) == 6
+        await world.press("R")
+        assert world.posts == []
+
+    showing(test, read_only=True)
+
+
+def test_11_the_menu_is_about_the_row_it_was_opened_on() -> None:
+    """The list moves under it; the action is done to that run."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number, "backing-off") for number in range(3)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        await world.press("x")
+        world.runs(*rows[1:])
+        await world.shown()
+        await world.press("R")
+        assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
+
+    showing(test)
+
+
+def test_escape_takes_back_one_layer() -> None:
+    """Marks, then the filter that was typed, then the board that was left, with its filter."""
+
+    async def test(world: World) -> None:
+        world.live()
+        app = world.app
+        world.runs(run_row(1), run_row(2))
+        await world.press("2", "1")
+        app.set_filter("wf:order")
+        await world.press("space", "escape")
+        assert (app.view, app.filters["runs"]) == ("runs", "wf:order")
+        await world.press("escape")
+        assert (app.view, app.filters["runs"]) == ("runs", "is:live")
+        await world.press("escape")
+        assert app.view == "retries"
+        app.list_runs("is:stuck cause:a91c")
+        await world.press("escape", "1")
+        assert app.filters["runs"] == "is:live"
+
+    showing(test)
+
+
+def test_a_run_by_the_end_of_its_id() -> None:
+    """One that was seen opens; none, or several, is told; so is what the engine does not know."""
+
+    async def test(world: World) -> None:
+        world.live()
+        one, other = run_row(71), run_row(171)
+        world.runs(one, other)
+        world.tree(one, step_row(one.id, None, "running"))
+        await world.shown()
+        world.app.run_command("run", "00071")
+        assert world.app.reading.run_id == one.id
+        world.app.run_command("run", "71")
+        line_with(await world.shown(), "2 runs that were seen end with 71")
+        world.app.run_command("run", "99")
+        line_with(await world.shown(), "no run that was seen ends with 99: give its whole id")
+        unknown = "01K" + "9" * 23
+        world.app.run_command("run", unknown)
+        world.store.apply(TreeGone(unknown))
+        world.clock.pass_s(6)
+        line_with(await world.shown(), f"does not know run {unknown}")
+
+    showing(test)
+
+
+def test_what_is_typed_or_pasted_is_shown_safely() -> None:
+    """Control characters that are pasted into the line at the foot reach no terminal."""
+
+    async def test(world: World) -> None:
+        world.live()
+        await world.press("slash")
+        prompt = world.app.screen.focused
+        assert prompt is not None
+        prompt.insert_text_at_cursor("wf:\x1b]52;c;aGk=\x07\u202e")  # type: ignore[attr-defined]
+        for line in await world.shown():
+            assert not {"\x1b", "\x07", "\u202e"} & set(line)
+
+    showing(test)

@@ -1,0 +1,173 @@
+"""Acting on many: marked rows one after the other, a filter as a job of the engine's.
+
+A page is never taken for all. What is marked by hand is at most a hundred rows, each with the
+revision that was seen; more than that is a filter, which the engine works through by itself, at a
+rate, and only if it finds no more runs than were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.client import Action, AtomicError
+from engine.wire import BulkAnswer
+from tui import fmt
+from tui.boards import Cell
+from tui.model import State, short_id
+from tui.sanitize import clean
+from tui.store import JobsRead
+from tui.targets import Target, action_for
+
+if TYPE_CHECKING:
+    from tui.acting import Acting
+    from tui.app import Dashboard
+
+MARKED_MAX = 100
+"""More are a job of the engine's."""
+TYPED_FROM = 101
+"""So many runs at once are confirmed by typing their number."""
+NAMES_SHOWN = 8
+
+
+class Many:
+    """See the head of this file."""
+
+    def __init__(self, app: Dashboard, acting: Acting) -> None:
+        self._app, self._acting = app, acting
+        self.marching = False
+        """Marked rows are being acted on, one after the other."""
+
+    # -- marked rows ---------------------------------------------------------------------------
+
+    def ask_marked(self, command_id: str, targets: list[Target]) -> None:
+        """Say which, before it is done."""
+        title = f"{command_id.capitalize()}: {len(targets):,} marked"
+        lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
+        if len(targets) > NAMES_SHOWN:
+            lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
+        run = self._acting.run
+        self._acting.ask(title, lines, None, lambda: run(self._march(command_id, targets)))
+
+    async def _march(self, command_id: str, targets: Sequence[Target]) -> None:
+        """One after the other; a mark goes when its action is done, so the rest can be tried."""
+        grid, done = self._app.grid(), []
+        self.marching = True
+        try:
+            for at, target in enumerate(targets):
+                if not self.marching:
+                    break
+                self._app.flash(f"{command_id}: {at:,} of {len(targets):,} · X stops")
+                action = action_for(command_id, target)
+                now = await self._acting.one(action, target)
+                if now is not None:
+                    done.append((action, now))
+                    grid.marks.pop(target.step_id or target.run_id, None)
+        finally:
+            stopped, self.marching = not self.marching, False
+            grid.marks_lost = 0  # those that left were done
+        self._acting.remember(done)
+        left = len(targets) - len(done)
+        told = f"{command_id}: {len(done):,} done"
+        if left:
+            told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
+        self._app.flash(told, "alarm" if left else "strong")
+
+    # -- a filter ------------------------------------------------------------------------------
+
+    def bulk(self, command_id: str, q: str, state: State | None) -> None:
+        """Ask for a job on all that a filter finds. `state`: that of all of them, if it is one."""
+        action = Action.RETRY if command_id == "retry" else Action(command_id)
+        if command_id == "retry" and state is State.PAUSED:
+            action = Action.RESUME  # what is paused as its retries are used up gets fresh ones
+        self._acting.run(self._acting.once("bulk", self._plan(action, q)))
+
+    async def _plan(self, action: Action, q: str) -> None:
+        client = self._app.client
+        assert client is not None
+        try:
+            plan = clean(await client.bulk(action, q, dry_run=True))
+        except AtomicError as error:
+            self._app.flash(str(error), "alarm")
+            return
+        if not plan.total:
+            self._app.flash(
+                f"{action}: nothing to do, {_skipped(plan) or 'no run matches'}", "alarm"
+            )
+            return
+        typed = f"{plan.matched}" if plan.matched >= TYPED_FROM else None
+        title = f"{str(action).capitalize()}: {plan.total:,} runs"
+        run = self._acting.run
+        self._acting.ask(title, bulk_lines(plan), typed, lambda: run(self._begin(action, q, plan)))
+
+    async def _begin(self, action: Action, q: str, plan: BulkAnswer) -> None:
+        """`q` is the filter itself: that of the plan was made safe to be shown."""
+        client = self._app.client
+        assert client is not None
+        key = f"tui-{self._app.store.clock.wall():.6f}"
+        try:
+            job = clean(await client.bulk(action, q, expect=plan.matched, key=key))
+        except AtomicError as error:
+            self._app.flash(str(error), "alarm")
+            return
+        self._app.whole_filter = False
+        self._app.grid().clear_marks()
+        told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"
+        self._app.flash(told)
+        store = self._app.store
+        store.apply(JobsRead((job, *store.jobs)))  # X stops it from wherever one is
+        store.listing("jobs").outdated = True
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    def job(self) -> BulkAnswer | None:
+        """The job that `X` would stop."""
+        jobs = self._app.store.jobs
+        running = [job for job in jobs if job.state == "running"]
+        if self._app.view == "jobs":
+            chosen = self._app.grid().cursor_id
+            return next((job for job in running if job.id == chosen), None)
+        return running[0] if running else None
+
+    def why_not_abort(self) -> str:
+        """Why there is nothing to stop; empty: there is."""
+        if self.marching or self.job() is not None:
+            return ""
+        where = "the job under the cursor is not" if self._app.view == "jobs" else "no bulk job is"
+        return f"{where} running"
+
+    def abort(self) -> None:
+        """Stop what goes on: what is done stays done."""
+        if self.marching:
+            self.marching = False
+        else:
+            self._acting.run(self._abort())
+
+    async def _abort(self) -> None:
+        job, client = self.job(), self._app.client
+        if job is None or job.id is None or client is None:
+            return
+        try:
+            ended = await client.bulk_abort(job.id)
+        except AtomicError as error:
+            self._app.flash(str(error), "alarm")
+        else:
+            self._app.flash(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")
+
+
+def _skipped(plan: BulkAnswer) -> str:
+    return ", ".join(f"{count:,}: {why}" for why, count in sorted(plan.skipped.items()))
+
+
+def bulk_lines(plan: BulkAnswer) -> list[Cell]:
+    """What a job would do."""
+    lines: list[Cell] = [
+        (("filter ", "dim"), (plan.q, "strong")),
+        (("would  ", "dim"), (f"{plan.action} {plan.total:,} of {plan.matched:,} runs", "plain")),
+    ]
+    for why, count in sorted(plan.skipped.items()):
+        lines.append((("skip   ", "dim"), (f"{count:,}: {why}", "plain")))
+    seconds = plan.total / plan.rate_per_s
+    pace = f"{plan.rate_per_s}/s, about {fmt.span(seconds * 1000)}"
+    lines.append((("rate   ", "dim"), (pace, "plain")))
+    return lines

@@ -1,0 +1,73 @@
+"""The commands that change what is seen, and how: help, look, times, order, another run."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from tui.help import help_lines
+from tui.screens.ask import Read
+
+if TYPE_CHECKING:
+    from tui.app import Dashboard
+    from tui.store import Store
+
+RUN_ID_CHARACTERS = 26
+"""Of a ULID."""
+
+
+class Showing:
+    """See the head of this file."""
+
+    def __init__(self, app: Dashboard) -> None:
+        self._app = app
+
+    def do_help(self) -> None:
+        self._app.push_screen(Read(f"Keys: {self._app.view}", help_lines(self._app.view)))
+
+    def do_resync(self) -> None:
+        if self._app.feed is not None:
+            self._app.feed.resync()
+        self._app.flash("reading everything again")
+
+    def do_sort(self) -> None:
+        self._app.newest_first = not self._app.newest_first
+        self._app.show_view("runs", remember=False)
+
+    def do_follow(self) -> None:
+        if not self._app.follow:
+            self._app.moving.do_first()
+        self._app.follow = not self._app.follow
+        self._app.flash("following" if self._app.follow else "not following")
+
+    def do_theme(self, name: str) -> None:
+        if name in self._app.available_themes:
+            self._app.theme = name
+        else:
+            themes = ", ".join(sorted(self._app.available_themes))
+            self._app.flash(f"themes: {themes}", "alarm")
+
+    def do_utc(self) -> None:
+        rows = self._app.rows
+        rows.zone = UTC if rows.zone is None else None
+        self._app.flash(f"times are told in {'UTC' if rows.zone else 'local time'}")
+
+    def do_run(self, wanted: str) -> None:
+        try:
+            self._app.reading.open_run(run_id_of(self._app.store, wanted))
+        except LookupError as error:
+            self._app.flash(str(error.args[0]), "alarm")
+
+
+def run_id_of(store: Store, wanted: str) -> str:
+    """The run that an id, or the end of one that was seen, stands for. Raises LookupError."""
+    if len(wanted) == RUN_ID_CHARACTERS:
+        return wanted
+    seen = {*store.runs, *store.trees, *(event.run_id for event in store.events)}
+    seen |= {retry.run_id for retry in store.retries.values()}
+    ends = [run_id for run_id in seen if wanted and run_id.endswith(wanted.upper())]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise LookupError(f"{len(ends):,} runs that were seen end with {wanted}: give more of it")
+    raise LookupError(f"no run that was seen ends with {wanted or 'that'}: give its whole id")

@@ -1,0 +1,100 @@
+"""What a key that changes the engine is meant for: taken when it is pressed, with its revision.
+
+What happens to the list meanwhile changes nothing of a target, and what happened to the run is told
+by the engine (409) instead of being overrun.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.client import Action, ProblemError
+from engine.wire import FITS
+from tui.keys import Command
+from tui.model import Run, State, Step, short_id
+from tui.store import Store
+
+
+class Target(NamedTuple):
+    """A run, a step, or a group of runs, as it was then."""
+
+    run_id: str
+    step_id: str | None
+    rev: int
+    state: State
+    name: str
+    dismissed: bool = False
+    cause: str | None = None
+    """It is a group: every run with this cause."""
+    runs: int = 1
+
+
+def of_run(run: Run) -> Target:
+    """A run as a target."""
+    name = f"{run.workflow} {short_id(run.id)}"
+    return Target(run.id, None, run.rev, run.state, name, run.dismissed)
+
+
+def of_step(store: Store, step: Step) -> Target | None:
+    """A step as a target; a root stands for its run. None: its run has just gone."""
+    tree = store.trees.get(step.run_id)
+    if tree is None:
+        return None
+    run = tree.run
+    if step.parent_id is None:
+        return of_run(run)
+    name = f"{run.workflow} {short_id(run.id)} › {step.name}"
+    return Target(run.id, step.id, step.rev, step.state, name, run.dismissed)
+
+
+def of_row(store: Store, view: str, row_id: str) -> Target | None:
+    """A row of a board as a target; None: it is none."""
+    if view == "retries" and (retry := store.retries.get(row_id)) is not None:
+        name = f"{retry.workflow} {short_id(retry.run_id)} › {retry.at.name}"
+        return Target(retry.run_id, row_id, retry.rev, retry.at.state, name)
+    if view == "causes" and (cause := store.causes.get(row_id)) is not None:
+        name = f"cause {row_id}"
+        return Target(
+            cause.run_id, None, 0, cause.state, name, cause=row_id, runs=cause.runs
+        )  # fmt: skip
+    run = store.runs.get(row_id)
+    return None if run is None else of_run(run)
+
+
+def action_for(command_id: str, target: Target) -> Action:
+    """The action of a key on a target: `P` and `D` go both ways."""
+    if command_id == "pause":
+        return Action.RESUME if target.state is State.PAUSED else Action.PAUSE
+    if command_id == "dismiss":
+        return Action.RESTORE if target.dismissed else Action.DISMISS
+    return Action(command_id)
+
+
+def why_not_on(command: Command, target: Target) -> str:
+    """Why a command can do nothing on a target; empty: it can."""
+    if target.cause is not None:
+        return ""
+    action, state = action_for(command.id, target), target.state
+    if action is Action.RETRY and state is State.PAUSED:
+        return "it is paused: P resumes it"
+    if command.id == "dismiss" and target.step_id is not None:
+        return "runs are dismissed, not steps"
+    if action is Action.RERUN:  # of what has ended
+        fits = str(state) not in FITS[Action.CANCEL]
+    else:
+        fits = str(state) in FITS[action]
+    return "" if fits else f"it is {state}"
+
+
+def refusal(action: Action, target: Target, error: ProblemError) -> str:
+    """What the engine says instead of doing it: mostly that the run has moved on by itself."""
+    if error.problem != "revision-changed":
+        return f"{target.name}: {error.detail}"
+    row = error.members.get("run" if target.step_id is None else "step")
+    if not isinstance(row, dict):
+        return f"{target.name}: it has changed meanwhile; nothing was done"
+    state, attempts = row.get("status"), row.get("attempts")
+    if action is Action.RETRY and state == State.RUNNING:
+        tried = f": try {attempts} is in flight" if isinstance(attempts, int) else ""
+        return f"{target.name}: already started by itself{tried}"
+    return f"{target.name}: it is {state} meanwhile; nothing was done"
