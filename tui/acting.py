@@ -7,11 +7,12 @@ when the row it was meant for has just left is refused too: the row that is ther
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.client import Action, AtomicError, Refused
 from tui.boards import Cell
-from tui.keys import COMMANDS, Command, shown_key
+from tui.keys import BY_ID, Command, shown_key
 from tui.many import MARKED_MAX, Many
 from tui.model import State
 from tui.screens.ask import Ask, Choice, Choose
@@ -57,7 +58,9 @@ class Acting:
     def targets(self) -> list[Target]:
         """The marked rows, or the one under the cursor."""
         grid = self._app.grid()
-        row_ids = list(grid.marks) or ([grid.cursor_id] if grid.cursor_id else [])
+        row_ids = list(grid.marks)
+        if not row_ids and not grid.marks_lost and grid.cursor_id is not None:
+            row_ids = [grid.cursor_id]
         return [target for id in row_ids if (target := self._target(id)) is not None]
 
     def _target(self, row_id: str) -> Target | None:
@@ -146,13 +149,23 @@ class Acting:
             ]
             self.ask("Cancel?", lines, None, lambda: self.run(self._one(Action.CANCEL, first)))
         else:
-            self.run(self._one(action_for(command_id, first), first))
+            action = action_for(command_id, first)
+            if self._app.options.strict:
+                title = f"{str(action).capitalize()}?"
+                then = partial(self.run_one, action, first)
+                self.ask(title, [(first.name, "strong")], None, then)
+            else:
+                self.run_one(action, first)
+
+    def run_one(self, action: Action, target: Target) -> None:
+        """Carry an action out, and tell."""
+        self.run(self._one(action, target))
 
     def do_menu(self) -> None:
         """Everything that could be done here, and why the rest could not."""
         targets = self.targets()
         choices = []
-        for command in COMMANDS:
+        for command in self._app.commands:
             if command.writes and self._app.view in command.views:
                 why = self.why_not(command)
                 key = shown_key(command.keys)
@@ -163,8 +176,7 @@ class Acting:
 
         def chosen(command_id: str | None) -> None:
             if command_id:
-                command = next(each for each in COMMANDS if each.id == command_id)
-                self.do(command, targets)
+                self.do(BY_ID[command_id], targets)
 
         self._app.push_screen(Choose(title, choices), chosen)
 

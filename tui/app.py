@@ -32,6 +32,7 @@ from tui.keys import (
     NoCommand,
     action_of,
     parse_command,
+    remapped,
 )
 from tui.listing import Edge
 from tui.looks import in_ascii
@@ -102,6 +103,8 @@ class Dashboard(App[None]):
         """Without a client, or a `feed`, what the store is given is shown: a replay, a test."""
         super().__init__()
         self.store, self.options = store, options
+        self.commands = remapped(options.keys)
+        self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
         self.ascii_filter = Asciify(enabled=options.ascii_only)
         self.client = client
         self.feed = None if client is None or not feed else Feed(
@@ -444,15 +447,17 @@ class Dashboard(App[None]):
         if text:
             self.set_filter(text)
         else:
-            self._open_prompt("filter", self.filters.get(self.view, ""))
+            self.open_prompt("filter", self.filters.get(self.view, ""))
 
     def do_command(self) -> None:
-        self._open_prompt("command", "")
+        self.open_prompt("command", "")
 
-    def _open_prompt(self, kind: str, text: str) -> None:
+    def open_prompt(self, kind: str, text: str) -> None:
+        """Type a filter or a command at the foot, beginning with this text."""
         self._prompt = kind
         prompt = self.query_one("#prompt", Input)
         prompt.value = text
+        prompt.cursor_position = len(text)
         prompt.placeholder = {"filter": "is:stuck wf:order* host:… try:>3", "command": "help"}[kind]
         prompt.display, self.query_one("#status").display = True, False
         self.screen.set_focus(prompt)  # at once: `focus` would wait, and let keys pass

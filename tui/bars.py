@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui import fmt
 from tui.boards import Seen
-from tui.keys import BY_ID, COMMANDS, shown_key
+from tui.keys import BY_ID, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, short_id
 from tui.store import LinkState, Store
@@ -91,8 +91,8 @@ def tabs(app: Dashboard) -> Line:
         told = f" {command.keys} {command.label}{f' {fmt.short(count)}' if count else ''} "
         chosen = view == app.view or (app.view == "run" and view == "runs")
         pieces.append(Piece(told, "reverse" if chosen else "plain", f"app.cmd({view!r})"))
-    badge = [Piece(" READ ONLY ", "reverse")] if app.options.read_only else []
-    return pieces, badge
+    badges = [app.options.badge, "READ ONLY" if app.options.read_only else ""]
+    return pieces, [Piece(f" {badge} ", "reverse") for badge in badges if badge]
 
 
 def status(app: Dashboard, grid: Grid) -> Line:
@@ -186,7 +186,7 @@ def foot(app: Dashboard) -> Line:
     """The keys of this view; grey where they can do nothing now. Help and the way out stay."""
     left: list[Piece] = []
     right: list[Piece] = []
-    for command in COMMANDS:
+    for command in app.commands:
         if not command.footer or app.view not in command.views:
             continue
         off = command.writes and bool(app.acting.why_not(command))

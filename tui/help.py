@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tui.boards import Cell
 from tui.keys import Command, Group, of_view, shown_key
 from tui.looks import LOOKS
@@ -20,11 +22,11 @@ NUMBERS = (
 )
 
 
-def help_lines(view: str) -> list[Cell]:
+def help_lines(commands: Sequence[Command], view: str) -> list[Cell]:
     """The keys of a view by group, the states, and the numbers."""
     lines: list[Cell] = []
     for group in Group:
-        found = [command for command in of_view(view) if command.group is group]
+        found = [command for command in of_view(commands, view) if command.group is group]
         if not found:
             continue
         lines += [(group, "strong")]

@@ -6,7 +6,8 @@ else does but `z`, which takes the last one back. `G` and `N` only move, as in v
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -107,6 +108,7 @@ COMMANDS: tuple[Command, ...] = (
             Group.ACT, frozenset({"runs", "causes", "run"}), writes=True),
     Command("abort", "X", "Abort job", "stop the bulk job under the cursor, or the one that runs",
             Group.ACT, writes=True),
+    Command("palette", "ctrl+p", "Palette", "any command, by a part of what it says", Group.SHOW),
     Command("menu", "x", "Actions", "what could be done here, and why the rest could not",
             Group.ACT),
     Command("undo", "z", "Undo", "take the last pause, resume, dismissal or restoring back",
@@ -136,7 +138,7 @@ def shown_key(keys: str) -> str:
 _SHOWN = {
     "enter": "enter", "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
     "right_square_bracket": "]", "left_square_bracket": "[", "pagedown": "PgDn", "pageup": "PgUp",
-    "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "space": "space",
+    "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "ctrl+p": "^p",
 }  # fmt: skip
 
 
@@ -145,9 +147,55 @@ def action_of(command_id: str) -> str:
     return command_id.replace("-", "_")
 
 
-def of_view(view: str) -> Iterator[Command]:
+def of_view(commands: Iterable[Command], view: str) -> Iterator[Command]:
     """The commands that a view knows, in order."""
-    return (command for command in COMMANDS if view in command.views)
+    return (command for command in commands if view in command.views)
+
+
+class BadKeys(ValueError):
+    """Keys that cannot be what somebody wants them to be; the message says why."""
+
+
+def remapped(keys: Mapping[str, str]) -> tuple[Command, ...]:
+    """The commands with other keys: by the command's id, separated by commas, as Textual spells
+    them or as they are typed (`]`, `?`).
+
+    Raises BadKeys: for a command that there is not, for a key that two commands of one view would
+    have, and where capitals would not be what changes the engine any more.
+    """
+    unknown = sorted(set(keys) - set(BY_ID))
+    if unknown:
+        raise BadKeys(f"There is no command `{unknown[0]}`. There are {', '.join(BY_ID)}.")
+    found = tuple(
+        command._replace(keys=_spelled(command, keys[command.id]))
+        if command.id in keys
+        else command
+        for command in COMMANDS
+    )
+    for view in sorted(EVERYWHERE):
+        taken: dict[str, Command] = {}
+        for command in of_view(found, view):
+            for key in filter(None, command.keys.split(",")):
+                other = taken.setdefault(key, command)
+                if other is not command:
+                    shown = _SHOWN.get(key, key)
+                    raise BadKeys(f"`{shown}` would be both {other.id} and {command.id}.")
+    return found
+
+
+def _spelled(command: Command, wanted: str) -> str:
+    """The keys of a command as Textual spells them."""
+    names = {shown: name for name, shown in _SHOWN.items()}
+    keys = [names.get(key.strip(), key.strip()) for key in wanted.split(",")]
+    for key in keys:
+        capital = len(key) == 1 and key.isupper()
+        if not re.fullmatch(r"[a-z0-9_+]+|[A-Z]", key):
+            raise BadKeys(f"`{key}` is no key. It may be a character, f1, ctrl+t, pageup.")
+        if command.writes and not capital and command.id != "undo":
+            raise BadKeys(f"{command.id} changes the engine: its key is a capital, not `{key}`.")
+        if capital and not command.writes and command.id not in ("last", "previous-problem"):
+            raise BadKeys(f"{command.id} only looks: its key is no capital, as `{key}` is.")
+    return ",".join(keys)
 
 
 class NoCommand(Exception):

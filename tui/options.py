@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -18,3 +18,9 @@ class Options(Struct, frozen=True, kw_only=True):
     theme: str | None = None
     bell: bool = False
     """Ring when something begins to need a person."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Other keys, by the id of the command."""
+    badge: str = ""
+    """Stands in the top bar: which engine this is."""
+    strict: bool = False
+    """Every action is asked first."""

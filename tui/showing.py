@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui.help import help_lines
 from tui.screens.ask import Read
+from tui.screens.palette import palette
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -23,7 +24,11 @@ class Showing:
         self._app = app
 
     def do_help(self) -> None:
-        self._app.push_screen(Read(f"Keys: {self._app.view}", help_lines(self._app.view)))
+        lines = help_lines(self._app.commands, self._app.view)
+        self._app.push_screen(Read(f"Keys: {self._app.view}", lines))
+
+    def do_palette(self) -> None:
+        self._app.push_screen(palette(self._app))
 
     def do_resync(self) -> None:
         if self._app.feed is not None:

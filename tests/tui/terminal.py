@@ -36,7 +36,7 @@ class Terminal:
         self._open = [self._mine, theirs]
         environment = {
             **os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor",
-            "PYTHONPATH": str(ROOT_DIRECTORY),
+            "PYTHONPATH": str(ROOT_DIRECTORY), "XDG_CONFIG_HOME": str(ROOT_DIRECTORY / "none"),
         }  # fmt: skip
         environment.pop("NO_COLOR", None)
         self.process = subprocess.Popen(

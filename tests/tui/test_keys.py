@@ -35,7 +35,7 @@ def test_30_ids_are_unique() -> None:
 @pytest.mark.parametrize("view", sorted(EVERYWHERE))
 def test_30_keys_are_unique_in_a_view(view: str) -> None:
     """No key of a view means two things there."""
-    keys = [key for command in of_view(view) for key in command.keys.split(",") if key]
+    keys = [key for command in of_view(COMMANDS, view) for key in command.keys.split(",") if key]
     assert sorted(keys) == sorted(set(keys))
 
 
@@ -105,11 +105,13 @@ def test_keys_as_people_write_them() -> None:
 @pytest.mark.parametrize("view", sorted(EVERYWHERE))
 def test_30_the_help_has_each_command_of_the_view(view: str) -> None:
     """And none of another one's."""
-    lines = [text_of(line) for line in help_lines(view)]
+    lines = [text_of(line) for line in help_lines(COMMANDS, view)]
     for command in COMMANDS:
         told = f"{command.label:<18} {command.help}"
         assert any(told in line for line in lines) == (view in command.views), command.id
-    assert sum(line in list(Group) for line in lines) == len({c.group for c in of_view(view)})
+    assert sum(line in list(Group) for line in lines) == len(
+        {c.group for c in of_view(COMMANDS, view)}
+    )
     assert any(line.startswith("  ✗ failed ") for line in lines)
     assert any("late 3" in line for line in lines)
 
@@ -117,7 +119,7 @@ def test_30_the_help_has_each_command_of_the_view(view: str) -> None:
 def test_27_the_help_in_ascii() -> None:
     """All of it: the signs of the states, those of the numbers, and the keys."""
     for view in EVERYWHERE:
-        lines = [in_ascii(text_of(line)) for line in help_lines(view)]
+        lines = [in_ascii(text_of(line)) for line in help_lines(COMMANDS, view)]
         assert not any("?" in line.replace("  ? ", "") for line in lines if "Help" not in line)
         assert any(line.startswith("  X failed ") for line in lines)
 

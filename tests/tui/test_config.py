@@ -1,0 +1,102 @@
+"""The dashboard's file of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from engine.cli_tui import tui
+from engine.client import Unreachable
+from tui.config import Config, ConfigError, read, usual_path
+
+WHOLE = """
+theme = "cb-dark"
+bell = true
+filter = "is:live"
+
+[keys]
+next-problem = "f8, n"
+help = "f1,?"
+retry = "T"
+
+[profiles.prod]
+url = "https://atomic.example"
+badge = "PROD"
+strict = true
+filter = "is:stuck"
+read-only = true
+"""
+
+
+def file(folder: Path, text: str) -> Path:
+    """A file with this in it."""
+    path = folder / "dashboard.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_whole_file(tmp_path: Path) -> None:
+    """What is said of one engine goes before what is said of all."""
+    config = read(file(tmp_path, WHOLE))
+    assert config.keys == {"next-problem": "f8, n", "help": "f1,?", "retry": "T"}
+    prod = config.profiles["prod"]
+    assert (prod.url, prod.badge, prod.strict) == ("https://atomic.example", "PROD", True)
+    assert config.said(None) == {"theme": "cb-dark", "bell": True, "filter": "is:live"}
+    assert config.said(prod) == {
+        "theme": "cb-dark", "bell": True, "filter": "is:stuck", "read_only": True,
+    }  # fmt: skip
+
+
+def test_nothing_said(tmp_path: Path) -> None:
+    """An empty file says nothing."""
+    assert read(file(tmp_path, "")) == Config()
+    assert Config().said(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("theme = ", "dashboard.toml: Invalid value"),
+        ("colour = 1", "unknown field `colour`"),
+        ("bell = 'yes'", "Expected `bool`, got `str` - at `$.bell`"),
+        ("[profiles.prod]\nbadge = 'x'", "missing required field `url` - at `$.profiles[...]`"),
+        ("[keys]\nretri = 'R'", "[keys]: There is no command `retri`. There are runs, "),
+        ("[keys]\nhelp = 'j'", "[keys]: `j` would be both down and help."),
+        ("[keys]\nretry = 'r'", "retry changes the engine: its key is a capital, not `r`."),
+        ("[keys]\nhelp = 'Q'", "help only looks: its key is no capital, as `Q` is."),
+        ("[keys]\nhelp = 'é è'", "`é è` is no key"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, told: str) -> None:
+    """Which file, where in it, and what was wrong."""
+    with pytest.raises(ConfigError) as error:
+        read(file(tmp_path, text))
+    assert "dashboard.toml" in str(error.value)
+    assert told in str(error.value)
+
+
+def test_where_it_is_looked_for() -> None:
+    """As the XDG specification says: a relative path does not count."""
+    assert usual_path({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}) == Path("/x/atomic/dashboard.toml")
+    for environment in ({"HOME": "/h"}, {"HOME": "/h", "XDG_CONFIG_HOME": "relative"}):
+        assert usual_path(environment) == Path("/h/.config/atomic/dashboard.toml")
+
+
+def once(*arguments: str) -> str:
+    """What `atomic tui --once` says."""
+    return CliRunner().invoke(tui, [*arguments, "--once"]).output
+
+
+def test_a_profile_on_the_command_line(tmp_path: Path) -> None:
+    """Its address and board are used unless the command line says another; a name that there is not
+    is told with those that there are."""
+    text = '[profiles.here]\nurl = "http://127.0.0.1:1"\nboard = "events"'
+    path = str(file(tmp_path, text))
+    assert "--once has no events" in once("here", "--config", path)
+    refused = CliRunner().invoke(tui, ["here", "--config", path, "--board", "runs", "--once"])
+    assert isinstance(refused.exception, Unreachable)
+    assert "127.0.0.1:1" in str(refused.exception)
+    assert "There is no profile prod in" in once("prod", "--config", path)
+    assert "(there is here)" in once("prod", "--config", path)

@@ -1,0 +1,108 @@
+"""Commands by key, by palette and by name are those of the one table: check 30."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Input
+
+from tests.tui.screen import World, line_with, run_row, showing
+from tests.tui.test_screen_safety import accepted
+from tui.keys import BY_ID, COMMANDS
+
+
+def test_30_the_palette_finds_every_command_of_the_view() -> None:
+    """By a part of its name, or of what it says; nothing of other views."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        await world.shown()
+        shown = "\n".join(await world.press("ctrl+p"))
+        for command in COMMANDS[:5]:
+            assert command.help in shown
+        assert BY_ID["payload"].help not in shown
+        line_with(await world.press(*"another look"), "Theme: dark")
+
+    showing(test, size=(100, 60))
+
+
+async def choose(world: World, text: str) -> None:
+    """Find a command by what it says, and do it."""
+    await world.press("ctrl+p")
+    await world.press(*text)
+    await world.press("enter")
+
+
+def test_30_a_chosen_command_is_done() -> None:
+    """As if its key had been pressed; one that takes something behind it waits for that."""
+
+    async def test(world: World) -> None:
+        world.live()
+        await choose(world, "hosts that are called")
+        assert world.app.view == "hosts"
+        await choose(world, "a run by its id")
+        assert isinstance(world.app.focused, Input)
+        assert world.app.focused.value == "run "
+
+    showing(test)
+
+
+def test_11_the_palette_is_about_the_row_it_was_opened_on() -> None:
+    """The list moves under it; the action is done to that run."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number, "backing-off") for number in range(3)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        await world.press("ctrl+p")
+        world.runs(*rows[1:])
+        await world.press(*"do not wait")
+        await world.press("enter")
+        await world.shown()
+        assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
+
+    showing(test)
+
+
+def test_30_a_remapped_key_shows_everywhere() -> None:
+    """Footer, help, menu and palette; the old key does nothing any more, the new one does."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "backing-off")
+        world.runs(run)
+        world.answers["/actions"] = accepted(run)
+        lines = await world.shown()
+        assert "T Retry now" in lines[-1]
+        assert "f1 Help" in lines[-1]
+        line_with(await world.press("f1", *["space"] * 2), "T       Retry now")
+        line_with(await world.press("escape", "x"), " T  Retry now")
+        await world.press("escape", "R", "question_mark")
+        assert (world.posts, len(world.app.screen_stack)) == ([], 1)
+        await world.press("T")
+        assert [members["action"] for _, members in world.posts] == ["retry"]
+        await world.press("ctrl+p")
+        line_with(await world.press(*"do not wait"), "T  do not wait for the back-off")
+
+    showing(test, keys={"retry": "T", "help": "f1"})
+
+
+@pytest.mark.parametrize("key", ["R", "P"])
+def test_strict_asks_before_every_action(key: str) -> None:
+    """Of an engine whose profile says so; its badge is on every board."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "backing-off")
+        world.runs(run)
+        world.answers["/actions"] = accepted(run)
+        assert " PROD " in (await world.shown())[1]
+        await world.press(key)
+        assert world.posts == []
+        world.clock.pass_s(1)
+        await world.press("y")
+        assert len(world.posts) == 1
+
+    showing(test, strict=True, badge="PROD")

@@ -1,0 +1,81 @@
+"""The dashboard's file of settings: looks, keys, and the engines that one goes to by a name.
+
+TOML, at `$XDG_CONFIG_HOME/atomic/dashboard.toml` (`~/.config` where that is not set), as the XDG
+Base Directory Specification has it. What is said on the command line goes before it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from tui.keys import BadKeys, remapped
+
+NAME = Path("atomic") / "dashboard.toml"
+
+
+class ConfigError(ValueError):
+    """The file makes no sense; the message says where and why."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What may be said for all engines, and for one. As the options of the command line."""
+
+    board: str | UnsetType = UNSET
+    filter: str | UnsetType = UNSET
+    read_only: bool | UnsetType = UNSET
+    ascii: bool | UnsetType = UNSET
+    mouse: bool | UnsetType = UNSET
+    theme: str | UnsetType = UNSET
+    bell: bool | UnsetType = UNSET
+    slow_link: bool | UnsetType = UNSET
+
+
+class Profile(Settings, frozen=True, kw_only=True):
+    """An engine that has a name."""
+
+    url: str
+    badge: str = ""
+    """Stands in the top bar, so that one engine is not taken for another."""
+    strict: bool = False
+    """Every action is asked first."""
+
+
+class Config(Settings, frozen=True, kw_only=True):
+    """The whole file."""
+
+    keys: dict[str, str] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+
+    def said(self, profile: Profile | None) -> dict[str, str | bool]:
+        """What the file says for an engine: its profile before the rest."""
+        found: dict[str, str | bool] = {}
+        for settings in (self, profile):
+            if settings is not None:
+                values = {name: getattr(settings, name) for name in Settings.__struct_fields__}
+                found |= {name: value for name, value in values.items() if value is not UNSET}
+        return found
+
+
+def usual_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the file is looked for. A relative `XDG_CONFIG_HOME` does not count (XDG)."""
+    home = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if not home.is_absolute():
+        home = Path(environment.get("HOME") or "~").expanduser() / ".config"
+    return home / NAME
+
+
+def read(path: Path) -> Config:
+    """The settings in a file. Raises ConfigError, OSError."""
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=Config)
+        remapped(config.keys)
+    except BadKeys as error:
+        raise ConfigError(f"{path}, [keys]: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
