@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.signs import SIGNS, UNKNOWN_SIGN
+
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
     from engine.wire import AttemptRow, RunRow, RunTree, StepRow
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
-# state: (glyph, glyph in ASCII, colour)
-STATES = {
-    "pending": ("·", ".", None),
-    "running": ("▸", ">", "cyan"),
-    "backing-off": ("↻", "~", "yellow"),
-    "waiting": ("◦", "o", "blue"),
-    "completed": ("✓", "+", "green"),
-    "failed": ("✗", "x", "red"),
-    "cancelled": ("⊘", "-", "bright_black"),
-    "paused": ("‖", "=", "magenta"),
+COLOURS = {
+    "pending": None,
+    "running": "cyan",
+    "backing-off": "yellow",
+    "waiting": "blue",
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "bright_black",
+    "paused": "magenta",
 }
-UNKNOWN_STATE = ("?", "?", None)
-STATE_WIDTH = max(map(len, STATES))
+STATE_WIDTH = max(map(len, SIGNS))
 # what begins a branch, the last branch, and what goes on below each
 BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
 BRANCHES_ASCII = ("|- ", "`- ", "|  ", "   ")
@@ -80,7 +80,7 @@ def unicode_terminal() -> bool:
     """Whether the output can show what the tree is drawn with."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     try:
-        "├─✓↻‖⊘◦".encode(encoding)
+        ("├─" + "".join(sign for sign, _ in SIGNS.values())).encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return False
     return os.environ.get("TERM") != "dumb"
@@ -88,9 +88,9 @@ def unicode_terminal() -> bool:
 
 def state_text(state: str, *, width: int = 0) -> str:
     """Glyph and word of a state: never the colour alone."""
-    fancy, plain, colour = STATES.get(state, UNKNOWN_STATE)
-    glyph = fancy if unicode_terminal() else plain
-    return click.style(f"{glyph} {safe(state):<{width}}", fg=colour)
+    sign, plain = SIGNS.get(state, UNKNOWN_SIGN)
+    shown = sign if unicode_terminal() else plain
+    return click.style(f"{shown} {safe(state):<{width}}", fg=COLOURS.get(state))
 
 
 def at(time: str) -> datetime:

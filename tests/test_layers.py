@@ -77,6 +77,7 @@ ROOMS = (
         frozenset({"sqlite3", "uuid"}),
     ),
     Room(("engine.main",), ("engine", "click", "trio")),
+    Room(("engine.signs",), ()),
     Room(
         (
             "engine.cli", "engine.cli_options", "engine.cli_show", "engine.cli_tui",
@@ -95,10 +96,14 @@ ROOMS = (
         ("demo_app",),
         ("aiosmtpd", "httpx", "hypercorn", "quart", "werkzeug"), frozenset({"uuid"}),
     ),
-    Room(TUI_DATA, ("engine.wire", "engine.client", "anyio", "msgspec"), frozenset({"sqlite3"})),
+    Room(
+        TUI_DATA,
+        ("engine.wire", "engine.client", "engine.signs", "anyio", "msgspec"),
+        frozenset({"sqlite3"}),
+    ),
     Room(
         ("tui",),
-        ("engine.wire", "engine.client", "anyio", "msgspec", "textual", "rich"),
+        ("engine.wire", "engine.client", "engine.signs", "anyio", "msgspec", "textual", "rich"),
         frozenset({"sqlite3", "uuid"}),
     ),
 )  # fmt: skip

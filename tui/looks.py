@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from engine.signs import SIGNS, UNKNOWN_SIGN
 from tui.model import State
 from tui.sanitize import width
 
@@ -22,16 +23,20 @@ class Look(NamedTuple):
     meaning: str
 
 
-LOOKS: dict[State, Look] = {
-    State.PENDING: Look("◌", ".", "pending", "recorded, no attempt has started"),
-    State.RUNNING: Look("▸", ">", "running", "an attempt is in flight"),
-    State.BACKING_OFF: Look("↻", "r", "backing-off", "an attempt failed, the next has a time"),
-    State.WAITING: Look("◷", "w", "waiting", "runs again when one of its steps ends"),
-    State.PAUSED: Look("◫", "=", "paused", "by a person, or its retries are used up"),
-    State.COMPLETED: Look("✓", "+", "completed", "has its outcome"),
-    State.FAILED: Look("✗", "X", "failed", "for good: needs a person"),
-    State.CANCELLED: Look("⊘", "~", "cancelled", "ended by a person, or with the run"),
-    State.UNKNOWN: Look("?", "?", "unknown", "a state that this dashboard does not know"),
+MEANINGS = {
+    State.PENDING: "recorded, no attempt has started",
+    State.RUNNING: "an attempt is in flight",
+    State.BACKING_OFF: "an attempt failed, the next has a time",
+    State.WAITING: "runs again when one of its steps ends",
+    State.PAUSED: "by a person, or its retries are used up",
+    State.COMPLETED: "has its outcome",
+    State.FAILED: "for good: needs a person",
+    State.CANCELLED: "ended by a person, or with the run",
+    State.UNKNOWN: "a state that this dashboard does not know",
+}
+LOOKS = {
+    state: Look(*SIGNS.get(state, UNKNOWN_SIGN), str(state), meaning)
+    for state, meaning in MEANINGS.items()
 }
 STYLES = (*(look.style for look in LOOKS.values()), "dim", "strong", "alarm", "good", "plain")
 """Every name of a style that a cell may have."""

@@ -62,7 +62,7 @@ def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     assert result.stdout.splitlines() == [
         "↻ backing-off  createUser  01A",
         "client shop, key k, submitted 2026-11-23 12:00:00Z",
-        "◦ waiting  index            1 try",
+        "◷ waiting  index            1 try",
         "├─ ✓ completed  createUser  4 tries, HTTP 201, took 3.1 s",
         "│  └─ ⊘ cancelled  log      1 try",
         "└─ ↻ backing-off  sendMail  3 tries, 3 of 10 retries used, HTTP 500, next try in 14 s",
@@ -98,7 +98,7 @@ def test_a_terminal_without_unicode_gets_ascii(atomic: Atomic, monkeypatch: pyte
     result = atomic("show", "01A", answers=[answer(TREE)], charset="ascii")
     assert result.stdout.isascii()
     assert "|- + completed  createUser" in result.stdout
-    assert "`- ~ backing-off  sendMail" in result.stdout
+    assert "`- r backing-off  sendMail" in result.stdout
     dumb = atomic("show", "01A", answers=[answer(TREE)], env={"TERM": "dumb"})
     assert dumb.stdout.isascii()
 

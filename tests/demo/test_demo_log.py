@@ -91,7 +91,7 @@ SUSPENDED = "suspended: to be invoked again when a child ends"
         ),
         (ended("interruption", "waiting", error=f"interrupted: {LOST}"),
          "try 3 → cut off, waits for a step"),
-        (event("paused", reason="operator"), "‖ paused (operator)"),
+        (event("paused", reason="operator"), "◫ paused (operator)"),
         (event("resumed"), "resumed"),
         (event("cancelled"), "⊘ cancelled"),
         (event("acted", action="retry"), "an operator's retry"),
