@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from tests.tui.screen import World, line_with, run_row, showing
@@ -106,3 +107,19 @@ def test_strict_asks_before_every_action(key: str) -> None:
         assert len(world.posts) == 1
 
     showing(test, strict=True, badge="PROD")
+
+
+def test_what_is_typed_in_one_piece_keeps_its_order() -> None:
+    """Over a slow link keys come together: those that edit are not overtaken by those behind."""
+
+    async def test(world: World) -> None:
+        world.live()
+        await world.shown()
+        for key in ("slash", "ctrl+u", *"wx", "backspace", *"fpay"):
+            character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
+            world.app.post_message(events.Key(key, character))
+        await world.pilot.pause()
+        assert isinstance(world.app.focused, Input)
+        assert world.app.focused.value == "wfpay"
+
+    showing(test)
