@@ -112,8 +112,10 @@ class Dashboard(App[None]):
         )  # fmt: skip
         self.rows = Rows(store)
         self.view = options.board
-        self.back_to: list[tuple[str, dict[str, str]]] = []
-        """What `esc` goes back to: a view, and the filters as they were."""
+        self.back_to: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        """What `esc` goes back to: a view, the filters as they were, and those before them."""
+        self.before_typed: dict[str, str] = {}
+        """The filters that were there before others were typed over them."""
         self.filters = {"runs": options.filter, "retries": ""}
         self.newest_first = True
         self.follow = True
@@ -310,10 +312,12 @@ class Dashboard(App[None]):
         """Go to the runs that a filter finds."""
         self._remember()
         self.filters["runs"] = q
+        self.before_typed.pop("runs", None)
         self.show_view("runs", remember=False)
 
     def _remember(self) -> None:
-        self.back_to = [*self.back_to[-9:], (self.view, dict(self.filters))]
+        here = (self.view, dict(self.filters), dict(self.before_typed))
+        self.back_to = [*self.back_to[-9:], here]
 
     def _board(self, view: str) -> Board:
         return Board(view, self.filters.get(view, ""), self.newest_first)
@@ -324,9 +328,10 @@ class Dashboard(App[None]):
         if (fault := query.fault(text)) is not None:
             self.flash(f"{fault.detail}", "alarm")
             return False
-        if self.view == view and self.filters[view] != text.strip():
-            self._remember()
+        before = self.before_typed.setdefault(view, self.filters[view])
         self.filters[view] = text.strip()
+        if self.filters[view] == before:
+            del self.before_typed[view]
         if self.view == view:
             self.show_view(view)
         return True
@@ -416,7 +421,7 @@ class Dashboard(App[None]):
             method()
 
     def do_back(self) -> None:
-        """One layer back: the prompt, the marks, the filter, the view."""
+        """One layer back: the prompt, the marks, a filter that was typed, the view."""
         grid = self.grid()
         if self._prompt:
             self.close_prompt()
@@ -424,13 +429,14 @@ class Dashboard(App[None]):
             self.whole_filter = False
             grid.clear_marks()
             self.draw()
+        elif self.view in self.before_typed:
+            self.filters[self.view] = self.before_typed.pop(self.view)
+            self.show_view(self.view)
         elif self.back_to:
-            view, self.filters = self.back_to.pop()
+            view, self.filters, self.before_typed = self.back_to.pop()
             self.show_view(view, remember=False)
         elif self.view == "run":
             self.show_view("runs", remember=False)
-        elif self.view in self.filters and self.filters[self.view] not in ("", "is:live"):
-            self.set_filter(self.options.filter if self.view == "runs" else "")
 
     def do_up_or_quit(self) -> None:
         if self.view == "run":
