@@ -3,7 +3,7 @@
 What each step does is written down as a plan, in seconds from the beginning of the recording. From
 the plans come the lists as the engine would answer them at any moment, and the events between.
 
-    atomic tui --replay docs/pictures/shop.ndjson
+    atomic tui --replay docs/pictures/shop.ndjson --filter 'age:<1h'
 """
 
 from __future__ import annotations

@@ -92,6 +92,13 @@ class Grid(ScrollView, can_focus=True):
             super().__init__()
             self.grid, self.at_head = grid, at_head
 
+    class Resized(Message):
+        """It has another width: what is laid out by it is to be laid out again."""
+
+        def __init__(self, grid: Grid) -> None:
+            super().__init__()
+            self.grid = grid
+
     def __init__(
         self,
         columns: Sequence[Column],
@@ -102,7 +109,7 @@ class Grid(ScrollView, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.columns = tuple(columns)
-        self.titles: dict[str, str] = {}
+        self._titles: dict[str, str] = {}
         """Heads that differ from those of the columns."""
         self._cells_of = cells_of
         self._shapes = shapes(ascii_only=ascii_only)
@@ -158,6 +165,12 @@ class Grid(ScrollView, can_focus=True):
         self.refresh_cells()
         self._look_for_edges()
 
+    def set_title(self, key: str, title: str) -> None:
+        """The head of a column is this now."""
+        if self._titles.get(key) != title:
+            self._titles[key] = title
+            self.refresh(Region(0, 0, self.size.width, HEAD_LINES))
+
     def refresh_cells(self) -> None:
         """Draw again what differs from what was drawn."""
         if not self.is_attached or not self.size.width:
@@ -206,6 +219,7 @@ class Grid(ScrollView, can_focus=True):
         self.virtual_size = Size(event.size.width, len(self.ids) + HEAD_LINES)
         self._show_cursor()
         self.refresh()
+        self.post_message(self.Resized(self))
 
     def notify_style_update(self) -> None:
         self._styles.clear()
@@ -252,7 +266,7 @@ class Grid(ScrollView, can_focus=True):
         style = self.style_of("head")
         segments = [Segment(" ", style)]
         for column, cells in sized:
-            title = self.titles.get(column.key, column.title)
+            title = self._titles.get(column.key, column.title)
             if self.sorted_by is not None and self.sorted_by[0] == column.key:
                 down = self.sorted_by[1]
                 title += f" {self._shapes.arrow_down if down else self._shapes.arrow_up}"

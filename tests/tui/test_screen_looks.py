@@ -1,0 +1,25 @@
+"""How the screen looks: heads over what they name, nothing stray, nothing cut that need not be."""
+
+from __future__ import annotations
+
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+
+
+def test_the_chart_has_the_head_of_its_run() -> None:
+    """The head of the chart tells the time that it shows, also when a run grows older or another
+    one is opened."""
+
+    async def test(world: World) -> None:
+        world.live()
+        for number, age_s in ((1, 40), (2, 3_600)):
+            run = run_row(number, submitted_at=at(-age_s))
+            world.tree(run, step_row(run.id, None, "running", submitted_at=at(-age_s)))
+        run_ids = list(world.store.trees)
+        for run_id, half in zip(run_ids, ("20s", "30m00"), strict=True):
+            world.app.reading.open_run(run_id)
+            head = line_with(await world.shown(), "STEP")
+            assert head.split()[-3:] == ["0s", half, "now"]
+        lines = await world.passes(600)
+        assert line_with(lines, "STEP").split()[-3:] == ["0s", "35m00", "now"]
+
+    showing(test, size=(100, 24))
