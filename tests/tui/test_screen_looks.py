@@ -23,3 +23,20 @@ def test_the_chart_has_the_head_of_its_run() -> None:
         assert line_with(lines, "STEP").split()[-3:] == ["0s", "35m00", "now"]
 
     showing(test, size=(100, 24))
+
+
+def test_the_edge_is_plain_but_for_the_cursors_row() -> None:
+    """The cell before a row has the cursor's background on the cursor's row alone."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(3)))
+        await world.shown()
+        grid = world.app.grid()
+        edges = [next(iter(grid.render_line(y))).style for y in (1, 2, 3)]
+        shown = [None if edge is None else edge.bgcolor for edge in edges]
+        assert shown[0] == grid.style_of("cursor").bgcolor
+        assert shown[1:] == [grid.style_of("plain").bgcolor] * 2
+        assert shown[0] != shown[1]
+
+    showing(test)

@@ -259,8 +259,9 @@ class Grid(ScrollView, can_focus=True):
     def _gutter(self, row_id: str, over: Style) -> Segment:
         if row_id in self.marks:
             return Segment(self._shapes.mark, self.style_of("mark") + over)
-        mark = self._shapes.cursor if row_id == self.cursor_id else " "
-        return Segment(mark, self.style_of("cursor") + over)
+        if row_id == self.cursor_id:
+            return Segment(self._shapes.cursor, self.style_of("cursor") + over)
+        return Segment(" ", self.style_of("plain") + over)
 
     def _head_strip(self, sized: list[tuple[Column, int]], width: int) -> Strip:
         style = self.style_of("head")
