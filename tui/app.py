@@ -315,7 +315,7 @@ class Dashboard(App[None]):
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and message.grid is self.grid() and not self.follow:
             self.flash("the row under the cursor has left the list", "alarm")
-        if self.view == "run":
+        if message.grid is self.grid():  # the place in the list, the keys that fit the row
             self.draw(ids=False)
         behind = message.grid.first_seen - 1
         if self.feed is not None and self.view == "runs":

@@ -111,6 +111,8 @@ def status(app: Dashboard, grid: Grid) -> Line:
         pieces.append(Piece(f" {len(grid.marks):,} marked ", "reverse"))
     if app.filters.get(app.view):
         pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
+    if pieces:
+        pieces.append(Piece(" ·", "dim"))
     return [*pieces, *_totals(app, grid)], []
 
 
@@ -132,7 +134,7 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
         return [Piece(f" {_empty(app)}", "dim")]
     more = "" if listing.at_tail or not listing.is_estimate else "+"
     place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}"
-    pieces = [Piece(f" · {place}", "dim")]
+    pieces = [Piece(f" {place}", "dim")]
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     return pieces

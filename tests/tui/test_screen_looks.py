@@ -40,3 +40,18 @@ def test_the_edge_is_plain_but_for_the_cursors_row() -> None:
         assert shown[0] != shown[1]
 
     showing(test)
+
+
+def test_the_status_has_a_dot_between_two_things_alone() -> None:
+    """The place in the list stands by itself where nothing is filtered or marked."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(3)))
+        assert line_with(await world.shown(), "1 of 3").strip() == "filter is:live · 1 of 3"
+        world.app.filters["runs"] = ""
+        assert line_with(await world.press("j"), "2 of 3").strip() == "2 of 3"
+        lines = await world.press("space")
+        assert line_with(lines, "3 of 3").strip() == "1 marked  · 3 of 3"
+
+    showing(test)
