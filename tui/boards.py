@@ -101,9 +101,12 @@ def tries_cell(at: At | None) -> Part:
 
 
 def next_cell(state: State, at: At | None, seen: Seen) -> Part:
-    """When what happens next: a countdown, or how long the attempt has been in flight."""
+    """When what happens next: a countdown, or how long the attempt has been in flight; of what is
+    paused nothing does."""
     if at is None or state in (State.COMPLETED, State.CANCELLED, State.FAILED):
         return NONE
+    if State.PAUSED in (state, at.state):
+        return "paused", "paused"
     if at.state is State.BACKING_OFF and at.due_at is not None:
         shown = fmt.countdown(at.due_at - seen.now_ms, estimated=seen.estimated)
         return shown, "alarm" if shown.startswith("late") else "backing-off"

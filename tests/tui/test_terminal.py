@@ -91,11 +91,11 @@ def test_19_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
         with dashboard(engine.url, "--filter", "is:failed") as terminal:
             terminal.until_shown("order")
             terminal.type("\r")
-            terminal.until_shown("try  started")
+            terminal.until_shown("try   started")
             terminal.type("b")
             terminal.until_shown("␛]52")
             terminal.type("q")
-            terminal.until_shown("try  started")
+            terminal.until_shown("try   started")
             terminal.type("p")
             terminal.until_shown("payload")
             terminal.type("q")
