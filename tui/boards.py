@@ -278,8 +278,9 @@ def _per_minute(host: Host) -> float:
 EVENTS = (
     Column("at", "TIME", 12),
     Column("what", "WHAT", 20),
-    Column("run", "WORKFLOW › STEP", 20, flex=2),
-    Column("more", "", 16, flex=1, from_width=72),
+    Column("step", "WORKFLOW › STEP", 20, flex=2),
+    Column("more", "DETAIL", 16, flex=1, from_width=72),
+    Column("run", "RUN", 8, from_width=92),
 )
 
 
@@ -289,8 +290,9 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
     return {
         "at": (fmt.time_of_day(event.at, seen.zone, millis=True), "dim"),
         "what": (f"{glyph(event.state, ascii_only=seen.ascii_only)} {words}", style),
-        "run": (what, "plain"),
+        "step": (what, "plain"),
         "more": (event_more(event), "dim"),
+        "run": (short_id(event.run_id), "dim"),
     }
 
 

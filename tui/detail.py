@@ -36,8 +36,8 @@ def inspector(step: Step, seen: Seen) -> list[Cell]:
     """A step, in lines."""
     state, style = state_cell(step.state, seen)
     took, took_style = took_cell(step, seen.now_ms, estimated=seen.estimated)
-    if step.state is State.PAUSED:
-        took = ""  # that is its state, and said already
+    if step.state is State.PAUSED or took == "—":
+        took = ""  # nothing, or what its state says already
     lines: list[Cell] = [
         ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
         (("POST  ", "dim"), (step.url, "plain")),

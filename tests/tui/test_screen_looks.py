@@ -55,3 +55,24 @@ def test_the_status_has_a_dot_between_two_things_alone() -> None:
         assert line_with(lines, "3 of 3").strip() == "1 marked  · 3 of 3"
 
     showing(test)
+
+
+def test_events_name_their_steps() -> None:
+    """Whole, also on a narrow screen; the one of a run that is listed by what the list says."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        assert run.at is not None
+        world.event("attempt", "started", run.id, run.at.step_id, status="running", rev=3, number=2)
+        world.event("step", "paused", run.id, f"{run.id}-0123456789abcdef", status="paused", rev=2)
+        world.event("run", "run-moved", "01K-unknown", "01K-unknown", status="failed", rev=9)
+        told = [" ".join(line.split()[2:]) for line in (await world.press("5"))[3:6]]
+        assert told == [
+            "run failed run unknown",
+            "paused order › 89abcdef",
+            "try 2 started order › charge",
+        ]
+
+    showing(test, size=(60, 16))
