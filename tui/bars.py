@@ -9,6 +9,7 @@ from tui.boards import Seen
 from tui.keys import BY_ID, COMMANDS, shown_key
 from tui.looks import LOOKS, glyph, shapes
 from tui.model import State, short_id
+from tui.sanitize import width
 from tui.store import LinkState, Store
 from tui.widgets.bar import Piece
 
@@ -76,22 +77,39 @@ def link(store: Store, seen: Seen) -> list[Piece]:
 
 
 def tabs(app: Dashboard) -> Line:
-    """The boards, each with its key and how much is on it."""
+    """The boards, each with its key and how much is on it; where that is too much, without the
+    numbers, or with the name of the chosen one alone."""
+    badge = [Piece(" READ ONLY ", "reverse")] if app.options.read_only else []
+    room = app.size.width - sum(width(piece.text) for piece in badge)
+    pieces = _tabs(app, counts=True)
+    for named in (True, False):
+        if sum(width(piece.text) for piece in pieces) > room:
+            pieces = _tabs(app, counts=False, named=named)
+    return pieces, badge
+
+
+def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
     store = app.store
-    counts = {
-        "retries": store.status.get("timedCount", 0),
-        "causes": store.status.get("stuckCount", 0),
-        "jobs": sum(job.state == "running" for job in store.jobs),
+    found = {
+        "retries": (store.status.get("timedCount", 0), "backing-off"),
+        "causes": (store.status.get("stuckCount", 0), "failed"),
+        "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
     }
     pieces: list[Piece] = []
     for view in TABS:
-        command = BY_ID[view]
-        count = counts.get(view, 0)
-        told = f" {command.keys} {command.label}{f' {fmt.short(count)}' if count else ''} "
-        chosen = view == app.view or (app.view == "run" and view == "runs")
-        pieces.append(Piece(told, "reverse" if chosen else "plain", f"app.cmd({view!r})"))
-    badge = [Piece(" READ ONLY ", "reverse")] if app.options.read_only else []
-    return pieces, badge
+        command, action = BY_ID[view], f"app.cmd({view!r})"
+        count, style = found.get(view, (0, "plain"))
+        number = f" {fmt.short(count)}" if count and counts else ""
+        if view == app.view or (app.view == "run" and view == "runs"):
+            pieces.append(Piece(f" {command.keys} {command.label}{number} ", "reverse", action))
+            continue
+        label = f" {command.label}" if named else ""
+        pieces += [
+            Piece(f" {command.keys}", "dim", action),
+            Piece(label, "plain", action),
+            Piece(f"{number} ", style, action),
+        ]
+    return pieces
 
 
 def status(app: Dashboard, grid: Grid) -> Line:

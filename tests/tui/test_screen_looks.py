@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.boards import text_of
+from tui.help import help_lines
+from tui.keys import EVERYWHERE
+from tui.sanitize import width
 
 
 def test_the_chart_has_the_head_of_its_run() -> None:
@@ -76,3 +82,31 @@ def test_events_name_their_steps() -> None:
         ]
 
     showing(test, size=(60, 16))
+
+
+WIDE = " 1 Runs  2 Retries 1.4k  3 Stuck 512  4 Hosts  5 Events  6 Jobs"
+
+
+@pytest.mark.parametrize(
+    ("cells_wide", "read_only", "told"),
+    [
+        (80, True, f"{WIDE}       READ ONLY "),
+        (60, False, " 1 Runs  2 Retries  3 Stuck  4 Hosts  5 Events  6 Jobs"),
+        (60, True, " 1 Runs  2  3  4  5  6                            READ ONLY "),
+    ],
+)
+def test_tabs_are_not_cut(cells_wide: int, read_only: bool, told: str) -> None:
+    """Where there is little room they lose their numbers, then the names of those not chosen."""
+
+    async def test(world: World) -> None:
+        world.live(timedCount=1_421, stuckCount=512)
+        assert (await world.shown())[1].rstrip() == told.rstrip()
+
+    showing(test, size=(cells_wide, 16), read_only=read_only)
+
+
+@pytest.mark.parametrize("view", sorted(EVERYWHERE))
+def test_help_is_whole_at_80_columns(view: str) -> None:
+    """No line of it is cut by the frame around it."""
+    frame = 4
+    assert [text for line in help_lines(view) if width(text := text_of(line)) > 80 - frame] == []
