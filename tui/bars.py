@@ -30,7 +30,7 @@ def top(app: Dashboard) -> list[Line]:
 
 def health(store: Store, seen: Seen) -> Line:
     """Whether the engine answers, and its own counts."""
-    pieces, ascii_only = link(store, seen), seen.ascii_only
+    pieces, ascii_only = [Piece(" "), *link(store, seen)], seen.ascii_only
     if store.link.state is not LinkState.LIVE and not store.counts:
         return pieces, []
     for state in COUNTED:

@@ -22,8 +22,12 @@ SECONDS_MS_MAX = 120_000
 """Ages up to here tick every second."""
 
 
+WIDE, WIDEST = 117, 157
+"""What a terminal of 120 or 160 columns has for cells beside its edges and a scroll bar."""
+
+
 class Column(NamedTuple):
-    """A column, and from which width of the terminal on it is shown."""
+    """A column, and from how many cells for all of them on it is shown."""
 
     key: str
     title: str
@@ -140,10 +144,10 @@ RUNS = (
     Column("try", "TRY", 6, from_width=72),
     Column("next", "NEXT", 10),
     Column("age", "AGE", 6, right=True, from_width=72),
-    Column("host", "HOST", 16, flex=2, from_width=120),
-    Column("last", "LAST", 18, from_width=120),
-    Column("client", "CLIENT", 10, from_width=160),
-    Column("key", "KEY", 16, flex=2, from_width=160),
+    Column("host", "HOST", 16, flex=2, from_width=WIDE),
+    Column("last", "LAST", 18, from_width=WIDE),
+    Column("client", "CLIENT", 10, from_width=WIDEST),
+    Column("key", "KEY", 16, flex=2, from_width=WIDEST),
 )
 
 
@@ -174,7 +178,7 @@ RETRIES = (
     Column("host", "HOST", 14, flex=2, from_width=76),
     Column("last", "LAST", 14, flex=1),
     Column("run", "RUN", 8, from_width=76),
-    Column("by", "SET BY", 12, from_width=120),
+    Column("by", "SET BY", 12, from_width=WIDE),
 )
 
 
@@ -202,7 +206,7 @@ CAUSES = (
     Column("host", "HOST", 14, flex=2, from_width=76),
     Column("what", "WORKFLOW › STEP", 18, flex=3),
     Column("last", "LAST", 6, right=True),
-    Column("id", "ID", 8, from_width=120),
+    Column("id", "ID", 8, from_width=WIDE),
 )
 
 

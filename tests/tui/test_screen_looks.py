@@ -110,3 +110,29 @@ def test_help_is_whole_at_80_columns(view: str) -> None:
     """No line of it is cut by the frame around it."""
     frame = 4
     assert [text for line in help_lines(view) if width(text := text_of(line)) > 80 - frame] == []
+
+
+@pytest.mark.parametrize(("cells_wide", "last"), [(80, "▾"), (120, "LAST"), (160, "KEY")])
+def test_wide_columns_are_there_at_120_and_160(cells_wide: int, last: str) -> None:
+    """Also beside a scroll bar."""
+
+    async def test(world: World) -> None:
+        world.live()
+        for many in (2, 40):
+            world.runs(*map(run_row, range(many)))
+            assert (await world.shown())[2].split()[-1] == last
+
+    showing(test, size=(cells_wide, 12))
+
+
+def test_nothing_touches_the_ends_of_the_screen() -> None:
+    """A cell is free at the right as at the left, where only the cursor and marks stand."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(3)))
+        lines = await world.shown()
+        assert {line[-1] for line in lines} == {" "}
+        assert [line[0] for line in lines if line[0] != " "] == ["▌"]
+
+    showing(test)

@@ -25,6 +25,8 @@ from tui.sanitize import clip, fit, width
 
 HEAD_LINES = 1
 GUTTER_CELLS = 1
+EDGE_CELLS = 1
+"""At the right of the last column, so that its numbers do not touch the end of the screen."""
 NEAR_EDGE_ROWS = 40
 """So near the end of what was read more is asked for."""
 BLANK: dict[str, Cell] = {}
@@ -196,7 +198,8 @@ class Grid(ScrollView, can_focus=True):
                 x += wide + 1
 
     def _layout(self) -> list[tuple[Column, int]]:
-        return layout(self.columns, self.scrollable_content_region.width - GUTTER_CELLS)
+        room = self.scrollable_content_region.width - GUTTER_CELLS - EDGE_CELLS
+        return layout(self.columns, room)
 
     def _line_cells(self, line: int, sized: list[tuple[Column, int]]) -> list[Cell]:
         """What stands on a line; first what the whole line depends on."""
