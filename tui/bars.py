@@ -179,6 +179,8 @@ def _run_status(app: Dashboard) -> list[Piece]:
     run_id = app.reading.run_id or ""
     tree = app.store.trees.get(run_id)
     if tree is None:
+        if app.client is None:
+            return [Piece(f" {short_id(run_id)} is not in the recording", "alarm")]
         return [Piece(f" reading {short_id(run_id)} …", "dim")]
     run = tree.run
     ended = sum(step.ended for step in tree.steps.values())

@@ -231,12 +231,14 @@ class Run:
 
     def shown_step(self, at_s: float) -> Step:
         """The step that an operator would ask about."""
-        known = self.known(at_s)[::-1]
-        for state in (*IDLE, "running"):
-            for step in known:
-                if step.state(at_s) == state and (state != "running" or step is known[0]):
+        known = [(step, step.state(at_s)) for step in self.known(at_s)[::-1]]
+        above = {step.parent_id for step, state in known if state not in ENDED}
+        leaves = [each for each in known if each[0].id not in above]
+        for state in (*IDLE, "running", "pending"):
+            for step, its in leaves:
+                if its == state:
                     return step
-        return known[0]
+        return leaves[0][0]
 
     def row(self, at_s: float) -> RunRow:
         """As lists have it."""

@@ -136,3 +136,16 @@ def test_nothing_touches_the_ends_of_the_screen() -> None:
         assert [line[0] for line in lines if line[0] != " "] == ["▌"]
 
     showing(test)
+
+
+def test_a_recording_says_which_runs_it_does_not_have() -> None:
+    """Nobody can read them: it is not said that they are being read."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        world.app.client = None
+        await world.shown()
+        line_with(await world.press("enter"), "00000001 is not in the recording")
+
+    showing(test)
