@@ -42,6 +42,10 @@ kill kills="30" *args:
 bench *args:
     {{python}} bench/bench.py {{args}}
 
+# draw the pictures of the dashboard anew, from the recording of a shop
+pictures:
+    {{python}} -m docs.pictures.make
+
 # what the dashboard costs: bytes, first paint, keys, many events, a million runs
 tui-budget:
     {{python}} bench/tui_budget.py

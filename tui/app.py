@@ -222,7 +222,7 @@ class Dashboard(App[None]):
         if self.view == "run":
             width = grid.size.width
             self.rows.draw_run(self.reading.run_id, self.reading.collapsed, width)
-            grid.titles["chart"] = self.rows.chart_head
+            grid.set_title("chart", self.rows.chart_head)
         if ids:
             follow = self.follow and self.view in ("events", "runs") and self.newest_first
             marks_lost = grid.marks_lost
@@ -344,7 +344,7 @@ class Dashboard(App[None]):
         if not message.lost:  # moved by a person, who knows where it is now
             self.acting.row_left_at = float("-inf")
             message.grid.marks_lost = 0
-        if self.view == "run":
+        if message.grid is self.grid():  # the place in the list, the keys that fit the row
             self.draw(ids=False)
         behind = message.grid.first_seen - 1
         if self.feed is not None and self.view == "runs":
@@ -367,6 +367,12 @@ class Dashboard(App[None]):
             self.feed.want_more(Edge.BEFORE)
         elif not message.at_head and not listing.at_tail and listing.ids:
             self.feed.want_more(Edge.AFTER)
+
+    @on(Grid.Resized)
+    def resized(self, message: Grid.Resized) -> None:
+        """The chart of a run is as wide as there is room."""
+        if self.view == "run" and message.grid is self.grid():
+            self.draw(ids=False)
 
     @on(Grid.Opened)
     def opened(self, message: Grid.Opened) -> None:

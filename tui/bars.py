@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from tui import fmt
 from tui.boards import Seen
-from tui.keys import BY_ID, shown_key
+from tui.keys import LISTS, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, short_id
+from tui.sanitize import width
 from tui.store import LinkState, Store
 from tui.widgets.bar import Piece
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
     from tui.widgets.grid import Grid
 
-TABS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
 Line = tuple[list[Piece], list[Piece]]
@@ -29,7 +29,7 @@ def top(app: Dashboard) -> list[Line]:
 
 def health(store: Store, seen: Seen) -> Line:
     """Whether the engine answers, and its own counts."""
-    pieces = link(store, seen)
+    pieces = [Piece(" "), *link(store, seen)]
     if store.link.state is not LinkState.LIVE and not store.counts:
         return pieces, []
     for state in COUNTED:
@@ -77,22 +77,45 @@ def link(store: Store, seen: Seen) -> list[Piece]:
 
 
 def tabs(app: Dashboard) -> Line:
-    """The boards, each with its key and how much is on it."""
+    """The boards, each with its key and how much is on it; where that is too much, without the
+    numbers, or with the name of the chosen one alone."""
+    badges = [app.options.badge, "READ ONLY" if app.options.read_only else ""]
+    right = [Piece(f" {badge} ", "reverse") for badge in badges if badge]
+    room = app.size.width - sum(width(piece.text) for piece in right)
+    pieces = _tabs(app, counts=True)
+    for named in (True, False):
+        if sum(width(piece.text) for piece in pieces) > room:
+            pieces = _tabs(app, counts=False, named=named)
+    return pieces, right
+
+
+def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
     store = app.store
-    counts = {
-        "retries": store.status.get("timedCount", 0),
-        "causes": store.status.get("stuckCount", 0),
-        "jobs": sum(job.state == "running" for job in store.jobs),
+    found = {
+        "retries": (store.status.get("timedCount", 0), "backing-off"),
+        "causes": (store.status.get("stuckCount", 0), "failed"),
+        "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
     }
     pieces: list[Piece] = []
-    for view in TABS:
-        command = BY_ID[view]
-        count = counts.get(view, 0)
-        told = f" {command.keys} {command.label}{f' {fmt.short(count)}' if count else ''} "
-        chosen = view == app.view or (app.view == "run" and view == "runs")
-        pieces.append(Piece(told, "reverse" if chosen else "plain", f"app.cmd({view!r})"))
-    badges = [app.options.badge, "READ ONLY" if app.options.read_only else ""]
-    return pieces, [Piece(f" {badge} ", "reverse") for badge in badges if badge]
+    for command in app.commands:
+        view, action = command.id, f"app.cmd({command.id!r})"
+        if view not in LISTS:
+            continue
+        key = shown_key(command.keys)
+        count, style = found.get(view, (0, "plain"))
+        number = f" {fmt.short(count)}" if count and counts else ""
+        if view == app.view or (app.view == "run" and view == "runs"):
+            pieces.append(
+                Piece(f" {shown_key(command.keys)} {command.label}{number} ", "reverse", action)
+            )
+            continue
+        label = f" {command.label}" if named else ""
+        pieces += [
+            Piece(f" {key}", "dim", action),
+            Piece(label, "plain", action),
+            Piece(f"{number} ", style, action),
+        ]
+    return pieces
 
 
 def status(app: Dashboard, grid: Grid) -> Line:
@@ -112,6 +135,8 @@ def status(app: Dashboard, grid: Grid) -> Line:
         return _run_status(app), []
     if app.filters.get(app.view):
         pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
+    if pieces:
+        pieces.append(Piece(" ·", "dim"))
     return [*pieces, *_totals(app, grid)], []
 
 
@@ -133,7 +158,7 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
         return [Piece(f" {_empty(app)}", "dim")]
     more = "" if listing.at_tail or not listing.is_estimate else "+"
     place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}"
-    pieces = [Piece(f" · {place}", "dim")]
+    pieces = [Piece(f" {place}", "dim")]
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     return pieces
@@ -162,6 +187,8 @@ def _run_status(app: Dashboard) -> list[Piece]:
     if tree is None and run_id == app.store.gone:
         return [Piece(f" The engine does not know run {run_id}: esc goes back.", "alarm")]
     if tree is None:
+        if app.client is None:
+            return [Piece(f" {short_id(run_id)} is not in the recording", "alarm")]
         return [Piece(f" reading {short_id(run_id)} …", "dim")]
     run = tree.run
     ended = sum(step.ended for step in tree.steps.values())

@@ -22,8 +22,12 @@ SECONDS_MS_MAX = 120_000
 """Ages up to here tick every second."""
 
 
+WIDE, WIDEST = 117, 157
+"""What a terminal of 120 or 160 columns has for cells beside its edges and a scroll bar."""
+
+
 class Column(NamedTuple):
-    """A column, and from which width of the terminal on it is shown."""
+    """A column, and from how many cells for all of them on it is shown."""
 
     key: str
     title: str
@@ -93,9 +97,12 @@ def tries_cell(at: At | None) -> Part:
 
 
 def next_cell(state: State, at: At | None, seen: Seen) -> Part:
-    """When what happens next: a countdown, or how long the attempt has been in flight."""
+    """When what happens next: a countdown, or how long the attempt has been in flight; of what is
+    paused nothing does."""
     if at is None or state in (State.COMPLETED, State.CANCELLED, State.FAILED):
         return NONE
+    if State.PAUSED in (state, at.state):
+        return "paused", "paused"
     if at.state is State.BACKING_OFF and at.due_at is not None:
         shown = fmt.countdown(at.due_at - seen.now_ms, estimated=seen.estimated)
         return shown, "alarm" if shown.startswith("late") else "backing-off"
@@ -128,10 +135,10 @@ RUNS = (
     Column("try", "TRY", 6, from_width=72),
     Column("next", "NEXT", 10),
     Column("age", "AGE", 6, right=True, from_width=72),
-    Column("host", "HOST", 16, flex=2, from_width=120),
-    Column("last", "LAST", 18, from_width=120),
-    Column("client", "CLIENT", 10, from_width=160),
-    Column("key", "KEY", 16, flex=2, from_width=160),
+    Column("host", "HOST", 16, flex=2, from_width=WIDE),
+    Column("last", "LAST", 18, from_width=WIDE),
+    Column("client", "CLIENT", 10, from_width=WIDEST),
+    Column("key", "KEY", 16, flex=2, from_width=WIDEST),
 )
 
 
@@ -162,7 +169,7 @@ RETRIES = (
     Column("host", "HOST", 14, flex=2, from_width=76),
     Column("last", "LAST", 14, flex=1),
     Column("run", "RUN", 8, from_width=76),
-    Column("by", "SET BY", 12, from_width=120),
+    Column("by", "SET BY", 12, from_width=WIDE),
 )
 
 
@@ -189,7 +196,7 @@ CAUSES = (
     Column("host", "HOST", 14, flex=2, from_width=76),
     Column("what", "WORKFLOW › STEP", 18, flex=3),
     Column("last", "LAST", 6, right=True),
-    Column("id", "ID", 8, from_width=120),
+    Column("id", "ID", 8, from_width=WIDE),
 )
 
 
@@ -264,8 +271,9 @@ def _per_minute(host: Host) -> float:
 EVENTS = (
     Column("at", "TIME", 12),
     Column("what", "WHAT", 20),
-    Column("run", "WORKFLOW › STEP", 20, flex=2),
-    Column("more", "", 16, flex=1, from_width=72),
+    Column("step", "WORKFLOW › STEP", 20, flex=2),
+    Column("more", "DETAIL", 16, flex=1, from_width=72),
+    Column("run", "RUN", 8, from_width=92),
 )
 
 
@@ -275,8 +283,9 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
     return {
         "at": (fmt.time_of_day(event.at, seen.zone, millis=True), "dim"),
         "what": (f"{glyph(event.state)} {words}", style),
-        "run": (what, "plain"),
+        "step": (what, "plain"),
         "more": (event_more(event), "dim"),
+        "run": (short_id(event.run_id), "dim"),
     }
 
 

@@ -36,14 +36,16 @@ def inspector(step: Step, seen: Seen) -> list[Cell]:
     """A step, in lines."""
     state, style = state_cell(step.state)
     took, took_style = took_cell(step, seen.now_ms, estimated=seen.estimated)
+    if step.state is State.PAUSED or took == "—":
+        took = ""  # nothing, or what its state says already
     lines: list[Cell] = [
-        ((f"{step.name}  ", "strong"), (state, style), (f"  {took}", took_style)),
-        (("POST ", "dim"), (step.url, "plain")),
-        (("key  ", "dim"), (step.key, "plain")),
-        (("id   ", "dim"), (step.id, "plain")),
+        ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
+        (("POST  ", "dim"), (step.url, "plain")),
+        (("key   ", "dim"), (step.key, "plain")),
+        (("id    ", "dim"), (step.id, "plain")),
     ]
     if step.generation > 1:
-        lines.append((("gen  ", "dim"), (f"{step.generation}", "plain")))
+        lines.append((("gen   ", "dim"), (f"{step.generation}", "plain")))
     lines += _why(step, seen)
     lines += [("", "plain"), *_attempts(step, seen)]
     return lines
@@ -55,7 +57,7 @@ def _why(step: Step, seen: Seen) -> Iterator[Cell]:
         at = fmt.time_of_day(step.due_at, seen.zone)
         delay = "" if step.delay_ms is None else f" ({fmt.took(step.delay_ms)} back-off)"
         by = SET_BY.get(step.delay_by or "", step.delay_by or "")
-        yield (("next ", "dim"), (f"{at}{delay}, set by {by}", "plain"))
+        yield (("next  ", "dim"), (f"{at}{delay}, set by {by}", "plain"))
     if step.pause_reason is not None:
         yield (("paused ", "dim"), (step.pause_reason, "paused"))
     if step.awaiting_post:
@@ -65,7 +67,7 @@ def _why(step: Step, seen: Seen) -> Iterator[Cell]:
         yield (("tries ", "dim"), (f"{step.attempts} made, {left} left", "plain"))
     if step.error is not None and step.state is not State.COMPLETED:
         told = last_text(step.http_status, step.error)
-        yield (("last ", "dim"), (told if told.isdigit() else step.error, "failed"))
+        yield (("last  ", "dim"), (told if told.isdigit() else step.error, "failed"))
     if step.cause_id is not None:
         yield (("because of ", "dim"), (step.cause_id, "plain"))
 
@@ -74,7 +76,7 @@ def _attempts(step: Step, seen: Seen) -> Iterator[Cell]:
     if not step.tries:
         yield ("no attempt yet", "dim")
         return
-    yield (" try  started   took    result", "dim")
+    yield (" try   started   took    result", "dim")
     for attempt in reversed(step.tries[-ATTEMPTS_SHOWN_MAX:]):
         yield _attempt(attempt, seen)
     if len(step.tries) > ATTEMPTS_SHOWN_MAX:

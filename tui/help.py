@@ -10,15 +10,15 @@ from tui.looks import LOOKS
 
 NUMBERS = (
     ("● live 14ms", "the engine answers; round trip, median of the latest"),
-    ("▸ 214", "runs that run: an attempt is in flight, by the engine's own count"),
+    ("▸ 214", "runs with an attempt in flight, as the engine counts"),
     ("↻ 1,421", "runs that back off: the next attempt has a time"),
     ("◷ 12", "runs that wait for one of their steps"),
-    ("✗ 512", "runs that need a person: failed or paused, and not dismissed"),
+    ("✗ 512", "runs that need a person: failed or paused, not dismissed"),
     ("✓ 84/s", "runs that end each second, over the last ten"),
-    ("late 3", "attempts that are due for more than a second: the engine is behind"),
-    ("TRY 3/11", "attempts started, of how many there may be; ! when one is left"),
-    ("in 7s · due now · late 3s", "on the engine's clock; ≈7s while it is not heard of"),
-    ("OK% · P95", "of attempts that ended within eight minutes, failures included"),
+    ("late 3", "attempts due for more than a second: the engine is behind"),
+    ("TRY 3/11", "attempts started, of how many there may be; ! one is left"),
+    ("in 7s · late 3s", "on the engine's clock; ≈7s while it is not heard of"),
+    ("OK% · P95", "of attempts that ended within 8 minutes, failures too"),
 )
 
 
@@ -37,7 +37,7 @@ def help_lines(commands: Sequence[Command], view: str) -> list[Cell]:
         lines.append(((f"  {look.glyph} {state:<12} ", look.style), (look.meaning, "plain")))
     lines += [("", "plain"), ("Numbers", "strong")]
     for shown, meaning in NUMBERS:
-        lines.append(((f"  {shown:<26} ", "plain"), (meaning, "dim")))
+        lines.append(((f"  {shown:<16} ", "plain"), (meaning, "dim")))
     lines += [("", "plain"), ("Filter", "strong")]
     lines += [
         (("  is:stuck wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*", "plain"),)

@@ -101,15 +101,17 @@ class Rows:
                 return None if line is None else self._line_cells(line)
 
     def _name(self, event: Happening) -> str:
-        """Workflow, run and step of an event, as far as they are known."""
+        """Workflow and step of an event, as far as they are known."""
         store = self._store
         run, tree = store.runs.get(event.run_id), store.trees.get(event.run_id)
-        workflow = run.workflow if run is not None else store.names.get(event.run_id, "run")
-        told = f"{workflow} {short_id(event.run_id)}"
+        workflow = run.workflow if run is not None else store.names.get(event.run_id)
+        told = workflow or f"run {short_id(event.run_id)}"
         if event.is_root:
             return told
         step = None if tree is None else tree.steps.get(event.step_id)
-        name = step.name if step is not None else store.names.get(event.step_id)
+        name = step.label if step is not None else store.names.get(event.step_id)
+        if name is None and run is not None and run.at and run.at.step_id == event.step_id:
+            name = run.at.name
         return f"{told} {SHAPES.crumb} {name or short_id(event.step_id)}"
 
     # -- a run ---------------------------------------------------------------------------------

@@ -201,12 +201,15 @@ def axis(span: Span, cells: int) -> str:
 
 
 def took_cell(step: Step, now_ms: float, *, estimated: bool = False) -> tuple[str, str]:
-    """NEXT / TOOK of a step: a countdown, the age of the attempt in flight, or what it took."""
+    """NEXT / TOOK of a step: a countdown, the age of the attempt in flight, that it is paused, or
+    what it took."""
     if step.state is State.BACKING_OFF and step.due_at is not None:
         shown = fmt.countdown(step.due_at - now_ms, estimated=estimated)
         return shown, "alarm" if shown.startswith("late") else "backing-off"
     if step.state is State.RUNNING and step.tries:
         return fmt.span(now_ms - step.tries[-1].started_at), "running"
+    if step.state is State.PAUSED:
+        return "paused", "paused"
     if step.ended and step.tries:
         end = step.ended_at or step.tries[-1].ended_at or now_ms
         return fmt.took(end - step.tries[0].started_at), "dim"

@@ -87,7 +87,7 @@ def step_row(
         name=name,
         workflow_name="order.fulfil",
         idempotency_key="ord-99",
-        step_key=f"http://app:9000/{name}",
+        step_key=more.pop("step_key", f"http://app:9000/{name}"),
         url=f"http://app:9000/{name}",
         status=status,
         rev=more.pop("rev", 1),

@@ -123,9 +123,18 @@ def test_01_next_of_other_states() -> None:
     assert next_cell(State.RUNNING, flies, Seen(NOW)) == ("▸ 29s", "running")
     for state in State:
         assert next_cell(state, None, Seen(NOW)) == NONE
+    for state in set(State) - {State.PAUSED}:
         assert next_cell(state, at(State.WAITING), Seen(NOW)) == NONE
     late = at(State.BACKING_OFF, due_at=NOW - 9_000)
     assert next_cell(State.FAILED, late, Seen(NOW)) == NONE
+
+
+def test_next_of_what_is_paused() -> None:
+    """Nothing happens next, whatever its step was about to do: neither when the run is paused nor
+    when the step is at which it is."""
+    late = at(State.BACKING_OFF, due_at=NOW - 9_000)
+    assert next_cell(State.PAUSED, late, Seen(NOW)) == ("paused", "paused")
+    assert next_cell(State.WAITING, at(State.PAUSED), Seen(NOW)) == ("paused", "paused")
 
 
 def test_32_countdowns_of_a_lost_engine_are_guesses() -> None:

@@ -45,11 +45,24 @@ def test_the_inspector_says_why() -> None:
     assert f"because of {RUN}-x" in told_of(status="cancelled", cause_id=f"{RUN}-x")
     waits = told_of(status="pending", awaiting_post=True, generation=2)
     assert "starts when the workflow posts it again" in waits
-    assert "gen  2" in waits
+    assert "gen   2" in waits
     timed = told_of(status="backing-off", due=9_000, delay_by="operator")
-    assert "next 14:13:29, set by an operator" in timed
-    assert "last 503" in told_of(status="backing-off", http_status=503, error="http-status")
-    assert "last tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
+    assert "next  14:13:29, set by an operator" in timed
+    assert "last  503" in told_of(status="backing-off", http_status=503, error="http-status")
+    assert "last  tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
+
+
+def test_the_inspector_names_the_step_as_the_tree_does() -> None:
+    """One of a fan-out is told from its siblings, and what is paused is said once."""
+    assert told_of(step_key="index/us-2")[0].rstrip() == "index/us-2  ▸ running"
+    assert told_of(status="paused")[0].rstrip() == "index  ◫ paused"
+
+
+def test_the_heads_of_attempts_stand_over_them() -> None:
+    """Each head begins where what it names does."""
+    head, row = told_of(attempts=[attempt_row(1, "success", 0, 9, http_status=200)])[-2:]
+    for name, told in (("started", "14:13:20"), ("took", "9ms"), ("result", "200")):
+        assert head.index(name) == row.index(told)
 
 
 def test_the_inspector_of_many_attempts() -> None:

@@ -241,6 +241,7 @@ def test_axis() -> None:
         (step_row(status="backing-off", due=20_000), ("late 10s", "alarm")),
         (step_row(attempts=[attempt_row(1, "running", 5_000)]), ("25s", "running")),
         (step_row(status="pending"), ("—", "dim")),
+        (step_row(status="paused", attempts=[attempt_row(1)]), ("paused", "paused")),
         (
             step_row(
                 status="completed", ended=3_400, attempts=[attempt_row(1, "success", 0, 3_400)]

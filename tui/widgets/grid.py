@@ -25,6 +25,8 @@ from tui.sanitize import clip, fit, width
 
 HEAD_LINES = 1
 GUTTER_CELLS = 1
+EDGE_CELLS = 1
+"""At the right of the last column, so that its numbers do not touch the end of the screen."""
 NEAR_EDGE_ROWS = 40
 """So near the end of what was read more is asked for."""
 BLANK: dict[str, Cell] = {}
@@ -92,6 +94,13 @@ class Grid(ScrollView, can_focus=True):
             super().__init__()
             self.grid, self.at_head = grid, at_head
 
+    class Resized(Message):
+        """It has another width: what is laid out by it is to be laid out again."""
+
+        def __init__(self, grid: Grid) -> None:
+            super().__init__()
+            self.grid = grid
+
     def __init__(
         self,
         columns: Sequence[Column],
@@ -101,7 +110,7 @@ class Grid(ScrollView, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.columns = tuple(columns)
-        self.titles: dict[str, str] = {}
+        self._titles: dict[str, str] = {}
         """Heads that differ from those of the columns."""
         self._cells_of = cells_of
         self.ids: list[str] = []
@@ -157,6 +166,12 @@ class Grid(ScrollView, can_focus=True):
         self._look_for_edges()
         return lost
 
+    def set_title(self, key: str, title: str) -> None:
+        """The head of a column is this now."""
+        if self._titles.get(key) != title:
+            self._titles[key] = title
+            self.refresh(Region(0, 0, self.size.width, HEAD_LINES))
+
     def refresh_cells(self) -> None:
         """Draw again what differs from what was drawn."""
         if not self.is_attached or not self.size.width:
@@ -182,7 +197,8 @@ class Grid(ScrollView, can_focus=True):
                 x += wide + 1
 
     def _layout(self) -> list[tuple[Column, int]]:
-        return layout(self.columns, self.scrollable_content_region.width - GUTTER_CELLS)
+        room = self.scrollable_content_region.width - GUTTER_CELLS - EDGE_CELLS
+        return layout(self.columns, room)
 
     def _line_cells(self, line: int, sized: list[tuple[Column, int]]) -> list[Cell]:
         """What stands on a line; first what the whole line depends on."""
@@ -205,6 +221,7 @@ class Grid(ScrollView, can_focus=True):
         self.virtual_size = Size(event.size.width, len(self.ids) + HEAD_LINES)
         self._show_cursor()
         self.refresh()
+        self.post_message(self.Resized(self))
 
     def notify_style_update(self) -> None:
         self._styles.clear()
@@ -244,14 +261,15 @@ class Grid(ScrollView, can_focus=True):
     def _gutter(self, row_id: str, over: Style) -> Segment:
         if row_id in self.marks:
             return Segment(SHAPES.mark, self.style_of("mark") + over)
-        mark = SHAPES.cursor if row_id == self.cursor_id else " "
-        return Segment(mark, self.style_of("cursor") + over)
+        if row_id == self.cursor_id:
+            return Segment(SHAPES.cursor, self.style_of("cursor") + over)
+        return Segment(" ", self.style_of("plain") + over)
 
     def _head_strip(self, sized: list[tuple[Column, int]], width: int) -> Strip:
         style = self.style_of("head")
         segments = [Segment(" ", style)]
         for column, cells in sized:
-            title = self.titles.get(column.key, column.title)
+            title = self._titles.get(column.key, column.title)
             if self.sorted_by is not None and self.sorted_by[0] == column.key:
                 down = self.sorted_by[1]
                 title += f" {SHAPES.arrow_down if down else SHAPES.arrow_up}"

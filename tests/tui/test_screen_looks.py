@@ -1,0 +1,152 @@
+"""How the screen looks: heads over what they name, nothing stray, nothing cut that need not be."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.boards import text_of
+from tui.help import help_lines
+from tui.keys import COMMANDS, EVERYWHERE
+from tui.sanitize import width
+
+
+def test_the_chart_has_the_head_of_its_run() -> None:
+    """The head of the chart tells the time that it shows, also when a run grows older or another
+    one is opened."""
+
+    async def test(world: World) -> None:
+        world.live()
+        for number, age_s in ((1, 40), (2, 3_600)):
+            run = run_row(number, submitted_at=at(-age_s))
+            world.tree(run, step_row(run.id, None, "running", submitted_at=at(-age_s)))
+        run_ids = list(world.store.trees)
+        for run_id, half in zip(run_ids, ("20s", "30m00"), strict=True):
+            world.app.reading.open_run(run_id)
+            head = line_with(await world.shown(), "STEP")
+            assert head.split()[-3:] == ["0s", half, "now"]
+        lines = await world.passes(600)
+        assert line_with(lines, "STEP").split()[-3:] == ["0s", "35m00", "now"]
+
+    showing(test, size=(100, 24))
+
+
+def test_the_edge_is_plain_but_for_the_cursors_row() -> None:
+    """The cell before a row has the cursor's background on the cursor's row alone."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(3)))
+        await world.shown()
+        grid = world.app.grid()
+        edges = [next(iter(grid.render_line(y))).style for y in (1, 2, 3)]
+        shown = [None if edge is None else edge.bgcolor for edge in edges]
+        assert shown[0] == grid.style_of("cursor").bgcolor
+        assert shown[1:] == [grid.style_of("plain").bgcolor] * 2
+        assert shown[0] != shown[1]
+
+    showing(test)
+
+
+def test_the_status_has_a_dot_between_two_things_alone() -> None:
+    """The place in the list stands by itself where nothing is filtered or marked."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(3)))
+        assert line_with(await world.shown(), "1 of 3").strip() == "filter is:live · 1 of 3"
+        world.app.filters["runs"] = ""
+        assert line_with(await world.press("j"), "2 of 3").strip() == "2 of 3"
+        lines = await world.press("space")
+        assert line_with(lines, "3 of 3").strip() == "1 marked  · 3 of 3"
+
+    showing(test)
+
+
+def test_events_name_their_steps() -> None:
+    """Whole, also on a narrow screen; the one of a run that is listed by what the list says."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        assert run.at is not None
+        world.event("attempt", "started", run.id, run.at.step_id, status="running", rev=3, number=2)
+        world.event("step", "paused", run.id, f"{run.id}-0123456789abcdef", status="paused", rev=2)
+        world.event("run", "run-moved", "01K-unknown", "01K-unknown", status="failed", rev=9)
+        told = [" ".join(line.split()[2:]) for line in (await world.press("5"))[3:6]]
+        assert told == [
+            "run failed run unknown",
+            "paused order › 89abcdef",
+            "try 2 started order › charge",
+        ]
+
+    showing(test, size=(60, 16))
+
+
+WIDE = " 1 Runs  2 Retries 1.4k  3 Stuck 512  4 Hosts  5 Events  6 Jobs"
+
+
+@pytest.mark.parametrize(
+    ("cells_wide", "read_only", "told"),
+    [
+        (80, True, f"{WIDE}       READ ONLY "),
+        (60, False, " 1 Runs  2 Retries  3 Stuck  4 Hosts  5 Events  6 Jobs"),
+        (60, True, " 1 Runs  2  3  4  5  6                            READ ONLY "),
+    ],
+)
+def test_tabs_are_not_cut(cells_wide: int, read_only: bool, told: str) -> None:
+    """Where there is little room they lose their numbers, then the names of those not chosen."""
+
+    async def test(world: World) -> None:
+        world.live(timedCount=1_421, stuckCount=512)
+        assert (await world.shown())[1].rstrip() == told.rstrip()
+
+    showing(test, size=(cells_wide, 16), read_only=read_only)
+
+
+@pytest.mark.parametrize("view", sorted(EVERYWHERE))
+def test_help_is_whole_at_80_columns(view: str) -> None:
+    """No line of it is cut by the frame around it."""
+    frame = 4
+    lines = map(text_of, help_lines(COMMANDS, view))
+    assert [line for line in lines if width(line) > 80 - frame] == []
+
+
+@pytest.mark.parametrize(("cells_wide", "last"), [(80, "▾"), (120, "LAST"), (160, "KEY")])
+def test_wide_columns_are_there_at_120_and_160(cells_wide: int, last: str) -> None:
+    """Also beside a scroll bar."""
+
+    async def test(world: World) -> None:
+        world.live()
+        for many in (2, 40):
+            world.runs(*map(run_row, range(many)))
+            assert (await world.shown())[2].split()[-1] == last
+
+    showing(test, size=(cells_wide, 12))
+
+
+def test_nothing_touches_the_ends_of_the_screen() -> None:
+    """A cell is free at the right as at the left, where only the cursor and marks stand."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(3)))
+        lines = await world.shown()
+        assert {line[-1] for line in lines} == {" "}
+        assert [line[0] for line in lines if line[0] != " "] == ["▌"]
+
+    showing(test)
+
+
+def test_a_recording_says_which_runs_it_does_not_have() -> None:
+    """Nobody can read them: it is not said that they are being read."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        world.app.client = None
+        await world.shown()
+        line_with(await world.press("enter"), "00000001 is not in the recording")
+
+    showing(test)
