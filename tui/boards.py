@@ -33,6 +33,10 @@ class Column(NamedTuple):
     """Its share of what is left over."""
     right: bool = False
     from_width: int = 0
+    most: int = 0
+    """It flexes no further; 0: as far as there is room."""
+    middle: bool = False
+    """What does not fit is cut in its middle: an id or a key."""
 
 
 class Seen(NamedTuple):
@@ -55,15 +59,18 @@ def text_of(cell: Cell) -> str:
 def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
     """The columns that fit into so many cells, each with its width; one cell between two."""
     shown = [column for column in columns if width >= column.from_width]
-    left = width - sum(column.cells + 1 for column in shown) + 1
-    flex = sum(column.flex for column in shown)
-    sized: list[tuple[Column, int]] = []
-    for column in shown:
-        extra = max(0, left) * column.flex // flex if column.flex else 0
-        flex -= column.flex
-        left -= extra
-        sized.append((column, column.cells + extra))
-    return sized
+    sizes = [column.cells for column in shown]
+    left = max(0, width - sum(sizes) - len(shown) + 1)
+    growing = [at for at, column in enumerate(shown) if column.flex]
+    while left and growing:  # a round more for each column that has enough
+        flex, room = sum(shown[at].flex for at in growing), left
+        for at in growing:
+            share, most = room * shown[at].flex // flex, shown[at].most
+            room, flex = room - share, flex - shown[at].flex
+            taken = min(share, most - sizes[at]) if most else share
+            sizes[at], left = sizes[at] + taken, left - taken
+        growing = [at for at in growing if not shown[at].most or sizes[at] < shown[at].most]
+    return list(zip(shown, sizes, strict=True))
 
 
 # -- cells that several boards share -------------------------------------------------------------
@@ -122,16 +129,16 @@ def last_text(http_status: int | None, error: str | None) -> str:
 
 RUNS = (
     Column("state", "STATE", 13),
-    Column("workflow", "WORKFLOW", 12, flex=3),
+    Column("workflow", "WORKFLOW", 12, flex=3, most=32),
     Column("run", "RUN", 8, from_width=72),
-    Column("at", "AT STEP", 10, flex=2),
+    Column("at", "AT STEP", 10, flex=2, most=28),
     Column("try", "TRY", 6, from_width=72),
     Column("next", "NEXT", 10),
     Column("age", "AGE", 6, right=True, from_width=72),
-    Column("host", "HOST", 16, flex=2, from_width=120),
-    Column("last", "LAST", 18, from_width=120),
-    Column("client", "CLIENT", 10, from_width=160),
-    Column("key", "KEY", 16, flex=2, from_width=160),
+    Column("host", "HOST", 14, flex=2, from_width=116, most=36),
+    Column("last", "LAST", 18, from_width=116),
+    Column("client", "CLIENT", 10, flex=1, from_width=156, most=20),
+    Column("key", "KEY", 16, flex=2, from_width=156, most=64, middle=True),
 )
 
 
@@ -158,11 +165,11 @@ def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
 RETRIES = (
     Column("next", "NEXT", 10),
     Column("try", "TRY", 6),
-    Column("what", "WORKFLOW › STEP", 18, flex=3),
-    Column("host", "HOST", 14, flex=2, from_width=76),
-    Column("last", "LAST", 14, flex=1),
+    Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
+    Column("host", "HOST", 14, flex=2, from_width=76, most=40),
+    Column("last", "LAST", 14, flex=1, most=24),
     Column("run", "RUN", 8, from_width=76),
-    Column("by", "SET BY", 12, from_width=120),
+    Column("by", "SET BY", 12, from_width=116),
 )
 
 
@@ -185,11 +192,11 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
 CAUSES = (
     Column("runs", "RUNS", 6, right=True),
     Column("new", "NEW", 5, right=True, from_width=76),
-    Column("cause", "CAUSE", 20, flex=2),
-    Column("host", "HOST", 14, flex=2, from_width=76),
-    Column("what", "WORKFLOW › STEP", 18, flex=3),
+    Column("cause", "CAUSE", 20, flex=2, most=40),
+    Column("host", "HOST", 14, flex=2, from_width=76, most=40),
+    Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
     Column("last", "LAST", 6, right=True),
-    Column("id", "ID", 8, from_width=120),
+    Column("id", "ID", 8, from_width=116),
 )
 
 
@@ -220,7 +227,7 @@ def cause_text(cause: Cause) -> str:
 # -- hosts -----------------------------------------------------------------------------------------
 
 HOSTS = (
-    Column("host", "HOST", 22, flex=3),
+    Column("host", "HOST", 22, flex=3, most=48),
     Column("spark", "OK 8m", 8, from_width=74),
     Column("ok", "OK%", 6, right=True),
     Column("rate", "REQ/MIN", 7, right=True),
@@ -264,7 +271,7 @@ def _per_minute(host: Host) -> float:
 EVENTS = (
     Column("at", "TIME", 12),
     Column("what", "WHAT", 20),
-    Column("run", "WORKFLOW › STEP", 20, flex=2),
+    Column("run", "WORKFLOW › STEP", 20, flex=2, most=64),
     Column("more", "", 16, flex=1, from_width=72),
 )
 

@@ -137,8 +137,8 @@ def head(text: str, cells: int) -> str:
     return text
 
 
-def fit(text: str, cells: int, *, right: bool = False) -> str:
-    """The text in exactly so many cells."""
-    text = clip(text, cells)
+def fit(text: str, cells: int, *, right: bool = False, middle: bool = False) -> str:
+    """The text in exactly so many cells; `middle`: cut there, as ids are."""
+    text = clip(text, cells, middle=middle)
     blank = " " * (cells - width(text))
     return blank + text if right else text + blank

@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 from tui.boards import Cell, Column, Part, layout
 from tui.looks import SHAPES, STYLES
-from tui.sanitize import clip, fit, width
+from tui.sanitize import CUT, fit, head, width
 
 HEAD_LINES = 1
 GUTTER_CELLS = 1
@@ -31,17 +31,23 @@ BLANK: dict[str, Cell] = {}
 BEYOND: Cell = ("", "")
 
 
-def fit_parts(cell: Cell, cells: int, *, right: bool = False) -> list[Part]:
-    """A cell in exactly so many cells."""
+def fit_parts(cell: Cell, cells: int, *, right: bool = False, middle: bool = False) -> list[Part]:
+    """A cell in exactly so many cells; what is cut ends with `…`, also between two parts."""
     if is_part(cell):
-        return [(fit(cell[0], cells, right=right), cell[1] or "plain")]
+        return [(fit(cell[0], cells, right=right, middle=middle), cell[1] or "plain")]
+    parts = [part for part in cell if not isinstance(part, str)]
+    is_cut = sum(width(text) for text, _ in parts) > cells
+    room = cells - is_cut
     found: list[Part] = []
-    for part in cell:
-        assert not isinstance(part, str)  # else it is a part by itself
-        shown = clip(part[0], cells)
-        cells -= width(shown)
-        found.append((shown, part[1]))
-    return [*found, (" " * cells, "plain")]
+    for text, style in parts:
+        shown = head(text, room)
+        room -= width(shown)
+        if shown == text:
+            found.append((shown, style))
+            continue
+        found.append((f"{shown}{CUT}", style))
+        break
+    return [*found, (" " * room, "plain")]
 
 
 def is_part(cell: Cell) -> TypeGuard[Part]:
@@ -234,7 +240,9 @@ class Grid(ScrollView, can_focus=True):
             over += Style(bgcolor=self.style_of("cursor").bgcolor, bold=self.has_focus)
         segments = [self._gutter(row_id, over)]
         for (column, cells_wide), cell in zip(sized, cells[1:], strict=True):
-            for text, style in fit_parts(cell, cells_wide, right=column.right):
+            for text, style in fit_parts(
+                cell, cells_wide, right=column.right, middle=column.middle
+            ):
                 segments.append(Segment(text, self.style_of(style) + over))
             segments.append(Segment(" ", self.style_of("plain") + over))
         blank = self.style_of("plain") + over
