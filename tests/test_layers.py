@@ -40,8 +40,9 @@ SUPERVISOR = (
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.clock", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.help",
-    "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.query", "tui.record", "tui.rows",
-    "tui.once", "tui.options", "tui.sanitize", "tui.steptree", "tui.store", "tui.tree",
+    "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.query", "tui.record",
+    "tui.rows", "tui.once", "tui.options", "tui.sanitize", "tui.sorting", "tui.steptree",
+    "tui.store", "tui.tree",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""
 ROOMS = (

@@ -9,6 +9,8 @@ from tui.boards import Seen
 from tui.keys import BY_ID, COMMANDS, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, short_id
+from tui.notices import in_words
+from tui.sanitize import width
 from tui.store import LinkState, Store
 from tui.widgets.bar import Piece
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 TABS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
+HINT = " ? keys · / filter · enter opens "
+COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
+"""What a board has as its rows: a tab counts the same."""
 Line = tuple[list[Piece], list[Piece]]
 
 
@@ -58,6 +63,8 @@ def link(store: Store, seen: Seen) -> list[Piece]:
             return [Piece(f"{SHAPES.stale} connecting", "dim")]
         case LinkState.REJECTED:
             return [Piece(f"{SHAPES.stale} not let in: {state.reason}", "reverse")]
+        case LinkState.UNTRUSTED:
+            return [Piece(f"{SHAPES.stale} not trusted: {in_words(state.reason)}", "reverse")]
         case LinkState.LOST:
             left = 0 if state.retry_at is None else max(0, round(state.retry_at - now))
             told = f"{SHAPES.stale} reconnecting, try {state.tries} in {left}s · r now"
@@ -100,11 +107,14 @@ def status(app: Dashboard, grid: Grid) -> Line:
     text, style = app.flash_now
     if text:
         return [Piece(f" {text}", style)], []
-    store = app.store
-    if store.link.state in (LinkState.LOST, LinkState.REJECTED) and not grid.ids:
-        return [Piece(f" {store.link.reason}", "alarm")], []
-    if app.view == "run":
-        return _run_status(app), []
+    pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
+    told = sum(width(piece.text) for piece in pieces)
+    if app.helped or told + width(HINT) > app.size.width:
+        return pieces, []
+    return pieces, [Piece(HINT, "dim")]
+
+
+def _board_status(app: Dashboard, grid: Grid) -> list[Piece]:
     pieces: list[Piece] = []
     if app.whole_filter:
         pieces.append(Piece(" every run of the filter is marked ", "reverse"))
@@ -112,48 +122,33 @@ def status(app: Dashboard, grid: Grid) -> Line:
         pieces.append(Piece(f" {len(grid.marks):,} marked ", "reverse"))
     if app.filters.get(app.view):
         pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
-    return [*pieces, *_totals(app, grid)], []
+    return [*pieces, *_totals(app, grid)]
 
 
 def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
     listing = app.store.listing(app.view)
     if app.view == "events":
         store = app.store
-        kept = f" {store.events_seen:,} seen, {len(grid.ids):,} shown"
+        kept = f" {store.events_seen:,} seen · {len(grid.ids):,} shown"
+        kept += f" · {store.events_dropped:,} dropped"
         return [Piece(kept + (" · following" if app.follow else ""), "dim")]
+    if not grid.ids:
+        return []
     if app.view == "causes":
-        runs = sum(cause.runs for cause in app.store.causes.values())
-        if not runs:
-            return [Piece(" Nothing needs a person.", "good")]
-        return [Piece(f" {runs:,} runs · {len(grid.ids):,} causes", "dim")]
-    if listing.total is None and not grid.ids:
-        return [Piece(" reading …" if listing.outdated else f" {_empty(app)}", "dim")]
+        stuck = app.store.status.get("stuckCount", 0)
+        return [Piece(f" {stuck:,} stuck runs · {len(grid.ids):,} causes", "dim")]
     total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
-    if not total:
-        return [Piece(f" {_empty(app)}", "dim")]
+    if app.view == "retries" and not listing.at_tail and not app.filters["retries"]:
+        timed = app.store.status.get("timedCount", 0)
+        place = f"{grid.cursor + 1:,} of the next {total:,} · {max(timed, total):,} steps in all"
+        return [Piece(f" {place}", "dim")]
     more = "" if listing.at_tail or not listing.is_estimate else "+"
-    place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}"
+    what = COUNTED_AS.get(app.view, "")
+    place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
     pieces = [Piece(f" · {place}", "dim")]
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     return pieces
-
-
-def _empty(app: Dashboard) -> str:
-    match app.view:
-        case "runs" if app.filters["runs"] == "is:live":
-            done = app.store.counts.get(State.COMPLETED, 0)
-            return f"No run is open. {fmt.count(done)} have completed: / filters."
-        case "runs":
-            return "Nothing matches: esc clears the filter."
-        case "retries":
-            return "Nothing waits to be tried again."
-        case "hosts":
-            return "No host was called within the last minutes."
-        case "jobs":
-            return "No bulk job since the engine started: mark with a, then R."
-        case _:
-            return ""
 
 
 def _run_status(app: Dashboard) -> list[Piece]:

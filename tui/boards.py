@@ -203,16 +203,21 @@ CAUSES = (
 def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
     """A cause's row."""
     at = cause.at
-    step = "" if at is None else f" {SHAPES.crumb} {at.name}"
     return {
         "runs": (fmt.count(cause.runs), "strong"),
         "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
         "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
         "host": NONE if at is None else (at.host, "plain"),
-        "what": (f"{cause.workflow}{step}", "plain"),
+        "what": cause_what(cause),
         "last": age_cell(cause.last_at, seen),
         "id": (cause.id, "dim"),
     }
+
+
+def cause_what(cause: Cause) -> Part:
+    """Workflow and step of the latest."""
+    step = "" if cause.at is None else f" {SHAPES.crumb} {cause.at.name}"
+    return f"{cause.workflow}{step}", "plain"
 
 
 def cause_text(cause: Cause) -> str:
@@ -251,14 +256,14 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
         "ok": (f"n<{OK_ENDED_MIN}", "dim") if share is None else (
             f"{100 * share:.1f}", "alarm" if bad else "plain"
         ),
-        "rate": (fmt.short(_per_minute(host)), "plain"),
+        "rate": (fmt.short(per_minute(host)), "plain"),
         "p95": NONE if host.p95_ms is None else (fmt.took(host.p95_ms), "plain"),
         "flight": (fmt.count(host.in_flight), "plain" if host.in_flight else "dim"),
         "queued": (fmt.count(host.queued), "alarm" if host.queued else "dim"),
     }  # fmt: skip
 
 
-def _per_minute(host: Host) -> float:
+def per_minute(host: Host) -> float:
     """Of the minutes since the first in which an attempt ended."""
     used = list(host.by_minute)
     while len(used) > 1 and not used[0][0]:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tui.sanitize import width, wrap
 from tui.widgets.grid import fit_parts
+
+
+@given(st.text("ab 注e\u0301", max_size=60), st.integers(2, 20), st.integers(0, 4))
+def test_wrapped_lines_fit(text: str, cells: int, most: int) -> None:
+    """No line is too long, none too many, and nothing but blanks is lost unless `…` says so."""
+    lines = wrap(text, cells, most)
+    assert all(width(line) <= cells for line in lines)
+    assert not most or len(lines) <= most
+    if not lines[-1].endswith("…"):
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize(

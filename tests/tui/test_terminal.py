@@ -91,15 +91,15 @@ def test_19_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
         with dashboard(engine.url, "--filter", "is:failed") as terminal:
             terminal.until_shown("order")
             terminal.type("\r")
-            terminal.until_shown("try  started")
+            terminal.until_shown("try   started")
             terminal.type("b")
             terminal.until_shown("␛]52")
             terminal.type("q")
-            terminal.until_shown("try  started")
+            terminal.until_shown("try   started")
             terminal.type("p")
             terminal.until_shown("payload")
             terminal.type("q")
-            terminal.until_shown("try  started")
+            terminal.until_shown("try   started")
             terminal.type("q")
             terminal.type("q")
             assert terminal.ended() == 0
@@ -135,7 +135,7 @@ def test_19_no_field_carries_control_sequences(tmp_path: Path) -> None:
     with dashboard("--replay", str(path), size=(170, 40)) as terminal:
         terminal.until_shown("failed")
         terminal.type("\r")
-        terminal.until_shown("try  started")
+        terminal.until_shown("try   started")
         terminal.type("j5")
         terminal.until_shown("TIME")
         terminal.type("q")
