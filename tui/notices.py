@@ -71,7 +71,7 @@ def _lost(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
         cells,
         address=_address(asked),
         error=in_words(link.reason),
-        next=f"try {link.tries + 1} in {fmt.span(left * 1000 + 500)}",
+        next=f"try {link.tries} in {fmt.span(left * 1000 + 500)}",
     )
     yield ("", "plain")
     yield (("Is the engine running?   ", "plain"), ("atomic serve", "strong"))
@@ -134,6 +134,9 @@ def _live(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
 def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
     done = fmt.count(store.counts.get(State.COMPLETED, 0))
     match asked.view:
+        case "runs" if store.status and not any(store.counts.values()):
+            yield "There is no run yet.", "plain"
+            yield "They appear here by themselves. `atomic demo` shows an engine with some.", "dim"
         case "runs" if asked.q == "is:live":
             yield f"No run is open. {done} have completed.", "plain"
             yield "/ lists others: is:completed, wf:order*, age:<1h", "dim"
@@ -141,7 +144,7 @@ def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
             yield f"Nothing matches {asked.q}", "plain"
             yield "esc clears the filter, / changes it", "dim"
         case "runs":
-            yield "There is no run yet.", "plain"
+            yield "There is no run.", "plain"
         case "retries":
             yield "Nothing waits to be tried again.", "good"
         case "causes":
