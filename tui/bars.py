@@ -87,7 +87,7 @@ def tabs(app: Dashboard) -> Line:
     """The boards, each with its key and how much is on it."""
     store = app.store
     counts = {
-        "retries": store.status.get("timedCount", 0),
+        "retries": _timed(app),
         "causes": store.status.get("stuckCount", 0),
         "jobs": sum(job.state == "running" for job in store.jobs),
     }
@@ -100,6 +100,16 @@ def tabs(app: Dashboard) -> Line:
         pieces.append(Piece(told, "reverse" if chosen else "plain", f"app.cmd({view!r})"))
     badge = [Piece(" READ ONLY ", "reverse")] if app.options.read_only else []
     return pieces, badge
+
+
+def _timed(app: Dashboard) -> int:
+    """Steps whose next attempt has a time: as their board has them, which is newer than the status,
+    where that is looked at and all of it is there."""
+    listing = app.store.listing("retries")
+    if app.view == "retries" and listing.at_tail and not app.filters["retries"]:
+        return len(listing)
+    timed: int = app.store.status.get("timedCount", 0)
+    return timed
 
 
 def status(app: Dashboard, grid: Grid) -> Line:
@@ -136,10 +146,11 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
         return []
     if app.view == "causes":
         stuck = app.store.status.get("stuckCount", 0)
-        return [Piece(f" {stuck:,} stuck runs · {len(grid.ids):,} causes", "dim")]
+        causes = f"{len(grid.ids):,} cause{'s' if len(grid.ids) > 1 else ''}"
+        return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
     total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
     if app.view == "retries" and not listing.at_tail and not app.filters["retries"]:
-        timed = app.store.status.get("timedCount", 0)
+        timed = _timed(app)
         place = f"{grid.cursor + 1:,} of the next {total:,} · {max(timed, total):,} steps in all"
         return [Piece(f" {place}", "dim")]
     more = "" if listing.at_tail or not listing.is_estimate else "+"

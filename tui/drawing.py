@@ -44,7 +44,7 @@ class Drawing:
             app.reading.land(grid)
         else:
             grid.refresh_cells()
-        if not grid.ids:
+        if not grid.ids and grid.size.width:  # it may not be laid out yet
             self._tell_why(grid)
         if app.view == "run":
             self._draw_inspector()
