@@ -24,6 +24,7 @@ from engine.client import AsyncClient
 from tui import query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
+from tui.background import suspend
 from tui.drawing import (
     CHART_CELLS_MIN,
     SHORT_LINES_MIN,
@@ -185,7 +186,7 @@ class Dashboard(App[None]):
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show_view(self.view, remember=False)
-        self.app_resume_signal.subscribe(self, lambda _: self._resumed())
+        self.app_resume_signal.subscribe(self, lambda _: self.do_resync())  # time has passed
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
         if self.also is not None:
@@ -438,13 +439,8 @@ class Dashboard(App[None]):
         self.flash("reading everything again")
 
     def do_suspend(self) -> None:
-        self.action_suspend_process()
-
-    def _resumed(self) -> None:
-        """Back from the background: the terminal has shown other things, and time has passed."""
-        self.screen.refresh()
-        if self.feed is not None:
-            self.feed.resync()
+        if not suspend(self):
+            self.flash("there is no shell to go back to", "alarm")
 
     def do_follow(self) -> None:
         if not self.follow:

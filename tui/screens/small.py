@@ -11,6 +11,8 @@ from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui.background import suspend
+
 COLUMNS_MIN, LINES_MIN = 60, 12
 
 
@@ -24,7 +26,7 @@ class TooSmall(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+q", "app.exit", "Quit", show=False),
-        Binding("ctrl+z", "app.suspend_process", "Suspend", show=False),
+        Binding("ctrl+z", "suspend", "Suspend", show=False),
     ]
 
     def compose(self) -> ComposeResult:
@@ -35,6 +37,10 @@ class TooSmall(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self._tell(event.size)
+
+    def action_suspend(self) -> None:
+        """To the background."""
+        suspend(self.app)
 
     def on_screen_resume(self) -> None:
         """What lay over it has closed, perhaps after the terminal has grown."""
