@@ -84,7 +84,7 @@ def _rejected(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
     yield from _facts(cells, address=_address(asked), answer=store.link.reason)
     yield ("", "plain")
     told = (
-        "The engine asks for no token yet: a proxy before it does. A name and a password for it"
+        "The engine itself asks for no token: a proxy before it does. A name and a password for it"
         " can stand in the address: http://name:password@host"
     )
     yield from ((line, "plain") for line in wrap(told, cells))

@@ -400,6 +400,8 @@ class Grid(ScrollView, can_focus=True):
         self.post_message(self.Touched(self))
 
     def on_click(self, event: events.Click) -> None:
+        if not self.ids:
+            return
         if event.y < HEAD_LINES:
             x = GUTTER_CELLS
             for column, cells in self._layout():
