@@ -196,6 +196,10 @@ class Dashboard(App[None]):
         """The grid of a view."""
         return self.screen_stack[0].query_one(f"#{view or self.view}-grid", Grid)
 
+    def _is_shown(self, grid: Grid) -> bool:
+        """Whether it is the view's. (At the end there are messages without a screen.)"""
+        return grid.id == f"{self.view}-grid"
+
     @property
     def prompt(self) -> Prompt:
         """The line at the foot."""
@@ -324,7 +328,7 @@ class Dashboard(App[None]):
     @on(Grid.CursorMoved)
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
-        if message.lost and message.grid is self.grid() and not self.follow:
+        if message.lost and self._is_shown(message.grid) and not self.follow:
             self.flash(self.ordering.lost(message.grid), "alarm")
         if self.view == "run":
             self.draw(ids=False)
@@ -336,13 +340,13 @@ class Dashboard(App[None]):
     @on(Grid.Touched)
     def touched(self, message: Grid.Touched) -> None:
         """Who looks at other rows than the newest does not want to be taken back to them."""
-        if message.grid is self.grid():
+        if self._is_shown(message.grid):
             self.follow = False
 
     @on(Grid.NearEdge)
     def near_edge(self, message: Grid.NearEdge) -> None:
         """Read more of a long list before its end is reached."""
-        if self.feed is None or self.view != "runs" or message.grid is not self.grid():
+        if self.feed is None or self.view != "runs" or not self._is_shown(message.grid):
             return
         listing = self.store.listing("runs")
         if message.at_head and not listing.at_head:
