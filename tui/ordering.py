@@ -73,10 +73,13 @@ class Ordering:
     def _turn(self) -> None:
         """Oldest first, or newest first again. The cursor stays on its run, and marks on theirs."""
         app = self._app
+        listing = app.store.listing("runs")
+        if app.store.stale and not (listing.at_head and listing.at_tail):
+            app.flash("not connected: the other end of the list cannot be read", "alarm")
+            return
         app.newest_first = not app.newest_first
         app.follow = False
         app.grid().show_order(("age", app.newest_first))
-        listing = app.store.listing("runs")
         if app.feed is not None:
             app.show_board()
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.wire import CauseList, CauseRow
 from tests.tui.screen import World, at, line_with, run_row, showing
-from tui.store import CausesRead
+from tui.store import CausesRead, LinkMoved, LinkState
 from tui.widgets.grid import Grid
 
 
@@ -91,6 +91,22 @@ def test_10_turning_the_runs_round_keeps_cursor_and_marks() -> None:
         assert (grid.cursor_id, grid.marks) == (cursor, marks)
         assert "AGE ▴" in line_with(lines, "STATE")
         assert any(line.startswith("▌") for line in lines), "the cursor is seen"
+
+    showing(test)
+
+
+def test_32_a_part_is_not_turned_without_the_engine() -> None:
+    """The arrow would say what the rows do not."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(60)), total=900)
+        world.store.listing("runs").at_tail = False
+        world.store.apply(LinkMoved(LinkState.LOST, "reset", 1, 2.0))
+        lines = await world.press("s")
+        line_with(lines, "not connected: the other end of the list cannot be read")
+        assert "AGE ▾" in line_with(lines, "STATE")
+        assert world.app.grid().ids[0] == run_row(0).id
 
     showing(test)
 
