@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.sanitize import width, wrap
+from tui.widgets.bar import Piece, fit_pieces
 from tui.widgets.grid import fit_parts
 
 
@@ -28,6 +29,19 @@ def test_what_is_cut_says_so(cells: int, told: str) -> None:
     """A line of several parts ends with `…` wherever it is cut, also between two of them."""
     parts = fit_parts((("abc", "plain"), (" ", "dim"), ("def", "strong")), cells)
     assert "".join(text for text, _ in parts) == told
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [(12, " Runs  Jobs "), (11, " Runs  Jobs"), (10, " Runs  Jo…"), (7, " Runs …"), (6, " Runs…"),
+     (1, "…"), (0, "")],
+)  # fmt: skip
+def test_a_bar_that_is_cut_says_so(cells: int, told: str) -> None:
+    """Also between two of its pieces; a blank at its end is no loss."""
+    pieces = fit_pieces((Piece(" Runs "), Piece(" Jobs ")), cells)
+    assert "".join(piece.text for piece in pieces) == told
+    more = fit_pieces((Piece(" Runs "), Piece(" Jobs ")), cells + 20)
+    assert "".join(piece.text for piece in more) == " Runs  Jobs ".ljust(cells + 20)
 
 
 def test_a_wide_character_that_is_cut() -> None:
