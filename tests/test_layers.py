@@ -40,9 +40,9 @@ SUPERVISOR = (
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.clock", "tui.config", "tui.detail", "tui.feed", "tui.fmt", "tui.fold",
-    "tui.help", "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.once", "tui.options",
-    "tui.query", "tui.record", "tui.rows", "tui.sanitize", "tui.steptree", "tui.store",
-    "tui.targets", "tui.tree",
+    "tui.help", "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.once",
+    "tui.options", "tui.query", "tui.record", "tui.rows", "tui.sanitize", "tui.sorting",
+    "tui.steptree", "tui.store", "tui.targets", "tui.tree",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""
 ROOMS = (

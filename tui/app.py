@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -20,9 +20,17 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from engine.client import AsyncClient
-from tui import bars, query
+from tui import query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
+from tui.drawing import (
+    CHART_CELLS_MIN,
+    SHORT_LINES_MIN,
+    TALL_LINES_MIN,
+    WIDE_CELLS_MIN,
+    WIDER_CELLS_MIN,
+    Drawing,
+)
 from tui.feed import Board, Feed
 from tui.keys import (
     BY_ID,
@@ -38,10 +46,13 @@ from tui.listing import Edge
 from tui.looks import in_ascii
 from tui.moving import Moving
 from tui.options import Options
+from tui.ordering import Ordering
 from tui.outside import Outside
+from tui.prompt import Prompt
 from tui.reading import Reading
 from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
+from tui.screens.small import TooSmall, is_too_small
 from tui.showing import Showing
 from tui.store import EventRead, LinkState, Store
 from tui.store import Input as Taken
@@ -51,15 +62,12 @@ from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
 from tui.widgets.lines import Lines
 from tui.widgets.tight import TightScreen
-from tui.widgets.typed import Typed
 
 FLUSH_S = 0.25
 TICK_S = 1.0
 SLOW_FLUSH_S, SLOW_TICK_S = 1.0, 5.0
 """With --slow-link."""
 FLASH_S = 5.0
-WIDE_CELLS_MIN = 120
-SHORT_LINES_MAX = 19
 
 
 class Dashboard(App[None]):
@@ -70,11 +78,14 @@ class Dashboard(App[None]):
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as App has it
         (0, "-narrow"),
+        (CHART_CELLS_MIN, "-middle"),
         (WIDE_CELLS_MIN, "-wide"),
+        (WIDER_CELLS_MIN, "-wider"),
     ]
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as App has it
-        (0, "-short"),
-        (SHORT_LINES_MAX + 1, "-tall"),
+        (0, "-flat"),
+        (SHORT_LINES_MIN, "-short"),
+        (TALL_LINES_MIN, "-tall"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -121,8 +132,8 @@ class Dashboard(App[None]):
         self.follow = True
         self.whole_filter = False
         """Every run of the filter is marked, read or not."""
-        self._prompt = ""
-        """What the line at the foot is typed for: filter, command, or nothing."""
+        self.helped = False
+        """The help was looked at: nobody needs to be told how to find it."""
         self._flash: tuple[str, str] = ("", "plain")
         self._flash_until = 0.0
         self.also: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -131,7 +142,11 @@ class Dashboard(App[None]):
         self.reading = Reading(self)
         self.moving = Moving(self)
         self.showing = Showing(self)
+        self.ordering = Ordering(self)
+        self.drawing = Drawing(self)
         self.outside = Outside(self)
+        self._owners = (self, self.moving, self.showing, self.ordering, self.reading, self.outside,
+                        self.acting)  # fmt: skip
         self.attention = Attention(store)
 
     def get_line_filters(self) -> list[LineFilter]:
@@ -163,7 +178,7 @@ class Dashboard(App[None]):
                     with Container(id=name):
                         yield grid
         yield Bar(1, id="status")
-        yield Typed(id="prompt", compact=True)
+        yield Prompt(self.store, id="prompt-line")
         yield Bar(1, id="foot")
 
     def on_mount(self) -> None:
@@ -175,6 +190,9 @@ class Dashboard(App[None]):
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show_view(self.view, remember=False)
+        self.app_resume_signal.subscribe(
+            self, lambda _: self.showing.do_resync()
+        )  # time has passed
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
         if self.also is not None:
@@ -182,7 +200,16 @@ class Dashboard(App[None]):
 
     def grid(self, view: str | None = None) -> Grid:
         """The grid of a view."""
-        return self.query_one(f"#{view or self.view}-grid", Grid)
+        return self.screen_stack[0].query_one(f"#{view or self.view}-grid", Grid)
+
+    def _is_shown(self, grid: Grid) -> bool:
+        """Whether it is the view's. (At the end there are messages without a screen.)"""
+        return grid.id == f"{self.view}-grid"
+
+    @property
+    def prompt(self) -> Prompt:
+        """The line at the foot."""
+        return self.screen_stack[0].query_one(Prompt)
 
     def _taker(self, take: Callable[[Taken], None]) -> Callable[[Taken], None]:
         """What was asked for is drawn as soon as it is there, events when their turn comes."""
@@ -201,8 +228,8 @@ class Dashboard(App[None]):
         changes = self.store.take_changes()
         if not changes:
             return
-        if changes.link:
-            self._link_changed()
+        if changes.link and self.store.link.state is LinkState.LIVE and self.feed is not None:
+            self.feed.poke()
         self.draw()
 
     def tick(self) -> None:
@@ -214,43 +241,27 @@ class Dashboard(App[None]):
 
     def draw(self, *, ids: bool = True) -> None:
         """Bring the view up to date. Without `ids` only what moves with time."""
-        if not self.is_running or not self.query("#top"):
-            return
-        grid = self.grid()
-        grid.stale = self.store.stale
-        self.rows.seen_now()
-        if self.view == "run":
-            width = grid.size.width
-            self.rows.draw_run(self.reading.run_id, self.reading.collapsed, width)
-            grid.set_title("chart", self.rows.chart_head)
-        if ids:
-            follow = self.follow and self.view in ("events", "runs") and self.newest_first
-            marks_lost = grid.marks_lost
-            if grid.set_ids(self.rows.ids(self.view), follow=follow):
-                self.acting.row_left_at = self.store.clock.monotonic()
-            if grid.marks_lost > marks_lost:
-                gone = grid.marks_lost - marks_lost
-                self.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
-            self.reading.land(grid)
-        else:
-            grid.refresh_cells()
-        if self.view == "run":
-            self._draw_inspector()
-        self._draw_bars(grid)
+        if self.is_running and self.query("#top"):
+            self.drawing.draw(ids=ids)
 
-    def _draw_inspector(self) -> None:
-        step = self.reading.step()
-        lines = [] if step is None else self.rows.inspector(step)
-        self.query_one("#inspector", Lines).show(lines)
+    @on(Grid.Sized)
+    @on(Lines.Sized)
+    def sized(self) -> None:
+        """What is laid out by its width is laid out anew."""
+        self.draw()
 
-    def _draw_bars(self, grid: Grid) -> None:
-        top = self.query_one("#top", Bar)
-        for at, (left, right) in enumerate(bars.top(self)):
-            top.set_line(at, left, right)
-        left, right = bars.status(self, grid)
-        self.query_one("#status", Bar).set_line(0, left, right)
-        left, right = bars.foot(self)
-        self.query_one("#foot", Bar).set_line(0, left, right)
+    def on_resize(self, event: events.Resize) -> None:
+        """Cover everything where there is no room for it."""
+        is_covered = isinstance(self.screen, TooSmall)
+        if is_too_small(event.size) and not is_covered:
+            self.push_screen(TooSmall())
+        elif is_covered and not is_too_small(event.size):
+            self.pop_screen()
+
+    @on(Prompt.Edited)
+    def edited(self) -> None:
+        """Say below the line what could follow, or what is wrong with it."""
+        self.drawing.draw_foot()
 
     @property
     def flash_now(self) -> tuple[str, str]:
@@ -268,10 +279,6 @@ class Dashboard(App[None]):
     def refused(self, error: Exception) -> None:
         """A read was refused: say so (the feed's reporter)."""
         self.flash(str(error), "alarm")
-
-    def _link_changed(self) -> None:
-        if self.store.link.state is LinkState.LIVE and self.feed is not None:
-            self.feed.poke()
 
     def _call_attention(self) -> None:
         """Title and bell of the terminal."""
@@ -300,11 +307,11 @@ class Dashboard(App[None]):
         self.query_one("#body", ContentSwitcher).current = view
         grid = self.grid()
         if view == "runs":
-            grid.sorted_by = ("age", self.newest_first)
+            grid.show_order(("age", self.newest_first))
         if self.feed is not None:
             self.feed.open(self.reading.run_id if view == "run" else None)
             if view in LISTS:
-                self.feed.show(self._board(view))
+                self.show_board()
         grid.focus()
         self.draw()
 
@@ -319,8 +326,10 @@ class Dashboard(App[None]):
         here = (self.view, dict(self.filters), dict(self.before_typed))
         self.back_to = [*self.back_to[-9:], here]
 
-    def _board(self, view: str) -> Board:
-        return Board(view, self.filters.get(view, ""), self.newest_first)
+    def show_board(self) -> None:
+        """Have the list read that is looked at."""
+        if self.feed is not None:
+            self.feed.show(Board(self.view, self.filters.get(self.view, ""), self.newest_first))
 
     def set_filter(self, text: str, view: str | None = None) -> bool:
         """List other rows; False, and the fault is told, if the filter makes no sense."""
@@ -339,12 +348,12 @@ class Dashboard(App[None]):
     @on(Grid.CursorMoved)
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
-        if message.lost and message.grid is self.grid() and not self.follow:
-            self.flash("the row under the cursor has left the list", "alarm")
+        if message.lost and self._is_shown(message.grid) and not self.follow:
+            self.flash(self.ordering.lost(message.grid), "alarm")
         if not message.lost:  # moved by a person, who knows where it is now
             self.acting.row_left_at = float("-inf")
             message.grid.marks_lost = 0
-        if message.grid is self.grid():  # the place in the list, the keys that fit the row
+        if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
             self.draw(ids=False)
         behind = message.grid.first_seen - 1
         if self.feed is not None and self.view == "runs":
@@ -354,13 +363,13 @@ class Dashboard(App[None]):
     @on(Grid.Touched)
     def touched(self, message: Grid.Touched) -> None:
         """Who looks at other rows than the newest does not want to be taken back to them."""
-        if message.grid is self.grid():
+        if self._is_shown(message.grid):
             self.follow = False
 
     @on(Grid.NearEdge)
     def near_edge(self, message: Grid.NearEdge) -> None:
         """Read more of a long list before its end is reached."""
-        if self.feed is None or self.view != "runs" or message.grid is not self.grid():
+        if self.feed is None or self.view != "runs" or not self._is_shown(message.grid):
             return
         listing = self.store.listing("runs")
         if message.at_head and not listing.at_head:
@@ -382,8 +391,7 @@ class Dashboard(App[None]):
     @on(Grid.HeadClicked)
     def head_clicked(self, message: Grid.HeadClicked) -> None:
         """A click on a head sorts by it where that can be done."""
-        if self.view == "runs" and message.key in ("age", "run"):
-            self.run_command("sort")
+        self.ordering.clicked(message.key)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -394,7 +402,7 @@ class Dashboard(App[None]):
         if len(self.screen_stack) > 1:
             return False
         command = BY_ID[str(parameters[0])]
-        if isinstance(self.focused, Input) and command.id not in ("back", "quit"):
+        if isinstance(self.focused, Input) and command.id not in ("back", "quit", "suspend"):
             return False
         return self.view in command.views or command.id in ("back", "quit")
 
@@ -415,11 +423,7 @@ class Dashboard(App[None]):
             self.show_view(name)
             return
         action = f"do_{action_of(name)}"
-        owner = next(
-            it
-            for it in (self, self.moving, self.showing, self.reading, self.outside, self.acting)
-            if hasattr(it, action)
-        )
+        owner = next(it for it in self._owners if hasattr(it, action))
         method: Any = getattr(owner, action)
         if command.argument:
             method(argument)
@@ -429,7 +433,7 @@ class Dashboard(App[None]):
     def do_back(self) -> None:
         """One layer back: the prompt, the marks, a filter that was typed, the view."""
         grid = self.grid()
-        if self._prompt:
+        if self.prompt.kind:
             self.close_prompt()
         elif grid.marks or self.whole_filter:
             self.whole_filter = False
@@ -459,39 +463,27 @@ class Dashboard(App[None]):
         if text:
             self.set_filter(text)
         else:
-            self.open_prompt("filter", self.filters.get(self.view, ""))
+            self.prompt.open("filter", self.filters.get(self.view, ""))
 
     def do_command(self) -> None:
-        self.open_prompt("command", "")
-
-    def open_prompt(self, kind: str, text: str) -> None:
-        """Type a filter or a command at the foot, beginning with this text."""
-        self._prompt = kind
-        prompt = self.query_one("#prompt", Input)
-        prompt.value = text
-        prompt.cursor_position = len(text)
-        prompt.placeholder = {"filter": "is:stuck wf:order* host:… try:>3", "command": "help"}[kind]
-        prompt.display, self.query_one("#status").display = True, False
-        self.screen.set_focus(prompt)  # at once: `focus` would wait, and let keys pass
+        self.prompt.open("command", "")
 
     def close_prompt(self) -> None:
         """Leave the line at the foot as it was."""
-        self._prompt = ""
-        self.query_one("#prompt").display, self.query_one("#status").display = False, True
+        self.prompt.close()
         self.grid().focus()
         self.draw()
 
-    @on(Input.Submitted, "#prompt")
-    def prompt_submitted(self, event: Input.Submitted) -> None:
+    @on(Prompt.Entered)
+    def prompt_entered(self, event: Prompt.Entered) -> None:
         """Filter, or do the command."""
-        kind, text = self._prompt, event.value
-        if kind == "filter":
-            if self.set_filter(text):
+        if event.kind == "filter":
+            if self.set_filter(event.text):
                 self.close_prompt()
             return
         self.close_prompt()
         try:
-            command, argument = parse_command(text)
+            command, argument = parse_command(event.text)
         except NoCommand as error:
             self.flash(str(error), "alarm")
             return

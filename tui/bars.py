@@ -9,6 +9,7 @@ from tui.boards import Seen
 from tui.keys import LISTS, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, short_id
+from tui.notices import in_words
 from tui.sanitize import width
 from tui.store import LinkState, Store
 from tui.widgets.bar import Piece
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
+HINT = " ? keys · / filter · enter opens "
+COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
+"""What a board has as its rows: a tab counts the same."""
 Line = tuple[list[Piece], list[Piece]]
 
 
@@ -58,6 +62,8 @@ def link(store: Store, seen: Seen) -> list[Piece]:
             return [Piece(f"{SHAPES.stale} connecting", "dim")]
         case LinkState.REJECTED:
             return [Piece(f"{SHAPES.stale} not let in: {state.reason}", "reverse")]
+        case LinkState.UNTRUSTED:
+            return [Piece(f"{SHAPES.stale} not trusted: {in_words(state.reason)}", "reverse")]
         case LinkState.LOST:
             left = 0 if state.retry_at is None else max(0, round(state.retry_at - now))
             told = f"{SHAPES.stale} reconnecting, try {state.tries} in {left}s · r now"
@@ -92,7 +98,7 @@ def tabs(app: Dashboard) -> Line:
 def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
     store = app.store
     found = {
-        "retries": (store.status.get("timedCount", 0), "backing-off"),
+        "retries": (_timed(app), "backing-off"),
         "causes": (store.status.get("stuckCount", 0), "failed"),
         "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
     }
@@ -118,78 +124,76 @@ def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
     return pieces
 
 
+def _timed(app: Dashboard) -> int:
+    """Steps whose next attempt has a time: as their board has them, which is newer than the status,
+    where that is looked at and all of it is there."""
+    listing = app.store.listing("retries")
+    if app.view == "retries" and listing.at_tail and not app.filters["retries"]:
+        return len(listing)
+    timed: int = app.store.status.get("timedCount", 0)
+    return timed
+
+
 def status(app: Dashboard, grid: Grid) -> Line:
     """What is told for a moment; else the marks, the filter and how much it finds."""
-    pieces: list[Piece] = []
-    if app.whole_filter:
-        pieces.append(Piece(" every run of the filter is marked ", "reverse"))
-    elif grid.marks:
-        pieces.append(Piece(f" {len(grid.marks):,} marked ", "reverse"))
     text, style = app.flash_now
     if text:
-        return [*pieces, Piece(f" {text}", style)], []
-    store = app.store
-    if store.link.state in (LinkState.LOST, LinkState.REJECTED) and not grid.ids:
-        return [Piece(f" {store.link.reason}", "alarm")], []
-    if app.view == "run":
-        return _run_status(app), []
+        return [*_marks(app, grid), Piece(f" {text}", style)], []
+    pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
+    told = sum(width(piece.text) for piece in pieces)
+    if app.helped or told + width(HINT) > app.size.width:
+        return pieces, []
+    return pieces, [Piece(HINT, "dim")]
+
+
+def _marks(app: Dashboard, grid: Grid) -> list[Piece]:
+    if app.whole_filter:
+        return [Piece(" every run of the filter is marked ", "reverse")]
+    return [Piece(f" {len(grid.marks):,} marked ", "reverse")] if grid.marks else []
+
+
+def _board_status(app: Dashboard, grid: Grid) -> list[Piece]:
+    pieces: list[Piece] = _marks(app, grid)
     if app.filters.get(app.view):
         pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
-    if pieces:
+    totals = _totals(app, grid)
+    if pieces and totals:
         pieces.append(Piece(" ·", "dim"))
-    return [*pieces, *_totals(app, grid)], []
+    return [*pieces, *totals]
 
 
 def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
     listing = app.store.listing(app.view)
     if app.view == "events":
         store = app.store
-        kept = f" {store.events_seen:,} seen, {len(grid.ids):,} shown"
+        kept = f" {store.events_seen:,} seen · {len(grid.ids):,} shown"
+        kept += f" · {store.events_dropped:,} dropped"
         return [Piece(kept + (" · following" if app.follow else ""), "dim")]
+    if not grid.ids:
+        return []
     if app.view == "causes":
-        runs = sum(cause.runs for cause in app.store.causes.values())
-        if not runs:
-            return [Piece(" Nothing needs a person.", "good")]
-        return [Piece(f" {runs:,} runs · {len(grid.ids):,} causes", "dim")]
-    if listing.total is None and not grid.ids:
-        return [Piece(" reading …" if listing.outdated else f" {_empty(app)}", "dim")]
+        stuck = app.store.status.get("stuckCount", 0)
+        causes = f"{len(grid.ids):,} cause{'s' if len(grid.ids) > 1 else ''}"
+        return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
     total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
-    if not total:
-        return [Piece(f" {_empty(app)}", "dim")]
+    if app.view == "retries" and not listing.at_tail and not app.filters["retries"]:
+        timed = _timed(app)
+        place = f"{grid.cursor + 1:,} of the next {total:,} · {max(timed, total):,} steps in all"
+        return [Piece(f" {place}", "dim")]
     more = "" if listing.at_tail or not listing.is_estimate else "+"
-    place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}"
+    what = COUNTED_AS.get(app.view, "")
+    place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
     pieces = [Piece(f" {place}", "dim")]
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     return pieces
 
 
-def _empty(app: Dashboard) -> str:
-    match app.view:
-        case "runs" if app.filters["runs"] == "is:live":
-            done = app.store.counts.get(State.COMPLETED, 0)
-            return f"No run is open. {fmt.count(done)} have completed: / filters."
-        case "runs":
-            return "Nothing matches: esc clears the filter."
-        case "retries":
-            return "Nothing waits to be tried again."
-        case "hosts":
-            return "No host was called within the last minutes."
-        case "jobs":
-            return "No bulk job since the engine started: mark with a, then R."
-        case _:
-            return ""
-
-
 def _run_status(app: Dashboard) -> list[Piece]:
     run_id = app.reading.run_id or ""
     tree = app.store.trees.get(run_id)
-    if tree is None and run_id == app.store.gone:
-        return [Piece(f" The engine does not know run {run_id}: esc goes back.", "alarm")]
     if tree is None:
-        if app.client is None:
-            return [Piece(f" {short_id(run_id)} is not in the recording", "alarm")]
-        return [Piece(f" reading {short_id(run_id)} …", "dim")]
+        return []  # in place of the table stands why
     run = tree.run
     ended = sum(step.ended for step in tree.steps.values())
     tries = sum(step.attempts for step in tree.steps.values())

@@ -37,6 +37,10 @@ class Column(NamedTuple):
     """Its share of what is left over."""
     right: bool = False
     from_width: int = 0
+    most: int = 0
+    """It flexes no further; 0: as far as there is room."""
+    middle: bool = False
+    """What does not fit is cut in its middle: an id or a key."""
 
 
 class Seen(NamedTuple):
@@ -59,15 +63,18 @@ def text_of(cell: Cell) -> str:
 def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
     """The columns that fit into so many cells, each with its width; one cell between two."""
     shown = [column for column in columns if width >= column.from_width]
-    left = width - sum(column.cells + 1 for column in shown) + 1
-    flex = sum(column.flex for column in shown)
-    sized: list[tuple[Column, int]] = []
-    for column in shown:
-        extra = max(0, left) * column.flex // flex if column.flex else 0
-        flex -= column.flex
-        left -= extra
-        sized.append((column, column.cells + extra))
-    return sized
+    sizes = [column.cells for column in shown]
+    left = max(0, width - sum(sizes) - len(shown) + 1)
+    growing = [at for at, column in enumerate(shown) if column.flex]
+    while left and growing:  # a round more for each column that has enough
+        flex, room = sum(shown[at].flex for at in growing), left
+        for at in growing:
+            share, most = room * shown[at].flex // flex, shown[at].most
+            room, flex = room - share, flex - shown[at].flex
+            taken = min(share, most - sizes[at]) if most else share
+            sizes[at], left = sizes[at] + taken, left - taken
+        growing = [at for at in growing if not shown[at].most or sizes[at] < shown[at].most]
+    return list(zip(shown, sizes, strict=True))
 
 
 # -- cells that several boards share -------------------------------------------------------------
@@ -129,16 +136,16 @@ def last_text(http_status: int | None, error: str | None) -> str:
 
 RUNS = (
     Column("state", "STATE", 13),
-    Column("workflow", "WORKFLOW", 12, flex=3),
+    Column("workflow", "WORKFLOW", 12, flex=3, most=32),
     Column("run", "RUN", 8, from_width=72),
-    Column("at", "AT STEP", 10, flex=2),
+    Column("at", "AT STEP", 10, flex=2, most=28),
     Column("try", "TRY", 6, from_width=72),
     Column("next", "NEXT", 10),
     Column("age", "AGE", 6, right=True, from_width=72),
-    Column("host", "HOST", 16, flex=2, from_width=WIDE),
+    Column("host", "HOST", 14, flex=2, from_width=WIDE, most=36),
     Column("last", "LAST", 18, from_width=WIDE),
-    Column("client", "CLIENT", 10, from_width=WIDEST),
-    Column("key", "KEY", 16, flex=2, from_width=WIDEST),
+    Column("client", "CLIENT", 10, flex=1, from_width=WIDEST, most=20),
+    Column("key", "KEY", 16, flex=2, from_width=WIDEST, most=64, middle=True),
 )
 
 
@@ -165,9 +172,9 @@ def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
 RETRIES = (
     Column("next", "NEXT", 10),
     Column("try", "TRY", 6),
-    Column("what", "WORKFLOW › STEP", 18, flex=3),
-    Column("host", "HOST", 14, flex=2, from_width=76),
-    Column("last", "LAST", 14, flex=1),
+    Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
+    Column("host", "HOST", 14, flex=2, from_width=76, most=40),
+    Column("last", "LAST", 14, flex=1, most=24),
     Column("run", "RUN", 8, from_width=76),
     Column("by", "SET BY", 12, from_width=WIDE),
 )
@@ -192,9 +199,9 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
 CAUSES = (
     Column("runs", "RUNS", 6, right=True),
     Column("new", "NEW", 5, right=True, from_width=76),
-    Column("cause", "CAUSE", 20, flex=2),
-    Column("host", "HOST", 14, flex=2, from_width=76),
-    Column("what", "WORKFLOW › STEP", 18, flex=3),
+    Column("cause", "CAUSE", 20, flex=2, most=40),
+    Column("host", "HOST", 14, flex=2, from_width=76, most=40),
+    Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
     Column("last", "LAST", 6, right=True),
     Column("id", "ID", 8, from_width=WIDE),
 )
@@ -203,16 +210,21 @@ CAUSES = (
 def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
     """A cause's row."""
     at = cause.at
-    step = "" if at is None else f" {SHAPES.crumb} {at.name}"
     return {
         "runs": (fmt.count(cause.runs), "strong"),
         "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
         "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
         "host": NONE if at is None else (at.host, "plain"),
-        "what": (f"{cause.workflow}{step}", "plain"),
+        "what": cause_what(cause),
         "last": age_cell(cause.last_at, seen),
         "id": (cause.id, "dim"),
     }
+
+
+def cause_what(cause: Cause) -> Part:
+    """Workflow and step of the latest."""
+    step = "" if cause.at is None else f" {SHAPES.crumb} {cause.at.name}"
+    return f"{cause.workflow}{step}", "plain"
 
 
 def cause_text(cause: Cause) -> str:
@@ -227,7 +239,7 @@ def cause_text(cause: Cause) -> str:
 # -- hosts -----------------------------------------------------------------------------------------
 
 HOSTS = (
-    Column("host", "HOST", 22, flex=3),
+    Column("host", "HOST", 22, flex=3, most=48),
     Column("spark", "OK 8m", 8, from_width=74),
     Column("ok", "OK%", 6, right=True),
     Column("rate", "REQ/MIN", 7, right=True),
@@ -251,14 +263,14 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
         "ok": (f"n<{OK_ENDED_MIN}", "dim") if share is None else (
             f"{100 * share:.1f}", "alarm" if bad else "plain"
         ),
-        "rate": (fmt.short(_per_minute(host)), "plain"),
+        "rate": (fmt.short(per_minute(host)), "plain"),
         "p95": NONE if host.p95_ms is None else (fmt.took(host.p95_ms), "plain"),
         "flight": (fmt.count(host.in_flight), "plain" if host.in_flight else "dim"),
         "queued": (fmt.count(host.queued), "alarm" if host.queued else "dim"),
     }  # fmt: skip
 
 
-def _per_minute(host: Host) -> float:
+def per_minute(host: Host) -> float:
     """Of the minutes since the first in which an attempt ended."""
     used = list(host.by_minute)
     while len(used) > 1 and not used[0][0]:
@@ -271,7 +283,7 @@ def _per_minute(host: Host) -> float:
 EVENTS = (
     Column("at", "TIME", 12),
     Column("what", "WHAT", 20),
-    Column("step", "WORKFLOW › STEP", 20, flex=2),
+    Column("step", "WORKFLOW › STEP", 20, flex=2, most=64),
     Column("more", "DETAIL", 16, flex=1, from_width=72),
     Column("run", "RUN", 8, from_width=92),
 )

@@ -11,13 +11,17 @@ import msgspec
 
 from engine.client import BodyPart
 from tui import fmt
-from tui.boards import Cell, Seen, last_text, state_cell
+from tui.boards import Cell, Part, Seen, last_text, state_cell
 from tui.looks import LOOKS
 from tui.model import Attempt, State, Step
-from tui.sanitize import head, safe, width
+from tui.sanitize import head, safe, width, wrap
 from tui.steptree import took_cell
 
 ATTEMPTS_SHOWN_MAX = 200
+LINES_OF_A_TEXT_MAX = 4
+"""So much of a long address or error is told."""
+INDENT_CELLS, RESULT_AT = 7, 25
+"""Where an attempt's time begins, and what it came to."""
 PRETTY_BYTES_MAX = 262_144
 """Above it JSON is shown as it came."""
 HEX_BYTES_A_LINE = (16, 8, 4)
@@ -32,53 +36,70 @@ SET_BY = {
 }
 
 
-def inspector(step: Step, seen: Seen) -> list[Cell]:
-    """A step, in lines."""
+def inspector(step: Step, seen: Seen, cells: int, *, roomy: bool = False) -> list[Cell]:
+    """A step, in lines of so many cells. `roomy`: there are lines enough for all of it."""
     state, style = state_cell(step.state)
     took, took_style = took_cell(step, seen.now_ms, estimated=seen.estimated)
     if step.state is State.PAUSED or took == "—":
         took = ""  # nothing, or what its state says already
     lines: list[Cell] = [
         ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
-        (("POST  ", "dim"), (step.url, "plain")),
-        (("key   ", "dim"), (step.key, "plain")),
-        (("id    ", "dim"), (step.id, "plain")),
     ]
-    if step.generation > 1:
-        lines.append((("gen   ", "dim"), (f"{step.generation}", "plain")))
-    lines += _why(step, seen)
-    lines += [("", "plain"), *_attempts(step, seen)]
+    for label, text, style in (*_whom(step, seen, roomy=roomy), *_why(step, seen)):
+        lines += _told(f"{label:<6} ", text, style, cells)
+    if step.awaiting_post:
+        lines.append(("starts when the workflow posts it again", "dim"))
+    lines += [("", "plain"), *_attempts(step, seen, cells, roomy=roomy)]
     return lines
 
 
-def _why(step: Step, seen: Seen) -> Iterator[Cell]:
+def _told(label: str, text: str, style: str, cells: int) -> Iterator[Cell]:
+    """A text behind its label, on as many lines as it takes, up to a few."""
+    indent = len(label)
+    for at, line in enumerate(wrap(text, cells - indent, LINES_OF_A_TEXT_MAX)):
+        yield ((label if not at else " " * indent, "dim"), (line, style))
+
+
+def _whom(step: Step, seen: Seen, *, roomy: bool) -> Iterator[tuple[str, str, str]]:
+    """What is called, and how it is known."""
+    yield "POST", step.url, "plain"
+    yield "key", step.key, "plain"
+    yield "id", step.id, "plain"
+    if roomy:
+        began = fmt.time_of_day(step.submitted_at, seen.zone)
+        ended = step.ended_at
+        until = "" if ended is None else f", ended {fmt.time_of_day(ended, seen.zone)}"
+        yield "at", f"submitted {began}{until}", "plain"
+    if step.generation > 1:
+        yield "gen", f"{step.generation}", "plain"
+
+
+def _why(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     """What it waits for, and what set that."""
     if step.state is State.BACKING_OFF and step.due_at is not None:
         at = fmt.time_of_day(step.due_at, seen.zone)
         delay = "" if step.delay_ms is None else f" ({fmt.took(step.delay_ms)} back-off)"
         by = SET_BY.get(step.delay_by or "", step.delay_by or "")
-        yield (("next  ", "dim"), (f"{at}{delay}, set by {by}", "plain"))
+        yield "next", f"{at}{delay}, set by {by}", "plain"
     if step.pause_reason is not None:
-        yield (("paused ", "dim"), (step.pause_reason, "paused"))
-    if step.awaiting_post:
-        yield ("starts when the workflow posts it again", "dim")
+        yield "paused", step.pause_reason, "paused"
     left = step.tries_left
     if left is not None:
-        yield (("tries ", "dim"), (f"{step.attempts} made, {left} left", "plain"))
+        yield "tries", f"{step.attempts} made, {left} left", "plain"
     if step.error is not None and step.state is not State.COMPLETED:
         told = last_text(step.http_status, step.error)
-        yield (("last  ", "dim"), (told if told.isdigit() else step.error, "failed"))
+        yield "last", told if told.isdigit() else step.error, "failed"
     if step.cause_id is not None:
-        yield (("because of ", "dim"), (step.cause_id, "plain"))
+        yield "cause", step.cause_id, "plain"
 
 
-def _attempts(step: Step, seen: Seen) -> Iterator[Cell]:
+def _attempts(step: Step, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:
     if not step.tries:
         yield ("no attempt yet", "dim")
         return
     yield (" try   started   took    result", "dim")
     for attempt in reversed(step.tries[-ATTEMPTS_SHOWN_MAX:]):
-        yield _attempt(attempt, seen)
+        yield from _attempt(attempt, seen, cells, roomy=roomy)
     if len(step.tries) > ATTEMPTS_SHOWN_MAX:
         yield (f"… and {len(step.tries) - ATTEMPTS_SHOWN_MAX:,} before", "dim")
 
@@ -93,7 +114,8 @@ _COUNTS = {
 }
 
 
-def _attempt(attempt: Attempt, seen: Seen) -> Cell:
+def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:
+    """An attempt, with what followed behind it, or below it where there is no room."""
     look = LOOKS[_COUNTS.get(attempt.status, State.UNKNOWN)]
     lasted = (attempt.ended_at or seen.now_ms) - attempt.started_at
     result = last_text(attempt.http_status, attempt.error)
@@ -104,15 +126,22 @@ def _attempt(attempt: Attempt, seen: Seen) -> Cell:
     waits = ""
     if attempt.delay_ms is not None and attempt.delay_by is not None:
         by = "Retry-After" if attempt.delay_by == "retry-after" else attempt.delay_by
-        waits = f"  then {fmt.took(attempt.delay_ms)} ← {by}"
-    return (
+        waits = f"then {fmt.took(attempt.delay_ms)} ← {by}"
+    line: tuple[Part, ...] = (
         (f"{attempt.number:>4} ", "plain"),
         (f"{look.glyph} ", look.style),
         (f"{fmt.time_of_day(attempt.started_at, seen.zone)}  ", "dim"),
         (f"{fmt.took(lasted):<7} ", "plain"),
         (result, look.style),
-        (waits, "backing-off"),
     )
+    indent = " " * INDENT_CELLS
+    fits = RESULT_AT + width(result) + 2 + width(waits) <= cells
+    yield (*line, (f"  {waits}", "backing-off")) if waits and fits else line
+    more = (attempt.error or "").partition(":")[2].strip()
+    if roomy and more:
+        yield from _told(indent, more, "dim", cells)
+    if waits and not fits:
+        yield ((indent, "plain"), (waits, "backing-off"))
 
 
 def body_lines(part: BodyPart, cells: int) -> list[Cell]:

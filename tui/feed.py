@@ -12,15 +12,16 @@ Runs on asyncio (under the screen) and on Trio (under the tests).
 from __future__ import annotations
 
 import math
-import re
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
 import anyio
 from msgspec import Struct
 
-from engine.client import AsyncClient, AtomicError, NothingKnown, ProblemError
+from engine.client import AsyncClient, AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
 from tui.listing import Edge
+from tui.notices import USER
 from tui.query import moves_with_time
 from tui.store import (
     CausesRead,
@@ -57,7 +58,6 @@ SHORT_PAGES_MAX = 20
 """A page of a search may come short, or empty, and not be the last: while there are fewer rows than
 `ROWS_MIN`, so many pages are read on without anybody asking."""
 BACKWARDS = frozenset({Edge.TAIL, Edge.BEFORE})
-_USER = re.compile(r"//[^/@\s]*@")
 
 
 class Board(Struct, frozen=True):
@@ -70,6 +70,18 @@ class Board(Struct, frozen=True):
 
 
 NOTHING = Board("")
+
+
+def kept_out(error: AtomicError) -> LinkState | None:
+    """Why trying again by itself would not help; None: it may."""
+    if isinstance(error, (ProblemError, UnexpectedAnswer)) and error.status in REJECTED:
+        return LinkState.REJECTED
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return LinkState.UNTRUSTED
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 class Reporter(Protocol):
@@ -126,7 +138,11 @@ class Feed:
             self._board_lasts = math.inf
             listing = self._store.listing(board.name)
             if board.name in READ:
-                if self._shown.get(board.name) != board:
+                before = self._shown.get(board.name)
+                if before is not None and (before.name, before.q) == (board.name, board.q):
+                    if before.newest_first != board.newest_first:
+                        listing.turn()
+                elif before != board:
                     listing.clear()
                 listing.outdated = True
             self._shown[board.name] = board
@@ -181,9 +197,9 @@ class Feed:
                         self._take(EventRead(event.id, event.kind, event.members))
                         self.poke()
             except AtomicError as error:
-                reason = _USER.sub("//", str(error))
-                if isinstance(error, ProblemError) and error.status in REJECTED:
-                    self._take(LinkMoved(LinkState.REJECTED, reason))
+                reason = USER.sub("//", str(error))
+                if (why := kept_out(error)) is not None:
+                    self._take(LinkMoved(why, reason))
                     await self._until_again(None)
                     continue
             tries += 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.boards import Cell
+from tui.boards import Cell, Part
 from tui.keys import Command, Group, of_view, shown_key
 from tui.looks import LOOKS
+from tui.sanitize import width, wrap
 
 NUMBERS = (
     ("● live 14ms", "the engine answers; round trip, median of the latest"),
@@ -20,32 +21,42 @@ NUMBERS = (
     ("in 7s · late 3s", "on the engine's clock; ≈7s while it is not heard of"),
     ("OK% · P95", "of attempts that ended within 8 minutes, failures too"),
 )
+FILTER = "is:stuck wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*"
 
 
-def help_lines(commands: Sequence[Command], view: str) -> list[Cell]:
-    """The keys of a view by group, the states, and the numbers."""
+def help_lines(commands: Sequence[Command], view: str, cells: int = 100) -> list[Cell]:
+    """The keys of a view by group, the states, and the numbers, in lines of so many cells."""
     lines: list[Cell] = []
     for group in Group:
         found = [command for command in of_view(commands, view) if command.group is group]
         if not found:
             continue
         lines += [(group, "strong")]
-        lines += [_line(command) for command in found]
+        lines += [line for command in found for line in _lines(command, cells)]
         lines.append(("", "plain"))
     lines.append(("States", "strong"))
     for state, look in LOOKS.items():
-        lines.append(((f"  {look.glyph} {state:<12} ", look.style), (look.meaning, "plain")))
+        lines += _beside(
+            ((f"  {look.glyph} {state:<12} ", look.style),), look.meaning, "plain", cells
+        )
     lines += [("", "plain"), ("Numbers", "strong")]
     for shown, meaning in NUMBERS:
-        lines.append(((f"  {shown:<16} ", "plain"), (meaning, "dim")))
+        lines += _beside(((f"  {shown:<16} ", "plain"),), meaning, "dim", cells)
     lines += [("", "plain"), ("Filter", "strong")]
-    lines += [
-        (("  is:stuck wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*", "plain"),)
-    ]
+    lines += _beside((("  ", "plain"),), FILTER, "plain", cells)
     return lines
 
 
-def _line(command: Command) -> Cell:
+def _lines(command: Command, cells: int) -> list[Cell]:
     keys = shown_key(command.keys) if command.keys else f":{command.id}"
     style = "alarm" if command.writes else "plain"
-    return ((f"  {keys:<8}", style), (f"{command.label:<18} ", "plain"), (command.help, "dim"))
+    left = ((f"  {keys:<8}", style), (f"{command.label:<18} ", "plain"))
+    return _beside(left, command.help, "dim", cells)
+
+
+def _beside(left: tuple[Part, ...], text: str, style: str, cells: int) -> list[Cell]:
+    """A text beside what it explains, on as many lines as it takes."""
+    indent = sum(width(part) for part, _ in left)
+    first, *more = wrap(text, cells - indent)
+    below: list[Cell] = [((" " * indent, "plain"), (line, style)) for line in more]
+    return [(*left, (first, style)), *below]

@@ -77,7 +77,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("filter", "slash", "Filter", "which rows are listed", Group.SHOW,
             frozenset({"runs", "retries"}), footer=True, argument="filter"),
     Command("command", "colon", "Command", "any command by its name", Group.SHOW),
-    Command("sort", "s", "Sort", "newest or oldest first", Group.SHOW, frozenset({"runs"})),
+    Command("sort", "s", "Sort", "by another column; runs: newest or oldest first", Group.SHOW,
+            LISTS),
     Command("follow", "f", "Follow", "stay at the newest row", Group.SHOW,
             frozenset({"runs", "events"})),
     Command("inspector", "i", "Inspector", "show or hide the inspector", Group.SHOW, DETAIL),
@@ -117,6 +118,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("help", "question_mark", "Help", "the keys of this view", Group.REST, footer=True),
     Command("theme", "", "Theme", "another look", Group.REST, argument="name"),
     Command("utc", "", "UTC", "times in UTC, or local again", Group.REST),
+    Command("suspend", "ctrl+z", "Suspend", "to the shell; its `fg` comes back", Group.REST),
     Command("up-or-quit", "q", "Quit", "up, or out", Group.REST, footer=True),
     Command("quit", "ctrl+q", "Quit", "leave the dashboard", Group.REST),
 )  # fmt: skip
@@ -137,7 +139,7 @@ def shown_key(keys: str) -> str:
 _SHOWN = {
     "enter": "enter", "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
     "right_square_bracket": "]", "left_square_bracket": "[", "pagedown": "PgDn", "pageup": "PgUp",
-    "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "ctrl+p": "^p",
+    "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "ctrl+p": "^p", "ctrl+z": "^z",
 }  # fmt: skip
 
 

@@ -66,6 +66,13 @@ class Listing:
         """Forget everything: another filter or order."""
         self.__init__()  # type: ignore[misc]
 
+    def turn(self) -> None:
+        """The other way round. What is held whole stays; of a part nothing is at its place."""
+        if self.at_head and self.at_tail and self.total is not None:
+            self.ids.reverse()
+        else:
+            self.clear()
+
     def hold(self, ids: list[str], *, whole: bool) -> None:
         """These are the rows: of a list that comes whole, or of one whose order changes all the
         time, so that only its head is read."""

@@ -73,7 +73,12 @@ def lines(store: Store, board: str, width: int) -> list[str]:
     for row_id in rows.ids(board):
         cells = rows.cells(board, row_id) or {}
         texts = (
-            fit(text_of(cells.get(column.key, NOTHING)), wide, right=column.right)
+            fit(
+                text_of(cells.get(column.key, NOTHING)),
+                wide,
+                right=column.right,
+                middle=column.middle,
+            )
             for column, wide in sized
         )
         shown.append(" ".join(texts))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from engine.wire import ABOUT, IS_WORDS, BadSearch, parse
+from tui.store import Store
 
 SUGGESTIONS_MAX = 8
 _LAST = re.compile(r'(!?)(?:([a-z]+):)?("[^"]*|\S*)$')
@@ -68,6 +69,23 @@ def suggest(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
             if each.startswith(value) and each.isprintable()
         ]
     return [f"{head}{term}" for term in terms[:SUGGESTIONS_MAX] if head + term != text]
+
+
+def seen_values(store: Store) -> dict[str, list[str]]:
+    """What was seen of each field that a filter can name."""
+    ats = [run.at for run in store.runs.values()] + [retry.at for retry in store.retries.values()]
+    steps = [step for tree in store.trees.values() for step in tree.steps.values()]
+    runs = list(store.runs.values())
+    found: dict[str, set[str]] = {
+        "wf": {run.workflow for run in runs} | {retry.workflow for retry in store.retries.values()},
+        "client": {run.client for run in runs},
+        "host": {at.host for at in ats if at} | {step.host for step in steps} | store.hosts.keys(),
+        "step": {at.name for at in ats if at} | {step.name for step in steps},
+        "key": {run.key for run in runs},
+        "cause": set(store.causes),
+        "code": {f"{at.http_status}" for at in ats if at and at.http_status is not None},
+    }
+    return {name: sorted(values - {""}) for name, values in found.items()}
 
 
 def _quoted(value: str) -> str:

@@ -9,7 +9,6 @@ from engine.client import AtomicError
 from tui.boards import Cell
 from tui.detail import body_lines
 from tui.model import Step
-from tui.rows import RUN
 from tui.screens.ask import Choice, Choose, Read
 
 if TYPE_CHECKING:
@@ -26,6 +25,9 @@ class Reading:
         self._app = app
         self.run_id: str | None = None
         self.collapsed: set[str] = set()
+        self.asked: str | None = None
+        """The step at which it was opened: it is never folded."""
+        self.has_chart = True
         self._at: str | None = None
         """The step to go to when the run has been read."""
 
@@ -38,7 +40,7 @@ class Reading:
         app = self._app
         grid = app.grid("run")
         grid.set_ids([])
-        self._at = step_id
+        self._at = self.asked = step_id
         app.show_view("run")
         app.draw()
 
@@ -46,8 +48,9 @@ class Reading:
         """Put the cursor on the step that the run was opened at, as soon as it is there."""
         if self._at is None or self._app.view != "run" or not grid.ids:
             return
-        at, self._at = self._at, None
-        grid.move_to_id(at)
+        tree = self._app.store.trees.get(self.run_id or "")
+        if grid.move_to_id(self._at) or tree is None or not tree.outdated:
+            self._at = None
 
     def step(self) -> Step | None:
         """The step under the cursor of the open run."""
@@ -139,10 +142,9 @@ class Reading:
         inspector.display = not inspector.display
 
     def do_chart(self) -> None:
-        grid = self._app.grid("run")
-        shown = any(column.key == "chart" for column in grid.columns)
-        grid.columns = tuple(c for c in RUN if c.key != "chart") if shown else RUN
-        grid.refresh()
+        """The chart, or the times of the attempts in its place."""
+        self.has_chart = not self.has_chart
+        self._app.draw()
 
     # -- bodies --------------------------------------------------------------------------------
 

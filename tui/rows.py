@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import tzinfo
+from functools import partial
 
 from engine.wire import BulkAnswer
-from tui import boards, fmt, steptree
+from tui import boards, fmt, sorting, steptree
 from tui.boards import Cell, Column, Seen
 from tui.detail import inspector
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import Happening, Step, ms_of, short_id
+from tui.model import Cause, Happening, Host, Step, ms_of, short_id
 from tui.steptree import Line
 from tui.store import Store
 
 EVENTS_SHOWN_MAX = 1_000
-TREE_CELLS_MIN = 28
-CHART_FROM_CELLS = 70
+TREE_CELLS_MIN, CHART_CELLS_MIN = 24, 16
+CHART_FROM_CELLS = 60
 """A narrower run has no chart."""
+TIMES_FROM_CELLS = 64
 
-RUN = (
-    Column("tree", "STEP", TREE_CELLS_MIN, flex=2),
+RUN_PLAIN = (
+    Column("tree", "STEP", TREE_CELLS_MIN, flex=2, most=80),
     Column("try", "TRY", 6),
     Column("next", "NEXT / TOOK", 11),
-    Column("chart", "", 20, flex=3, from_width=CHART_FROM_CELLS),
+)
+RUN = (*RUN_PLAIN, Column("chart", "", CHART_CELLS_MIN, flex=3, from_width=CHART_FROM_CELLS))
+RUN_TIMES = (
+    *RUN_PLAIN,
+    Column("began", "STARTED", 8, from_width=TIMES_FROM_CELLS),
+    Column("ended", "ENDED", 8, from_width=TIMES_FROM_CELLS),
 )
 JOBS = (
     Column("state", "STATE", 8),
@@ -53,8 +60,11 @@ class Rows:
         self.zone: tzinfo | None = None
         """That times of the day are told in; None: the local one."""
         self._events: dict[str, Happening] = {}
+        self.sorted_by: dict[str, tuple[str, bool]] = {}
+        """By board: the column and whether downwards, where that was asked for."""
         self.lines: dict[str, Line] = {}
         """The lines of the run that is open, by the id of their step."""
+        self.run_columns: tuple[Column, ...] = RUN
         self.chart_head = ""
         self._chart_cells = 0
         self._span: steptree.Span | None = None
@@ -72,7 +82,24 @@ class Rows:
             latest = list(self._store.events)[-EVENTS_SHOWN_MAX:]
             self._events = {event.id: event for event in reversed(latest)}
             return list(self._events)
-        return self._store.listing(view).ids
+        row_ids = self._store.listing(view).ids
+        if view not in self.sorted_by:
+            return row_ids
+        key, down = self.sorted_by[view]
+        return sorting.ordered(
+            row_ids, partial(self._row, view), sorting.SORTS[view][key], down=down
+        )
+
+    def _row(self, view: str, row_id: str) -> Cause | Host | BulkAnswer | None:
+        """A row of a board that can be sorted."""
+        store = self._store
+        match view:
+            case "causes":
+                return store.causes.get(row_id)
+            case "hosts":
+                return store.hosts.get(row_id)
+            case _:
+                return next((job for job in store.jobs if job.id == row_id), None)
 
     def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         """A row's cells; None: it is not known any more."""
@@ -116,15 +143,17 @@ class Rows:
 
     # -- a run ---------------------------------------------------------------------------------
 
-    def draw_run(self, run_id: str | None, collapsed: Collection[str], width: int) -> None:
-        """Lay the run out that is open."""
+    def draw_run(
+        self, run_id: str | None, collapsed: Collection[str], width: int, asked: str | None = None
+    ) -> None:
+        """Lay the run out that is open; the step that was `asked` for is never folded."""
         tree = None if run_id is None else self._store.trees.get(run_id)
         if tree is None:
             self.lines, self._span = {}, None
             return
-        found = steptree.lines(tree, collapsed)
+        found = steptree.lines(tree, collapsed, asked)
         self.lines = {line.id: line for line in found}
-        sized = {column.key: cells for column, cells in boards.layout(RUN, width - 2)}
+        sized = {column.key: cells for column, cells in boards.layout(self.run_columns, width - 2)}
         self._chart_cells = sized.get("chart", 0)
         self._span = steptree.span_of(tree, self.seen.now_ms)
         self.chart_head = steptree.axis(self._span, self._chart_cells)
@@ -140,7 +169,12 @@ class Rows:
             "try": (fmt.tries(step.attempts, step.tries_left), "plain"),
             "next": steptree.took_cell(step, self.seen.now_ms, estimated=estimated),
             "chart": self._chart(step),
+            "began": self._time_cell(step.tries[0].started_at if step.tries else None),
+            "ended": self._time_cell(step.ended_at),
         }
+
+    def _time_cell(self, at_ms: int | None) -> Cell:
+        return boards.NONE if at_ms is None else (fmt.time_of_day(at_ms, self.seen.zone), "dim")
 
     def _tree_cell(self, line: Line, step: Step) -> Cell:
         folded = f" {SHAPES.folded}{line.children}" if line.collapsed else ""
@@ -156,9 +190,9 @@ class Rows:
             return ("", "plain")
         return tuple(steptree.chart(step, self._span, self._chart_cells))
 
-    def inspector(self, step: Step) -> list[Cell]:
-        """What the inspector says of a step."""
-        return inspector(step, self.seen)
+    def inspector(self, step: Step, cells: int, *, roomy: bool = False) -> list[Cell]:
+        """What the inspector says of a step, in lines of so many cells."""
+        return inspector(step, self.seen, cells, roomy=roomy)
 
 
 def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:

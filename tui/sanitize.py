@@ -137,8 +137,25 @@ def head(text: str, cells: int) -> str:
     return text
 
 
-def fit(text: str, cells: int, *, right: bool = False) -> str:
-    """The text in exactly so many cells."""
-    text = clip(text, cells)
+def wrap(text: str, cells: int, most: int = 0) -> list[str]:
+    """The text in lines of so many cells, broken at blanks where there are any.
+
+    No more than `most` lines (0: as many as it takes); what does not fit in them ends with `…`.
+    """
+    lines: list[str] = []
+    cells, rest = max(1, cells), text
+    while width(rest) > cells and (not most or len(lines) < most - 1):
+        piece = head(rest, cells) or rest[:1]
+        blank = len(piece) if rest[len(piece)] == " " else piece.rfind(" ")
+        if blank > cells // 2:
+            piece = piece[:blank]
+        lines.append(piece.rstrip())
+        rest = rest[len(piece) :].lstrip()
+    return [*lines, clip(rest, cells)]
+
+
+def fit(text: str, cells: int, *, right: bool = False, middle: bool = False) -> str:
+    """The text in exactly so many cells; `middle`: cut there, as ids are."""
+    text = clip(text, cells, middle=middle)
     blank = " " * (cells - width(text))
     return blank + text if right else text + blank

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from tui.background import suspend
 from tui.help import help_lines
 from tui.screens.ask import Read
 from tui.screens.palette import palette
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
     from tui.store import Store
 
+FRAME_CELLS = 5
+"""That the frame of what is read takes, and its scroll bar."""
 RUN_ID_CHARACTERS = 26
 """Of a ULID."""
 
@@ -24,7 +27,9 @@ class Showing:
         self._app = app
 
     def do_help(self) -> None:
-        lines = help_lines(self._app.commands, self._app.view)
+        self._app.helped = True
+        cells = self._app.size.width - FRAME_CELLS
+        lines = help_lines(self._app.commands, self._app.view, cells)
         self._app.push_screen(Read(f"Keys: {self._app.view}", lines))
 
     def do_palette(self) -> None:
@@ -35,9 +40,9 @@ class Showing:
             self._app.feed.resync()
         self._app.flash("reading everything again")
 
-    def do_sort(self) -> None:
-        self._app.newest_first = not self._app.newest_first
-        self._app.show_view("runs", remember=False)
+    def do_suspend(self) -> None:
+        if not suspend(self._app):
+            self._app.flash("there is no shell to go back to", "alarm")
 
     def do_follow(self) -> None:
         if not self._app.follow:

@@ -7,7 +7,7 @@ into the steps that need looking at and one line for the rest.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from tui import fmt
@@ -38,10 +38,11 @@ class Line(NamedTuple):
     """The steps that this one line stands for."""
 
 
-def lines(tree: Tree, collapsed: Collection[str]) -> list[Line]:
-    """The tree as lines, the root first."""
+def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> list[Line]:
+    """The tree as lines, the root first. The step that was `asked` for has a line of its own."""
     children: dict[str | None, list[Step]] = {}
     known = tree.steps
+    never_folded = _path_to(asked, known)
     for step in known.values():
         parent = step.parent_id if step.parent_id in known else None
         children.setdefault(parent, []).append(step)
@@ -53,7 +54,7 @@ def lines(tree: Tree, collapsed: Collection[str]) -> list[Line]:
         found.append(line)
         if line.step is None or line.collapsed:
             continue
-        shown, rest = _folded(children.get(line.id, []))
+        shown, rest = _folded(children.get(line.id, []), never_folded)
         if rest:
             prefix = below + SHAPES.last
             todo.append((Line(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
@@ -75,13 +76,22 @@ def _line(
     return Line(step.id, step, prefix, own, bool(own) and step.id in collapsed)
 
 
-def _folded(steps: list[Step]) -> tuple[list[Step], list[Step]]:
+def _path_to(step_id: str | None, known: Mapping[str, Step]) -> set[str]:
+    """A step and those above it."""
+    path: set[str] = set()
+    while step_id is not None and step_id not in path and step_id in known:
+        path.add(step_id)
+        step_id = known[step_id].parent_id
+    return path
+
+
+def _folded(steps: list[Step], never: Collection[str]) -> tuple[list[Step], list[Step]]:
     """Which children have lines of their own: of many those that are not just done."""
     if len(steps) <= CHILDREN_SHOWN_MAX:
         return steps, []
     worth = [step for step in steps if step.state not in (State.COMPLETED, State.PENDING)]
     worth.sort(key=lambda step: (not step.is_problem, step.state is State.BACKING_OFF))
-    ids = {step.id for step in worth[:SHOWN_OF_FOLDED]}
+    ids = {step.id for step in worth[:SHOWN_OF_FOLDED]} | set(never)
     shown = [step for step in steps if step.id in ids]
     return shown, [step for step in steps if step.id not in ids]
 
@@ -189,15 +199,18 @@ def axis(span: Span, cells: int) -> str:
     row = [" "] * cells
     now = span.cell(span.now_ms, cells)
     middle = span.begin_ms + (span.now_ms - span.begin_ms) / 2
-    end = fmt.span(span.end_ms - span.begin_ms) if span.over else "now"
-    passed = middle - span.begin_ms
-    half = fmt.took(passed) if passed < SHORT_MS else fmt.span(passed)
+    end = _axis_time(span.end_ms - span.begin_ms) if span.over else "now"
+    half = _axis_time(middle - span.begin_ms)
     marks = [(0, "0s"), (max(3, now - len(end)), end)]
     if now >= 20:
         marks.append((span.cell(middle, cells), half))
     for at, label in marks:
         row[at : at + len(label)] = label
     return "".join(row)[:cells]
+
+
+def _axis_time(passed_ms: float) -> str:
+    return fmt.took(passed_ms) if passed_ms < SHORT_MS else fmt.span(passed_ms)
 
 
 def took_cell(step: Step, now_ms: float, *, estimated: bool = False) -> tuple[str, str]:

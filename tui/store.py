@@ -65,7 +65,9 @@ class LinkState(StrEnum):
     LOST = "lost"
     """It will be tried again."""
     REJECTED = "rejected"
-    """The engine does not let us in: trying again would not help."""
+    """We are not let in: trying again would not help."""
+    UNTRUSTED = "untrusted"
+    """The engine's certificate is not trusted. Trying again would not help either."""
 
 
 class LinkMoved(Struct, frozen=True, tag="link"):
@@ -193,12 +195,12 @@ class Store:
         self.instance: str | None = None
         self.runs: OrderedDict[str, Run] = OrderedDict()
         self.trees: OrderedDict[str, Tree] = OrderedDict()
-        self.gone: str | None = None
-        """The run that the engine last said it does not know."""
         self.retries: dict[str, Retry] = {}
         self.causes: dict[str, Cause] = {}
         self.hosts: dict[str, Host] = {}
         self.jobs: tuple[BulkAnswer, ...] = ()
+        self.gone: str | None = None
+        """The run that was asked for last, if it is not there."""
         self.listings: dict[str, Listing] = {}
         self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT_MAX)
         self.events_seen = 0
@@ -246,6 +248,8 @@ class Store:
             case CausesRead() as read:
                 self._heard()
                 self.causes = {row.cause: cause_of(row) for row in read.found.causes}
+                self.status["stuckCount"] = read.found.runs  # newer than the last status
+                self.changes.counts = True
                 self._hold("causes", list(self.causes))
             case JobsRead() as read:
                 self._heard()
@@ -256,8 +260,8 @@ class Store:
             case TreeRead() as read:
                 self._keep_tree(read.tree)
             case TreeGone() as gone:
-                self.gone = gone.run_id
                 self.trees.pop(gone.run_id, None)
+                self.gone = gone.run_id
                 self.changes.runs.add(gone.run_id)
             case EventRead() as read:
                 self._event_read(read)
@@ -367,6 +371,8 @@ class Store:
         if known is not None:
             tree.keep_what_is_ahead(known)
         self.trees[run.id] = tree
+        if self.gone == run.id:
+            self.gone = None
         self.trees.move_to_end(run.id)
         while len(self.trees) > TREES_KEPT_MAX:
             self.trees.popitem(last=False)

@@ -459,7 +459,7 @@ def read_answer(response: httpx.Response, type: type[T]) -> T:
             raise NothingKnown(str(problem), problem)
         if problem is not None:
             raise problem
-        raise UnexpectedAnswer(_unexpected(response))
+        raise UnexpectedAnswer(_unexpected(response), status=response.status_code)
     try:
         return msgspec.json.decode(response.content, type=type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -124,7 +124,14 @@ class Unreachable(NothingKnown):
 
 
 class UnexpectedAnswer(NothingKnown):
-    """Something answered, but not as the engine does: another server, a proxy, a newer version."""
+    """Something answered, but not as the engine does: another server, a proxy, a newer version.
+
+    `status` is the HTTP status that it answered, where there was one.
+    """
+
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def problem_error(status: int, content: bytes, content_type: str) -> ProblemError | None:

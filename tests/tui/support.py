@@ -185,7 +185,7 @@ def row_text(columns: Iterable[Column], cells: Mapping[str, Cell], cells_wide: i
     """A row as it stands on a screen so wide."""
     sized = layout(columns, cells_wide)
     told = " ".join(
-        fit(text_of(cells.get(column.key, EMPTY)), size, right=column.right)
+        fit(text_of(cells.get(column.key, EMPTY)), size, right=column.right, middle=column.middle)
         for column, size in sized
     )
     assert width(told) <= cells_wide, (width(told), cells_wide)

@@ -104,6 +104,12 @@ class Terminal:
         self.read()
         return self.process.wait()
 
+    def is_stopped(self) -> bool:
+        """Whether the program has gone to the background since this was last asked."""
+        pid, status = os.waitpid(self.process.pid, os.WNOHANG | os.WUNTRACED)
+        self.read()
+        return pid != 0 and os.WIFSTOPPED(status)
+
     @property
     def is_sane(self) -> bool:
         """The terminal is as it was: cooked, on its main screen, with its cursor."""

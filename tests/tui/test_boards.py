@@ -25,6 +25,7 @@ from tui.boards import (
 from tui.looks import STYLES, in_ascii
 from tui.model import At, State
 from tui.rows import GRIDS, Rows
+from tui.sanitize import fit
 from tui.store import LinkMoved, LinkState
 
 BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
@@ -57,12 +58,39 @@ def test_27_boards_in_ascii() -> None:
 
 @pytest.mark.parametrize("view", GRIDS)
 def test_25_a_layout_fills_its_width(view: str) -> None:
-    """Never a cell too many, and none too few, at any width that there is a screen for."""
+    """Never a cell too many, and none too few while a column could use it, at any width that there
+    is a screen for."""
     for cells_wide in range(58, 210):
         sized = layout(GRIDS[view], cells_wide)
         taken = sum(cells for _, cells in sized) + len(sized) - 1
-        assert taken == cells_wide
+        assert taken <= cells_wide
         assert all(cells >= column.cells for column, cells in sized)
+        assert all(cells <= column.most for column, cells in sized if column.most)
+        could = [c for c, cells in sized if c.flex and (not c.most or cells < c.most)]
+        assert taken == cells_wide or not could
+
+
+def test_a_layout_gives_what_one_column_has_enough_of_to_the_others() -> None:
+    """A column grows to its most; the rest of its share is not lost, and not its alone."""
+    columns = (
+        Column("a", "A", 5, flex=3, most=10), Column("b", "B", 5, flex=1), Column("c", "C", 3),
+    )  # fmt: skip
+    assert [cells for _, cells in layout(columns, 19)] == [8, 6, 3]
+    assert [cells for _, cells in layout(columns, 40)] == [10, 25, 3]
+    assert [cells for _, cells in layout(columns[::2], 40)] == [10, 3]
+
+
+def test_hosts_do_not_take_the_whole_screen() -> None:
+    """On a wide one the figures stand beside their host, not at the other end."""
+    wide = {column.key: cells for column, cells in layout(GRIDS["hosts"], 199)}
+    assert wide["host"] <= 48
+
+
+def test_keys_are_cut_in_the_middle() -> None:
+    """The end of a key tells it from the others of its kind; a name is cut at its end."""
+    assert [c.key for c in GRIDS["runs"] if c.middle] == ["key"]
+    assert fit("order-2026-11-28-000041", 12, middle=True) == "order…000041"
+    assert fit("order-2026-11-28-000041", 12) == "order-2026-…"
 
 
 def test_a_layout_without_room() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.client import BodyPart
 from tests.tui.golden import same
@@ -27,29 +28,35 @@ def test_the_inspector_as_text() -> None:
     rows.seen_now()
     told = ""
     for step in store.trees[RUN].steps.values():
-        told += "\n".join(text_of(line).rstrip() for line in rows.inspector(step)) + "\n\n"
+        told += (
+            "\n".join(text_of(line).rstrip() for line in rows.inspector(step, 58, roomy=True))
+            + "\n\n"
+        )
     same("inspector", told)
     same("inspector-ascii", in_ascii(told))
 
 
-def told_of(**more: Any) -> list[str]:
+def told_of(cells: int = 74, *, roomy: bool = False, **more: Any) -> list[str]:
     """What the inspector says of a step."""
     store = store_at()
     store.apply(tree_read(step_row(**more)))
-    return [text_of(line) for line in inspector(store.trees[RUN].steps[RUN], Seen(NOW))]
+    return [
+        text_of(line)
+        for line in inspector(store.trees[RUN].steps[RUN], Seen(NOW), cells, roomy=roomy)
+    ]
 
 
 def test_the_inspector_says_why() -> None:
     """Why it is paused, because of whom it was cancelled, what it waits for."""
     assert "paused exhausted" in told_of(status="paused", pause_reason="exhausted")
-    assert f"because of {RUN}-x" in told_of(status="cancelled", cause_id=f"{RUN}-x")
+    assert f"cause  {RUN}-x" in told_of(status="cancelled", cause_id=f"{RUN}-x")
     waits = told_of(status="pending", awaiting_post=True, generation=2)
     assert "starts when the workflow posts it again" in waits
-    assert "gen   2" in waits
+    assert "gen    2" in waits
     timed = told_of(status="backing-off", due=9_000, delay_by="operator")
-    assert "next  14:13:29, set by an operator" in timed
-    assert "last  503" in told_of(status="backing-off", http_status=503, error="http-status")
-    assert "last  tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
+    assert "next   14:13:29, set by an operator" in timed
+    assert "last   503" in told_of(status="backing-off", http_status=503, error="http-status")
+    assert "last   tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
 
 
 def test_the_inspector_names_the_step_as_the_tree_does() -> None:
@@ -90,6 +97,50 @@ def test_the_inspector_of_many_attempts() -> None:
 def test_an_attempt_as_text(status: str, more: dict[str, Any], told: str) -> None:
     """What it came to, and what followed."""
     assert told_of(attempts=[attempt_row(1, status, **more)])[-1] == told
+
+
+def test_attempts_stand_below_their_heads() -> None:
+    """Each head begins where what it names does."""
+    head, line = told_of(attempts=[attempt_row(1, "failure", ended=9, http_status=503)])[-2:]
+    for title, told in (("started", "14:13:20"), ("took", "9ms"), ("result", "503")):
+        assert head.index(title) == line.index(told), (head, line)
+    assert head.index("try") + 2 == line.index("1")
+
+
+def test_what_is_long_goes_on_below() -> None:
+    """Addresses and errors are told whole, indented, up to four lines; `…` says there is more."""
+    url = f"http://app:9000/{'x' * 100}"
+    store = store_at()
+    store.apply(tree_read(replace(step_row(), url=url)))
+    step = store.trees[RUN].steps[RUN]
+    told = [text_of(line) for line in inspector(step, Seen(NOW), 40)]
+    at = told.index(f"POST   {url[:33]}")
+    assert told[at + 1 : at + 4] == [
+        f"       {url[33:66]}",
+        f"       {url[66:99]}",
+        f"       {url[99:]}",
+    ]
+    error = "tls-failed: " + "the certificate has expired " * 20
+    told = told_of(40, status="failed", error=error)
+    at = told.index("last   tls-failed: the certificate has")
+    assert told[at + 1].startswith("       expired the")
+    assert told[at + 3].endswith("…")
+    assert all(width(line) <= 40 for line in told)
+
+
+def test_what_followed_an_attempt_goes_below_where_there_is_no_room() -> None:
+    """And with room enough each attempt tells its own error."""
+    error = "connection-refused: nobody listens at app:9000"
+    attempt = attempt_row(1, "failure", ended=9, error=error, delay_ms=8_000,
+                          delay_by="retry-after")  # fmt: skip
+    assert told_of(50, attempts=[attempt])[-2:] == [
+        "   1 ✗ 14:13:20  9ms     connection-refused",
+        "       then 8.0s ← Retry-After",
+    ]
+    assert told_of(50, roomy=True, attempts=[attempt])[-2:] == [
+        "       nobody listens at app:9000",
+        "       then 8.0s ← Retry-After",
+    ]
 
 
 # -- bodies ----------------------------------------------------------------------------------------

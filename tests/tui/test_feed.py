@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from itertools import pairwise
 
 import httpx
 import pytest
 import trio
+from msgspec.structs import replace
 
 from engine.front.times import rfc3339
 from engine.wire import BulkAnswer, BulkList, Problem, RunPage, RunTree
@@ -393,6 +395,45 @@ async def test_34_who_is_not_let_in_does_not_knock_again(autojump_clock, kind) -
         it.feed.resync()
         await trio.sleep(1)
         assert it.is_live
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_34_a_proxy_that_does_not_let_us_in(autojump_clock, status) -> None:
+    """It answers in its own way, which is no problem document; asking again would not help."""
+    engine = StandIn()
+    engine.refuses = httpx.Response(status, content=b"<h1>Log in</h1>")
+    async with fed(engine) as it:
+        await trio.sleep(3_600)
+        assert len(engine.headers) == 1
+        assert it.store.link.state is LinkState.REJECTED
+        assert f"HTTP {status}" in it.store.link.reason
+
+
+async def test_34_a_certificate_that_is_not_trusted(autojump_clock) -> None:
+    """It will not be trusted in a second either: it is told as what it is."""
+    engine = StandIn()
+    engine.refuses = httpx.ConnectError("certificate verify failed: self-signed certificate")
+    engine.refuses.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
+    async with fed(engine) as it:
+        await trio.sleep(3_600)
+        assert len(engine.headers) == 1
+        assert it.store.link.state is LinkState.UNTRUSTED
+
+
+async def test_10_a_list_that_is_held_whole_is_turned_where_it_is(autojump_clock) -> None:
+    """And read again, as it may be another by now; under another filter nothing of it is kept."""
+    engine = StandIn()
+    async with fed(engine) as it:
+        it.feed.show(RUNS)
+        await trio.sleep(1)
+        listing = it.store.listing("runs")
+        ids = list(listing.ids)
+        it.feed.show(replace(RUNS, newest_first=False))
+        assert listing.ids == ids[::-1]
+        await trio.sleep(1)
+        assert len(engine.reads("runs")) == 2
+        it.feed.show(replace(RUNS, q="is:failed"))
+        assert listing.ids == []
 
 
 async def test_34_what_cannot_be_read_is_counted_and_read_again(autojump_clock) -> None:

@@ -21,6 +21,7 @@ from tui.keys import (
     shown_key,
 )
 from tui.looks import in_ascii
+from tui.sanitize import width
 
 
 def test_30_ids_are_unique() -> None:
@@ -114,6 +115,17 @@ def test_30_the_help_has_each_command_of_the_view(view: str) -> None:
     )
     assert any(line.startswith("  ✗ failed ") for line in lines)
     assert any("late 3" in line for line in lines)
+
+
+@pytest.mark.parametrize("cells", [55, 75, 95])
+def test_the_help_is_cut_nowhere(cells: int) -> None:
+    """What is long goes on below, beside what it explains."""
+    for view in EVERYWHERE:
+        told = [text_of(line) for line in help_lines(COMMANDS, view, cells)]
+        assert all(width(line) <= cells for line in told)
+        assert not any("…" in line for line in told)
+    words = " ".join(text_of(line).strip() for line in help_lines(COMMANDS, "run", cells))
+    assert "take the last pause, resume or dismissal" in " ".join(words.split())
 
 
 def test_27_the_help_in_ascii() -> None:

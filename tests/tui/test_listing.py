@@ -82,6 +82,17 @@ def test_a_new_head_keeps_what_it_meets() -> None:
     assert listing.ids == served.rows[:5]  # a gap: what was known does not join it
 
 
+def test_turning_a_list_round() -> None:
+    """What is held whole is turned where it is; of a part nothing would be at its place."""
+    listing, served = Listing(), Served(12)
+    read(listing, served, Edge.HEAD)
+    listing.turn()
+    assert (listing.ids, listing.total) == ([], None)
+    listing.hold(["a", "b", "c"], whole=True)
+    listing.turn()
+    assert (listing.ids, listing.total) == (["c", "b", "a"], 3)
+
+
 def test_a_part_is_read_again_in_its_place() -> None:
     """Rows that have gone from it go, and the rows around it stay."""
     listing, served = Listing(), Served(12)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
-from engine.wire import AttemptRow
+from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.support import retry_row
 from tui.keys import COMMANDS, shown_key
-from tui.store import LinkMoved, LinkState
+from tui.store import CausesRead, LinkMoved, LinkState, RetriesRead
 
 SIZES = [(80, 24), (100, 30), (140, 40), (60, 16), (200, 60)]
 STATES = ("pending", "running", "backing-off", "waiting", "paused", "completed", "failed",
@@ -133,6 +135,45 @@ def test_31_what_is_wrong_with_the_connection_is_said() -> None:
     showing(test)
 
 
+def test_what_is_counted_has_a_name() -> None:
+    """The figure of a tab and that of its board count the same, or say what they count."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        world.live(stuckCount=7, timedCount=1_421)
+        causes = (CauseRow("a", 5, 0, at(-9), at(-9), "01K", "order", "failed", None),)
+        world.store.apply(CausesRead(CauseList(causes, 9, 300_000)))
+        line_with(await world.press("1"), "1 of 8 runs")
+        lines = await world.press("3")
+        line_with(lines, "9 stuck runs · 1 cause")
+        assert "3 Stuck 9" in lines[1]
+        page = RetryPage((retry_row("s1", 9_000), retry_row("s2", 9_000)), next="s2")
+        world.store.apply(RetriesRead("retries", page))
+        lines = await world.press("2")
+        line_with(lines, "1 of the next 2 · 1,421 steps in all")
+        assert "2 Retries 1.4k" in lines[1]
+        world.store.apply(RetriesRead("retries", RetryPage(page.retries)))
+        lines = await world.shown()
+        line_with(lines, "1 of 2 steps")
+        assert "2 Retries 2" in lines[1]
+
+    showing(test)
+
+
+def test_events_are_counted_honestly() -> None:
+    """How many came, how many are listed, and how many are kept no more."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        for _ in range(1_005):
+            world.event("step", "started", run.id, run.id, status="running", rev=1)
+        world.store.events_seen += 11_896
+        line_with(await world.press("5"), "12,901 seen · 1,000 shown · 11,896 dropped")
+
+    showing(test)
+
+
 def test_filter_with_a_mistake_is_told_and_changes_nothing() -> None:
     """A filter that makes no sense is told; the list stays, and so does what was typed."""
 
@@ -145,6 +186,24 @@ def test_filter_with_a_mistake_is_told_and_changes_nothing() -> None:
         assert world.app.filters["runs"] == "is:live"
         assert prompt.value == "is:nonsense"  # type: ignore[attr-defined]
         assert world.app.flash_now[0].startswith("`is:nonsense` is none of")
+
+    showing(test)
+
+
+def test_back_from_the_background_everything_is_read_again() -> None:
+    """The clock went on meanwhile, and so did the engine."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        asked: list[bool] = []
+        feed = SimpleNamespace(
+            resync=lambda: asked.append(True), open=lambda _: None, poke=lambda: None
+        )
+        world.app.feed = feed  # type: ignore[assignment]
+        world.app.app_resume_signal.publish(world.app)
+        line_with(await world.shown(), "STATE")
+        assert asked == [True]
+        world.app.feed = None
 
     showing(test)
 

@@ -54,11 +54,11 @@ def test_the_status_has_a_dot_between_two_things_alone() -> None:
     async def test(world: World) -> None:
         world.live()
         world.runs(*map(run_row, range(3)))
-        assert line_with(await world.shown(), "1 of 3").strip() == "filter is:live · 1 of 3"
+        assert "filter is:live · 1 of 3 runs  " in line_with(await world.shown(), "1 of 3")
         world.app.filters["runs"] = ""
-        assert line_with(await world.press("j"), "2 of 3").strip() == "2 of 3"
+        assert line_with(await world.press("j"), "2 of 3").startswith(" 2 of 3 runs  ")
         lines = await world.press("space")
-        assert line_with(lines, "3 of 3").strip() == "1 marked  · 3 of 3"
+        assert line_with(lines, "3 of 3").startswith(" 1 marked  · 3 of 3 runs  ")
 
     showing(test)
 
@@ -147,6 +147,6 @@ def test_a_recording_says_which_runs_it_does_not_have() -> None:
         world.runs(run_row(1))
         world.app.client = None
         await world.shown()
-        line_with(await world.press("enter"), "00000001 is not in the recording")
+        line_with(await world.press("enter"), "Run 00000001 is not in this recording")
 
     showing(test)

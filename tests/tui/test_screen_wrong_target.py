@@ -237,7 +237,7 @@ def test_a_run_by_the_end_of_its_id() -> None:
         world.app.run_command("run", unknown)
         world.store.apply(TreeGone(unknown))
         world.clock.pass_s(6)
-        line_with(await world.shown(), f"does not know run {unknown}")
+        line_with(await world.shown(), "knows no run 99999999")
 
     showing(test)
 

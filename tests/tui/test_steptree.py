@@ -142,6 +142,19 @@ def test_41_a_wide_fan_out_is_folded() -> None:
     assert in_ascii(rest_text(rest.rest)) == "ship x4,792  +4,790 r2"
 
 
+def test_a_step_that_was_asked_for_is_not_folded() -> None:
+    """It has a line of its own where it belongs, as have those above it; the rest is counted."""
+    store = store_at()
+    steps = [step_row(f"s{n}", "completed", parent=RUN, ended=1) for n in range(200)]
+    below = step_row("below", "completed", parent=f"{RUN}-s150", ended=1)
+    store.apply(tree_read(step_row(), *steps, below))
+    rows = Rows(store)
+    rows.seen_now()
+    rows.draw_run(RUN, (), 80, below.id)
+    assert rows.ids("run") == [RUN, f"{RUN}-s150", below.id, f"{RUN}+rest"]
+    assert rest_text(rows.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
+
+
 def test_41_nothing_to_look_at_is_one_line() -> None:
     """All done, or none begun: the fan-out is told in one line, the last below its step."""
     steps = [step_row(f"ship{n}", "completed", parent=RUN, ended=1) for n in range(200)]

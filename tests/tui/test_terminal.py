@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from typing import ClassVar
 
 import msgspec
@@ -183,18 +184,48 @@ def test_42_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_26_a_hundred_resizes(tmp_path: Path) -> None:
+def test_42_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
+    """`ctrl+z` gives the shell its terminal as it was; `fg` brings the whole screen back."""
+    path = recording(
+        tmp_path / "runs.ndjson",
+        LinkMoved(LinkState.LIVE),
+        RunsRead("runs", Edge.HEAD, RunPage(tuple(map(run_row, range(6))), 6, False)),
+    )
+    with dashboard("--replay", str(path)) as terminal:
+        terminal.until_shown("STATE")
+        for _ in range(2):
+            terminal.type("\x1a")
+            terminal.until(terminal.is_stopped, "stopped")
+            assert terminal.is_sane
+            before = len(terminal.written)
+            terminal.signal(signal.SIGCONT)
+            terminal.until_shown("Quit")
+            assert b"STATE" in terminal.written[before:]
+            assert not terminal.is_sane
+        terminal.type("q")
+        assert terminal.ended() == 0
+        assert terminal.is_sane
+
+
+@pytest.mark.slow
+def test_26_two_hundred_resizes(tmp_path: Path) -> None:
     """Whatever size the terminal takes, also none that fits, the dashboard lives."""
+    chance = Random(26)
     path = recording(
         tmp_path / "runs.ndjson",
         LinkMoved(LinkState.LIVE),
         RunsRead("runs", Edge.HEAD, RunPage(tuple(map(run_row, range(60))), 60, False)),
     )
     with dashboard("--replay", str(path)) as terminal:
-        for turn in range(100):
-            terminal.resize(10 + turn * 37 % 200, 3 + turn * 17 % 60)
-            terminal.read(0.01)
+        for _ in range(200):
+            terminal.resize(chance.randint(1, 220), chance.randint(1, 70))
+            terminal.type(chance.choice("12345jG"))
+            terminal.read(0.005)
+        terminal.resize(52, 10)
+        terminal.until_shown("52×10")
         terminal.resize(80, 24)
+        terminal.until_shown("Quit")
+        terminal.type("1")
         terminal.until_shown("STATE")
         terminal.type("q")
         assert terminal.ended() == 0

@@ -177,7 +177,7 @@ def why_and_retry(tmux: Tmux) -> None:
     tmux.keys("Enter")
     tmux.until("wf:pay", "1 of 1")
     tmux.keys("Enter")
-    tmux.until("503", r"next .*set by the retry policy", "POST .*/fail/pay")
+    tmux.until("503", r"next .*10m00 back-off", "POST .*/fail/pay")
     tmux.keys("b")
     tmux.until("the shelf is empty")
     tmux.keys("q")

@@ -57,6 +57,6 @@ def _do(app: Dashboard, command: Command, targets: Sequence[Target]) -> None:
     if command.writes:
         app.acting.do(command, targets)
     elif command.argument and command.id != "filter":
-        app.open_prompt("command", f"{command.id} ")
+        app.prompt.open("command", f"{command.id} ")
     else:
         app.run_command(command.id)

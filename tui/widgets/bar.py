@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.looks import STYLES
-from tui.sanitize import clip, width
+from tui.sanitize import CUT, head, width
 
 
 class Piece(NamedTuple):
@@ -62,12 +62,7 @@ class Bar(Widget):
         else:
             right = self._right[at]
         room -= right_width
-        left: list[Piece] = []
-        for text, style, action in self._left[at]:
-            shown = clip(text, room)
-            room -= width(shown)
-            left.append(Piece(shown, style, action))
-        return [*left, Piece(" " * room), *right]
+        return [*fit_pieces(self._left[at], room), *right]
 
     def style_of(self, name: str) -> Style:
         """A style of the theme by its name."""
@@ -85,6 +80,23 @@ class Bar(Widget):
                 if action:
                     await self.app.run_action(action)
                 return
+
+
+def fit_pieces(pieces: Sequence[Piece], cells: int) -> list[Piece]:
+    """Pieces in exactly so many cells; what is cut ends with `…`, also between two of them."""
+    whole = "".join(text for text, _, _ in pieces)
+    is_cut = width(whole.rstrip()) > cells
+    room = max(0, cells - is_cut)
+    found: list[Piece] = []
+    for text, style, action in pieces:
+        shown = head(text, room)
+        room -= width(shown)
+        if shown == text or not is_cut:
+            found.append(Piece(shown, style, action))
+            continue
+        found.append(Piece(f"{shown}{CUT}"[:cells], style, action))
+        break
+    return [*found, Piece(" " * room)]
 
 
 def _difference(old: Sequence[Piece], new: Sequence[Piece], whole: int) -> tuple[int, int]:

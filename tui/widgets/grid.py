@@ -21,29 +21,36 @@ from textual.strip import Strip
 
 from tui.boards import Cell, Column, Part, layout
 from tui.looks import SHAPES, STYLES
-from tui.sanitize import clip, fit, width
+from tui.sanitize import CUT, clip, fit, head, width
 
 HEAD_LINES = 1
 GUTTER_CELLS = 1
 EDGE_CELLS = 1
 """At the right of the last column, so that its numbers do not touch the end of the screen."""
+NOTICE_INDENT_CELLS = 1
 NEAR_EDGE_ROWS = 40
 """So near the end of what was read more is asked for."""
 BLANK: dict[str, Cell] = {}
 BEYOND: Cell = ("", "")
 
 
-def fit_parts(cell: Cell, cells: int, *, right: bool = False) -> list[Part]:
-    """A cell in exactly so many cells."""
+def fit_parts(cell: Cell, cells: int, *, right: bool = False, middle: bool = False) -> list[Part]:
+    """A cell in exactly so many cells; what is cut ends with `…`, also between two parts."""
     if is_part(cell):
-        return [(fit(cell[0], cells, right=right), cell[1] or "plain")]
+        return [(fit(cell[0], cells, right=right, middle=middle), cell[1] or "plain")]
+    parts = [part for part in cell if not isinstance(part, str)]
+    is_cut = sum(width(text) for text, _ in parts) > cells
+    room = cells - is_cut
     found: list[Part] = []
-    for part in cell:
-        assert not isinstance(part, str)  # else it is a part by itself
-        shown = clip(part[0], cells)
-        cells -= width(shown)
-        found.append((shown, part[1]))
-    return [*found, (" " * cells, "plain")]
+    for text, style in parts:
+        shown = head(text, room)
+        room -= width(shown)
+        if shown == text:
+            found.append((shown, style))
+            continue
+        found.append((f"{shown}{CUT}", style))
+        break
+    return [*found, (" " * room, "plain")]
 
 
 def is_part(cell: Cell) -> TypeGuard[Part]:
@@ -87,6 +94,9 @@ class Grid(ScrollView, can_focus=True):
             super().__init__()
             self.grid = grid
 
+    class Sized(Message):
+        """It has another size."""
+
     class NearEdge(Message):
         """The cursor, or what is seen, is near the end of the rows."""
 
@@ -120,6 +130,8 @@ class Grid(ScrollView, can_focus=True):
         self.marks_lost = 0
         """Marks whose rows have left, since this was last told."""
         self.stale = False
+        self._notice: list[Cell] = []
+        """Stands in place of the table while there are no rows."""
         self.sorted_by: tuple[str, bool] | None = None
         """The column by which rows are sorted, and whether downwards."""
         self._drawn: dict[int, list[Cell]] = {}
@@ -149,6 +161,9 @@ class Grid(ScrollView, can_focus=True):
             del self.marks[gone]
             self.marks_lost += 1
         lost = self.cursor_id is not None and self.cursor_id not in self._index
+        if self._notice and (not self.ids or before < 0):
+            self._drawn.clear()
+            self.refresh()
         if not self.ids:
             self.cursor_id = None
         elif self.cursor_id is None:
@@ -170,6 +185,24 @@ class Grid(ScrollView, can_focus=True):
         """The head of a column is this now."""
         if self._titles.get(key) != title:
             self._titles[key] = title
+            self.refresh(Region(0, 0, self.size.width, HEAD_LINES))
+
+    def set_notice(self, lines: Sequence[Cell]) -> None:
+        """What to say in place of the table while there are no rows."""
+        old, self._notice = self._notice, list(lines)
+        if self.ids or not self.is_attached:
+            return
+        if len(old) != len(self._notice):
+            self.refresh()
+            return
+        for y, (before, after) in enumerate(zip(old, self._notice, strict=True)):
+            if before != after:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def show_order(self, by: tuple[str, bool] | None) -> None:
+        """Say in the head by which column the rows are sorted, and whether downwards."""
+        if by != self.sorted_by:
+            self.sorted_by = by
             self.refresh(Region(0, 0, self.size.width, HEAD_LINES))
 
     def refresh_cells(self) -> None:
@@ -221,7 +254,7 @@ class Grid(ScrollView, can_focus=True):
         self.virtual_size = Size(event.size.width, len(self.ids) + HEAD_LINES)
         self._show_cursor()
         self.refresh()
-        self.post_message(self.Resized(self))
+        self.post_message(self.Sized())
 
     def notify_style_update(self) -> None:
         self._styles.clear()
@@ -240,6 +273,8 @@ class Grid(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         sized = self._layout()
+        if not self.ids and self._notice:
+            return self._notice_strip(y, width)
         if y < HEAD_LINES:
             return self._head_strip(sized, width)
         cells = self._line_cells(y, sized)
@@ -252,11 +287,21 @@ class Grid(ScrollView, can_focus=True):
             over += Style(bgcolor=self.style_of("cursor").bgcolor, bold=self.has_focus)
         segments = [self._gutter(row_id, over)]
         for (column, cells_wide), cell in zip(sized, cells[1:], strict=True):
-            for text, style in fit_parts(cell, cells_wide, right=column.right):
+            for text, style in fit_parts(
+                cell, cells_wide, right=column.right, middle=column.middle
+            ):
                 segments.append(Segment(text, self.style_of(style) + over))
             segments.append(Segment(" ", self.style_of("plain") + over))
         blank = self.style_of("plain") + over
         return Strip(segments).adjust_cell_length(width, blank)
+
+    def _notice_strip(self, y: int, width: int) -> Strip:
+        if y >= len(self._notice):
+            return Strip.blank(width, self.rich_style)
+        parts = fit_parts(self._notice[y], width - NOTICE_INDENT_CELLS)
+        segments = [Segment(text, self.style_of(style)) for text, style in parts]
+        blank = Segment(" " * NOTICE_INDENT_CELLS, self.style_of("plain"))
+        return Strip([blank, *segments]).adjust_cell_length(width, self.style_of("plain"))
 
     def _gutter(self, row_id: str, over: Style) -> Segment:
         if row_id in self.marks:
@@ -265,16 +310,18 @@ class Grid(ScrollView, can_focus=True):
             return Segment(SHAPES.cursor, self.style_of("cursor") + over)
         return Segment(" ", self.style_of("plain") + over)
 
-    def _head_strip(self, sized: list[tuple[Column, int]], width: int) -> Strip:
+    def _head_strip(self, sized: list[tuple[Column, int]], whole: int) -> Strip:
         style = self.style_of("head")
         segments = [Segment(" ", style)]
         for column, cells in sized:
             title = self._titles.get(column.key, column.title)
             if self.sorted_by is not None and self.sorted_by[0] == column.key:
-                down = self.sorted_by[1]
-                title += f" {SHAPES.arrow_down if down else SHAPES.arrow_up}"
+                arrow = SHAPES.arrow_down if self.sorted_by[1] else SHAPES.arrow_up
+                title = f"{title} {arrow}"
+                if width(title) > cells:
+                    title = clip(self._titles.get(column.key, column.title), cells - 1) + arrow
             segments.append(Segment(fit(title, cells, right=column.right) + " ", style))
-        return Strip(segments).adjust_cell_length(width, style)
+        return Strip(segments).adjust_cell_length(whole, style)
 
     # -- moving --------------------------------------------------------------------------------
 
@@ -371,6 +418,8 @@ class Grid(ScrollView, can_focus=True):
         self.post_message(self.Touched(self))
 
     def on_click(self, event: events.Click) -> None:
+        if not self.ids:
+            return
         if event.y < HEAD_LINES:
             x = GUTTER_CELLS
             for column, cells in self._layout():

@@ -9,6 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -19,6 +20,9 @@ from tui.widgets.grid import fit_parts
 
 class Lines(ScrollView, can_focus=True):
     """Lines of cells. What is on them is made safe by whoever gives them."""
+
+    class Sized(Message):
+        """It has another size: what is wrapped may be wrapped otherwise."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{style}" for style in STYLES}
@@ -45,6 +49,7 @@ class Lines(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self.virtual_size = Size(event.size.width, len(self._lines))
         self.refresh()
+        self.post_message(self.Sized())
 
     def style_of(self, name: str) -> Style:
         """A style of the theme by its name."""

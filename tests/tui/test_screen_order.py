@@ -1,0 +1,129 @@
+"""Sorting: by another column where a board is held whole; runs only newest or oldest first."""
+
+from __future__ import annotations
+
+from engine.wire import CauseList, CauseRow
+from tests.tui.screen import World, at, line_with, run_row, showing
+from tui.store import CausesRead, LinkMoved, LinkState
+from tui.widgets.grid import Grid
+
+
+def causes(world: World) -> None:
+    """Three causes, as the engine lists them: the one with most runs first."""
+    world.live()
+    rows = [
+        CauseRow(name, runs, new, at(-9), at(-last), f"01K{runs}", workflow, "failed", None)
+        for name, runs, new, last, workflow in (
+            ("a", 30, 0, 5, "order"), ("b", 20, 7, 60, "report"), ("c", 10, 3, 1, "invoice"))
+    ]  # fmt: skip
+    world.store.apply(CausesRead(CauseList(tuple(rows), 60, 300_000)))
+
+
+def test_a_board_is_sorted_by_the_column_that_was_chosen() -> None:
+    """`s` names the columns; figures begin with the largest; the same again turns it round; the
+    cursor stays on its row."""
+
+    async def test(world: World) -> None:
+        causes(world)
+        await world.press("3", "j")
+        grid = world.app.grid()
+        assert (grid.ids, grid.cursor_id) == (["a", "b", "c"], "b")
+        line_with(await world.press("s"), "2  new")
+        lines = await world.press("2")
+        assert (grid.ids, grid.cursor_id) == (["b", "c", "a"], "b")
+        assert "NEW ▾" in line_with(lines, "CAUSE")
+        line_with(await world.press("s"), "now ▾, again turns it round")
+        lines = await world.press("2")
+        assert (grid.ids, grid.cursor_id) == (["a", "c", "b"], "b")
+        assert "NEW ▴" in line_with(lines, "CAUSE")
+        await world.press("s", "0")
+        assert grid.ids == ["a", "b", "c"]
+
+    showing(test)
+
+
+def test_a_click_on_a_head_sorts() -> None:
+    """Words begin with A; where there is nothing to sort by, that is said."""
+
+    async def test(world: World) -> None:
+        causes(world)
+        await world.press("3")
+        grid = world.app.grid()
+        grid.post_message(Grid.HeadClicked(grid, "what"))
+        await world.shown()
+        assert grid.ids == ["c", "a", "b"]
+        await world.press("1")
+        grid = world.app.grid()
+        grid.post_message(Grid.HeadClicked(grid, "workflow"))
+        line_with(await world.shown(), "runs are sorted by when they were submitted")
+        line_with(await world.press("2", "s"), "retries are always sorted by when they are due")
+
+    showing(test)
+
+
+def test_what_has_no_figure_comes_last() -> None:
+    """Whichever way the others are sorted."""
+
+    async def test(world: World) -> None:
+        host = {"ended": 9, "succeeded": 9, "byMinute": [[9, 9]], "inFlight": 0, "queued": 0}
+        hosts = [host | {"host": name, "p95Ms": p95}
+                 for name, p95 in (("a", 5), ("b", None), ("c", 9))]  # fmt: skip
+        world.live(hosts=hosts)
+        await world.press("4", "s", "4")
+        assert world.app.grid().ids == ["c", "a", "b"]
+        await world.press("s", "4")
+        assert world.app.grid().ids == ["a", "c", "b"]
+
+    showing(test)
+
+
+def test_10_turning_the_runs_round_keeps_cursor_and_marks() -> None:
+    """The list is held whole: every row is still there."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(60)))
+        await world.press("space", "j")
+        grid = world.app.grid()
+        cursor, marks = grid.cursor_id, dict(grid.marks)
+        lines = await world.press("s")
+        assert grid.ids[0] == run_row(59).id
+        assert (grid.cursor_id, grid.marks) == (cursor, marks)
+        assert "AGE ▴" in line_with(lines, "STATE")
+        assert any(line.startswith("▌") for line in lines), "the cursor is seen"
+
+    showing(test)
+
+
+def test_32_a_part_is_not_turned_without_the_engine() -> None:
+    """The arrow would say what the rows do not."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(60)), total=900)
+        world.store.listing("runs").at_tail = False
+        world.store.apply(LinkMoved(LinkState.LOST, "reset", 1, 2.0))
+        lines = await world.press("s")
+        line_with(lines, "not connected: the other end of the list cannot be read")
+        assert "AGE ▾" in line_with(lines, "STATE")
+        assert world.app.grid().ids[0] == run_row(0).id
+
+    showing(test)
+
+
+def test_09_a_run_that_is_further_down_in_the_other_order_is_told() -> None:
+    """Until the first page of the new order is there the old rows stay; then that is said."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*map(run_row, range(60)), total=900)
+        world.store.listing("runs").at_tail = False
+        await world.press("space")
+        await world.press("s")
+        assert len(world.app.grid().ids) == 60
+        world.runs(*map(run_row, range(200, 260)), total=900)
+        line_with(await world.shown(), "further down in this order")
+        assert world.app.grid().cursor_id in world.app.grid().ids
+        assert not world.app.grid().marks
+
+    showing(test)

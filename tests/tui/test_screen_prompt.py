@@ -1,0 +1,96 @@
+"""The line at the foot: what it is for, what could follow, and what is wrong with it."""
+
+from __future__ import annotations
+
+from tests.tui.screen import World, line_with, run_row, showing
+from tui.prompt import Field
+
+
+def fill(world: World) -> None:
+    """Runs of two workflows."""
+    world.live()
+    world.runs(run_row(1), run_row(2, workflow_name="onboard partner"))
+
+
+def test_the_line_says_what_it_is_for() -> None:
+    """A filter behind `/`, a command behind `:`; below it the keys."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        lines = await world.press("slash")
+        assert lines[-2].startswith(" filter / is:live")
+        assert "enter lists · tab completes · esc leaves" in lines[-1]
+        lines = await world.press("escape", "colon")
+        assert lines[-2].startswith(" command : ")
+        assert "enter does it" in lines[-1]
+        assert "Open" in (await world.press("escape"))[-1]
+
+    showing(test)
+
+
+def test_a_fault_stands_under_its_place_while_it_is_typed() -> None:
+    """The caret is below the term; the list stays."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.press("slash", "ctrl+u")
+        world.app.query_one(Field).value = "wf:order is:nonsense"
+        lines = await world.shown()
+        assert lines[-1].index("^") == lines[-2].index("is:nonsense")
+        assert "`is:nonsense` is none of" in lines[-1]
+        line_with(lines, "onboard partner")
+        world.app.query_one(Field).value = "wf:order is:stuck"
+        assert "^" not in (await world.shown())[-1]
+
+    showing(test)
+
+
+def test_a_fault_at_the_end_of_a_long_line_is_told_before_it() -> None:
+    """There is no room behind it."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.press("slash", "ctrl+u")
+        world.app.query_one(Field).value = f"key:{'x' * 50} is:no"
+        foot = (await world.shown())[-1]
+        assert foot.index("^") == len(" filter / ") + 55
+        assert "`is:no` is none of" in foot[: foot.index("^")]
+
+    showing(test)
+
+
+def test_tab_completes_from_what_was_seen() -> None:
+    """Fields, words and the values of runs that are on the board; a value with a blank is quoted.
+    What is only begun is no mistake yet."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.press("slash", "ctrl+u")
+        lines = await world.press("w")
+        assert "wf:" in lines[-1]
+        await world.press("tab")
+        field = world.app.query_one(Field)
+        assert field.value == "wf:"
+        lines = await world.press("o")
+        assert "wf:order" in lines[-1]
+        assert 'wf:"onboard partner"' in lines[-1]
+        await world.press("r", "right")
+        assert field.value == "wf:order", "the ghost was taken"
+        await world.press("space", "i", "s", "colon", "s", "tab")
+        assert field.value == "wf:order is:stuck"
+        assert field.has_focus
+
+    showing(test)
+
+
+def test_commands_are_completed_too() -> None:
+    """By their names."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        lines = await world.press("colon", "r", "e")
+        assert "rerun  resync  retries  retry" in lines[-1]
+        await world.press("s", "tab")
+        assert world.app.query_one(Field).value == "resync"
+
+    showing(test)

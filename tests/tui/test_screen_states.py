@@ -1,0 +1,214 @@
+"""What stands on the screen when there is nothing to list, and when there is no room: 26 and 31."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.tui.golden import same
+from tests.tui.screen import World, at, line_with, run_row, showing
+from tests.tui.support import store_at
+from tui.boards import text_of
+from tui.notices import Asked, in_words, notice
+from tui.sanitize import width
+from tui.store import LinkMoved, LinkState, TreeGone
+
+REFUSED = "The engine at http://engine.test cannot be reached: All connection attempts failed"
+UNTRUSTED = (
+    "The engine at https://engine.test cannot be reached: [SSL: CERTIFICATE_VERIFY_FAILED]"
+    " certificate verify failed: self-signed certificate (_ssl.c:1006)"
+)
+LOGIN = "GET http://engine.test/api/v1/events was answered HTTP 401 (text/html), not as the engine"
+
+
+def first_run(world: World) -> None:
+    """An engine that has never run anything."""
+    world.live()
+    world.runs()
+
+
+def empty(world: World) -> None:
+    """Nothing is open."""
+    world.live(counts={"completed": 10_204})
+    world.runs()
+
+
+def restarted(world: World) -> None:
+    """Another process of the engine answers than before."""
+    world.live(counts={"running": 1})
+    world.runs(run_row(1))
+    world.store.apply(LinkMoved(LinkState.LOST, "reset", 1, 0.5))
+    world.live(instance="two", startedAt=at(-1), counts={"running": 1})
+
+
+def moved(state: LinkState, reason: str = "", tries: int = 0, delay_s: float = 0.0) -> (
+    Callable[[World], None]
+):  # fmt: skip
+    """The connection is so, and never was otherwise."""
+    return lambda world: world.store.apply(LinkMoved(state, reason, tries, delay_s))
+
+
+NOBODY = "01K" + "9" * 23
+STATES = {
+    "first-run": first_run,
+    "empty": empty,
+    "connecting": lambda world: None,
+    "loading": lambda world: world.live(),
+    "error": moved(LinkState.LOST, REFUSED, 2, 4.0),
+    "rejected": moved(LinkState.REJECTED, LOGIN),
+    "untrusted": moved(LinkState.UNTRUSTED, UNTRUSTED),
+    "restarted": restarted,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_31_each_state_has_its_picture(state: str) -> None:
+    """What it is, why, and what can be done, in place of an empty table."""
+
+    async def test(world: World) -> None:
+        STATES[state](world)
+        lines = [line.rstrip() for line in await world.shown()]
+        same(f"state-{state}", "\n".join(lines) + "\n")
+
+    showing(test)
+
+
+def test_31_a_lost_engine_is_tried_again_before_ones_eyes() -> None:
+    """The countdown moves, and when the engine answers the board is there."""
+
+    async def test(world: World) -> None:
+        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
+        line_with(await world.shown(), "next     try 2 in 4s")
+        world.clock.pass_s(1)
+        world.app.tick()
+        line_with(await world.shown(), "next     try 2 in 3s")
+        world.live()
+        world.runs(run_row(1))
+        lines = await world.shown()
+        line_with(lines, "STATE")
+        line_with(lines, "order")
+        assert not any("cannot be reached" in line for line in lines)
+
+    showing(test)
+
+
+def test_31_what_was_read_stays_when_the_engine_goes() -> None:
+    """Rows are not replaced by an explanation: they were true, and are marked as stale."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
+        lines = await world.shown()
+        line_with(lines, "charge")
+        line_with(await world.press("2"), "The engine cannot be reached.")
+
+    showing(test)
+
+
+def test_31_a_run_that_is_not_there_is_said_to_be_gone() -> None:
+    """It is not `reading` for ever."""
+
+    async def test(world: World) -> None:
+        world.live()
+        await world.press("colon", *"run", "space", *NOBODY, "enter")
+        line_with(await world.shown(), "reading run 99999999")
+        world.store.apply(TreeGone(NOBODY))
+        line_with(await world.shown(), "knows no run 99999999")
+
+    showing(test)
+
+
+@pytest.mark.parametrize("cells", [20, 38, 58, 78])
+def test_31_notices_fit(cells: int) -> None:
+    """At every width, with an address and an error that are longer than the screen."""
+    store = store_at()
+    url = f"https://ada:secret@engine.test/{'x' * 100}"
+    for state in LinkState:
+        store.apply(LinkMoved(state, f"{UNTRUSTED} {'y' * 200}", 2, 4.0))
+        for view in ("runs", "retries", "causes", "hosts", "events", "jobs", "run"):
+            told = [text_of(line) for line in notice(store, Asked(view=view, url=url), cells)]
+            assert told
+            assert not any("secret" in line for line in told)
+            if cells >= 58:
+                assert all(width(line) <= cells for line in told), told
+
+
+def test_31_errors_in_words() -> None:
+    """What the system calls it says little to most; what is not known is left as it is."""
+    assert in_words(REFUSED) == "nothing answers there: the connection was refused"
+    assert in_words("[Errno -2] Name or service not known") == "there is no host of that name"
+    assert in_words(UNTRUSTED) == "self-signed certificate"
+    assert in_words("the engine closed the stream") == "the engine closed the stream"
+
+
+def test_31_a_recording_has_no_more_than_is_in_it() -> None:
+    """A board that was not looked at while it was made."""
+    asked = Asked(view="causes", url="", is_recording=True)
+    assert notice(store_at(), asked, 70) == [("Not in this recording.", "dim")]
+
+
+def test_hint_until_the_help_was_read() -> None:
+    """One dim line says how to find everything, until `?` was pressed once."""
+
+    async def test(world: World) -> None:
+        first_run(world)
+        assert any("? keys · / filter · enter opens" in line for line in await world.shown())
+        await world.press("question_mark")
+        lines = await world.press("escape")
+        assert not any("? keys · / filter" in line for line in lines)
+
+    showing(test)
+
+
+def test_26_a_terminal_without_room() -> None:
+    """One line says what there is and what is needed; no key acts; room brings all back."""
+
+    async def test(world: World) -> None:
+        first_run(world)
+        world.runs(run_row(1))
+        await world.shown()
+        for size, told in (((52, 10), "too small: have 52×10, need 60×12"), ((59, 40), "59×40"),
+                           ((200, 11), "200×11")):  # fmt: skip
+            await world.pilot.resize_terminal(*size)
+            lines = await world.shown()
+            assert told in lines[0]
+            assert "".join(lines[1:]).strip() == ""
+            await world.press("P", "enter", "2")
+            assert (world.posts, world.app.view) == ([], "runs")
+        await world.pilot.resize_terminal(60, 12)
+        await world.pilot.pause()
+        lines = await world.shown()
+        line_with(lines, "STATE")
+        assert world.app.grid().has_focus
+
+    showing(test)
+
+
+def test_26_a_question_is_covered_too() -> None:
+    """What is asked cannot be answered unseen, and is there again afterwards."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        await world.shown()
+        await world.press("C")
+        await world.pilot.resize_terminal(52, 10)
+        world.clock.pass_s(1)
+        await world.press("y")
+        assert world.posts == []
+        await world.pilot.resize_terminal(80, 24)
+        await world.pilot.pause()
+        line_with(await world.shown(), "Cancel?")
+
+    showing(test)
+
+
+def test_26_a_dashboard_that_begins_without_room() -> None:
+    """It says so from the start."""
+
+    async def test(world: World) -> None:
+        assert "too small: have 52×10" in (await world.shown())[0]
+
+    showing(test, size=(52, 10))

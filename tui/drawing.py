@@ -1,0 +1,108 @@
+"""Draws what the store knows: the rows of a view, the inspector, the bars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui import bars
+from tui.boards import Column
+from tui.notices import Asked, notice
+from tui.rows import RUN, RUN_PLAIN, RUN_TIMES
+from tui.widgets.bar import Bar
+from tui.widgets.grid import Grid
+from tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from tui.app import Dashboard
+
+CHART_CELLS_MIN, WIDE_CELLS_MIN, WIDER_CELLS_MIN = 80, 120, 160
+"""From so many columns on a run has its chart, the inspector beside it, and a wider one."""
+SHORT_LINES_MIN, TALL_LINES_MIN = 16, 24
+"""From so many lines on there is a drawer below a run, and one of full height."""
+
+
+class Drawing:
+    """Brings the view up to date."""
+
+    def __init__(self, app: Dashboard) -> None:
+        self._app = app
+
+    def draw(self, *, ids: bool) -> None:
+        """The view. Without `ids` only what moves with time."""
+        app = self._app
+        grid = app.grid()
+        grid.stale = app.store.stale
+        app.rows.seen_now()
+        if app.view == "run":
+            self._lay_out_run(grid)
+        if ids and not self._keeps_rows():
+            follow = app.follow and app.view in ("events", "runs") and app.newest_first
+            marks_lost = grid.marks_lost
+            if grid.set_ids(app.rows.ids(app.view), follow=follow):
+                app.acting.row_left_at = app.store.clock.monotonic()
+            elif app.view == "runs":
+                app.ordering.is_turning = False
+            if grid.marks_lost > marks_lost:
+                gone = grid.marks_lost - marks_lost
+                app.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
+            app.reading.land(grid)
+        else:
+            grid.refresh_cells()
+        if not grid.ids and grid.size.width:  # it may not be laid out yet
+            self._tell_why(grid)
+        if app.view == "run":
+            self._draw_inspector()
+        self._draw_bars(grid)
+
+    def _keeps_rows(self) -> bool:
+        """Rows whose order is being turned stand as they were until the others are read."""
+        app = self._app
+        turning = app.ordering.is_turning and app.store.listing("runs").total is None
+        return turning and app.view == "runs"
+
+    def _lay_out_run(self, grid: Grid) -> None:
+        reading, rows = self._app.reading, self._app.rows
+        columns: tuple[Column, ...] = RUN_TIMES
+        if reading.has_chart:
+            columns = RUN if self._app.size.width >= CHART_CELLS_MIN else RUN_PLAIN
+        if columns != grid.columns:
+            grid.columns = rows.run_columns = columns
+            grid.refresh()
+        rows.draw_run(reading.run_id, reading.collapsed, grid.size.width, reading.asked)
+        grid.set_title("chart", rows.chart_head)
+
+    def _tell_why(self, grid: Grid) -> None:
+        """There are no rows: say why in their place."""
+        app = self._app
+        asked = Asked(
+            view=app.view,
+            url=app.options.url,
+            q=app.filters.get(app.view, ""),
+            run_id=app.reading.run_id,
+            is_recording=app.client is None,
+        )
+        grid.set_notice(notice(app.store, asked, grid.size.width - 2))
+
+    def _draw_inspector(self) -> None:
+        app = self._app
+        step = app.reading.step()
+        shown = app.query_one("#inspector", Lines)
+        roomy = app.size.width >= WIDE_CELLS_MIN
+        cells = shown.size.width or app.size.width
+        shown.show([] if step is None else app.rows.inspector(step, cells, roomy=roomy))
+
+    def _draw_bars(self, grid: Grid) -> None:
+        top = self._app.query_one("#top", Bar)
+        for at, (left, right) in enumerate(bars.top(self._app)):
+            top.set_line(at, left, right)
+        left, right = bars.status(self._app, grid)
+        self._app.query_one("#status", Bar).set_line(0, left, right)
+        self.draw_foot()
+
+    def draw_foot(self) -> None:
+        """The keys; while something is typed what could follow, or what is wrong with it."""
+        app = self._app
+        left, right = bars.foot(app)
+        if app.prompt.kind:
+            left, right = app.prompt.foot(app.size.width), []
+        app.query_one("#foot", Bar).set_line(0, left, right)
