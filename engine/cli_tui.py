@@ -53,10 +53,17 @@ def can_show() -> bool:
 @click.option("--theme", help="A look by its name; `:theme` lists them.")
 @click.option("--bell", is_flag=True, help="Ring when something begins to need a person.")
 @click.option("--slow-link", is_flag=True, help="Draw less often.")
+@click.option(
+    "--redact",
+    multiple=True,
+    metavar="NAME",
+    help="Do not show what stands under this name in bodies either; may be repeated.",
+)
+@click.option("--no-redact", is_flag=True, help="Show bodies as they are, passwords and all.")
 def tui(
     url: str | None, engine: str, board: str, q: str, read_only: bool, once: bool, as_json: bool,
     record: Path | None, replay: Path | None, speed: float, ascii_only: bool, no_mouse: bool,
-    theme: str | None, slow_link: bool, bell: bool,
+    theme: str | None, slow_link: bool, bell: bool, redact: tuple[str, ...], no_redact: bool,
 ) -> None:  # fmt: skip
     """The dashboard: runs, retries, what is stuck and why, live, and keys that act on them.
 
@@ -77,13 +84,16 @@ def tui(
         raise click.UsageError(f"The dashboard needs Textual: {INSTALL}") from error
     from tui.query import fault
     from tui.record import RecordingError
+    from tui.redact import NAMES
 
+    if redact and no_redact:
+        raise click.UsageError("--redact and --no-redact say the opposite: give one of them.")
     if (wrong := fault(q)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
     options = Options(
         url=address, board=board, filter=q, read_only=read_only, theme=theme,
         ascii_only=ascii_only or not unicode_terminal(), slow_link=slow_link,
-        mouse=not no_mouse, bell=bell,
+        mouse=not no_mouse, bell=bell, redact=frozenset() if no_redact else NAMES | {*redact},
     )  # fmt: skip
     try:
         code = run(Start(options, record, replay, speed))

@@ -39,8 +39,10 @@ SUPERVISOR = (
     "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (
-    "tui.boards", "tui.clock", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.help",
-    "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.query", "tui.record", "tui.rows",
+    "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.curl",
+    "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.help",
+    "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.query", "tui.record",
+    "tui.redact", "tui.rows",
     "tui.once", "tui.options", "tui.sanitize", "tui.steptree", "tui.store", "tui.tree",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""

@@ -74,7 +74,7 @@ _ASCII = {
         for mine, theirs in zip(shape, plain, strict=True)
     },
     **dict(zip(map(ord, "▁▂▃▄▅▆▇"), ".:-=+*#", strict=True)),
-    **dict(zip(map(ord, "—…≈×←⏎“”"), '-~~x<>""', strict=True)),
+    **dict(zip(map(ord, "—…≈×←⏎“”•"), '-~~x<>""*', strict=True)),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from tui.redact import NAMES
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """What the command line said."""
@@ -18,3 +20,5 @@ class Options(Struct, frozen=True, kw_only=True):
     theme: str | None = None
     bell: bool = False
     """Ring when something begins to need a person."""
+    redact: frozenset[str] = NAMES
+    """Names whose values are never shown."""

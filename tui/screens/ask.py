@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -104,10 +105,10 @@ class Choose(ModalScreen[str | None]):
         shown.styles.height = len(lines)
         shown.show(lines, stay=False)
 
-    def on_key(self, event: object) -> None:
-        key = getattr(event, "character", None)
+    def on_key(self, event: events.Key) -> None:
         for mine, name, _ in self._choices:
-            if key == mine:
+            if event.character == mine:
+                event.stop()  # else it would be a key of the board that is below
                 self.dismiss(name)
 
     def action_choose(self, name: str) -> None:
