@@ -153,7 +153,7 @@ def _diff(before: Body, after: Body, cells: int) -> Iterator[Cell]:
 
 # -- JSON ------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
+_TOKEN = re.compile(r'["{}\[\],:]|[^\s{}\[\],:"]++')
 
 
 def _is_json(body: Body, text: str) -> bool:
@@ -173,8 +173,10 @@ def indented(text: str) -> str:
     found: list[str] = []
     depth = 0
     opened = False
-    for match in _TOKEN.finditer(text):
-        token = match[0]
+    at = 0
+    while (match := _TOKEN.search(text, at)) is not None:
+        at = match.end() if match[0] != '"' else _string_end(text, match.end())
+        token = text[match.start() : at]
         if token in ("}", "]"):
             depth = max(0, depth - 1)
             found += [token] if opened else [_line(depth), token]
@@ -188,6 +190,19 @@ def indented(text: str) -> str:
     return "".join(found)
 
 
+def _string_end(text: str, begin: int) -> int:
+    """Behind the quote that ends a string; an expression would hold the screen up for long ones."""
+    at = text.find('"', begin)
+    while at >= 0:
+        before = at
+        while before > begin and text[before - 1] == "\\":
+            before -= 1
+        if (at - before) % 2 == 0:
+            return at + 1
+        at = text.find('"', at + 1)
+    return len(text)
+
+
 def _line(depth: int) -> str:
     return "\n" + "  " * min(depth, INDENT_LEVELS_MAX)
 
@@ -197,7 +212,8 @@ def _line(depth: int) -> str:
 
 def _wrapped(text: str, cells: int) -> Iterator[str]:
     for line in text.split("\n"):
-        rest = line.rstrip("\r").expandtabs(4)
+        rest = line.rstrip("\r")
+        rest = rest.expandtabs(4) if "\t" in rest else rest
         piece = ""
         for begin in range(0, len(rest), cells):
             piece += safe(rest[begin : begin + cells])

@@ -13,7 +13,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from engine.client import AsyncClient, AtomicError, BodyPart
 from tui.boards import Cell
@@ -22,6 +21,7 @@ from tui.model import Step
 from tui.redact import Redactor
 from tui.sanitize import safe
 from tui.widgets.lines import Lines
+from tui.widgets.tight import TightScreen
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -43,7 +43,7 @@ def prepared(
     return lines_of(body, look, cells), looks, look
 
 
-class BodyScreen(ModalScreen[None]):
+class BodyScreen(TightScreen):
     """See the head of this file."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
