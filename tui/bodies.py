@@ -91,11 +91,10 @@ def longer(part: BodyPart, more: BodyPart) -> BodyPart:
 def told_of(body: Body) -> str:
     """How long it is, of which type, and what of it is not shown."""
     told = f"{fmt.size(body.full_bytes)} · {safe(body.content_type) or 'no content type'}"
+    told += redacted_text(body.redacted)
     if body.kept_bytes < body.full_bytes:
         told += f" · the engine kept the first {fmt.size(body.kept_bytes)}"
-    if not body.is_whole:
-        told += f" · the first {fmt.size(body.read_bytes)} are shown"
-    return told + redacted_text(body.redacted)
+    return told if body.is_whole else told + f" · the first {fmt.size(body.read_bytes)} shown"
 
 
 def redacted_text(values: int) -> str:
@@ -121,7 +120,7 @@ def lines_of(body: Body, look: Look, cells: int, before: Body | None = None) -> 
     else:
         lines += [(line, "plain") for line in _plain(body, look, cells)]
     if not body.is_whole:
-        shown = f"the first {fmt.size(body.read_bytes)} of {fmt.size(body.kept_bytes)} are shown"
+        shown = f"the first {fmt.size(body.read_bytes)} of {fmt.size(body.kept_bytes)} shown"
         lines += [
             ("", "plain"),
             ((f"{shown} · ", "dim"), ("space", "strong"), (" loads more", "dim")),

@@ -44,7 +44,7 @@ def test_the_head_says_what_is_not_there() -> None:
     """How long it is, how much the engine kept, and how much is shown."""
     part = body(b"x" * 1_024, "text/plain", kept=4_096, full=5_242_880)
     assert text_of(lines_of(Body.of(part, Redactor()), Look.RAW, 80)[0]) == (
-        "5.0 MiB · text/plain · the engine kept the first 4.0 KiB · the first 1.0 KiB are shown"
+        "5.0 MiB · text/plain · the engine kept the first 4.0 KiB · the first 1.0 KiB shown"
     )
     assert text_of(lines_of(clean(b"", ""), Look.RAW, 80)[0]) == "0 B · no content type"
     assert shown(body(b"")) == ["(empty)"]
@@ -150,7 +150,7 @@ def test_what_was_not_read_is_told_at_the_end() -> None:
     """And how to read on; two parts are one body."""
     first = body(b"ab", "text/plain", kept=5_242_880)
     assert text_of(lines_of(Body.of(first, Redactor()), Look.RAW, 80)[-1]) == (
-        "the first 2 B of 5.0 MiB are shown · space loads more"
+        "the first 2 B of 5.0 MiB shown · space loads more"
     )
     assert longer(first, body(b"cd", kept=5_242_880)) == body(b"abcd", "text/plain", kept=5_242_880)
 

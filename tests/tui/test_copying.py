@@ -17,6 +17,7 @@ from engine.wire import AttemptRow, StepRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui import curl
 from tui.clipboard import MAC, OSC_52_BASE64_BYTES_MAX, Tool, give, terminal_takes, tool
+from tui.screens.body import BodyScreen
 
 HOSTILE = [
     "it's", 'say "x"', "a\nb", "$(touch pwned)", "`touch pwned`", "-rf", "--output=pwned", "@pwned",
@@ -243,5 +244,24 @@ def test_22_bodies_are_copied_without_secrets() -> None:
         await world.press("y")
         line_with(await world.press("b"), "a terminal takes no 58.6 KiB (OSC 52)")
         assert len(sent) == 2
+
+    showing(test)
+
+
+def test_44_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_closed() -> None:
+    """A program may take its time; the screen it was begun on need not wait for it."""
+
+    async def test(world: World) -> None:
+        sent = fill(world)
+        copying = world.app.reading.copying
+        await world.shown()
+        await world.press("enter", "b")
+        screen = world.app.screen
+        assert isinstance(screen, BodyScreen)
+        await world.press("escape")
+        copying.copy_body(screen._step, 1, screen.tell)
+        await world.app.workers.wait_for_complete()
+        line_with(await world.shown(), "answer sent to the terminal (OSC 52)")
+        assert len(sent) == 1
 
     showing(test)

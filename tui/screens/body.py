@@ -98,9 +98,13 @@ class BodyScreen(TightScreen):
 
     def _before(self) -> int | None:
         """The answered try before this one; None: there is none."""
+        at = self._at()
+        return self._bodies[at - 1] if at > 1 else None
+
+    def _at(self) -> int:
+        """Which of them is shown."""
         bodies = self._bodies
-        at = bodies.index(self._attempt) if self._attempt in bodies else 0
-        return bodies[at - 1] if at > 1 else None
+        return bodies.index(self._attempt) if self._attempt in bodies else 0
 
     def _show(self, *, more: bool = False) -> None:
         self.run_worker(self._shown(more=more), group="body", exclusive=True)
@@ -145,12 +149,15 @@ class BodyScreen(TightScreen):
             answered = {attempt.number: attempt.http_status for attempt in self._step.answered}
             status = answered.get(self._attempt)
             what = f"answer to try {self._attempt}" + ("" if status is None else f" · {status}")
-            what += f" · {bodies.index(self._attempt)} of {len(bodies) - 1}"
+            what += f" · {self._at()} of {len(bodies) - 1}"
         told = f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
         return told.replace("[", "\\[")
 
     def tell(self, text: str, style: str = "plain") -> None:
-        """Tell something in place of the keys, until the next one."""
+        """Tell something in place of the keys, until the next one; on the board if it is closed."""
+        if not self.is_attached:
+            self._dashboard.flash(text, style)
+            return
         subtitle = safe(text).replace("[", "\\[")
         self.query_one("#read", Vertical).border_subtitle = subtitle
 
@@ -184,7 +191,7 @@ class BodyScreen(TightScreen):
     def action_try(self, by: int) -> None:
         """Go to the answer to the next or previous try; before the first is the payload."""
         bodies = self._bodies
-        at = bodies.index(self._attempt) + by
+        at = self._at() + by
         if 0 <= at < len(bodies):
             self._attempt = bodies[at]
             self._show()
