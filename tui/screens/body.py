@@ -12,7 +12,7 @@ from anyio import to_thread
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Container
 
 from engine.client import AsyncClient, AtomicError, BodyPart
 from tui.boards import Cell
@@ -78,7 +78,7 @@ class BodyScreen(TightScreen):
         self._cells = 0
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="read"):
+        with Container(id="read"):  # as the boards have it: other styles would first be parsed
             yield Lines(id="read-lines")
 
     def on_resize(self, event: events.Resize) -> None:
@@ -110,7 +110,7 @@ class BodyScreen(TightScreen):
         self.run_worker(self._shown(more=more), group="body", exclusive=True)
 
     async def _shown(self, *, more: bool) -> None:
-        box, lines = self.query_one("#read", Vertical), self.query_one(Lines)
+        box, lines = self.query_one("#read", Container), self.query_one(Lines)
         box.border_title = self._title()
         if self._attempt not in self._parts:
             lines.show([("reading …", "dim")], stay=False)
@@ -159,7 +159,7 @@ class BodyScreen(TightScreen):
             self._dashboard.flash(text, style)
             return
         subtitle = safe(text).replace("[", "\\[")
-        self.query_one("#read", Vertical).border_subtitle = subtitle
+        self.query_one("#read", Container).border_subtitle = subtitle
 
     def _tell_keys(self) -> None:
         self.tell(KEYS % self._next_look())
