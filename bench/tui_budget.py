@@ -2,6 +2,7 @@
 many events, a million runs. `just tui-budget`; figures are printed beside their goals."""
 
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -166,6 +167,7 @@ async def long_body(url):
                             "stepKey": "charge", "url": "http://pay.test/", "status": "running", "rev": 1, "generation": 1, "attempts": 1,
                             "failures": 0, "retriesMax": 1, "submittedAt": at(0)}, StepRow))
     late, found = [], []
+    gc.freeze()  # as start.py has it
     async with app.run_test(size=(120, 40)) as pilot:
         await app.client.payload("s", count=1)  # connected, as the dashboard is
         probe = asyncio.create_task(lateness(late))
