@@ -2,6 +2,7 @@
 many events, a million runs. `just tui-budget`; figures are printed beside their goals."""
 
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -15,11 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from msgspec import convert  # noqa: E402
+
 from engine.client import AsyncClient, Reposts  # noqa: E402
+from engine.wire import StepRow  # noqa: E402
 from tests.tui.terminal import Terminal  # noqa: E402
 from tui.app import Dashboard  # noqa: E402
 from tui.clock import SystemClock  # noqa: E402
+from tui.model import step_of  # noqa: E402
 from tui.options import Options  # noqa: E402
+from tui.screens.body import BodyScreen  # noqa: E402
 from tui.store import Store  # noqa: E402
 
 BEGAN = time.time()
@@ -153,6 +159,38 @@ async def million(url):
         return took, rss_mib()
 
 
+async def long_body(url):
+    """Of one line of 5 MB: until its beginning is shown, the first time and again; how late the loop was for that, and while
+    all of it is read."""
+    app = Dashboard(Store(SystemClock()), Options(url=url), client=AsyncClient(url, reposts=Reposts(count=0)), feed=False)
+    step = step_of(convert({"id": "s", "runId": "s", "parentId": None, "name": "charge", "workflowName": "order", "idempotencyKey": "k",
+                            "stepKey": "charge", "url": "http://pay.test/", "status": "running", "rev": 1, "generation": 1, "attempts": 1,
+                            "failures": 0, "retriesMax": 1, "submittedAt": at(0)}, StepRow))
+    late, found = [], []
+    gc.freeze()  # as start.py has it
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.client.payload("s", count=1)  # connected, as the dashboard is
+        probe = asyncio.create_task(lateness(late))
+        for _ in range(2):
+            await pilot.pause(0.5)
+            late.clear()
+            began = time.monotonic()
+            app.push_screen(screen := BodyScreen(app, app.client, step, None))
+            while not screen.is_mounted or screen.query_one("#read-lines").virtual_size.height < 100:
+                await asyncio.sleep(0.002)
+            found += [(time.monotonic() - began) * 1000, max(late)]
+            await pilot.pause(0.5)
+            if len(found) == 2:
+                app.pop_screen()
+        late.clear()
+        while len(screen._parts[None].data) < 5_000_000:
+            screen.action_scroll(1_000_000)
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+        probe.cancel()
+        return *found, max(late)
+
+
 def main():
     ticking = [run(n, "backing-off", 60 + 3 * n) for n in range(10)]
     still = [run(n, "completed") for n in range(10)]
@@ -173,6 +211,16 @@ def main():
         took, rss = asyncio.run(million(url))
     finally:
         process.kill()
+    process, url = server(0)
+    try:
+        opened, late, again, late_again, late_reading = asyncio.run(long_body(url))
+    finally:
+        process.kill()
+    told("5 MB in one line: opened the first time", opened, 200, "ms")
+    told("loop late meanwhile, at most", late, 50, "ms")
+    told("opened again", again, 200, "ms")
+    told("loop late meanwhile, at most", late_again, 50, "ms")
+    told("loop late while all of it is read, at most", late_reading, 50, "ms")
     for what, ms in took.items():
         told(f"1,000,000 runs: {what}", ms, 200, "ms")
     told("memory with them", rss, 100, "MiB")

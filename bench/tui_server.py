@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 RUNS = 1_000_000
+BODY = b'{"text":"' + b"x" * 5_000_000 + b'"}'
 STATES = ("running", "backing-off", "completed", "failed")
 
 
@@ -74,6 +75,13 @@ async def serve(reader, writer):
             if target.path == "/api/v1/events":
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
                 await events(writer, PER_S)
+            if target.path.endswith("/payload"):
+                first, last = (int(number) for number in head.decode().lower().split("range: bytes=")[1].split("\r\n")[0].split("-"))
+                part = BODY[first : last + 1]
+                writer.write((f"HTTP/1.1 206 Partial Content\r\natomic-content-type: application/json\r\ncontent-length: {len(part)}\r\n"
+                              f"content-range: bytes {first}-{first + len(part) - 1}/{len(BODY)}\r\n\r\n").encode() + part)
+                await writer.drain()
+                continue
             answer = page(parse_qs(target.query)) if target.path == "/api/v1/runs" else status()
             body = json.dumps(answer).encode()
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)

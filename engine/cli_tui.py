@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from msgspec.structs import replace
 
 from engine.cli_options import engine_option
 from engine.cli_show import echo_json, safe, unicode_terminal
@@ -66,10 +67,18 @@ def can_show() -> bool:
 @click.option("--theme", help="A look by its name; `:theme` lists them.")
 @click.option("--bell", is_flag=True, help="Ring when something begins to need a person.")
 @click.option("--slow-link", is_flag=True, help="Draw less often.")
+@click.option(
+    "--redact",
+    multiple=True,
+    metavar="NAME",
+    help="Do not show what stands under this name in bodies either; may be repeated.",
+)
+@click.option("--no-redact", is_flag=True, help="Show bodies as they are, passwords and all.")
 @click.pass_context
 def tui(
     ctx: click.Context, /, url: str | None, engine: str, config_path: Path | None, once: bool,
-    as_json: bool, record: Path | None, replay: Path | None, speed: float, **given: Any,
+    as_json: bool, record: Path | None, replay: Path | None, speed: float, redact: tuple[str, ...],
+    no_redact: bool, **given: Any,
 ) -> None:  # fmt: skip
     """The dashboard: runs, retries, what is stuck and why, live, and keys that act on them.
 
@@ -89,9 +98,13 @@ def tui(
         raise click.UsageError(f"The dashboard needs Textual: {INSTALL}") from error
     from tui.query import fault
     from tui.record import RecordingError
+    from tui.redact import NAMES
 
+    if redact and no_redact:
+        raise click.UsageError("--redact and --no-redact say the opposite: give one of them.")
     if (wrong := fault(options.filter)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
+    options = replace(options, redact=frozenset() if no_redact else NAMES | {*redact})
     try:
         code = run(Start(options, record, replay, speed))
     except (RecordingError, OSError, ValueError) as error:

@@ -39,10 +39,11 @@ SUPERVISOR = (
     "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (
-    "tui.boards", "tui.clock", "tui.config", "tui.detail", "tui.feed", "tui.fmt", "tui.fold",
-    "tui.help", "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.once",
-    "tui.options", "tui.query", "tui.record", "tui.rows", "tui.sanitize", "tui.sorting",
-    "tui.steptree", "tui.store", "tui.targets", "tui.tree",
+    "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",
+    "tui.curl", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.help", "tui.keys",
+    "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.once", "tui.options", "tui.query",
+    "tui.record", "tui.redact", "tui.rows", "tui.sanitize", "tui.sorting", "tui.steptree",
+    "tui.store", "tui.targets", "tui.tree",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""
 ROOMS = (

@@ -302,6 +302,7 @@ class Dashboard(App[None]):
         if remember and view != self.view:
             self._remember()
         self.view = view
+        self.acting.row_left_at = float("-inf")
         self.whole_filter = False
         self.follow = True
         self.query_one("#body", ContentSwitcher).current = view
@@ -349,7 +350,9 @@ class Dashboard(App[None]):
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and self._is_shown(message.grid) and not self.follow:
-            self.flash(self.ordering.lost(message.grid), "alarm")
+            told = self.ordering.lost(message.grid)
+            if not self.flash_now[0]:  # else it is the answer to what was just done
+                self.flash(told, "alarm")
         if not message.lost:  # moved by a person, who knows where it is now
             self.acting.row_left_at = float("-inf")
             message.grid.marks_lost = 0

@@ -1,20 +1,14 @@
-"""What the inspector says of a step: how it stands, whom it calls, every attempt and what followed.
-
-And bodies: a payload or an answer as lines, pretty where it is JSON, as hex where it is no text.
-"""
+"""What the inspector says of a step: how it stands, whom it calls, its attempts, what followed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
-from engine.client import BodyPart
 from tui import fmt
 from tui.boards import Cell, Part, Seen, last_text, state_cell
 from tui.looks import LOOKS
 from tui.model import Attempt, State, Step
-from tui.sanitize import head, safe, width, wrap
+from tui.sanitize import width, wrap
 from tui.steptree import took_cell
 
 ATTEMPTS_SHOWN_MAX = 200
@@ -22,10 +16,6 @@ LINES_OF_A_TEXT_MAX = 4
 """So much of a long address or error is told."""
 INDENT_CELLS, RESULT_AT = 7, 25
 """Where an attempt's time begins, and what it came to."""
-PRETTY_BYTES_MAX = 262_144
-"""Above it JSON is shown as it came."""
-HEX_BYTES_A_LINE = (16, 8, 4)
-"""As many as there is room for."""
 
 SET_BY = {
     "policy": "the retry policy",
@@ -142,54 +132,3 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
         yield from _told(indent, more, "dim", cells)
     if waits and not fits:
         yield ((indent, "plain"), (waits, "backing-off"))
-
-
-def body_lines(part: BodyPart, cells: int) -> list[Cell]:
-    """A body as lines of at most so many cells. Nothing of it reaches the terminal as a control."""
-    told = f"{fmt.size(part.full_bytes)} · {safe(part.content_type) or 'no content type'}"
-    if part.kept_bytes < part.full_bytes:
-        told += f" · the engine kept the first {fmt.size(part.kept_bytes)}"
-    if len(part.data) < part.kept_bytes:
-        told += f" · the first {fmt.size(len(part.data))} are shown"
-    lines: list[Cell] = [(told, "dim"), ("", "plain")]
-    try:
-        text = part.data.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(part.data) - 3 or len(part.data) >= part.kept_bytes:
-            return lines + [(line, "plain") for line in _hex(part.data, cells)]
-        text = part.data[: error.start].decode()  # cut within a character
-    if not text:
-        return [*lines, ("(empty)", "dim")]
-    return lines + [(line, "plain") for line in _wrapped(_pretty(part, text), max(8, cells))]
-
-
-def _pretty(part: BodyPart, text: str) -> str:
-    whole = len(part.data) == part.kept_bytes and len(part.data) <= PRETTY_BYTES_MAX
-    if "json" not in part.content_type.lower() or not whole:
-        return text
-    try:
-        return msgspec.json.format(part.data, indent=2).decode()
-    except (msgspec.DecodeError, RecursionError):
-        return text
-
-
-def _wrapped(text: str, cells: int) -> Iterator[str]:
-    for line in text.split("\n"):
-        rest = line.rstrip("\r").expandtabs(4)
-        piece = ""
-        for begin in range(0, len(rest), cells):
-            piece += safe(rest[begin : begin + cells])
-            while width(piece) > cells:
-                fits = head(piece, cells)
-                yield fits
-                piece = piece[len(fits) :]
-        yield piece
-
-
-def _hex(data: bytes, cells: int) -> Iterator[str]:
-    fitting = (count for count in HEX_BYTES_A_LINE if 4 * count + 11 <= cells)
-    count = next(fitting, HEX_BYTES_A_LINE[-1])
-    for begin in range(0, len(data), count):
-        row = data[begin : begin + count]
-        shown = "".join(chr(b) if 32 <= b < 127 else "." for b in row)
-        yield f"{begin:08x}  {row.hex(' '):<{3 * count - 1}}  {shown}"

@@ -155,10 +155,15 @@ class Step(Struct, frozen=True):
         return self.state in ENDED
 
     @property
+    def answered(self) -> list[Attempt]:
+        """Its attempts that got an answer, whatever it was."""
+        return [each for each in self.tries if not each.is_open and each.http_status is not None]
+
+    @property
     def last_answered(self) -> int | None:
-        """The last of its attempts that is over; None: there is none yet."""
-        over = [attempt.number for attempt in self.tries if not attempt.is_open]
-        return over[-1] if over else None
+        """The last of its attempts that got an answer; None: there is none yet."""
+        answered = self.answered
+        return answered[-1].number if answered else None
 
     @property
     def tries_left(self) -> int | None:

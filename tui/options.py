@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from tui.redact import NAMES
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """What the command line said."""
@@ -24,3 +26,5 @@ class Options(Struct, frozen=True, kw_only=True):
     """Stands in the top bar: which engine this is."""
     strict: bool = False
     """Every action is asked first."""
+    redact: frozenset[str] = NAMES
+    """Names whose values are never shown."""

@@ -1,8 +1,9 @@
 """Bodies in the operator's own programs: `$PAGER` to read, `$EDITOR` to search and keep.
 
 The program gets a file that only its owner reads, and that is gone when it ends. It is called as a
-list of words, never through a shell: nothing of a run becomes part of a command. A pager is given
-safe text, as what it does with control characters depends on its settings; an editor the bytes.
+list of words, never through a shell: nothing of a run becomes part of a command. Secrets are
+replaced in both; a pager is given safe text besides, as what it does with control characters
+depends on its settings, and an editor the bytes.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyio import to_thread
 from textual.app import SuspendNotSupported
 
-from engine.client import AtomicError, BodyPart
+from engine.client import AsyncClient, AtomicError, BodyPart
+from tui.bodies import read, readable
 from tui.model import Step
-from tui.sanitize import safe
+from tui.redact import Redactor
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
+Tell = Callable[[str, str], None]
+"""Tells the operator something: a text, and its style."""
+USUAL = {"PAGER": "less", "EDITOR": "vi"}
 Run = Callable[[Sequence[str]], None]
 
 
@@ -53,15 +60,10 @@ def private_file(data: bytes) -> Iterator[Path]:
         os.unlink(name)
 
 
-def readable(part: BodyPart) -> bytes:
-    """A body with everything that a terminal would obey replaced by its picture."""
-    text = part.data.decode(errors="replace")
-    return "\n".join(safe_line(line) for line in text.split("\n")).encode()
-
-
-def safe_line(line: str) -> str:
-    """A whole line made safe: `safe` cuts what is long, and here nothing is left out."""
-    return "".join(safe(line[at : at + 1_000]) for at in range(0, len(line), 1_000))
+def content(part: BodyPart, redactor: Redactor, variable: str) -> bytes:
+    """What is in the file for the program of that variable."""
+    data, _ = redactor.body(part.data, part.content_type)
+    return readable(data.decode(errors="replace")).encode() if variable == "PAGER" else data
 
 
 class Outside:
@@ -71,38 +73,44 @@ class Outside:
         self._app, self._run = app, run
 
     def do_pager(self) -> None:
-        self._show("PAGER", "less", readable)
+        self._show_last("PAGER")
 
     def do_editor(self) -> None:
-        self._show("EDITOR", "vi", lambda part: part.data)
+        self._show_last("EDITOR")
 
-    def _show(self, variable: str, usual: str, content: Callable[[BodyPart], bytes]) -> None:
+    def _show_last(self, variable: str) -> None:
+        """The answer to the last attempt that got one, or else the payload."""
         step = self._app.reading.step()
-        if step is None or self._app.client is None:
-            self._app.flash("bodies are not in a recording", "alarm")
+        if step is None:
+            self._app.flash("there is no step under the cursor", "alarm")
+        else:
+            self.show(step, step.last_answered, variable, self._app.flash)
+
+    def show(self, step: Step, attempt: int | None, variable: str, tell: Tell) -> None:
+        """Open a step's payload (no attempt) or an answer in the program of that variable."""
+        client = self._app.client
+        if client is None:
+            tell("bodies are not in a recording", "alarm")
             return
-        self._app.run_worker(self._fetched(step, variable, usual, content), group="body")
+        work = self._fetched(client, step, attempt, variable, tell)
+        self._app.run_worker(work, group="outside", exclusive=True)
 
     async def _fetched(
-        self, step: Step, variable: str, usual: str, content: Callable[[BodyPart], bytes]
+        self, client: AsyncClient, step: Step, attempt: int | None, variable: str, tell: Tell
     ) -> None:
-        """The answer to the last attempt that ended, or else the payload."""
-        client = self._app.client
-        assert client is not None
-        last = step.last_answered
         try:
-            words = words_of(variable, usual)
-            asked = client.payload(step.id) if last is None else client.answer(step.id, last)
-            part = await asked
+            words = words_of(variable, USUAL[variable])
+            part = await read(client, step.id, attempt)
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
+            tell(str(error), "alarm")
             return
-        with private_file(content(part)) as path:
+        work = partial(content, part, self._app.reading.redactor, variable)
+        with private_file(await to_thread.run_sync(work)) as path:
             try:
                 with self._app.suspend():
                     self._run([*words, str(path)])
             except SuspendNotSupported:
-                self._app.flash("there is no terminal of yours here to show it on", "alarm")
+                tell("there is no terminal of yours here to show it on", "alarm")
             except OSError as error:
-                self._app.flash(f"{words[0]}: {error.strerror or error}", "alarm")
+                tell(f"{words[0]}: {error.strerror or error}", "alarm")
         self._app.refresh()

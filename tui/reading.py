@@ -1,21 +1,22 @@
-"""Looking at one run: its tree, its steps' bodies, and copying what is under the cursor."""
+"""Looking at one run, its tree and its steps' bodies, or at two beside each other."""
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from engine.client import AtomicError
-from tui.boards import Cell
-from tui.detail import body_lines
-from tui.model import Step
-from tui.screens.ask import Choice, Choose, Read
+from tui.compare import comparison
+from tui.copying import Copying
+from tui.model import Step, run_of, short_id, step_of
+from tui.redact import Redactor
+from tui.sanitize import clean
+from tui.screens.ask import Read
+from tui.screens.body import BodyScreen
+from tui.tree import Tree
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
     from tui.widgets.grid import Grid
-
-BODY_BYTES_SHOWN = 65_536
 
 
 class Reading:
@@ -28,6 +29,8 @@ class Reading:
         self.asked: str | None = None
         """The step at which it was opened: it is never folded."""
         self.has_chart = True
+        self.redactor = Redactor(app.options.redact)
+        self.copying = Copying(app)
         self._at: str | None = None
         """The step to go to when the run has been read."""
 
@@ -163,57 +166,44 @@ class Reading:
             self._read_body(step, step.last_answered)
 
     def _read_body(self, step: Step, attempt: int | None) -> None:
-        if self._app.client is None:
-            self._app.flash("bodies are not in a recording", "alarm")
+        app = self._app
+        if app.client is None:
+            app.flash("bodies are not in a recording", "alarm")
         else:
-            self._app.run_worker(self._show_body(step, attempt), group="body", exclusive=True)
+            app.push_screen(BodyScreen(app, app.client, step, attempt))
 
-    async def _show_body(self, step: Step, attempt: int | None) -> None:
-        client = self._app.client
-        assert client is not None
-        try:
-            if attempt is None:
-                part = await client.payload(step.id, count=BODY_BYTES_SHOWN)
-            else:
-                part = await client.answer(step.id, attempt, count=BODY_BYTES_SHOWN)
-        except AtomicError as error:
-            self._app.flash(str(error), "alarm")
-            return
-        what = "payload" if attempt is None else f"answer to try {attempt}"
-        lines: list[Cell] = body_lines(part, self._app.size.width - 6)
-        self._app.push_screen(Read(f"{step.name}: {what}", lines))
-
-    # -- copying -------------------------------------------------------------------------------
+    # -- copying and comparing -----------------------------------------------------------------
 
     def do_copy(self) -> None:
-        choices = self._copies()
-        if not choices:
-            self._app.flash("nothing to copy here", "alarm")
-            return
-        shown = [Choice(name[0], name, name, value) for name, value in choices.items()]
+        self.copying.ask()
 
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self._app.copy_to_clipboard(choices[name])
-                self._app.flash(f"{name} sent to the terminal (OSC 52)")
-
-        self._app.push_screen(Choose("Copy", shown), chosen)
-
-    def _copies(self) -> dict[str, str]:
+    def do_compare(self) -> None:
+        """Show the steps of the two marked runs side by side."""
         app = self._app
-        row_id = app.grid().cursor_id
-        if row_id is None:
-            return {}
-        if app.view == "run":
-            step = self.step()
-            if step is None:
-                return {}
-            url = shlex.quote(step.url)
-            return {
-                "id": step.id,
-                "key": step.key,
-                "url": step.url,
-                "curl": f"curl -i -X POST -H 'Content-Type: application/json' {url}",
-            }
-        run = app.store.runs.get(row_id)
-        return {"id": row_id} | ({} if run is None else {"key": run.key})
+        marked = list(app.grid().marks)
+        if len(marked) != 2 or app.whole_filter:
+            told = "every run of the filter is" if app.whole_filter else f"{len(marked)} are"
+            app.flash(f"mark two runs with space, then d compares them: {told} marked", "alarm")
+            return
+        app.run_worker(self._compared(*marked), group="compare", exclusive=True)
+
+    async def _compared(self, first: str, second: str) -> None:
+        app = self._app
+        try:
+            left, right = await self._tree(first), await self._tree(second)
+        except AtomicError as error:
+            app.flash(str(error), "alarm")
+            return
+        lines = comparison(left, right, app.size.width - 5, app.rows.seen)
+        app.push_screen(Read("Compare two runs", lines))
+
+    async def _tree(self, run_id: str) -> Tree:
+        """A run with its steps: as it is known, or read for this. Raises AtomicError."""
+        app = self._app
+        known = app.store.trees.get(run_id)
+        if known is not None and not known.outdated:
+            return known
+        if app.client is None:
+            raise AtomicError(f"the steps of {short_id(run_id)} are not in the recording")
+        found = clean(await app.client.run(run_id))
+        return Tree(run_of(found.run), {row.id: step_of(row) for row in found.steps})

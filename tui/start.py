@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -58,6 +59,7 @@ def run(start: Start) -> int:
         else:
             client = AsyncClient(start.options.url, reposts=NO_REPOSTS)
             app = Dashboard(store, start.options, client=client, take=take, chance=random)
+        gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
         with _left_well(app):
             app.run(mouse=start.options.mouse)
     return app.return_code or 0

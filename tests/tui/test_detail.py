@@ -1,21 +1,17 @@
-"""What the inspector says of a step, and bodies as lines."""
+"""What the inspector says of a step."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.client import BodyPart
 from tests.tui.golden import same
 from tests.tui.scene import scene
-from tests.tui.support import NOW, RUN, STEADY, attempt_row, step_row, store_at, tree_read
+from tests.tui.support import NOW, RUN, attempt_row, step_row, store_at, tree_read
 from tui.boards import Seen, text_of
-from tui.detail import ATTEMPTS_SHOWN_MAX, PRETTY_BYTES_MAX, body_lines, inspector
+from tui.detail import ATTEMPTS_SHOWN_MAX, inspector
 from tui.looks import in_ascii
 from tui.rows import Rows
 from tui.sanitize import width
@@ -141,94 +137,3 @@ def test_what_followed_an_attempt_goes_below_where_there_is_no_room() -> None:
         "       nobody listens at app:9000",
         "       then 8.0s ← Retry-After",
     ]
-
-
-# -- bodies ----------------------------------------------------------------------------------------
-
-
-def body(data: bytes, kind: str = "application/json", **more: int) -> BodyPart:
-    kept = more.get("kept", len(data))
-    return BodyPart(data, kind, kept, more.get("full", kept))
-
-
-def shown(part: BodyPart, cells: int = 40) -> list[str]:
-    """The lines below the head."""
-    return [text_of(line) for line in body_lines(part, cells)[2:]]
-
-
-def test_json_is_shown_pretty() -> None:
-    """As it is to be read, not as it travelled."""
-    assert shown(body(b'{"a":[1,2],"b":null}')) == [
-        "{", '  "a": [', "    1,", "    2", "  ],", '  "b": null', "}",
-    ]  # fmt: skip
-    assert shown(body(b'{"a":1}', "text/plain")) == ['{"a":1}']
-    assert shown(body(b'{"a":', "application/problem+json")) == ['{"a":']
-
-
-def test_the_head_says_what_is_not_there() -> None:
-    """How long it is, how much the engine kept, and how much is shown."""
-    part = body(b"x" * 1_024, "text/plain", kept=4_096, full=5_242_880)
-    assert text_of(body_lines(part, 80)[0]) == (
-        "5.0 MiB · text/plain · the engine kept the first 4.0 KiB · the first 1.0 KiB are shown"
-    )
-    assert text_of(body_lines(body(b"", ""), 80)[0]) == "0 B · no content type"
-    assert shown(body(b"")) == ["(empty)"]
-
-
-@pytest.mark.slow
-def test_21_five_megabytes_in_one_line() -> None:
-    """They are cut to lines that fit, and all of it is there; nothing is parsed for its looks."""
-    data = json.dumps({"text": "x" * 5_000_000}).encode()
-    assert len(data) > PRETTY_BYTES_MAX
-    lines = shown(body(data), 100)
-    assert max(map(len, lines)) == 100
-    assert "".join(lines).encode() == data
-
-
-def test_22_what_is_no_text_is_shown_as_hex() -> None:
-    """As many bytes a line as fit, with their characters where they have any."""
-    assert shown(body(b"\x89PNG\r\n\x1a\n\x00\xffabcdefgh", "image/png"), 80) == [
-        "00000000  89 50 4e 47 0d 0a 1a 0a 00 ff 61 62 63 64 65 66  .PNG......abcdef",
-        "00000010  67 68                                            gh",
-    ]
-    assert shown(body(b"\x89PNG\r\n\x1a\n\x00\xff"), 74) == [
-        "00000000  89 50 4e 47 0d 0a 1a 0a  .PNG....",
-        "00000008  00 ff                    ..",
-    ]
-
-
-def test_22_a_character_that_was_cut_is_no_binary() -> None:
-    """The part that was read may end within one; a whole body must not."""
-    data = "grüß".encode()[:-1]
-    assert shown(body(data, "text/plain", kept=99)) == ["grü"]
-    assert shown(body(data, "text/plain"))[0].startswith("00000000  67 72 c3 bc  gr")
-
-
-def test_19_a_hostile_body_is_only_shown() -> None:
-    """Its sequences become pictures, its lines stay lines, its content type is no better."""
-    data = b"\x1b]52;c;aGk=\x07\r\n\xc2\x9b31m\tx\x00\x0cy\xe2\x80\xae"
-    assert shown(body(data, "text/\x1b[31m")) == ["␛]52;c;aGk=␇", "␦31m    x␀␌y␦"]
-    assert "␛[31m" in text_of(body_lines(body(b"x", "text/\x1b[31m"), 80)[0])
-
-
-@STEADY
-@given(st.binary(max_size=300), st.integers(8, 60), st.sampled_from(["text/plain", "a/json"]))
-def test_19_no_line_of_any_body_is_too_long(data: bytes, cells: int, kind: str) -> None:
-    """Nor has it a character that a terminal obeys."""
-    for line in shown(body(data, kind), cells):
-        assert line.isprintable()
-        assert width(line) <= max(cells, 27)  # of hex four bytes are the least
-
-
-def test_wide_characters_take_two_cells() -> None:
-    """Half as many of them fit on a line."""
-    assert shown(body(("日本" * 5).encode(), "text/plain"), 9) == ["日本日本", "日本日本", "日本"]
-    assert shown(body("aaaaaaaa日\n\nb".encode(), "text/plain"), 9) == ["aaaaaaaa", "日", "", "b"]
-
-
-@STEADY
-@given(st.text(st.sampled_from("ab日本é\u0301 "), max_size=300), st.integers(8, 60))
-def test_lines_of_wide_characters_fit(text: str, cells: int) -> None:
-    """Those of two cells too."""
-    for line in shown(body(text.encode(errors="replace"), "text/plain"), cells):
-        assert width(line) <= cells

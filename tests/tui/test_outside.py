@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import BodyPart
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, run_row, showing, step_row
-from tui.outside import private_file, readable, words_of
+from tui.outside import private_file, words_of
 
 HOSTILE = b'{"a": "\x1b]52;c;x\x07"}\n$(touch pwned); `x`'
 
@@ -32,13 +31,6 @@ def test_23_programs_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert words_of("EDITOR", "vi") == ["code", "--wait", "/opt/a b"]
     monkeypatch.setenv("EDITOR", "")
     assert words_of("EDITOR", "vi") == ["vi"]
-
-
-def test_a_pager_gets_safe_text() -> None:
-    """All of a long line is there, its control characters as pictures."""
-    part = BodyPart(b"a" * 9_000 + b"\x1b[31m\n\xff", "text/plain", 9_007, 9_007)
-    shown = readable(part).decode()
-    assert shown == "a" * 9_000 + "\u241b[31m\n\ufffd"
 
 
 @pytest.mark.parametrize("key", ["o", "e"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,48 @@ def test_19_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
             assert terminal.ended() == 0
             assert_harmless(terminal.written)
             assert terminal.is_sane
+
+
+@pytest.mark.slow
+def test_23_an_editor_gets_the_terminal_and_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is slow to end has the terminal, as it was before, and a file that is its
+    owner's and gone afterwards; secrets are not in it. Then the dashboard is there again."""
+    script, kept = tmp_path / "edit it.py", tmp_path / "kept"
+    script.write_text(
+        "import os, sys\n"
+        f"open({str(kept)!r}, 'w').write(sys.argv[1] + open(sys.argv[1]).read())\n"
+        "print('EDITS', oct(os.stat(sys.argv[1]).st_mode)[-3:], sys.stdin.readline())\n"
+    )
+    monkeypatch.setenv("EDITOR", f"{sys.executable} '{script}'")
+    monkeypatch.setattr(Endpoint, "body", b'{"token": "hunter2"}')
+    with endpoint() as app, harness.running(tmp_path) as engine:
+        fail(engine.url, app)
+        with dashboard(engine.url, "--filter", "is:failed") as terminal:
+            terminal.until_shown("order")
+            terminal.type("\r")
+            terminal.until_shown("try   started")
+            terminal.type("e")
+            terminal.until(kept.exists, "edited")
+            terminal.type("typed\r")
+            terminal.until_shown("EDITS 600 typed")
+            terminal.until_shown("try   started")
+            terminal.type("qq")
+            assert terminal.ended() == 0
+            assert terminal.is_sane
+    name, _, body = kept.read_text().partition(".txt")
+    assert Path(name).name.startswith("atomic-")
+    assert body == '{"token": "••••"}'
+    assert not Path(f"{name}.txt").exists()
+
+
+@pytest.mark.slow
+def test_redact_and_no_redact_say_the_opposite() -> None:
+    """Which is told at once."""
+    with Terminal("--redact", "iban", "--no-redact") as terminal:
+        assert terminal.ended() == 2
+        assert b"say the opposite" in terminal.written
 
 
 @pytest.mark.slow

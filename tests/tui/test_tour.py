@@ -157,7 +157,7 @@ def boards(tmux: Tmux) -> None:
         "2": ("NEXT", "in 9m"),
         "3": ("CAUSE", "503", "book"),
         "4": ("OK%", "127.0.0.1"),
-        "5": ("TIME", "WHAT"),
+        "5": ("TIME|Nothing has happened",),
         "6": ("No bulk job",),
         "1": ("STATE", "pay"),
     }.items():
@@ -232,4 +232,6 @@ def answered(tmux: Tmux, question: str, key: str) -> None:
     while re.search(question, tmux.screen()):
         assert time.monotonic() < deadline, tmux.screen()
         tmux.keys(key)
-        time.sleep(0.05)
+        again = time.monotonic() + 1.0  # a key too many would be one of the board's
+        while re.search(question, tmux.screen()) and time.monotonic() < again:
+            time.sleep(0.02)

@@ -1,0 +1,201 @@
+"""Payloads and answers on a screen of their own: the checks 21 and 22."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import httpx
+
+from engine.wire import AttemptRow
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.bodies import FIRST_BYTES
+from tui.record import Recorder
+from tui.screens.body import BodyScreen
+from tui.store import Input
+from tui.widgets.lines import Lines
+
+SECRET = "hunter2-secret"
+
+
+def answered(number: int, status: int) -> AttemptRow:
+    return AttemptRow(number, 1, "failure", at(-5), at(-3), status)
+
+
+def fill(world: World) -> None:
+    """A run with three attempts, of which the second got no answer."""
+    world.live()
+    run = run_row(1, "failed")
+    lost = AttemptRow(2, 1, "failure", at(-5), at(-3), None, "connection-refused: no")
+    tries = (answered(1, 500), lost, answered(3, 503))
+    world.runs(run)
+    world.tree(run, step_row(run.id, None, "failed", attempts=3, attempt_rows=tries))
+    world.answers["/attempts/1/response"] = (200, b'{"order":1,"error":"busy"}')
+    world.answers["/attempts/3/response"] = (200, b'{"order":1,"error":"closed"}')
+    world.answers["/payload"] = (200, {"order": 1, "password": SECRET})
+
+
+def ranged(world: World, data: bytes, asked: list[str]) -> None:
+    """The payload is this, and given in the ranges that are asked for."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["range"])
+        first, last = map(int, re.findall(r"\d+", request.headers["range"]))
+        part = data[first : last + 1]
+        headers = {
+            "content-range": f"bytes {first}-{first + len(part) - 1}/{len(data)}",
+            "atomic-content-type": "application/json",
+            "atomic-full-size": f"{len(data)}",
+        }
+        return httpx.Response(206, content=part, headers=headers)
+
+    assert world.app.client is not None
+    world.app.client._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+
+
+def test_the_answer_to_any_try_is_shown() -> None:
+    """The last one first; `[` and `]` go to the others that were answered, and to the payload. The
+    title says which it is."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.shown()
+        lines = await world.press("enter", "b")
+        assert "order: answer to try 3 · 503 · 2 of 2 · raw" in lines[0]
+        line_with(lines, "closed")
+        assert "no answer to a later try" in (await world.press("right_square_bracket"))[-1]
+        lines = await world.press("left_square_bracket")
+        assert "answer to try 1 · 500 · 1 of 2" in lines[0]
+        line_with(lines, "busy")
+        lines = await world.press("left_square_bracket")
+        assert "order: payload" in lines[0]
+        assert "nothing before the payload" in (await world.press("left_square_bracket"))[-1]
+        await world.press("escape")
+        assert len(world.app.screen_stack) == 1
+
+    showing(test)
+
+
+def test_m_shows_it_in_other_ways() -> None:
+    """As it came, as hex, and beside the answer before it, where there is one."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        world.answers["/attempts/3/response"] = (200, {"order": 1, "error": "closed"})
+        await world.shown()
+        await world.press("enter", "b")
+        line_with(await world.press("m"), "00000000  7b 22")
+        lines = await world.press("m")
+        assert "· diff" in lines[0]
+        line_with(lines, "-{")
+        line_with(lines, "+{")
+        line_with(await world.press("left_square_bracket"), '"busy"')
+        assert "diff" not in (await world.shown())[0]
+
+    showing(test)
+
+
+def test_an_engine_without_the_body_is_told() -> None:
+    """In place of it; the other ones can still be looked at."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        problem = {"type": "x", "title": "No", "status": 404, "detail": "No body was recorded."}
+        world.answers = {"/3/response": (404, problem), **world.answers}
+        await world.shown()
+        line_with(await world.press("enter", "b"), "No body was recorded")
+        line_with(await world.press("left_square_bracket"), "busy")
+        await world.press("escape")
+        world.answers["/3/response"] = (200, b"closed")
+        world.answers = {"/1/response": (404, problem), **world.answers}
+        await world.press("b", "m")
+        line_with(await world.press("m"), "No body was recorded")
+        line_with(await world.press("m"), "closed")
+
+    showing(test)
+
+
+def test_21_a_long_body_is_read_in_parts() -> None:
+    """Of five megabytes in one line the first 64 KiB are read; at their end more is, and what was
+    looked at stays where it is."""
+    asked: list[str] = []
+
+    async def test(world: World) -> None:
+        fill(world)
+        ranged(world, b'{"text":"' + b"x" * 5_242_880 + b'"}', asked)
+        await world.shown()
+        lines = await world.press("enter", "p")
+        line_with(lines, "5.0 MiB · application/json · the first 64.0 KiB shown")
+        assert asked == [f"bytes=0-{FIRST_BYTES - 1}"]
+        lines = await world.press("G")
+        assert asked[1:] == [f"bytes={FIRST_BYTES}-{2 * FIRST_BYTES - 1}"]
+        shown = world.app.screen.query_one(Lines)
+        assert 0 < shown.scroll_offset.y < shown.max_scroll_y
+        lines = await world.press("G")
+        assert f"bytes={2 * FIRST_BYTES}-{4 * FIRST_BYTES - 1}" in asked
+        await world.press("j")
+        line_with(await world.press("g"), "the first 256.0 KiB shown")
+
+    showing(test)
+
+
+def test_22_secrets_are_on_no_screen_and_in_no_recording() -> None:
+    """Neither in what is drawn, in any look, nor in a picture of it; nothing of a body is recorded.
+    With --no-redact it is shown."""
+    file = io.BytesIO()
+
+    async def test(world: World) -> None:
+        recorder = Recorder(file, 0.0, 0)
+        apply = world.store.apply
+
+        def take(dirty: Input) -> None:
+            recorder.record(dirty, 0.0)
+            apply(dirty)
+
+        world.store.apply = take  # type: ignore[method-assign]
+        fill(world)
+        await world.shown()
+        lines = await world.press("enter", "p")
+        for _ in range(3):
+            assert SECRET not in "".join(lines)
+            assert SECRET not in world.app.export_screenshot()
+            lines = await world.press("m")
+        assert "1 value redacted" in "".join(lines)
+        assert SECRET.encode() not in file.getvalue()
+        assert b'"tree"' in file.getvalue()
+
+    showing(test)
+
+    async def bare(world: World) -> None:
+        fill(world)
+        await world.shown()
+        line_with(await world.press("enter", "p"), SECRET)
+
+    showing(bare, redact=frozenset())
+
+
+def test_22_the_mask_in_ascii() -> None:
+    """Stars."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.shown()
+        line_with(await world.press("enter", "p"), '"password": "****"')
+
+    showing(test, ascii_only=True)
+
+
+def test_another_width_cuts_the_lines_anew() -> None:
+    """On a narrower screen nothing is cut off."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        world.answers["/payload"] = (200, {"text": "x" * 70 + "END"})
+        await world.shown()
+        await world.press("enter", "p")
+        await world.pilot.resize_terminal(60, 20)
+        await world.app.workers.wait_for_complete()
+        line_with(await world.shown(), "END")
+        assert isinstance(world.app.screen, BodyScreen)
+
+    showing(test)
