@@ -39,9 +39,9 @@ SUPERVISOR = (
     "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (
-    "tui.boards", "tui.clock", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.help",
-    "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.query", "tui.record", "tui.rows",
-    "tui.once", "tui.options", "tui.sanitize", "tui.steptree", "tui.store", "tui.tree",
+    "tui.boards", "tui.clock", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.guard",
+    "tui.help", "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.query", "tui.record",
+    "tui.rows", "tui.once", "tui.options", "tui.sanitize", "tui.steptree", "tui.store", "tui.tree",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""
 ROOMS = (
@@ -95,6 +95,7 @@ ROOMS = (
         ("aiosmtpd", "httpx", "hypercorn", "quart", "werkzeug"), frozenset({"uuid"}),
     ),
     Room(TUI_DATA, ("engine.wire", "engine.client", "anyio", "msgspec"), frozenset({"sqlite3"})),
+    Room(("tui.serve",), ("tui.guard", "tui.options", "aiohttp", "textual_serve")),
     Room(
         ("tui",),
         ("engine.wire", "engine.client", "anyio", "msgspec", "textual", "rich"),
@@ -225,6 +226,8 @@ def test_36_the_dashboards_data_needs_no_screen() -> None:
         ("demo_app.x", "import engine"),
         ("tui.store", "from tui.app import Dashboard"),
         ("tui.boards", "from rich.text import Text"),
+        ("tui.app", "from aiohttp import web"),
+        ("tui.guard", "from aiohttp import web"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+SERVED_DRIVER = "tui.served:ServedDriver"
+"""In TEXTUAL_DRIVER: this dashboard is drawn in a browser (`serve.py`)."""
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """What the command line said."""

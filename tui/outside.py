@@ -102,7 +102,9 @@ class Outside:
                 with self._app.suspend():
                     self._run([*words, str(path)])
             except SuspendNotSupported:
-                self._app.flash("there is no terminal of yours here to show it on", "alarm")
+                self._app.flash(
+                    f"{words[0]} needs a terminal: in a browser p and b show it", "alarm"
+                )
             except OSError as error:
                 self._app.flash(f"{words[0]}: {error.strerror or error}", "alarm")
         self._app.refresh()

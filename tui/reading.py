@@ -196,7 +196,8 @@ class Reading:
         def chosen(name: str | None) -> None:
             if name is not None:
                 self._app.copy_to_clipboard(choices[name])
-                self._app.flash(f"{name} sent to the terminal (OSC 52)")
+                to = "browser, if it allows" if self._app.is_web else "terminal (OSC 52)"
+                self._app.flash(f"{name} sent to the {to}")
 
         self._app.push_screen(Choose("Copy", shown), chosen)
 

@@ -13,7 +13,7 @@ from random import random  # noqa: TID251 - the jitter of reconnecting
 import anyio
 from msgspec import Struct
 
-from engine.client import AsyncClient, Reposts
+from engine.client import AsyncClient, Client, Reposts
 from tui import record
 from tui.app import Dashboard
 from tui.clock import SystemClock
@@ -36,6 +36,38 @@ class Start(Struct, frozen=True):
     replay: Path | None = None
     speed: float = 1.0
 
+    def arguments(self) -> list[str]:
+        """The same for a process of its own, for `tui/serve.py`. A value never looks like an
+        option."""
+        options = self.options
+        told: dict[str, object] = {
+            "--engine": options.url, "--board": options.board, "--filter": options.filter,
+            "--theme": options.theme, "--replay": self.replay and self.replay.absolute(),
+        }  # fmt: skip
+        if self.replay is not None:
+            told["--speed"] = self.speed
+        flags = {
+            "--read-only": options.read_only, "--ascii": options.ascii_only,
+            "--slow-link": options.slow_link,
+        }  # fmt: skip
+        values = [f"{name}={value}" for name, value in told.items() if value is not None]
+        return [*values, *(name for name, on in flags.items() if on)]
+
+
+def lines_of(path: Path) -> list[record.Line]:
+    """What a recording has. Raises RecordingError, and OSError for the file."""
+    lines = record.read(path.read_bytes().splitlines(), str(path))
+    return [each for each in lines if isinstance(each, record.Line)]
+
+
+def checked(start: Start) -> None:
+    """Raises what `run` would raise at once: for a recording, or an address that is none."""
+    if start.replay is not None:
+        lines_of(start.replay)
+    else:
+        with Client(start.options.url, reposts=NO_REPOSTS):
+            pass
+
 
 def run(start: Start) -> int:
     """Show the dashboard until it is left; returns the exit code.
@@ -51,10 +83,9 @@ def run(start: Start) -> int:
             recorder = record.Recorder(file, clock.monotonic(), round(clock.wall() * 1000))
             take = recorded(store, recorder, clock)
         if start.replay is not None:
-            lines = list(record.read(start.replay.read_bytes().splitlines(), str(start.replay)))
+            lines = lines_of(start.replay)
             app = Dashboard(store, start.options)
-            app.also = Replay(store, [each for each in lines if isinstance(each, record.Line)],
-                              start.speed).run  # fmt: skip
+            app.also = Replay(store, lines, start.speed).run
         else:
             client = AsyncClient(start.options.url, reposts=NO_REPOSTS)
             app = Dashboard(store, start.options, client=client, take=take, chance=random)
