@@ -156,6 +156,15 @@ class Page:
         """What the page itself says."""
         return str(self.evaluate("document.body ? document.body.innerText : ''"))
 
+    @property
+    def complaints(self) -> list[str]:
+        """What the browser itself found wrong so far: something it could not or may not load."""
+        return [
+            event["params"]["entry"]["text"]
+            for event in self._browser.events
+            if event["method"] == "Log.entryAdded" and event["sessionId"] == self._session
+        ]
+
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until it holds; fails with what is shown if it never does."""
         deadline = time.monotonic() + PATIENCE_S

@@ -21,7 +21,7 @@ import pytest
 from engine.client import Client
 from engine.wire import RunPage
 from tests.e2e import harness
-from tests.tui.browser import browser, program
+from tests.tui.browser import PATIENCE_S, browser, program
 from tests.tui.screen import run_row
 from tests.tui.test_terminal import endpoint, fail, recording
 from tui.listing import Edge
@@ -74,7 +74,7 @@ def alive() -> Iterator[tuple[int, int]]:
 
 def eventually(condition: Callable[[], object], what: str) -> None:
     """Wait until it holds."""
-    deadline = time.monotonic() + harness.PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"never {what}"
         time.sleep(0.01)
@@ -138,14 +138,14 @@ async def window(
 async def seen(window: aiohttp.ClientWebSocketResponse, text: bytes) -> None:
     """Read on until this was drawn."""
     drawn = b""
-    async with asyncio.timeout(harness.PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while text not in drawn:
             drawn += await window.receive_bytes()
 
 
 async def closed(window: aiohttp.ClientWebSocketResponse) -> None:
     """Read on until the server closes it."""
-    async with asyncio.timeout(harness.PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         async for _ in window:
             pass
 
@@ -289,6 +289,7 @@ def test_46_in_a_browser(some_runs: str, tmp_path: Path) -> None:
         page.type("q")
         page.until(lambda: "was left" in page.text, "left")
         eventually(lambda: server.dashboards == [], "ended")
+        assert [it for it in page.complaints if "Content Security Policy" in it] == []
         page.evaluate("document.querySelector('.ended a').click()")
         page.until_shown("▸ running")
 
