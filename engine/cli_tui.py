@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from msgspec.structs import replace
 
 from engine.cli_options import engine_option
 from engine.cli_show import echo_json, safe, unicode_terminal
 
 if TYPE_CHECKING:
     from tui.options import Options
+    from tui.start import Start
 
 INSTALL = "pip install 'atomic-engine[tui]'"
+INSTALL_SERVE = "pip install 'atomic-engine[serve]'"
+SERVE_PORT = 8430
 BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 ONCE_WIDTH = 100
+SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 
 
 def on_terminal() -> bool:
@@ -74,55 +77,60 @@ def can_show() -> bool:
     help="Do not show what stands under this name in bodies either; may be repeated.",
 )
 @click.option("--no-redact", is_flag=True, help="Show bodies as they are, passwords and all.")
+@click.option("--serve", is_flag=True, help="In a browser of this machine; looks only.")
+@click.option("--serve-port", type=click.IntRange(0, 65_535), help=SERVE_PORT_HELP)
+@click.option("--allow-actions", is_flag=True, help="With --serve: keys that act do so.")
 @click.pass_context
 def tui(
-    ctx: click.Context, /, url: str | None, engine: str, config_path: Path | None, once: bool,
-    as_json: bool, record: Path | None, replay: Path | None, speed: float, redact: tuple[str, ...],
-    no_redact: bool, **given: Any,
+    ctx: click.Context, /, once: bool, as_json: bool, record: Path | None, replay: Path | None,
+    speed: float, serve: bool, serve_port: int | None, allow_actions: bool, **given: Any,
 ) -> None:  # fmt: skip
     """The dashboard: runs, retries, what is stuck and why, live, and keys that act on them.
 
     URL is the engine's address, as --engine is, or a profile of the file of settings.
     """
-    options = _options(ctx, url, engine, config_path, given)
+    options = _options(ctx)
+    if serve:
+        _can_be_served(
+            once=once or as_json, record=record is not None, no_mouse=not given["mouse"],
+            bell=given["bell"], read_only=given["read_only"] and allow_actions,
+        )  # fmt: skip
+    elif allow_actions or serve_port is not None:
+        raise click.UsageError("--allow-actions and --serve-port are for --serve.")
     if once or as_json:
         _once(options, as_json=as_json)
         return
-    if not on_terminal():
+    if not (serve or on_terminal()):
         raise click.UsageError("The dashboard needs a terminal; --once prints a board as text.")
     try:
         from tui.start import Start, run
     except ModuleNotFoundError as error:
         if error.name not in ("textual", "rich"):
             raise
-        raise click.UsageError(f"The dashboard needs Textual: {INSTALL}") from error
-    from tui.query import fault
+        install = INSTALL_SERVE if serve else INSTALL
+        raise click.UsageError(f"The dashboard needs Textual: {install}") from error
     from tui.record import RecordingError
-    from tui.redact import NAMES
 
-    if redact and no_redact:
-        raise click.UsageError("--redact and --no-redact say the opposite: give one of them.")
-    if (wrong := fault(options.filter)) is not None:
-        raise click.UsageError(f"--filter: {safe(wrong.detail)}")
-    options = replace(options, redact=frozenset() if no_redact else NAMES | {*redact})
+    _check(options)
+    kept, shown = (None if each is None else str(each.absolute()) for each in (record, replay))
+    start = Start(options, kept, shown, speed)
     try:
-        code = run(Start(options, record, replay, speed))
+        code = _serve(start, serve_port) if serve else run(start)
     except (RecordingError, OSError, ValueError) as error:
         raise click.UsageError(safe(error)) from error
     sys.exit(code)
 
 
-def _options(
-    ctx: click.Context,
-    url: str | None,
-    engine: str,
-    config_path: Path | None,
-    given: dict[str, Any],
-) -> Options:
+def _options(ctx: click.Context) -> Options:
     """The command line before the profile, and that before the rest of the file of settings."""
     from tui.config import Config, ConfigError, Profile, read, usual_path
     from tui.options import Options
+    from tui.redact import NAMES as SECRETS
 
+    given: dict[str, Any] = ctx.params
+    url, config_path = given["url"], given["config_path"]
+    if given["redact"] and given["no_redact"]:
+        raise click.UsageError("--redact and --no-redact say the opposite: give one of them.")
     path = config_path or usual_path()
     try:
         config = read(path) if config_path is not None or path.is_file() else Config()
@@ -142,19 +150,68 @@ def _options(
         return given[name] if is_given or name not in said else said[name]
 
     return Options(
-        url=profile.url if profile is not None else url or engine,
+        url=profile.url if profile is not None else url or given["engine"],
         board=chosen("board"),
         filter=chosen("filter"),
-        read_only=chosen("read_only"),
+        read_only=chosen("read_only") or (given["serve"] and not given["allow_actions"]),
         theme=chosen("theme"),
-        ascii_only=chosen("ascii") or not unicode_terminal(),
+        ascii_only=chosen("ascii") or not (given["serve"] or unicode_terminal()),
         slow_link=chosen("slow_link"),
         mouse=chosen("mouse"),
         bell=chosen("bell"),
         keys=config.keys,
         badge="" if profile is None else safe(profile.badge),
         strict=profile is not None and profile.strict,
+        redact=frozenset() if given["no_redact"] else SECRETS | {*given["redact"]},
     )
+
+
+def _check(options: Options) -> None:
+    """Raises UsageError for what would only be found out on the screen."""
+    from tui.query import fault
+    from tui.themes import NAMES
+
+    if (wrong := fault(options.filter)) is not None:
+        raise click.UsageError(f"--filter: {safe(wrong.detail)}")
+    if options.theme is not None and options.theme not in NAMES:
+        raise click.UsageError(
+            f"--theme: {safe(options.theme)} is none of {', '.join(sorted(NAMES))}."
+        )
+
+
+def _can_be_served(**asked: bool) -> None:
+    """Raises UsageError for what has no sense in a browser."""
+    reasons = {
+        "once": "--once and --json print a board and end: leave --serve out.",
+        "record": "--record is for one dashboard, and a browser may open several.",
+        "no_mouse": "--no-mouse is for terminals: in a browser hold shift to select text.",
+        "bell": "--bell is for terminals: a browser has none.",
+        "read_only": "--read-only and --allow-actions contradict each other.",
+    }
+    for name, reason in reasons.items():
+        if asked[name]:
+            raise click.UsageError(reason)
+
+
+def _serve(start: Start, port: int | None) -> int:
+    """In a browser, until Ctrl-C."""
+    try:
+        from tui.serve import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
+            raise
+        raise click.UsageError(f"--serve needs textual-serve: {INSTALL_SERVE}") from error
+    from tui.start import checked
+
+    def tell(link: str) -> None:
+        click.echo(f"The dashboard of {what}{acts}. Open it once, in one browser:\n\n  {link}\n")
+        click.echo("Ctrl-C ends it.")
+
+    checked(start)
+    what = safe(start.options.url if start.replay is None else start.replay)
+    acts = ", to look at" if start.options.read_only else ", with keys that change the engine"
+    serve(start.word(), SERVE_PORT if port is None else port, what, tell)
+    return 0
 
 
 def _once(options: Options, *, as_json: bool) -> None:

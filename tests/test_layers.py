@@ -40,10 +40,10 @@ SUPERVISOR = (
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",
-    "tui.curl", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.help", "tui.keys",
-    "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.once", "tui.options", "tui.query",
-    "tui.record", "tui.redact", "tui.rows", "tui.sanitize", "tui.sorting", "tui.steptree",
-    "tui.store", "tui.targets", "tui.tree",
+    "tui.curl", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.guard", "tui.help",
+    "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.once", "tui.options",
+    "tui.query", "tui.record", "tui.redact", "tui.rows", "tui.sanitize", "tui.sorting",
+    "tui.steptree", "tui.store", "tui.targets", "tui.tree",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""
 ROOMS = (
@@ -102,6 +102,7 @@ ROOMS = (
         ("engine.wire", "engine.client", "engine.signs", "anyio", "msgspec"),
         frozenset({"sqlite3"}),
     ),
+    Room(("tui.serve",), ("tui.guard", "tui.options", "aiohttp", "textual_serve")),
     Room(
         ("tui",),
         ("engine.wire", "engine.client", "engine.signs", "anyio", "msgspec", "textual", "rich"),
@@ -232,6 +233,8 @@ def test_36_the_dashboards_data_needs_no_screen() -> None:
         ("demo_app.x", "import engine"),
         ("tui.store", "from tui.app import Dashboard"),
         ("tui.boards", "from rich.text import Text"),
+        ("tui.app", "from aiohttp import web"),
+        ("tui.guard", "from aiohttp import web"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str) -> None:

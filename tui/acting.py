@@ -81,7 +81,8 @@ class Acting:
         """Why a command can do nothing now; empty: it can. `targets`: chosen before."""
         app = self._app
         if app.options.read_only:
-            return "this dashboard only reads (--read-only)"
+            why = "--serve without --allow-actions" if app.is_web else "--read-only"
+            return f"this dashboard only reads ({why})"
         if app.client is None:
             return "this is a recording"
         if app.store.stale:

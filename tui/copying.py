@@ -182,7 +182,8 @@ class Copying:
             tell(f"{name} copied{note}", "strong")
         elif clipboard.terminal_takes(text):
             self._app.copy_to_clipboard(text)
-            tell(f"{name} sent to the terminal (OSC 52){note}", "strong")
+            where = "browser, if it allows" if self._app.is_web else "terminal (OSC 52)"
+            tell(f"{name} sent to the {where}{note}", "strong")
         else:
             size = fmt.size(len(text.encode()))
             tell(f"{name} was not copied: a terminal takes no {size} (OSC 52), e opens it", "alarm")

@@ -6,6 +6,9 @@ from msgspec import Struct, field
 
 from tui.redact import NAMES
 
+SERVED_DRIVER = "tui.served:ServedDriver"
+"""In TEXTUAL_DRIVER: this dashboard is drawn in a browser (`serve.py`)."""
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """What the command line said."""

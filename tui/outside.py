@@ -110,7 +110,7 @@ class Outside:
                 with self._app.suspend():
                     self._run([*words, str(path)])
             except SuspendNotSupported:
-                tell("there is no terminal of yours here to show it on", "alarm")
+                tell(f"{words[0]} needs a terminal: in a browser p and b show it", "alarm")
             except OSError as error:
                 tell(f"{words[0]}: {error.strerror or error}", "alarm")
         self._app.refresh()

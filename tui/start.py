@@ -12,9 +12,10 @@ from pathlib import Path
 from random import random  # noqa: TID251 - the jitter of reconnecting
 
 import anyio
+import msgspec
 from msgspec import Struct
 
-from engine.client import AsyncClient, Reposts
+from engine.client import AsyncClient, Client, Reposts
 from tui import record
 from tui.app import Dashboard
 from tui.clock import SystemClock
@@ -33,9 +34,33 @@ class Start(Struct, frozen=True):
     """What the command line asked for."""
 
     options: Options
-    record: Path | None = None
-    replay: Path | None = None
+    record: str | None = None
+    replay: str | None = None
     speed: float = 1.0
+
+    def word(self) -> str:
+        """The same in one word, for a process of its own (`served.py`)."""
+        return msgspec.json.encode(self).decode()
+
+    @staticmethod
+    def of(word: str) -> Start:
+        """What `word` told. Raises msgspec.DecodeError."""
+        return msgspec.json.decode(word, type=Start)
+
+
+def lines_of(path: str) -> list[record.Line]:
+    """What a recording has. Raises RecordingError, and OSError for the file."""
+    lines = record.read(Path(path).read_bytes().splitlines(), path)
+    return [each for each in lines if isinstance(each, record.Line)]
+
+
+def checked(start: Start) -> None:
+    """Raises what `run` would raise at once: for a recording, or an address that is none."""
+    if start.replay is not None:
+        lines_of(start.replay)
+    else:
+        with Client(start.options.url, reposts=NO_REPOSTS):
+            pass
 
 
 def run(start: Start) -> int:
@@ -48,14 +73,13 @@ def run(start: Start) -> int:
     with ExitStack() as stack:
         take: Callable[[Input], None] = store.apply
         if start.record is not None:
-            file = stack.enter_context(record.create(start.record))
+            file = stack.enter_context(record.create(Path(start.record)))
             recorder = record.Recorder(file, clock.monotonic(), round(clock.wall() * 1000))
             take = recorded(store, recorder, clock)
         if start.replay is not None:
-            lines = list(record.read(start.replay.read_bytes().splitlines(), str(start.replay)))
+            lines = lines_of(start.replay)
             app = Dashboard(store, start.options)
-            app.also = Replay(store, [each for each in lines if isinstance(each, record.Line)],
-                              start.speed).run  # fmt: skip
+            app.also = Replay(store, lines, start.speed).run
         else:
             client = AsyncClient(start.options.url, reposts=NO_REPOSTS)
             app = Dashboard(store, start.options, client=client, take=take, chance=random)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -57,3 +57,5 @@ THEMES = (
     ),
 )  # fmt: skip
 DEFAULT = "dark"
+NAMES = frozenset({*BUILTIN_THEMES, *(theme.name for theme in THEMES)})
+"""What `--theme` and `:theme` take."""
