@@ -83,7 +83,7 @@ class Acting:
         if app.options.read_only:
             why = "--serve without --allow-actions" if app.is_web else "--read-only"
             return f"this dashboard only reads ({why})"
-        if app.client is None:
+        if app.is_recording:
             return "this is a recording"
         if app.store.stale:
             return "not connected: what is shown may have passed"

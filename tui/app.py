@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import App, ComposeResult
@@ -19,7 +19,6 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
-from engine.client import AsyncClient
 from tui import query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
@@ -32,6 +31,7 @@ from tui.drawing import (
     Drawing,
 )
 from tui.feed import Board, Feed
+from tui.following import Following
 from tui.keys import (
     BY_ID,
     COMMANDS,
@@ -54,14 +54,17 @@ from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
 from tui.screens.small import TooSmall, is_too_small
 from tui.showing import Showing
-from tui.store import EventRead, LinkState, Store
 from tui.store import Input as Taken
+from tui.store import LinkState, Store
 from tui.themes import DEFAULT, THEMES, muted
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
 from tui.widgets.lines import Lines
 from tui.widgets.tight import TightScreen
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient
 
 FLUSH_S = 0.25
 TICK_S = 1.0
@@ -107,20 +110,25 @@ class Dashboard(App[None]):
         options: Options,
         *,
         client: AsyncClient | None = None,
+        connects: Callable[[], AsyncClient] | None = None,
         take: Callable[[Taken], None] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         feed: bool = True,
     ) -> None:
-        """Without a client, or a `feed`, what the store is given is shown: a replay, a test."""
+        """`connects` makes the client when the first picture has been drawn. Without one, or a
+        `feed`, what the store is given is shown: a replay, a test."""
         super().__init__()
         self.store, self.options = store, options
         self.commands = remapped(options.keys)
         self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
         self.ascii_filter = Asciify(enabled=options.ascii_only)
         self.client = client
-        self.feed = None if client is None or not feed else Feed(
-            client, store, self._taker(take or store.apply), chance=chance, reporter=self
-        )  # fmt: skip
+        self.is_recording = client is None and connects is None
+        self.feed: Feed | None = None
+        self.following = Following(self, take or store.apply, chance)
+        self._connects = connects
+        if client is not None and feed:
+            self.following.follow(client)
         self.rows = Rows(store)
         self.view = options.board
         self.back_to: list[tuple[str, dict[str, str], dict[str, str]]] = []
@@ -195,6 +203,9 @@ class Dashboard(App[None]):
         )  # time has passed
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
+        if self._connects is not None:
+            connecting = self.following.connect(self._connects)
+            self.call_after_refresh(self.run_worker, connecting, group="feed")
         if self.also is not None:
             self.run_worker(self.also(), group="replay", exit_on_error=True)
 
@@ -210,16 +221,6 @@ class Dashboard(App[None]):
     def prompt(self) -> Prompt:
         """The line at the foot."""
         return self.screen_stack[0].query_one(Prompt)
-
-    def _taker(self, take: Callable[[Taken], None]) -> Callable[[Taken], None]:
-        """What was asked for is drawn as soon as it is there, events when their turn comes."""
-
-        def taken(each: Taken) -> None:
-            take(each)
-            if not isinstance(each, EventRead) and not self.options.slow_link:
-                self.call_later(self.flush)
-
-        return taken
 
     # -- drawing -------------------------------------------------------------------------------
 

@@ -9,15 +9,18 @@ import re
 from collections.abc import Iterator
 from difflib import unified_diff
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
-from engine.client import AsyncClient, BodyPart
 from tui import fmt
 from tui.boards import Cell
 from tui.redact import Redactor
 from tui.sanitize import head, safe, width
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient, BodyPart
 
 FIRST_BYTES = 65_536
 """So much of a body is read to begin with."""

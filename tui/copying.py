@@ -100,7 +100,7 @@ class Copying:
         if app.view == "runs":
             run = app.store.runs.get(row_id)
             known |= {} if run is None else {"key": run.key}
-            known |= {} if app.client is None else {"url": ""}  # of the run's own step
+            known |= {} if app.is_recording else {"url": ""}  # of the run's own step
         return Place(row_id, known)
 
     # -- getting it ----------------------------------------------------------------------------

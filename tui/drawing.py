@@ -79,7 +79,7 @@ class Drawing:
             url=app.options.url,
             q=app.filters.get(app.view, ""),
             run_id=app.reading.run_id,
-            is_recording=app.client is None,
+            is_recording=app.is_recording,
         )
         grid.set_notice(notice(app.store, asked, grid.size.width - 2))
 

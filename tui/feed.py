@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from msgspec import Struct
 
-from engine.client import AsyncClient, AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
+from engine.client import AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
 from tui.listing import Edge
 from tui.notices import USER
 from tui.query import moves_with_time
@@ -37,6 +37,9 @@ from tui.store import (
     TreeGone,
     TreeRead,
 )
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient
 
 PAGE_ROWS = 200
 STATUS_EVERY_S = 5.0

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 from textual.app import SuspendNotSupported
 
-from engine.client import AsyncClient, AtomicError, BodyPart
+from engine.client import AtomicError
 from tui.bodies import read, readable
 from tui.model import Step
 from tui.redact import Redactor
 
 if TYPE_CHECKING:
+    from engine.client import AsyncClient, BodyPart
     from tui.app import Dashboard
 
 Tell = Callable[[str, str], None]

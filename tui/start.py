@@ -8,23 +8,24 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from random import random  # noqa: TID251 - the jitter of reconnecting
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
 from msgspec import Struct
 
-from engine.client import AsyncClient, Client, Reposts
 from tui import record
 from tui.app import Dashboard
 from tui.clock import SystemClock
 from tui.options import Options
 from tui.store import Input, Store
 
-NO_REPOSTS = Reposts(count=0)
-"""The feed tries again by itself, and tells of each try."""
-
+if TYPE_CHECKING:
+    from engine.client import AsyncClient
 
 LEAVING_S_MAX = 2.0
 """How long giving the terminal back may take."""
@@ -58,9 +59,19 @@ def checked(start: Start) -> None:
     """Raises what `run` would raise at once: for a recording, or an address that is none."""
     if start.replay is not None:
         lines_of(start.replay)
-    else:
-        with Client(start.options.url, reposts=NO_REPOSTS):
-            pass
+        return
+    parts = urlsplit(start.options.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        client(start.options)  # says what is wrong with it; takes long to import
+
+
+def client(options: Options) -> AsyncClient:
+    """Speaks with the engine. It tries nothing again: the feed does, and tells of each try."""
+    from engine.client import AsyncClient, Reposts
+
+    made = AsyncClient(options.url, reposts=Reposts(count=0))
+    gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
+    return made
 
 
 def run(start: Start) -> int:
@@ -68,6 +79,7 @@ def run(start: Start) -> int:
 
     Raises RecordingError, OSError for files, ValueError for an address that is none.
     """
+    checked(start)
     clock = SystemClock()
     store = Store(clock)
     with ExitStack() as stack:
@@ -81,8 +93,8 @@ def run(start: Start) -> int:
             app = Dashboard(store, start.options)
             app.also = Replay(store, lines, start.speed).run
         else:
-            client = AsyncClient(start.options.url, reposts=NO_REPOSTS)
-            app = Dashboard(store, start.options, client=client, take=take, chance=random)
+            connects = partial(client, start.options)
+            app = Dashboard(store, start.options, connects=connects, take=take, chance=random)
         gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
         with _left_well(app):
             app.run(mouse=start.options.mouse)

@@ -9,30 +9,34 @@
 `docs/reference/client.md` has the whole of it.
 """
 
-from engine.client.aio import AsyncClient, AsyncWorkflow
-from engine.client.blocking import Client, Workflow
-from engine.client.calls import (
-    DEFAULT_ENGINE,
-    BodyPart,
-    Open,
-    Outcome,
-    Repost,
-    Reposts,
-    SubmitOptions,
-)
-from engine.client.errors import (
-    AtomicError,
-    NothingKnown,
-    ProblemError,
-    Refused,
-    RunCancelled,
-    StepFailed,
-    UnexpectedAnswer,
-    Unreachable,
-    WaitTimeout,
-)
-from engine.client.feed import AsyncEvents, Event, Events
-from engine.wire import Action, RetryPolicy
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.client.aio import AsyncClient, AsyncWorkflow
+    from engine.client.blocking import Client, Workflow
+    from engine.client.calls import (
+        DEFAULT_ENGINE,
+        BodyPart,
+        Open,
+        Outcome,
+        Repost,
+        Reposts,
+        SubmitOptions,
+    )
+    from engine.client.errors import (
+        AtomicError,
+        NothingKnown,
+        ProblemError,
+        Refused,
+        RunCancelled,
+        StepFailed,
+        UnexpectedAnswer,
+        Unreachable,
+        WaitTimeout,
+    )
+    from engine.client.feed import AsyncEvents, Event, Events
+    from engine.wire import Action, RetryPolicy
 
 __all__ = [
     "DEFAULT_ENGINE",
@@ -61,3 +65,19 @@ __all__ = [
     "WaitTimeout",
     "Workflow",
 ]
+
+_HOMES = (
+    "engine.client.errors", "engine.wire", "engine.client.calls", "engine.client.feed",
+    "engine.client.aio", "engine.client.blocking",
+)  # fmt: skip
+"""Where names live, the lightest to import first. A name is imported when it is asked for (PEP
+562): who needs the errors alone, as the dashboard's first picture, does not wait for httpx."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in map(import_module, _HOMES):
+            if hasattr(module, name):
+                value = globals()[name] = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,7 +55,7 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # with all that `atomic demo` has started
         self.process.wait()
         self.close()
 

@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from engine.client import AsyncClient, AtomicError, BodyPart
+from engine.client import AtomicError
 from tui.boards import Cell
 from tui.bodies import FIRST_BYTES, MORE_BYTES_MAX, Body, Look, lines_of, longer, looks_of, read
 from tui.model import Step
@@ -24,6 +24,7 @@ from tui.widgets.lines import Lines
 from tui.widgets.tight import TightScreen
 
 if TYPE_CHECKING:
+    from engine.client import AsyncClient, BodyPart
     from tui.app import Dashboard
 
 KEYS = "m %s · [ ] tries · o pager · e editor · y copy · esc closes"
