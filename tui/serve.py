@@ -97,7 +97,7 @@ class Window(AppService):
         finally:
             self.stdin.close()
             await self.remote_close()
-            await self._process.wait()
+            await self._process.communicate()  # its pipes end with it, and before the loop
 
     async def stop(self) -> None:
         """Let it leave; if it does not, end it."""
