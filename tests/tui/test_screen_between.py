@@ -1,0 +1,40 @@
+"""What comes between the last drawing and a key: the key is meant for what was seen. And answers
+that an engine should not give."""
+
+from __future__ import annotations
+
+import pytest
+
+import tui.app
+from engine.wire import RetryPage, RetryRow
+from tests.tui.screen import World, at, run_row, showing
+from tui.store import RetriesRead
+
+
+@pytest.fixture(autouse=True)
+def _drawn_by_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn but when a test says so."""
+    monkeypatch.setattr(tui.app, "FLUSH_S", 1e6)
+    monkeypatch.setattr(tui.app, "TICK_S", 1e6)
+
+
+def retries(*numbers: int) -> RetriesRead:
+    """A page of steps that are backing off."""
+    due = {"status": "backing-off", "due_at": at(9)}
+    rows = [run_row(number, "backing-off", at=due) for number in numbers]
+    found = [RetryRow(row.id, row.client, "order", 4, row.at) for row in rows if row.at is not None]
+    return RetriesRead("retries", RetryPage(tuple(found)))
+
+
+def test_a_retry_that_has_left_is_not_opened() -> None:
+    """`enter` on a row whose step was retried since it was drawn does nothing."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.store.apply(retries(1, 2))
+        await world.press("2")
+        world.store.apply(retries(2))
+        await world.press("enter")
+        assert world.app.view == "retries"
+
+    showing(test)
