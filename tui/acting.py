@@ -50,6 +50,8 @@ class Acting:
         """Monotonic: when the row under the cursor last left the list."""
         self._undo: list[tuple[Action, Target]] = []
         """What `z` would do."""
+        self._drawn: dict[str, Target] = {}
+        """The rows on the screen, as they were drawn."""
         self._busy: set[tuple[str, str | None]] = set()
         """Targets with an action under way: a second press of a key is the first one."""
 
@@ -61,7 +63,13 @@ class Acting:
         row_ids = list(grid.marks)
         if not row_ids and not grid.marks_lost and grid.cursor_id is not None:
             row_ids = [grid.cursor_id]
-        return [target for id in row_ids if (target := self._target(id)) is not None]
+        found = [self._drawn.get(id) or self._target(id) for id in row_ids]
+        return [target for target in found if target is not None]
+
+    def drawn(self, row_ids: Sequence[str]) -> None:
+        """These rows were just drawn. A key is meant for them as they are seen, not as something
+        that comes before the next drawing makes them: `P` on what runs never resumes."""
+        self._drawn = {id: target for id in row_ids if (target := self._target(id)) is not None}
 
     def _target(self, row_id: str) -> Target | None:
         app = self._app
@@ -280,6 +288,7 @@ class Acting:
             (f"{kept:,} steps keep their outcome", "dim"),
         ]
         step = target._replace(step_id=step_id)
-        if target.step_id is None and tree is not None:
-            step = step._replace(rev=tree.steps[step_id].rev)
+        root = None if tree is None else tree.steps.get(step_id)
+        if target.step_id is None and root is not None:
+            step = step._replace(rev=root.rev)
         self.ask("Re-run from here?", lines, None, lambda: self.run(self._one(Action.RERUN, step)))

@@ -3,11 +3,13 @@ that an engine should not give."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 import tui.app
 from engine.wire import RetryPage, RetryRow
 from tests.tui.screen import World, at, run_row, showing
+from tests.tui.test_screen_safety import accepted
 from tui.store import RetriesRead
 
 
@@ -36,5 +38,24 @@ def test_a_retry_that_has_left_is_not_opened() -> None:
         world.store.apply(retries(2))
         await world.press("enter")
         assert world.app.view == "retries"
+
+    showing(test)
+
+
+def test_pause_does_not_resume_what_was_seen_running() -> None:
+    """Somebody else pauses a run, and `P` comes before that is drawn: it asks for a pause of what
+    was seen, which the engine refuses."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        await world.shown()
+        world.answers["/actions"] = accepted(run)
+        world.runs(msgspec.structs.replace(run, status="paused", rev=5))
+        await world.press("P")
+        assert [members for _, members in world.posts] == [{"action": "pause", "ifRev": 4}]
+        await world.press("P")
+        assert world.posts[-1][1] == {"action": "resume", "ifRev": 5}
 
     showing(test)
