@@ -8,8 +8,8 @@ import pytest
 
 import tui.app
 from engine.wire import RetryPage, RetryRow
-from tests.tui.screen import World, at, run_row, showing
-from tests.tui.test_screen_safety import accepted
+from tests.tui.screen import World, at, line_with, run_row, showing
+from tests.tui.test_screen_safety import accepted, bulk
 from tui.store import RetriesRead
 
 
@@ -57,5 +57,40 @@ def test_pause_does_not_resume_what_was_seen_running() -> None:
         assert [members for _, members in world.posts] == [{"action": "pause", "ifRev": 4}]
         await world.press("P")
         assert world.posts[-1][1] == {"action": "resume", "ifRev": 5}
+
+    showing(test)
+
+
+@pytest.mark.parametrize(("first", "action"), [("running", "pause"), ("paused", "resume")])
+def test_one_question_is_about_one_action(first: str, action: str) -> None:
+    """Of marked runs some are paused and some are not: all get what the question said."""
+
+    async def test(world: World) -> None:
+        world.live()
+        second = "paused" if first == "running" else "running"
+        rows = [run_row(1, first), run_row(2, second)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        lines = await world.press("space", "space", "P")
+        line_with(lines, f"{action.capitalize()}: 2 marked")
+        world.clock.pass_s(1)
+        await world.press("y")
+        assert [members["action"] for _, members in world.posts] == [action] * 2
+
+    showing(test)
+
+
+@pytest.mark.parametrize("rate", [0, -1])
+def test_a_job_without_a_rate_is_asked_about(rate: int) -> None:
+    """How long it takes cannot be told; nothing breaks."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.app.filters["runs"] = "wf:order"
+        world.runs(*(run_row(number, "failed") for number in range(120)))
+        await world.shown()
+        world.answers["/bulk"] = (200, bulk(ratePerS=rate))
+        line_with(await world.press("a", "R"), "retry 219 of 231 runs")
 
     showing(test)
