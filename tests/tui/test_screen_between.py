@@ -3,12 +3,14 @@ that an engine should not give."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 import tui.app
 from engine.wire import RetryPage, RetryRow
-from tests.tui.screen import World, at, line_with, run_row, showing
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
 from tui.store import RetriesRead
 
@@ -92,5 +94,24 @@ def test_a_job_without_a_rate_is_asked_about(rate: int) -> None:
         await world.shown()
         world.answers["/bulk"] = (200, bulk(ratePerS=rate))
         line_with(await world.press("a", "R"), "retry 219 of 231 runs")
+
+    showing(test)
+
+
+def test_a_run_without_its_root() -> None:
+    """A step without a parent that is not the run's own stands for itself, not for the run."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "running")
+        step = step_row(run.id, "a", "running", parent_id=None)
+        world.runs(run)
+        world.tree(run, step)
+        answer: dict[str, Any] = accepted(run)[1]
+        world.answers["/actions"] = (202, answer)
+        await world.shown()
+        await world.press("enter", "P")
+        sent = {"action": "pause", "step": step.id, "ifRev": step.rev}
+        assert [members for _, members in world.posts] == [sent]
 
     showing(test)
