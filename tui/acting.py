@@ -52,8 +52,8 @@ class Acting:
         """What `z` would do."""
         self._drawn: dict[str, Target] = {}
         """The rows on the screen, as they were drawn."""
-        self._busy: set[tuple[str, str | None]] = set()
-        """Targets with an action under way: a second press of a key is the first one."""
+        self._busy: dict[tuple[str, str | None], str] = {}
+        """Targets with an action under way, and which: a second press of a key is the first one."""
 
     # -- what a key would do -------------------------------------------------------------------
 
@@ -213,19 +213,21 @@ class Acting:
         if key in self._busy:
             work.close()
             return
-        self._busy.add(key)
+        self._busy[key] = what
         try:
             await work
         finally:
-            self._busy.discard(key)
+            del self._busy[key]
 
     async def one(self, action: Action, target: Target) -> Target | None:
         """Carry an action out on one target; returns it as it is now. None: it was refused, which
         has been told."""
         key = (target.run_id, target.step_id)
-        if key in self._busy:
+        if (other := self._busy.get(key)) is not None:
+            if other != action:
+                self._app.flash(f"{action}: {target.name}: {other} is under way", "alarm")
             return None
-        self._busy.add(key)
+        self._busy[key] = action
         client = self._app.client
         assert client is not None
         try:
@@ -233,11 +235,11 @@ class Acting:
         except Refused as error:
             self._app.flash(refusal(action, target, error), "alarm")
             return None
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return None
         finally:
-            self._busy.discard(key)
+            del self._busy[key]
         row = done.run if target.step_id is None else done.step
         return target if row is None else target._replace(rev=row.rev, state=State.of(row.status))
 
@@ -276,7 +278,7 @@ class Acting:
         step_id = target.step_id or target.run_id
         try:
             plan = await client.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
         tree = self._app.store.trees.get(target.run_id)

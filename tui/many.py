@@ -88,7 +88,7 @@ class Many:
         assert client is not None
         try:
             plan = clean(await client.bulk(action, q, dry_run=True))
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
         if not plan.total:
@@ -108,7 +108,7 @@ class Many:
         key = f"tui-{self._app.store.clock.wall():.6f}"
         try:
             job = clean(await client.bulk(action, q, expect=plan.matched, key=key))
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
         self._app.whole_filter = False
@@ -150,7 +150,7 @@ class Many:
             return
         try:
             ended = await client.bulk_abort(job.id)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
         else:
             self._app.flash(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")

@@ -193,7 +193,7 @@ class Reading:
         app = self._app
         try:
             left, right = await self._tree(first), await self._tree(second)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             app.flash(str(error), "alarm")
             return
         lines = comparison(left, right, app.size.width - 5, app.rows.seen)

@@ -3,13 +3,15 @@ that an engine should not give."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
 import tui.app
-from engine.wire import RetryPage, RetryRow
+from engine.client import Action
+from engine.wire import ActionAnswer, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
 from tui.store import RetriesRead
@@ -113,5 +115,53 @@ def test_a_run_without_its_root() -> None:
         await world.press("enter", "P")
         sent = {"action": "pause", "step": step.id, "ifRev": step.rev}
         assert [members for _, members in world.posts] == [sent]
+
+    showing(test)
+
+
+def test_an_action_beside_another_is_not_lost_in_silence() -> None:
+    """While the engine has not answered a pause, a cancel of the same run is refused with words."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        await world.shown()
+        (target,) = world.app.acting.targets()
+        acting, app, posted = world.app.acting, world.app, asyncio.Event()
+
+        async def slow(*_: Any, **__: Any) -> ActionAnswer:
+            await posted.wait()
+            return ActionAnswer(Action.PAUSE, False, run, None, ())
+
+        assert app.client is not None
+        app.client.act = slow  # type: ignore[method-assign, assignment]
+        acting.run_one(Action.PAUSE, target)
+        acting.run_one(Action.PAUSE, target)
+        await world.pilot.pause()
+        assert app.flash_now[0] == ""
+        acting.run_one(Action.CANCEL, target)
+        await world.pilot.pause()
+        assert app.flash_now[0].startswith("cancel: order 00000001: pause is under way")
+        posted.set()
+        line_with(await world.press(), "paused: order")
+
+    showing(test)
+
+
+@pytest.mark.parametrize("run_id", ["", ".", ".."])
+def test_what_has_no_usable_id_ends_nothing(run_id: str) -> None:
+    """The client refuses to ask for it; that is told like any other refusal."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = msgspec.structs.replace(run_row(1), id=run_id)
+        world.runs(run)
+        world.tree(run, msgspec.structs.replace(step_row("", None, "failed"), id=run_id))
+        await world.shown()
+        line_with(await world.press("P"), "is not an id")
+        await world.press("y", "u", "y", "a", "enter", "y", "c", "E", "p", "escape")
+        assert world.app.is_running
+        assert world.posts == []
 
     showing(test)
