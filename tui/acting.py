@@ -50,8 +50,10 @@ class Acting:
         """Monotonic: when the row under the cursor last left the list."""
         self._undo: list[tuple[Action, Target]] = []
         """What `z` would do."""
-        self._busy: set[tuple[str, str | None]] = set()
-        """Targets with an action under way: a second press of a key is the first one."""
+        self._drawn: dict[str, Target] = {}
+        """The rows on the screen, as they were drawn."""
+        self._busy: dict[tuple[str, str | None], str] = {}
+        """Targets with an action under way, and which: a second press of a key is the first one."""
 
     # -- what a key would do -------------------------------------------------------------------
 
@@ -61,7 +63,13 @@ class Acting:
         row_ids = list(grid.marks)
         if not row_ids and not grid.marks_lost and grid.cursor_id is not None:
             row_ids = [grid.cursor_id]
-        return [target for id in row_ids if (target := self._target(id)) is not None]
+        found = [self._drawn.get(id) or self._target(id) for id in row_ids]
+        return [target for target in found if target is not None]
+
+    def drawn(self, row_ids: Sequence[str]) -> None:
+        """These rows were just drawn. A key is meant for them as they are seen, not as something
+        that comes before the next drawing makes them: `P` on what runs never resumes."""
+        self._drawn = {id: target for id in row_ids if (target := self._target(id)) is not None}
 
     def _target(self, row_id: str) -> Target | None:
         app = self._app
@@ -205,19 +213,21 @@ class Acting:
         if key in self._busy:
             work.close()
             return
-        self._busy.add(key)
+        self._busy[key] = what
         try:
             await work
         finally:
-            self._busy.discard(key)
+            del self._busy[key]
 
     async def one(self, action: Action, target: Target) -> Target | None:
         """Carry an action out on one target; returns it as it is now. None: it was refused, which
         has been told."""
         key = (target.run_id, target.step_id)
-        if key in self._busy:
+        if (other := self._busy.get(key)) is not None:
+            if other != action:
+                self._app.flash(f"{action}: {target.name}: {other} is under way", "alarm")
             return None
-        self._busy.add(key)
+        self._busy[key] = action
         client = self._app.client
         assert client is not None
         try:
@@ -225,11 +235,11 @@ class Acting:
         except Refused as error:
             self._app.flash(refusal(action, target, error), "alarm")
             return None
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return None
         finally:
-            self._busy.discard(key)
+            del self._busy[key]
         row = done.run if target.step_id is None else done.step
         return target if row is None else target._replace(rev=row.rev, state=State.of(row.status))
 
@@ -268,7 +278,7 @@ class Acting:
         step_id = target.step_id or target.run_id
         try:
             plan = await client.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
         tree = self._app.store.trees.get(target.run_id)
@@ -280,6 +290,7 @@ class Acting:
             (f"{kept:,} steps keep their outcome", "dim"),
         ]
         step = target._replace(step_id=step_id)
-        if target.step_id is None and tree is not None:
-            step = step._replace(rev=tree.steps[step_id].rev)
+        root = None if tree is None else tree.steps.get(step_id)
+        if target.step_id is None and root is not None:
+            step = step._replace(rev=root.rev)
         self.ask("Re-run from here?", lines, None, lambda: self.run(self._one(Action.RERUN, step)))

@@ -10,6 +10,8 @@ import time
 from collections import deque
 from typing import Protocol
 
+from tui.model import MS_MAX
+
 SAMPLES_KEPT_MAX = 8
 SLEW_MS_PER_S = 50.0
 """How fast the shown time moves towards a better estimate: no countdown is seen to step back."""
@@ -71,11 +73,11 @@ class ServerClock:
             self._offset = server_ms - self._clock.monotonic() * 1000
 
     def now_ms(self) -> float:
-        """The engine's time now; our own wall clock until it has been told."""
+        """The engine's time now, within what can be told; our own wall clock until it has been."""
         if self._offset is None:
             return self._clock.wall() * 1000
         self._settle()
-        return self._clock.monotonic() * 1000 + self._offset
+        return min(max(0.0, self._clock.monotonic() * 1000 + self._offset), MS_MAX)
 
     def _settle(self) -> None:
         now = self._clock.monotonic()

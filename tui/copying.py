@@ -129,7 +129,7 @@ class Copying:
             return Copied(known)
         try:
             row = await self._row(place)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             if not known:
                 raise
             return Copied(known, f", as it is shown, not the original: {error}")
@@ -174,7 +174,7 @@ class Copying:
     async def _copy(self, name: str, value: Coroutine[Any, Any, Copied], tell: Tell) -> None:
         try:
             text, note = await value
-        except (AtomicError, NotCopied) as error:
+        except (AtomicError, NotCopied, ValueError) as error:
             tell(f"{name} was not copied: {error}", "alarm")
             return
         tool = self.find_tool()

@@ -48,6 +48,7 @@ class Drawing:
             app.reading.land(grid)
         else:
             grid.refresh_cells()
+        app.acting.drawn(grid.ids[grid.first_seen : grid.first_seen + grid.page_rows])
         if not grid.ids and grid.size.width:  # it may not be laid out yet
             self._tell_why(grid)
         if app.view == "run":

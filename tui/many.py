@@ -41,15 +41,17 @@ class Many:
     # -- marked rows ---------------------------------------------------------------------------
 
     def ask_marked(self, command_id: str, targets: list[Target]) -> None:
-        """Say which, before it is done."""
-        title = f"{command_id.capitalize()}: {len(targets):,} marked"
+        """Say which, before it is done. What `P` and `D` do is the same for all of them: what the
+        footer says, which is what they do to the first."""
+        action = action_for(command_id, targets[0])
+        title = f"{str(action).capitalize()}: {len(targets):,} marked"
         lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
         if len(targets) > NAMES_SHOWN:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
         run = self._acting.run
-        self._acting.ask(title, lines, None, lambda: run(self._march(command_id, targets)))
+        self._acting.ask(title, lines, None, lambda: run(self._march(action, targets)))
 
-    async def _march(self, command_id: str, targets: Sequence[Target]) -> None:
+    async def _march(self, action: Action, targets: Sequence[Target]) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
         grid, done = self._app.grid(), []
         self.marching = True
@@ -57,8 +59,7 @@ class Many:
             for at, target in enumerate(targets):
                 if not self.marching:
                     break
-                self._app.flash(f"{command_id}: {at:,} of {len(targets):,} · X stops")
-                action = action_for(command_id, target)
+                self._app.flash(f"{action}: {at:,} of {len(targets):,} · X stops")
                 now = await self._acting.one(action, target)
                 if now is not None:
                     done.append((action, now))
@@ -68,7 +69,7 @@ class Many:
             grid.marks_lost = 0  # those that left were done
         self._acting.remember(done)
         left = len(targets) - len(done)
-        told = f"{command_id}: {len(done):,} done"
+        told = f"{action}: {len(done):,} done"
         if left:
             told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
         self._app.flash(told, "alarm" if left else "strong")
@@ -87,7 +88,7 @@ class Many:
         assert client is not None
         try:
             plan = clean(await client.bulk(action, q, dry_run=True))
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
         if not plan.total:
@@ -107,7 +108,7 @@ class Many:
         key = f"tui-{self._app.store.clock.wall():.6f}"
         try:
             job = clean(await client.bulk(action, q, expect=plan.matched, key=key))
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
         self._app.whole_filter = False
@@ -149,7 +150,7 @@ class Many:
             return
         try:
             ended = await client.bulk_abort(job.id)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
         else:
             self._app.flash(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")
@@ -167,7 +168,7 @@ def bulk_lines(plan: BulkAnswer) -> list[Cell]:
     ]
     for why, count in sorted(plan.skipped.items()):
         lines.append((("skip   ", "dim"), (f"{count:,}: {why}", "plain")))
-    seconds = plan.total / plan.rate_per_s
+    seconds = plan.total / max(1, plan.rate_per_s)
     pace = f"{plan.rate_per_s}/s, about {fmt.span(seconds * 1000)}"
     lines.append((("rate   ", "dim"), (pace, "plain")))
     return lines

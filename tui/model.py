@@ -24,6 +24,7 @@ from engine.wire import (
     StepRow,
     step_label,
 )
+from tui.sanitize import NUMBER_MAX
 
 SHORT_ID_CHARACTERS = 8
 
@@ -424,14 +425,10 @@ def happening_of(event_id: str, members: dict[str, Any]) -> Happening | None:
     )
 
 
-NUMBER_MAX = 10**15
-"""Above everything that is counted, and within what can be told."""
-
-
 def number(members: dict[str, Any], name: str) -> int | None:
     """A whole number among the members of an event."""
     found = members.get(name)
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= NUMBER_MAX:
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < NUMBER_MAX:
         return None
     return found
 

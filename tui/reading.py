@@ -72,7 +72,9 @@ class Reading:
                 at = None if run is None or run.at is None else run.at.step_id
                 self.open_run(row_id, at)
             case "retries":
-                self.open_run(store.retries[row_id].run_id, row_id)
+                retry = store.retries.get(row_id)
+                if retry is not None:  # else it has left, and that is not drawn yet
+                    self.open_run(retry.run_id, row_id)
             case "causes":
                 app.list_runs(f"is:stuck cause:{row_id}")
             case "hosts":
@@ -191,7 +193,7 @@ class Reading:
         app = self._app
         try:
             left, right = await self._tree(first), await self._tree(second)
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             app.flash(str(error), "alarm")
             return
         lines = comparison(left, right, app.size.width - 5, app.rows.seen)

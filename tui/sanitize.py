@@ -33,6 +33,9 @@ DISPUTED = (
     (0xFE00, 0xFE0F), (0xE0100, 0xE01EF),  # variation selectors
 )  # fmt: skip
 """Characters of which terminals do not agree how many cells they take."""
+NUMBER_MAX = 10**15
+"""Beyond everything that is counted or timed, and within what can be told: JSON has numbers of
+thousands of digits, which become no float and no time."""
 DEPTH_MAX = 64
 """Of what is nested; deeper is cut, lest somebody's brackets use the stack up."""
 
@@ -71,7 +74,8 @@ def _shown(character: str) -> str:
 
 
 def clean(value: T) -> T:
-    """A decoded value with every text in it made safe, the keys of mappings too.
+    """A decoded value with every text in it made safe, the keys of mappings too, and no number
+    further from 0 than `NUMBER_MAX`.
 
     Takes what comes off the wire: structs, lists, tuples, mappings, texts, numbers.
     """
@@ -82,6 +86,8 @@ def clean(value: T) -> T:
 def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return safe(value)
+    if isinstance(value, (int, float)):
+        return value if -NUMBER_MAX <= value <= NUMBER_MAX else _bounded(value)
     if not depth and isinstance(value, (Mapping, list, tuple)):
         return CUT
     depth -= 1
@@ -99,6 +105,10 @@ def _clean(value: Any, depth: int) -> Any:
         }
         return msgspec.structs.replace(value, **changed) if changed else value
     return value
+
+
+def _bounded(value: float) -> int:
+    return NUMBER_MAX if value > 0 else -NUMBER_MAX
 
 
 @lru_cache(maxsize=8_192)

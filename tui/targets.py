@@ -41,7 +41,7 @@ def of_step(store: Store, step: Step) -> Target | None:
     if tree is None:
         return None
     run = tree.run
-    if step.parent_id is None:
+    if step.id == run.id:
         return of_run(run)
     name = f"{run.workflow} {short_id(run.id)} › {step.name}"
     return Target(run.id, step.id, step.rev, step.state, name, run.dismissed)

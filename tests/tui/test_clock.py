@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,3 +138,11 @@ def test_03_laptop_sleep_is_noticed_once() -> None:
     time.sample(NOW + 603_000, clock.monotonic(), clock.monotonic())
     assert time.now_ms() == NOW + 603_000
     assert STEP_MS_MIN < 600_000
+
+
+@pytest.mark.parametrize("off_s", [-1e15, 1e15])
+def test_the_time_can_be_told_whatever_a_recording_says(off_s: float) -> None:
+    """An answer of another age of the machine's makes no time that no calendar has."""
+    time = ServerClock(FakeClock())
+    time.sample(NOW, off_s, off_s)
+    assert fmt.time_of_day(time.now_ms(), UTC)

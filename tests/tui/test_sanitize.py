@@ -14,10 +14,13 @@ from rich.cells import cell_len
 from engine import wire
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree
 from tests.tui.support import STEADY, FakeClock
+from tui.bars import health
+from tui.rows import Rows
 from tui.sanitize import (
     CUT,
     DEPTH_MAX,
     MARKS_MAX,
+    NUMBER_MAX,
     TEXT_CHARACTERS_MAX,
     UNSEEN,
     clean,
@@ -26,7 +29,7 @@ from tui.sanitize import (
     safe,
     width,
 )
-from tui.store import EventRead, Store
+from tui.store import EventRead, StatusRead, Store
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m\u202eevil\u200b\u2066\ufeff\x00\r\n\ud800"
 NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -178,6 +181,22 @@ def test_what_is_nested_too_deeply_is_cut() -> None:
     del store
     while isinstance(nested, list):  # else freeing it goes as deep
         (nested,) = nested
+
+
+@pytest.mark.parametrize("count", [10**400, -(10**400), 1e308, -1e308])
+def test_numbers_stay_within_what_can_be_told(count: float) -> None:
+    """A count of hundreds of digits can neither be divided nor shown as a time."""
+    host = {"host": "h", "ended": count, "succeeded": 5, "p95Ms": count, "inFlight": 0, "queued": 0,
+            "byMinute": [[1, count]]}  # fmt: skip
+    found = clean({"hosts": [host], "counts": (count, True)})
+    assert found["counts"] == (NUMBER_MAX if count > 0 else -NUMBER_MAX, True)
+    assert found["counts"][1] is True
+    store = Store(FakeClock())
+    store.apply(StatusRead({"hosts": [host], "rates": {"finishedPerS": count}}, 0.0, 0.0))
+    rows = Rows(store)
+    for row_id in rows.ids("hosts"):
+        assert rows.cells("hosts", row_id)
+    assert health(store, rows.seen)
 
 
 # -- cells -----------------------------------------------------------------------------------------

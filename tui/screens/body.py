@@ -120,7 +120,7 @@ class BodyScreen(TightScreen):
             before = self._before()
             compares = self._wanted is Look.DIFF and before is not None
             earlier = await self._part(before, more=more) if compares else None
-        except AtomicError as error:
+        except (AtomicError, ValueError) as error:
             self._look = self._wanted or self._look
             lines.show([(safe(str(error)), "alarm")], stay=False)
             return

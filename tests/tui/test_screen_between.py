@@ -1,0 +1,167 @@
+"""What comes between the last drawing and a key: the key is meant for what was seen. And answers
+that an engine should not give."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+import tui.app
+from engine.client import Action
+from engine.wire import ActionAnswer, RetryPage, RetryRow
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.test_screen_safety import accepted, bulk
+from tui.store import RetriesRead
+
+
+@pytest.fixture(autouse=True)
+def _drawn_by_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn but when a test says so."""
+    monkeypatch.setattr(tui.app, "FLUSH_S", 1e6)
+    monkeypatch.setattr(tui.app, "TICK_S", 1e6)
+
+
+def retries(*numbers: int) -> RetriesRead:
+    """A page of steps that are backing off."""
+    due = {"status": "backing-off", "due_at": at(9)}
+    rows = [run_row(number, "backing-off", at=due) for number in numbers]
+    found = [RetryRow(row.id, row.client, "order", 4, row.at) for row in rows if row.at is not None]
+    return RetriesRead("retries", RetryPage(tuple(found)))
+
+
+def test_a_retry_that_has_left_is_not_opened() -> None:
+    """`enter` on a row whose step was retried since it was drawn does nothing."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.store.apply(retries(1, 2))
+        await world.press("2")
+        world.store.apply(retries(2))
+        await world.press("enter")
+        assert world.app.view == "retries"
+
+    showing(test)
+
+
+def test_pause_does_not_resume_what_was_seen_running() -> None:
+    """Somebody else pauses a run, and `P` comes before that is drawn: it asks for a pause of what
+    was seen, which the engine refuses."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        await world.shown()
+        world.answers["/actions"] = accepted(run)
+        world.runs(msgspec.structs.replace(run, status="paused", rev=5))
+        await world.press("P")
+        assert [members for _, members in world.posts] == [{"action": "pause", "ifRev": 4}]
+        await world.press("P")
+        assert world.posts[-1][1] == {"action": "resume", "ifRev": 5}
+
+    showing(test)
+
+
+@pytest.mark.parametrize(("first", "action"), [("running", "pause"), ("paused", "resume")])
+def test_one_question_is_about_one_action(first: str, action: str) -> None:
+    """Of marked runs some are paused and some are not: all get what the question said."""
+
+    async def test(world: World) -> None:
+        world.live()
+        second = "paused" if first == "running" else "running"
+        rows = [run_row(1, first), run_row(2, second)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        lines = await world.press("space", "space", "P")
+        line_with(lines, f"{action.capitalize()}: 2 marked")
+        world.clock.pass_s(1)
+        await world.press("y")
+        assert [members["action"] for _, members in world.posts] == [action] * 2
+
+    showing(test)
+
+
+@pytest.mark.parametrize("rate", [0, -1])
+def test_a_job_without_a_rate_is_asked_about(rate: int) -> None:
+    """How long it takes cannot be told; nothing breaks."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.app.filters["runs"] = "wf:order"
+        world.runs(*(run_row(number, "failed") for number in range(120)))
+        await world.shown()
+        world.answers["/bulk"] = (200, bulk(ratePerS=rate))
+        line_with(await world.press("a", "R"), "retry 219 of 231 runs")
+
+    showing(test)
+
+
+def test_a_run_without_its_root() -> None:
+    """A step without a parent that is not the run's own stands for itself, not for the run."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "running")
+        step = step_row(run.id, "a", "running", parent_id=None)
+        world.runs(run)
+        world.tree(run, step)
+        answer: dict[str, Any] = accepted(run)[1]
+        world.answers["/actions"] = (202, answer)
+        await world.shown()
+        await world.press("enter", "P")
+        sent = {"action": "pause", "step": step.id, "ifRev": step.rev}
+        assert [members for _, members in world.posts] == [sent]
+
+    showing(test)
+
+
+def test_an_action_beside_another_is_not_lost_in_silence() -> None:
+    """While the engine has not answered a pause, a cancel of the same run is refused with words."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        await world.shown()
+        (target,) = world.app.acting.targets()
+        acting, app, posted = world.app.acting, world.app, asyncio.Event()
+
+        async def slow(*_: Any, **__: Any) -> ActionAnswer:
+            await posted.wait()
+            return ActionAnswer(Action.PAUSE, False, run, None, ())
+
+        assert app.client is not None
+        app.client.act = slow  # type: ignore[method-assign, assignment]
+        acting.run_one(Action.PAUSE, target)
+        acting.run_one(Action.PAUSE, target)
+        await world.pilot.pause()
+        assert app.flash_now[0] == ""
+        acting.run_one(Action.CANCEL, target)
+        await world.pilot.pause()
+        assert app.flash_now[0].startswith("cancel: order 00000001: pause is under way")
+        posted.set()
+        line_with(await world.press(), "paused: order")
+
+    showing(test)
+
+
+@pytest.mark.parametrize("run_id", ["", ".", ".."])
+def test_what_has_no_usable_id_ends_nothing(run_id: str) -> None:
+    """The client refuses to ask for it; that is told like any other refusal."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = msgspec.structs.replace(run_row(1), id=run_id)
+        world.runs(run)
+        world.tree(run, msgspec.structs.replace(step_row("", None, "failed"), id=run_id))
+        await world.shown()
+        line_with(await world.press("P"), "is not an id")
+        await world.press("y", "u", "y", "a", "enter", "y", "c", "E", "p", "escape")
+        assert world.app.is_running
+        assert world.posts == []
+
+    showing(test)
