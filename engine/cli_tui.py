@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from importlib.util import find_spec
@@ -93,7 +94,7 @@ def tui(
     if serve:
         _can_be_served(
             once=once or as_json, record=record is not None, no_mouse=not given["mouse"],
-            bell=given["bell"], read_only=given["read_only"] and allow_actions,
+            bell=given["bell"], read_only=options.read_only and allow_actions,
         )  # fmt: skip
     elif allow_actions or serve_port is not None:
         raise click.UsageError("--allow-actions and --serve-port are for --serve.")
@@ -137,7 +138,7 @@ def _options(ctx: click.Context) -> Options:
     except (ConfigError, OSError) as error:
         raise click.UsageError(safe(error)) from error
     profile: Profile | None = config.profiles.get(url or "")
-    if url is not None and profile is None and url.isidentifier():
+    if url is not None and profile is None and re.fullmatch(r"[\w-]+", url):
         known = ", ".join(config.profiles) or "none"
         raise click.UsageError(
             f"There is no profile {safe(url)} in {path} (there is {safe(known)}),"
@@ -186,7 +187,7 @@ def _can_be_served(**asked: bool) -> None:
         "record": "--record is for one dashboard, and a browser may open several.",
         "no_mouse": "--no-mouse is for terminals: in a browser hold shift to select text.",
         "bell": "--bell is for terminals: a browser has none.",
-        "read_only": "--read-only and --allow-actions contradict each other.",
+        "read_only": "--read-only (here or in the file of settings) and --allow-actions contradict.",
     }
     for name, reason in reasons.items():
         if asked[name]:
@@ -201,6 +202,7 @@ def _serve(start: Start, port: int | None) -> int:
         if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
             raise
         raise click.UsageError(f"--serve needs textual-serve: {INSTALL_SERVE}") from error
+    from tui.redact import without_user
     from tui.start import checked
 
     def tell(link: str) -> None:
@@ -208,7 +210,7 @@ def _serve(start: Start, port: int | None) -> int:
         click.echo("Ctrl-C ends it.")
 
     checked(start)
-    what = safe(start.options.url if start.replay is None else start.replay)
+    what = safe(without_user(start.options.url) if start.replay is None else start.replay)
     acts = ", to look at" if start.options.read_only else ", with keys that change the engine"
     serve(start.word(), SERVE_PORT if port is None else port, what, tell)
     return 0

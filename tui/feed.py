@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from engine.client import AsyncClient, AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
 from tui.listing import Edge
-from tui.notices import USER
 from tui.query import moves_with_time
+from tui.redact import without_user
 from tui.store import (
     CausesRead,
     EventRead,
@@ -197,7 +197,7 @@ class Feed:
                         self._take(EventRead(event.id, event.kind, event.members))
                         self.poke()
             except AtomicError as error:
-                reason = USER.sub("//", str(error))
+                reason = without_user(str(error))
                 if (why := kept_out(error)) is not None:
                     self._take(LinkMoved(why, reason))
                     await self._until_again(None)
