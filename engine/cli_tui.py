@@ -187,7 +187,7 @@ def _can_be_served(**asked: bool) -> None:
         "record": "--record is for one dashboard, and a browser may open several.",
         "no_mouse": "--no-mouse is for terminals: in a browser hold shift to select text.",
         "bell": "--bell is for terminals: a browser has none.",
-        "read_only": "--read-only (here or in the file of settings) and --allow-actions contradict.",
+        "read_only": "--read-only (or that setting) and --allow-actions contradict each other.",
     }
     for name, reason in reasons.items():
         if asked[name]:

@@ -72,7 +72,9 @@ class Reading:
                 at = None if run is None or run.at is None else run.at.step_id
                 self.open_run(row_id, at)
             case "retries":
-                self.open_run(store.retries[row_id].run_id, row_id)
+                retry = store.retries.get(row_id)
+                if retry is not None:  # else it has just left
+                    self.open_run(retry.run_id, row_id)
             case "causes":
                 app.list_runs(f"is:stuck cause:{row_id}")
             case "hosts":

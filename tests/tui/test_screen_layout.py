@@ -160,6 +160,22 @@ def test_what_is_counted_has_a_name() -> None:
     showing(test)
 
 
+def test_a_row_that_has_left_and_is_still_drawn_does_not_open() -> None:
+    """What was read has not been drawn yet when `enter` comes."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        world.store.apply(RetriesRead("retries", RetryPage((retry_row("s1", 9_000),))))
+        await world.press("2")
+        world.store.apply(RetriesRead("retries", RetryPage(())))
+        world.app.run_command("open")
+        assert world.app.view == "retries"
+        await world.shown()
+        assert world.app.grid().cursor_id is None
+
+    showing(test)
+
+
 def test_events_are_counted_honestly() -> None:
     """How many came, how many are listed, and how many are kept no more."""
 

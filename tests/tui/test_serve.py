@@ -271,7 +271,7 @@ def test_46_a_profile_that_only_reads_contradicts_actions(
     settings.write_text('[profiles.prod]\nurl = "http://127.0.0.1:1"\nread-only = true')
     result = invoke("prod", "--config", str(settings), "--serve", "--allow-actions")
     assert (result.exit_code, started) == (2, [])
-    assert "--allow-actions contradict" in result.output
+    assert "--allow-actions contradict each other" in result.output
 
 
 def test_46_a_password_in_the_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
