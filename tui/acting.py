@@ -148,7 +148,7 @@ class Acting:
                 ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
                 ("An attempt in flight is cut; nothing is compensated.", "dim"),
             ]
-            self.ask("Cancel?", lines, None, lambda: self.run(self._one(Action.CANCEL, first)))
+            self.ask("Cancel?", lines, None, partial(self.run_one, Action.CANCEL, first))
         else:
             action = action_for(command_id, first)
             if self._app.options.strict:
@@ -282,4 +282,4 @@ class Acting:
         step = target._replace(step_id=step_id)
         if target.step_id is None and tree is not None:
             step = step._replace(rev=tree.steps[step_id].rev)
-        self.ask("Re-run from here?", lines, None, lambda: self.run(self._one(Action.RERUN, step)))
+        self.ask("Re-run from here?", lines, None, partial(self.run_one, Action.RERUN, step))

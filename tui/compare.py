@@ -58,9 +58,8 @@ def pairs(left: Tree, right: Tree) -> list[Pair]:
         path = f"{before}{step.label}"
         found.append(Pair(path, mine, theirs))
         below = _matched(lefts[mine.id] if mine else [], rights[theirs.id] if theirs else [])
-        above = (
-            "" if step.parent_id is None else f"{path} {SHAPES.crumb} "
-        )  # the root goes without saying
+        # the root goes without saying
+        above = "" if step.parent_id is None else f"{path} {SHAPES.crumb} "
         todo += [(above, pair) for pair in below[::-1]]
     return found
 

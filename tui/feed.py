@@ -317,8 +317,7 @@ class Feed:
         if turn != self._turns:
             return  # it came too late
         self._take(read)
-        now = anyio.current_time()
-        self._board_due = now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))
+        self._board_due, now = _next_read(began), anyio.current_time()
         self._board_lasts = now + BOARD_LASTS_S if moves_with_time(self.board.q) else math.inf
         if isinstance(read, RunsRead):
             self._read_on(edge, more=read.page.next is not None)
@@ -374,9 +373,14 @@ class Feed:
             if error.status != 404:
                 raise
             self._gone(run_id)
-        now = anyio.current_time()
-        self._tree_due = now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))
+        self._tree_due = _next_read(began)
 
     def _gone(self, run_id: str) -> None:
         self._take(TreeGone(run_id))
         self.run_id = None if self.run_id == run_id else self.run_id
+
+
+def _next_read(began: float) -> float:
+    """When the same may be read again, if a read that began then has just been answered."""
+    now = anyio.current_time()
+    return now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))

@@ -1,4 +1,4 @@
-"""The commands that change what is seen, and how: help, look, times, order, another run."""
+"""The commands that change what is seen, and how: help, palette, look, times, another run."""
 
 from __future__ import annotations
 

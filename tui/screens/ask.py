@@ -1,4 +1,7 @@
-"""Questions before something is done that is hard to undo. The answer is No unless it is Yes."""
+"""What comes over a board: a question, a choice, something to read.
+
+A question is put before something is done that is hard to undo: the answer is No unless it is Yes.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +155,7 @@ class Choose(ModalScreen[str | None]):
 
 
 class Read(ModalScreen[None]):
-    """Something to read: a body, the help."""
+    """Something to read: the help, two runs beside each other."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "Close", show=False),
