@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -220,6 +221,24 @@ def test_back_from_the_background_everything_is_read_again() -> None:
         line_with(await world.shown(), "STATE")
         assert asked == [True]
         world.app.feed = None
+
+    showing(test)
+
+
+def test_03_after_a_sleep_of_the_laptop_everything_is_read_again() -> None:
+    """Once, with the first tick after it; no countdown shows a time behind zero meanwhile."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        asked: list[bool] = []
+        await world.shown()
+        world.app.feed = SimpleNamespace(resync=lambda: asked.append(True))  # type: ignore[assignment]
+        world.clock.sleep_s(600)
+        world.app.tick()
+        world.app.tick()
+        assert asked == [True]
+        world.app.feed = None
+        assert not any(re.search(r"-\d", line) for line in await world.shown())
 
     showing(test)
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui.keys import COMMANDS, LISTS, WRITES
+from tui.store import EventRead, LinkMoved, LinkState
 
 
 def accepted(run: object) -> tuple[int, Any]:
@@ -42,6 +43,35 @@ def test_09_the_cursor_stays_on_its_run() -> None:
         lines = await world.shown()
         assert world.app.grid().cursor_id in {rows[2].id, rows[4].id}
         line_with(lines, "the row under the cursor has left the list")
+
+    showing(test)
+
+
+def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
+    """The engine goes and comes back with events missed; all is read again, and is where it was."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(5)]
+        steps = [step_row(rows[2].id, name, "running") for name in (None, "pay", "ship")]
+        world.runs(*rows)
+        world.tree(rows[2], *steps)
+        world.app.set_filter("wf:order")
+        await world.press("space", "j", "enter", "h")
+        for kind in ("heartbeat", "reset"):
+            world.store.apply(LinkMoved(LinkState.LOST, "cut", 1, 0.5))
+            await world.shown()
+            world.live()
+            world.store.apply(EventRead("", kind, {}))
+            world.runs(run_row(9), *rows)
+            world.tree(rows[2], *steps)
+            await world.shown()
+        app = world.app
+        assert (app.view, list(app.rows.lines)) == ("run", [rows[2].id])
+        assert app.rows.lines[rows[2].id].collapsed
+        await world.press("escape")
+        assert (app.view, app.filters["runs"]) == ("runs", "wf:order")
+        assert (app.grid().cursor_id, list(app.grid().marks)) == (rows[2].id, [rows[0].id])
 
     showing(test)
 
