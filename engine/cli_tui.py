@@ -57,7 +57,11 @@ def can_show() -> bool:
 @click.option("--read-only", is_flag=True, help="Look, and change nothing.")
 @click.option("--once", is_flag=True, help="Print the board once, as text, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: as JSON.")
-@click.option("--record", type=click.Path(path_type=Path), help="Write what is seen into a file.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Write what comes from the engine into a file.",
+)
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -98,6 +102,10 @@ def tui(
         )  # fmt: skip
     elif allow_actions or serve_port is not None:
         raise click.UsageError("--allow-actions and --serve-port are for --serve.")
+    if record is not None and replay is not None:
+        raise click.UsageError("--record writes what comes from an engine: not with --replay.")
+    if (once or as_json) and (record is not None or replay is not None):
+        raise click.UsageError("--once asks an engine once: not with --record or --replay.")
     if once or as_json:
         _once(options, as_json=as_json)
         return

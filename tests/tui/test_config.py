@@ -103,3 +103,14 @@ def test_a_profile_on_the_command_line(tmp_path: Path) -> None:
     for wanted in ("prod", "prod-eu"):
         assert f"There is no profile {wanted} in" in once(wanted, "--config", path)
     assert "(there is here)" in once("prod", "--config", path)
+
+
+def test_recordings_and_one_board_go_not_together(tmp_path: Path) -> None:
+    """What would be left out without a word is refused; no file is made."""
+    path = tmp_path / "new.ndjson"
+    replayed = ("--replay", str(file(tmp_path, "")))
+    assert "not with --record or --replay" in once(*replayed)
+    assert "not with --record or --replay" in once("--record", str(path))
+    refused = CliRunner().invoke(tui, [*replayed, "--record", str(path)])
+    assert (refused.exit_code, "not with --replay" in refused.output) == (2, True)
+    assert not path.exists()
