@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.wire import BulkAnswer
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui.keys import COMMANDS, LISTS, WRITES
-from tui.store import EventRead, LinkMoved, LinkState
+from tui.store import EventRead, JobsRead, LinkMoved, LinkState
 
 
 def accepted(run: object) -> tuple[int, Any]:
@@ -200,6 +201,27 @@ def test_14_many_at_once_are_confirmed_by_their_number() -> None:
     showing(test)
 
 
+def test_14_a_job_goes_on_before_ones_eyes_until_it_is_aborted() -> None:
+    """How far it is stands on its board; X stops the one under the cursor, and tells how far."""
+
+    async def test(world: World) -> None:
+        world.live()
+        jobs = msgspec.convert([bulk(id="01JOB", state="running", done=40)], list[BulkAnswer])
+        world.store.apply(JobsRead(tuple(jobs)))
+        lines = await world.press("6")
+        line_with(lines, "40 of 219")
+        assert "6 Jobs 1" in lines[1]
+        world.answers["/abort"] = (200, bulk(id="01JOB", state="aborted", done=41))
+        line_with(await world.press("X"), "job 01JOB stops: 41 of 219 done")
+        assert [path for path, _ in world.posts] == ["/api/v1/bulk/01JOB/abort"]
+        world.store.apply(JobsRead((msgspec.structs.replace(jobs[0], state="aborted"),)))
+        await world.shown()
+        line_with(await world.press("X"), "the job under the cursor is not running")
+        assert len(world.posts) == 1
+
+    showing(test)
+
+
 def test_15_an_empty_filter_is_no_bulk_job() -> None:
     """Everything there is cannot be marked by an empty filter: only the rows that were read are."""
 
@@ -221,9 +243,12 @@ def test_16_read_only_reads() -> None:
 
     async def test(world: World) -> None:
         world.live()
-        world.runs(run_row(1, "backing-off"))
+        run = run_row(1, "backing-off")
+        world.runs(run)
+        world.tree(run, step_row(run.id, None, "running"))
         line_with(await world.shown(), "READ ONLY")
-        for key in ("R", "P", "C", "D", "z"):
+        await world.press("enter")
+        for key in sorted(WRITES):
             line_with(await world.press(key), "only reads (--read-only)")
         assert world.posts == []
 
