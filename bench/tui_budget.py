@@ -66,16 +66,23 @@ def told(what, value, goal, unit):
     print(f"{what:<52} {value:>9.1f} {unit:<5} goal {goal:g} {unit:<5} {ok}", flush=True)
 
 
-def bytes_per_s(rows, *options, seconds=20):
+def cpu_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def spent(rows, *options, seconds=20):
+    """Bytes each second, and per cent of a core."""
     with tempfile.TemporaryDirectory() as directory, Terminal("--replay", recording(directory, rows, 90), *options) as terminal:
         terminal.until_shown("STATE")
         end = time.monotonic() + 3
         while time.monotonic() < end:
             terminal.read(0.1)
-        before, end = len(terminal.written), time.monotonic() + seconds
+        before, cpu, end = len(terminal.written), cpu_s(terminal.process.pid), time.monotonic() + seconds
         while time.monotonic() < end:
             terminal.read(0.1)
-        return (len(terminal.written) - before) / seconds
+        cpu = cpu_s(terminal.process.pid) - cpu
+        return (len(terminal.written) - before) / seconds, 100 * cpu / seconds
 
 
 def first_paint():
@@ -194,9 +201,11 @@ async def long_body(url):
 def main():
     ticking = [run(n, "backing-off", 60 + 3 * n) for n in range(10)]
     still = [run(n, "completed") for n in range(10)]
-    told("bytes, 80x24, 10 ticking rows", bytes_per_s(ticking), 2_000, "B/s")
-    told("the same with --slow-link", bytes_per_s(ticking, "--slow-link"), 300, "B/s")
-    told("idle, nothing changes", bytes_per_s(still, seconds=10), 0, "B/s")
+    written, cpu = spent(ticking)
+    told("bytes, 80x24, 10 ticking rows", written, 2_000, "B/s")
+    told("CPU meanwhile", cpu, 1, "%")
+    told("bytes with --slow-link", spent(ticking, "--slow-link")[0], 300, "B/s")
+    told("bytes, idle, nothing changes", spent(still, seconds=10)[0], 0, "B/s")
     told("start to first paint", first_paint() * 1000, 600, "ms")
     told("key to repaint, p95", key_p95(), 50, "ms")
     process, url = server(5_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from importlib.util import find_spec
@@ -56,7 +57,11 @@ def can_show() -> bool:
 @click.option("--read-only", is_flag=True, help="Look, and change nothing.")
 @click.option("--once", is_flag=True, help="Print the board once, as text, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: as JSON.")
-@click.option("--record", type=click.Path(path_type=Path), help="Write what is seen into a file.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Write what comes from the engine into a file.",
+)
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -93,10 +98,14 @@ def tui(
     if serve:
         _can_be_served(
             once=once or as_json, record=record is not None, no_mouse=not given["mouse"],
-            bell=given["bell"], read_only=given["read_only"] and allow_actions,
+            bell=given["bell"], read_only=options.read_only and allow_actions,
         )  # fmt: skip
     elif allow_actions or serve_port is not None:
         raise click.UsageError("--allow-actions and --serve-port are for --serve.")
+    if record is not None and replay is not None:
+        raise click.UsageError("--record writes what comes from an engine: not with --replay.")
+    if (once or as_json) and (record is not None or replay is not None):
+        raise click.UsageError("--once asks an engine once: not with --record or --replay.")
     if once or as_json:
         _once(options, as_json=as_json)
         return
@@ -137,7 +146,7 @@ def _options(ctx: click.Context) -> Options:
     except (ConfigError, OSError) as error:
         raise click.UsageError(safe(error)) from error
     profile: Profile | None = config.profiles.get(url or "")
-    if url is not None and profile is None and url.isidentifier():
+    if url is not None and profile is None and re.fullmatch(r"[\w-]+", url):
         known = ", ".join(config.profiles) or "none"
         raise click.UsageError(
             f"There is no profile {safe(url)} in {path} (there is {safe(known)}),"
@@ -186,7 +195,7 @@ def _can_be_served(**asked: bool) -> None:
         "record": "--record is for one dashboard, and a browser may open several.",
         "no_mouse": "--no-mouse is for terminals: in a browser hold shift to select text.",
         "bell": "--bell is for terminals: a browser has none.",
-        "read_only": "--read-only and --allow-actions contradict each other.",
+        "read_only": "--read-only (or that setting) and --allow-actions contradict each other.",
     }
     for name, reason in reasons.items():
         if asked[name]:
@@ -201,6 +210,7 @@ def _serve(start: Start, port: int | None) -> int:
         if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
             raise
         raise click.UsageError(f"--serve needs textual-serve: {INSTALL_SERVE}") from error
+    from tui.redact import without_user
     from tui.start import checked
 
     def tell(link: str) -> None:
@@ -208,7 +218,7 @@ def _serve(start: Start, port: int | None) -> int:
         click.echo("Ctrl-C ends it.")
 
     checked(start)
-    what = safe(start.options.url if start.replay is None else start.replay)
+    what = safe(without_user(start.options.url) if start.replay is None else start.replay)
     acts = ", to look at" if start.options.read_only else ", with keys that change the engine"
     serve(start.word(), SERVE_PORT if port is None else port, what, tell)
     return 0

@@ -156,7 +156,7 @@ class Acting:
                 ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
                 ("An attempt in flight is cut; nothing is compensated.", "dim"),
             ]
-            self.ask("Cancel?", lines, None, lambda: self.run(self._one(Action.CANCEL, first)))
+            self.ask("Cancel?", lines, None, partial(self.run_one, Action.CANCEL, first))
         else:
             action = action_for(command_id, first)
             if self._app.options.strict:
@@ -293,4 +293,4 @@ class Acting:
         root = None if tree is None else tree.steps.get(step_id)
         if target.step_id is None and root is not None:
             step = step._replace(rev=root.rev)
-        self.ask("Re-run from here?", lines, None, lambda: self.run(self._one(Action.RERUN, step)))
+        self.ask("Re-run from here?", lines, None, partial(self.run_one, Action.RERUN, step))

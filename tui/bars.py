@@ -111,9 +111,7 @@ def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
         count, style = found.get(view, (0, "plain"))
         number = f" {fmt.short(count)}" if count and counts else ""
         if view == app.view or (app.view == "run" and view == "runs"):
-            pieces.append(
-                Piece(f" {shown_key(command.keys)} {command.label}{number} ", "reverse", action)
-            )
+            pieces.append(Piece(f" {key} {command.label}{number} ", "reverse", action))
             continue
         label = f" {command.label}" if named else ""
         pieces += [

@@ -10,18 +10,15 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
+from engine.wire import BulkAnswer
 from tui import fmt
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import At, Cause, Happening, Host, Retry, Run, State, number, short_id, text
+from tui.model import At, Cause, Happening, Host, Retry, Run, State, ms_of, number, short_id, text
 
 Part = tuple[str, str]
 """Text, and the name of its style."""
 Cell = Part | tuple[Part, ...]
 NONE: Part = ("—", "dim")
-SECONDS_MS_MAX = 120_000
-"""Ages up to here tick every second."""
-
-
 WIDE, WIDEST = 117, 157
 """What a terminal of 120 or 160 columns has for cells beside its edges and a scroll bar."""
 
@@ -90,9 +87,21 @@ def age_cell(since_ms: int | None, seen: Seen) -> Part:
     if since_ms is None:
         return NONE
     passed = max(0.0, seen.now_ms - since_ms)
-    if passed <= SECONDS_MS_MAX:
+    if passed <= fmt.FINE_MS_MAX:
         return fmt.span(passed), "dim"
-    return fmt.coarse_span(passed, 5 if passed < 3_600_000 else 60), "dim"
+    step_s = fmt.COARSE_STEP_S if passed < fmt.HOUR_S * 1000 else fmt.MINUTE_S
+    return fmt.coarse_span(passed, step_s), "dim"
+
+
+def time_cell(at_ms: int | None, seen: Seen) -> Part:
+    """A time of the day."""
+    return NONE if at_ms is None else (fmt.time_of_day(at_ms, seen.zone), "dim")
+
+
+def due_cell(due_at: int, seen: Seen) -> Part:
+    """A countdown to the next attempt."""
+    shown = fmt.countdown(due_at - seen.now_ms, estimated=seen.estimated)
+    return shown, "alarm" if shown.startswith("late") else "backing-off"
 
 
 def tries_cell(at: At | None) -> Part:
@@ -111,8 +120,7 @@ def next_cell(state: State, at: At | None, seen: Seen) -> Part:
     if State.PAUSED in (state, at.state):
         return "paused", "paused"
     if at.state is State.BACKING_OFF and at.due_at is not None:
-        shown = fmt.countdown(at.due_at - seen.now_ms, estimated=seen.estimated)
-        return shown, "alarm" if shown.startswith("late") else "backing-off"
+        return due_cell(at.due_at, seen)
     if at.state is State.RUNNING and at.started_at is not None:
         return f"{glyph(State.RUNNING)} {age_cell(at.started_at, seen)[0]}", "running"
     return NONE
@@ -276,6 +284,32 @@ def per_minute(host: Host) -> float:
     while len(used) > 1 and not used[0][0]:
         del used[0]
     return host.ended / max(1, len(used))
+
+
+# -- jobs ------------------------------------------------------------------------------------------
+
+JOBS = (
+    Column("state", "STATE", 8),
+    Column("action", "ACTION", 8),
+    Column("done", "DONE", 14, right=True),
+    Column("skipped", "SKIPPED", 8, right=True, from_width=70),
+    Column("q", "FILTER", 14, flex=2),
+    Column("began", "BEGAN", 9),
+)
+
+
+def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:
+    """A bulk job's row."""
+    skipped = sum(job.skipped.values())
+    style = {"running": "running", "aborted": "cancelled"}.get(job.state, "completed")
+    return {
+        "state": (job.state, style),
+        "action": (job.action, "plain"),
+        "done": (f"{job.done:,} of {job.total:,}", "plain"),
+        "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
+        "q": (job.q, "plain"),
+        "began": time_cell(ms_of(job.started_at), seen),
+    }
 
 
 # -- events ----------------------------------------------------------------------------------------

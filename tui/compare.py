@@ -46,7 +46,7 @@ def _how(step: Step | None) -> object:
     return step.state, step.attempts, step.http_status, last_text(step.http_status, step.error)
 
 
-def pairs(left: Tree, right: Tree, *, crumb: str = " › ") -> list[Pair]:
+def pairs(left: Tree, right: Tree) -> list[Pair]:
     """The steps of both, each below its own; those that differ are not put first here."""
     lefts, rights = _children(left), _children(right)
     found: list[Pair] = []
@@ -58,7 +58,8 @@ def pairs(left: Tree, right: Tree, *, crumb: str = " › ") -> list[Pair]:
         path = f"{before}{step.label}"
         found.append(Pair(path, mine, theirs))
         below = _matched(lefts[mine.id] if mine else [], rights[theirs.id] if theirs else [])
-        above = "" if step.parent_id is None else path + crumb  # the root goes without saying
+        # the root goes without saying
+        above = "" if step.parent_id is None else f"{path} {SHAPES.crumb} "
         todo += [(above, pair) for pair in below[::-1]]
     return found
 
@@ -98,7 +99,7 @@ def _matched(
 
 def comparison(left: Tree, right: Tree, cells: int, seen: Seen) -> list[Cell]:
     """The steps of both runs in lines of at most so many cells, what differs first."""
-    found = pairs(left, right, crumb=f" {SHAPES.crumb} ")
+    found = pairs(left, right)
     different = [pair for pair in found if pair.differs]
     alike = [pair for pair in found if not pair.differs]
     last = LAST_CELLS if cells >= LAST_FROM_CELLS else 0
@@ -140,7 +141,7 @@ def _side(step: Step | None, last: int, seen: Seen) -> tuple[Part, ...]:
     if step is None:
         return ((fit("—", SIDE_CELLS + last), "dim"),)
     state, style = state_cell(step.state)
-    took, _ = took_cell(step, seen.now_ms, estimated=seen.estimated)
+    took, _ = took_cell(step, seen)
     tries = fmt.tries(step.attempts, step.tries_left)
     told = last_text(step.http_status, step.error)
     return (

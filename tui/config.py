@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from tui.keys import BadKeys, remapped
+from tui.keys import LISTS, BadKeys, remapped
 
 NAME = Path("atomic") / "dashboard.toml"
 
@@ -74,8 +74,17 @@ def read(path: Path) -> Config:
     try:
         config = msgspec.toml.decode(path.read_bytes(), type=Config)
         remapped(config.keys)
+        _check_boards(config)
     except BadKeys as error:
         raise ConfigError(f"{path}, [keys]: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ConfigError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     return config
+
+
+def _check_boards(config: Config) -> None:
+    for where, settings in (("", config), *config.profiles.items()):
+        if settings.board is not UNSET and settings.board not in LISTS:
+            place = f"profiles.{where}.board" if where else "board"
+            known = ", ".join(sorted(LISTS))
+            raise ConfigError(f"{place}: there is no `{settings.board}`. There are {known}.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
 
 TOLD = {
-    "body": "what it was posted with",
+    "payload": "what it was posted with",
     "answer": "what its last attempt was answered",
     "curl": "its request as a command",
 }
@@ -83,7 +83,7 @@ class Copying:
 
     def copy_body(self, step: Step, attempt: int | None, tell: Tell) -> None:
         """Copy a step's payload (no attempt) or an answer."""
-        name = "body" if attempt is None else "answer"
+        name = "payload" if attempt is None else "answer"
         self._app.run_worker(self._copy(name, self._body(step.id, attempt), tell), group="copy")
 
     def _place(self) -> Place | None:
@@ -110,7 +110,7 @@ class Copying:
 
     async def _value(self, name: str, place: Place) -> Copied:
         match name:
-            case "body":
+            case "payload":
                 return await self._body(place.step_id, None)
             case "answer":
                 step = place.step or step_of(await self._row(place))

@@ -29,7 +29,7 @@ SET_BY = {
 def inspector(step: Step, seen: Seen, cells: int, *, roomy: bool = False) -> list[Cell]:
     """A step, in lines of so many cells. `roomy`: there are lines enough for all of it."""
     state, style = state_cell(step.state)
-    took, took_style = took_cell(step, seen.now_ms, estimated=seen.estimated)
+    took, took_style = took_cell(step, seen)
     if step.state is State.PAUSED or took == "—":
         took = ""  # nothing, or what its state says already
     lines: list[Cell] = [

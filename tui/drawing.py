@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui import bars
 from tui.boards import Column
+from tui.detail import inspector
 from tui.notices import Asked, notice
 from tui.rows import RUN, RUN_PLAIN, RUN_TIMES
 from tui.widgets.bar import Bar
@@ -90,7 +91,7 @@ class Drawing:
         shown = app.query_one("#inspector", Lines)
         roomy = app.size.width >= WIDE_CELLS_MIN
         cells = shown.size.width or app.size.width
-        shown.show([] if step is None else app.rows.inspector(step, cells, roomy=roomy))
+        shown.show([] if step is None else inspector(step, app.rows.seen, cells, roomy=roomy))
 
     def _draw_bars(self, grid: Grid) -> None:
         top = self._app.query_one("#top", Bar)

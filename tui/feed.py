@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from engine.client import AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
 from tui.listing import Edge
-from tui.notices import USER
 from tui.query import moves_with_time
+from tui.redact import without_user
 from tui.store import (
     CausesRead,
     EventRead,
@@ -200,7 +200,7 @@ class Feed:
                         self._take(EventRead(event.id, event.kind, event.members))
                         self.poke()
             except AtomicError as error:
-                reason = USER.sub("//", str(error))
+                reason = without_user(str(error))
                 if (why := kept_out(error)) is not None:
                     self._take(LinkMoved(why, reason))
                     await self._until_again(None)
@@ -320,8 +320,7 @@ class Feed:
         if turn != self._turns:
             return  # it came too late
         self._take(read)
-        now = anyio.current_time()
-        self._board_due = now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))
+        self._board_due, now = _next_read(began), anyio.current_time()
         self._board_lasts = now + BOARD_LASTS_S if moves_with_time(self.board.q) else math.inf
         if isinstance(read, RunsRead):
             self._read_on(edge, more=read.page.next is not None)
@@ -377,9 +376,14 @@ class Feed:
             if error.status != 404:
                 raise
             self._gone(run_id)
-        now = anyio.current_time()
-        self._tree_due = now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))
+        self._tree_due = _next_read(began)
 
     def _gone(self, run_id: str) -> None:
         self._take(TreeGone(run_id))
         self.run_id = None if self.run_id == run_id else self.run_id
+
+
+def _next_read(began: float) -> float:
+    """When the same may be read again, if a read that began then has just been answered."""
+    now = anyio.current_time()
+    return now + max(READ_EVERY_S_MIN, (now - began) * (1 / READ_SHARE_MAX - 1))

@@ -28,13 +28,7 @@ KINDS = frozenset(
 def run_after(run: Run, event: Happening) -> Run:
     """The run after a `run-moved` of its own."""
     ended = event.state in ENDED
-    return replace(
-        run,
-        state=event.state,
-        rev=event.rev,
-        ended_at=event.at if ended else None,
-        due_at=run.due_at if event.state is State.BACKING_OFF else None,
-    )
+    return replace(run, state=event.state, rev=event.rev, ended_at=event.at if ended else None)
 
 
 def at_after(at: At, event: Happening) -> At:

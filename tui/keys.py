@@ -139,14 +139,14 @@ def shown_key(keys: str) -> str:
 
 
 _SHOWN = {
-    "enter": "enter", "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
+    "escape": "esc", "slash": "/", "colon": ":", "question_mark": "?",
     "right_square_bracket": "]", "left_square_bracket": "[", "pagedown": "PgDn", "pageup": "PgUp",
     "ctrl+d": "^d", "ctrl+u": "^u", "ctrl+q": "^q", "ctrl+p": "^p", "ctrl+z": "^z",
 }  # fmt: skip
 
 
 def action_of(command_id: str) -> str:
-    """The name of the app's method for a command: `action_<this>`."""
+    """The name of the method that does a command: `do_<this>`."""
     return command_id.replace("-", "_")
 
 

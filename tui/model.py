@@ -52,7 +52,6 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
-LIVE = frozenset(State) - ENDED
 
 
 MS_MAX = 253_370_764_800_000
@@ -206,19 +205,9 @@ class Run(Struct, frozen=True):
     state: State
     rev: int
     generation: int
-    steps: int
-    open_steps: int
-    failed_steps: int
     dismissed: bool
     submitted_at: int
     ended_at: int | None = None
-    due_at: int | None = None
-    pause_reason: str | None = None
-    cause_id: str | None = None
-    error: str | None = None
-    cause: str | None = None
-    """Why it needs a person; None: it does not."""
-    stuck_at: int | None = None
     at: At | None = None
 
     @property
@@ -230,14 +219,9 @@ class Retry(Struct, frozen=True):
     """A step whose next attempt has a time."""
 
     run_id: str
-    client: str
     workflow: str
     rev: int
     at: At
-
-    @property
-    def id(self) -> str:
-        return self.at.step_id
 
 
 class Cause(Struct, frozen=True):
@@ -246,7 +230,6 @@ class Cause(Struct, frozen=True):
     id: str
     runs: int
     new_runs: int
-    first_at: int
     last_at: int
     run_id: str
     workflow: str
@@ -341,18 +324,9 @@ def run_of(row: RunRow) -> Run:
         state=State.of(row.status),
         rev=row.rev,
         generation=row.generation,
-        steps=row.steps,
-        open_steps=row.open_steps,
-        failed_steps=row.failed_steps,
         dismissed=row.dismissed,
         submitted_at=ms_of(row.submitted_at) or 0,
         ended_at=ms_of(row.ended_at),
-        due_at=ms_of(row.due_at),
-        pause_reason=row.pause_reason,
-        cause_id=row.cause_id,
-        error=row.error,
-        cause=row.cause,
-        stuck_at=ms_of(row.stuck_at),
         at=None if row.at is None else at_of(row.at),
     )
 
@@ -377,7 +351,7 @@ def at_of(row: StepAt) -> At:
 
 def retry_of(row: RetryRow) -> Retry:
     """A retry of the wire."""
-    return Retry(row.run_id, row.client, row.workflow_name, row.rev, at_of(row.at))
+    return Retry(row.run_id, row.workflow_name, row.rev, at_of(row.at))
 
 
 def cause_of(row: CauseRow) -> Cause:
@@ -386,7 +360,6 @@ def cause_of(row: CauseRow) -> Cause:
         id=row.cause,
         runs=row.runs,
         new_runs=row.new_runs,
-        first_at=ms_of(row.first_at) or 0,
         last_at=ms_of(row.last_at) or 0,
         run_id=row.run_id,
         workflow=row.workflow_name,

@@ -11,11 +11,10 @@ from tui import fmt
 from tui.boards import Cell
 from tui.keys import LISTS
 from tui.model import State, short_id
+from tui.redact import without_user
 from tui.sanitize import safe, wrap
 from tui.store import LinkState, Store
 
-USER = re.compile(r"//[^/@\s]*@")
-"""Of a URL: a name and password that are nobody's business."""
 LINES_OF_AN_ERROR_MAX = 3
 IN_WORDS = (
     ("All connection attempts failed", "nothing answers there: the connection was refused"),
@@ -53,7 +52,7 @@ def notice(store: Store, asked: Asked, cells: int) -> list[Cell]:
 
 
 def _address(asked: Asked) -> str:
-    return safe(USER.sub("//", asked.url))
+    return safe(without_user(asked.url))
 
 
 def _facts(cells: int, **facts: str) -> Iterator[Cell]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str, str], None]
 """Tells the operator something: a text, and its style."""
 USUAL = {"PAGER": "less", "EDITOR": "vi"}
-Run = Callable[[Sequence[str]], None]
+Call = Callable[[Sequence[str]], None]
 
 
 def call(words: Sequence[str]) -> None:
@@ -70,7 +70,7 @@ def content(part: BodyPart, redactor: Redactor, variable: str) -> bytes:
 class Outside:
     """The commands that leave the dashboard for another program."""
 
-    def __init__(self, app: Dashboard, run: Run = call) -> None:
+    def __init__(self, app: Dashboard, run: Call = call) -> None:
         self._app, self._run = app, run
 
     def do_pager(self) -> None:

@@ -10,7 +10,7 @@ from tui.copying import Copying
 from tui.model import Step, run_of, short_id, step_of
 from tui.redact import Redactor
 from tui.sanitize import clean
-from tui.screens.ask import Read
+from tui.screens.ask import READ_FRAME_CELLS, Read
 from tui.screens.body import BodyScreen
 from tui.tree import Tree
 
@@ -196,7 +196,7 @@ class Reading:
         except (AtomicError, ValueError) as error:
             app.flash(str(error), "alarm")
             return
-        lines = comparison(left, right, app.size.width - 5, app.rows.seen)
+        lines = comparison(left, right, app.size.width - READ_FRAME_CELLS, app.rows.seen)
         app.push_screen(Read("Compare two runs", lines))
 
     async def _tree(self, run_id: str) -> Tree:

@@ -9,36 +9,26 @@ from functools import partial
 from engine.wire import BulkAnswer
 from tui import boards, fmt, sorting, steptree
 from tui.boards import Cell, Column, Seen
-from tui.detail import inspector
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import Cause, Happening, Host, Step, ms_of, short_id
+from tui.model import Cause, Happening, Host, Step, short_id
 from tui.steptree import Line
 from tui.store import Store
 
 EVENTS_SHOWN_MAX = 1_000
-TREE_CELLS_MIN, CHART_CELLS_MIN = 24, 16
 CHART_FROM_CELLS = 60
 """A narrower run has no chart."""
 TIMES_FROM_CELLS = 64
 
 RUN_PLAIN = (
-    Column("tree", "STEP", TREE_CELLS_MIN, flex=2, most=80),
+    Column("tree", "STEP", 24, flex=2, most=80),
     Column("try", "TRY", 6),
     Column("next", "NEXT / TOOK", 11),
 )
-RUN = (*RUN_PLAIN, Column("chart", "", CHART_CELLS_MIN, flex=3, from_width=CHART_FROM_CELLS))
+RUN = (*RUN_PLAIN, Column("chart", "", 16, flex=3, from_width=CHART_FROM_CELLS))
 RUN_TIMES = (
     *RUN_PLAIN,
     Column("began", "STARTED", 8, from_width=TIMES_FROM_CELLS),
     Column("ended", "ENDED", 8, from_width=TIMES_FROM_CELLS),
-)
-JOBS = (
-    Column("state", "STATE", 8),
-    Column("action", "ACTION", 8),
-    Column("done", "DONE", 14, right=True),
-    Column("skipped", "SKIPPED", 8, right=True, from_width=70),
-    Column("q", "FILTER", 14, flex=2),
-    Column("began", "BEGAN", 9),
 )
 GRIDS: dict[str, tuple[Column, ...]] = {
     "runs": boards.RUNS,
@@ -46,7 +36,7 @@ GRIDS: dict[str, tuple[Column, ...]] = {
     "causes": boards.CAUSES,
     "hosts": boards.HOSTS,
     "events": boards.EVENTS,
-    "jobs": JOBS,
+    "jobs": boards.JOBS,
     "run": RUN,
 }
 
@@ -119,7 +109,7 @@ class Rows:
                 return None if host is None else boards.host_cells(host, seen)
             case "jobs":
                 job = next((job for job in store.jobs if job.id == row_id), None)
-                return None if job is None else job_cells(job, seen)
+                return None if job is None else boards.job_cells(job, seen)
             case "events":
                 event = self._events.get(row_id)
                 return None if event is None else boards.event_cells(event, self._name(event), seen)
@@ -163,18 +153,15 @@ class Rows:
             rest = steptree.rest_text(line.rest)
             return {"tree": ((line.prefix, "dim"), (rest, "plain"))}
         step = line.step
-        estimated = self.seen.estimated
+        began = step.tries[0].started_at if step.tries else None
         return {
             "tree": self._tree_cell(line, step),
             "try": (fmt.tries(step.attempts, step.tries_left), "plain"),
-            "next": steptree.took_cell(step, self.seen.now_ms, estimated=estimated),
+            "next": steptree.took_cell(step, self.seen),
             "chart": self._chart(step),
-            "began": self._time_cell(step.tries[0].started_at if step.tries else None),
-            "ended": self._time_cell(step.ended_at),
+            "began": boards.time_cell(began, self.seen),
+            "ended": boards.time_cell(step.ended_at, self.seen),
         }
-
-    def _time_cell(self, at_ms: int | None) -> Cell:
-        return boards.NONE if at_ms is None else (fmt.time_of_day(at_ms, self.seen.zone), "dim")
 
     def _tree_cell(self, line: Line, step: Step) -> Cell:
         folded = f" {SHAPES.folded}{line.children}" if line.collapsed else ""
@@ -189,22 +176,3 @@ class Rows:
         if self._span is None or not self._chart_cells:
             return ("", "plain")
         return tuple(steptree.chart(step, self._span, self._chart_cells))
-
-    def inspector(self, step: Step, cells: int, *, roomy: bool = False) -> list[Cell]:
-        """What the inspector says of a step, in lines of so many cells."""
-        return inspector(step, self.seen, cells, roomy=roomy)
-
-
-def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:
-    """A bulk job's row."""
-    skipped = sum(job.skipped.values())
-    began = ms_of(job.started_at)
-    style = {"running": "running", "aborted": "cancelled"}.get(job.state, "completed")
-    return {
-        "state": (job.state, style),
-        "action": (job.action, "plain"),
-        "done": (f"{job.done:,} of {job.total:,}", "plain"),
-        "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
-        "q": (job.q, "plain"),
-        "began": boards.NONE if began is None else (fmt.time_of_day(began, seen.zone), "dim"),
-    }

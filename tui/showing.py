@@ -1,4 +1,4 @@
-"""The commands that change what is seen, and how: help, look, times, order, another run."""
+"""The commands that change what is seen, and how: help, palette, look, times, another run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from tui.background import suspend
 from tui.help import help_lines
-from tui.screens.ask import Read
+from tui.screens.ask import READ_FRAME_CELLS, Read
 from tui.screens.palette import palette
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
     from tui.store import Store
 
-FRAME_CELLS = 5
-"""That the frame of what is read takes, and its scroll bar."""
 RUN_ID_CHARACTERS = 26
 """Of a ULID."""
 
@@ -28,7 +26,7 @@ class Showing:
 
     def do_help(self) -> None:
         self._app.helped = True
-        cells = self._app.size.width - FRAME_CELLS
+        cells = self._app.size.width - READ_FRAME_CELLS
         lines = help_lines(self._app.commands, self._app.view, cells)
         self._app.push_screen(Read(f"Keys: {self._app.view}", lines))
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from tui import fmt
+from tui.boards import NONE, Part, Seen, due_cell
 from tui.looks import SHAPES, glyph
 from tui.model import Attempt, State, Step
 from tui.tree import Tree
@@ -138,14 +139,10 @@ def span_of(tree: Tree, now_ms: float) -> Span:
     return Span(begin, begin + passed + ahead, now_ms)
 
 
-Run = tuple[str, str]
-"""A stretch of the chart: its text, and the name of its style."""
-
-
-def chart(step: Step, span: Span, cells: int) -> list[Run]:
+def chart(step: Step, span: Span, cells: int) -> list[Part]:
     """A step's attempts: bars for those that succeeded or run, another texture for failed ones,
     dots for back-off (running into the future up to the next attempt)."""
-    row: list[tuple[str, str]] = [(" ", "plain")] * cells
+    row: list[Part] = [(" ", "plain")] * cells
     if cells <= 0:
         return []
 
@@ -170,7 +167,7 @@ def chart(step: Step, span: Span, cells: int) -> list[Run]:
     return _joined(row)
 
 
-def _bar(attempt: Attempt) -> tuple[str, str]:
+def _bar(attempt: Attempt) -> Part:
     match attempt.status:
         case "running":
             return SHAPES.bar, "running"
@@ -182,8 +179,8 @@ def _bar(attempt: Attempt) -> tuple[str, str]:
             return SHAPES.failed_bar, "dim"
 
 
-def _joined(row: list[tuple[str, str]]) -> list[Run]:
-    found: list[Run] = []
+def _joined(row: list[Part]) -> list[Part]:
+    found: list[Part] = []
     for character, style in row:
         if found and found[-1][1] == style:
             found[-1] = (found[-1][0] + character, style)
@@ -213,17 +210,16 @@ def _axis_time(passed_ms: float) -> str:
     return fmt.took(passed_ms) if passed_ms < SHORT_MS else fmt.span(passed_ms)
 
 
-def took_cell(step: Step, now_ms: float, *, estimated: bool = False) -> tuple[str, str]:
+def took_cell(step: Step, seen: Seen) -> Part:
     """NEXT / TOOK of a step: a countdown, the age of the attempt in flight, that it is paused, or
     what it took."""
     if step.state is State.BACKING_OFF and step.due_at is not None:
-        shown = fmt.countdown(step.due_at - now_ms, estimated=estimated)
-        return shown, "alarm" if shown.startswith("late") else "backing-off"
+        return due_cell(step.due_at, seen)
     if step.state is State.RUNNING and step.tries:
-        return fmt.span(now_ms - step.tries[-1].started_at), "running"
+        return fmt.span(seen.now_ms - step.tries[-1].started_at), "running"
     if step.state is State.PAUSED:
         return "paused", "paused"
     if step.ended and step.tries:
-        end = step.ended_at or step.tries[-1].ended_at or now_ms
+        end = step.ended_at or step.tries[-1].ended_at or seen.now_ms
         return fmt.took(end - step.tries[0].started_at), "dim"
-    return "—", "dim"
+    return NONE

@@ -26,7 +26,6 @@ class Target(NamedTuple):
     dismissed: bool = False
     cause: str | None = None
     """It is a group: every run with this cause."""
-    runs: int = 1
 
 
 def of_run(run: Run) -> Target:
@@ -54,9 +53,7 @@ def of_row(store: Store, view: str, row_id: str) -> Target | None:
         return Target(retry.run_id, row_id, retry.rev, retry.at.state, name)
     if view == "causes" and (cause := store.causes.get(row_id)) is not None:
         name = f"cause {row_id}"
-        return Target(
-            cause.run_id, None, 0, cause.state, name, cause=row_id, runs=cause.runs
-        )  # fmt: skip
+        return Target(cause.run_id, None, 0, cause.state, name, cause=row_id)
     run = store.runs.get(row_id)
     return None if run is None else of_run(run)
 

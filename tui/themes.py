@@ -11,8 +11,7 @@ from typing import Any
 
 from textual.theme import BUILTIN_THEMES, Theme
 
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+ORANGE, SKY, YELLOW, PURPLE = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
 
 
 def muted(*, dark: bool) -> str:

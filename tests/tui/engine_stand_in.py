@@ -54,7 +54,6 @@ class StandIn:
         self.stream: Stream | None = None
         self.refuses: httpx.Response | Exception | None = None
         """What a request for events gets instead of a stream."""
-        self.heartbeats = True
         self.seq = 0
         self.answers: dict[str, Any] = {
             "status": {"instance": "a", "counts": {}, "serverTime": rfc3339(NOW)},

@@ -10,7 +10,7 @@ from hypothesis import settings
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow
 from tui.boards import Cell, Column, layout, text_of
-from tui.sanitize import clip, fit, width
+from tui.sanitize import fit, width
 from tui.store import EventRead, LinkMoved, LinkState, StatusRead, Store, TreeRead
 
 NOW = 1_790_000_000_000
@@ -197,8 +197,3 @@ def head_text(columns: Iterable[Column], cells_wide: int) -> str:
     sized = layout(columns, cells_wide)
     told = " ".join(fit(column.title, size, right=column.right) for column, size in sized)
     return told.rstrip()
-
-
-def clipped(line: Cell, cells: int) -> str:
-    """A line of text, cut where the screen ends."""
-    return clip(text_of(line), cells).rstrip()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -26,8 +26,13 @@ class Terminal:
     """A program with a terminal of its own. Reads what it writes, sends what is typed."""
 
     def __init__(
-        self, *arguments: str, size: tuple[int, int] = (80, 24), command: str = "tui"
+        self,
+        *arguments: str,
+        size: tuple[int, int] = (80, 24),
+        command: str = "tui",
+        program: Sequence[str] = ("-m", "engine.cli"),
     ) -> None:
+        """`program`: what Python runs in place of the command line."""
         self._mine, theirs = pty.openpty()
         self.resize(*size)
         self.cooked = termios.tcgetattr(theirs)
@@ -40,7 +45,7 @@ class Terminal:
         }  # fmt: skip
         environment.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", command, *arguments],
+            [sys.executable, *program, command, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -67,6 +67,8 @@ def test_nothing_said(tmp_path: Path) -> None:
         ("[keys]\nretry = 'r'", "retry changes the engine: its key is a capital, not `r`."),
         ("[keys]\nhelp = 'Q'", "help only looks: its key is no capital, as `Q` is."),
         ("[keys]\nhelp = 'é è'", "`é è` is no key"),
+        ("board = 'failed'", "board: there is no `failed`. There are causes, "),
+        ("[profiles.a]\nurl = 'x'\nboard = 'b'", "profiles.a.board: there is no `b`."),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, told: str) -> None:
@@ -98,5 +100,17 @@ def test_a_profile_on_the_command_line(tmp_path: Path) -> None:
     refused = CliRunner().invoke(tui, ["here", "--config", path, "--board", "runs", "--once"])
     assert isinstance(refused.exception, Unreachable)
     assert "127.0.0.1:1" in str(refused.exception)
-    assert "There is no profile prod in" in once("prod", "--config", path)
+    for wanted in ("prod", "prod-eu"):
+        assert f"There is no profile {wanted} in" in once(wanted, "--config", path)
     assert "(there is here)" in once("prod", "--config", path)
+
+
+def test_recordings_and_one_board_go_not_together(tmp_path: Path) -> None:
+    """What would be left out without a word is refused; no file is made."""
+    path = tmp_path / "new.ndjson"
+    replayed = ("--replay", str(file(tmp_path, "")))
+    assert "not with --record or --replay" in once(*replayed)
+    assert "not with --record or --replay" in once("--record", str(path))
+    refused = CliRunner().invoke(tui, [*replayed, "--record", str(path)])
+    assert (refused.exit_code, "not with --replay" in refused.output) == (2, True)
+    assert not path.exists()

@@ -234,15 +234,15 @@ def test_22_bodies_are_copied_without_secrets() -> None:
         await world.press("enter", "y")
         line_with(await world.press("a"), "answer sent to the terminal (OSC 52) · 1 value redacted")
         await world.press("b")
-        assert "body sent" not in (await world.press("y"))[-1]
+        assert "payload sent" not in (await world.press("y"))[-1]
         assert sent == ['{"token": "••••", "b": 2}'] * 2
         await world.press("escape")
         world.answers["/payload"] = (200, b"\xff")
         await world.press("y")
-        line_with(await world.press("b"), "it is no text")
+        line_with(await world.press("p"), "it is no text")
         world.answers["/payload"] = (200, b"x" * 60_000)
         await world.press("y")
-        line_with(await world.press("b"), "a terminal takes no 58.6 KiB (OSC 52)")
+        line_with(await world.press("p"), "a terminal takes no 58.6 KiB (OSC 52)")
         assert len(sent) == 2
 
     showing(test)

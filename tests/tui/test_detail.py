@@ -25,7 +25,7 @@ def test_the_inspector_as_text() -> None:
     told = ""
     for step in store.trees[RUN].steps.values():
         told += (
-            "\n".join(text_of(line).rstrip() for line in rows.inspector(step, 58, roomy=True))
+            "\n".join(text_of(line).rstrip() for line in inspector(step, rows.seen, 58, roomy=True))
             + "\n\n"
         )
     same("inspector", told)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tui.boards import text_of
@@ -22,6 +25,21 @@ from tui.keys import (
 )
 from tui.looks import in_ascii
 from tui.sanitize import width
+
+
+def test_30_the_docs_have_the_keys_of_the_boards_and_of_what_writes() -> None:
+    """The tables of the how-to say what the one table of commands says, and no more."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "dashboard.md").read_text()
+    rows = re.findall(r"^\| `(\w)` \| (.+?) \|", page, re.MULTILINE)
+    boards = {key: name for key, name in rows if key.isdigit()}
+    assert boards == {shown_key(BY_ID[view].keys): BY_ID[view].label for view in LISTS}
+    acting = page[page.index("## Keys that change something") : page.index("## Find a command")]
+    assert set(re.findall(r"^\| `(\w)` \|", acting, re.MULTILINE)) == WRITES
+    bodies = page[page.index("## Bodies") : page.index("## Copy")]  # these are of their screen
+    firsts = re.findall(r"^\| (`.+?) \|", page.replace(bodies, ""), re.MULTILINE)
+    named = {key for first in firsts for key in re.findall(r"`([^`]+)`", first)}
+    known = {key for command in COMMANDS for key in command.keys.split(",")}
+    assert named <= known | {shown_key(key) for key in known}
 
 
 def test_30_ids_are_unique() -> None:

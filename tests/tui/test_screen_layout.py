@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -160,6 +161,22 @@ def test_what_is_counted_has_a_name() -> None:
     showing(test)
 
 
+def test_a_row_that_has_left_and_is_still_drawn_does_not_open() -> None:
+    """What was read has not been drawn yet when `enter` comes."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        world.store.apply(RetriesRead("retries", RetryPage((retry_row("s1", 9_000),))))
+        await world.press("2")
+        world.store.apply(RetriesRead("retries", RetryPage(())))
+        world.app.run_command("open")
+        assert world.app.view == "retries"
+        await world.shown()
+        assert world.app.grid().cursor_id is None
+
+    showing(test)
+
+
 def test_events_are_counted_honestly() -> None:
     """How many came, how many are listed, and how many are kept no more."""
 
@@ -204,6 +221,24 @@ def test_back_from_the_background_everything_is_read_again() -> None:
         line_with(await world.shown(), "STATE")
         assert asked == [True]
         world.app.feed = None
+
+    showing(test)
+
+
+def test_03_after_a_sleep_of_the_laptop_everything_is_read_again() -> None:
+    """Once, with the first tick after it; no countdown shows a time behind zero meanwhile."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        asked: list[bool] = []
+        await world.shown()
+        world.app.feed = SimpleNamespace(resync=lambda: asked.append(True))  # type: ignore[assignment]
+        world.clock.sleep_s(600)
+        world.app.tick()
+        world.app.tick()
+        assert asked == [True]
+        world.app.feed = None
+        assert not any(re.search(r"-\d", line) for line in await world.shown())
 
     showing(test)
 

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.wire import BulkAnswer
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui.keys import COMMANDS, LISTS, WRITES
+from tui.store import EventRead, JobsRead, LinkMoved, LinkState
 
 
 def accepted(run: object) -> tuple[int, Any]:
@@ -42,6 +44,35 @@ def test_09_the_cursor_stays_on_its_run() -> None:
         lines = await world.shown()
         assert world.app.grid().cursor_id in {rows[2].id, rows[4].id}
         line_with(lines, "the row under the cursor has left the list")
+
+    showing(test)
+
+
+def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
+    """The engine goes and comes back with events missed; all is read again, and is where it was."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number) for number in range(5)]
+        steps = [step_row(rows[2].id, name, "running") for name in (None, "pay", "ship")]
+        world.runs(*rows)
+        world.tree(rows[2], *steps)
+        world.app.set_filter("wf:order")
+        await world.press("space", "j", "enter", "h")
+        for kind in ("heartbeat", "reset"):
+            world.store.apply(LinkMoved(LinkState.LOST, "cut", 1, 0.5))
+            await world.shown()
+            world.live()
+            world.store.apply(EventRead("", kind, {}))
+            world.runs(run_row(9), *rows)
+            world.tree(rows[2], *steps)
+            await world.shown()
+        app = world.app
+        assert (app.view, list(app.rows.lines)) == ("run", [rows[2].id])
+        assert app.rows.lines[rows[2].id].collapsed
+        await world.press("escape")
+        assert (app.view, app.filters["runs"]) == ("runs", "wf:order")
+        assert (app.grid().cursor_id, list(app.grid().marks)) == (rows[2].id, [rows[0].id])
 
     showing(test)
 
@@ -170,6 +201,27 @@ def test_14_many_at_once_are_confirmed_by_their_number() -> None:
     showing(test)
 
 
+def test_14_a_job_goes_on_before_ones_eyes_until_it_is_aborted() -> None:
+    """How far it is stands on its board; X stops the one under the cursor, and tells how far."""
+
+    async def test(world: World) -> None:
+        world.live()
+        jobs = msgspec.convert([bulk(id="01JOB", state="running", done=40)], list[BulkAnswer])
+        world.store.apply(JobsRead(tuple(jobs)))
+        lines = await world.press("6")
+        line_with(lines, "40 of 219")
+        assert "6 Jobs 1" in lines[1]
+        world.answers["/abort"] = (200, bulk(id="01JOB", state="aborted", done=41))
+        line_with(await world.press("X"), "job 01JOB stops: 41 of 219 done")
+        assert [path for path, _ in world.posts] == ["/api/v1/bulk/01JOB/abort"]
+        world.store.apply(JobsRead((msgspec.structs.replace(jobs[0], state="aborted"),)))
+        await world.shown()
+        line_with(await world.press("X"), "the job under the cursor is not running")
+        assert len(world.posts) == 1
+
+    showing(test)
+
+
 def test_15_an_empty_filter_is_no_bulk_job() -> None:
     """Everything there is cannot be marked by an empty filter: only the rows that were read are."""
 
@@ -191,9 +243,12 @@ def test_16_read_only_reads() -> None:
 
     async def test(world: World) -> None:
         world.live()
-        world.runs(run_row(1, "backing-off"))
+        run = run_row(1, "backing-off")
+        world.runs(run)
+        world.tree(run, step_row(run.id, None, "running"))
         line_with(await world.shown(), "READ ONLY")
-        for key in ("R", "P", "C", "D", "z"):
+        await world.press("enter")
+        for key in sorted(WRITES):
             line_with(await world.press(key), "only reads (--read-only)")
         assert world.posts == []
 

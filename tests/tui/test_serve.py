@@ -263,6 +263,31 @@ def test_46_it_only_looks_unless_told_otherwise(started: list[Start]) -> None:
     assert [start.options.read_only for start in started] == [True, True, False]
 
 
+def test_46_a_profile_that_only_reads_contradicts_actions(
+    started: list[Start], tmp_path: Path
+) -> None:
+    """As --read-only does; nothing is served."""
+    settings = tmp_path / "dashboard.toml"
+    settings.write_text('[profiles.prod]\nurl = "http://127.0.0.1:1"\nread-only = true')
+    result = invoke("prod", "--config", str(settings), "--serve", "--allow-actions")
+    assert (result.exit_code, started) == (2, [])
+    assert "--allow-actions contradict each other" in result.output
+
+
+def test_46_a_password_in_the_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither at the terminal nor in the title of the page; the dashboard is started with it."""
+    url, titles = "http://ada:secret@127.0.0.1:1", []
+
+    def serve(word: str, port: int, title: str, tell: Callable[[str], None]) -> None:
+        assert Start.of(word).options.url == url
+        titles.append(title)
+        tell("link")
+
+    monkeypatch.setattr(tui.serve, "serve", serve)
+    assert "The dashboard of http://127.0.0.1:1, to look at." in invoke(url, "--serve").output
+    assert titles == ["http://127.0.0.1:1"]
+
+
 def test_what_was_asked_for_is_passed_on(started: list[Start]) -> None:
     """As one word, which no shell looks into."""
     invoke(

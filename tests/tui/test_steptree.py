@@ -24,6 +24,7 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
+from tui.boards import Seen
 from tui.looks import in_ascii
 from tui.model import State
 from tui.rows import GRIDS, Rows
@@ -267,4 +268,4 @@ def test_axis() -> None:
 def test_next_or_took(row: StepRow, told: tuple[str, str]) -> None:
     """A countdown, an age, or what it took from its first attempt to its end."""
     step = tree_of(tree_read(row)).steps[RUN]
-    assert took_cell(step, NOW + 30_000) == told
+    assert took_cell(step, Seen(NOW + 30_000)) == told

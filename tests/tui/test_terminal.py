@@ -216,6 +216,30 @@ def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signa
         assert terminal.is_sane
 
 
+BROKEN = """
+from engine.cli import main
+from tui.widgets.grid import Grid
+
+def move(self, by):
+    raise RuntimeError("this widget is broken")
+
+Grid.move = move
+main()
+"""
+
+
+@pytest.mark.slow
+def test_42_an_error_in_a_widget_leaves_a_sane_terminal(tmp_path: Path) -> None:
+    """And is told, with the code of a failure."""
+    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
+    with Terminal("--replay", str(path), program=("-c", BROKEN)) as terminal:
+        terminal.until_shown("Quit")
+        terminal.type("j")
+        assert terminal.ended() == 1
+        assert terminal.is_sane
+        assert b"this widget is broken" in terminal.written
+
+
 @pytest.mark.slow
 def test_42_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
     """When its terminal goes, the dashboard goes too, though there is nobody to say goodbye to."""

@@ -1,1 +1,1 @@
-"""What comes over the boards: questions, the help."""
+"""What comes over the boards: questions, bodies, the palette."""

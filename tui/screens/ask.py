@@ -1,4 +1,7 @@
-"""Questions before something is done that is hard to undo. The answer is No unless it is Yes."""
+"""What comes over a board: a question, a choice, something to read.
+
+A question is put before something is done that is hard to undo: the answer is No unless it is Yes.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,18 @@ from tui.widgets.typed import Typed
 
 TYPED_AHEAD_S = 0.25
 """Keys that were typed before the question could be read do not answer it."""
+READING = (
+    Binding("escape,q,enter", "close", "Close", show=False),
+    Binding("j,down", "scroll(1)", show=False),
+    Binding("k,up", "scroll(-1)", show=False),
+    Binding("space,pagedown,ctrl+d", "scroll(15)", show=False),
+    Binding("pageup,ctrl+u", "scroll(-15)", show=False),
+    Binding("g,home", "scroll(-1000000)", show=False),
+    Binding("G,end", "scroll(1000000)", show=False),
+)
+"""The keys of what is read: for the actions `close` and `scroll`."""
+READ_FRAME_CELLS = 5
+"""What the frame of what is read takes, and its scroll bar."""
 
 
 class Ask(ModalScreen[bool]):
@@ -42,7 +57,7 @@ class Ask(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="ask") as box:
-            box.border_title = self._title.replace("[", "\\[")
+            box.border_title = Content(self._title)
             yield Lines(id="ask-lines")
             if self._typed is not None:
                 yield Typed(placeholder=f"type {self._typed} to confirm", compact=True)
@@ -115,7 +130,7 @@ class Choose(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         wide = max((width(choice.label) for choice in self._choices), default=0)
         with Vertical(id="ask") as box:
-            box.border_title = self._title.replace("[", "\\[")
+            box.border_title = Content(self._title)
             yield OptionList(
                 *(
                     Option(
@@ -138,7 +153,7 @@ class Choose(ModalScreen[str | None]):
         elif not mine:
             return
         elif mine[0].why_not:
-            self.query_one("#ask").border_subtitle = mine[0].why_not.replace("[", "\\[")
+            self.query_one("#ask").border_subtitle = Content(mine[0].why_not)
         else:
             self.dismiss(mine[0].name)
         event.stop()
@@ -152,17 +167,9 @@ class Choose(ModalScreen[str | None]):
 
 
 class Read(ModalScreen[None]):
-    """Something to read: a body, the help."""
+    """Something to read: the help, two runs beside each other."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "close", "Close", show=False),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-        Binding("space,pagedown,ctrl+d", "scroll(15)", show=False),
-        Binding("pageup,ctrl+u", "scroll(-15)", show=False),
-        Binding("g,home", "scroll(-1000000)", show=False),
-        Binding("G,end", "scroll(1000000)", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*READING]
 
     def __init__(self, title: str, lines: Sequence[Cell]) -> None:
         super().__init__()
@@ -170,7 +177,7 @@ class Read(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="read") as box:
-            box.border_title = self._title.replace("[", "\\[")
+            box.border_title = Content(self._title)
             box.border_subtitle = "esc closes"
             yield Lines(id="read-lines")
 

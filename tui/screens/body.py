@@ -13,6 +13,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.content import Content
 
 from engine.client import AtomicError
 from tui.boards import Cell
@@ -20,6 +21,7 @@ from tui.bodies import FIRST_BYTES, MORE_BYTES_MAX, Body, Look, lines_of, longer
 from tui.model import Step
 from tui.redact import Redactor
 from tui.sanitize import safe
+from tui.screens.ask import READING
 from tui.widgets.lines import Lines
 from tui.widgets.tight import TightScreen
 
@@ -48,13 +50,7 @@ class BodyScreen(TightScreen):
     """See the head of this file."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "close", "Close", show=False),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-        Binding("space,pagedown,ctrl+d", "scroll(15)", show=False),
-        Binding("pageup,ctrl+u", "scroll(-15)", show=False),
-        Binding("g,home", "scroll(-1000000)", show=False),
-        Binding("G,end", "scroll(1000000)", show=False),
+        *READING,
         Binding("m", "look", show=False),
         Binding("right_square_bracket", "try(1)", show=False),
         Binding("left_square_bracket", "try(-1)", show=False),
@@ -112,7 +108,7 @@ class BodyScreen(TightScreen):
 
     async def _shown(self, *, more: bool) -> None:
         box, lines = self.query_one("#read", Container), self.query_one(Lines)
-        box.border_title = self._title()
+        box.border_title = Content(self._title())
         if self._attempt not in self._parts:
             lines.show([("reading …", "dim")], stay=False)
         try:
@@ -128,7 +124,7 @@ class BodyScreen(TightScreen):
         work = partial(prepared, part, earlier, self._wanted, cells, redactor)
         found, looks, self._look = await to_thread.run_sync(work, abandon_on_cancel=True)
         self._looks = looks if before is None else [*looks, Look.DIFF]
-        box.border_title = self._title(self._look)
+        box.border_title = Content(self._title(self._look))
         self._tell_keys()
         lines.show(found, stay=more)
 
@@ -152,15 +148,14 @@ class BodyScreen(TightScreen):
             what = f"answer to try {self._attempt}" + ("" if status is None else f" · {status}")
             what += f" · {self._at()} of {len(bodies) - 1}"
         told = f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
-        return told.replace("[", "\\[")
+        return told
 
     def tell(self, text: str, style: str = "plain") -> None:
         """Tell something in place of the keys, until the next one; on the board if it is closed."""
         if not self.is_attached:
             self._dashboard.flash(text, style)
             return
-        subtitle = safe(text).replace("[", "\\[")
-        self.query_one("#read", Container).border_subtitle = subtitle
+        self.query_one("#read", Container).border_subtitle = Content(safe(text))
 
     def _tell_keys(self) -> None:
         self.tell(KEYS % self._next_look())

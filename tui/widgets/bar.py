@@ -1,4 +1,4 @@
-"""A few lines of text that change in place: the top bar, the breadcrumb, the status, the footer."""
+"""A few lines of text that change in place: the top bar, the status, the footer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of text to read and scroll: the inspector, bodies, the help."""
+"""Lines of text to read and scroll: the inspector, bodies, the help, a question."""
 
 from __future__ import annotations
 
