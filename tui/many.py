@@ -7,6 +7,7 @@ rate, and only if it finds no more runs than were seen.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from engine.client import Action, AtomicError
 from engine.wire import BulkAnswer
 from tui import fmt
 from tui.boards import Cell
-from tui.model import State, short_id
+from tui.model import short_id
 from tui.sanitize import clean
 from tui.store import JobsRead
 from tui.targets import Target, action_for
@@ -42,7 +43,8 @@ class Many:
 
     def ask_marked(self, command_id: str, targets: list[Target]) -> None:
         """Say which, before it is done."""
-        title = f"{command_id.capitalize()}: {len(targets):,} marked"
+        told = _told(command_id, targets)
+        title = f"{told.capitalize()}: {len(targets):,} marked"
         lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
         if len(targets) > NAMES_SHOWN:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
@@ -51,13 +53,13 @@ class Many:
 
     async def _march(self, command_id: str, targets: Sequence[Target]) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
-        grid, done = self._app.grid(), []
+        grid, done, told = self._app.grid(), [], _told(command_id, targets)
         self.marching = True
         try:
             for at, target in enumerate(targets):
                 if not self.marching:
                     break
-                self._app.flash(f"{command_id}: {at:,} of {len(targets):,} · X stops")
+                self._app.flash(f"{told}: {at:,} of {len(targets):,} · X stops")
                 action = action_for(command_id, target)
                 now = await self._acting.one(action, target)
                 if now is not None:
@@ -68,18 +70,15 @@ class Many:
             grid.marks_lost = 0  # those that left were done
         self._acting.remember(done)
         left = len(targets) - len(done)
-        told = f"{command_id}: {len(done):,} done"
+        told += f": {len(done):,} done"
         if left:
             told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
         self._app.flash(told, "alarm" if left else "strong")
 
     # -- a filter ------------------------------------------------------------------------------
 
-    def bulk(self, command_id: str, q: str, state: State | None) -> None:
-        """Ask for a job on all that a filter finds. `state`: that of all of them, if it is one."""
-        action = Action.RETRY if command_id == "retry" else Action(command_id)
-        if command_id == "retry" and state is State.PAUSED:
-            action = Action.RESUME  # what is paused as its retries are used up gets fresh ones
+    def bulk(self, action: Action, q: str) -> None:
+        """Ask for a job on all that a filter finds."""
         self._acting.run(self._acting.once("bulk", self._plan(action, q)))
 
     async def _plan(self, action: Action, q: str) -> None:
@@ -153,6 +152,14 @@ class Many:
             self._app.flash(str(error), "alarm")
         else:
             self._app.flash(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")
+
+
+def _told(command_id: str, targets: Sequence[Target]) -> str:
+    """What a key does to these: `P` and `D` go both ways, for each as it is."""
+    counts = Counter(str(action_for(command_id, target)) for target in targets)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{action} {count:,}" for action, count in counts.items())
 
 
 def _skipped(plan: BulkAnswer) -> str:
