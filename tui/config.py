@@ -77,5 +77,13 @@ def read(path: Path) -> Config:
     except BadKeys as error:
         raise ConfigError(f"{path}, [keys]: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}{_known(str(error))}") from error
     return config
+
+
+def _known(told: str) -> str:
+    """Behind the complaint of a setting that there is not: those that there are."""
+    if "unknown field" not in told:
+        return ""
+    kind = Profile if "profiles" in told else Config
+    return f". There are {', '.join(kind.__struct_encode_fields__)}."
