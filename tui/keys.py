@@ -81,7 +81,7 @@ COMMANDS: tuple[Command, ...] = (
             LISTS),
     Command("follow", "f", "Follow", "stay at the newest row", Group.SHOW,
             frozenset({"runs", "events"})),
-    Command("inspector", "i", "Inspector", "show or hide the inspector; tab goes to it, and back",
+    Command("inspector", "i", "Inspector", "show or hide the inspector; tab goes there",
             Group.SHOW, DETAIL),
     Command("chart", "t", "Chart", "show the chart, or the times of the attempts", Group.SHOW,
             DETAIL),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -22,6 +22,7 @@ from tui.widgets.typed import Typed
 
 TYPED_AHEAD_S = 0.25
 """Keys that were typed before the question could be read do not answer it."""
+CLOSES = "esc closes"
 
 
 class Ask(ModalScreen[bool]):
@@ -171,11 +172,17 @@ class Read(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="read") as box:
             box.border_title = self._title.replace("[", "\\[")
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = CLOSES
             yield Lines(id="read-lines")
 
     def on_mount(self) -> None:
         self.query_one(Lines).show(self._lines, stay=False)
+
+    @on(Lines.Sized)
+    def sized(self) -> None:
+        """What there is no room for is scrolled to, and that is said."""
+        is_cut = len(self._lines) > self.query_one(Lines).size.height
+        self.query_one("#read").border_subtitle = f"j k scroll · {CLOSES}" if is_cut else CLOSES
 
     def action_scroll(self, by: int) -> None:
         """Scroll by so many lines."""
