@@ -138,14 +138,19 @@ class Acting:
             case "abort":
                 self.many.abort()
             case _ if self._app.whole_filter:
-                self.many.bulk(command.id, self._app.filters["runs"], None)
+                first = next(iter(self.targets()), None)  # the footer says what its key would do
+                action = Action(command.id) if first is None else action_for(command.id, first)
+                self.many.bulk(action, self._app.filters["runs"])
             case _:
                 self._on(command.id, self.targets() if targets is None else targets)
 
     def _on(self, command_id: str, targets: Sequence[Target]) -> None:
         first = targets[0]
         if first.cause is not None:
-            self.many.bulk(command_id, f"is:stuck cause:{first.cause}", first.state)
+            action = Action(command_id)
+            if action is Action.RETRY and first.state is State.PAUSED:
+                action = Action.RESUME  # their retries are used up: they get fresh ones
+            self.many.bulk(action, f"is:stuck cause:{first.cause}")
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
         elif command_id == "rerun":

@@ -293,6 +293,12 @@ class Dashboard(App[None]):
         if self._driver is not None and not self.is_headless and not self.is_web:
             self._driver.write(sequence)
 
+    def _fatal_error(self) -> None:
+        """As Textual has it, but without the values of variables: bodies are among them."""
+        from rich.traceback import Traceback
+
+        self.panic(Traceback(show_locals=False, width=None))
+
     def on_unmount(self) -> None:
         self._tell_terminal(GIVE_TITLE_BACK)
 
@@ -380,12 +386,6 @@ class Dashboard(App[None]):
             self.feed.want_more(Edge.BEFORE)
         elif not message.at_head and not listing.at_tail and listing.ids:
             self.feed.want_more(Edge.AFTER)
-
-    @on(Grid.Resized)
-    def resized(self, message: Grid.Resized) -> None:
-        """The chart of a run is as wide as there is room."""
-        if self.view == "run" and message.grid is self.grid():
-            self.draw(ids=False)
 
     @on(Grid.Opened)
     def opened(self, message: Grid.Opened) -> None:

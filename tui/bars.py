@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui import fmt
 from tui.boards import Seen
-from tui.keys import LISTS, shown_key
+from tui.keys import LISTS, of_view, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, short_id
 from tui.notices import in_words
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
-HINT = " ? keys · / filter · enter opens "
+HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
+"""What somebody is told who has not asked for help yet."""
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
 """What a board has as its rows: a tab counts the same."""
 Line = tuple[list[Piece], list[Piece]]
@@ -139,9 +140,17 @@ def status(app: Dashboard, grid: Grid) -> Line:
         return [*_marks(app, grid), Piece(f" {text}", style)], []
     pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
     told = sum(width(piece.text) for piece in pieces)
-    if app.helped or told + width(HINT) > app.size.width:
+    hint = _hint(app)
+    if app.helped or told + width(hint) > app.size.width:
         return pieces, []
-    return pieces, [Piece(HINT, "dim")]
+    return pieces, [Piece(hint, "dim")]
+
+
+def _hint(app: Dashboard) -> str:
+    """Keys to begin with: those that this view has."""
+    here = {command.id: command for command in of_view(app.commands, app.view)}
+    told = [f"{shown_key(here[id].keys)} {does}" for id, does in HINTS.items() if id in here]
+    return f" {' · '.join(told)} "
 
 
 def _marks(app: Dashboard, grid: Grid) -> list[Piece]:
@@ -195,6 +204,7 @@ def _run_status(app: Dashboard) -> list[Piece]:
     run = tree.run
     ended = sum(step.ended for step in tree.steps.values())
     tries = sum(step.attempts for step in tree.steps.values())
+    tried = "1 try" if tries == 1 else f"{tries} tries"
     pieces = [
         Piece(f" Runs {SHAPES.crumb} ", "dim", "app.cmd('back')"),
         Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
@@ -202,7 +212,7 @@ def _run_status(app: Dashboard) -> list[Piece]:
             f"{glyph(run.state)} {run.state}",
             LOOKS[run.state].style,
         ),
-        Piece(f"  {ended}/{len(tree.steps)} steps  {tries} tries", "plain"),
+        Piece(f"  {ended}/{len(tree.steps)} steps  {tried}", "plain"),
     ]
     if run.generation > 1:
         pieces.append(Piece(f"  generation {run.generation}", "plain"))

@@ -78,7 +78,7 @@ def read(path: Path) -> Config:
     except BadKeys as error:
         raise ConfigError(f"{path}, [keys]: {error}") from error
     except (ConfigError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}{_known(str(error))}") from error
     return config
 
 
@@ -88,3 +88,11 @@ def _check_boards(config: Config) -> None:
             place = f"profiles.{where}.board" if where else "board"
             known = ", ".join(sorted(LISTS))
             raise ConfigError(f"{place}: there is no `{settings.board}`. There are {known}.")
+
+
+def _known(told: str) -> str:
+    """Behind the complaint of a setting that there is not: those that there are."""
+    if "unknown field" not in told:
+        return ""
+    kind = Profile if "profiles" in told else Config
+    return f". There are {', '.join(kind.__struct_encode_fields__)}."

@@ -128,7 +128,7 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     fits = RESULT_AT + width(result) + 2 + width(waits) <= cells
     yield (*line, (f"  {waits}", "backing-off")) if waits and fits else line
     more = (attempt.error or "").partition(":")[2].strip()
-    if roomy and more:
+    if roomy and more and more != f"answered {attempt.http_status}":  # which stands above
         yield from _told(indent, more, "dim", cells)
     if waits and not fits:
         yield ((indent, "plain"), (waits, "backing-off"))

@@ -91,7 +91,15 @@ class Drawing:
         shown = app.query_one("#inspector", Lines)
         roomy = app.size.width >= WIDE_CELLS_MIN
         cells = shown.size.width or app.size.width
+        self._lay_out_drawer(shown, beside=roomy)
         shown.show([] if step is None else inspector(step, app.rows.seen, cells, roomy=roomy))
+
+    def _lay_out_drawer(self, drawer: Lines, *, beside: bool) -> None:
+        """Below the steps it has at least the lines that they leave: it grows and shrinks as steps
+        come, not as the cursor moves."""
+        app = self._app
+        left = app.query_one("#run").size.height - (len(app.grid().ids) + 1)
+        drawer.styles.min_height = 0 if beside else max(0, left)
 
     def _draw_bars(self, grid: Grid) -> None:
         top = self._app.query_one("#top", Bar)

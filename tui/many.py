@@ -14,7 +14,7 @@ from engine.client import Action, AtomicError
 from engine.wire import BulkAnswer
 from tui import fmt
 from tui.boards import Cell
-from tui.model import State, short_id
+from tui.model import short_id
 from tui.sanitize import clean
 from tui.store import JobsRead
 from tui.targets import Target, action_for
@@ -76,11 +76,8 @@ class Many:
 
     # -- a filter ------------------------------------------------------------------------------
 
-    def bulk(self, command_id: str, q: str, state: State | None) -> None:
-        """Ask for a job on all that a filter finds. `state`: that of all of them, if it is one."""
-        action = Action.RETRY if command_id == "retry" else Action(command_id)
-        if command_id == "retry" and state is State.PAUSED:
-            action = Action.RESUME  # what is paused as its retries are used up gets fresh ones
+    def bulk(self, action: Action, q: str) -> None:
+        """Ask for a job on all that a filter finds."""
         self._acting.run(self._acting.once("bulk", self._plan(action, q)))
 
     async def _plan(self, action: Action, q: str) -> None:

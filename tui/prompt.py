@@ -22,6 +22,8 @@ from tui.widgets.typed import Typed
 
 SIGNS = {"filter": " filter / ", "command": " command : "}
 EXAMPLES = {"filter": "is:stuck wf:order* host:… try:>3", "command": "help"}
+THEME = "theme "
+"""The command whose argument is one of a few."""
 ENTER_DOES = {"filter": "lists", "command": "does it"}
 
 
@@ -109,8 +111,10 @@ class Prompt(Horizontal):
         """What the line could be when it is completed."""
         if self.kind == "filter":
             return query.suggest(text, query.seen_values(self._store))
-        ids = sorted(command.id for command in COMMANDS)
-        return [each for each in ids if text and each.startswith(text) and each != text]
+        known = sorted(command.id for command in COMMANDS)
+        if text.startswith(THEME):
+            known = [THEME + name for name in sorted(self.app.available_themes)]
+        return [each for each in known if text and each.startswith(text) and each != text]
 
     def foot(self, cells: int) -> list[Piece]:
         """What to say below the line: its fault under the place, what could follow, or the keys."""

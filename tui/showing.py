@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from tui.background import suspend
+from tui.boards import Cell
 from tui.help import help_lines
 from tui.screens.ask import READ_FRAME_CELLS, Read
 from tui.screens.palette import palette
@@ -49,11 +50,15 @@ class Showing:
         self._app.flash("following" if self._app.follow else "not following")
 
     def do_theme(self, name: str) -> None:
-        if name in self._app.available_themes:
-            self._app.theme = name
+        """Another look; without a name those that there are."""
+        app = self._app
+        if not name:
+            names: list[Cell] = [(each, "plain") for each in sorted(app.available_themes)]
+            app.push_screen(Read(f"Themes: {app.theme} now", names))
+        elif name in app.available_themes:
+            app.theme = name
         else:
-            themes = ", ".join(sorted(self._app.available_themes))
-            self._app.flash(f"themes: {themes}", "alarm")
+            app.flash(f"there is no theme `{name}`: `:theme` lists them", "alarm")
 
     def do_utc(self) -> None:
         rows = self._app.rows

@@ -198,6 +198,14 @@ async def test_retry_after_lengthens_the_delay(autojump_clock, headers, expected
     assert [it.delay_s for it in heard] == [expected]
 
 
+async def test_an_error_tells_no_password():
+    """That of the address, which may end up in a log."""
+    http = httpx.AsyncClient(transport=FakeEngine(httpx.ConnectError("refused")).transport)
+    atomic = AsyncClient("http://ada:hunter2@engine", http=http, reposts=Reposts(count=0))
+    with pytest.raises(Unreachable, match=r"The engine at http://engine cannot be reached"):
+        await atomic.submit(*ARGUMENTS)
+
+
 async def test_the_tries_are_bounded(autojump_clock):
     """An engine that stays away is reported in the end, with what went wrong last."""
     engine = FakeEngine(*[httpx.ConnectError("refused")] * 3)

@@ -59,7 +59,8 @@ def test_nothing_said(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("theme = ", "dashboard.toml: Invalid value"),
-        ("colour = 1", "unknown field `colour`"),
+        ("colour = 1", "unknown field `colour`. There are board, filter, read-only, ascii, "),
+        ("[profiles.prod]\nurl = 'x'\nbage = 'y'", "`bage` - at `$.profiles[...]`. There are "),
         ("bell = 'yes'", "Expected `bool`, got `str` - at `$.bell`"),
         ("[profiles.prod]\nbadge = 'x'", "missing required field `url` - at `$.profiles[...]`"),
         ("[keys]\nretri = 'R'", "[keys]: There is no command `retri`. There are runs, "),

@@ -68,6 +68,14 @@ def test_the_heads_of_attempts_stand_over_them() -> None:
         assert head.index(name) == row.index(told)
 
 
+def test_an_error_is_told_where_it_says_more_than_the_status() -> None:
+    """Not "answered 503" once more below each 503."""
+    row = attempt_row(1, "failure", 0, 9, http_status=503, error="http-status: answered 503")
+    assert told_of(attempts=[row], roomy=True)[-1].endswith("503")
+    row = attempt_row(1, "failure", 0, 9, error="tls-failed: expired")
+    assert told_of(attempts=[row], roomy=True)[-1].strip() == "expired"
+
+
 def test_the_inspector_of_many_attempts() -> None:
     """The latest of them; how many there were before is told."""
     tries = [attempt_row(n, "failure", n, n + 1) for n in range(1, 1_001)]

@@ -135,7 +135,7 @@ def test_an_action_beside_another_is_not_lost_in_silence() -> None:
             return ActionAnswer(Action.PAUSE, False, run, None, ())
 
         assert app.client is not None
-        app.client.act = slow  # type: ignore[method-assign, assignment]
+        app.client.act = slow  # type: ignore[method-assign]
         acting.run_one(Action.PAUSE, target)
         acting.run_one(Action.PAUSE, target)
         await world.pilot.pause()

@@ -145,8 +145,21 @@ def test_a_recording_says_which_runs_it_does_not_have() -> None:
     async def test(world: World) -> None:
         world.live()
         world.runs(run_row(1))
-        world.app.client = None
+        world.app.client, world.app.is_recording = None, True
         await world.shown()
         line_with(await world.press("enter"), "Run 00000001 is not in this recording")
+
+    showing(test)
+
+
+def test_help_says_how_to_scroll_where_it_does_not_fit() -> None:
+    """On 80x24 more than half of it is below; on a tall terminal nothing is."""
+
+    async def test(world: World) -> None:
+        world.live()
+        line_with(await world.press("question_mark"), "j k scroll · esc closes")
+        await world.pilot.resize_terminal(80, 90)
+        line = line_with(await world.shown(), "esc closes")
+        assert "scroll" not in line
 
     showing(test)

@@ -94,3 +94,34 @@ def test_commands_are_completed_too() -> None:
         assert world.app.query_one(Field).value == "resync"
 
     showing(test)
+
+
+def test_the_name_of_a_theme_is_completed() -> None:
+    """Behind `:theme` stand those that begin as what is typed; `tab` takes the first."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.press("colon")
+        world.app.query_one(Field).value = "theme cb"
+        assert (await world.shown())[-1].split() == ["cb-dark", "cb-light"]
+        await world.press("tab", "enter")
+        assert world.app.theme == "cb-dark"
+
+    showing(test)
+
+
+def test_themes_are_listed_and_an_unknown_one_is_told() -> None:
+    """`:theme` alone shows them all, one a line."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.press("colon")
+        world.app.query_one(Field).value = "theme"
+        lines = await world.press("enter")
+        line_with(lines, "Themes: dark now")
+        line_with(lines, " cb-light ")
+        await world.press("escape", "colon")
+        world.app.query_one(Field).value = "theme nope"
+        line_with(await world.press("enter"), "no theme `nope`: `:theme` lists them")
+
+    showing(test)

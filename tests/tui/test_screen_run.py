@@ -88,13 +88,13 @@ def test_a_run_opens_at_a_step_that_is_only_now_posted() -> None:
 
 @pytest.mark.parametrize(
     ("size", "drawer", "has_chart"),
-    [((60, 16), 0, False), ((79, 30), 0, False), ((80, 15), 0, True), ((80, 16), 4, True),
-     ((100, 23), 4, True), ((80, 24), 8, True), ((119, 50), 8, True)],
+    [((60, 16), 0, False), ((79, 30), 0, False), ((80, 15), 0, True), ((80, 16), 6, True),
+     ((100, 23), 13, True), ((80, 24), 14, True), ((119, 50), 40, True)],
 )  # fmt: skip
 def test_the_drawer_takes_what_there_is(
     size: tuple[int, int], drawer: int, *, has_chart: bool
 ) -> None:
-    """Eight lines, four on a short terminal, none on a flat or narrow one, where `i` opens it."""
+    """All that the steps leave; none on a flat or narrow terminal, where `i` opens it."""
 
     async def test(world: World) -> None:
         fill(world)
@@ -106,6 +106,19 @@ def test_the_drawer_takes_what_there_is(
         lines = await world.press("i")
         assert inspector.display == (not drawer)
         assert any("POST   http" in line for line in lines) == (not drawer)
+
+    showing(test, size=size)
+
+
+@pytest.mark.parametrize(("size", "drawer"), [((80, 16), 4), ((80, 24), 8)])
+def test_the_drawer_of_a_run_with_many_steps(size: tuple[int, int], drawer: int) -> None:
+    """Eight lines, four on a short terminal: the steps leave none."""
+
+    async def test(world: World) -> None:
+        fill(world, steps=40)
+        await world.shown()
+        await world.press("enter")
+        assert world.app.query_one("#inspector").size.height == drawer
 
     showing(test, size=size)
 

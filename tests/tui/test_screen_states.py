@@ -162,6 +162,17 @@ def test_hint_until_the_help_was_read() -> None:
     showing(test)
 
 
+def test_the_hint_has_no_key_that_does_nothing_here() -> None:
+    """What is stuck cannot be filtered, so it does not say that `/` does."""
+
+    async def test(world: World) -> None:
+        world.live()
+        lines = await world.press("3")
+        line_with(lines, "? keys · enter opens")
+
+    showing(test)
+
+
 def test_26_a_terminal_without_room() -> None:
     """One line says what there is and what is needed; no key acts; room brings all back."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from engine.client import Action
+from engine.wire import RunPage
 from tests.tui.screen import World, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
-from tui.store import TreeGone
+from tui.listing import Edge
+from tui.store import RunsRead, TreeGone
 from tui.targets import Target
 
 
@@ -123,6 +125,42 @@ def test_17_z_takes_back_what_it_was_told_about() -> None:
         await world.shown()
         await world.press("P", "z")
         assert [members.get("ifRev") for _, members in world.posts] == [4, 5]
+
+    showing(test)
+
+
+def test_13_the_question_says_which_way_a_key_goes() -> None:
+    """`P` resumes what is paused: the question and the answer say so, and of rows of both kinds how
+    many go which way."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(1, "paused"), run_row(2, "paused"), run_row(3)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        line_with(await world.press("space", "space", "P"), "Resume: 2 marked")
+        world.clock.pass_s(1)
+        line_with(await world.press("y"), "resume: 2 done")
+        line_with(await world.press("a", "P"), "Resume 2, pause 1: 3 marked")
+
+    showing(test)
+
+
+def test_13_p_on_every_run_of_a_filter_does_what_the_footer_says() -> None:
+    """Of a filter that finds paused runs they are resumed, not paused once more."""
+
+    async def test(world: World) -> None:
+        world.live()
+        page = RunPage((run_row(1, "paused"),), 500, False, "next")
+        world.store.apply(RunsRead("runs", Edge.HEAD, page))
+        plan = bulk(action="resume", q="is:paused", matched=500, total=500, skipped={})
+        world.answers["/bulk"] = (200, plan)
+        world.app.filters["runs"] = "is:paused"
+        await world.shown()
+        line_with(await world.press("a"), "P Resume")
+        line_with(await world.press("P"), "Resume: 500 runs")
+        assert world.posts[0][1]["action"] == "resume"
 
     showing(test)
 

@@ -35,6 +35,7 @@ class Site:
     def __init__(self, guard: Guard, http: aiohttp.ClientSession) -> None:
         self.guard, self.http = guard, http
         self.headers: dict[str, str] = {}
+        self._windows: list[aiohttp.ClientWebSocketResponse] = []
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Status and text of an answer."""
@@ -52,9 +53,16 @@ class Site:
 
     async def open(self, **headers: str) -> aiohttp.ClientWebSocketResponse:
         """A window. Raises WSServerHandshakeError when it is refused."""
-        return await self.http.ws_connect(
+        window = await self.http.ws_connect(
             f"{self.guard.address}/ws", headers=self.headers | headers
         )
+        self._windows.append(window)
+        return window
+
+    async def leave(self) -> None:
+        """Close what is open: none is left to the collector, to warn of in another test."""
+        for window in self._windows:
+            await window.close()
 
 
 def visiting(test: Callable[[Site], Awaitable[None]]) -> None:
@@ -78,7 +86,11 @@ async def site() -> AsyncIterator[Site]:
         jar = aiohttp.DummyCookieJar()
         try:
             async with aiohttp.ClientSession(cookie_jar=jar) as http:
-                yield Site(guard, http)
+                it = Site(guard, http)
+                try:
+                    yield it
+                finally:
+                    await it.leave()
         finally:
             await runner.cleanup()
 
@@ -369,7 +381,11 @@ def test_copies_and_pagers_say_what_a_browser_does(monkeypatch: pytest.MonkeyPat
         world.answers["/payload"] = (200, b"x")
         monkeypatch.setattr(type(world.app), "is_web", property(lambda _: True))
         await world.shown()
-        assert "id sent to the browser, if it allows" in "\n".join(await world.press("y", "i"))
+        await world.press("y")
+        await world.press("i")
+        await world.app.workers.wait_for_complete()
+        told = "\n".join(await world.shown())
+        assert "id sent to the browser, if it allows" in told
         await world.press("enter")
         assert "less needs a terminal: in a browser p and b show it" in "\n".join(
             await world.press("o")

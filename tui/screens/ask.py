@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -37,6 +37,7 @@ READING = (
 """The keys of what is read: for the actions `close` and `scroll`."""
 READ_FRAME_CELLS = 5
 """What the frame of what is read takes, and its scroll bar."""
+CLOSES = "esc closes"
 
 
 class Ask(ModalScreen[bool]):
@@ -178,11 +179,17 @@ class Read(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="read") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = CLOSES
             yield Lines(id="read-lines")
 
     def on_mount(self) -> None:
         self.query_one(Lines).show(self._lines, stay=False)
+
+    @on(Lines.Sized)
+    def sized(self) -> None:
+        """What there is no room for is scrolled to, and that is said."""
+        is_cut = len(self._lines) > self.query_one(Lines).size.height
+        self.query_one("#read").border_subtitle = f"j k scroll · {CLOSES}" if is_cut else CLOSES
 
     def action_scroll(self, by: int) -> None:
         """Scroll by so many lines."""

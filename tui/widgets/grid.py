@@ -104,13 +104,6 @@ class Grid(ScrollView, can_focus=True):
             super().__init__()
             self.grid, self.at_head = grid, at_head
 
-    class Resized(Message):
-        """It has another width: what is laid out by it is to be laid out again."""
-
-        def __init__(self, grid: Grid) -> None:
-            super().__init__()
-            self.grid = grid
-
     def __init__(
         self,
         columns: Sequence[Column],
