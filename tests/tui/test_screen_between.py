@@ -135,7 +135,7 @@ def test_an_action_beside_another_is_not_lost_in_silence() -> None:
             return ActionAnswer(Action.PAUSE, False, run, None, ())
 
         assert app.client is not None
-        app.client.act = slow  # type: ignore[method-assign, assignment]
+        app.client.act = slow  # type: ignore[method-assign]
         acting.run_one(Action.PAUSE, target)
         acting.run_one(Action.PAUSE, target)
         await world.pilot.pause()
@@ -163,5 +163,16 @@ def test_what_has_no_usable_id_ends_nothing(run_id: str) -> None:
         await world.press("y", "u", "y", "a", "enter", "y", "c", "E", "p", "escape")
         assert world.app.is_running
         assert world.posts == []
+
+    showing(test)
+
+
+def test_a_terminal_of_one_cell_is_not_laid_out_for_ever() -> None:
+    """What says that it is too small has no scroll bars, which would come and go without end."""
+
+    async def test(world: World) -> None:
+        await world.pilot.resize_terminal(1, 1)
+        assert not any(world.app.screen.scrollbars_enabled)
+        assert world.app.screen.styles.overflow_x == "hidden"
 
     showing(test)
