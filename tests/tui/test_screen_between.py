@@ -165,3 +165,14 @@ def test_what_has_no_usable_id_ends_nothing(run_id: str) -> None:
         assert world.posts == []
 
     showing(test)
+
+
+def test_a_terminal_of_one_cell_is_not_laid_out_for_ever() -> None:
+    """What says that it is too small has no scroll bars, which would come and go without end."""
+
+    async def test(world: World) -> None:
+        await world.pilot.resize_terminal(1, 1)
+        assert not any(world.app.screen.scrollbars_enabled)
+        assert world.app.screen.styles.overflow_x == "hidden"
+
+    showing(test)

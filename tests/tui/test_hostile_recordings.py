@@ -1,0 +1,113 @@
+"""Recordings that somebody has edited, or that an engine of another mind has made: whatever the
+format lets through is shown, and nothing of it breaks anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.tui.support import FakeClock
+from tui import bars, record, sorting
+from tui.attention import Attention
+from tui.boards import text_of
+from tui.compare import comparison
+from tui.notices import Asked, notice
+from tui.query import seen_values
+from tui.rows import GRIDS, Rows
+from tui.store import Store
+
+RECORDED = Path(__file__).parents[2] / "docs/pictures/shop.ndjson"
+LINES = [json.loads(line) for line in RECORDED.read_text("utf-8").splitlines()[1:]]
+NUMBERS = [0, -1, 1, 2**63, 2**64, 10**20, 10**400, -(10**400), 1.5, 1e308, -1e308, 5e-324]
+TEXTS = [
+    "", "x", ".", "漢" * 4_096, "\x1b]52;c;x\x07", "\x9b31m", "\u202eabc", "[/red]", "+rest",
+    "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z", "2026-09-21T14:13:20.050Z", "paused",
+    "backing-off", "state of a later engine",
+]  # fmt: skip
+OTHERS = ["null", "true", "[]", "{}", "[[]]", "[null]", '{"a": 1}']
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a value: what holds it, and its key there."""
+    keys = value if isinstance(value, dict) else range(len(value))
+    for key in list(keys):
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key])
+
+
+def edited(random: Random, line: Any) -> bytes:
+    """A line with some of its members others: mostly of the same type, which passes for longer."""
+    line = json.loads(json.dumps(line))
+    for _ in range(random.choice([1, 2, 4, 8])):
+        found = list(places(line["input"]))
+        holder, key = random.choice(found)
+        kind = random.random()
+        if kind < 0.1 and isinstance(holder, dict):
+            del holder[key]
+        elif kind < 0.2:
+            other, at = random.choice(found)
+            holder[key] = json.loads(json.dumps(other[at]))
+        elif kind < 0.9 and type(holder[key]) in (int, float):
+            holder[key] = random.choice(NUMBERS)
+        elif kind < 0.9 and isinstance(holder[key], str):
+            holder[key] = random.choice(TEXTS)
+        else:
+            holder[key] = json.loads(random.choice(OTHERS))
+        if not line["input"]:
+            break
+    return json.dumps(line).encode()
+
+
+def draw(random: Random, store: Store, rows: Rows) -> None:
+    """Everything that a screen would show. Every text of it can be printed."""
+    rows.seen_now()
+    for run_id, tree in store.trees.items():
+        rows.draw_run(run_id, set(), random.choice([60, 80, 140]))
+        for step in tree.steps.values():
+            rows.inspector(step, 50, roomy=True)
+        comparison(tree, random.choice(list(store.trees.values())), 120, rows.seen)
+    for view in GRIDS:
+        if view in sorting.SORTS:
+            rows.sorted_by[view] = (random.choice(list(sorting.SORTS[view])), random.random() < 0.5)
+        for row_id in rows.ids(view):
+            for cell in (rows.cells(view, row_id) or {}).values():
+                assert text_of(cell).isprintable()
+        notice(store, Asked(view=view, url="http://engine.test"), 70)
+    for pieces in bars.health(store, rows.seen):
+        assert all(piece.text.isprintable() for piece in pieces)
+    seen_values(store)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_edited_recording_is_shown(seed: int) -> None:
+    """Lines of every kind, in any order, most of them edited: what is accepted can be shown."""
+    random, clock = Random(seed), FakeClock()
+    store = Store(clock)
+    rows, attention = Rows(store), Attention(store)
+    kinds = sorted({line["input"]["type"] for line in LINES})
+    accepted = 0
+    for _ in range(60):
+        kind = random.choice(kinds)
+        line = random.choice([each for each in LINES if each["input"]["type"] == kind])
+        raw = edited(random, line) if random.random() < 0.7 else json.dumps(line).encode()
+        try:
+            taken = msgspec.json.decode(raw, type=record.Line)
+        except msgspec.DecodeError:
+            continue
+        accepted += 1
+        store.apply(record.played(taken, clock.monotonic()))
+        clock.pass_s(random.choice([0.0, 0.3, 1.0, 20.0]))
+        if random.random() < 0.3:
+            draw(random, store, rows)
+            attention.new_title()
+            attention.rings()
+    draw(random, store, rows)
+    assert accepted > 20
