@@ -43,7 +43,7 @@ class Drawing:
                 app.acting.row_left_at = app.store.clock.monotonic()
             elif app.view == "runs":
                 app.ordering.is_turning = False
-            if grid.marks_lost > marks_lost:
+            if grid.marks_lost > marks_lost and not app.ordering.is_turning:  # else it tells that
                 gone = grid.marks_lost - marks_lost
                 app.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
             app.reading.land(grid)
