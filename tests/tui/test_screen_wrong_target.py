@@ -130,8 +130,8 @@ def test_17_z_takes_back_what_it_was_told_about() -> None:
 
 
 def test_13_the_question_says_which_way_a_key_goes() -> None:
-    """`P` resumes what is paused: the question and the answer say so, and of rows of both kinds how
-    many go which way."""
+    """`P` resumes what is paused: the question and the answer say so. Of rows of both kinds all are
+    resumed, as the footer says, and none is paused in passing."""
 
     async def test(world: World) -> None:
         world.live()
@@ -142,7 +142,7 @@ def test_13_the_question_says_which_way_a_key_goes() -> None:
         line_with(await world.press("space", "space", "P"), "Resume: 2 marked")
         world.clock.pass_s(1)
         line_with(await world.press("y"), "resume: 2 done")
-        line_with(await world.press("a", "P"), "Resume 2, pause 1: 3 marked")
+        line_with(await world.press("a", "P"), "Resume: 3 marked")
 
     showing(test)
 
