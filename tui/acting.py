@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_S = 0.5
 """So long after the cursor's row has left, a key was still meant for that one."""
+ANSWERED_KEPT_MAX = 200
 UNDONE_BY = {
     Action.PAUSE: Action.RESUME,
     Action.RESUME: Action.PAUSE,
@@ -48,6 +49,8 @@ class Acting:
         self.many = Many(app, self)
         self.row_left_at = float("-inf")
         """Monotonic: when the row under the cursor last left the list."""
+        self._answered: dict[tuple[str, str | None], Target] = {}
+        """What actions have left behind, as the engine answered."""
         self._undo: list[tuple[Action, Target]] = []
         """What `z` would do."""
         self._drawn: dict[str, Target] = {}
@@ -64,7 +67,14 @@ class Acting:
         if not row_ids and not grid.marks_lost and grid.cursor_id is not None:
             row_ids = [grid.cursor_id]
         found = [self._drawn.get(id) or self._target(id) for id in row_ids]
-        return [target for target in found if target is not None]
+        return [self._newest(target) for target in found if target is not None]
+
+    def _newest(self, target: Target) -> Target:
+        """What was just done to it has been told, though its row may not have been drawn since."""
+        told = self._answered.get((target.run_id, target.step_id))
+        if told is None or told.rev <= target.rev:
+            return target
+        return target._replace(rev=told.rev, state=told.state, dismissed=told.dismissed)
 
     def drawn(self, row_ids: Sequence[str]) -> None:
         """These rows were just drawn. A key is meant for them as they are seen, not as something
@@ -83,6 +93,8 @@ class Acting:
         targets = self.targets()
         if command.id in ("pause", "dismiss") and targets:
             return str(action_for(command.id, targets[0])).capitalize()
+        if command.id == "retry" and targets and targets[0].cause and targets[0].is_paused:
+            return "Resume"  # what is paused as its retries are used up gets fresh ones
         return command.label
 
     def why_not(self, command: Command, targets: Sequence[Target] | None = None) -> str:
@@ -124,11 +136,23 @@ class Acting:
             return "the row under the cursor has just left: look again"
         return ""
 
+    def _has_seen(self) -> bool:
+        """Whether the row that is meant is on the screen; else it is shown first."""
+        app = self._app
+        grid = app.grid()
+        if grid.marks or app.whole_filter or grid.cursor < 0 or grid.is_seen(grid.cursor):
+            return True
+        app.follow = False
+        grid.show_cursor()
+        return False
+
     # -- doing it ------------------------------------------------------------------------------
 
     def do(self, command: Command, targets: Sequence[Target] | None = None) -> None:
         """A key that changes the engine was pressed: do it, ask, or say why not."""
         why = self.why_not(command, targets)
+        if not why and targets is None and command.id not in ("undo", "abort"):
+            why = "" if self._has_seen() else "this is the row: it was not on the screen"
         if why:
             self._app.flash(f"{command.label}: {why}", "alarm")
             return
@@ -246,7 +270,13 @@ class Acting:
         finally:
             del self._busy[key]
         row = done.run if target.step_id is None else done.step
-        return target if row is None else target._replace(rev=row.rev, state=State.of(row.status))
+        if row is None:
+            return target
+        now = target._replace(
+            rev=row.rev, state=State.of(row.status), dismissed=done.run.dismissed
+        )  # fmt: skip
+        self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
+        return now
 
     async def _one(self, action: Action, target: Target) -> None:
         now = await self.one(action, target)

@@ -309,6 +309,7 @@ class Dashboard(App[None]):
         if remember and view != self.view:
             self._remember()
         self.view = view
+        self._flash_until = 0.0
         self.acting.row_left_at = float("-inf")
         self.whole_filter = False
         self.follow = True
@@ -400,15 +401,14 @@ class Dashboard(App[None]):
     # -- commands ------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Commands of other views are none here; the reasons of disabled ones are told."""
+        """While something is typed or asked there is none. Why one does nothing here is told."""
         if action != "cmd":
             return True
         if len(self.screen_stack) > 1:
             return False
         command = BY_ID[str(parameters[0])]
-        if isinstance(self.focused, Input) and command.id not in ("back", "quit", "suspend"):
-            return False
-        return self.view in command.views or command.id in ("back", "quit")
+        is_typed = isinstance(self.focused, Input)
+        return not is_typed or command.id in ("back", "quit", "suspend")
 
     def action_cmd(self, name: str) -> None:
         """A key was pressed."""
@@ -418,8 +418,10 @@ class Dashboard(App[None]):
         """Do what a command says."""
         command = BY_ID[name]
         if self.view not in command.views and command.id not in ("back", "quit"):
-            self.flash(f"{command.id}: not on this board", "alarm")
+            self.flash(f"{command.label}: not here", "alarm")
             return
+        if self._flash[1] == "alarm":
+            self._flash_until = 0.0  # what was wrong is answered by another command
         if command.writes:
             self.acting.do(command)
             return

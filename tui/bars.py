@@ -49,9 +49,7 @@ def health(store: Store, seen: Seen) -> Line:
     if late:
         pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
     per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
-    return pieces, [
-        Piece(f"{glyph(State.COMPLETED)} {fmt.rate(per_s)} ", "good" if per_s else "dim")
-    ]
+    return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
 
 
 def link(store: Store, seen: Seen) -> list[Piece]:
@@ -86,7 +84,9 @@ def link(store: Store, seen: Seen) -> list[Piece]:
 def tabs(app: Dashboard) -> Line:
     """The boards, each with its key and how much is on it; where that is too much, without the
     numbers, or with the name of the chosen one alone."""
-    badges = [app.options.badge, "READ ONLY" if app.options.read_only else ""]
+    badges = [app.options.badge]
+    badges += ["RECORDING"] if app.is_recording else []
+    badges += ["READ ONLY"] if app.options.read_only else []
     right = [Piece(f" {badge} ", "reverse") for badge in badges if badge]
     room = app.size.width - sum(width(piece.text) for piece in right)
     pieces = _tabs(app, counts=True)

@@ -15,7 +15,7 @@ NUMBERS = (
     ("↻ 1,421", "runs that back off: the next attempt has a time"),
     ("◷ 12", "runs that wait for one of their steps"),
     ("✗ 512", "runs that need a person: failed or paused, not dismissed"),
-    ("✓ 84/s", "runs that end each second, over the last ten"),
+    ("ended 84/s", "runs that end each second, however, over the last ten"),
     ("late 3", "attempts due for more than a second: the engine is behind"),
     ("TRY 3/11", "attempts started, of how many there may be; ! one is left"),
     ("in 7s · late 3s", "on the engine's clock; ≈7s while it is not heard of"),

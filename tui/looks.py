@@ -69,7 +69,7 @@ SHAPES = Shapes(
 _ASCII = str.maketrans(
     {
         **{look.glyph: look.ascii for look in LOOKS.values()},
-        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›", "|-`|,#x.->*o^v>", strict=True)),
+        **dict(zip("├─└│▹█▒·┄▌◆●▴▾›", "|-`|,#x.-|*o^v>", strict=True)),
         **dict(zip("▁▂▃▄▅▆▇", ".:-=+*#", strict=True)),
         **dict(zip("—…≈×←“”•", '-~~x<""*', strict=True)),
         # what Textual draws frames and scroll bars with

@@ -94,7 +94,7 @@ class Many:
             )
             return
         typed = f"{plan.matched}" if plan.matched >= TYPED_FROM else None
-        title = f"{str(action).capitalize()}: {plan.total:,} runs"
+        title = f"{str(action).capitalize()}: {plan.matched:,} runs"
         run = self._acting.run
         self._acting.ask(title, bulk_lines(plan), typed, lambda: run(self._begin(action, q, plan)))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import is_
 from typing import Any, TypeVar
 
 import msgspec
@@ -84,27 +85,38 @@ def clean(value: T) -> T:
 
 
 def _clean(value: Any, depth: int) -> Any:
+    """The value itself where nothing of it is to be changed. By far most are harmless texts: those
+    come first, as a run of 5,000 steps has 60,000 of them."""
     if isinstance(value, str):
+        if len(value) <= TEXT_CHARACTERS_MAX and value.isascii() and value.isprintable():
+            return value
         return safe(value)
+    if value is None:
+        return value
+    if isinstance(value, msgspec.Struct):
+        return _clean_struct(value, depth - 1)
     if isinstance(value, (int, float)):
         return value if -NUMBER_MAX <= value <= NUMBER_MAX else _bounded(value)
     if not depth and isinstance(value, (Mapping, list, tuple)):
         return CUT
     depth -= 1
+    if isinstance(value, tuple):
+        found = tuple([_clean(each, depth) for each in value])
+        return value if all(map(is_, found, value)) else found
     if isinstance(value, Mapping):
         return {_clean(key, depth): _clean(each, depth) for key, each in value.items()}
     if isinstance(value, list):
         return [_clean(each, depth) for each in value]
-    if isinstance(value, tuple):
-        return tuple(_clean(each, depth) for each in value)
-    if isinstance(value, msgspec.Struct):
-        changed = {
-            name: cleaned
-            for name in value.__struct_fields__
-            if (cleaned := _clean(each := getattr(value, name), depth)) is not each
-        }
-        return msgspec.structs.replace(value, **changed) if changed else value
     return value
+
+
+def _clean_struct(value: msgspec.Struct, depth: int) -> msgspec.Struct:
+    changed: dict[str, Any] = {}
+    for name in value.__struct_fields__:
+        each = getattr(value, name)
+        if each is not None and (cleaned := _clean(each, depth)) is not each:
+            changed[name] = cleaned
+    return msgspec.structs.replace(value, **changed) if changed else value
 
 
 def _bounded(value: float) -> int:

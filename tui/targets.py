@@ -27,6 +27,11 @@ class Target(NamedTuple):
     cause: str | None = None
     """It is a group: every run with this cause."""
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is, or all of the group are."""
+        return self.state is State.PAUSED
+
 
 def of_run(run: Run) -> Target:
     """A run as a target."""

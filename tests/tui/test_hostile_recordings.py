@@ -18,6 +18,7 @@ from tui import bars, record, sorting
 from tui.attention import Attention
 from tui.boards import text_of
 from tui.compare import comparison
+from tui.detail import inspector
 from tui.notices import Asked, notice
 from tui.query import seen_values
 from tui.rows import GRIDS, Rows
@@ -72,7 +73,7 @@ def draw(random: Random, store: Store, rows: Rows) -> None:
     for run_id, tree in store.trees.items():
         rows.draw_run(run_id, set(), random.choice([60, 80, 140]))
         for step in tree.steps.values():
-            rows.inspector(step, 50, roomy=True)
+            inspector(step, rows.seen, 50, roomy=True)
         comparison(tree, random.choice(list(store.trees.values())), 120, rows.seen)
     for view in GRIDS:
         if view in sorting.SORTS:

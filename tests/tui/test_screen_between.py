@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import tui.app
 from engine.client import Action
@@ -174,5 +175,23 @@ def test_a_terminal_of_one_cell_is_not_laid_out_for_ever() -> None:
         await world.pilot.resize_terminal(1, 1)
         assert not any(world.app.screen.scrollbars_enabled)
         assert world.app.screen.styles.overflow_x == "hidden"
+
+    showing(test)
+
+
+def test_06_a_key_right_after_another_knows_what_that_one_did() -> None:
+    """The answer to the first was told; the second names its revision, though no event has come."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        world.answers["/actions"] = accepted(replace(run, status="paused", rev=5))
+        await world.shown()
+        await world.press("P")
+        world.answers["/actions"] = accepted(replace(run, rev=6))
+        await world.press("P")
+        asked = [(members["action"], members["ifRev"]) for _, members in world.posts]
+        assert asked == [("pause", 4), ("resume", 5)]
 
     showing(test)

@@ -293,3 +293,36 @@ def test_what_is_typed_or_pasted_is_shown_safely() -> None:
             assert not {"\x1b", "\x07", "\u202e"} & set(line)
 
     showing(test)
+
+
+def test_09_a_key_is_not_for_a_row_that_is_not_seen() -> None:
+    """With the wheel the cursor's row leaves the screen: a key that acts shows it first."""
+
+    async def test(world: World) -> None:
+        world.live()
+        rows = [run_row(number, "backing-off") for number in range(90)]
+        world.runs(*rows)
+        world.answers["/actions"] = accepted(rows[0])
+        await world.shown()
+        world.app.follow = False
+        world.app.grid().scroll_to(y=50, animate=False)
+        await world.shown()
+        line_with(await world.press("R"), "this is the row: it was not on the screen")
+        assert world.posts == []
+        await world.press("R")
+        assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
+
+    showing(test)
+
+
+def test_30_a_key_of_another_board_says_so() -> None:
+    """It is not dead; and what was wrong is no longer told when something else was done."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1))
+        await world.shown()
+        line_with(await world.press("3", "slash"), "Filter: not here")
+        assert "not here" not in "\n".join(await world.press("1"))
+
+    showing(test)

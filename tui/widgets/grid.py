@@ -245,7 +245,7 @@ class Grid(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self._drawn.clear()
         self.virtual_size = Size(event.size.width, len(self.ids) + HEAD_LINES)
-        self._show_cursor()
+        self.show_cursor()
         self.refresh()
         self.post_message(self.Sized())
 
@@ -328,7 +328,7 @@ class Grid(ScrollView, can_focus=True):
         if not self.ids:
             return
         self.cursor_id = self.ids[index]
-        self._show_cursor()
+        self.show_cursor()
         self.refresh_cells()
         self.post_message(self.CursorMoved(self, lost=False))
         self._look_for_edges()
@@ -354,7 +354,8 @@ class Grid(ScrollView, can_focus=True):
         """Whether a row is on the screen."""
         return self.first_seen <= index < self.first_seen + self.page_rows
 
-    def _show_cursor(self) -> None:
+    def show_cursor(self) -> None:
+        """Scroll to the cursor's row, if it is not seen."""
         at = self.cursor
         if at < 0:
             return
