@@ -8,7 +8,7 @@ from tui import fmt
 from tui.boards import Seen
 from tui.keys import LISTS, of_view, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import State, short_id
+from tui.model import State, number, short_id
 from tui.notices import in_words
 from tui.sanitize import width
 from tui.store import LinkState, Store
@@ -140,10 +140,32 @@ def status(app: Dashboard, grid: Grid) -> Line:
         return [*_marks(app, grid), Piece(f" {text}", style)], []
     pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
     told = sum(width(piece.text) for piece in pieces)
+    when = _when_due(app.store) if app.view == "retries" else []
+    if when and told + sum(width(piece.text) for piece in when) <= app.size.width:
+        return pieces, when
     hint = _hint(app)
     if app.helped or told + width(hint) > app.size.width:
         return pieces, []
     return pieces, [Piece(hint, "dim")]
+
+
+def _when_due(store: Store) -> list[Piece]:
+    """How many attempts are due when, late ones apart, as the engine counts: all of them, not
+    those that are listed."""
+    buckets = store.status.get("due")
+    pieces: list[Piece] = []
+    for bucket in buckets if isinstance(buckets, list) else []:
+        attempts = number(bucket, "attempts") if isinstance(bucket, dict) else None
+        if attempts is None:
+            return []
+        up_to_ms = number(bucket, "upToMs")
+        when = "later" if up_to_ms is None else f"<{fmt.whole_span(up_to_ms)}"
+        pieces.append(Piece(f"{when} ", "dim"))
+        pieces.append(Piece(f"{fmt.short(attempts)}  ", "backing-off" if attempts else "dim"))
+    late = store.status.get("lateCount", 0)
+    if pieces and late:
+        pieces[:0] = [Piece(f"late {fmt.short(late)}  ", "alarm")]
+    return pieces
 
 
 def _hint(app: Dashboard) -> str:

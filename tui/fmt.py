@@ -31,6 +31,14 @@ def coarse_span(ms: float, step_s: int = COARSE_STEP_S) -> str:
     return span(ms // (step_s * 1000) * (step_s * 1000))
 
 
+def whole_span(ms: float) -> str:
+    """A round duration in its largest unit: `10s`, `1m`, `2h`."""
+    for size, unit in ((DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "m")):
+        if ms >= size * 1000:
+            return f"{ms // (size * 1000):.0f}{unit}"
+    return f"{ms // 1000:.0f}s"
+
+
 def took(ms: float) -> str:
     """A measured duration: `4ms`, `0.9s`, `3.4s`, `12s`, `1m02`."""
     if ms < 100:

@@ -9,6 +9,8 @@ the plans come the lists as the engine would answer them at any moment, and the 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -165,12 +167,17 @@ class Step:
 
     def due_at(self, at_s: float) -> str | None:
         """When the next attempt is due."""
+        due_s = self.due_s(at_s)
+        return None if due_s is None else time_of(due_s)
+
+    def due_s(self, at_s: float) -> float | None:
+        """The same in seconds."""
         if self.state(at_s) != "backing-off":
             return None
         last = self.begun(at_s)[-1]
         assert last.ended is not None
         assert last.delay is not None
-        return time_of(last.ended + last.delay)
+        return last.ended + last.delay
 
     def at(self, at_s: float) -> StepAt:
         """As lists have it."""
@@ -317,7 +324,9 @@ def reads(runs: list[Run], at_s: float) -> Iterator[Input]:
 def status(runs: list[Run], at_s: float) -> StatusRead:
     """The engine is there, and counts: the shop has more runs than are listed."""
     shown = [run.state(at_s) for run in runs if run.at_s <= at_s]
-    timed = sum(bool(step.due_at(at_s)) for run in runs for step in run.known(at_s))
+    due = [step.due_s(at_s) for run in runs for step in run.known(at_s)]
+    left = [when - at_s for when in due if when is not None]
+    edges = [*itertools.pairwise((0, 10, 60, 600)), (600, math.inf)]
     members = {
         "serverTime": time_of(at_s),
         "instance": "shop",
@@ -325,7 +334,14 @@ def status(runs: list[Run], at_s: float) -> StatusRead:
         "counts": {state: shown.count(state) for state in (*IDLE, "running", "pending")}
         | {"completed": 48_219 + shown.count("completed") + round(4 * at_s)},
         "stuckCount": sum(cause.runs for cause in STUCK),
-        "timedCount": timed,
+        "timedCount": len(left),
+        "due": [
+            {
+                "upToMs": None if end == math.inf else end * 1_000,
+                "attempts": sum(begin <= seconds < end for seconds in left),
+            }
+            for begin, end in edges
+        ],
         "lateCount": 0,
         "rates": {"finishedPerS": 4.2},
         "hosts": [HostRow(*figures) for figures in hosts_at(at_s)],

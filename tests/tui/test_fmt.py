@@ -136,3 +136,10 @@ def test_time_of_day() -> None:
     assert fmt.time_of_day(NOW + 42) == "14:13:20"
     assert fmt.time_of_day(NOW + 42, UTC, millis=True) == "14:13:20.042"
     assert fmt.time_of_day(NOW, timezone(timedelta(hours=2))) == "16:13:20"
+
+
+def test_whole_span() -> None:
+    """Round durations in their largest unit."""
+    assert [fmt.whole_span(ms) for ms in (10_000, 60_000, 600_000, 7_200_000, 86_400_000)] == [
+        "10s", "1m", "10m", "2h", "1d",
+    ]  # fmt: skip

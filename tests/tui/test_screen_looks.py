@@ -163,3 +163,18 @@ def test_help_says_how_to_scroll_where_it_does_not_fit() -> None:
         assert "scroll" not in line
 
     showing(test)
+
+
+def test_07_retries_say_how_many_are_due_when() -> None:
+    """By the engine's own histogram, with the late ones apart; where there is no room, without."""
+
+    async def test(world: World) -> None:
+        due = [(10_000, 38), (60_000, 214), (600_000, 806), (None, 351)]
+        buckets = [{"upToMs": up_to, "attempts": attempts} for up_to, attempts in due]
+        world.live(due=buckets, lateCount=3)
+        lines = await world.press("2")
+        line_with(lines, "late 3  <10s 38  <1m 214  <10m 806  later 351")
+        world.live(due=[{"upToMs": "x"}, 7])
+        assert "later" not in "\n".join(await world.shown())
+
+    showing(test)
