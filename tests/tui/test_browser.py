@@ -284,7 +284,7 @@ def test_46_in_a_browser(some_runs: str, tmp_path: Path) -> None:
         assert page.evaluate("location.href") == f"{server.address}/"
         assert any("READ ONLY" in line for line in page.screen)
         page.type("5")
-        page.until_shown("TIME")
+        page.until_shown("Nothing has happened")
         assert page.evaluate("document.title") == f"atomic · {some_runs}"
         page.type("q")
         page.until(lambda: "was left" in page.text, "left")
