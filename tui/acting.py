@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOOK_AGAIN_S = 0.5
 """So long after the cursor's row has left, a key was still meant for that one."""
 ANSWERED_KEPT_MAX = 200
+OF_NO_ROW = frozenset({"undo", "abort"})
+"""Commands that are not about the row under the cursor."""
 UNDONE_BY = {
     Action.PAUSE: Action.RESUME,
     Action.RESUME: Action.PAUSE,
@@ -89,13 +91,10 @@ class Acting:
         return None if line is None or line.step is None else of_step(app.store, line.step)
 
     def label(self, command: Command) -> str:
-        """The footer's word: which way `P` and `D` go here."""
-        targets = self.targets()
-        if command.id in ("pause", "dismiss") and targets:
-            return str(action_for(command.id, targets[0])).capitalize()
-        if command.id == "retry" and targets and targets[0].cause and targets[0].is_paused:
-            return "Resume"  # what is paused as its retries are used up gets fresh ones
-        return command.label
+        """The footer's word: which way a key goes here that goes both."""
+        targets = [] if command.id in OF_NO_ROW else self.targets()
+        action = action_for(command.id, targets[0]) if targets else command.id
+        return command.label if action == command.id else str(action).capitalize()
 
     def why_not(self, command: Command, targets: Sequence[Target] | None = None) -> str:
         """Why a command can do nothing now; empty: it can. `targets`: chosen before."""
@@ -151,7 +150,7 @@ class Acting:
     def do(self, command: Command, targets: Sequence[Target] | None = None) -> None:
         """A key that changes the engine was pressed: do it, ask, or say why not."""
         why = self.why_not(command, targets)
-        if not why and targets is None and command.id not in ("undo", "abort"):
+        if not why and targets is None and command.id not in OF_NO_ROW:
             why = "" if self._has_seen() else "this is the row: it was not on the screen"
         if why:
             self._app.flash(f"{command.label}: {why}", "alarm")
@@ -171,10 +170,7 @@ class Acting:
     def _on(self, command_id: str, targets: Sequence[Target]) -> None:
         first = targets[0]
         if first.cause is not None:
-            action = Action(command_id)
-            if action is Action.RETRY and first.state is State.PAUSED:
-                action = Action.RESUME  # their retries are used up: they get fresh ones
-            self.many.bulk(action, f"is:stuck cause:{first.cause}")
+            self.many.bulk(action_for(command_id, first), f"is:stuck cause:{first.cause}")
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
         elif command_id == "rerun":

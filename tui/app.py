@@ -198,9 +198,8 @@ class Dashboard(App[None]):
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show_view(self.view, remember=False)
-        self.app_resume_signal.subscribe(
-            self, lambda _: self.showing.do_resync()
-        )  # time has passed
+        # time has passed while it was suspended
+        self.app_resume_signal.subscribe(self, lambda _: self.showing.do_resync())
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
         if self._connects is not None:

@@ -110,15 +110,15 @@ def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
             continue
         key = shown_key(command.keys)
         count, style = found.get(view, (0, "plain"))
-        number = f" {fmt.short(count)}" if count and counts else ""
+        told = f" {fmt.short(count)}" if count and counts else ""
         if view == app.view or (app.view == "run" and view == "runs"):
-            pieces.append(Piece(f" {key} {command.label}{number} ", "reverse", action))
+            pieces.append(Piece(f" {key} {command.label}{told} ", "reverse", action))
             continue
         label = f" {command.label}" if named else ""
         pieces += [
             Piece(f" {key}", "dim", action),
             Piece(label, "plain", action),
-            Piece(f"{number} ", style, action),
+            Piece(f"{told} ", style, action),
         ]
     return pieces
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MARKED_MAX = 100
 """More are a job of the engine's."""
-TYPED_FROM = 101
+TYPED_FROM = MARKED_MAX + 1
 """So many runs at once are confirmed by typing their number."""
 NAMES_SHOWN = 8
 

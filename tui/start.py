@@ -49,20 +49,16 @@ class Start(Struct, frozen=True):
         return msgspec.json.decode(word, type=Start)
 
 
-def lines_of(path: str) -> list[record.Line]:
-    """What a recording has. Raises RecordingError, and OSError for the file."""
-    lines = record.read(Path(path).read_bytes().splitlines(), path)
-    return [each for each in lines if isinstance(each, record.Line)]
-
-
-def checked(start: Start) -> None:
-    """Raises what `run` would raise at once: for a recording, or an address that is none."""
+def checked(start: Start) -> list[record.Line]:
+    """What is to be replayed, if anything. Raises what `run` would raise at once: RecordingError
+    and OSError for a recording, ValueError for an address that is none."""
     if start.replay is not None:
-        lines_of(start.replay)
-        return
+        lines = record.read(Path(start.replay).read_bytes().splitlines(), start.replay)
+        return [each for each in lines if isinstance(each, record.Line)]
     parts = urlsplit(start.options.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         client(start.options)  # says what is wrong with it; takes long to import
+    return []
 
 
 def client(options: Options) -> AsyncClient:
@@ -79,7 +75,7 @@ def run(start: Start) -> int:
 
     Raises RecordingError, OSError for files, ValueError for an address that is none.
     """
-    checked(start)
+    lines = checked(start)
     clock = SystemClock()
     store = Store(clock)
     with ExitStack() as stack:
@@ -89,7 +85,6 @@ def run(start: Start) -> int:
             recorder = record.Recorder(file, clock.monotonic(), round(clock.wall() * 1000))
             take = recorded(store, recorder, clock)
         if start.replay is not None:
-            lines = lines_of(start.replay)
             app = Dashboard(store, start.options)
             app.also = Replay(store, lines, start.speed).run
         else:

@@ -27,11 +27,6 @@ class Target(NamedTuple):
     cause: str | None = None
     """It is a group: every run with this cause."""
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether it is, or all of the group are."""
-        return self.state is State.PAUSED
-
 
 def of_run(run: Run) -> Target:
     """A run as a target."""
@@ -64,7 +59,10 @@ def of_row(store: Store, view: str, row_id: str) -> Target | None:
 
 
 def action_for(command_id: str, target: Target) -> Action:
-    """The action of a key on a target: `P` and `D` go both ways."""
+    """The action of a key on a target: `P` and `D` go both ways, and a group whose retries are used
+    up gets fresh ones by being resumed."""
+    if command_id == "retry" and target.cause is not None and target.state is State.PAUSED:
+        return Action.RESUME
     if command_id == "pause":
         return Action.RESUME if target.state is State.PAUSED else Action.PAUSE
     if command_id == "dismiss":
