@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from engine.cli_options import engine_option
 from engine.cli_show import echo_json, safe, unicode_terminal
+from tui.keys import BOARDS
 
 if TYPE_CHECKING:
     from tui.options import Options
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'atomic-engine[tui]'"
 INSTALL_SERVE = "pip install 'atomic-engine[serve]'"
 SERVE_PORT = 8430
-BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 ONCE_WIDTH = 100
 SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 
@@ -210,7 +210,7 @@ def _serve(start: Start, port: int | None) -> int:
         if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
             raise
         raise click.UsageError(f"--serve needs textual-serve: {INSTALL_SERVE}") from error
-    from tui.redact import without_user
+    from engine.client.errors import without_user
     from tui.start import checked
 
     def tell(link: str) -> None:

@@ -259,9 +259,14 @@ OK_ENDED_MIN = 5
 """Of fewer attempts no share is told."""
 
 
+def ok_share(host: Host) -> float | None:
+    """How many of a host's attempts succeeded, from 0 to 1; None: too few have ended."""
+    return host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
+
+
 def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     """A host's row."""
-    share = host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
+    share = ok_share(host)
     bad = share is not None and share < 0.9
     shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
     spark = fmt.sparkline(shares, top=1.0)

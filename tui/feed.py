@@ -20,9 +20,9 @@ import anyio
 from msgspec import Struct
 
 from engine.client import AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
+from engine.client.errors import without_user
 from tui.listing import Edge
 from tui.query import moves_with_time
-from tui.redact import without_user
 from tui.store import (
     CausesRead,
     EventRead,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-LISTS = frozenset({"runs", "retries", "causes", "hosts", "events", "jobs"})
+BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
+LISTS = frozenset(BOARDS)
 MARKABLE = frozenset({"runs", "retries"})
 DETAIL = frozenset({"run"})
 EVERYWHERE = LISTS | DETAIL

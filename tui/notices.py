@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from engine.client.errors import without_user
 from tui import fmt
 from tui.boards import Cell
 from tui.keys import LISTS
 from tui.model import State, short_id
-from tui.redact import without_user
 from tui.sanitize import safe, wrap
 from tui.store import LinkState, Store
 

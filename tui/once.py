@@ -10,6 +10,7 @@ from engine.client import Client
 from tui import boards
 from tui.boards import Cell, text_of
 from tui.clock import Clock
+from tui.keys import BOARDS
 from tui.listing import Edge
 from tui.rows import GRIDS, Rows
 from tui.sanitize import fit
@@ -26,7 +27,7 @@ from tui.store import (
 
 ROWS_MAX = 200
 NOTHING: Cell = ("", "plain")
-BOARDS_ONCE = ("runs", "retries", "causes", "hosts", "jobs")
+BOARDS_ONCE = tuple(board for board in BOARDS if board != "events")
 """Events come one by one: they are no board that can be read."""
 
 

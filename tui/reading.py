@@ -84,7 +84,7 @@ class Reading:
                 if event is not None:
                     self.open_run(event.run_id, event.step_id)
             case "jobs":
-                job = next((job for job in store.jobs if job.id == row_id), None)
+                job = app.rows.row("jobs", row_id)
                 if job is not None:
                     app.list_runs(job.q)
             case _:

@@ -18,7 +18,6 @@ NAMES = frozenset({
     "client_secret", "cookie", "set-cookie", "private_key", "card_number", "cvv",
 })  # fmt: skip
 """Under which secrets are expected, as they are documented."""
-_USER = re.compile(r"//[^/@\s]*@")
 MASK = "••••"
 """In the place of a value, whatever it was."""
 
@@ -52,11 +51,6 @@ def field_name(name: str) -> str:
     """The name of a form's field, to be compared: of `user%5Bpassword%5D` what is in brackets."""
     parts = _BRACKETED.findall(unquote_plus(name))
     return plain_name(parts[-1]) if parts else ""
-
-
-def without_user(text: str) -> str:
-    """A text without the names and passwords of the URLs in it."""
-    return _USER.sub("//", text)
 
 
 class Redactor:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import tzinfo
 from functools import partial
+from typing import Any
 
-from engine.wire import BulkAnswer
 from tui import boards, fmt, sorting, steptree
 from tui.boards import Cell, Column, Seen
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import Cause, Happening, Host, Step, short_id
+from tui.model import Happening, Step, short_id
 from tui.steptree import Line
 from tui.store import Store
 
@@ -39,6 +39,14 @@ GRIDS: dict[str, tuple[Column, ...]] = {
     "jobs": boards.JOBS,
     "run": RUN,
 }
+CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
+    "runs": boards.run_cells,
+    "retries": boards.retry_cells,
+    "causes": boards.cause_cells,
+    "hosts": boards.host_cells,
+    "jobs": boards.job_cells,
+}
+"""From a row that the store holds to what stands on it."""
 
 
 class Rows:
@@ -77,45 +85,34 @@ class Rows:
             return row_ids
         key, down = self.sorted_by[view]
         return sorting.ordered(
-            row_ids, partial(self._row, view), sorting.SORTS[view][key], down=down
+            row_ids, partial(self.row, view), sorting.SORTS[view][key], down=down
         )
 
-    def _row(self, view: str, row_id: str) -> Cause | Host | BulkAnswer | None:
-        """A row of a board that can be sorted."""
+    def row(self, view: str, row_id: str) -> Any:
+        """A row of a board that the store holds by its id; None: it is not known any more."""
         store = self._store
-        match view:
-            case "causes":
-                return store.causes.get(row_id)
-            case "hosts":
-                return store.hosts.get(row_id)
-            case _:
-                return next((job for job in store.jobs if job.id == row_id), None)
+        if view == "jobs":
+            return next((job for job in store.jobs if job.id == row_id), None)
+        held: dict[str, Mapping[str, Any]] = {
+            "runs": store.runs, "retries": store.retries, "causes": store.causes,
+            "hosts": store.hosts,
+        }  # fmt: skip
+        return held[view].get(row_id)
 
     def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         """A row's cells; None: it is not known any more."""
-        store, seen = self._store, self.seen
         match view:
-            case "runs":
-                run = store.runs.get(row_id)
-                return None if run is None else boards.run_cells(run, seen)
-            case "retries":
-                retry = store.retries.get(row_id)
-                return None if retry is None else boards.retry_cells(retry, seen)
-            case "causes":
-                cause = store.causes.get(row_id)
-                return None if cause is None else boards.cause_cells(cause, seen)
-            case "hosts":
-                host = store.hosts.get(row_id)
-                return None if host is None else boards.host_cells(host, seen)
-            case "jobs":
-                job = next((job for job in store.jobs if job.id == row_id), None)
-                return None if job is None else boards.job_cells(job, seen)
-            case "events":
-                event = self._events.get(row_id)
-                return None if event is None else boards.event_cells(event, self._name(event), seen)
-            case _:
+            case "run":
                 line = self.lines.get(row_id)
                 return None if line is None else self._line_cells(line)
+            case "events":
+                event = self._events.get(row_id)
+                if event is None:
+                    return None
+                return boards.event_cells(event, self._name(event), self.seen)
+            case _:
+                row = self.row(view, row_id)
+                return None if row is None else CELLS[view](row, self.seen)
 
     def _name(self, event: Happening) -> str:
         """Workflow and step of an event, as far as they are known."""

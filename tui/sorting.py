@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tui import boards
-from tui.model import Cause, Host, ms_of
+from tui.model import Cause, ms_of
 
 By = Callable[[Any], Any]
 """From a row to what it is sorted by; None comes last, whichever way."""
@@ -14,10 +14,6 @@ By = Callable[[Any], Any]
 
 def _cause_host(cause: Cause) -> str | None:
     return None if cause.at is None else cause.at.host
-
-
-def _share(host: Host) -> float | None:
-    return host.succeeded / host.ended if host.ended >= boards.OK_ENDED_MIN else None
 
 
 SORTS: dict[str, dict[str, By]] = {
@@ -31,7 +27,7 @@ SORTS: dict[str, dict[str, By]] = {
     },
     "hosts": {
         "host": lambda host: host.id,
-        "ok": _share,
+        "ok": boards.ok_share,
         "rate": boards.per_minute,
         "p95": lambda host: host.p95_ms,
         "flight": lambda host: host.in_flight,

@@ -27,6 +27,7 @@ from engine.client.errors import (
     Unreachable,
     WaitTimeout,
     problem_error,
+    without_user,
 )
 from engine.wire import (
     CLIENT_PATTERN,
@@ -193,7 +194,7 @@ class Tries:
         if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
             raise ValueError(f"This cannot be sent: {error}") from error
         what = "cannot be reached" if unsent else "broke off"
-        where = _without_user(engine)
+        where = without_user(engine)
         text = f"The engine at {where} {what}: {str(error) or type(error).__name__}"
         if not (self.call.repeatable or unsent):
             raise Unreachable(f"{text}. {UNKNOWN_ACTION}") from error
@@ -435,11 +436,6 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _without_user(url: str) -> str:
-    """An address as it may be told: without the name and password that may be in it."""
-    return re.sub(r"(?<=//)[^/@]*@", "", url)
-
-
 def engine_url(engine: str) -> httpx.URL:
     """The engine's address without a slash at its end. Raises ValueError for what is none."""
     try:
@@ -486,5 +482,5 @@ def read_outcome(response: httpx.Response) -> Outcome | Open:
 
 def _unexpected(response: httpx.Response) -> str:
     kind = response.headers.get("content-type", "no content type")
-    where = f"{response.request.method} {_without_user(str(response.request.url))}"
+    where = f"{response.request.method} {without_user(str(response.request.url))}"
     return f"{where} was answered HTTP {response.status_code} ({kind}), not as the engine does"

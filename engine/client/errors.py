@@ -8,11 +8,19 @@ step: post again with the same key or let the function fail, but never compensat
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from engine.wire import Cause, EngineError, LastAttempt, Problem, ProblemDocument
+
+_USER = re.compile(r"//[^/@\s]*@")
+
+
+def without_user(text: str) -> str:
+    """A text as it may be told: without the names and passwords of the URLs in it."""
+    return _USER.sub("//", text)
 
 
 class AtomicError(EngineError):
