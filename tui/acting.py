@@ -6,8 +6,9 @@ when the row it was meant for has just left is refused too: the row that is ther
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from engine.client import Action, AtomicError, Refused
@@ -62,14 +63,17 @@ class Acting:
 
     # -- what a key would do -------------------------------------------------------------------
 
-    def targets(self) -> list[Target]:
-        """The marked rows, or the one under the cursor."""
+    def targets(self) -> Iterator[Target]:
+        """The marked rows, or the one under the cursor; made one by one, as there may be many and
+        the footer asks for the first each time it is drawn."""
         grid = self._app.grid()
-        row_ids = list(grid.marks)
-        if not row_ids and not grid.marks_lost and grid.cursor_id is not None:
-            row_ids = [grid.cursor_id]
-        found = [self._drawn.get(id) or self._target(id) for id in row_ids]
-        return [self._newest(target) for target in found if target is not None]
+        row_ids: Iterable[str] = grid.marks
+        if not grid.marks and not grid.marks_lost and grid.cursor_id is not None:
+            row_ids = (grid.cursor_id,)
+        for row_id in row_ids:
+            target = self._drawn.get(row_id) or self._target(row_id)
+            if target is not None:
+                yield self._newest(target)
 
     def _newest(self, target: Target) -> Target:
         """What was just done to it has been told, though its row may not have been drawn since."""
@@ -92,8 +96,8 @@ class Acting:
 
     def label(self, command: Command) -> str:
         """The footer's word: which way a key goes here that goes both."""
-        targets = [] if command.id in OF_NO_ROW else self.targets()
-        action = action_for(command.id, targets[0]) if targets else command.id
+        first = None if command.id in OF_NO_ROW else next(self.targets(), None)
+        action = command.id if first is None else action_for(command.id, first)
         return command.label if action == command.id else str(action).capitalize()
 
     def why_not(self, command: Command, targets: Sequence[Target] | None = None) -> str:
@@ -115,7 +119,7 @@ class Acting:
         if targets is None:
             if (gone := self._why_not_here()) != "":
                 return gone
-            targets = self.targets()
+            targets = list(islice(self.targets(), MARKED_MAX + 1))
         if not targets:
             return "there is nothing under the cursor"
         if len(targets) > MARKED_MAX:
@@ -161,11 +165,11 @@ class Acting:
             case "abort":
                 self.many.abort()
             case _ if self._app.whole_filter:
-                first = next(iter(self.targets()), None)  # the footer says what its key would do
+                first = next(self.targets(), None)  # the footer says what its key would do
                 action = Action(command.id) if first is None else action_for(command.id, first)
                 self.many.bulk(action, self._app.filters["runs"])
             case _:
-                self._on(command.id, self.targets() if targets is None else targets)
+                self._on(command.id, list(self.targets()) if targets is None else targets)
 
     def _on(self, command_id: str, targets: Sequence[Target]) -> None:
         first = targets[0]
@@ -197,7 +201,7 @@ class Acting:
 
     def do_menu(self) -> None:
         """Everything that could be done here, and why the rest could not."""
-        targets = self.targets()
+        targets = list(self.targets())
         choices = []
         for command in self._app.commands:
             if command.writes and self._app.view in command.views:

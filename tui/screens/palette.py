@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def palette(app: Dashboard) -> CommandPalette:
     """The palette of what is seen now. What changes the engine is done to what is under the cursor
     now, whatever happens to the list meanwhile."""
-    targets = app.acting.targets()
+    targets = list(app.acting.targets())
 
     class Commands(Provider):
         """The commands of the one table, and the themes."""
