@@ -6,7 +6,7 @@ when the row it was meant for has just left is refused too: the row that is ther
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -178,26 +178,22 @@ class Acting:
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
         elif command_id == "rerun":
-            self.run(self.once("rerun", self._ask_rerun(first)))
+            self.run(self.one_at_a_time("rerun", self._ask_rerun(first)))
         elif command_id == "cancel":
             lines: list[Cell] = [
                 (first.name, "strong"),
                 ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
                 ("An attempt in flight is cut; nothing is compensated.", "dim"),
             ]
-            self.ask("Cancel?", lines, None, partial(self.run_one, Action.CANCEL, first))
+            self.ask("Cancel?", lines, None, partial(self.act_and_tell, Action.CANCEL, first))
         else:
             action = action_for(command_id, first)
+            then = partial(self.act_and_tell, action, first)
             if self._app.options.strict:
                 title = f"{str(action).capitalize()}?"
-                then = partial(self.run_one, action, first)
                 self.ask(title, [(first.name, "strong")], None, then)
             else:
-                self.run_one(action, first)
-
-    def run_one(self, action: Action, target: Target) -> None:
-        """Carry an action out, and tell."""
-        self.run(self._one(action, target))
+                self.run(then())
 
     def do_menu(self) -> None:
         """Everything that could be done here, and why the rest could not."""
@@ -222,21 +218,27 @@ class Acting:
         """Do it beside the screen."""
         self._app.run_worker(work, group="acting", exit_on_error=True)
 
-    def ask(self, title: str, lines: list[Cell], typed: str | None, then: Any) -> None:
+    def ask(
+        self,
+        title: str,
+        lines: list[Cell],
+        typed: str | None,
+        then: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
         """Put a question; after a yes do what was asked for."""
 
         def answered(yes: bool | None) -> None:
             if yes and self._app.store.stale:
                 self._app.flash("nothing was done: not connected", "alarm")
             elif yes:
-                then()
+                self.run(then())
             else:
                 self._app.flash("nothing was done")
 
         clock = self._app.store.clock
         self._app.push_screen(Ask(title, lines, clock, typed=typed), answered)
 
-    async def once(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+    async def one_at_a_time(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Ask the engine before a question is put; a second press meanwhile is the first one."""
         key = (what, None)
         if key in self._busy:
@@ -248,7 +250,7 @@ class Acting:
         finally:
             del self._busy[key]
 
-    async def one(self, action: Action, target: Target) -> Target | None:
+    async def act_on(self, action: Action, target: Target) -> Target | None:
         """Carry an action out on one target; returns it as it is now. None: it was refused, which
         has been told."""
         key = (target.run_id, target.step_id)
@@ -278,8 +280,9 @@ class Acting:
         self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
         return now
 
-    async def _one(self, action: Action, target: Target) -> None:
-        now = await self.one(action, target)
+    async def act_and_tell(self, action: Action, target: Target) -> None:
+        """Carry an action out on one target, and tell how it went."""
+        now = await self.act_on(action, target)
         if now is not None:
             self.remember([(action, now)])
             more = " · z takes it back" if self._undo else ""
@@ -297,7 +300,7 @@ class Acting:
 
     async def _undone(self, undo: Sequence[tuple[Action, Target]]) -> None:
         """Only what is as it was left: what somebody has changed since is theirs."""
-        done = [pair for pair in undo if await self.one(*pair) is not None]
+        done = [pair for pair in undo if await self.act_on(*pair) is not None]
         if not done:
             return  # why not was told
         action, target = done[0]
@@ -328,4 +331,4 @@ class Acting:
         root = None if tree is None else tree.steps.get(step_id)
         if target.step_id is None and root is not None:
             step = step._replace(rev=root.rev)
-        self.ask("Re-run from here?", lines, None, partial(self.run_one, Action.RERUN, step))
+        self.ask("Re-run from here?", lines, None, partial(self.act_and_tell, Action.RERUN, step))

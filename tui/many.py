@@ -8,6 +8,7 @@ rate, and only if it finds no more runs than were seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.client import Action, AtomicError
@@ -48,8 +49,7 @@ class Many:
         lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
         if len(targets) > NAMES_SHOWN:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
-        run = self._acting.run
-        self._acting.ask(title, lines, None, lambda: run(self._march(action, targets)))
+        self._acting.ask(title, lines, None, partial(self._march, action, targets))
 
     async def _march(self, action: Action, targets: Sequence[Target]) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
@@ -60,7 +60,7 @@ class Many:
                 if not self.marching:
                     break
                 self._app.flash(f"{action}: {at:,} of {len(targets):,} · X stops")
-                now = await self._acting.one(action, target)
+                now = await self._acting.act_on(action, target)
                 if now is not None:
                     done.append((action, now))
                     grid.marks.pop(target.step_id or target.run_id, None)
@@ -78,7 +78,7 @@ class Many:
 
     def bulk(self, action: Action, q: str) -> None:
         """Ask for a job on all that a filter finds."""
-        self._acting.run(self._acting.once("bulk", self._plan(action, q)))
+        self._acting.run(self._acting.one_at_a_time("bulk", self._plan(action, q)))
 
     async def _plan(self, action: Action, q: str) -> None:
         client = self._app.client
@@ -95,8 +95,7 @@ class Many:
             return
         typed = f"{plan.matched}" if plan.matched >= TYPED_FROM else None
         title = f"{str(action).capitalize()}: {plan.matched:,} runs"
-        run = self._acting.run
-        self._acting.ask(title, bulk_lines(plan), typed, lambda: run(self._begin(action, q, plan)))
+        self._acting.ask(title, bulk_lines(plan), typed, partial(self._begin, action, q, plan))
 
     async def _begin(self, action: Action, q: str, plan: BulkAnswer) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""

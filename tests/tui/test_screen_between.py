@@ -137,11 +137,11 @@ def test_an_action_beside_another_is_not_lost_in_silence() -> None:
 
         assert app.client is not None
         app.client.act = slow  # type: ignore[method-assign]
-        acting.run_one(Action.PAUSE, target)
-        acting.run_one(Action.PAUSE, target)
+        acting.run(acting.act_and_tell(Action.PAUSE, target))
+        acting.run(acting.act_and_tell(Action.PAUSE, target))
         await world.pilot.pause()
         assert app.flash_now[0] == ""
-        acting.run_one(Action.CANCEL, target)
+        acting.run(acting.act_and_tell(Action.CANCEL, target))
         await world.pilot.pause()
         assert app.flash_now[0].startswith("cancel: order 00000001: pause is under way")
         posted.set()

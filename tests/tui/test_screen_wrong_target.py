@@ -99,14 +99,14 @@ def test_14_x_stops_marked_rows_between_two() -> None:
         await world.press("space", "space", "space")
         await world.press("P")
         world.clock.pass_s(1)
-        many, one = world.app.acting.many, world.app.acting.one
+        many, one = world.app.acting.many, world.app.acting.act_on
 
         async def stopped_after_it(action: Action, target: Target) -> Target | None:
             now = await one(action, target)
             many.abort()
             return now
 
-        world.app.acting.one = stopped_after_it  # type: ignore[method-assign]
+        world.app.acting.act_on = stopped_after_it  # type: ignore[method-assign]
         lines = await world.press("y")
         line_with(lines, "1 done, 2 left (still marked)")
         assert len(world.posts) == 1
