@@ -8,11 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +20,7 @@ from engine.client import Client
 from engine.wire import RunPage
 from tests.e2e import harness
 from tests.tui.browser import PATIENCE_S, browser, program
+from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import run_row
 from tests.tui.test_terminal import endpoint, fail, recording
 from tui.listing import Edge
@@ -236,33 +235,21 @@ def test_46_keys_act_only_if_allowed(allowed: bool, tmp_path: Path) -> None:
 # -- a browser -----------------------------------------------------------------------------------
 
 
-class Other(BaseHTTPRequestHandler):
+class Other(Handler):
     """A site of somebody else, with a link on its page."""
 
     link = ""
 
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("content-type", "text/html")
-        self.end_headers()
-        self.wfile.write(f'<a id="link" href="{self.link}">the dashboard</a>'.encode())
-
-    def log_message(self, *_: object) -> None: ...
+        self.answer(200, f'<a id="link" href="{self.link}">the dashboard</a>'.encode(), "text/html")
 
 
 @contextmanager
 def other_site(link: str) -> Iterator[str]:
     """Another site: for a browser `localhost` is not 127.0.0.1."""
     handler = type("Linking", (Other,), {"link": link})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://localhost:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(handler) as port:
+        yield f"http://localhost:{port}"
 
 
 @pytest.mark.slow

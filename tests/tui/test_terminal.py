@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from typing import ClassVar
@@ -18,6 +16,7 @@ import pytest
 from engine.client import Client, StepFailed
 from engine.wire import RunPage, RunTree
 from tests.e2e import harness
+from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import at, run_row, step_row
 from tests.tui.terminal import ALT_SCREEN, Terminal, dashboard
 from tui.listing import Edge
@@ -42,34 +41,21 @@ def assert_harmless(written: bytes) -> None:
     assert found == []
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class Endpoint(Handler):
     """Answers every post with the body, and fails those to /fail."""
 
     body: ClassVar[bytes] = HOSTILE.encode()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(500 if self.path.startswith("/fail") else 200)
-        self.send_header("content-type", "text/plain")
-        self.send_header("content-length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_: object) -> None: ...
+        self.answer(500 if self.path.startswith("/fail") else 200, self.body, "text/plain")
 
 
 @contextmanager
 def endpoint() -> Iterator[str]:
     """An application that answers hostile text."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Endpoint) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def fail(url: str, app: str, key: str = "one") -> None:

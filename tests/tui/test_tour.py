@@ -11,17 +11,16 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from engine.client import Client
 from tests.e2e import harness
+from tests.tui.endpoint import Handler, serving
 
 BACK_OFF_MS = 600_000
 """None of these waits is over by itself while the test runs."""
@@ -70,7 +69,7 @@ class Tmux:
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
 
 
-class Application(BaseHTTPRequestHandler):
+class Application(Handler):
     """Fails what is posted to /fail/… until it is mended."""
 
     mended = False
@@ -79,28 +78,15 @@ class Application(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         fails = self.path.startswith("/fail") and not Application.mended
         body = b'{"error": "the shelf is empty"}' if fails else b'{"done": true}'
-        self.send_response(503 if fails else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
+        self.answer(503 if fails else 200, body, "application/json")
 
 
 @contextmanager
 def application() -> Iterator[str]:
     """Its address. It begins unmended."""
     Application.mended = False
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Application)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Application) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def submit(client: Client, app: str, name: str, runs: int, **retry: int) -> None:
