@@ -9,7 +9,7 @@ store, and only there; what comes out takes one cell a character, or two, and sa
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import is_
 from typing import Any, TypeVar
@@ -174,6 +174,21 @@ def wrap(text: str, cells: int, most: int = 0) -> list[str]:
         lines.append(piece.rstrip())
         rest = rest[len(piece) :].lstrip()
     return [*lines, clip(rest, cells)]
+
+
+def side_by_side(texts: Iterable[str], cells: int, *, is_cut: bool) -> list[str]:
+    """As many of these texts as fit beside each other into so many cells, and a blank one for the
+    rest. `is_cut`: they do not all fit, and the last one ends with `…`."""
+    room = max(0, cells - is_cut)
+    found: list[str] = []
+    for text in texts:
+        shown = head(text, room)
+        room -= width(shown)
+        if is_cut and shown != text:
+            found.append(f"{shown}{CUT}"[:cells])
+            break
+        found.append(shown)
+    return [*found, " " * room]
 
 
 def fit(text: str, cells: int, *, right: bool = False, middle: bool = False) -> str:

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.looks import STYLES
-from tui.sanitize import CUT, head, width
+from tui.sanitize import side_by_side, width
 
 
 class Piece(NamedTuple):
@@ -84,19 +84,11 @@ class Bar(Widget):
 
 def fit_pieces(pieces: Sequence[Piece], cells: int) -> list[Piece]:
     """Pieces in exactly so many cells; what is cut ends with `…`, also between two of them."""
-    whole = "".join(text for text, _, _ in pieces)
-    is_cut = width(whole.rstrip()) > cells
-    room = max(0, cells - is_cut)
-    found: list[Piece] = []
-    for text, style, action in pieces:
-        shown = head(text, room)
-        room -= width(shown)
-        if shown == text or not is_cut:
-            found.append(Piece(shown, style, action))
-            continue
-        found.append(Piece(f"{shown}{CUT}"[:cells], style, action))
-        break
-    return [*found, Piece(" " * room)]
+    texts = [text for text, _, _ in pieces]
+    is_cut = width("".join(texts).rstrip()) > cells  # blanks at the end are no loss
+    *shown, blank = side_by_side(texts, cells, is_cut=is_cut)
+    found = [piece._replace(text=text) for piece, text in zip(pieces, shown, strict=False)]
+    return [*found, Piece(blank)]
 
 
 def _difference(old: Sequence[Piece], new: Sequence[Piece], whole: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 from tui.boards import Cell, Column, Part, layout
 from tui.looks import SHAPES, STYLES
-from tui.sanitize import CUT, clip, fit, head, width
+from tui.sanitize import clip, fit, side_by_side, width
 
 HEAD_LINES = 1
 GUTTER_CELLS = 1
@@ -40,17 +40,9 @@ def fit_parts(cell: Cell, cells: int, *, right: bool = False, middle: bool = Fal
         return [(fit(cell[0], cells, right=right, middle=middle), cell[1] or "plain")]
     parts = [part for part in cell if not isinstance(part, str)]
     is_cut = sum(width(text) for text, _ in parts) > cells
-    room = cells - is_cut
-    found: list[Part] = []
-    for text, style in parts:
-        shown = head(text, room)
-        room -= width(shown)
-        if shown == text:
-            found.append((shown, style))
-            continue
-        found.append((f"{shown}{CUT}", style))
-        break
-    return [*found, (" " * room, "plain")]
+    *shown, blank = side_by_side((text for text, _ in parts), cells, is_cut=is_cut)
+    styles = (style for _, style in parts)
+    return [*zip(shown, styles, strict=False), (blank, "plain")]
 
 
 def is_part(cell: Cell) -> TypeGuard[Part]:
