@@ -37,6 +37,10 @@ sim seeds="200" *args:
 kill kills="30" *args:
     {{python}} -m tests.kill --kills {{kills}} --app-kills 10 {{args}}
 
+# plant each bug of the catalog and look for it: `just mutants`, or some: `just mutants NAME`
+mutants *args:
+    {{python}} -m tests.mutants {{args}}
+
 # measure against the peers and write docs/performance.md: `just bench`, `just bench --short`,
 # `just bench --only recovery`
 bench *args:

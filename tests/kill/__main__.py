@@ -18,6 +18,7 @@ from pathlib import Path
 import trio
 
 from tests.kill.check import SHOWN_MAX, Findings
+from tests.kill.slow_sync import NoCompiler
 from tests.kill.trial import Trial
 
 
@@ -43,10 +44,18 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30, help="of the engine")
     parser.add_argument("--app-kills", type=int, default=10, help="of the application")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--slow-sync", type=int, default=0, help="each sync takes so many ms more")
+    parser.add_argument("--mutant", default="", help="a planted bug that the engine has")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="atomic-kill-"))
-    trial = Trial(directory, options.seed, options.kills, options.app_kills)
+    try:
+        trial = Trial(
+            *(directory, options.seed, options.kills, options.app_kills),
+            *(options.slow_sync, options.mutant),
+        )
+    except NoCompiler as error:
+        parser.error(str(error))
     began = time.monotonic()
     findings = trio.run(run, trial)
     if findings is None:

@@ -40,8 +40,11 @@ def free_port(chance: Random) -> int:
 class Process:
     """A command that is started again and again."""
 
-    def __init__(self, arguments: tuple[str, ...], log: Path) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], log: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self._arguments = arguments
+        self._environment = environment or {}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -55,7 +58,7 @@ class Process:
                 (sys.executable, *self._arguments),
                 stdout=log,
                 stderr=log,
-                env={**plain, "PYTHONPATH": str(Path(__file__).parents[2])},
+                env={**plain, "PYTHONPATH": str(Path(__file__).parents[2]), **self._environment},
                 cwd=self._log.parent,  # no atomic.toml of somebody's is read
             )
         self._started_at = trio.current_time()

@@ -12,6 +12,7 @@ import trio
 from tests.kill.callers import Kind, Load, Submission, call
 from tests.kill.check import Findings, check_answers, check_records
 from tests.kill.processes import DiedByItself, Process, free_port
+from tests.kill.slow_sync import slow_sync
 
 CALLERS = 8
 LIFE_S = (0.1, 1.5)
@@ -32,6 +33,10 @@ class Trial:
     seed: int
     kills: int
     app_kills: int
+    slow_sync_ms: int = 0
+    """How much longer the disk takes for each sync of the engine's."""
+    mutant: str = ""
+    """A planted bug that the engine has (`tests/mutants`)."""
     ready_s: list[float] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
 
@@ -42,8 +47,14 @@ class Trial:
         self.database = self.directory / "atomic.db"
         self.ledger = self.directory / "ledger.db"
         self.log = self.directory / "engine.log"
+        planted = ("tests.mutants.plant", self.mutant) if self.mutant else ()
         self.engine = Process(
-            ("-m", "engine.cli", "serve", "--db", str(self.database), "--port", str(port)), self.log
+            (
+                *("-m", *planted, "engine.cli"),
+                *("serve", "--db", str(self.database), "--port", str(port)),
+            ),
+            self.log,
+            slow_sync(self.directory, self.slow_sync_ms),
         )
         self.app = Process(
             (

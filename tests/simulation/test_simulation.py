@@ -6,12 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import trio
 
 from engine.core import settle
-from engine.core.machine import Change
-from engine.core.retry import RetryPolicy, next_delay_ms
-from engine.drive import LiveRun
 from tests.simulation.__main__ import kept_seeds, main
 from tests.simulation.life import Death
 from tests.simulation.scenarios import plan
@@ -19,7 +15,6 @@ from tests.simulation.swarm import CALL_FAULTS, DEATHS, POST_FAULTS
 from tests.simulation.world import Simulator
 
 SEEDS = 70
-PLANTED_FOUND_WITHIN = 200
 POINTS_MAX = 200
 COMMIT_DEATHS = ("before-commit", "after-commit", "commit-refused", "commit-unsure")
 
@@ -77,52 +72,6 @@ def test_dies_at_task_steps(simulator: Simulator) -> None:
         if not report.notes["death:checkpoint"] or point > 1_000:
             return
     raise AssertionError("the scenario never ends")
-
-
-def finds(simulator: Simulator, *rules: str) -> bool:
-    """Whether one of the first seeds breaks one of these rules."""
-    for seed in range(PLANTED_FOUND_WITHIN):
-        if any(rule in rules for rule, _ in simulator.run(seed).wrong):
-            return True
-    return False
-
-
-@pytest.mark.slow
-def test_finds_acknowledged_before_commit(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Planted: nobody waits for the commit. Clients that never post again notice the loss."""
-
-    async def at_once(live: LiveRun) -> None:
-        await trio.lowlevel.checkpoint()
-
-    monkeypatch.setattr(LiveRun, "wait_durable", at_once)
-
-    assert finds(simulator, "R1")
-
-
-@pytest.mark.slow
-def test_finds_a_forgotten_attempt(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted: after a crash nobody remembers the attempts that were in flight."""
-
-    def forget(change: Change, *, now: int, chance: float) -> None:
-        return
-
-    monkeypatch.setattr(settle, "recover", forget)
-
-    assert finds(simulator, "liveness", "engine", "fold")
-
-
-@pytest.mark.slow
-def test_finds_half_the_back_off(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted: retries come after half their back-off."""
-
-    def half(policy: RetryPolicy, retry: int, chance: float) -> int:
-        return next_delay_ms(policy, retry, chance) // 2
-
-    monkeypatch.setattr(settle, "next_delay_ms", half)
-
-    assert finds(simulator, "R10")
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""The bugs, one file for each section of the engine. Files here are found by themselves."""

@@ -1,0 +1,52 @@
+"""Bugs in what the core decides: `engine/core/`."""
+
+from __future__ import annotations
+
+from engine.core import machine, place, settle
+from tests.mutants.catalog import Planting, plant
+
+
+@plant("after a crash nobody remembers the attempts that were in flight",
+       rules=("liveness", "engine", "fold"))  # fmt: skip
+def forgotten_attempt(bug: Planting) -> None:
+    bug.rewrite(
+        settle.recover, "for step in list(run.steps.values()):", "for step in list[Step]():"
+    )
+
+
+@plant("retries come after half their back-off", rules=("R10",))
+def half_the_back_off(bug: Planting) -> None:
+    bug.rewrite(
+        settle._failed,
+        "next_delay_ms(policy, retry, chance)",
+        "next_delay_ms(policy, retry, chance) // 2",
+    )
+
+
+@plant("a failed attempt is counted twice", rules=("R4",))
+def failure_counted_twice(bug: Planting) -> None:
+    bug.rewrite(machine._end_attempt, "step.failures += 1", "step.failures += 2")
+
+
+@plant("a crash of the engine counts as a failed attempt", rules=("R4",))
+def crash_counted_as_failure(bug: Planting) -> None:
+    bug.rewrite(settle.recover, "Count.CRASH", "Count.FAILURE")
+
+
+@plant("a paused parent misses that its child has ended", rules=("I4", "liveness"))
+def paused_parent_not_woken(bug: Planting) -> None:
+    bug.rewrite(
+        settle.wake_parent,
+        "parent.held_state if parent.state is StepState.PAUSED else parent.state",
+        "parent.state",
+    )
+
+
+@plant("a token of an attempt that is over records new steps", rules=("R11",))
+def stale_token_taken(bug: Planting) -> None:
+    bug.rewrite(place.place, "    if stale:", "    if False:")
+
+
+@plant("another payload under a run's key is taken for the same", rules=("R6",))
+def other_payload_taken(bug: Planting) -> None:
+    bug.rewrite(place._same_root, "spec.fingerprint != run.root.spec.fingerprint", "False")

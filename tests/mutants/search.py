@@ -1,0 +1,92 @@
+"""Looks for one planted bug in one way, as long as the short form of that way allows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from tests.mutants.catalog import KILLS, PROPERTY, SIMULATION, Mutant, catalog
+from tests.simulation.world import Simulator
+
+ROOT = Path(__file__).parents[2]
+SEEDS_MAX = 200
+KILLS_MAX = 12
+KILL_SEED = 1
+SHOWN_CHARACTERS = 100
+
+
+class Found(Struct, frozen=True):
+    """What came of a search."""
+
+    name: str
+    by: str
+    found: bool
+    after: str
+    """After how much of it, or how much was looked through in vain."""
+    seconds: float
+    what: str
+    """The first violation that was found."""
+
+
+def search(mutant: Mutant, by: str, seeds_max: int = SEEDS_MAX) -> Found:
+    """Plant the bug and look for it."""
+    began = time.perf_counter()
+    ways = {SIMULATION: _simulate, KILLS: _kill, PROPERTY: _test}
+    what, after = ways[by](mutant, seeds_max)
+    return Found(
+        mutant.name, by, bool(what), after, time.perf_counter() - began, what[:SHOWN_CHARACTERS]
+    )
+
+
+def look(name: str, by: str, seeds_max: int = SEEDS_MAX) -> Found:
+    """The same by name: for a process that is to have no other bug in it."""
+    return search(catalog()[name], by, seeds_max)
+
+
+def _simulate(mutant: Mutant, seeds_max: int) -> tuple[str, str]:
+    with mutant.planted(), Simulator() as simulator:
+        for seed in range(seeds_max):
+            for rule, what in simulator.run(seed).wrong:
+                if rule in mutant.rules:
+                    return f"{rule}: {what}", _seeds(seed + 1)
+    return "", _seeds(seeds_max)
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" if count == 1 else f"{count} seeds"
+
+
+def _kill(mutant: Mutant, _: int) -> tuple[str, str]:
+    arguments = ["-m", "tests.kill", "--kills", str(KILLS_MAX), "--app-kills", "3"]
+    arguments += ["--seed", str(KILL_SEED), "--mutant", mutant.name]
+    if mutant.slow_sync_ms:
+        arguments += ["--slow-sync", str(mutant.slow_sync_ms)]
+    done = _python(arguments)
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION ")]
+    if done.returncode != bool(wrong):
+        raise RuntimeError(f"the kill campaign went wrong: {done.stdout}{done.stderr}")
+    return (wrong[0].removeprefix("VIOLATION ") if wrong else ""), f"{KILLS_MAX} kills"
+
+
+def _test(mutant: Mutant, _: int) -> tuple[str, str]:
+    """The test must pass without the bug and fail with it."""
+    run = ("pytest", "-q", "--no-header", "-p", "no:cacheprovider", mutant.test)
+    for arguments, wanted in ((["-m", *run], 0), (["-m", "tests.mutants.plant", mutant.name], 1)):
+        done = _python(arguments if wanted == 0 else [*arguments, *run])
+        if done.returncode not in (wanted, 0):
+            raise RuntimeError(f"{mutant.test} went wrong: {done.stdout}{done.stderr}")
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    return (wrong[0].removeprefix("FAILED ") if wrong else ""), "1 test"
+
+
+def _python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        (sys.executable, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
