@@ -10,15 +10,12 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import signal
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import trio
 
 from engine import __version__
@@ -35,6 +32,8 @@ from engine.front.bulk import Bulk, act
 from engine.front.context import Front
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
+from engine.log_output import LogOutput, standard_error
+from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.sqlite import Owner, SqliteStore, StoreError, check_unowned, open_store
 from engine.store.views import SqliteViews
 from engine.supervisor import Engine, EngineLimits
@@ -43,7 +42,7 @@ from engine.tokens import Tokens
 from engine.transport import LeanTransport
 from engine.wire import problem
 
-EXIT_OK, EXIT_FAILED, EXIT_REFUSED = 0, 1, 2
+EXIT_FAILED, EXIT_REFUSED = 1, 2
 ANSWERS_GRACE_S = 2.0
 """After the drain: how long answers may take to reach their callers."""
 FAILED_DEADLINE_S = 1.0
@@ -61,20 +60,25 @@ def serve(config: Config) -> int:
 
     0 after a graceful stop, 1 when the engine stopped itself, 2 when it could not start.
     """
-    configure_logging(config.log_format, config.log_level)
-    log = logger()
-    gc.freeze()  # what the imports made stays
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        check_bind(config)
-        trio.run(_serve, config, log.info, strict_exception_groups=True)
-    except (ConfigError, StoreError, OSError) as error:
-        click.echo(f"atomic: cannot start: {_reason(error, config)}", err=True)
-        return EXIT_REFUSED
-    except Exception as error:
-        log.error("engine-stopped", exc_info=error)
-        return EXIT_FAILED
-    return EXIT_OK
+    blocked = block_signals()
+    with standard_error() as output:
+        configure_logging(config.log_format, config.log_level, output, color=os.isatty(2))
+        log = logger()
+        gc.freeze()  # what the imports made stays
+        gc.set_threshold(*GC_THRESHOLDS)
+        watchdog = Watchdog(output, log.error)
+        stop = Stop(watchdog, config.stop_deadline_ms / 1000, log.info)
+        listen(blocked, stop.hear)
+        try:
+            check_bind(config)
+            trio.run(_serve, config, log.info, output, watchdog, stop, strict_exception_groups=True)
+        except (ConfigError, StoreError, OSError) as error:
+            output.write(f"atomic: cannot start: {_reason(error, config)}")
+            return EXIT_REFUSED
+        except BaseException as error:
+            log.error("engine-stopped", exc_info=error)
+            return EXIT_FAILED
+        return EXIT_STOPPED
 
 
 def _reason(error: Exception, config: Config) -> str:
@@ -86,26 +90,9 @@ def _reason(error: Exception, config: Config) -> str:
     return str(error)
 
 
-class Watchdog:
-    """Ends the process at a deadline, from a thread that nothing in Trio can block."""
-
-    def __init__(self) -> None:
-        self._timer: threading.Timer | None = None
-
-    def start(self, seconds: float, code: int) -> None:
-        """From now on `seconds` are left. Starting it again changes nothing."""
-        if self._timer is None:
-            self._timer = threading.Timer(seconds, os._exit, (code,))
-            self._timer.daemon = True
-            self._timer.start()
-
-    def stop(self) -> None:
-        """The end came by itself."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-async def _serve(config: Config, log: Log) -> None:
+async def _serve(
+    config: Config, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
+) -> None:
     try:
         listeners = server.open_listeners(config.host, config.port, server_limits(config))
     except OSError:
@@ -116,27 +103,20 @@ async def _serve(config: Config, log: Log) -> None:
     instance = clock.token_bytes(6).hex()
     url = _url(config, listeners[0].socket.getsockname()[1])
     owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
-    watchdog = Watchdog()
-    try:
-        async with open_store(
-            Path(config.db),
-            owner,
-            started_at=clock.steady_ms(),
-            on_failure=partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED),
-        ) as store:
-            async with working(config, store, clock, log) as (engine, metrics):
-                log("engine-started", url=url, version=__version__, instance=instance,
-                    db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
-                front = _front(config, store, clock, log, engine, metrics, instance)
-                asked = trio.Event()
-                deadline_s = config.stop_deadline_ms / 1000
-                async with trio.open_nursery() as signals:
-                    signals.start_soon(_signals, log, watchdog, deadline_s, asked)
-                    await _serve_front(config, front, listeners, asked, log)
-                    signals.cancel_scope.cancel()
-        log("engine-stopped-well")
-    finally:
-        watchdog.stop()
+    async with open_store(
+        Path(config.db),
+        owner,
+        started_at=clock.steady_ms(),
+        on_failure=partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED),
+    ) as store:
+        async with working(config, store, clock, log) as (engine, metrics):
+            log("engine-started", url=url, version=__version__, instance=instance,
+                db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
+            metrics.counter("atomic_log_dropped", "Log lines that could not be written",
+                            lambda: output.dropped)  # fmt: skip
+            front = _front(config, store, clock, log, engine, metrics, instance)
+            await _serve_front(config, front, listeners, stop.attach(), log)
+    log("engine-stopped-well")
 
 
 async def _serve_front(
@@ -277,18 +257,6 @@ def _raise_fd_limit(config: Config) -> None:
     wanted = config.connections_max + 2 * config.in_flight_max
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
-
-
-async def _signals(log: Log, watchdog: Watchdog, deadline_s: float, stop: trio.Event) -> None:
-    """The first signal stops the engine well, a second one at once: both lose nothing."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            if stop.is_set():
-                log("stopping-at-once", signal=signal.Signals(number).name)
-                os._exit(EXIT_OK)
-            watchdog.start(deadline_s, EXIT_OK)
-            log("stopping", signal=signal.Signals(number).name)
-            stop.set()
 
 
 async def _sample(metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ becomes part of a format. Bodies and tokens are never logged.
 from __future__ import annotations
 
 import logging
-import sys
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from engine.core.events import Accepted, AttemptEnded, Count, LateEnd, RunMoved, Started
 from engine.core.machine import Change
 from engine.core.model import ENDED
+from engine.log_output import LogOutput
 
 RATES = ("runsPerS", "finishedPerS", "stepsPerS", "attemptsPerS", "failuresPerS")
 RATE_WINDOW_S = 10
@@ -48,27 +49,61 @@ def _make_visible(
     return values
 
 
-def configure_logging(log_format: str, log_level: str) -> None:
-    """Log to standard error: lines for people on a terminal, JSON lines otherwise."""
-    on_terminal = sys.stderr.isatty()
-    for_people = log_format == "console" or (log_format == "auto" and on_terminal)
+def _show_error(_: Any, __: str, values: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """An error's traceback, without the values of its variables: bodies and tokens are there."""
+    error = values.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        values["exception"] = "\n".join(visible(line) for line in lines)
+    return values
+
+
+def configure_logging(log_format: str, log_level: str, output: LogOutput, *, color: bool) -> None:
+    """Log to `output`: lines for people (`auto`: if `color`), or JSON lines.
+
+    From then on the log never raises and never waits; what it cannot say it counts.
+    """
+    for_people = log_format == "console" or (log_format == "auto" and color)
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0)
+        structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0)
         if for_people
         else structlog.processors.JSONRenderer()
     )
+    chain = (
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _make_visible,
+        _show_error,
+        last,
+    )
+
+    def line(log: Any, level: str, values: Any) -> str:
+        try:
+            for step in chain:
+                values = step(log, level, values)
+            return str(values)
+        except Exception as error:  # a value whose text cannot be made
+            output.drop()
+            raise structlog.DropEvent from error
+
+    def dropped_line(count: int) -> str:
+        return line(None, "warning", {"event": "log-lines-dropped", "count": count})
+
+    output.dropped_line = dropped_line
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _make_visible,
-            last,
-        ],
+        processors=[line],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[log_level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(output),
     )
+
+
+class _Lines:
+    """structlog's idea of a logger: one method for each level."""
+
+    def __init__(self, output: LogOutput) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = output.write
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:

@@ -52,7 +52,12 @@ ROOMS = (
     Room(("engine.wire", "engine.ports"), ("engine.core", "msgspec"), IMPURE | {"sqlite3"}),
     Room(("engine.clock",), ("engine.core", "trio"), frozenset({"sqlite3", "uuid"})),
     Room(("engine.deadlines",), ("trio",)),
-    Room(("engine.telemetry",), ("engine.core", "structlog", "prometheus_client")),
+    Room(("engine.log_output",), ()),
+    Room(
+        ("engine.telemetry",),
+        ("engine.core", "engine.log_output", "structlog", "prometheus_client"),
+    ),
+    Room(("engine.stopping",), ("engine.log_output", "trio")),
     Room(("engine.config",), ("engine.core", "msgspec")),
     Room(
         SUPERVISOR,
@@ -77,7 +82,7 @@ ROOMS = (
         ("engine.client",), ("engine.wire", "anyio", "httpx", "httpx_sse", "msgspec"),
         frozenset({"sqlite3", "uuid"}),
     ),
-    Room(("engine.main",), ("engine", "click", "trio")),
+    Room(("engine.main",), ("engine", "trio")),
     Room(("engine.signs",), ()),
     Room(
         (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -87,8 +88,11 @@ class EngineProcess:
         return self.wait()
 
 
-def launch(directory: Path, **settings: Any) -> EngineProcess:
-    """Start an engine and do not wait for it. The file is `directory`/a.db unless settings say."""
+def launch(directory: Path, *, stderr: int | None = None, **settings: Any) -> EngineProcess:
+    """Start an engine and do not wait for it. The file is `directory`/a.db unless settings say.
+
+    It logs to a file of its own, or to the descriptor `stderr`.
+    """
     values = {"db": str(directory / "a.db"), "port": 0, "log_format": "json", **settings}
     number = len(list(directory.glob("engine-*.log")))
     log_path = directory / f"engine-{number}.log"
@@ -98,7 +102,7 @@ def launch(directory: Path, **settings: Any) -> EngineProcess:
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,
-            stderr=log,
+            stderr=log if stderr is None else stderr,
             env={**os.environ, "PYTHONPATH": str(ROOT_DIRECTORY)},
         )
     return EngineProcess(process, log_path)
@@ -376,6 +380,14 @@ def is_problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]
     assert document["detail"]
     assert document["errorSource"] in ("request", "workflow", "engine")
     return document
+
+
+def free_port() -> int:
+    """A port that nobody has: for an engine that cannot say which one it took."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 # -- waiting -------------------------------------------------------------------------------------
