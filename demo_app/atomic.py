@@ -5,6 +5,7 @@ Three rules of the engine's contract are in here, and nothing else:
 - The token `Atomic-Parent` of the request being answered is copied onto every post made meanwhile.
 - Only 200 and 424 are outcomes. No answer, 429, 502, 503 and 504 say nothing about the step: post
   again (the engine attaches the post to the step), at last let the function fail; never compensate.
+  A 504 `suspended` is for this call of the function and not for this post: let it fail at once.
 - A hanging post holds its connection, so the pool must not be bounded (see `open_http`).
 """
 
@@ -120,6 +121,8 @@ class Atomic:
                 return None
             if answer.status_code == 424:
                 raise StepFailed(answer.json())
+            if answer.status_code == 504 and "/problems/suspended" in answer.text:
+                raise NoOutcome("this call is sent home; the engine calls again")
             if answer.status_code not in SAYS_NOTHING:
                 raise Refused(f"{answer.status_code} for {path}: {answer.text[:500]}")
             await self._sleep(max(delay_s, _retry_after_s(answer)))

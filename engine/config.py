@@ -114,6 +114,11 @@ class Config(Struct, frozen=True, kw_only=True):
         "While the engine is busy new runs wait for their turn. Those that would wait longer are"
         " answered 503 at once; open runs go on."
     )] = 6_000  # fmt: skip
+    suspend_after_ms: Annotated[Milliseconds, _doc(
+        "How long a function may wait for steps that cannot move soon (they back off, wait, are"
+        " paused, or have no place) before it is sent home; it is called again when one has ended."
+        " 1 s at most while over half of `connections_max` are taken."
+    )] = 20_000  # fmt: skip
     drain_grace_ms: Annotated[int, Meta(ge=0, le=_HOUR_MS), _doc(
         "At a stop: how long attempts in flight may go on before they count as interrupted."
     )] = 4_000  # fmt: skip

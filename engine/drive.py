@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import trio
-from msgspec import Struct
 
 from engine.core import settle
 from engine.core.errors import Refused
@@ -23,8 +22,9 @@ from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.deadlines import Deadlines, Timer
+from engine.deadlines import Timer
 from engine.ports import Body, Invocation, Receipt, Write
+from engine.request import Request, Slot
 from engine.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ LATE_BODY_BYTES_MAX = 1_024
 """What is kept of an answer that came after its step was cancelled."""
 FAILED_BODY_BYTES_MAX = 16_384
 """What is kept of the answer of a failed attempt."""
-HANG_UP_GRACE_S = 0.1
-"""A function that fails because its own post was cut closes that post's connection and answers at
-the same moment; so long the engine waits to see the first before it judges the second."""
 LEAVES_MEMORY_AFTER_MS = 2_000
 """A run whose next attempt is further away than this, and that no caller waits for, is let go."""
 
@@ -48,74 +45,6 @@ LEAVES_MEMORY_AFTER_MS = 2_000
 def host_of(url: str) -> str:
     """Host and port: what the limit for one host counts by."""
     return urlsplit(url).netloc
-
-
-class Slot(Struct, gc=False):
-    """Where the callers of one step wait. Filled when its outcome is durable."""
-
-    event: trio.Event
-    callers: int = 0
-    outcome: Step | None = None
-    body: Body | None = None
-
-
-class Request:
-    """One open request to an endpoint."""
-
-    def __init__(self, number: int, host: str | None, deadlines: Deadlines) -> None:
-        self.number = number
-        self.host = host
-        """Whose place it holds; None: it holds none."""
-        self.scope = trio.CancelScope()
-        self.timer = Timer(self.scope.cancel)
-        self.drained = False
-        self._deadlines = deadlines
-        self._began = 0.0
-        self._held = 0
-        self._left_s = 0.0
-        self._unheld = trio.Event()
-
-    def start_clock(self, timeout_ms: int) -> None:
-        """`attemptTimeout` begins to run, or will when the posts held already are answered.
-
-        A post can come before the request has left: from outside, or from a function of an
-        earlier attempt that is still alive.
-        """
-        self._began = trio.current_time()
-        if self._held:
-            self._left_s = timeout_ms / 1000
-        else:
-            self._deadlines.move(self.timer, self._began + timeout_ms / 1000)
-
-    @property
-    def took_ms(self) -> float:
-        """Since it left."""
-        return (trio.current_time() - self._began) * 1000
-
-    def stop_clock(self) -> None:
-        """The request has ended."""
-        self._deadlines.stop(self.timer)
-
-    def hold(self) -> None:
-        """The engine holds an unanswered post of a child: the attempt's clock stands still."""
-        self._held += 1
-        if self._held == 1:
-            self._left_s = self.timer.deadline - trio.current_time()
-            self._deadlines.move(self.timer, math.inf)
-            self._unheld = trio.Event()
-
-    def let_go(self) -> None:
-        """The post was answered, or cut."""
-        self._held -= 1
-        if not self._held:
-            self._deadlines.move(self.timer, trio.current_time() + self._left_s)
-            self._unheld.set()
-
-    async def wait_unheld(self) -> None:
-        """Wait a moment for posts that are being hung up."""
-        if self._held:
-            with trio.move_on_after(HANG_UP_GRACE_S):
-                await self._unheld.wait()
 
 
 class LiveRun:
@@ -214,8 +143,11 @@ class LiveRun:
                     self.engine.places.queue(host, partial(self._offered, step_id), new=new)
                     continue
             change.do(Started(now, step_id, step.attempts + 1))
-            request = self.requests[step_id] = Request(step.attempts, host, self.engine.deadlines)
+            request = self.requests[step_id] = Request(
+                step.attempts, host, self.engine.deadlines, self, step_id
+            )
             started.append((step_id, request))
+            self._moved(step_id)
         return started
 
     def _offered(self, step_id: str) -> bool:
@@ -235,23 +167,29 @@ class LiveRun:
             slot = self.slots.pop(step.id, None)
             if slot is not None:
                 slot.outcome, slot.body = step, body
-                slot.event.set()
+                slot.release()
         for each in promised:
             self._tasks.start_soon(self._attempt, *each)
         if self._may_be_idle:
             self._wake.set()
 
-    def attach(self, step_id: str) -> Slot:
-        """Join the callers of an open step."""
+    def attach(self, step_id: str, event: trio.Event) -> Slot:
+        """Join the callers of an open step: the event is set when there is an outcome."""
         slot = self.slots.get(step_id)
         if slot is None:
-            slot = self.slots[step_id] = Slot(trio.Event())
-        slot.callers += 1
+            slot = self.slots[step_id] = Slot(trio.current_time())
+        slot.callers[event] = None
         return slot
 
-    def detach(self, step_id: str, slot: Slot) -> None:
+    def _moved(self, step_id: str) -> None:
+        """An attempt of the step begins or ends: its callers wait for something that moves."""
+        slot = self.slots.get(step_id)
+        if slot is not None:
+            slot.moved_at = trio.current_time()
+
+    def detach(self, step_id: str, slot: Slot, event: trio.Event) -> None:
         """Leave them."""
-        slot.callers -= 1
+        del slot.callers[event]
         if not slot.callers and self.slots.get(step_id) is slot:
             del self.slots[step_id]
             self._wake.set()
@@ -369,6 +307,8 @@ class LiveRun:
         if isinstance(outcome, Answered):
             bodies = (self._answer_body(change, step_id, request.number, outcome),)
         host, request.host = request.host, None
+        self._moved(step_id)
+        self.engine.home.attempt_ended(request, self.run.steps[step_id], outcome)
         self.commit(change, bodies)
         if host is not None:
             self.engine.places.give_back(host)
@@ -385,7 +325,7 @@ class LiveRun:
     def release_callers(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""
         for slot in self.slots.values():
-            slot.event.set()
+            slot.release()
         self.slots.clear()
 
     def _answer_body(self, change: Change, step_id: str, number: int, outcome: Answered) -> Body:

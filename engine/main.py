@@ -128,6 +128,8 @@ async def _serve_front(
 ) -> None:
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
+    counters = _counters(front.metrics)
+    front.engine.home.pressed = lambda: 2 * counters.connections_open > config.connections_max
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.bulk.run)
         await nursery.start(
@@ -140,7 +142,7 @@ async def _serve_front(
                 grace_s=ANSWERS_GRACE_S,
                 log=_server_log(log),
                 refuse=_server_refusal,
-                counters=_counters(front.metrics),
+                counters=counters,
                 door=EngineDoor(front),
             )
         )
@@ -177,6 +179,8 @@ async def working(
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
     metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.places.queued)
+    metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
+                    lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
                   lambda: engine.under_way)  # fmt: skip
     metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",
@@ -206,6 +210,7 @@ def engine_limits(config: Config) -> EngineLimits:
         new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
         in_flight_max=config.in_flight_max,
         in_flight_per_host_max=config.in_flight_per_host_max,
+        suspend_after_s=config.suspend_after_ms / 1000,
     )
 
 

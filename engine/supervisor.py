@@ -9,8 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from copy import copy, deepcopy
-from enum import StrEnum
+from copy import deepcopy
 
 import trio
 from msgspec import Struct
@@ -21,10 +20,11 @@ from engine.core import settle
 from engine.core.actions import Action, act
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
-from engine.core.model import Run, Step, StepSpec, StepState, run_of
+from engine.core.model import Run, StepSpec, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
 from engine.deadlines import Deadlines
-from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, Slot
+from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug
+from engine.home import Home
 from engine.hosts import Hosts
 from engine.places import Places
 from engine.ports import Body, EndpointCaller, Store, Stored
@@ -32,48 +32,15 @@ from engine.refusals import draining, overloaded, parked, unknown_token
 from engine.sweep import sweep
 from engine.tasks import Tasks
 from engine.tokens import Token, Tokens
+from engine.waiting import Recorded as Recorded
+from engine.waiting import Result as Result
+from engine.waiting import StillOpen as StillOpen
+from engine.waiting import Wait as Wait
+from engine.waiting import Why as Why
+from engine.waiting import wait_for
 
 RESUMED_AT_ONCE = 20
 """So many runs are taken up before others get their turn: some milliseconds."""
-
-
-class Why(StrEnum):
-    """Why a caller was answered although its step is open."""
-
-    ASYNC = "async"
-    WAIT = "wait"
-    TIMEOUT = "timeout"
-    DRAINING = "draining"
-    PARKED = "parked"
-
-
-class Recorded(Struct, frozen=True):
-    """The outcome of a step, durable."""
-
-    step: Step
-    body: Body | None
-    cause: Step | None
-    replayed: bool
-    payload_differs: bool = False
-
-
-class StillOpen(Struct, frozen=True):
-    """The step is recorded and has no outcome yet."""
-
-    step_id: str
-    run_id: str
-    state: StepState
-    why: Why
-
-
-Result = Recorded | StillOpen
-
-
-class Wait(Struct, frozen=True):
-    """How long a caller waits: `timeout_ms` ends in 504, `prefer_ms` in 202 (0: respond-async)."""
-
-    timeout_ms: int | None = None
-    prefer_ms: int | None = None
 
 
 class EngineLimits(Struct, frozen=True):
@@ -87,6 +54,8 @@ class EngineLimits(Struct, frozen=True):
     """Events waiting for a commit, beyond which also posts of open runs are refused."""
     in_flight_max: int = 4_096
     in_flight_per_host_max: int = 512
+    suspend_after_s: float = 20.0
+    """How long an attempt may wait for steps that cannot move soon."""
 
 
 class Engine:
@@ -123,6 +92,7 @@ class Engine:
         self._loading: dict[str, trio.Event] = {}
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""
+        self.home = Home(self.deadlines, limits.suspend_after_s)
         self._tasks = Tasks()
         self.request_ended = trio.Event()
 
@@ -141,7 +111,7 @@ class Engine:
             live, placed = self._open(client, spec, payload)
         else:
             placed = self._post(live, spec, payload, token)
-        return await self._wait(live, placed, wait)
+        return await wait_for(self, live, placed, wait)
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
@@ -164,8 +134,11 @@ class Engine:
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
-        if placed.poster is not None and live.run.flights[placed.poster].parent_now:
-            live.give_up_place(placed.poster)
+        if placed.poster is not None:
+            if live.run.flights[placed.poster].parent_now:
+                live.give_up_place(placed.poster)
+            if (request := live.requests.get(placed.poster)) is not None:
+                self.home.posted(request)
         return placed
 
     def token(self, text: str) -> Token:
@@ -229,88 +202,13 @@ class Engine:
             live.run.flights[poster].refused_post = True
         raise overloaded("backlog_events_max")
 
-    # -- waiting -------------------------------------------------------------------------------
-
-    async def _wait(self, live: LiveRun, placed: Placed, wait: Wait) -> Result:
-        step = live.run.steps[placed.step_id]
-        request = None
-        if placed.poster is not None and wait.prefer_ms != 0:
-            request = live.requests.get(placed.poster)
-        number = None if request is None else request.number
-        if request is not None:
-            request.hold()
-        result: Result | None = None
-        try:
-            if step.ended:
-                result = await self._recorded(live, step, placed)
-            else:
-                result = await self._wait_open(live, step, placed, wait)
-            return result
-        finally:
-            if request is not None:
-                request.let_go()
-            self._tell(live, placed, number, result)
-
-    def _tell(
-        self, live: LiveRun, placed: Placed, number: int | None, result: Result | None
-    ) -> None:
-        """Note in the poster's attempt what it was told, or that its held post was cut."""
-        if placed.poster is None:
-            return
-        flight = live.run.flights.get(placed.poster)
-        if flight is None or (number is not None and flight.number != number):
-            return
-        if isinstance(result, Recorded):
-            if result.step.state is not StepState.COMPLETED:
-                flight.told_failed = placed.step_id
-        elif number is not None:
-            flight.cut.add(placed.step_id)
-
-    async def _wait_open(self, live: LiveRun, step: Step, placed: Placed, wait: Wait) -> Result:
-        slot = live.attach(step.id)
-        why = Why.ASYNC
-        try:
-            if wait.prefer_ms != 0:
-                why = await self._hold(live, slot, wait)
-            if slot.outcome is None:
-                await live.wait_durable()
-                if step.ended:  # being committed: this caller hears of it when it is durable
-                    await slot.event.wait()
-            if slot.outcome is not None:
-                cause = _cause(live.run, slot.outcome)
-                return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
-        finally:
-            live.detach(step.id, slot)
-        return StillOpen(step.id, live.run.id, step.state, why)
-
-    async def _hold(self, live: LiveRun, slot: Slot, wait: Wait) -> Why:
-        if wait.timeout_ms is None and wait.prefer_ms is None:
-            await slot.event.wait()
-            return Why.PARKED if live.run.parked else Why.DRAINING
-        timeout = float("inf") if wait.timeout_ms is None else wait.timeout_ms / 1000
-        prefer = float("inf") if wait.prefer_ms is None else wait.prefer_ms / 1000
-        with trio.move_on_after(min(timeout, prefer)):
-            await slot.event.wait()
-            return Why.PARKED if live.run.parked else Why.DRAINING
-        return Why.TIMEOUT if timeout <= prefer else Why.WAIT
-
-    async def _recorded(self, live: LiveRun, step: Step, placed: Placed) -> Recorded:
-        """A step that had ended before it was posted again (or was just refused a start)."""
-        outcome = copy(step)  # an operator may open the step again while this waits
-        cause = _cause(live.run, outcome)
-        await live.wait_durable()
-        body = None
-        if outcome.state is StepState.COMPLETED:
-            body = await self.store.answer(outcome.id, outcome.answer_attempt)
-        return Recorded(outcome, body, cause, True, placed.payload_differs)
-
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
         live = await self.get(run_of(step_id))
         if live is None or step_id not in live.run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
         _refuse_if_parked(live)
-        return await self._wait(live, Placed(step_id), wait)
+        return await wait_for(self, live, Placed(step_id), wait)
 
     # -- operators -----------------------------------------------------------------------------
 
@@ -485,7 +383,3 @@ class Engine:
 def _refuse_if_parked(live: LiveRun) -> None:
     if live.run.parked:
         raise parked(live.run.id)
-
-
-def _cause(run: Run, step: Step) -> Step | None:
-    return None if step.cause_id is None else run.steps.get(step.cause_id)

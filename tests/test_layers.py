@@ -34,8 +34,8 @@ class Room:
 
 CALLER = ("engine.transport", "engine.dial", "engine.caller")
 SUPERVISOR = (
-    "engine.supervisor", "engine.admission", "engine.drive", "engine.hosts", "engine.places",
-    "engine.refusals",
+    "engine.supervisor", "engine.admission", "engine.drive", "engine.home", "engine.hosts",
+    "engine.places", "engine.refusals", "engine.request", "engine.waiting",
     "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (

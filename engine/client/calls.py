@@ -23,6 +23,7 @@ from msgspec import Raw, Struct, field
 from engine.client.errors import (
     NothingKnown,
     ProblemError,
+    Suspended,
     UnexpectedAnswer,
     Unreachable,
     WaitTimeout,
@@ -210,6 +211,8 @@ class Tries:
             return None
         problem = problem_of(response)
         text = str(problem or f"HTTP {status} without a reason")
+        if problem is not None and problem.problem == Problem.SUSPENDED:
+            raise Suspended(text, problem)
         timed_out = problem is not None and problem.problem == Problem.WAIT_TIMEOUT
         if timed_out and self.call.timeout_ms is not None:
             raise WaitTimeout(text, problem)

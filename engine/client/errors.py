@@ -131,6 +131,14 @@ class Unreachable(NothingKnown):
         self.unsent = unsent
 
 
+class Suspended(NothingKnown):
+    """504 `suspended`: this execution of the function is sent home, and called again later.
+
+    It is never posted again. Let it out of the function: whatever that answers counts as
+    suspended, and nothing more is recorded of it.
+    """
+
+
 class UnexpectedAnswer(NothingKnown):
     """Something answered, but not as the engine does: another server, a proxy, a newer version.
 

@@ -42,6 +42,7 @@ class Problem(StrEnum):
     DRAINING = "draining"
     STORE_UNAVAILABLE = "store-unavailable"
     WAIT_TIMEOUT = "wait-timeout"
+    SUSPENDED = "suspended"
 
 
 class EngineError(Exception):

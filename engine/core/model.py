@@ -170,6 +170,13 @@ class Flight(Struct):
     ends in that moment excuses no less."""
     refused_post: bool = False
     child_ended: bool = False
+    """Since it began, or since it was sent home."""
+    called_again: bool = False
+    """Steps were recorded below its step before it began."""
+    asked: bool = False
+    """It has posted one of those."""
+    sent_home: str = ""
+    """Why it was: from then on it records and completes nothing. Empty: it was not."""
 
 
 class Run(Struct):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
+from engine.core.home import suspended
 from engine.core.machine import Change
 from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState, child_id
 
@@ -71,9 +72,11 @@ def place(
     poster = above.id if flight is not None and not stale else None
     if parent is None and _is_root_url(run, spec):
         return _same_root(run, spec)
-    if poster is not None and flight is not None:
-        flight.told_failed = None
     found_id = run.by_identity.get(spec.identity)
+    if poster is not None and flight is not None:
+        if flight.sent_home:
+            return _from_sent_home(run, above, found_id, spec)
+        flight.told_failed = None
     if found_id is None:
         _check_open(run, above, limits)
         if stale:
@@ -91,7 +94,18 @@ def place(
         return Placed(step_id, new=True, poster=poster)
     found = run.steps[found_id]
     _check_ancestors(run, above, found)
+    if poster is not None and flight is not None and found.recorded_by != flight.number:
+        flight.asked = True
     return _same_child(change, above, flight, found, spec, poster, now)
+
+
+def _from_sent_home(run: Run, above: Step, found_id: str | None, spec: StepSpec) -> Placed:
+    """From then on ended steps are answered, all else is refused, and nothing is recorded."""
+    found = None if found_id is None else run.steps[found_id]
+    if found is None or not found.ended:
+        raise suspended(run.id, above.id if found is None else found.id)
+    differs = found.spec.fingerprint != spec.fingerprint
+    return Placed(found.id, payload_differs=differs, poster=above.id)
 
 
 def _is_paused(run: Run, above: Step) -> bool:

@@ -1,7 +1,8 @@
 """What the end of an attempt means for its step and the steps around it. `protocol.md` §3, §4.
 
-The order of the questions in `settle` is the contract's: an outcome first, then a step that was
-told of a failed child, then what another attempt cannot mend, then interruptions, then failures.
+The order of the questions in `settle` is the contract's: an attempt that was sent home is
+suspended, whatever it answers; then an outcome, then a step that was told of a failed child, then
+what another attempt cannot mend, then interruptions, then failures.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def settle(
 def _verdict(
     run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
 ) -> AttemptEnded:
+    if flight.sent_home:
+        return _went_home(run, step, flight, outcome, now, chance)
     answered = isinstance(outcome, Answered)
     status = outcome.http_status
     ok = answered and 200 <= (status or 0) < 300
@@ -73,6 +76,19 @@ def _verdict(
     if flight.refused_post or (open_child and (no_answer or cut)):
         return _interrupted(run, step, flight, outcome, now, chance)
     return _failed(step, flight, outcome, now, chance)
+
+
+def _went_home(
+    run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
+) -> AttemptEnded:
+    """It was told 504 `suspended`: whatever it answers, or nothing, it is suspended. §4.
+
+    A function that swallows the 504 and answers 2xx has not done its work.
+    """
+    if step.cancel_asked:
+        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
+    event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
+    return replace(event, error=f"suspended: sent home, {flight.sent_home}")
 
 
 def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:

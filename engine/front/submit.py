@@ -311,6 +311,11 @@ def _open_reply(result: StillOpen, posted: Posted) -> Reply:
             "The engine is stopping; the work goes on when it is back. Post again with the same"
             " key.",
         ),
+        Why.SUSPENDED: (
+            Problem.SUSPENDED,
+            "The attempt that waits for this step is sent home: let the function fail. It is called"
+            " again when one of its steps has ended.",
+        ),
         Why.PARKED: (Problem.INTERNAL, "A bug of the engine's stopped this run; see its log."),
     }[result.why]
     retry_after = 1 if result.why is Why.DRAINING else None

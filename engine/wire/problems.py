@@ -219,6 +219,16 @@ PROBLEMS: dict[Problem, ProblemType] = {
         " read `Location`.",
         "engine",
     ),
+    Problem.SUSPENDED: _type(
+        504,
+        "The function is sent home",
+        "The function that waits for this step was let go, because the step cannot move soon or"
+        " because the workers of its host all wait for each other. It says nothing about the step:"
+        " do not post again from this call and compensate on nothing, let the function fail. What"
+        " it answers counts for nothing. It is called again when one of its steps has ended, and"
+        " costs no retry.",
+        "engine",
+    ),
 }
 
 

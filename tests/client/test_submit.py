@@ -22,6 +22,7 @@ from engine.client import (
     RetryPolicy,
     RunCancelled,
     StepFailed,
+    Suspended,
     UnexpectedAnswer,
     Unreachable,
     WaitTimeout,
@@ -147,6 +148,16 @@ async def test_cancelled_and_refused_are_told_apart():
         await atomic.submit(*ARGUMENTS)
     assert caught.value.problem == Problem.KEY_REUSED
     assert caught.value.members["recordedFingerprint"] == "aa"
+
+
+async def test_suspended_is_never_posted_again(autojump_clock):
+    """This execution of the function is over: the post would be refused again and again."""
+    for timeout in (None, 60_000):
+        engine = FakeEngine(refusal(Problem.SUSPENDED, "Let it fail.", runId="01A"), answer())
+        with pytest.raises(Suspended) as caught:
+            await client(engine).submit(*ARGUMENTS, timeout=timeout)
+        assert isinstance(caught.value, NothingKnown)
+        assert len(engine.requests) == 1
 
 
 async def test_what_says_nothing_is_posted_again_with_the_same_key(autojump_clock):

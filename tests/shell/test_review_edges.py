@@ -12,8 +12,8 @@ from engine.core.errors import IllegalEvent, Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.deadlines import Deadlines
-from engine.drive import Request
 from engine.ports import Invocation
+from engine.request import Request
 from engine.store.tables import Commit
 from engine.supervisor import EngineLimits, Wait
 from tests.world import World, ok, recorded, still_open, world

@@ -1,0 +1,45 @@
+"""Sending an attempt home: a function that only waits for its steps is let go. `protocol.md` §4.
+
+The engine holds posts of the attempt and answers them all with 504 `suspended`. From then on the
+attempt can neither record nor complete anything: what has ended is answered from the record, and
+whatever it answers itself counts as suspended (`place.py`, `settle.py`). Telling is not recorded.
+"""
+
+from __future__ import annotations
+
+from engine.core.errors import Problem, Refused
+from engine.core.model import Flight, Run, StepState
+
+IDLE = frozenset({StepState.WAITING, StepState.BACKING_OFF, StepState.PAUSED})
+"""States in which a step does nothing until a time, a child's end or a person comes. One that has
+ended, or is about to start, is not idle."""
+
+
+def may_go(flight: Flight) -> bool:
+    """Whether the attempt may be sent home.
+
+    Not twice; and not one that was called again, and asked for none of the steps recorded below it:
+    its keys differ from call to call, so another call would find nothing recorded either.
+    """
+    return not flight.sent_home and (flight.asked or not flight.called_again)
+
+
+def send_home(run: Run, step_id: str, why: str) -> None:
+    """Mark the attempt in flight as sent home. `why` completes "sent home: …", for people.
+
+    `child_ended` counts from here: what ended before, the function has been told.
+    """
+    flight = run.flights[step_id]
+    flight.sent_home = why
+    flight.child_ended = False
+
+
+def suspended(run_id: str, step_id: str) -> Refused:
+    """The refusal of what an attempt that was sent home posts: it says nothing about the step."""
+    return Refused(
+        Problem.SUSPENDED,
+        "The attempt that posts this was sent home: let the function fail. It is called again when"
+        " one of its steps has ended. Nothing was recorded.",
+        runId=run_id,
+        stepId=step_id,
+    )

@@ -1,0 +1,183 @@
+"""Who is sent home: attempts that only wait, where their waiting does harm. `protocol.md` §4.
+
+A function that waits for its steps holds a worker of its application and connections of the engine.
+It is let go, and called again when a step of its has ended, if
+
+- it waits for steps that cannot move soon, for `suspend_after_ms`;
+- an attempt of a step below it timed out: before that is tried again, in case the workers that
+  would answer it are those that wait.
+
+What that means for the attempt is the core's (`core/home.py`). An attempt waits when the engine
+holds a post that was made during it; what its function does beside, nobody sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+
+import trio
+
+from engine.core.home import IDLE, may_go, send_home
+from engine.core.model import Step, StepState
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.deadlines import Deadlines, Timer
+from engine.request import Request
+
+SUSPEND_UNDER_PRESSURE_S = 1.0
+"""Instead of `suspend_after_ms`, while connections run short. And how often that is looked at."""
+CANNOT_MOVE = "as its steps cannot move soon"
+
+
+class Home:
+    """Tells the attempts that only wait, and lets their posts go."""
+
+    def __init__(self, deadlines: Deadlines, suspend_after_s: float) -> None:
+        self.suspend_after_s = suspend_after_s
+        self.pressed: Callable[[], bool] | None = None
+        """Whether connections run short; None: nobody can tell."""
+        self.sent = 0
+        """Attempts sent home so far."""
+        self._deadlines = deadlines
+        self._fresh: dict[Request, None] = {}
+        """Attempts that wait, in the order of their last post: most are gone before their turn."""
+        self._looks: list[tuple[float, int, Request]] = []
+        """Heap of when to look again at those that had their turn."""
+        self._order = count()  # requests themselves cannot be compared
+        self._timer = Timer(self._look)
+        self._was_pressed = False
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def begins(self, request: Request, event: trio.Event, step: Step) -> None:
+        """The engine holds a post of the attempt, for this step."""
+        request.holds[event] = step.id
+        self._post_moved(request)
+
+    def ends(self, request: Request, event: trio.Event, step: Step) -> None:
+        """The post was answered, or cut."""
+        del request.holds[event]
+        if request.holds:
+            self._post_moved(request)
+        else:
+            self._fresh.pop(request, None)
+            request.look_at = math.inf
+
+    def posted(self, request: Request) -> None:
+        """A post of the attempt came."""
+        if request.holds:
+            self._post_moved(request)
+
+    def attempt_ended(self, request: Request, step: Step, outcome: Outcome) -> None:
+        """An attempt ended. If it timed out, who waits above it goes home."""
+        if request.sent_home or not _timed_out(outcome):
+            return
+        assert request.live is not None
+        run = request.live.run
+        why = f"as an attempt of {step.spec.name} timed out"
+        while step.parent_id is not None:
+            step = run.steps[step.parent_id]
+            above = request.live.requests.get(step.id)
+            if above is not None:
+                self.tell(above, why)
+
+    # -- what follows --------------------------------------------------------------------------
+
+    def tell(self, request: Request, why: str) -> bool:
+        """Send the attempt home, if it only waits and may go. True if it was sent."""
+        live, step_id = request.live, request.step_id
+        if live is None or not request.holds:
+            return False
+        flight = live.run.flights.get(step_id)
+        if flight is None or flight.number != request.number or not may_go(flight):
+            return False
+        if any(live.run.steps[id].ended for id in request.holds.values()):
+            return False  # being committed: its function is about to hear of it
+        send_home(live.run, step_id, why)
+        request.sent_home = True
+        self.sent += 1
+        for event in request.holds:
+            event.set()
+        return True
+
+    def _post_moved(self, request: Request) -> None:
+        now = request.posted_at = trio.current_time()
+        request.look_at = math.inf
+        self._fresh.pop(request, None)
+        self._fresh[request] = None
+        if self._timer.deadline == math.inf:
+            self._deadlines.move(self._timer, now + self._every_s())
+
+    def _every_s(self) -> float:
+        if self.pressed is None:
+            return self.suspend_after_s
+        return min(SUSPEND_UNDER_PRESSURE_S, self.suspend_after_s)
+
+    def _look(self) -> None:
+        """Look at those whose turn it is."""
+        now = trio.current_time()
+        pressed = self.pressed is not None and self.pressed()
+        after = self._every_s() if pressed else self.suspend_after_s
+        if pressed and not self._was_pressed:
+            self._begin_anew()
+        self._was_pressed = pressed
+        while self._fresh:
+            request = next(iter(self._fresh))
+            if request.posted_at + after > now:
+                break
+            del self._fresh[request]
+            self._look_at(request, now, after)
+        while self._looks and self._looks[0][0] <= now:
+            at, _, request = heappop(self._looks)
+            if at == request.look_at:
+                self._look_at(request, now, after)
+        self._set_timer(now, after)
+
+    def _begin_anew(self) -> None:
+        """Everybody's turn comes sooner than it was thought."""
+        waiting = [*self._fresh, *(request for at, _, request in self._looks
+                                   if at == request.look_at)]  # fmt: skip
+        self._looks.clear()
+        self._fresh = dict.fromkeys(sorted(waiting, key=lambda request: request.posted_at))
+
+    def _set_timer(self, now: float, after: float) -> None:
+        at = math.inf
+        if self._fresh:
+            at = next(iter(self._fresh)).posted_at + after
+        if self._looks:
+            at = min(at, self._looks[0][0])
+        if at < math.inf:
+            at = max(now, min(at, now + self._every_s()))
+        self._deadlines.move(self._timer, at)
+
+    def _look_at(self, request: Request, now: float, after: float) -> None:
+        since = idle_since(request)
+        if since is not None and since + after <= now and self.tell(request, CANNOT_MOVE):
+            return
+        at = now + after if since is None or since + after <= now else since + after
+        request.look_at = at
+        heappush(self._looks, (at, next(self._order), request))
+
+
+def idle_since(request: Request) -> float | None:
+    """Since when every step that the attempt waits for cannot move soon. None: one can."""
+    live = request.live
+    assert live is not None
+    since = request.posted_at
+    for step_id in request.holds.values():
+        step = live.run.steps[step_id]
+        if step.state not in IDLE and not (
+            step.state is StepState.PENDING and step_id in live.queued
+        ):
+            return None
+        since = max(since, live.slots[step_id].moved_at)
+    return since
+
+
+def _timed_out(outcome: Outcome) -> bool:
+    """By its own deadline, or by that of a server between: 504 says so of its answer."""
+    if isinstance(outcome, Unanswered):
+        return outcome.error is CallError.ATTEMPT_TIMEOUT
+    return isinstance(outcome, Answered) and outcome.http_status == 504

@@ -1,0 +1,114 @@
+"""An open request to an endpoint, and the callers of a step."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec import Struct, field
+
+from engine.core.model import Step
+from engine.deadlines import Deadlines, Timer
+from engine.ports import Body
+
+if TYPE_CHECKING:
+    from engine.drive import LiveRun
+
+HANG_UP_GRACE_S = 0.1
+"""A function that fails because its own post was cut closes that post's connection and answers at
+the same moment; so long the engine waits to see the first before it judges the second."""
+
+
+class Slot(Struct, gc=False):
+    """Where the callers of one step wait. Filled when its outcome is durable."""
+
+    moved_at: float
+    """When an attempt of the step last began or ended, or else the first caller came."""
+    callers: dict[trio.Event, None] = field(default_factory=dict)
+    """An event for each (an ordered set): one caller can be let go without the others."""
+    outcome: Step | None = None
+    body: Body | None = None
+
+    def release(self) -> None:
+        """Let all of them go."""
+        for event in self.callers:
+            event.set()
+
+
+class Request:
+    """One open request to an endpoint."""
+
+    def __init__(
+        self,
+        number: int,
+        host: str | None,
+        deadlines: Deadlines,
+        live: LiveRun | None = None,
+        step_id: str = "",
+    ) -> None:
+        self.number = number
+        self.host = host
+        """Whose place it holds; None: it holds none."""
+        self.live = live
+        self.step_id = step_id
+        self.scope = trio.CancelScope()
+        self.timer = Timer(self.scope.cancel)
+        self.drained = False
+        self.sent_home = False
+        self.left = False
+        """It is under way: what was posted before is not its function's."""
+        self.holds: dict[trio.Event, str] = {}
+        """Posts of the attempt that the engine holds, and the steps that they wait for."""
+        self.posted_at = 0.0
+        """When a post of it last came, was answered or was cut, in `trio.current_time()`."""
+        self.look_at = math.inf
+        """When it is looked at whether it can only wait for what cannot move soon."""
+        self._deadlines = deadlines
+        self._began = 0.0
+        self._held = 0
+        self._left_s = 0.0
+        self._unheld = trio.Event()
+
+    def start_clock(self, timeout_ms: int) -> None:
+        """`attemptTimeout` begins to run, or will when the posts held already are answered.
+
+        A post can come before the request has left: from outside, or from a function of an
+        earlier attempt that is still alive.
+        """
+        self.left = True
+        self._began = trio.current_time()
+        if self._held:
+            self._left_s = timeout_ms / 1000
+        else:
+            self._deadlines.move(self.timer, self._began + timeout_ms / 1000)
+
+    @property
+    def took_ms(self) -> float:
+        """Since it left."""
+        return (trio.current_time() - self._began) * 1000
+
+    def stop_clock(self) -> None:
+        """The request has ended."""
+        self._deadlines.stop(self.timer)
+
+    def hold(self) -> None:
+        """The engine holds an unanswered post of a child: the attempt's clock stands still."""
+        self._held += 1
+        if self._held == 1:
+            self._left_s = self.timer.deadline - trio.current_time()
+            self._deadlines.move(self.timer, math.inf)
+            self._unheld = trio.Event()
+
+    def let_go(self) -> None:
+        """The post was answered, or cut."""
+        self._held -= 1
+        if not self._held:
+            self._deadlines.move(self.timer, trio.current_time() + self._left_s)
+            self._unheld.set()
+
+    async def wait_unheld(self) -> None:
+        """Wait a moment for posts that are being hung up."""
+        if self._held:
+            with trio.move_on_after(HANG_UP_GRACE_S):
+                await self._unheld.wait()

@@ -1,0 +1,160 @@
+"""How the caller of a step waits for its outcome, and what it is told. `protocol.md` §2.
+
+A caller waits in a task of its own request: it may leave at any time, and changes nothing by it.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec import Struct
+
+from engine.core.model import Run, Step, StepState
+from engine.core.place import Placed
+from engine.ports import Body
+
+if TYPE_CHECKING:
+    from engine.drive import LiveRun
+    from engine.request import Request
+    from engine.supervisor import Engine
+
+
+class Why(StrEnum):
+    """Why a caller was answered although its step is open."""
+
+    ASYNC = "async"
+    WAIT = "wait"
+    TIMEOUT = "timeout"
+    DRAINING = "draining"
+    PARKED = "parked"
+    SUSPENDED = "suspended"
+
+
+class Recorded(Struct, frozen=True):
+    """The outcome of a step, durable."""
+
+    step: Step
+    body: Body | None
+    cause: Step | None
+    replayed: bool
+    payload_differs: bool = False
+
+
+class StillOpen(Struct, frozen=True):
+    """The step is recorded and has no outcome yet."""
+
+    step_id: str
+    run_id: str
+    state: StepState
+    why: Why
+
+
+Result = Recorded | StillOpen
+
+
+class Wait(Struct, frozen=True):
+    """How long a caller waits: `timeout_ms` ends in 504, `prefer_ms` in 202 (0: respond-async)."""
+
+    timeout_ms: int | None = None
+    prefer_ms: int | None = None
+
+
+async def wait_for(engine: Engine, live: LiveRun, placed: Placed, wait: Wait) -> Result:
+    """The outcome of the step that was posted or asked for, or why there is none yet."""
+    step = live.run.steps[placed.step_id]
+    request = None
+    if placed.poster is not None and wait.prefer_ms != 0:
+        request = live.requests.get(placed.poster)
+    number = None if request is None else request.number
+    if request is not None:
+        request.hold()
+    result: Result | None = None
+    try:
+        if step.ended:
+            result = await _recorded(engine, live, step, placed)
+        else:
+            result = await _wait_open(engine, live, step, placed, wait, request)
+        return result
+    finally:
+        if request is not None:
+            request.let_go()
+        _tell(live, placed, number, result)
+
+
+def _tell(live: LiveRun, placed: Placed, number: int | None, result: Result | None) -> None:
+    """Note in the poster's attempt what it was told, or that its held post was cut."""
+    if placed.poster is None:
+        return
+    flight = live.run.flights.get(placed.poster)
+    if flight is None or (number is not None and flight.number != number):
+        return
+    if isinstance(result, Recorded):
+        if result.step.state is not StepState.COMPLETED:
+            flight.told_failed = placed.step_id
+    elif number is not None:
+        flight.cut.add(placed.step_id)
+
+
+async def _wait_open(
+    engine: Engine, live: LiveRun, step: Step, placed: Placed, wait: Wait, request: Request | None
+) -> Result:
+    event = trio.Event()
+    slot = live.attach(step.id, event)
+    own = request if request is not None and request.left else None
+    if own is not None:
+        engine.home.begins(own, event, step)
+    why = Why.ASYNC
+    try:
+        if wait.prefer_ms != 0:
+            why = await _hold(live, request, event, wait)
+        if slot.outcome is None:
+            await live.wait_durable()
+            if step.ended:  # being committed: this caller hears of it when it is durable
+                await event.wait()
+        if slot.outcome is not None:
+            cause = _cause(live.run, slot.outcome)
+            return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
+    finally:
+        if own is not None:
+            engine.home.ends(own, event, step)
+        live.detach(step.id, slot, event)
+    return StillOpen(step.id, live.run.id, step.state, why)
+
+
+async def _hold(live: LiveRun, request: Request | None, event: trio.Event, wait: Wait) -> Why:
+    if wait.timeout_ms is None and wait.prefer_ms is None:
+        await event.wait()
+        return _let_go_for(live, request)
+    timeout = float("inf") if wait.timeout_ms is None else wait.timeout_ms / 1000
+    prefer = float("inf") if wait.prefer_ms is None else wait.prefer_ms / 1000
+    with trio.move_on_after(min(timeout, prefer)):
+        await event.wait()
+        return _let_go_for(live, request)
+    return Why.TIMEOUT if timeout <= prefer else Why.WAIT
+
+
+def _let_go_for(live: LiveRun, request: Request | None) -> Why:
+    """Why a caller was let go, if it was without an outcome."""
+    if live.run.parked:
+        return Why.PARKED
+    if request is not None and request.sent_home:
+        return Why.SUSPENDED
+    return Why.DRAINING
+
+
+async def _recorded(engine: Engine, live: LiveRun, step: Step, placed: Placed) -> Recorded:
+    """A step that had ended before it was posted again (or was just refused a start)."""
+    outcome = copy(step)  # an operator may open the step again while this waits
+    cause = _cause(live.run, outcome)
+    await live.wait_durable()
+    body = None
+    if outcome.state is StepState.COMPLETED:
+        body = await engine.store.answer(outcome.id, outcome.answer_attempt)
+    return Recorded(outcome, body, cause, True, placed.payload_differs)
+
+
+def _cause(run: Run, step: Step) -> Step | None:
+    return None if step.cause_id is None else run.steps.get(step.cause_id)

@@ -1,0 +1,168 @@
+"""An attempt that was sent home records and completes nothing. `protocol.md` §4."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused
+from engine.core.events import Count
+from engine.core.home import may_go, send_home
+from engine.core.model import DelayBy, PauseReason, StepState
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.retry import RetryPolicy
+from tests.core.support import BAD, LOST, OK, SUSPEND, Driven, spec, started, unchanged_by
+
+ONE_TRY = RetryPolicy(count=0, jitter=0.0)
+WHY = "its steps cannot move soon"
+WHATEVER = [
+    OK,
+    SUSPEND,
+    BAD,
+    LOST,
+    Answered(424),
+    Answered(500, no_retry=True),
+    Answered(503, retry_after_ms=60_000),
+    Unanswered(CallError.ATTEMPT_TIMEOUT, "60 s"),
+    Unanswered(CallError.ANSWER_TOO_LARGE, "2 MiB"),
+]
+
+
+def told(*children: str, retry: RetryPolicy | None = ONE_TRY) -> Driven:
+    """A run whose root was sent home while it waited for these children."""
+    driven = started(*children, retry=retry)
+    send_home(driven.run, "R", WHY)
+    return driven
+
+
+@pytest.mark.parametrize("outcome", WHATEVER)
+def test_whatever_it_answers_is_no_end_and_no_failure(outcome: Outcome) -> None:
+    """2xx too, or nothing: the step waits for a child's end, and no retry is used up."""
+    driven = told("a")
+    step = driven.end("root", outcome)
+    assert (step.state, step.failures, step.due_at) == (StepState.WAITING, 0, None)
+    assert step.error == f"suspended: sent home, {WHY}"
+    driven.end("a")
+    assert (step.state, step.due_at) == (StepState.BACKING_OFF, driven.now)
+    driven.start()
+    assert driven.end("root").state is StepState.COMPLETED
+
+
+@pytest.mark.parametrize("outcome", WHATEVER)
+def test_a_child_that_ended_since_calls_it_again_at_once(outcome: Outcome) -> None:
+    """The function never heard of it: there is no back-off, whatever else is open."""
+    driven = told("a", "b")
+    driven.end("a")
+    step = driven.end("root", outcome)
+    assert (step.state, step.due_at) == (StepState.BACKING_OFF, driven.now)
+    assert step.delay_by is DelayBy.INTERRUPTED
+
+
+def test_a_child_that_ended_before_calls_nobody() -> None:
+    """The function was told of that one: each suspension would cost an idle call."""
+    driven = started("a", "b", retry=ONE_TRY)
+    driven.end("a")
+    send_home(driven.run, "R", WHY)
+    assert driven.end("root").state is StepState.WAITING
+
+
+def test_with_no_child_open_it_runs_again_at_once() -> None:
+    """Nothing would ever wake it."""
+    driven = told("a")
+    driven.end("a")
+    assert driven.end("root").due_at == driven.now
+
+
+def test_cancellation_goes_before() -> None:
+    """The step above failed meanwhile: this was the last attempt, also if it answers 200."""
+    driven = started("a")
+    driven.post("b", "a")
+    driven.start("b")
+    send_home(driven.run, driven.id("a"), WHY)
+    driven.end("root", Answered(500, no_retry=True))
+    step = driven.end("a", OK)
+    assert (step.state, step.cause_id) == (StepState.CANCELLED, "R")
+
+
+def test_an_operator_cancels_it() -> None:
+    """The outcome is there at once; the answer comes late."""
+    driven = told("a")
+    driven.act(Action.CANCEL)
+    driven.end_attempt("root", 1, OK)
+    assert driven.step().state is StepState.CANCELLED
+
+
+def test_a_pause_holds() -> None:
+    """Paused while in flight: it rests paused, and waits for its child when it is resumed."""
+    driven = told("a")
+    driven.act(Action.PAUSE)
+    step = driven.end("root")
+    assert (step.state, step.pause_reason) == (StepState.PAUSED, PauseReason.OPERATOR)
+    assert step.held_state is StepState.WAITING
+
+
+def test_what_it_posts_new_is_refused_and_nothing_is_recorded() -> None:
+    """A compensation of a function that swallowed the 504, or the second of a Promise.all."""
+    driven = told("a")
+    for posted in ("new", "a"):
+        for parent in (None, driven.token()):
+            refused = unchanged_by(driven.run, partial(driven.post, posted, parent), Refused)
+            assert isinstance(refused, Refused)
+            assert refused.problem is Problem.SUSPENDED
+    assert driven.states() == {"root": "running", "a": "running"}
+
+
+def test_what_has_ended_is_answered_from_the_record() -> None:
+    """Nothing is recorded by it, also when the payload is another."""
+    driven = told("a", "b")
+    driven.end("a")
+    before = len(driven.events)
+    placed = driven.post("a", driven.token())
+    assert (placed.step_id, placed.new, placed.payload_differs) == (driven.id("a"), False, False)
+    assert driven.post(spec("a", payload="other")).payload_differs
+    assert len(driven.events) == before
+
+
+def test_its_children_go_on_posting() -> None:
+    """Only this attempt was told: a step below it records its own steps."""
+    driven = told("a")
+    assert driven.post("below", "a").new
+
+
+def test_the_next_attempt_is_free() -> None:
+    """Being sent home ends with the attempt."""
+    driven = told("a")
+    driven.end("root")
+    driven.end("a")
+    driven.start()
+    assert driven.post("b").new
+
+
+def test_a_crash_is_an_interrupted_attempt() -> None:
+    """Telling is not recorded: it runs again after its back-off."""
+    driven = told("a")
+    driven.crash()
+    assert driven.step().state is StepState.BACKING_OFF
+    assert Count.CRASH in {getattr(event, "counts_as", None) for event in driven.last}
+
+
+def test_it_is_told_once() -> None:
+    """The second telling would clear what ended since the first."""
+    driven = started("a")
+    assert may_go(driven.flight())
+    send_home(driven.run, "R", WHY)
+    assert not may_go(driven.flight())
+
+
+def test_who_asks_for_none_of_its_recorded_steps_is_not_told_again() -> None:
+    """Its keys differ from call to call: another call would find nothing recorded either."""
+    driven = told("a")
+    driven.end("root")
+    driven.end("a")
+    driven.start()
+    driven.post("another")
+    assert not may_go(driven.flight())
+    driven.post("a")
+    assert may_go(driven.flight())
