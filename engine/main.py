@@ -7,6 +7,7 @@ deadline whatever is left: safe, because what was acknowledged is durable.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import resource
@@ -22,7 +23,7 @@ from engine import __version__
 from engine.caller import HttpCaller
 from engine.clock import SystemClock
 from engine.config import Config, ConfigError, check_bind
-from engine.core.errors import Problem
+from engine.core.errors import EngineError, Problem
 from engine.core.place import Limits
 from engine.dial import Dialler
 from engine.front import app as front_app
@@ -34,8 +35,10 @@ from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
 from engine.log_output import LogOutput, standard_error
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
-from engine.store.sqlite import Owner, SqliteStore, StoreError, check_unowned, open_store
+from engine.store.owner import Owner, check_unowned
+from engine.store.sqlite import SqliteStore, open_store
 from engine.store.views import SqliteViews
+from engine.store.words import StoreError
 from engine.supervisor import Engine, EngineLimits
 from engine.telemetry import Log, Metrics, configure_logging, logger
 from engine.tokens import Tokens
@@ -72,8 +75,8 @@ def serve(config: Config) -> int:
         try:
             check_bind(config)
             trio.run(_serve, config, log.info, output, watchdog, stop, strict_exception_groups=True)
-        except (ConfigError, StoreError, OSError) as error:
-            output.write(f"atomic: cannot start: {_reason(error, config)}")
+        except (ConfigError, StoreError, CannotListen) as error:
+            output.write(f"atomic: cannot start: {error}")
             return EXIT_REFUSED
         except BaseException as error:
             log.error("engine-stopped", exc_info=error)
@@ -81,23 +84,28 @@ def serve(config: Config) -> int:
         return EXIT_STOPPED
 
 
-def _reason(error: Exception, config: Config) -> str:
-    if isinstance(error, OSError):
-        return (
-            f"{config.host}:{config.port}: {error.strerror or error}. Is another engine there?"
-            " Choose another --port."
-        )
-    return str(error)
+class CannotListen(EngineError):
+    """The address cannot be had; the message says why and what to do."""
+
+
+def _listen(config: Config) -> list[trio.SocketListener]:
+    """The listening sockets. Raises CannotListen, or StoreError naming the engine that has them."""
+    try:
+        return server.open_listeners(config.host, config.port, server_limits(config))
+    except OSError as error:
+        check_unowned(Path(config.db))  # the same command twice: name the engine, not only the port
+        what = {
+            errno.EADDRINUSE: "another program listens there. Choose another --port.",
+            errno.EACCES: "this user may not listen on it. Choose a --port above 1023.",
+            errno.EADDRNOTAVAIL: "this machine has no such address.",
+        }.get(error.errno or 0, f"{error.strerror or error}.")
+        raise CannotListen(f"{config.host}:{config.port}: {what}") from error
 
 
 async def _serve(
     config: Config, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
 ) -> None:
-    try:
-        listeners = server.open_listeners(config.host, config.port, server_limits(config))
-    except OSError:
-        check_unowned(Path(config.db))  # the same command twice: name the engine, not only the port
-        raise
+    listeners = _listen(config)
     _raise_fd_limit(config)
     clock = SystemClock()
     instance = clock.token_bytes(6).hex()

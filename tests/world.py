@@ -19,7 +19,8 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.target import last_segment, normalise
 from engine.ports import Invocation
-from engine.store.sqlite import Owner, SqliteStore, open_store
+from engine.store.owner import Owner
+from engine.store.sqlite import SqliteStore, open_store
 from engine.supervisor import Engine, EngineLimits, Recorded, Result, StillOpen, Wait
 from engine.tokens import Token, Tokens
 

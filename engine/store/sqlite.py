@@ -6,25 +6,24 @@ store that is not durable is refused, not used.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import trio
-from msgspec import Struct
 from sqlite_utils import Database
 
-from engine.core.errors import EngineError
 from engine.ports import Body, Due, Stored, Write
+from engine.store.content import check_ours, check_whole
+from engine.store.owner import Owner, locked, the_file
 from engine.store.readers import Readers
 from engine.store.replay import Damaged, journal_end, replay, tally
 from engine.store.schema import migrations
+from engine.store.words import StoreError, unusable
 from engine.store.writer import Batch, Here, Offload, Writer
 
 T = TypeVar("T")
@@ -34,83 +33,9 @@ BUSY_TIMEOUT_MS = 5_000
 WAL_PAGES = 20_000
 """Pages of the log at which any commit puts them into the file; the writer does so before."""
 CACHE_KIB = 16_384
-MIGRATIONS = "_sqlite_migrations"
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
 """What must hold on the writing connection, as read back. `synchronous` 2 is FULL: NORMAL may lose
 the last commits in a power cut, and acknowledged means durable."""
-
-
-class StoreError(EngineError):
-    """The store cannot be opened; the message says why and what to do."""
-
-
-class Owner(Struct, frozen=True):
-    """Who has the file open, as written into the lock file."""
-
-    pid: int
-    instance: str
-    started_at: str
-    url: str = ""
-
-
-@contextmanager
-def locked(path: Path, owner: Owner) -> Iterator[None]:
-    """Hold the file's lock. The system gives it back when the process ends, however it ends.
-
-    A file beside the database, because closing any other handle on the database itself would drop
-    SQLite's own POSIX locks. Raises StoreError, at once, naming the owner.
-    """
-    try:
-        handle = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(path, error) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(_owned(path, os.read(handle, 4096))) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, msgspec.json.encode(owner), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def check_unowned(path: Path) -> None:
-    """Raises StoreError, naming the owner, if an engine has the file open. Changes nothing.
-
-    Only for a better word about a start that has failed already: `locked` decides.
-    """
-    path = _the_file(path)
-    with suppress(OSError):
-        handle = os.open(_lock_of(path), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(_owned(path, os.read(handle, 4096))) from error
-        finally:
-            os.close(handle)
-
-
-def _the_file(path: Path) -> Path:
-    """The one name of the file: by a link to it a second engine would find another lock."""
-    return Path(os.path.realpath(path))
-
-
-def _lock_of(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _owned(path: Path, text: bytes) -> str:
-    try:
-        owner = msgspec.json.decode(text, type=Owner)
-    except msgspec.DecodeError:
-        return f"{path} is in use by another engine. Stop it, or give this one another --db."
-    at = f" at {owner.url}" if owner.url else ""
-    return (
-        f"{path} is in use by the engine with process id {owner.pid}{at}, started"
-        f" {owner.started_at}. Stop it, or give this one another --db."
-    )
 
 
 class SqliteStore:
@@ -202,28 +127,7 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.DatabaseError, OSError) as error:
-        raise _unusable(path, error) from error
-
-
-def _unusable(path: Path, error: Exception) -> StoreError:
-    return StoreError(
-        f"{path} cannot be opened as Atomic's database: {error}. It may be another program's"
-        " file, be damaged, or lie where this user cannot write."
-    )
-
-
-def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Before anything is written, also the journal mode: the file is empty, or it is Atomic's.
-
-    The first start may have ended between sqlite-utils' table of migrations and ours.
-    """
-    found = connection.execute("SELECT name FROM sqlite_schema WHERE tbl_name != ?", (MIGRATIONS,))
-    names = {name for (name,) in found}
-    if names and not names >= {"engine", "journal", "outcome_is_final"}:
-        raise StoreError(
-            f"{path} is another program's database, or of an Atomic before its first release. Give"
-            " this engine another --db."
-        )
+        raise unusable(path, error) from error
 
 
 def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
@@ -242,18 +146,19 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
 
 def prepare(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
     """Open and migrate. Raises StoreError."""
-    new = not path.exists()
+    new = not path.exists() or not path.stat().st_size
     with _translated(path), ExitStack() as undo:
-        if new:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            path.touch(0o600)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         undo.callback(connection.close)
-        _check_ours(connection, path)
+        check_ours(connection, path)
         _configure(connection, synchronous)
         found = read_pragmas(connection)
         if synchronous == "FULL" and found != PRAGMAS:
             raise StoreError(f"{path} cannot be used durably: {found}, wanted {PRAGMAS}.")
         migrations.apply(Database(connection))
+        check_whole(connection, path)
         connection.execute(
             "INSERT INTO engine (id, file_id, secret, epoch, owner, started_at)"
             " VALUES (1, ?, ?, 0, '', 0) ON CONFLICT (id) DO NOTHING",
@@ -304,14 +209,14 @@ async def open_store(
     `synchronous` is FULL but in simulations, which crash the engine and not the machine.
     Raises StoreError.
     """
-    path = _the_file(path)
+    path = the_file(path)
     here = Here() if write_offload is None else None
     write_offload = write_offload or threads(1)
     with locked(path, owner), closing(prepare(path, synchronous)) as connection:
         try:
             await write_offload(lambda: _begin(connection, owner, started_at))
         except (Damaged, sqlite3.DatabaseError) as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
         sequence, last_at = journal_end(connection)
         writer = Writer(

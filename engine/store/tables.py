@@ -57,6 +57,15 @@ TALLY = Table(
     "tally", ("state", "runs"),
     " ON CONFLICT (state) DO UPDATE SET runs = runs + excluded.runs",
 )  # fmt: skip
+COLUMNS = {
+    "journal": JOURNAL_COLUMNS,
+    "run": rows.RUN_COLUMNS,
+    "step": rows.STEP_COLUMNS,
+    "attempt": rows.ATTEMPT_COLUMNS,
+    "outcome": rows.OUTCOME_COLUMNS,
+    "tally": ("state", "runs"),
+}
+"""What is written to each table."""
 SQL_ATTEMPT_END = (
     f"UPDATE attempt SET {','.join(f'{c}=?' for c in rows.ATTEMPT_END_COLUMNS)}"
     " WHERE step_id=? AND number=?"

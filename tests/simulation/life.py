@@ -18,7 +18,9 @@ import trio
 from trio.abc import Instrument
 
 from engine.ports import EndpointCaller
-from engine.store.sqlite import Owner, StoreError, open_store, prepare
+from engine.store.owner import Owner
+from engine.store.sqlite import open_store, prepare
+from engine.store.words import StoreError
 from engine.supervisor import Engine, EngineLimits
 from engine.tokens import Tokens
 from tests.simulation.history import History, LifeSpan

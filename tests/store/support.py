@@ -17,7 +17,8 @@ from engine.core.place import open_run
 from engine.core.retry import RetryPolicy
 from engine.ports import Body, Write
 from engine.store.journal import unpack
-from engine.store.sqlite import Owner, SqliteStore, open_store
+from engine.store.owner import Owner
+from engine.store.sqlite import SqliteStore, open_store
 from tests.world import inline
 
 OWNER = Owner(pid=1, instance="test", started_at="now")

@@ -6,44 +6,18 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trio
 from sqlite_utils import Database
 
+from engine.store.owner import Owner
 from engine.store.schema import STUCK, TABLES, migrations, split_statements
-from engine.store.sqlite import PRAGMAS, Owner, StoreError, read_pragmas
+from engine.store.sqlite import PRAGMAS, read_pragmas
+from tests.store.holder import holder, refusal
 from tests.store.support import new_run, rows, store_at
-
-NOBODY = 65_534
-HOLDER = """
-import sys, trio
-from pathlib import Path
-from engine.store.sqlite import Owner, open_store
-
-async def hold():
-    owner = Owner(4711, "first", "2026-01-01T00:00:00.000Z", "http://127.0.0.1:8420")
-    async with open_store(Path(sys.argv[1]), owner, started_at=0):
-        print("held", flush=True)
-        await trio.sleep_forever()
-
-trio.run(hold)
-"""
-
-
-async def refusal(path: Path) -> str:
-    """What a person is told when this cannot be opened."""
-    with pytest.raises(StoreError) as caught:
-        async with store_at(path):
-            pass
-    return str(caught.value)
 
 
 async def test_durable_settings_are_read_back(tmp_path: Path) -> None:
@@ -143,25 +117,6 @@ async def test_second_owner_is_refused_and_told_the_first(tmp_path: Path) -> Non
         """The first has left: the file is free."""
 
 
-@contextmanager
-def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that owns the file."""
-    process = subprocess.Popen(
-        (sys.executable, "-c", HOLDER, str(path)),
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "held\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
 @pytest.mark.slow
 async def test_a_killed_owner_leaves_the_file_free(tmp_path: Path) -> None:
     """The system takes the lock from a dead process; while it lives, refusal comes at once."""
@@ -180,7 +135,7 @@ async def test_not_a_database(tmp_path: Path) -> None:
     """A file of something else is named, and left as it is."""
     path = tmp_path / "letter.txt"
     path.write_bytes(b"Dear Ada, " * 1_000)
-    assert f"{path} cannot be opened as Atomic's database" in await refusal(path)
+    assert f"{path} is not an SQLite database: it is another program's file" in await refusal(path)
     assert path.read_bytes() == b"Dear Ada, " * 1_000
 
 
@@ -215,37 +170,6 @@ async def test_a_first_start_that_died_early(tmp_path: Path) -> None:
         assert store.epoch == 1
 
 
-async def test_missing_directory(tmp_path: Path) -> None:
-    """The directory is named; it is not made: a wrong --db would begin an empty history."""
-    said = await refusal(tmp_path / "missing" / "a.db")
-    assert str(tmp_path / "missing") in said
-    assert "No such file or directory" in said
-    assert not (tmp_path / "missing").exists()
-
-
-async def test_a_directory_is_no_database(tmp_path: Path) -> None:
-    """`--db .` is answered in words."""
-    assert f"{tmp_path} cannot be opened as Atomic's database" in await refusal(tmp_path)
-
-
-async def test_read_only_directory() -> None:
-    """Where this user may not write, the message says so."""
-    with tempfile.TemporaryDirectory(prefix="atomic-test-") as name:
-        directory = Path(name)
-        directory.chmod(0o555)
-        root = os.geteuid() == 0
-        if root:  # root may write anywhere
-            os.seteuid(NOBODY)
-        try:
-            said = await refusal(directory / "a.db")
-        finally:
-            if root:
-                os.seteuid(0)
-            directory.chmod(0o755)
-    assert "Permission denied" in said
-    assert str(directory / "a.db") in said
-
-
 def test_statements_are_split_where_sqlite_ends_them() -> None:
     """A trigger's inner semicolons end no statement."""
     script = "CREATE TABLE a (b);\nCREATE TRIGGER c BEFORE UPDATE ON a\nBEGIN SELECT 1; END;\n"
@@ -256,7 +180,7 @@ async def test_a_failed_opening_gives_the_lock_back(tmp_path: Path) -> None:
     """After a refusal the next try is judged by itself, not by what the first one left."""
     path = tmp_path / "a.db"
     path.write_bytes(b"x" * 8_192)
-    assert "cannot be opened" in await refusal(path)
+    assert "not an SQLite database" in await refusal(path)
     path.unlink()
     with trio.fail_after(5):
         async with store_at(path):

@@ -14,7 +14,8 @@ from engine.core.actions import Action, act
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
 from engine.ports import Write
-from engine.store.sqlite import SqliteStore, StoreError
+from engine.store.sqlite import SqliteStore
+from engine.store.words import StoreError
 from tests.store.support import answered, change_file, new_run, rows, started, store_at
 
 if TYPE_CHECKING:
