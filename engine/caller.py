@@ -60,14 +60,17 @@ class HttpCaller:
     async def call(self, invocation: Invocation) -> Outcome:
         """Send it, once, and report. Raises ValueError for a value that no header may hold."""
         lines = self._header_lines(invocation)
-        body = b'{"idempotencyKey":%b,"payload":%b}' % (
-            msgspec.json.encode(invocation.idempotency_key),
+        body = [
+            b'{"idempotencyKey":%b,"payload":' % msgspec.json.encode(invocation.idempotency_key),
             invocation.payload,
-        )
+            b"}",
+        ]
+        url, flow = invocation.url, invocation.flow
+        del invocation  # its payload is only in `body` now, from where it goes as it is sent
         target: Target | None = None
         try:
-            target = parse_target(invocation.url)
-            answer = await self._transport.exchange(target, lines, body)
+            target = parse_target(url)
+            answer = await self._transport.exchange(target, lines, body, flow=flow)
         except httpx.TransportError as error:
             return _unanswered(error, target)
         return self._outcome(answer, target)

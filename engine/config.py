@@ -25,6 +25,7 @@ DEFAULT_FILE = Path("atomic.toml")
 HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$"
 
 _BYTES_MAX = 1 << 30
+MEMORY_BYTES_MIN = 1 << 20
 _HOUR_MS = 3_600_000
 Milliseconds = Annotated[int, Meta(ge=1, le=_HOUR_MS)]
 Bytes = Annotated[int, Meta(ge=1_024, le=_BYTES_MAX)]
@@ -110,6 +111,12 @@ class Config(Struct, frozen=True, kw_only=True):
     runs_in_memory_max: Annotated[Count, _doc(
         "Active runs held in memory. Beyond it new runs are answered 503; open ones go on."
     )] = 50_000  # fmt: skip
+    memory_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50), _doc(
+        "Bytes of bodies that may be in memory together: posts, payloads, answers. What is large"
+        " waits for room before it is read; posts that would wait long are answered 503. 0 is a"
+        " quarter of the machine's memory, or of the container's if that is limited; else at least"
+        " 1_048_576."
+    )] = 0  # fmt: skip
     new_runs_wait_ms_max: Annotated[Milliseconds, _doc(
         "While the engine is busy new runs wait for their turn. Those that would wait longer are"
         " answered 503 at once; open runs go on."
@@ -282,6 +289,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"drain_grace_ms ({config.drain_grace_ms}) must be below stop_deadline_ms"
             f" ({config.stop_deadline_ms}): the grace is a part of the stop."
+        )
+    if 0 < config.memory_bytes_max < MEMORY_BYTES_MIN:
+        raise ConfigError(
+            f"memory_bytes_max ({config.memory_bytes_max}) must be 0, for a quarter of the memory,"
+            f" or at least {MEMORY_BYTES_MIN}."
         )
     if config.in_flight_per_host_max > config.in_flight_max:
         raise ConfigError(

@@ -56,6 +56,8 @@ TARGETS_CACHED_MAX = 1024
 ADDRESSES_TRIED_MAX = 8
 """Of one name. All are checked, more than these are not tried in one call."""
 RECEIVE_BYTES_MAX = 65_536
+SEND_BYTES_MAX = 65_536
+"""Encrypted together: what is encrypted and not sent yet is held twice."""
 LOOKUPS_MAX = 32
 """Worker threads inside the system's resolver, for all hosts together."""
 LOOKUPS_PER_HOST_MAX = 4
@@ -341,7 +343,7 @@ class TlsWire:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[self._tls.write(rest) :]
+                rest = rest[self._tls.write(rest[:SEND_BYTES_MAX]) :]
             except ssl.SSLError as error:
                 raise TlsError(describe_tls(error)) from error
             await self._flush()

@@ -23,6 +23,7 @@ from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Timer
+from engine.flow import AttemptFlow, Payloads
 from engine.ports import Body, Invocation, Receipt, Write
 from engine.request import Request, Slot
 from engine.tasks import Tasks
@@ -30,9 +31,6 @@ from engine.tasks import Tasks
 if TYPE_CHECKING:
     from engine.supervisor import Engine
 
-QUEUED_PAYLOAD_BYTES_MAX = 4_096
-"""A larger payload of a step that queues for a place is read from the store when it has one: how
-many may queue is bounded, and with payloads of a MiB each the bound would be no bound."""
 LATE_BODY_BYTES_MAX = 1_024
 """What is kept of an answer that came after its step was cancelled."""
 FAILED_BODY_BYTES_MAX = 16_384
@@ -63,8 +61,8 @@ class LiveRun:
         self.slots: dict[str, Slot] = {}
         self.queued: dict[str, None] = {}
         """Steps that wait for a place under the concurrency limits."""
-        self.payloads: dict[str, bytes] = {}
-        """Of steps just posted, until their first attempt has taken them."""
+        self.payloads = Payloads(engine.budget.payloads)
+        """Of steps that are called before long, until their attempts have taken them."""
         self.receipt: Receipt | None = None
         self._tasks = Tasks()
         self._under_way = False
@@ -137,8 +135,6 @@ class LiveRun:
                 if not self.engine.places.take(host):
                     self.queued[step_id] = None
                     set_aside(self.run, step_id)
-                    if len(self.payloads.get(step_id, b"")) > QUEUED_PAYLOAD_BYTES_MAX:
-                        del self.payloads[step_id]
                     new = step.is_root and not step.attempts
                     self.engine.places.queue(host, partial(self._offered, step_id), new=new)
                     continue
@@ -242,25 +238,35 @@ class LiveRun:
         return self._due_at is None or self._due_at > now + LEAVES_MEMORY_AFTER_MS
 
     async def _attempt(self, step_id: str, request: Request) -> None:
-        """One request, from its leaving to its recorded end."""
+        """One request, from its leaving to its recorded end, and what it holds meanwhile."""
         step = self.run.steps[step_id]
-        payload = self.payloads.pop(step_id, None)
-        if payload is None:
-            payload = await self.engine.store.payload(step_id, step.payload_generation)
-        flight = self.run.flights.get(step_id)
-        if flight is None or flight.number != request.number:
-            # what has ended is not invoked: its callers may know the outcome by now
-            if not request.drained:
-                unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
-                self._end(step_id, request, unsent)
-            return
+        flow = AttemptFlow(self.engine.budget, host_of(step.spec.url), request.paused)
+        flow.payload = self.payloads.take(step_id)
+        try:
+            await self._call(step, request, flow)
+            if flow.holds_answer:
+                await self.wait_durable()
+        finally:
+            flow.close()
+
+    async def _call(self, step: Step, request: Request, flow: AttemptFlow) -> None:
         outcome: Outcome | None = None
+        has_left = False
         with request.scope:
-            request.start_clock(step.spec.attempt_timeout_ms)
-            outcome = await self.engine.caller.call(self._invocation(step, request, payload))
+            if flow.payload is None:
+                await flow.load(self.engine.store, step)
+            flight = self.run.flights.get(step.id)
+            # What has ended is not invoked: its callers may know the outcome by now.
+            if flight is not None and flight.number == request.number:
+                has_left = True
+                request.start_clock(step.spec.attempt_timeout_ms)
+                outcome = await self.engine.caller.call(self._invocation(step, request, flow))
         request.stop_clock()
         if request.drained:
             return
+        if not has_left:
+            unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
+            return self._end(step.id, request, unsent)
         self._count_for_host(step, request, outcome)
         if outcome is None:
             seconds = step.spec.attempt_timeout_ms / 1000
@@ -271,7 +277,7 @@ class LiveRun:
             self._note_open_children(step, request.number)
             await request.wait_unheld()
         if not request.drained:
-            self._end(step_id, request, outcome)
+            self._end(step.id, request, outcome)
 
     def _count_for_host(self, step: Step, request: Request, outcome: Outcome | None) -> None:
         self.engine.hosts.ended(
@@ -339,7 +345,8 @@ class LiveRun:
             step_id, number, data, outcome.content_type, answer=True, size=len(outcome.body)
         )
 
-    def _invocation(self, step: Step, request: Request, payload: bytes) -> Invocation:
+    def _invocation(self, step: Step, request: Request, flow: AttemptFlow) -> Invocation:
+        assert flow.payload is not None
         token = self.engine.tokens.issue(step.id, request.number)
         trace = hashlib.blake2b(self.run.id.encode(), digest_size=16).hexdigest()
         span = hashlib.blake2b(token.encode(), digest_size=8).hexdigest()
@@ -347,13 +354,14 @@ class LiveRun:
             url=step.spec.url,
             idempotency_key=step.spec.key,
             step_own_key=step.own_key,
-            payload=payload,
+            payload=flow.payload.data,
             run_id=step.run_id,
             step_id=step.id,
             workflow=step.spec.workflow,
             attempt=request.number,
             token=token,
             traceparent=f"00-{trace}-{span}-01",
+            flow=flow,
         )
 
     # -- stopping ------------------------------------------------------------------------------

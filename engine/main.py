@@ -20,6 +20,7 @@ from typing import Any
 import trio
 
 from engine import __version__
+from engine.budget import Budget
 from engine.caller import HttpCaller
 from engine.clock import SystemClock
 from engine.config import Config, ConfigError, check_bind
@@ -34,6 +35,7 @@ from engine.front.context import Front
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
 from engine.log_output import LogOutput, standard_error
+from engine.machine import default_budget
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.owner import Owner, check_unowned
 from engine.store.sqlite import SqliteStore, open_store
@@ -195,6 +197,7 @@ async def working(
                   lambda: len(engine.admission))  # fmt: skip
     metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",
                     lambda: engine.admission.refused)  # fmt: skip
+    _watch_memory(metrics, engine.budget)
     metrics.counter("atomic_commits", "Group commits", lambda: store.writer.commits)
     metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
     try:
@@ -210,6 +213,15 @@ async def working(
             await transport.aclose()
 
 
+def _watch_memory(metrics: Metrics, budget: Budget) -> None:
+    metrics.gauges("atomic_memory_bytes", "Bytes that count against memory_bytes_max", "kind",
+                   lambda: {kind: pool.used for kind, pool in budget.pools.items()})  # fmt: skip
+    metrics.gauges("atomic_memory_waiting", "Who waits for room in memory", "kind",
+                   lambda: {kind: pool.waiting for kind, pool in budget.pools.items()})  # fmt: skip
+    metrics.counter("atomic_memory_refused", "Posts refused for want of room in memory",
+                    lambda: budget.refused)  # fmt: skip
+
+
 def engine_limits(config: Config) -> EngineLimits:
     """The part of the configuration that bounds the engine."""
     return EngineLimits(
@@ -219,6 +231,7 @@ def engine_limits(config: Config) -> EngineLimits:
         in_flight_max=config.in_flight_max,
         in_flight_per_host_max=config.in_flight_per_host_max,
         suspend_after_s=config.suspend_after_ms / 1000,
+        memory_bytes_max=config.memory_bytes_max or default_budget(),
     )
 
 

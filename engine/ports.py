@@ -12,6 +12,35 @@ from engine.core.model import Run, Step
 from engine.core.outcome import Outcome
 from engine.core.search import Search
 
+SMALL_ANSWER_BYTES_MAX = 16_384
+"""An answer that is no larger is read without asking for room."""
+
+
+class Flow(Protocol):
+    """What whoever sends an attempt says of its bytes, lest there come more than have room."""
+
+    def sent(self) -> None:
+        """The request has left whole, or never will: its payload is needed no more."""
+        ...
+
+    async def wait_room(self, size: int) -> None:
+        """Before more than `SMALL_ANSWER_BYTES_MAX` of an answer are read: wait for room for
+        `size` bytes, which is what may come in all."""
+        ...
+
+
+class FreeFlow:
+    """Room for everything."""
+
+    def sent(self) -> None:
+        """Nobody needs to know."""
+
+    async def wait_room(self, size: int) -> None:
+        """There is."""
+
+
+FREE_FLOW = FreeFlow()
+
 
 class Invocation(Struct, frozen=True):
     """One attempt, ready to be sent: all that `docs/reference/protocol.md` §3 puts on the wire."""
@@ -30,6 +59,7 @@ class Invocation(Struct, frozen=True):
     token: str
     """Sent as `Atomic-Parent`."""
     traceparent: str
+    flow: Flow = FREE_FLOW
 
 
 class EndpointCaller(Protocol):
@@ -51,6 +81,13 @@ class Body(Struct, frozen=True):
     answer: bool = False
     size: int = -1
     """Full size in bytes where `data` was cut; -1: nothing was cut."""
+
+
+class Larger(Struct, frozen=True):
+    """In place of a body that was not read, as it is larger than was asked for."""
+
+    size: int
+    """As kept, in bytes."""
 
 
 class Write(Struct):
@@ -126,6 +163,12 @@ class Store(Protocol):
 
     async def answer(self, step_id: str, attempt: int) -> Body | None:
         """The answer that an attempt got, if one was kept."""
+        ...
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """A payload by its generation, or an answer by its attempt, if it is no larger."""
         ...
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
@@ -325,6 +368,12 @@ class Views(Protocol):
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""
+        ...
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
         ...
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -67,6 +69,7 @@ class Request:
         self._deadlines = deadlines
         self._began = 0.0
         self._held = 0
+        self._stops = 0
         self._left_s = 0.0
         self._unheld = trio.Event()
 
@@ -78,7 +81,7 @@ class Request:
         """
         self.left = True
         self._began = trio.current_time()
-        if self._held:
+        if self._stops:
             self._left_s = timeout_ms / 1000
         else:
             self._deadlines.move(self.timer, self._began + timeout_ms / 1000)
@@ -96,16 +99,35 @@ class Request:
         """The engine holds an unanswered post of a child: the attempt's clock stands still."""
         self._held += 1
         if self._held == 1:
-            self._left_s = self.timer.deadline - trio.current_time()
-            self._deadlines.move(self.timer, math.inf)
             self._unheld = trio.Event()
+        self._stand_still()
 
     def let_go(self) -> None:
         """The post was answered, or cut."""
         self._held -= 1
         if not self._held:
-            self._deadlines.move(self.timer, trio.current_time() + self._left_s)
             self._unheld.set()
+        self._go_on()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Around what the endpoint cannot help: the attempt's clock stands still."""
+        self._stand_still()
+        try:
+            yield
+        finally:
+            self._go_on()
+
+    def _stand_still(self) -> None:
+        self._stops += 1
+        if self._stops == 1:
+            self._left_s = self.timer.deadline - trio.current_time()
+            self._deadlines.move(self.timer, math.inf)
+
+    def _go_on(self) -> None:
+        self._stops -= 1
+        if not self._stops:
+            self._deadlines.move(self.timer, trio.current_time() + self._left_s)
 
     async def wait_unheld(self) -> None:
         """Wait a moment for posts that are being hung up."""

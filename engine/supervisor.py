@@ -15,6 +15,7 @@ import trio
 from msgspec import Struct
 
 from engine.admission import Admission
+from engine.budget import Budget
 from engine.clock import Clock, Ids
 from engine.core import settle
 from engine.core.actions import Action, act
@@ -23,7 +24,7 @@ from engine.core.machine import Change
 from engine.core.model import Run, StepSpec, run_of
 from engine.core.place import Limits, Parent, Placed, open_run, place
 from engine.deadlines import Deadlines
-from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug
+from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, host_of
 from engine.home import Home
 from engine.hosts import Hosts
 from engine.places import Places
@@ -56,6 +57,8 @@ class EngineLimits(Struct, frozen=True):
     in_flight_per_host_max: int = 512
     suspend_after_s: float = 20.0
     """How long an attempt may wait for steps that cannot move soon."""
+    memory_bytes_max: int = 1 << 30
+    """Payloads, answers and bodies under way, all together."""
 
 
 class Engine:
@@ -79,6 +82,7 @@ class Engine:
         """Runs with a request open, or that wait for a place for one."""
         self.admission = Admission(limits.new_runs_wait_s_max, lambda: self.under_way)
         self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
+        self.budget = Budget(limits.memory_bytes_max)
         self.hosts = Hosts()
         self.live: dict[str, LiveRun] = {}
         self.ready = False
@@ -134,6 +138,7 @@ class Engine:
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
+        live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
         if placed.poster is not None:
             if live.run.flights[placed.poster].parent_now:
                 live.give_up_place(placed.poster)
@@ -180,6 +185,7 @@ class Engine:
         change, placed = open_run(run, spec, now)
         live = self._enter(run)
         live.commit(change, self._payload(live, placed, payload))
+        live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
         return live, placed
 
     def _payload(self, live: LiveRun, placed: Placed, payload: bytes) -> tuple[Body, ...]:
@@ -187,7 +193,7 @@ class Engine:
         if not placed.new:
             return ()
         step = live.run.steps[placed.step_id]
-        live.payloads[step.id] = payload
+        live.payloads.keep(step.id, host_of(step.spec.url), payload)
         return (Body(step.id, step.payload_generation, payload),)
 
     def _refuse_if_draining(self) -> None:
@@ -309,7 +315,8 @@ class Engine:
     def _resume(self, stored: Stored) -> LiveRun:
         """Take a stored run up again: what was in flight when the engine ended was interrupted."""
         live = self._enter(stored.run)
-        live.payloads |= stored.payloads
+        for step_id, payload in stored.payloads.items():
+            live.payloads.keep(step_id, host_of(stored.run.steps[step_id].spec.url), payload)
         change = Change(stored.run)
         settle.recover(change, now=self.clock.steady_ms(), chance=self.clock.chance())
         live.commit(change)
@@ -317,6 +324,7 @@ class Engine:
 
     def forget(self, live: LiveRun) -> None:
         """Nothing of the run needs memory."""
+        live.payloads.let_go()
         spec = live.run.root.spec
         del self.live[live.run.id]
         del self._by_identity[live.run.client, spec.workflow, spec.key]

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
@@ -192,6 +192,16 @@ class Metrics:
         """A figure that is asked for when it is read."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def gauges(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """One figure for each value of a label, asked for when it is read."""
+
+        def figures() -> dict[tuple[str, ...], float]:
+            return {(value,): figure for value, figure in read().items()}
+
+        self.registry.register(_Read(GaugeMetricFamily, name, text, (label,), figures))
+
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A figure that only rises, asked for when it is read."""
         self._counters(name, text, (), lambda: {(): read()})
@@ -203,25 +213,27 @@ class Metrics:
         labels: tuple[str, ...],
         read: Callable[[], Mapping[tuple[str, ...], float]],
     ) -> None:
-        self.registry.register(_Counted(name, text, labels, read))
+        self.registry.register(_Read(CounterMetricFamily, name, text, labels, read))
 
     def page(self) -> tuple[bytes, str]:
         """The page and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
-class _Counted(Collector):
+class _Read(Collector):
     def __init__(
         self,
+        family: type[CounterMetricFamily | GaugeMetricFamily],
         name: str,
         text: str,
         labels: tuple[str, ...],
         read: Callable[[], Mapping[tuple[str, ...], float]],
     ) -> None:
+        self._family = family
         self._name, self._text, self._labels, self._read = name, text, labels, read
 
     def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        family = self._family(self._name, self._text, labels=self._labels)
         for values, count in self._read().items():
             family.add_metric(values, count)
         yield family

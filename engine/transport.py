@@ -26,6 +26,7 @@ import trio
 from msgspec import Struct
 
 from engine.dial import Dialler, Target, Wire, parse_target
+from engine.ports import FREE_FLOW, Flow
 
 ANSWER_BYTES_MAX = 1_048_576
 HEAD_BYTES_MAX = 65_536
@@ -34,6 +35,8 @@ HEADS_KEPT_MAX = 256
 REMEMBERED_HEAD_BYTES_MAX = 2_048
 """Of so many heads, each no longer than this, the reading is remembered: but for its date an
 endpoint's head is mostly the same, and reading one costs more than sending the request."""
+JOINED_BYTES_MAX = 16_384
+"""A request of no more bytes leaves in one piece; the pieces of a larger one are not copied."""
 IDLE_PER_ORIGIN_MAX = 512
 """As many as may be in flight to one host: a full load reuses all of its connections."""
 IDLE_TOTAL_MAX = 1024
@@ -176,10 +179,17 @@ class LeanTransport(httpx.AsyncBaseTransport):
         return len(self._by_age)
 
     async def exchange(
-        self, target: Target, header_lines: bytes, body: bytes, *, method: bytes = b"POST"
+        self,
+        target: Target,
+        header_lines: bytes,
+        body: list[bytes],
+        *,
+        method: bytes = b"POST",
+        flow: Flow = FREE_FLOW,
     ) -> Answer:
         """Send one request and read its answer; redirects are not followed.
 
+        `body` is in pieces; it is empty when they are sent, so that they are nowhere any more.
         `header_lines` are whole lines, each with its CRLF, checked by the caller; `Host`,
         `Accept-Encoding` and `Content-Length` are set here. Raises DnsError, TargetNotAllowed,
         TlsError, httpx.ConnectError (not sent); httpx.WriteError, httpx.ReadError (no whole head
@@ -190,12 +200,16 @@ class LeanTransport(httpx.AsyncBaseTransport):
             start = target.post_start
         else:
             start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, target.path, target.host_header)
-        request = b"%b%bAccept-Encoding: identity\r\nContent-Length: %d\r\n\r\n%b" % (
+        length = sum(map(len, body))
+        head = b"%b%bAccept-Encoding: identity\r\nContent-Length: %d\r\n\r\n" % (
             start,
             header_lines,
-            len(body),
-            body,
+            length,
         )
+        if length <= JOINED_BYTES_MAX:
+            body[:] = [b"".join((head, *body))]
+        else:
+            body.insert(0, head)
         connection = self._take_idle(target.origin)
         if connection is None:
             connection = _Connection(target.origin, await self._dialler.connect(target))
@@ -204,11 +218,14 @@ class LeanTransport(httpx.AsyncBaseTransport):
         try:
             is_sent = True
             try:
-                await wire.send(request)
+                while body:
+                    await wire.send(body.pop(0))
             except httpx.WriteError:
                 # A server may answer and close before it has read all. If it did not answer,
                 # reading fails too.
                 is_sent = False
+                body.clear()
+            flow.sent()
             answer = await _read_answer(wire, method, self._answer_bytes_max)
         except BaseException:
             wire.close()
@@ -275,7 +292,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
             if name.lower() not in ours
         ]
         answer = await self.exchange(
-            parse_target(str(request.url)), b"".join(lines), body, method=request.method.encode()
+            parse_target(str(request.url)), b"".join(lines), [body], method=request.method.encode()
         )
         return httpx.Response(
             answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body)

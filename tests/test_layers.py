@@ -34,8 +34,8 @@ class Room:
 
 CALLER = ("engine.transport", "engine.dial", "engine.caller")
 SUPERVISOR = (
-    "engine.supervisor", "engine.admission", "engine.drive", "engine.home", "engine.hosts",
-    "engine.places", "engine.refusals", "engine.request", "engine.waiting",
+    "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
+    "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.waiting",
     "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (
@@ -52,6 +52,8 @@ ROOMS = (
     Room(("engine.wire", "engine.ports"), ("engine.core", "msgspec"), IMPURE | {"sqlite3"}),
     Room(("engine.clock",), ("engine.core", "trio"), frozenset({"sqlite3", "uuid"})),
     Room(("engine.deadlines",), ("trio",)),
+    Room(("engine.budget",), ("trio",)),
+    Room(("engine.machine",), ()),
     Room(("engine.log_output",), ()),
     Room(
         ("engine.telemetry",),
@@ -61,7 +63,10 @@ ROOMS = (
     Room(("engine.config",), ("engine.core", "msgspec")),
     Room(
         SUPERVISOR,
-        ("engine.core", "engine.ports", "engine.clock", "engine.deadlines", "trio", "msgspec"),
+        (
+            "engine.core", "engine.ports", "engine.budget", "engine.clock", "engine.deadlines",
+            "trio", "msgspec",
+        ),
         IMPURE | {"sqlite3"},
     ),
     Room(
@@ -73,6 +78,7 @@ ROOMS = (
         ("engine.front",),
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
+            "engine.budget",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts", "engine.tasks",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
             "httptools", "msgspec", "trio",

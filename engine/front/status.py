@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine import wire
+from engine.budget import Budget
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.search import BadSearch, Search, parse
@@ -62,6 +63,7 @@ async def status(front: Front) -> Reply:
             "inMemory": len(engine.live),
             "inFlight": engine.places.in_flight,
             "queued": engine.places.queued,
+            "memory": _memory(engine.budget),
             "limits": {
                 "bodyBytesMax": limits.body_bytes_max,
                 "answerBytesMax": limits.answer_bytes_max,
@@ -71,10 +73,21 @@ async def status(front: Front) -> Reply:
                 "inFlightMax": limits.in_flight_max,
                 "inFlightPerHostMax": limits.in_flight_per_host_max,
                 "runsInMemoryMax": limits.runs_in_memory_max,
+                "memoryBytesMax": engine.budget.bytes_max,
                 "connectionsMax": limits.connections_max,
             },
         }
     )
+
+
+def _memory(budget: Budget) -> dict[str, object]:
+    """What counts against `memory_bytes_max`, in bytes, and who waits or was refused for it."""
+    return {
+        "bytesMax": budget.bytes_max,
+        "bytes": {kind: pool.used for kind, pool in budget.pools.items()},
+        "waiting": {kind: pool.waiting for kind, pool in budget.pools.items()},
+        "refused": budget.refused,
+    }
 
 
 def _hosts(front: Front, now: int) -> list[wire.HostRow]:

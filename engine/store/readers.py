@@ -18,7 +18,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from engine.core.model import Run, Step, StepState, run_of
-from engine.ports import Body, Due, EventRecord, Stored
+from engine.ports import Body, Due, EventRecord, Larger, Stored
 from engine.store import journal, rows
 from engine.store.writer import Offload
 
@@ -74,12 +74,29 @@ def stored_body(
     db: sqlite3.Connection, step_id: str, number: int, *, answer: bool, entry: int | None = None
 ) -> Body | None:
     """A body of the journal, found by the row of its step or attempt unless its entry is known."""
+    body = body_up_to(db, step_id, number, None, answer=answer, entry=entry)
+    assert not isinstance(body, Larger)
+    return body
+
+
+def body_up_to(
+    db: sqlite3.Connection,
+    step_id: str,
+    number: int,
+    bytes_max: int | None,
+    *,
+    answer: bool,
+    entry: int | None = None,
+) -> Body | Larger | None:
+    """The same, if it is no larger."""
     if entry is None:
         entry = _entry_of(db, step_id, number, answer=answer)
     bodies = _bodies(db, entry)
     place = None if bodies is None else bodies.find(step_id, number, answer=answer)
     if place is None:
         return None
+    if bytes_max is not None and place.line.length > bytes_max:
+        return Larger(place.line.length)
     data = place.data
     if data is None:
         part = (place.offset + 1, place.line.length, entry)
@@ -176,6 +193,14 @@ class Readers:
         """`entry` is the journal's where it is known to lie; None: the tables say which."""
         return await self.read(
             lambda db: stored_body(db, step_id, number, answer=answer, entry=entry)
+        )
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool, entry: int | None = None
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+        return await self.read(
+            lambda db: body_up_to(db, step_id, number, bytes_max, answer=answer, entry=entry)
         )
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import trio
 from sqlite_utils import Database
 
-from engine.ports import Body, Due, Stored, Write
+from engine.ports import Body, Due, Larger, Stored, Write
 from engine.store.content import check_ours, check_whole
 from engine.store.owner import Owner, locked, the_file
 from engine.store.readers import Readers
@@ -103,6 +103,13 @@ class SqliteStore:
         """A payload by its generation, or an answer by its attempt."""
         entry = self.writer.body_in(step_id, number, answer=answer)
         return await self.readers.body(step_id, number, answer=answer, entry=entry)
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+        entry = self.writer.body_in(step_id, number, answer=answer)
+        return await self.readers.body_up_to(step_id, number, bytes_max, answer=answer, entry=entry)
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`.

@@ -12,6 +12,7 @@ from engine.ports import (
     CauseRecord,
     DueCount,
     EventRecord,
+    Larger,
     RetriesFound,
     RetryQuery,
     RunQuery,
@@ -100,6 +101,15 @@ class SqliteViews:
         """A payload by its generation, or an answer by its attempt."""
         entry = self._writer.body_in(step_id, number, answer=answer)
         return await self._readers.body(step_id, number, answer=answer, entry=entry)
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+        entry = self._writer.body_in(step_id, number, answer=answer)
+        return await self._readers.body_up_to(
+            step_id, number, bytes_max, answer=answer, entry=entry
+        )
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number."""

@@ -141,3 +141,10 @@ def test_every_default_is_a_valid_value():
 def test_the_documentation_has_every_setting_as_it_is():
     """The reference page is the listing; when this fails, paste `settings_table()` into it."""
     assert settings_table() in DOC.read_text()
+
+
+def test_memory_is_a_quarter_or_enough():
+    """Nought means a quarter of what there is; what is set holds at least one body."""
+    assert load({"memory_bytes_max": 1 << 20}, {}).memory_bytes_max == 1 << 20
+    said = refusal({"memory_bytes_max": (1 << 20) - 1})
+    assert "memory_bytes_max (1048575) must be 0" in said

@@ -145,7 +145,7 @@ async def lean(
 
 async def post(transport: LeanTransport, server: ScriptedServer, body: bytes = b"{}") -> Answer:
     """One exchange with the server."""
-    return await transport.exchange(server.target, POST_LINES, body)
+    return await transport.exchange(server.target, POST_LINES, [body])
 
 
 def fixed_resolver(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:

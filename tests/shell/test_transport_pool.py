@@ -309,5 +309,5 @@ async def test_a_large_body_is_sent_whole() -> None:
     """A body far larger than the sockets' buffers arrives whole."""
     body = bytes(range(256)) * 40_000
     async with serving(always_ok) as server, lean() as transport:
-        assert (await transport.exchange(server.target, POST_LINES, body)).status == 200
+        assert (await transport.exchange(server.target, POST_LINES, [body])).status == 200
     assert server.requests[0].endswith(body)

@@ -1,0 +1,138 @@
+"""The bytes of steps and attempts while they are in memory, and how they wait for room.
+
+Payloads lie in the store. One is kept beside it only between its post and its sending, if there is
+room; else the attempt reads it when it leaves, as every later attempt does. What has been sent is
+let go at once: a payload in the socket of an endpoint that hangs costs the engine nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+from engine.budget import SMALL_BYTES_MAX, Budget, Charge, Pool
+from engine.core.model import Step
+from engine.ports import Larger, Store
+
+SMALL_PAYLOAD_BYTES_MAX = 4_096
+"""Payloads up to here are kept whether there is room or not, also while their step queues: how many
+may is bounded. With payloads of a MiB each the bound would be no bound."""
+
+Pause = Callable[[], AbstractContextManager[None]]
+
+
+class Payload:
+    """One in memory, and the room that it takes."""
+
+    __slots__ = ("_charge", "_pool", "data")
+
+    def __init__(self, data: bytes, pool: Pool, charge: Charge | None) -> None:
+        self.data = data
+        self._pool, self._charge = pool, charge
+        if charge is None:
+            pool.small += len(data)
+
+    @property
+    def is_large(self) -> bool:
+        """It has room of its own, and is not kept while its step queues."""
+        return self._charge is not None
+
+    def let_go(self) -> None:
+        """Nobody needs it. A second time changes nothing."""
+        data, self.data = self.data, b""
+        if self._charge is None:
+            self._pool.small -= len(data)
+        else:
+            self._charge.give_back()
+
+
+class Payloads:
+    """Those of one run's steps that are called before long."""
+
+    __slots__ = ("_by_step", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._by_step: dict[str, Payload] = {}
+
+    def __contains__(self, step_id: str) -> bool:
+        return step_id in self._by_step
+
+    def __len__(self) -> int:
+        return len(self._by_step)
+
+    def keep(self, step_id: str, host: str, data: bytes) -> None:
+        """Keep the payload of a step, if there is room; it is in the store, or on its way there."""
+        self._drop(step_id)
+        if len(data) <= SMALL_PAYLOAD_BYTES_MAX:
+            self._by_step[step_id] = Payload(data, self._pool, None)
+        elif (charge := self._pool.take(host, len(data))) is not None:
+            self._by_step[step_id] = Payload(data, self._pool, charge)
+
+    def take(self, step_id: str) -> Payload | None:
+        """The payload of a step that leaves, if it was kept: it is the attempt's from now on."""
+        return self._by_step.pop(step_id, None)
+
+    def settle(self, step_id: str, *, leaves: bool) -> None:
+        """A step was posted: unless it leaves at once, it keeps no large payload."""
+        if not leaves and (kept := self._by_step.get(step_id)) is not None and kept.is_large:
+            self._drop(step_id)
+
+    def let_go(self) -> None:
+        """The run leaves memory."""
+        for step_id in list(self._by_step):
+            self._drop(step_id)
+
+    def _drop(self, step_id: str) -> None:
+        kept = self._by_step.pop(step_id, None)
+        if kept is not None:
+            kept.let_go()
+
+
+class AttemptFlow:
+    """The bytes of one attempt: its payload until that is sent, then its answer.
+
+    `pause` makes a context in which the attempt's clock stands still.
+    """
+
+    __slots__ = ("_answer", "_budget", "_host", "_pause", "payload")
+
+    def __init__(self, budget: Budget, host: str, pause: Pause = nullcontext) -> None:
+        self._budget, self._host, self._pause = budget, host, pause
+        self.payload: Payload | None = None
+        self._answer: Charge | None = None
+
+    async def load(self, store: Store, step: Step) -> None:
+        """Read the payload from the store, when there is room for it."""
+        number, pool = step.payload_generation, self._budget.payloads
+        body = await store.body_up_to(step.id, number, SMALL_BYTES_MAX, answer=False)
+        if isinstance(body, Larger):
+            self.payload = Payload(b"", pool, await pool.wait(self._host, body.size))
+            self.payload.data = await store.payload(step.id, number)
+        else:
+            assert body is not None, f"the payload of {step.id} is missing"
+            self.payload = Payload(body.data, pool, None)
+
+    def sent(self) -> None:
+        """The request has left whole, or never will."""
+        if self.payload is not None:
+            self.payload.let_go()
+
+    async def wait_room(self, size: int) -> None:
+        """Wait for room for an answer of up to `size` bytes; the attempt's clock stands still."""
+        assert self._answer is None
+        self._answer = self._budget.answers.take(self._host, size)
+        if self._answer is None:
+            with self._pause():
+                self._answer = await self._budget.answers.wait(self._host, size)
+
+    @property
+    def holds_answer(self) -> bool:
+        """It holds room for an answer."""
+        return self._answer is not None
+
+    def close(self) -> None:
+        """Return what is held."""
+        self.sent()
+        if self._answer is not None:
+            self._answer.give_back()

@@ -1,0 +1,66 @@
+"""How much memory there is: the machine's, or what a control group leaves of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.machine import UNKNOWN_BYTES, default_budget, memory_bytes
+
+MIB = 1 << 20
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    """A machine of 8 GiB with these files."""
+    for name, text in {"proc/meminfo": "MemTotal: 8388608 kB\nMemFree: 1 kB\n", **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "mib"),
+    [
+        ({}, 8192),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{512 * MIB}\n"}, 512),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 8192),
+        (
+            {
+                "proc/self/cgroup": "0::/a.slice/b.service\n",
+                "sys/fs/cgroup/a.slice/memory.max": f"{256 * MIB}\n",
+                "sys/fs/cgroup/a.slice/b.service/memory.max": "max\n",
+            },
+            256,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,memory:/docker/1f\n1:name=systemd:/docker/1f\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{300 * MIB}\n",
+            },
+            300,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            },
+            8192,
+        ),
+        ({"proc/self/cgroup": "nonsense\n0::/\n", "sys/fs/cgroup/memory.max": "\n"}, 8192),
+    ],
+    ids=["none", "v2", "v2 without limit", "above", "v1 in a container", "v1 without", "odd"],
+)
+def test_the_lowest_limit_holds(tmp_path: Path, files: dict[str, str], mib: int) -> None:
+    """A container's engine knows its own limit, not the machine's memory."""
+    root = machine(tmp_path, files)
+    assert memory_bytes(root) == mib * MIB
+    assert default_budget(root) == mib * MIB // 4
+
+
+def test_a_system_that_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `/proc` the system's own call is asked; without an answer a GiB is taken."""
+    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 1000))
+    assert memory_bytes(tmp_path) == 4_096_000
+    monkeypatch.setattr("os.sysconf", lambda name: 0)
+    assert memory_bytes(tmp_path) == UNKNOWN_BYTES

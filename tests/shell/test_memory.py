@@ -1,0 +1,137 @@
+"""Bytes have a budget: with room for a few bodies everything still ends, and all is given back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from engine.core.model import StepState
+from engine.core.outcome import Answered, Outcome
+from engine.ports import Invocation
+from engine.supervisor import EngineLimits, Wait
+from tests.world import World, ok, recorded, world
+
+KIB = 1_024
+LARGE = b'"' + b"x" * (100 * KIB) + b'"'
+LATER = Wait(prefer_ms=0)
+
+
+def url(host: str, name: str) -> str:
+    return f"http://{host}:9000/{name}"
+
+
+def assert_nothing_held(it: World) -> None:
+    for kind, pool in it.engine.budget.pools.items():
+        assert (pool.granted, pool.small, pool.waiting) == (0, 0, 0), kind
+
+
+def limits(kib: int, in_flight: int = 512) -> EngineLimits:
+    return EngineLimits(in_flight_max=in_flight, in_flight_per_host_max=in_flight,
+                        memory_bytes_max=kib * KIB)  # fmt: skip
+
+
+class App:
+    """Endpoints that take a moment before they have read their payload, and count how many have
+    theirs in the engine's memory at once."""
+
+    def __init__(self, took_s: float = 0.1, answer: bytes = b"{}") -> None:
+        self.took_s, self.answer = took_s, answer
+        self.payloads: list[bytes] = []
+        self.at_once = self.most = 0
+
+    async def __call__(self, call: Invocation) -> Outcome:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.payloads.append(call.payload)
+        await trio.sleep(self.took_s)
+        self.at_once -= 1
+        call.flow.sent()
+        if len(self.answer) > 16 * KIB:
+            await call.flow.wait_room(len(self.answer))
+        await trio.sleep(self.took_s)
+        return Answered(200, self.answer, "application/json")
+
+
+@pytest.mark.parametrize("kib", [1, 250, 2_000])
+async def test_large_payloads_take_turns(
+    kib: int, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Thirty payloads of 100 KiB for two hosts: each is sent whole, and no more are in memory than
+    the budget has room for; nobody is refused, as what waits lies in the store."""
+    app = App()
+    async with world(tmp_path / "a.db", app, limits=limits(kib)) as it:
+        for number in range(30):
+            host = f"app{number % 2}"
+            await it.post(url(host, "w"), key=str(number), payload=LARGE, wait=LATER)
+        with trio.fail_after(60):
+            while it.engine.live:
+                await trio.sleep(1)
+        assert app.payloads == [LARGE] * 30
+        assert app.most <= max(1, kib // 4 * KIB // len(LARGE))
+        assert_nothing_held(it)
+
+
+async def test_a_host_that_hangs_leaves_room_for_others(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """While the payloads of one host stick in its sockets, another host's go out at once."""
+    app = App()
+
+    async def hangs(call: Invocation) -> Outcome:
+        if call.url.startswith("http://dead"):
+            await trio.sleep_forever()
+        return await app(call)
+
+    async with world(tmp_path / "a.db", hangs, limits=limits(4_000)) as it:
+        for number in range(30):
+            await it.post(url("dead", "w"), key=str(number), payload=LARGE, wait=LATER)
+        assert it.engine.budget.payloads.used < 600 * KIB
+        with trio.fail_after(5):
+            for number in range(5):
+                recorded(await it.post(url("live", "w"), key=f"live {number}", payload=LARGE))
+
+
+async def test_the_clock_stands_still_while_an_answer_waits(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Ten answers of 100 KiB with room for one: all come whole, also of an attempt whose time is
+    shorter than the wait."""
+    app = App(took_s=1.0, answer=LARGE)
+    async with world(tmp_path / "a.db", app, limits=limits(1)) as it:
+        async with trio.open_nursery() as nursery:
+
+            async def post(number: int) -> None:
+                result = await it.post(url("app", "w"), key=str(number), attempt_timeout_ms=2_500)
+                outcome = recorded(result)
+                assert outcome.step.state is StepState.COMPLETED
+                assert outcome.step.attempts == 1
+                assert outcome.body is not None
+                assert outcome.body.data == LARGE
+
+            for number in range(10):
+                nursery.start_soon(post, number)
+        assert trio.current_time() > 10
+        await trio.sleep(5)
+        assert_nothing_held(it)
+
+
+async def test_what_was_kept_of_a_payload_is_given_back(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Steps that never leave, as their run is paused, keep nothing large; nor does a run that left
+    memory with payloads of any size."""
+
+    async def app(call: Invocation) -> Outcome:
+        return ok()
+
+    async with world(tmp_path / "a.db", app, limits=limits(4_000, in_flight=1)) as it:
+        for number in range(10):
+            payload = LARGE if number % 2 else b'"small"'
+            await it.post(url("app", "w"), key=str(number), payload=payload, wait=LATER)
+        assert it.engine.budget.payloads.granted <= len(LARGE)
+        await trio.sleep(10)
+        assert not it.engine.live
+        assert_nothing_held(it)
