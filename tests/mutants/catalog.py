@@ -26,7 +26,8 @@ class Planting:
         self._undo = ExitStack()
 
     def rewrite(self, function: Callable[..., Any], was: str, becomes: str) -> None:
-        """Change one place in the source of a function without decorators that add to it.
+        """Change one place in the source of a function without decorators that add to it. Both
+        texts are indented as if `def` stood at the margin.
 
         Its code is exchanged in place, so whoever has imported the function by name has the bug
         too. Raises ValueError when `was` is not there exactly once: the engine has moved on, and
@@ -34,7 +35,6 @@ class Planting:
         """
         assert isinstance(function, FunctionType), function
         source = textwrap.dedent(inspect.getsource(function))
-        was, becomes = textwrap.dedent(was), textwrap.dedent(becomes)
         if source.count(was) != 1:
             what = f"{function.__module__}.{function.__qualname__}"
             raise ValueError(f"{what} has {was!r} {source.count(was)} times, not once")

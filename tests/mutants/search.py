@@ -45,7 +45,10 @@ def search(mutant: Mutant, by: str, seeds_max: int = SEEDS_MAX) -> Found:
 
 def look(name: str, by: str, seeds_max: int = SEEDS_MAX) -> Found:
     """The same by name: for a process that is to have no other bug in it."""
-    return search(catalog()[name], by, seeds_max)
+    try:
+        return search(catalog()[name], by, seeds_max)
+    except Exception as error:
+        return Found(name, by, False, "an error", 0.0, repr(error))
 
 
 def _simulate(mutant: Mutant, seeds_max: int) -> tuple[str, str]:

@@ -143,6 +143,8 @@ class History:
         """What was seen to be wrong at once: (rule, what)."""
         self.paused_runs: frozenset[str] = frozenset()
         """Runs in which something was paused, with a reason, when all had come to rest."""
+        self.few_places = False
+        """Calls queue for places: when one leaves is not the back-off's to say alone."""
         self.last_looks_began = 0
         """The place behind which every acknowledged step was looked at once more."""
         self._places = 0

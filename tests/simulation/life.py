@@ -73,7 +73,15 @@ class Life:
     """The engine from one start to its end."""
 
     def __init__(
-        self, history: History, number: int, shift_ms: int, death: Death, rng: Random, slow: bool
+        self,
+        history: History,
+        number: int,
+        shift_ms: int,
+        death: Death,
+        rng: Random,
+        *,
+        slow: bool,
+        limits: EngineLimits,
     ) -> None:
         self.history = history
         self.number = number
@@ -94,7 +102,7 @@ class Life:
         self.on_commit: Callable[[], None] = lambda: None
         self.scope = trio.CancelScope()
         self._died = trio.Event()
-        self._rng, self._slow = rng, slow
+        self._rng, self._slow, self._limits = rng, slow, limits
 
     def kill(self, how: str) -> None:
         """The process is gone, now."""
@@ -176,9 +184,7 @@ class Life:
                 ) as store:
                     self.span.epoch = store.epoch
                     tokens = Tokens(store.secret, store.epoch)
-                    engine = Engine(
-                        store, caller, clock, tokens, limits=EngineLimits(), strict=True
-                    )
+                    engine = Engine(store, caller, clock, tokens, limits=self._limits, strict=True)
                     await self._serve(engine)
         except* StoreError as group:
             if not self.refused:

@@ -10,6 +10,8 @@ from random import Random
 
 from msgspec import Struct
 
+from engine.supervisor import EngineLimits
+
 CALL_FAULTS = (
     "refused", "lost-before", "lost-answer", "slow", "error-before", "error-after", "throttled",
     "not-found", "gateway", "hang", "late", "duplicate",
@@ -32,10 +34,21 @@ class Swarm(Struct, frozen=True):
     deaths: tuple[str, ...]
     """How each life but the last ends, in order."""
     storm_s: float
+    places: tuple[int, int] | None = None
+    """Requests that may be in flight to one host, and in all; None: the engine's defaults.
+    So few are fought over, and a place that is lost is missed."""
 
     def has(self, kind: str) -> bool:
         """Whether this kind may strike."""
         return kind in self.on
+
+    @property
+    def limits(self) -> EngineLimits:
+        """The engine's limits in this seed."""
+        if self.places is None:
+            return EngineLimits()
+        for_host, in_all = self.places
+        return EngineLimits(in_flight_per_host_max=for_host, in_flight_max=in_all)
 
 
 def draw(rng: Random) -> Swarm:
@@ -51,6 +64,7 @@ def draw(rng: Random) -> Swarm:
         post_rate=rng.choice((0.02, 0.1, 0.25)),
         deaths=deaths,
         storm_s=rng.uniform(30, 300),
+        places=rng.choice((None, None, None, (1, 1), (1, 2), (2, 2))),
     )
 
 

@@ -79,6 +79,7 @@ class World:
         self.rng = self.chance("world")
         self.swarm = swarms.draw(self.chance("swarm")) if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
+        self.history.few_places = self.swarm.places is not None
         self.records = Records(self.path, self.history)
         self.shift_ms = 0
         self.healed = False
@@ -173,7 +174,11 @@ class World:
 
     def _new_life(self, number: int, death: Death) -> Life:
         slow = self.swarm.has("slow-store") and not self.healed
-        life = Life(self.history, number, self.shift_ms, death, self.chance(f"life{number}"), slow)
+        life = Life(
+            *(self.history, number, self.shift_ms, death, self.chance(f"life{number}")),
+            slow=slow,
+            limits=self.swarm.limits,
+        )
         life.on_commit = self.records.committed
         self.net.life = self.counter.life = life
         return life
