@@ -183,7 +183,7 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
             click.echo(log_line(now, "", f"({name})", text))
 
     with trio.open_signal_receiver(*SIGNALS) as signals:
-        parts = Parts(data, extra)
+        parts = Parts(data, extra, is_temporary=options.data is None)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_listen, signals, stop, nursery.cancel_scope)
@@ -442,8 +442,9 @@ async def steadily(stage: Stage) -> int:
 async def _dashboard(stage: Stage) -> None:
     """The dashboard on this terminal. When it is left the demonstration ends; when the
     demonstration is ended it leaves, and gives the terminal back as it was."""
-    command = [sys.executable, "-m", "engine.cli", "tui", stage.parts.engine.address]
-    await trio.run_process(command, stdin=None, check=False)
+    parts = stage.parts
+    command = [sys.executable, "-m", *parts.leash(), "engine.cli", "tui", parts.engine.address]
+    await trio.run_process(command, stdin=None, check=False, pass_fds=(parts.life,))
     stage.stop.asked.set()
 
 

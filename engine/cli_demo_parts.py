@@ -2,7 +2,8 @@
 
 Every part runs in a session of its own, so that Ctrl-C reaches the demonstration alone and the
 parts are stopped in order: the application and the mail server first, the engine last. Whatever
-happens in between, `Parts.stop` leaves none of them behind.
+happens in between, `Parts.stop` leaves none of them behind; and when it cannot (`kill -9`), their
+leash (`leash.py`) ends them.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Part:
         command: Callable[[int], list[str]],
         directory: Path,
         log_name: str,
+        leash: tuple[str, ...] = (),
         *,
         may_crash: bool = False,
     ) -> None:
@@ -61,21 +63,24 @@ class Part:
         """It was killed on purpose, since its last start."""
         self.restarts = 0
         self.process: trio.Process | None = None
-        self._command = command
+        self._command, self._leash = command, leash
         self._directory = directory
         self._port = 0
         self._log_start = 0
+        self._started = False
 
     async def start(self) -> None:
         """Start it, and return when it listens: on the same port as before, if there was a before.
 
         Raises DemoError when it ends, or says nothing for START_S_MAX.
         """
+        self._started = False
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self.process = await trio.lowlevel.open_process(
-                [sys.executable, "-m", *self._command(self._port)],
+                [sys.executable, "-m", *self._leash, *self._command(self._port)],
                 stdin=subprocess.DEVNULL,
+                pass_fds=[int(fd) for fd in self._leash[1:2]],
                 stdout=log.fileno(),
                 stderr=subprocess.STDOUT,
                 cwd=self._directory,
@@ -88,6 +93,7 @@ class Part:
                 if self.process.poll() is not None:
                     raise self.error(f"could not start (exit code {self.process.returncode})")
                 await trio.sleep(LOOK_EVERY_S)
+            self._started = True
             return
         raise self.error(f"has not started within {START_S_MAX:g} s")
 
@@ -117,8 +123,8 @@ class Part:
         return await self.process.wait()
 
     def kill(self) -> None:
-        """kill -9. It may have ended already."""
-        if self.process is not None and self.process.poll() is None:
+        """kill -9. It may have ended already; while it is being started again it is left alone."""
+        if self._started and self.process is not None and self.process.poll() is None:
             self.killed = True
             self.process.kill()
 
@@ -135,18 +141,35 @@ class Part:
 
 
 class Parts:
-    """The engine, the mail server and the application, in one directory on free loopback ports."""
+    """The engine, the mail server and the application, in one directory on free loopback ports.
 
-    def __init__(self, directory: Path, application_options: tuple[str, ...] = ()) -> None:
+    None outlives this process, however that ends. The directory neither, if it `is_temporary`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        application_options: tuple[str, ...] = (),
+        *,
+        is_temporary: bool = False,
+    ) -> None:
         self.directory = directory
         self.maildir = directory / "mail"
         self.database = directory / "atomic.db"
-        self.engine = Part("engine", self._engine, directory, "engine.log")
-        self.mail = Part("mail server", self._mail, directory, "mail.log")
+        self.life, self._held = os.pipe()
+        """What a leash watches: its other end is ours alone."""
+        leash = self.leash()
+        last = (*leash, "--remove", str(directory)) if is_temporary else leash
+        self.engine = Part("engine", self._engine, directory, "engine.log", last)
+        self.mail = Part("mail server", self._mail, directory, "mail.log", leash)
         self.application = Part(
-            "application", self._application, directory, "application.log", may_crash=True
+            "application", self._application, directory, "application.log", leash, may_crash=True
         )
         self._application_options = application_options
+
+    def leash(self) -> tuple[str, ...]:
+        """What to put before a module so that it does not outlive us; pass `life` on to it."""
+        return ("engine.leash", str(self.life))
 
     def _engine(self, port: int) -> list[str]:
         command = ["engine.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
@@ -189,6 +212,8 @@ class Parts:
         with trio.CancelScope(shield=True):
             for part in self:
                 await part.stop()
+        os.close(self.life)
+        os.close(self._held)
 
 
 async def look_after(part: Part, say: Callable[[str], None]) -> None:

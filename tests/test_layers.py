@@ -90,6 +90,7 @@ ROOMS = (
     ),
     Room(("engine.main",), ("engine", "trio")),
     Room(("engine.signs",), ()),
+    Room(("engine.leash",), ()),
     Room(
         (
             "engine.cli", "engine.cli_options", "engine.cli_show", "engine.cli_tui",

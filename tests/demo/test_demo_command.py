@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,11 @@ from engine.cli_demo_parts import DemoError, Part
 ROOT = Path(__file__).parents[2]
 EXIT_TIMEOUT_S = 60
 COLUMNS = 80
+LEFT_S_MAX = 10.0
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`atomic demo` with its output as a pipe."""
     process = subprocess.Popen(
         [sys.executable, "-m", "engine.cli", "demo", *arguments],
@@ -31,7 +33,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
     )
     try:
         yield process
@@ -56,8 +58,10 @@ def children(pid: int) -> dict[str, int]:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     found = {}
     for child in " ".join(task.read_text() for task in tasks).split():
-        command = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        found[command[2].decode()] = int(child)
+        command = Path(f"/proc/{child}/cmdline").read_text()
+        leashed = re.search(r"\0engine\.leash\0\d+\0(?:--remove\0[^\0]+\0)?([\w.]+)\0", command)
+        assert leashed is not None, command
+        found[leashed[1]] = int(child)
     return found
 
 
@@ -117,6 +121,22 @@ def test_a_signal_leaves_no_process_behind(number: signal.Signals) -> None:
         _, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
     assert (process.returncode, errors) == (130, "")
     assert alive(pids) == []
+
+
+@pytest.mark.slow
+def test_kill_9_leaves_neither_processes_nor_files(tmp_path: Path) -> None:
+    """Nobody is there to stop the parts: their leash does, and takes the temporary files along."""
+    with started("--rate", "5", TMPDIR=str(tmp_path)) as process:
+        read_until(process, "run completed")
+        pids = children(process.pid)
+        assert set(pids) == {"engine.cli", "demo_app", "demo_app.smtp"}
+        (directory,) = tmp_path.iterdir()
+        assert (directory / "atomic.db").exists()
+        process.kill()
+        deadline = time.monotonic() + LEFT_S_MAX
+        while alive(pids) or directory.exists():
+            assert time.monotonic() < deadline, (alive(pids), directory.exists())
+            time.sleep(0.02)
 
 
 @pytest.mark.slow
