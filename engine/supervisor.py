@@ -22,7 +22,7 @@ from engine.core.actions import Action, act
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run, StepSpec, run_of
-from engine.core.place import Limits, Parent, Placed, open_run, place
+from engine.core.place import Limits, Parent, Placed, note_refused, open_run, place
 from engine.deadlines import Deadlines
 from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, host_of
 from engine.home import Home
@@ -106,10 +106,10 @@ class Engine:
         self, client: str, spec: StepSpec, payload: bytes, token: Token | None, wait: Wait
     ) -> Result:
         """Record a post, or find what was recorded, and wait as asked. Raises Refused."""
-        self._refuse_if_draining()
+        self._refuse_if_draining(client, spec, token)
         live = await self._find(client, spec, token)
         if live is None and await self.admission.enter():
-            self._refuse_if_draining()
+            self._refuse_if_draining(client, spec, token)
             live = await self._find(client, spec, token)
         if live is None:
             live, placed = self._open(client, spec, payload)
@@ -154,13 +154,11 @@ class Engine:
         return token
 
     def _parent(self, live: LiveRun, token: Token | None) -> Parent | None:
-        if token is None:
-            return None
-        if token.step_id not in live.run.steps:
+        if token is not None and token.step_id not in live.run.steps:
             # a child's first attempt may leave before its commit; a crash took the child back
             detail = "The step this post comes from was lost in a crash; no step is recorded below."
             raise Refused(Problem.STALE_EXECUTION, detail, runId=live.run.id, stepId=token.step_id)
-        return Parent(token.step_id, token.attempt, token.epoch == self.tokens.epoch)
+        return self.tokens.parent(token)
 
     async def _find(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
         if token is None:
@@ -196,16 +194,21 @@ class Engine:
         live.payloads.keep(step.id, host_of(step.spec.url), payload)
         return (Body(step.id, step.payload_generation, payload),)
 
-    def _refuse_if_draining(self) -> None:
-        if self.draining:
-            raise draining()
+    def _refuse_if_draining(self, client: str, spec: StepSpec, token: Token | None) -> None:
+        if not self.draining:
+            return
+        if token is None:
+            live = self._by_identity.get((client, spec.workflow, spec.key))
+        else:
+            live = self.live.get(token.run_id)
+        if live is not None and live.run.client == client:
+            note_refused(live.run, spec, self.tokens.parent(token))
+        raise draining()
 
     def _refuse_overload(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
         if self.store.backlog < self.limits.backlog_events_max:
             return
-        poster = live.run.id if parent is None else parent.step_id
-        if spec.url != live.run.root.spec.url and poster in live.run.flights:
-            live.run.flights[poster].refused_post = True
+        note_refused(live.run, spec, parent)
         raise overloaded("backlog_events_max")
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
@@ -233,7 +236,8 @@ class Engine:
 
         A dry run changes a copy. Raises Refused.
         """
-        self._refuse_if_draining()
+        if self.draining:
+            raise draining()
         live = await self.get(run_id)
         if live is None:
             raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")

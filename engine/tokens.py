@@ -12,6 +12,7 @@ import hmac
 from msgspec import Struct
 
 from engine.core.model import run_of
+from engine.core.place import Parent
 
 
 class Token(Struct, frozen=True):
@@ -46,6 +47,12 @@ class Tokens:
             return None
         step_id, attempt, epoch = text.split(".")
         return Token(step_id, int(attempt), int(epoch))
+
+    def parent(self, token: Token | None) -> Parent | None:
+        """Which step a post with this token comes from; None: one without a token."""
+        if token is None:
+            return None
+        return Parent(token.step_id, token.attempt, token.epoch == self.epoch)
 
     def _sign(self, text: str) -> str:
         return hashlib.blake2b(text.encode(), key=self._secret, digest_size=10).hexdigest()

@@ -175,11 +175,7 @@ def _resume(run: Run, step_id: str | None) -> Plan:
 
     def plan(change: Change, now: int) -> None:
         for step in targets:
-            spent = step.pause_reason in (
-                PauseReason.EXHAUSTED,
-                PauseReason.POISONED,
-                PauseReason.ENGINE_ERROR,
-            )
+            spent = step.pause_reason is not PauseReason.OPERATOR
             change.do(Resumed(now, step.id, fresh=spent and not step.hold))
 
     return plan

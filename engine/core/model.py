@@ -42,6 +42,8 @@ class PauseReason(StrEnum):
     OPERATOR = "operator"
     EXHAUSTED = "exhausted"
     POISONED = "poisoned"
+    UNHANDLED_FAILURE = "unhandled-failure"
+    """A step below it has failed, and no attempt has dealt with that or said that it ends it."""
     ENGINE_ERROR = "engine-error"
     """A bug of the engine's; the run is parked so that the others go on."""
 
@@ -162,7 +164,7 @@ class Flight(Struct):
     parent_now: bool = False
     """It has had an open child, and so holds no place under the concurrency limits."""
     told_failed: str | None = None
-    """The failed child it was told of, if it has posted nothing since."""
+    """The failed or cancelled step that it was told of last, whatever it has posted since."""
     cut: set[str] = field(default_factory=set)
     """Children whose held posts ended without an outcome."""
     open_at_end: frozenset[str] = frozenset()
@@ -250,6 +252,13 @@ def child_id(run_id: str, identity: tuple[str, str, str]) -> str:
     """A child's id is a function of its run and identity: a crash cannot issue another."""
     digest = hashlib.blake2b("\0".join(identity).encode(), digest_size=10).hexdigest()
     return f"{run_id}-{digest}"
+
+
+def step_label(name: str, step_key: str) -> str:
+    """What tells a step from others: its name, with its key where it was given one."""
+    if "://" in step_key or step_key in ("", name):
+        return name
+    return step_key if name in step_key else f"{name} ({step_key})"
 
 
 def run_of(step_id: str) -> str:

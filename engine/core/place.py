@@ -108,6 +108,18 @@ def _from_sent_home(run: Run, above: Step, found_id: str | None, spec: StepSpec)
     return Placed(found.id, payload_differs=differs, poster=above.id)
 
 
+def note_refused(run: Run, spec: StepSpec, parent: Parent | None) -> None:
+    """A post is refused for now (429, 503). It may have been a compensation, so the attempt in
+    flight that made it counts as interrupted, whatever it answers."""
+    flight = run.flights.get(run.id if parent is None else parent.step_id)
+    if parent is None:
+        its = spec.url != run.root.spec.url
+    else:
+        its = parent.current and flight is not None and flight.number == parent.attempt
+    if its and flight is not None:
+        flight.refused_post = True
+
+
 def _is_paused(run: Run, above: Step) -> bool:
     """Whether what is posted now is recorded and not started."""
     return any(step.hold or step.state is StepState.PAUSED for step in (above, run.root))

@@ -1,14 +1,16 @@
 """What the end of an attempt means for its step and the steps around it. `protocol.md` §3, §4.
 
 The order of the questions in `settle` is the contract's: an attempt that was sent home is
-suspended, whatever it answers; then an outcome, then a step that was told of a failed child, then
-what another attempt cannot mend, then interruptions, then failures.
+suspended, whatever it answers; then an outcome, then an attempt whose post the engine refused, then
+an answer that says that a failure below ends the step (`below.py`), then what another attempt
+cannot mend, then the other interruptions, then failures.
 """
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
+from engine.core.below import error_with, failure_below, may_fail, says_that_it_ends
 from engine.core.events import (
     AttemptEnded,
     CancelAsked,
@@ -20,7 +22,7 @@ from engine.core.events import (
 from engine.core.machine import Change
 from engine.core.model import DelayBy, Flight, PauseReason, Run, Step, StepState
 from engine.core.outcome import NEVER_RETRIED, Answered, Outcome, Unanswered
-from engine.core.retry import RETRY_AFTER_MS_MAX, OnExhausted, next_delay_ms
+from engine.core.retry import RETRY_AFTER_MS_MAX, next_delay_ms
 
 CRASHES_IN_A_ROW_MAX = 10
 """Engine crashes with an attempt of one step in flight and nothing new recorded in its run."""
@@ -66,16 +68,19 @@ def _verdict(
         return _ended(step, flight, outcome, now, StepState.COMPLETED)
     if step.cancel_asked:
         return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
-    no_answer = not answered or status in GATEWAY_STATUSES
-    gave_up = answered and not ok and not (no_answer and open_child)
-    if flight.told_failed is not None and gave_up:
-        return _ended(step, flight, outcome, now, StepState.FAILED, flight.told_failed)
-    if _cannot_be_mended(step, outcome):
+    if flight.refused_post:  # perhaps a compensation, whatever the function made of it
+        return _interrupted(run, step, flight, outcome, now, chance)
+    below = failure_below(run, step, flight)
+    if below is not None and says_that_it_ends(step, outcome):
+        return _ended(step, flight, outcome, now, StepState.FAILED, below.id)
+    mendable = not _cannot_be_mended(step, outcome)
+    if below is None and not mendable:
         return _ended(step, flight, outcome, now, StepState.FAILED)
     cut = any(child in flight.open_at_end or not run.steps[child].ended for child in flight.cut)
-    if flight.refused_post or (open_child and (no_answer or cut)):
+    no_answer = (not answered and mendable) or status in GATEWAY_STATUSES
+    if open_child and (no_answer or cut):
         return _interrupted(run, step, flight, outcome, now, chance)
-    return _failed(step, flight, outcome, now, chance)
+    return _failed(step, flight, outcome, now, chance, below)
 
 
 def _went_home(
@@ -125,7 +130,9 @@ def _ended(
     )
 
 
-def _failed(step: Step, flight: Flight, outcome: Outcome, now: int, chance: float) -> AttemptEnded:
+def _failed(
+    step: Step, flight: Flight, outcome: Outcome, now: int, chance: float, below: Step | None
+) -> AttemptEnded:
     """A failed attempt that counts: back off, or the retries are exhausted."""
     policy = step.policy
     retry = step.failures + 1
@@ -134,12 +141,18 @@ def _failed(step: Step, flight: Flight, outcome: Outcome, now: int, chance: floa
     elapsed = now + delay - step.opened_at - paused_ms
     too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
     status, error = outcome.http_status, _error(outcome)
-    if retry > policy.count or too_long:
-        if step.on_exhausted is OnExhausted.FAIL and not step.hold:  # paused: a failure waits
-            return _ended(step, flight, outcome, now, StepState.FAILED)
+    if below is not None and error is not None:
+        error = error_with(below, step, flight, error)
+    if retry > policy.count or too_long or _cannot_be_mended(step, outcome):
+        if may_fail(step, below) and not step.hold:  # paused: a failure waits
+            ended = _ended(
+                step, flight, outcome, now, StepState.FAILED, None if below is None else below.id
+            )
+            return replace(ended, error=error)
+        reason = PauseReason.EXHAUSTED if below is None else PauseReason.UNHANDLED_FAILURE
         return AttemptEnded(
             now, step.id, flight.number, Count.FAILURE, StepState.PAUSED, status, error,
-            due_at=now, pause_reason=PauseReason.EXHAUSTED,
+            due_at=now, pause_reason=reason,
         )  # fmt: skip
     return AttemptEnded(
         now, step.id, flight.number, Count.FAILURE, _resting(step), status, error,

@@ -94,6 +94,10 @@ def _callback() -> dict[str, Any]:
                     "requestBody": {"content": {"application/json": {"schema": body}}},
                     "responses": {
                         "2XX": {"description": "The step is completed with this answer."},
+                        "424": {
+                            "description": "With a failed or cancelled step below: the step fails"
+                            " at once, because of it. Else a failed attempt."
+                        },
                         "default": {
                             "description": "A failed attempt; retried by the policy. `Retry-After`"
                             " lengthens the delay, `Atomic-No-Retry: true` fails the step,"

@@ -176,7 +176,8 @@ PROBLEMS: dict[Problem, ProblemType] = {
         "The recorded failure of the step: its retries are used up, its endpoint asked for no"
         " more, or another attempt could not have mended it. `cause` names the step that made it"
         " fail, `lastAttempt` how its last attempt ended. Posting again gives the same answer; an"
-        " operator's `retry` begins a new generation.",
+        " operator's `retry` begins a new generation. A function that lets it end the workflow"
+        " answers 424 itself.",
         "workflow",
     ),
     Problem.RATE_LIMITED: _type(429, "Too many requests", "Post again after `Retry-After`."),

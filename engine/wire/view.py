@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
+from engine.core.model import step_label as step_label
+
 
 class AttemptRow(Struct, frozen=True, rename="camel"):
     """One HTTP request of a step."""
@@ -19,13 +21,6 @@ class AttemptRow(Struct, frozen=True, rename="camel"):
     delay_ms: int | None = None
     delay_by: str | None = None
     """What set the delay that followed: policy, retry-after, interrupted, …"""
-
-
-def step_label(name: str, step_key: str) -> str:
-    """What tells a step from others: its name, with its key where it was given one."""
-    if "://" in step_key or step_key in ("", name):
-        return name
-    return step_key if name in step_key else f"{name} ({step_key})"
 
 
 class StepRow(Struct, frozen=True, rename="camel"):

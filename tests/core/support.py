@@ -22,6 +22,8 @@ from engine.core.retry import RetryPolicy
 ROOT_URL = "http://app:9000/workflows/sign-up"
 OK = Answered(200, b"{}")
 BAD = Answered(500)
+LETS_OUT = Answered(424)
+"""A function that says that the failure of a step ends it."""
 LOST = Unanswered(CallError.CONNECTION_LOST, "reset by peer")
 SUSPEND = Answered(200, suspend=True)
 EXACT = RetryPolicy(jitter=0.0)

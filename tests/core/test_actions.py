@@ -12,7 +12,17 @@ from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered
 from engine.core.place import Placed
 from engine.core.retry import OnExhausted, RetryPolicy
-from tests.core.support import BAD, LOST, OK, SUSPEND, Driven, spec, started, unchanged_by
+from tests.core.support import (
+    BAD,
+    LETS_OUT,
+    LOST,
+    OK,
+    SUSPEND,
+    Driven,
+    spec,
+    started,
+    unchanged_by,
+)
 
 ONE_TRY = RetryPolicy(count=0)
 
@@ -35,7 +45,7 @@ def _failed_run() -> Driven:
         driven.start(name)
         driven.end(name, BAD)
     driven.flight().told_failed = driven.id("bad")
-    driven.end("root", BAD)
+    driven.end("root", LETS_OUT)
     driven.end("open", BAD)
     assert set(driven.states().values()) == {"failed", "completed", "cancelled"}
     return driven
@@ -122,13 +132,21 @@ def test_retry_leaves_alone_what_lies_below_a_failed_step_that_stays() -> None:
     driven.start("caught")
     driven.post("below", "caught")
     driven.end("caught", BAD)
-    driven.end("root", Answered(500, no_retry=True))
-    assert driven.act(Action.RETRY) == ["root"]
-    assert driven.states() == {"root": "pending", "caught": "failed", "below": "cancelled"}
+    driven.post(spec("bad", retry=ONE_TRY))
+    driven.start("bad")
+    driven.end("bad", BAD)
+    driven.end("root", LETS_OUT)
+    assert sorted(driven.act(Action.RETRY)) == ["bad", "root"]
+    assert driven.states() == {
+        "root": "pending", "caught": "failed", "below": "cancelled", "bad": "pending",
+    }  # fmt: skip
     driven.start()
-    driven.end("root", Answered(500, no_retry=True))
+    driven.post(spec("bad", retry=ONE_TRY))
+    driven.start("bad")
+    driven.end("bad", BAD)
+    driven.end("root", LETS_OUT)
     driven.act(Action.RETRY, "caught")
-    assert driven.states() == dict.fromkeys(("root", "caught", "below"), "pending")
+    assert driven.states() == dict.fromkeys(("root", "caught", "below", "bad"), "pending")
 
 
 def test_retry_opens_the_steps_above_a_cause() -> None:
@@ -138,10 +156,10 @@ def test_retry_opens_the_steps_above_a_cause() -> None:
     driven.start("deep")
     driven.end("deep", BAD)
     driven.flight("a").told_failed = driven.id("deep")
-    driven.end("a", BAD)
+    driven.end("a", LETS_OUT)
     driven.post(spec("deep", retry=ONE_TRY))  # the root asks for the same step
     driven.flight().told_failed = driven.id("deep")
-    driven.end("root", BAD)
+    driven.end("root", LETS_OUT)
     assert driven.step().cause_id == driven.id("deep")
     assert sorted(driven.act(Action.RETRY)) == ["a", "deep", "root"]
 
@@ -396,9 +414,9 @@ def test_retry_follows_the_causes_down() -> None:
     driven.start("b")
     driven.end("b", BAD)
     driven.flight("a").told_failed = driven.id("b")
-    driven.end("a", BAD)
+    driven.end("a", LETS_OUT)
     driven.flight().told_failed = driven.id("a")
-    driven.end("root", BAD)
+    driven.end("root", LETS_OUT)
 
     driven.act(Action.RETRY)
 

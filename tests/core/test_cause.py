@@ -9,7 +9,7 @@ from engine.core.cause import CAUSE_HEX_DIGITS, Stuck, cause_id, stuck, what_hap
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
-from tests.core.support import BAD, LOST, OK, ROOT_URL, Driven, spec, started
+from tests.core.support import BAD, LETS_OUT, LOST, OK, ROOT_URL, Driven, spec, started
 
 ONCE = RetryPolicy(count=0)
 PAUSES = RetryPolicy(count=0, on_exhausted=OnExhausted.PAUSE)
@@ -70,10 +70,10 @@ def test_failed_by_a_chain_of_steps() -> None:
     driven.end("b", Answered(503))
     driven.post(spec("b", retry=ONCE), "a")  # is answered with its failure
     driven.flight("a").told_failed = driven.id("b")
-    driven.end("a", BAD)
+    driven.end("a", LETS_OUT)
     driven.flight().told_failed = driven.id("a")
     driven.now = 9
-    driven.end("root", BAD)
+    driven.end("root", LETS_OUT)
     assert driven.states()["root"] == "failed"
     wanted = cause_id("503", STEP_URL.format("b"), "signUp", "b")
     assert need(driven) == Stuck(wanted, 9, driven.id("b"))

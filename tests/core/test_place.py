@@ -9,7 +9,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.events import PayloadDiffered
 from engine.core.model import StepSpec, StepState, child_id
 from engine.core.outcome import Outcome
-from engine.core.place import Limits, Parent, Placed
+from engine.core.place import Limits, Parent, Placed, note_refused
 from engine.core.retry import RetryPolicy
 from tests.core.support import BAD, LOST, OK, ROOT_URL, Driven, spec, started, unchanged_by
 
@@ -235,3 +235,19 @@ def test_only_the_attempt_in_flight_starts_what_opened_again() -> None:
     driven.start()
     assert driven.post("a", stale) == Placed(driven.id("a"))
     assert driven.step("a").awaiting_post
+
+
+def test_a_refused_post_marks_the_attempt_that_made_it() -> None:
+    """By its token, or the root's for a post without one; never an attempt that is over, nor by
+    what posts the root again."""
+    for parent in ("token", None):
+        driven = started("a")
+        stale = Parent("R", 9)
+        old_engine = Parent("R", 1, current=False)
+        note_refused(driven.run, spec("b"), stale)
+        note_refused(driven.run, spec("b"), old_engine)
+        note_refused(driven.run, spec("root"), None)
+        assert not driven.flight().refused_post
+        note_refused(driven.run, spec("b"), driven.token() if parent else None)
+        assert driven.flight().refused_post
+        assert not driven.flight("a").refused_post

@@ -37,6 +37,7 @@ OUTCOMES = st.one_of(
     st.just(OK),
     st.just(BAD),
     st.just(Answered(500, no_retry=True)),
+    st.just(Answered(424)),
     st.builds(
         Answered,
         st.sampled_from([200, 204, 302, 404, 410, 500, 503]),
@@ -69,14 +70,12 @@ class AnyRun(RuleBasedStateMachine):
         return [self.driven.run.steps[id] for id in self.driven.run.flights]
 
     def _try(self, does: Callable[[], Any]) -> Any:
-        """What `does` returns; a refusal changes nothing, but a refused post is a post too."""
+        """What `does` returns; a refusal changes nothing."""
         run = self.driven.run
         before = deepcopy(run)
         try:
             return does()
         except Refused:
-            for id, flight in before.flights.items():
-                flight.told_failed = run.flights[id].told_failed
             assert run == before, "a refusal changed the run"
             return None
 
@@ -97,7 +96,7 @@ class AnyRun(RuleBasedStateMachine):
         placed = self._try(lambda: self.driven.post(posted, parent, LIMITS))
         if placed is not None and placed.poster is not None:
             step, flight = self.driven.step(name), self.driven.run.flights[placed.poster]
-            if step.state is StepState.FAILED:
+            if step.state in (StepState.FAILED, StepState.CANCELLED):
                 flight.told_failed = step.id
         self._start(count)
 
@@ -124,11 +123,22 @@ class AnyRun(RuleBasedStateMachine):
             flight.cut.update(s.id for s in self.driven.run.steps.values() if not s.ended)
         flight.refused_post |= posts == "refused"
         failures = step.failures
+        below = any(
+            self.driven.run.steps[id].state in (StepState.FAILED, StepState.CANCELLED)
+            for id in self.driven.run.children.get(step.id, ())
+        )
         self.driven.end(step.spec.name, outcome, chance)
+        if below and step.state is StepState.FAILED:
+            named = step.spec.retry is not None and step.spec.retry.on_exhausted is OnExhausted.FAIL
+            assert named or (isinstance(outcome, Answered) and self._says_so(step, outcome))
         assert step.id not in self.driven.run.flights
         assert step.failures in (failures, failures + 1)
         if step.state is StepState.BACKING_OFF and step.due_at is not None:
             assert step.due_at == self.driven.now + step.delay_ms
+
+    def _says_so(self, step: Step, outcome: Answered) -> bool:
+        status = outcome.http_status
+        return status == 424 or outcome.no_retry or status in step.policy.stop_on
 
     @rule(which=PICK, outcome=OUTCOMES)
     def end_late(self, which: int, outcome: Any) -> None:

@@ -27,6 +27,7 @@ OUTCOMES: list[Outcome] = [
     *[SUSPEND] * 2,
     Answered(503, retry_after_ms=5_000),
     Answered(500, no_retry=True),
+    Answered(424),
     Unanswered(CallError.ANSWER_TOO_LARGE, "2 MiB"),
 ]
 
@@ -104,5 +105,5 @@ def test_the_seeds_reach_what_is_rare() -> None:
         generations = max(generations, *(step.generation for step in run.run.steps.values()))
     kinds = {type(event) for event in events}
     assert {CancelAsked, Replaced} <= kinds
-    assert {PauseReason.EXHAUSTED, PauseReason.POISONED} <= reasons
+    assert {PauseReason.EXHAUSTED, PauseReason.POISONED, PauseReason.UNHANDLED_FAILURE} <= reasons
     assert generations >= 3

@@ -7,9 +7,9 @@ import pytest
 from engine.core.actions import Action
 from engine.core.events import CancelAsked, LateEnd
 from engine.core.model import DelayBy, PauseReason, StepState
-from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.outcome import Answered, CallError, Unanswered
 from engine.core.retry import RetryPolicy
-from tests.core.support import BAD, EXACT, LOST, OK, Driven, spec, started
+from tests.core.support import BAD, EXACT, OK, spec, started
 
 HOUR_MS = 3_600_000
 ONE_TRY = RetryPolicy(count=0)
@@ -191,48 +191,7 @@ def test_a_failed_child_gives_no_fresh_budget() -> None:
     driven.post(spec("a", retry=ONE_TRY))
     driven.start("a")
     driven.end("a", BAD)
-    assert driven.end("root", BAD).state is StepState.FAILED
-
-
-def _told(retry: RetryPolicy = EXACT) -> Driven:
-    """A root in flight that has just been told that its step `a` failed for good."""
-    driven = started(retry=retry)
-    driven.post(spec("a", retry=ONE_TRY))
-    driven.start("a")
-    driven.end("a", BAD)
-    driven.drain()
-    driven.start_later()
-    driven.flight().told_failed = driven.id("a")
-    return driven
-
-
-def test_a_workflow_told_of_a_failed_step_fails_with_it() -> None:
-    """A non-2xx answer after that is no failure of its own: it fails at once, with the cause."""
-    driven = _told()
-    step = driven.end("root", BAD)
-    assert (step.state, step.cause_id) == (StepState.FAILED, driven.id("a"))
-
-
-def test_a_new_post_forgets_the_failed_step() -> None:
-    """Whoever goes on posting has caught the failure: what fails now is its own."""
-    driven = _told()
-    driven.post("compensate")
-    assert driven.flight().told_failed is None
-    driven.start("compensate")
-    driven.end("compensate")
-    step = driven.end("root", BAD)
-    assert (step.state, step.cause_id) == (StepState.BACKING_OFF, None)
-
-
-@pytest.mark.parametrize("outcome", [LOST, Answered(200, suspend=True)])
-def test_only_a_non_2xx_answer_says_that_the_workflow_gave_up(outcome: Outcome) -> None:
-    """A lost connection, or a 2xx that suspends, after a failed step is retried."""
-    assert _told().end("root", outcome).state is StepState.BACKING_OFF
-
-
-def test_a_workflow_that_compensates_completes() -> None:
-    """Told of the failed step, it answers 2xx."""
-    assert _told().end("root", OK).state is StepState.COMPLETED
+    assert driven.end("root", BAD).state is StepState.PAUSED
 
 
 def test_a_failed_step_cancels_what_is_below_it() -> None:

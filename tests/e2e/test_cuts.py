@@ -195,7 +195,7 @@ async def test_application_killed_while_it_compensates(
 
 
 async def test_a_caught_failure_without_incident(shop: Client) -> None:
-    """Who catches the 424 and answers 2xx completes; who fails for it fails at once."""
+    """Who catches the 424 and answers 2xx completes; who passes it on fails at once."""
 
     async def catches(call: Call) -> Answer:
         answer = await shop.post(app.at("broken"), call.key, retry=NO_RETRY)
@@ -204,7 +204,7 @@ async def test_a_caught_failure_without_incident(shop: Client) -> None:
 
     async def gives_up(call: Call) -> Answer:
         answer = await shop.post(app.at("broken"), call.key, retry=NO_RETRY)
-        return Answer(500, answer.content)
+        return Answer(424, answer.content)
 
     async def broken(call: Call) -> Answer:
         return Answer(500)
@@ -219,7 +219,7 @@ async def test_a_caught_failure_without_incident(shop: Client) -> None:
         assert document["cause"]["stepName"] == "broken"
         assert document["attempts"] == 1
         assert document["errorSource"] == "workflow"
-        assert document["lastAttempt"]["httpStatus"] == 500
+        assert document["lastAttempt"]["httpStatus"] == 424
         again = await shop.post(app.at("gives_up"), "failed")
         assert again.headers["idempotent-replayed"] == "true"
         assert again.content == failed.content

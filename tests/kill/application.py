@@ -157,8 +157,8 @@ class Application:
                 if isinstance(result, BaseException):
                     raise result
             last = await self.post(notify, posted, token)
-        except StepFailed as error:
-            return 500, {"failed": str(error)}
+        except StepFailed as error:  # says that the failure ends the run
+            return 424, {"failed": str(error)}
         except NoOutcome as error:
             return 503, {"error": str(error)}
         return 200, {"effects": dict(zip(STEPS, (first, *both, last), strict=True))}

@@ -27,11 +27,11 @@ REPOSTS_MAX = 4
 
 
 class Stop(Exception):
-    """The function gives up and answers this status."""
+    """The function gives up with this answer; None: its process dies without one."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+    def __init__(self, answer: Answered | int | None) -> None:
+        super().__init__(answer)
+        self.answer = Answered(answer) if isinstance(answer, int) else answer
 
 
 class Host:
@@ -54,6 +54,9 @@ class Apps:
         """Whose run a workflow is: by its root program's name."""
         self.hosts: dict[str, Host] = {}
         self._failed: Counter[str] = Counter()
+        self._stumbled: Counter[tuple[str, str]] = Counter()
+        self._early: dict[str, str] = {}
+        """What goes wrong with the next execution of a function, by its step's own key."""
         self._nursery, self._net, self._rng = nursery, net, rng
 
     def accept(self, connection: Connection) -> None:
@@ -80,12 +83,13 @@ class Apps:
             else:
                 connection.on_hang_up = partial(self.history.note, "situation:zombie")
             answer = await self._answer(call, parts.path.split("/")[1:])
-            status, body = answer.http_status, answer.body
-            self.history.answers.append(Answer(call.step_id, call.attempt, status, body))
+            if isinstance(answer, Answered):
+                status, body = answer.http_status, answer.body
+                self.history.answers.append(Answer(call.step_id, call.attempt, status, body))
         del host.serving[number]
         connection.finish(answer)
 
-    async def _answer(self, call: Invocation, path: list[str]) -> Answered:
+    async def _answer(self, call: Invocation, path: list[str]) -> Answered | None:
         rng = self._rng
         await trio.sleep(rng.random() * (rng.choice((0.01, 0.3, 3.0))))
         match path:
@@ -114,26 +118,45 @@ class Apps:
 
     # -- workflow functions --------------------------------------------------------------------
 
-    async def _flow(self, call: Invocation, program: Program) -> Answered:
+    async def _flow(self, call: Invocation, program: Program) -> Answered | None:
         total = 0
-        for command in program.commands:
-            try:
-                values = await self._command(call, command)
-            except Stop as stop:
-                return Answered(stop.status)
-            if values is None:
-                self.history.note("situation:suspended")
-                return Answered(200, suspend=True)
-            total += values
+        try:
+            self._go_wrong(self._early.pop(call.step_own_key, ""))
+            for command in program.commands:
+                values = await self._command(call, program, command)
+                if values is None:
+                    self.history.note("situation:suspended")
+                    return Answered(200, suspend=True)
+                total += values
+        except Stop as stop:
+            return stop.answer
         return _value(total)
 
-    async def _command(self, call: Invocation, command: Command) -> int | None:
+    def _stumble(self, call: Invocation, what: Call) -> None:
+        """Told of a failed step, the function has not compensated yet: it may go wrong, once in
+        each of the ways that the call says. Raises Stop."""
+        done = self._stumbled[call.step_own_key, what.name]
+        if done >= len(what.stumbles):
+            return
+        self._stumbled[call.step_own_key, what.name] += 1
+        way = what.stumbles[done]
+        self.history.note("situation:told and not handled")
+        if way.startswith("early-"):
+            self._early[call.step_own_key] = way.removeprefix("early-")
+            way = "500"
+        self._go_wrong(way)
+
+    def _go_wrong(self, way: str) -> None:
+        if way:
+            raise Stop(None if way == "dies" else int(way))
+
+    async def _command(self, call: Invocation, program: Program, command: Command) -> int | None:
         """Post its calls at once; the sum of their values, None while one is open."""
         results: list[int | Stop | None] = []
 
         async def one(what: Call) -> None:
             try:
-                results.append(await self._step(call, what, suspend=command.suspend))
+                results.append(await self._step(call, program, what, suspend=command.suspend))
             except Stop as stop:
                 results.append(stop)
 
@@ -146,9 +169,11 @@ class Apps:
         values = [result for result in results if isinstance(result, int)]
         return sum(values) if len(values) == len(results) else None
 
-    async def _step(self, call: Invocation, what: Call, *, suspend: bool) -> int | None:
-        """One step, and its compensation if it fails."""
-        post = await self._post(call, what, suspend=suspend)
+    async def _step(
+        self, call: Invocation, program: Program, what: Call, *, suspend: bool, once: bool = False
+    ) -> int | None:
+        """One step, and its compensation if it fails. `once`: posted a single time."""
+        post = await self._post(call, what, suspend=suspend, once=once)
         if post.status == 202:
             return None
         if post.status == 200:
@@ -157,11 +182,19 @@ class Apps:
                 self.history.fail("R4", f"step {what.name} answered {value}, not {what.value}")
             return what.value
         if what.instead is None or not what.fails:
-            raise Stop(500)
+            raise Stop(_lets_out(program))
+        self._stumble(call, what)
+        try:
+            value = await self._step(call, program, what.instead, suspend=False, once=what.sloppy)
+        except Stop:
+            if not what.sloppy:
+                raise
+            self.history.note("situation:gave up on a compensation")
+            raise Stop(_lets_out(program)) from None
         self.history.note("situation:compensated")
-        return await self._step(call, what.instead, suspend=False)
+        return value
 
-    async def _post(self, call: Invocation, what: Call, *, suspend: bool) -> Post:
+    async def _post(self, call: Invocation, what: Call, *, suspend: bool, once: bool) -> Post:
         """Post a step until there is an answer that says something. Raises Stop."""
         rng = self._rng
         root = call.run_id
@@ -184,7 +217,7 @@ class Apps:
             prefer="respond-async" if suspend else None,
         )
         patience = rng.choice((None, None, 5.0, 30.0))
-        for _ in range(rng.randint(1, REPOSTS_MAX)):
+        for _ in range(1 if once else rng.randint(1, REPOSTS_MAX)):
             post = await self._net.post(submission, patience)
             if post.status in (200, 202, 424):
                 return post
@@ -197,6 +230,17 @@ class Apps:
                 raise Stop(500)
             await trio.sleep(0.2 + rng.random() * 2)
         raise Stop(rng.choice((500, 503)))
+
+
+def _lets_out(program: Program) -> Answered:
+    """The answer of a function that lets the failure of a step end it."""
+    match program.lets_out:
+        case "stop-on":
+            return Answered(STOP_STATUS)
+        case "no-retry":
+            return Answered(500, no_retry=True)
+        case _:
+            return Answered(424)
 
 
 def _value(value: int) -> Answered:

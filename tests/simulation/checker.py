@@ -9,8 +9,10 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R4  outcome invented                  R10  a call before its back-off was over
     R5  invoked after its outcome         R11  a new step from an execution that was over
     R6  two payloads under one key        R14  a call long after its back-off was over
+    R16 failed, and not compensated       R17  failed although a post was refused (`undone.py`)
 
-Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open.
+Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
+R15 a step that failed above a failure and never said so (`records.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import msgspec
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from tests.simulation.history import Act, Answer, History, Post, Send, value_in
 from tests.simulation.programs import Library
+from tests.simulation.undone import refused, undone
 
 Wrong = tuple[str, str]
 GATEWAY = (502, 503, 504)
@@ -106,11 +109,11 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     seen = Seen(history)
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
         lost, overwritten, back_in_time, invented, invoked_again, two_payloads, payload_changed,
-        too_many, unasked, early, late, stale,
+        too_many, unasked, early, late, stale, refused,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:
-        wrong += effects(seen, library)
+        wrong += [*effects(seen, library), *undone(seen, library)]
     return wrong
 
 

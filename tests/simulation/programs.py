@@ -13,12 +13,18 @@ import zlib
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.retry import DEFAULT_POLICY, OnExhausted, RetryPolicy
 
 CALLS_MAX = 20
 HOSTS = ("app0:9000", "app1:9000")
 STOP_STATUS = 422
+LETS_OUT = ("424", "424", "no-retry", "stop-on")
+"""How a function says that the failure of a step ends it: a status, a header, its poster's list."""
+STUMBLES = ("500", "503", "dies", "early-500", "early-dies")
+"""What goes wrong with a function that was told of a failed step before it has compensated:
+`early-…` is the execution after it, before that has posted anything, and so was told nothing."""
 
 
 class Call(Struct, frozen=True):
@@ -40,6 +46,10 @@ class Call(Struct, frozen=True):
     attempt_timeout_ms: int = 60_000
     instead: Call | None = None
     """The compensation, when it fails."""
+    stumbles: tuple[str, ...] = ()
+    """What goes wrong before the compensation is posted, once each."""
+    sloppy: bool = False
+    """The function posts the compensation once, and lets the failure out if that fails."""
 
     @property
     def effect(self) -> str:
@@ -60,6 +70,8 @@ class Program(Struct, frozen=True):
     name: str
     commands: tuple[Command, ...]
     raises: bool = False
+    lets_out: str = "424"
+    """How it says so, one of `LETS_OUT`."""
 
     @property
     def value(self) -> int:
@@ -93,7 +105,7 @@ class Library:
         raises = rng.random() < 0.12
         if raises:
             commands.append(Command((self._failing(f"{name}.last", None),)))
-        program = Program(name, tuple(commands), raises)
+        program = Program(name, tuple(commands), raises, rng.choice(LETS_OUT))
         self.programs[name] = program
         return program
 
@@ -138,7 +150,7 @@ class Library:
         if draw < 0.15 and depth < 3:
             return self._nested(name, depth)
         if draw < 0.30:
-            return self._failing(name, self._plain(f"{name}!"))
+            return self._failing(name, self._plain(f"{name}!"), self._stumbles())
         if draw < 0.45:
             return self._plain(name, f"flaky/{rng.randint(1, 4)}")
         return self._plain(name)
@@ -157,12 +169,20 @@ class Library:
             attempt_timeout_ms=rng.choice((5_000, 20_000, 60_000)),
         )
 
-    def _failing(self, name: str, instead: Call | None) -> Call:
+    def _failing(self, name: str, instead: Call | None, stumbles: tuple[str, ...] = ()) -> Call:
         how = self._rng.choice(("always", "stop", "no-retry"))
         count = self._rng.randint(0, 2)
         stop_on = (STOP_STATUS,) if how == "stop" else ()
         retry = RetryPolicy(count=count, back_off_ms=500, stop_on=stop_on)
-        return Call(name, self._url(f"fail/{how}", name), 0, retry, fails=True, instead=instead)
+        return Call(
+            name, self._url(f"fail/{how}", name), 0, retry, fails=True, instead=instead,
+            stumbles=stumbles, sloppy=self._rng.random() < 0.3,
+        )  # fmt: skip
+
+    def _stumbles(self) -> tuple[str, ...]:
+        if self._rng.random() < 0.4:
+            return ()
+        return tuple(self._rng.choices(STUMBLES, k=self._rng.randint(1, 4)))
 
     def _nested(self, name: str, depth: int) -> Call:
         program = self.make(name, depth + 1)
@@ -171,12 +191,27 @@ class Library:
             name,
             self._url("flow", name),
             program.value,
-            self.patient(),
+            self.for_flow(program, self._rng.choice((self.patient(), self._hasty()))),
             own_key=self._rng.random() < 0.3,
             fails=program.raises,
             attempt_timeout_ms=self._rng.choice((20_000, 60_000)),
             instead=instead,
+            stumbles=() if instead is None else self._stumbles(),
         )
+
+    def for_flow(self, program: Program, retry: RetryPolicy | None) -> RetryPolicy | None:
+        """The policy under which the program is posted: with the status by which it lets out."""
+        if program.lets_out != "stop-on":
+            return retry
+        return replace(retry or DEFAULT_POLICY, stop_on=(STOP_STATUS,))
+
+    def any_policy(self) -> RetryPolicy | None:
+        """Of a root: none of its own, one that no storm outlasts, one that is soon used up."""
+        return self._rng.choice((None, self.patient(), self._hasty()))
+
+    def _hasty(self) -> RetryPolicy:
+        """A policy that a function's own mistakes use up."""
+        return RetryPolicy(count=self._rng.randint(0, 2), back_off_ms=500)
 
     def _url(self, how: str, name: str) -> str:
         return f"http://{self._rng.choice(HOSTS)}/{how}/{name}"

@@ -15,9 +15,10 @@ import msgspec
 from msgspec.structs import asdict
 
 from engine.core.errors import EngineError
-from engine.core.events import Accepted, Event
+from engine.core.events import Accepted, AttemptEnded, Event
 from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild, run_of
+from engine.core.retry import OnExhausted
 from engine.store.journal import event_records
 from engine.store.readers import SQL
 from engine.store.replay import replay
@@ -25,6 +26,7 @@ from engine.store.rows import run_from, step_from
 from engine.store.sqlite import prepare
 from tests.simulation.history import History
 
+STANDS = (StepState.FAILED, StepState.CANCELLED)
 _event = msgspec.json.Decoder(Event).decode
 
 
@@ -94,11 +96,25 @@ class Records:
         if run is None:
             client = event.client if isinstance(event, Accepted) else None
             run = self.runs[run_id] = Run(id=run_id, client=client or "?", submitted_at=event.at)
+        if isinstance(event, AttemptEnded) and event.state is StepState.FAILED:
+            self._check_said_so(run, event)
         try:
             for step in evolve(run, event):
                 touched[step.id] = None
         except (EngineError, AssertionError) as error:
             self._wrong("fold", f"a stored event does not fold: {event}: {error!r}")
+
+    def _check_said_so(self, run: Run, event: AttemptEnded) -> None:
+        """R15: a step above one that failed or was cancelled fails only if its answer says so."""
+        step = run.steps[event.step_id]
+        if not any(run.steps[id].state in STANDS for id in run.children.get(step.id, ())):
+            return
+        policy = step.policy
+        said_so = event.http_status == 424 or event.http_status in policy.stop_on
+        sends = (send for send in reversed(self.history.sends) if send.step_id == step.id)
+        said_so |= any(send.no_retry for send in sends if send.attempt == event.number)
+        if not said_so and policy.on_exhausted is not OnExhausted.FAIL:
+            self._wrong("R15", f"{step.id} failed above a failure, and never said so: {event}")
 
     def _compare(self, step_id: str) -> None:
         row = self._db.execute(SQL["step"], (step_id,)).fetchone()

@@ -17,7 +17,7 @@ CALL_FAULTS = (
     "not-found", "gateway", "hang", "late", "duplicate",
 )  # fmt: skip
 POST_FAULTS = ("post-lost", "post-answer-lost", "post-slow", "post-duplicate", "post-hung-up")
-WORLD_FAULTS = ("proxy-cut", "app-crash", "clock-jump", "slow-store", "operator")
+WORLD_FAULTS = ("proxy-cut", "app-crash", "clock-jump", "slow-store", "operator", "overload")
 DEATHS = (
     "before-commit", "after-commit", "checkpoint", "commit-refused", "commit-unsure", "drain",
     "recovery",

@@ -19,6 +19,7 @@ from typing import Self
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.core.actions import Action
 from tests.simulation import swarm as swarms
@@ -38,6 +39,8 @@ STILL_MAX_S = 3600.0
 LOOK_EVERY_MAX_S = 60.0
 WORKFLOW = "flow"
 TENANTS = ("shop", "bank")
+BACKLOGS_MAX = (2, 4, 10)
+"""So few events may wait for a commit of an engine that refuses posts."""
 JUMPS_MS = (0, 0, 0, 700, -700, 60_000, -60_000, 600_000, -600_000)
 
 
@@ -118,7 +121,7 @@ class World:
                 key="k" if index < 2 and tenant == TENANTS[index] else f"k{index}",
                 url=f"http://{rng.choice(HOSTS)}/flow/{program.name}",
                 payload=msgspec.json.encode({"user": name}),
-                retry=rng.choice((None, self.library.patient())),
+                retry=self.library.for_flow(program, self.library.any_policy()),
                 attempt_timeout_ms=rng.choice((10_000, 60_000)),
             )
             starts_s = rng.random() * self.swarm.storm_s * 0.7
@@ -173,12 +176,12 @@ class World:
         self.net.life = self.counter.life = None
 
     def _new_life(self, number: int, death: Death) -> Life:
+        chance = self.chance(f"life{number}")
         slow = self.swarm.has("slow-store") and not self.healed
-        life = Life(
-            *(self.history, number, self.shift_ms, death, self.chance(f"life{number}")),
-            slow=slow,
-            limits=self.swarm.limits,
-        )
+        limits = self.swarm.limits
+        if self.swarm.has("overload") and not self.healed:
+            limits = replace(limits, backlog_events_max=chance.choice(BACKLOGS_MAX))
+        life = Life(self.history, number, self.shift_ms, death, chance, slow=slow, limits=limits)
         life.on_commit = self.records.committed
         self.net.life = self.counter.life = life
         return life

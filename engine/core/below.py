@@ -1,0 +1,85 @@
+"""A failure below a step: what the record knows of it, and when it ends the step. `protocol.md` §4.
+
+A step under which one stands failed or cancelled has something to undo perhaps, and only its
+function knows whether it has. So it ends at once only when its answer says so; whatever else goes
+wrong is tried again, and in the end waits for a person. The record decides, not what the attempt
+was told: one that dies before it posts the failed step again was told nothing.
+"""
+
+from __future__ import annotations
+
+from engine.core.model import Flight, Run, Step, StepState, step_label
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import OnExhausted
+
+FAILED_DEPENDENCY = 424
+"""RFC 4918 §11.4: what a function answers that lets a failure below end it."""
+UNHANDLED = "unhandled-failure"
+"""The kind of an attempt that came to nothing although a step below had failed."""
+_STANDS = (StepState.FAILED, StepState.CANCELLED)
+_REASON_CHARS_MAX = 200
+"""Of what is told of the failure: those of several levels would add up."""
+
+
+def failure_below(run: Run, step: Step, flight: Flight) -> Step | None:
+    """The failure that this step has to deal with: the one that the attempt was told of last, else
+    the child that ended so last. None: no child stands failed or cancelled.
+
+    A step that was told of need not be its child: the workflow may have recorded it elsewhere.
+    """
+    told = run.steps.get(flight.told_failed or "")
+    if told is not None and told.state in _STANDS:
+        return told
+    if not any(run.counts.get(state) for state in _STANDS):
+        return None  # of most runs; else a failed attempt of a wide workflow looks at each child
+    children = (run.steps[id] for id in run.children.get(step.id, ()))
+    stands = [child for child in children if child.state in _STANDS]
+    return max(stands, key=lambda child: (child.ended_at or 0, child.ordinal), default=None)
+
+
+def says_that_it_ends(step: Step, outcome: Outcome) -> bool:
+    """Whether an answer says that the failure below ends the step."""
+    if not isinstance(outcome, Answered):
+        return False
+    status = outcome.http_status
+    return status == FAILED_DEPENDENCY or outcome.no_retry or status in step.policy.stop_on
+
+
+def may_fail(step: Step, below: Step | None) -> bool:
+    """Whether the step fails when it is tried no more; else it is paused.
+
+    With a failure below it fails only if its poster named that: nobody knows whether the function
+    has compensated.
+    """
+    if below is None:
+        return step.on_exhausted is OnExhausted.FAIL
+    return step.spec.retry is not None and step.spec.retry.on_exhausted is OnExhausted.FAIL
+
+
+def error_with(below: Step, step: Step, flight: Flight, error: str) -> str:
+    """What an attempt came to, with the failure below that it had to deal with."""
+    name = step_label(below.spec.name, below.spec.step_key)
+    cancelled = below.state is StepState.CANCELLED
+    kind, _, detail = error.partition(": ")
+    stood = f"{name}, a step below it, had {'been cancelled' if cancelled else 'failed'}"
+    if kind != "http-status":
+        return f"{error}; {stood}{_why(below)}"
+    if flight.told_failed == below.id:
+        how = "was cancelled" if cancelled else "failed"
+        what = f"{detail} after it was told that {name} {how}{_why(below)}"
+    else:
+        what = f"{detail}; {stood}{_why(below)}"
+    return f"{UNHANDLED}: {what}. If that ends the {_what(step)}, answer {FAILED_DEPENDENCY}"
+
+
+def _what(step: Step) -> str:
+    return "workflow" if step.is_root else "step"
+
+
+def _why(below: Step) -> str:
+    if below.state is StepState.CANCELLED or not below.error:
+        return ""
+    reason = below.error.removeprefix("http-status: ").partition(". If that ends the ")[0]
+    if len(reason) > _REASON_CHARS_MAX:
+        reason = f"{reason[:_REASON_CHARS_MAX]}…"
+    return f" ({reason})"
