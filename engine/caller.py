@@ -14,10 +14,12 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
+from engine.answers import Answer, AnswerTooLarge, BadAnswer
+from engine.core.json_text import declares_json, json_fault
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.dial import DnsError, Target, TargetNotAllowed, TlsError, parse_target
 from engine.ports import Invocation
-from engine.transport import Answer, AnswerTooLarge, BadAnswer, LeanTransport
+from engine.transport import LeanTransport
 
 RETRY_AFTER_MS_MAX = 3_600_000
 """A longer wait is cut to this."""
@@ -92,22 +94,37 @@ class HttpCaller:
         ).encode("ascii")
 
     def _outcome(self, answer: Answer, target: Target) -> Outcome:
-        if 200 <= answer.status < 300 and not answer.body.isascii():
-            try:
-                answer.body.decode()
-            except UnicodeDecodeError as error:
-                detail = f"{target.authority}: the answer is not UTF-8 (at byte {error.start})"
-                return Unanswered(CallError.BAD_ANSWER, detail, answer.status)
         fields = answer.fields
         retry_after = fields.get(b"retry-after")
+        content_type = fields.get(b"content-type", b"").decode("latin-1")
+        suspend = _is_true(fields.get(b"atomic-suspend"))
+        is_json, fault = False, None
+        if 200 <= answer.status < 300 and answer.body and not suspend:
+            is_json = declares_json(content_type)
+            fault = _fault(answer, is_json=is_json)
         return Answered(
             answer.status,
             answer.body,
-            fields.get(b"content-type", b"").decode("latin-1"),
+            content_type,
             None if retry_after is None else parse_retry_after(retry_after, self._utc_now),
             _is_true(fields.get(b"atomic-no-retry")),
-            _is_true(fields.get(b"atomic-suspend")),
+            suspend,
+            is_json and fault is None,
+            None if fault is None else f"{fault}, answered by {target.authority}",
+            answer.size,
         )
+
+
+def _fault(answer: Answer, *, is_json: bool) -> str | None:
+    """Why the body of a 2xx cannot be an outcome's response."""
+    if answer.fields.get(b"content-encoding", b"").lower() not in (b"", b"identity"):
+        return "encoded though identity was asked for"
+    if not answer.body.isascii():
+        try:
+            answer.body.decode()
+        except UnicodeDecodeError as error:
+            return f"not UTF-8 at byte {error.start}"
+    return json_fault(answer.body) if is_json else None
 
 
 def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:

@@ -61,7 +61,13 @@ def json_text(document: bytes, *, indent: int = 2) -> str:
     """JSON for a terminal or a pipe: the same values, unprintable characters as JSON escapes."""
     import msgspec
 
-    text = msgspec.json.format(document, indent=indent).decode()
+    from engine.wire import StandIns
+
+    try:
+        text = msgspec.json.format(document, indent=indent).decode()
+    except msgspec.DecodeError:  # halves of characters: they are shown as they are written
+        stand_ins = StandIns(document)
+        text = stand_ins.spelled(msgspec.json.format(stand_ins.text, indent=indent).decode())
     # A raw line break stands between tokens only, so what is left to escape is inside strings.
     lines = "\n".join(safe(line) for line in text.split("\n"))
     return lines if unicode_terminal() else "".join(

@@ -22,7 +22,7 @@ from engine.core.errors import EngineError
 
 ENVIRONMENT_PREFIX = "ATOMIC_"
 DEFAULT_FILE = Path("atomic.toml")
-HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$"
+HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$(?!\n)"
 
 _BYTES_MAX = 1 << 30
 MEMORY_BYTES_MIN = 1 << 20

@@ -21,7 +21,13 @@ from engine.core.errors import Refused
 from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, decide, put_back, set_aside
 from engine.core.model import Run, Step, StepState
-from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.outcome import (
+    FAILED_BODY_BYTES_MAX,
+    Answered,
+    CallError,
+    Outcome,
+    Unanswered,
+)
 from engine.deadlines import Timer
 from engine.flow import AttemptFlow, Payloads
 from engine.ports import Body, Invocation, Receipt, Write
@@ -33,8 +39,6 @@ if TYPE_CHECKING:
 
 LATE_BODY_BYTES_MAX = 1_024
 """What is kept of an answer that came after its step was cancelled."""
-FAILED_BODY_BYTES_MAX = 16_384
-"""What is kept of the answer of a failed attempt."""
 LEAVES_MEMORY_AFTER_MS = 2_000
 """A run whose next attempt is further away than this, and that no caller waits for, is let go."""
 
@@ -273,7 +277,7 @@ class LiveRun:
             outcome = Unanswered(
                 CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
             )
-        elif not (isinstance(outcome, Answered) and 200 <= outcome.http_status < 300):
+        elif not (isinstance(outcome, Answered) and outcome.ok):
             self._note_open_children(step, request.number)
             await request.wait_unheld()
         if not request.drained:
@@ -282,7 +286,7 @@ class LiveRun:
     def _count_for_host(self, step: Step, request: Request, outcome: Outcome | None) -> None:
         self.engine.hosts.ended(
             host_of(step.spec.url),
-            success=isinstance(outcome, Answered) and 200 <= outcome.http_status < 300,
+            success=isinstance(outcome, Answered) and outcome.ok,
             took_ms=None if request.host is None else request.took_ms,
             now_ms=self.engine.clock.steady_ms(),
         )
@@ -341,8 +345,9 @@ class LiveRun:
             data = data[:LATE_BODY_BYTES_MAX]
         elif self.run.steps[step_id].state is not StepState.COMPLETED:
             data = data[:FAILED_BODY_BYTES_MAX]
+        size = max(outcome.size, len(outcome.body))
         return Body(
-            step_id, number, data, outcome.content_type, answer=True, size=len(outcome.body)
+            step_id, number, data, outcome.content_type, answer=True, size=size, json=outcome.json
         )
 
     def _invocation(self, step: Step, request: Request, flow: AttemptFlow) -> Invocation:

@@ -81,6 +81,9 @@ class Body(Struct, frozen=True):
     answer: bool = False
     size: int = -1
     """Full size in bytes where `data` was cut; -1: nothing was cut."""
+    json: bool = False
+    """It is known to be JSON, as its type says. Of answers that were recorded before this was
+    looked at it is not known."""
 
 
 class Larger(Struct, frozen=True):

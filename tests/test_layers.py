@@ -32,7 +32,7 @@ class Room:
     not_of_stdlib: frozenset[str] = frozenset({"sqlite3", "random", "uuid"})
 
 
-CALLER = ("engine.transport", "engine.dial", "engine.caller")
+CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
     "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.waiting",

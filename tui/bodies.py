@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from engine.wire import json_fault
 from tui import fmt
 from tui.boards import Cell
 from tui.redact import Redactor
@@ -163,11 +164,7 @@ def _is_json(body: Body, text: str) -> bool:
         return False
     if not body.is_whole:
         return text.lstrip()[:1] in ("{", "[")
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+    return json_fault(text.encode()) is None
 
 
 def indented(text: str) -> str:

@@ -8,7 +8,6 @@ back-off. Actions are not posted again once they may have arrived.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -20,6 +19,7 @@ import httpx
 import msgspec
 from msgspec import Raw, Struct, field
 
+from engine.client import json_text
 from engine.client.errors import (
     NothingKnown,
     ProblemError,
@@ -128,7 +128,7 @@ class Outcome(Struct, frozen=True, rename="camel", dict=True):
     @cached_property
     def response(self) -> Any:
         """The endpoint's answer, decoded when it is first asked for."""
-        return msgspec.json.decode(self.raw)
+        return json_text.decode(self.raw, Any)
 
     def wire(self) -> OutcomeAnswer:
         """The answer as it came."""
@@ -138,7 +138,7 @@ class Outcome(Struct, frozen=True, rename="camel", dict=True):
 
     def decode(self, type: type[T]) -> T:
         """The endpoint's answer as `type`. Raises msgspec.ValidationError when it does not fit."""
-        return msgspec.json.decode(self.raw, type=type)
+        return json_text.decode(self.raw, type)
 
 
 class Open(OpenAnswer, frozen=True):
@@ -267,7 +267,7 @@ def submission(
         "workflowName": workflow_name,
         "stepInvokeUrl": url,
         "idempotencyKey": key,
-        "payload": _json(payload),
+        "payload": json_text.encode(payload),
         "retry": options.get("retry"),
         "attemptTimeout": options.get("attempt_timeout"),
         "stepKey": options.get("step_key"),
@@ -286,15 +286,6 @@ def submission(
         timeout_ms=options.get("timeout"),
         held=True,
     )
-
-
-def _json(payload: Any) -> Raw:
-    """The payload as JSON. Raises ValueError for NaN: msgspec alone would quietly post `null`."""
-    if isinstance(payload, Raw):
-        return payload
-    plain = msgspec.to_builtins(payload, str_keys=True)
-    text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return Raw(text.encode())
 
 
 def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
@@ -466,6 +457,8 @@ def read_answer(response: httpx.Response, type: type[T]) -> T:
             raise problem
         raise UnexpectedAnswer(_unexpected(response), status=response.status_code)
     try:
+        if type is Outcome:
+            return json_text.decode_with_raw(response.content, "raw", type)
         return msgspec.json.decode(response.content, type=type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnexpectedAnswer(f"{_unexpected(response)}: {error}") from error

@@ -1,7 +1,8 @@
 """The fingerprint of a payload: SHA-256 of its canonical JSON.
 
 Canonical: members sorted, no white space, numbers by their exact value (`1`, `1.0` and `10e-1` are
-one number), an absent payload is `null`. RFC 8785 in spirit, with exact numbers, not doubles.
+one number), an absent payload is `null`. RFC 8785 in spirit, with exact numbers, not doubles; and a
+lone surrogate, which no UTF-8 can hold, stays an escape, in lower case: `\\ud83d`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from engine.core.json_text import with_marks, without_marks
 
 DIGITS_INLINE_MAX = 20
 """Numbers with more digits than this before the point are written with an exponent."""
@@ -53,14 +56,24 @@ _LONG_NUMBER = b"0" * (DIGITS_INLINE_MAX + 1)
 def fingerprint(payload: bytes) -> bytes:
     """The 32 bytes that tell one payload from another.
 
-    Raises msgspec.DecodeError or msgspec.ValidationError for what is not JSON (NaN, lone
-    surrogates and integers of more than 4,300 digits among it), RecursionError when it is nested
-    beyond what the interpreter takes.
+    Raises msgspec.DecodeError or msgspec.ValidationError for what is not JSON (NaN and integers of
+    more than 4,300 digits among it), UnicodeDecodeError for what is not UTF-8, RecursionError when
+    it is nested beyond what the interpreter takes.
     """
+    try:
+        text = _canonical(payload)
+    except msgspec.DecodeError:
+        if rb"\u" not in payload:
+            raise
+        text = without_marks(_canonical(with_marks(payload)))
+    return hashlib.sha256(text).digest()
+
+
+def _canonical(payload: bytes) -> bytes:
     value = _decode(payload)
     if len(payload) > DIGITS_INLINE_MAX and _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO):
         value = _long_ints(value)
-    return hashlib.sha256(_encode(value)).digest()
+    return _encode(value)
 
 
 def nesting(value: Any) -> int:

@@ -19,7 +19,8 @@ class CallError(StrEnum):
     TLS = "tls"
     ATTEMPT_TIMEOUT = "attempt-timeout"
     BAD_ANSWER = "bad-answer"
-    """Cut short, not HTTP, not UTF-8, or encoded though identity was asked for."""
+    """Cut short or not HTTP; of a 2xx also: not UTF-8, not the JSON that it says it is, or encoded
+    though identity was asked for."""
     ANSWER_TOO_LARGE = "answer-too-large"
     TARGET_NOT_ALLOWED = "target-not-allowed"
     NOT_SENT = "not-sent"
@@ -30,13 +31,20 @@ NEVER_RETRIED = frozenset({CallError.ANSWER_TOO_LARGE, CallError.TARGET_NOT_ALLO
 """Failures that another attempt cannot mend."""
 
 
-class Answered(Struct, frozen=True, tag="answered"):
-    """The endpoint sent a whole answer.
+FAILED_BODY_BYTES_MAX = 16_384
+"""What is kept of the answer of a failed attempt, for people; no more is read of one that is no
+2xx."""
 
-    `body` is the raw bytes (identity encoding, UTF-8 checked for 2xx), `content_type` the header's
-    value as sent or ''. `retry_after_ms` is `Retry-After` already turned into milliseconds from
-    the moment the answer came. `no_retry` and `suspend` are the headers `Atomic-No-Retry: true`
-    and `Atomic-Suspend: true`.
+
+class Answered(Struct, frozen=True, tag="answered"):
+    """The endpoint sent an answer.
+
+    `body` is the raw bytes, of a 2xx all of them, else what is kept; `size` is how many there were,
+    as far as is known, where `body` was cut. `content_type` is the header's value as sent or ''.
+    `retry_after_ms` is `Retry-After` already turned into milliseconds from the moment the answer
+    came. `no_retry` and `suspend` are the headers `Atomic-No-Retry: true` and
+    `Atomic-Suspend: true`. `json`: its media type says JSON, and it is. `fault` is why a 2xx is no
+    answer all the same (`bad-answer`), such as `not JSON at byte 10`.
     """
 
     http_status: int
@@ -45,6 +53,14 @@ class Answered(Struct, frozen=True, tag="answered"):
     retry_after_ms: int | None = None
     no_retry: bool = False
     suspend: bool = False
+    json: bool = False
+    fault: str | None = None
+    size: int = -1
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a 2xx that can be recorded as an outcome."""
+        return 200 <= self.http_status < 300 and self.fault is None
 
 
 class Unanswered(Struct, frozen=True, tag="unanswered"):

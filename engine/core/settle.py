@@ -21,7 +21,7 @@ from engine.core.events import (
 )
 from engine.core.machine import Change
 from engine.core.model import DelayBy, Flight, PauseReason, Run, Step, StepState
-from engine.core.outcome import NEVER_RETRIED, Answered, Outcome, Unanswered
+from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX, next_delay_ms
 
 CRASHES_IN_A_ROW_MAX = 10
@@ -59,7 +59,7 @@ def _verdict(
         return _went_home(run, step, flight, outcome, now, chance)
     answered = isinstance(outcome, Answered)
     status = outcome.http_status
-    ok = answered and 200 <= (status or 0) < 300
+    ok = isinstance(outcome, Answered) and outcome.ok
     suspended = isinstance(outcome, Answered) and outcome.suspend
     open_child = step.open_children > 0 or bool(flight.open_at_end)
     if suspended and (open_child or flight.child_ended) and not step.cancel_asked:
@@ -105,7 +105,9 @@ def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:
 def _error(outcome: Outcome) -> str | None:
     if isinstance(outcome, Unanswered):
         return f"{outcome.error}: {outcome.detail}"
-    if 200 <= outcome.http_status < 300:
+    if outcome.fault is not None:
+        return f"{CallError.BAD_ANSWER}: {outcome.fault}"
+    if outcome.ok:
         return "Atomic-Suspend without an open child" if outcome.suspend else None
     return f"http-status: answered {outcome.http_status}"
 

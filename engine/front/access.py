@@ -32,11 +32,11 @@ class Access:
         host = origin = site = content_type = ""
         for name, value in headers:
             if name == b"host":
-                host = value.decode("latin1").strip().lower()
+                host = value.decode("latin1").strip(" \t").lower()
             elif name == b"origin":
-                origin = value.decode("latin1").strip().lower()
+                origin = value.decode("latin1").strip(" \t").lower()
             elif name == b"sec-fetch-site":
-                site = value.decode("latin1").strip().lower()
+                site = value.decode("latin1").strip(" \t").lower()
             elif name == b"content-type":
                 content_type = value.decode("latin1")
         if host_name(host) not in self._hosts:
@@ -66,4 +66,4 @@ def host_name(host: str) -> str:
 
 def is_json(content_type: str) -> bool:
     """Whether the media type is application/json, whatever its parameters."""
-    return content_type.partition(";")[0].strip().lower() == "application/json"
+    return content_type.partition(";")[0].strip(" \t").lower() == "application/json"

@@ -23,6 +23,7 @@ from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import ENDED, StepState
 from engine.core.search import BadSearch, Search, parse
+from engine.front.surrogates import why_no_text
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.ports import RunQuery, RunRecord, RunsFound
 from engine.supervisor import Engine
@@ -304,7 +305,9 @@ def _read(body: bytes) -> wire.BulkRequest:
     try:
         return _decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused(Problem.INVALID_REQUEST, f"The job is not valid: {error}.") from error
+        raise Refused(
+            Problem.INVALID_REQUEST, f"The job is not valid: {why_no_text(body, error)}."
+        ) from error
 
 
 def _search(asked: wire.BulkRequest) -> Search:

@@ -12,6 +12,7 @@ from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
 from engine.front.rows import run_row, step_row
 from engine.front.status import json_reply
+from engine.front.surrogates import why_no_text
 from engine.ports import RunRecord
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
@@ -22,7 +23,9 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused(Problem.INVALID_REQUEST, f"The action is not valid: {error}.") from error
+        raise Refused(
+            Problem.INVALID_REQUEST, f"The action is not valid: {why_no_text(body, error)}."
+        ) from error
     try:
         run, changed = await front.engine.act(
             run_id,

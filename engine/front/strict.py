@@ -30,7 +30,7 @@ _FIELD = re.compile(rb"(" + _TOKEN + rb"+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
 _FIELD_OF_HEAD = re.compile(rb"(?<=\n)" + _FIELD.pattern)
 # Upper case only: Hypercorn would turn `get` into GET, but methods are case-sensitive.
 _REQUEST_LINE = re.compile(rb'([A-Z][A-Z-]{0,31}) ([!"$-~]+) HTTP/1\.([01])')
-_VERSION = re.compile(rb" HTTP/[0-9]\.[0-9]$")
+_VERSION = re.compile(rb" HTTP/[0-9]\.[0-9]\Z")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _AT_MOST_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
@@ -340,8 +340,6 @@ def read_head(head: bytes, limits: ServerLimits) -> Head:
     expectation = values.get(b"expect")
     if expectation is not None and expectation.lower() != b"100-continue":
         raise BadRequest(417, "the only expectation that is met is 100-continue")
-    if b"h2c" in values.get(b"upgrade", b"").lower():
-        raise BadRequest(400, "this connection speaks HTTP/1.1 and is not upgraded to h2c")
     body_bytes = _body_length(values, is_http11, limits)
     return Head(method, target, is_http11, tuple(fields), body_bytes)
 

@@ -15,12 +15,15 @@ from msgspec import Raw
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.fingerprint import fingerprint, nesting
+from engine.core.json_text import declares_json, with_marks
 from engine.core.model import StepSpec, StepState
 from engine.core.target import BadTarget, last_segment, normalise
+from engine.front import surrogates
 from engine.front.access import RawHeaders
 from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
+from engine.ports import Body
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
 from engine.tokens import Token
 
@@ -91,9 +94,9 @@ def _invalid(member: str, detail: str) -> Refused:
 def decode(body: bytes, depth_max: int) -> wire.Submission:
     """The submission. Raises Refused naming the member at fault."""
     try:
-        submission = _decode(body)
+        submission = surrogates.decode(body, _decode)
         if body.count(b"[") + body.count(b"{") > depth_max:
-            depth = nesting(_parse(body))
+            depth = _depth(body)
             if depth > depth_max:
                 raise _too_deep(depth_max)
     except msgspec.ValidationError as error:
@@ -103,6 +106,13 @@ def decode(body: bytes, depth_max: int) -> wire.Submission:
     except RecursionError as error:
         raise _too_deep(depth_max) from error
     return submission
+
+
+def _depth(body: bytes) -> int:
+    try:
+        return nesting(_parse(body))
+    except msgspec.DecodeError:
+        return nesting(_parse(with_marks(body)))  # lone surrogates
 
 
 def _too_deep(depth_max: int) -> Refused:
@@ -125,6 +135,8 @@ def _explain(message: str) -> Refused:
             kind = "is reserved for later" if field[1] in RESERVED_MEMBERS else "is not known"
             return _invalid(where, f"The member `{where}` {kind}.")
         return _invalid(where, f"The member `{where}` is missing.")
+    if "matching regex" in message:
+        message = "It must be printable ASCII (space to ~)"
     if not where:
         return _invalid("body", f"The body must be a JSON object. {message}.")
     return _invalid(where, f"The member `{where}` is not valid: {message}.")
@@ -146,6 +158,13 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
             "idempotencyKey",
             "The member `idempotencyKey` (or the header Idempotency-Key) is missing.",
         )
+    name = submission.step_name or last_segment(url)[:128]
+    if (at := wire.unseen(name)) is not None:
+        raise _invalid(
+            "stepName",
+            f"The member `stepName` is not valid: character {at + 1} is U+{ord(name[at]):04X}."
+            " Controls, line ends, formatting and unassigned characters have no place in a name.",
+        )
     try:
         mark = fingerprint(bytes(submission.payload))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -155,7 +174,7 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
         key=key,
         url=url,
         step_key=submission.step_key or url,
-        name=submission.step_name or last_segment(url)[:128],
+        name=name,
         fingerprint=mark,
         retry=submission.retry,
         attempt_timeout_ms=submission.attempt_timeout,
@@ -170,17 +189,17 @@ def read_headers(headers: RawHeaders) -> Posted:
     prefer = ""
     for name, value in headers:
         if name == b"idempotency-key":
-            found = _header_key(value.decode("latin1").strip())
+            found = _header_key(value.decode("latin1").strip(" \t"))
             if key is not None and found != key:
                 raise _invalid("idempotencyKey", "Two different Idempotency-Key headers.")
             key = found
         elif name == b"atomic-parent":
-            parent = value.decode("latin1").strip()
+            parent = value.decode("latin1").strip(" \t")
         elif name == b"prefer":
             prefer += "," + value.decode("latin1").lower()
     respond_async, wait_s = False, None
     for preference in prefer.split(",") if prefer else ():
-        word = preference.partition(";")[0].strip()
+        word = preference.partition(";")[0].strip(" \t")
         if word == "respond-async":
             respond_async = True
         elif (wait := _WAIT.fullmatch(word)) and wait_s is None:
@@ -256,7 +275,7 @@ def _outcome_body(result: Recorded) -> bytes:
         generation=step.generation,
         status=step.state,
         http_status=step.http_status or 0,
-        response=as_response(b"" if body is None else body.data, body.content_type if body else ""),
+        response=_response(body),
         attempts=step.attempts,
         submitted_at=rfc3339(step.submitted_at),
         finished_at=rfc3339(step.ended_at or 0),
@@ -264,12 +283,19 @@ def _outcome_body(result: Recorded) -> bytes:
     return _encode(answer)
 
 
-def as_response(data: bytes, content_type: str) -> Raw:
+def _response(body: Body | None) -> Raw:
     """An endpoint's answer as a JSON value: nothing is null, JSON stays as it is, text a string."""
-    if not data:
+    if body is None or not body.data:
         return Raw(b"null")
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/json" or media_type.endswith("+json"):
+    if body.json:
+        return Raw(body.data)
+    return as_recorded_before(body.data, body.content_type)
+
+
+def as_recorded_before(data: bytes, content_type: str) -> Raw:
+    """An answer that is not recorded as JSON: other text, or one of an engine that did not look at
+    its end. What that one told is told again: what msgspec does not take was a string to it."""
+    if declares_json(content_type):
         try:
             _parse(data)
         except (msgspec.DecodeError, RecursionError):

@@ -8,8 +8,8 @@ An entry is a row of `journal`: `seq` is the number of its first event, the othe
 gap. `packed` is a zlib stream (RFC 1950) of: the length of the head in ASCII digits, a line feed,
 the head, and the small bodies one behind the other. The head is JSON:
 `[[[run id, state, rev, event], …], [[step id, is answer, number, content type, size, length,
-is large], …]]`. `large` holds the other bodies, as they came. SQLite's own shell reads the packed
-part with `sqlar_uncompress(packed, size)`.
+is large, is JSON], …]]`. `large` holds the other bodies, as they came. SQLite's own shell reads the
+packed part with `sqlar_uncompress(packed, size)`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class BodyLine(Struct, frozen=True, array_like=True, gc=False):
     size: int
     length: int
     large: bool
+    json: bool = False
+    """Not in entries of before it was looked at."""
 
 
 class _Lines(Struct, array_like=True):
@@ -116,7 +118,7 @@ class Entry:
             lines.append(
                 BodyLine(
                     *(body.step_id, body.answer, body.number, body.content_type),
-                    *(size, length, is_large),
+                    *(size, length, is_large, body.json),
                 )
             )
         head = _encode((self.events, lines))
@@ -181,4 +183,4 @@ def body_of(place: Place, data: bytes) -> Body:
     """A body as it was written."""
     line = place.line
     size = -1 if line.size == line.length else line.size
-    return Body(line.step_id, line.number, data, line.content_type, line.answer, size)
+    return Body(line.step_id, line.number, data, line.content_type, line.answer, size, line.json)

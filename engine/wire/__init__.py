@@ -6,8 +6,10 @@ accept unknown members, the engine refuses them in what it is sent.
 
 from engine.core.actions import FITS, Action
 from engine.core.errors import EngineError, Problem
+from engine.core.json_text import StandIns, json_fault
 from engine.core.retry import RetryPolicy
 from engine.core.search import ABOUT, IS_WORDS, BadSearch, parse
+from engine.wire.names import unseen
 from engine.wire.operate import (
     ActionAnswer,
     ActionRequest,
@@ -88,11 +90,14 @@ __all__ = [
     "RunPage",
     "RunRow",
     "RunTree",
+    "StandIns",
     "StepAt",
     "StepKey",
     "StepRow",
     "Submission",
+    "json_fault",
     "parse",
     "problem",
     "step_label",
+    "unseen",
 ]

@@ -9,13 +9,17 @@ from msgspec import Meta, Raw, Struct
 
 from engine.core.retry import DAY_MS, RetryPolicy
 
-CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
+"""Python's `$` also matches before a line feed at the end, that of JSON Schema does not: `(?!\\n)`
+makes this and the other patterns say the same to both."""
 RESERVED_CLIENTS = frozenset(
     {"api", "healthz", "readyz", "metrics", "docs", "problems", "openapi.json"}
 )
-PRINTABLE = r"^[\x20-\x7e]+$"
+PRINTABLE = r"^[\x20-\x7e]+$(?!\n)"
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
 Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
+StepName = Annotated[str, Meta(min_length=1, max_length=128)]
+"""In any script; `names.unseen` says what may not stand in it."""
 StepKey = Annotated[str, Meta(min_length=1, max_length=2_048, pattern=PRINTABLE)]
 
 
@@ -35,7 +39,7 @@ class Submission(
     retry: RetryPolicy | None = None
     attempt_timeout: Annotated[int, Meta(ge=1, le=DAY_MS)] = 60_000
     step_key: StepKey | None = None
-    step_name: Name | None = None
+    step_name: StepName | None = None
     parent: Annotated[str, Meta(min_length=1, max_length=512, pattern=PRINTABLE)] | None = None
 
 

@@ -79,7 +79,7 @@ async def test_bodies_that_are_no_submission(shop: Client, app: Application, nam
 PAYLOADS: dict[str, str] = {
     "NaN": "NaN",
     "Infinity": "-Infinity",
-    "lone surrogate": r'"\ud800"',
+    "half an escape": r'"\ud80"',
     "leading zero": "01",
     "100,000 deep": "[" * 100_000 + "]" * 100_000,
     "100,000 deep and open": '{"a":' * 100_000,
@@ -108,6 +108,9 @@ MEMBERS: list[tuple[str, dict[str, Any]]] = [
     ("workflowName", {"workflowName": ""}),
     ("workflowName", {"workflowName": "w" * 129}),
     ("workflowName", {"workflowName": "a\nb"}),
+    *((name, {name: "x\n"}) for name in ("workflowName", "idempotencyKey", "stepName", "stepKey")),
+    ("parent", {"parent": "x\n"}),
+    ("workflowName", {"workflowName": "w\ud800"}),
     ("workflowName", {"workflowName": "ü"}),
     ("stepInvokeUrl", {"stepInvokeUrl": 1}),
     ("idempotencyKey", {"idempotencyKey": ""}),

@@ -101,15 +101,40 @@ async def test_no_header_can_be_injected(field: str, value: str) -> None:
     assert server.connections == 0
 
 
+def faulty(body: bytes, fault: str, content_type: str = "", *, no_retry: bool = False) -> Answered:
+    """A 2xx that is no outcome."""
+    return Answered(200, body, content_type, no_retry=no_retry, fault=fault)
+
+
 ANSWERS: dict[str, tuple[bytes, Outcome]] = {
     "created": (
         raw_answer(201, b'{"id":42}', b"Content-Type: application/json; charset=utf-8"),
-        Answered(201, b'{"id":42}', "application/json; charset=utf-8"),
+        Answered(201, b'{"id":42}', "application/json; charset=utf-8", json=True),
     ),
     "empty": (raw_answer(204)[: -len("Content-Length: 0\r\n\r\n")] + b"\r\n", Answered(204)),
     "json that is none": (
         raw_answer(200, b"{nope", b"Content-Type: application/json"),
-        Answered(200, b"{nope", "application/json"),
+        faulty(b"{nope", "not JSON at byte 1 (expected '\"')", "application/json"),
+    ),
+    "json of half a character": (
+        raw_answer(200, rb'"\ud83d"', b"Content-Type: application/problem+JSON ;v=1"),
+        Answered(200, rb'"\ud83d"', "application/problem+JSON ;v=1", json=True),
+    ),
+    "json of nothing": (
+        raw_answer(200, b"", b"Content-Type: application/json", b"Content-Encoding: gzip"),
+        Answered(200, b"", "application/json"),
+    ),
+    "json that is none, of a failure": (
+        raw_answer(500, b"{nope", b"Content-Type: application/json"),
+        Answered(500, b"{nope", "application/json"),
+    ),
+    "json that is none, not to be tried again": (
+        raw_answer(200, b"NaN", b"Content-Type: application/json", b"Atomic-No-Retry: true"),
+        faulty(b"NaN", "not JSON at byte 0 (invalid character)", "application/json", no_retry=True),
+    ),
+    "json that is none, and nobody's": (
+        raw_answer(200, b"NaN", b"Content-Type: application/json", b"Atomic-Suspend: true"),
+        Answered(200, b"NaN", "application/json", suspend=True),
     ),
     "utf-8": (raw_answer(200, "grüß".encode()), Answered(200, "grüß".encode())),
     "not found": (raw_answer(404, b"gone"), Answered(404, b"gone")),
@@ -129,21 +154,27 @@ ANSWERS: dict[str, tuple[bytes, Outcome]] = {
     "retry garbage": (raw_answer(503, b"", b"Retry-After: soon"), Answered(503)),
     "surrogate": (
         raw_answer(200, b"ab\xed\xa0\x80"),
-        Unanswered(CallError.BAD_ANSWER, "the answer is not UTF-8 (at byte 2)", 200),
+        faulty(b"ab\xed\xa0\x80", "not UTF-8 at byte 2"),
     ),
     "latin-1": (
         raw_answer(200, b"gr\xfc\xdf"),
-        Unanswered(CallError.BAD_ANSWER, "the answer is not UTF-8 (at byte 2)", 200),
+        faulty(b"gr\xfc\xdf", "not UTF-8 at byte 2"),
     ),
     "gzip": (
         raw_answer(200, b"\x1f\x8b", b"Content-Encoding: gzip"),
-        Unanswered(
-            CallError.BAD_ANSWER, "the answer is encoded though identity was asked for", 200
-        ),
+        faulty(b"\x1f\x8b", "encoded though identity was asked for"),
+    ),
+    "gzip, not found": (
+        raw_answer(404, b"\x1f\x8b", b"Content-Encoding: gzip"),
+        Answered(404, b"\x1f\x8b"),
     ),
     "too large": (
-        raw_answer(500, b"x" * 1001),
-        Unanswered(CallError.ANSWER_TOO_LARGE, "the answer's body is over 1000 bytes", 500),
+        raw_answer(200, b"x" * 1001),
+        Unanswered(CallError.ANSWER_TOO_LARGE, "the answer's body is over 1000 bytes", 200),
+    ),
+    "too large, of a failure": (
+        raw_answer(503, b"x" * 1001, b"Retry-After: 7"),
+        Answered(503, b"x" * 1000, retry_after_ms=7000, size=1001),
     ),
     "cut short": (
         raw_answer(200, b"x" * 9)[:-1],
@@ -169,6 +200,10 @@ async def test_answers(case: str) -> None:
         place, _, what = outcome.detail.partition(": ")
         assert place.startswith("127.0.0.1:")
         outcome = msgspec.structs.replace(outcome, detail=what)
+    elif outcome.fault is not None:
+        what, _, place = outcome.fault.partition(", answered by ")
+        assert place.startswith("127.0.0.1:")
+        outcome = msgspec.structs.replace(outcome, fault=what)
     assert outcome == expected
 
 

@@ -72,11 +72,11 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "empty name": (400, get("/fine", ": b")),
     "empty line first": (400, b"\r\n" + get("/fine")),
     "space first": (400, b" " + get("/fine")),
-    "h2c upgrade": (
-        400,
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n"
-        b"Upgrade: h2c\r\nHTTP2-Settings: %%%\r\n\r\n",
+    "HTTP/2 preface behind an upgrade": (
+        505,
+        b"PRI * HTTP/2.0\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\nSM\r\n\r\n",
     ),
+    "two upgrades": (400, get("/fine", "Upgrade: h2c", "Upgrade: websocket")),
     "CONNECT": (400, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
     "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "PRI in HTTP/1.1": (400, b"PRI /fine HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -164,6 +164,10 @@ async def test_accepted(name: str, mock_clock: object) -> None:
     [
         ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
         ["Connection: Upgrade", "Upgrade: TLS/1.0"],
+        ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAA"],
+        ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: %%%"],
+        ["Connection: Upgrade", "Upgrade: h2c, websocket"],
+        ["Upgrade: H2C"],
     ],
 )
 async def test_no_upgrade(upgrade: list[str], mock_clock: object) -> None:
@@ -177,6 +181,36 @@ async def test_no_upgrade(upgrade: list[str], mock_clock: object) -> None:
             assert (answer.status, answer.body) == (200, b"fine")
             assert "upgrade" not in answer.headers
     assert app.calls == ["/fine", "/fine"]
+
+
+H2C = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAA"]
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 33", CHUNKED])
+async def test_a_body_behind_an_upgrade_to_http2(framing: str, mock_clock: object) -> None:
+    """It is read as HTTP/1.1 has it, and what follows is the next request: nothing is smuggled."""
+    inner = get("/second")
+    body = inner if framing != CHUNKED else b"%x\r\n%b\r\n0\r\n\r\n" % (len(inner), inner)
+    app = App()
+    async with serving(app.quart) as server:
+        client = await server.connect()
+        await client.send(echo(framing, *H2C, body=body) + get("/fine", *H2C))
+        answers = [await client.read_answer() for _ in range(2)]
+    assert [(each.status, each.body) for each in answers] == [(200, inner), (200, b"fine")]
+    assert app.calls == ["/echo", "/fine"]
+
+
+async def test_a_client_that_takes_the_upgrade_for_granted(mock_clock: object) -> None:
+    """Its request is answered in HTTP/1.1; its frames are no request, and end the connection."""
+    app = App()
+    async with serving(app.quart) as server:
+        client = await server.connect()
+        await client.send(get("/fine", *H2C) + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
+        first, second = await client.read_answer(), await client.read_answer()
+        assert await client.read_rest() == b""
+    assert (first.status, first.body, second.status) == (200, b"fine", 505)
+    assert "only HTTP/1.1" in json.loads(second.body)["detail"]
+    assert app.calls == ["/fine"]
 
 
 async def test_bad_body_after_head(mock_clock: object) -> None:

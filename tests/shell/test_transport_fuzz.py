@@ -10,8 +10,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.answers import read_answer
 from engine.dial import PlainWire
-from engine.transport import _read_answer
 
 FRAGMENTS = st.sampled_from(
     [
@@ -50,7 +50,7 @@ def read(pieces: Iterable[bytes]) -> object:
     """Status and body, or the kind of error."""
     wire = cast(PlainWire, FedWire(pieces))
     try:
-        answer = trio.run(_read_answer, wire, b"POST", 1000)
+        answer = trio.run(read_answer, wire, b"POST", 1000, 100)
     except httpx.TransportError as error:
         return type(error)
     return answer.status, answer.body

@@ -8,7 +8,8 @@ import trio
 from trio.testing import MockClock
 
 import engine.transport as transport_module
-from engine.transport import BadAnswer, LeanTransport
+from engine.answers import BadAnswer
+from engine.transport import LeanTransport
 from tests.shell.scripted_server import (
     OK,
     POST_LINES,
