@@ -460,14 +460,7 @@ def _action(name: str, text: str, *, whole_run: bool = True, steps: bool = True)
         if as_json:
             cli_show.echo_json(answer)
             return
-        would = "would change" if answer.dry_run else "changed"
-        click.echo(
-            f"{cli_show.state_text(answer.run.status)}  {safe(answer.run.workflow_name)}"
-            f"  {safe(answer.run.id)}  {action}: {would}"
-            f" {cli_show.count_text(len(answer.changed), 'step')}"
-        )
-        for changed in answer.changed if answer.dry_run else ():
-            click.echo(f"  {safe(changed)}")
+        click.echo(cli_show.action_text(answer))
 
     action = name
     wrapped: Callable[..., None] = json_option(engine_option(act))

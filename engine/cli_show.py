@@ -20,7 +20,7 @@ from engine.signs import SIGNS, UNKNOWN_SIGN
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import AttemptRow, RunRow, RunTree, StepRow
+    from engine.wire import ActionAnswer, AttemptRow, RunRow, RunTree, StepRow
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -34,6 +34,8 @@ COLOURS = {
     "cancelled": "bright_black",
     "paused": "magenta",
 }
+NAMED_MAX = 10
+"""More steps than these are counted."""
 STATE_WIDTH = max(map(len, SIGNS))
 # what begins a branch, the last branch, and what goes on below each
 BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
@@ -298,6 +300,27 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         told = ", ".join(f"{safe(name)} {safe(value)}" for name, value in durability.items())
         lines.append(f"durability: {told}")
     return lines
+
+
+def action_text(answer: ActionAnswer) -> str:
+    """What an action did, or would do: by their ids the steps that a dry run names, and what may
+    be left undone."""
+    would = "would change" if answer.dry_run else "changed"
+    count = count_text(len(answer.changed), "step")
+    lines = [
+        f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}"
+        f"  {safe(answer.run.id)}  {answer.action}: {would} {count}"
+    ]
+    lines += [f"  {safe(id)}" for id in answer.changed if answer.dry_run]
+    after = answer.recorded_after
+    if after:
+        names = ", ".join(safe(step.step_name) for step in after[:NAMED_MAX])
+        more = f" and {len(after) - NAMED_MAX:,} more" if len(after) > NAMED_MAX else ""
+        lines += [
+            f"  recorded since the failure: {names}{more}",
+            "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
+        ]
+    return "\n".join(lines)
 
 
 def event_text(event: Event) -> str:

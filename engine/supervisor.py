@@ -18,7 +18,7 @@ from engine.admission import Admission
 from engine.budget import Budget
 from engine.clock import Clock, Ids
 from engine.core import settle
-from engine.core.actions import Action, act
+from engine.core.actions import Action, Done, act
 from engine.core.errors import Problem, Refused
 from engine.core.machine import Change
 from engine.core.model import Run, StepSpec, run_of
@@ -231,8 +231,8 @@ class Engine:
         dry_run: bool,
         actor: str,
         reason: str | None,
-    ) -> tuple[Run, list[str]]:
-        """Carry an action out, durably; returns the run and the ids of the steps it changed.
+    ) -> tuple[Run, Done]:
+        """Carry an action out, durably; returns the run and what was done to which steps.
 
         A dry run changes a copy. Raises Refused.
         """
@@ -258,11 +258,11 @@ class Engine:
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
         with nullcontext() if dry_run else ParksOnBug(live, self._park):
-            changed = act(change, action, step_id, actor=actor, reason=reason, now=now)
+            done = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
         await live.wait_durable()
-        return change.run, changed
+        return change.run, done
 
     # -- memory --------------------------------------------------------------------------------
 

@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from msgspec import Struct
+
 from engine.core.errors import Problem, Refused
 from engine.core.events import Acted, Cancelled, Paused, Reopened, Resumed, Woken
 from engine.core.machine import Change
 from engine.core.model import OPEN, DelayBy, PauseReason, Run, Step, StepState
+from engine.core.reopen import (
+    ancestors,
+    ended_badly,
+    opened_below,
+    opened_by_retry,
+    paused_above,
+    recorded_after,
+    reopen,
+)
 from engine.core.settle import cancel_descendants, wake_parent
 
 
@@ -42,6 +53,14 @@ FITS: dict[Action, frozenset[StepState]] = {
 `rerun` needs one, and is not here."""
 
 
+class Done(Struct, frozen=True):
+    """What an action did: ids of steps."""
+
+    changed: list[str]
+    recorded_after: list[str]
+    """By a `retry`: recorded after one that it opened had ended. Perhaps its compensation."""
+
+
 def act(
     change: Change,
     action: Action,
@@ -50,8 +69,8 @@ def act(
     actor: str,
     reason: str | None,
     now: int,
-) -> list[str]:
-    """Carry an action out; returns the ids of the steps that it changed.
+) -> Done:
+    """Carry an action out.
 
     Raises Refused (`not-possible`, `not-found`) and changes nothing.
     """
@@ -62,9 +81,12 @@ def act(
     dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
         dismissed = False if run.dismissed else None
+    ended = ended_badly(run) if action is Action.RETRY else {}
     change.do(Acted(now, step_id or run.id, action, actor, reason, dismissed))
     plan(change, now)
-    return [id for id in change.touched if any(e.step_id == id for e in change.events)]
+    changed = [id for id in change.touched if any(e.step_id == id for e in change.events)]
+    opened = {e.step_id for e in change.events if isinstance(e, Reopened)}
+    return Done(changed, recorded_after(run, opened, ended))
 
 
 Plan = Callable[[Change, int], None]
@@ -79,7 +101,11 @@ def _retry(run: Run, step_id: str | None) -> Plan:
     if target.state in (StepState.BACKING_OFF, StepState.WAITING):
         return lambda change, now: _wake(change, target, now)
     if target.state is StepState.PAUSED:
-        raise _not_possible(run, "The step is paused: resume it.")
+        unhandled = target.pause_reason is PauseReason.UNHANDLED_FAILURE
+        what = " Or retry the failed step below it." if unhandled else ""
+        raise _not_possible(run, f"The step is paused: resume it.{what}")
+    if (paused := paused_above(run, target)) is not None:
+        return _retry_below(run, target, paused)
     root = run.root
     if root.state not in (StepState.FAILED, StepState.CANCELLED):
         if step_id is None and not root.ended:
@@ -95,28 +121,19 @@ def _retry(run: Run, step_id: str | None) -> Plan:
     if any(not step.ended for step in run.steps.values()):
         raise _not_possible(run, "Requests of the ended run are still in flight.")
 
+    opened = opened_by_retry(run, step_id)
+    return lambda change, now: reopen(change, opened, set(), now)
+
+
+def _retry_below(run: Run, failed: Step, paused: Step) -> Plan:
+    """A failure that was not handled is tried again, by the step that it has paused."""
+    opened = opened_below(run, failed)
+
     def plan(change: Change, now: int) -> None:
-        reopen = {root.id}
-        for id in (*_causes(root, run), *((step_id,) if step_id else ())):
-            reopen.update((id, *_ancestors(run, run.steps[id])))
-        kept = {s.id for s in run.steps.values() if s.state is StepState.FAILED} - reopen
-        for step in run.steps.values():
-            above = _ancestors(run, step)
-            # what lies below a step that stays failed could be posted by nobody
-            if step.state is StepState.CANCELLED and kept.isdisjoint(above):
-                reopen.update((step.id, *above))
-        _reopen(change, reopen, set(), now)
+        reopen(change, opened, set(), now)
+        change.do(Resumed(now, paused.id, fresh=True))
 
     return plan
-
-
-def _causes(step: Step, run: Run) -> list[str]:
-    """The step that made this one fail, the one that made that one fail, and so on."""
-    causes: list[str] = []
-    while step.cause_id is not None and step.cause_id not in causes:
-        causes.append(step.cause_id)
-        step = run.steps[step.cause_id]
-    return causes
 
 
 def _wake(change: Change, step: Step, now: int) -> None:
@@ -126,21 +143,6 @@ def _wake(change: Change, step: Step, now: int) -> None:
 def _wake_all(change: Change, steps: list[Step], now: int) -> None:
     for step in steps:
         _wake(change, step, now)
-
-
-def _ancestors(run: Run, step: Step) -> list[str]:
-    above = []
-    while step.parent_id is not None:
-        above.append(step.parent_id)
-        step = run.steps[step.parent_id]
-    return above
-
-
-def _reopen(change: Change, ended: set[str], rerun: set[str], now: int) -> None:
-    """Open these steps. All but the root start when the workflow posts them again."""
-    for step in sorted((change.run.steps[id] for id in ended), key=lambda s: s.ordinal):
-        again = step.id in rerun
-        change.do(Reopened(now, step.id, rerun=again, awaiting_post=not step.is_root))
 
 
 def _scope(run: Run, step_id: str | None) -> list[Step]:
@@ -212,21 +214,21 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
             again.add(step.id)
     if not target.ended:
         raise _not_possible(run, f"The step is {target.state}: only an ended step can rerun.")
-    reopen = again | {run.id}
+    opens = again | {run.id}
     for step_id_ in again:
-        reopen.update(_ancestors(run, run.steps[step_id_]))
-    busy = [id for id in reopen if run.steps[id].state is StepState.RUNNING]
+        opens.update(ancestors(run, run.steps[step_id_]))
+    busy = [id for id in opens if run.steps[id].state is StepState.RUNNING]
     if busy:
         raise _not_possible(run, f"A request of step {busy[0]} is in flight.")
 
     def plan(change: Change, now: int) -> None:
-        for step in sorted((run.steps[id] for id in reopen), key=lambda s: s.ordinal):
+        for step in sorted((run.steps[id] for id in opens), key=lambda s: s.ordinal):
             if step.id in again and not step.ended:
                 change.do(Cancelled(now, step.id))
             elif not step.ended and step.state is not StepState.PENDING:
                 # open above what runs again: its generation goes on, and so do its callers' waits
                 _wake(change, step, now)
-        _reopen(change, {id for id in reopen if run.steps[id].ended}, again, now)
+        reopen(change, {id for id in opens if run.steps[id].ended}, again, now)
 
     return plan
 

@@ -73,10 +73,8 @@ def place(
     if parent is None and _is_root_url(run, spec):
         return _same_root(run, spec)
     found_id = run.by_identity.get(spec.identity)
-    if poster is not None and flight is not None:
-        if flight.sent_home:
-            return _from_sent_home(run, above, found_id, spec)
-        flight.told_failed = None
+    if poster is not None and flight is not None and flight.sent_home:
+        return _from_sent_home(run, above, found_id, spec)
     if found_id is None:
         _check_open(run, above, limits)
         if stale:

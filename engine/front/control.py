@@ -10,7 +10,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import Run, StepState, run_state
 from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
-from engine.front.rows import run_row, step_row
+from engine.front.rows import named_step, run_row, step_row
 from engine.front.status import json_reply
 from engine.front.surrogates import why_no_text
 from engine.ports import RunRecord
@@ -27,7 +27,7 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
             Problem.INVALID_REQUEST, f"The action is not valid: {why_no_text(body, error)}."
         ) from error
     try:
-        run, changed = await front.engine.act(
+        run, done = await front.engine.act(
             run_id,
             asked.action,
             step_id=asked.step,
@@ -46,7 +46,8 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
         dry_run=asked.dry_run,
         run=run_row(record_of(run)),
         step=step,
-        changed=tuple(changed),
+        changed=tuple(done.changed),
+        recorded_after=tuple(named_step(run.steps[id]) for id in done.recorded_after),
     )
     return json_reply(answer, 200 if asked.dry_run else 202)
 

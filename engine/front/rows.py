@@ -98,6 +98,11 @@ def attempt_row(record: AttemptRecord) -> wire.AttemptRow:
     )
 
 
+def named_step(step: Step) -> wire.NamedStep:
+    """A step as actions tell of it."""
+    return wire.NamedStep(step.id, wire.step_label(step.spec.name, step.spec.step_key))
+
+
 def step_row(step: Step, attempts: Iterable[AttemptRecord] | None = None) -> wire.StepRow:
     """A step as the interface shows it, with its attempts where they were asked for."""
     timed = step.state in (StepState.BACKING_OFF, StepState.PAUSED)

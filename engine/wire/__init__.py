@@ -16,6 +16,7 @@ from engine.wire.operate import (
     BulkAnswer,
     BulkList,
     BulkRequest,
+    NamedStep,
 )
 from engine.wire.problems import (
     PROBLEMS,
@@ -79,6 +80,7 @@ __all__ = [
     "Key",
     "LastAttempt",
     "Name",
+    "NamedStep",
     "OpenAnswer",
     "OutcomeAnswer",
     "Problem",

@@ -20,6 +20,14 @@ class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     reason: Annotated[str, Meta(max_length=500)] | None = None
 
 
+class NamedStep(Struct, frozen=True, rename="camel"):
+    """A step that is told of by its name."""
+
+    step_id: str
+    step_name: str
+    """With its key where that was given."""
+
+
 class ActionAnswer(Struct, frozen=True, rename="camel"):
     """What an action did (or, as a dry run, would do)."""
 
@@ -29,6 +37,9 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     step: StepRow | None
     changed: tuple[str, ...]
     """Ids of the steps that changed."""
+    recorded_after: tuple[NamedStep, ...] = ()
+    """By a `retry`: recorded after one that it opened had ended. They may be its compensation, and
+    are answered from the record: only `rerun` does them again."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -55,6 +55,18 @@ TREE = {
 DONE = {"action": "retry", "dryRun": False, "run": RUN, "step": None, "changed": ["01B", "01C"]}
 
 
+def test_a_retry_names_what_may_have_undone_the_failure(atomic: Atomic):
+    """With the way to do it again; many are counted, and nothing is said where there is nothing."""
+    after = [{"stepId": f"01A-{n}", "stepName": f"undo{n}"} for n in range(12)]
+    result = atomic("retry", "01A", answers=[answer(DONE | {"recordedAfter": after}, 202)])
+    assert result.output.splitlines()[1:] == [
+        "  recorded since the failure: "
+        + ", ".join(f"undo{n}" for n in range(10)) + " and 2 more",
+        "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
+    ]  # fmt: skip
+    assert "recorded" not in atomic("retry", "01A", answers=[answer(DONE, 202)]).output
+
+
 def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     """State as glyph and word, tries, and the time to the next try; strays and news are shown."""
     result = atomic("show", "01A", answers=[answer(TREE)])

@@ -51,6 +51,8 @@ class Driven:
         self.events: list[Event] = []
         self.last: list[Event] = []
         self.outcomes: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self.recorded_after: list[str] = []
+        """What the last action said of that."""
         self.run = Run("R", "acme", 0)
         change, placed = place.open_run(self.run, spec("root", retry=retry), self.now)
         assert placed == Placed("R", new=True)
@@ -147,9 +149,10 @@ class Driven:
         """An operator's action; returns the names of the steps it changed."""
         change = Change(self.run)
         id = None if step is None else self.id(step)
-        changed = actions.act(change, action, id, actor="ada", reason=None, now=self.now)
+        done = actions.act(change, action, id, actor="ada", reason=None, now=self.now)
         self._took(change)
-        return [self.run.steps[id].spec.name for id in changed]
+        self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
+        return [self.run.steps[id].spec.name for id in done.changed]
 
     def states(self) -> dict[str, str]:
         """Every step's state by the name of its endpoint."""

@@ -180,6 +180,7 @@ def test_the_cause_is_what_the_attempt_was_told_of_last() -> None:
         driven.now = at
         driven.end(name, BAD)
     driven.flight().told_failed = driven.id("first")
+    driven.post("release")  # whoever compensates has still been told
     assert driven.end("root", LETS_OUT).cause_id == driven.id("first")
     driven.act(Action.RETRY)
     driven.start()

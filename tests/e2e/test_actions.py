@@ -187,6 +187,32 @@ async def test_resume_of_an_exhausted_run(shop: Client) -> None:
         assert len(app.calls) == 3
 
 
+async def test_retry_of_a_failure_that_was_not_handled(shop: Client) -> None:
+    """The paused run goes on with the failed step opened; what may have undone it is named."""
+    switch = Switch()
+
+    async def workflow(call: Call) -> Answer:
+        if (await shop.post(app.at("broken"), call.key, retry=NO_RETRY)).status_code == 424:
+            await shop.post(app.at("fine"), call.key)
+            return Answer(500)
+        return Answer(200, b'"done"')
+
+    async with application(index=workflow, broken=switch, fine=fine) as app:
+        run_id = await started(shop, app.at("index"), retry=NO_RETRY)
+        run = await shop.wait_run(run_id, "paused")
+        assert run["pauseReason"] == "unhandled-failure"
+        assert run["error"].startswith("unhandled-failure: answered 500 after it was told that")
+        tree = (await shop.get(f"/api/v1/runs/{run_id}")).json()
+        broken, undone = (step["id"] for step in tree["steps"][1:])
+        switch.mended = True
+        named = [{"stepId": undone, "stepName": "fine"}]
+        dry = (await shop.act(run_id, "retry", step=broken, dryRun=True)).json()
+        assert (dry["recordedAfter"], set(dry["changed"])) == (named, {run_id, broken})
+        assert (await shop.act(run_id, "retry", step=broken)).json()["recordedAfter"] == named
+        assert (await shop.wait_run(run_id, "completed"))["generation"] == 1
+        assert len(app.called("fine")) == 1
+
+
 async def test_rerun(shop: Client) -> None:
     """A dry run lists what would run again and changes nothing; the real one calls it anew."""
 
