@@ -12,7 +12,8 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R16 failed, and not compensated       R17  failed although a post was refused (`undone.py`)
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
-R15 a step that failed above a failure and never said so (`records.py`).
+R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
+although a post of it was refused (`records.py`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from engine.core.errors import EngineError
-from engine.core.events import Accepted, AttemptEnded, Event
+from engine.core.events import Accepted, AttemptEnded, Count, Event
 from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.core.retry import OnExhausted
@@ -25,6 +25,7 @@ from engine.store.replay import replay
 from engine.store.rows import run_from, step_from
 from engine.store.sqlite import prepare
 from tests.simulation.history import History
+from tests.simulation.undone import REFUSED_FOR_NOW
 
 STANDS = (StepState.FAILED, StepState.CANCELLED)
 _event = msgspec.json.Decoder(Event).decode
@@ -98,6 +99,8 @@ class Records:
             run = self.runs[run_id] = Run(id=run_id, client=client or "?", submitted_at=event.at)
         if isinstance(event, AttemptEnded) and event.state is StepState.FAILED:
             self._check_said_so(run, event)
+        if isinstance(event, AttemptEnded) and event.counts_as is Count.FAILURE:
+            self._check_refused(run, event)
         try:
             for step in evolve(run, event):
                 touched[step.id] = None
@@ -115,6 +118,18 @@ class Records:
         said_so |= any(send.no_retry for send in sends if send.attempt == event.number)
         if not said_so and policy.on_exhausted is not OnExhausted.FAIL:
             self._wrong("R15", f"{step.id} failed above a failure, and never said so: {event}")
+
+    def _check_refused(self, run: Run, event: AttemptEnded) -> None:
+        """R17: an attempt with a post that the engine refused for now is no failure."""
+        if event.step_id not in run.children and event.step_id != run.id:
+            return  # posts nothing
+        made = f"{event.step_id}.{event.number}."
+        sends = [s for s in self.history.sends if s.step_id == event.step_id]
+        over = max((s.ended or 0 for s in sends if s.attempt == event.number), default=0)
+        for post in self.history.posts:
+            its = post.status in REFUSED_FOR_NOW and (post.token or "").startswith(made)
+            if its and post.ended is not None and post.ended < over:
+                self._wrong("R17", f"refused was {post.url} of {event}")
 
     def _compare(self, step_id: str) -> None:
         row = self._db.execute(SQL["step"], (step_id,)).fetchone()

@@ -235,3 +235,41 @@ def test_effects() -> None:
     assert any("r0.0 was never done" in what for what in found)
     assert any("under 2 keys" in what for what in found)
     assert any("adds up to 7" in what for what in found)
+
+
+@pytest.mark.parametrize(
+    ("answered", "done", "rules"),
+    [(500, False, {"R16"}), (500, True, set()), (424, False, set()), (422, False, set())],
+)
+def test_undone(answered: int, done: bool, rules: set[str]) -> None:
+    """R16: the run failed above a failure that it was told of, neither compensated nor given up."""
+    library = Library(Random(0))
+    instead = Call("r0.0!", "http://app/do/r0.0!", 7, None)
+    call = Call("r0.0", "http://app/fail/always/r0.0", 0, None, fails=True, instead=instead)
+    library.programs["r0"] = Program("r0", (Command((call,)),), lets_out="stop-on")
+    made = Made()
+    stops = RetryPolicy(count=0, jitter=0, stop_on=(422,))
+    made.post(202, retry=stops)
+    made.post(424, url=call.url, step_key=call.url, step_id="r-1", run_id="r", cause="r-1")
+    made.send(1, 0.0, answered)
+    if done:
+        made.history.effects["r0.0!"] = Counter(("a",))
+    made.last_look(424, cause="r-1", retry=stops)
+
+    found = {rule for rule, _ in check(made.history, library)}
+
+    assert found - {"R1"} == rules
+
+
+def test_refused_and_failed() -> None:
+    """R17: the attempt whose post was refused for now failed its step; another one may."""
+    made = Made()
+    made.post(202)
+    made.send(1, 0.0, 424, began=made.history.place())
+    refused = made.post(503, 0.0, token="r.1.2", step_id=None)
+    made.history.sends[0].ended = made.history.place()
+
+    assert made.last_look(424, cause="r-1").rules() == {"R17"}
+
+    refused.token = "r.2.2"
+    assert "R17" not in made.rules()
