@@ -17,7 +17,7 @@ import msgspec
 from engine.answers import Answer, AnswerTooLarge, BadAnswer
 from engine.core.json_text import declares_json, json_fault
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.dial import DnsError, Target, TargetNotAllowed, TlsError, parse_target
+from engine.dial import DnsError, NoDescriptor, Target, TargetNotAllowed, TlsError, parse_target
 from engine.ports import Invocation
 from engine.transport import LeanTransport
 
@@ -34,6 +34,7 @@ HTTP_DATES = (
 
 ERRORS: tuple[tuple[type[httpx.TransportError], CallError], ...] = (
     (TargetNotAllowed, CallError.TARGET_NOT_ALLOWED),
+    (NoDescriptor, CallError.NO_DESCRIPTOR),
     (DnsError, CallError.DNS),
     (TlsError, CallError.TLS),
     (httpx.ConnectError, CallError.CONNECTION_REFUSED),

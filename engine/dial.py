@@ -16,10 +16,11 @@ The rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -40,16 +41,15 @@ from socket import (
     TCP_NODELAY,
     TCP_USER_TIMEOUT,
     gaierror,
-    getaddrinfo,
     socket,
 )
-from typing import cast
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 import httpx
 import trio
 from msgspec import Struct
+
+from engine.resolve import Resolver, SystemResolver
 
 URL_BYTES_MAX = 2048
 TARGETS_CACHED_MAX = 1024
@@ -58,9 +58,6 @@ ADDRESSES_TRIED_MAX = 8
 RECEIVE_BYTES_MAX = 65_536
 SEND_BYTES_MAX = 65_536
 """Encrypted together: what is encrypted and not sent yet is held twice."""
-LOOKUPS_MAX = 32
-"""Worker threads inside the system's resolver, for all hosts together."""
-LOOKUPS_PER_HOST_MAX = 4
 
 # A peer that vanished without a FIN is found after about 30 s, on the idle and on the sending side.
 KEEPALIVE_IDLE_S = 15
@@ -71,8 +68,6 @@ UNACKNOWLEDGED_MS_MAX = 30_000
 IPAddress = IPv4Address | IPv6Address
 AddressGate = Callable[[IPAddress], bool]
 """May this address be dialled? Asked with IPv4 where IPv6 only wraps it (`::ffff:127.0.0.1`)."""
-Resolver = Callable[[str], Awaitable[Sequence[str]]]
-"""Host name → IP addresses, best first. Raises OSError (`socket.gaierror`) or UnicodeError."""
 
 
 class TargetNotAllowed(httpx.TransportError):
@@ -81,6 +76,14 @@ class TargetNotAllowed(httpx.TransportError):
 
 class DnsError(httpx.ConnectError):
     """The host's name was not resolved."""
+
+
+class NoDescriptor(httpx.ConnectError):
+    """This process has no descriptor or memory for a connection: nobody was called."""
+
+
+OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors that say nothing of the other side."""
 
 
 class TlsError(httpx.ConnectError):
@@ -197,56 +200,6 @@ def is_never_dialled(ip: IPAddress) -> bool:
 def loopback_only(ip: IPAddress) -> bool:
     """The default policy: 127.0.0.0/8 and ::1."""
     return ip in LOOPBACK_IPV4 if isinstance(ip, IPv4Address) else ip == LOOPBACK_IPV6
-
-
-# --- Names -----------------------------------------------------------------------------------
-
-
-class _HostPlaces:
-    """The limiter of one host inside the limiter of all; held until the thread is really done."""
-
-    def __init__(self, host: trio.CapacityLimiter, everyone: trio.CapacityLimiter) -> None:
-        self._host, self._everyone = host, everyone
-
-    async def acquire_on_behalf_of(self, borrower: object) -> None:
-        await self._host.acquire_on_behalf_of(borrower)
-        try:
-            await self._everyone.acquire_on_behalf_of(borrower)
-        except BaseException:
-            self._host.release_on_behalf_of(borrower)
-            raise
-
-    def release_on_behalf_of(self, borrower: object) -> None:
-        self._everyone.release_on_behalf_of(borrower)
-        self._host.release_on_behalf_of(borrower)
-
-
-class SystemResolver:
-    """`getaddrinfo` in worker threads, at most `LOOKUPS_PER_HOST_MAX` for one host."""
-
-    def __init__(self, lookup: Callable[[str], Sequence[str]] | None = None) -> None:
-        self._lookup = lookup or _getaddrinfo
-        self._everyone = trio.CapacityLimiter(LOOKUPS_MAX)
-        # A limiter lives as long as a look-up of its host waits or runs: no host is remembered.
-        self._hosts: WeakValueDictionary[str, trio.CapacityLimiter] = WeakValueDictionary()
-
-    async def __call__(self, host: str) -> Sequence[str]:
-        """Resolve; cancelling leaves the thread to itself."""
-        limiter = self._hosts.get(host)
-        if limiter is None:
-            limiter = self._hosts[host] = trio.CapacityLimiter(LOOKUPS_PER_HOST_MAX)
-        places = _HostPlaces(limiter, self._everyone)
-        return await trio.to_thread.run_sync(
-            self._lookup,
-            host,
-            limiter=cast(trio.CapacityLimiter, places),  # documented as duck-typed
-            abandon_on_cancel=True,
-        )
-
-
-def _getaddrinfo(host: str) -> list[str]:
-    found = getaddrinfo(host, None, type=SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
 # --- Connections -----------------------------------------------------------------------------
@@ -426,6 +379,8 @@ class Dialler:
         try:
             addresses = [ip_address(text) for text in await self._resolve(host)]
         except (OSError, UnicodeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in OURS:
+                raise NoDescriptor(f"no look-up of the name: {describe(error)}") from error
             why = error.strerror if isinstance(error, gaierror) else str(error)
             raise DnsError(f"the name was not resolved: {why}") from error
         if not addresses:
@@ -448,6 +403,8 @@ async def _connect_first(addresses: Sequence[IPAddress], port: int) -> PlainWire
         try:
             return PlainWire(await _connect_socket(ip, port))
         except OSError as error:
+            if error.errno in OURS:
+                raise NoDescriptor(f"no connection: {describe(error)}") from error
             last = error
     assert last is not None
     raise httpx.ConnectError(f"no connection: {describe(last)}") from last

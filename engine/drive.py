@@ -284,6 +284,8 @@ class LiveRun:
             self._end(step.id, request, outcome)
 
     def _count_for_host(self, step: Step, request: Request, outcome: Outcome | None) -> None:
+        if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
+            return  # it knows nothing of it
         self.engine.hosts.ended(
             host_of(step.spec.url),
             success=isinstance(outcome, Answered) and outcome.ok,

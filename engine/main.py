@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 
 import trio
 
-from engine import __version__
+from engine import __version__, descriptors
 from engine.budget import Budget
 from engine.caller import HttpCaller
 from engine.clock import SystemClock
@@ -108,7 +107,11 @@ async def _serve(
     config: Config, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
 ) -> None:
     listeners = _listen(config)
-    _raise_fd_limit(config)
+    room = descriptors.within(config, descriptors.raise_limit(descriptors.needed(config)))
+    config = room.config
+    if not room.is_enough:
+        logger().warning("few-descriptors", has=room.has, needed=room.needed, hint=room.hint,
+            connections_max=config.connections_max, in_flight_max=config.in_flight_max)  # fmt: skip
     clock = SystemClock()
     instance = clock.token_bytes(6).hex()
     url = _url(config, listeners[0].socket.getsockname()[1])
@@ -125,7 +128,8 @@ async def _serve(
             metrics.counter("atomic_log_dropped", "Log lines that could not be written",
                             lambda: output.dropped)  # fmt: skip
             front = _front(config, store, clock, log, engine, metrics, instance)
-            await _serve_front(config, front, listeners, stop.attach(), log)
+            limits = server_limits(config, room.refused_at_once_max)
+            await _serve_front(config, front, listeners, limits, stop.attach(), log)
     log("engine-stopped-well")
 
 
@@ -133,6 +137,7 @@ async def _serve_front(
     config: Config,
     front: Front,
     listeners: list[trio.SocketListener],
+    limits: server.ServerLimits,
     asked: trio.Event,
     log: Log,
 ) -> None:
@@ -147,7 +152,7 @@ async def _serve_front(
                 server.serve,
                 front_app.build(front),
                 listeners,
-                server_limits(config),
+                limits,
                 stop,
                 grace_s=ANSWERS_GRACE_S,
                 log=_server_log(log),
@@ -235,7 +240,9 @@ def engine_limits(config: Config) -> EngineLimits:
     )
 
 
-def server_limits(config: Config) -> server.ServerLimits:
+def server_limits(
+    config: Config, refused_at_once_max: int = descriptors.REFUSED_AT_ONCE_MAX
+) -> server.ServerLimits:
     """The part of the configuration that bounds the server."""
     return server.ServerLimits(
         header_bytes_max=config.header_bytes_max,
@@ -246,6 +253,7 @@ def server_limits(config: Config) -> server.ServerLimits:
         unread_answer_timeout_s=config.unread_answer_timeout_ms / 1000,
         keep_alive_timeout_s=config.keep_alive_timeout_ms / 1000,
         connections_max=config.connections_max,
+        refused_at_once_max=refused_at_once_max,
     )
 
 
@@ -275,14 +283,6 @@ def _front(
         started_at=clock.steady_ms(),
         durability=store.durability(),
     )
-
-
-def _raise_fd_limit(config: Config) -> None:
-    """Every caller holds a descriptor, and so does every request to an endpoint."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.connections_max + 2 * config.in_flight_max
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
 async def _sample(metrics: Metrics) -> None:

@@ -32,7 +32,7 @@ class Room:
     not_of_stdlib: frozenset[str] = frozenset({"sqlite3", "random", "uuid"})
 
 
-CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.caller")
+CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
     "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.waiting",
@@ -59,6 +59,7 @@ ROOMS = (
         ("engine.telemetry",),
         ("engine.core", "engine.log_output", "structlog", "prometheus_client"),
     ),
+    Room(("engine.descriptors",), ("engine.config", "msgspec")),
     Room(("engine.stopping",), ("engine.log_output", "trio")),
     Room(("engine.config",), ("engine.core", "msgspec")),
     Room(

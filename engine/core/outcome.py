@@ -23,6 +23,8 @@ class CallError(StrEnum):
     though identity was asked for."""
     ANSWER_TOO_LARGE = "answer-too-large"
     TARGET_NOT_ALLOWED = "target-not-allowed"
+    NO_DESCRIPTOR = "no-descriptor"
+    """The engine had no file descriptor for a connection: nobody was called."""
     NOT_SENT = "not-sent"
     """The step was cancelled before the request could leave."""
 

@@ -68,7 +68,9 @@ def _verdict(
         return _ended(step, flight, outcome, now, StepState.COMPLETED)
     if step.cancel_asked:
         return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
-    if flight.refused_post:  # perhaps a compensation, whatever the function made of it
+    nobody_called = isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR
+    # A post that was refused was perhaps a compensation, whatever the function made of it.
+    if nobody_called or flight.refused_post:
         return _interrupted(run, step, flight, outcome, now, chance)
     below = failure_below(run, step, flight)
     if below is not None and says_that_it_ends(step, outcome):

@@ -10,6 +10,7 @@ protocol.
 from __future__ import annotations
 
 import errno
+import math
 import socket as stdlib_socket
 from collections.abc import Callable
 from http import HTTPStatus
@@ -36,8 +37,8 @@ Log = Callable[[str, dict[str, object]], None]
 """(event, fields): what an operator should see."""
 
 LIFESPAN_SHUTDOWN_S = 0.5
-REFUSED_AT_ONCE_MAX = 64
-"""Connections above the limit that get a 503; those above these are closed without a word."""
+NO_ROOM_SAID_EVERY_S = 60.0
+"""No descriptor for a connection, ten times a second: a line for each would fill the log."""
 
 
 class ServerCounters(msgspec.Struct):
@@ -47,6 +48,8 @@ class ServerCounters(msgspec.Struct):
     connections: int = 0
     connections_refused: int = 0
     """Above `connections_max`."""
+    accepts_failed: int = 0
+    """The system had no descriptor or memory for one; tried again a moment later."""
     requests_refused: int = 0
     """Malformed, too large or too slow."""
     faults_contained: int = 0
@@ -177,6 +180,7 @@ class _Server:
         self._counters = counters
         self._connections: set[Connection] = set()
         self._turning_away = 0
+        self._no_room_said_at = -math.inf
 
     def shared_headers(self) -> bytes:
         second = int(trio.current_time())
@@ -262,12 +266,16 @@ class _Server:
             await trio.aclose_forcefully(stream)
 
     def _no_room(self, error: OSError) -> None:
-        self._log("accept_failed", {"reason": errno.errorcode[error.errno or 0]})
+        self._counters.accepts_failed += 1
+        if trio.current_time() >= self._no_room_said_at + NO_ROOM_SAID_EVERY_S:
+            self._no_room_said_at = trio.current_time()
+            reason = errno.errorcode[error.errno or 0]
+            self._log("accept_failed", {"reason": reason, "times": self._counters.accepts_failed})
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Above the limit: a 503, while few are being told so."""
         self._counters.connections_refused += 1
-        if self._turning_away >= REFUSED_AT_ONCE_MAX:
+        if self._turning_away >= self.limits.refused_at_once_max:
             return
         self._turning_away += 1
         try:

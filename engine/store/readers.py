@@ -47,6 +47,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA query_only=1")
     connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens the log too
     return connection
 
 
@@ -139,24 +140,28 @@ def _with_payloads(
 
 
 class Readers:
-    """A stack of read-only connections; each query borrows one."""
+    """A stack of read-only connections; each query borrows one.
 
-    def __init__(self, path: Path, offload: Offload) -> None:
-        self._path = path
+    `at_once`: so many queries run at a time. All are opened here: later there might be no
+    descriptor for one, and what reads the store is not to fail for that.
+    """
+
+    def __init__(self, path: Path, offload: Offload, at_once: int) -> None:
         self._offload = offload
-        self._own = connect_read_only(path)
-        self._idle: list[sqlite3.Connection] = []
         self._all: list[sqlite3.Connection] = []
+        try:
+            for _ in range(at_once + 1):
+                self._all.append(connect_read_only(path))
+        except BaseException:
+            self.close()
+            raise
+        self._own, *self._idle = self._all
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a read-only connection, off Trio's thread."""
 
         def borrowed() -> T:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = connect_read_only(self._path)
-                self._all.append(connection)
+            connection = self._idle.pop()
             try:
                 return work(connection)
             finally:
@@ -165,7 +170,7 @@ class Readers:
         return await self._offload(borrowed)
 
     def close(self) -> None:
-        for connection in (self._own, *self._all):
+        for connection in self._all:
             connection.close()
 
     def find_run(self, client: str, workflow: str, key: str) -> str | None:

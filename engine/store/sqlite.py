@@ -237,9 +237,10 @@ async def open_store(
             here=here,
             on_failure=on_failure,
         )
+        at_once = READERS_MAX
         with (
-            closing(Readers(path, read_offload or threads(READERS_MAX))) as readers,
-            closing(Readers(path, read_offload or threads(READERS_MAX))) as view_readers,
+            closing(Readers(path, read_offload or threads(at_once), at_once)) as readers,
+            closing(Readers(path, read_offload or threads(at_once), at_once)) as view_readers,
         ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writer.run)

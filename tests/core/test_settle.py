@@ -39,8 +39,26 @@ def test_no_answer_is_retried_unless_another_attempt_cannot_mend_it(error: CallE
     """Too large and not allowed fail at once; everything else that goes wrong backs off."""
     step = started("a").end("a", Unanswered(error, "why"))
     wanted = StepState.BACKING_OFF if error in RETRIED else StepState.FAILED
+    interrupted = "interrupted: " if error is CallError.NO_DESCRIPTOR else ""
     assert step.state is wanted
-    assert step.error == f"{error}: why"
+    assert step.error == f"{interrupted}{error}: why"
+
+
+def test_an_attempt_that_got_no_descriptor_costs_nothing() -> None:
+    """Nobody was called: an interruption, however often, also of a step that has no retry left."""
+    driven = started("a", retry=ONE_TRY)
+    for number in range(1, 30):
+        step = driven.end("a", Unanswered(CallError.NO_DESCRIPTOR, "why"))
+        assert (step.state, step.failures, step.interruptions) == (
+            StepState.BACKING_OFF,
+            0,
+            number,
+        )
+        assert step.delay_by is DelayBy.INTERRUPTED
+        assert step.due_at is not None
+        driven.now = step.due_at
+        driven.start("a")
+    assert driven.end("a", OK).state is StepState.COMPLETED
 
 
 def test_no_retry_and_stop_on_fail_at_once() -> None:

@@ -30,7 +30,9 @@ PATIENCE_S = 15.0
 """How long a condition may take to come true before its test fails. Never waited out in full."""
 
 _SERVE = (
-    "import json, sys; from engine.config import load; from engine.main import serve;"
+    "import json, resource as r, sys;"
+    " n = sys.argv[2]; n and r.setrlimit(r.RLIMIT_NOFILE, (int(n), int(n)));"
+    " from engine.config import load; from engine.main import serve;"
     " sys.exit(serve(load(json.loads(sys.argv[1]), {}, None)))"
 )
 
@@ -88,17 +90,19 @@ class EngineProcess:
         return self.wait()
 
 
-def launch(directory: Path, *, stderr: int | None = None, **settings: Any) -> EngineProcess:
+def launch(
+    directory: Path, *, stderr: int | None = None, descriptors: int | None = None, **settings: Any
+) -> EngineProcess:
     """Start an engine and do not wait for it. The file is `directory`/a.db unless settings say.
 
-    It logs to a file of its own, or to the descriptor `stderr`.
+    It logs to a file of its own, or to the descriptor `stderr`, and may open `descriptors` files.
     """
     values = {"db": str(directory / "a.db"), "port": 0, "log_format": "json", **settings}
     number = len(list(directory.glob("engine-*.log")))
     log_path = directory / f"engine-{number}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, json.dumps(values)],
+            [sys.executable, "-c", _SERVE, json.dumps(values), str(descriptors or "")],
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -11,7 +11,7 @@ import trio
 
 from engine.caller import HttpCaller, parse_retry_after
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.dial import Dialler
+from engine.dial import Dialler, NoDescriptor, Target, Wire
 from engine.ports import EndpointCaller, Invocation
 from engine.transport import LeanTransport
 from tests.shell.scripted_server import (
@@ -54,6 +54,20 @@ async def outcome_of(script: Script, *, answer_bytes_max: int = 1_048_576) -> Ou
     """One call to a server with this script."""
     async with serving(script) as server, lean(answer_bytes_max=answer_bytes_max) as transport:
         return await http_caller(transport).call(invocation(server.url))
+
+
+async def test_no_descriptor_for_a_connection_is_said() -> None:
+    """The core is told that nobody was called."""
+
+    class Full(Dialler):
+        async def connect(self, target: Target) -> Wire:
+            await trio.lowlevel.checkpoint()
+            raise NoDescriptor("no connection: too many open files")
+
+    async with lean(Full()) as transport:
+        outcome = await http_caller(transport).call(invocation())
+    detail = "127.0.0.1:1: no connection: too many open files"
+    assert outcome == Unanswered(CallError.NO_DESCRIPTOR, detail)
 
 
 def raw_answer(status: int, body: bytes = b"", *lines: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 import threading
 from datetime import UTC, datetime
@@ -14,11 +16,11 @@ import pytest
 import trio
 import trustme
 
-from engine import dial
+from engine import dial, resolve
 from engine.dial import (
     Dialler,
     DnsError,
-    SystemResolver,
+    NoDescriptor,
     TargetNotAllowed,
     TlsError,
     is_never_dialled,
@@ -27,6 +29,7 @@ from engine.dial import (
     loopback_only,
     parse_target,
 )
+from engine.resolve import SystemResolver
 from tests.shell.scripted_server import (
     OK,
     Peer,
@@ -232,6 +235,26 @@ async def test_dns_failures() -> None:
         await Dialler().connect(parse_target("http://" + "a" * 70 + ".test/"))
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_a_connection_for_which_the_engine_has_no_descriptor(number: int) -> None:
+    """Not the other side's refusal, whichever step of the dialling meets it."""
+
+    class NoSocket(socket):
+        def __init__(self, *arguments: Any) -> None:
+            raise OSError(number, os.strerror(number))
+
+    async def no_look_up(host: str) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        raise OSError(number, os.strerror(number))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dial, "socket", NoSocket)
+        with pytest.raises(NoDescriptor, match=f"no connection: {os.strerror(number).lower()}"):
+            await Dialler().connect(parse_target("http://127.0.0.1:9/"))
+    with pytest.raises(NoDescriptor, match="no look-up of the name"):
+        await Dialler(resolve=no_look_up).connect(parse_target("http://app.test/"))
+
+
 async def test_the_systems_resolver() -> None:
     """localhost is resolved by the system and reached."""
     async with serving(always_ok, url_host="localhost") as server, lean() as transport:
@@ -258,7 +281,7 @@ async def test_slow_dns_blocks_no_other_host() -> None:
                 async with trio.open_nursery() as nursery:
                     for _ in range(100):
                         nursery.start_soon(resolver, "slow.test")
-                    for _ in range(dial.LOOKUPS_PER_HOST_MAX):
+                    for _ in range(resolve.LOOKUPS_PER_HOST_MAX):
                         await started.acquire()
                     assert (await post(transport, server)).body == b"ok"
                     nursery.cancel_scope.cancel()
@@ -272,7 +295,7 @@ async def test_slow_dns_blocks_no_other_host() -> None:
 async def test_a_look_up_cancelled_in_the_queue_gives_its_place_back() -> None:
     """Cancelled while all places are taken: the host's own place is free again."""
     host, everyone = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
-    places = dial._HostPlaces(host, everyone)
+    places = resolve._HostPlaces(host, everyone)
     async with everyone:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(places.acquire_on_behalf_of, "a look-up")

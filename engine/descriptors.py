@@ -1,0 +1,85 @@
+"""How many file descriptors there are, and how much of the configured work they are enough for.
+
+Each caller that waits holds one, and so does each call to an endpoint. With none left, nothing is
+accepted, read or called: so the limits are lowered to what there is, and the log says so. It is
+better to refuse the ninth connection in words than to meet the limit in the midst of something.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+from msgspec import Struct, structs
+
+from engine.config import Config
+
+OWN = 128
+"""For the store, the log, the loop, look-ups of names, and connections that are being refused."""
+STORE = 44
+"""Of these, what is open always and may not be given away."""
+REFUSED_AT_ONCE_MAX = 64
+"""Connections that are told at once that there is no room; those above are just closed."""
+
+
+class Room(Struct, frozen=True):
+    """What the descriptors are enough for."""
+
+    config: Config
+    """With limits that fit."""
+    has: int
+    needed: int
+    """For the limits as they were configured."""
+    refused_at_once_max: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Nothing had to be lowered."""
+        return self.has >= self.needed
+
+    @property
+    def hint(self) -> str:
+        """What to do, for people."""
+        return (
+            f"The engine may open {self.has} files and needs {self.needed} for connections_max"
+            " + 2 x in_flight_max. Until it may, it takes fewer. Raise the limit (LimitNOFILE= of"
+            " systemd, `ulimit -Hn`, --ulimit nofile of a container), or lower these settings."
+        )
+
+
+def needed(config: Config) -> int:
+    """Descriptors for all that the configuration allows."""
+    return config.connections_max + 2 * config.in_flight_max + OWN
+
+
+def within(config: Config, has: int) -> Room:
+    """The room that so many descriptors give: the limits shrink by the same share."""
+    wanted = needed(config)
+    if has >= wanted:
+        return Room(config, has, wanted, REFUSED_AT_ONCE_MAX)
+    own = min(OWN, has * 3 // 4)
+    free, whole = has - own, wanted - OWN
+    in_flight_max = max(1, config.in_flight_max * free // whole)
+    fitting = structs.replace(
+        config,
+        connections_max=max(1, config.connections_max * free // whole),
+        in_flight_max=in_flight_max,
+        in_flight_per_host_max=min(config.in_flight_per_host_max, in_flight_max),
+    )
+    return Room(fitting, has, wanted, min(REFUSED_AT_ONCE_MAX, max(1, own - STORE)))
+
+
+def raise_limit(wanted: int) -> int:
+    """Raise the soft limit to `wanted`, or to the hard one; returns what there is then."""
+    soft, hard = (
+        sys.maxsize if limit == resource.RLIM_INFINITY else limit
+        for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    if soft >= wanted:
+        return soft
+    try:
+        most = resource.RLIM_INFINITY if hard == sys.maxsize else hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), most))
+    except (ValueError, OSError):  # a system with yet another limit
+        return soft
+    return min(wanted, hard)

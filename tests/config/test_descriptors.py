@@ -1,0 +1,59 @@
+"""What the process's descriptors are enough for."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from engine import descriptors
+from engine.config import Config
+
+DEFAULT = Config()
+NEEDED = 12_000 + 2 * 4_096 + descriptors.OWN
+
+
+@pytest.fixture
+def limits() -> Iterator[tuple[int, int]]:
+    """The process's own limits, put back at the end."""
+    found = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield found
+    resource.setrlimit(resource.RLIMIT_NOFILE, found)
+
+
+def test_enough_changes_nothing() -> None:
+    """The configured limits hold, to the last descriptor."""
+    room = descriptors.within(DEFAULT, NEEDED)
+    assert descriptors.needed(DEFAULT) == NEEDED
+    assert (room.is_enough, room.config, room.refused_at_once_max) == (True, DEFAULT, 64)
+
+
+def test_one_less_is_not_enough() -> None:
+    """It is said, with what is there, what is needed, and what to raise."""
+    room = descriptors.within(DEFAULT, NEEDED - 1)
+    assert not room.is_enough
+    assert f"may open {NEEDED - 1} files and needs {NEEDED}" in room.hint
+    assert "LimitNOFILE" in room.hint
+
+
+@pytest.mark.parametrize("has", [*range(1, 300), 1_024, 4_096, NEEDED - 1])
+def test_all_limits_together_fit(has: int) -> None:
+    """Callers, calls and what the engine itself needs: less than there is, from 48 on."""
+    room = descriptors.within(DEFAULT, has)
+    config = room.config
+    taken = config.connections_max + 2 * config.in_flight_max + room.refused_at_once_max
+    assert config.connections_max >= 1
+    assert 1 <= config.in_flight_per_host_max <= config.in_flight_max
+    assert room.refused_at_once_max >= 1
+    assert has < 64 or taken + descriptors.STORE <= has + 1
+
+
+def test_the_soft_limit_is_raised_as_far_as_it_goes(limits: tuple[int, int]) -> None:
+    """Up to what is needed, never beyond the hard one, never lowered."""
+    _, hard = limits
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    assert descriptors.raise_limit(32) == 64
+    assert descriptors.raise_limit(65) == 65
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (65, hard)
+    assert descriptors.raise_limit(hard + 1) == hard

@@ -1,0 +1,70 @@
+"""An engine with few descriptors: warned of, refused in words, and no run the worse for it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from tests.e2e import harness
+from tests.e2e.harness import Answer, Call, application, eventually, is_problem
+
+DESCRIPTORS = 64
+CONNECTIONS = 100
+
+
+async def answer_without_room(engine_url: str) -> httpx.Response:
+    """What a new caller is told. Of many at once some are closed without a word, and come again."""
+    with trio.fail_after(harness.PATIENCE_S):
+        async with harness.client(engine_url) as other:
+            while True:
+                try:
+                    return await other.get("/api/v1/status")
+                except httpx.TransportError:
+                    await trio.sleep(0.05)
+
+
+@pytest.mark.slow
+async def test_100_connections_and_64_descriptors(tmp_path: Path) -> None:
+    """The start warns; who finds no room is told so; retries reach their endpoint meanwhile."""
+    failed: set[str] = set()
+
+    async def fails_once(call: Call) -> Answer:
+        again = call.key in failed
+        failed.add(call.key)
+        return Answer(200 if again else 500)
+
+    with harness.running(tmp_path, descriptors=DESCRIPTORS) as engine:
+        (warning,) = engine.events("few-descriptors")
+        assert warning["has"] == DESCRIPTORS
+        assert warning["level"] == "warning"
+        assert "LimitNOFILE" in warning["hint"]
+        port = int(engine.url.rpartition(":")[2])
+        held: list[socket.socket] = []
+        try:
+            async with application(step=fails_once) as app, harness.client(engine.url) as shop:
+                runs = []
+                for number in range(4):
+                    started = await shop.post(
+                        app.at("step"), f"k{number}", payload="p" * 9_000, prefer="respond-async",
+                        retry={"count": 1, "backOff": 1_000, "jitter": 0},
+                    )  # fmt: skip
+                    runs.append(started.json()["runId"])
+                held += [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+                refused = await answer_without_room(engine.url)
+                is_problem(refused, 503, "overloaded")
+                assert refused.headers["retry-after"] == "1"
+                await eventually(lambda: len(app.called("step")) == 8)
+                for run in runs:
+                    assert (await shop.wait_run(run, "completed"))["failedSteps"] == 0
+                status = await shop.read("/status")
+                assert status["limits"]["connectionsMax"] == warning["connections_max"]
+        finally:
+            for each in held:
+                each.close()
+        assert engine.stop() == 0
+        assert "request-failed" not in engine.text
+        assert "run-parked" not in engine.text
