@@ -87,6 +87,11 @@ class Config(Struct, frozen=True, kw_only=True):
     depth_max: Annotated[int, Meta(ge=1, le=256), _doc(
         "Nesting of steps below their run's root. Stops a workflow that calls itself without end."
     )] = 32  # fmt: skip
+    steps_need_parent: Annotated[bool, _doc(
+        "Whether a new step is taken only with the token `Atomic-Parent` of the attempt that posts"
+        " it. Without one a workflow that is posted again under another URL, while a function of"
+        " its run is at work, cannot be told from a step, and runs as a step of itself."
+    )] = False  # fmt: skip
     header_timeout_ms: Annotated[Milliseconds, _doc(
         "Time for a request's head to arrive. Connections that dribble bytes are cut."
     )] = 5_000  # fmt: skip
@@ -145,7 +150,7 @@ class Setting(Struct, frozen=True):
 
     name: str
     type: str
-    default: str | int | tuple[str, ...]
+    default: str | int | bool | tuple[str, ...]
     doc: str
 
     @property
@@ -304,6 +309,8 @@ def _check_together(config: Config) -> None:
 
 
 def _value_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:_}" if isinstance(value, int) and value >= 10_000 else str(value)
 
 
@@ -314,6 +321,8 @@ def _type_text(hint: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in get_args(base))
     if get_origin(base) is tuple:
         return "list of strings"
+    if base is bool:
+        return "`true` or `false`"
     if base is int:
         low, high = bounds[0]
         return f"integer, {_value_text(low)} to {_value_text(high)}"

@@ -143,6 +143,7 @@ class LiveRun:
                     self.engine.places.queue(host, partial(self._offered, step_id), new=new)
                     continue
             change.do(Started(now, step_id, step.attempts + 1))
+            self.run.flights[step_id].left = False
             request = self.requests[step_id] = Request(
                 step.attempts, host, self.engine.deadlines, self, step_id
             )
@@ -262,7 +263,8 @@ class LiveRun:
             flight = self.run.flights.get(step.id)
             # What has ended is not invoked: its callers may know the outcome by now.
             if flight is not None and flight.number == request.number:
-                has_left = True
+                has_left = flight.left = True
+                flow.flight = flight
                 request.start_clock(step.spec.attempt_timeout_ms)
                 outcome = await self.engine.caller.call(self._invocation(step, request, flow))
         request.stop_clock()

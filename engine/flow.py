@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from engine.budget import SMALL_BYTES_MAX, Budget, Charge, Pool
-from engine.core.model import Step
+from engine.core.model import Flight, Step
 from engine.ports import Larger, Store
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096
@@ -95,11 +95,12 @@ class AttemptFlow:
     `pause` makes a context in which the attempt's clock stands still.
     """
 
-    __slots__ = ("_answer", "_budget", "_host", "_pause", "payload")
+    __slots__ = ("_answer", "_budget", "_host", "_pause", "flight", "payload")
 
     def __init__(self, budget: Budget, host: str, pause: Pause = nullcontext) -> None:
         self._budget, self._host, self._pause = budget, host, pause
         self.payload: Payload | None = None
+        self.flight: Flight | None = None
         self._answer: Charge | None = None
 
     async def load(self, store: Store, step: Step) -> None:
@@ -112,6 +113,11 @@ class AttemptFlow:
         else:
             assert body is not None, f"the payload of {step.id} is missing"
             self.payload = Payload(body.data, pool, None)
+
+    def connecting(self, *, under_way: bool) -> None:
+        """A connection is being made for the request, or has been."""
+        if self.flight is not None:
+            self.flight.left = not under_way
 
     def sent(self) -> None:
         """The request has left whole, or never will."""

@@ -230,7 +230,7 @@ def _watch_memory(metrics: Metrics, budget: Budget) -> None:
 def engine_limits(config: Config) -> EngineLimits:
     """The part of the configuration that bounds the engine."""
     return EngineLimits(
-        run=Limits(config.steps_per_run_max, config.depth_max),
+        run=Limits(config.steps_per_run_max, config.depth_max, config.steps_need_parent),
         runs_in_memory_max=config.runs_in_memory_max,
         new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
         in_flight_max=config.in_flight_max,

@@ -17,7 +17,13 @@ SMALL_ANSWER_BYTES_MAX = 16_384
 
 
 class Flow(Protocol):
-    """What whoever sends an attempt says of its bytes, lest there come more than have room."""
+    """What whoever sends an attempt says of it: whether it can have left, and of its bytes, lest
+    there come more than have room."""
+
+    def connecting(self, *, under_way: bool) -> None:
+        """A connection must be made before the request can leave, or has been made: until then no
+        function can be at work for it. Not said where there is a connection."""
+        ...
 
     def sent(self) -> None:
         """The request has left whole, or never will: its payload is needed no more."""
@@ -31,6 +37,9 @@ class Flow(Protocol):
 
 class FreeFlow:
     """Room for everything."""
+
+    def connecting(self, *, under_way: bool) -> None:
+        """Nobody needs to know."""
 
     def sent(self) -> None:
         """Nobody needs to know."""

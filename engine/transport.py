@@ -105,8 +105,10 @@ class LeanTransport(httpx.AsyncBaseTransport):
             body.insert(0, head)
         connection = self._take_idle(target.origin)
         if connection is None:
+            flow.connecting(under_way=True)
             connection = _Connection(target.origin, await self._dialler.connect(target))
             self.connections_made += 1
+            flow.connecting(under_way=False)
         wire = connection.wire
         try:
             is_sent = True

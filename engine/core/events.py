@@ -65,6 +65,8 @@ class AttemptEnded(Fact, frozen=True, tag="attempt-ended"):
     cause_id: str | None = None
     interruptions: int = 0
     crashes: int = 0
+    may_post: bool | None = None
+    """Of the root's: its function may still be at work (`alive.py`). None: before this was said."""
 
 
 class LateEnd(Fact, frozen=True, tag="late-end"):

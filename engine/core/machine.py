@@ -24,6 +24,7 @@ from typing import assert_never
 
 from msgspec import Struct, field
 
+from engine.core.alive import may_post_since
 from engine.core.errors import IllegalEvent
 from engine.core.events import (
     Accepted,
@@ -329,6 +330,8 @@ def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
     if event.counts_as is Count.FAILURE:
         step.failures += 1
     step.due_at, step.delay_ms, step.delay_by = event.due_at, event.delay_ms, event.delay_by
+    if step.is_root and event.state not in ENDED:
+        step.may_post = may_post_since(run, event)
     if event.state in ENDED:
         step.cause_id = event.cause_id
         step.answer_attempt = event.number
@@ -348,6 +351,7 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
     run.flights.pop(step.id, None)
     step.due_at, step.delay_ms, step.delay_by = None, 0, None
     step.hold, step.cancel_asked, step.awaiting_post = False, False, False
+    step.may_post = False
     step.paused_at, step.pause_reason, step.held_state = None, None, None
     step.ended_at = at
     _move(run, step, state)

@@ -128,6 +128,8 @@ class Step(Struct):
     """Of the last attempt."""
     answer_attempt: int = 0
     """The attempt whose answer is the outcome."""
+    may_post: bool = False
+    """Of an open root: the function of its last attempt may still be at work (`alive.py`)."""
     open_children: int = 0
     """Children that can still end by themselves. Counted, not stored."""
 
@@ -179,6 +181,11 @@ class Flight(Struct):
     """It has posted one of those."""
     sent_home: str = ""
     """Why it was: from then on it records and completes nothing. Empty: it was not."""
+    left: bool = True
+    """Its endpoint may be at work. Not before its request leaves, nor while a connection for it
+    is being made: who runs the attempt says so."""
+    posted: bool = False
+    """Its function has posted a step."""
 
 
 class Run(Struct):

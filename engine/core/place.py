@@ -6,10 +6,9 @@ was invoked with it; one without is the run's root or a child of the root.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from msgspec import Struct
 
+from engine.core.alive import check_is_step
 from engine.core.errors import Problem, Refused
 from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
 from engine.core.home import suspended
@@ -47,6 +46,8 @@ class Limits(Struct, frozen=True):
 
     steps_per_run_max: int = STEPS_PER_RUN_MAX
     depth_max: int = DEPTH_MAX
+    steps_need_parent: bool = False
+    """A new step is taken only with the token of the attempt that posts it."""
 
 
 def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
@@ -70,12 +71,14 @@ def place(
         not parent.current or flight is None or flight.number != parent.attempt
     )
     poster = above.id if flight is not None and not stale else None
-    if parent is None and _is_root_url(run, spec):
+    if parent is None and spec.url == run.root.spec.url:
         return _same_root(run, spec)
     found_id = run.by_identity.get(spec.identity)
     if poster is not None and flight is not None and flight.sent_home:
         return _from_sent_home(run, above, found_id, spec)
     if found_id is None:
+        if parent is None:
+            check_is_step(run, spec, steps_need_parent=limits.steps_need_parent)
         _check_open(run, above, limits)
         if stale:
             raise Refused(
@@ -89,12 +92,16 @@ def place(
         number = 0 if flight is None else flight.number
         paused = _is_paused(run, above)
         change.do(Accepted(now, step_id, above.id, spec, number, paused=paused))
-        return Placed(step_id, new=True, poster=poster)
-    found = run.steps[found_id]
-    _check_ancestors(run, above, found)
-    if poster is not None and flight is not None and found.recorded_by != flight.number:
-        flight.asked = True
-    return _same_child(change, above, flight, found, spec, poster, now)
+        placed = Placed(step_id, new=True, poster=poster)
+    else:
+        found = run.steps[found_id]
+        _check_ancestors(run, above, found)
+        if poster is not None and flight is not None and found.recorded_by != flight.number:
+            flight.asked = True
+        placed = _same_child(change, above, flight, found, spec, poster, now)
+    if poster is not None and flight is not None:
+        flight.posted = True
+    return placed
 
 
 def _from_sent_home(run: Run, above: Step, found_id: str | None, spec: StepSpec) -> Placed:
@@ -121,24 +128,6 @@ def note_refused(run: Run, spec: StepSpec, parent: Parent | None) -> None:
 def _is_paused(run: Run, above: Step) -> bool:
     """Whether what is posted now is recorded and not started."""
     return any(step.hold or step.state is StepState.PAUSED for step in (above, run.root))
-
-
-def _is_root_url(run: Run, spec: StepSpec) -> bool:
-    root = run.root.spec
-    if spec.url == root.url:
-        return True
-    ours, theirs = urlsplit(root.url), urlsplit(spec.url)
-    elsewhere = (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc)
-    if elsewhere and ours.path == theirs.path:
-        raise Refused(
-            Problem.TARGET_MOVED,
-            f"The run's workflow is at {root.url}; the same path on another host is not taken for"
-            " a step of it. Post the recorded URL.",
-            runId=run.id,
-            recorded=root.url,
-            posted=spec.url,
-        )
-    return False
 
 
 def _same_root(run: Run, spec: StepSpec) -> Placed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from engine.core.alive import may_post_after
 from engine.core.below import error_with, failure_below, may_fail, says_that_it_ends
 from engine.core.events import (
     AttemptEnded,
@@ -20,7 +21,7 @@ from engine.core.events import (
     Woken,
 )
 from engine.core.machine import Change
-from engine.core.model import DelayBy, Flight, PauseReason, Run, Step, StepState
+from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
 from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX, next_delay_ms
 
@@ -47,7 +48,10 @@ def settle(
     if flight is None or flight.number != number:
         change.do(LateEnd(now, step_id, number, status, error))
         return
-    change.do(_verdict(change.run, step, flight, outcome, now, chance))
+    event = _verdict(change.run, step, flight, outcome, now, chance)
+    if step.is_root and event.state not in ENDED:
+        event = replace(event, may_post=may_post_after(flight, outcome))
+    change.do(event)
     if step.ended:
         _after_end(change, step, now)
 
@@ -229,7 +233,8 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
         _after_end(change, step, now)
         return
     event = _interrupted(run, step, flight, None, now, chance)
-    change.do(replace(event, error="interrupted: the engine was stopped"))
+    may_post = flight.left if step.is_root else None
+    change.do(replace(event, error="interrupted: the engine was stopped", may_post=may_post))
 
 
 def recover(change: Change, *, now: int, chance: float) -> None:

@@ -35,6 +35,7 @@ STEP_COLUMNS = (
     "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
     "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
     "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
+    "may_post",
 )  # fmt: skip
 ATTEMPT_COLUMNS = (
     "step_id", "number", "generation", "started_at", "ended_at", "counts_as", "http_status",
@@ -90,7 +91,7 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         step.delay_ms, step.delay_by, step.opened_at, step.paused_at, step.paused_ms,
         step.pause_reason, step.held_state, step.hold, step.awaiting_post, step.cancel_asked,
         step.ended_at, step.cause_id, step.http_status, step.error, step.answer_attempt,
-        wake_at(step),
+        wake_at(step), step.may_post,
     )  # fmt: skip
 
 
@@ -136,6 +137,7 @@ def step_from(row: sqlite3.Row) -> Step:
         hold=bool(row["hold"]),
         awaiting_post=bool(row["awaiting_post"]),
         cancel_asked=bool(row["cancel_asked"]),
+        may_post=bool(row["may_post"]),
         **plain,
     )
 

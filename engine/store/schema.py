@@ -12,11 +12,15 @@ Expand, then contract: a migration may add; what it no longer needs is dropped a
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from typing import Any
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from engine.core.alive import may_post_of_old
 from engine.core.cause import stuck
+from engine.core.model import Run
 from engine.store.readers import stored_run
 
 migrations = Migrations("atomic")
@@ -173,11 +177,50 @@ def m002_stuck_runs(db: Database) -> None:
     """Runs that need a person, by cause; those that were there before are looked through once."""
     for statement in split_statements(STUCK):
         db.execute(statement)
-    for (run_id,) in db.execute(SQL_MAY_BE_STUCK).fetchall():
-        found = stored_run(db.conn, run_id)
-        if found and (need := stuck(found.run)):
-            values = (need.cause, need.since, run_id)
+    for run in _stored(db, SQL_MAY_BE_STUCK):
+        if need := stuck(run):
+            values = (need.cause, need.since, run.id)
             db.execute("UPDATE run SET cause = ?, stuck_at = ? WHERE id = ?", values)
+
+
+MAY_POST = "ALTER TABLE step ADD COLUMN may_post INTEGER NOT NULL DEFAULT 0"
+"""Of an open root: whether the function of its last attempt may still be at work."""
+SQL_OPEN_ROOTS = "SELECT id FROM step WHERE depth = 0 AND ended_at IS NULL AND attempts > 0"
+
+
+@migrations()
+def m003_functions_at_work(db: Database) -> None:
+    """Whether a function of a run may still post: of older runs, as their last attempt's end says.
+
+    Of an attempt in flight it is said when it ends.
+    """
+    db.execute(MAY_POST)
+    for run in _stored(db, SQL_OPEN_ROOTS):
+        if may_post_of_old(run):
+            db.execute("UPDATE step SET may_post = 1 WHERE id = ?", (run.id,))
+
+
+class _OlderRow(dict[str, Any]):
+    """A row of a file that has not all of today's columns yet: those are null."""
+
+    def __missing__(self, column: str) -> None:
+        return None
+
+
+def _stored(db: Database, query: str) -> Iterator[Run]:
+    """The runs whose ids a query finds, as the schema so far has them."""
+    ids = [run_id for (run_id,) in db.execute(query).fetchall()]
+    known = db.conn.row_factory
+    for run_id in ids:
+        db.conn.row_factory = lambda cursor, row: _OlderRow(
+            zip((column[0] for column in cursor.description), row, strict=True)
+        )
+        try:
+            found = stored_run(db.conn, run_id)
+        finally:
+            db.conn.row_factory = known
+        if found is not None:
+            yield found.run
 
 
 def split_statements(script: str) -> list[str]:

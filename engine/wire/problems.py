@@ -106,7 +106,9 @@ PROBLEMS: dict[Problem, ProblemType] = {
         409,
         "The run has ended",
         "A new step was posted for a run whose root has ended. Steps that were recorded before"
-        " are still answered; new ones are not recorded.",
+        " are still answered; new ones are not recorded. If it was the workflow itself under"
+        " another URL: its outcome is found under the one that `recorded` names, and `retarget`"
+        " moves the run.",
         "workflow",
     ),
     Problem.RUN_CANCELLED: _type(
@@ -163,9 +165,14 @@ PROBLEMS: dict[Problem, ProblemType] = {
     ),
     Problem.TARGET_MOVED: _type(
         422,
-        "The workflow is recorded at another host",
-        "A run with this key has its workflow at the same path on another host. Were it taken, the"
-        " workflow would run as its own step. Post the recorded URL, or use a new key.",
+        "The workflow is recorded under another URL",
+        "A run with this key has its workflow at `recorded`, and `posted` was posted without a"
+        " token, at a time when no function of the run can be at work that would post a step; or it"
+        " is the same path on another host; or new steps need a token here (`steps_need_parent`)."
+        " Were it taken for a step, a workflow that has moved would run as its own, a second time"
+        " under another key. Nothing was recorded. Post the recorded URL. If the workflow has"
+        " moved, `retarget` the run. If it is a step: send the token `Atomic-Parent`, or post again"
+        " when the workflow has been called again: the step waits for nothing else.",
     ),
     Problem.LIMIT_EXCEEDED: _type(
         422, "A limit of the run is reached", "`limit` names it: steps of a run, or nesting."

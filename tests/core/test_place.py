@@ -51,7 +51,7 @@ def test_another_url_is_a_child_of_the_root() -> None:
 def test_a_post_from_outside_is_recorded_too() -> None:
     """The root's function may have been cut off while it works on: its posts count."""
     driven = started()
-    driven.end("root", BAD)
+    driven.end("root", LOST)
     placed = driven.post("a")
     assert (placed.new, placed.poster, driven.step("a").recorded_by) == (True, None, 0)
 
@@ -179,11 +179,11 @@ def test_the_limits_of_a_run() -> None:
 @pytest.mark.parametrize("in_flight", [False, True])
 def test_a_paused_run_records_steps_and_starts_none(in_flight: bool) -> None:
     """New steps wait with the run, and start when it is resumed."""
-    driven = started()
+    driven = started("n")
     driven.act(Action.PAUSE)
     if not in_flight:
         driven.end("root", BAD)
-    assert driven.post("a").new
+    assert driven.post("a").new, "a step below is at work, and posts for the root"
     assert driven.step("a").state is StepState.PAUSED
     driven.act(Action.RESUME)
     assert driven.step("a").state is StepState.PENDING

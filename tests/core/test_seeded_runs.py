@@ -98,7 +98,7 @@ def test_the_seeds_reach_what_is_rare() -> None:
     events: list[Event] = []
     reasons: set[PauseReason | None] = set()
     generations = 0
-    for seed in range(20):
+    for seed in range(40):
         run = _run(seed).driven
         events += run.events
         reasons |= {getattr(event, "pause_reason", None) for event in run.events}

@@ -221,7 +221,7 @@ class Apps:
             post = await self._net.post(submission, patience)
             if post.status in (200, 202, 424):
                 return post
-            if post.problem in ENDED:
+            if post.problem in ENDED or (bare and post.problem == "target-moved"):
                 raise Stop(500)
             if post.problem == "idempotency-key-reused" and what.now:
                 raise Stop(500)  # another execution of this function has recorded it

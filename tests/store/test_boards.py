@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
@@ -16,7 +17,7 @@ from engine.ports import DueCount, RetryQuery, RetryRecord
 from engine.store import boards, rows
 from engine.store.readers import SQL
 from engine.store.schema import migrations
-from engine.store.tables import STEP, Table
+from engine.store.tables import Table
 from engine.store.views import SqliteViews
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import RETRY, answered, new_run, started, store_at
@@ -198,10 +199,19 @@ def file_of_before(path: Path, runs: list[Run]) -> None:
     """The file as an engine left it that knew only the first migration."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         migrations.apply(Database(db), stop_before="m002_stuck_runs")
-        table = Table("run", rows.RUN_COLUMNS[:-2])
-        table.insert(db, [rows.run_row(run, 1, "test", 1)[:-2] for run in runs])
         steps = [rows.step_row(run, step, None) for run in runs for step in run.steps.values()]
-        STEP.insert(db, steps)
+        _insert(db, "run", rows.RUN_COLUMNS, [rows.run_row(run, 1, "test", 1) for run in runs])
+        _insert(db, "step", rows.STEP_COLUMNS, steps)
+
+
+def _insert(
+    db: sqlite3.Connection, table: str, columns: tuple[str, ...], found: list[tuple[Any, ...]]
+) -> None:
+    """Rows of today, as far as the file has their columns."""
+    known = {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
+    kept = [place for place, column in enumerate(columns) if column in known]
+    older = [tuple(row[place] for place in kept) for row in found]
+    Table(table, tuple(columns[place] for place in kept)).insert(db, older)
 
 
 async def test_a_file_of_before_learns_which_runs_are_stuck(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Who may post a new step without a token: only what a function of the run may have sent. §2.
+
+A post without a token whose URL is not the root's is a step, or it is the workflow itself, posted
+again after it has moved: nothing in it tells. What tells is whether anybody is there who could
+post a step. So an attempt's end says whether its function may still be at work (`AttemptEnded`,
+kept with the step: a restart knows no less), and while none can be, nothing new is recorded. What
+has been recorded is always found.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from engine.core.errors import Problem, Refused
+from engine.core.events import AttemptEnded, Count
+from engine.core.model import Flight, Run, StepSpec, StepState
+from engine.core.outcome import CallError, Outcome, Unanswered
+
+CUT = frozenset({CallError.CONNECTION_LOST, CallError.ATTEMPT_TIMEOUT})
+"""Ends that say nothing of the function, once the request has left."""
+UNAVAILABLE = frozenset({502, 503})
+"""What a proxy answers when the application is away: during a deploy nothing runs behind it. Where
+the attempt has posted something runs, and it was the proxy that gave up."""
+GATEWAY_TIMEOUT = 504
+
+
+def may_post_after(flight: Flight, outcome: Outcome) -> bool:
+    """Whether the function of an attempt that ended so may still be at work, and post steps."""
+    if not flight.left or flight.sent_home:
+        return False
+    if isinstance(outcome, Unanswered):
+        return outcome.error in CUT
+    if outcome.suspend:
+        return False
+    status = outcome.http_status
+    posted = flight.posted or flight.refused_post
+    return status == GATEWAY_TIMEOUT or (status in UNAVAILABLE and posted)
+
+
+def may_post_since(run: Run, event: AttemptEnded) -> bool:
+    """The same, as the event says it; of one that an older engine wrote, as its end tells."""
+    if event.may_post is not None:
+        return event.may_post
+    if event.counts_as is Count.CRASH:
+        return True
+    return _may_post_as_told(run, event.number, event.http_status, event.error or "")
+
+
+def may_post_of_old(run: Run) -> bool:
+    """The same for the root of a run that an older engine stored."""
+    root = run.root
+    if root.ended or not root.attempts:
+        return False
+    return _may_post_as_told(run, root.attempts, root.http_status, root.error or "")
+
+
+def _may_post_as_told(run: Run, number: int, status: int | None, error: str) -> bool:
+    if error.startswith("suspended"):
+        return False
+    why = error.removeprefix("interrupted: ")
+    if why.startswith((*CUT, "the engine crashed", "the engine was stopped")):
+        return True
+    if status in UNAVAILABLE:
+        children = run.children.get(run.id, ())
+        return any(run.steps[id].recorded_by == number for id in children)
+    return status == GATEWAY_TIMEOUT
+
+
+def can_be_alive(run: Run) -> bool:
+    """Whether a function of the run can be at work: of an attempt of the root or of a step below
+    it whose request has left, or of the root's last, cut off. Not while the root is paused."""
+    if any(flight.left for flight in run.flights.values()):
+        return True
+    root = run.root
+    return root.may_post and root.id not in run.flights and root.state is not StepState.PAUSED
+
+
+def check_is_step(run: Run, spec: StepSpec, *, steps_need_parent: bool) -> None:
+    """Refuse a new step that was posted without a token where it may be the workflow, moved.
+
+    Raises Refused (`target-moved`; `run-ended` or `run-cancelled` once the root has ended).
+    """
+    root = run.root
+    urls = {"runId": run.id, "recorded": root.spec.url, "posted": spec.url}
+    where = f"The run's workflow is recorded at {root.spec.url}, and {spec.url} was posted"
+    if root.ended:
+        cancelled = root.state is StepState.CANCELLED
+        raise Refused(
+            Problem.RUN_CANCELLED if cancelled else Problem.RUN_ENDED,
+            f"The run {'was cancelled' if cancelled else f'has ended ({root.state})'} and takes no"
+            f" new steps. {where}: for its outcome post the recorded URL; if the workflow has"
+            " moved, `retarget` the run.",
+            **urls,
+        )
+    if steps_need_parent:
+        why = "without a token; here new steps are taken only with one (`steps_need_parent`)"
+    elif _is_other_host(root.spec.url, spec.url):
+        why = "without a token: the same path on another host is not taken for a step"
+    elif not can_be_alive(run):
+        why = "without a token, while no function of the run can be at work that would post a step"
+    else:
+        return
+    raise Refused(
+        Problem.TARGET_MOVED,
+        f"{where} {why}; taken for a step, a workflow that has moved would run as its own. Post the"
+        " recorded URL, or `retarget` the run from it to the posted one. If it is a step: send the"
+        " token Atomic-Parent, or post again when the workflow has been called again.",
+        **urls,
+    )
+
+
+def _is_other_host(ours: str, theirs: str) -> bool:
+    root, posted = urlsplit(ours), urlsplit(theirs)
+    elsewhere = (root.scheme, root.netloc) != (posted.scheme, posted.netloc)
+    return elsewhere and root.path == posted.path
