@@ -293,6 +293,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         lines += [f"{text}  {number:,}" for text, number in shown] or ["no runs"]
     if status.get("draining"):
         lines.append("it is stopping")
+    lines += _store_lines(status.get("store"))
     facts = [("late", "lateCount"), ("in flight", "inFlight"), ("queued", "queued")]
     lines += [f"{word} {safe(status[name])}" for word, name in facts if name in status]
     durability = status.get("durability")
@@ -321,6 +322,18 @@ def action_text(answer: ActionAnswer) -> str:
             "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
         ]
     return "\n".join(lines)
+
+
+def _store_lines(store: object) -> list[str]:
+    """What keeps the store from being written; nothing when it can be."""
+    if not isinstance(store, dict) or store.get("available", True):
+        return []
+    since = store.get("since")
+    told = clock_text(since) if isinstance(since, str) else "?"
+    lines = [f"the store cannot be written since {told}: {safe(store.get('why'))}"]
+    if store.get("heldBy"):
+        lines.append(f"held by {safe(store['heldBy'])}")
+    return lines
 
 
 def event_text(event: Event) -> str:

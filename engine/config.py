@@ -132,6 +132,11 @@ class Config(Struct, frozen=True, kw_only=True):
         " paused, or have no place) before it is sent home; it is called again when one has ended."
         " 1 s at most while over half of `connections_max` are taken."
     )] = 20_000  # fmt: skip
+    store_wait_ms: Annotated[Milliseconds, _doc(
+        "While the database cannot be written (another program's lock, a full disk): after so long"
+        " the log and the status say which process keeps it so. Posts are answered 503"
+        " `store-unavailable` after half a second. At a start: how long a lock is waited for."
+    )] = 5_000  # fmt: skip
     drain_grace_ms: Annotated[int, Meta(ge=0, le=_HOUR_MS), _doc(
         "At a stop: how long attempts in flight may go on before they count as interrupted."
     )] = 4_000  # fmt: skip

@@ -31,6 +31,7 @@ from engine.core.outcome import (
 from engine.deadlines import Timer
 from engine.flow import AttemptFlow, Payloads
 from engine.ports import Body, Invocation, Receipt, Write
+from engine.refusals import store_unavailable
 from engine.request import Request, Slot
 from engine.tasks import Tasks
 
@@ -118,13 +119,28 @@ class LiveRun:
         return not (self.requests or self.slots or self.queued)
 
     async def wait_durable(self) -> None:
-        """Return when everything recorded of this run so far is durable."""
+        """Return when everything recorded of this run so far is durable.
+
+        Raises Refused (`store-unavailable`) when that cannot be for now.
+        """
+        if self.receipt is None or self.receipt.durable:
+            return
+        while not await self.receipt.wait_unless_away():
+            if (away := self.engine.store.away) is not None:
+                raise store_unavailable(away, unknown=True)
+
+    async def wait_all_durable(self) -> None:
+        """The same, however long it takes."""
         if self.receipt is not None and not self.receipt.durable:
             await self.receipt.wait()
 
+    def wake(self) -> None:
+        """Have the driver look again at what may start."""
+        self._wake.set()
+
     def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
         started: list[tuple[str, Request]] = []
-        if self.engine.draining:
+        if self.engine.draining or self.engine.store.away is not None:
             return started
         for step_id in decide(self.run, now).calls:
             if step_id in self.queued:  # since before it was cancelled and opened again
@@ -228,7 +244,7 @@ class LiveRun:
 
     def _set_alarm(self, due_at: int | None) -> None:
         at = math.inf
-        if due_at is not None and not self.engine.draining:
+        if due_at is not None and not self.engine.draining and self.engine.store.away is None:
             # A millisecond later: due times are whole milliseconds, and early would mean looking
             # twice.
             at = self.engine.clock.trio_time(due_at) + 0.001

@@ -36,6 +36,7 @@ from engine.front.times import rfc3339
 from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.store.away import StoreStopped
 from engine.store.owner import Owner, check_unowned
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.views import SqliteViews
@@ -51,6 +52,9 @@ ANSWERS_GRACE_S = 2.0
 """After the drain: how long answers may take to reach their callers."""
 FAILED_DEADLINE_S = 1.0
 """After a failed commit: nothing more is acknowledged, and the process is gone by then."""
+STORE_SHARE = 0.8
+"""Of the time for a stop, what a store that cannot be written is waited for. Then the engine says
+what was not recorded, which the watchdog would not."""
 GC_THRESHOLDS = (100_000, 50, 100)
 """Objects of a request die by themselves: thousands of workflows leave no cycle. With Python's
 default of 700 the collector looks for the few that errors make some thirty times a second, which is
@@ -80,9 +84,19 @@ def serve(config: Config) -> int:
             output.write(f"atomic: cannot start: {error}")
             return EXIT_REFUSED
         except BaseException as error:
-            log.error("engine-stopped", exc_info=error)
+            if (stopped := _stopped_by_store(error)) is not None:
+                log.error("engine-stopped", reason=str(stopped))
+            else:
+                log.error("engine-stopped", exc_info=error)
             return EXIT_FAILED
         return EXIT_STOPPED
+
+
+def _stopped_by_store(error: BaseException) -> StoreStopped | None:
+    """The store's own reason to stop, if that is all there is: it is told without a traceback."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, StoreStopped) else None
 
 
 class CannotListen(EngineError):
@@ -121,6 +135,8 @@ async def _serve(
         owner,
         started_at=clock.steady_ms(),
         on_failure=partial(watchdog.start, FAILED_DEADLINE_S, EXIT_FAILED),
+        wait_s=config.store_wait_ms / 1000,
+        log=logger().warning,
     ) as store:
         async with working(config, store, clock, log) as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
@@ -129,13 +145,14 @@ async def _serve(
                             lambda: output.dropped)  # fmt: skip
             front = _front(config, store, clock, log, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
-            await _serve_front(config, front, listeners, limits, stop.attach(), log)
+            await _serve_front(config, front, store, listeners, limits, stop.attach(), log)
     log("engine-stopped-well")
 
 
 async def _serve_front(
     config: Config,
     front: Front,
+    store: SqliteStore,
     listeners: list[trio.SocketListener],
     limits: server.ServerLimits,
     asked: trio.Event,
@@ -164,6 +181,8 @@ async def _serve_front(
         port = listeners[0].socket.getsockname()[1]
         log("listening", url=_url(config, port))
         await asked.wait()
+        give_up_s = config.stop_deadline_ms / 1000 * STORE_SHARE
+        store.availability.give_up_at = trio.current_time() + give_up_s
         await front.engine.drain(config.drain_grace_ms / 1000)
         front.bulk.close()
         stop.set()
@@ -204,6 +223,9 @@ async def working(
                     lambda: engine.admission.refused)  # fmt: skip
     _watch_memory(metrics, engine.budget)
     metrics.counter("atomic_commits", "Group commits", lambda: store.writer.commits)
+    metrics.gauge("atomic_store_available", "Whether the store can be written",
+                  lambda: store.away is None)  # fmt: skip
+    metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
     metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
     try:
         async with trio.open_nursery() as work:

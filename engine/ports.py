@@ -111,6 +111,20 @@ class Write(Struct):
     """Called once the write is durable, from the writer's task. Must not fail."""
 
 
+class Away(Struct, frozen=True):
+    """The store cannot be written for now: what was given to it waits, and nobody was promised it.
+
+    It is tried on and on; `away` of the store is None again when it can be written.
+    """
+
+    since_s: float
+    """On Trio's clock."""
+    why: str
+    """A sentence, for people."""
+    who: str = ""
+    """The processes that keep it so, as far as is known; found when it has lasted a while."""
+
+
 class Receipt(Protocol):
     """The promise of a write."""
 
@@ -120,7 +134,12 @@ class Receipt(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Return when it has. If the commit fails the engine stops, and this never returns."""
+        """Return when it has. If the commit fails for good the engine stops, and this never
+        returns."""
+        ...
+
+    async def wait_unless_away(self) -> bool:
+        """Return when it has (True), or when the store is away (False)."""
         ...
 
 
@@ -156,6 +175,15 @@ class Store(Protocol):
     @property
     def backlog(self) -> int:
         """Events that wait for a commit."""
+        ...
+
+    @property
+    def away(self) -> Away | None:
+        """Why the store cannot be written for now; None: it can."""
+        ...
+
+    async def wait_away_moved(self) -> None:
+        """Return when `away` has come or gone."""
         ...
 
     def find_run(self, client: str, workflow: str, key: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.core.errors import Problem, Refused
+from engine.ports import Away
 
 RETRY_AFTER_S = 1
 
@@ -14,6 +15,21 @@ def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
         "The engine has as much open work as it takes; post again with the same key.",
         limit=limit,
         retryAfter=retry_after_s,
+    )
+
+
+def store_unavailable(away: Away, *, unknown: bool = False) -> Refused:
+    """The refusal of what would have to be recorded while nothing can be.
+
+    `unknown`: it was taken before that began, and waits for its commit.
+    """
+    what = (
+        "Whether this is recorded will show when it can be" if unknown else "Nothing was recorded"
+    )
+    return Refused(
+        Problem.STORE_UNAVAILABLE,
+        f"The store cannot be written: {away.why} {what}; post again with the same key.",
+        retryAfter=RETRY_AFTER_S,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from copy import deepcopy
 
 import trio
@@ -29,7 +29,8 @@ from engine.home import Home
 from engine.hosts import Hosts
 from engine.places import Places
 from engine.ports import Body, EndpointCaller, Store, Stored
-from engine.refusals import draining, overloaded, parked, unknown_token
+from engine.refusals import draining, overloaded, parked, store_unavailable, unknown_token
+from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
 from engine.tokens import Token, Tokens
@@ -108,6 +109,8 @@ class Engine:
         """Record a post, or find what was recorded, and wait as asked. Raises Refused."""
         self._refuse_if_draining(client, spec, token)
         live = await self._find(client, spec, token)
+        if live is None:
+            self._refuse_if_away()
         if live is None and await self.admission.enter():
             self._refuse_if_draining(client, spec, token)
             live = await self._find(client, spec, token)
@@ -133,7 +136,7 @@ class Engine:
         """Record a post to a run that there is. Raises Refused."""
         _refuse_if_parked(live)
         parent = self._parent(live, token)
-        self._refuse_overload(live, parent, spec)
+        self._refuse_if_full(live, parent, spec)
         with ParksOnBug(live, self._park):
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
@@ -174,6 +177,7 @@ class Engine:
         Nothing is awaited between the look-up and `_enter`, so that of two posts at once only one
         opens a run and the other finds it.
         """
+        self._refuse_if_away()
         if len(self.live) >= self.limits.runs_in_memory_max:
             raise overloaded("runs_in_memory_max")
         if self.store.backlog >= self.limits.backlog_events_max // 2:
@@ -205,11 +209,20 @@ class Engine:
             note_refused(live.run, spec, self.tokens.parent(token))
         raise draining()
 
-    def _refuse_overload(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
-        if self.store.backlog < self.limits.backlog_events_max:
+    def _refuse_if_away(self) -> None:
+        if (away := self.store.away) is not None:
+            raise store_unavailable(away)
+
+    def _refuse_if_full(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
+        """Refuse a post to a run for which there is no room, in memory or in the store."""
+        if (away := self.store.away) is not None and would_record(live.run, parent, spec):
+            refused = store_unavailable(away)
+        elif self.store.backlog >= self.limits.backlog_events_max:
+            refused = overloaded("backlog_events_max")
+        else:
             return
         note_refused(live.run, spec, parent)
-        raise overloaded("backlog_events_max")
+        raise refused
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
@@ -255,13 +268,15 @@ class Engine:
                 stepId=step_id,
                 rev=rev,
             )
+        if not dry_run:
+            self._refuse_if_away()
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
         with nullcontext() if dry_run else ParksOnBug(live, self._park):
             done = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
-        await live.wait_durable()
+        await (live.wait_durable() if dry_run else live.wait_all_durable())
         return change.run, done
 
     # -- memory --------------------------------------------------------------------------------
@@ -342,6 +357,7 @@ class Engine:
                 self._tasks.opened(nursery)
                 nursery.start_soon(self.deadlines.run)
                 nursery.start_soon(sweep, self)
+                nursery.start_soon(follow_store, self)
                 task_status.started()
         finally:
             self._tasks.closed()
@@ -375,8 +391,7 @@ class Engine:
         self.draining = True
         self.admission.let_all_in()
         self._drain_requests(parents_only=True)
-        for live in list(self.live.values()):
-            await live.wait_durable()
+        await self._wait_durable()
         for live in list(self.live.values()):
             live.release_callers()
         with trio.move_on_after(grace_s):
@@ -384,8 +399,13 @@ class Engine:
                 self.request_ended = trio.Event()
                 await self.request_ended.wait()
         self._drain_requests(parents_only=False)
+        await self._wait_durable()
+
+    async def _wait_durable(self) -> None:
+        """Return when all is durable, or cannot be: then the store says what was not recorded."""
         for live in list(self.live.values()):
-            await live.wait_durable()
+            with suppress(Refused):
+                await live.wait_durable()
 
     def _drain_requests(self, *, parents_only: bool) -> None:
         for live in list(self.live.values()):

@@ -39,10 +39,11 @@ async def sweep(engine: Engine) -> None:
         ahead_ms = set_back_ms + DAY_MS  # whoever waits: `settle.recover` cuts what is too long
     sweeps = 1
     while not engine.draining:
-        orphans = sweeps % ORPHANS_EVERY == 0
-        await _sweep_once(engine, FIRST if orphans else FIRST_TIMED, ahead_ms)
-        ahead_ms = AHEAD_MS
-        sweeps += 1
+        if engine.store.away is None:  # else nothing that it found might start
+            orphans = sweeps % ORPHANS_EVERY == 0
+            await _sweep_once(engine, FIRST if orphans else FIRST_TIMED, ahead_ms)
+            ahead_ms = AHEAD_MS
+            sweeps += 1
         await trio.sleep(EVERY_S)
 
 

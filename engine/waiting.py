@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct
 
+from engine.core.errors import Refused
 from engine.core.model import Run, Step, StepState
 from engine.core.place import Placed
 from engine.ports import Body
@@ -74,10 +75,14 @@ async def wait_for(engine: Engine, live: LiveRun, placed: Placed, wait: Wait) ->
     result: Result | None = None
     try:
         if step.ended:
-            result = await _recorded(engine, live, step, placed)
+            result = await _recorded(engine, live, step, placed, request)
         else:
             result = await _wait_open(engine, live, step, placed, wait, request)
         return result
+    except Refused:  # the store is away: what its function does now is no fault of its
+        if placed.poster is not None and placed.poster in live.run.flights:
+            live.run.flights[placed.poster].refused_post = True
+        raise
     finally:
         if request is not None:
             request.let_go()
@@ -145,11 +150,14 @@ def _let_go_for(live: LiveRun, request: Request | None) -> Why:
     return Why.DRAINING
 
 
-async def _recorded(engine: Engine, live: LiveRun, step: Step, placed: Placed) -> Recorded:
+async def _recorded(
+    engine: Engine, live: LiveRun, step: Step, placed: Placed, request: Request | None
+) -> Recorded:
     """A step that had ended before it was posted again (or was just refused a start)."""
     outcome = copy(step)  # an operator may open the step again while this waits
     cause = _cause(live.run, outcome)
-    await live.wait_durable()
+    # A function that hangs costs nothing; who asks from outside is told when the store is away.
+    await (live.wait_durable() if request is None else live.wait_all_durable())
     body = None
     if outcome.state is StepState.COMPLETED:
         body = await engine.store.answer(outcome.id, outcome.answer_attempt)

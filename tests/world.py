@@ -21,6 +21,7 @@ from engine.core.target import last_segment, normalise
 from engine.ports import Invocation
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
+from engine.store.writer import Offload
 from engine.supervisor import Engine, EngineLimits, Recorded, Result, StillOpen, Wait
 from engine.tokens import Token, Tokens
 
@@ -134,6 +135,7 @@ async def world(
     limits: EngineLimits | None = None,
     clock: FakeClock | None = None,
     strict: bool = True,
+    write_offload: Offload | None = None,
 ) -> AsyncIterator[World]:
     """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
 
@@ -146,7 +148,7 @@ async def world(
         path,
         owner,
         started_at=0,
-        write_offload=inline,
+        write_offload=write_offload or inline,
         read_offload=inline,
         synchronous="OFF",
     ) as store:

@@ -196,9 +196,14 @@ def _health_routes(app: QuartTrio, front: Front) -> None:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        if front.engine.ready and not front.engine.draining:
+        engine = front.engine
+        if engine.ready and not engine.draining and engine.store.away is None:
             return response(Reply(200, text, b"ready\n"))
-        why = b"draining\n" if front.engine.draining else b"recovering\n"
+        why = b"recovering\n"
+        if engine.draining:
+            why = b"draining\n"
+        elif engine.store.away is not None:
+            why = b"store-unavailable\n"
         return response(Reply(503, (*text, ("retry-after", "1")), why))
 
     @app.get("/metrics")

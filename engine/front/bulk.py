@@ -34,6 +34,8 @@ RUNS_MAX = 100_000
 """A job's. More than an operator means, and their ids fit into a few megabytes."""
 PAGE = 500
 JOBS_KEPT_MAX = 50
+STORE_WAIT_S = 1.0
+"""Before a job asks again whether the store can be written."""
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
 AT_REST = ENDED | {StepState.PAUSED}
@@ -257,18 +259,27 @@ class Bulk:
         job.ended_at = self._now()
 
     async def _act_on(self, target: Target, job: Job) -> None:
+        while True:
+            why = await self._left_alone(target, job)
+            if why != Problem.STORE_UNAVAILABLE or job.aborted:
+                break
+            await trio.sleep(STORE_WAIT_S)  # nothing was done: the job waits with the store
+        if why is None:
+            job.done += 1
+        else:
+            job.skipped[why] = job.skipped.get(why, 0) + 1
+
+    async def _left_alone(self, target: Target, job: Job) -> str | None:
+        """Act on a run; returns why it was left alone (None: it was not)."""
         try:
             await self._act(target, job.action, f"{job.actor} bulk:{job.id}", job.reason)
         except Refused as refused:
-            why = refused.problem.value
             job.aborted = job.aborted or refused.problem is Problem.DRAINING
+            return refused.problem.value
         except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
-            why = Problem.INTERNAL.value
             self._log("bulk-action-failed", job=job.id, run_id=target.run_id, exc_info=error)
-        else:
-            job.done += 1
-            return
-        job.skipped[why] = job.skipped.get(why, 0) + 1
+            return Problem.INTERNAL.value
+        return None
 
     def jobs(self) -> wire.BulkList:
         """Every job that is remembered, the latest first."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import trio
 
 from engine import wire
 from engine.budget import Budget
@@ -49,10 +50,11 @@ async def status(front: Front) -> Reply:
             "version": front.version,
             "serverTime": rfc3339(now),
             "startedAt": rfc3339(front.started_at),
-            "ready": engine.ready and not engine.draining,
+            "ready": engine.ready and not engine.draining and engine.store.away is None,
             "draining": engine.draining,
             "sequence": f"{front.file_id}-{summary.last_seq}",
             "durability": front.durability,
+            "store": _store(front, now),
             "counts": {state: summary.runs.get(state, 0) for state in StepState},
             "rates": front.metrics.rates(),
             "stuckCount": summary.stuck,
@@ -87,6 +89,21 @@ def _memory(budget: Budget) -> dict[str, object]:
         "bytes": {kind: pool.used for kind, pool in budget.pools.items()},
         "waiting": {kind: pool.waiting for kind, pool in budget.pools.items()},
         "refused": budget.refused,
+    }
+
+
+def _store(front: Front, now: int) -> dict[str, Any]:
+    """Whether it can be written; if not, since when, why, and who keeps it so."""
+    away = front.engine.store.away
+    if away is None:
+        return {"available": True}
+    since = now - round((trio.current_time() - away.since_s) * 1000)
+    return {
+        "available": False,
+        "since": rfc3339(since),
+        "why": away.why,
+        "heldBy": away.who or None,
+        "eventsWaiting": front.engine.store.backlog,
     }
 
 

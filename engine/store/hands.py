@@ -85,7 +85,7 @@ def hand(pid: int) -> Hand:
     words = b""
     with suppress(OSError):
         words = (PROC / str(pid) / "cmdline").read_bytes()
-    text = words.replace(b"\0", b" ").decode(errors="replace").strip()
+    text = " ".join(words.replace(b"\0", b" ").decode(errors="replace").split())
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(shown) > COMMAND_CHARACTERS_MAX:
         shown = shown[: COMMAND_CHARACTERS_MAX - 1] + "…"

@@ -120,6 +120,11 @@ class Pending:
                     return found
         return None
 
+    def run(self, run_id: str) -> Run | None:
+        """The run, if the tables do not know all of it yet."""
+        pending = self._runs.get(run_id) or self._writing.get(run_id)
+        return None if pending is None else pending.run
+
     def lagging(self, run_ids: Collection[str], until: int) -> set[str]:
         """Of which of these runs (none: of all) the tables lack events up to `until`."""
         behind = {run_id for run_id in run_ids or self._writing if run_id in self._writing}

@@ -17,7 +17,8 @@ from typing import TypeVar
 import trio
 from sqlite_utils import Database
 
-from engine.ports import Body, Due, Larger, Stored, Write
+from engine.ports import Away, Body, Due, Larger, Stored, Write
+from engine.store.away import WAIT_S, Availability
 from engine.store.content import check_ours, check_whole
 from engine.store.owner import Owner, locked, the_file
 from engine.store.readers import Readers
@@ -29,7 +30,6 @@ from engine.store.writer import Batch, Here, Offload, Writer
 T = TypeVar("T")
 
 READERS_MAX = 3
-BUSY_TIMEOUT_MS = 5_000
 WAL_PAGES = 20_000
 """Pages of the log at which any commit puts them into the file; the writer does so before."""
 CACHE_KIB = 16_384
@@ -47,6 +47,7 @@ class SqliteStore:
         writer: Writer,
         readers: Readers,
         view_readers: Readers,
+        availability: Availability,
         *,
         path: Path,
         file_id: str,
@@ -58,6 +59,7 @@ class SqliteStore:
         self.readers = readers
         self.view_readers = view_readers
         """For operators: what they ask for never stands in the engine's way, nor it in theirs."""
+        self.availability = availability
         self.path = path
         self.file_id = file_id
         self.secret = secret
@@ -77,6 +79,15 @@ class SqliteStore:
         """Events that wait for a commit."""
         return self.writer.gathering
 
+    @property
+    def away(self) -> Away | None:
+        """Why the file cannot be written for now; None: it can."""
+        return self.availability.away
+
+    async def wait_away_moved(self) -> None:
+        """Return when `away` has come or gone."""
+        await self.availability.wait_moved()
+
     def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """The id of the run with this identity."""
         found = self.writer.find((client, workflow, key))
@@ -87,7 +98,14 @@ class SqliteStore:
         if not run_ids:
             return []
         await self.writer.wait_rows(*run_ids)
-        return await self.readers.load_runs(run_ids, until)
+        if self.away is None:
+            return await self.readers.load_runs(run_ids, until)
+        # Let go with all durable, but for the rows: those cannot follow now.
+        behind = {run_id: run for run_id in run_ids if (run := self.writer.run_behind(run_id))}
+        rest = [run_id for run_id in run_ids if run_id not in behind]
+        found = {it.run.id: it for it in await self.readers.load_runs(rest, until)}
+        found |= {run_id: Stored(run, {}) for run_id, run in behind.items()}
+        return [found[run_id] for run_id in run_ids if run_id in found]
 
     async def payload(self, step_id: str, generation: int) -> bytes:
         """The payload as first received."""
@@ -140,7 +158,6 @@ def _translated(path: Path) -> Iterator[None]:
 def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
     connection.row_factory = sqlite3.Row
     for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",
         f"synchronous={synchronous}",
         "trusted_schema=OFF",
@@ -151,13 +168,15 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def prepare(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
-    """Open and migrate. Raises StoreError."""
+def prepare(path: Path, synchronous: str = "FULL", wait_s: float = WAIT_S) -> sqlite3.Connection:
+    """Open and migrate; `wait_s` is how long others may hold a lock. Raises StoreError."""
     new = not path.exists() or not path.stat().st_size
     with _translated(path), ExitStack() as undo:
         if not path.exists():
             path.touch(0o600)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=wait_s, isolation_level=None, check_same_thread=False
+        )
         undo.callback(connection.close)
         check_ours(connection, path)
         _configure(connection, synchronous)
@@ -180,13 +199,17 @@ def prepare(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
 
 
 def _begin(connection: sqlite3.Connection, owner: Owner, started_at: int) -> None:
-    """Catch up with the journal, as its last owner would have; then begin this owner's epoch."""
+    """Catch up with the journal, as its last owner would have; then begin this owner's epoch.
+
+    From then on no lock is waited for inside SQLite: commits are made on Trio's thread, too.
+    """
     replay(connection)
     connection.execute(
         # By the clock, so that a restored copy does not begin an epoch that already was.
         "UPDATE engine SET epoch = max(epoch + 1, ?), owner = ?, started_at = ?",
         (max(1, started_at), owner.instance, started_at),
     )
+    connection.execute("PRAGMA busy_timeout = 0")
 
 
 def threads(count: int) -> Offload:
@@ -209,23 +232,27 @@ async def open_store(
     read_offload: Offload | None = None,
     synchronous: str = "FULL",
     on_failure: Callable[[], None] = lambda: None,
+    wait_s: float = WAIT_S,
+    log: Callable[..., None] = lambda event, **values: None,
 ) -> AsyncIterator[SqliteStore]:
     """The store, with its writer running; leaving commits what was written and closes.
 
     `on_failure` is called at once when a commit fails, before the error leaves.
     `synchronous` is FULL but in simulations, which crash the engine and not the machine.
-    Raises StoreError.
+    `wait_s`: how long a start waits for another program's lock, and after what time of it in the
+    middle of things `log` (an event's name, and its values) is told whose it is. Raises StoreError.
     """
     path = the_file(path)
     here = Here() if write_offload is None else None
     write_offload = write_offload or threads(1)
-    with locked(path, owner), closing(prepare(path, synchronous)) as connection:
+    with locked(path, owner), closing(prepare(path, synchronous, wait_s)) as connection:
         try:
             await write_offload(lambda: _begin(connection, owner, started_at))
         except (Damaged, sqlite3.DatabaseError) as error:
             raise unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
         sequence, last_at = journal_end(connection)
+        availability = Availability(path, wait_s=wait_s, log=log)
         writer = Writer(
             connection,
             owner=owner.instance,
@@ -235,6 +262,7 @@ async def open_store(
             tally=dict(tally(connection)),
             offload=write_offload,
             here=here,
+            availability=availability,
             on_failure=on_failure,
         )
         at_once = READERS_MAX
@@ -249,6 +277,7 @@ async def open_store(
                     writer,
                     readers,
                     view_readers,
+                    availability,
                     path=path,
                     file_id=row["file_id"],
                     secret=row["secret"],

@@ -73,9 +73,6 @@ SQL_ATTEMPT_END = (
 SQL_CAUGHT_UP = "UPDATE engine SET caught_up = ?"
 SMALL_BYTES_MAX = 65_536
 """Of bodies."""
-CHECKPOINT_PAGES = 3_000
-"""About so many pages of the log are put into the file together, each once however often it was
-written: in the thread, after the next commit that is made there."""
 PAGE_BYTES = 4_096
 NEW_RUN_PAGES = 0.6
 KNOWN_RUN_PAGES = 6.0
@@ -122,7 +119,15 @@ class Commit:
         self._tally = [(state, by) for state, by in tally.items() if by]
 
     def write(self, db: sqlite3.Connection) -> None:
-        """Begin, write and commit. Works in any thread."""
+        """Begin, write and commit; when that fails take back what was begun. In any thread."""
+        try:
+            self._write(db)
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _write(self, db: sqlite3.Connection) -> None:
         db.execute("BEGIN IMMEDIATE")
         JOURNAL.insert(db, [entry.row() for entry in self._entries])
         if self._caught_up is not None:
@@ -143,8 +148,3 @@ class Commit:
         new, known = self._new_runs, len(self._runs) - self._new_runs
         rows = 16 + NEW_RUN_PAGES * new + KNOWN_RUN_PAGES * known if self._runs else 0
         return int(2 + len(self._entries) + bodies + rows)
-
-
-def checkpoint(db: sqlite3.Connection) -> None:
-    """Put the log into the file, without waiting for readers."""
-    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

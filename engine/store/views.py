@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from typing import Any, TypeVar
 
+from engine.core.errors import Problem, Refused
 from engine.core.model import Step, run_of
 from engine.ports import (
     AttemptRecord,
@@ -26,6 +27,7 @@ from engine.store.records import record_of
 from engine.store.search import LATE_AFTER_MS, Condition, find
 from engine.store.sqlite import SqliteStore
 
+T = TypeVar("T")
 COUNTED_MAX = 10_000
 """Matches of a filter are counted up to here; beyond, the total is an estimate."""
 
@@ -64,7 +66,7 @@ class SqliteViews:
             )
 
         await self._writer.wait_rows(run_id)
-        return await self._readers.read(work)
+        return self._known(run_id, await self._readers.read(work))
 
     async def causes(self, new_since: int) -> list[CauseRecord]:
         """Why runs need a person, and how many each."""
@@ -95,7 +97,19 @@ class SqliteViews:
             return rows.step_from(row), [rows.attempt_from(attempt) for attempt in attempts]
 
         await self._writer.wait_rows(run_of(step_id))
-        return await self._readers.read(work)
+        return self._known(run_of(step_id), await self._readers.read(work))
+
+    def _known(self, run_id: str, found: T | None) -> T | None:
+        """What was found of a run. Raises Refused rather than say that there is no such run, when
+        there is, and its rows cannot be written."""
+        if found is None and self._writer.is_away and self._writer.run_behind(run_id):
+            raise Refused(
+                Problem.STORE_UNAVAILABLE,
+                "The store cannot be written, and what it knows of this run cannot be read before.",
+                runId=run_id,
+                retryAfter=1,
+            )
+        return found
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""

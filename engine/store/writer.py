@@ -7,8 +7,9 @@ next gathers; a small one is committed on Trio's thread where the disk is fast. 
 goes into the journal. The rows of its runs follow within `LAG_S`, with a later commit
 (`pending.py`), or when somebody wants to read them (`wait_rows`).
 
-A commit that fails may still have happened (a failed fsync leaves that open), so nothing is
-retried: the error leaves `run`, the engine stops, and the file is read again at the next start.
+A commit that has certainly not happened (a lock, a full disk) is made again, whole, until it has:
+`away.py`. Any other that fails may have happened (a failed fsync leaves that open): the error
+leaves `run`, the engine stops, and the file is read again at the next start.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from typing import Protocol, TypeVar
 import trio
 
 from engine.core.events import Accepted, RunMoved
-from engine.core.model import run_of
+from engine.core.model import Run, run_of
 from engine.ports import Write
+from engine.store.away import Availability, passes
 from engine.store.journal import Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
-from engine.store.tables import CHECKPOINT_PAGES, Commit, checkpoint
+from engine.store.tables import Commit
+from engine.store.wal import Wal
 
 T = TypeVar("T")
 
@@ -58,10 +61,10 @@ class Batch:
         self.events = 0
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
-        self.durable = False
+        self.durable = self.held_up = False
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
-        self._committed = trio.Event()
+        self._moved = trio.Event()
 
     def entry(self, seq: int) -> Entry:
         """The entry into which event `seq` goes."""
@@ -72,7 +75,21 @@ class Batch:
     async def wait(self) -> None:
         """Return when the batch is durable."""
         self.asked.set()
-        await self._committed.wait()
+        while not self.durable:
+            await self._moved.wait()
+
+    async def wait_unless_away(self) -> bool:
+        """Return when the batch is durable (True), or is held up by a store that is away."""
+        self.asked.set()
+        while not self.durable and not self.held_up:
+            await self._moved.wait()
+        return self.durable
+
+    def hold_up(self, held_up: bool) -> None:
+        """Whether the store is away, with this batch waiting for it."""
+        self.held_up = held_up
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()
 
     def settled(self) -> None:
         """The batch is durable."""
@@ -81,7 +98,7 @@ class Batch:
         then, self.then, self.entries = self.then, [], []
         for call in then:
             call()
-        self._committed.set()
+        self._moved.set()
 
 
 class Writer:
@@ -98,14 +115,19 @@ class Writer:
         tally: dict[str, int],
         offload: Offload,
         here: Here | None = None,
+        availability: Availability,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._availability = availability
+        availability.tell(self._away_moved)
         self._owner, self._epoch = owner, epoch
         self._offload = offload
         self._here = here
         self._on_failure = on_failure
         self._gathering = Batch()
+        self._committing = self._gathering
+        """The one whose commit is under way, if any is."""
         self._stirred = trio.Event()
         """Something gathers, or rows are wanted."""
         self._pending = Pending()
@@ -123,13 +145,12 @@ class Writer:
         self.moved = trio.Event()
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""
         self.commits = 0
-        self._log_pages = 0
-        """Written to the log since it was last put into the file, about."""
+        self._wal = Wal(connection)
 
     @property
     def gathering(self) -> int:
-        """How many events wait for a commit."""
-        return self._gathering.events
+        """How many events wait for a commit; while those fail, the one under way included."""
+        return self._waiting if self._availability.is_failing else self._gathering.events
 
     def write(self, write: Write) -> Batch:
         """Add a write to the batch that gathers."""
@@ -170,9 +191,12 @@ class Writer:
         return self._pending.body_in(run_of(step_id), step_id, number, answer=answer)
 
     async def wait_rows(self, *run_ids: str) -> None:
-        """Return when the tables know all that was written so far of these runs (none: of all)."""
+        """Return when the tables know all that was written so far of these runs (none: of all).
+
+        At once, whatever they know, while the store is away: `run_behind` tells who is ahead.
+        """
         until = self._sequence
-        while lagging := self._pending.lagging(run_ids, until):
+        while (lagging := self._pending.lagging(run_ids, until)) and not self.is_away:
             if run_ids:
                 self._wanted |= lagging
             else:
@@ -192,6 +216,7 @@ class Writer:
         while True:
             await self._wait_for_work()
             batch, self._gathering = self._gathering, Batch()
+            self._committing = batch
             commit = self._commit_of(batch)
             if commit is not None:
                 await self._commit_off(commit)
@@ -240,31 +265,57 @@ class Writer:
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()
 
-    @property
-    def _log_is_long(self) -> bool:
-        """It is time to put the log into the file, in the thread."""
-        return self._log_pages >= CHECKPOINT_PAGES
-
     def _write(self, commit: Commit) -> None:
         """In a thread: whatever takes longer."""
+        if self._availability.wants_room:
+            self._wal.put_into_file()  # it may begin anew then, and need no room
         commit.write(self._connection)
-        if self._log_is_long:
-            checkpoint(self._connection)
-            self._log_pages = 0
+        if self._wal.is_long:
+            self._wal.put_into_file()
 
     async def _commit_off(self, commit: Commit) -> None:
+        while (error := await self._try(commit)) is not None:
+            await self._availability.wait_after(error, lambda: self._waiting)
+        self._wal.grew(commit.pages)
+        self._availability.succeeded()
+
+    async def _try(self, commit: Commit) -> sqlite3.Error | None:
+        """Commit; or say why it has not happened, and may be tried again."""
         try:
-            here = self._here if commit.is_small and not self._log_is_long else None
-            if here is not None and here.is_fast:
+            here = self._here if commit.is_small and not self._wal.is_long else None
+            if here is not None and here.is_fast and not self._availability.is_failing:
                 with here.timed():
                     commit.write(self._connection)
             else:
                 with trio.CancelScope(shield=True):  # a thread cannot be called back
                     await self._offload(partial(self._write, commit))
-            self._log_pages += commit.pages
-        except sqlite3.Error:
-            self._on_failure()
-            raise
+        except sqlite3.Error as error:
+            if not passes(error):
+                self._on_failure()
+                raise
+            return error
+        return None
+
+    @property
+    def _waiting(self) -> int:
+        """How many events wait, those of the commit under way included."""
+        return self._committing.events + self._gathering.events
+
+    @property
+    def is_away(self) -> bool:
+        """The store cannot be written for now."""
+        return self._availability.away is not None
+
+    def _away_moved(self) -> None:
+        """The store has gone away, or is back: whoever waits for it looks again."""
+        for batch in (self._committing, self._gathering):
+            batch.hold_up(self.is_away)
+        rows_moved, self._rows_moved = self._rows_moved, trio.Event()
+        rows_moved.set()
+
+    def run_behind(self, run_id: str) -> Run | None:
+        """A run that the tables know less of than was written, as it is; None: they know all."""
+        return self._pending.run(run_id)
 
 
 class Here:

@@ -230,6 +230,18 @@ def test_the_status_is_shown(atomic: Atomic):
     assert atomic("status", answers=[answer({})]).exit_code == 0
 
 
+def test_a_store_that_cannot_be_written_is_shown(atomic: Atomic):
+    """Why, since when and by whom; what a process calls itself cannot paint the terminal."""
+    away = {"available": False, "since": "2026-11-23T12:00:00.000Z", "why": "the disk is full."}
+    status = {"store": {**away, "heldBy": "process 7 (sh\x1b[2J)"}}
+    assert atomic("status", answers=[answer(status)]).stdout.splitlines()[1:] == [
+        "the store cannot be written since 2026-11-23 12:00:00Z: the disk is full.",
+        "held by process 7 (sh\\u001b[2J)",
+    ]
+    status = {"store": {"available": True}}
+    assert "store" not in atomic("status", answers=[answer(status)]).stdout
+
+
 def test_events_are_printed_until_ctrl_c(atomic: Atomic, engine: FakeEngine):
     """One line an event; heartbeats only in JSON."""
     data = {"at": "2026-11-23T12:00:00.000Z", "runId": "01A", "stepId": "01B", "prev": "0"}

@@ -412,3 +412,22 @@ async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
         states = [record.state for record in (await views.runs(RunQuery(newest_first=False))).runs]
     assert (done.state, done.done, done.skipped) == ("done", 3, {"revision-changed": 1})
     assert states == ["completed", "completed", "failed", "completed"]
+
+
+async def test_a_job_waits_for_a_store_that_is_away(autojump_clock: object) -> None:
+    """Nothing was done: the run is acted on when it can be, and only an abort leaves it alone."""
+    async with working(many(2)) as desk:
+        desk.troubles["R0"] = Refused(Problem.STORE_UNAVAILABLE, "away")
+        begun = await desk.ask(ratePerS=1000)
+        await trio.sleep(60)
+        assert {run_id for _, run_id in desk.acts} == {"R0"}
+        del desk.troubles["R0"]
+        done = await desk.ended(begun.id)
+        assert (done.done, done.skipped) == (2, {})
+        desk.troubles["R0"] = Refused(Problem.STORE_UNAVAILABLE, "away")
+        begun = await desk.ask(ratePerS=1000)
+        await trio.sleep(5)
+        assert begun.id is not None
+        desk.bulk.abort(begun.id)
+        done = await desk.ended(begun.id)
+        assert (done.state, done.skipped) == ("aborted", {"store-unavailable": 1})

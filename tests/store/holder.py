@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ trio.run(hold)
 """
 
 
-async def refusal(path: Path) -> str:
+async def refusal(path: Path, **options: Any) -> str:
     """What a person is told when this cannot be opened."""
     with pytest.raises(StoreError) as caught:
-        async with store_at(path):
+        async with store_at(path, **options):
             pass
     return str(caught.value)
 

@@ -92,6 +92,10 @@ class Failing:
         self._commits = commits
         self.armed = False
 
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if statement == "COMMIT" and self.armed:
             if self._commits:

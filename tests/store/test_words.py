@@ -188,17 +188,14 @@ async def test_a_damaged_file_is_called_damaged(tmp_path: Path, damage: str) -> 
     assert "another program" not in said
 
 
-async def test_a_lock_at_the_start_is_told_with_who_holds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lock_at_the_start_is_told(tmp_path: Path) -> None:
     """Another program has begun to write: it is named, as far as the system tells."""
     path = tmp_path / "a.db"
     async with store_at(path):
         pass
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        said = await refusal(path)
+        said = await refusal(path, wait_s=0.001)
         other.execute("ROLLBACK")
     assert "another program holds its write lock" in said  # it is this process: not told
     async with store_at(path):

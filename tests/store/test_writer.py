@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
+from engine.store.away import Availability
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX
 from engine.store.sqlite import open_store
 from engine.store.writer import Batch, Writer
@@ -296,6 +297,7 @@ async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits
             last_at=0,
             tally={},
             offload=store.readers._offload,
+            availability=Availability(path),
             on_failure=lambda: failed.append(True),
         )
         connection.armed = True

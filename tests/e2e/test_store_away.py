@@ -1,0 +1,73 @@
+"""A real engine whose database another process locks: who is answered what, and how it goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import harness
+from tests.e2e.harness import Answer, Call, application, eventually, is_problem
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another program has begun to write, and does not end it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+async def done(call: Call) -> Answer:
+    """The step is done."""
+    return Answer(200, b"1")
+
+
+async def test_a_foreign_lock_and_its_end(tmp_path: Path) -> None:
+    """Health, reads and recorded outcomes are answered, posts refused, and who holds the lock is
+    said; afterwards the same engine goes on."""
+    with harness.running(tmp_path, store_wait_ms=700) as engine:
+        async with harness.client(engine.url) as shop, application(index=done) as app:
+            before = await shop.post(app.at("index"), "before")
+            assert before.status_code == 200
+            with locked(tmp_path / "a.db"):
+                first = await shop.post(app.at("index"), "first", timeout=1)
+                assert is_problem(first, 503, "store-unavailable")
+                assert (await shop.get("/healthz")).status_code == 200
+                assert (await shop.get("/readyz")).text == "store-unavailable\n"
+                refused = await shop.post(app.at("index"), "second")
+                assert is_problem(refused, 503, "store-unavailable")
+                assert refused.headers["retry-after"] == "1"
+                again = await shop.post(app.at("index"), "before")
+                assert (again.status_code, again.content) == (200, before.content)
+                await eventually(lambda: bool(engine.events("store-still-unavailable")))
+                status = (await shop.get("/api/v1/status")).json()
+                assert status["ready"] is False
+                assert status["store"]["why"] == "another program holds the write lock."
+
+                assert f"process {os.getpid()} (" in status["store"]["heldBy"]
+            await eventually(lambda: bool(engine.events("store-available")))
+            assert (await shop.get("/readyz")).status_code == 200
+            assert (await shop.post(app.at("index"), "first")).json()["attempts"] == 1
+        assert engine.stop() == 0
+
+
+async def test_a_stop_while_it_is_locked(tmp_path: Path) -> None:
+    """In time, with 1, and with what was not recorded."""
+    with harness.running(tmp_path, stop_deadline_ms=3_000, drain_grace_ms=100) as engine:
+        async with harness.client(engine.url) as shop, application(index=done) as app:
+            with locked(tmp_path / "a.db"):
+                await shop.post(app.at("index"), "k", timeout=1)
+                engine.signal(signal.SIGTERM)
+                assert await engine.ended(3.5) == 1
+    (said,) = engine.events("engine-stopped")
+    assert re.search(r" [3-9] events were not recorded", said["reason"])
+    assert "Traceback" not in engine.text
