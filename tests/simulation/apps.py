@@ -17,13 +17,14 @@ import trio
 
 from engine.core.outcome import Answered, Outcome
 from engine.ports import Invocation
-from tests.simulation.history import Answer, History, Post, value_in
+from tests.simulation.history import TEXT, Answer, History, Post, value_in
 from tests.simulation.net import Connection, Net, Submission
 from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
 
 ENDED = ("stale-execution", "run-cancelled", "run-ended", "parent-ended")
 """Refusals that tell a function that nobody waits for it any more."""
 REPOSTS_MAX = 4
+PLAIN = "text/plain"
 
 
 class Stop(Exception):
@@ -85,7 +86,9 @@ class Apps:
             answer = await self._answer(call, parts.path.split("/")[1:])
             if isinstance(answer, Answered):
                 status, body = answer.http_status, answer.body
-                self.history.answers.append(Answer(call.step_id, call.attempt, status, body))
+                self.history.answers.append(
+                    Answer(call.step_id, call.attempt, status, body, answer.content_type == PLAIN)
+                )
         del host.serving[number]
         connection.finish(answer)
 
@@ -114,7 +117,7 @@ class Apps:
         payload = msgspec.json.decode(call.payload)
         keys = self.history.effects.setdefault(payload["effect"], Counter())
         keys[call.step_own_key] += 1
-        return _value(payload["value"])
+        return _value(payload["value"], self._rng)
 
     # -- workflow functions --------------------------------------------------------------------
 
@@ -130,7 +133,7 @@ class Apps:
                 total += values
         except Stop as stop:
             return stop.answer
-        return _value(total)
+        return _value(total, self._rng)
 
     def _stumble(self, call: Invocation, what: Call) -> None:
         """Told of a failed step, the function has not compensated yet: it may go wrong, once in
@@ -201,9 +204,11 @@ class Apps:
         key = f"{call.idempotency_key}/{what.name}" if what.own_key else call.idempotency_key
         # under another key than the run's, a post without a token would open a run of its own
         bare = not what.token and "/" not in call.idempotency_key
-        payload = {"effect": what.effect, "value": what.value}
+        payload: dict[str, object] = {"effect": what.effect, "value": what.value}
         if what.now:
             payload["now"] = round(trio.current_time() * 1000)
+        if what.pad:
+            payload["pad"] = "p" * what.pad
         submission = Submission(
             client=self.clients[what.name.partition(".")[0].rstrip("!")],
             workflow=call.workflow,
@@ -243,5 +248,11 @@ def _lets_out(program: Program) -> Answered:
             return Answered(424)
 
 
-def _value(value: int) -> Answered:
-    return Answered(200, msgspec.json.encode({"v": value}), "application/json")
+def _value(value: int, rng: Random) -> Answered:
+    """Now and then a long answer, as long bodies are kept in another way; now and then one that is
+    no JSON, in which nobody sees that its end is missing."""
+    pad = "a" * rng.choice((3_000, 20_000)) if rng.random() < 0.05 else ""
+    if rng.random() < 0.3:
+        return Answered(200, f"{TEXT}{value} {pad}and all is well".encode(), PLAIN)
+    body = {"v": value, "pad": pad} if pad else {"v": value}
+    return Answered(200, msgspec.json.encode(body), "application/json")

@@ -17,6 +17,8 @@ from msgspec import Struct
 
 from engine.core.retry import RetryPolicy
 
+TEXT = "answered "
+"""How an answer begins that is no JSON; its value follows."""
 OUTCOMES = (200, 424)
 """Statuses that carry an outcome, with 409 `run-cancelled` of a step (it has an `id`)."""
 
@@ -49,6 +51,8 @@ class Post(Struct):
     cause: str | None = None
     differs: bool = False
     replayed: bool = False
+    cut: bool = False
+    """It did not come whole: it asks for nothing."""
 
     @property
     def is_outcome(self) -> bool:
@@ -66,6 +70,8 @@ class Post(Struct):
 def value_in(body: bytes) -> object:
     """What an endpoint of the simulation has answered, out of an outcome; None: no such value."""
     response = msgspec.json.decode(body)["response"]
+    if isinstance(response, str) and response.startswith(TEXT):
+        return int(response[len(TEXT) :].partition(" ")[0])
     return response.get("v") if isinstance(response, dict) else None
 
 
@@ -100,6 +106,13 @@ class Answer(Struct, frozen=True):
     attempt: int
     status: int
     body: bytes
+    is_text: bool = False
+    """No JSON: as a response it is a string."""
+
+    @property
+    def response(self) -> object:
+        """What the outcome must say."""
+        return self.body.decode() if self.is_text else msgspec.json.decode(self.body or b"null")
 
 
 class Act(Struct):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.core.errors import Refused
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -21,14 +22,21 @@ from engine.front.reply import Reply, refusal
 from engine.front.submit import Posted, answer_submission, result_reply
 from engine.ports import Invocation
 from engine.supervisor import Engine, Wait
+from tests.simulation import wire
 from tests.simulation.history import History, Post, Send
 from tests.simulation.life import Died, Life
 from tests.simulation.swarm import CALL_FAULTS, POST_FAULTS, QUIET, Swarm
 
 PROXY_CUT_S = 60.0
+PADDING_MAX = 200
+"""Blanks behind a post's body: so a post that is cut may look whole, and is not."""
 JSON_DEPTH_MAX = 64
-STRAIGHT = ("refused", "lost-before", "error-before", "throttled", "not-found", "gateway")
+STRAIGHT = ("lost-before", "error-before", "throttled", "not-found", "gateway")
 """Faults of calls that never reach an endpoint."""
+
+
+Asks = Callable[[Engine], Awaitable[Reply]]
+"""Something asked of the engine."""
 
 
 class Submission(Struct, frozen=True):
@@ -129,10 +137,24 @@ class Net:
 
     # -- engine to application -----------------------------------------------------------------
 
-    async def exchange(self, send: Send, invocation: Invocation) -> Outcome:
-        """Carry one request to its application and the answer back."""
-        rng = self._rng
+    async def call(self, invocation: Invocation) -> Outcome:
+        """Carry one request of the engine's, by its own HTTP, and the answer back."""
         fault = self.strikes(CALL_FAULTS, self.swarm.call_rate)
+
+        def meet() -> None:
+            if fault == "refused":
+                raise wire.Refuses
+
+        async def serve(received: Invocation) -> bytes:
+            if received != replace(invocation, flow=received.flow):
+                self.history.fail("R7", f"sent as {received}, and meant was {invocation}")
+            outcome = await self._exchange(fault, received)
+            return wire.answer_bytes(outcome, self._rng, cut=fault == "answer-cut")
+
+        return await wire.call(invocation, meet, serve, self._rng)
+
+    async def _exchange(self, fault: str | None, invocation: Invocation) -> Outcome:
+        rng = self._rng
         await trio.sleep(rng.random() * (10 if fault == "slow" else 0.02))
         if fault in STRAIGHT:
             return self._straight(fault)
@@ -152,8 +174,6 @@ class Net:
     def _straight(self, fault: str) -> Outcome:
         rng = self._rng
         match fault:
-            case "refused":
-                return Unanswered(CallError.CONNECTION_REFUSED, "refused (simulated)")
             case "error-before":
                 return Answered(500)
             case "throttled":
@@ -187,7 +207,6 @@ class Net:
 
     async def post(self, what: Submission, hang_up_s: float | None = None) -> Post:
         """Post, and wait for the answer as long as the poster does. Returns what the poster saw."""
-        headers, body = what.encode()
         post = self._begin(what)
         fault = self.strikes(POST_FAULTS, self.swarm.post_rate)
         if fault == "post-duplicate":
@@ -199,16 +218,36 @@ class Net:
         await trio.sleep(0.0001 + self._rng.random() * 0.01)
         if fault == "post-lost":
             return post
+        arrived = self._carry(what, post, cut=fault == "post-cut")
+        if arrived is None:
+            return post
         wait = float("inf") if hang_up_s is None else hang_up_s
         cut = self.swarm.has("proxy-cut") and wait > PROXY_CUT_S
         reply = await self._at_engine(
             post,
             min(wait, PROXY_CUT_S) if cut else wait,
-            lambda engine: answer_submission(engine, what.client, headers, body, JSON_DEPTH_MAX),
+            arrived,
         )
         if fault != "post-answer-lost":
             self._seen(post, reply)
         return post
+
+    def _carry(self, what: Submission, post: Post, *, cut: bool) -> Asks | None:
+        """What reaches the engine of a post; None: nothing that it takes up."""
+        rng = self._rng
+        headers, body = what.encode()
+        body += b" " * rng.choice((0, 0, rng.randrange(PADDING_MAX)))
+        data = wire.post_bytes(what.client, headers, body)
+        if cut:
+            post.cut = True
+            data = data[: -rng.randint(1, len(body) if rng.random() < 0.8 else len(data) - 1)]
+        taken = wire.read_post_bytes(wire.pieces(data, rng))
+        if taken is None:
+            return None
+        head, whole = taken
+        return lambda engine: answer_submission(
+            engine, head.client, head.fields, whole, JSON_DEPTH_MAX
+        )
 
     async def read(self, client: str, step_id: str, wait_s: int = 0) -> Post:
         """Look at a step's outcome by its id."""
@@ -226,18 +265,12 @@ class Net:
 
     async def _post_again(self, what: Submission) -> None:
         await trio.sleep(self._rng.random() * 2)
-        headers, body = what.encode()
         post = self._begin(what)
-        reply = await self._at_engine(
-            post,
-            30.0,
-            lambda engine: answer_submission(engine, what.client, headers, body, JSON_DEPTH_MAX),
-        )
-        self._seen(post, reply)
+        arrived = self._carry(what, post, cut=False)
+        assert arrived is not None
+        self._seen(post, await self._at_engine(post, 30.0, arrived))
 
-    async def _at_engine(
-        self, post: Post, hang_up_s: float, work: Callable[[Engine], Awaitable[Reply]]
-    ) -> Reply | None:
+    async def _at_engine(self, post: Post, hang_up_s: float, work: Asks) -> Reply | None:
         life = self.life
         if life is None or life.engine is None:
             self.history.note("situation:engine was down")
@@ -322,7 +355,7 @@ class SimCaller:
             history.fail("R13", f"two requests of step {send.step_id} open at once")
         life.open[send.step_id] = send.began
         try:
-            outcome = await self._net.exchange(send, invocation)
+            outcome = await self._net.call(invocation)
             await life.wait_if_dead()
             _note_result(send, outcome)
             return outcome

@@ -44,6 +44,8 @@ class Call(Struct, frozen=True):
     """Its payload is another in each execution."""
     fails: bool = False
     attempt_timeout_ms: int = 60_000
+    pad: int = 0
+    """So many characters more in its payload."""
     instead: Call | None = None
     """The compensation, when it fails."""
     stumbles: tuple[str, ...] = ()
@@ -167,6 +169,7 @@ class Library:
             own_key=token and rng.random() < 0.3,
             now=rng.random() < 0.1,
             attempt_timeout_ms=rng.choice((5_000, 20_000, 60_000)),
+            pad=rng.choice((3_000, 20_000)) if rng.random() < 0.05 else 0,
         )
 
     def _failing(self, name: str, instead: Call | None, stumbles: tuple[str, ...] = ()) -> Call:

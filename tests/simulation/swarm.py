@@ -14,9 +14,11 @@ from engine.supervisor import EngineLimits
 
 CALL_FAULTS = (
     "refused", "lost-before", "lost-answer", "slow", "error-before", "error-after", "throttled",
-    "not-found", "gateway", "hang", "late", "duplicate",
+    "not-found", "gateway", "hang", "late", "duplicate", "answer-cut",
 )  # fmt: skip
-POST_FAULTS = ("post-lost", "post-answer-lost", "post-slow", "post-duplicate", "post-hung-up")
+POST_FAULTS = (
+    "post-lost", "post-answer-lost", "post-slow", "post-duplicate", "post-hung-up", "post-cut",
+)  # fmt: skip
 WORLD_FAULTS = ("proxy-cut", "app-crash", "clock-jump", "slow-store", "operator", "overload")
 DEATHS = (
     "before-commit", "after-commit", "checkpoint", "commit-refused", "commit-unsure", "drain",

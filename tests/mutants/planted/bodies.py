@@ -1,0 +1,34 @@
+"""Bugs that lose a part of what was said: answers and posts cut short, bodies kept in part."""
+
+from __future__ import annotations
+
+from engine import answers, drive
+from engine.front.strict import RequestReader
+from tests.mutants.catalog import Planting, plant
+
+
+@plant("an answer that was cut short is taken for whole", rules=("R4",))
+def cut_answer_taken(bug: Planting) -> None:
+    bug.rewrite(
+        answers._read_length,
+        'raise BadAnswer(f"the body was cut short: {len(body)} of {length} bytes", status)',
+        "break",
+    )
+
+
+@plant("an answer that was cut short within its chunks is taken for whole", rules=("R4",))
+def cut_chunks_taken(bug: Planting) -> None:
+    taken = "return bytes(reader.message.body), False"
+    bug.rewrite(
+        answers._read_chunked, "if not data:", f"if not data:\n            {taken}\n        if 0:"
+    )
+
+
+@plant("a post whose body was cut short is taken up", rules=("R9", "R6"))
+def cut_post_taken(bug: Planting) -> None:
+    bug.rewrite(RequestReader._take_body, "ended = not self._remaining", "ended = True")
+
+
+@plant("of a long answer that completes a step only the beginning is kept", rules=("R4",))
+def long_answer_cut(bug: Planting) -> None:
+    bug.rewrite(drive.LiveRun._answer_body, "state is not StepState.COMPLETED", "state is not None")
