@@ -30,17 +30,16 @@ class Found(Struct, frozen=True):
     """After how much of it, or how much was looked through in vain."""
     seconds: float
     what: str
-    """The first violation that was found."""
+    """The first violation that was found; else one that does not count, if there was any."""
 
 
 def search(mutant: Mutant, by: str, seeds_max: int = SEEDS_MAX) -> Found:
     """Plant the bug and look for it."""
     began = time.perf_counter()
     ways = {SIMULATION: _simulate, KILLS: _kill, PROPERTY: _test}
-    what, after = ways[by](mutant, seeds_max)
-    return Found(
-        mutant.name, by, bool(what), after, time.perf_counter() - began, what[:SHOWN_CHARACTERS]
-    )
+    found, after, what = ways[by](mutant, seeds_max)
+    seconds = time.perf_counter() - began
+    return Found(mutant.name, by, found, after, seconds, " ".join(what.split())[:SHOWN_CHARACTERS])
 
 
 def look(name: str, by: str, seeds_max: int = SEEDS_MAX) -> Found:
@@ -51,20 +50,22 @@ def look(name: str, by: str, seeds_max: int = SEEDS_MAX) -> Found:
         return Found(name, by, False, "an error", 0.0, repr(error))
 
 
-def _simulate(mutant: Mutant, seeds_max: int) -> tuple[str, str]:
+def _simulate(mutant: Mutant, seeds_max: int) -> tuple[bool, str, str]:
+    other = ""
     with mutant.planted(), Simulator() as simulator:
         for seed in range(seeds_max):
             for rule, what in simulator.run(seed).wrong:
                 if rule in mutant.rules:
-                    return f"{rule}: {what}", _seeds(seed + 1)
-    return "", _seeds(seeds_max)
+                    return True, _seeds(seed + 1), f"{rule}: {what}"
+                other = other or f"{rule}: {what}"
+    return False, _seeds(seeds_max), other
 
 
 def _seeds(count: int) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
-def _kill(mutant: Mutant, _: int) -> tuple[str, str]:
+def _kill(mutant: Mutant, _: int) -> tuple[bool, str, str]:
     arguments = ["-m", "tests.kill", "--kills", str(KILLS_MAX), "--app-kills", "3"]
     arguments += ["--seed", str(KILL_SEED), "--mutant", mutant.name]
     if mutant.slow_sync_ms:
@@ -73,10 +74,10 @@ def _kill(mutant: Mutant, _: int) -> tuple[str, str]:
     wrong = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION ")]
     if done.returncode != bool(wrong):
         raise RuntimeError(f"the kill campaign went wrong: {done.stdout}{done.stderr}")
-    return (wrong[0].removeprefix("VIOLATION ") if wrong else ""), f"{KILLS_MAX} kills"
+    return bool(wrong), f"{KILLS_MAX} kills", "".join(wrong[:1]).removeprefix("VIOLATION ")
 
 
-def _test(mutant: Mutant, _: int) -> tuple[str, str]:
+def _test(mutant: Mutant, _: int) -> tuple[bool, str, str]:
     """The test must pass without the bug and fail with it."""
     run = ("pytest", "-q", "--no-header", "-p", "no:cacheprovider", mutant.test)
     for arguments, wanted in ((["-m", *run], 0), (["-m", "tests.mutants.plant", mutant.name], 1)):
@@ -84,7 +85,7 @@ def _test(mutant: Mutant, _: int) -> tuple[str, str]:
         if done.returncode not in (wanted, 0):
             raise RuntimeError(f"{mutant.test} went wrong: {done.stdout}{done.stderr}")
     wrong = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
-    return (wrong[0].removeprefix("FAILED ") if wrong else ""), "1 test"
+    return bool(wrong), "1 test", "".join(wrong[:1]).removeprefix("FAILED ")
 
 
 def _python(arguments: list[str]) -> subprocess.CompletedProcess[str]:

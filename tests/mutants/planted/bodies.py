@@ -18,7 +18,7 @@ def cut_answer_taken(bug: Planting) -> None:
 
 @plant("an answer that was cut short within its chunks is taken for whole", rules=("R4",))
 def cut_chunks_taken(bug: Planting) -> None:
-    taken = "return bytes(reader.message.body), False"
+    taken = "return bytes(reader.message.body), False, -1"
     bug.rewrite(
         answers._read_chunked, "if not data:", f"if not data:\n            {taken}\n        if 0:"
     )
