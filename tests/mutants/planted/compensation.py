@@ -26,7 +26,7 @@ def used_up_fails(bug: Planting) -> None:
 
 @plant("a function whose post was refused is believed when it gives up", rules=("R17",))
 def refused_post_is_no_interruption(bug: Planting) -> None:
-    bug.rewrite(settle._verdict, "if flight.refused_post:", "if False:")
+    bug.rewrite(settle._verdict, "nobody_called or flight.refused_post", "nobody_called")
 
 
 @plant("a post that a stopping engine refuses is forgotten", rules=("R17",))

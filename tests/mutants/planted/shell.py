@@ -9,7 +9,9 @@ from tests.mutants.catalog import KILLS, SIMULATION, Planting, plant
 @plant("the answer 202 leaves before the commit", by=(SIMULATION, KILLS), rules=("R1",),
        slow_sync_ms=150)  # fmt: skip
 def acknowledged_before_commit(bug: Planting) -> None:
-    bug.rewrite(LiveRun.wait_durable, "await self.receipt.wait()", "await trio.sleep(0)")
+    bug.rewrite(
+        LiveRun.wait_durable, "if self.receipt is None or self.receipt.durable:", "if True:"
+    )
 
 
 @plant("callers are told an outcome before its commit", rules=("R1", "R2", "R3", "R4"))
