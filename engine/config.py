@@ -137,6 +137,11 @@ class Config(Struct, frozen=True, kw_only=True):
         " the log and the status say which process keeps it so. Posts are answered 503"
         " `store-unavailable` after half a second. At a start: how long a lock is waited for."
     )] = 5_000  # fmt: skip
+    standstill_ms: Annotated[Milliseconds, _doc(
+        "How long a host at which functions wait for steps may give no sign of life before all who"
+        " wait there are sent home, so that a small pool of workers does not wait for itself. Where"
+        " its steps were seen to take longer: twice that, at most 45 s."
+    )] = 2_000  # fmt: skip
     drain_grace_ms: Annotated[int, Meta(ge=0, le=_HOUR_MS), _doc(
         "At a stop: how long attempts in flight may go on before they count as interrupted."
     )] = 4_000  # fmt: skip

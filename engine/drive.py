@@ -282,8 +282,10 @@ class LiveRun:
                 has_left = flight.left = True
                 flow.flight = flight
                 request.start_clock(step.spec.attempt_timeout_ms)
+                self.engine.home.left(request, step)
                 outcome = await self.engine.caller.call(self._invocation(step, request, flow))
         request.stop_clock()
+        self.engine.home.came_back(request, outcome)
         if request.drained:
             return
         if not has_left:
@@ -338,7 +340,10 @@ class LiveRun:
             bodies = (self._answer_body(change, step_id, request.number, outcome),)
         host, request.host = request.host, None
         self._moved(step_id)
-        self.engine.home.attempt_ended(request, self.run.steps[step_id], outcome)
+        step = self.run.steps[step_id]
+        self.engine.home.attempt_ended(request, step, outcome)
+        if step.state is not StepState.COMPLETED:
+            self.engine.home.dismiss(request)
         self.commit(change, bodies)
         if host is not None:
             self.engine.places.give_back(host)

@@ -4,6 +4,7 @@ A function that waits for its steps holds a worker of its application and connec
 It is let go, and called again when a step of its has ended, if
 
 - it waits for steps that cannot move soon, for `suspend_after_ms`;
+- its host stands still: a pool of workers that all wait for each other (`standstill.py`);
 - an attempt of a step below it timed out: before that is tried again, in case the workers that
   would answer it are those that wait.
 
@@ -24,7 +25,9 @@ from engine.core.home import IDLE, may_go, send_home
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Deadlines, Timer
+from engine.drive import host_of
 from engine.request import Request
+from engine.standstill import Standstill
 
 SUSPEND_UNDER_PRESSURE_S = 1.0
 """Instead of `suspend_after_ms`, while connections run short. And how often that is looked at."""
@@ -34,8 +37,9 @@ CANNOT_MOVE = "as its steps cannot move soon"
 class Home:
     """Tells the attempts that only wait, and lets their posts go."""
 
-    def __init__(self, deadlines: Deadlines, suspend_after_s: float) -> None:
+    def __init__(self, deadlines: Deadlines, suspend_after_s: float, standstill_s: float) -> None:
         self.suspend_after_s = suspend_after_s
+        self.rule = Standstill(standstill_s)
         self.pressed: Callable[[], bool] | None = None
         """Whether connections run short; None: nobody can tell."""
         self.sent = 0
@@ -47,28 +51,48 @@ class Home:
         """Heap of when to look again at those that had their turn."""
         self._order = count()  # requests themselves cannot be compared
         self._timer = Timer(self._look)
+        self._rule_timer = Timer(self._ask_rule)
         self._was_pressed = False
 
     # -- what happens --------------------------------------------------------------------------
 
+    def left(self, request: Request, step: Step) -> None:
+        """The attempt's request leaves."""
+        self.rule.opened(request, host_of(step.spec.url), trio.current_time())
+
+    def came_back(self, request: Request, outcome: Outcome | None) -> None:
+        """It was answered, or is over without an answer."""
+        answered = isinstance(outcome, Answered)
+        self.rule.ended(request, trio.current_time(), answered=answered)
+
     def begins(self, request: Request, event: trio.Event, step: Step) -> None:
         """The engine holds a post of the attempt, for this step."""
         request.holds[event] = step.id
-        self._post_moved(request)
+        now = self._post_moved(request)
+        if not request.sent_home:
+            self.rule.begins(request, host_of(step.spec.url), now)
+            self._set_rule_timer()
 
     def ends(self, request: Request, event: trio.Event, step: Step) -> None:
         """The post was answered, or cut."""
         del request.holds[event]
         if request.holds:
-            self._post_moved(request)
+            now = self._post_moved(request)
         else:
+            now = request.posted_at = trio.current_time()
             self._fresh.pop(request, None)
             request.look_at = math.inf
+        self.rule.ends(request, host_of(step.spec.url), now)
+        self._set_rule_timer()
 
-    def posted(self, request: Request) -> None:
-        """A post of the attempt came."""
+    def posted(self, request: Request, *, new: bool) -> None:
+        """A post of the attempt came; `new`: it recorded a step."""
+        if new or not request.shown:
+            self.rule.showed(request, trio.current_time())
         if request.holds:
-            self._post_moved(request)
+            now = self._post_moved(request)
+            self.rule.posted(request, now)
+            self._set_rule_timer()
 
     def attempt_ended(self, request: Request, step: Step, outcome: Outcome) -> None:
         """An attempt ended. If it timed out, who waits above it goes home."""
@@ -97,18 +121,43 @@ class Home:
             return False  # being committed: its function is about to hear of it
         send_home(live.run, step_id, why)
         request.sent_home = True
+        self.rule.let_go(request, trio.current_time())
         self.sent += 1
-        for event in request.holds:
-            event.set()
+        self._let_go(request)
         return True
 
-    def _post_moved(self, request: Request) -> None:
+    def dismiss(self, request: Request) -> None:
+        """The attempt is over and its step goes on: nobody reads what its function, which perhaps
+        lives on behind a connection that was cut, will answer. It need not wait any longer."""
+        if request.holds:
+            request.sent_home = True
+            self._let_go(request)
+
+    def _let_go(self, request: Request) -> None:
+        assert request.live is not None
+        steps = request.live.run.steps
+        for event, step_id in request.holds.items():
+            if not steps[step_id].ended:  # else it is being committed, and they hear of it
+                event.set()
+
+    def _set_rule_timer(self) -> None:
+        if self.rule.look_at < self._rule_timer.deadline:
+            self._deadlines.move(self._rule_timer, self.rule.look_at)
+
+    def _ask_rule(self) -> None:
+        for attempt, pool in self.rule.whom(trio.current_time()):
+            assert isinstance(attempt, Request)
+            self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
+        self._deadlines.move(self._rule_timer, self.rule.look_at)
+
+    def _post_moved(self, request: Request) -> float:
         now = request.posted_at = trio.current_time()
         request.look_at = math.inf
         self._fresh.pop(request, None)
         self._fresh[request] = None
         if self._timer.deadline == math.inf:
             self._deadlines.move(self._timer, now + self._every_s())
+        return now
 
     def _every_s(self) -> float:
         if self.pressed is None:

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from engine.core.model import Step
 from engine.deadlines import Deadlines, Timer
 from engine.ports import Body
+from engine.standstill import Attempt
 
 if TYPE_CHECKING:
     from engine.drive import LiveRun
@@ -38,7 +39,7 @@ class Slot(Struct, gc=False):
             event.set()
 
 
-class Request:
+class Request(Attempt):
     """One open request to an endpoint."""
 
     def __init__(
@@ -49,6 +50,7 @@ class Request:
         live: LiveRun | None = None,
         step_id: str = "",
     ) -> None:
+        super().__init__()
         self.number = number
         self.host = host
         """Whose place it holds; None: it holds none."""
@@ -62,8 +64,6 @@ class Request:
         """It is under way: what was posted before is not its function's."""
         self.holds: dict[trio.Event, str] = {}
         """Posts of the attempt that the engine holds, and the steps that they wait for."""
-        self.posted_at = 0.0
-        """When a post of it last came, was answered or was cut, in `trio.current_time()`."""
         self.look_at = math.inf
         """When it is looked at whether it can only wait for what cannot move soon."""
         self._deadlines = deadlines

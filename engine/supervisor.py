@@ -60,6 +60,8 @@ class EngineLimits(Struct, frozen=True):
     """How long an attempt may wait for steps that cannot move soon."""
     memory_bytes_max: int = 1 << 30
     """Payloads, answers and bodies under way, all together."""
+    standstill_s: float = 2.0
+    """How long a host at which attempts wait may give no sign: more, where it used to."""
 
 
 class Engine:
@@ -97,7 +99,7 @@ class Engine:
         self._loading: dict[str, trio.Event] = {}
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""
-        self.home = Home(self.deadlines, limits.suspend_after_s)
+        self.home = Home(self.deadlines, limits.suspend_after_s, limits.standstill_s)
         self._tasks = Tasks()
         self.request_ended = trio.Event()
 
@@ -145,8 +147,9 @@ class Engine:
         if placed.poster is not None:
             if live.run.flights[placed.poster].parent_now:
                 live.give_up_place(placed.poster)
-            if (request := live.requests.get(placed.poster)) is not None:
-                self.home.posted(request)
+            request = live.requests.get(placed.poster)
+            if request is not None and request.left:
+                self.home.posted(request, new=placed.new)
         return placed
 
     def token(self, text: str) -> Token:

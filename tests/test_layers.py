@@ -36,7 +36,7 @@ CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.resolve",
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
     "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.waiting",
-    "engine.store_away", "engine.sweep", "engine.tasks", "engine.tokens",
+    "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks", "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",

@@ -35,11 +35,12 @@ def send_home(run: Run, step_id: str, why: str) -> None:
 
 
 def suspended(run_id: str, step_id: str) -> Refused:
-    """The refusal of what an attempt that was sent home posts: it says nothing about the step."""
+    """The refusal of what an attempt that was sent home, or is over, posts: it says nothing about
+    the step. Else the function of an attempt that is over would hold a worker, for nothing."""
     return Refused(
         Problem.SUSPENDED,
-        "The attempt that posts this was sent home: let the function fail. It is called again when"
-        " one of its steps has ended. Nothing was recorded.",
+        "The attempt that posts this was sent home, or is over: let the function fail. It is called"
+        " again when one of its steps has ended. Nothing was recorded.",
         runId=run_id,
         stepId=step_id,
     )

@@ -96,6 +96,8 @@ def place(
     else:
         found = run.steps[found_id]
         _check_ancestors(run, above, found)
+        if stale and not found.ended:
+            raise suspended(run.id, found.id)
         if poster is not None and flight is not None and found.recorded_by != flight.number:
             flight.asked = True
         placed = _same_child(change, above, flight, found, spec, poster, now)

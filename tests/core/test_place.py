@@ -91,7 +91,8 @@ def test_a_step_does_not_wait_for_itself(posted: str) -> None:
 
 
 def test_a_stale_token_reads_and_records_nothing() -> None:
-    """The function of an attempt that timed out is alive: known steps answer, new ones do not."""
+    """The function of an attempt that timed out is alive: ended steps answer, others do not. One
+    that is open would hold it, and its worker, for an answer that nobody reads."""
     driven = started()
     stale = driven.token()
     driven.post("a", stale)
@@ -100,6 +101,9 @@ def test_a_stale_token_reads_and_records_nothing() -> None:
     driven.start_later()
     assert _refused(driven, "b", stale) is Problem.STALE_EXECUTION
     driven.flight().told_failed = driven.id("a")
+    assert _refused(driven, "a", stale) is Problem.SUSPENDED
+    driven.start("a")
+    driven.end("a")
     assert driven.post("a", stale) == Placed(driven.id("a"))
     assert driven.flight().told_failed is not None, "a stale post says nothing of this attempt"
     old_engine = Parent("R", driven.flight().number, current=False)
@@ -226,14 +230,14 @@ def test_a_step_that_opens_again_takes_the_new_post() -> None:
 
 
 def test_only_the_attempt_in_flight_starts_what_opened_again() -> None:
-    """A post from outside, or a stale one, waits with the step for the workflow's own post."""
+    """A post from outside waits with the step for the workflow's own post; a stale one does not."""
     driven = started("a")
     stale = driven.token()
     driven.act(Action.CANCEL)
     driven.act(Action.RETRY)
     assert driven.post("a") == Placed(driven.id("a"))
     driven.start()
-    assert driven.post("a", stale) == Placed(driven.id("a"))
+    assert _refused(driven, "a", stale) is Problem.SUSPENDED
     assert driven.step("a").awaiting_post
 
 

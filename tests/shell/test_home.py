@@ -23,6 +23,11 @@ LATER = RetryPolicy(count=5, back_off_ms=60_000, factor=1, jitter=0)
 """A minute after each failure."""
 
 
+NEVER = 1e6
+ALONE = EngineLimits(standstill_s=NEVER)
+"""The rule for pools of workers keeps out: here a step may work for as long as it likes."""
+
+
 class Suspended(Exception):
     """What a client raises for 504 `suspended`."""
 
@@ -68,7 +73,8 @@ class App:
 
     async def run(self, path: Path, **limits: float) -> tuple[World, Recorded]:
         """Submit the workflow to an engine of its own, until it has ended."""
-        async with world(path, self, limits=EngineLimits(**limits)) as it:  # type: ignore[arg-type]
+        settings = EngineLimits(**{"standstill_s": NEVER, **limits})  # type: ignore[arg-type]
+        async with world(path, self, limits=settings) as it:
             self.world = it
             return it, recorded(await it.post())
 
@@ -128,7 +134,7 @@ async def test_the_time_counts_from_when_the_step_comes_to_rest(autojump_clock, 
         return await the[0](call)
 
     the.append(App(function))
-    async with world(tmp_path / "a.db", endpoint) as it:
+    async with world(tmp_path / "a.db", endpoint, limits=ALONE) as it:
         the[0].world = it
         await it.post()
     assert the[0].seen == [(pytest.approx(50, abs=0.01), "slow let go")]
@@ -156,7 +162,7 @@ async def test_a_paused_step_sends_home_and_an_outside_caller_stays(autojump_clo
         await app.step(call, "second", RetryPolicy(count=0, on_exhausted=OnExhausted.PAUSE))
 
     app = App(function)
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
         app.world = it
         outside: list[Result] = []
 
@@ -201,7 +207,7 @@ async def test_a_function_that_swallows_it_completes_nothing(
         return await app(call)
 
     the.append(App(function))
-    async with world(tmp_path / "a.db", endpoint) as it:
+    async with world(tmp_path / "a.db", endpoint, limits=ALONE) as it:
         the[0].world = it
         done = recorded(await it.post())
         assert (done.body and done.body.data, done.step.failures) == (b'"whole"', 0)
@@ -230,7 +236,7 @@ async def test_a_timed_out_attempt_below_sends_home_who_waits_above(autojump_clo
         await app.step(call, "nested")
 
     the.append(App(function))
-    async with world(tmp_path / "a.db", endpoint) as it:
+    async with world(tmp_path / "a.db", endpoint, limits=ALONE) as it:
         the[0].world = it
         done = recorded(await it.post())
     told = [(pytest.approx(0.9, abs=0.01), name) for name in ("slow let go", "nested let go")]
@@ -248,7 +254,7 @@ async def test_a_told_attempt_that_hangs_is_cut_by_its_own_time_out(autojump_clo
             await trio.sleep_forever()
 
     app = App(function)
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
         app.world = it
         once = RetryPolicy(count=0)
         done = recorded(await it.post(retry=once, attempt_timeout_ms=30_000))
@@ -263,7 +269,7 @@ async def test_connections_that_run_short_send_home_sooner(autojump_clock, tmp_p
         await app.step(call, "second")
 
     app = App(function)
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
         app.world = it
         short = False
         it.engine.home.pressed = lambda: short
@@ -298,7 +304,7 @@ async def test_a_step_that_queues_for_a_place_sends_home(autojump_clock, tmp_pat
         await app.step(call, "50" if call.idempotency_key == "other" else "1")
 
     app = App(function)
-    limits = EngineLimits(in_flight_per_host_max=1)
+    limits = EngineLimits(in_flight_per_host_max=1, standstill_s=NEVER)
     async with world(tmp_path / "a.db", app, limits=limits) as it:
         app.world = it
         async with trio.open_nursery() as nursery:
@@ -316,7 +322,7 @@ async def test_a_cancelled_run_is_not_called_again(autojump_clock, tmp_path: Pat
         await app.step(call, "second")
 
     app = App(function)
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
         app.world = it
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)

@@ -13,7 +13,7 @@ from engine.core.retry import RetryPolicy
 from engine.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
 from engine.places import Places
 from engine.ports import Invocation
-from engine.supervisor import Wait
+from engine.supervisor import EngineLimits, Wait
 from tests.world import EPOCH_MS, ROOT, World, ok, still_open, world
 
 MINUTE_MS = 60_000
@@ -158,7 +158,7 @@ async def test_a_workflow_that_waits_says_nothing_of_its_host(
         await trio.sleep(5)
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(tmp_path / "a.db", app, limits=EngineLimits(standstill_s=60)) as it:
         the.append(it)
         await it.post()
         found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS)}

@@ -199,7 +199,7 @@ async def test_attempt_timeout_stands_still_while_a_child_is_held(
         await trio.sleep(5)
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(tmp_path / "a.db", app, limits=EngineLimits(standstill_s=60)) as it:
         the.append(it)
         assert recorded(await it.post(attempt_timeout_ms=1000)).step.attempts == 1
 

@@ -1,0 +1,161 @@
+"""Small pools of workers, with the whole engine: functions hold a worker while they wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.core.errors import Problem, Refused
+from engine.core.model import StepState
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.retry import RetryPolicy
+from engine.ports import Invocation
+from engine.supervisor import EngineLimits, StillOpen
+from tests.world import World, ok, recorded, world
+
+ONCE = RetryPolicy(count=0)
+
+
+class Pools:
+    """Applications with so many workers each, first come first served.
+
+    `/flow/HOST/NAME,NAME` posts these steps to HOST one after the other; `/do/SECONDS/…` works.
+    """
+
+    def __init__(self, workers: dict[str, int], one_pool: bool = False) -> None:
+        self.workers = {host: trio.CapacityLimiter(count) for host, count in workers.items()}
+        if one_pool:
+            self.workers = dict.fromkeys(workers, next(iter(self.workers.values())))
+        self.world: World
+
+    async def __call__(self, call: Invocation) -> Outcome:
+        host, _, path = call.url.removeprefix("http://").partition("/")
+        async with self.workers[host]:
+            kind, *words = path.split("/")
+            if kind == "do":
+                await trio.sleep(float(words[0]))
+                return ok()
+            await trio.sleep(0.005)
+            for number, name in enumerate(words[1].split(",")):
+                url = f"http://{words[0]}/{name.replace(':', '/').replace(';', ':')}"
+                if not await self.step(call, url, f"{call.step_id}/{number}"):
+                    return Answered(500)
+                await trio.sleep(0.001)
+            return ok(b'"done"')
+
+    async def step(self, call: Invocation, url: str, step_key: str) -> bool:
+        """Post a step; False: the function is sent home."""
+        try:
+            result = await self.world.post(
+                url,
+                key=call.idempotency_key,
+                token=call.token,
+                step_key=step_key,
+                retry=ONCE,  # a time-out would end it
+            )
+        except Refused:
+            return False
+        if isinstance(result, StillOpen):
+            return False
+        assert result.step.state is StepState.COMPLETED
+        return True
+
+    async def run(self, path: Path, url: str, count: int) -> tuple[float, list[int], World]:
+        """Submit so many workflows at once; how long they took, and how many attempts each."""
+        attempts: list[int] = []
+        async with world(path, self) as it:
+            self.world = it
+
+            async def submit(number: int) -> None:
+                done = recorded(await it.post(url, key=f"k{number}"))
+                assert (done.step.state, done.step.failures) == (StepState.COMPLETED, 0)
+                attempts.append(done.step.attempts)
+
+            began = trio.current_time()
+            with trio.fail_after(3_600):
+                async with trio.open_nursery() as nursery:
+                    for number in range(count):
+                        nursery.start_soon(submit, number)
+            return trio.current_time() - began, attempts, it
+
+
+INVOICE = "http://a/flow/a/do:0.2,do:0.2,do:0.2"
+
+
+@pytest.mark.parametrize(("workflows", "at_once_s"), [(4, 0.65), (30, 4.9), (100, 16.0)])
+async def test_four_workers(autojump_clock, tmp_path: Path, workflows: int, at_once_s: float):
+    """All complete within 1.5 times what suspending at once takes, and 3 s; nothing times out."""
+    took, _, _ = await Pools({"a": 4}).run(tmp_path / "a.db", INVOICE, workflows)
+    assert took <= 1.5 * at_once_s + 3
+
+
+async def test_one_single_threaded_worker(autojump_clock, tmp_path: Path):
+    """Five workflows of two steps."""
+    took, _, _ = await Pools({"a": 1}).run(tmp_path / "a.db", "http://a/flow/a/do:0.2,do:0.2", 5)
+    assert took <= 1.5 * 2.1 + 3
+
+
+async def test_one_pool_under_two_names(autojump_clock, tmp_path: Path):
+    """Its functions under one, its steps under the other."""
+    pools = Pools({"a": 4, "b": 4}, one_pool=True)
+    took, _, _ = await pools.run(tmp_path / "a.db", "http://a/flow/b/do:0.2,do:0.2,do:0.2", 4)
+    assert took <= 1.5 * 0.65 + 3
+
+
+async def test_two_pools_that_wait_for_each_other(autojump_clock, tmp_path: Path):
+    """a > b > a, twenty at once, with four workers each."""
+    url = "http://a/flow/b/flow:a:do;0.2"
+    took, _, _ = await Pools({"a": 4, "b": 4}).run(tmp_path / "a.db", url, 20)
+    assert took <= 1.5 * 2.1 + 3
+
+
+@pytest.mark.parametrize("workflows", [1, 200])
+async def test_an_asynchronous_application(autojump_clock, tmp_path: Path, workflows: int):
+    """Steps of 30 s: each workflow is sent home once at most, in all."""
+    url = "http://a/flow/a/do:30,do:30,do:30,do:30"
+    _, attempts, _ = await Pools({"a": 10_000}).run(tmp_path / "a.db", url, workflows)
+    assert max(attempts) <= 2
+
+
+async def test_a_host_without_waits_is_left_alone(autojump_clock, tmp_path: Path):
+    """Slow calls alone are no standstill, whatever they take."""
+    _, attempts, it = await Pools({"a": 1}).run(tmp_path / "a.db", "http://a/do/19", 3)
+    assert attempts == [1, 1, 1]
+    assert it.engine.home.sent == 0
+
+
+@pytest.mark.parametrize("outcome", [Unanswered(CallError.CONNECTION_LOST, "cut"), Answered(504)])
+async def test_a_function_whose_connection_was_cut_need_not_wait(
+    autojump_clock, tmp_path: Path, outcome: Outcome
+):
+    """A proxy cuts after a second; the function behind it would hold its worker for nothing."""
+    the: list[World] = []
+    let_go: list[float] = []
+
+    async def function(call: Invocation) -> None:
+        result = await the[0].post("http://b/do", token=call.token)
+        assert isinstance(result, StillOpen)
+        let_go.append(trio.current_time())
+        with pytest.raises(Refused) as refused:
+            await the[0].post("http://b/do", token=call.token)
+        assert refused.value.problem is Problem.SUSPENDED
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url == "http://b/do":
+            await trio.sleep(30)
+            return ok()
+        if call.attempt == 1:
+            functions.start_soon(function, call)
+            await trio.sleep(1)
+            return outcome
+        recorded(await the[0].post("http://b/do", token=call.token))
+        return ok()
+
+    limits = EngineLimits(standstill_s=1e6)
+    async with world(tmp_path / "a.db", app, limits=limits) as it, trio.open_nursery() as functions:
+        the.append(it)
+        done = recorded(await it.post())
+        assert (done.step.failures, len(it.caller.times("do"))) == (0, 1)
+        assert let_go == [pytest.approx(1.1, abs=0.01)]  # a hang-up is waited for so long
