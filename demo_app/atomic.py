@@ -3,8 +3,9 @@
 Three rules of the engine's contract are in here, and nothing else:
 
 - The token `Atomic-Parent` of the request being answered is copied onto every post made meanwhile.
-- Only 200 and 424 are outcomes. No answer, 429, 502, 503 and 504 say nothing about the step: post
-  again (the engine attaches the post to the step), at last let the function fail; never compensate.
+- Only 200, 424 and the 409 of a cancelled step are outcomes. No answer, 429, 502, 503 and 504 say
+  nothing about the step: post again (the engine attaches the post to the step), at last let the
+  function fail; never compensate.
   A 504 `suspended` is for this call of the function and not for this post: let it fail at once.
 - A hanging post holds its connection, so the pool must not be bounded (see `open_http`).
 """
@@ -35,12 +36,16 @@ class StepFailed(Exception):
         self.problem = problem
 
 
+class StepCancelled(StepFailed):
+    """An operator has cancelled the step, or its run: an outcome as well."""
+
+
 class NoOutcome(Exception):
     """Nothing is known about the step, and we have asked often enough. Fail; never compensate."""
 
 
 class Refused(Exception):
-    """The engine did not take the post (it is malformed, stale, over a limit, or cancelled)."""
+    """The engine did not take the post (it is malformed, stale, or over a limit)."""
 
 
 def open_http() -> httpx.AsyncClient:
@@ -123,10 +128,19 @@ class Atomic:
                 raise StepFailed(answer.json())
             if answer.status_code == 504 and "/problems/suspended" in answer.text:
                 raise NoOutcome("this call is sent home; the engine calls again")
+            if answer.status_code == 409 and _is_cancelled(answer):
+                raise StepCancelled(answer.json())
             if answer.status_code not in SAYS_NOTHING:
                 raise Refused(f"{answer.status_code} for {path}: {answer.text[:500]}")
             await self._sleep(max(delay_s, _retry_after_s(answer)))
         raise NoOutcome(f"no outcome of {path} after {POSTS_MAX} posts")
+
+
+def _is_cancelled(answer: httpx.Response) -> bool:
+    try:
+        return bool(answer.json()["type"] == "/problems/run-cancelled")
+    except (ValueError, KeyError, TypeError):  # not the engine's words
+        return False
 
 
 def _token(call: Call) -> dict[str, str]:

@@ -144,8 +144,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(400, {"error": f"missing: {error}"})
         except Unavailable as error:
             self.answer(404, {"error": str(error)})
-        except HTTPError as error:  # the engine's answer, passed on
-            self.answer(error.code, json.load(error))
+        except HTTPError as error:  # the engine's answer, passed on: 424 ends the workflow
+            problem = json.load(error)
+            cancelled = problem["type"] == "/problems/run-cancelled"  # 409 says that as well
+            self.answer(424 if cancelled else error.code, problem)
         except URLError as error:
             self.answer(503, {"error": str(error), "advice": "try again with the same key"})
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from engine.client.feed import AsyncEvents, Event, Events
+    from engine.client.uncaught import EngineAnswer, PassOn, answer_of, pass_on
     from engine.wire import Action, RetryPolicy
 
 __all__ = [
@@ -48,11 +49,13 @@ __all__ = [
     "AtomicError",
     "BodyPart",
     "Client",
+    "EngineAnswer",
     "Event",
     "Events",
     "NothingKnown",
     "Open",
     "Outcome",
+    "PassOn",
     "ProblemError",
     "Refused",
     "Repost",
@@ -66,11 +69,13 @@ __all__ = [
     "Unreachable",
     "WaitTimeout",
     "Workflow",
+    "answer_of",
+    "pass_on",
 ]
 
 _HOMES = (
-    "engine.client.errors", "engine.wire", "engine.client.calls", "engine.client.feed",
-    "engine.client.aio", "engine.client.blocking",
+    "engine.client.errors", "engine.wire", "engine.client.uncaught", "engine.client.calls",
+    "engine.client.feed", "engine.client.aio", "engine.client.blocking",
 )  # fmt: skip
 """Where names live, the lightest to import first. A name is imported when it is asked for (PEP
 562): who needs the errors alone, as the dashboard's first picture, does not wait for httpx."""

@@ -9,7 +9,8 @@ step: post again with the same key or let the function fail, but never compensat
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import msgspec
 
@@ -27,6 +28,22 @@ class AtomicError(EngineError):
     """Base of everything the client raises on purpose."""
 
 
+class ProblemName(str):
+    """The name of a problem, as `ProblemError.problem` gives it. `get` asks the document: our own
+    page on compensation once read it so, and programs that were written after it go on working."""
+
+    members: Mapping[str, Any]
+
+    def __new__(cls, name: str, members: Mapping[str, Any]) -> Self:
+        made = super().__new__(cls, name)
+        made.members = members
+        return made
+
+    def get(self, member: str, default: Any = None) -> Any:
+        """A member of the problem document, by its name on the wire."""
+        return self.members.get(member, default)
+
+
 class ProblemError(AtomicError):
     """The engine answered with a problem document (RFC 9457)."""
 
@@ -39,7 +56,7 @@ class ProblemError(AtomicError):
     @property
     def problem(self) -> str:
         """The problem's name: the last segment of its type. Names that are not known here occur."""
-        return self.document.type.rstrip("/").rpartition("/")[2]
+        return ProblemName(self.document.type.rstrip("/").rpartition("/")[2], self.members)
 
     @property
     def status(self) -> int:

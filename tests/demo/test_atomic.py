@@ -7,7 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from demo_app.atomic import POSTS_MAX, Atomic, NoOutcome, Refused, StepFailed, parallel
+from demo_app.atomic import (
+    POSTS_MAX,
+    Atomic,
+    NoOutcome,
+    Refused,
+    StepCancelled,
+    StepFailed,
+    parallel,
+)
 from demo_app.calls import Call
 
 CALL = Call("index", "createUser", "run-1", "own-1", {"a": 1}, parent="token-1")
@@ -112,6 +120,15 @@ def test_refusals_are_not_outcomes_either(status: int) -> None:
     with pytest.raises(Refused, match=str(status)):
         engine.run(lambda atomic: atomic.step(CALL, "/x", None))
     assert len(engine.requests) == 1
+
+
+def test_a_cancelled_step_is_an_outcome() -> None:
+    """409 `run-cancelled` is told as a failed step is, so that the workflow ends with it: 424."""
+    body = {"type": "/problems/run-cancelled", "status": 409}
+    engine = Engine(httpx.Response(409, json=body))
+    with pytest.raises(StepCancelled):
+        engine.run(lambda atomic: atomic.step(CALL, "/x", None))
+    assert issubclass(StepCancelled, StepFailed)
 
 
 def test_begun_step_is_none_while_under_way() -> None:
