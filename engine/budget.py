@@ -21,9 +21,6 @@ from collections import deque
 
 import trio
 
-SMALL_BYTES_MAX = 16_384
-"""What is no larger is not asked for: one connection, answer or step may hold so much beside the
-pools, as each connection may hold a head of that size."""
 NEW_PART = 0.75
 """Of a pool, for what opens runs: the rest is kept for posts of runs under way."""
 
@@ -41,6 +38,33 @@ class Charge:
         size, self.size = self.size, 0
         if size:
             self._pool._returned(self.owner, size)  # noqa: SLF001 - the other half of the same class
+
+
+class Parcel:
+    """Bytes that are handed on, and the room that they take: who has taken them out has the only
+    copy, and says when the room is free."""
+
+    __slots__ = ("_charge", "data")
+
+    def __init__(self, data: bytes, charge: Charge | None = None) -> None:
+        self.data = data
+        self._charge = charge
+
+    @property
+    def has_room(self) -> bool:
+        """They take room of their own, being large."""
+        return self._charge is not None
+
+    def take(self) -> bytes:
+        """The bytes, which are here no more."""
+        data, self.data = self.data, b""
+        return data
+
+    def let_go(self) -> None:
+        """They are nowhere any more. A second time changes nothing."""
+        self.data = b""
+        if self._charge is not None:
+            self._charge.give_back()
 
 
 class _Waiter:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from engine.budget import SMALL_BYTES_MAX, Budget, Charge, Pool
+from engine.budget import Budget, Charge, Parcel, Pool
 from engine.core.model import Flight, Step
-from engine.ports import Larger, Store
+from engine.ports import SMALL_BYTES_MAX, Larger, Receipt, Store
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096
 """Payloads up to here are kept whether there is room or not, also while their step queues: how many
@@ -87,6 +87,13 @@ class Payloads:
         kept = self._by_step.pop(step_id, None)
         if kept is not None:
             kept.let_go()
+
+
+async def let_go_when_durable(payload: Parcel, receipt: Receipt | None) -> None:
+    """Return the room of a payload that was posted, when it is durable."""
+    if receipt is not None:
+        await receipt.wait()
+    payload.let_go()
 
 
 class AttemptFlow:

@@ -176,6 +176,7 @@ async def _serve_front(
                 refuse=_server_refusal,
                 counters=counters,
                 door=EngineDoor(front),
+                budget=front.engine.budget,
             )
         )
         port = listeners[0].socket.getsockname()[1]

@@ -12,8 +12,9 @@ from engine.core.model import Run, Step
 from engine.core.outcome import Outcome
 from engine.core.search import Search
 
-SMALL_ANSWER_BYTES_MAX = 16_384
-"""An answer that is no larger is read without asking for room."""
+SMALL_BYTES_MAX = 16_384
+"""A body that is no larger is read without asking for room (`engine.budget`): each connection may
+hold a head of that size too."""
 
 
 class Flow(Protocol):
@@ -30,7 +31,7 @@ class Flow(Protocol):
         ...
 
     async def wait_room(self, size: int) -> None:
-        """Before more than `SMALL_ANSWER_BYTES_MAX` of an answer are read: wait for room for
+        """Before more than `SMALL_BYTES_MAX` of an answer are read: wait for room for
         `size` bytes, which is what may come in all."""
         ...
 
@@ -184,6 +185,11 @@ class Store(Protocol):
 
     async def wait_away_moved(self) -> None:
         """Return when `away` has come or gone."""
+        ...
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Of the small bodies (up to `SMALL_BYTES_MAX`) that wait for a commit."""
         ...
 
     def find_run(self, client: str, workflow: str, key: str) -> str | None:

@@ -15,7 +15,7 @@ import trio
 from msgspec import Struct
 
 from engine.admission import Admission
-from engine.budget import Budget
+from engine.budget import Budget, Parcel
 from engine.clock import Clock, Ids
 from engine.core import settle
 from engine.core.actions import Action, Done, act
@@ -25,6 +25,7 @@ from engine.core.model import Run, StepSpec, run_of
 from engine.core.place import Limits, Parent, Placed, note_refused, open_run, place
 from engine.deadlines import Deadlines
 from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, host_of
+from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
 from engine.places import Places
@@ -106,9 +107,12 @@ class Engine:
     # -- posts ---------------------------------------------------------------------------------
 
     async def submit(
-        self, client: str, spec: StepSpec, payload: bytes, token: Token | None, wait: Wait
+        self, client: str, spec: StepSpec, payload: Parcel, token: Token | None, wait: Wait
     ) -> Result:
-        """Record a post, or find what was recorded, and wait as asked. Raises Refused."""
+        """Record a post, or find what was recorded, and wait as asked. Raises Refused.
+
+        The payload is let go when it is durable.
+        """
         self._refuse_if_draining(client, spec, token)
         live = await self._find(client, spec, token)
         if live is None:
@@ -117,9 +121,13 @@ class Engine:
             self._refuse_if_draining(client, spec, token)
             live = await self._find(client, spec, token)
         if live is None:
-            live, placed = self._open(client, spec, payload)
+            live, placed = self._open(client, spec, payload.take())
         else:
-            placed = self._post(live, spec, payload, token)
+            placed = self._post(live, spec, payload.take(), token)
+        if placed.new and payload.has_room:
+            self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
+        else:
+            payload.let_go()
         return await wait_for(self, live, placed, wait)
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
@@ -183,8 +191,8 @@ class Engine:
         self._refuse_if_away()
         if len(self.live) >= self.limits.runs_in_memory_max:
             raise overloaded("runs_in_memory_max")
-        if self.store.backlog >= self.limits.backlog_events_max // 2:
-            raise overloaded("backlog_events_max")
+        if (limit := self._exceeded(2)) is not None:
+            raise self._overloaded(limit)
         now = self.clock.steady_ms()
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
@@ -218,14 +226,36 @@ class Engine:
 
     def _refuse_if_full(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
         """Refuse a post to a run for which there is no room, in memory or in the store."""
-        if (away := self.store.away) is not None and would_record(live.run, parent, spec):
-            refused = store_unavailable(away)
-        elif self.store.backlog >= self.limits.backlog_events_max:
-            refused = overloaded("backlog_events_max")
-        else:
+        away, limit = self.store.away, self._exceeded(1)
+        if (away is None and limit is None) or not would_record(live.run, parent, spec):
             return
+        if away is not None:
+            refused = store_unavailable(away)
+        else:
+            assert limit is not None
+            refused = self._overloaded(limit)
         note_refused(live.run, spec, parent)
         raise refused
+
+    def _exceeded(self, part: int) -> str | None:
+        """The limit of which the backlog has reached one part of so many."""
+        if self.store.backlog >= self.limits.backlog_events_max // part:
+            return "backlog_events_max"
+        if self.store.backlog_bytes >= self.budget.backlog_bytes_max // part:
+            return "memory_bytes_max"
+        return None
+
+    def _overloaded(self, limit: str) -> Refused:
+        self.budget.refused += limit == "memory_bytes_max"
+        return overloaded(limit)
+
+    def note_refused(self, text: str) -> None:
+        """A post with this token was refused before it was read, for want of room: the attempt
+        that made it counts as interrupted (`protocol.md` §4)."""
+        token = self.tokens.read(text)
+        live = None if token is None else self.live.get(token.run_id)
+        if live is not None:
+            note_refused(live.run, None, self.tokens.parent(token))
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""

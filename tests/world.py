@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import trio
 
+from engine.budget import Parcel
 from engine.core.fingerprint import fingerprint
 from engine.core.model import StepSpec
 from engine.core.outcome import Answered, Outcome
@@ -114,7 +115,7 @@ class World:
             attempt_timeout_ms=attempt_timeout_ms,
         )
         parent: Token | None = None if token is None else self.engine.tokens.read(token)
-        return await self.engine.submit(client, spec, payload, parent, wait)
+        return await self.engine.submit(client, spec, Parcel(payload), parent, wait)
 
 
 def recorded(result: Result) -> Recorded:

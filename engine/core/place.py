@@ -115,12 +115,15 @@ def _from_sent_home(run: Run, above: Step, found_id: str | None, spec: StepSpec)
     return Placed(found.id, payload_differs=differs, poster=above.id)
 
 
-def note_refused(run: Run, spec: StepSpec, parent: Parent | None) -> None:
+def note_refused(run: Run, spec: StepSpec | None, parent: Parent | None) -> None:
     """A post is refused for now (429, 503). It may have been a compensation, so the attempt in
-    flight that made it counts as interrupted, whatever it answers."""
+    flight that made it counts as interrupted, whatever it answers.
+
+    `spec` None: it was not read; `parent` None: it has no token.
+    """
     flight = run.flights.get(run.id if parent is None else parent.step_id)
     if parent is None:
-        its = spec.url != run.root.spec.url
+        its = spec is not None and spec.url != run.root.spec.url
     else:
         its = parent.current and flight is not None and flight.number == parent.attempt
     if its and flight is not None:

@@ -10,6 +10,7 @@ from quart import Request, Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
 from engine.front import control, feed, openapi, pages, status
 from engine.front.access import RawHeaders
@@ -106,7 +107,7 @@ def _submit_routes(app: QuartTrio, front: Front) -> None:
 
     @app.post("/<client>")
     async def submit(client: str) -> Response:
-        body = await request.body
+        body = Parcel(await request.body)
         reply = await answer_submission(front.engine, client, raw_headers(request), body, depth_max)
         return response(reply)
 

@@ -24,25 +24,24 @@ import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.protocol.events import Body, EndBody, Event, Request, Response, StreamClosed
-from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
-from hypercorn.utils import parse_socket_addr
 
+from engine.budget import Parcel
 from engine.deadlines import Timer
 from engine.front.door import Door, Post, read_post, reply_bytes
+from engine.front.exchange import STREAM_ID, Exchange
 from engine.front.host import Host
 from engine.front.refusal import (
     SAFE_HEADERS,
     linger,
     refusal_bytes,
-    refusal_headers,
 )
+from engine.front.room import BodyRoom, no_room
 from engine.front.strict import BadRequest, Phase, RequestReader
 
 READ_BYTES = 64 * 1024
 FAREWELL_S = 0.5
 """For a last answer to a request whose handler was cut at the end of the grace."""
-STREAM_ID = 1  # HTTP/1.1 has one stream
 
 
 class Connection:
@@ -52,9 +51,11 @@ class Connection:
         self._host = host
         self._stream = stream
         self._requests = RequestReader(host.limits)
-        self._exchange: HTTPStream | None = None
+        self._exchange: Exchange | None = None
         self._post: Post | None = None  # a post for the door, while its body comes
         self._post_body: list[bytes] = []
+        self._room = BodyRoom(host.rooms, self._wake)
+        self._roomless: bytes | None = None  # taken, and not passed on before there is room
         self._nursery: trio.Nursery | None = None  # of the application's tasks, once it is needed
         self._for_app: bytes | None = None  # taken, and not passed on before there is a nursery
         self._fd = stream.socket.fileno()
@@ -91,6 +92,7 @@ class Connection:
             else:
                 await self._leave()
         finally:
+            self._room.give_back()
             self._host.deadlines.stop(self._timer)
             self._host.hang_ups.forget(self._fd)
 
@@ -131,10 +133,12 @@ class Connection:
     async def _serve(self) -> None:
         """Read and pass on until the connection is over, or the reader is woken out of a read."""
         while self._reads_on:
-            if not self._woken and not await self._receive():
-                return  # woken while bytes came: the scope is cancelled and serves no further
-            self._woken = False
             try:
+                if not self._woken and not await self._receive():
+                    return  # woken while bytes came: the scope is cancelled and serves no further
+                self._woken = False
+                if self._room.is_given_up:
+                    raise no_room()
                 if self._timed_out:
                     await self._expire()
                 elif not self._over:
@@ -144,7 +148,9 @@ class Connection:
 
     async def _receive(self) -> bool:
         """Wait for bytes and take them, unless woken. Always a checkpoint: who floods us starves
-        nobody."""
+        nobody. While a body has no room nothing is read. Raises BadRequest."""
+        if self._roomless is not None:
+            return await self._wait_room()
         room = self._requests.buffered < self._host.limits.pipelined_bytes_max
         self._reading = True
         try:
@@ -170,12 +176,23 @@ class Connection:
             self._over = True  # The client has left; so has one that only closed its sending side.
         return True
 
+    async def _wait_room(self) -> bool:
+        self._reading = True
+        try:
+            await self._room.wait()
+        finally:
+            self._reading = False
+        return not self._woken
+
     def _client_left(self) -> None:
         """Told by `HangUps`. A reader that may read on comes to the end of the stream by itself."""
         self._left = True
         if self._answering:
             self._over = self._muted = True
             self._scope.cancel()
+        elif self._roomless is not None:
+            self._over = True
+            self._wake()
         elif self._requests.buffered >= self._host.limits.pipelined_bytes_max:
             self._wake()
 
@@ -184,8 +201,7 @@ class Connection:
         if self._for_app is not None:
             checked, self._for_app = self._for_app, None
             return await self._pass_on(checked)
-        checked = self._requests.take()
-        phase = self._requests.phase
+        checked, phase = self._take(), self._requests.phase
         if phase is not self._phase:
             if phase is Phase.HEAD:
                 self._arm(self._host.limits.header_timeout_s, phase)
@@ -195,6 +211,8 @@ class Connection:
                 self._arm(math.inf, phase)
         if not checked:
             return
+        if phase is Phase.DONE:
+            self._room.whole()
         if self._host.door is not None and self._take_post(checked):
             if phase is Phase.DONE:
                 await self._answer_post(self._host.door)
@@ -202,6 +220,19 @@ class Connection:
             self._for_app = checked
         else:
             await self._pass_on(checked)
+
+    def _take(self) -> bytes:
+        """What is checked of the current request, when there is room for it."""
+        checked, self._roomless = self._roomless, None
+        if checked is None:
+            checked = self._requests.take()
+            head = self._requests.head
+            size = len(checked) - (0 if head is None else self._requests.head_size)
+        else:
+            head, size = None, 0
+        if self._room.came(head, size):
+            self._roomless, checked = checked, b""
+        return checked
 
     async def _pass_on(self, checked: bytes) -> None:
         """To the application, by way of h11."""
@@ -238,7 +269,7 @@ class Connection:
         """Answer the post that has been taken whole."""
         post, self._post = self._post, None
         assert post is not None
-        body = b"".join(self._post_body)
+        body = Parcel(b"".join(self._post_body), self._room.hand_over())
         self._post_body = []
         self._answering = True
         if self._left:
@@ -256,6 +287,7 @@ class Connection:
             raise
         finally:
             self._answering = False
+            body.let_go()
         if not self._muted:
             self._next(close)
             if self._requests.buffered:
@@ -267,6 +299,7 @@ class Connection:
             self._over = self._lingers = True
             self._wake()
             return
+        self._room.give_back()
         self._requests.next_request()
         self._arm(self._host.limits.keep_alive_timeout_s, Phase.IDLE)
         if self._requests.buffered:
@@ -279,7 +312,7 @@ class Connection:
             await self._write(
                 self._h11.send(h11.InformationalResponse(status_code=100, headers=[]))
             )
-        self._exchange = _Exchange(self)
+        self._exchange = Exchange(self._host, self._stream.socket, self, self.answer)
         await self._exchange.handle(
             Request(
                 STREAM_ID,
@@ -303,8 +336,12 @@ class Connection:
     async def _refuse(self, refusal: BadRequest) -> None:
         """Answer with a problem, if no other answer has begun, and end the connection."""
         self._host.count_refusal(refusal.status)
+        if refusal.status == 503 and self._host.door is not None:
+            self._host.door.refused(self._room.fields)
         answered = self._h11.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
         self._over = self._muted = True
+        self._post_body, self._roomless = [], None
+        self._room.give_back()
         await self._end_exchange()
         if not answered:
             body = self._host.refuse(refusal.status, refusal.problem, refusal.detail, refusal.limit)
@@ -440,41 +477,3 @@ class Connection:
                 self._h11.start_next_cycle()
             self._next(close)
         await exchange.handle(StreamClosed(STREAM_ID))
-
-
-class _Exchange(HTTPStream):
-    """Hypercorn's ASGI side of one request, with our answer for a handler that gave none."""
-
-    def __init__(self, connection: Connection) -> None:
-        host = connection._host  # noqa: SLF001 - the other half of the same class
-        socket = connection._stream.socket  # noqa: SLF001
-        super().__init__(
-            host.app,
-            host.config,
-            host.context,
-            connection,  # type: ignore[arg-type] # all it calls of a task group is `spawn_app`
-            False,
-            _address(socket, socket.getpeername),
-            _address(socket, socket.getsockname),
-            connection.answer,
-            STREAM_ID,
-        )
-        self._host = host
-
-    async def _send_error_response(self, status_code: int) -> None:
-        if self._host.stopping:
-            status_code, problem, detail = 503, "draining", "the server is stopping"
-        else:
-            problem, detail = "internal-error", "the request could not be answered"
-        body = self._host.refuse(status_code, problem, detail, None)
-        await self.send(Response(STREAM_ID, refusal_headers(status_code, body), status_code))
-        await self.send(Body(STREAM_ID, body))
-        await self.send(EndBody(STREAM_ID))
-
-
-def _address(socket: trio.socket.SocketType, name: Callable[[], object]) -> tuple[str, int] | None:
-    """One end of a connection, as ASGI has it; None if the client has gone."""
-    try:
-        return parse_socket_addr(socket.family, name())  # type: ignore[arg-type]
-    except OSError:
-        return None

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from engine.budget import Parcel
 from engine.core.errors import Problem
 from engine.front.access import RawHeaders
 from engine.front.context import Front
@@ -69,8 +70,12 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 class Door(Protocol):
     """Answers posts."""
 
-    async def answer(self, client: str, headers: RawHeaders, body: bytes) -> Reply:
+    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
+        ...
+
+    def refused(self, headers: RawHeaders) -> None:
+        """A post was refused before it was read: for want of room (503)."""
         ...
 
 
@@ -80,7 +85,13 @@ class EngineDoor:
     def __init__(self, front: Front) -> None:
         self._front = front
 
-    async def answer(self, client: str, headers: RawHeaders, body: bytes) -> Reply:
+    def refused(self, headers: RawHeaders) -> None:
+        """A post was refused before it was read: the attempt that made it counts as interrupted."""
+        for name, value in headers:
+            if name == b"atomic-parent":
+                self._front.engine.note_refused(value.decode("latin1").strip())
+
+    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         front = self._front
         reply = front.access.check("POST", headers)

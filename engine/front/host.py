@@ -11,6 +11,7 @@ from hypercorn.typing import AppWrapper
 from engine.deadlines import Deadlines
 from engine.front.door import Door
 from engine.front.refusal import Refuse
+from engine.front.room import Rooms
 from engine.front.strict import ServerLimits
 from engine.front.watch import HangUps
 
@@ -27,6 +28,7 @@ class Host(Protocol):
     """Answers posts without the application."""
     deadlines: Deadlines
     hang_ups: HangUps
+    rooms: Rooms
     stopping: bool
     """No further request is taken; answers say `Connection: close`."""
 

@@ -23,11 +23,13 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
+from engine.budget import Budget
 from engine.deadlines import Deadlines
 from engine.front.accept import accept_all
 from engine.front.connection import Connection
 from engine.front.door import Door
 from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
+from engine.front.room import Rooms
 from engine.front.strict import ServerLimits
 from engine.front.watch import HangUps
 
@@ -126,15 +128,17 @@ async def serve(
     refuse: Refuse = default_refusal,
     counters: ServerCounters | None = None,
     door: Door | None = None,
+    budget: Budget | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`; then requests under way get `grace_s` seconds, idle clients none.
 
-    With a `door`, posts are answered there and never reach `app`. Takes the listeners over and
+    With a `door`, posts are answered there and never reach `app`. `budget` bounds the bytes in
+    memory; without one there is room for everything. Takes the listeners over and
     closes them. Raises what the application's lifespan start-up
     raises, in a group.
     """
-    server = _Server(app, limits, log, refuse, counters or ServerCounters(), door)
+    server = _Server(app, limits, log, refuse, counters or ServerCounters(), door, budget)
     lifespan = Lifespan(server.app, server.config, {})
     async with trio.open_nursery() as lifespan_nursery:
         try:
@@ -162,6 +166,7 @@ class _Server:
         refuse: Refuse,
         counters: ServerCounters,
         door: Door | None,
+        budget: Budget | None,
     ) -> None:
         self.config = Config()
         self.config.include_server_header = False
@@ -174,6 +179,8 @@ class _Server:
         self.door = door
         self.deadlines = Deadlines()
         self.hang_ups = HangUps()
+        self.budget = budget or Budget(1 << 50)
+        self.rooms = Rooms(self.budget, limits)
         self.stopping = False
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
@@ -208,6 +215,7 @@ class _Server:
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(self.deadlines.run)
                 watchers.start_soon(self.hang_ups.run)
+                watchers.start_soon(self.rooms.run)
                 await self._serve_all(listeners, stop, grace_s, task_status)
                 watchers.cancel_scope.cancel()
         finally:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from engine import wire
+from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
 from engine.core.fingerprint import fingerprint, nesting
 from engine.core.json_text import declares_json, with_marks
@@ -51,22 +52,22 @@ class Posted(msgspec.Struct, frozen=True):
 
 
 async def answer_submission(
-    engine: Engine, client: str, headers: RawHeaders, body: bytes, depth_max: int
+    engine: Engine, client: str, headers: RawHeaders, body: Parcel, depth_max: int
 ) -> Reply:
     """Do what a post asks, and answer it. Never raises for anything that was sent."""
     try:
         check_client(client)
         posted = read_headers(headers)
-        submission = decode(body, depth_max)
+        submission = decode(body.data, depth_max)
         parent, key = submission.parent or posted.parent, submission.idempotency_key or posted.key
         if not parent and key:
             engine.refuse_if_full(client, submission.workflow_name, key)
         spec = _spec(submission, posted)
-        payload = bytes(submission.payload)
+        body.data = bytes(submission.payload)
         token = _token(engine, submission.parent, posted.parent)
         wait = wait_of(posted, submission.timeout)
-        del submission, body  # a caller may wait for days, and thousands do
-        result = await engine.submit(client, spec, payload, token, wait)
+        del submission  # a caller may wait for days, and thousands do
+        result = await engine.submit(client, spec, body, token, wait)
     except Refused as refused:
         return refusal(refused)
     return result_reply(result, posted)

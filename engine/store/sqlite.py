@@ -88,6 +88,11 @@ class SqliteStore:
         """Return when `away` has come or gone."""
         await self.availability.wait_moved()
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Of the small bodies that wait for a commit."""
+        return self.writer.backlog_bytes
+
     def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """The id of the run with this identity."""
         found = self.writer.find((client, workflow, key))

@@ -25,7 +25,7 @@ import trio
 
 from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
-from engine.ports import Write
+from engine.ports import SMALL_BYTES_MAX, Write
 from engine.store.away import Availability, passes
 from engine.store.journal import Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
@@ -59,6 +59,7 @@ class Batch:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.events = 0
+        self.small_bytes = 0
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = self.held_up = False
@@ -146,6 +147,8 @@ class Writer:
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""
         self.commits = 0
         self._wal = Wal(connection)
+        self.backlog_bytes = 0
+        """Of small bodies that are not durable yet."""
 
     @property
     def gathering(self) -> int:
@@ -176,6 +179,9 @@ class Writer:
         for body in write.bodies:
             entry.bodies.append(body)
             entry.bytes += len(body.data)
+            if len(body.data) <= SMALL_BYTES_MAX:
+                batch.small_bytes += len(body.data)
+                self.backlog_bytes += len(body.data)
         if write.then is not None:  # callers wait for it
             batch.then.append(write.then)
             batch.asked.set()
@@ -259,6 +265,7 @@ class Writer:
         if not batch.events:
             return
         self.durable_sequence += batch.events
+        self.backlog_bytes -= batch.small_bytes
         for state, by in batch.tally.items():
             self.tally[state] = self.tally.get(state, 0) + by
         batch.settled()

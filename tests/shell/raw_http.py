@@ -11,6 +11,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
+from engine.budget import Budget, Parcel
 from engine.front.refusal import Refuse
 from engine.front.reply import Reply
 from engine.front.server import (
@@ -41,7 +42,7 @@ class App:
         quart.add_url_rule("/fine", view_func=self._fine)
         quart.add_url_rule("/none", view_func=self._none)
         quart.add_url_rule("/early/now", view_func=self._early, methods=["POST"])
-        quart.add_url_rule("/hold", view_func=self._hold)
+        quart.add_url_rule("/hold", view_func=self._hold, methods=["GET", "POST"])
         quart.add_url_rule("/big", view_func=self._big)
         quart.add_url_rule("/feed", view_func=self._feed)
         quart.add_url_rule("/second", view_func=self._fine)
@@ -49,7 +50,7 @@ class App:
         self.quart = quart
 
     async def answer(
-        self, client: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
+        self, client: str, headers: Iterable[tuple[bytes, bytes]], body: Parcel
     ) -> Reply:
         """What a door gets: posts to one-segment paths, without Quart between."""
         self.calls.append(f"/{client}")
@@ -60,10 +61,14 @@ class App:
             except trio.Cancelled:
                 self.cancelled.append("/hold")
                 raise
-        answers = {"echo": body, "hold": b"held"}
+        answers = {"echo": body.take(), "hold": b"held"}
         if client not in answers:
             return Reply(404, text, b"no such post")
         return Reply(200, text, answers[client])
+
+    def refused(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """A post was refused before it was read."""
+        self.calls.append("refused")
 
     async def _note(self) -> None:
         self.calls.append(request.path)
@@ -201,6 +206,7 @@ async def serving(
     limits: ServerLimits | None = None,
     grace_s: float = 1.0,
     refuse: Refuse = default_refusal,
+    budget: Budget | None = None,
 ) -> AsyncIterator[Served]:
     """Run a server around an ASGI application; it is cut off at the end of the block."""
     limits = limits or ServerLimits()
@@ -218,6 +224,7 @@ async def serving(
             refuse=refuse,
             counters=served.counters,
             door=getattr(app, "tests_app", None) if WITH_DOOR else None,
+            budget=budget,
             task_status=task_status,
         )
         served.ended.set()

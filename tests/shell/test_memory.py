@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
+from engine.core.retry import OnExhausted, RetryPolicy
 from engine.ports import Invocation
+from engine.store.tables import Commit
 from engine.supervisor import EngineLimits, Wait
 from tests.world import World, ok, recorded, world
 
@@ -135,3 +139,72 @@ async def test_what_was_kept_of_a_payload_is_given_back(
         await trio.sleep(10)
         assert not it.engine.live
         assert_nothing_held(it)
+
+
+async def test_small_bodies_that_wait_for_the_disk_are_bounded(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """While a commit takes long, small payloads gather up to the budget's part for them: new runs
+    are refused from half of it, posts of runs under way at all of it, with the limit's name. The
+    attempt that was refused counts as interrupted, and all goes on when the disk does."""
+    payload = b'"' + b"x" * (16 * KIB - 2) + b'"'
+    disk = trio.Event()
+    the: list[World] = []
+
+    async def app(call: Invocation) -> Outcome:
+        if not call.url.endswith("/w") or call.attempt > 1:
+            return ok()
+        it = the[0]
+        commit_off = it.store.writer._commit_off
+
+        async def slowly(commit: Commit) -> None:
+            await disk.wait()
+            await commit_off(commit)
+
+        it.store.writer._commit_off = slowly  # type: ignore[method-assign]
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                child = partial(it.post, url("app", f"s{number}"), payload=payload, wait=LATER)
+                nursery.start_soon(child)
+                await trio.testing.wait_all_tasks_blocked()
+                if number == 1:
+                    with pytest.raises(Refused) as refused:
+                        await it.post(key="other", wait=LATER)
+                    assert refused.value.members["limit"] == "memory_bytes_max"
+            with pytest.raises(Refused) as refused:
+                await it.post(url("app", "more"), wait=LATER)
+            assert refused.value.problem is Problem.OVERLOADED
+            assert refused.value.members["retryAfter"] == 1
+            disk.set()
+        return Answered(500, b"", "")
+
+    async with world(tmp_path / "a.db", app, limits=limits(8 * 64)) as it:
+        the.append(it)
+        root = recorded(await it.post(url("app", "w"), retry=RetryPolicy(count=0)))
+        assert (root.step.state, root.step.attempts) == (StepState.COMPLETED, 2)
+        assert it.engine.budget.refused == 2
+        await trio.sleep(5)
+        assert it.store.backlog_bytes == 0
+        assert_nothing_held(it)
+
+
+async def test_an_attempt_whose_post_found_no_room_is_interrupted(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """A post with the attempt's token was refused before it was read: its failure costs no retry.
+    A token of an earlier attempt, or none of ours, changes nothing."""
+    the: list[World] = []
+    tokens: list[str] = []
+
+    async def app(call: Invocation) -> Outcome:
+        tokens.append(call.token)
+        the[0].engine.note_refused("made up")
+        if call.attempt != 2:
+            the[0].engine.note_refused(tokens[0])
+        return Answered(500, b"", "")
+
+    async with world(tmp_path / "a.db", app) as it:
+        the.append(it)
+        outcome = recorded(await it.post(retry=RetryPolicy(count=1, on_exhausted=OnExhausted.FAIL)))
+        assert outcome.step.state is StepState.FAILED
+        assert len(tokens) == 3

@@ -15,6 +15,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.budget import Parcel
 from engine.core.errors import Refused
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
@@ -246,7 +247,7 @@ class Net:
             return None
         head, whole = taken
         return lambda engine: answer_submission(
-            engine, head.client, head.fields, whole, JSON_DEPTH_MAX
+            engine, head.client, head.fields, Parcel(whole), JSON_DEPTH_MAX
         )
 
     async def read(self, client: str, step_id: str, wait_s: int = 0) -> Post:
