@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from engine.ports import Away, Body, Due, Larger, Stored, Write
 from engine.store.away import WAIT_S, Availability
 from engine.store.content import check_ours, check_whole
 from engine.store.owner import Owner, locked, the_file
+from engine.store.presence import Presence
 from engine.store.readers import Readers
 from engine.store.replay import Damaged, journal_end, replay, tally
 from engine.store.schema import migrations
@@ -227,6 +229,14 @@ def threads(count: int) -> Offload:
     return offload
 
 
+async def _run(writer: Writer, watch: Callable[[], Awaitable[None]]) -> None:
+    """The writer, and a watch over its files for as long as it runs."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await writer.run()
+        nursery.cancel_scope.cancel()
+
+
 @asynccontextmanager
 async def open_store(
     path: Path,
@@ -250,13 +260,14 @@ async def open_store(
     path = the_file(path)
     here = Here() if write_offload is None else None
     write_offload = write_offload or threads(1)
-    with locked(path, owner), closing(prepare(path, synchronous, wait_s)) as connection:
+    with locked(path, owner) as handle, closing(prepare(path, synchronous, wait_s)) as connection:
         try:
             await write_offload(lambda: _begin(connection, owner, started_at))
         except (Damaged, sqlite3.DatabaseError) as error:
             raise unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
         sequence, last_at = journal_end(connection)
+        presence = Presence(path, handle)
         availability = Availability(path, wait_s=wait_s, log=log)
         writer = Writer(
             connection,
@@ -268,6 +279,7 @@ async def open_store(
             offload=write_offload,
             here=here,
             availability=availability,
+            look=presence.look,
             on_failure=on_failure,
         )
         at_once = READERS_MAX
@@ -276,7 +288,7 @@ async def open_store(
             closing(Readers(path, read_offload or threads(at_once), at_once)) as view_readers,
         ):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(writer.run)
+                nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
                 yield SqliteStore(
                     connection,
                     writer,

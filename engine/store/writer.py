@@ -26,7 +26,7 @@ import trio
 from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
 from engine.ports import SMALL_BYTES_MAX, Write
-from engine.store.away import Availability, passes
+from engine.store.away import Availability, StoreStopped, passes
 from engine.store.journal import Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
 from engine.store.tables import Commit
@@ -117,9 +117,12 @@ class Writer:
         offload: Offload,
         here: Here | None = None,
         availability: Availability,
+        look: Callable[[], None] = lambda: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
+        """`look` is called before a commit is acknowledged, and may raise StoreStopped."""
         self._connection = connection
+        self._look = look
         self._availability = availability
         availability.tell(self._away_moved)
         self._owner, self._epoch = owner, epoch
@@ -285,6 +288,11 @@ class Writer:
             await self._availability.wait_after(error, lambda: self._waiting)
         self._wal.grew(commit.pages)
         self._availability.succeeded()
+        try:
+            self._look()
+        except StoreStopped:
+            self._on_failure()
+            raise
 
     async def _try(self, commit: Commit) -> sqlite3.Error | None:
         """Commit; or say why it has not happened, and may be tried again."""

@@ -71,3 +71,16 @@ async def test_a_stop_while_it_is_locked(tmp_path: Path) -> None:
     (said,) = engine.events("engine-stopped")
     assert re.search(r" [3-9] events were not recorded", said["reason"])
     assert "Traceback" not in engine.text
+
+
+async def test_a_deleted_file(tmp_path: Path) -> None:
+    """Nothing is acknowledged any more; the engine ends by itself, with the reason as last word."""
+    with harness.running(tmp_path) as engine:
+        async with harness.client(engine.url) as shop, application(index=done) as app:
+            assert (await shop.post(app.at("index"), "before")).status_code == 200
+            for suffix in ("", "-wal", "-shm"):
+                (tmp_path / f"a.db{suffix}").unlink()
+            assert await engine.ended(5) == 1
+    (said,) = engine.events("engine-stopped")
+    assert said["reason"].startswith(f"{tmp_path / 'a.db'} was deleted while the engine ran.")
+    assert "Traceback" not in engine.text
