@@ -80,6 +80,8 @@ def _of_system(path: Path, error: OSError) -> str:
 
 def _no_directory(path: Path) -> str:
     missing = path.parent
+    if missing.exists():
+        return f"no file can be made in {missing}."
     while not missing.parent.exists():
         missing = missing.parent
     return f"the directory {missing} does not exist. Make it, or give another --db."

@@ -42,6 +42,12 @@ async def test_missing_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "missing").exists()
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a directory that takes no files")
+async def test_a_directory_that_takes_no_files() -> None:
+    """The system says the same as of a missing directory; that would not be true."""
+    assert "no file can be made in /proc." in await refusal(Path("/proc/a.db"))
+
+
 async def test_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
     """`--db a.txt/a.db` is answered in words."""
     (tmp_path / "a.txt").touch()
