@@ -17,6 +17,7 @@ import trio
 from msgspec import Struct
 
 from engine.dial import Wire
+from engine.ports import FREE_FLOW, SMALL_BYTES_MAX, Flow
 
 HEAD_BYTES_MAX = 65_536
 HEADER_LINES_MAX = 128
@@ -136,7 +137,7 @@ class _Reader:
 
 
 async def read_answer(
-    wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int
+    wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
 ) -> Answer:
     """The final answer. Any number of 100-199 before it is skipped and costs no memory.
 
@@ -164,7 +165,7 @@ async def read_answer(
     elif transfer_encoding is not None:
         if transfer_encoding.lower() != b"chunked" or not head.is_http11:
             raise BadAnswer("the answer's Transfer-Encoding is not just chunked", status)
-        body, clean, size = await _read_chunked(wire, head, rest, most)
+        body, clean, size = await _read_chunked(wire, head, rest, most, flow)
     elif length_text is not None:
         # Digits, and perhaps white space behind them: the parser has seen to that. Python reads no
         # number of thousands of digits.
@@ -172,13 +173,15 @@ async def read_answer(
         if length > most:
             _refuse_if_ok(head, most)
             body, clean, size = (await _read_length(wire, rest, most, status))[0], False, length
-        elif len(rest) == length:
+        elif len(rest) == length <= SMALL_BYTES_MAX:
             body, clean = rest, True
         else:
+            if length > SMALL_BYTES_MAX:
+                await flow.wait_room(length)
             body, clean = await _read_length(wire, rest, length, status)
     else:
         clean = False
-        body, size = await _read_to_end(wire, head, rest, most)
+        body, size = await _read_to_end(wire, head, rest, most, flow)
     return Answer(status, head.headers, fields, body, head.reuse_s if clean else 0.0, size)
 
 
@@ -268,16 +271,17 @@ async def _read_length(wire: Wire, first: bytes, length: int, status: int) -> tu
         if not data:
             raise BadAnswer(f"the body was cut short: {len(body)} of {length} bytes", status)
         body += data
-    return bytes(body[:length]), len(body) == length
+    return bytes(memoryview(body)[:length]), len(body) == length
 
 
 async def _read_chunked(
-    wire: Wire, head: Head, data: bytes, body_bytes_max: int
+    wire: Wire, head: Head, data: bytes, body_bytes_max: int, flow: Flow
 ) -> tuple[bytes, bool, int]:
     """The body, whether nothing lay behind it, and -1, or how much came where it was cut."""
     reader = _Reader()
     reader.feed(head.raw)
     raw_bytes = 0
+    has_room = False
     while True:
         if data:
             raw_bytes += len(data)
@@ -290,6 +294,9 @@ async def _read_chunked(
                 _refuse_if_ok(head, body_bytes_max)
                 came = len(reader.message.body)
                 return bytes(reader.message.body[:body_bytes_max]), False, came
+            if len(reader.message.body) > SMALL_BYTES_MAX and not has_room:
+                await flow.wait_room(body_bytes_max)
+                has_room = True
             if reader.message.complete:
                 return bytes(reader.message.body), reader.message.started == 1, -1
         data = await _receive_body(wire, head.status, len(reader.message.body))
@@ -301,11 +308,15 @@ async def _read_chunked(
 
 
 async def _read_to_end(
-    wire: Wire, head: Head, first: bytes, body_bytes_max: int
+    wire: Wire, head: Head, first: bytes, body_bytes_max: int, flow: Flow
 ) -> tuple[bytes, int]:
     """The body, and -1, or how much came where it was cut."""
     body = bytearray(first)
+    has_room = False
     while True:
+        if len(body) > SMALL_BYTES_MAX and not has_room and head.ok:
+            await flow.wait_room(body_bytes_max)
+            has_room = True
         if len(body) > body_bytes_max:
             _refuse_if_ok(head, body_bytes_max)
             return bytes(body[:body_bytes_max]), len(body)

@@ -121,7 +121,9 @@ class LeanTransport(httpx.AsyncBaseTransport):
                 is_sent = False
                 body.clear()
             flow.sent()
-            answer = await read_answer(wire, method, self._answer_bytes_max, self._failed_bytes_max)
+            answer = await read_answer(
+                wire, method, self._answer_bytes_max, self._failed_bytes_max, flow
+            )
         except BaseException:
             wire.close()
             raise
