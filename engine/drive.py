@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -55,8 +54,8 @@ class LiveRun:
 
     # Thousands are held at once, and an empty set is larger than an empty dict.
     __slots__ = (
-        "_alarm", "_due_at", "_tasks", "_under_way", "_wake", "engine", "payloads", "queued",
-        "receipt", "requests", "run", "slots",
+        "_alarm", "_due_at", "_tasks", "_under_way", "_wake", "engine", "over", "payloads",
+        "queued", "receipt", "requests", "run", "slots", "stopped_by",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, run: Run) -> None:
@@ -69,6 +68,10 @@ class LiveRun:
         self.payloads = Payloads(engine.budget.payloads)
         """Of steps that are called before long, until their attempts have taken them."""
         self.receipt: Receipt | None = None
+        self.stopped_by = ""
+        """What was wrong when a bug stopped the run."""
+        self.over: trio.Event | None = None
+        """Of a stopped run: nothing of it is open any more."""
         self._tasks = Tasks()
         self._under_way = False
         self._due_at: int | None = None
@@ -170,9 +173,11 @@ class LiveRun:
     def _offered(self, step_id: str) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
         self.queued.pop(step_id, None)
-        put_back(self.run, step_id)
         taken = self.engine.places.in_flight
-        self.commit(Change(self.run))
+        with ParksOnBug(self):
+            if not self.run.parked:
+                put_back(self.run, step_id)
+                self.commit(Change(self.run))
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return self.engine.places.in_flight > taken
 
@@ -213,8 +218,11 @@ class LiveRun:
 
     def give_up_place(self, step_id: str) -> None:
         """The step's attempt has an open child now: it holds no place any more."""
-        request = self.requests.get(step_id)
-        if request is not None and request.host is not None:
+        if (request := self.requests.get(step_id)) is not None:
+            self._give_back(request)
+
+    def _give_back(self, request: Request) -> None:
+        if request.host is not None:
             host, request.host = request.host, None
             self.engine.places.give_back(host)
 
@@ -225,14 +233,15 @@ class LiveRun:
         try:
             async with trio.open_nursery() as nursery:
                 self._tasks.opened(nursery)
-                while True:
+                while not self.run.parked:
                     self._wake = trio.Event()
-                    self.commit(Change(self.run))
+                    with ParksOnBug(self):
+                        self.commit(Change(self.run))
                     now = self.engine.clock.steady_ms()
                     self._due_at = decide(self.run, now).wake_at
                     if not self._idle(now):
                         self._set_alarm(self._due_at)
-                        await self._wake.wait()
+                        await self._wake.wait()  # set already if a bug has just stopped the run
                     elif self.receipt is None or self.receipt.durable:
                         self.engine.forget(self)
                         return
@@ -241,6 +250,8 @@ class LiveRun:
         finally:
             self._tasks.closed()
             self.engine.deadlines.stop(self._alarm)
+            if self.over is not None:
+                self.over.set()
 
     def _set_alarm(self, due_at: int | None) -> None:
         at = math.inf
@@ -264,11 +275,16 @@ class LiveRun:
         flow = AttemptFlow(self.engine.budget, host_of(step.spec.url), request.paused)
         flow.payload = self.payloads.take(step_id)
         try:
-            await self._call(step, request, flow)
-            if flow.holds_answer:
-                await self.wait_durable()
+            with ParksOnBug(self):
+                await self._call(step, request, flow)
+                if flow.holds_answer:
+                    await self.wait_durable()
         finally:
             flow.close()
+        if self.run.parked:  # nobody can tell what its end means
+            self._give_back(request)
+            self.requests.pop(step_id, None)
+            self.engine.request_ended.set()
 
     async def _call(self, step: Step, request: Request, flow: AttemptFlow) -> None:
         outcome: Outcome | None = None
@@ -278,6 +294,8 @@ class LiveRun:
                 await flow.load(self.engine.store, step)
             flight = self.run.flights.get(step.id)
             # What has ended is not invoked: its callers may know the outcome by now.
+            if self.run.parked:
+                return
             if flight is not None and flight.number == request.number:
                 has_left = flight.left = True
                 flow.flight = flight
@@ -286,7 +304,7 @@ class LiveRun:
                 outcome = await self.engine.caller.call(self._invocation(step, request, flow))
         request.stop_clock()
         self.engine.home.came_back(request, outcome)
-        if request.drained:
+        if request.drained or self.run.parked:
             return
         if not has_left:
             unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
@@ -300,7 +318,7 @@ class LiveRun:
         elif not (isinstance(outcome, Answered) and outcome.ok):
             self._note_open_children(step, request.number)
             await request.wait_unheld()
-        if not request.drained:
+        if not (request.drained or self.run.parked):
             self._end(step.id, request, outcome)
 
     def _count_for_host(self, step: Step, request: Request, outcome: Outcome | None) -> None:
@@ -338,20 +356,21 @@ class LiveRun:
         bodies: tuple[Body, ...] = ()
         if isinstance(outcome, Answered):
             bodies = (self._answer_body(change, step_id, request.number, outcome),)
-        host, request.host = request.host, None
         self._moved(step_id)
         step = self.run.steps[step_id]
         self.engine.home.attempt_ended(request, step, outcome)
         if step.state is not StepState.COMPLETED:
             self.engine.home.dismiss(request)
         self.commit(change, bodies)
-        if host is not None:
-            self.engine.places.give_back(host)
+        self._give_back(request)
         self.engine.request_ended.set()
 
-    def park(self) -> None:
+    def park(self, stopped_by: str) -> None:
         """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
-        self.run.parked = True
+        self.run.parked, self.stopped_by = True, stopped_by
+        self.over = trio.Event()
+        self.payloads.let_go()
+        self._wake.set()
         self._count_under_way()
         self.release_callers()
         for step_id in list(self.requests):
@@ -405,6 +424,9 @@ class LiveRun:
             step = self.run.steps[step_id]
             if parents_only and not step.open_children:
                 continue
+            if self.run.parked:
+                request.scope.cancel()
+                continue
             if flight is not None and flight.number == request.number:
                 settle.drain(change, step_id, now=clock.steady_ms(), chance=clock.chance())
             request.drained = True
@@ -412,22 +434,24 @@ class LiveRun:
             del self.requests[step_id]
             if request.host is not None:
                 self.engine.places.give_back(request.host)
-        self.commit(change)
+        if not self.run.parked:
+            self.commit(change)
 
 
 class ParksOnBug:
-    """Around a passage: an exception that is no refusal parks the run.
+    """Around a passage: an exception that is no refusal stops the run, and goes no further.
 
     A class, as a generator would cost each post more than the look-up of its step does.
     """
 
-    __slots__ = ("_live", "_park")
+    __slots__ = ("_live",)
 
-    def __init__(self, live: LiveRun, park: Callable[[LiveRun, Exception], None]) -> None:
-        self._live, self._park = live, park
+    def __init__(self, live: LiveRun) -> None:
+        self._live = live
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Refused):
-            self._park(self._live, error)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, Refused):
+            return False
+        return self._live.engine.stopped.park(self._live, error)

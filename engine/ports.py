@@ -160,6 +160,26 @@ class Stored(Struct, frozen=True):
     payloads: dict[str, bytes]
     """By step, those that were read along: small ones, of steps that are called before long."""
 
+    @property
+    def run_id(self) -> str:
+        return self.run.id
+
+
+class Stopped(Struct, frozen=True):
+    """A run that a bug of the engine's stopped, as far as it can be told without reading it."""
+
+    run_id: str
+    client: str
+    state: str
+    """As last recorded: of one that is marked `paused`, or how it was ended."""
+    rev: int
+    root_state: str
+    root_rev: int
+    error: str
+    """What was wrong."""
+    marked: bool = False
+    """The record says so; False: it was found just now."""
+
 
 class Store(Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
@@ -196,11 +216,34 @@ class Store(Protocol):
         """The id of the run with this identity."""
         ...
 
-    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored]:
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs that there are, in this order.
 
-        With small payloads of the steps that are to be called by `until`.
+        With small payloads of the steps that are to be called by `until`. Those that a bug stopped
+        are not read, and one that cannot be read is told as such.
         """
+        ...
+
+    def withhold(self, run_id: str) -> None:
+        """A bug stopped the run: nothing of it is written from memory any more."""
+        ...
+
+    def stop(self, stopped: Stopped, at: int) -> Receipt:
+        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+        ...
+
+    def end_stopped(self, stopped: Stopped, at: int, actor: str, reason: str | None) -> Receipt:
+        """End a marked run as it is: all that is open of it is cancelled."""
+        ...
+
+    def let_go_on(
+        self, stopped: Stopped, at: int, action: str, actor: str, reason: str | None
+    ) -> Receipt:
+        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+        ...
+
+    async def read_again(self, run_id: str) -> Run:
+        """Try to read a marked run as it was recorded. Raises whatever reading it raises."""
         ...
 
     async def payload(self, step_id: str, generation: int) -> bytes:

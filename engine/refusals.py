@@ -6,6 +6,8 @@ from engine.core.errors import Problem, Refused
 from engine.ports import Away
 
 RETRY_AFTER_S = 1
+STOPPED_RETRY_AFTER_S = 30
+"""A person has to look first."""
 
 
 def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
@@ -51,9 +53,31 @@ def draining() -> Refused:
     )
 
 
-def parked(run_id: str) -> Refused:
+def engine_error(run_id: str, error: str) -> Refused:
     """The refusal of everything about a run that a bug has stopped: what is in memory may never
     become durable."""
     return Refused(
-        Problem.INTERNAL, "A bug of the engine's stopped this run; see its log.", runId=run_id
+        Problem.ENGINE_ERROR,
+        "A bug of the engine's stopped this run. It is paused until somebody lets it be read again"
+        " (`retry`, `resume`) or ends it (`cancel`).",
+        runId=run_id,
+        error=error,
+        retryAfter=STOPPED_RETRY_AFTER_S,
+    )
+
+
+def run_cancelled(run_id: str) -> Refused:
+    """The refusal of everything about a stopped run that was ended as it is."""
+    return Refused(Problem.RUN_CANCELLED, "The run was cancelled.", runId=run_id)
+
+
+def revision_changed(run_id: str, step_id: str | None, rev: int, if_rev: int) -> Refused:
+    """The refusal of an action on what somebody has changed since it was looked at."""
+    what = "run" if step_id is None else "step"
+    return Refused(
+        Problem.REVISION_CHANGED,
+        f"The {what} is at revision {rev}, not {if_rev}: it has changed meanwhile.",
+        runId=run_id,
+        stepId=step_id,
+        rev=rev,
     )

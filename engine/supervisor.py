@@ -6,8 +6,7 @@ soon; everything else is found again by identity, by id, or by the index on due 
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from copy import deepcopy
 
@@ -20,6 +19,7 @@ from engine.clock import Clock, Ids
 from engine.core import settle
 from engine.core.actions import Action, Done, act
 from engine.core.errors import Problem, Refused
+from engine.core.events import ReadAgain
 from engine.core.machine import Change
 from engine.core.model import Run, StepSpec, run_of
 from engine.core.place import Limits, Parent, Placed, note_refused, open_run, place
@@ -29,8 +29,16 @@ from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
 from engine.places import Places
-from engine.ports import Body, EndpointCaller, Store, Stored
-from engine.refusals import draining, overloaded, parked, store_unavailable, unknown_token
+from engine.ports import Body, EndpointCaller, Stopped, Store, Stored
+from engine.refusals import (
+    draining,
+    engine_error,
+    overloaded,
+    revision_changed,
+    store_unavailable,
+    unknown_token,
+)
+from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
@@ -93,8 +101,8 @@ class Engine:
         """Every run that was in flight at the last stop has been taken up again."""
         self.draining = False
         self.watch = watch
-        self._log = log
-        self._strict = strict
+        self.log = log
+        self.stopped = StoppedRuns(self, strict=strict)
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, trio.Event] = {}
@@ -144,21 +152,21 @@ class Engine:
 
     def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, token: Token | None) -> Placed:
         """Record a post to a run that there is. Raises Refused."""
-        _refuse_if_parked(live)
         parent = self._parent(live, token)
         self._refuse_if_full(live, parent, spec)
-        with ParksOnBug(live, self._park):
+        with ParksOnBug(live):
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
-        live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
-        if placed.poster is not None:
-            if live.run.flights[placed.poster].parent_now:
-                live.give_up_place(placed.poster)
-            request = live.requests.get(placed.poster)
-            if request is not None and request.left:
-                self.home.posted(request, new=placed.new)
-        return placed
+            live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
+            if placed.poster is not None:
+                if live.run.flights[placed.poster].parent_now:
+                    live.give_up_place(placed.poster)
+                request = live.requests.get(placed.poster)
+                if request is not None and request.left:
+                    self.home.posted(request, new=placed.new)
+            return placed
+        raise engine_error(live.run.id, live.stopped_by)
 
     def token(self, text: str) -> Token:
         """What a parent token says. Raises Refused: for a made-up one as for another client's."""
@@ -197,9 +205,11 @@ class Engine:
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
         live = self._enter(run)
-        live.commit(change, self._payload(live, placed, payload))
-        live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
-        return live, placed
+        with ParksOnBug(live):
+            live.commit(change, self._payload(live, placed, payload))
+            live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
+            return live, placed
+        raise engine_error(run.id, live.stopped_by)
 
     def _payload(self, live: LiveRun, placed: Placed, payload: bytes) -> tuple[Body, ...]:
         """What is stored of a post's payload: nothing, when its step was recorded before."""
@@ -262,7 +272,6 @@ class Engine:
         live = await self.get(run_of(step_id))
         if live is None or step_id not in live.run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
-        _refuse_if_parked(live)
         return await wait_for(self, live, Placed(step_id), wait)
 
     # -- operators -----------------------------------------------------------------------------
@@ -277,44 +286,48 @@ class Engine:
         dry_run: bool,
         actor: str,
         reason: str | None,
-    ) -> tuple[Run, Done]:
+    ) -> tuple[Run | None, Done]:
         """Carry an action out, durably; returns the run and what was done to which steps.
 
-        A dry run changes a copy. Raises Refused.
+        A dry run changes a copy. None for the run: a bug has stopped it, and it is not read here.
+        Raises Refused.
         """
         if self.draining:
             raise draining()
-        live = await self.get(run_id)
+        live = await self.look(run_id)
+        if isinstance(live, Stopped) or (live is not None and live.run.parked):
+            await self.stopped.act(run_id, action, actor, reason, dry_run=dry_run)
+            return None, Done([], [])
         if live is None:
             raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
-        _refuse_if_parked(live)
         run = live.run
         if step_id is not None and step_id not in run.steps:
             raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)
         rev = run.rev if step_id is None else run.steps[step_id].rev
         if if_rev is not None and if_rev != rev:
-            what = "run" if step_id is None else "step"
-            raise Refused(
-                Problem.REVISION_CHANGED,
-                f"The {what} is at revision {rev}, not {if_rev}: it has changed meanwhile.",
-                runId=run_id,
-                stepId=step_id,
-                rev=rev,
-            )
+            raise revision_changed(run_id, step_id, rev, if_rev)
         if not dry_run:
             self._refuse_if_away()
         change = Change(deepcopy(run) if dry_run else run)
         now = self.clock.steady_ms()
-        with nullcontext() if dry_run else ParksOnBug(live, self._park):
+        with nullcontext() if dry_run else ParksOnBug(live):
             done = act(change, action, step_id, actor=actor, reason=reason, now=now)
             if not dry_run:
                 live.commit(change)
-        await (live.wait_durable() if dry_run else live.wait_all_durable())
-        return change.run, done
+            await (live.wait_durable() if dry_run else live.wait_all_durable())
+            return change.run, done
+        raise engine_error(run_id, live.stopped_by)
 
     # -- memory --------------------------------------------------------------------------------
 
     async def get(self, run_id: str) -> LiveRun | None:
+        """The run, from memory or the store. Raises Refused if a bug has stopped it."""
+        found = await self.look(run_id)
+        if isinstance(found, Stopped):
+            raise refusal(found)
+        return _unparked(found)
+
+    async def look(self, run_id: str) -> LiveRun | Stopped | None:
         """The run, from memory or the store. Several at once load it once."""
         while True:
             if (live := self.live.get(run_id)) is not None:
@@ -324,7 +337,7 @@ class Engine:
                 continue
             with self._load(run_id):
                 found = await self.store.load_runs((run_id,), self._soon())
-                return self._resume(found[0]) if found else None
+                return self._take_up(found[0]) if found else None
 
     async def get_all(self, run_ids: list[str]) -> None:
         """Bring runs into memory that are not there, and that nobody is bringing."""
@@ -333,13 +346,13 @@ class Engine:
             for run_id in missing:
                 loading.enter_context(self._load(run_id))
             for number, stored in enumerate(await self.store.load_runs(missing, self._soon()), 1):
-                self._resume(stored)
+                self._take_up(stored)
                 if not number % RESUMED_AT_ONCE:
                     await trio.lowlevel.checkpoint()
 
     async def _by_key(self, client: str, workflow: str, key: str) -> LiveRun | None:
         if (live := self._by_identity.get((client, workflow, key))) is not None:
-            return live
+            return _unparked(live)
         run_id = self.store.find_run(client, workflow, key)
         return None if run_id is None else await self.get(run_id)
 
@@ -364,14 +377,24 @@ class Engine:
         """Until when payloads are read along with their runs."""
         return self.clock.steady_ms() + LEAVES_MEMORY_AFTER_MS
 
-    def _resume(self, stored: Stored) -> LiveRun:
+    def _take_up(self, stored: Stored | Stopped) -> LiveRun | Stopped:
         """Take a stored run up again: what was in flight when the engine ended was interrupted."""
+        if isinstance(stored, Stopped):
+            self.stopped.found(stored)
+            return stored
         live = self._enter(stored.run)
-        for step_id, payload in stored.payloads.items():
-            live.payloads.keep(step_id, host_of(stored.run.steps[step_id].spec.url), payload)
-        change = Change(stored.run)
-        settle.recover(change, now=self.clock.steady_ms(), chance=self.clock.chance())
-        live.commit(change)
+        with ParksOnBug(live):
+            for step_id, payload in stored.payloads.items():
+                live.payloads.keep(step_id, host_of(stored.run.steps[step_id].spec.url), payload)
+            change = Change(stored.run)
+            now, chance = self.clock.steady_ms(), self.clock.chance()
+            if stored.run.engine_error is None:
+                settle.recover(change, now=now, chance=chance)
+            else:
+                change.do(ReadAgain(now, stored.run.id))
+                why = "a bug of the engine's stopped the run"
+                settle.recover(change, now=now, chance=chance, why=why)
+            live.commit(change)
         return live
 
     def forget(self, live: LiveRun) -> None:
@@ -399,19 +422,12 @@ class Engine:
         try:
             await live.drive()
         except Exception as error:
-            self._park(live, error)
-            if self._strict:
+            if not self.stopped.park(live, error):
                 raise
 
-    def _park(self, live: LiveRun, error: Exception) -> None:
-        """Where a bug in one run is kept from the others: that run is parked, loudly.
-
-        Its records in memory may be ahead of what was written, so nothing of it goes on until the
-        engine starts anew and reads it again.
-        """
-        if not self._strict:
-            live.park()
-            self._log("run-parked", run=live.run.id, traceback=traceback.format_exception(error))
+    def start_soon(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Start a task that goes on as long as the engine runs."""
+        self._tasks.start_soon(work, *arguments)
 
     # -- stopping ------------------------------------------------------------------------------
 
@@ -445,6 +461,7 @@ class Engine:
             live.drain(parents_only=parents_only)
 
 
-def _refuse_if_parked(live: LiveRun) -> None:
-    if live.run.parked:
-        raise parked(live.run.id)
+def _unparked(live: LiveRun | None) -> LiveRun | None:
+    if live is not None and live.run.parked:
+        raise engine_error(live.run.id, live.stopped_by)
+    return live

@@ -14,7 +14,7 @@ from engine.core.model import StepState
 from engine.ports import Due
 from engine.store.sqlite import open_store
 from engine.store.views import SqliteViews
-from tests.store.support import OWNER
+from tests.store.support import OWNER, the_run
 
 BENCH = Path(__file__).parents[1] / "bench"
 RUNS = 60
@@ -58,7 +58,7 @@ async def test_the_loader_makes_waiting_runs(tmp_path: Path):
         due = await store.due(Due(-1, "", ""), 2**62, 2 * RUNS)
         assert len(due) == RUNS
         assert [abs(each.wake_at - soon_at) < 1_000 for each in due] == [True] * 5 + [False] * 55
-        run = (await store.load_runs([due[-1].run_id], 0))[0].run
+        run = the_run((await store.load_runs([due[-1].run_id], 0))[0])
         assert (run.root.state, run.root.failures) == (StepState.BACKING_OFF, 1)
         assert json.loads(await store.payload(run.id, 1))["id"] == run.root.spec.key
 

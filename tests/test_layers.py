@@ -35,8 +35,9 @@ class Room:
 CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
-    "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.waiting",
-    "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks", "engine.tokens",
+    "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.stopped",
+    "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
+    "engine.tokens",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",
@@ -80,6 +81,7 @@ ROOMS = (
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
             "engine.budget",
+            "engine.refusals",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts", "engine.tasks",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
             "httptools", "msgspec", "trio",

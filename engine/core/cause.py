@@ -29,6 +29,9 @@ class Stuck(Struct, frozen=True):
 
 def stuck(run: Run) -> Stuck | None:
     """Why the run, as last recorded, needs a person; None: it does not."""
+    if run.engine_error is not None and not run.dismissed and run.open_steps:
+        root = run.root
+        return stopped(root.spec.workflow, root.spec.url, root.spec.name, run.stopped_at, run.id)
     failed = run.shown is StepState.FAILED
     if run.dismissed or not (failed or run.counts.get(StepState.PAUSED)):
         return None
@@ -47,6 +50,12 @@ def stuck(run: Run) -> Stuck | None:
     return Stuck(
         cause_id(what, step.spec.url, run.root.spec.workflow, step.spec.name), since, step.id
     )
+
+
+def stopped(workflow: str, url: str, step_name: str, since: int, run_id: str) -> Stuck:
+    """The same of a run that a bug of the engine's stopped, whose steps cannot be asked."""
+    what = f"paused:{PauseReason.ENGINE_ERROR}"
+    return Stuck(cause_id(what, url, workflow, step_name), since, run_id)
 
 
 def _at_fault(run: Run) -> Step:

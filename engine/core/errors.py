@@ -41,8 +41,29 @@ class Problem(StrEnum):
     OVERLOADED = "overloaded"
     DRAINING = "draining"
     STORE_UNAVAILABLE = "store-unavailable"
+    ENGINE_ERROR = "engine-error"
     WAIT_TIMEOUT = "wait-timeout"
     SUSPENDED = "suspended"
+
+
+WORDS_MAX = 400
+"""Of what is kept of an error that stopped a run."""
+
+
+def what_was_wrong(error: BaseException) -> str:
+    """An error that nobody expected, in one line: what it is, what it says, and where it arose.
+
+    Of a group the first that is none.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" (in {code.co_name}, {code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"engine-error: {words[:WORDS_MAX]}{place}"
 
 
 class EngineError(Exception):

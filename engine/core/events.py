@@ -158,6 +158,32 @@ class Acted(Fact, frozen=True, tag="acted"):
     """What dismiss and restore set."""
 
 
+class EngineErred(Fact, frozen=True, tag="engine-error"):
+    """A bug of the engine's stopped the run: nothing of it goes on until it is read again.
+
+    Recorded without a look at the run's steps, for the bug may sit there. `step_id` is the root's.
+    """
+
+    at: int
+    step_id: str
+    error: str
+
+
+class ReadAgain(Fact, frozen=True, tag="read-again"):
+    """An operator let a run that a bug had stopped go on. `step_id` is the root's."""
+
+    at: int
+    step_id: str
+
+
+class EndedAsItIs(Fact, frozen=True, tag="ended-as-it-is"):
+    """An operator cancelled a run that a bug had stopped: all that is open of it is cancelled,
+    and it is not read any more. `step_id` is the root's."""
+
+    at: int
+    step_id: str
+
+
 class RunMoved(Fact, frozen=True, tag="run-moved"):
     """The run's own state is another than before. `step_id` is the root's."""
 
@@ -181,5 +207,8 @@ Event = (
     | Replaced
     | PayloadDiffered
     | Acted
+    | EngineErred
+    | ReadAgain
+    | EndedAsItIs
     | RunMoved
 )

@@ -33,10 +33,13 @@ from engine.core.events import (
     CancelAsked,
     Cancelled,
     Count,
+    EndedAsItIs,
+    EngineErred,
     Event,
     LateEnd,
     Paused,
     PayloadDiffered,
+    ReadAgain,
     Reopened,
     Replaced,
     Resumed,
@@ -80,6 +83,12 @@ FROM: dict[type, dict[StepState, frozenset[StepState]]] = {
     Replaced: {P: SAME},
     PayloadDiffered: dict.fromkeys(StepState, SAME),
     Acted: dict.fromkeys(StepState, SAME),
+    EngineErred: dict.fromkeys(StepState, SAME),
+    ReadAgain: dict.fromkeys(StepState, SAME),
+    EndedAsItIs: {
+        **dict.fromkeys((P, R, B, W, H), frozenset({X})),
+        **dict.fromkeys((C, F, X), SAME),
+    },
     RunMoved: dict.fromkeys(StepState, SAME),
 }
 
@@ -215,6 +224,12 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             run.shown = event.state
             run.rev += 1
             return ()
+        case EngineErred():
+            run.engine_error, run.stopped_at = event.error, event.at
+        case ReadAgain():
+            run.engine_error = None
+        case EndedAsItIs():
+            return _end_as_it_is(run, event)
         case LateEnd() | PayloadDiffered():
             pass
         case _:
@@ -414,6 +429,15 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
     _move(run, step, P)
     if step.parent_id is not None and not step.awaiting_post:
         _count_child(run, run.steps[step.parent_id], +1)
+
+
+def _end_as_it_is(run: Run, event: EndedAsItIs) -> tuple[Step, ...]:
+    """What `store/stopped.py` does by statements over the rows, which may be unreadable."""
+    touched = tuple(step for step in run.steps.values() if not step.ended)
+    for step in touched:
+        _finish(run, step, X, event.at)
+        step.rev += 1
+    return touched
 
 
 def _replace(run: Run, step: Step, event: Replaced) -> None:

@@ -45,7 +45,7 @@ class PauseReason(StrEnum):
     UNHANDLED_FAILURE = "unhandled-failure"
     """A step below it has failed, and no attempt has dealt with that or said that it ends it."""
     ENGINE_ERROR = "engine-error"
-    """A bug of the engine's; the run is parked so that the others go on."""
+    """A bug of the engine's stopped the run, so that the others go on."""
 
 
 class DelayBy(StrEnum):
@@ -200,8 +200,12 @@ class Run(Struct):
     shown: StepState | None = None
     """The run's state as last recorded; `rev` rises when it changes."""
     dismissed: bool = False
+    engine_error: str | None = None
+    """What was wrong when a bug of the engine's stopped this run, as recorded."""
+    stopped_at: int = 0
+    """When that was."""
     parked: bool = False
-    """A bug of the engine's stopped this run in this process; nothing of it starts."""
+    """The same in this process, recorded or not: nothing of the run starts."""
     steps: dict[str, Step] = field(default_factory=dict)
     by_identity: dict[tuple[str, str, str], str] = field(default_factory=dict)
     flights: dict[str, Flight] = field(default_factory=dict)
@@ -247,6 +251,8 @@ def run_state(run: Run) -> StepState:
     root = run.root
     if root.ended or root.state is StepState.PAUSED:
         return root.state
+    if run.engine_error is not None:
+        return StepState.PAUSED
     if not run.busy_leaves:
         if run.counts.get(StepState.BACKING_OFF, 0):
             return StepState.BACKING_OFF

@@ -237,7 +237,7 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
     change.do(replace(event, error="interrupted: the engine was stopped", may_post=may_post))
 
 
-def recover(change: Change, *, now: int, chance: float) -> None:
+def recover(change: Change, *, now: int, chance: float, why: str = "the engine crashed") -> None:
     """Bring a run back after a crash: what was in flight was interrupted.
 
     Back-offs are clamped to their own length, so that a clock set back by an hour delays a retry
@@ -262,7 +262,7 @@ def recover(change: Change, *, now: int, chance: float) -> None:
                 step.attempts,
                 Count.CRASH,
                 StepState.PAUSED if poisoned or step.hold else StepState.BACKING_OFF,
-                error="interrupted: the engine crashed",
+                error=f"interrupted: {why}",
                 due_at=now + delay,
                 delay_ms=delay,
                 delay_by=DelayBy.INTERRUPTED,

@@ -7,7 +7,7 @@ import msgspec
 from engine import wire
 from engine.core.cause import stuck
 from engine.core.errors import Problem, Refused
-from engine.core.model import Run, StepState, run_state
+from engine.core.model import PauseReason, Run, StepState, run_state
 from engine.front.context import Front
 from engine.front.reply import Reply, problem_reply
 from engine.front.rows import named_step, run_row, step_row
@@ -40,14 +40,16 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
         if refused.problem is not Problem.REVISION_CHANGED:
             raise
         return await _changed_meanwhile(front, refused, run_id, asked.step)
-    step = None if asked.step is None else step_row(run.steps[asked.step])
+    record = await stopped_record(front, run_id) if run is None else record_of(run)
+    steps = {} if run is None else run.steps
+    step = steps.get(asked.step or "")
     answer = wire.ActionAnswer(
         action=asked.action,
         dry_run=asked.dry_run,
-        run=run_row(record_of(run)),
-        step=step,
+        run=run_row(record),
+        step=None if step is None else step_row(step),
         changed=tuple(done.changed),
-        recorded_after=tuple(named_step(run.steps[id]) for id in done.recorded_after),
+        recorded_after=tuple(named_step(steps[id]) for id in done.recorded_after),
     )
     return json_reply(answer, 200 if asked.dry_run else 202)
 
@@ -63,6 +65,13 @@ async def _changed_meanwhile(
         if step_id is not None:
             rows["step"] = next((step_row(s) for s in found[1] if s.id == step_id), None)
     return problem_reply(refused.problem, refused.detail, **refused.members, **rows)
+
+
+async def stopped_record(front: Front, run_id: str) -> RunRecord:
+    """A run that a bug stopped, as the store has it: it is not read for this."""
+    found = await front.views.tree(run_id)
+    assert found is not None, run_id
+    return found[0]
 
 
 def record_of(run: Run) -> RunRecord:
@@ -87,9 +96,9 @@ def record_of(run: Run) -> RunRecord:
         generation=root.generation,
         ended_at=root.ended_at,
         due_at=min(due, default=None),
-        pause_reason=root.pause_reason,
+        pause_reason=PauseReason.ENGINE_ERROR if run.engine_error else root.pause_reason,
         cause_id=root.cause_id,
-        error=root.error,
+        error=run.engine_error or root.error,
         cause=None if need is None else need.cause,
         stuck_at=None if need is None else need.since,
     )

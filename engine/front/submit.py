@@ -25,6 +25,7 @@ from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
 from engine.ports import Body
+from engine.refusals import RETRY_AFTER_S, STOPPED_RETRY_AFTER_S
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
 from engine.tokens import Token
 
@@ -343,9 +344,12 @@ def _open_reply(result: StillOpen, posted: Posted) -> Reply:
             "The attempt that waits for this step is sent home: let the function fail. It is called"
             " again when one of its steps has ended.",
         ),
-        Why.PARKED: (Problem.INTERNAL, "A bug of the engine's stopped this run; see its log."),
+        Why.PARKED: (
+            Problem.ENGINE_ERROR,
+            "A bug of the engine's stopped this run; it is paused. Post again with the same key.",
+        ),
     }[result.why]
-    retry_after = 1 if result.why is Why.DRAINING else None
+    retry_after = {Why.DRAINING: RETRY_AFTER_S, Why.PARKED: STOPPED_RETRY_AFTER_S}.get(result.why)
     members = {**ids, "stepId": result.step_id, "stepStatus": result.state}
     reply = problem_reply(kind, detail, **members, retryAfter=retry_after)
     return msgspec.structs.replace(reply, headers=(*reply.headers, location))

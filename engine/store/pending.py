@@ -80,6 +80,8 @@ class Pending:
         self._runs: dict[str, RunRows] = {}
         self._writing: dict[str, RunRows] = {}
         """Taken for a commit that has not happened yet."""
+        self._withheld: dict[str, RunRows] = {}
+        """Of runs that a bug stopped: what is in memory may be half changed."""
         self._identities: dict[tuple[str, str, str], str] = {}
         """Of runs that the tables do not know at all."""
 
@@ -125,6 +127,21 @@ class Pending:
         pending = self._runs.get(run_id) or self._writing.get(run_id)
         return None if pending is None else pending.run
 
+    def withhold(self, run_id: str) -> None:
+        """Never write what is kept of a run: its rows come from the journal, when it is marked."""
+        if run_id in self._runs:
+            self._withheld[run_id] = self._runs.pop(run_id)
+
+    def first_withheld(self, run_id: str) -> int | None:
+        """The first event of such a run that the tables lack; None: they lack none."""
+        return self._withheld[run_id].first if run_id in self._withheld else None
+
+    def marked(self, run_id: str) -> None:
+        """The rows of such a run came from the journal."""
+        withheld = self._withheld.pop(run_id, None)
+        if withheld is not None and run_id not in self._writing:
+            self._forget_identity(withheld)
+
     def lagging(self, run_ids: Collection[str], until: int) -> set[str]:
         """Of which of these runs (none: of all) the tables lack events up to `until`."""
         behind = {run_id for run_id in run_ids or self._writing if run_id in self._writing}
@@ -164,16 +181,21 @@ class Pending:
 
     def caught_up(self, sequence: int) -> int:
         """Up to where the tables will know every event, when what was taken is written."""
+        lacking = [pending.first for pending in self._withheld.values()]
         for pending in self._runs.values():
-            return pending.first - 1
-        return sequence
+            lacking.append(pending.first)
+            break
+        return min(lacking) - 1 if lacking else sequence
 
     def written(self) -> None:
         """What was taken is in the tables."""
         for pending in self._writing.values():
-            spec = pending.run.root.spec
-            self._identities.pop((pending.run.client, spec.workflow, spec.key), None)
+            self._forget_identity(pending)
         self._writing = {}
+
+    def _forget_identity(self, pending: RunRows) -> None:
+        spec = pending.run.root.spec
+        self._identities.pop((pending.run.client, spec.workflow, spec.key), None)
 
 
 class Named(Protocol):

@@ -9,7 +9,7 @@ SELECT step.*, run.workflow AS run_workflow, run.key AS run_key FROM step JOIN r
 WHERE step.id >= ?1 AND step.id < ?1 || '.' ORDER BY step.ordinal;
 
 -- step: one step
-SELECT step.*, run.workflow AS run_workflow, run.key AS run_key
+SELECT step.*, run.workflow AS run_workflow, run.key AS run_key, run.engine_error
 FROM step JOIN run ON run.id = step.run_id WHERE step.id = ?;
 
 -- attempts: every attempt of a run
@@ -30,6 +30,48 @@ SELECT packed FROM journal WHERE seq = ?;
 -- large: a part of an entry's large bodies
 SELECT substr(large, ?, ?) FROM journal WHERE seq = ?;
 
+-- root_called: what a run's root is called
+SELECT state, rev, url, name FROM step WHERE id = ?;
+
+-- stop_run: a bug stopped the run; its row may lack events from before, then its `seq` stays
+UPDATE run SET state = ?, rev = rev + ?, cause = ?, stuck_at = ?, engine_error = ?,
+    engine_error_seq = ?, seq = CASE WHEN ? THEN ? ELSE seq END
+WHERE id = ?;
+
+-- stop_steps: nothing of it is looked for any more
+UPDATE step SET wake_at = NULL, rev = rev + (id = :run) WHERE id >= :run AND id < :run || '.';
+
+-- end_run: a stopped run is ended as it is
+UPDATE run SET state = ?, rev = rev + ?, open_steps = 0, progress = progress + ?, cause = NULL,
+    stuck_at = NULL, seq = ?
+WHERE id = ?;
+
+-- end_outcomes: the outcomes of what was open of it
+INSERT INTO outcome (step_id, generation, state, attempts, answer_attempt, http_status, error,
+    cause_id, ended_at)
+SELECT id, generation, 'cancelled', attempts, answer_attempt, http_status, error, cause_id, :at
+FROM step WHERE id >= :run AND id < :run || '.'
+    AND state NOT IN ('completed', 'failed', 'cancelled');
+
+-- end_steps: what was open of it is cancelled
+UPDATE step SET state = 'cancelled', rev = rev + 1, wake_at = NULL, due_at = NULL, delay_ms = 0,
+    delay_by = NULL, hold = 0, cancel_asked = 0, awaiting_post = 0, paused_at = NULL,
+    pause_reason = NULL, held_state = NULL, ended_at = :at
+WHERE id >= :run AND id < :run || '.' AND state NOT IN ('completed', 'failed', 'cancelled');
+
+-- let_go_on: a stopped run is to be loaded like any other
+UPDATE run SET engine_error = '', seq = ? WHERE id = ?;
+
+-- let_steps_go_on: all that is open of it is looked for again
+UPDATE step SET wake_at = CASE
+    WHEN id = :run THEN 0
+    WHEN state = 'backing-off' THEN due_at
+    WHEN state = 'running' OR state = 'pending' AND NOT awaiting_post THEN 0
+END WHERE id >= :run AND id < :run || '.' AND state NOT IN ('completed', 'failed', 'cancelled');
+
+-- root_acted: an action was recorded on a run's root
+UPDATE step SET rev = rev + 1 WHERE id = ?;
+
 -- due: steps the engine must look at, from just behind a row
 SELECT wake_at, id FROM step
 WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?) AND wake_at <= ?
@@ -38,7 +80,10 @@ ORDER BY wake_at, id LIMIT ?;
 -- run_record: a run's row for lists
 SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismissed, run.steps,
     run.open_steps, run.failed_steps, run.submitted_at, root.generation, root.ended_at,
-    root.pause_reason, root.cause_id, root.error, run.cause, run.stuck_at,
+    CASE WHEN run.engine_error <> '' AND run.state = 'paused' THEN 'engine-error'
+        ELSE root.pause_reason END AS pause_reason,
+    root.cause_id, coalesce(nullif(run.engine_error, ''), root.error) AS error, run.cause, run.stuck_at,
+    run.engine_error,
     CASE WHEN run.state = 'backing-off' THEN (
         SELECT min(due_at) FROM step
         WHERE step.id >= run.id AND step.id < run.id || '.' AND step.state = 'backing-off'

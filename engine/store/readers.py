@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
 from importlib import resources
@@ -17,8 +17,9 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from engine.core.errors import what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
-from engine.ports import Body, Due, EventRecord, Larger, Stored
+from engine.ports import Body, Due, EventRecord, Larger, Stopped, Stored
 from engine.store import journal, rows
 from engine.store.writer import Offload
 
@@ -64,9 +65,11 @@ class StoredRun(Struct, frozen=True):
 def stored_run(db: sqlite3.Connection, run_id: str) -> StoredRun | None:
     """The run, if the tables know it."""
     row = db.execute(SQL["run"], (run_id,)).fetchone()
-    if row is None:
-        return None
-    steps = db.execute(SQL["steps"], (run_id,)).fetchall()
+    return None if row is None else _with_steps(db, row)
+
+
+def _with_steps(db: sqlite3.Connection, row: sqlite3.Row) -> StoredRun:
+    steps = db.execute(SQL["steps"], (row["id"],)).fetchall()
     run = rows.run_from(row, [rows.step_from(step) for step in steps])
     return StoredRun(run, row["seq"], {step["id"]: step["payload_in"] for step in steps})
 
@@ -123,20 +126,45 @@ def _is_called_by(step: Step, until: int) -> bool:
     return step.state in (StepState.PENDING, StepState.RUNNING)
 
 
+def _loaded(
+    db: sqlite3.Connection,
+    run_id: str,
+    until: int,
+    bodies_in: Callable[[int | None], journal.Bodies | None],
+) -> Stored | Stopped | None:
+    """A run with its small payloads; or that a bug stopped it, now or before.
+
+    `bodies_in` remembers entries: runs of one time lie in the same.
+    """
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    if row is not None and row["engine_error"]:  # empty: it is to be read again
+        return _stopped(db, row, row["engine_error"], marked=True)
+    try:
+        found = None if row is None else _with_steps(db, row)
+        return None if found is None else _with_payloads(found, until, bodies_in)
+    except sqlite3.Error:
+        raise  # the file's, not the run's
+    except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
+        return _stopped(db, row, what_was_wrong(error), marked=False)
+
+
+def _stopped(db: sqlite3.Connection, row: sqlite3.Row, error: str, *, marked: bool) -> Stopped:
+    root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
+    state, rev = (row["state"], 0) if root is None else (root["state"], root["rev"])
+    return Stopped(row["id"], row["client"], row["state"], row["rev"], state, rev, error, marked)
+
+
 def _with_payloads(
-    db: sqlite3.Connection, found: Iterable[StoredRun], until: int
-) -> Iterator[Stored]:
-    """Each run with its small payloads. Runs of one time lie in the same entries."""
-    bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
-    for stored in found:
-        payloads: dict[str, bytes] = {}
-        for step in stored.run.steps.values():
-            if _is_called_by(step, until):
-                bodies = bodies_in(stored.payload_in[step.id])
-                place = bodies and bodies.find(step.id, step.payload_generation, answer=False)
-                if place and place.data is not None:
-                    payloads[step.id] = place.data
-        yield Stored(stored.run, payloads)
+    stored: StoredRun, until: int, bodies_in: Callable[[int | None], journal.Bodies | None]
+) -> Stored:
+    payloads: dict[str, bytes] = {}
+    for step in stored.run.steps.values():
+        if _is_called_by(step, until):
+            bodies = bodies_in(stored.payload_in[step.id])
+            place = bodies and bodies.find(step.id, step.payload_generation, answer=False)
+            if place and place.data is not None:
+                payloads[step.id] = place.data
+    return Stored(stored.run, payloads)
 
 
 class Readers:
@@ -179,14 +207,15 @@ class Readers:
         row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
         return None if row is None else str(row[0])
 
-    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored]:
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs, and the small payloads of their steps that are to be called by `until`."""
 
-        def work(db: sqlite3.Connection) -> list[Stored]:
+        def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
             db.execute("BEGIN")  # one snapshot for all
             try:
-                found = [stored_run(db, run_id) for run_id in run_ids]
-                return list(_with_payloads(db, filter(None, found), until))
+                bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
+                found = [_loaded(db, run_id, until, bodies_in) for run_id in run_ids]
+                return [each for each in found if each is not None]
             finally:
                 db.execute("ROLLBACK")
 

@@ -10,8 +10,8 @@ from engine.store.readers import SQL
 
 
 def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
-    """A row of `run_record` as a record."""
-    return rows.run_record_from(row, _step_at(db, row))
+    """A row of `run_record` as a record. Of a run that a bug stopped nothing else is read."""
+    return rows.run_record_from(row, None if row["engine_error"] else _step_at(db, row))
 
 
 _AT = {

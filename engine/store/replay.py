@@ -10,13 +10,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from engine.core.errors import EngineError
-from engine.core.events import Accepted
-from engine.core.machine import Change
-from engine.core.model import Run, run_of
-from engine.store.journal import BodyLine, EventLine, unpack
-from engine.store.pending import Pending, absorb
+from engine.core.errors import EngineError, what_was_wrong
+from engine.core.model import Run, StepState, run_of
+from engine.ports import Stopped
+from engine.store.folding import fold, new_run
+from engine.store.journal import BodyLine, Entry, EventLine, unpack
+from engine.store.pending import Pending
 from engine.store.readers import SQL, stored_run
+from engine.store.stopped import Statements, stop_lines
 from engine.store.tables import Commit
 
 LATEST_AMONG_EVENTS = 50_000
@@ -30,7 +31,8 @@ class Damaged(EngineError):
 def replay(db: sqlite3.Connection) -> None:
     """Bring the tables up to the journal's end.
 
-    In one transaction: a crash within it leaves everything as it was. Raises Damaged.
+    In one transaction: a crash within it leaves everything as it was. A run whose events do not
+    fold, or whose rows cannot be read, is marked (`store/stopped.py`), and the others go on.
     """
     caught_up, owner, epoch = db.execute("SELECT caught_up, owner, epoch FROM engine").fetchone()
     found = _Folded(db, epoch)
@@ -43,9 +45,14 @@ def replay(db: sqlite3.Connection) -> None:
         for seq, line in enumerate(events, first):
             if seq > caught_up:
                 found.fold(seq, line, first, by_run.get(line.run_id, []))
+    entries, extras = found.marks(seq)
     pending = found.pending.take(0.0, at_most=None)
-    if pending:
-        Commit([], pending, owner=owner, epoch=epoch, caught_up=seq).write(db)
+    if pending or extras:
+        caught_up = seq + sum(len(entry.events) for entry in entries)
+        commit = Commit(
+            entries, pending, owner=owner, epoch=epoch, caught_up=caught_up, extras=extras
+        )
+        commit.write(db)
 
 
 class _Folded:
@@ -55,28 +62,56 @@ class _Folded:
         self.pending = Pending()
         self._db = db
         self._epoch = epoch
-        self._runs: dict[str, tuple[Run, int]] = {}
+        self._runs: dict[str, tuple[Run, int] | None] = {}
+        """Each with the last event that its row knew; None: a bug stopped it."""
+        self._broken: dict[str, tuple[str, int, int]] = {}
+        """Runs that a bug stops here: what was wrong, the first event that the rows lack, when."""
 
     def fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> None:
         """Fold one event, if the run's row does not know it yet."""
-        if line.run_id not in self._runs:
-            self._runs[line.run_id] = self._stored(line)
-        run, known = self._runs[line.run_id]
-        if seq <= known:
-            return
-        change = Change(run)
         try:
-            change.do(line.event)
-        except (EngineError, AssertionError, KeyError) as error:
-            raise Damaged(f"event {seq} of run {run.id} does not follow: {error}") from error
-        absorb(self.pending.of(run, seq, 0.0), change, seq, self._epoch, entry, bodies)
+            self._fold(seq, line, entry, bodies)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error):
+                raise
+            run_id = line.run_id
+            self.pending.withhold(run_id)
+            first = self.pending.first_withheld(run_id)
+            self._broken[run_id] = (
+                what_was_wrong(error), seq if first is None else first, line.event.at
+            )  # fmt: skip
+            self._runs[run_id] = None
 
-    def _stored(self, line: EventLine) -> tuple[Run, int]:
+    def _fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> None:
+        run_id = line.run_id
+        if run_id not in self._runs:
+            self._runs[run_id] = self._stored(line)
+        found = self._runs[run_id]
+        if found is not None and seq > found[1]:
+            fold(self.pending, found[0], seq, line, entry, bodies, self._epoch)
+
+    def _stored(self, line: EventLine) -> tuple[Run, int] | None:
+        row = self._db.execute(SQL["run"], (line.run_id,)).fetchone()
+        if row is None:
+            return new_run(line), 0
+        if row["engine_error"]:
+            return None
         found = stored_run(self._db, line.run_id)
-        if found is not None:
-            return found.run, found.seq
-        client = line.event.client if isinstance(line.event, Accepted) else None
-        return Run(id=line.run_id, client=client or "?", submitted_at=line.event.at), 0
+        assert found is not None
+        return found.run, found.seq
+
+    def marks(self, seq: int) -> tuple[list[Entry], list[Statements]]:
+        """What marks the runs that were stopped here, behind event `seq`."""
+        entries: list[Entry] = []
+        extras: list[Statements] = []
+        for run_id, (error, behind, at) in self._broken.items():
+            stopped = Stopped(run_id, "", StepState.RUNNING, 0, StepState.RUNNING, 0, error)
+            entry = Entry(seq + 1)
+            entry.events = stop_lines(stopped, at)
+            entries.append(entry)
+            extras.append(Statements(stopped, at, seq + 1, seq + len(entry.events), behind))
+            seq += len(entry.events)
+        return entries, extras
 
 
 def journal_end(db: sqlite3.Connection) -> tuple[int, int]:

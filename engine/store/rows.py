@@ -27,6 +27,7 @@ _policy_from = msgspec.json.Decoder(RetryPolicy).decode
 RUN_COLUMNS = (
     "id", "client", "workflow", "key", "state", "rev", "progress", "dismissed", "steps",
     "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch", "cause", "stuck_at",
+    "engine_error",
 )  # fmt: skip
 STEP_COLUMNS = (
     "id", "parent_id", "ordinal", "depth", "workflow", "key", "url", "step_key", "name",
@@ -60,7 +61,7 @@ def run_row(run: Run, seq: int, owner: str, epoch: int) -> tuple[Any, ...]:
     return (
         run.id, run.client, spec.workflow, spec.key, run.shown, run.rev, run.progress,
         run.dismissed, len(run.steps), run.open_steps, run.failed_steps, run.submitted_at, seq,
-        owner, epoch, need and need.cause, need and need.since,
+        owner, epoch, need and need.cause, need and need.since, run.engine_error,
     )  # fmt: skip
 
 
@@ -151,6 +152,8 @@ def run_from(row: sqlite3.Row, steps: list[Step]) -> Run:
         progress=row["progress"],
         shown=StepState(row["state"]),
         dismissed=bool(row["dismissed"]),
+        engine_error=row["engine_error"],
+        stopped_at=row["stuck_at"] or 0 if row["engine_error"] else 0,
         steps={step.id: step for step in steps},
     )
     return rebuild(run)

@@ -200,6 +200,22 @@ def m003_functions_at_work(db: Database) -> None:
             db.execute("UPDATE step SET may_post = 1 WHERE id = ?", (run.id,))
 
 
+STOPPED = """
+ALTER TABLE run ADD COLUMN engine_error TEXT;
+ALTER TABLE run ADD COLUMN engine_error_seq INTEGER;
+"""
+"""`engine_error`: what was wrong when a bug stopped the run; empty: it is to be read again; null:
+none did. `engine_error_seq`: the event that says so; a row whose `seq` is smaller lacks events from
+before it (store/stopped.py)."""
+
+
+@migrations()
+def m004_engine_error(db: Database) -> None:
+    """Runs that a bug of the engine's stopped. Until now these were known in memory alone."""
+    for statement in split_statements(STOPPED):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -18,7 +18,8 @@ from typing import TypeVar
 import trio
 from sqlite_utils import Database
 
-from engine.ports import Away, Body, Due, Larger, Stored, Write
+from engine.core.model import Run
+from engine.ports import Away, Body, Due, Larger, Stopped, Stored, Write
 from engine.store.away import WAIT_S, Availability
 from engine.store.content import check_ours, check_whole
 from engine.store.owner import Owner, locked, the_file
@@ -26,6 +27,14 @@ from engine.store.presence import Presence
 from engine.store.readers import Readers
 from engine.store.replay import Damaged, journal_end, replay, tally
 from engine.store.schema import migrations
+from engine.store.stopped import (
+    Statements,
+    What,
+    acted_line,
+    end_lines,
+    read_again,
+    stop_lines,
+)
 from engine.store.words import StoreError, unusable
 from engine.store.writer import Batch, Here, Offload, Writer
 
@@ -100,7 +109,7 @@ class SqliteStore:
         found = self.writer.find((client, workflow, key))
         return found or self.readers.find_run(client, workflow, key)
 
-    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored]:
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs as committed; those that are not there are left out."""
         if not run_ids:
             return []
@@ -110,9 +119,37 @@ class SqliteStore:
         # Let go with all durable, but for the rows: those cannot follow now.
         behind = {run_id: run for run_id in run_ids if (run := self.writer.run_behind(run_id))}
         rest = [run_id for run_id in run_ids if run_id not in behind]
-        found = {it.run.id: it for it in await self.readers.load_runs(rest, until)}
+        found = {it.run_id: it for it in await self.readers.load_runs(rest, until)}
         found |= {run_id: Stored(run, {}) for run_id, run in behind.items()}
         return [found[run_id] for run_id in run_ids if run_id in found]
+
+    def withhold(self, run_id: str) -> None:
+        """A bug stopped the run: nothing of it is written from memory any more."""
+        self.writer.withhold(run_id)
+
+    def stop(self, stopped: Stopped, at: int) -> Batch:
+        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+        statements = partial(Statements, stopped, at)
+        return self.writer.stop(stopped.run_id, stop_lines(stopped, at), statements)
+
+    def end_stopped(self, stopped: Stopped, at: int, actor: str, reason: str | None) -> Batch:
+        """End a marked run as it is: all that is open of it is cancelled."""
+        lines = end_lines(stopped, at, actor, reason)
+        statements = partial(Statements, stopped, at, what=What.END)
+        return self.writer.stop(stopped.run_id, lines, statements)
+
+    def let_go_on(
+        self, stopped: Stopped, at: int, action: str, actor: str, reason: str | None
+    ) -> Batch:
+        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+        lines = [acted_line(stopped, at, action, actor, reason)]
+        statements = partial(Statements, stopped, at, what=What.LET_GO_ON)
+        return self.writer.stop(stopped.run_id, lines, statements)
+
+    async def read_again(self, run_id: str) -> Run:
+        """A marked run as it was recorded. Raises whatever reading it raises."""
+        await self.writer.wait_rows(run_id)
+        return await self.readers.read(lambda db: read_again(db, run_id))
 
     async def payload(self, step_id: str, generation: int) -> bytes:
         """The payload as first received."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from engine.store import rows
 from engine.store.journal import JOURNAL_COLUMNS, Entry
@@ -80,28 +80,16 @@ KNOWN_RUN_PAGES = 6.0
 anywhere."""
 
 
-class Commit:
-    """What goes into the file in one transaction, as rows: nothing can change it any more."""
+class Rows:
+    """The rows of some runs, turned into values here: nothing can change them any more."""
 
-    def __init__(
-        self,
-        entries: list[Entry],
-        pending: list[RunRows],
-        *,
-        owner: str,
-        epoch: int,
-        caught_up: int,
-    ) -> None:
-        self._entries = entries
-        self._caught_up = caught_up if pending else None
-        self.is_small = not pending and sum(each.bytes for each in entries) <= SMALL_BYTES_MAX
-        """It costs little but the sync."""
+    def __init__(self, pending: list[RunRows], owner: str, epoch: int) -> None:
         self._runs: list[tuple[Any, ...]] = []
         self._steps: list[tuple[Any, ...]] = []
         self._attempts: list[tuple[Any, ...]] = []
         self._ends: list[tuple[Any, ...]] = []
         self._outcomes: list[tuple[Any, ...]] = []
-        self._new_runs = sum(each.is_new for each in pending)
+        self.new_runs = sum(each.is_new for each in pending)
         tally: dict[str, int] = {}
         for each in pending:
             self._runs.append(rows.run_row(each.run, each.seq, owner, epoch))
@@ -118,6 +106,53 @@ class Commit:
                 tally[state] = tally.get(state, 0) + by
         self._tally = [(state, by) for state, by in tally.items() if by]
 
+    def __len__(self) -> int:
+        """How many runs."""
+        return len(self._runs)
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Within the caller's transaction."""
+        RUN.insert(db, self._runs)
+        STEP.insert(db, self._steps)
+        ATTEMPT.insert(db, self._attempts)
+        if self._ends:
+            db.executemany(SQL_ATTEMPT_END, self._ends)
+        OUTCOME.insert(db, self._outcomes)
+        TALLY.insert(db, self._tally)
+
+
+class Extra(Protocol):
+    """What else is done to the rows in a commit."""
+
+    def write(self, db: sqlite3.Connection, owner: str, epoch: int) -> dict[str, int]:
+        """Do it, within the caller's transaction; returns what it moves in the tally."""
+        ...
+
+
+class Commit:
+    """What goes into the file in one transaction."""
+
+    def __init__(
+        self,
+        entries: list[Entry],
+        pending: list[RunRows],
+        *,
+        owner: str,
+        epoch: int,
+        caught_up: int,
+        extras: Sequence[Extra] = (),
+    ) -> None:
+        self._entries = entries
+        self._owner, self._epoch = owner, epoch
+        self._caught_up = caught_up if pending else None
+        self._extras = extras
+        self._rows = Rows(pending, owner, epoch)
+        self.moved: dict[str, int] = {}
+        """What the extras have moved in the tally, once written."""
+        bodies = sum(each.bytes for each in entries)
+        self.is_small = not pending and not extras and bodies <= SMALL_BYTES_MAX
+        """It costs little but the sync."""
+
     def write(self, db: sqlite3.Connection) -> None:
         """Begin, write and commit; when that fails take back what was begun. In any thread."""
         try:
@@ -128,23 +163,22 @@ class Commit:
             raise
 
     def _write(self, db: sqlite3.Connection) -> None:
+        self.moved = {}  # it may be tried again
         db.execute("BEGIN IMMEDIATE")
         JOURNAL.insert(db, [entry.row() for entry in self._entries])
         if self._caught_up is not None:
-            RUN.insert(db, self._runs)
-            STEP.insert(db, self._steps)
-            ATTEMPT.insert(db, self._attempts)
-            if self._ends:
-                db.executemany(SQL_ATTEMPT_END, self._ends)
-            OUTCOME.insert(db, self._outcomes)
-            TALLY.insert(db, self._tally)
+            self._rows.write(db)
             db.execute(SQL_CAUGHT_UP, (self._caught_up,))
+        for extra in self._extras:
+            for state, by in extra.write(db, self._owner, self._epoch).items():
+                TALLY.insert(db, [(state, by)])
+                self.moved[state] = self.moved.get(state, 0) + by
         db.execute("COMMIT")
 
     @property
     def pages(self) -> int:
         """How many pages it adds to the log, about."""
         bodies = sum(each.bytes for each in self._entries) // PAGE_BYTES
-        new, known = self._new_runs, len(self._runs) - self._new_runs
-        rows = 16 + NEW_RUN_PAGES * new + KNOWN_RUN_PAGES * known if self._runs else 0
+        new, known = self._rows.new_runs, len(self._rows) - self._rows.new_runs
+        rows = 16 + NEW_RUN_PAGES * new + KNOWN_RUN_PAGES * known if self._rows else 0
         return int(2 + len(self._entries) + bodies + rows)

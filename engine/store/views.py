@@ -26,6 +26,7 @@ from engine.store.readers import SQL
 from engine.store.records import record_of
 from engine.store.search import LATE_AFTER_MS, Condition, find
 from engine.store.sqlite import SqliteStore
+from engine.store.stopped import stopped_steps
 
 T = TypeVar("T")
 COUNTED_MAX = 10_000
@@ -59,11 +60,8 @@ class SqliteViews:
                 record = record_of(db, row)
             finally:
                 db.execute("ROLLBACK")
-            return (
-                record,
-                [rows.step_from(step) for step in steps],
-                [rows.attempt_from(attempt) for attempt in attempts],
-            )
+            made = stopped_steps(steps) if row["engine_error"] else map(rows.step_from, steps)
+            return record, list(made), [rows.attempt_from(attempt) for attempt in attempts]
 
         await self._writer.wait_rows(run_id)
         return self._known(run_id, await self._readers.read(work))
@@ -94,7 +92,10 @@ class SqliteViews:
                 db.execute("ROLLBACK")
             if row is None:
                 return None
-            return rows.step_from(row), [rows.attempt_from(attempt) for attempt in attempts]
+            made = stopped_steps([row]) if row["engine_error"] else [rows.step_from(row)]
+            step = next(iter(made), None)
+            tries = [rows.attempt_from(attempt) for attempt in attempts]
+            return None if step is None else (step, tries)
 
         await self._writer.wait_rows(run_of(step_id))
         return self._known(run_of(step_id), await self._readers.read(work))

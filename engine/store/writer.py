@@ -29,7 +29,7 @@ from engine.ports import SMALL_BYTES_MAX, Write
 from engine.store.away import Availability, StoreStopped, passes
 from engine.store.journal import Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
-from engine.store.tables import Commit
+from engine.store.tables import Commit, Extra
 from engine.store.wal import Wal
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ class Batch:
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = self.held_up = False
+        self.stopped: list[tuple[str, Extra]] = []
+        """Runs that a bug stopped, and what is done to their rows."""
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._moved = trio.Event()
@@ -191,6 +193,31 @@ class Writer:
         self._stirred.set()
         return batch
 
+    def withhold(self, run_id: str) -> None:
+        """A bug stopped the run: nothing of it is written from memory any more."""
+        self._pending.withhold(run_id)
+
+    def stop(
+        self,
+        run_id: str,
+        lines: list[EventLine],
+        statements: Callable[[int, int, int | None], Extra],
+    ) -> Batch:
+        """Record of a stopped run what these events say, and do to its rows what belongs to them.
+
+        `statements` is given the numbers of the first and last of them, and of the first event
+        that the rows lack.
+        """
+        batch, first = self._gathering, self._sequence + 1
+        batch.entry(first).events += lines
+        self._sequence += len(lines)
+        batch.events += len(lines)
+        behind = self._pending.first_withheld(run_id)
+        batch.stopped.append((run_id, statements(first, self._sequence, behind)))
+        batch.asked.set()
+        self._stirred.set()
+        return batch
+
     def find(self, identity: tuple[str, str, str]) -> str | None:
         """The id of a run (by client, workflow and key) that the tables do not know yet."""
         return self._pending.find(identity)
@@ -229,7 +256,7 @@ class Writer:
             commit = self._commit_of(batch)
             if commit is not None:
                 await self._commit_off(commit)
-                self._settle(batch)
+                self._settle(batch, commit.moved)
             if self._closing and not self._gathering.events and not self._pending:
                 return
 
@@ -258,19 +285,23 @@ class Writer:
             owner=self._owner,
             epoch=self._epoch,
             caught_up=self._pending.caught_up(self._sequence),
+            extras=[extra for _, extra in batch.stopped],
         )
 
-    def _settle(self, batch: Batch) -> None:
+    def _settle(self, batch: Batch, moved: dict[str, int]) -> None:
         self.commits += 1
         self._pending.written()
+        for run_id, _ in batch.stopped:
+            self._pending.marked(run_id)
         rows_moved, self._rows_moved = self._rows_moved, trio.Event()
         rows_moved.set()
         if not batch.events:
             return
         self.durable_sequence += batch.events
         self.backlog_bytes -= batch.small_bytes
-        for state, by in batch.tally.items():
-            self.tally[state] = self.tally.get(state, 0) + by
+        for tally in (batch.tally, moved):
+            for state, by in tally.items():
+                self.tally[state] = self.tally.get(state, 0) + by
         batch.settled()
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()

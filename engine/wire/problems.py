@@ -224,6 +224,15 @@ PROBLEMS: dict[Problem, ProblemType] = {
         " `Retry-After`.",
         "engine",
     ),
+    Problem.ENGINE_ERROR: _type(
+        503,
+        "A bug of the engine's stopped the run",
+        "The run is paused, reason `engine-error`; `error` says what was wrong, and the log has the"
+        " traceback. Nothing was recorded by this post, and nothing that was recorded is lost. An"
+        " operator lets it be read again with `retry` or `resume` (after an update, perhaps), or"
+        " ends it as it is with `cancel`. Post again with the same key after `Retry-After`.",
+        "engine",
+    ),
     Problem.WAIT_TIMEOUT: _type(
         504,
         "The wait is over, the work goes on",

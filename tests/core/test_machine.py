@@ -16,10 +16,13 @@ from engine.core.events import (
     CancelAsked,
     Cancelled,
     Count,
+    EndedAsItIs,
+    EngineErred,
     Event,
     LateEnd,
     Paused,
     PayloadDiffered,
+    ReadAgain,
     Reopened,
     Replaced,
     Resumed,
@@ -124,6 +127,12 @@ LEGAL: dict[str, dict[str, str]] = {
     "replaced": {"awaiting": "="},
     "payload-differed": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
     "acted": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+    "engine-error": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+    "read-again": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
+    "ended-as-it-is": {
+        **dict.fromkeys(OPEN.split(), "cancelled"),
+        **dict.fromkeys(ENDED.split(), "="),
+    },
     "run-moved": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
 }
 
@@ -145,6 +154,9 @@ def _event(name: str, driven: Driven) -> Event:
         "replaced": Replaced(at, id, step.spec, 1),
         "payload-differed": PayloadDiffered(at, id, b""),
         "acted": Acted(at, id, "pause", "ada"),
+        "engine-error": EngineErred(at, id, "engine-error: a bug"),
+        "read-again": ReadAgain(at, id),
+        "ended-as-it-is": EndedAsItIs(at, id),
         "run-moved": RunMoved(at, id, None, StepState.RUNNING),
     }
     return made[name]

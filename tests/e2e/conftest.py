@@ -23,7 +23,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
         yield engine
         assert engine.exit_code is None, engine.text
         assert engine.stop() == 0
-        assert not engine.events("run-parked")
+        assert not engine.events("run-stopped")
         assert not engine.events("request-failed")
 
 

@@ -69,7 +69,7 @@ async def check_answers(findings: Findings, load: Load, http: httpx.AsyncClient)
 def check_records(findings: Findings, load: Load, database: Path, ledger: Path, log: Path) -> None:
     """Read the files that are left: the engine's record, the application's ledger, the log."""
     for line in log.read_text(errors="replace").splitlines():
-        if any(word in line for word in ("run-parked", "Traceback", '"engine-stopped"')):
+        if any(word in line for word in ("run-stopped", "Traceback", '"engine-stopped"')):
             findings.violation(f"the log says: {line[:500]}")
     with closing(sqlite3.connect(database)) as engine, closing(sqlite3.connect(ledger)) as calls:
         engine.row_factory = calls.row_factory = sqlite3.Row

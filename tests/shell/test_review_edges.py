@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from engine.core.actions import Action
-from engine.core.errors import IllegalEvent, Problem, Refused
+from engine.core.errors import IllegalEvent
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.deadlines import Deadlines
@@ -38,50 +38,6 @@ async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> No
     assert over.timer.deadline == trio.current_time() + 1
 
 
-async def test_a_bug_parks_its_run_and_nothing_else(autojump_clock, tmp_path: Path) -> None:
-    """Callers of a parked run are answered, then and later; its places are free again."""
-    the: list[World] = []
-
-    async def app(call: Invocation) -> Outcome:
-        if call.url.endswith("/index") and call.idempotency_key == "bad":
-            post = the[0].post
-            await post(STEP + "slow", key="bad", wait=Wait(prefer_ms=0))
-            await post(STEP + "slower", key="bad", wait=Wait(prefer_ms=0))
-        if call.url.endswith("/slow"):
-            await trio.sleep(1)
-            raise RuntimeError("a bug of the engine's")
-        if call.url.endswith("/slower"):
-            await trio.sleep(2)
-        if call.idempotency_key == "bad":
-            await trio.sleep(10)
-        return ok()
-
-    limits = EngineLimits(in_flight_max=2, in_flight_per_host_max=2)
-    async with world(tmp_path / "a.db", app, limits=limits, strict=False) as it:
-        the.append(it)
-        with trio.fail_after(20):
-            still_open(await it.post(key="bad"))
-            (run_id,) = it.engine.live
-            await trio.sleep(5)
-            assert it.engine.places.in_flight == 0
-            for again in (
-                lambda: it.post(key="bad"),
-                lambda: it.post(STEP + "slow", key="bad"),
-                lambda: it.engine.outcome(run_id, Wait()),
-                lambda: act(it, run_id, Action.CANCEL),
-            ):
-                with pytest.raises(Refused) as refused:
-                    await again()
-                assert refused.value.problem is Problem.INTERNAL
-            assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
-
-
-async def act(it: World, run_id: str, action: Action) -> None:
-    await it.engine.act(
-        run_id, action, step_id=None, if_rev=None, dry_run=False, actor="test", reason=None
-    )
-
-
 async def test_a_dry_runs_bug_does_not_park_the_run(
     autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +59,12 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
                 reason=None,
             )  # fmt: skip
         assert not it.engine.live[run_id].run.parked
+
+
+async def act(it: World, run_id: str, action: Action) -> None:
+    await it.engine.act(
+        run_id, action, step_id=None, if_rev=None, dry_run=False, actor="test", reason=None
+    )
 
 
 async def test_a_cancelled_step_that_queued_does_not_keep_its_run(

@@ -283,11 +283,13 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, tmp_path
         await away.begin()
         options: dict[str, Any] = {"step_id": None, "if_rev": None, "actor": "a", "reason": None}
         run, done = await it.engine.act(held.run_id, Action.CANCEL, dry_run=True, **options)
+        assert run is not None
         assert done.changed == [run.id]
         with pytest.raises(Refused, match="Nothing was recorded"):
             await it.engine.act(held.run_id, Action.CANCEL, dry_run=False, **options)
         await away.end()
         run, _ = await it.engine.act(held.run_id, Action.CANCEL, dry_run=False, **options)
+        assert run is not None
         assert run.root.state is StepState.CANCELLED
 
 

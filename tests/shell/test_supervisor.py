@@ -13,6 +13,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.ports import Invocation
 from engine.supervisor import EngineLimits, Wait, Why
+from tests.store.support import the_run
 from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"
@@ -147,7 +148,7 @@ async def test_exhausted_root_pauses_and_step_fails(autojump_clock, tmp_path: Pa
         assert failed.step.attempts == 3
 
         paused = still_open(await it.post(key="other", wait=Wait(timeout_ms=10_000_000)))
-        run = (await it.store.load_runs([paused.run_id], 0))[0].run
+        run = the_run((await it.store.load_runs([paused.run_id], 0))[0])
         assert run is not None
         assert run.state is StepState.PAUSED
 

@@ -15,7 +15,7 @@ from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
 from engine.core.place import open_run
 from engine.core.retry import RetryPolicy
-from engine.ports import Body, Write
+from engine.ports import Body, Stopped, Stored, Write
 from engine.store.journal import unpack
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
@@ -32,6 +32,12 @@ async def store_at(path: Path, **options: Any) -> AsyncIterator[SqliteStore]:
     options = {"write_offload": inline, "read_offload": inline, **options}
     async with open_store(path, options.pop("owner", OWNER), started_at=0, **options) as store:
         yield store
+
+
+def the_run(found: Stored | Stopped) -> Run:
+    """A run that was loaded, and that no bug has stopped."""
+    assert isinstance(found, Stored), found
+    return found.run
 
 
 def new_run(key: str, at: int = 0) -> tuple[Run, Write]:

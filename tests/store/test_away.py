@@ -15,7 +15,7 @@ from engine.store.away import AWAY_AFTER_S, Availability, StoreStopped, passes
 from engine.store.sqlite import SqliteStore
 from engine.store.writer import Here
 from tests.store.faults import Disk, sqlite_error
-from tests.store.support import new_run, recorded, rows, store_at
+from tests.store.support import new_run, recorded, rows, store_at, the_run
 
 
 def why(store: SqliteStore) -> str:
@@ -165,8 +165,8 @@ async def test_a_run_whose_rows_cannot_be_written_is_still_known(
         disk.code = sqlite3.SQLITE_FULL
         assert await store.write(new_run("later")[1]).wait_unless_away() is False
         found = await store.load_runs(["Rnew", "Rnone", "Rold"], 0)
-        assert [it.run.id for it in found] == ["Rnew", "Rold"]
-        assert found[0].run is run
+        assert [the_run(it).id for it in found] == ["Rnew", "Rold"]
+        assert the_run(found[0]) is run
         assert await store.payload("Rnew", 1) == b'{"a": 1}'
         disk.code = None
 

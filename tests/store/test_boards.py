@@ -195,6 +195,9 @@ async def test_what_is_due_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # -- a file of before ----------------------------------------------------------------------------
 
 
+COLUMNS_OF_BEFORE = rows.RUN_COLUMNS[: rows.RUN_COLUMNS.index("cause")]
+
+
 def file_of_before(path: Path, runs: list[Run]) -> None:
     """The file as an engine left it that knew only the first migration."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -220,11 +223,11 @@ async def test_a_file_of_before_learns_which_runs_are_stuck(tmp_path: Path) -> N
     runs = random_runs(60)
     file_of_before(path, runs)
     with closing(sqlite3.connect(path)) as db:
-        before = db.execute(f"SELECT {','.join(rows.RUN_COLUMNS[:-2])} FROM run").fetchall()
+        before = db.execute(f"SELECT {','.join(COLUMNS_OF_BEFORE)} FROM run").fetchall()
     async with store_at(path) as store:
         found = store._connection.execute("SELECT id, cause, stuck_at FROM run").fetchall()
         after = store._connection.execute(
-            f"SELECT {','.join(rows.RUN_COLUMNS[:-2])} FROM run"
+            f"SELECT {','.join(COLUMNS_OF_BEFORE)} FROM run"
         ).fetchall()
     needs = {run.id: stuck(run) for run in runs}
     assert len({need.cause for need in needs.values() if need}) > 5

@@ -14,7 +14,7 @@ import trio
 from sqlite_utils import Database
 
 from engine.store.owner import Owner
-from engine.store.schema import MAY_POST, STUCK, TABLES, migrations, split_statements
+from engine.store.schema import MAY_POST, STOPPED, STUCK, TABLES, migrations, split_statements
 from engine.store.sqlite import PRAGMAS, read_pragmas
 from tests.store.holder import holder, refusal
 from tests.store.support import new_run, rows, store_at
@@ -61,7 +61,7 @@ async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
         " WHERE substr(tbl_name, 1, 7) != '_sqlite' ORDER BY name"
     )
     fresh = sqlite3.connect(":memory:")
-    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};"):
+    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};{STOPPED}"):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
     fresh.close()
@@ -81,6 +81,7 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
                 "m001_journal_and_tables",
                 "m002_stuck_runs",
                 "m003_functions_at_work",
+                "m004_engine_error",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

@@ -18,8 +18,10 @@ HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "payload
 """Asked for each post, step, sweep or look: their cost must not grow with what is stored."""
 
 
-def parameters(statement: str) -> tuple[int, ...]:
+def parameters(statement: str) -> tuple[int, ...] | dict[str, int]:
     """As many values as the statement takes."""
+    if named := re.findall(r":(\w+)", statement):
+        return dict.fromkeys(named, 0)
     numbered = [int(n) for n in re.findall(r"\?(\d+)", statement)]
     return (0,) * (max(numbered) if numbered else statement.count("?"))
 
@@ -50,7 +52,7 @@ async def test_every_query_runs(tmp_path: Path, name: str) -> None:
     async with store_at(tmp_path / "a.db") as store:
         await store.write(new_run("k")[1]).wait()
         statement = SQL[name]
-        await store.readers.read(lambda db: db.execute(statement, parameters(statement)).fetchall())
+        store._connection.execute(statement, parameters(statement)).fetchall()
 
 
 @pytest.mark.parametrize("name", HOT)

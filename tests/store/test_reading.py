@@ -24,8 +24,8 @@ from engine.core.model import (
     rebuild,
 )
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.ports import Body, Due, Write
-from tests.store.support import answered, change_file, new_run, rows, started, store_at
+from engine.ports import Body, Due, Stored, Write
+from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 TIMES = st.integers(0, 2**53)
 COUNTS = st.integers(0, 10_000)
@@ -133,7 +133,7 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
             change = Change(run, touched=dict(run.steps))
             change.events.append(PayloadDiffered(1, run.id, b"f"))
             await store.write(Write(change)).wait()
-            return (await store.load_runs([run.id], 0))[0].run
+            return the_run((await store.load_runs([run.id], 0))[0])
 
     found = trio.run(there_and_back)
     assert found is not None
@@ -266,7 +266,7 @@ async def test_payloads_come_with_runs_that_are_called_before_long(
             store.write(started(run, 1))
             await store.write(answered(run, 2, 500)).wait()  # due 1 to 1.1 s later
         loaded = await store.load_runs(["Ra", "Rb", "Rc"], until)
-        assert [each.run.id for each in loaded] == ["Ra", "Rb", "Rc"]
-        expected = [{each.run.id: payload} if comes else {} for each in loaded]
-        assert [each.payloads for each in loaded] == expected
+        assert [the_run(each).id for each in loaded] == ["Ra", "Rb", "Rc"]
+        expected = [{the_run(each).id: payload} if comes else {} for each in loaded]
+        assert [isinstance(each, Stored) and each.payloads for each in loaded] == expected
         assert (await store.payload("Rb", 1)) == payload

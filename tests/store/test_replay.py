@@ -13,10 +13,10 @@ import trio
 from engine.core.actions import Action, act
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
-from engine.ports import Write
+from engine.ports import Stopped, Write
 from engine.store.sqlite import SqliteStore
 from engine.store.words import StoreError
-from tests.store.support import answered, change_file, new_run, rows, started, store_at
+from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -101,7 +101,7 @@ async def test_no_event_is_folded_twice(tmp_path: Path) -> None:
         async with store_at(path) as store:
             assert rows(path, "SELECT caught_up FROM engine") == [(7,)]
             assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 1}
-            loaded = (await store.load_runs([run.id], 0))[0].run
+            loaded = the_run((await store.load_runs([run.id], 0))[0])
             assert loaded is not None
             assert loaded.root == run.root
     attempts = rows(path, "SELECT number, counts_as FROM attempt")
@@ -119,20 +119,30 @@ async def test_the_sequence_goes_on_behind_the_journal(tmp_path: Path) -> None:
     assert rows(path, "SELECT seq, events FROM journal") == [(1, 2), (3, 2)]
 
 
-async def test_a_journal_that_does_not_fold_is_refused(tmp_path: Path) -> None:
-    """A damaged file is not used, and the message says which event of which run."""
+async def test_a_run_that_does_not_fold_is_stopped_alone(tmp_path: Path) -> None:
+    """Its row says so, with what could be folded of it; another run's rows are whole."""
     path = tmp_path / "a.db"
     async with crashing(path) as store:
         run, write = new_run("a")
         await store.write(write).wait()
         await store.write(started(run, 1)).wait()
+        await store.write(new_run("b")[1]).wait()
     (packed,) = rows(path, "SELECT packed FROM journal WHERE seq = 3")[0]
     plain = zlib.decompress(packed).replace(b'"number":1', b'"number":7')
     change_file(path, f"UPDATE journal SET packed = x'{zlib.compress(plain).hex()}' WHERE seq = 3")
-    with pytest.raises(StoreError, match="event 3 of run Ra does not follow"):
-        async with store_at(path):
-            pass
-    assert rows(path, "SELECT * FROM run") == []
+    for _ in range(2):
+        async with store_at(path) as store:
+            (stopped,) = await store.load_runs(["Ra"], 0)
+            assert isinstance(stopped, Stopped)
+            assert stopped.marked
+            assert stopped.error.startswith("engine-error: IllegalEvent: attempt 7 of Ra")
+            assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 0
+            assert store.writer.tally == {"paused": 1, "running": 1}
+    steps = rows(path, "SELECT id, state, attempts, wake_at FROM step ORDER BY id")
+    assert steps == [("Ra", "pending", 0, None), ("Rb", "pending", 0, 0)]
+    assert rows(path, "SELECT state, seq, engine_error_seq FROM run WHERE id = 'Ra'") == [
+        ("paused", 2, 7)
+    ]
 
 
 async def test_a_crash_while_folding_changes_nothing(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine.store.sqlite import SqliteStore
-from tests.store.support import answered, change_file, new_run, rows, started, store_at
+from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 TO_M002 = (
+    "ALTER TABLE run DROP COLUMN engine_error",
+    "ALTER TABLE run DROP COLUMN engine_error_seq",
     "ALTER TABLE step DROP COLUMN may_post",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
@@ -46,5 +48,5 @@ async def test_whether_a_function_is_at_work_is_told_from_its_end(
         rows(path, "SELECT may_post FROM step")
     async with store_at(path) as store:
         found = await store.load_runs(("Rcut", "Rfailed", "Rdone"), 0)
-        assert [stored.run.root.may_post for stored in found] == [True, False, False]
+        assert [the_run(stored).root.may_post for stored in found] == [True, False, False]
     assert rows(path, "SELECT count(*) FROM run WHERE cause IS NOT NULL") == [(0,)]

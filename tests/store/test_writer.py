@@ -25,6 +25,7 @@ from tests.store.support import (
     rows,
     started,
     store_at,
+    the_run,
 )
 
 T = TypeVar("T")
@@ -109,7 +110,7 @@ async def test_a_row_is_written_once(tmp_path: Path) -> None:
         await store.write(write).wait()
         await store.write(started(run, 1)).wait()
         await store.write(answered(run, 2)).wait()
-        loaded = (await store.load_runs([run.id], 0))[0].run
+        loaded = the_run((await store.load_runs([run.id], 0))[0])
         store._connection.set_trace_callback(None)
     words = [" ".join(each.split()[:3]) for each in statements]
     assert [word for word in words if word in ("BEGIN IMMEDIATE", "COMMIT")] == [

@@ -1,0 +1,129 @@
+"""Runs that a bug of the engine's stopped: kept from the others, recorded, and let go on.
+
+What is in memory of such a run may be half changed. So nothing of it is written any more, its
+callers are let go (503 `engine-error`), and it stays in memory only until its last request has
+ended and the mark is durable. From then on the record has it as `paused`, reason `engine-error`,
+and it is not read before an operator asks for it. `docs/reference/protocol.md` §4.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+import trio
+
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused, what_was_wrong
+from engine.core.model import ENDED, StepState
+from engine.ports import Stopped
+from engine.refusals import engine_error, run_cancelled
+
+if TYPE_CHECKING:
+    from engine.drive import LiveRun
+    from engine.supervisor import Engine
+
+READ_AGAIN = (Action.RETRY, Action.RESUME)
+
+
+class StoppedRuns:
+    """Those of one engine. What the record says of them is not kept here.
+
+    `strict`: a bug ends the engine (in tests and simulations), and does not only stop its run.
+    """
+
+    def __init__(self, engine: Engine, *, strict: bool) -> None:
+        self._engine = engine
+        self._strict = strict
+        self._marking: dict[str, trio.Event] = {}
+        """Runs whose mark is not durable yet."""
+
+    def park(self, live: LiveRun, error: Exception) -> bool:
+        """A bug struck while the run was changed or driven. False: the error is to go on."""
+        if self._strict:
+            return False
+        if not live.run.parked:
+            live.park(what_was_wrong(error))
+            self._engine.store.withhold(live.run.id)
+            self._marking[live.run.id] = trio.Event()
+            self._log(live.run.id, error)
+            self._engine.start_soon(self._mark_live, live)
+        return True
+
+    def _log(self, run_id: str, error: Exception) -> None:
+        self._engine.log("run-stopped", run=run_id, traceback=traceback.format_exception(error))
+
+    async def _mark_live(self, live: LiveRun) -> None:
+        """Record it; and let the run go when nothing of it is open any more."""
+        run, root = live.run, live.run.root
+        recorded = run.shown  # by the last change that was written
+        if recorded is not None and not (recorded in ENDED and not run.open_steps):
+            stopped = Stopped(
+                run.id, run.client, recorded, run.rev, root.state, root.rev, live.stopped_by
+            )
+            await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()
+        self._marking.pop(run.id).set()
+        assert live.over is not None
+        await live.over.wait()
+        self._engine.forget(live)
+        await self._engine.look(run.id)  # perhaps it was let go on meanwhile
+
+    def found(self, stopped: Stopped) -> None:
+        """A run that cannot be read: it is marked, once. One that has ended stays as it is."""
+        known = stopped.marked or stopped.run_id in self._marking
+        if known or stopped.state in ENDED:
+            return
+        self._marking[stopped.run_id] = trio.Event()
+        self._engine.log("run-stopped", run=stopped.run_id, error=stopped.error)
+        self._engine.start_soon(self._mark_found, stopped)
+
+    async def _mark_found(self, stopped: Stopped) -> None:
+        await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()
+        self._marking.pop(stopped.run_id).set()
+
+    # -- operators -----------------------------------------------------------------------------
+
+    async def act(
+        self, run_id: str, action: Action, actor: str, reason: str | None, *, dry_run: bool
+    ) -> None:
+        """Cancel a stopped run as it is; or have it read again, once its last request has ended.
+
+        Durable when this returns. Raises Refused, also when it still cannot be read.
+        """
+        engine = self._engine
+        if (marking := self._marking.get(run_id)) is not None:
+            await marking.wait()
+        (stopped,) = await engine.store.load_runs((run_id,), 0)
+        if not isinstance(stopped, Stopped) or not stopped.marked:
+            raise engine_error(run_id, "" if not isinstance(stopped, Stopped) else stopped.error)
+        if stopped.state == StepState.CANCELLED:
+            raise run_cancelled(run_id)
+        at = engine.clock.steady_ms()
+        if action is Action.CANCEL:
+            if not dry_run:
+                await engine.store.end_stopped(stopped, at, actor, reason).wait()
+            return
+        if action not in READ_AGAIN:
+            raise Refused(
+                Problem.NOT_POSSIBLE,
+                "A bug of the engine's stopped this run. It can be read again (`retry`, `resume`)"
+                " or ended as it is (`cancel`).",
+                runId=run_id,
+                error=stopped.error,
+            )
+        try:
+            await engine.store.read_again(run_id)
+        except Exception as error:
+            self._log(run_id, error)
+            raise engine_error(run_id, what_was_wrong(error)) from error
+        if not dry_run:
+            await engine.store.let_go_on(stopped, at, action, actor, reason).wait()
+            if run_id not in engine.live:
+                await engine.look(run_id)
+
+
+def refusal(stopped: Stopped) -> Refused:
+    """What a post to a stopped run is told, or a look at an outcome of it."""
+    if stopped.state == StepState.CANCELLED:
+        return run_cancelled(stopped.run_id)
+    return engine_error(stopped.run_id, stopped.error)

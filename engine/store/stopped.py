@@ -1,0 +1,202 @@
+"""Runs that a bug of the engine's stopped: marked, and ended, by statements over their rows.
+
+A mark must not need what the bug may have broken. So it looks at no step, folds nothing, and stands
+in the run's own row (`run.engine_error`), where it is found before a step is read. In the journal
+it is an event like any other.
+
+What the run's rows lacked when the bug struck is folded from the journal first, from there alone:
+what is in memory may be half changed. If that cannot be folded either, the row says so by its
+`seq`, and `read_again` tries once more when an operator asks for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from enum import Enum
+
+from msgspec import Struct
+
+from engine.core import cause
+from engine.core.events import Acted, EndedAsItIs, EngineErred, RunMoved
+from engine.core.machine import evolve
+from engine.core.model import ENDED, PauseReason, Run, Step, StepState, run_of
+from engine.ports import Stopped
+from engine.store import rows
+from engine.store.folding import fold, new_run
+from engine.store.journal import BodyLine, EventLine, unpack
+from engine.store.pending import Pending, RunRows
+from engine.store.readers import SQL, stored_run
+from engine.store.tables import Rows
+
+
+class What(Enum):
+    """What is done to a run that a bug stopped."""
+
+    STOP = 0
+    END = 1
+    LET_GO_ON = 2
+
+
+class Statements(Struct, frozen=True):
+    """What is done to the rows of a stopped run in the commit that records it in the journal."""
+
+    stopped: Stopped
+    at: int
+    first: int
+    """The number of the first of its events."""
+    seq: int
+    """Of the last one."""
+    behind: int | None = None
+    """The first event that the rows lack; None: they lack none."""
+    what: What = What.STOP
+
+    def write(self, db: sqlite3.Connection, owner: str, epoch: int) -> dict[str, int]:
+        """Do it, within the caller's transaction; returns what it moves in the tally."""
+        run_id, behind, last = self.stopped.run_id, self.behind, self.first - 1
+        row = db.execute(SQL["run"], (run_id,)).fetchone()
+        if self.what is What.LET_GO_ON and row["seq"] < row["engine_error_seq"]:
+            behind, last = row["seq"] + 1, row["engine_error_seq"]
+        whole = behind is None or _catch_up(db, run_id, behind, last, owner, epoch)
+        row = db.execute(SQL["run"], (run_id,)).fetchone()
+        if row is None:
+            return {}
+        before = after = row["state"]
+        if self.what is What.LET_GO_ON:
+            self._let_go_on(db)
+            return {}
+        if before not in ENDED:
+            after = StepState.CANCELLED if self.what is What.END else StepState.PAUSED
+        if self.what is What.END:
+            self._end(db, row, after)
+        else:
+            self._stop(db, row, after, whole=whole)
+        return {} if before == after else {before: -1, after: 1}
+
+    def _let_go_on(self, db: sqlite3.Connection) -> None:
+        run_id = self.stopped.run_id
+        db.execute(SQL["root_acted"], (run_id,))
+        db.execute(SQL["let_go_on"], (self.seq, run_id))
+        db.execute(SQL["let_steps_go_on"], {"run": run_id})
+
+    def _end(self, db: sqlite3.Connection, row: sqlite3.Row, after: str) -> None:
+        run_id, moves, open_steps = row["id"], row["state"] != after, row["open_steps"]
+        db.execute(SQL["root_acted"], (run_id,))
+        db.execute(SQL["end_outcomes"], {"run": run_id, "at": self.at})
+        db.execute(SQL["end_steps"], {"run": run_id, "at": self.at})
+        db.execute(SQL["end_run"], (after, moves, open_steps, self.seq, run_id))
+
+    def _stop(self, db: sqlite3.Connection, row: sqlite3.Row, after: str, *, whole: bool) -> None:
+        run_id, need = row["id"], self._need(db, row)
+        db.execute(SQL["stop_steps"], {"run": run_id})
+        values = (after, row["state"] != after, need.cause, need.since, self.stopped.error)
+        db.execute(SQL["stop_run"], (*values, self.seq, whole, self.seq, run_id))
+
+    def _need(self, db: sqlite3.Connection, row: sqlite3.Row) -> cause.Stuck:
+        root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
+        url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
+        return cause.stopped(row["workflow"], url, name, self.at, row["id"])
+
+
+def stop_lines(stopped: Stopped, at: int) -> list[EventLine]:
+    """The events of a mark."""
+    erred = EngineErred(at, stopped.run_id, stopped.error)
+    lines = [EventLine(stopped.run_id, stopped.root_state, stopped.root_rev + 1, erred)]
+    return lines + _moved(stopped, at, StepState.PAUSED)
+
+
+def acted_line(stopped: Stopped, at: int, action: str, actor: str, reason: str | None) -> EventLine:
+    """An operator's action on such a run."""
+    acted = Acted(at, stopped.run_id, action, actor, reason)
+    return EventLine(stopped.run_id, stopped.root_state, stopped.root_rev + 1, acted)
+
+
+def end_lines(stopped: Stopped, at: int, actor: str, reason: str | None) -> list[EventLine]:
+    """The events of an end as it is, which an operator asked for."""
+    run_id, rev = stopped.run_id, stopped.root_rev + 2
+    ended = stopped.root_state if stopped.root_state in ENDED else StepState.CANCELLED
+    lines = [
+        acted_line(stopped, at, "cancel", actor, reason),
+        EventLine(run_id, ended, rev, EndedAsItIs(at, run_id)),
+    ]
+    return lines + _moved(stopped, at, StepState.CANCELLED)
+
+
+def _moved(stopped: Stopped, at: int, to: StepState) -> list[EventLine]:
+    """A run keeps the outcome of a root that has ended."""
+    before = stopped.state
+    if before == to or before in ENDED:
+        return []
+    moved = RunMoved(at, stopped.run_id, StepState(before), to)
+    return [EventLine(stopped.run_id, to, stopped.rev + 1, moved)]
+
+
+def read_again(db: sqlite3.Connection, run_id: str) -> Run:
+    """The run, whether it is marked or not; with what its rows lacked when it was stopped.
+
+    Raises whatever reading it raises: the bug may still be there.
+    """
+    found = stored_run(db, run_id)
+    assert found is not None, f"the row of run {run_id} is gone"
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    if row["engine_error_seq"] is not None and found.seq < row["engine_error_seq"]:
+        for _, line, *_ in _lines(db, run_id, found.seq + 1, row["engine_error_seq"]):
+            evolve(found.run, line.event)
+    return found.run
+
+
+def stopped_steps(found: Iterable[sqlite3.Row]) -> Iterator[Step]:
+    """The steps of a stopped run for people, without those that cannot be read: what was open of it
+    stands still, whatever its rows say."""
+    for row in found:
+        try:
+            step = rows.step_from(row)
+        except Exception:  # noqa: BLE001 - the bug that stopped the run may be here
+            continue
+        if not step.ended:
+            step.state, step.pause_reason = StepState.PAUSED, PauseReason.ENGINE_ERROR
+        yield step
+
+
+def _lines(
+    db: sqlite3.Connection, run_id: str, first: int, last: int
+) -> Iterator[tuple[int, EventLine, int, list[BodyLine]]]:
+    """The events of a run from `first` to `last`: number, event, entry, the run's bodies there."""
+    with closing(db.execute(SQL["journal_from"], (first - 1,))) as entries:
+        for entry, packed in entries:
+            if entry > last:
+                return
+            events, bodies = unpack(packed)
+            mine = [body for body in bodies if run_of(body.step_id) == run_id]
+            for seq, line in enumerate(events, entry):
+                if line.run_id == run_id and first <= seq <= last:
+                    yield seq, line, entry, mine
+
+
+def _catch_up(
+    db: sqlite3.Connection, run_id: str, first: int, last: int, owner: str, epoch: int
+) -> bool:
+    """Write the rows of what the run's rows lack; False if it cannot be folded to the end."""
+    pending, failed_at = _folded(db, run_id, first, last, epoch)
+    if failed_at is not None:  # what failed may have changed a part: again, without it
+        pending, _ = _folded(db, run_id, first, failed_at - 1, epoch)
+    Rows(pending, owner, epoch).write(db)
+    return failed_at is None
+
+
+def _folded(
+    db: sqlite3.Connection, run_id: str, first: int, last: int, epoch: int
+) -> tuple[list[RunRows], int | None]:
+    """The rows after these events; or after those before the one that is named, which failed."""
+    pending, run, seq = Pending(), None, first
+    try:
+        found = stored_run(db, run_id)
+        known = found.seq if found else 0
+        run = found.run if found else None
+        for seq, line, entry, bodies in _lines(db, run_id, max(first, known + 1), last):
+            run = run or new_run(line)
+            fold(pending, run, seq, line, entry, bodies, epoch)
+    except Exception:  # noqa: BLE001 - the bug that stopped the run may be in the fold
+        return pending.take(0.0, at_most=None), seq
+    return pending.take(0.0, at_most=None), None

@@ -1,0 +1,202 @@
+"""A run that a bug stops: recorded, kept from the others, read again or ended as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.core import settle
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused
+from engine.core.model import PauseReason, StepState
+from engine.core.outcome import Outcome
+from engine.ports import Invocation, RunQuery, RunRecord
+from engine.store.views import SqliteViews
+from engine.supervisor import EngineLimits, Recorded, Wait
+from tests.store.support import change_file, rows
+from tests.world import World, ok, recorded, still_open, world
+
+STEP = "http://app:9000/workflows/w/steps/charge"
+ASYNC = Wait(prefer_ms=0)
+ALL = RunQuery()
+
+
+class App:
+    """A function that posts one step and hands on what it was told; and the step's endpoint."""
+
+    def __init__(self) -> None:
+        self.it: World | None = None
+        self.calls: list[str] = []
+        self.takes_s = 0.0
+        """What the step's endpoint takes."""
+        self.lingers_s = 0.0
+        """How long the function goes on after its post was let go."""
+
+    async def __call__(self, call: Invocation) -> Outcome:
+        self.calls.append(f"{call.idempotency_key} {call.url.rpartition('/')[2]} {call.attempt}")
+        if call.url.endswith("/charge"):
+            await trio.sleep(self.takes_s)
+            return ok()
+        assert self.it is not None
+        told = await self.it.post(STEP, key=call.idempotency_key, token=call.token)
+        if not isinstance(told, Recorded):
+            await trio.sleep(self.lingers_s)
+        return ok()
+
+
+@contextmanager
+def a_bug(monkeypatch: pytest.MonkeyPatch, key: str) -> Iterator[None]:
+    """While this is open, an answer to the step of the run `key` cannot be judged."""
+    judge = settle._verdict
+
+    def broken(run, step, *rest):
+        if step.spec.key == key and not step.is_root:
+            raise LookupError("a bug of the engine's")
+        return judge(run, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(settle, "_verdict", broken)
+        yield
+
+
+async def act(it: World, run_id: str, action: Action, *, dry_run: bool = False) -> None:
+    await it.engine.act(
+        run_id, action, step_id=None, if_rev=None, dry_run=dry_run, actor="ada", reason=None
+    )
+
+
+async def refused(it: World, *, key: str = "bad", url: str | None = None) -> Refused:
+    """What a post is told."""
+    with pytest.raises(Refused) as told:
+        await (it.post(key=key) if url is None else it.post(url, key=key))
+    return told.value
+
+
+async def row_of(it: World, run_id: str) -> RunRecord:
+    found = await SqliteViews(it.store).tree(run_id)
+    assert found is not None
+    return found[0]
+
+
+async def test_a_bug_stops_its_run_and_nothing_else(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its callers are let go, its places are free, it is paused with what was wrong and stuck; and
+    another run on the same endpoints goes on."""
+    app = App()
+    limits = EngineLimits(in_flight_max=2, in_flight_per_host_max=2)
+    async with world(tmp_path / "a.db", app, limits=limits, strict=False) as app.it:
+        it = app.it
+        with a_bug(monkeypatch, "bad"), trio.fail_after(60):
+            run_id = still_open(await it.post(key="bad")).run_id
+            await trio.sleep(2)
+            assert it.engine.places.in_flight == 0
+            assert not it.engine.live, "it is in the record, not in memory"
+            assert (await refused(it)).problem is Problem.ENGINE_ERROR
+            assert (await refused(it, url=STEP)).members["retryAfter"] > 0
+            with pytest.raises(Refused, match="A bug of the engine's"):
+                await it.engine.outcome(run_id, Wait())
+            assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
+        row = await row_of(it, run_id)
+        assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
+        assert "LookupError: a bug of the engine's (in broken, test_stopped.py" in str(row.error)
+        assert row.cause is not None
+        (cause,) = await SqliteViews(it.store).causes(0)
+        assert (cause.runs, cause.latest.id) == (1, run_id)
+        assert it.store.writer.tally == {"paused": 1, "completed": 1, "running": 0}
+
+
+@pytest.mark.parametrize("action", [Action.RETRY, Action.RESUME])
+async def test_comes_back_stopped_and_is_read_again(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    """After a restart it is as it was, and nothing of it is called; mended and let go on it ends,
+    with the attempts that were in flight interrupted."""
+    app, path = App(), tmp_path / "a.db"
+    async with world(path, app, strict=False) as app.it:
+        with a_bug(monkeypatch, "bad"):
+            run_id = still_open(await app.it.post(key="bad")).run_id
+            await trio.sleep(2)
+    calls = list(app.calls)
+    async with world(path, app, strict=False) as app.it:
+        await trio.sleep(200)
+        assert app.calls == calls
+        assert (await row_of(app.it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
+        await act(app.it, run_id, action, dry_run=True)
+        assert (await refused(app.it)).problem is Problem.ENGINE_ERROR
+        await act(app.it, run_id, action)
+        assert recorded(await app.it.post(key="bad")).step.state is StepState.COMPLETED
+        row = await row_of(app.it, run_id)
+        assert (row.state, row.cause, row.error) == (StepState.COMPLETED, None, None)
+    errors = rows(path, "SELECT error FROM attempt WHERE counts_as = 'crash'")
+    assert set(errors) == {("interrupted: a bug of the engine's stopped the run",)}
+
+
+async def test_cancelled_as_it_is(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cancel` needs nothing of the run to be read: posts are told so, now and after a restart."""
+    app, path = App(), tmp_path / "a.db"
+    async with world(path, app, strict=False) as app.it:
+        with a_bug(monkeypatch, "bad"):
+            run_id = still_open(await app.it.post(key="bad")).run_id
+            await act(app.it, run_id, Action.CANCEL)
+            assert (await refused(app.it)).problem is Problem.RUN_CANCELLED
+            with pytest.raises(Refused, match="was cancelled"):
+                await act(app.it, run_id, Action.RETRY)
+    async with world(path, app, strict=False) as app.it:
+        assert (await refused(app.it)).problem is Problem.RUN_CANCELLED
+        row = await row_of(app.it, run_id)
+        assert (row.state, row.open_steps, row.cause) == (StepState.CANCELLED, 0, None)
+        assert app.it.store.writer.tally == {"cancelled": 1}
+    assert rows(path, "SELECT DISTINCT state FROM step") == [("cancelled",)]
+    assert rows(path, "SELECT count(*) FROM outcome WHERE state = 'cancelled'") == [(2,)]
+
+
+async def test_nothing_is_called_anew_while_an_old_request_is_open(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is let go on is read when the last request of before has ended."""
+    app = App()
+    app.lingers_s = 30
+    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+        it = app.it
+        with a_bug(monkeypatch, "bad"):
+            run_id = still_open(await it.post(key="bad")).run_id
+        await act(it, run_id, Action.RETRY)
+        await trio.sleep(25)
+        assert (await refused(it)).problem is Problem.ENGINE_ERROR
+        assert app.calls == ["bad index 1", "bad charge 1"]
+        await trio.sleep(5.5)
+        assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
+        assert sorted(app.calls[2:]) == ["bad charge 2", "bad index 2"]
+
+
+@pytest.mark.parametrize("column", ["retry = '{'", "state = 'odd'", "delay_by = 'nobody'"])
+async def test_a_run_that_cannot_be_read(autojump_clock, tmp_path: Path, column: str) -> None:
+    """The engine starts, marks it, goes on with the others; it can be looked at and cancelled."""
+    app, path = App(), tmp_path / "a.db"
+    app.takes_s = 5
+    async with world(path, app) as app.it:
+        run_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
+        good_id = still_open(await app.it.post(key="good", wait=ASYNC)).run_id
+        await trio.sleep(2)
+    change_file(path, f"UPDATE step SET {column} WHERE id = '{run_id}'")
+    async with world(path, app, strict=False) as app.it:
+        it = app.it
+        assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
+        assert (await refused(it)).problem is Problem.ENGINE_ERROR
+        row = await row_of(it, run_id)
+        assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
+        assert {each.id for each in (await SqliteViews(it.store).runs(ALL)).runs} == {
+            run_id, good_id,
+        }  # fmt: skip
+        with pytest.raises(Refused) as still_broken:
+            await act(it, run_id, Action.RETRY)
+        assert still_broken.value.problem is Problem.ENGINE_ERROR
+        await act(it, run_id, Action.CANCEL)
+        assert (await refused(it)).problem is Problem.RUN_CANCELLED
