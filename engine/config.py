@@ -114,6 +114,11 @@ class Config(Struct, frozen=True, kw_only=True):
     in_flight_per_host_max: Annotated[Count, _doc(
         "The same for one target host: a slow host must not take every place."
     )] = 512  # fmt: skip
+    workflows_in_flight_per_host_max: Annotated[int, Meta(ge=0, le=10_000_000), _doc(
+        "Functions that may post steps (of workflows, and of steps that have posted before) in"
+        " flight at one target host, counted also while they wait for a step: for a pool of few"
+        " workers, fewer than it has. 0: any number."
+    )] = 0  # fmt: skip
     runs_in_memory_max: Annotated[Count, _doc(
         "Active runs held in memory. Beyond it new runs are answered 503; open ones go on."
     )] = 50_000  # fmt: skip

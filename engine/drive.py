@@ -29,6 +29,7 @@ from engine.core.outcome import (
 )
 from engine.deadlines import Timer
 from engine.flow import AttemptFlow, Payloads
+from engine.places import Places
 from engine.ports import Body, Invocation, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request, Slot
@@ -63,7 +64,7 @@ class LiveRun:
         self.run = run
         self.requests: dict[str, Request] = {}
         self.slots: dict[str, Slot] = {}
-        self.queued: dict[str, None] = {}
+        self.queued: dict[str, Places] = {}
         """Steps that wait for a place under the concurrency limits."""
         self.payloads = Payloads(engine.budget.payloads)
         """Of steps that are called before long, until their attempts have taken them."""
@@ -152,34 +153,55 @@ class LiveRun:
             if step_id in self.requests:
                 continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
-            host: str | None = None
-            if not step.open_children:
-                host = host_of(step.spec.url)
-                if not self.engine.places.take(host):
-                    self.queued[step_id] = None
-                    set_aside(self.run, step_id)
-                    new = step.is_root and not step.attempts
-                    self.engine.places.queue(host, partial(self._offered, step_id), new=new)
-                    continue
+            host = host_of(step.spec.url)
+            full = self._take_places(step, host)
+            if full is not None:
+                self.queued[step_id] = full
+                set_aside(self.run, step_id)
+                new = step.is_root and not step.attempts
+                full.queue(host, partial(self._offered, step_id, full), new=new)
+                self.engine.home.queued(self, step)
+                continue
             change.do(Started(now, step_id, step.attempts + 1))
             self.run.flights[step_id].left = False
             request = self.requests[step_id] = Request(
-                step.attempts, host, self.engine.deadlines, self, step_id
-            )
+                step.attempts, None if step.open_children else host,
+                self.engine.deadlines, self, step_id,
+            )  # fmt: skip
+            if self._may_post(step):
+                request.workflow_host = host
             started.append((step_id, request))
             self._moved(step_id)
         return started
 
-    def _offered(self, step_id: str) -> bool:
+    def _may_post(self, step: Step) -> bool:
+        """Whether its attempt is counted also while it waits: a root, or one that has posted."""
+        if self.engine.workflow_places is None:
+            return False
+        return step.is_root or step.id in self.run.children
+
+    def _take_places(self, step: Step, host: str) -> Places | None:
+        """Take the places that the step's attempt needs. Else those of which none is free."""
+        places = self.engine.places
+        workflows = self.engine.workflow_places if self._may_post(step) else None
+        if workflows is not None and not workflows.has_room(host):
+            return workflows
+        if not step.open_children and not places.take(host):
+            return places
+        if workflows is not None:
+            workflows.take(host)
+        return None
+
+    def _offered(self, step_id: str, places: Places) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
         self.queued.pop(step_id, None)
-        taken = self.engine.places.in_flight
+        taken = places.in_flight
         with ParksOnBug(self):
             if not self.run.parked:
                 put_back(self.run, step_id)
                 self.commit(Change(self.run))
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
-        return self.engine.places.in_flight > taken
+        return places.in_flight > taken
 
     def _committed(
         self, ended: list[tuple[Step, Body | None]], promised: list[tuple[str, Request]]
@@ -216,13 +238,20 @@ class LiveRun:
             del self.slots[step_id]
             self._wake.set()
 
+    def _give_back(self, request: Request) -> None:
+        """The attempt is over."""
+        if request.host is not None:
+            host, request.host = request.host, None
+            self.engine.places.give_back(host)
+        if request.workflow_host is not None:
+            assert self.engine.workflow_places is not None
+            host, request.workflow_host = request.workflow_host, None
+            self.engine.workflow_places.give_back(host)
+
     def give_up_place(self, step_id: str) -> None:
         """The step's attempt has an open child now: it holds no place any more."""
-        if (request := self.requests.get(step_id)) is not None:
-            self._give_back(request)
-
-    def _give_back(self, request: Request) -> None:
-        if request.host is not None:
+        request = self.requests.get(step_id)
+        if request is not None and request.host is not None:
             host, request.host = request.host, None
             self.engine.places.give_back(host)
 
@@ -373,8 +402,8 @@ class LiveRun:
         self._wake.set()
         self._count_under_way()
         self.release_callers()
-        for step_id in list(self.requests):
-            self.give_up_place(step_id)
+        for request in list(self.requests.values()):
+            self._give_back(request)
 
     def release_callers(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""
@@ -432,8 +461,7 @@ class LiveRun:
             request.drained = True
             request.scope.cancel()
             del self.requests[step_id]
-            if request.host is not None:
-                self.engine.places.give_back(request.host)
+            self._give_back(request)
         if not self.run.parked:
             self.commit(change)
 

@@ -5,6 +5,7 @@ It is let go, and called again when a step of its has ended, if
 
 - it waits for steps that cannot move soon, for `suspend_after_ms`;
 - its host stands still: a pool of workers that all wait for each other (`standstill.py`);
+- a step below it needs a place among workflows, as it may itself (`places.py`);
 - an attempt of a step below it timed out: before that is tried again, in case the workers that
   would answer it are those that wait.
 
@@ -25,7 +26,7 @@ from engine.core.home import IDLE, may_go, send_home
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Deadlines, Timer
-from engine.drive import host_of
+from engine.drive import LiveRun, host_of
 from engine.request import Request
 from engine.standstill import Standstill
 
@@ -72,6 +73,9 @@ class Home:
         if not request.sent_home:
             self.rule.begins(request, host_of(step.spec.url), now)
             self._set_rule_timer()
+            assert request.live is not None
+            if request.live.engine.workflow_places is not None:
+                self._look_for_workflow_places(request.live)
 
     def ends(self, request: Request, event: trio.Event, step: Step) -> None:
         """The post was answered, or cut."""
@@ -84,6 +88,21 @@ class Home:
             request.look_at = math.inf
         self.rule.ends(request, host_of(step.spec.url), now)
         self._set_rule_timer()
+
+    def queued(self, live: LiveRun, step: Step) -> None:
+        """The step queues for a place. If that is one of workflows, who waits for it goes home:
+        each may hold the place that the other waits for."""
+        if live.queued[step.id] is not live.engine.workflow_places:
+            return
+        while step.parent_id is not None:
+            step = live.run.steps[step.parent_id]
+            if (above := live.requests.get(step.id)) is not None:
+                self.tell(above, "as a step below it needs a place among the host's workflows")
+
+    def _look_for_workflow_places(self, live: LiveRun) -> None:
+        for step_id, places in list(live.queued.items()):
+            if places is live.engine.workflow_places:
+                self.queued(live, live.run.steps[step_id])
 
     def posted(self, request: Request, *, new: bool) -> None:
         """A post of the attempt came; `new`: it recorded a step."""

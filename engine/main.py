@@ -213,7 +213,7 @@ async def working(
     )
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
-    metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.places.queued)
+    metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.queued)
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
@@ -258,6 +258,7 @@ def engine_limits(config: Config) -> EngineLimits:
         new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
         in_flight_max=config.in_flight_max,
         in_flight_per_host_max=config.in_flight_per_host_max,
+        workflows_in_flight_per_host_max=config.workflows_in_flight_per_host_max,
         suspend_after_s=config.suspend_after_ms / 1000,
         memory_bytes_max=config.memory_bytes_max or default_budget(),
         standstill_s=config.standstill_ms / 1000,

@@ -5,6 +5,9 @@ first open child: a workflow that waits for its steps holds none, so workflows a
 lock each other out. Who finds no place queues, first come first served for each host, and is
 offered the next one that is free. What has begun goes before what has not: of eight places seven go
 to steps of workflows under way, while any of them waits, and one to a new run.
+
+With `workflows_in_flight_per_host_max` there is a second set of places, for attempts that may post:
+those are held until the attempt ends, also while it waits.
 """
 
 from __future__ import annotations
@@ -64,13 +67,17 @@ class Places:
         """The same for each host where any do."""
         return {host: len(queue) for host, queue in self._queues.items()}
 
+    def has_room(self, host: str) -> bool:
+        """Whether there is a place for a request to `host`."""
+        used = self.by_host.get(host, 0)
+        return self.in_flight < self.in_flight_max and used < self.in_flight_per_host_max
+
     def take(self, host: str) -> bool:
         """Take a place for a request to `host`, if there is one."""
-        used = self.by_host.get(host, 0)
-        if self.in_flight >= self.in_flight_max or used >= self.in_flight_per_host_max:
+        if not self.has_room(host):
             return False
         self.in_flight += 1
-        self.by_host[host] = used + 1
+        self.by_host[host] = self.by_host.get(host, 0) + 1
         return True
 
     def queue(self, host: str, offer: Offer, *, new: bool) -> None:
@@ -98,8 +105,7 @@ class Places:
     def _offer(self, host: str) -> None:
         queue = self._queues.get(host)
         while queue:
-            free = self.in_flight < self.in_flight_max
-            if not free or self.by_host.get(host, 0) >= self.in_flight_per_host_max:
+            if not self.has_room(host):
                 return
             queue.next()()
         if queue is not None and not queue:

@@ -54,6 +54,8 @@ class Request(Attempt):
         self.number = number
         self.host = host
         """Whose place it holds; None: it holds none."""
+        self.workflow_host: str | None = None
+        """The same under `workflows_in_flight_per_host_max`, for as long as it lasts."""
         self.live = live
         self.step_id = step_id
         self.scope = trio.CancelScope()

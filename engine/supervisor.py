@@ -6,6 +6,8 @@ soon; everything else is found again by identity, by id, or by the index on due 
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from copy import deepcopy
@@ -65,6 +67,8 @@ class EngineLimits(Struct, frozen=True):
     """Events waiting for a commit, beyond which also posts of open runs are refused."""
     in_flight_max: int = 4_096
     in_flight_per_host_max: int = 512
+    workflows_in_flight_per_host_max: int = 0
+    """Attempts that may post, counted also while they wait; 0: any number."""
     suspend_after_s: float = 20.0
     """How long an attempt may wait for steps that cannot move soon."""
     memory_bytes_max: int = 1 << 30
@@ -94,6 +98,8 @@ class Engine:
         """Runs with a request open, or that wait for a place for one."""
         self.admission = Admission(limits.new_runs_wait_s_max, lambda: self.under_way)
         self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
+        workflows = limits.workflows_in_flight_per_host_max
+        self.workflow_places = Places(sys.maxsize, workflows) if workflows else None
         self.budget = Budget(limits.memory_bytes_max)
         self.hosts = Hosts()
         self.live: dict[str, LiveRun] = {}
@@ -137,6 +143,20 @@ class Engine:
         else:
             payload.let_go()
         return await wait_for(self, live, placed, wait)
+
+    @property
+    def queued_by_host(self) -> dict[str, int]:
+        """How many attempts at each host wait for a place, under either limit."""
+        queued = Counter(self.places.queued_by_host)
+        if self.workflow_places is not None:
+            queued.update(self.workflow_places.queued_by_host)
+        return queued
+
+    @property
+    def queued(self) -> int:
+        """How many in all."""
+        more = 0 if self.workflow_places is None else self.workflow_places.queued
+        return self.places.queued + more
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.

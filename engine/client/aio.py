@@ -42,6 +42,7 @@ from engine.client.calls import (
     runs_call,
     status_call,
     step_call,
+    still_open,
     submission,
 )
 from engine.client.feed import AsyncEvents
@@ -184,16 +185,22 @@ class AsyncClient:
         *,
         headers: Mapping[str, str] | None = None,
         parent: str | None = None,
+        suspend: bool = False,
         **options: Unpack[SubmitOptions],
     ) -> Outcome:
         """Post a step from inside a workflow function, and wait for its outcome.
 
         `headers` are those of the request that invoked the function (its `Atomic-Parent` is taken),
-        or give the token as `parent`. Raises like `submit`; ValueError without a token.
+        or give the token as `parent`. With `suspend` it does not wait: Suspended is raised while
+        the step is open. Raises like `submit`; ValueError without a token.
         """
-        token = parent_of(headers, parent)
-        call = submission(client, workflow_name, url, key, payload, parent=token, options=options)
+        token, prefer = parent_of(headers, parent), "respond-async" if suspend else None
+        call = submission(
+            client, workflow_name, url, key, payload, parent=token, prefer=prefer, options=options
+        )
         outcome = read_outcome(await self._exchange(call))
+        if suspend and not isinstance(outcome, Outcome):
+            raise still_open(outcome)
         return outcome if isinstance(outcome, Outcome) else await self.outcome(outcome.id)
 
     def workflow(
@@ -204,9 +211,15 @@ class AsyncClient:
         *,
         headers: Mapping[str, str] | None = None,
         parent: str | None = None,
+        suspend: bool = False,
     ) -> AsyncWorkflow:
-        """What a workflow function posts its steps with. Raises ValueError without a token."""
-        return AsyncWorkflow(self, client, workflow_name, key, parent_of(headers, parent))
+        """What a workflow function posts its steps with. Raises ValueError without a token.
+
+        With `suspend` no step is waited for: Suspended is raised while one is open, to be let out
+        and answered with `Atomic-Suspend` (`pass_on` does). The engine then calls again.
+        """
+        token = parent_of(headers, parent)
+        return AsyncWorkflow(self, client, workflow_name, key, token, suspend=suspend)
 
     @overload
     async def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
@@ -368,13 +381,21 @@ class AsyncWorkflow:
     """The steps of one execution of a workflow function: engine, names, key and token in one."""
 
     def __init__(
-        self, engine: AsyncClient, client: str, workflow_name: str, key: str, parent: str
+        self,
+        engine: AsyncClient,
+        client: str,
+        workflow_name: str,
+        key: str,
+        parent: str,
+        *,
+        suspend: bool = False,
     ) -> None:
         self._engine = engine
         self.client = client
         self.workflow_name = workflow_name
         self.key = key
         self.parent = parent
+        self.suspend = suspend
 
     async def step(
         self,
@@ -385,7 +406,8 @@ class AsyncWorkflow:
         **options: Unpack[SubmitOptions],
     ) -> Outcome:
         """Post a step and wait for its outcome. `key` is the workflow's own unless given: a loop
-        over one URL needs a `key` or `step_key` for each turn. Raises like `AsyncClient.submit`."""
+        over one URL needs a `key` or `step_key` for each turn. Raises like `AsyncClient.submit`;
+        Suspended while the step is open, if that was chosen."""
         return await self._engine.step(
             self.client,
             self.workflow_name,
@@ -393,5 +415,6 @@ class AsyncWorkflow:
             key or self.key,
             payload,
             parent=self.parent,
+            suspend=self.suspend,
             **options,
         )

@@ -288,6 +288,11 @@ def submission(
     )
 
 
+def still_open(step: Open) -> Suspended:
+    """What is raised for a step that is not waited for."""
+    return Suspended(f"Step {step.id} is {step.status}; the function is called when it has ended.")
+
+
 def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
     """The token of the invoking request. Raises ValueError when there is none."""
     if parent is None and headers is not None:

@@ -149,10 +149,11 @@ class Unreachable(NothingKnown):
 
 
 class Suspended(NothingKnown):
-    """504 `suspended`: this execution of the function is sent home, and called again later.
+    """This execution of the function is over, and it is called again when a step has ended.
 
-    It is never posted again. Let it out of the function: whatever that answers counts as
-    suspended, and nothing more is recorded of it.
+    The engine has sent it home (504 `suspended`), or it does not wait for open steps by its own
+    choice (`workflow(…, suspend=True)`). It is never posted again. Let it out of the function, and
+    answer `Atomic-Suspend: true` (`pass_on` does).
     """
 
 

@@ -1,8 +1,9 @@
-"""What a workflow function answers when it lets the failure of a step out: 424. `protocol.md` §4.
+"""What a workflow function answers when it lets a step's error out. `protocol.md` §4.
 
 A framework turns an error that nobody caught into 500, which tells the engine nothing: it invokes
 the function again. `StepFailed` and `RunCancelled` are outcomes; let out, they end the workflow,
-and only an answer that says so tells the engine. This is the whole of it, for any framework:
+and only an answer that says so tells the engine: 424. `Suspended` says that a step is open: 503
+with `Atomic-Suspend: true`, and the engine calls again when one has ended. For any framework:
 
     app.add_middleware(PassOn)                         # FastAPI, Starlette
     app = PassOn(app)                                  # any ASGI application that lets errors out
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.client.errors import RunCancelled, StepFailed
+from engine.client.errors import RunCancelled, StepFailed, Suspended
 
 FAILED_DEPENDENCY = 424
 """RFC 4918 §11.4. Says that the failure of a step ends the one that posted it."""
@@ -41,15 +42,23 @@ class EngineAnswer(NamedTuple):
     headers: dict[str, str]
 
 
+SUSPENDED = EngineAnswer(b"", 503, {"Atomic-Suspend": "true"})
+"""Call again when a step has ended. Not 2xx, which a server between might keep."""
+
+
 def answer_of(error: BaseException) -> EngineAnswer | None:
     """What to answer the engine for an error that nobody caught; None: that is the framework's.
 
-    Of a group (several steps at once) all must be outcomes, and the first is passed on: beside an
-    error that says nothing of its step, running again is right.
+    Of a group (several steps at once) all must be such, and the first outcome is passed on, before
+    a step that is open: beside an error that says nothing of its step, running again is right.
     """
     if isinstance(error, BaseExceptionGroup):
         answers = [answer_of(each) for each in error.exceptions]
-        return answers[0] if all(answers) else None
+        if not all(answers):
+            return None
+        return next((each for each in answers if each != SUSPENDED), SUSPENDED)
+    if isinstance(error, Suspended):
+        return SUSPENDED
     if not isinstance(error, StepFailed | RunCancelled):
         return None
     document = {**error.members, "status": FAILED_DEPENDENCY}
@@ -67,7 +76,8 @@ def pass_on(error: BaseException) -> EngineAnswer:
 
 
 class PassOn:
-    """ASGI middleware: a failed or cancelled step that a function let out is answered 424.
+    """ASGI middleware: a failed or cancelled step that a function let out is answered 424, one
+    that is open with `Atomic-Suspend`.
 
     Only requests of the engine are touched: they carry `Atomic-Parent`. Inside a framework or
     around it: an answer of 5xx is held back until the application has returned, since frameworks

@@ -64,7 +64,7 @@ async def status(front: Front) -> Reply:
             "hosts": _hosts(front, now),
             "inMemory": len(engine.live),
             "inFlight": engine.places.in_flight,
-            "queued": engine.places.queued,
+            "queued": engine.queued,
             "memory": _memory(engine.budget),
             "limits": {
                 "bodyBytesMax": limits.body_bytes_max,
@@ -74,6 +74,7 @@ async def status(front: Front) -> Reply:
                 "depthMax": limits.depth_max,
                 "inFlightMax": limits.in_flight_max,
                 "inFlightPerHostMax": limits.in_flight_per_host_max,
+                "workflowsInFlightPerHostMax": limits.workflows_in_flight_per_host_max,
                 "runsInMemoryMax": limits.runs_in_memory_max,
                 "memoryBytesMax": engine.budget.bytes_max,
                 "connectionsMax": limits.connections_max,
@@ -111,7 +112,7 @@ def _hosts(front: Front, now: int) -> list[wire.HostRow]:
     """Hosts that were called lately, or have something in flight or queued."""
     engine = front.engine
     figures = {each.host: each for each in engine.hosts.figures(now)}
-    queued = engine.places.queued_by_host
+    queued = engine.queued_by_host
     names = sorted({*figures, *engine.places.by_host, *queued})[:HOSTS_TOLD_MAX]
     return [
         wire.HostRow(

@@ -12,7 +12,7 @@ from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.ports import Invocation
-from engine.supervisor import EngineLimits, StillOpen
+from engine.supervisor import EngineLimits, StillOpen, Wait
 from tests.world import World, ok, recorded, world
 
 ONCE = RetryPolicy(count=0)
@@ -24,7 +24,15 @@ class Pools:
     `/flow/HOST/NAME,NAME` posts these steps to HOST one after the other; `/do/SECONDS/…` works.
     """
 
-    def __init__(self, workers: dict[str, int], one_pool: bool = False) -> None:
+    def __init__(
+        self,
+        workers: dict[str, int],
+        one_pool: bool = False,
+        limits: EngineLimits | None = None,
+    ) -> None:
+        self.limits = limits
+        self.functions = self.most = 0
+        """Functions at work or waiting, and how many there were at most."""
         self.workers = {host: trio.CapacityLimiter(count) for host, count in workers.items()}
         if one_pool:
             self.workers = dict.fromkeys(workers, next(iter(self.workers.values())))
@@ -34,16 +42,34 @@ class Pools:
         host, _, path = call.url.removeprefix("http://").partition("/")
         async with self.workers[host]:
             kind, *words = path.split("/")
+            if kind == "leaver":
+                return await self.leave(call, f"http://{host}/do/0.1")
             if kind == "do":
                 await trio.sleep(float(words[0]))
                 return ok()
-            await trio.sleep(0.005)
-            for number, name in enumerate(words[1].split(",")):
-                url = f"http://{words[0]}/{name.replace(':', '/').replace(';', ':')}"
-                if not await self.step(call, url, f"{call.step_id}/{number}"):
-                    return Answered(500)
-                await trio.sleep(0.001)
-            return ok(b'"done"')
+            self.functions += 1
+            self.most = max(self.most, self.functions)
+            try:
+                return await self.function(call, words)
+            finally:
+                self.functions -= 1
+
+    async def function(self, call: Invocation, words: list[str]) -> Outcome:
+        """Post the steps, one after the other."""
+        await trio.sleep(0.005)
+        for number, name in enumerate(words[1].split(",")):
+            url = f"http://{words[0]}/{name.replace(':', '/').replace(';', ':')}"
+            if not await self.step(call, url, f"{call.step_id}/{number}"):
+                return Answered(500)
+            await trio.sleep(0.001)
+        return ok(b'"done"')
+
+    async def leave(self, call: Invocation, url: str) -> Outcome:
+        """Suspend by itself while the step is open."""
+        key = call.idempotency_key
+        wait = Wait(prefer_ms=0)
+        result = await self.world.post(url, key=key, token=call.token, wait=wait)
+        return Answered(503, suspend=True) if isinstance(result, StillOpen) else ok()
 
     async def step(self, call: Invocation, url: str, step_key: str) -> bool:
         """Post a step; False: the function is sent home."""
@@ -65,7 +91,7 @@ class Pools:
     async def run(self, path: Path, url: str, count: int) -> tuple[float, list[int], World]:
         """Submit so many workflows at once; how long they took, and how many attempts each."""
         attempts: list[int] = []
-        async with world(path, self) as it:
+        async with world(path, self, limits=self.limits) as it:
             self.world = it
 
             async def submit(number: int) -> None:
@@ -124,6 +150,36 @@ async def test_a_host_without_waits_is_left_alone(autojump_clock, tmp_path: Path
     _, attempts, it = await Pools({"a": 1}).run(tmp_path / "a.db", "http://a/do/19", 3)
     assert attempts == [1, 1, 1]
     assert it.engine.home.sent == 0
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_workflows_in_flight_are_limited(autojump_clock, tmp_path: Path, limit: int):
+    """Counted also while they wait: with fewer than there are workers, no worker is missed."""
+    limits = EngineLimits(workflows_in_flight_per_host_max=limit, standstill_s=1e6)
+    pools = Pools({"a": 4}, limits=limits)
+    _, attempts, it = await pools.run(tmp_path / "a.db", INVOICE, 12)
+    assert pools.most == limit
+    assert attempts == [1] * 12, "nobody is sent home"
+    assert it.engine.workflow_places is not None
+    assert (it.engine.workflow_places.in_flight, it.engine.queued) == (0, 0)
+
+
+async def test_without_the_limit_all_begin(autojump_clock, tmp_path: Path):
+    """It is off by default."""
+    pools = Pools({"a": 100})
+    await pools.run(tmp_path / "a.db", INVOICE, 12)
+    assert pools.most == 12
+
+
+async def test_nested_workflows_do_not_lock_each_other_out(autojump_clock, tmp_path: Path):
+    """One place: who waits for a nested one that queues for it, or for one above it, goes home."""
+    limits = EngineLimits(workflows_in_flight_per_host_max=1, standstill_s=1e6)
+    pools = Pools({"a": 100}, limits=limits)
+    took, _, it = await pools.run(tmp_path / "a.db", "http://a/flow/a/leaver:x,do:0.1", 3)
+    assert took < 5, "at once"
+    assert it.engine.home.sent > 0
+    assert it.engine.workflow_places is not None
+    assert it.engine.workflow_places.in_flight == 0
 
 
 @pytest.mark.parametrize("outcome", [Unanswered(CallError.CONNECTION_LOST, "cut"), Answered(504)])
