@@ -17,7 +17,16 @@ from tui.keys import BY_ID, Command, shown_key
 from tui.many import MARKED_MAX, Many
 from tui.model import State
 from tui.screens.ask import Ask, Choice, Choose
-from tui.targets import Target, action_for, of_row, of_step, refusal, why_not_on
+from tui.targets import (
+    Target,
+    action_for,
+    after_text,
+    of_row,
+    of_step,
+    opens_what_failed,
+    refusal,
+    why_not_on,
+)
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -189,7 +198,9 @@ class Acting:
         else:
             action = action_for(command_id, first)
             then = partial(self.act_and_tell, action, first)
-            if self._app.options.strict:
+            if opens_what_failed(action, first):
+                self.run(self.one_at_a_time(f"retry {first.step_id}", self._ask_retry(first)))
+            elif self._app.options.strict:
                 title = f"{str(action).capitalize()}?"
                 self.ask(title, [(first.name, "strong")], None, then)
             else:
@@ -275,7 +286,8 @@ class Acting:
         if row is None:
             return target
         now = target._replace(
-            rev=row.rev, state=State.of(row.status), dismissed=done.run.dismissed
+            rev=row.rev, state=State.of(row.status), dismissed=done.run.dismissed,
+            pause_reason=row.pause_reason, after=after_text(done),
         )  # fmt: skip
         self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
         return now
@@ -286,6 +298,7 @@ class Acting:
         if now is not None:
             self.remember([(action, now)])
             more = " · z takes it back" if self._undo else ""
+            more += f" · not done again: {now.after}" * bool(now.after)
             self._app.flash(f"{PAST[action]}: {target.name}{more}")
 
     # -- taking it back ------------------------------------------------------------------------
@@ -307,7 +320,37 @@ class Acting:
         told = target.name if len(done) == 1 else f"{len(done):,} of {len(undo):,}"
         self._app.flash(f"taken back: {told} {PAST[action]}")
 
-    # -- running again -------------------------------------------------------------------------
+    # -- opening a failure, and running again ------------------------------------------------------
+
+    async def _ask_retry(self, target: Target) -> None:
+        """Say first what may have undone the failure, and will not be done again."""
+        client = self._app.client
+        assert client is not None
+        then = partial(self.act_and_tell, Action.RETRY, target)
+        try:
+            plan = await client.act(
+                target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
+            )
+        except Refused as error:
+            self._app.flash(refusal(Action.RETRY, target, error), "alarm")
+            return
+        except (AtomicError, ValueError) as error:
+            self._app.flash(str(error), "alarm")
+            return
+        after = after_text(plan)
+        if not (after or self._app.options.strict):
+            await then()
+            return
+        lines: list[Cell] = [
+            (target.name, "strong"),
+            ("It is called when the workflow, which now runs again, posts it.", "plain"),
+        ]
+        if after:
+            lines += [
+                (f"recorded since the failure: {after}", "alarm"),
+                ("They may be its compensation, and are not done again: E does that.", "dim"),
+            ]
+        self.ask("Open the failed step again?", lines, None, then)
 
     async def _ask_rerun(self, target: Target) -> None:
         """Say first which steps lose their outcome."""

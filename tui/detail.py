@@ -10,6 +10,7 @@ from tui.looks import LOOKS
 from tui.model import Attempt, State, Step
 from tui.sanitize import width, wrap
 from tui.steptree import took_cell
+from tui.targets import UNHANDLED_FAILURE
 
 ATTEMPTS_SHOWN_MAX = 200
 LINES_OF_A_TEXT_MAX = 4
@@ -17,6 +18,10 @@ LINES_OF_A_TEXT_MAX = 4
 INDENT_CELLS, RESULT_AT = 7, 25
 """Where an attempt's time begins, and what it came to."""
 
+UNHANDLED_HINT = (
+    "A step below failed; this neither dealt with that nor answered 424."
+    " P resumes it: it is told again, with a fresh budget. R on the failed step opens that."
+)
 SET_BY = {
     "policy": "the retry policy",
     "retry-after": "Retry-After",
@@ -73,6 +78,8 @@ def _why(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
         yield "next", f"{at}{delay}, set by {by}", "plain"
     if step.pause_reason is not None:
         yield "paused", step.pause_reason, "paused"
+        if step.pause_reason == UNHANDLED_FAILURE:
+            yield "", UNHANDLED_HINT, "dim"
     left = step.tries_left
     if left is not None:
         yield "tries", f"{step.attempts} made, {left} left", "plain"

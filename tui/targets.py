@@ -9,10 +9,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.client import Action, ProblemError
-from engine.wire import FITS
+from engine.wire import FITS, ActionAnswer
+from tui import sanitize
 from tui.keys import Command
 from tui.model import Run, State, Step, short_id
 from tui.store import Store
+
+UNHANDLED_FAILURE = "unhandled-failure"
+"""Why a workflow is paused that neither dealt with the failure of a step nor answered 424."""
+NAMED_MAX = 5
+"""More steps than these are counted."""
 
 
 class Target(NamedTuple):
@@ -26,6 +32,10 @@ class Target(NamedTuple):
     dismissed: bool = False
     cause: str | None = None
     """It is a group: every run with this cause."""
+    pause_reason: str | None = None
+    """Where it is known: lists of runs do not say it."""
+    after: str = ""
+    """Names of the steps recorded since the failure that a retry has just opened."""
 
 
 def of_run(run: Run) -> Target:
@@ -41,9 +51,10 @@ def of_step(store: Store, step: Step) -> Target | None:
         return None
     run = tree.run
     if step.id == run.id:
-        return of_run(run)
+        return of_run(run)._replace(pause_reason=step.pause_reason)
     name = f"{run.workflow} {short_id(run.id)} › {step.name}"
-    return Target(run.id, step.id, step.rev, step.state, name, run.dismissed)
+    target = Target(run.id, step.id, step.rev, step.state, name, run.dismissed)
+    return target._replace(pause_reason=step.pause_reason)
 
 
 def of_row(store: Store, view: str, row_id: str) -> Target | None:
@@ -76,7 +87,8 @@ def why_not_on(command: Command, target: Target) -> str:
         return ""
     action, state = action_for(command.id, target), target.state
     if action is Action.RETRY and state is State.PAUSED:
-        return "it is paused: P resumes it"
+        unhandled = target.pause_reason == UNHANDLED_FAILURE
+        return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"
     if command.id == "dismiss" and target.step_id is not None:
         return "runs are dismissed, not steps"
     if action is Action.RERUN:  # of what has ended
@@ -84,6 +96,19 @@ def why_not_on(command: Command, target: Target) -> str:
     else:
         fits = str(state) in FITS[action]
     return "" if fits else f"it is {state}"
+
+
+def opens_what_failed(action: Action, target: Target) -> bool:
+    """Whether a step's failure is opened: what may have undone it is asked for first."""
+    ended = (State.FAILED, State.CANCELLED)
+    return action is Action.RETRY and target.step_id is not None and target.state in ended
+
+
+def after_text(answer: ActionAnswer) -> str:
+    """Names of the steps that may have undone what a retry opens; empty: there are none."""
+    names = [sanitize.safe(step.step_name) for step in answer.recorded_after]
+    more = f" and {len(names) - NAMED_MAX:,} more" if len(names) > NAMED_MAX else ""
+    return f"{', '.join(names[:NAMED_MAX])}{more}"
 
 
 def refusal(action: Action, target: Target, error: ProblemError) -> str:

@@ -45,6 +45,9 @@ def told_of(cells: int = 74, *, roomy: bool = False, **more: Any) -> list[str]:
 def test_the_inspector_says_why() -> None:
     """Why it is paused, because of whom it was cancelled, what it waits for."""
     assert "paused exhausted" in told_of(status="paused", pause_reason="exhausted")
+    told = told_of(status="paused", pause_reason="unhandled-failure")
+    assert "paused unhandled-failure" in told
+    assert "R on the failed step opens that" in " ".join(map(str.strip, told))
     assert f"cause  {RUN}-x" in told_of(status="cancelled", cause_id=f"{RUN}-x")
     waits = told_of(status="pending", awaiting_post=True, generation=2)
     assert "starts when the workflow posts it again" in waits

@@ -1,0 +1,85 @@
+"""A run that is paused because it did not handle a failure: what the keys do, and what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tests.tui.screen import World, line_with, run_row, showing, step_row
+
+ERROR = "unhandled-failure: answered 500 after it was told that charge failed (answered 402)"
+
+
+async def opened(world: World, **answer: Any) -> list[str]:
+    """The run's screen, with the cursor on the failed step."""
+    world.live()
+    run = run_row(1, "paused")
+    root = step_row(run.id, None, "paused", pause_reason="unhandled-failure", error=ERROR)
+    charge = step_row(run.id, "charge", "failed")
+    release = step_row(run.id, "release", "completed")
+    world.runs(run)
+    world.tree(run, root, charge, release)
+    row = msgspec.to_builtins(run)
+    members = {"action": "retry", "dryRun": True, "run": row, "changed": [root.id, charge.id]}
+    members |= {"step": msgspec.to_builtins(charge), "recordedAfter": []}
+    world.answers["/actions"] = (202, members | answer)
+    await world.shown()
+    return await world.press("enter", "j")
+
+
+AFTER = [{"stepId": "x", "stepName": "release"}]
+
+
+def test_the_inspector_says_what_to_do() -> None:
+    """What it was told, what it answered, and which key does what."""
+
+    async def test(world: World) -> None:
+        await opened(world)
+        lines = await world.press("k")
+        line_with(lines, "unhandled-failure")
+        line_with(lines, "opens that.")
+
+    showing(test)
+
+
+def test_r_on_the_paused_workflow_says_the_ways_out() -> None:
+    """It cannot be retried: it is resumed, or the failed step is opened."""
+
+    async def test(world: World) -> None:
+        await opened(world)
+        line_with(await world.press("k", "R"), "P resumes it, R on the failed step opens that")
+        assert world.posts == []
+
+    showing(test)
+
+
+def test_r_on_the_failed_step_names_what_may_have_undone_it() -> None:
+    """First it asks the engine, then the operator; nothing is done before a yes."""
+
+    async def test(world: World) -> None:
+        await opened(world, recordedAfter=AFTER)
+        asked = await world.press("R")
+        line_with(asked, "Open the failed step again?")
+        line_with(asked, "recorded since the failure: release")
+        assert [members.get("dryRun") for _, members in world.posts] == [True]
+        await world.passes(1)
+        await world.press("n")
+        assert len(world.posts) == 1
+        await world.press("R")
+        await world.passes(1)
+        line_with(await world.press("y"), "not done again: release")
+        assert [members.get("dryRun", False) for _, members in world.posts] == [True, True, False]
+
+    showing(test)
+
+
+def test_r_on_a_failed_step_with_nothing_after_it_asks_nothing() -> None:
+    """Nothing can have undone it: it is opened at once."""
+
+    async def test(world: World) -> None:
+        await opened(world)
+        line_with(await world.press("R"), "retried: ")
+        assert [members.get("dryRun", False) for _, members in world.posts] == [True, False]
+
+    showing(test)
