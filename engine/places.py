@@ -82,7 +82,9 @@ class Places:
 
     def queue(self, host: str, offer: Offer, *, new: bool) -> None:
         """Ask to be offered a place. `new`: for a run that has not begun."""
-        self._queues.setdefault(host, _Queue()).append(offer, new=new)
+        if (queue := self._queues.get(host)) is None:
+            queue = self._queues[host] = _Queue()
+        queue.append(offer, new=new)
         if self.in_flight >= self.in_flight_max and host not in self._blocked:
             self._blocked.append(host)
 

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from copy import deepcopy
 
 import trio
 from msgspec import Struct
@@ -328,7 +327,7 @@ class Engine:
             raise revision_changed(run_id, step_id, rev, if_rev)
         if not dry_run:
             self._refuse_if_away()
-        change = Change(deepcopy(run) if dry_run else run)
+        change = Change(run.copied() if dry_run else run)
         now = self.clock.steady_ms()
         with nullcontext() if dry_run else ParksOnBug(live):
             done = act(change, action, step_id, actor=actor, reason=reason, now=now)

@@ -16,7 +16,7 @@ from engine.core.events import Acted, Cancelled, Paused, Reopened, Resumed, Woke
 from engine.core.machine import Change
 from engine.core.model import OPEN, DelayBy, PauseReason, Run, Step, StepState
 from engine.core.reopen import (
-    ancestors,
+    add_with_ancestors,
     ended_badly,
     opened_below,
     opened_by_retry,
@@ -84,7 +84,8 @@ def act(
     ended = ended_badly(run) if action is Action.RETRY else {}
     change.do(Acted(now, step_id or run.id, action, actor, reason, dismissed))
     plan(change, now)
-    changed = [id for id in change.touched if any(e.step_id == id for e in change.events)]
+    named = {event.step_id for event in change.events}
+    changed = [id for id in change.touched if id in named]
     opened = {e.step_id for e in change.events if isinstance(e, Reopened)}
     return Done(changed, recorded_after(run, opened, ended))
 
@@ -214,9 +215,9 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
             again.add(step.id)
     if not target.ended:
         raise _not_possible(run, f"The step is {target.state}: only an ended step can rerun.")
-    opens = again | {run.id}
-    for step_id_ in again:
-        opens.update(ancestors(run, run.steps[step_id_]))
+    opens = {run.id}
+    for id in again:
+        add_with_ancestors(run, id, opens)
     busy = [id for id in opens if run.steps[id].state is StepState.RUNNING]
     if busy:
         raise _not_possible(run, f"A request of step {busy[0]} is in flight.")

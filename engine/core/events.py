@@ -13,8 +13,12 @@ from msgspec import Struct
 from engine.core.model import DelayBy, PauseReason, StepSpec, StepState
 
 
-class Fact(Struct, frozen=True, tag_field="kind", rename="camel", omit_defaults=True):
-    """What all events share: how they are written down, in the store and on the event stream."""
+class Fact(Struct, frozen=True, tag_field="kind", rename="camel", omit_defaults=True, gc=False):
+    """What all events share: how they are written down, in the store and on the event stream.
+
+    They hold nothing that could hold them, so the collector need not look: there may be ten
+    thousand of one action.
+    """
 
 
 class Accepted(Fact, frozen=True, tag="accepted"):

@@ -19,7 +19,8 @@ If you add a state: `run_state`, `rebuild` and the front's words need it too. If
 from __future__ import annotations
 
 from copy import copy
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from operator import itemgetter
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -93,6 +94,10 @@ FROM: dict[type, dict[StepState, frozenset[StepState]]] = {
 }
 
 
+TIMERS_POPPED_MAX = 64
+"""So many are taken off a run's heap one by one; beyond, a walk over all costs less."""
+
+
 class Change(Struct):
     """A run being changed: the events so far and the steps they touched, for one write."""
 
@@ -104,13 +109,14 @@ class Change(Struct):
 
     def do(self, event: Event) -> Step:
         """Apply one event; returns its step. Raises IllegalEvent and changes nothing."""
-        before = self.run.steps.get(event.step_id)
-        was_open = before is not None and not before.ended
+        steps, id = self.run.steps, event.step_id
+        before = steps.get(id)
+        was_open = before is not None and before.state not in ENDED
         for step in evolve(self.run, event):
             self.touched[step.id] = step
         self.events.append(event)
-        step = self.run.steps[event.step_id]
-        if was_open and step.ended:
+        step = steps[id]
+        if was_open and step.state in ENDED:
             self.ended.append(copy(step))
         return step
 
@@ -136,21 +142,43 @@ def decide(run: Run, now: int) -> Moves:
     if run.parked or (not run.ready and not run.due):
         return _NOTHING  # most passages only wait for something
     calls = list(run.ready)
-    later: list[tuple[int, str]] = []
-    while run.due:
-        due_at, step_id = run.due[0]
-        step = run.steps[step_id]
-        if step.state is not B or step.due_at != due_at or step_id in run.aside:
-            heappop(run.due)
-        elif due_at <= now:
-            later.append(heappop(run.due))
-            calls.append(step_id)
+    due, later = run.due, []
+    for _ in range(TIMERS_POPPED_MAX):
+        if not due:
+            break
+        if not _waits_for(run, due[0]):
+            heappop(due)
+        elif due[0][0] <= now:
+            later.append(heappop(due))
         else:
             break
-    wake_at = run.due[0][0] if run.due else None
-    for entry in later:  # still due until their call has started
-        heappush(run.due, entry)
+    else:
+        later += _take_many(run, now)
+    calls += [step_id for _, step_id in later]
+    wake_at = due[0][0] if due else None
+    if len(later) < TIMERS_POPPED_MAX:
+        for entry in later:  # still due until their call has started
+            heappush(due, entry)
+    else:
+        due += later
+        heapify(due)
     return Moves(tuple(dict.fromkeys(calls)), wake_at)
+
+
+def _waits_for(run: Run, timer: tuple[int, str]) -> bool:
+    """Whether it is this time that its step waits for."""
+    due_at, step_id = timer
+    step = run.steps[step_id]
+    return step.state is B and step.due_at == due_at and step_id not in run.aside
+
+
+def _take_many(run: Run, now: int) -> list[tuple[int, str]]:
+    """Take the timers that are due, in order, and drop the stale ones: all in one walk, as an
+    operator may pause or wake ten thousand at once."""
+    timers = [timer for timer in run.due if _waits_for(run, timer)]
+    run.due[:] = [timer for timer in timers if timer[0] > now]
+    heapify(run.due)
+    return sorted((timer for timer in timers if timer[0] <= now), key=itemgetter(0))
 
 
 def set_aside(run: Run, step_id: str) -> None:

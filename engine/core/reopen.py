@@ -18,13 +18,15 @@ def opened_by_retry(run: Run, step_id: str | None) -> set[str]:
     fail again at once), what was cancelled, and the step that was asked for."""
     opened = {run.id}
     for id in (*_causes(run.root, run), *((step_id,) if step_id else ())):
-        opened.update((id, *ancestors(run, run.steps[id])))
+        add_with_ancestors(run, id, opened)
     kept = {s.id for s in run.steps.values() if s.state is StepState.FAILED} - opened
-    for step in run.steps.values():
-        above = ancestors(run, step)
+    below_kept: set[str] = set()
+    for step in run.steps.values():  # parents come before their children
         # what lies below a step that stays failed could be posted by nobody
-        if step.state is StepState.CANCELLED and kept.isdisjoint(above):
-            opened.update((step.id, *above))
+        if step.parent_id in kept or step.parent_id in below_kept:
+            below_kept.add(step.id)
+        elif step.state is StepState.CANCELLED:
+            add_with_ancestors(run, step.id, opened)
     return opened
 
 
@@ -77,6 +79,15 @@ def recorded_after(run: Run, opened: set[str], ended: dict[str, int]) -> list[st
         for step in run.steps.values()
         if step.submitted_at >= since and step.id not in opened and not step.is_root
     ]
+
+
+def add_with_ancestors(run: Run, step_id: str, to: set[str]) -> None:
+    """A step and all above it: up to one that is there already, and so is all above that. A run has
+    thousands of steps, and each of them many above it."""
+    above: str | None = step_id
+    while above is not None and above not in to:
+        to.add(above)
+        above = run.steps[above].parent_id
 
 
 def ancestors(run: Run, step: Step) -> list[str]:

@@ -73,6 +73,8 @@ SQL_ATTEMPT_END = (
 SQL_CAUGHT_UP = "UPDATE engine SET caught_up = ?"
 SMALL_BYTES_MAX = 65_536
 """Of bodies."""
+SMALL_EVENTS_MAX = 512
+"""Writing so many down takes a millisecond; an action on a large run makes ten thousand."""
 PAGE_BYTES = 4_096
 NEW_RUN_PAGES = 0.6
 KNOWN_RUN_PAGES = 6.0
@@ -150,7 +152,9 @@ class Commit:
         self.moved: dict[str, int] = {}
         """What the extras have moved in the tally, once written."""
         bodies = sum(each.bytes for each in entries)
-        self.is_small = not pending and not extras and bodies <= SMALL_BYTES_MAX
+        events = sum(len(each.events) for each in entries)
+        quick = bodies <= SMALL_BYTES_MAX and events <= SMALL_EVENTS_MAX
+        self.is_small = not pending and not extras and quick
         """It costs little but the sync."""
 
     def write(self, db: sqlite3.Connection) -> None:

@@ -27,7 +27,7 @@ from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
 from engine.ports import SMALL_BYTES_MAX, Write
 from engine.store.away import Availability, StoreStopped, passes
-from engine.store.journal import Entry, EventLine
+from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
 from engine.store.tables import Commit, Extra
 from engine.store.wal import Wal
@@ -168,16 +168,19 @@ class Writer:
         seq = self._sequence
         entry = batch.entry(seq + 1)
         pending = self._pending.of(run, seq + 1, trio.current_time())
-        for event in events:
+        run_id, lines = run.id, entry.events
+        for number, event in enumerate(events):
+            if number and not number % ENTRY_EVENTS_MAX:  # bodies stay before what happened to them
+                batch.entries.append(Entry(seq + 1 + number))
+                lines = batch.entries[-1].events
             step = steps[event.step_id]
             if isinstance(event, RunMoved):
                 moved(batch.tally, event)
-                line = EventLine(run.id, event.state, run.rev, event)
-            else:
-                line = EventLine(run.id, step.state, step.rev, event)
-                if isinstance(event, Accepted) and step.is_root:
-                    self._pending.opened(run)
-            entry.events.append(line)
+                lines.append(EventLine(run_id, event.state, run.rev, event))
+                continue
+            lines.append(EventLine(run_id, step.state, step.rev, event))
+            if isinstance(event, Accepted) and step.is_root:
+                self._pending.opened(run)
         self._sequence = seq = seq + len(events)
         batch.events += len(events)
         absorb(pending, change, seq, self._epoch, entry.seq, write.bodies)

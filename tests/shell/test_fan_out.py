@@ -9,17 +9,57 @@ import pytest
 import trio
 
 from engine import drive
+from engine.core.actions import Action
 from engine.core.machine import Moves, decide
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports import Invocation
 from engine.supervisor import EngineLimits, Wait
-from tests.world import World, ok, recorded, world
+from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 CHILDREN = 60
 ASYNC = Wait(prefer_ms=0)
+
+
+async def test_callers_of_many_steps_go_a_few_at_a_time(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of many steps is cancelled: between its callers others have their turns."""
+    monkeypatch.setattr(drive, "RELEASED_AT_ONCE", 10)
+    order: list[str] = []
+    the: list[World] = []
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def caller(token: str, number: int) -> None:
+        answer = recorded(await the[0].post(STEP + f"s{number}", token=token))
+        assert answer.step.state is StepState.CANCELLED
+        order.append("caller")
+
+    async def others() -> None:
+        while order.count("caller") < CHILDREN:
+            order.append("other")
+            await trio.lowlevel.checkpoint()
+
+    async with world(tmp_path / "a.db", app) as it:
+        the.append(it)
+        run_id = still_open(await it.post(wait=ASYNC)).run_id
+        async with trio.open_nursery() as nursery:
+            for number in range(CHILDREN):
+                nursery.start_soon(caller, it.engine.tokens.issue(run_id, 1), number)
+            await trio.sleep(1)
+            nursery.start_soon(others)
+            _, done = await it.engine.act(
+                *(run_id, Action.CANCEL), step_id=None, if_rev=None, dry_run=False, actor="test",
+                reason=None,
+            )  # fmt: skip
+        assert len(done.changed) == CHILDREN + 1
+        together = "".join(word[0] for word in order).split("o")
+        assert max(map(len, together)) <= 20  # two turns, where theirs was last and then first
 
 
 async def test_a_step_that_queues_is_not_looked_at_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ import pytest
 import trio
 
 from engine.core.actions import Action, act
+from engine.core.events import AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
-from engine.ports import Stopped, Write
+from engine.ports import Body, Stopped, Write
+from engine.store.journal import ENTRY_EVENTS_MAX
 from engine.store.sqlite import SqliteStore
 from engine.store.words import StoreError
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
@@ -83,6 +86,36 @@ async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
         assert answer is not None
         assert answer.data == b'"done"'
     assert contents(tmp_path / "crashed.db") == contents(tmp_path / "well.db")
+
+
+async def test_a_write_of_many_events_lies_in_several_entries(tmp_path: Path) -> None:
+    """Who reads one of them unpacks no more than for others; bodies are found all the same."""
+    path = tmp_path / "a.db"
+    count = 5 * ENTRY_EVENTS_MAX // 2
+    async with crashing(path) as store:
+        run, write = new_run("k")
+        store.write(write)
+        change = Change(run)
+        change.do(Started(1, run.id, 1))
+        for number in range(2, count + 2):
+            change.do(LateEnd(1, run.id, number))
+        change.do(AttemptEnded(2, run.id, 1, Count.SUCCESS, StepState.COMPLETED, 200))
+        change.close(2)
+        await store.write(
+            Write(change, (Body(run.id, 1, b"[]", "application/json", answer=True, json=True),))
+        ).wait()
+        entries = rows(path, "SELECT seq, events FROM journal ORDER BY seq")
+    assert sum(events for _, events in entries) == 2 + count + 3
+    assert max(events for _, events in entries) <= 2 * ENTRY_EVENTS_MAX
+    assert [seq for seq, _ in entries] == list(
+        accumulate([1, *(events for _, events in entries[:-1])])
+    )
+    async with store_at(path) as store:
+        assert the_run((await store.load_runs([run.id], 0))[0]).root == run.root
+        answer = await store.answer(run.id, 1)
+        assert answer is not None
+        assert (answer.data, answer.json) == (b"[]", True)
+        assert await store.payload(run.id, 1) == b'{"a": 1}'
 
 
 async def test_no_event_is_folded_twice(tmp_path: Path) -> None:
