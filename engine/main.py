@@ -226,6 +226,7 @@ async def working(
     metrics.counter("atomic_commits", "Group commits", lambda: store.writer.commits)
     metrics.gauge("atomic_store_available", "Whether the store can be written",
                   lambda: store.away is None)  # fmt: skip
+    metrics.gauge("atomic_store_log_bytes", "Size of the write-ahead log", lambda: store.wal.bytes)
     metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
     metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
     try:

@@ -35,6 +35,7 @@ from engine.store.stopped import (
     read_again,
     stop_lines,
 )
+from engine.store.wal import LONG_BYTES, Wal
 from engine.store.words import StoreError, unusable
 from engine.store.writer import Batch, Here, Offload, Writer
 
@@ -59,6 +60,7 @@ class SqliteStore:
         readers: Readers,
         view_readers: Readers,
         availability: Availability,
+        wal: Wal,
         *,
         path: Path,
         file_id: str,
@@ -71,6 +73,7 @@ class SqliteStore:
         self.view_readers = view_readers
         """For operators: what they ask for never stands in the engine's way, nor it in theirs."""
         self.availability = availability
+        self.wal = wal
         self.path = path
         self.file_id = file_id
         self.secret = secret
@@ -207,6 +210,7 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
         "trusted_schema=OFF",
         "cell_size_check=ON",
         f"wal_autocheckpoint={WAL_PAGES}",
+        f"journal_size_limit={LONG_BYTES}",
         f"cache_size=-{CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -305,6 +309,7 @@ async def open_store(
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
         sequence, last_at = journal_end(connection)
         presence = Presence(path, handle)
+        wal = Wal(connection, path, log)
         availability = Availability(path, wait_s=wait_s, log=log)
         writer = Writer(
             connection,
@@ -316,6 +321,7 @@ async def open_store(
             offload=write_offload,
             here=here,
             availability=availability,
+            wal=wal,
             look=presence.look,
             on_failure=on_failure,
         )
@@ -332,6 +338,7 @@ async def open_store(
                     readers,
                     view_readers,
                     availability,
+                    wal,
                     path=path,
                     file_id=row["file_id"],
                     secret=row["secret"],

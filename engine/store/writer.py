@@ -119,6 +119,7 @@ class Writer:
         offload: Offload,
         here: Here | None = None,
         availability: Availability,
+        wal: Wal,
         look: Callable[[], None] = lambda: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -151,7 +152,7 @@ class Writer:
         self.moved = trio.Event()
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""
         self.commits = 0
-        self._wal = Wal(connection)
+        self._wal = wal
         self.backlog_bytes = 0
         """Of small bodies that are not durable yet."""
 

@@ -223,7 +223,7 @@ async def test_the_holder_is_said_after_the_time_that_was_set(
 async def test_a_log_that_cannot_be_put_into_the_file_is_no_failure(tmp_path: Path) -> None:
     """The commit has happened: only the sync of a checkpoint that fails ends the engine."""
     async with store_at(tmp_path / "a.db") as store:
-        wal = store.writer._wal
+        wal = store.wal
         real, codes = wal._connection, [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC]
 
         class Refusing:

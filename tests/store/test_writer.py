@@ -299,6 +299,7 @@ async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits
             tally={},
             offload=store.readers._offload,
             availability=Availability(path),
+            wal=store.wal,
             on_failure=lambda: failed.append(True),
         )
         connection.armed = True
