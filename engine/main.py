@@ -31,6 +31,7 @@ from engine.front import server
 from engine.front.access import Access
 from engine.front.bulk import Bulk, act
 from engine.front.context import Front
+from engine.front.dear import Dear
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
 from engine.log_output import LogOutput, standard_error
@@ -303,6 +304,7 @@ def _front(
         log=log,
         writer=store.writer,
         bulk=Bulk(views.runs, partial(act, engine), clock, log),
+        dear=Dear(),
         file_id=store.file_id,
         instance=instance,
         version=__version__,

@@ -47,7 +47,8 @@ def _long_ints(value: Any) -> Any:
 
 
 _decode = msgspec.json.Decoder(float_hook=_exact).decode
-_encode = msgspec.json.Encoder(order="sorted").encode
+encode = msgspec.json.Encoder(order="sorted").encode
+"""A value of `canonical_value` in its canonical form."""
 # A row of zeros, where each digit is made one, is found much faster than a pattern is.
 _DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _LONG_NUMBER = b"0" * (DIGITS_INLINE_MAX + 1)
@@ -60,20 +61,25 @@ def fingerprint(payload: bytes) -> bytes:
     more than 4,300 digits among it), UnicodeDecodeError for what is not UTF-8, RecursionError when
     it is nested beyond what the interpreter takes.
     """
+    return hashlib.sha256(canonical(payload)).digest()
+
+
+def canonical(text: bytes) -> bytes:
+    """The canonical form of a JSON text. Raises as `fingerprint` does."""
     try:
-        text = _canonical(payload)
+        return encode(canonical_value(text))
     except msgspec.DecodeError:
-        if rb"\u" not in payload:
+        if rb"\u" not in text:
             raise
-        text = without_marks(_canonical(with_marks(payload)))
-    return hashlib.sha256(text).digest()
+        return without_marks(encode(canonical_value(with_marks(text))))
 
 
-def _canonical(payload: bytes) -> bytes:
-    value = _decode(payload)
-    if len(payload) > DIGITS_INLINE_MAX and _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO):
+def canonical_value(text: bytes) -> Any:
+    """What to encode for it. Raises as `fingerprint` does, and for lone surrogates."""
+    value = _decode(text)
+    if len(text) > DIGITS_INLINE_MAX and _LONG_NUMBER in text.translate(_DIGITS_TO_ZERO):
         value = _long_ints(value)
-    return _encode(value)
+    return value
 
 
 def nesting(value: Any) -> int:

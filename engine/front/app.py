@@ -108,7 +108,9 @@ def _submit_routes(app: QuartTrio, front: Front) -> None:
     @app.post("/<client>")
     async def submit(client: str) -> Response:
         body = Parcel(await request.body)
-        reply = await answer_submission(front.engine, client, raw_headers(request), body, depth_max)
+        reply = await answer_submission(
+            front.engine, front.dear, client, raw_headers(request), body, depth_max
+        )
         return response(reply)
 
     @app.get("/api/v1/steps/<step_id>/outcome")

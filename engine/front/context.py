@@ -12,6 +12,7 @@ from engine.clock import Clock
 from engine.config import Config
 from engine.front.access import Access
 from engine.front.bulk import Bulk
+from engine.front.dear import Dear
 from engine.ports import Views
 from engine.supervisor import Engine
 from engine.telemetry import Log, Metrics
@@ -43,6 +44,7 @@ class Front(Struct, frozen=True):
     log: Log
     writer: Moves
     bulk: Bulk
+    dear: Dear
     file_id: str
     instance: str
     version: str

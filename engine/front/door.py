@@ -98,7 +98,12 @@ class EngineDoor:
         if reply is None:
             try:
                 reply = await answer_submission(
-                    front.engine, client, headers, body, front.config.json_depth_max
+                    front.engine,
+                    front.dear,
+                    client,
+                    headers,
+                    body,
+                    front.config.json_depth_max,
                 )
             except Exception as error:  # noqa: BLE001 - a bug ends its request, not the server
                 reply = internal_error(front, error, f"/{client}")

@@ -18,9 +18,11 @@ from engine.core.errors import Problem, Refused
 from engine.core.fingerprint import fingerprint, nesting
 from engine.core.json_text import declares_json, with_marks
 from engine.core.model import StepSpec, StepState
+from engine.core.slices import fingerprint_in_slices
 from engine.core.target import BadTarget, last_segment, normalise
 from engine.front import surrogates
 from engine.front.access import RawHeaders
+from engine.front.dear import Dear
 from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
@@ -41,6 +43,8 @@ _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
 RESERVED_MEMBERS = frozenset({"delay", "notBefore", "signal", "mode"})
 PREFER_WAIT_S_MAX = 86_400
+READ_AT_ONCE_BYTES_MAX = 4_096
+"""A payload up to this is read in one go: 2 ms at most."""
 
 
 class Posted(msgspec.Struct, frozen=True):
@@ -53,7 +57,7 @@ class Posted(msgspec.Struct, frozen=True):
 
 
 async def answer_submission(
-    engine: Engine, client: str, headers: RawHeaders, body: Parcel, depth_max: int
+    engine: Engine, dear: Dear, client: str, headers: RawHeaders, body: Parcel, depth_max: int
 ) -> Reply:
     """Do what a post asks, and answer it. Never raises for anything that was sent."""
     try:
@@ -68,6 +72,9 @@ async def answer_submission(
         token = _token(engine, submission.parent, posted.parent)
         wait = wait_of(posted, submission.timeout)
         del submission  # a caller may wait for days, and thousands do
+        if len(body.data) > READ_AT_ONCE_BYTES_MAX:
+            mark = await _read_in_slices(body.data, dear, depth_max)
+            spec = msgspec.structs.replace(spec, fingerprint=mark)
         result = await engine.submit(client, spec, body, token, wait)
     except Refused as refused:
         return refusal(refused)
@@ -97,9 +104,10 @@ def decode(body: bytes, depth_max: int) -> wire.Submission:
     """The submission. Raises Refused naming the member at fault."""
     try:
         submission = surrogates.decode(body, _decode)
-        if body.count(b"[") + body.count(b"{") > depth_max:
-            depth = _depth(body)
-            if depth > depth_max:
+        if _bytes_of(submission.payload) <= READ_AT_ONCE_BYTES_MAX:  # else where it is read
+            payload = bytes(submission.payload)
+            brackets = payload.count(b"[") + payload.count(b"{")
+            if brackets >= depth_max and _depth(payload) >= depth_max:  # within one pair more
                 raise _too_deep(depth_max)
     except msgspec.ValidationError as error:
         raise _explain(str(error)) from error
@@ -167,10 +175,12 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
             f"The member `stepName` is not valid: character {at + 1} is U+{ord(name[at]):04X}."
             " Controls, line ends, formatting and unassigned characters have no place in a name.",
         )
-    try:
-        mark = fingerprint(bytes(submission.payload))
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise _invalid("payload", f"The payload is not JSON: {error}.") from error
+    mark = b""  # of a large one it comes later
+    if _bytes_of(submission.payload) <= READ_AT_ONCE_BYTES_MAX:
+        try:
+            mark = fingerprint(bytes(submission.payload))
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise _no_json(error) from error
     return StepSpec(
         workflow=submission.workflow_name,
         key=key,
@@ -181,6 +191,24 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
         retry=submission.retry,
         attempt_timeout_ms=submission.attempt_timeout,
     )
+
+
+async def _read_in_slices(payload: bytes, dear: Dear, depth_max: int) -> bytes:
+    """The fingerprint of a large payload. Raises Refused."""
+    try:
+        return await dear.run(fingerprint_in_slices(payload, depth_max - 1))
+    except RecursionError as error:
+        raise _too_deep(depth_max) from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise _no_json(error) from error
+
+
+def _bytes_of(raw: Raw) -> int:
+    return memoryview(raw).nbytes
+
+
+def _no_json(error: Exception) -> Refused:
+    return _invalid("payload", f"The payload is not JSON: {error}.")
 
 
 @lru_cache(maxsize=HEADS_KEPT_MAX)

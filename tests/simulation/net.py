@@ -19,6 +19,7 @@ from engine.budget import Parcel
 from engine.core.errors import Refused
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.front.dear import Dear
 from engine.front.reply import Reply, refusal
 from engine.front.submit import Posted, answer_submission, result_reply
 from engine.ports import Invocation
@@ -247,7 +248,7 @@ class Net:
             return None
         head, whole = taken
         return lambda engine: answer_submission(
-            engine, head.client, head.fields, Parcel(whole), JSON_DEPTH_MAX
+            engine, Dear(), head.client, head.fields, Parcel(whole), JSON_DEPTH_MAX
         )
 
     async def read(self, client: str, step_id: str, wait_s: int = 0) -> Post:
