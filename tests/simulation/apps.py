@@ -17,6 +17,7 @@ import trio
 
 from engine.core.outcome import Answered, Outcome
 from engine.ports import Invocation
+from tests.simulation.forger import try_forged
 from tests.simulation.history import TEXT, Answer, History, Post, value_in
 from tests.simulation.net import Connection, Net, Submission
 from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
@@ -221,6 +222,8 @@ class Apps:
             token=None if bare else call.token,
             prefer="respond-async" if suspend else None,
         )
+        if not bare and self._net.swarm.has("forged-token") and rng.random() < 0.1:
+            await try_forged(self._net, submission, rng)
         patience = rng.choice((None, None, 5.0, 30.0))
         for _ in range(1 if once else rng.randint(1, REPOSTS_MAX)):
             post = await self._net.post(submission, patience)

@@ -13,7 +13,9 @@ searched. A post without an answer may have been taken or not, and proves nothin
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
-although a post of it was refused (`records.py`).
+although a post of it was refused (`records.py`), R20 a forged token was taken, R21 an operator's
+action that was told and is not recorded, R22 a crash that counts as a failure. I1 to I6 are about
+the record itself.
 """
 
 from __future__ import annotations
@@ -185,8 +187,9 @@ def _failed_too_early(seen: Seen, step_id: str) -> Iterable[Wrong]:
     policy = seen.policy(sends[-1]) if sends else DEFAULT_POLICY
     if any(send.no_retry or send.status in policy.stop_on for send in sends):
         return
-    if len(sends) < 1 + policy.count:
-        yield "R4", f"step {step_id} failed after {len(sends)} sends; {policy}"
+    counted = [send for send in sends if send.result not in ("crash", "open")]
+    if len(counted) < 1 + policy.count:
+        yield "R4", f"step {step_id} failed after {len(counted)} sends; {policy}"
 
 
 def two_payloads(seen: Seen) -> Iterable[Wrong]:
@@ -349,6 +352,8 @@ def _after_restart(seen: Seen, policy: RetryPolicy, one: Send, other: Send) -> i
 def _surely_failed(seen: Seen, send: Send) -> bool:
     """A function answered a failure, and all its attempt's posts were answered: no interruption."""
     if send.status is None or send.status < 300 or send.status in GATEWAY:
+        return False
+    if (send.step_id, send.attempt) in seen.history.sent_home:
         return False
     prefix = f"{send.step_id}.{send.attempt}."
     for post in seen.history.posts:

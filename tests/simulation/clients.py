@@ -102,15 +102,28 @@ ACTIONS = (
     Action.PAUSE, Action.PAUSE, Action.RESUME, Action.RESUME, Action.RESUME, Action.RETRY,
     Action.RETRY, Action.CANCEL, Action.DISMISS,
 )  # fmt: skip
+OF_STEPS = (Action.PAUSE, Action.RESUME, Action.RETRY, Action.CANCEL)
+"""Those that can be about one step."""
 
 
 async def operate(net: Net, rng: Random) -> None:
     """Steer some run, now and then."""
     while True:
-        await trio.sleep(2 + rng.random() * 30)
+        await trio.sleep(0.5 + rng.random() * 12)
         runs = known_runs(net.history)
-        if runs:
-            await act(net, rng.choice(runs), rng.choice(ACTIONS))
+        if not runs:
+            continue
+        run_id, action, step_id = rng.choice(runs), rng.choice(ACTIONS), None
+        if action in OF_STEPS and rng.random() < 0.5:
+            step_id = run_id
+            if rng.random() < 0.5:
+                step_id = rng.choice(_known_steps(net.history, run_id))
+        await act(net, run_id, action, step_id)
+
+
+def _known_steps(history: History, run_id: str) -> list[str]:
+    """The run's root, and its steps that were called."""
+    return list(dict.fromkeys((run_id, *(s.step_id for s in history.sends if s.run_id == run_id))))
 
 
 def known_runs(history: History) -> list[str]:
@@ -148,3 +161,5 @@ async def act(net: Net, run_id: str, action: Action, step_id: str | None = None)
         if not life.dead:
             record.done, record.ended = done, net.history.place()
             net.history.note(f"act:{action}" if done else "act:refused")
+            if done:
+                life.promised()

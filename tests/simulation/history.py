@@ -156,6 +156,9 @@ class History:
         """What was seen to be wrong at once: (rule, what)."""
         self.paused_runs: frozenset[str] = frozenset()
         """Runs in which something was paused, with a reason, when all had come to rest."""
+        self.sent_home: set[tuple[str, int]] = set()
+        """Attempts (step, number) recorded as sent home: whatever they answered is no failure,
+        also when the outcome overtook the word that they may go."""
         self.few_places = False
         """Calls queue for places: when one leaves is not the back-off's to say alone."""
         self.last_looks_began = 0

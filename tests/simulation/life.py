@@ -81,6 +81,7 @@ class Life:
         rng: Random,
         *,
         slow: bool,
+        commit_s: float,
         limits: EngineLimits,
     ) -> None:
         self.history = history
@@ -97,12 +98,13 @@ class Life:
         """Posts and looks that the engine is answering."""
         self.open: dict[str, int] = {}
         """Steps with a request open."""
-        self.commits = 0
+        self.commits = self.promises = 0
         self.task_steps = 0
         self.on_commit: Callable[[], None] = lambda: None
         self.scope = trio.CancelScope()
         self._died = trio.Event()
         self._rng, self._slow, self._limits = rng, slow, limits
+        self._commit_s = commit_s
 
     def kill(self, how: str) -> None:
         """The process is gone, now."""
@@ -118,6 +120,12 @@ class Life:
             scope.cancel()
         self.scope.cancel()
 
+    def promised(self) -> None:
+        """The engine has acknowledged something: the moment for it to die."""
+        self.promises += 1
+        if self.death.how == "promised" and self.promises == self.death.at:
+            self.kill("promised")
+
     async def wait_if_dead(self) -> None:
         """What comes back to a dead engine is waited for in vain."""
         if self.dead:
@@ -129,7 +137,7 @@ class Life:
         """A commit: late, refused, or died over, as drawn."""
         self.commits += 1
         how = self.death.how if self.commits == self.death.at else ""
-        await self._pause(0.02 if self._slow else 0.002)
+        await self._pause(self._commit_s)
         if how == "before-commit":
             self.kill(how)
             raise Died

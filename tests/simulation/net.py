@@ -121,6 +121,7 @@ class Net:
         self.swarm = swarm
         self.life: Life | None = None
         self.apps: Applications
+        self.on_answer: Callable[[Post], None] = lambda post: None
         self._nursery = nursery
         self._rng = rng
 
@@ -326,6 +327,9 @@ class Net:
         post.replayed = "idempotent-replayed" in headers
         self.history.note(f"answer:{post.problem or reply.status}")
         self.history.log("answered", post.began, reply.status, post.problem or "", post.step_id)
+        self.on_answer(post)
+        if self.life is not None and post.acknowledged and not post.is_outcome:
+            self.life.promised()
 
 
 class SimCaller:

@@ -8,6 +8,7 @@ what is there; and every open step has something that will move it.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from engine.core.errors import EngineError
-from engine.core.events import Accepted, AttemptEnded, Count, Event
+from engine.core.events import Accepted, Acted, AttemptEnded, Count, Event
 from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.core.retry import OnExhausted
@@ -24,10 +25,11 @@ from engine.store.readers import SQL
 from engine.store.replay import replay
 from engine.store.rows import run_from, step_from
 from engine.store.sqlite import prepare
-from tests.simulation.history import History
+from tests.simulation.history import History, Post
 from tests.simulation.undone import REFUSED_FOR_NOW
 
 STANDS = (StepState.FAILED, StepState.CANCELLED)
+SENT_HOME = "suspended: sent home"
 _event = msgspec.json.Decoder(Event).decode
 
 
@@ -45,6 +47,8 @@ class Records:
         self._behind: dict[str, tuple[int, dict[str, None]]] = {}
         """Runs whose rows are still to come: since which event, and which steps it touched."""
         self._outcomes: dict[tuple[str, int], tuple[object, ...]] = {}
+        self._acted: Counter[tuple[str, str]] = Counter()
+        """Actions recorded: (run, action)."""
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
 
@@ -97,15 +101,27 @@ class Records:
         if run is None:
             client = event.client if isinstance(event, Accepted) else None
             run = self.runs[run_id] = Run(id=run_id, client=client or "?", submitted_at=event.at)
+        if isinstance(event, AttemptEnded) and (event.error or "").startswith(SENT_HOME):
+            self.history.sent_home.add((event.step_id, event.number))
+        if isinstance(event, Acted):
+            self._acted[run_id, event.action] += 1
         if isinstance(event, AttemptEnded) and event.state is StepState.FAILED:
             self._check_said_so(run, event)
         if isinstance(event, AttemptEnded) and event.counts_as is Count.FAILURE:
             self._check_refused(run, event)
+            self._check_no_crash(event)
         try:
             for step in evolve(run, event):
                 touched[step.id] = None
         except (EngineError, AssertionError) as error:
             self._wrong("fold", f"a stored event does not fold: {event}: {error!r}")
+
+    def _check_no_crash(self, event: AttemptEnded) -> None:
+        """R22: an attempt that the engine's own crash has ended is no failed one."""
+        sends = [send for send in self.history.sends if send.step_id == event.step_id]
+        sends = [send for send in sends if send.attempt == event.number]
+        if sends and all(send.result == "crash" for send in sends):
+            self._wrong("R22", f"the engine crashed over what counts as a failure: {event}")
 
     def _check_said_so(self, run: Run, event: AttemptEnded) -> None:
         """R15: a step above one that failed or was cancelled fails only if its answer says so."""
@@ -148,6 +164,27 @@ class Records:
     def _wrong(self, rule: str, what: str) -> None:
         self.history.fail(rule, what)
 
+    # -- when something is answered ------------------------------------------------------------
+
+    def check_durable(self, post: Post) -> None:
+        """I6: what an answer says of a step has been committed by then."""
+        if not post.acknowledged or post.step_id is None:
+            return
+        run = self.runs.get(run_of(post.step_id))
+        step = None if run is None else run.steps.get(post.step_id)
+        if step is None:
+            self._wrong("I6", f"step {post.step_id} was acknowledged and is not committed")
+        elif post.is_outcome and step.generation == post.generation and not step.ended:
+            self._wrong("I6", f"an outcome of {post.step_id} was told that is not committed")
+
+    def check_acts(self) -> None:
+        """R21: each action that an operator was told is done has been recorded."""
+        done = Counter((act.run_id, str(act.action)) for act in self.history.acts if act.done)
+        for (run_id, action), times in done.items():
+            if times > self._acted[run_id, action]:
+                self._wrong("R21", f"{action} of {run_id} was done {times} times, and recorded"
+                            f" {self._acted[run_id, action]} times")  # fmt: skip
+
     # -- at rest -------------------------------------------------------------------------------
 
     def unrest(self) -> list[str]:
@@ -179,6 +216,7 @@ class Records:
         with closing(prepare(self._path, "OFF")) as db:
             replay(db)
         self.committed()
+        self.check_acts()
         if self._behind:
             self._wrong("fold", f"a start did not fold the journal of {list(self._behind)}")
         for row in self._db.execute("SELECT * FROM run").fetchall():

@@ -19,10 +19,13 @@ CALL_FAULTS = (
 POST_FAULTS = (
     "post-lost", "post-answer-lost", "post-slow", "post-duplicate", "post-hung-up", "post-cut",
 )  # fmt: skip
-WORLD_FAULTS = ("proxy-cut", "app-crash", "clock-jump", "slow-store", "operator", "overload")
+WORLD_FAULTS = (
+    "proxy-cut", "app-crash", "clock-jump", "slow-store", "operator", "overload", "slow-commit",
+    "forged-token",
+)  # fmt: skip
 DEATHS = (
     "before-commit", "after-commit", "checkpoint", "commit-refused", "commit-unsure", "drain",
-    "recovery",
+    "recovery", "promised",
 )  # fmt: skip
 
 

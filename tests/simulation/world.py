@@ -37,6 +37,8 @@ DRAIN_MAX_S = 24 * 3600.0
 STILL_MAX_S = 3600.0
 """Nothing that anybody asked for waits longer: when all stands still so long, it is stuck."""
 LOOK_EVERY_MAX_S = 60.0
+SLOW_COMMIT_S = 1.0
+"""Slower than most answers: what leaves before its commit leaves long before."""
 WORKFLOW = "flow"
 TENANTS = ("shop", "bank")
 BACKLOGS_MAX = (2, 4, 10)
@@ -99,6 +101,7 @@ class World:
             self.net = Net(self.history, nursery, self.chance("net"), self.swarm)
             self.apps = Apps(self.history, nursery, self.net, self.chance("apps"), self.library)
             self.net.apps = self.apps
+            self.net.on_answer = self.records.check_durable
             cast = self._cast() if self.plan.cast is None else self.plan.cast(self)
             for number, client in enumerate(cast):
                 nursery.start_soon(act_as, client, self.net, self.chance(f"client{number}"))
@@ -156,6 +159,8 @@ class World:
         match how:
             case "checkpoint":
                 return Death(how, rng.choice((40, 400, 3_000)) + rng.randrange(500))
+            case "promised":
+                return Death(how, rng.randint(1, 6))
             case "recovery":
                 return Death(how, rng.randint(1, 4))
             case "drain":
@@ -181,7 +186,15 @@ class World:
         limits = self.swarm.limits
         if self.swarm.has("overload") and not self.healed:
             limits = replace(limits, backlog_events_max=chance.choice(BACKLOGS_MAX))
-        life = Life(self.history, number, self.shift_ms, death, chance, slow=slow, limits=limits)
+        commit_s = 0.02 if slow else 0.002
+        if self.swarm.has("slow-commit") and not self.healed:
+            commit_s = SLOW_COMMIT_S
+        life = Life(
+            *(self.history, number, self.shift_ms, death, chance),
+            slow=slow,
+            commit_s=commit_s,
+            limits=limits,
+        )
         life.on_commit = self.records.committed
         self.net.life = self.counter.life = life
         return life

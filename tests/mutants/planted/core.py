@@ -28,7 +28,7 @@ def failure_counted_twice(bug: Planting) -> None:
     bug.rewrite(machine._end_attempt, "step.failures += 1", "step.failures += 2")
 
 
-@plant("a crash of the engine counts as a failed attempt", rules=("R4",))
+@plant("a crash of the engine counts as a failed attempt", rules=("R4", "R22"))
 def crash_counted_as_failure(bug: Planting) -> None:
     bug.rewrite(settle.recover, "Count.CRASH", "Count.FAILURE")
 

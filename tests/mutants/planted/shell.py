@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from engine.drive import LiveRun
+from engine.supervisor import Engine
+from engine.tokens import Tokens
 from tests.mutants.catalog import KILLS, SIMULATION, Planting, plant
 
 
@@ -19,3 +21,23 @@ def told_before_commit(bug: Planting) -> None:
     bug.rewrite(LiveRun.commit, "then = partial(self._committed, ended, promised)",
                 "then = partial(self._committed, ended, promised)\n"
                 "        if not promised:\n            then()")  # fmt: skip
+
+
+@plant("an operator is told that an action is done before its commit", rules=("R21",))
+def action_told_before_commit(bug: Planting) -> None:
+    bug.rewrite(
+        Engine.act, "(live.wait_durable() if dry_run else live.wait_all_durable())", "trio.sleep(0)"
+    )
+
+
+@plant("the signature of a token is not checked", rules=("R20",))
+def token_not_checked(bug: Planting) -> None:
+    bug.rewrite(
+        Tokens.read, "not hmac.compare_digest(self._sign(text).encode(), signature.encode())",
+        "False",
+    )  # fmt: skip
+
+
+@plant("a token of another client's run is taken", rules=("R20",))
+def other_clients_token(bug: Planting) -> None:
+    bug.rewrite(Engine._find, " or live.run.client != client", "")
