@@ -21,6 +21,10 @@ from collections import deque
 
 import trio
 
+from engine.ports import SMALL_BYTES_MAX
+
+SMALL_PARTS = 64
+"""What is small is at most this part of the budget: it matters for budgets of tests only."""
 NEW_PART = 0.75
 """Of a pool, for what opens runs: the rest is kept for posts of runs under way."""
 
@@ -174,6 +178,8 @@ class Budget:
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
+        self.small_bytes_max = min(SMALL_BYTES_MAX, bytes_max // SMALL_PARTS)
+        """What is no larger is held without asking for room."""
         self.posts = Pool(bytes_max // 4)
         """Requests of callers, from their first bytes until what they posted is durable."""
         self.payloads = Pool(bytes_max // 4)

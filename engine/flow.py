@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from engine.budget import Budget, Charge, Parcel, Pool
 from engine.core.model import Flight, Step
-from engine.ports import SMALL_BYTES_MAX, Larger, Receipt, Store
+from engine.ports import Larger, Receipt, Store
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096
 """Payloads up to here are kept whether there is room or not, also while their step queues: how many
@@ -49,10 +49,11 @@ class Payload:
 class Payloads:
     """Those of one run's steps that are called before long."""
 
-    __slots__ = ("_by_step", "_pool")
+    __slots__ = ("_by_step", "_kept_bytes_max", "_pool")
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, budget: Budget) -> None:
+        self._pool = budget.payloads
+        self._kept_bytes_max = min(SMALL_PAYLOAD_BYTES_MAX, budget.small_bytes_max)
         self._by_step: dict[str, Payload] = {}
 
     def __contains__(self, step_id: str) -> bool:
@@ -64,7 +65,7 @@ class Payloads:
     def keep(self, step_id: str, host: str, data: bytes) -> None:
         """Keep the payload of a step, if there is room; it is in the store, or on its way there."""
         self._drop(step_id)
-        if len(data) <= SMALL_PAYLOAD_BYTES_MAX:
+        if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
         elif (charge := self._pool.take(host, len(data))) is not None:
             self._by_step[step_id] = Payload(data, self._pool, charge)
@@ -113,7 +114,7 @@ class AttemptFlow:
     async def load(self, store: Store, step: Step) -> None:
         """Read the payload from the store, when there is room for it."""
         number, pool = step.payload_generation, self._budget.payloads
-        body = await store.body_up_to(step.id, number, SMALL_BYTES_MAX, answer=False)
+        body = await store.body_up_to(step.id, number, self._budget.small_bytes_max, answer=False)
         if isinstance(body, Larger):
             self.payload = Payload(b"", pool, await pool.wait(self._host, body.size))
             self.payload.data = await store.payload(step.id, number)

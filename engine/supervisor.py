@@ -39,12 +39,12 @@ from engine.refusals import (
     store_unavailable,
     unknown_token,
 )
+from engine.replies import Recorded as Recorded
 from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
 from engine.tokens import Token, Tokens
-from engine.waiting import Recorded as Recorded
 from engine.waiting import Result as Result
 from engine.waiting import StillOpen as StillOpen
 from engine.waiting import Wait as Wait

@@ -15,7 +15,7 @@ from msgspec import Struct
 from engine.core.errors import Refused
 from engine.core.model import Run, Step, StepState
 from engine.core.place import Placed
-from engine.ports import Body
+from engine.replies import Recorded, read_answer, with_body, with_room_nowait
 
 if TYPE_CHECKING:
     from engine.drive import LiveRun
@@ -32,16 +32,6 @@ class Why(StrEnum):
     DRAINING = "draining"
     PARKED = "parked"
     SUSPENDED = "suspended"
-
-
-class Recorded(Struct, frozen=True):
-    """The outcome of a step, durable."""
-
-    step: Step
-    body: Body | None
-    cause: Step | None
-    replayed: bool
-    payload_differs: bool = False
 
 
 class StillOpen(Struct, frozen=True):
@@ -78,8 +68,12 @@ async def wait_for(engine: Engine, live: LiveRun, placed: Placed, wait: Wait) ->
             result = await _recorded(engine, live, step, placed, request)
         else:
             result = await _wait_open(engine, live, step, placed, wait, request)
+        if isinstance(result, Recorded):
+            result = with_room_nowait(engine, live.run.client, result)
+            if result.left_out:
+                result = await with_body(engine, live.run.client, result)
         return result
-    except Refused:  # the store is away: what its function does now is no fault of its
+    except Refused:  # the store is away, or there is no room: no fault of the function's
         if placed.poster is not None and placed.poster in live.run.flights:
             live.run.flights[placed.poster].refused_post = True
         raise
@@ -158,10 +152,10 @@ async def _recorded(
     cause = _cause(live.run, outcome)
     # A function that hangs costs nothing; who asks from outside is told when the store is away.
     await (live.wait_durable() if request is None else live.wait_all_durable())
-    body = None
+    body, left_out = None, 0
     if outcome.state is StepState.COMPLETED:
-        body = await engine.store.answer(outcome.id, outcome.answer_attempt)
-    return Recorded(outcome, body, cause, True, placed.payload_differs)
+        body, left_out = await read_answer(engine, outcome)
+    return Recorded(outcome, body, cause, True, placed.payload_differs, left_out)
 
 
 def _cause(run: Run, step: Step) -> Step | None:

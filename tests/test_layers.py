@@ -35,7 +35,8 @@ class Room:
 CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
-    "engine.hosts", "engine.places", "engine.refusals", "engine.request", "engine.stopped",
+    "engine.hosts", "engine.places", "engine.refusals", "engine.replies", "engine.request",
+    "engine.stopped",
     "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
     "engine.tokens",
 )  # fmt: skip
@@ -53,7 +54,7 @@ ROOMS = (
     Room(("engine.wire", "engine.ports"), ("engine.core", "msgspec"), IMPURE | {"sqlite3"}),
     Room(("engine.clock",), ("engine.core", "trio"), frozenset({"sqlite3", "uuid"})),
     Room(("engine.deadlines",), ("trio",)),
-    Room(("engine.budget",), ("trio",)),
+    Room(("engine.budget",), ("engine.ports", "trio")),
     Room(("engine.machine",), ()),
     Room(("engine.log_output",), ()),
     Room(
@@ -81,7 +82,7 @@ ROOMS = (
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
             "engine.budget",
-            "engine.refusals",
+            "engine.refusals", "engine.replies",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts", "engine.tasks",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
             "httptools", "msgspec", "trio",

@@ -115,7 +115,10 @@ class World:
             attempt_timeout_ms=attempt_timeout_ms,
         )
         parent: Token | None = None if token is None else self.engine.tokens.read(token)
-        return await self.engine.submit(client, spec, Parcel(payload), parent, wait)
+        result = await self.engine.submit(client, spec, Parcel(payload), parent, wait)
+        if isinstance(result, Recorded) and result.room is not None:
+            result.room.give_back()  # it is answered
+        return result
 
 
 def recorded(result: Result) -> Recorded:

@@ -16,7 +16,7 @@ from engine.front import control, feed, openapi, pages, status
 from engine.front.access import RawHeaders
 from engine.front.context import Front
 from engine.front.door import internal_error
-from engine.front.reply import Reply, problem_reply, refusal
+from engine.front.reply import HELD, Reply, problem_reply, refusal
 from engine.front.submit import answer_submission, read_headers, result_reply, wait_of
 
 _BY_STATUS = {
@@ -28,7 +28,9 @@ _BY_STATUS = {
 
 
 def response(reply: Reply) -> Response:
-    """A Reply as Quart sends it."""
+    """A Reply as Quart sends it; its room is held until it is sent."""
+    if reply.room is not None:
+        request.scope["extensions"][HELD]["charges"].append(reply.room)
     answer = Response(reply.body, status=reply.status)
     answer.headers.clear()
     for name, value in reply.headers:

@@ -26,9 +26,9 @@ from hypercorn.config import Config
 from hypercorn.protocol.events import Body, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 
-from engine.budget import Parcel
+from engine.budget import Charge, Parcel
 from engine.deadlines import Timer
-from engine.front.door import Door, Post, read_post, reply_bytes
+from engine.front.door import Door, Post, read_post, reply_head
 from engine.front.exchange import STREAM_ID, Exchange
 from engine.front.host import Host
 from engine.front.refusal import (
@@ -36,8 +36,10 @@ from engine.front.refusal import (
     linger,
     refusal_bytes,
 )
+from engine.front.reply import HELD, Reply
 from engine.front.room import BodyRoom, no_room
 from engine.front.strict import BadRequest, Phase, RequestReader
+from engine.ports import SMALL_BYTES_MAX
 
 READ_BYTES = 64 * 1024
 FAREWELL_S = 0.5
@@ -272,13 +274,14 @@ class Connection:
         body = Parcel(b"".join(self._post_body), self._room.hand_over())
         self._post_body = []
         self._answering = True
+        reply: Reply | None = None
         if self._left:
             self._client_left()  # it is taken up all the same, as if the client had left just now
         try:
             reply = await door.answer(post.client, post.fields, body)
             close = post.close or self._host.stopping
             if not self._muted:
-                await self._write(reply_bytes(reply, self._host.shared_headers(), close=close))
+                await self._write_reply(reply, close=close)
         except trio.Cancelled:
             if self._host.stopping and not self._muted:
                 refusal = self._host.refuse(503, "draining", "the server is stopping", None)
@@ -288,6 +291,8 @@ class Connection:
         finally:
             self._answering = False
             body.let_go()
+            if reply is not None and reply.room is not None:
+                reply.room.give_back()
         if not self._muted:
             self._next(close)
             if self._requests.buffered:
@@ -392,6 +397,9 @@ class Connection:
         receive: Callable[[], Awaitable[ASGIReceiveEvent]],
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> None:
+        held: list[Charge] = []  # room of a large answer, until it is sent
+        assert scope["type"] == "http"
+        scope["extensions"][HELD] = {"charges": held}
         try:
             await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
         except BaseExceptionGroup as group:
@@ -403,6 +411,8 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - an application's fault ends its request alone
             self._host.contain(error)
         finally:
+            for charge in held:
+                charge.give_back()
             with trio.move_on_after(FAREWELL_S, shield=True):
                 await send(None)
 
@@ -437,15 +447,24 @@ class Connection:
         if data:
             await self._write(data)
 
+    async def _write_reply(self, reply: Reply, *, close: bool) -> None:
+        head = reply_head(reply, self._host.shared_headers(), close=close)
+        if len(reply.body) <= SMALL_BYTES_MAX:
+            await self._write(head + reply.body)
+        else:  # not copied
+            await self._write(head)
+            if not self._muted:
+                await self._write(reply.body)
+
     async def _write(self, data: bytes) -> None:
         """Send, within the time a client has for reading; else the connection is given up."""
         whole = False
         try:
             # Nearly every answer fits into the kernel's buffer: then no scope, lock or checkpoint.
-            data = self._write_nowait(data)
-            if data:
+            rest = self._write_nowait(data)
+            if rest:
                 with trio.move_on_after(self._host.limits.unread_answer_timeout_s) as scope:
-                    await self._stream.send_all(data)
+                    await self._stream.send_all(rest)
                 whole = not scope.cancelled_caught
             else:
                 whole = True
@@ -456,12 +475,13 @@ class Connection:
                 self._over = self._muted = True
                 self._wake()
 
-    def _write_nowait(self, data: bytes) -> bytes:
+    def _write_nowait(self, data: bytes) -> memoryview | bytes:
         """Send what the kernel takes at once; returns the rest."""
         try:
-            return data[os.write(self._fd, data) :]
+            sent = os.write(self._fd, data)
         except BlockingIOError:
-            return data
+            sent = 0
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
     async def _end_exchange(self) -> None:
         """The current request's answer is complete, or nobody waits for it any more."""

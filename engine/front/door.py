@@ -54,14 +54,14 @@ def read_post(head: Head) -> Post | None:
     return Post(target[1].decode(), head.fields, close)
 
 
-def reply_bytes(reply: Reply, shared: bytes, *, close: bool) -> bytes:
-    """A whole HTTP/1.1 answer; `shared` are the header lines that every answer carries."""
+def reply_head(reply: Reply, shared: bytes, *, close: bool) -> bytes:
+    """The head of an HTTP/1.1 answer; `shared` are the header lines that every answer carries."""
     own = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
     head = (
         f"HTTP/1.1 {reply.status} {_PHRASES[reply.status]}\r\n{own}"
         f"content-length: {len(reply.body)}\r\n{'connection: close' if close else ''}"
     )
-    return head.encode("latin1") + (b"\r\n" if close else b"") + shared + b"\r\n" + reply.body
+    return head.encode("latin1") + (b"\r\n" if close else b"") + shared + b"\r\n"
 
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}

@@ -7,10 +7,15 @@ from typing import Any
 from msgspec import Struct
 
 from engine import wire
+from engine.budget import Charge
 from engine.core.errors import Problem, Refused
 
 JSON = ("content-type", "application/json")
 PROBLEM_JSON = ("content-type", "application/problem+json")
+
+
+HELD = "atomic.held"
+"""An extension in a request's ASGI scope: room in memory that is given back when it is answered."""
 
 
 class Reply(Struct, frozen=True):
@@ -19,6 +24,8 @@ class Reply(Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    room: Charge | None = None
+    """What a large body takes in memory, until it is sent."""
 
 
 def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:

@@ -19,8 +19,11 @@ from engine.front.reply import JSON, Reply
 from engine.front.rows import cause_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
 from engine.hosts import HostFigures
-from engine.ports import Body, RetryQuery, RunQuery
+from engine.ports import SMALL_BYTES_MAX, Body, Larger, RetryQuery, RunQuery
+from engine.replies import wait_room
 
+OPERATORS = "/"
+"""Who has room for bodies that operators look at: no client can be called so."""
 PAGE_LIMIT_MAX = 500
 PAGE_LIMIT_DEFAULT = 50
 NEW_WITHIN_MS = 300_000
@@ -254,8 +257,7 @@ async def payload(front: Front, step_id: str, byte_range: str | None) -> Reply:
     found = await front.views.step(step_id)
     if found is None:
         raise _no_step(step_id)
-    body = await front.views.body(step_id, found[0].payload_generation, answer=False)
-    return raw_body(body, byte_range)
+    return await _raw(front, step_id, found[0].payload_generation, byte_range, answer=False)
 
 
 async def response(front: Front, step_id: str, number: str | None, byte_range: str | None) -> Reply:
@@ -268,8 +270,23 @@ async def response(front: Front, step_id: str, number: str | None, byte_range: s
         if not 1 <= _whole(number) <= attempt:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
         attempt = _whole(number)
-    body = await front.views.body(step_id, attempt, answer=True)
-    return raw_body(body, byte_range)
+    return await _raw(front, step_id, attempt, byte_range, answer=True)
+
+
+async def _raw(
+    front: Front, step_id: str, number: int, byte_range: str | None, *, answer: bool
+) -> Reply:
+    """A recorded body, when there is room in memory for it."""
+    body = await front.views.body_up_to(step_id, number, SMALL_BYTES_MAX, answer=answer)
+    if not isinstance(body, Larger):
+        return raw_body(body, byte_range)
+    room = await wait_room(front.engine.budget, OPERATORS, body.size)
+    try:
+        reply = raw_body(await front.views.body(step_id, number, answer=answer), byte_range)
+    except BaseException:
+        room.give_back()
+        raise
+    return msgspec.structs.replace(reply, room=room)
 
 
 def _whole(text: str) -> int:

@@ -280,7 +280,7 @@ def result_reply(result: Result, posted: Posted) -> Reply:
         headers += (("atomic-payload-differs", "true"),)
     step = result.step
     if step.state is StepState.COMPLETED:
-        return Reply(200, (JSON, *headers), _outcome_body(result))
+        return Reply(200, (JSON, *headers), _outcome_body(result), result.room)
     if step.state is StepState.CANCELLED:
         reply = problem_reply(
             Problem.RUN_CANCELLED, "The step was cancelled.", **_outcome_members(result)

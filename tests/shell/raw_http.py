@@ -11,9 +11,9 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
-from engine.budget import Budget, Parcel
+from engine.budget import Budget, Charge, Parcel
 from engine.front.refusal import Refuse
-from engine.front.reply import Reply
+from engine.front.reply import HELD, Reply
 from engine.front.server import (
     ServerCounters,
     ServerLimits,
@@ -22,6 +22,8 @@ from engine.front.server import (
     serve,
 )
 
+LARGE_BYTES = 8 * 1024 * 1024
+"""More than the kernel takes of an answer that nobody reads."""
 WITH_DOOR = False
 """Set by the fixture `both_ways`: posts are answered at the connection."""
 
@@ -34,6 +36,8 @@ class App:
         self.cancelled: list[str] = []
         self.release = trio.Event()
         self.stuck = False
+        self.room: Charge | None = None
+        """Of the answer to /roomy."""
         quart = QuartTrio("tests")
         quart.config["RESPONSE_TIMEOUT"] = None
         quart.config["BODY_TIMEOUT"] = None
@@ -44,6 +48,7 @@ class App:
         quart.add_url_rule("/early/now", view_func=self._early, methods=["POST"])
         quart.add_url_rule("/hold", view_func=self._hold, methods=["GET", "POST"])
         quart.add_url_rule("/big", view_func=self._big)
+        quart.add_url_rule("/roomy", view_func=self._roomy, methods=["POST"])
         quart.add_url_rule("/feed", view_func=self._feed)
         quart.add_url_rule("/second", view_func=self._fine)
         quart.tests_app = self  # type: ignore[attr-defined] # for `serving` to find the door's half
@@ -62,6 +67,8 @@ class App:
                 self.cancelled.append("/hold")
                 raise
         answers = {"echo": body.take(), "hold": b"held"}
+        if client == "roomy":
+            return Reply(200, text, b"x" * LARGE_BYTES, self.room)
         if client not in answers:
             return Reply(404, text, b"no such post")
         return Reply(200, text, answers[client])
@@ -98,7 +105,11 @@ class App:
         return "held"
 
     async def _big(self) -> bytes:
-        return b"x" * (8 * 1024 * 1024)
+        return b"x" * LARGE_BYTES
+
+    async def _roomy(self) -> bytes:
+        request.scope["extensions"][HELD]["charges"].append(self.room)
+        return b"x" * LARGE_BYTES
 
     async def _feed(self) -> Response:
         async def events() -> AsyncIterator[bytes]:

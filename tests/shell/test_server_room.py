@@ -10,8 +10,9 @@ from trio.testing import MockClock
 
 from engine.budget import Budget
 from engine.front.room import LOOK_AGAIN_S, SLOW_S, WAIT_S_MAX
+from engine.front.server import ServerLimits
 from tests.shell import raw_http
-from tests.shell.raw_http import App, Client, Served, post, serving, settle
+from tests.shell.raw_http import LARGE_BYTES, App, Client, Served, post, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -128,3 +129,24 @@ async def test_unfinished_bodies_are_bounded(mock_clock: MockClock) -> None:
             await client.vanish()
         await settle()
         assert_given_back(budget)
+
+
+@pytest.mark.parametrize("end", ["read", "left", "never read"])
+async def test_an_answer_has_room_until_it_is_sent(end: str, mock_clock: MockClock) -> None:
+    """The room of a large answer is given back when the client has read it, has left, or was cut
+    off because it does not read; not before."""
+    app, budget = App(), room_for(1)
+    app.room = budget.replies.take("c", 1)
+    async with serving(app.quart, budget=budget) as server:
+        client = await server.connect(receive_buffer_bytes=4096)
+        await client.send(post("/roomy", b""))
+        await settle()
+        assert budget.replies.granted == 1
+        if end == "read":
+            assert len((await client.read_answer()).body) == LARGE_BYTES
+        elif end == "left":
+            await client.vanish()
+        else:
+            mock_clock.jump(ServerLimits().unread_answer_timeout_s + 0.1)
+        await settle()
+        assert budget.replies.granted == 0
