@@ -93,6 +93,25 @@ async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, tmp_
         assert it.caller.times("index") == pytest.approx([35], abs=0.1)
 
 
+async def test_clock_set_forward_between_lives_makes_a_retry_early(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """What the pages say: early by no more than the clock was set, and only what was due by then."""
+
+    async def app(call: Invocation) -> Outcome:
+        return Answered(500) if call.attempt == 1 else ok()
+
+    async with world(tmp_path / "a.db", app) as it:
+        for key, back_off_ms in (("soon", 20_000), ("later", 50_000)):
+            retry = RetryPolicy(back_off_ms=back_off_ms, jitter=0)
+            still_open(await it.post(ROOT, key=key, retry=retry, wait=Wait(prefer_ms=0)))
+        await trio.sleep(5)
+    half_a_minute_on = FakeClock(base_ms=EPOCH_MS + 30_000)
+    async with world(tmp_path / "a.db", app, clock=half_a_minute_on) as it:
+        await trio.sleep(60)
+        assert it.caller.times("index") == pytest.approx([5, 20], abs=0.1)
+
+
 async def test_latest_time_outlives_a_life_with_its_clock_set_back(
     autojump_clock, tmp_path: Path
 ) -> None:
