@@ -124,9 +124,6 @@ async def _serve(
     listeners = _listen(config)
     room = descriptors.within(config, descriptors.raise_limit(descriptors.needed(config)))
     config = room.config
-    if not room.is_enough:
-        logger().warning("few-descriptors", has=room.has, needed=room.needed, hint=room.hint,
-            connections_max=config.connections_max, in_flight_max=config.in_flight_max)  # fmt: skip
     clock = SystemClock()
     instance = clock.token_bytes(6).hex()
     url = _url(config, listeners[0].socket.getsockname()[1])
@@ -142,12 +139,22 @@ async def _serve(
         async with working(config, store, clock, log) as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
+            _warn_of_few(room)
             metrics.counter("atomic_log_dropped", "Log lines that could not be written",
                             lambda: output.dropped)  # fmt: skip
             front = _front(config, store, clock, log, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             await _serve_front(config, front, store, listeners, limits, stop.attach(), log)
     log("engine-stopped-well")
+
+
+def _warn_of_few(room: descriptors.Room) -> None:
+    """After the start: of one that fails, only the reason is told."""
+    if not room.is_enough:
+        logger().warning(
+            "few-descriptors", has=room.has, needed=room.needed, hint=room.hint,
+            connections_max=room.config.connections_max, in_flight_max=room.config.in_flight_max,
+        )  # fmt: skip
 
 
 async def _serve_front(

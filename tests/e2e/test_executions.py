@@ -226,7 +226,7 @@ async def test_answers_of_every_kind(shop: Client) -> None:
         "empty": (Answer(204, b""), b"null"),
         "spaced": (Answer(200, spaced), spaced),
         "text": (Answer(200, b"hi", {"Content-Type": "text/plain"}), b'"hi"'),
-        "broken": (Answer(200, b"{", {"Content-Type": "application/json"}), b'"{"'),
+        "not-json": (Answer(200, b"{", {"Content-Type": "text/json"}), b'"{"'),
     }
 
     async def answer_with(call: Call) -> Answer:
