@@ -96,7 +96,7 @@ async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, tmp_
 async def test_clock_set_forward_between_lives_makes_a_retry_early(
     autojump_clock, tmp_path: Path
 ) -> None:
-    """What the pages say: early by no more than the clock was set, and only what was due by then."""
+    """What the pages say: early by no more than the clock was set, and only what was due then."""
 
     async def app(call: Invocation) -> Outcome:
         return Answered(500) if call.attempt == 1 else ok()
