@@ -209,7 +209,7 @@ async def working(
     """The engine at work on a store: runs are recovered and driven until this is left."""
     transport = LeanTransport(Dialler(), answer_bytes_max=config.answer_bytes_max)
     caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
-    metrics = Metrics()
+    metrics = Metrics(logger().warning)
     engine = Engine(
         store,
         caller,

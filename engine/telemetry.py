@@ -18,9 +18,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from engine.core.below import UNHANDLED
 from engine.core.events import Accepted, AttemptEnded, Count, LateEnd, RunMoved, Started
 from engine.core.machine import Change
-from engine.core.model import ENDED
+from engine.core.model import ENDED, PauseReason
 from engine.log_output import LogOutput
 
 RATES = ("runsPerS", "finishedPerS", "stepsPerS", "attemptsPerS", "failuresPerS")
@@ -113,9 +114,13 @@ def logger() -> structlog.typing.FilteringBoundLogger:
 
 
 class Metrics:
-    """The engine's figures, under /metrics. Counting is an addition; names come when it is read."""
+    """The engine's figures, under /metrics. Counting is an addition; names come when it is read.
 
-    def __init__(self) -> None:
+    `warn` is told of what a person should hear of before it stands still.
+    """
+
+    def __init__(self, warn: Log = lambda event, **values: None) -> None:
+        self._warn = warn
         self.registry = CollectorRegistry()
         self.totals = dict.fromkeys(RATES, 0)
         self._ended: dict[str, int] = {}
@@ -167,7 +172,8 @@ class Metrics:
                     self.totals["attemptsPerS"] += 1
                 case AttemptEnded():
                     self._ended[event.counts_as] = self._ended.get(event.counts_as, 0) + 1
-                    self.totals["failuresPerS"] += event.counts_as is Count.FAILURE
+                    if event.counts_as is Count.FAILURE:
+                        self._watch_failure(event)
                 case LateEnd():
                     self._ended["late"] = self._ended.get("late", 0) + 1
                 case RunMoved():
@@ -175,6 +181,18 @@ class Metrics:
                     self.totals["finishedPerS"] += event.state in ENDED
                 case _:
                     pass
+
+    def _watch_failure(self, event: AttemptEnded) -> None:
+        self.totals["failuresPerS"] += 1
+        paused = event.pause_reason is PauseReason.UNHANDLED_FAILURE
+        if paused or (event.error or "").startswith(UNHANDLED):
+            self._warn(
+                "failure-not-handled",
+                step=event.step_id,
+                attempt=event.number,
+                paused=paused,
+                error=event.error,
+            )
 
     def sample(self) -> None:
         """Remember the totals; called once a second."""

@@ -28,8 +28,11 @@ async def declined(call: Call) -> Answer:
 @pytest.mark.parametrize(
     "wrong", [Answer(500, b"database down"), Answer(503, headers={"Retry-After": "0"})]
 )
-async def test_what_goes_wrong_in_the_branch_that_compensates(shop: Client, wrong: Answer) -> None:
-    """Its database is down for two executions: the third releases, once, and the run completes."""
+async def test_what_goes_wrong_in_the_branch_that_compensates(
+    engine: EngineProcess, shop: Client, wrong: Answer
+) -> None:
+    """Its database is down for two executions: the third releases, once, and the run completes.
+    Row and log say of both what they were told and answered."""
     left = [wrong, wrong]
 
     async def order(call: Call) -> Answer:
@@ -52,6 +55,11 @@ async def test_what_goes_wrong_in_the_branch_that_compensates(shop: Client, wron
         for row in rows[:2]:
             assert row["error"].startswith("unhandled-failure: answered 50")
             assert "after it was told that charge failed (answered 402" in row["error"]
+        said = [
+            it for it in engine.events("failure-not-handled") if it["step"] == answer.json()["id"]
+        ]
+        assert [it["attempt"] for it in said] == [1, 2]
+        assert [it["error"] for it in said] == [row["error"] for row in rows[:2]]
 
 
 async def test_as_the_page_once_had_it(engine: EngineProcess, shop: Client) -> None:
