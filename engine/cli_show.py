@@ -294,6 +294,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     if status.get("draining"):
         lines.append("it is stopping")
     lines += _store_lines(status.get("store"))
+    lines += _standstill_lines(status.get("standstills"))
     facts = [("late", "lateCount"), ("in flight", "inFlight"), ("queued", "queued")]
     lines += [f"{word} {safe(status[name])}" for word, name in facts if name in status]
     durability = status.get("durability")
@@ -322,6 +323,13 @@ def action_text(answer: ActionAnswer) -> str:
             "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
         ]
     return "\n".join(lines)
+
+
+def _standstill_lines(standstills: object) -> list[str]:
+    """Which hosts stand still, and why; nothing when none does."""
+    rows = standstills if isinstance(standstills, list) else []
+    whys = [row.get("why") for row in rows if isinstance(row, dict)]
+    return [f"stands still, and they are sent home: {safe(why)}" for why in whys]
 
 
 def _store_lines(store: object) -> list[str]:

@@ -28,7 +28,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Deadlines, Timer
 from engine.drive import LiveRun, host_of
 from engine.request import Request
-from engine.standstill import Standstill
+from engine.standstill import Standstill, standstill_text
 
 SUSPEND_UNDER_PRESSURE_S = 1.0
 """Instead of `suspend_after_ms`, while connections run short. And how often that is looked at."""
@@ -41,6 +41,7 @@ class Home:
     def __init__(self, deadlines: Deadlines, suspend_after_s: float, standstill_s: float) -> None:
         self.suspend_after_s = suspend_after_s
         self.rule = Standstill(standstill_s)
+        self.log: Callable[..., None] = lambda event, **values: None
         self.pressed: Callable[[], bool] | None = None
         """Whether connections run short; None: nobody can tell."""
         self.sent = 0
@@ -164,7 +165,16 @@ class Home:
             self._deadlines.move(self._rule_timer, self.rule.look_at)
 
     def _ask_rule(self) -> None:
-        for attempt, pool in self.rule.whom(trio.current_time()):
+        going = self.rule.whom(trio.current_time())
+        news, self.rule.news = self.rule.news, []
+        for pool, still in news:
+            if still:
+                self.log("host-stands-still", host=pool.name, waiting=pool.waited,
+                         unaccepted=pool.unaccepted, times=pool.stands, pause_s=pool.pause,
+                         why=standstill_text(pool.name, pool.waited, pool.unaccepted))  # fmt: skip
+            else:
+                self.log("host-moves-again", host=pool.name)
+        for attempt, pool in going:
             assert isinstance(attempt, Request)
             self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
         self._deadlines.move(self._rule_timer, self.rule.look_at)

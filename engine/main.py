@@ -219,6 +219,11 @@ async def working(
         log=logger().error,
         watch=metrics.watch,
     )
+    engine.home.log = logger().warning
+    metrics.gauge("atomic_hosts_standing_still", "Hosts whose workers wait for each other",
+                  lambda: engine.home.rule.still)  # fmt: skip
+    metrics.counter("atomic_standstills", "Times that hosts came to stand still",
+                    lambda: engine.home.rule.stood)  # fmt: skip
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
     metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.queued)

@@ -41,7 +41,7 @@ class Pool:
 
     __slots__ = (
         "awaited", "gap", "look_at", "name", "narrow_until", "nobody_from", "open", "pause",
-        "sign_at", "stands", "unshown", "waiting",
+        "sign_at", "stands", "still_from", "unaccepted", "unshown", "waited", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -64,6 +64,12 @@ class Pool:
         self.look_at = math.inf
         self.stands = 0
         """How often it stood still."""
+        self.still_from: float | None = None
+        """Since when it stands still, or is narrow for it. None: it does neither."""
+        self.waited = 0
+        """How many waited there when it last stood still,"""
+        self.unaccepted = 0
+        """and for how many requests without a sign, there or under the pool's other names."""
 
 
 class Attempt:
@@ -93,6 +99,8 @@ class Standstill:
         self._fresh: deque[tuple[float, Attempt]] = deque()
         """Who waits at a narrow host, and when GRACE_S have passed since."""
         self._order = count()  # pools themselves cannot be compared
+        self.news: list[tuple[Pool, bool]] = []
+        """Hosts that came to stand still (True), or move again, since somebody took this list."""
 
     def pool(self, name: str, now: float) -> Pool:
         """The host of this name."""
@@ -215,6 +223,16 @@ class Standstill:
         """Hosts that are narrow: they stood still, and may again."""
         return [pool for pool in self.pools.values() if now < pool.narrow_until]
 
+    @property
+    def still(self) -> int:
+        """How many these are."""
+        return sum(pool.still_from is not None for pool in self.pools.values())
+
+    @property
+    def stood(self) -> int:
+        """How often hosts stood still, all together."""
+        return sum(pool.stands for pool in self.pools.values())
+
     def patience_s(self, pool: Pool) -> float:
         """L of the host."""
         return min(L_MAX_S, max(self.standstill_s, 2 * pool.gap))
@@ -230,6 +248,9 @@ class Standstill:
 
     def _look(self, pool: Pool, now: float) -> None:
         """Does it stand still?"""
+        if pool.still_from is not None and now >= pool.narrow_until:
+            pool.still_from = None
+            self.news.append((pool, False))
         if not pool.waiting:
             return  # looked at again when somebody waits
         if now < pool.narrow_until:
@@ -255,11 +276,23 @@ class Standstill:
         pool.pause = min(PAUSE_MAX_S, max(2 * pool.pause, pause) if pool.pause and soon else pause)
         pool.narrow_until = now + pool.pause
         pool.stands += 1
+        pool.still_from = now
+        pool.waited, pool.unaccepted = len(pool.waiting), sum(each.unshown for each in pools)
+        self.news.append((pool, True))
         for each in pools:
             each.gap = 0.0
         self._look_again(pool, pool.narrow_until)
         for attempt in pool.waiting:
             self._fresh.append((max(now, attempt.posted_at + GRACE_S), attempt))
+
+
+def standstill_text(host: str, waiting: int, unaccepted: int) -> str:
+    """Why a host stands still, for people."""
+    attempts = f"1 attempt at {host} waits"
+    if waiting != 1:
+        attempts = f"{waiting:,} attempts at {host} wait"
+    steps = "1 step" if unaccepted == 1 else f"{unaccepted:,} steps"
+    return f"{attempts} for {steps} that it has not accepted"
 
 
 def _sign(pool: Pool, now: float) -> None:

@@ -48,8 +48,19 @@ def health(store: Store, seen: Seen) -> Line:
     late = store.status.get("lateCount", 0)
     if late:
         pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
+    if still := standing_still(store):
+        what = still[0] if len(still) == 1 else f"{fmt.count(len(still))} hosts"
+        pieces.append(Piece(f"  {what} stand{'s' if len(still) == 1 else ''} still", "alarm"))
     per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
     return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
+
+
+def standing_still(store: Store) -> list[str]:
+    """Hosts whose workers all wait for each other, as the engine sees it."""
+    told = store.status.get("standstills")
+    rows = told if isinstance(told, list) else []
+    hosts = [row.get("host") for row in rows if isinstance(row, dict)]
+    return [host for host in hosts if isinstance(host, str)]
 
 
 def link(store: Store, seen: Seen) -> list[Piece]:

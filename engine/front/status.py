@@ -21,6 +21,8 @@ from engine.front.times import rfc3339
 from engine.hosts import HostFigures
 from engine.ports import SMALL_BYTES_MAX, Body, Larger, RetryQuery, RunQuery
 from engine.replies import wait_room
+from engine.standstill import standstill_text
+from engine.supervisor import Engine
 
 OPERATORS = "/"
 """Who has room for bodies that operators look at: no client can be called so."""
@@ -65,6 +67,7 @@ async def status(front: Front) -> Reply:
             "timedCount": summary.timed,
             "due": [wire.DueBucket(each.up_to_ms, each.attempts) for each in due],
             "hosts": _hosts(front, now),
+            "standstills": standstill_rows(engine, now),
             "inMemory": len(engine.live),
             "inFlight": engine.places.in_flight,
             "queued": engine.queued,
@@ -129,6 +132,24 @@ def _hosts(front: Front, now: int) -> list[wire.HostRow]:
         )
         for name in names
         for known in (figures.get(name) or HostFigures(name),)
+    ]
+
+
+def standstill_rows(engine: Engine, now: int) -> list[wire.StandstillRow]:
+    """Hosts whose workers all waited for each other, and may again."""
+    now_s = trio.current_time()
+    return [
+        wire.StandstillRow(
+            host=pool.name,
+            since=rfc3339(now - round((now_s - pool.still_from) * 1000)),
+            until=rfc3339(now + round((pool.narrow_until - now_s) * 1000)),
+            waiting=pool.waited,
+            unaccepted=pool.unaccepted,
+            times=pool.stands,
+            why=standstill_text(pool.name, pool.waited, pool.unaccepted),
+        )
+        for pool in engine.home.rule.standing(now_s)[:HOSTS_TOLD_MAX]
+        if pool.still_from is not None
     ]
 
 

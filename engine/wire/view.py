@@ -187,6 +187,23 @@ class HostRow(Struct, frozen=True, rename="camel"):
     """Attempts that are due and have no place under the limits."""
 
 
+class StandstillRow(Struct, frozen=True, rename="camel"):
+    """A host that stands still: its workers, it seems, all wait for each other."""
+
+    host: str
+    since: str
+    until: str
+    """Whoever waits there is sent home at once until then."""
+    waiting: int
+    """Attempts that waited there when it stood still; they were sent home."""
+    unaccepted: int
+    """Requests there, or under another name of the pool, that no worker had taken."""
+    times: int
+    """How often it stood still since the engine started."""
+    why: str
+    """The same in a sentence."""
+
+
 class EventData(Struct, frozen=True, rename="camel"):
     """The `data` of an event of `GET /api/v1/events`: what all kinds have, and what many have."""
 

@@ -329,3 +329,16 @@ def test_each_action_has_a_command(atomic: Atomic, engine: FakeEngine, action: s
 def test_durations_are_for_people(seconds: float, text: str):
     """Two units at most."""
     assert cli_show.span_text(seconds) == text
+
+
+def test_the_status_says_what_stands_still(atomic: Atomic):
+    """And nothing of it where nothing does, or an engine of another kind says it otherwise."""
+    why = "4 attempts at app:8000 wait for 4 steps that it has not accepted"
+    told = {"version": "1", "instance": "i", "counts": {}}
+    rows = [{"host": "app:8000", "why": why}, "odd"]
+    shown = atomic("status", answers=[answer(told | {"standstills": rows})]).stdout
+    assert f"stands still, and they are sent home: {why}\n" in shown
+    others: tuple[object, ...] = ([], None, "odd", {"host": 1})
+    for standstills in others:
+        result = atomic("status", answers=[answer(told | {"standstills": standstills})])
+        assert (result.exit_code, "still" in result.stdout) == (0, False)

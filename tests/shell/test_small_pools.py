@@ -11,6 +11,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.front.status import standstill_rows
 from engine.ports import Invocation
 from engine.supervisor import EngineLimits, StillOpen, Wait
 from tests.world import World, ok, recorded, world
@@ -115,6 +116,30 @@ async def test_four_workers(autojump_clock, tmp_path: Path, workflows: int, at_o
     """All complete within 1.5 times what suspending at once takes, and 3 s; nothing times out."""
     took, _, _ = await Pools({"a": 4}).run(tmp_path / "a.db", INVOICE, workflows)
     assert took <= 1.5 * at_once_s + 3
+
+
+async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
+    """By the status and the log, with the reason; and that it moves again."""
+    pools, lines, rows = Pools({"a": 4}), [], []
+
+    def log(event: str, **values: object) -> None:
+        lines.append((event, values.get("why")))
+        rows.extend(standstill_rows(pools.world.engine, 100_000))
+
+    async with world(tmp_path / "a.db", pools) as it:
+        pools.world, it.engine.home.log = it, log
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(lambda key: it.post(INVOICE, key=key), f"k{number}")
+        why = "4 attempts at a wait for 4 steps that it has not accepted"
+        assert lines == [("host-stands-still", why)]
+        (row,) = rows
+        assert (row.host, row.waiting, row.unaccepted, row.times, row.why) == ("a", 4, 4, 1, why)
+        assert (row.since, row.until) == ("1970-01-01T00:01:40.000Z", "1970-01-01T00:01:50.000Z")
+        assert (it.engine.home.rule.still, it.engine.home.rule.stood) == (1, 1)
+        await trio.sleep(10)
+        assert lines[1:] == [("host-moves-again", None)]
+        assert standstill_rows(it.engine, 0) == []
 
 
 async def test_one_single_threaded_worker(autojump_clock, tmp_path: Path):

@@ -6,7 +6,15 @@ from random import Random
 
 import pytest
 
-from engine.standstill import GRACE_S, HOSTS_KEPT_MAX, L_MAX_S, PAUSE_MAX_S, Attempt, Standstill
+from engine.standstill import (
+    GRACE_S,
+    HOSTS_KEPT_MAX,
+    L_MAX_S,
+    PAUSE_MAX_S,
+    Attempt,
+    Standstill,
+    standstill_text,
+)
 from tests.shell.pools import Done, Pools, Shape, Work, drawn, drawn_work, invoice
 
 NESTED = tuple(drawn(Random(7), ("a",)) for _ in range(60))
@@ -218,6 +226,18 @@ def test_who_waited_through_the_pause_is_looked_at_again():
     assert [each for each, _ in host.rule.whom(2.0)] == [waits]
     assert host.went(13.9) == {}
     assert host.went(14.1) == {waits: pytest.approx(14)}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "unaccepted", "said"),
+    [
+        (1, 1, "1 attempt at app:8000 waits for 1 step that it has not accepted"),
+        (4, 1_000, "4 attempts at app:8000 wait for 1,000 steps that it has not accepted"),
+    ],
+)
+def test_it_is_said_in_a_sentence(waiting: int, unaccepted: int, said: str):
+    """The same in status, log and dashboard."""
+    assert standstill_text("app:8000", waiting, unaccepted) == said
 
 
 def test_hosts_without_end_are_forgotten():

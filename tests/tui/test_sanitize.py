@@ -155,7 +155,7 @@ def test_19_hostile_rows_reach_every_field() -> None:
 
     for kind in (RunTree, RunPage, CauseList, RetryPage):
         walk(hostile(kind))
-    assert rows - filled == {"HostRow"}  # comes in the status, which is a mapping
+    assert rows - filled == {"HostRow", "StandstillRow"}  # come in the status, a mapping
 
 
 def test_19_keys_of_mappings_are_cleaned() -> None:
@@ -197,6 +197,21 @@ def test_numbers_stay_within_what_can_be_told(count: float) -> None:
     for row_id in rows.ids("hosts"):
         assert rows.cells("hosts", row_id)
     assert health(store, rows.seen)
+
+
+def test_the_top_line_says_which_host_stands_still() -> None:
+    """One by its name, several by how many; whatever else a later engine says is left alone."""
+    for told, said in (
+        ([{"host": "app:8000"}], "  app:8000 stands still"),
+        ([{"host": "a"}, {"host": "b"}], "  2 hosts stand still"),
+        ([], None),
+        ("odd", None),
+        ([{"host": 1}, "odd"], None),
+    ):
+        store = Store(FakeClock())
+        store.apply(StatusRead({"standstills": told, "counts": {"running": 1}}, 0.0, 0.0))
+        pieces = [piece.text for piece in health(store, Rows(store).seen)[0]]
+        assert [text for text in pieces if "still" in text] == ([] if said is None else [said])
 
 
 # -- cells -----------------------------------------------------------------------------------------
