@@ -58,8 +58,8 @@ def engine_error(run_id: str, error: str) -> Refused:
     become durable."""
     return Refused(
         Problem.ENGINE_ERROR,
-        "A bug of the engine's stopped this run. It is paused until somebody lets it be read again"
-        " (`retry`, `resume`) or ends it (`cancel`).",
+        f"A bug of the engine's stopped this run: {error}. It is paused until somebody lets it be"
+        " read again (`retry`, `resume`) or ends it (`cancel`).",
         runId=run_id,
         error=error,
         retryAfter=STOPPED_RETRY_AFTER_S,

@@ -63,7 +63,7 @@ def what_was_wrong(error: BaseException) -> str:
         place = f" (in {code.co_name}, {code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
         trace = trace.tb_next
     words = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"engine-error: {words[:WORDS_MAX]}{place}"
+    return f"{words[:WORDS_MAX]}{place}"
 
 
 class EngineError(Exception):

@@ -31,7 +31,7 @@ SELECT packed FROM journal WHERE seq = ?;
 SELECT substr(large, ?, ?) FROM journal WHERE seq = ?;
 
 -- root_called: what a run's root is called
-SELECT state, rev, url, name FROM step WHERE id = ?;
+SELECT state, rev, url, name, attempts, failures FROM step WHERE id = ?;
 
 -- stop_run: a bug stopped the run; its row may lack events from before, then its `seq` stays
 UPDATE run SET state = ?, rev = rev + ?, cause = ?, stuck_at = ?, engine_error = ?,

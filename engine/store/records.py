@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import sqlite3
 
+from engine.core.model import StepState
+from engine.core.retry import DEFAULT_POLICY
 from engine.ports import RunRecord, StepAt
 from engine.store import rows
 from engine.store.readers import SQL
 
 
 def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
-    """A row of `run_record` as a record. Of a run that a bug stopped nothing else is read."""
-    return rows.run_record_from(row, None if row["engine_error"] else _step_at(db, row))
+    """A row of `run_record` as a record."""
+    at = _step_at(db, row) if not row["engine_error"] else _stopped_at(db, row)
+    return rows.run_record_from(row, at)
+
+
+def _stopped_at(db: sqlite3.Connection, run: sqlite3.Row) -> StepAt | None:
+    """The root of a run that a bug stopped: of the others nothing is read."""
+    root = db.execute(SQL["root_called"], (run["id"],)).fetchone()
+    if root is None:
+        return None
+    return StepAt(
+        run["id"],
+        root["name"],
+        root["url"],
+        state=StepState.PAUSED,
+        attempts=root["attempts"],
+        failures=root["failures"],
+        retries_max=DEFAULT_POLICY.count,
+        started_at=None,
+        due_at=None,
+        delay_by=None,
+        http_status=None,
+        error=run["engine_error"],
+    )
 
 
 _AT = {

@@ -103,7 +103,7 @@ def outcome_row(step: Step) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def step_from(row: sqlite3.Row) -> Step:
+def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
     """A row of `step` that was joined with `run_workflow` and `run_key`."""
     url, run_id = row["url"], run_of(row["id"])
     parent_id = row["parent_id"] if row["depth"] > 1 else run_id if row["depth"] else None

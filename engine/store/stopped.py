@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from enum import Enum
+from typing import Any
 
 from msgspec import Struct
 
@@ -146,17 +147,29 @@ def read_again(db: sqlite3.Connection, run_id: str) -> Run:
     return found.run
 
 
+UNREADABLE = dict.fromkeys(("retry", "delay_by", "pause_reason", "held_state"))
+"""What a row is read without when it cannot be read with it."""
+
+
 def stopped_steps(found: Iterable[sqlite3.Row]) -> Iterator[Step]:
-    """The steps of a stopped run for people, without those that cannot be read: what was open of it
-    stands still, whatever its rows say."""
+    """The steps of a stopped run for people, as far as they can be read: what was open of it stands
+    still, whatever its rows say."""
     for row in found:
+        step = _readable(dict(row))
+        if step is not None and not step.ended:
+            step.state, step.pause_reason = StepState.PAUSED, PauseReason.ENGINE_ERROR
+        if step is not None:
+            yield step
+
+
+def _readable(row: dict[str, Any]) -> Step | None:
+    state = row["state"] if row["state"] in set(StepState) else StepState.PAUSED
+    for without in ({}, UNREADABLE | {"state": state}):
         try:
-            step = rows.step_from(row)
+            return rows.step_from({**row, **without})
         except Exception:  # noqa: BLE001 - the bug that stopped the run may be here
             continue
-        if not step.ended:
-            step.state, step.pause_reason = StepState.PAUSED, PauseReason.ENGINE_ERROR
-        yield step
+    return None
 
 
 def _lines(

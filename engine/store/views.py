@@ -60,8 +60,12 @@ class SqliteViews:
                 record = record_of(db, row)
             finally:
                 db.execute("ROLLBACK")
-            made = stopped_steps(steps) if row["engine_error"] else map(rows.step_from, steps)
-            return record, list(made), [rows.attempt_from(attempt) for attempt in attempts]
+            tries = [rows.attempt_from(attempt) for attempt in attempts]
+            if not row["engine_error"]:
+                return record, [rows.step_from(step) for step in steps], tries
+            readable = list(stopped_steps(steps))
+            ids = {step.id for step in readable}
+            return record, readable, [each for each in tries if each.step_id in ids]
 
         await self._writer.wait_rows(run_id)
         return self._known(run_id, await self._readers.read(work))

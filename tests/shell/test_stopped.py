@@ -192,9 +192,15 @@ async def test_a_run_that_cannot_be_read(autojump_clock, tmp_path: Path, column:
         assert (await refused(it)).problem is Problem.ENGINE_ERROR
         row = await row_of(it, run_id)
         assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
-        assert {each.id for each in (await SqliteViews(it.store).runs(ALL)).runs} == {
-            run_id, good_id,
-        }  # fmt: skip
+        views = SqliteViews(it.store)
+        assert {each.id for each in (await views.runs(ALL)).runs} == {run_id, good_id}
+        assert row.at is not None
+        assert (row.at.name, row.at.state, row.at.error) == ("index", "paused", row.error)
+        found = await views.tree(run_id)
+        assert found is not None
+        _, steps, tries = found
+        assert [step.state for step in steps] == [StepState.PAUSED] * 2
+        assert {each.step_id for each in tries} <= {step.id for step in steps}
         with pytest.raises(Refused) as still_broken:
             await act(it, run_id, Action.RETRY)
         assert still_broken.value.problem is Problem.ENGINE_ERROR

@@ -168,7 +168,7 @@ async def test_a_run_that_does_not_fold_is_stopped_alone(tmp_path: Path) -> None
             (stopped,) = await store.load_runs(["Ra"], 0)
             assert isinstance(stopped, Stopped)
             assert stopped.marked
-            assert stopped.error.startswith("engine-error: IllegalEvent: attempt 7 of Ra")
+            assert stopped.error.startswith("IllegalEvent: attempt 7 of Ra")
             assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 0
             assert store.writer.tally == {"paused": 1, "running": 1}
     steps = rows(path, "SELECT id, state, attempts, wake_at FROM step ORDER BY id")
