@@ -18,7 +18,7 @@ import trio
 from engine.core.outcome import Answered, Outcome
 from engine.ports import Invocation
 from tests.simulation.forger import try_forged
-from tests.simulation.history import TEXT, Answer, History, Post, value_in
+from tests.simulation.history import TEXT, Answer, History, Post, effect_of, value_in
 from tests.simulation.net import Connection, Net, Submission
 from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
 
@@ -52,8 +52,6 @@ class Apps:
     ) -> None:
         self.history = history
         self.library = library
-        self.clients: dict[str, str] = {}
-        """Whose run a workflow is: by its root program's name."""
         self.hosts: dict[str, Host] = {}
         self._failed: Counter[str] = Counter()
         self._stumbled: Counter[tuple[str, str]] = Counter()
@@ -116,7 +114,9 @@ class Apps:
     def _done(self, call: Invocation, name: str) -> Answered:
         """Do it, once for each key."""
         payload = msgspec.json.decode(call.payload)
-        keys = self.history.effects.setdefault(payload["effect"], Counter())
+        keys = self.history.effects.setdefault(
+            effect_of(payload["client"], payload["effect"]), Counter()
+        )
         keys[call.step_own_key] += 1
         return _value(payload["value"], self._rng)
 
@@ -205,13 +205,14 @@ class Apps:
         key = f"{call.idempotency_key}/{what.name}" if what.own_key else call.idempotency_key
         # under another key than the run's, a post without a token would open a run of its own
         bare = not what.token and "/" not in call.idempotency_key
-        payload: dict[str, object] = {"effect": what.effect, "value": what.value}
+        client = msgspec.json.decode(call.payload)["client"]
+        payload: dict[str, object] = {"effect": what.effect, "value": what.value, "client": client}
         if what.now:
             payload["now"] = round(trio.current_time() * 1000)
         if what.pad:
             payload["pad"] = "p" * what.pad
         submission = Submission(
-            client=self.clients[what.name.partition(".")[0].rstrip("!")],
+            client=client,
             workflow=call.workflow,
             key=key,
             url=what.url,

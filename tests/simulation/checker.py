@@ -9,6 +9,7 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R4  outcome invented                  R10  a call before its back-off was over
     R5  invoked after its outcome         R11  a new step from an execution that was over
     R6  two payloads under one key        R14  a call long after its back-off was over
+    R23 a key of two steps
     R16 failed, and not compensated       R17  failed although a post was refused (`undone.py`)
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
@@ -27,7 +28,7 @@ from itertools import pairwise
 import msgspec
 
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
-from tests.simulation.history import Act, Answer, History, Post, Send, value_in
+from tests.simulation.history import Act, Answer, History, Post, Send, effect_of, value_in
 from tests.simulation.programs import Library
 from tests.simulation.undone import refused, undone
 
@@ -112,7 +113,7 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     seen = Seen(history)
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
         lost, overwritten, back_in_time, invented, invoked_again, two_payloads, payload_changed,
-        too_many, unasked, early, late, stale, refused,
+        too_many, unasked, early, late, stale, key_of_two, refused,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:
@@ -241,6 +242,17 @@ def invoked_again(seen: Seen) -> Iterable[Wrong]:
             if first is None or send.began < first or seen.reopened(send.run_id, send.began):
                 continue
             yield "R5", f"step {step_id} had ended, and attempt {send.attempt} was sent"
+
+
+def key_of_two(seen: Seen) -> Iterable[Wrong]:
+    """R23: the key that an endpoint is sent is the step's own: constant, and no other step's."""
+    owners: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for send in seen.history.sends:
+        if owners.setdefault(send.own_key, send.step_id) != send.step_id:
+            yield "R23", f"{send.own_key} was sent for {owners[send.own_key]} and {send.step_id}"
+        if keys.setdefault(send.step_id, send.own_key) != send.own_key:
+            yield "R23", f"{send.step_id} was sent with {keys[send.step_id]} and {send.own_key}"
 
 
 def payload_changed(seen: Seen) -> Iterable[Wrong]:
@@ -385,5 +397,5 @@ def effects(seen: Seen, library: Library) -> Iterable[Wrong]:
                     f"run {step_id} answered {value}; its program adds up to {program.value}",
                 )
             for name in library.effects(program):
-                if name not in seen.history.effects:
+                if effect_of(post.client, name) not in seen.history.effects:
                     yield "effects", f"run {step_id} completed; {name} was never done"

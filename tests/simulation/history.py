@@ -67,6 +67,11 @@ class Post(Struct):
         return self.is_outcome or (self.status in (202, 504) and self.step_id is not None)
 
 
+def effect_of(client: str, name: str) -> str:
+    """What names an effect: two clients may run one program, and each has effects of its own."""
+    return f"{client}/{name}"
+
+
 def value_in(body: bytes) -> object:
     """What an endpoint of the simulation has answered, out of an outcome; None: no such value."""
     response = msgspec.json.decode(body)["response"]
@@ -149,7 +154,7 @@ class History:
         self.acts: list[Act] = []
         self.lives: list[LifeSpan] = []
         self.effects: dict[str, Counter[str]] = {}
-        """What endpoints did, once for each key of theirs: name of the effect → own keys."""
+        """What endpoints did, once for each key of theirs: client/name of it → own keys."""
         self.notes: Counter[str] = Counter()
         """Faults and situations, counted."""
         self.wrong: list[tuple[str, str]] = []

@@ -45,7 +45,9 @@ def _cast(world: World) -> list[Client]:
         world.library.programs[program.name] = program
         if not kind:
             continue
-        world.apps.clients[program.name] = "shop"
-        what = Submission("shop", "flow", program.name, f"{HOST}/flow/{program.name}", b"1", RETRY)
+        what = Submission(
+            *("shop", "flow", program.name, f"{HOST}/flow/{program.name}"),
+            *(b'{"client":"shop"}', RETRY),
+        )
         clients.append(Client(kind, what, 0.5))
     return clients

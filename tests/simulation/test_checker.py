@@ -42,8 +42,9 @@ class Made:
     def send(self, attempt: int, at: float, status: int = 200, **values: Any) -> Send:
         """A call and its answer."""
         send = Send(
-            began=self.history.place(), at=at, life=1, run_id="r", step_id="r", own_key="r",
-            workflow="w", key="k", url=URL, payload=b"1", attempt=attempt,
+            began=self.history.place(), at=at, life=1, run_id="r", step_id="r",
+            own_key=values.get("step_id", "r"), workflow="w", key="k", url=URL, payload=b"1",
+            attempt=attempt,
         )  # fmt: skip
         self.history.sends.append(send)
         send.ended, send.ended_at, send.status = self.history.place(), at, status
@@ -220,6 +221,17 @@ def test_stale() -> None:
     assert "R11" in made.last_look().rules()
 
 
+def test_key_of_two() -> None:
+    """R23: two steps are called under one key; one step under two."""
+    shared = Made().good()
+    shared.send(1, 5.0, step_id="r-1", own_key="r")
+    changed = Made().good()
+    changed.send(2, 5.0, own_key="other")
+
+    assert "R23" in shared.last_look().rules()
+    assert "R23" in changed.last_look().rules()
+
+
 def test_effects() -> None:
     """A completed run lacks an effect; an effect was done under two keys; the answer is wrong."""
     library = Library(Random(0))
@@ -253,7 +265,7 @@ def test_undone(answered: int, done: bool, rules: set[str]) -> None:
     made.post(424, url=call.url, step_key=call.url, step_id="r-1", run_id="r", cause="r-1")
     made.send(1, 0.0, answered)
     if done:
-        made.history.effects["r0.0!"] = Counter(("a",))
+        made.history.effects["shop/r0.0!"] = Counter(("a",))
     made.last_look(424, cause="r-1", retry=stops)
 
     found = {rule for rule, _ in check(made.history, library)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from engine.core.retry import OnExhausted
-from tests.simulation.history import Post, Send
+from tests.simulation.history import Post, Send, effect_of
 from tests.simulation.programs import Call, Library
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _is_owed(seen: Seen, failed: Post, call: Call, library: Library) -> bool:
     """Whether the run was told that this call failed, and what it does instead was not done."""
     if call.instead is None or not call.fails:
         return False
-    if call.instead.effect in seen.history.effects:
+    if effect_of(failed.client, call.instead.effect) in seen.history.effects:
         return False
     return any(
         post.url == call.url and post.run_id == failed.run_id and post.status == 424

@@ -112,18 +112,18 @@ class World:
 
     def _cast(self) -> list[Client]:
         """The runs of this seed, and who wants them."""
-        rng = self.rng
+        rng, twins = self.rng, self.chance("twins")
         clients: list[Client] = []
         for index in range(rng.randint(2, 5)):
             name = f"r{index}"
             program = self.library.make(name)
-            tenant = self.apps.clients[name] = rng.choice(TENANTS)
+            tenant = rng.choice(TENANTS)
             what = Submission(
                 client=tenant,
                 workflow=WORKFLOW,
                 key="k" if index < 2 and tenant == TENANTS[index] else f"k{index}",
                 url=f"http://{rng.choice(HOSTS)}/flow/{program.name}",
-                payload=msgspec.json.encode({"user": name}),
+                payload=msgspec.json.encode({"user": name, "client": tenant}),
                 retry=self.library.for_flow(program, self.library.any_policy()),
                 attempt_timeout_ms=rng.choice((10_000, 60_000)),
             )
@@ -132,7 +132,16 @@ class World:
                 Client(kind, what, starts_s + rng.random() * 3)
                 for kind in rng.choices(KINDS, k=rng.randint(1, 3))
             ]
+            if twins.random() < 0.15:
+                clients.append(self._twin(what, name, starts_s + twins.random() * 3))
         return clients
+
+    def _twin(self, what: Submission, name: str, starts_s: float) -> Client:
+        """Another client with the same workflow under the same key: a run of its own."""
+        (other,) = [tenant for tenant in TENANTS if tenant != what.client]
+        payload = msgspec.json.encode({"user": name, "client": other})
+        self.history.note("situation:twins")
+        return Client("patient", replace(what, client=other, payload=payload), starts_s)
 
     # -- phases --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.model import Step
 from engine.drive import LiveRun
 from engine.supervisor import Engine
 from engine.tokens import Tokens
@@ -41,3 +42,16 @@ def token_not_checked(bug: Planting) -> None:
 @plant("a token of another client's run is taken", rules=("R20",))
 def other_clients_token(bug: Planting) -> None:
     bug.rewrite(Engine._find, " or live.run.client != client", "")
+
+
+@plant("runs are found without asking whose they are", rules=("R12", "R2", "R9", "R6"))
+def runs_shared_by_clients(bug: Planting) -> None:
+    same = "(live for (_, *key_of), live in self._by_identity.items() if key_of == [workflow, key])"
+    bug.rewrite(
+        Engine._by_key, "self._by_identity.get((client, workflow, key))", f"next({same}, None)"
+    )
+
+
+@plant("the key that an endpoint is sent is not the step's own", rules=("effects", "R23"))
+def keys_shared_by_steps(bug: Planting) -> None:
+    bug.replace(Step, "own_key", property(lambda step: step.spec.key))
