@@ -15,13 +15,14 @@ from msgspec import Raw
 
 _HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE = re.compile(
+LONE = re.compile(
     rb"\\u([dD][89abAB][0-9a-fA-F]{2}(?!%b)|(?<!%b\\u)[dD][c-fC-F][0-9a-fA-F]{2})" % (_LOW, _HIGH)
 )
+"""The escape of a lone surrogate, where every backslash begins an escape that is no backslash."""
 MARK = b"\xf4\x8f\xbf\xbf"
 """U+10FFFF, of which Unicode says that it is no character and never will be."""
 _MARK_SPELLED = re.compile(rb"%b|\\u[dD][bB][fF]{2}\\u[dD][fF]{3}" % MARK)
-_MARKED = re.compile(rb"%b(d[89a-f][0-9a-f]{2})" % MARK)
+MARKED = re.compile(rb"%b(d[89a-f][0-9a-f]{2})" % MARK)
 _PRIVATE_FIRST, _PRIVATE = 0xE000, 6_400
 """U+E000 to U+F8FF: three bytes each in UTF-8."""
 _STAND_IN = re.compile(f"[{chr(_PRIVATE_FIRST)}-{chr(_PRIVATE_FIRST + _PRIVATE - 1)}]{{2}}")
@@ -39,13 +40,35 @@ def with_marks(text: bytes) -> bytes:
     surrogate; `MARK` itself becomes `MARK` and `ffff`. So the decoder takes it, and texts differ
     where their values do. Backslashes are spelled `\\u005c`. `without_marks` undoes it.
     """
-    plain = _MARK_SPELLED.sub(MARK + b"ffff", text.replace(rb"\\", rb"\u005c"))
-    return _LONE.sub(lambda found: MARK + found[1].lower(), plain)
+    return LONE.sub(marked, ready_for_marks(text))
 
 
 def without_marks(text: bytes) -> bytes:
     """Of a text with marks, written without needless escapes, the one meant."""
-    return _MARKED.sub(rb"\\u\1", text).replace(MARK + b"ffff", MARK)
+    return MARKED.sub(unmarked, text).replace(MARK + b"ffff", MARK)
+
+
+def ready_for_marks(text: bytes) -> bytes:
+    """The text in which `with_marks` looks for lone surrogates."""
+    return _MARK_SPELLED.sub(MARK + b"ffff", text.replace(rb"\\", rb"\u005c"))
+
+
+def marked(lone: re.Match[bytes]) -> bytes:
+    """What stands for a lone surrogate in a text with marks."""
+    return MARK + lone[1].lower()
+
+
+def unmarked(mark: re.Match[bytes]) -> bytes:
+    """The lone surrogate for which a mark stands."""
+    return rb"\u" + mark[1]
+
+
+def with_equal_stand_ins(text: bytes) -> bytes:
+    """A text as long, with its structure, that the decoder takes: U+FFFF for each lone surrogate.
+
+    What its strings hold is lost, but it is made a dozen times faster than `StandIns`.
+    """
+    return LONE.sub(rb"\\uffff", _without_backslashes(text))
 
 
 def _without_backslashes(text: bytes) -> bytes:
@@ -74,7 +97,7 @@ def json_fault(text: bytes) -> str | None:
         except msgspec.DecodeError:
             if rb"\u" not in text:
                 return _where(text)
-            whole = _LONE.sub(rb"\\uffff", _without_backslashes(text))
+            whole = with_equal_stand_ins(text)
             try:
                 _judge(whole)
             except msgspec.DecodeError:
@@ -114,7 +137,7 @@ class StandIns:
         # Numbered from where nobody can have known: nothing that the text holds of this kind is
         # taken for one of ours.
         number = int.from_bytes(blake2b(text, digest_size=4).digest())
-        for each in _LONE.finditer(_without_backslashes(text)) if rb"\u" in text else ():
+        for each in LONE.finditer(_without_backslashes(text)) if rb"\u" in text else ():
             number = (number + 1) % _PRIVATE**2
             stand_in = "".join(chr(_PRIVATE_FIRST + part) for part in divmod(number, _PRIVATE))
             self._spelled[stand_in] = text[each.start() : each.end()].decode()

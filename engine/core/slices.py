@@ -13,13 +13,22 @@ from __future__ import annotations
 import hashlib
 import heapq
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import msgspec
 from msgspec import Struct, field
 
 from engine.core.fingerprint import canonical, canonical_value, encode
-from engine.core.json_text import MARK, with_marks, without_marks
+from engine.core.json_text import (
+    LONE,
+    MARK,
+    MARKED,
+    marked,
+    ready_for_marks,
+    unmarked,
+    with_marks,
+    without_marks,
+)
 
 PIECE_BYTES = 2_048
 """A container up to this is read as a part of what surrounds it; a large one is cut into pieces of
@@ -27,6 +36,9 @@ some such size: a piece of numbers takes a millisecond."""
 TOKENS_A_SLICE = 1_000
 NAMES_A_SLICE = 500
 STRING_PARTS_A_SLICE = 50
+REPLACED_A_SLICE = 1_000
+LARGE_STRING_BYTES = 4 * PIECE_BYTES
+"""A piece larger than this holds a string that cannot be cut."""
 _TOKEN = re.compile(
     rb'"[^"\\]*",?'  # a string without escapes
     rb'|[\[{][^"\[\]{}]{0,64}[\]}],?'  # a small container without strings or others in it
@@ -89,7 +101,7 @@ def fingerprint_in_slices(payload: bytes, depth_max: int) -> Slices:
     container = yield from _containers(payload, depth_max)
     try:
         if container is None:
-            text = canonical(payload)
+            text = yield from _canonical(payload)
         else:
             text = yield from _written(payload, container)
     except msgspec.ValidationError as error:  # its path is that of a piece
@@ -155,7 +167,8 @@ def _written(text: bytes, container: _Container) -> Slices:
             parts.append((yield from _written(text, piece.container)))
         else:
             start, end = piece
-            parts.append(canonical(b"[%b]" % text[start:end])[1:-1])
+            written = yield from _canonical(b"[%b]" % text[start:end])
+            parts.append(written[1:-1])
     return b"[%b]" % b",".join(parts)
 
 
@@ -165,17 +178,18 @@ def _object(text: bytes, container: _Container) -> Slices:
         yield
         if isinstance(piece, _Item):
             spelled = text[piece.start : piece.container.start].rstrip(b" \t\r\n:")
-            (name,) = _members(b"{%b:0}" % spelled)
+            (name,) = yield from _members(b"{%b:0}" % spelled)
             members[name] = yield from _written(text, piece.container)
         else:
             start, end = piece
-            members.update(_members(b"{%b}" % text[start:end]))
+            members.update((yield from _members(b"{%b}" % text[start:end])))
     parts: list[bytes] = []
     for each in _sorted(members):
         if each is None:
             yield
         else:
-            parts.append(b"%b:%b" % (without_marks(encode(each)), members[each]))
+            name_written = yield from _without_marks(encode(each))
+            parts.append(b"%b:%b" % (name_written, members[each]))
     return b"{%b}" % b",".join(parts)
 
 
@@ -192,15 +206,57 @@ def _sorted(names: dict[str, bytes]) -> Iterator[str | None]:
         yield name
 
 
-def _members(piece: bytes) -> dict[str, bytes]:
+def _canonical(piece: bytes) -> Slices:
+    """The canonical form of a piece. One string may make it large."""
+    if len(piece) <= LARGE_STRING_BYTES:
+        return canonical(piece)
+    try:
+        return encode(canonical_value(piece))
+    except msgspec.DecodeError:
+        if rb"\u" not in piece:
+            raise
+    value = canonical_value((yield from _with_marks(piece)))
+    return (yield from _without_marks(encode(value)))
+
+
+def _members(piece: bytes) -> Generator[None, None, dict[str, bytes]]:
     """The members of an object by their names, which hold marks for lone surrogates."""
     try:
         found = canonical_value(piece)
     except msgspec.DecodeError:
         if rb"\u" not in piece:
             raise
-        found = canonical_value(with_marks(piece))
-        return {name: without_marks(encode(value)) for name, value in found.items()}
+        members: dict[str, bytes] = {}
+        for name, value in canonical_value((yield from _with_marks(piece))).items():
+            members[name] = yield from _without_marks(encode(value))
+        return members
     if MARK in piece or rb"\u" in piece:
         return {name.replace(_MARK, _MARK + "ffff"): encode(it) for name, it in found.items()}
     return {name: encode(value) for name, value in found.items()}
+
+
+def _with_marks(text: bytes) -> Slices:
+    if len(text) <= LARGE_STRING_BYTES:
+        return with_marks(text)
+    return (yield from _replaced(LONE, marked, ready_for_marks(text)))
+
+
+def _without_marks(text: bytes) -> Slices:
+    if len(text) <= LARGE_STRING_BYTES:
+        return without_marks(text)
+    replaced = yield from _replaced(MARKED, unmarked, text)
+    return replaced.replace(MARK + b"ffff", MARK)
+
+
+def _replaced(
+    pattern: re.Pattern[bytes], by: Callable[[re.Match[bytes]], bytes], text: bytes
+) -> Slices:
+    """What `pattern.sub` gives."""
+    parts: list[bytes] = []
+    at = 0
+    for number, found in enumerate(pattern.finditer(text)):
+        if number % REPLACED_A_SLICE == 0:
+            yield
+        parts += (text[at : found.start()], by(found))
+        at = found.end()
+    return b"".join((*parts, text[at:]))

@@ -36,6 +36,20 @@ async def test_the_same_payload_is_the_same_step(shop: Client) -> None:
         assert call.payload == json.loads(NUMBERS)
 
 
+async def test_lone_surrogates_by_the_thousand(shop: Client) -> None:
+    """A text cut within a character, again and again: sent as it came, and found again."""
+    async with application(index=fine) as app:
+        payload = json.dumps({"\ud83d" * 3_000: ["a\udc00"] * 3_000})
+        first = await post(shop, app.at("index"), payload)
+        assert first.status_code == 200
+        spelled = payload.replace("\\udc00", "\\uDC00").replace(": ", ":")
+        again = await post(shop, app.at("index"), spelled)
+        assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+        other = await post(shop, app.at("index"), payload.replace("\\udc00", "\\udc01", 1))
+        is_problem(other, 422, "idempotency-key-reused")
+        assert app.calls[0].payload == json.loads(payload)
+
+
 @pytest.mark.parametrize(
     ("payload", "member", "words"),
     [
