@@ -13,7 +13,7 @@ import httpx
 
 from engine.store.journal import unpack
 from engine.store.readers import stored_body
-from tests.kill.application import STEPS, WORKFLOW, digest
+from tests.kill.application import RELEASE, STEPS, WORKFLOW, digest
 from tests.kill.callers import CLIENT, Load
 
 CLOCK_SLACK_MS = 100
@@ -79,6 +79,7 @@ def check_records(findings: Findings, load: Load, database: Path, ledger: Path, 
         _check_calls(findings, load, calls, steps)
         _check_seen(findings, load, calls, steps)
         _check_effects(findings, calls, steps)
+        _check_compensations(findings, load, calls)
         _check_answers_of_runs(findings, engine, calls, steps)
 
 
@@ -216,6 +217,17 @@ def _check_effects(
     }
     for key, name in sorted(completed ^ set(effects))[:SHOWN_MAX]:
         findings.violation(f"{key} {name}: effect without completed step, or the other way")
+
+
+def _check_compensations(findings: Findings, load: Load, calls: sqlite3.Connection) -> None:
+    """What failed was undone, once; what did not, was not."""
+    rows = calls.execute("SELECT key, count(*) FROM effect WHERE name = ? GROUP BY key", (RELEASE,))
+    undone = dict(rows.fetchall())
+    for submission in load.submissions.values():
+        if submission.acknowledged:
+            wanted, did = int(submission.payload["fails"]), undone.get(submission.key, 0)
+            findings.expect(did == wanted, f"{submission.key}: undone {did} times, not {wanted}")
+    findings.counts["compensations"] = sum(undone.values())
 
 
 def _check_answers_of_runs(
