@@ -28,13 +28,16 @@ class AtomicError(EngineError):
     """Base of everything the client raises on purpose."""
 
 
+NO_MEMBERS: Mapping[str, Any] = {}
+
+
 class ProblemName(str):
-    """The name of a problem, as `ProblemError.problem` gives it. `get` asks the document: our own
+    """The name of a problem, as `StepFailed.problem` gives it. `get` asks the document: our own
     page on compensation once read it so, and programs that were written after it go on working."""
 
     members: Mapping[str, Any]
 
-    def __new__(cls, name: str, members: Mapping[str, Any]) -> Self:
+    def __new__(cls, name: str, members: Mapping[str, Any] = NO_MEMBERS) -> Self:
         made = super().__new__(cls, name)
         made.members = members
         return made
@@ -56,7 +59,7 @@ class ProblemError(AtomicError):
     @property
     def problem(self) -> str:
         """The problem's name: the last segment of its type. Names that are not known here occur."""
-        return ProblemName(self.document.type.rstrip("/").rpartition("/")[2], self.members)
+        return self.document.type.rstrip("/").rpartition("/")[2]
 
     @property
     def status(self) -> int:
@@ -87,6 +90,11 @@ class ProblemError(AtomicError):
 
 class StepFailed(ProblemError):
     """424: the recorded failure of the step. Posting again gives the same answer."""
+
+    @property
+    def problem(self) -> str:
+        """The problem's name, `step-failed`."""
+        return ProblemName(super().problem, self.members)
 
     @property
     def cause(self) -> Cause | None:

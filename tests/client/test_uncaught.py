@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -162,3 +163,5 @@ def test_a_problem_can_be_asked_for_its_members() -> None:
     get: Any = error.problem
     assert get.get("lastAttempt")["httpStatus"] == 402
     assert get.get("nothing") is None
+    assert pickle.loads(pickle.dumps(error.problem)) == "step-failed"
+    assert type(error_of(IN_USE).problem) is str

@@ -14,11 +14,14 @@ from engine.client import (
     NothingKnown,
     Open,
     Outcome,
+    PassOn,
     Refused,
     Reposts,
     RetryPolicy,
     StepFailed,
     WaitTimeout,
+    answer_of,
+    pass_on,
 )
 from engine.wire import ActionAnswer, RunPage, RunRow, RunTree, StepRow
 
@@ -72,6 +75,13 @@ async def a_workflow_function(
     except StepFailed:
         await workflow.step(f"{URL}/undo", {"id": created.response["id"]})
     return {"id": created.decode(User).id}
+
+
+async def what_nobody_caught(app: Any, failed: StepFailed) -> None:
+    app.register_error_handler(StepFailed, pass_on)
+    assert_type(PassOn(app), PassOn)
+    body, status, headers = pass_on(failed)
+    print(body, status, headers, answer_of(failed))
 
 
 async def look_and_act(atomic: AsyncClient) -> None:
