@@ -15,8 +15,8 @@ searched. A post without an answer may have been taken or not, and proves nothin
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
 although a post of it was refused (`records.py`), R20 a forged token was taken, R21 an operator's
-action that was told and is not recorded, R22 a crash that counts as a failure. I1 to I6 are about
-the record itself.
+action that was told and is not recorded, R22 a crash that counts as a failure, R26 an
+attempt that left while the store was away (`outage.py`). I1 to I6 are about the record itself.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from engine.store.words import StoreError
 from engine.supervisor import Engine, EngineLimits
 from engine.tokens import Tokens
 from tests.simulation.history import History, LifeSpan
+from tests.simulation.outage import Outage
 
 T = TypeVar("T")
 EPOCH_MS = 1_700_000_000_000
@@ -83,6 +84,7 @@ class Life:
         slow: bool,
         commit_s: float,
         limits: EngineLimits,
+        outage: Outage,
     ) -> None:
         self.history = history
         self.number = number
@@ -105,6 +107,8 @@ class Life:
         self._died = trio.Event()
         self._rng, self._slow, self._limits = rng, slow, limits
         self._commit_s = commit_s
+        self.outage = outage
+        outage.over()
 
     def kill(self, how: str) -> None:
         """The process is gone, now."""
@@ -142,9 +146,12 @@ class Life:
             self.kill(how)
             raise Died
         self.refused = how in ("commit-refused", "commit-unsure")
+        if self.commits > 1 and not how:  # the first opens the file: it would only not start
+            self.outage.refuse()
         if how == "commit-refused":
             raise sqlite3.OperationalError("disk I/O error (simulated, before the commit)")
         result = work()
+        self.outage.over()
         self.on_commit()
         self.history.log("committed", self.commits)
         if how in ("after-commit", "recovery"):

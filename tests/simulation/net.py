@@ -357,6 +357,8 @@ class SimCaller:
         )
         history.sends.append(send)
         history.log("send", send.began, send.url, send.step_id, send.attempt)
+        if life.outage.is_known:
+            history.fail("R26", f"an attempt of {send.step_id} left while the store was away")
         if send.step_id in life.open:
             history.fail("R13", f"two requests of step {send.step_id} open at once")
         life.open[send.step_id] = send.began

@@ -42,6 +42,8 @@ class Swarm(Struct, frozen=True):
     places: tuple[int, int] | None = None
     """Requests that may be in flight to one host, and in all; None: the engine's defaults.
     So few are fought over, and a place that is lost is missed."""
+    outages: bool = False
+    """Now and then the disk refuses to be written, for a while."""
 
     def has(self, kind: str) -> bool:
         """Whether this kind may strike."""
@@ -70,6 +72,7 @@ def draw(rng: Random) -> Swarm:
         deaths=deaths,
         storm_s=rng.uniform(30, 300),
         places=rng.choice((None, None, None, (1, 1), (1, 2), (2, 2))),
+        outages=rng.random() < 0.4,
     )
 
 

@@ -30,6 +30,7 @@ from tests.simulation.determinism import run_seeded
 from tests.simulation.history import History
 from tests.simulation.life import NEVER, Death, Disk, Life, StepCounter, shared_memory
 from tests.simulation.net import Net, SimCaller, Submission
+from tests.simulation.outage import Outage
 from tests.simulation.programs import HOSTS, Library
 from tests.simulation.records import Records
 
@@ -86,6 +87,7 @@ class World:
         self.library = Library(self.chance("library"))
         self.history.few_places = self.swarm.places is not None
         self.records = Records(self.path, self.history)
+        self.outage = Outage(self.history, self.chance("outage"))
         self.shift_ms = 0
         self.healed = False
         self.events = 0
@@ -151,6 +153,8 @@ class World:
                 storm.start_soon(operate, self.net, self.chance("operator"))
             if self.swarm.has("app-crash"):
                 storm.start_soon(self._crash_apps)
+            if self.swarm.outages:
+                storm.start_soon(self.outage.strike)
             deaths = self.plan.deaths
             if deaths is None:
                 deaths = tuple(self._death(how) for how in self.swarm.deaths)
@@ -203,6 +207,7 @@ class World:
             slow=slow,
             commit_s=commit_s,
             limits=limits,
+            outage=self.outage,
         )
         life.on_commit = self.records.committed
         self.net.life = self.counter.life = life

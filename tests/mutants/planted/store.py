@@ -1,0 +1,24 @@
+"""Bugs in what is done while the store cannot be written."""
+
+from __future__ import annotations
+
+from engine import store_away
+from engine.drive import LiveRun
+from engine.store.writer import Writer
+from tests.mutants.catalog import Planting, plant
+
+
+@plant("a commit that was refused counts as made", rules=("R1", "I6", "fold"))
+def refused_commit_counts(bug: Planting) -> None:
+    bug.rewrite(Writer._try, "return error", "return None")
+
+
+@plant("steps are taken, and called, while nothing can be recorded", rules=("R26",))
+def steps_taken_while_away(bug: Planting) -> None:
+    bug.rewrite(store_away.would_record, "return found is None or", "return False and")
+    bug.rewrite(LiveRun._start_due, "or self.engine.store.away is not None", "")
+
+
+@plant("nobody looks again when the store is back", rules=("R14", "liveness"))
+def not_woken_when_back(bug: Planting) -> None:
+    bug.rewrite(store_away.follow_store, "live.wake()", "pass")
