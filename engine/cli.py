@@ -24,6 +24,7 @@ from engine.cli_options import (
     new_key,
     payload,
     run_name,
+    url_options,
 )
 from engine.cli_show import safe
 from engine.cli_tui import can_show, tui
@@ -450,7 +451,9 @@ def _step_id(tree: RunTree, step: str) -> str:
     )
 
 
-def _action(name: str, text: str, *, whole_run: bool = True, steps: bool = True) -> None:
+def _action(
+    name: str, text: str, *, whole_run: bool = True, steps: bool = True, urls: bool = False
+) -> None:
     def act(name: RunName, engine: str, as_json: bool, **options: Any) -> None:
         step = options.pop("step", None)
         with _client(engine) as client:
@@ -471,6 +474,8 @@ def _action(name: str, text: str, *, whole_run: bool = True, steps: bool = True)
     wrapped = click.option("--dry-run", is_flag=True, help="Only say what it would change.")(
         wrapped
     )
+    if urls:
+        wrapped = url_options(wrapped)
     if steps:
         help_text = "The step, by id or name." if whole_run else "Where to begin, by id or name."
         wrapped = click.option("--step", required=not whole_run, help=help_text)(wrapped)
@@ -485,6 +490,7 @@ _action("cancel", "End it with the outcome `cancelled`; waiting callers are told
 _action("rerun", "Run a step that has ended again, and what came after it.", whole_run=False)
 _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
 _action("restore", "Put a dismissed run back on that list.", steps=False)
+_action("retarget", "Move a run to other URLs.", steps=False, urls=True)
 
 if __name__ == "__main__":
     main(prog_name="atomic")

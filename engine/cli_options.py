@@ -139,6 +139,16 @@ def engine_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def url_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--from and --to: of a run that moves."""
+    for option, name, text in (
+        ("--to", "to_url", "What it stands for from then on."),
+        ("--from", "from_url", "The recorded URL, or what such URLs begin with."),
+    ):
+        command = click.option(option, name, required=True, metavar="URL", help=text)(command)
+    return command
+
+
 def json_option(command: Callable[..., None]) -> Callable[..., None]:
     """--json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

@@ -35,6 +35,7 @@ COLOURS = {
     "paused": "magenta",
 }
 NAMED_MAX = 10
+MOVED_SHOWN_MAX = 20
 """More steps than these are counted."""
 STATE_WIDTH = max(map(len, SIGNS))
 # what begins a branch, the last branch, and what goes on below each
@@ -313,7 +314,17 @@ def action_text(answer: ActionAnswer) -> str:
         f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}"
         f"  {safe(answer.run.id)}  {answer.action}: {would} {count}"
     ]
-    lines += [f"  {safe(id)}" for id in answer.changed if answer.dry_run]
+    if answer.moved:
+        lines += [
+            f"  {safe(it.step_name)}: {safe(it.from_)} -> {safe(it.to)}"
+            for it in answer.moved[:MOVED_SHOWN_MAX]
+        ]
+        unsaid = len(answer.moved) - MOVED_SHOWN_MAX
+        lines += [f"  and {unsaid:,} more"] if unsaid > 0 else []
+    elif answer.action == "retarget":
+        lines += ["  No step of it is there: the rule is for what it posts from now on."]
+    else:
+        lines += [f"  {safe(id)}" for id in answer.changed if answer.dry_run]
     after = answer.recorded_after
     if after:
         names = ", ".join(safe(step.step_name) for step in after[:NAMED_MAX])

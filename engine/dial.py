@@ -355,8 +355,7 @@ class Dialler:
         """A fresh connection. Raises DnsError, TargetNotAllowed, TlsError, httpx.ConnectError."""
         addresses = await self._addresses(target.host)
         for ip in addresses:
-            judged = judged_address(ip)
-            if is_never_dialled(judged) or not self._allowed(judged):
+            if not self._may_call(ip):
                 raise TargetNotAllowed(f"the address {ip} may not be called")
         wire = await _connect_first(addresses[:ADDRESSES_TRIED_MAX], target.port)
         if target.scheme == "http":
@@ -371,6 +370,18 @@ class Dialler:
             wire.close()
             raise
         return tls
+
+    def why_not(self, url: str) -> str | None:
+        """Why the URL may not be called, as far as it can be told without a look-up of its name."""
+        try:
+            ip = literal_address(parse_target(url).host)
+        except TargetNotAllowed as error:
+            return str(error)
+        return None if ip is None or self._may_call(ip) else f"the address {ip} may not be called"
+
+    def _may_call(self, ip: IPAddress) -> bool:
+        judged = judged_address(ip)
+        return not is_never_dialled(judged) and self._allowed(judged)
 
     async def _addresses(self, host: str) -> list[IPAddress]:
         literal = literal_address(host)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from engine.core import settle
-from engine.core.errors import Refused
+from engine.core.aside import put_back, set_aside
 from engine.core.events import LateEnd, Started
-from engine.core.machine import Change, decide, put_back, set_aside
+from engine.core.machine import Change, decide
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import (
     FAILED_BODY_BYTES_MAX,
@@ -26,12 +26,14 @@ from engine.core.outcome import (
     Outcome,
     Unanswered,
 )
+from engine.core.retarget import Moved
 from engine.deadlines import Timer
 from engine.flow import AttemptFlow, Payloads
 from engine.places import Places
 from engine.ports import Body, Invocation, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request, Slot
+from engine.stopped import ParksOnBug
 from engine.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -116,8 +118,11 @@ class LiveRun:
 
     def _leaves_after_commit(self, step_id: str, request: Request) -> bool:
         """Whether an attempt's request leaves when its beginning is durable. The first of a child
-        need not wait: a crash takes child and attempt back, and the workflow posts it again."""
-        return request.number > 1 or step_id == self.run.id or step_id not in self.payloads
+        need not wait: a crash takes child and attempt back, and the workflow posts it again.
+        But in a run that was moved it would be another child then, if it takes the move back."""
+        if request.number > 1 or self.run.moves:
+            return True
+        return step_id == self.run.id or step_id not in self.payloads
 
     @property
     def _may_be_idle(self) -> bool:
@@ -203,6 +208,13 @@ class LiveRun:
                 self.commit(Change(self.run))
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return places.in_flight > taken
+
+    def call_elsewhere(self, moved: list[Moved]) -> None:
+        """Steps that queue for a place at the host that their URL named do so no more."""
+        for each in moved:
+            if each.step_id in self.queued:
+                del self.queued[each.step_id]
+                put_back(self.run, each.step_id)
 
     def _committed(
         self, ended: list[tuple[Step, Body | None]], promised: list[tuple[str, Request]]
@@ -330,7 +342,7 @@ class LiveRun:
 
     async def _call(self, step: Step, request: Request, flow: AttemptFlow) -> None:
         outcome: Outcome | None = None
-        has_left = False
+        has_left, host = False, ""
         with request.scope:
             if flow.payload is None:
                 await flow.load(self.engine.store, step)
@@ -340,6 +352,7 @@ class LiveRun:
                 return
             if flight is not None and flight.number == request.number:
                 has_left = flight.left = True
+                host = host_of(step.spec.url)  # a run may be moved while it is called
                 flow.flight = flight
                 request.start_clock(step.spec.attempt_timeout_ms)
                 self.engine.home.left(request, step)
@@ -351,7 +364,7 @@ class LiveRun:
         if not has_left:
             unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
             return self._end(step.id, request, unsent)
-        self._count_for_host(step, request, outcome)
+        self._count_for_host(host, request, outcome)
         if outcome is None:
             seconds = step.spec.attempt_timeout_ms / 1000
             outcome = Unanswered(
@@ -363,11 +376,11 @@ class LiveRun:
         if not (request.drained or self.run.parked):
             self._end(step.id, request, outcome)
 
-    def _count_for_host(self, step: Step, request: Request, outcome: Outcome | None) -> None:
+    def _count_for_host(self, host: str, request: Request, outcome: Outcome | None) -> None:
         if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
             return  # it knows nothing of it
         self.engine.hosts.ended(
-            host_of(step.spec.url),
+            host,
             success=isinstance(outcome, Answered) and outcome.ok,
             took_ms=None if request.host is None else request.took_ms,
             now_ms=self.engine.clock.steady_ms(),
@@ -477,22 +490,3 @@ class LiveRun:
             self._give_back(request)
         if not self.run.parked:
             self.commit(change)
-
-
-class ParksOnBug:
-    """Around a passage: an exception that is no refusal stops the run, and goes no further.
-
-    A class, as a generator would cost each post more than the look-up of its step does.
-    """
-
-    __slots__ = ("_live",)
-
-    def __init__(self, live: LiveRun) -> None:
-        self._live = live
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, Refused):
-            return False
-        return self._live.engine.stopped.park(self._live, error)

@@ -207,7 +207,8 @@ async def working(
     config: Config, store: SqliteStore, clock: SystemClock, log: Log
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
-    transport = LeanTransport(Dialler(), answer_bytes_max=config.answer_bytes_max)
+    dialler = Dialler()
+    transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
     caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
     metrics = Metrics(logger().warning)
     engine = Engine(
@@ -218,6 +219,7 @@ async def working(
         limits=engine_limits(config),
         log=logger().error,
         watch=metrics.watch,
+        why_not=dialler.why_not,
     )
     engine.home.log = logger().warning
     metrics.gauge("atomic_hosts_standing_still", "Hosts whose workers wait for each other",

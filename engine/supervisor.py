@@ -22,10 +22,10 @@ from engine.core.actions import Action, Done, act
 from engine.core.errors import Problem, Refused
 from engine.core.events import ReadAgain
 from engine.core.machine import Change
-from engine.core.model import Run, StepSpec, run_of
+from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.place import Limits, Parent, Placed, note_refused, open_run, place
 from engine.deadlines import Deadlines
-from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, ParksOnBug, host_of
+from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, host_of
 from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
@@ -40,7 +40,7 @@ from engine.refusals import (
     unknown_token,
 )
 from engine.replies import Recorded as Recorded
-from engine.stopped import StoppedRuns, refusal
+from engine.stopped import ParksOnBug, StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
@@ -90,7 +90,9 @@ class Engine:
         log: Callable[..., None] = lambda event, **values: None,
         watch: Callable[[Change], None] = lambda change: None,
         strict: bool = False,
+        why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
+        """`why_not` says why a URL may not be called, where that can be told without calling it."""
         self.store, self.caller, self.clock, self.tokens = store, caller, clock, tokens
         self.limits = limits
         self.under_way = 0
@@ -108,6 +110,7 @@ class Engine:
         self.watch = watch
         self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
+        self._why_not = why_not
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, trio.Event] = {}
@@ -305,11 +308,12 @@ class Engine:
         dry_run: bool,
         actor: str,
         reason: str | None,
+        move: Move | None = None,
     ) -> tuple[Run | None, Done]:
         """Carry an action out, durably; returns the run and what was done to which steps.
 
-        A dry run changes a copy. None for the run: a bug has stopped it, and it is not read here.
-        Raises Refused.
+        `move` is what `retarget` does. A dry run changes a copy. None for the run: a bug has
+        stopped it, and it is not read here. Raises Refused.
         """
         if self.draining:
             raise draining()
@@ -325,13 +329,16 @@ class Engine:
         rev = run.rev if step_id is None else run.steps[step_id].rev
         if if_rev is not None and if_rev != rev:
             raise revision_changed(run_id, step_id, rev, if_rev)
+        if move is not None and (why := self._why_not(move.to_url)) is not None:
+            raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.", runId=run_id)
         if not dry_run:
             self._refuse_if_away()
         change = Change(run.copied() if dry_run else run)
         now = self.clock.steady_ms()
         with nullcontext() if dry_run else ParksOnBug(live):
-            done = act(change, action, step_id, actor=actor, reason=reason, now=now)
+            done = act(change, action, step_id, actor=actor, reason=reason, now=now, move=move)
             if not dry_run:
+                live.call_elsewhere(done.moved)
                 live.commit(change)
             await (live.wait_durable() if dry_run else live.wait_all_durable())
             return change.run, done

@@ -41,6 +41,7 @@ from engine.client.calls import (
     step_call,
     still_open,
     submission,
+    urls_of,
 )
 from engine.client.feed import Events
 from engine.client.http import LIMITS, http_options, keep_alive, timeout_of
@@ -318,13 +319,18 @@ class Client:
         rate_per_s: int = 20,
         reason: str | None = None,
         key: str | None = None,
+        from_url: str | None = None,
+        to_url: str | None = None,
     ) -> BulkAnswer:
         """One action on every run that the filter `q` finds, as a job of the engine's.
 
         `expect` is how many you mean: more, and it is Refused. With a `key` of yours the job is
         begun once, however often the call is made.
         """
-        request = BulkRequest(Action(action), q, expect, dry_run, rate_per_s, reason)
+        request = BulkRequest(
+            *(Action(action), q, expect, dry_run, rate_per_s, reason),
+            *urls_of(from_url, to_url),
+        )
         return read_answer(self._exchange(bulk_call(request, key)), BulkAnswer)
 
     def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
@@ -358,10 +364,15 @@ class Client:
         if_rev: int | None = None,
         dry_run: bool = False,
         reason: str | None = None,
+        from_url: str | None = None,
+        to_url: str | None = None,
     ) -> ActionAnswer:
-        """Retry, pause, resume, cancel, rerun, dismiss or restore. Raises Refused when the state
-        does not allow it, or when it has moved on from `if_rev`."""
-        request = ActionRequest(Action(action), step, if_rev, dry_run, reason)
+        """Retry, pause, resume, cancel, rerun, dismiss or restore; or `retarget`, from a URL (or
+        what URLs begin with) to another. Raises Refused when the state does not allow it, or when
+        it has moved on from `if_rev`."""
+        request = ActionRequest(
+            *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
+        )
         return read_answer(self._exchange(action_call(run_id, request)), ActionAnswer)
 
     def status(self) -> dict[str, Any]:

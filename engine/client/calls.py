@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from engine.client import json_text
 from engine.client.errors import (
@@ -328,6 +328,11 @@ def retries_call(**query: str | int | None) -> Call:
 
 CAUSES = Call(method="GET", path="/api/v1/causes")
 BULK_JOBS = Call(method="GET", path="/api/v1/bulk")
+
+
+def urls_of(from_url: str | None, to_url: str | None) -> tuple[str | UnsetType, str | UnsetType]:
+    """What a `retarget` is given, as members that are left out where they are not."""
+    return (UNSET if from_url is None else from_url, UNSET if to_url is None else to_url)
 
 
 def bulk_call(request: BulkRequest, key: str | None) -> Call:

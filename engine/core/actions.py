@@ -11,10 +11,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from engine.core import retarget
 from engine.core.errors import Problem, Refused
-from engine.core.events import Acted, Cancelled, Paused, Reopened, Resumed, Woken
+from engine.core.events import Acted, Cancelled, Paused, Reopened, Resumed, Retargeted, Woken
 from engine.core.machine import Change
-from engine.core.model import OPEN, DelayBy, PauseReason, Run, Step, StepState
+from engine.core.model import OPEN, DelayBy, Move, PauseReason, Run, Step, StepState
 from engine.core.reopen import (
     add_with_ancestors,
     ended_badly,
@@ -24,6 +25,7 @@ from engine.core.reopen import (
     recorded_after,
     reopen,
 )
+from engine.core.retarget import Moved
 from engine.core.settle import cancel_descendants, wake_parent
 
 
@@ -37,6 +39,7 @@ class Action(StrEnum):
     RERUN = "rerun"
     DISMISS = "dismiss"
     RESTORE = "restore"
+    RETARGET = "retarget"
 
 
 FITS: dict[Action, frozenset[StepState]] = {
@@ -48,6 +51,7 @@ FITS: dict[Action, frozenset[StepState]] = {
     Action.CANCEL: OPEN,
     Action.DISMISS: frozenset({StepState.FAILED, StepState.CANCELLED, StepState.PAUSED}),
     Action.RESTORE: frozenset(StepState),
+    Action.RETARGET: frozenset(StepState),
 }
 """The states of a run in which an action may be possible: what can be told without its steps.
 `rerun` needs one, and is not here."""
@@ -59,6 +63,8 @@ class Done(Struct, frozen=True):
     changed: list[str]
     recorded_after: list[str]
     """By a `retry`: recorded after one that it opened had ended. Perhaps its compensation."""
+    moved: list[Moved] = []
+    """By a `retarget`."""
 
 
 def act(
@@ -69,14 +75,17 @@ def act(
     actor: str,
     reason: str | None,
     now: int,
+    move: Move | None = None,
 ) -> Done:
-    """Carry an action out.
+    """Carry an action out. `move` is what `retarget` does.
 
     Raises Refused (`not-possible`, `not-found`) and changes nothing.
     """
     run = change.run
     if step_id is not None and step_id not in run.steps:
         raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run.id)
+    if action is Action.RETARGET:
+        return _retarget(change, step_id, move, Acted(now, run.id, action, actor, reason))
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
@@ -232,6 +241,16 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
         reopen(change, {id for id in opens if run.steps[id].ended}, again, now)
 
     return plan
+
+
+def _retarget(change: Change, step_id: str | None, move: Move | None, acted: Acted) -> Done:
+    if step_id is not None:
+        raise Refused(Problem.INVALID_REQUEST, "Runs are retargeted whole, not steps.")
+    assert move is not None
+    found = retarget.plan(change.run, move)
+    change.do(acted)
+    change.do(Retargeted(acted.at, change.run.id, move.from_url, move.to_url))
+    return Done([each.step_id for each in found], [], found)
 
 
 def _set_dismissed(to: bool) -> Callable[[Run, str | None], Plan]:

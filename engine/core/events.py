@@ -188,6 +188,15 @@ class EndedAsItIs(Fact, frozen=True, tag="ended-as-it-is"):
     step_id: str
 
 
+class Retargeted(Fact, frozen=True, tag="retargeted"):
+    """The run was moved: URLs that begin with the one stand for those with the other."""
+
+    at: int
+    step_id: str
+    from_url: str
+    to_url: str
+
+
 class RunMoved(Fact, frozen=True, tag="run-moved"):
     """The run's own state is another than before. `step_id` is the root's."""
 
@@ -214,5 +223,6 @@ Event = (
     | EngineErred
     | ReadAgain
     | EndedAsItIs
+    | Retargeted
     | RunMoved
 )

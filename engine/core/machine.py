@@ -44,6 +44,7 @@ from engine.core.events import (
     Reopened,
     Replaced,
     Resumed,
+    Retargeted,
     RunMoved,
     Started,
     Woken,
@@ -52,12 +53,14 @@ from engine.core.model import (
     ENDED,
     DelayBy,
     Flight,
+    Move,
     PauseReason,
     Run,
     Step,
     StepState,
     child_id,
 )
+from engine.core.retarget import moved_spec
 
 P, R, B, W, H = (
     StepState.PENDING,
@@ -90,6 +93,7 @@ FROM: dict[type, dict[StepState, frozenset[StepState]]] = {
         **dict.fromkeys((P, R, B, W, H), frozenset({X})),
         **dict.fromkeys((C, F, X), SAME),
     },
+    Retargeted: dict.fromkeys(StepState, SAME),
     RunMoved: dict.fromkeys(StepState, SAME),
 }
 
@@ -181,26 +185,6 @@ def _take_many(run: Run, now: int) -> list[tuple[int, str]]:
     return sorted((timer for timer in timers if timer[0] <= now), key=itemgetter(0))
 
 
-def set_aside(run: Run, step_id: str) -> None:
-    """A limit keeps the step from starting: `decide` leaves it out until it is put back.
-
-    Else each change of a run would look again at every step of it that queues.
-    """
-    run.aside[step_id] = None
-    run.ready.pop(step_id, None)
-
-
-def put_back(run: Run, step_id: str) -> None:
-    """The limit may let the step start now, if it still wants to."""
-    run.aside.pop(step_id, None)
-    step = run.steps[step_id]
-    if step.state is P and not step.awaiting_post:
-        run.ready[step_id] = None
-    elif step.state is B:
-        assert step.due_at is not None
-        heappush(run.due, (step.due_at, step_id))
-
-
 def evolve(run: Run, event: Event) -> tuple[Step, ...]:
     """Fold one event into the run; returns the steps whose records it changed.
 
@@ -258,6 +242,8 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             run.engine_error = None
         case EndedAsItIs():
             return _end_as_it_is(run, event)
+        case Retargeted():
+            return _retarget(run, event)
         case LateEnd() | PayloadDiffered():
             pass
         case _:
@@ -293,7 +279,7 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
             raise IllegalEvent("the root is the first step and gives the run its id")
     else:
         parent = run.steps.get(event.parent_id)
-        if parent is None or parent.ended or event.step_id != child_id(run.id, identity):
+        if parent is None or parent.ended or event.step_id != new_child_id(run, identity):
             raise IllegalEvent(f"step {event.step_id} has no open parent {event.parent_id}")
     step = Step(
         id=event.step_id,
@@ -322,6 +308,29 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
     run.children.setdefault(parent.id, []).append(step.id)
     _count_child(run, parent, +1)
     return (step,)
+
+
+def new_child_id(run: Run, identity: tuple[str, str, str]) -> str:
+    """The id of a step of this identity that the run takes up now."""
+    return child_id(run.id, identity, len(run.moves))
+
+
+def _retarget(run: Run, event: Retargeted) -> tuple[Step, ...]:
+    """Every step, also those that ended, under the URL that its own stands for now."""
+    move = Move(event.from_url, event.to_url)
+    specs = {step.id: moved_spec(step.spec, (move,)) for step in run.steps.values()}
+    by_identity = {spec.identity: id for id, spec in specs.items()}
+    if len(by_identity) != len(specs):
+        raise IllegalEvent(f"two steps of {run.id} would become one")
+    run.moves = (*run.moves, move)
+    run.by_identity = by_identity
+    changed = [s for s in run.steps.values() if specs[s.id].url != s.spec.url or s.is_root]
+    for step in changed:
+        if step.ended and step.ended_url is None and specs[step.id].url != step.spec.url:
+            step.ended_url = step.spec.url
+        step.spec = specs[step.id]
+        step.rev += 1
+    return tuple(changed)
 
 
 def _count_child(run: Run, parent: Step, by: int) -> None:
@@ -452,7 +461,7 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
     step.generation += 1
     step.reruns += event.rerun
     step.awaiting_post = event.awaiting_post
-    step.ended_at = step.cause_id = step.http_status = step.error = None
+    step.ended_at = step.cause_id = step.http_status = step.error = step.ended_url = None
     _freshen(step, event.at)
     _move(run, step, P)
     if step.parent_id is not None and not step.awaiting_post:

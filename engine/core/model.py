@@ -130,6 +130,8 @@ class Step(Struct):
     """Of the last attempt."""
     answer_attempt: int = 0
     """The attempt whose answer is the outcome."""
+    ended_url: str | None = None
+    """The URL under which it ended, where the run has been moved since: its outcome says that."""
     may_post: bool = False
     """Of an open root: the function of its last attempt may still be at work (`alive.py`)."""
     open_children: int = 0
@@ -190,6 +192,14 @@ class Flight(Struct):
     """Its function has posted a step."""
 
 
+class Move(Struct, frozen=True, array_like=True):
+    """A rule of a run that was moved: URLs that begin with the one stand for those with the other
+    (`retarget.py`)."""
+
+    from_url: str
+    to_url: str
+
+
 class Run(Struct):
     """A tree of steps with the indexes that its rules need."""
 
@@ -208,6 +218,8 @@ class Run(Struct):
     """When that was."""
     parked: bool = False
     """The same in this process, recorded or not: nothing of the run starts."""
+    moves: tuple[Move, ...] = ()
+    """In the order in which they apply."""
     steps: dict[str, Step] = field(default_factory=dict)
     by_identity: dict[tuple[str, str, str], str] = field(default_factory=dict)
     flights: dict[str, Flight] = field(default_factory=dict)
@@ -278,9 +290,14 @@ def run_state(run: Run) -> StepState:
     return StepState.RUNNING
 
 
-def child_id(run_id: str, identity: tuple[str, str, str]) -> str:
-    """A child's id is a function of its run and identity: a crash cannot issue another."""
-    digest = hashlib.blake2b("\0".join(identity).encode(), digest_size=10).hexdigest()
+def child_id(run_id: str, identity: tuple[str, str, str], moves: int = 0) -> str:
+    """A child's id is a function of its run and identity: a crash cannot issue another.
+
+    In a run that was moved also of how often: a step may have the identity that another one was
+    recorded with.
+    """
+    named = (*identity, str(moves)) if moves else identity
+    digest = hashlib.blake2b("\0".join(named).encode(), digest_size=10).hexdigest()
     return f"{run_id}-{digest}"
 
 

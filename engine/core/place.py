@@ -12,8 +12,10 @@ from engine.core.alive import check_is_step
 from engine.core.errors import Problem, Refused
 from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
 from engine.core.home import suspended
-from engine.core.machine import Change
-from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState, child_id
+from engine.core.machine import Change, new_child_id
+from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState
+from engine.core.retarget import moved_spec
+from engine.core.target import URL_BYTES_MAX
 
 STEPS_PER_RUN_MAX = 10_000
 DEPTH_MAX = 32
@@ -65,6 +67,7 @@ def place(
     Raises Refused, with nothing recorded, where the contract says so.
     """
     run = change.run
+    spec = _moved(run, spec)
     above = run.root if parent is None else run.steps[parent.step_id]
     flight = run.flights.get(above.id)
     stale = parent is not None and (
@@ -88,7 +91,7 @@ def place(
                 runId=run.id,
                 stepId=above.id,
             )
-        step_id = child_id(run.id, spec.identity)
+        step_id = new_child_id(run, spec.identity)
         number = 0 if flight is None else flight.number
         paused = _is_paused(run, above)
         change.do(Accepted(now, step_id, above.id, spec, number, paused=paused))
@@ -123,11 +126,27 @@ def note_refused(run: Run, spec: StepSpec | None, parent: Parent | None) -> None
     """
     flight = run.flights.get(run.id if parent is None else parent.step_id)
     if parent is None:
-        its = spec is not None and spec.url != run.root.spec.url
+        its = spec is not None and moved_spec(spec, run.moves).url != run.root.spec.url
     else:
         its = parent.current and flight is not None and flight.number == parent.attempt
     if its and flight is not None:
         flight.refused_post = True
+
+
+def _moved(run: Run, spec: StepSpec) -> StepSpec:
+    """What the post stands for since the run was moved."""
+    if not run.moves:
+        return spec
+    found = moved_spec(spec, run.moves)
+    if len(found.url) > URL_BYTES_MAX:
+        raise Refused(
+            Problem.INVALID_SUBMISSION,
+            f"The run was moved (`retarget`), and {spec.url} with it: the URL that it stands for is"
+            f" over {URL_BYTES_MAX:,} bytes.",
+            member="stepInvokeUrl",
+            runId=run.id,
+        )
+    return found
 
 
 def _is_paused(run: Run, above: Step) -> bool:

@@ -21,8 +21,9 @@ from engine import wire
 from engine.clock import Clock, Ids
 from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused
-from engine.core.model import ENDED, StepState
+from engine.core.model import ENDED, OPEN, Move, StepState
 from engine.core.search import BadSearch, Search, parse
+from engine.front.moves import move_of
 from engine.front.surrogates import why_no_text
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.ports import RunQuery, RunRecord, RunsFound
@@ -39,6 +40,8 @@ STORE_WAIT_S = 1.0
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
 AT_REST = ENDED | {StepState.PAUSED}
+BULK_FITS = FITS | {Action.RETARGET: OPEN}
+"""In bulk only what is open is moved: what has ended is answered under the URL that it has."""
 
 
 class Target(Struct, frozen=True, gc=False):
@@ -64,6 +67,8 @@ class Job(Struct):
     matched: int
     skipped: dict[str, int]
     """Runs that were left alone, by why."""
+    move: Move | None = None
+    """What `retarget` does."""
     done: int = 0
     ended_at: int | None = None
     aborted: bool = False
@@ -88,7 +93,8 @@ class Plan(Struct):
         self.matched += 1
         # what waits for a person may do so in a step below an open root
         waits = action is Action.RESUME and record.cause is not None
-        if record.state not in FITS[action] and not (waits and record.state != StepState.FAILED):
+        fits = record.state in BULK_FITS[action]
+        if not fits and not (waits and record.state != StepState.FAILED):
             why = f"it is {record.state}"
         elif action is Action.DISMISS and record.dismissed:
             why = "it is dismissed already"
@@ -102,22 +108,21 @@ class Plan(Struct):
 
 
 Find = Callable[[RunQuery], Awaitable[RunsFound]]
-Act = Callable[[Target, Action, str, str | None], Awaitable[object]]
-"""Carry an action out on a run: which, the action, actor and reason. Raises Refused."""
+Act = Callable[[Target, "Job", str], Awaitable[object]]
+"""Carry a job's action out on a run; the actor is the last. Raises Refused."""
 
 
-async def act(
-    engine: Engine, target: Target, action: Action, actor: str, reason: str | None
-) -> object:
+async def act(engine: Engine, target: Target, job: Job, actor: str) -> object:
     """`Act` on an engine."""
     return await engine.act(
         target.run_id,
-        action,
+        job.action,
         step_id=None,
         if_rev=target.if_rev,
         dry_run=False,
         actor=actor,
-        reason=reason,
+        reason=job.reason,
+        move=job.move,
     )
 
 
@@ -151,11 +156,12 @@ class Bulk:
         """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
         asked = _read(body)
         search = _search(asked)
-        if asked.action not in FITS:
+        move = move_of(asked)
+        if asked.action not in BULK_FITS:
             raise _invalid("action", f"`{asked.action}` is not done in bulk: it needs a step.")
         if asked.dry_run:
             return self._dry(asked, await self._plan(asked.action, search))
-        if (known := self._known(asked, key)) is not None:
+        if (known := self._known(asked, key, move)) is not None:
             return answer_of(known)
         plan = await self._plan(asked.action, search)
         if plan.matched > asked.expect or not plan.whole:
@@ -165,16 +171,17 @@ class Bulk:
                 f" {asked.expect:,}: look again, and say how many you mean.",
                 matched=plan.matched,
             )
-        if (known := self._known(asked, key)) is not None:
+        if (known := self._known(asked, key, move)) is not None:
             return answer_of(known)  # asked for twice at once
-        job = self._begin(asked, plan, actor, key)
+        job = self._begin(asked, plan, actor, key, move)
         self._tasks.start_soon(self._work, job)
         return answer_of(job)
 
-    def _known(self, asked: wire.BulkRequest, key: str | None) -> Job | None:
+    def _known(self, asked: wire.BulkRequest, key: str | None, move: Move | None) -> Job | None:
         """The job that was begun with this key. Raises Refused if it is another one."""
         job = None if key is None else self._jobs.get(self._by_key.get(key, ""))
-        if job is not None and (job.action, job.q) != (asked.action, asked.q):
+        same = (asked.action, asked.q, move)
+        if job is not None and (job.action, job.q, job.move) != same:
             raise Refused(
                 Problem.KEY_REUSED,
                 f"With this key the job {job.id} was begun, which is another: {job.action} of"
@@ -212,7 +219,14 @@ class Bulk:
             sample=tuple(target.run_id for target in plan.targets[:10]),
         )
 
-    def _begin(self, asked: wire.BulkRequest, plan: Plan, actor: str, key: str | None) -> Job:
+    def _begin(
+        self,
+        asked: wire.BulkRequest,
+        plan: Plan,
+        actor: str,
+        key: str | None,
+        move: Move | None,
+    ) -> Job:
         if self._scope.cancel_called:
             raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
         self._make_room()
@@ -228,6 +242,7 @@ class Bulk:
             total=len(plan.targets),
             matched=plan.matched,
             skipped=plan.skipped,
+            move=move,
         )
         self._jobs[job.id] = job
         if key is not None:
@@ -272,7 +287,7 @@ class Bulk:
     async def _left_alone(self, target: Target, job: Job) -> str | None:
         """Act on a run; returns why it was left alone (None: it was not)."""
         try:
-            await self._act(target, job.action, f"{job.actor} bulk:{job.id}", job.reason)
+            await self._act(target, job, f"{job.actor} bulk:{job.id}")
         except Refused as refused:
             job.aborted = job.aborted or refused.problem is Problem.DRAINING
             return refused.problem.value

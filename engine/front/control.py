@@ -9,6 +9,7 @@ from engine.core.cause import stuck
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, Run, StepState, run_state
 from engine.front.context import Front
+from engine.front.moves import move_of
 from engine.front.reply import Reply, problem_reply
 from engine.front.rows import named_step, run_row, step_row
 from engine.front.status import json_reply
@@ -26,6 +27,7 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
         raise Refused(
             Problem.INVALID_REQUEST, f"The action is not valid: {why_no_text(body, error)}."
         ) from error
+    move = move_of(asked)
     try:
         run, done = await front.engine.act(
             run_id,
@@ -35,6 +37,7 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
             dry_run=asked.dry_run,
             actor=actor,
             reason=asked.reason,
+            move=move,
         )
     except Refused as refused:
         if refused.problem is not Problem.REVISION_CHANGED:
@@ -50,6 +53,10 @@ async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
         step=None if step is None else step_row(step),
         changed=tuple(done.changed),
         recorded_after=tuple(named_step(steps[id]) for id in done.recorded_after),
+        moved=tuple(
+            wire.MovedStep(it.step_id, named_step(steps[it.step_id]).step_name, *it.urls)
+            for it in done.moved
+        ),
     )
     return json_reply(answer, 200 if asked.dry_run else 202)
 

@@ -300,7 +300,7 @@ def _outcome_body(result: Recorded) -> bytes:
         id=step.id,
         run_id=step.run_id,
         workflow_name=step.spec.workflow,
-        step_invoke_url=step.spec.url,
+        step_invoke_url=step.ended_url or step.spec.url,
         idempotency_key=step.spec.key,
         generation=step.generation,
         status=step.state,

@@ -10,6 +10,7 @@ import msgspec
 from engine.core.cause import stuck
 from engine.core.model import (
     DelayBy,
+    Move,
     PauseReason,
     Run,
     Step,
@@ -21,13 +22,14 @@ from engine.core.model import (
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from engine.ports import AttemptRecord, RunRecord, StepAt
 
-_policy_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
+_moves_from = msgspec.json.Decoder(tuple[Move, ...]).decode
 
 RUN_COLUMNS = (
     "id", "client", "workflow", "key", "state", "rev", "progress", "dismissed", "steps",
     "open_steps", "failed_steps", "submitted_at", "seq", "owner", "epoch", "cause", "stuck_at",
-    "engine_error",
+    "engine_error", "moves",
 )  # fmt: skip
 STEP_COLUMNS = (
     "id", "parent_id", "ordinal", "depth", "workflow", "key", "url", "step_key", "name",
@@ -36,7 +38,7 @@ STEP_COLUMNS = (
     "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
     "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
     "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
-    "may_post",
+    "may_post", "ended_url",
 )  # fmt: skip
 ATTEMPT_COLUMNS = (
     "step_id", "number", "generation", "started_at", "ended_at", "counts_as", "http_status",
@@ -62,6 +64,7 @@ def run_row(run: Run, seq: int, owner: str, epoch: int) -> tuple[Any, ...]:
         run.id, run.client, spec.workflow, spec.key, run.shown, run.rev, run.progress,
         run.dismissed, len(run.steps), run.open_steps, run.failed_steps, run.submitted_at, seq,
         owner, epoch, need and need.cause, need and need.since, run.engine_error,
+        _json(run.moves).decode() if run.moves else None,
     )  # fmt: skip
 
 
@@ -85,14 +88,14 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         None if spec.workflow == root.workflow else spec.workflow,
         None if spec.key == root.key else spec.key,
         spec.url, None if spec.step_key == spec.url else spec.step_key, spec.name,
-        spec.fingerprint, None if spec.retry is None else _policy_json(spec.retry).decode(),
+        spec.fingerprint, None if spec.retry is None else _json(spec.retry).decode(),
         spec.attempt_timeout_ms, step.submitted_at, step.recorded_by, step.state, step.rev,
         step.generation, step.reruns, step.payload_generation, payload_in, step.attempts,
         step.failures, step.interruptions, step.crashes, step.crash_mark, step.due_at,
         step.delay_ms, step.delay_by, step.opened_at, step.paused_at, step.paused_ms,
         step.pause_reason, step.held_state, step.hold, step.awaiting_post, step.cancel_asked,
         step.ended_at, step.cause_id, step.http_status, step.error, step.answer_attempt,
-        wake_at(step), step.may_post,
+        wake_at(step), step.may_post, step.ended_url,
     )  # fmt: skip
 
 
@@ -124,7 +127,7 @@ def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
             "id", "ordinal", "depth", "submitted_at", "recorded_by", "rev",
             "generation", "reruns", "payload_generation", "attempts", "failures", "interruptions",
             "crashes", "crash_mark", "due_at", "delay_ms", "opened_at", "paused_at", "paused_ms",
-            "ended_at", "cause_id", "http_status", "error", "answer_attempt",
+            "ended_at", "cause_id", "http_status", "error", "answer_attempt", "ended_url",
         )
     }  # fmt: skip
     return Step(
@@ -154,6 +157,7 @@ def run_from(row: sqlite3.Row, steps: list[Step]) -> Run:
         dismissed=bool(row["dismissed"]),
         engine_error=row["engine_error"],
         stopped_at=row["stuck_at"] or 0 if row["engine_error"] else 0,
+        moves=() if row["moves"] is None else _moves_from(row["moves"]),
         steps={step.id: step for step in steps},
     )
     return rebuild(run)

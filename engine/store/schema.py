@@ -216,6 +216,21 @@ def m004_engine_error(db: Database) -> None:
         db.execute(statement)
 
 
+MOVES = """
+ALTER TABLE run ADD COLUMN moves TEXT;
+ALTER TABLE step ADD COLUMN ended_url TEXT;
+"""
+"""`moves`: of a run that was retargeted, pairs of URLs in their order, JSON; `ended_url`: where a
+step ended that was moved since. `step.url` is where it would be called now."""
+
+
+@migrations()
+def m005_moved_runs(db: Database) -> None:
+    """Runs can be moved to other URLs; none has been."""
+    for statement in split_statements(MOVES):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

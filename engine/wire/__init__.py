@@ -16,6 +16,7 @@ from engine.wire.operate import (
     BulkAnswer,
     BulkList,
     BulkRequest,
+    MovedStep,
     NamedStep,
 )
 from engine.wire.problems import (
@@ -80,6 +81,7 @@ __all__ = [
     "HostRow",
     "Key",
     "LastAttempt",
+    "MovedStep",
     "Name",
     "NamedStep",
     "OpenAnswer",

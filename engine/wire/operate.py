@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.core.actions import Action
 from engine.wire.view import RunRow, StepRow
+
+Url = Annotated[str, Meta(max_length=2_048)]
+"""Left out of what is sent where it is not given: older engines know no such member."""
 
 
 class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -18,6 +21,19 @@ class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     if_rev: Annotated[int, Meta(ge=0)] | None = None
     dry_run: bool = False
     reason: Annotated[str, Meta(max_length=500)] | None = None
+    from_: Url | UnsetType | None = field(default=UNSET, name="from")
+    """Of `retarget`: the URL that stands for another, or what such URLs begin with."""
+    to: Url | UnsetType | None = UNSET
+    """Of `retarget`: what it stands for."""
+
+
+class MovedStep(Struct, frozen=True, rename="camel"):
+    """A step that a `retarget` takes along."""
+
+    step_id: str
+    step_name: str
+    from_: str = field(name="from")
+    to: str
 
 
 class NamedStep(Struct, frozen=True, rename="camel"):
@@ -40,6 +56,8 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     recorded_after: tuple[NamedStep, ...] = ()
     """By a `retry`: recorded after one that it opened had ended. They may be its compensation, and
     are answered from the record: only `rerun` does them again."""
+    moved: tuple[MovedStep, ...] = ()
+    """By a `retarget`: the steps with a URL that it moves."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -52,6 +70,10 @@ class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     dry_run: bool = False
     rate_per_s: Annotated[int, Meta(ge=1, le=1_000)] = 20
     reason: Annotated[str, Meta(max_length=500)] | None = None
+    from_: Url | UnsetType | None = field(default=UNSET, name="from")
+    """Of `retarget`: the URL that stands for another, or what such URLs begin with."""
+    to: Url | UnsetType | None = UNSET
+    """Of `retarget`: what it stands for."""
 
 
 class BulkAnswer(Struct, frozen=True, rename="camel"):

@@ -17,6 +17,7 @@ from engine.core.machine import Change, decide, evolve
 from engine.core.model import ENDED, Flight, Run, Step, StepSpec, StepState, rebuild
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.place import Limits, Parent, Placed
+from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 
 ROOT_URL = "http://app:9000/workflows/sign-up"
@@ -154,6 +155,21 @@ class Driven:
         self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
         return [self.run.steps[id].spec.name for id in done.changed]
 
+    def retarget(self, from_url: str, to_url: str, step: str | None = None) -> list[str]:
+        """The run is moved; returns the names of the steps that go along."""
+        change = Change(self.run)
+        done = actions.act(
+            change,
+            Action.RETARGET,
+            None if step is None else self.id(step),
+            actor="ada",
+            reason=None,
+            now=self.now,
+            move=read_move(from_url, to_url),
+        )
+        self._took(change)
+        return [self.run.steps[id].spec.name for id in done.changed]
+
     def states(self) -> dict[str, str]:
         """Every step's state by the name of its endpoint."""
         return {step.spec.name: step.state.value for step in self.run.steps.values()}
@@ -221,7 +237,7 @@ def check(driven: Driven) -> None:
     assert folded.steps == run.steps, "the events do not tell the same story as the run"
     assert indexes(folded) == found
     assert _flights(folded) == _flights(run)
-    for member in ("rev", "progress", "shown", "dismissed"):
+    for member in ("rev", "progress", "shown", "dismissed", "moves"):
         assert getattr(folded, member) == getattr(run, member), member
     assert run.shown is run.state
     for step in run.steps.values():
@@ -293,7 +309,9 @@ def _check_outcomes(driven: Driven) -> None:
     """An outcome is written once for each generation and never changed."""
     for step in driven.run.steps.values():
         if step.ended:
-            outcome = (step.state, step.ended_at, step.cause_id, step.answer_attempt, step.spec)
+            url = step.ended_url or step.spec.url
+            recorded = (step.spec.fingerprint, step.spec.retry, url)
+            outcome = (step.state, step.ended_at, step.cause_id, step.answer_attempt, recorded)
             known = driven.outcomes.setdefault((step.id, step.generation), outcome)
             assert known == outcome, f"the outcome of {step.id} was written again"
         else:

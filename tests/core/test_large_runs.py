@@ -18,13 +18,16 @@ from engine.core.actions import Action, act
 from engine.core.errors import Refused
 from engine.core.events import Accepted, Started
 from engine.core.machine import TIMERS_POPPED_MAX, Change, decide
-from engine.core.model import Run, StepState, child_id
+from engine.core.model import Move, Run, StepState, child_id
 from engine.core.outcome import Outcome
 from engine.core.place import open_run
 from tests.core.support import BAD, LETS_OUT, OK, spec
 
 FEW, MANY = 40, 160
 DEPTH = 32
+
+MOVE = Move("http://app:9000/", "http://app:9001/")
+"""What `retarget` does: every step goes along."""
 
 
 def run_of(count: int, shape: str) -> Run:
@@ -101,7 +104,7 @@ def cost(count: int, shape: str, state: str, action: Action, of_step: bool) -> i
     change = Change(run)
 
     def work() -> None:
-        act(change, action, step_id, actor="test", reason=None, now=10)
+        act(change, action, step_id, actor="test", reason=None, now=10, move=MOVE)
         change.close(10)
         decide(run, 10)
         decide(run, 10)
@@ -136,7 +139,7 @@ def test_a_dry_run_changes_a_copy(state: str) -> None:
         copied = run.copied()
         assert copied == before
         try:
-            act(Change(copied), action, None, actor="test", reason=None, now=10)
+            act(Change(copied), action, None, actor="test", reason=None, now=10, move=MOVE)
         except Refused:
             continue
         decide(copied, 10)

@@ -26,6 +26,7 @@ from engine.core.events import (
     Reopened,
     Replaced,
     Resumed,
+    Retargeted,
     RunMoved,
     Started,
     Woken,
@@ -133,6 +134,7 @@ LEGAL: dict[str, dict[str, str]] = {
         **dict.fromkeys(OPEN.split(), "cancelled"),
         **dict.fromkeys(ENDED.split(), "="),
     },
+    "retargeted": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
     "run-moved": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
 }
 
@@ -157,6 +159,7 @@ def _event(name: str, driven: Driven) -> Event:
         "engine-error": EngineErred(at, id, "engine-error: a bug"),
         "read-again": ReadAgain(at, id),
         "ended-as-it-is": EndedAsItIs(at, id),
+        "retargeted": Retargeted(at, "R", "http://app:9000/x", "http://app:9000/y"),
         "run-moved": RunMoved(at, id, None, StepState.RUNNING),
     }
     return made[name]

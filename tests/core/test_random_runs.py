@@ -53,6 +53,16 @@ CHANCE = st.floats(0, 1, exclude_max=True)
 LIMITS = Limits(steps_per_run_max=10, depth_max=3)
 
 
+APP = "http://app:9000"
+MOVES = (
+    (f"{APP}/steps", f"{APP}/v2"),
+    (f"{APP}/v2", f"{APP}/steps"),
+    (f"{APP}/steps/a", f"{APP}/steps/b"),
+    (f"{APP}/", f"{APP}/api/"),
+    (f"{APP}/workflows", f"{APP}/v2/workflows"),
+)
+
+
 class AnyRun(RuleBasedStateMachine):
     """Everything that the supervisor can do to the core."""
 
@@ -95,7 +105,8 @@ class AnyRun(RuleBasedStateMachine):
         posted = spec(name, payload=payload, retry=retry)
         placed = self._try(lambda: self.driven.post(posted, parent, LIMITS))
         if placed is not None and placed.poster is not None:
-            step, flight = self.driven.step(name), self.driven.run.flights[placed.poster]
+            run = self.driven.run
+            step, flight = run.steps[placed.step_id], run.flights[placed.poster]
             if step.state in (StepState.FAILED, StepState.CANCELLED):
                 flight.told_failed = step.id
         self._start(count)
@@ -166,7 +177,11 @@ class AnyRun(RuleBasedStateMachine):
         """An operator, who may ask for what is not possible."""
         steps = list(self.driven.run.steps.values())
         name = None if which is None else steps[which % len(steps)].spec.name
-        self._try(lambda: self.driven.act(action, name))
+        if action is Action.RETARGET:
+            of = 0 if which is None else which % len(MOVES)
+            self._try(lambda: self.driven.retarget(*MOVES[of]))
+        else:
+            self._try(lambda: self.driven.act(action, name))
 
     @rule(back_ms=st.sampled_from([0, 0, 3_600_000]), times=st.sampled_from([1, 1, 2, 11]))
     def crash(self, back_ms: int, times: int) -> None:

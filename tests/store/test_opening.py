@@ -14,7 +14,15 @@ import trio
 from sqlite_utils import Database
 
 from engine.store.owner import Owner
-from engine.store.schema import MAY_POST, STOPPED, STUCK, TABLES, migrations, split_statements
+from engine.store.schema import (
+    MAY_POST,
+    MOVES,
+    STOPPED,
+    STUCK,
+    TABLES,
+    migrations,
+    split_statements,
+)
 from engine.store.sqlite import PRAGMAS, read_pragmas
 from tests.store.holder import holder, refusal
 from tests.store.support import new_run, rows, store_at
@@ -61,7 +69,7 @@ async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
         " WHERE substr(tbl_name, 1, 7) != '_sqlite' ORDER BY name"
     )
     fresh = sqlite3.connect(":memory:")
-    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};{STOPPED}"):
+    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}"):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
     fresh.close()
@@ -82,6 +90,7 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
                 "m002_stuck_runs",
                 "m003_functions_at_work",
                 "m004_engine_error",
+                "m005_moved_runs",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

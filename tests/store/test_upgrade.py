@@ -14,6 +14,8 @@ TO_M002 = (
     "ALTER TABLE run DROP COLUMN engine_error",
     "ALTER TABLE run DROP COLUMN engine_error_seq",
     "ALTER TABLE step DROP COLUMN may_post",
+    "ALTER TABLE step DROP COLUMN ended_url",
+    "ALTER TABLE run DROP COLUMN moves",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (
