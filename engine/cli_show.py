@@ -34,6 +34,8 @@ COLOURS = {
     "cancelled": "bright_black",
     "paused": "magenta",
 }
+UNHANDLED = "unhandled-failure:"
+"""How the error of an attempt begins that did not handle the failure of a step."""
 NAMED_MAX = 10
 MOVED_SHOWN_MAX = 20
 """More steps than these are counted."""
@@ -203,7 +205,7 @@ def step_facts(step: StepRow, now: str) -> str:
         facts.append(f"paused: {safe(step.pause_reason)}")
     if step.awaiting_post:
         facts.append("starts when the workflow posts it again")
-    if step.due_at is not None and step.ended_at is None:
+    if step.due_at is not None and step.ended_at is None and step.status != "paused":
         facts.append(f"next try {until_text(step.due_at, now)}")
     if step.ended_at is not None:
         took = (at(step.ended_at) - at(step.submitted_at)).total_seconds()
@@ -213,6 +215,8 @@ def step_facts(step: StepRow, now: str) -> str:
 
 def _answer_facts(http_status: int | None, error: str | None) -> list[str]:
     facts = [] if http_status is None else [f"HTTP {http_status}"]
+    if error and error.startswith(UNHANDLED):
+        return [safe(error)]  # which names the status
     if error and not (facts and error.startswith("http-status:")):  # which says the same again
         facts.append(safe(error))
     return facts
@@ -233,7 +237,7 @@ def attempt_text(row: AttemptRow, since: str) -> str:
 def run_note(run: RunRow) -> str:
     """What else is to be known of a run in a list."""
     facts = []
-    if run.pause_reason:
+    if run.pause_reason and not (run.error or "").startswith(f"{run.pause_reason}:"):
         facts.append(safe(run.pause_reason))
     if run.due_at is not None and run.ended_at is None:
         facts.append(f"next try {clock_text(run.due_at)}")

@@ -67,6 +67,18 @@ def test_a_retry_names_what_may_have_undone_the_failure(atomic: Atomic):
     assert "recorded" not in atomic("retry", "01A", answers=[answer(DONE, 202)]).output
 
 
+def test_a_failure_that_was_not_handled_is_told_once(atomic: Atomic):
+    """The status and the reason stand in the error already, and a paused step has no next try."""
+    error = "unhandled-failure: answered 500 after it was told that charge failed (answered 402)"
+    paused = {"status": "paused", "pauseReason": "unhandled-failure", "error": error}
+    step = STEP | paused | {"httpStatus": 500, "dueAt": "2026-11-23T12:00:14.000Z"}
+    shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
+    assert shown.splitlines()[-1].endswith(f"{error}, paused: unhandled-failure")
+    assert "HTTP 500" not in shown
+    page = {"runs": [RUN | paused], "total": 1, "totalIsEstimate": False, "next": None}
+    assert atomic("runs", answers=[answer(page)]).output.count("unhandled-failure") == 1
+
+
 def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     """State as glyph and word, tries, and the time to the next try; strays and news are shown."""
     result = atomic("show", "01A", answers=[answer(TREE)])
