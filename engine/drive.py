@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 LATE_BODY_BYTES_MAX = 1_024
 """What is kept of an answer that came after its step was cancelled."""
+NOT_TAKEN = frozenset({429, 502, 503, 504})
+"""What a host answers that has no room for a call."""
 RELEASED_AT_ONCE = 100
 """Steps whose callers are let go within one turn of the loop: answering one takes a tenth of a
 millisecond, and an operator may cancel ten thousand steps at once."""
@@ -160,7 +162,7 @@ class LiveRun:
                 continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
             host = host_of(step.spec.url)
-            full = self._take_places(step, host)
+            full = self.engine.seats.take(self.run, step, host)
             if full is not None:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
@@ -168,35 +170,14 @@ class LiveRun:
                 full.queue(host, partial(self._offered, step_id, full), new=new)
                 self.engine.home.queued(self, step)
                 continue
-            change.do(Started(now, step_id, step.attempts + 1))
+            request = Request(step.attempts + 1, self.engine.deadlines, self, step_id)
+            self.engine.seats.seat(request, self.run, step, host)
+            change.do(Started(now, step_id, request.number))
             self.run.flights[step_id].left = False
-            request = self.requests[step_id] = Request(
-                step.attempts, None if step.open_children else host,
-                self.engine.deadlines, self, step_id,
-            )  # fmt: skip
-            if self._may_post(step):
-                request.workflow_host = host
+            self.requests[step_id] = request
             started.append((step_id, request))
             self._moved(step_id)
         return started
-
-    def _may_post(self, step: Step) -> bool:
-        """Whether its attempt is counted also while it waits: a root, or one that has posted."""
-        if self.engine.workflow_places is None:
-            return False
-        return step.is_root or step.id in self.run.children
-
-    def _take_places(self, step: Step, host: str) -> Places | None:
-        """Take the places that the step's attempt needs. Else those of which none is free."""
-        places = self.engine.places
-        workflows = self.engine.workflow_places if self._may_post(step) else None
-        if workflows is not None and not workflows.has_room(host):
-            return workflows
-        if not step.open_children and not places.take(host):
-            return places
-        if workflows is not None:
-            workflows.take(host)
-        return None
 
     def _offered(self, step_id: str, places: Places) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
@@ -263,23 +244,6 @@ class LiveRun:
             del self.slots[step_id]
             self._wake.set()
 
-    def _give_back(self, request: Request) -> None:
-        """The attempt is over."""
-        if request.host is not None:
-            host, request.host = request.host, None
-            self.engine.places.give_back(host)
-        if request.workflow_host is not None:
-            assert self.engine.workflow_places is not None
-            host, request.workflow_host = request.workflow_host, None
-            self.engine.workflow_places.give_back(host)
-
-    def give_up_place(self, step_id: str) -> None:
-        """The step's attempt has an open child now: it holds no place any more."""
-        request = self.requests.get(step_id)
-        if request is not None and request.host is not None:
-            host, request.host = request.host, None
-            self.engine.places.give_back(host)
-
     # -- driving -------------------------------------------------------------------------------
 
     async def drive(self) -> None:
@@ -328,6 +292,7 @@ class LiveRun:
         step = self.run.steps[step_id]
         flow = AttemptFlow(self.engine.budget, host_of(step.spec.url), request.paused)
         flow.payload = self.payloads.take(step_id)
+        request.flow = flow
         try:
             with ParksOnBug(self):
                 await self._call(step, request, flow)
@@ -336,7 +301,7 @@ class LiveRun:
         finally:
             flow.close()
         if self.run.parked:  # nobody can tell what its end means
-            self._give_back(request)
+            self.engine.seats.give_back(request)
             self.requests.pop(step_id, None)
             self.engine.request_ended.set()
 
@@ -417,7 +382,8 @@ class LiveRun:
         if step.state is not StepState.COMPLETED:
             self.engine.home.dismiss(request)
         self.commit(change, bodies)
-        self._give_back(request)
+        taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN
+        self.engine.seats.give_back(request, answered=taken)
         self.engine.request_ended.set()
 
     def park(self, stopped_by: str) -> None:
@@ -429,7 +395,7 @@ class LiveRun:
         self._count_under_way()
         self.release_callers()
         for request in list(self.requests.values()):
-            self._give_back(request)
+            self.engine.seats.give_back(request)
 
     def release_callers(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""
@@ -487,6 +453,6 @@ class LiveRun:
             request.drained = True
             request.scope.cancel()
             del self.requests[step_id]
-            self._give_back(request)
+            self.engine.seats.give_back(request)
         if not self.run.parked:
             self.commit(change)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+import trio
+
 from engine.budget import Budget, Charge, Parcel, Pool
 from engine.core.model import Flight, Step
 from engine.ports import Larger, Receipt, Store
@@ -103,12 +105,14 @@ class AttemptFlow:
     `pause` makes a context in which the attempt's clock stands still.
     """
 
-    __slots__ = ("_answer", "_budget", "_host", "_pause", "flight", "payload")
+    __slots__ = ("_answer", "_budget", "_host", "_pause", "dialling_since", "flight", "payload")
 
     def __init__(self, budget: Budget, host: str, pause: Pause = nullcontext) -> None:
         self._budget, self._host, self._pause = budget, host, pause
         self.payload: Payload | None = None
         self.flight: Flight | None = None
+        self.dialling_since: float | None = None
+        """When its connection began to be made (`trio.current_time()`)."""
         self._answer: Charge | None = None
 
     async def load(self, store: Store, step: Step) -> None:
@@ -126,6 +130,7 @@ class AttemptFlow:
         """A connection is being made for the request, or has been."""
         if self.flight is not None:
             self.flight.left = not under_way
+        self.dialling_since = trio.current_time() if under_way else None
 
     def sent(self) -> None:
         """The request has left whole, or never will."""

@@ -17,6 +17,7 @@ from engine.standstill import Attempt
 
 if TYPE_CHECKING:
     from engine.drive import LiveRun
+    from engine.flow import AttemptFlow
 
 HANG_UP_GRACE_S = 0.1
 """A function that fails because its own post was cut closes that post's connection and answers at
@@ -45,17 +46,19 @@ class Request(Attempt):
     def __init__(
         self,
         number: int,
-        host: str | None,
         deadlines: Deadlines,
         live: LiveRun | None = None,
         step_id: str = "",
     ) -> None:
         super().__init__()
         self.number = number
-        self.host = host
+        self.host: str | None = None
         """Whose place it holds; None: it holds none."""
+        self.is_on_ramp = False
+        """It holds one there too (`ramp.py`)."""
         self.workflow_host: str | None = None
         """The same under `workflows_in_flight_per_host_max`, for as long as it lasts."""
+        self.flow: AttemptFlow | None = None
         self.live = live
         self.step_id = step_id
         self.scope = trio.CancelScope()
@@ -74,6 +77,11 @@ class Request(Attempt):
         self._stops = 0
         self._left_s = 0.0
         self._unheld = trio.Event()
+
+    @property
+    def dialling_since(self) -> float | None:
+        """When its connection began to be made; None: there is one, or none is needed yet."""
+        return None if self.flow is None else self.flow.dialling_since
 
     def start_clock(self, timeout_ms: int) -> None:
         """`attemptTimeout` begins to run, or will when the posts held already are answered.

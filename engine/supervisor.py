@@ -6,8 +6,6 @@ soon; everything else is found again by identity, by id, or by the index on due 
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
@@ -29,7 +27,6 @@ from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, host_of
 from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
-from engine.places import Places
 from engine.ports import Body, EndpointCaller, Stopped, Store, Stored
 from engine.refusals import (
     draining,
@@ -40,6 +37,7 @@ from engine.refusals import (
     unknown_token,
 )
 from engine.replies import Recorded as Recorded
+from engine.seats import Seats
 from engine.stopped import ParksOnBug, StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
@@ -98,9 +96,13 @@ class Engine:
         self.under_way = 0
         """Runs with a request open, or that wait for a place for one."""
         self.admission = Admission(limits.new_runs_wait_s_max, lambda: self.under_way)
-        self.places = Places(limits.in_flight_max, limits.in_flight_per_host_max)
-        workflows = limits.workflows_in_flight_per_host_max
-        self.workflow_places = Places(sys.maxsize, workflows) if workflows else None
+        self.seats = Seats(
+            limits.in_flight_max,
+            limits.in_flight_per_host_max,
+            limits.workflows_in_flight_per_host_max,
+            began_at=clock.steady_ms(),
+        )
+        self.places, self.workflow_places = self.seats.places, self.seats.workflows
         self.budget = Budget(limits.memory_bytes_max)
         self.hosts = Hosts()
         self.live: dict[str, LiveRun] = {}
@@ -148,17 +150,13 @@ class Engine:
 
     @property
     def queued_by_host(self) -> dict[str, int]:
-        """How many attempts at each host wait for a place, under either limit."""
-        queued = Counter(self.places.queued_by_host)
-        if self.workflow_places is not None:
-            queued.update(self.workflow_places.queued_by_host)
-        return queued
+        """How many attempts at each host wait for a place, under any limit."""
+        return self.seats.queued_by_host
 
     @property
     def queued(self) -> int:
         """How many in all."""
-        more = 0 if self.workflow_places is None else self.workflow_places.queued
-        return self.places.queued + more
+        return self.seats.queued_by_host.total()
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
@@ -182,9 +180,9 @@ class Engine:
             live.commit(change, self._payload(live, placed, payload))
             live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
             if placed.poster is not None:
-                if live.run.flights[placed.poster].parent_now:
-                    live.give_up_place(placed.poster)
                 request = live.requests.get(placed.poster)
+                if request is not None and live.run.flights[placed.poster].parent_now:
+                    self.seats.give_up(request)
                 if request is not None and request.left:
                     self.home.posted(request, new=placed.new)
             return placed
@@ -439,6 +437,7 @@ class Engine:
                 self._tasks.opened(nursery)
                 nursery.start_soon(self.deadlines.run)
                 nursery.start_soon(sweep, self)
+                nursery.start_soon(self.seats.ramp.run)
                 nursery.start_soon(follow_store, self)
                 task_status.started()
         finally:

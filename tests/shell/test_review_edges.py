@@ -24,7 +24,7 @@ STEP = "http://app:9000/workflows/w/steps/"
 async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> None:
     """`attemptTimeout` holds for an attempt that a post was held for before it was sent."""
     deadlines = Deadlines()
-    early, over = Request(1, None, deadlines), Request(2, None, deadlines)
+    early, over = Request(1, deadlines), Request(2, deadlines)
     early.hold()
     early.start_clock(1_000)
     await trio.sleep(5)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.drive import LiveRun
 from engine.places import Places
+from engine.seats import Seats
 from tests.mutants.catalog import Planting, plant
 
 
@@ -19,4 +19,4 @@ def blocked_host_forgotten(bug: Planting) -> None:
 
 @plant("a workflow that waits for its steps keeps its place", rules=("liveness",))
 def place_kept_while_waiting(bug: Planting) -> None:
-    bug.rewrite(LiveRun.give_up_place, "request is not None and request.host is not None", "False")
+    bug.rewrite(Seats.give_up, "self._leave_host(request, answered=True)", "return")

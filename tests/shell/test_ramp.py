@@ -1,0 +1,204 @@
+"""After a start: what was overdue reaches a host a few calls at a time; all else as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.core.model import StepState
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.ports import Invocation
+from engine.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
+from engine.supervisor import Wait
+from tests.world import EPOCH_MS, FakeClock, World, ok, world
+
+ASYNC = Wait(prefer_ms=0)
+RETRY = RetryPolicy(count=5, back_off_ms=5_000, jitter=0)
+HOUR_MS = 3_600_000
+RUNS = 200
+
+
+class Endpoint:
+    """Counts the calls that are open at once; what each does is the test's."""
+
+    def __init__(self, does: Callable[[Invocation], Awaitable[Outcome]]) -> None:
+        self._does = does
+        self.open = self.most = 0
+
+    async def __call__(self, call: Invocation) -> Outcome:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            return await self._does(call)
+        finally:
+            self.open -= 1
+
+
+async def failing(call: Invocation) -> Outcome:
+    return Answered(500)
+
+
+async def takes(seconds: float, call: Invocation) -> Outcome:
+    await trio.sleep(seconds)
+    return ok()
+
+
+async def post_all(it: World, count: int = RUNS) -> None:
+    for number in range(count):
+        await it.post("http://app:9000/x", f"k{number}", retry=RETRY, wait=ASYNC)
+
+
+async def all_completed(it: World, count: int) -> float:
+    """How long it took until so many runs had ended well."""
+    began = trio.current_time()
+    with trio.fail_after(300):
+        while it.store.writer.tally.get(StepState.COMPLETED, 0) < count:
+            await trio.sleep(0.05)
+    return trio.current_time() - began
+
+
+def an_hour_later() -> FakeClock:
+    return FakeClock(base_ms=EPOCH_MS + HOUR_MS)
+
+
+async def test_overdue_calls_begin_with_few_places(autojump_clock, tmp_path: Path) -> None:
+    """200 overdue calls that take 0.1 s: 16 at first, never all, and soon done."""
+    async with world(tmp_path / "a.db", failing) as it:
+        await post_all(it)
+        await trio.sleep(1)
+    endpoint = Endpoint(partial(takes, 0.1))
+    async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
+        await trio.sleep(0.05)
+        assert (endpoint.open, it.engine.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
+        assert it.engine.queued_by_host == {"app:9000": RUNS - FIRST_PLACES}
+        took_s = await all_completed(it, RUNS)
+        assert endpoint.most <= FIRST_PLACES + RUNS / ANSWERS_FOR_A_PLACE
+        assert took_s <= 0.1 * RUNS / FIRST_PLACES
+        assert (it.engine.places.in_flight, it.engine.seats.ramp.in_flight) == (0, 0)
+
+
+async def test_what_is_submitted_after_the_start_is_not_held_back(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """A new engine, or new runs beside the overdue ones: the limits are those of always."""
+    async with world(tmp_path / "a.db", failing) as it:
+        await post_all(it, count=100)
+        await trio.sleep(1)
+    endpoint = Endpoint(partial(takes, 10.0))
+    async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
+        for number in range(50):
+            await it.post("http://app:9000/new", f"new{number}", wait=ASYNC)
+        await trio.sleep(0.1)
+        assert endpoint.open == FIRST_PLACES + 50
+
+
+async def test_what_was_in_flight_is_not_held_back(autojump_clock, tmp_path: Path) -> None:
+    """The host had room for it before the crash."""
+    before = Endpoint(partial(takes, HOUR_MS))
+    async with world(tmp_path / "a.db", before) as it:
+        await post_all(it, count=100)
+        await trio.sleep(1)
+        assert before.open == 100
+    after = Endpoint(partial(takes, 10.0))
+    async with world(tmp_path / "a.db", after, clock=an_hour_later()) as it:
+        await trio.sleep(6)
+        assert after.open == 100
+
+
+async def test_a_host_that_takes_its_time_gets_more_with_it(autojump_clock, tmp_path: Path) -> None:
+    """200 overdue calls of 30 s: all are open within a few seconds."""
+    async with world(tmp_path / "a.db", failing) as it:
+        await post_all(it)
+        await trio.sleep(1)
+    endpoint = Endpoint(partial(takes, 30.0))
+    async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
+        await trio.sleep(SILENT_S)
+        assert endpoint.open == FIRST_PLACES
+        await trio.sleep(2)
+        assert endpoint.open == RUNS
+
+
+async def test_hosts_do_not_wait_for_each_other(autojump_clock, tmp_path: Path) -> None:
+    """Each has its own ramp."""
+    async with world(tmp_path / "a.db", failing) as it:
+        for host in ("slow", "quick"):
+            url = f"http://{host}:9000/{host}"
+            for number in range(50):
+                await it.post(url, f"{host}{number}", retry=RETRY, wait=ASYNC)
+        await trio.sleep(1)
+
+    async def app(call: Invocation) -> Outcome:
+        return await takes(50 if call.url.endswith("slow") else 0.1, call)
+
+    async with world(tmp_path / "a.db", app, clock=an_hour_later()) as it:
+        await all_completed(it, 50)
+        assert it.engine.places.by_host.keys() == {"slow:9000"}
+
+
+class Open:
+    """A call that has left."""
+
+    dialling_since: float | None = None
+    took_ms = 100.0
+
+
+async def test_quick_answers_give_places_and_slow_ones_take_them(mock_clock) -> None:
+    """One for so many answers; half go when one takes long, down to the first, once a second."""
+    ramp = Ramp(0, 512)
+
+    def answers(count: int, took_ms: float) -> None:
+        for _ in range(count):
+            call = Open()
+            call.took_ms = took_ms
+            assert ramp.take("h")
+            ramp.begins("h", call)
+            ramp.ends("h", call, answered=True)
+
+    def room() -> int:
+        count = 0
+        while ramp.take("h"):
+            count += 1
+        for _ in range(count):
+            ramp.give_back("h")
+        return count
+
+    answers(48 * ANSWERS_FOR_A_PLACE, 100)
+    assert room() == FIRST_PLACES + 48
+    answers(3, 1_100)
+    assert room() == (FIRST_PLACES + 48) // 2
+    mock_clock.jump(1)
+    answers(1, 1_100)
+    assert room() == FIRST_PLACES
+    mock_clock.jump(1)
+    answers(1, 1_100)
+    assert room() == FIRST_PLACES
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+async def test_a_host_that_takes_no_connection_gets_no_more(autojump_clock, is_stuck: bool) -> None:
+    """Silence of one that drops connections is no sign of room; when the start is over all go."""
+    ramp = Ramp(0, 512)
+    call = Open()
+    call.dialling_since = trio.current_time() if is_stuck else None
+    offered: list[int] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ramp.run)
+        for _ in range(FIRST_PLACES):
+            assert ramp.take("h")
+        ramp.begins("h", call)
+
+        def offer(number: int) -> bool:
+            offered.append(number)
+            return ramp.take("h")
+
+        for number in range(100):
+            ramp.queue("h", partial(offer, number), new=False)
+        await trio.sleep(LASTS_S - 1)
+        assert len(offered) == (0 if is_stuck else 100)
+        await trio.sleep(2)
+        assert offered == list(range(100))
