@@ -62,6 +62,7 @@ def main() -> int:
         print(f"interrupted; kept: {directory}")
         return 130
     counts = {"kills": trial.engine.kills, "kills of the application": trial.app.kills}
+    counts["posts cut off"] = trial.load.cuts
     for name, count in {**counts, **findings.counts}.items():
         print(f"{name}: {count}")
     if trial.ready_s:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import trio
@@ -14,6 +17,7 @@ import trio
 from tests.kill.application import RETRY, SAYS_NOTHING, WORKFLOW, now_ms
 
 CLIENT = "trial"
+BLANKS = 100
 
 
 class Kind(StrEnum):
@@ -25,6 +29,8 @@ class Kind(StrEnum):
     """Posts `Prefer: respond-async` until 202 has come, and never again."""
     VANISHING = "vanishing"
     """Posts once and hangs up. Was promised nothing."""
+    CUT = "cut"
+    """Is cut off before its post is whole, though what came looks whole: asks for nothing."""
 
 
 @dataclass
@@ -64,10 +70,12 @@ class Load:
     submissions: dict[str, Submission] = field(default_factory=dict)
     surprises: list[str] = field(default_factory=list)
     """Answers that the contract does not have for such posts."""
+    cuts: int = 0
+    """Posts that were cut off."""
 
     def kinds(self) -> Iterator[Kind]:
         """Whom the next submission comes from."""
-        kinds, weights = list(Kind), (50, 38, 12)
+        kinds, weights = list(Kind), (50, 38, 12, 25)
         while True:
             yield from self.chance.choices(kinds, weights)
 
@@ -79,17 +87,38 @@ class Load:
         self.submissions[submission.key] = submission
         return submission
 
+    def _body(self, key: str, payload: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "workflowName": WORKFLOW,
+            "stepInvokeUrl": f"{self.target}/{WORKFLOW}",
+            "idempotencyKey": key,
+            "payload": payload,
+            "retry": RETRY,
+        }
+
+    async def cut(self) -> None:
+        """Send a post, but for some of the blanks behind its JSON, and hang up. No run of it may be
+        there at the end: nobody has asked for one."""
+        key, payload = f"cut-{self.chance.randrange(10**9)}", {"number": -1, "fails": False}
+        body = json.dumps(self._body(key, payload)).encode() + b" " * BLANKS
+        host = urlsplit(self.url)
+        head = (
+            f"POST /{CLIENT} HTTP/1.1\r\nHost: {host.netloc}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        assert host.hostname is not None
+        assert host.port is not None
+        with suppress(OSError, trio.BrokenResourceError):
+            async with await trio.open_tcp_stream(host.hostname, host.port) as stream:
+                await stream.send_all(head.encode() + body[: -self.chance.randint(1, BLANKS)])
+                await trio.sleep(self.chance.uniform(0.02, 0.6))
+                self.cuts += 1
+
     async def post(self, http: httpx.AsyncClient, submission: Submission) -> Told | None:
         """Post it once. None: nothing was said of the workflow."""
         submission.posts += 1
         headers = {"Prefer": "respond-async"} if submission.kind is Kind.FORGETFUL else {}
-        body = {
-            "workflowName": WORKFLOW,
-            "stepInvokeUrl": f"{self.target}/{WORKFLOW}",
-            "idempotencyKey": submission.key,
-            "payload": submission.payload,
-            "retry": RETRY,
-        }
+        body = self._body(submission.key, submission.payload)
         try:
             answer = await http.post(f"{self.url}/{CLIENT}", json=body, headers=headers)
         except httpx.TransportError:
@@ -114,6 +143,10 @@ async def call(load: Load, closing: trio.Event, seed: str) -> None:
         for kind in load.kinds():
             if closing.is_set():
                 return
+            if kind is Kind.CUT:
+                await load.cut()
+                await trio.sleep(chance.uniform(0.02, 0.1))
+                continue
             submission = load.new(kind)
             if kind is Kind.VANISHING:
                 with trio.move_on_after(chance.uniform(0.001, 0.1)):

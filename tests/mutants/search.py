@@ -47,7 +47,7 @@ def look(name: str, by: str, seeds_max: int = SEEDS_MAX) -> Found:
     try:
         return search(catalog()[name], by, seeds_max)
     except Exception as error:
-        return Found(name, by, False, "an error", 0.0, repr(error))
+        return Found(name, by, False, "an error", 0.0, repr(error)[-300:])
 
 
 def _simulate(mutant: Mutant, seeds_max: int) -> tuple[bool, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import answers, drive
 from engine.front.strict import RequestReader
-from tests.mutants.catalog import Planting, plant
+from tests.mutants.catalog import KILLS, Planting, plant
 
 
 @plant("an answer that was cut short is taken for whole", rules=("R4",))
@@ -27,6 +27,13 @@ def cut_chunks_taken(bug: Planting) -> None:
 @plant("a post whose body was cut short is taken up", rules=("R9", "R6"))
 def cut_post_taken(bug: Planting) -> None:
     bug.rewrite(RequestReader._take_body, "ended = not self._remaining", "ended = True")
+
+
+@plant("the last bytes of a post's body are not waited for", by=(KILLS,))
+def half_a_post_taken(bug: Planting) -> None:
+    bug.rewrite(
+        RequestReader._take_body, "ended = not self._remaining", "ended = self._remaining < 100"
+    )
 
 
 @plant("of a long answer that completes a step only the beginning is kept", rules=("R4",))
