@@ -70,9 +70,9 @@ def of_row(store: Store, view: str, row_id: str) -> Target | None:
 
 
 def action_for(command_id: str, target: Target) -> Action:
-    """The action of a key on a target: `P` and `D` go both ways, and a group whose retries are used
-    up gets fresh ones by being resumed."""
-    if command_id == "retry" and target.cause is not None and target.state is State.PAUSED:
+    """The action of a key on a target: `P` and `D` go both ways, and a group that has not failed is
+    resumed, as something of it is paused: its root, or a step below one that still runs."""
+    if command_id == "retry" and target.cause is not None and target.state is not State.FAILED:
         return Action.RESUME
     if command_id == "pause":
         return Action.RESUME if target.state is State.PAUSED else Action.PAUSE

@@ -214,7 +214,9 @@ class Library:
 
     def _hasty(self) -> RetryPolicy:
         """A policy that a function's own mistakes use up."""
-        return RetryPolicy(count=self._rng.randint(0, 2), back_off_ms=500)
+        on_exhausted = self._rng.choice((None, None, None, OnExhausted.FAIL))
+        count = self._rng.randint(0, 2)
+        return RetryPolicy(count=count, back_off_ms=500, on_exhausted=on_exhausted)
 
     def _url(self, how: str, name: str) -> str:
         return f"http://{self._rng.choice(HOSTS)}/{how}/{name}"

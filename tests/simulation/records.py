@@ -136,7 +136,10 @@ class Records:
             self._wrong("R15", f"{step.id} failed above a failure, and never said so: {event}")
 
     def _check_refused(self, run: Run, event: AttemptEnded) -> None:
-        """R17: an attempt with a post that the engine refused for now is no failure."""
+        """R17: an attempt with a post that the engine refused for now is no failure, unless its
+        step was cancelled meanwhile."""
+        if event.state is StepState.CANCELLED:
+            return
         if event.step_id not in run.children and event.step_id != run.id:
             return  # posts nothing
         made = f"{event.step_id}.{event.number}."

@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
+from engine.client import Action
 from tests.tui.screen import World, line_with, run_row, showing, step_row
+from tui.model import State
+from tui.targets import Target, action_for
 
 ERROR = "unhandled-failure: answered 500 after it was told that charge failed (answered 402)"
+
+
+@pytest.mark.parametrize(
+    ("state", "action"),
+    [("failed", Action.RETRY), ("paused", Action.RESUME), ("running", Action.RESUME)],
+)
+def test_a_cause_that_has_not_failed_is_resumed(state: str, action: Action) -> None:
+    """Also where the paused step is a nested workflow, and the root above it runs."""
+    target = Target("r", None, 0, State.of(state), "cause", cause="c")
+    assert action_for("retry", target) is action
 
 
 async def opened(world: World, **answer: Any) -> list[str]:
