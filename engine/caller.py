@@ -7,6 +7,7 @@ retried is the core's to say. It has no time-out: whoever calls cancels.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ from engine.transport import LeanTransport
 RETRY_AFTER_MS_MAX = 3_600_000
 """A longer wait is cut to this."""
 RETRY_AFTER_DIGITS_MAX = 9
+_USER_INFO = re.compile(r"//[^/@]*@")
+LOCATION_CHARS_MAX = 200
+"""Of where a redirect leads, in the error of its attempt."""
 
 HTTP_DATES = (
     "%a, %d %b %Y %H:%M:%S GMT",
@@ -81,11 +85,12 @@ class HttpCaller:
     def _header_lines(self, invocation: Invocation) -> bytes:
         i = invocation
         _check_header_values(
-            i.step_own_key, i.run_id, i.step_id, i.workflow, i.token, i.traceparent
+            *(i.step_own_key, i.client, i.run_id, i.step_id, i.workflow, i.token, i.traceparent)
         )
         return (
             f"{self._constant_lines}"
             f"Idempotency-Key: {_structured_string(i.step_own_key)}\r\n"
+            f"Atomic-Client: {i.client}\r\n"
             f"Atomic-Run-Id: {i.run_id}\r\n"
             f"Atomic-Step-Id: {i.step_id}\r\n"
             f"Atomic-Workflow: {i.workflow}\r\n"
@@ -113,7 +118,19 @@ class HttpCaller:
             is_json and fault is None,
             None if fault is None else f"{fault}, answered by {target.authority}",
             answer.size,
+            _location(answer),
         )
+
+
+def _location(answer: Answer) -> str | None:
+    """Where a redirect leads (RFC 9110 §10.2.2), for people: without what may be a secret."""
+    value = answer.fields.get(b"location")
+    if value is None or not 300 <= answer.status < 400:
+        return None
+    where = value.decode("latin-1").partition("?")[0].partition("#")[0].strip()
+    where = _USER_INFO.sub("//", where)
+    shown = "".join(sign if "!" <= sign <= "~" else "?" for sign in where)
+    return shown if len(shown) <= LOCATION_CHARS_MAX else f"{shown[:LOCATION_CHARS_MAX]}…"
 
 
 def _fault(answer: Answer, *, is_json: bool) -> str | None:

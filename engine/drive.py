@@ -427,6 +427,7 @@ class LiveRun:
             payload=flow.payload.data,
             run_id=step.run_id,
             step_id=step.id,
+            client=self.run.client,
             workflow=step.spec.workflow,
             attempt=request.number,
             token=token,

@@ -64,6 +64,8 @@ class Invocation(Struct, frozen=True):
     """JSON, byte for byte as first received."""
     run_id: str
     step_id: str
+    client: str
+    """Whose run it is: sent as `Atomic-Client`, the path under which its function posts steps."""
     workflow: str
     attempt: int
     token: str

@@ -44,6 +44,18 @@ def unknown_token() -> Refused:
     )
 
 
+def token_of_another(owner: str, client: str) -> Refused:
+    """The refusal of a parent token under another client's path than that of its run."""
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        f"The parent token (`parent`, Atomic-Parent) is of client {owner}, and this post is to"
+        f" client {client}. Post it to /{owner}, which the header Atomic-Client of the invocation"
+        " names.",
+        member="parent",
+        tokenClient=owner,
+    )
+
+
 def draining() -> Refused:
     """The refusal of everything new while the engine stops."""
     return Refused(

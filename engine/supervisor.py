@@ -34,6 +34,7 @@ from engine.refusals import (
     overloaded,
     revision_changed,
     store_unavailable,
+    token_of_another,
     unknown_token,
 )
 from engine.replies import Recorded as Recorded
@@ -206,8 +207,10 @@ class Engine:
         if token is None:
             return await self._by_key(client, spec.workflow, spec.key)
         live = await self.get(token.run_id)
-        if live is None or live.run.client != client:
+        if live is None:
             raise unknown_token()
+        if live.run.client != client:
+            raise token_of_another(live.run.client, client)
         return live
 
     def _open(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
@@ -286,6 +289,11 @@ class Engine:
         live = None if token is None else self.live.get(token.run_id)
         if live is not None:
             note_refused(live.run, None, self.tokens.parent(token))
+
+    def run_in_memory(self, client: str, workflow: str, key: str) -> Run | None:
+        """The run of this identity, if it is in memory."""
+        live = self._by_identity.get((client, workflow, key))
+        return None if live is None else live.run
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""

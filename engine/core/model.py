@@ -185,6 +185,8 @@ class Flight(Struct):
     """It has posted one of those."""
     sent_home: str = ""
     """Why it was: from then on it records and completes nothing. Empty: it was not."""
+    refusal: str | None = None
+    """Why the last post of it that was refused was: for people, in what it came to."""
     left: bool = True
     """Its endpoint may be at work. Not before its request leaves, nor while a connection for it
     is being made: who runs the attempt says so."""

@@ -46,7 +46,8 @@ class Answered(Struct, frozen=True, tag="answered"):
     `retry_after_ms` is `Retry-After` already turned into milliseconds from the moment the answer
     came. `no_retry` and `suspend` are the headers `Atomic-No-Retry: true` and
     `Atomic-Suspend: true`. `json`: its media type says JSON, and it is. `fault` is why a 2xx is no
-    answer all the same (`bad-answer`), such as `not JSON at byte 10`.
+    answer all the same (`bad-answer`), such as `not JSON at byte 10`. `location`: where a redirect
+    (3xx) leads, without its query, which may hold secrets.
     """
 
     http_status: int
@@ -58,6 +59,7 @@ class Answered(Struct, frozen=True, tag="answered"):
     json: bool = False
     fault: str | None = None
     size: int = -1
+    location: str | None = None
 
     @property
     def ok(self) -> bool:

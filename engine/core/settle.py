@@ -49,11 +49,20 @@ def settle(
         change.do(LateEnd(now, step_id, number, status, error))
         return
     event = _verdict(change.run, step, flight, outcome, now, chance)
+    if flight.refusal is not None:
+        event = _with_refusal(event, flight.refusal)
     if step.is_root and event.state not in ENDED:
         event = replace(event, may_post=may_post_after(flight, outcome))
     change.do(event)
     if step.ended:
         _after_end(change, step, now)
+
+
+def _with_refusal(event: AttemptEnded, refusal: str) -> AttemptEnded:
+    """Say why a post of the attempt was refused; not of one that ended well, or only waits."""
+    if event.error is None or event.error.startswith("suspended"):
+        return event
+    return replace(event, error=f"{event.error}; {refusal}")
 
 
 def _verdict(
@@ -115,6 +124,11 @@ def _error(outcome: Outcome) -> str | None:
         return f"{CallError.BAD_ANSWER}: {outcome.fault}"
     if outcome.ok:
         return "Atomic-Suspend without an open child" if outcome.suspend else None
+    if outcome.location is not None:
+        return (
+            f"http-status: answered {outcome.http_status} with Location: {outcome.location}"
+            " (redirects are not followed)"
+        )
     return f"http-status: answered {outcome.http_status}"
 
 

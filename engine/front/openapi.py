@@ -78,6 +78,7 @@ def _callback() -> dict[str, Any]:
     }
     headers = {
         "Idempotency-Key": "The step's own key, a quoted string; constant over attempts.",
+        "Atomic-Client": "Whose run it is: its function posts its steps to this path.",
         "Atomic-Run-Id": "The run.",
         "Atomic-Step-Id": "The step.",
         "Atomic-Workflow": "The workflow's name.",

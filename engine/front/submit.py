@@ -23,6 +23,7 @@ from engine.core.target import BadTarget, last_segment, normalise
 from engine.front import surrogates
 from engine.front.access import RawHeaders
 from engine.front.dear import Dear
+from engine.front.reasons import note_reason
 from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
@@ -60,6 +61,8 @@ async def answer_submission(
     engine: Engine, dear: Dear, client: str, headers: RawHeaders, body: Parcel, depth_max: int
 ) -> Reply:
     """Do what a post asks, and answer it. Never raises for anything that was sent."""
+    spec: StepSpec | None = None
+    parent: str | None = None
     try:
         check_client(client)
         posted = read_headers(headers)
@@ -77,6 +80,7 @@ async def answer_submission(
             spec = msgspec.structs.replace(spec, fingerprint=mark)
         result = await engine.submit(client, spec, body, token, wait)
     except Refused as refused:
+        note_reason(engine, client, headers, body.data, spec, parent, refused)
         return refusal(refused)
     return result_reply(result, posted)
 

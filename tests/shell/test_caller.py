@@ -38,6 +38,7 @@ def invocation(url: str = "http://127.0.0.1:1/") -> Invocation:
         payload=b'{"a" : 1.0}',
         run_id="01RUN",
         step_id="01STEP",
+        client="shop",
         workflow="createUser",
         attempt=3,
         token="01STEP.3",
@@ -76,6 +77,25 @@ def raw_answer(status: int, body: bytes = b"", *lines: bytes) -> bytes:
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
+@pytest.mark.parametrize(
+    ("status", "sent", "told"),
+    [
+        (301, b"https://app/v2/order", "https://app/v2/order"),
+        (302, b"/login?next=%2F&token=secret#top", "/login"),
+        (307, b"http://ada:secret@app/x", "http://app/x"),
+        (308, b"/caf\xc3\xa9 x", "/caf???x"),
+        (303, b"/" + b"x" * 300, "/" + "x" * 199 + "…"),
+        (200, b"/elsewhere", None),
+        (404, b"/elsewhere", None),
+    ],
+)
+async def test_where_a_redirect_leads(status: int, sent: bytes, told: str | None) -> None:
+    """A redirect is not followed, so the run says where it leads: without secrets, in one line."""
+    outcome = await outcome_of(answering(raw_answer(status, b"", b"Location: " + sent)))
+    assert isinstance(outcome, Answered)
+    assert outcome.location == told
+
+
 async def test_what_is_sent() -> None:
     """Body and headers of protocol §3, each once, and nothing else."""
     async with serving(always_ok) as server, lean() as transport:
@@ -90,6 +110,7 @@ async def test_what_is_sent() -> None:
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
             'Idempotency-Key: "k-\\"1\\"\\\\x"',
+            "Atomic-Client: shop",
             "Atomic-Run-Id: 01RUN",
             "Atomic-Step-Id: 01STEP",
             "Atomic-Workflow: createUser",
@@ -153,7 +174,10 @@ ANSWERS: dict[str, tuple[bytes, Outcome]] = {
     "utf-8": (raw_answer(200, "grüß".encode()), Answered(200, "grüß".encode())),
     "not found": (raw_answer(404, b"gone"), Answered(404, b"gone")),
     "not found, not utf-8": (raw_answer(404, b"\xff\xfe"), Answered(404, b"\xff\xfe")),
-    "redirect": (raw_answer(302, b"", b"Location: http://169.254.169.254/"), Answered(302)),
+    "redirect": (
+        raw_answer(302, b"", b"Location: http://169.254.169.254/"),
+        Answered(302, location="http://169.254.169.254/"),
+    ),
     "no retry": (raw_answer(400, b"", b"Atomic-No-Retry: TRUE "), Answered(400, no_retry=True)),
     "no retry: false": (raw_answer(400, b"", b"Atomic-No-Retry: 1"), Answered(400)),
     "suspend": (raw_answer(503, b"", b"atomic-suspend: true"), Answered(503, suspend=True)),

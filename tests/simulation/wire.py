@@ -109,6 +109,7 @@ def read_call(request: bytes) -> Invocation:
         payload=bytes(sent.payload),
         run_id=fields["atomic-run-id"],
         step_id=fields["atomic-step-id"],
+        client=fields["atomic-client"],
         workflow=fields["atomic-workflow"],
         attempt=int(fields["atomic-attempt"]),
         token=fields["atomic-parent"],

@@ -1,0 +1,107 @@
+"""Why a post was refused, told to the attempt that made it.
+
+A function whose post is refused mostly fails for it, with a status that says nothing: minutes of
+`answered 500` for a URL with a blank in it. So the run says it itself: the reason is noted with the
+attempt in flight and stands in its error when it ends (`settle.py`). It ends nothing and decides
+nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from engine.core.errors import Problem, Refused
+from engine.core.model import Flight, Run, StepSpec
+from engine.core.retarget import moved
+from engine.core.target import BadTarget, normalise
+from engine.front.access import RawHeaders
+from engine.supervisor import Engine
+
+TELLING = frozenset(
+    {
+        Problem.INVALID_SUBMISSION, Problem.TOO_LARGE, Problem.UNSUPPORTED_MEDIA_TYPE,
+        Problem.HEADERS_TOO_LARGE, Problem.WOULD_DEADLOCK, Problem.KEY_REUSED,
+        Problem.TARGET_MOVED, Problem.LIMIT_EXCEEDED, Problem.PARENT_ENDED,
+    }
+)  # fmt: skip
+"""Refusals that posting again does not mend. The others say nothing of the post, or are outcomes,
+or come from an execution that is over."""
+REASON_CHARS_MAX = 240
+BODY_BYTES_MAX = 65_536
+"""Of a larger body that was not read, nobody asks whose it was."""
+
+
+class _Whose(Struct, rename="camel"):
+    """What of a body says whose post it is, whatever else is wrong with it."""
+
+    workflow_name: str = ""
+    idempotency_key: str | None = None
+    step_invoke_url: str = ""
+    parent: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Whose).decode
+
+
+def note_reason(
+    engine: Engine,
+    client: str,
+    headers: RawHeaders,
+    body: bytes,
+    spec: StepSpec | None,
+    token: str | None,
+    refused: Refused,
+) -> None:
+    """Note a refusal with the attempt whose post it was, if that can be told.
+
+    `spec` and `token` as far as they were read; without a `spec` the body is all of it.
+    """
+    if refused.problem not in TELLING:
+        return
+    whose = _whose(headers, body) if spec is None else _Whose(spec.workflow, spec.key, spec.url)
+    whose.parent = token or whose.parent
+    found = _flight(engine, client, whose)
+    if found is not None:
+        detail = refused.detail.removesuffix(".")
+        if len(detail) > REASON_CHARS_MAX:
+            detail = f"{detail[:REASON_CHARS_MAX]}…"
+        found.refusal = f"its post to /{client[:64]} was refused: {detail}"
+
+
+def _whose(headers: RawHeaders, body: bytes) -> _Whose:
+    whose = _Whose()
+    if len(body) <= BODY_BYTES_MAX:
+        try:
+            whose = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            whose = _Whose()
+    for name, value in headers:
+        if name == b"atomic-parent":
+            whose.parent = value.decode("latin1").strip()
+        elif name == b"idempotency-key" and whose.idempotency_key is None:
+            whose.idempotency_key = value.decode("latin1").strip().strip('"')
+    return whose
+
+
+def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
+    if whose.parent:
+        token = engine.tokens.read(whose.parent)
+        live = None if token is None else engine.live.get(token.run_id)
+        if token is None or live is None or token.epoch != engine.tokens.epoch:
+            return None
+        flight = live.run.flights.get(token.step_id)
+        return flight if flight is not None and flight.number == token.attempt else None
+    run = engine.run_in_memory(client, whose.workflow_name, whose.idempotency_key or "")
+    if run is None or not _is_of_a_step(run, whose.step_invoke_url):
+        return None
+    flight = run.flights.get(run.id)
+    return flight if flight is not None and flight.left else None
+
+
+def _is_of_a_step(run: Run, url: str) -> bool:
+    """Whether a post without a token with this URL is none for the root: that anybody may send."""
+    try:
+        return bool(url) and moved(normalise(url), run.moves) != run.root.spec.url
+    except BadTarget:
+        return True

@@ -1,0 +1,106 @@
+"""What is the matter is said by the run itself, from the first attempt on. `protocol.md` §3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Answer, Call, Client, application, eventually_async, fine
+
+SLOW = {"count": 20, "backOff": 60_000}
+
+
+async def error_of(shop: Client, run_id: str) -> str:
+    """What the run's first attempt came to."""
+    found: dict[str, Any] = {}
+
+    async def has_ended() -> bool:
+        found.update((await shop.get(f"/api/v1/steps/{run_id}")).json())
+        return bool(found["status"] == "backing-off")
+
+    await eventually_async(has_ended)
+    return str(found["error"])
+
+
+@pytest.mark.parametrize(
+    ("client", "members", "said"),
+    [
+        ("bank", {}, "is of client {shop}, and this post is to client bank"),
+        ("", {"stepInvokeUrl": "http://a b/"}, "its post to /{shop} was refused: The URL must be"),
+        ("", {"payloads": 1}, "The member `payloads` is not known"),
+        ("", {"stepInvokeUrl": None}, "`stepInvokeUrl`"),
+        ("api", {}, "its post to /api was refused: The name 'api' is reserved"),
+    ],
+)
+@pytest.mark.parametrize("token", [True, False])
+async def test_the_run_says_why_a_post_of_its_function_was_refused(
+    shop: Client, client: str, members: dict[str, Any], said: str, token: bool
+) -> None:
+    """Whatever the function makes of it; without a token where it can be told whose post it was."""
+
+    async def workflow(call: Call) -> Answer:
+        body = {"workflowName": "w", "stepInvokeUrl": app.at("a"), "idempotencyKey": "k", **members}
+        headers = {"Atomic-Parent": call.token} if token else {}
+        path = f"/{client or shop.name}"
+        answer = await shop.http.post(path, json=body, headers=headers)
+        assert answer.status_code == 400, answer.text
+        return Answer(500)
+
+    async with application(w=workflow, a=fine) as app:
+        posted = await shop.post(app.at("w"), retry=SLOW, prefer="respond-async")
+        if not token and (client or members.get("stepInvokeUrl", "") is None):
+            return  # nothing tells whose it was
+        error = await error_of(shop, posted.json()["id"])
+        assert error.startswith("http-status: answered 500; its post to /")
+        assert said.format(shop=shop.name) in error
+
+
+async def test_an_outsiders_refusal_is_not_the_functions(shop: Client) -> None:
+    """Somebody posts the root with another payload, or wrongly, while its attempt is in flight."""
+
+    async def workflow(call: Call) -> Answer:
+        wrong: tuple[dict[str, Any], ...] = ({"payload": 2}, {"payloads": 1})
+        for members in wrong:
+            answer = await shop.post(app.at("w"), **members)
+            assert answer.status_code in (400, 422)
+        return Answer(500)
+
+    async with application(w=workflow) as app:
+        posted = await shop.post(app.at("w"), payload=1, retry=SLOW, prefer="respond-async")
+        assert await error_of(shop, posted.json()["id"]) == "http-status: answered 500"
+
+
+async def test_a_redirect_says_where_it_leads(shop: Client) -> None:
+    """It is not followed; without its query, which may hold secrets."""
+
+    async def moved(call: Call) -> Answer:
+        return Answer(308, headers={"Location": "/v2/order?token=x"})
+
+    async with application(order=moved) as app:
+        posted = await shop.post(app.at("order"), retry=SLOW, prefer="respond-async")
+        error = await error_of(shop, posted.json()["id"])
+    assert error == (
+        "http-status: answered 308 with Location: /v2/order (redirects are not followed)"
+    )
+
+
+async def test_a_limit_is_named(shop: Client) -> None:
+    """`would-deadlock` too: what the core refuses is told like what the front does."""
+
+    async def workflow(call: Call) -> Answer:
+        answer = await shop.post(app.at("w"), token=call.token)
+        assert answer.status_code == 409
+        return Answer(500)
+
+    async with application(w=workflow) as app:
+        posted = await shop.post(app.at("w"), retry=SLOW, prefer="respond-async")
+        error = await error_of(shop, posted.json()["id"])
+    assert "was refused: A step posted itself or a step above it" in error
+
+
+async def test_an_invocation_names_its_client(shop: Client) -> None:
+    """The path to which its function posts its steps."""
+    async with application(w=fine) as app:
+        await shop.post(app.at("w"))
+        assert app.calls[0].headers["atomic-client"] == shop.name
