@@ -13,11 +13,14 @@ import sys
 from msgspec import Struct, structs
 
 from engine.config import Config
+from engine.core.errors import EngineError
 
 OWN = 128
 """For the store, the log, the loop, look-ups of names, and connections that are being refused."""
 STORE = 44
 """Of these, what is open always and may not be given away."""
+LEAST = 48
+"""With fewer the engine does not start: it could not even take one caller."""
 REFUSED_AT_ONCE_MAX = 64
 """Connections that are told at once that there is no room; those above are just closed."""
 
@@ -45,6 +48,24 @@ class Room(Struct, frozen=True):
             " + 2 x in_flight_max. Until it may, it takes fewer. Raise the limit (LimitNOFILE= of"
             " systemd, `ulimit -Hn`, --ulimit nofile of a container), or lower these settings."
         )
+
+
+class TooFewDescriptors(EngineError):
+    """The engine cannot run with so few; the message says how many it needs."""
+
+
+def make_room(config: Config) -> Room:
+    """Raise the process's limit as far as it goes, and see what it is enough for.
+
+    Raises TooFewDescriptors.
+    """
+    has = raise_limit(needed(config))
+    if has < LEAST:
+        raise TooFewDescriptors(
+            f"this process may open {has} files (ulimit -n), and the engine needs {LEAST} before"
+            f" it takes a single caller, {needed(config)} for all that its settings allow."
+        )
+    return within(config, has)
 
 
 def needed(config: Config) -> int:

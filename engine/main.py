@@ -18,13 +18,14 @@ from typing import Any
 
 import trio
 
-from engine import __version__, descriptors
+from engine import __version__
 from engine.budget import Budget
 from engine.caller import HttpCaller
 from engine.clock import SystemClock
 from engine.config import Config, ConfigError, check_bind
 from engine.core.errors import EngineError, Problem
 from engine.core.place import Limits
+from engine.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.dial import Dialler
 from engine.front import app as front_app
 from engine.front import server
@@ -80,8 +81,9 @@ def serve(config: Config) -> int:
         listen(blocked, stop.hear)
         try:
             check_bind(config)
-            trio.run(_serve, config, log.info, output, watchdog, stop, strict_exception_groups=True)
-        except (ConfigError, StoreError, CannotListen) as error:
+            room = make_room(config)
+            trio.run(_serve, room, log.info, output, watchdog, stop, strict_exception_groups=True)
+        except (ConfigError, StoreError, CannotListen, TooFewDescriptors) as error:
             output.write(f"atomic: cannot start: {error}")
             return EXIT_REFUSED
         except BaseException as error:
@@ -118,12 +120,9 @@ def _listen(config: Config) -> list[trio.SocketListener]:
         raise CannotListen(f"{config.host}:{config.port}: {what}") from error
 
 
-async def _serve(
-    config: Config, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
-) -> None:
-    listeners = _listen(config)
-    room = descriptors.within(config, descriptors.raise_limit(descriptors.needed(config)))
+async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop) -> None:
     config = room.config
+    listeners = _listen(config)
     clock = SystemClock()
     instance = clock.token_bytes(6).hex()
     url = _url(config, listeners[0].socket.getsockname()[1])
@@ -148,7 +147,7 @@ async def _serve(
     log("engine-stopped-well")
 
 
-def _warn_of_few(room: descriptors.Room) -> None:
+def _warn_of_few(room: Room) -> None:
     """After the start: of one that fails, only the reason is told."""
     if not room.is_enough:
         logger().warning(
@@ -282,7 +281,7 @@ def engine_limits(config: Config) -> EngineLimits:
 
 
 def server_limits(
-    config: Config, refused_at_once_max: int = descriptors.REFUSED_AT_ONCE_MAX
+    config: Config, refused_at_once_max: int = REFUSED_AT_ONCE_MAX
 ) -> server.ServerLimits:
     """The part of the configuration that bounds the server."""
     return server.ServerLimits(

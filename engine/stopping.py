@@ -20,6 +20,7 @@ import trio
 from engine.log_output import LogOutput
 
 EXIT_STOPPED = 0
+ECHO_S = 0.1
 LAST_WORDS_S = 0.2
 """Before the process is ended: how long its last lines of the log may take."""
 
@@ -101,11 +102,19 @@ def block_signals() -> set[signal.Signals]:
 
 
 def listen(blocked: set[signal.Signals], hear: Callable[[int], None]) -> None:
-    """Call `hear`, in a thread of its own, for each of the blocked signals that comes."""
+    """Call `hear`, in a thread of its own, for each of the blocked signals that comes.
+
+    One that comes within ECHO_S of another is not heard: `timeout` and others send a signal to a
+    process and then to its group, and mean one stop, not an impatient second one.
+    """
+    pause = threading.Event().wait
 
     def run() -> None:
         while True:
             hear(signal.sigwait(blocked))
+            pause(ECHO_S)
+            while signal.sigtimedwait(blocked, 0) is not None:
+                pass
 
     # Not one of Trio's: it is there when the loop is stuck.
     threading.Thread(target=run, name="signals", daemon=True).start()  # noqa: TID251

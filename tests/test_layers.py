@@ -61,7 +61,7 @@ ROOMS = (
         ("engine.telemetry",),
         ("engine.core", "engine.log_output", "structlog", "prometheus_client"),
     ),
-    Room(("engine.descriptors",), ("engine.config", "msgspec")),
+    Room(("engine.descriptors",), ("engine.config", "engine.core", "msgspec")),
     Room(("engine.stopping",), ("engine.log_output", "trio")),
     Room(("engine.config",), ("engine.core", "msgspec")),
     Room(

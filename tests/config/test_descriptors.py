@@ -49,6 +49,18 @@ def test_all_limits_together_fit(has: int) -> None:
     assert has < 64 or taken + descriptors.STORE <= has + 1
 
 
+def test_far_too_few_stop_the_start() -> None:
+    """One less than the least is refused in words; with the least it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resource, "setrlimit", lambda *_: None)
+        patch.setattr(resource, "getrlimit", lambda which: (descriptors.LEAST, descriptors.LEAST))
+        assert descriptors.make_room(DEFAULT).has == descriptors.LEAST
+        few = descriptors.LEAST - 1
+        patch.setattr(resource, "getrlimit", lambda which: (few, few))
+        with pytest.raises(descriptors.TooFewDescriptors, match=rf"may open {few} files.*48"):
+            descriptors.make_room(DEFAULT)
+
+
 def test_the_soft_limit_is_raised_as_far_as_it_goes(limits: tuple[int, int]) -> None:
     """Up to what is needed, never beyond the hard one, never lowered."""
     _, hard = limits

@@ -62,6 +62,7 @@ def test_the_deadline_holds_while_the_loop_stands_still(number: signal.Signals) 
         assert process.stderr.readline().startswith(b"stuck")
         began = time.monotonic()
         process.send_signal(number)
+        process.send_signal(number)  # as `timeout` does: to the process, and to its group
         try:
             assert process.wait(EXIT_TIMEOUT_S) == 0
         finally:
