@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
@@ -17,13 +17,16 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from engine.core.errors import what_was_wrong
+from engine.core.errors import Problem, Refused, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
 from engine.ports import Body, Due, EventRecord, Larger, Stopped, Stored
 from engine.store import journal, rows
+from engine.store.words import RESTORE, primary
 from engine.store.writer import Offload
 
 T = TypeVar("T")
+DAMAGED_RETRY_AFTER_S = 60
+"""Only a person can mend it."""
 ENTRIES_KEPT_MAX = 8
 """Of the journal, unpacked, while runs are loaded together."""
 
@@ -174,8 +177,16 @@ class Readers:
     descriptor for one, and what reads the store is not to fail for that.
     """
 
-    def __init__(self, path: Path, offload: Offload, at_once: int) -> None:
-        self._offload = offload
+    def __init__(
+        self,
+        path: Path,
+        offload: Offload,
+        at_once: int,
+        log: Callable[..., None] = lambda event, **values: None,
+    ) -> None:
+        self._path, self._offload, self._log = path, offload, log
+        self._damage: set[str] = set()
+        """What was said of it."""
         self._all: list[sqlite3.Connection] = []
         try:
             for _ in range(at_once + 1):
@@ -191,7 +202,8 @@ class Readers:
         def borrowed() -> T:
             connection = self._idle.pop()
             try:
-                return work(connection)
+                with self._whole():
+                    return work(connection)
             finally:
                 self._idle.append(connection)
 
@@ -204,8 +216,35 @@ class Readers:
     def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """One look into one index, on Trio's own thread: it takes some 10 µs, the way to a worker
         thread and back ten times that, and every new run is looked for first."""
-        row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
+        try:
+            row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
+        except sqlite3.DatabaseError as error:
+            self._tell(error)
+            raise
         return None if row is None else str(row[0])
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A file that turns out to be damaged is called so; nobody is told of a bug."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            self._tell(error)
+            raise
+
+    def _tell(self, error: sqlite3.DatabaseError) -> None:
+        """Raises Refused, and logs it once, if the error is damage."""
+        if primary(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return
+        if str(error) not in self._damage:
+            self._damage.add(str(error))
+            self._log("store-damaged", db=str(self._path), error=str(error), mend=RESTORE)
+        raise Refused(
+            Problem.STORE_UNAVAILABLE,
+            f"The database is damaged where this is kept ({error}); its operator must restore a"
+            " copy.",
+            retryAfter=DAMAGED_RETRY_AFTER_S,
+        ) from error
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs, and the small payloads of their steps that are to be called by `until`."""

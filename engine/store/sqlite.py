@@ -327,8 +327,8 @@ async def open_store(
         )
         at_once = READERS_MAX
         with (
-            closing(Readers(path, read_offload or threads(at_once), at_once)) as readers,
-            closing(Readers(path, read_offload or threads(at_once), at_once)) as view_readers,
+            closing(Readers(path, read_offload or threads(at_once), at_once, log)) as readers,
+            closing(Readers(path, read_offload or threads(at_once), at_once, log)) as view_readers,
         ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run, writer, partial(presence.watch, on_failure))

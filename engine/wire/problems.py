@@ -216,9 +216,10 @@ PROBLEMS: dict[Problem, ProblemType] = {
     ),
     Problem.STORE_UNAVAILABLE: _type(
         503,
-        "The store cannot be written",
+        "The store is not available",
         "Another program holds the database's write lock, its disk is full, or it can only be"
-        " read; `detail` says which. Nothing was recorded, unless `detail` says that this will"
+        " read, or it is damaged where this is kept; `detail` says which. Nothing was"
+        " recorded, unless `detail` says that this will"
         " show. Recorded outcomes are answered meanwhile, attempts in flight end and are recorded"
         " later, and the engine goes on by itself. Post again with the same key after"
         " `Retry-After`.",
