@@ -23,8 +23,9 @@ QUEUE_BYTES_MAX = 1_048_576
 """Lines that wait to be written: some thousand, and no more memory than that."""
 AGAIN_S = 1.0
 """After a write that failed: how long until the next. Room on a disk comes slowly."""
-FLUSH_S_MAX = 0.5
-"""At the end of the process: how long lines may take that are still to be written."""
+FLUSH_S_MAX = 2.0
+"""At the end of the process: how long lines may take that are still to be written. Only a log that
+takes none needs it, or a machine that gives the thread no turn."""
 PIECE_BYTES_MAX = 65_536
 """Written at once: what a pipe holds."""
 

@@ -8,7 +8,6 @@ lone surrogate, which no UTF-8 can hold, stays an escape, in lower case: `\\ud83
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -80,23 +79,3 @@ def canonical_value(text: bytes) -> Any:
     if len(text) > DIGITS_INLINE_MAX and _LONG_NUMBER in text.translate(_DIGITS_TO_ZERO):
         value = _long_ints(value)
     return value
-
-
-def nesting(value: Any) -> int:
-    """How deep a decoded JSON value nests: a scalar 0, `[]` 1. No recursion of its own."""
-    deepest = 0
-    stack: list[tuple[Iterator[Any], int]] = [(iter([value]), 0)]
-    while stack:
-        items, depth = stack[-1]
-        item = next(items, _END)
-        if item is _END:
-            stack.pop()
-            continue
-        if isinstance(item, dict | list):
-            deepest = max(deepest, depth + 1)
-            inner = item.values() if isinstance(item, dict) else item
-            stack.append((iter(inner), depth + 1))
-    return deepest
-
-
-_END = object()

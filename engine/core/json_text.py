@@ -33,6 +33,9 @@ _AT = re.compile(r"(.*) \(byte ([0-9]+)\)")
 _COUNTED_FROM_1 = ("trailing characters", "invalid character in unicode escape")
 """Where the decoder names the byte behind the one it means."""
 _NEVER_JSON = bytes(6)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_ROUND = bytes.maketrans(b"[{]}", b"(())")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def with_marks(text: bytes) -> bytes:
@@ -74,6 +77,19 @@ def with_equal_stand_ins(text: bytes) -> bytes:
 def _without_backslashes(text: bytes) -> bytes:
     """The same text, as long, in which every backslash begins an escape that is no backslash."""
     return text.replace(rb"\\", b"__")
+
+
+def nesting(text: bytes, at_most: int) -> int:
+    """How deep JSON nests: a scalar 0, `[]` 1; what is deeper than `at_most` is `at_most` + 1.
+
+    Level after level of the brackets is taken off from within: nothing is made of what they hold.
+    """
+    left = _STRING.sub(b"", text).translate(_ROUND, _NO_BRACKETS)
+    depth = 0
+    while left and depth <= at_most:
+        left = left.replace(b"()", b"")
+        depth += 1
+    return depth
 
 
 def declares_json(content_type: str) -> bool:

@@ -15,8 +15,8 @@ from msgspec import Raw
 from engine import wire
 from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
-from engine.core.fingerprint import fingerprint, nesting
-from engine.core.json_text import declares_json, with_marks
+from engine.core.fingerprint import fingerprint
+from engine.core.json_text import declares_json, nesting
 from engine.core.model import StepSpec, StepState
 from engine.core.slices import fingerprint_in_slices
 from engine.core.target import BadTarget, last_segment, normalise
@@ -111,7 +111,7 @@ def decode(body: bytes, depth_max: int) -> wire.Submission:
         if _bytes_of(submission.payload) <= READ_AT_ONCE_BYTES_MAX:  # else where it is read
             payload = bytes(submission.payload)
             brackets = payload.count(b"[") + payload.count(b"{")
-            if brackets >= depth_max and _depth(payload) >= depth_max:  # within one pair more
+            if brackets >= depth_max and nesting(payload, depth_max) >= depth_max:  # and the body's
                 raise _too_deep(depth_max)
     except msgspec.ValidationError as error:
         raise _explain(str(error)) from error
@@ -120,13 +120,6 @@ def decode(body: bytes, depth_max: int) -> wire.Submission:
     except RecursionError as error:
         raise _too_deep(depth_max) from error
     return submission
-
-
-def _depth(body: bytes) -> int:
-    try:
-        return nesting(_parse(body))
-    except msgspec.DecodeError:
-        return nesting(_parse(with_marks(body)))  # lone surrogates
 
 
 def _too_deep(depth_max: int) -> Refused:

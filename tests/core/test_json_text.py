@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.core.fingerprint import fingerprint
-from engine.core.json_text import StandIns, declares_json, json_fault
+from engine.core.json_text import StandIns, declares_json, json_fault, nesting
 
 FAULTS: dict[bytes, int] = {
     b"NaN": 0,
@@ -143,3 +146,22 @@ def test_stand_ins_give_back_what_stood_there() -> None:
 def test_fingerprints_of_lone_surrogates(one: bytes, other: bytes, same: bool) -> None:
     """Payloads differ where their values do, and not where only their spelling does."""
     assert (fingerprint(one) == fingerprint(other)) is same
+
+
+@given(
+    st.recursive(
+        st.sampled_from([1, "", 'a"[', "\\{", "]"]),
+        lambda it: st.lists(it, max_size=4) | st.dictionaries(st.text(max_size=2), it, max_size=4),
+        max_leaves=40,
+    ),
+    st.integers(0, 8),
+)
+def test_nesting_is_counted_to_the_limit_and_one_beyond(value: Any, at_most: int) -> None:
+    """Brackets in strings are none."""
+
+    def depth(it: Any) -> int:
+        if isinstance(it, dict):
+            it = list(it.values())
+        return 1 + max(map(depth, it), default=0) if isinstance(it, list) else 0
+
+    assert nesting(json.dumps(value).encode(), at_most) == min(depth(value), at_most + 1)
