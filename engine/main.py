@@ -365,6 +365,10 @@ def _counters(metrics: Metrics) -> server.ServerCounters:
     counters = server.ServerCounters()
     metrics.gauge("atomic_connections_open", "Connections open", lambda: counters.connections_open)
     metrics.counter("atomic_connections", "Connections taken", lambda: counters.connections)
+    metrics.counter("atomic_connections_refused", "Connections above connections_max",
+                    lambda: counters.connections_refused)  # fmt: skip
+    metrics.counter("atomic_accepts_failed", "Connections for which the system had no descriptor",
+                    lambda: counters.accepts_failed)  # fmt: skip
     metrics.counter(
         "atomic_requests_refused", "Malformed requests", lambda: counters.requests_refused
     )

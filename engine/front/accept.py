@@ -14,7 +14,8 @@ from collections.abc import Callable
 import trio
 
 ACCEPTED_AT_ONCE_MAX = 64
-"""With one turn: who floods us starves nobody."""
+"""With one turn: who floods us starves nobody. Fewer where there are few descriptors, as each
+holds one until its task has looked whether there is room for it."""
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 NO_ROOM_WAIT_S = 0.1
 FATAL = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT})
@@ -25,6 +26,7 @@ async def accept_all(
     listener: trio.SocketListener,
     start: Callable[[trio.SocketStream], None],
     no_room: Callable[[OSError], None],
+    at_once_max: int = ACCEPTED_AT_ONCE_MAX,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Hand each connection to `start`, until cancelled; then close the listener.
@@ -39,7 +41,7 @@ async def accept_all(
             while True:
                 await trio.lowlevel.wait_readable(waiting)
                 try:
-                    for _ in range(ACCEPTED_AT_ONCE_MAX):
+                    for _ in range(at_once_max):
                         start(_accept_one(waiting))
                 except BlockingIOError:
                     continue

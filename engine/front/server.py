@@ -25,7 +25,7 @@ from hypercorn.utils import LifespanTimeoutError, wrap_app
 
 from engine.budget import Budget
 from engine.deadlines import Deadlines
-from engine.front.accept import accept_all
+from engine.front.accept import ACCEPTED_AT_ONCE_MAX, accept_all
 from engine.front.connection import Connection
 from engine.front.door import Door
 from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
@@ -189,6 +189,10 @@ class _Server:
         self._turning_away = 0
         self._no_room_said_at = -math.inf
 
+    @property
+    def _accepted_at_once_max(self) -> int:
+        return max(1, min(ACCEPTED_AT_ONCE_MAX, self.limits.refused_at_once_max))
+
     def shared_headers(self) -> bytes:
         second = int(trio.current_time())
         if self._shared[0] != second:
@@ -239,7 +243,9 @@ class _Server:
                     connections.start_soon(self._handle, stream, has_room)
 
                 for listener in listeners:
-                    await accepting.start(accept_all, listener, start, self._no_room)
+                    await accepting.start(
+                        accept_all, listener, start, self._no_room, self._accepted_at_once_max
+                    )
                 task_status.started()
                 await stop.wait()
                 accepting.cancel_scope.cancel()

@@ -61,6 +61,9 @@ async def test_100_connections_and_64_descriptors(tmp_path: Path) -> None:
                 for run in runs:
                     assert (await shop.wait_run(run, "completed"))["failedSteps"] == 0
                 status = await shop.read("/status")
+                metrics = (await shop.get("/metrics")).text
+                assert "atomic_accepts_failed_total 0.0" in metrics
+                assert "atomic_connections_refused_total 0.0" not in metrics
                 assert status["limits"]["connectionsMax"] == warning["connections_max"]
         finally:
             for each in held:
