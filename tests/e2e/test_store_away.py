@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.e2e import harness
-from tests.e2e.harness import Answer, Call, application, eventually, is_problem
+from tests.e2e.harness import Answer, Call, Client, application, eventually, is_problem
 
 pytestmark = pytest.mark.slow
 
@@ -84,3 +86,45 @@ async def test_a_deleted_file(tmp_path: Path) -> None:
     (said,) = engine.events("engine-stopped")
     assert said["reason"].startswith(f"{tmp_path / 'a.db'} was deleted while the engine ran.")
     assert "Traceback" not in engine.text
+
+
+async def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
+    """A real write that the system refuses: nothing acknowledged is lost, what was refused is not
+    recorded, an end that came meanwhile is; the same process goes on when there is room."""
+    release = trio.Event()
+
+    async def slow(call: Call) -> Answer:
+        await release.wait()
+        return Answer(200, b'"slow"')
+
+    async def hold(shop: Client, url: str, answers: list[int]) -> None:
+        answers.append((await shop.post(url, "held")).status_code)
+
+    answers: list[int] = []
+    with harness.running(tmp_path) as engine:
+        async with (
+            harness.client(engine.url) as shop,
+            application(index=done, slow=slow) as app,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(hold, shop, app.at("slow"), answers)
+            await eventually(lambda: len(app.called("slow")) == 1)
+            unlimited = resource.prlimit(engine.pid, resource.RLIMIT_FSIZE)
+            # No commit fits into so little of a log; the engine's own log does.
+            resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (8_192, unlimited[1]))
+            refused = [await shop.post(app.at("index"), f"k{n}", "x" * 9_000, timeout=1)
+                       for n in range(3)]  # fmt: skip
+            for answer in refused:
+                is_problem(answer, 503, "store-unavailable")
+            release.set()
+            await eventually(lambda: bool(engine.events("store-unavailable")))
+            assert (answers, app.called("index")) == ([], [])
+            resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, unlimited)
+            await eventually(lambda: answers == [200])
+            assert engine.events("store-available")
+            for number in range(3):
+                assert (await shop.post(app.at("index"), f"k{number}", "x" * 9_000)).json()[
+                    "attempts"
+                ] == 1
+        assert len(app.called("slow")) == 1
+        assert engine.stop() == 0
