@@ -156,8 +156,11 @@ class _Printed(io.TextIOBase):
 
 
 @contextmanager
-def standard_error() -> Iterator[LogOutput]:
+def standard_error(*, until_the_end: bool = False) -> Iterator[LogOutput]:
     """The process's standard error as the log's output; whatever is printed meanwhile goes there.
+
+    `until_the_end`: the process ends soon after, and what is printed then goes nowhere. (Python
+    itself has a last word now and then, and would wait for ever for somebody to read it.)
 
     `sys.stderr` and `sys.stdout` are what tracebacks, warnings and `print` write to, from any
     library and any thread: none of them may block or raise either.
@@ -171,7 +174,11 @@ def standard_error() -> Iterator[LogOutput]:
         yield output
     finally:
         output.close()
-        sys.stdout, sys.stderr = kept
+        if until_the_end:
+            for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+                setattr(sys, name, None)  # a state that Python knows; it puts the last two back
+        else:
+            sys.stdout, sys.stderr = kept
 
 
 def _occupy_standard_descriptors() -> None:

@@ -71,7 +71,7 @@ def serve(config: Config) -> int:
     0 after a graceful stop, 1 when the engine stopped itself, 2 when it could not start.
     """
     blocked = block_signals()
-    with standard_error() as output:
+    with standard_error(until_the_end=True) as output:
         configure_logging(config.log_format, config.log_level, output, color=os.isatty(2))
         log = logger()
         gc.freeze()  # what the imports made stays

@@ -27,7 +27,7 @@ async def main(stop):
     time.sleep(60)
 
 blocked = block_signals()
-with standard_error() as output:
+with standard_error(until_the_end=True) as output:
     def log(event, **values):
         output.write(f"{{event}} {{values}}")
     stop = Stop(Watchdog(output, log), {DEADLINE_S}, log)
@@ -72,6 +72,23 @@ def test_the_deadline_holds_while_the_loop_stands_still(number: signal.Signals) 
         assert heard == f"stopping {{'signal': '{number.name}'}}"
         assert struck.startswith("stopped-at-deadline")
         assert "in main" in struck
+
+
+@pytest.mark.slow
+def test_pythons_last_words_wait_for_nobody() -> None:
+    """A traceback while the process ends, and a log that nobody reads: it ends all the same."""
+    code = (
+        "import os; from engine.log_output import standard_error\n"
+        "with standard_error(until_the_end=True): pass\n"
+        "class Last:\n"
+        "    def __del__(self): raise ValueError('x' * 100_000)\n"
+        "last = Last(); print('more'); raise SystemExit(3)"
+    )
+    with python(code) as process:
+        try:
+            assert process.wait(EXIT_TIMEOUT_S) == 3
+        finally:
+            process.kill()
 
 
 @pytest.mark.slow
