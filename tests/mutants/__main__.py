@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from tests.mutants.catalog import KILLS, PROPERTY, SIMULATION, catalog
-from tests.mutants.search import SEEDS_MAX, Found, look
+from tests.mutants.search import SEEDS_MAX, Found, end_with_parent, look
 
 
 def results(searches: list[tuple[str, str]], seeds_max: int, jobs: int) -> Iterator[Found]:
     """Make these searches; each result as it comes."""
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=fresh, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=fresh, max_tasks_per_child=1, initializer=end_with_parent
+    ) as pool:
         for future in as_completed([pool.submit(look, *each, seeds_max) for each in searches]):
             yield future.result()
 

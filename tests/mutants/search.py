@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -40,6 +42,18 @@ def search(mutant: Mutant, by: str, seeds_max: int = SEEDS_MAX) -> Found:
     found, after, what = ways[by](mutant, seeds_max)
     seconds = time.perf_counter() - began
     return Found(mutant.name, by, found, after, seconds, " ".join(what.split())[:SHOWN_CHARACTERS])
+
+
+def end_with_parent() -> None:
+    """This process ends when the one that started it does, however that ends."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def look(name: str, by: str, seeds_max: int = SEEDS_MAX) -> Found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.places import Places
-from engine.seats import Seats
 from tests.mutants.catalog import Planting, plant
 
 
@@ -15,8 +14,3 @@ def freed_place_not_offered(bug: Planting) -> None:
 @plant("a host whose queue the limit in all has stopped is forgotten", rules=("liveness",))
 def blocked_host_forgotten(bug: Planting) -> None:
     bug.rewrite(Places.queue, "self._blocked.append(host)", "pass")
-
-
-@plant("a workflow that waits for its steps keeps its place", rules=("liveness",))
-def place_kept_while_waiting(bug: Planting) -> None:
-    bug.rewrite(Seats.give_up, "self._leave_host(request, answered=True)", "return")

@@ -41,7 +41,7 @@ def token_not_checked(bug: Planting) -> None:
 
 @plant("a token of another client's run is taken", rules=("R20",))
 def other_clients_token(bug: Planting) -> None:
-    bug.rewrite(Engine._find, " or live.run.client != client", "")
+    bug.rewrite(Engine._find, "if live.run.client != client:", "if False:")
 
 
 @plant("runs are found without asking whose they are", rules=("R12", "R2", "R9", "R6"))
