@@ -89,8 +89,8 @@ class Pool:
         """Bytes of room taken, whether they have come or not."""
         self.small = 0
         """Bytes that are held without having been asked for: whoever changes it changes it back."""
-        self.waited = 0
-        """How many had to wait, since the start."""
+        self.returned_bytes = 0
+        """Bytes of room given back, since the start."""
         self._by_owner: dict[str, int] = {}
         self._waiting: dict[tuple[bool, str], deque[_Waiter]] = {}
 
@@ -119,7 +119,6 @@ class Pool:
         charge = self.take(owner, size, new=new)
         if charge is not None:
             return charge
-        self.waited += 1
         waiter = _Waiter(size)
         self._waiting.setdefault((new, owner), deque()).append(waiter)
         try:
@@ -152,6 +151,7 @@ class Pool:
 
     def _returned(self, owner: str, size: int) -> None:
         self.granted -= size
+        self.returned_bytes += size
         self._by_owner[owner] -= size
         assert self.granted >= 0
         if not self._by_owner[owner]:
@@ -192,6 +192,11 @@ class Budget:
         """Of small bodies that wait for a commit; new runs are refused from half of it."""
         self.refused = 0
         """Posts refused for want of memory."""
+
+    @property
+    def returned_bytes(self) -> int:
+        """Bytes of room given back, since the start."""
+        return sum(pool.returned_bytes for pool in self.pools.values())
 
     @property
     def pools(self) -> dict[str, Pool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +29,13 @@ def memory_bytes(root: Path = Path("/")) -> int:
 def default_budget(root: Path = Path("/")) -> int:
     """What `memory_bytes_max` is when it is not set."""
     return memory_bytes(root) // SHARE_OF_MEMORY
+
+
+def trim() -> None:
+    """Give the system back what the allocator keeps of freed memory, where that is glibc's
+    (`malloc_trim`(3)); any thread may do it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _installed(root: Path) -> int:

@@ -36,7 +36,7 @@ from engine.front.dear import Dear
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
 from engine.log_output import LogOutput, standard_error
-from engine.machine import default_budget
+from engine.machine import default_budget, trim
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.away import StoreStopped
 from engine.store.owner import Owner, check_unowned
@@ -61,6 +61,9 @@ GC_THRESHOLDS = (100_000, 50, 100)
 """Objects of a request die by themselves: thousands of workflows leave no cycle. With Python's
 default of 700 the collector looks for the few that errors make some thirty times a second, which is
 a tenth of the engine's work, and a fifth with 1,000 callers."""
+TRIM_EVERY_S = 5.0
+TRIM_BYTES_MIN = 64 << 20
+"""So many bytes of large bodies must have come and gone before free memory is given back."""
 CLOCK_JUMP_MS_MIN = 1_000
 """A wall clock that has moved so far from the steady one was set; the log says so once."""
 
@@ -249,6 +252,7 @@ async def working(
             work.start_soon(_watch_wall_clock, clock, log)
             work.start_soon(engine.admission.run)
             work.start_soon(_sample, metrics)
+            work.start_soon(_trim_memory, engine.budget)
             yield engine, metrics
             work.cancel_scope.cancel()
     finally:
@@ -263,6 +267,17 @@ def _watch_memory(metrics: Metrics, budget: Budget) -> None:
                    lambda: {kind: pool.waiting for kind, pool in budget.pools.items()})  # fmt: skip
     metrics.counter("atomic_memory_refused", "Posts refused for want of room in memory",
                     lambda: budget.refused)  # fmt: skip
+
+
+async def _trim_memory(budget: Budget) -> None:
+    """Freed blocks lie between others that are in use: without this a burst of large bodies would
+    keep the process as large as it once was."""
+    returned = 0
+    while True:
+        await trio.sleep(TRIM_EVERY_S)
+        if budget.returned_bytes - returned > TRIM_BYTES_MIN:
+            returned = budget.returned_bytes
+            await trio.to_thread.run_sync(trim)
 
 
 def engine_limits(config: Config) -> EngineLimits:

@@ -26,7 +26,7 @@ from hypercorn.config import Config
 from hypercorn.protocol.events import Body, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 
-from engine.budget import Charge, Parcel
+from engine.budget import Charge
 from engine.deadlines import Timer
 from engine.front.door import Door, Post, read_post, reply_head
 from engine.front.exchange import STREAM_ID, Exchange
@@ -55,7 +55,6 @@ class Connection:
         self._requests = RequestReader(host.limits)
         self._exchange: Exchange | None = None
         self._post: Post | None = None  # a post for the door, while its body comes
-        self._post_body: list[bytes] = []
         self._room = BodyRoom(host.rooms, self._wake)
         self._roomless: bytes | None = None  # taken, and not passed on before there is room
         self._nursery: trio.Nursery | None = None  # of the application's tasks, once it is needed
@@ -264,15 +263,14 @@ class Connection:
             checked = checked[self._requests.head_size :]
         if self._post is None:
             return False
-        self._post_body.append(checked)
+        self._room.keep(checked)
         return True
 
     async def _answer_post(self, door: Door) -> None:
         """Answer the post that has been taken whole."""
         post, self._post = self._post, None
         assert post is not None
-        body = Parcel(b"".join(self._post_body), self._room.hand_over())
-        self._post_body = []
+        body = self._room.hand_over()
         self._answering = True
         reply: Reply | None = None
         if self._left:
@@ -345,7 +343,7 @@ class Connection:
             self._host.door.refused(self._room.fields)
         answered = self._h11.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
         self._over = self._muted = True
-        self._post_body, self._roomless = [], None
+        self._roomless = None
         self._room.give_back()
         await self._end_exchange()
         if not answered:

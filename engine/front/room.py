@@ -16,7 +16,7 @@ from itertools import islice
 
 import trio
 
-from engine.budget import Budget, Charge
+from engine.budget import Budget, Charge, Parcel
 from engine.front.strict import BadRequest, Head, ServerLimits
 from engine.ports import SMALL_BYTES_MAX
 
@@ -72,7 +72,16 @@ class Rooms:
 class BodyRoom:
     """What the bodies of one connection's requests take, one after the other."""
 
-    __slots__ = ("_charge", "_give_up", "_head", "_rooms", "is_given_up", "is_waiting", "size")
+    __slots__ = (
+        "_charge",
+        "_data",
+        "_give_up",
+        "_head",
+        "_rooms",
+        "is_given_up",
+        "is_waiting",
+        "size",
+    )
 
     def __init__(self, rooms: Rooms, give_up: Callable[[], None]) -> None:
         """`give_up` is called when the request is to be refused; `is_given_up` says so then."""
@@ -80,6 +89,7 @@ class BodyRoom:
         self._give_up = give_up
         self._head: Head | None = None
         self._charge: Charge | None = None
+        self._data: bytes | bytearray = b""
         self.size = 0
         """Of the current body, so far."""
         self.is_waiting = False
@@ -119,10 +129,21 @@ class BodyRoom:
         if self._charge is not None:
             self._rooms.ended(self)
 
-    def hand_over(self) -> Charge | None:
+    def keep(self, data: bytes) -> None:
+        """Keep more of the body until it is handed over."""
+        if not self._data:
+            self._data = data
+            return
+        if isinstance(self._data, bytes):
+            # Grown in one block, which goes back to the system whole: pieces would leave holes.
+            self._data = bytearray(self._data)
+        self._data += data
+
+    def hand_over(self) -> Parcel:
         """The body is somebody else's now, and so is its room."""
-        charge, self._charge = self._charge, None
-        return charge
+        parcel = Parcel(bytes(self._data), self._charge)
+        self._data, self._charge = b"", None
+        return parcel
 
     def given_up(self) -> None:
         """Others need the room."""
@@ -131,6 +152,7 @@ class BodyRoom:
 
     def give_back(self) -> None:
         """The body is not in memory any more."""
+        self._data = b""
         if (charge := self._charge) is not None:
             self._charge = None
             self._rooms.ended(self)

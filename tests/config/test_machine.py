@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from engine.machine import UNKNOWN_BYTES, default_budget, memory_bytes
+from engine import main
+from engine.budget import Budget
+from engine.machine import UNKNOWN_BYTES, default_budget, memory_bytes, trim
 
 MIB = 1 << 20
 
@@ -64,3 +68,23 @@ def test_a_system_that_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert memory_bytes(tmp_path) == 4_096_000
     monkeypatch.setattr("os.sysconf", lambda name: 0)
     assert memory_bytes(tmp_path) == UNKNOWN_BYTES
+
+
+async def test_memory_goes_back_after_a_burst(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When many bytes have come and gone the allocator is asked for what it keeps, once, and not
+    for a few."""
+    trimmed: list[bool] = []
+    monkeypatch.setattr(main, "trim", lambda: trimmed.append(True))
+    budget = Budget(1 << 40)
+    with trio.move_on_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(main._trim_memory, budget)
+            for size in (main.TRIM_BYTES_MIN // 2, main.TRIM_BYTES_MIN):
+                await trio.sleep(main.TRIM_EVERY_S * 2 + 1)
+                charge = budget.posts.take("c", size)
+                assert charge is not None
+                charge.give_back()
+    assert len(trimmed) == 1
+    trim()  # the system's own takes it well
