@@ -297,7 +297,7 @@ class LiveRun:
             with ParksOnBug(self):
                 await self._call(step, request, flow)
                 if flow.holds_answer:
-                    await self.wait_durable()
+                    await self.wait_all_durable()
         finally:
             flow.close()
         if self.run.parked:  # nobody can tell what its end means

@@ -64,12 +64,17 @@ class Payloads:
     def __len__(self) -> int:
         return len(self._by_step)
 
-    def keep(self, step_id: str, host: str, data: bytes) -> None:
-        """Keep the payload of a step, if there is room; it is in the store, or on its way there."""
+    def keep_small(self, step_id: str, data: bytes) -> None:
+        """Keep the payload of a step that will be called, if it is small. A larger one would hold
+        room while the step waits for a place, and who has the place may be waiting for room."""
         self._drop(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
-        elif (charge := self._pool.take(host, len(data))) is not None:
+
+    def keep(self, step_id: str, host: str, data: bytes) -> None:
+        """Keep the payload of a step that was just posted, if there is room, until `settle`."""
+        self.keep_small(step_id, data)
+        if step_id not in self and (charge := self._pool.take(host, len(data))) is not None:
             self._by_step[step_id] = Payload(data, self._pool, charge)
 
     def take(self, step_id: str) -> Payload | None:

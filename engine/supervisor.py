@@ -417,7 +417,7 @@ class Engine:
         live = self._enter(stored.run)
         with ParksOnBug(live):
             for step_id, payload in stored.payloads.items():
-                live.payloads.keep(step_id, host_of(stored.run.steps[step_id].spec.url), payload)
+                live.payloads.keep_small(step_id, payload)
             change = Change(stored.run)
             now, chance = self.clock.steady_ms(), self.clock.chance()
             if stored.run.engine_error is None:

@@ -16,6 +16,7 @@ from engine.core.retry import OnExhausted, RetryPolicy
 from engine.ports import Invocation
 from engine.store.tables import Commit
 from engine.supervisor import EngineLimits, Wait
+from tests.shell.test_store_away import away_world
 from tests.world import World, ok, recorded, world
 
 KIB = 1_024
@@ -208,3 +209,34 @@ async def test_an_attempt_whose_post_found_no_room_is_interrupted(
         outcome = recorded(await it.post(retry=RetryPolicy(count=1, on_exhausted=OnExhausted.FAIL)))
         assert outcome.step.state is StepState.FAILED
         assert len(tokens) == 3
+
+
+async def test_a_large_answer_outlasts_a_store_that_is_away(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """It keeps its room until it is recorded, however long that takes; then its caller has it."""
+    go = trio.Event()
+
+    async def app(call: Invocation) -> Outcome:
+        await call.flow.wait_room(len(LARGE))
+        if call.idempotency_key == "large":
+            await go.wait()
+        return Answered(200, LARGE, "application/json")
+
+    async with away_world(tmp_path, app) as (it, away), trio.open_nursery() as nursery:
+
+        async def post() -> None:
+            outcome = recorded(await it.post(key="large"))
+            assert outcome.step.state is StepState.COMPLETED
+            assert outcome.body is not None
+            assert outcome.body.data == LARGE
+
+        nursery.start_soon(post)
+        await trio.sleep(1)
+        await away.begin()
+        go.set()
+        await trio.sleep(60)
+        assert it.engine.budget.answers.granted == len(LARGE)
+        await away.end()
+        await trio.sleep(60)
+        assert_nothing_held(it)

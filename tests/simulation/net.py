@@ -284,6 +284,8 @@ class Net:
             life.requests[post.began] = scope
             try:
                 reply = await work(life.engine)
+                if reply.room is not None:
+                    reply.room.give_back()  # it is sent at once
             except Died:
                 pass
             except Exception:

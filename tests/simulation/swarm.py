@@ -9,6 +9,7 @@ from __future__ import annotations
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.supervisor import EngineLimits
 
@@ -44,6 +45,9 @@ class Swarm(Struct, frozen=True):
     So few are fought over, and a place that is lost is missed."""
     outages: bool = False
     """Now and then the disk refuses to be written, for a while."""
+    memory: int | None = None
+    """Bytes of bodies that the engine may hold; None: its default. With room for a few payloads
+    each waits for the others, and room that is not given back is missed."""
 
     def has(self, kind: str) -> bool:
         """Whether this kind may strike."""
@@ -52,10 +56,11 @@ class Swarm(Struct, frozen=True):
     @property
     def limits(self) -> EngineLimits:
         """The engine's limits in this seed."""
-        if self.places is None:
-            return EngineLimits()
-        for_host, in_all = self.places
-        return EngineLimits(in_flight_per_host_max=for_host, in_flight_max=in_all)
+        limits = EngineLimits()
+        if self.places is not None:
+            for_host, in_all = self.places
+            limits = replace(limits, in_flight_per_host_max=for_host, in_flight_max=in_all)
+        return limits if self.memory is None else replace(limits, memory_bytes_max=self.memory)
 
 
 def draw(rng: Random) -> Swarm:
@@ -73,6 +78,7 @@ def draw(rng: Random) -> Swarm:
         storm_s=rng.uniform(30, 300),
         places=rng.choice((None, None, None, (1, 1), (1, 2), (2, 2))),
         outages=rng.random() < 0.4,
+        memory=rng.choice((None, None, 100, 600)),
     )
 
 
