@@ -116,5 +116,8 @@ def draw(results: Results) -> str:
     for index, name in enumerate(shown):
         text, colour = COLOURS[name]
         x, y = 70 + index % 3 * 290, HEIGHT - 40 + index // 3 * 20
-        out += [f'<circle cx="{x}" cy="{y - 4}" r="5" fill="{colour}"/>', _text(x + 12, y, text, "start")]
+        out += [
+            f'<circle cx="{x}" cy="{y - 4}" r="5" fill="{colour}"/>',
+            _text(x + 12, y, text, "start"),
+        ]
     return "\n".join([*out, "</svg>", ""])

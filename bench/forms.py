@@ -34,13 +34,32 @@ class Form:
     """How long other requests are timed while callers are held."""
     recovered_runs: int
     overload_s: float
+    action_steps: int
+    """Steps of the runs that actions are carried out on: their limit, by default."""
 
 
 ROUND = ("atomic", "atomic-httpx", "restate-calls", "restate-calls-uvloop", "dbos-sqlite", "floor")
-FULL = Form("full", 3, 60, 2, 8, ROUND, True, 1_000_000, 1_000_000, 1_000, 60, 10_000, 30, 2_000, 120)
+FULL = Form(
+    "full",
+    3,
+    60,
+    2,
+    8,
+    ROUND,
+    True,
+    1_000_000,
+    1_000_000,
+    1_000,
+    60,
+    10_000,
+    30,
+    2_000,
+    120,
+    10_000,
+)
 SHORT = Form(
     "short", 1, 2, 1, 2.5, ("atomic", "restate-calls", "dbos-sqlite", "floor"), False,
-    20_000, 20_000, 1_000, 15, 2_000, 5, 2_000, 10,
+    20_000, 20_000, 1_000, 15, 2_000, 5, 2_000, 10, 2_000,
 )  # fmt: skip
 
 

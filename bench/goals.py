@@ -90,12 +90,23 @@ def at_most(measure: str, value: float | None, limit: float, unit: str, *, plus:
     met = None if value is None else value <= limit
     share = "–" if value is None else f"{value / limit:.2f}"
     return Line(
-        measure, f"≤ {number(limit, unit).replace('.00', '')}", number(value, unit) + plus, share, met
+        measure,
+        f"≤ {number(limit, unit).replace('.00', '')}",
+        number(value, unit) + plus,
+        share,
+        met,
     )
 
 
 def against(
-    measure: str, ours: float | None, theirs: float | None, times: float, unit: str, *, less: bool, whose: str
+    measure: str,
+    ours: float | None,
+    theirs: float | None,
+    times: float,
+    unit: str,
+    *,
+    less: bool,
+    whose: str,
 ) -> Line:
     """A goal that is a ratio to somebody else's value."""
     sign = "≤" if less else "≥"
@@ -124,7 +135,9 @@ def _speed(r: Results) -> list[Line]:
             less=True,
             whose="Restate",
         ),
-        against("the same", p50(ATOMIC), p50(FLOOR), 2, "ms", less=True, whose="no durability, httpx"),
+        against(
+            "the same", p50(ATOMIC), p50(FLOOR), 2, "ms", less=True, whose="no durability, httpx"
+        ),
     ]
     for callers, restate in ((50, 4), (200, 3)):
         for name, whose, times in (
@@ -136,7 +149,9 @@ def _speed(r: Results) -> list[Line]:
                          less=False, whose="50 callers"))  # fmt: skip
     wrong = None
     for each in r.of("speed", system=ATOMIC, c=1000):
-        wrong = (wrong or 0) + sum(each[name] for name in ("err_status", "err_sock", "err_body", "timeouts"))
+        wrong = (wrong or 0) + sum(
+            each[name] for name in ("err_status", "err_sock", "err_body", "timeouts")
+        )
     lines.append(
         Line(
             "1,000 callers, errors",
@@ -155,7 +170,9 @@ def _written(r: Results) -> list[Line]:
     each = r.value("written", "bytes_each", system=ATOMIC)
     syncs = r.value("written", "syncs_each", system=ATOMIC)
     return [
-        at_most("bytes written per workflow, 50 callers, random keys", each and each / 1000, 12, "KB"),
+        at_most(
+            "bytes written per workflow, 50 callers, random keys", each and each / 1000, 12, "KB"
+        ),
         at_most("syncs per workflow, the same", syncs, 1, ""),
     ]
 
@@ -190,7 +207,8 @@ def _held(r: Results) -> list[Line]:
     callers, held = r.value("held", "callers") or 0, r.value("held", "held")
     plus = "" if held is None or held == callers else f" ({held:.0f} held)"
     slowest = max(
-        filter(None, (r.value("held", name) for name in ("status_p99_ms", "post_p99_ms"))), default=None
+        filter(None, (r.value("held", name) for name in ("status_p99_ms", "post_p99_ms"))),
+        default=None,
     )
     return [
         at_most(
@@ -220,7 +238,11 @@ def _recovery(r: Results) -> list[Line]:
     return [
         excess,
         Line(
-            "workflows lost", "0", number(lost).replace(".00", ""), "–", None if lost is None else lost == 0
+            "workflows lost",
+            "0",
+            number(lost).replace(".00", ""),
+            "–",
+            None if lost is None else lost == 0,
         ),
     ]
 
@@ -239,7 +261,11 @@ def _overload(r: Results) -> list[Line]:
         p99 = Line("refusals' p99", "≤ 50 ms", "nothing was refused", "–", False)
     else:
         p99 = at_most(
-            "refusals' p99", slow, 50, "ms", plus=f" ({without:.0f} without Retry-After)" if without else ""
+            "refusals' p99",
+            slow,
+            50,
+            "ms",
+            plus=f" ({without:.0f} without Retry-After)" if without else "",
         )
         p99 = Line(p99.measure, p99.goal, p99.measured, p99.ratio, p99.met and not without)
     gone = None if lost is None or left is None else lost + left
@@ -250,9 +276,18 @@ def _overload(r: Results) -> list[Line]:
                             None if gone is None else gone == 0), calm]  # fmt: skip
 
 
+def _actions(r: Results) -> list[Line]:
+    steps = r.worst("actions", "steps") or 0
+    text = f"every action on a run of {steps:,.0f} steps, flat and 32 deep: another's request waits"
+    idle = r.worst("actions", "idle_ms")
+    plus = "" if idle is None else f" ({number(idle, 'ms')} when nothing is done)"
+    return [at_most(text, r.worst("actions", "stall_ms"), 100, "ms", plus=plus)]
+
+
 ROWS: dict[str, Callable[[Results], list[Line]]] = {
     "speed": _speed, "written": _written, "stored": _stored, "waiting": _waiting,
     "held": _held, "recovery": _recovery, "overload": _overload,
+    "actions": _actions,
 }  # fmt: skip
 
 

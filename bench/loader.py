@@ -40,7 +40,9 @@ BATCH_RUNS = 2_000
 """Runs written before one commit is waited for: what is held in memory at once."""
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHILD_RETRY = RetryPolicy(count=10, back_off_ms=1_000)
-WAITING_RETRY = RetryPolicy(count=10, back_off_ms=3 * HOUR_MS, max_back_off_ms=6 * HOUR_MS, jitter=1.0)
+WAITING_RETRY = RetryPolicy(
+    count=10, back_off_ms=3 * HOUR_MS, max_back_off_ms=6 * HOUR_MS, jitter=1.0
+)
 """Delays of 3 to 6 h, by chance: what failed some 3 h ago can be due at any time of the next 2 h."""
 FIRST_RUNS = 20_000
 """While the speed is not well known runs are due only in the second hour."""
@@ -185,9 +187,15 @@ def main() -> None:
     parser.add_argument("file")
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--kind", choices=("finished", "waiting"), required=True)
-    parser.add_argument("--app-port", type=int, default=9300, help="of the runs' endpoints, on loopback")
-    parser.add_argument("--soon", type=int, default=0, help="how many waiting runs are due together")
-    parser.add_argument("--soon-s", type=float, default=60, help="how long after the loading they are")
+    parser.add_argument(
+        "--app-port", type=int, default=9300, help="of the runs' endpoints, on loopback"
+    )
+    parser.add_argument(
+        "--soon", type=int, default=0, help="how many waiting runs are due together"
+    )
+    parser.add_argument(
+        "--soon-s", type=float, default=60, help="how long after the loading they are"
+    )
     options = parser.parse_args()
     loader = Loader(options)
     trio.run(loader.load)

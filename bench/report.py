@@ -50,7 +50,9 @@ def _output(*command: Any) -> str:
 
 
 def _pinned(name: str) -> str:
-    found = re.search(re.escape(name) + r"(?:\[\w+\])?(?:==|@)([\d.]+)", (HERE / "setup.sh").read_text())
+    found = re.search(
+        re.escape(name) + r"(?:\[\w+\])?(?:==|@)([\d.]+)", (HERE / "setup.sh").read_text()
+    )
     return found[1] if found else "?"
 
 
@@ -106,9 +108,12 @@ def speed_table(results: Results) -> list[str]:
             rate = results.value("speed", "rate", system=system, c=c)
             p50 = results.value("speed", "p50_ms", system=system, c=c)
             p99 = results.value("speed", "p99_ms", system=system, c=c)
-            cells.append("–" if rate is None else f"{number(rate)} /s, {number(p50)} ms, {number(p99)} ms")
+            cells.append(
+                "–" if rate is None else f"{number(rate)} /s, {number(p50)} ms, {number(p99)} ms"
+            )
         cpu = [
-            results.value("speed", f"cpu_s_per_1000.{who}", system=system, c=50) for who in ("server", "app")
+            results.value("speed", f"cpu_s_per_1000.{who}", system=system, c=50)
+            for who in ("server", "app")
         ]
         rows.append([NAMES[system], *cells, f"{number(cpu[0])} + {number(cpu[1])} ms"])
     head = [
@@ -126,7 +131,9 @@ def shapes_table(results: Results) -> list[str]:
         rate = results.value("shapes", "rate", shape=shape)
         p50, c = (results.value("shapes", name, shape=shape) for name in ("p50_ms", "c"))
         if rate is not None:
-            rows.append([text, number(c).partition(".")[0], f"{number(rate)} /s", number(p50, "ms")])
+            rows.append(
+                [text, number(c).partition(".")[0], f"{number(rate)} /s", number(p50, "ms")]
+            )
     return _table(["work", "callers", "workflows", "p50"], rows) if rows else []
 
 

@@ -36,7 +36,9 @@ async def _caller(port: int, app_port: int) -> None:
     raise AssertionError(f"a held caller was answered: {status} {text[:200]!r}")
 
 
-async def _come(system: System, count: int, app_port: int, arrivals: Arrivals) -> list[asyncio.Task[None]]:
+async def _come(
+    system: System, count: int, app_port: int, arrivals: Arrivals
+) -> list[asyncio.Task[None]]:
     """All callers, when the first attempts of their runs have failed and none is in flight."""
     callers = []
     for _ in range(count):
@@ -49,7 +51,9 @@ async def _come(system: System, count: int, app_port: int, arrivals: Arrivals) -
     return callers
 
 
-async def _probe(port: int, method: str, path: str, body: str | None, seconds: float) -> list[float]:
+async def _probe(
+    port: int, method: str, path: str, body: str | None, seconds: float
+) -> list[float]:
     """Latencies (ms) of one request every PROBE_EVERY_S; late answers delay none of the others."""
 
     async def one() -> float:

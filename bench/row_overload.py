@@ -71,7 +71,13 @@ async def _overload(
     before = [ms for _ in range(200) if (ms := await _post_ms(connection, system)) is not None]
     connection.close()
     command = load.command(
-        system, POOL, warm_s=WARM_S, window_s=seconds, rate=rate, drain_s=30, acknowledged=acknowledged
+        system,
+        POOL,
+        warm_s=WARM_S,
+        window_s=seconds,
+        rate=rate,
+        drain_s=30,
+        acknowledged=acknowledged,
     )
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     reading = asyncio.create_task(process.communicate())
@@ -95,7 +101,9 @@ async def _open_left(system: System) -> tuple[int, dict[str, int]]:
     connection, end = Connection(system.port), time.time() + CALM_WITHIN_S
     while True:
         counts = (await connection.get("/api/v1/status"))["counts"]
-        left = sum(n for state, n in counts.items() if state not in ("completed", "failed", "cancelled"))
+        left = sum(
+            n for state, n in counts.items() if state not in ("completed", "failed", "cancelled")
+        )
         if not left or time.time() > end:
             return left, counts
         await asyncio.sleep(0.5)
@@ -114,7 +122,9 @@ async def _run(form: Form, record: Record, turn: int) -> None:
         ]
         peak = max(result["rate"] for result in closed)
         say(f"peak {peak:.0f}/s; {TIMES} x that for {form.overload_s:.0f} s")
-        result, normal_after_s = await _overload(system, TIMES * peak, form.overload_s, str(acknowledged))
+        result, normal_after_s = await _overload(
+            system, TIMES * peak, form.overload_s, str(acknowledged)
+        )
         keys = acknowledged.read_text().split()
         lost = await _lost(system, random.sample(keys, min(SAMPLE, len(keys))))
         open_left, counts = await _open_left(system)

@@ -53,7 +53,9 @@ async def _caller(system: System, key: str, answers: dict[str, tuple[float, byte
     connection, body = Connection(system.port), system.body.replace("%K", key)
     while True:
         try:
-            status, _, text = await connection.request("POST", system.path, body, Idempotency_Key=key)
+            status, _, text = await connection.request(
+                "POST", system.path, body, Idempotency_Key=key
+            )
             if 200 <= status < 300:
                 answers[key] = (time.time(), text)
                 connection.close()
@@ -97,7 +99,11 @@ async def _until(done: Callable[[], bool], limit_s: float) -> None:
 
 async def _recover(system: System, count: int, sleep_s: float, log: Path) -> dict[str, Any]:
     answers: dict[str, tuple[float, bytes]] = {}
-    keys, callers, last_steps = [new_key() for _ in range(count)], [], ("sendEmail", "sendAnalytics")
+    keys, callers, last_steps = (
+        [new_key() for _ in range(count)],
+        [],
+        ("sendEmail", "sendAnalytics"),
+    )
     if system.start_path:
         posting = asyncio.create_task(_start(system, keys))
     else:

@@ -31,7 +31,12 @@ def run(form: Form, record: Record) -> None:
                 time.sleep(1)
                 body = submission(system.app_port, workflow, payload)
                 result = load.closed_loop(
-                    system, callers, body=body, expected=expected, warm_s=form.warm_s, window_s=form.window_s
+                    system,
+                    callers,
+                    body=body,
+                    expected=expected,
+                    warm_s=form.warm_s,
+                    window_s=form.window_s,
                 )
             say(f"{workflow} {load.line(result)}")
             record("shapes", shape=workflow, round=turn, **result)

@@ -27,6 +27,8 @@ def run(form: Form, record: Record) -> None:
                 time.sleep(1)
                 for callers in CALLERS + CALLERS_MORE.get(name, ()):
                     warm_s = form.warm_s + WARM_MORE_S.get((name, callers), 0)
-                    result = load.closed_loop(system, callers, warm_s=warm_s, window_s=form.window_s)
+                    result = load.closed_loop(
+                        system, callers, warm_s=warm_s, window_s=form.window_s
+                    )
                     say(f"{name} {load.line(result)}")
                     record("speed", system=name, round=turn, **result)

@@ -31,7 +31,9 @@ def load_file(path: Path, **options: Any) -> dict[str, Any]:
 
 def _digest() -> str:
     """Changes when a file that was loaded before may not be what the loader would make now."""
-    files = sorted([*ROOT.glob("engine/store/*.*"), *ROOT.glob("engine/core/*.py"), HERE / "loader.py"])
+    files = sorted(
+        [*ROOT.glob("engine/store/*.*"), *ROOT.glob("engine/core/*.py"), HERE / "loader.py"]
+    )
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
@@ -61,7 +63,9 @@ def run(form: Form, record: Record) -> None:
             with processes() as p:
                 system = atomic(p, db=db)
                 time.sleep(1)
-                result = load.closed_loop(system, CALLERS, warm_s=form.warm_s, window_s=form.window_s)
+                result = load.closed_loop(
+                    system, CALLERS, warm_s=form.warm_s, window_s=form.window_s
+                )
             say(f"{runs:,} stored {load.line(result)}")
             size = sum(each.stat().st_size for each in db.parent.glob(f"{db.name}*"))
             record("stored", stored=runs, round=turn, file_bytes=size, **result)

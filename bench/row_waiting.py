@@ -50,7 +50,9 @@ async def _empty(p: Processes) -> tuple[float, int]:
 
 
 def _size(db: Path) -> int:
-    return sum(each.stat().st_size for each in (db, db.with_name(db.name + "-wal")) if each.exists())
+    return sum(
+        each.stat().st_size for each in (db, db.with_name(db.name + "-wal")) if each.exists()
+    )
 
 
 async def _watch(p: Processes, db: Path, told: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +73,9 @@ async def _watch(p: Processes, db: Path, told: dict[str, Any]) -> dict[str, Any]
     return values
 
 
-async def _restart(p: Processes, db: Path, told: dict[str, Any], soon: list[float]) -> dict[str, Any]:
+async def _restart(
+    p: Processes, db: Path, told: dict[str, Any], soon: list[float]
+) -> dict[str, Any]:
     """The second start, when the runs of `soon` are due."""
     early = len(soon)
     await asyncio.sleep(max(0.0, told["soon_at"] - time.time()))

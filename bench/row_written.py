@@ -79,7 +79,11 @@ def _syncs(name: str, form: Form) -> dict[str, float | None]:
     out.unlink()
     written, syncs = count(trace, HOME / f"data-{name.split('-')[0]}")
     done = max(result["done_total"], 1)
-    return {"syncs_each": syncs / done, "call_bytes_each": written / done, "traced_rate": result["rate"]}
+    return {
+        "syncs_each": syncs / done,
+        "call_bytes_each": written / done,
+        "traced_rate": result["rate"],
+    }
 
 
 def run(form: Form, record: Record) -> None:

@@ -22,7 +22,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 HOME = Path(os.environ.get("BENCH_HOME") or Path.home() / ".cache" / "atomic-bench").resolve()
 """setup.sh fills it; data, logs and results lie here too."""
-ENGINE = os.environ.get("ENGINE", f"{sys.executable} -m engine.cli serve --port {{port}} --db {{db}}")
+ENGINE = os.environ.get(
+    "ENGINE", f"{sys.executable} -m engine.cli serve --port {{port}} --db {{db}}"
+)
 """The command that starts the engine."""
 APP_BIN = HOME / "venv-dbos" / "bin"
 RESTATE_BIN = HOME / "venv-restate" / "bin"
@@ -117,14 +119,18 @@ class System:
 # -- ours ------------------------------------------------------------------------------------------
 
 
-def submission(app_port: int, workflow: str = "createUser", payload: Any = None, **members: Any) -> str:
+def submission(
+    app_port: int, workflow: str = "createUser", payload: Any = None, **members: Any
+) -> str:
     """What the load generator posts to the engine; %K is the key."""
     text = {"workflowName": workflow, "stepInvokeUrl": f"http://127.0.0.1:{app_port}/workflows/{workflow}",
             "idempotencyKey": "%K", "payload": payload or CREATE_USER, **members}  # fmt: skip
     return json.dumps(text, separators=(",", ":"))
 
 
-def start_engine(p: Processes, port: int, db: Path, *, wrap: tuple[str, ...] = (), **env: str) -> int:
+def start_engine(
+    p: Processes, port: int, db: Path, *, wrap: tuple[str, ...] = (), **env: str
+) -> int:
     """The engine on this file; returns its process id."""
     command = [*wrap, *ENGINE.format(port=port, db=db, data=db.parent).split()]
     return p.start("engine", command, port, ATOMIC_LOG_FORMAT="json", **env)
@@ -138,7 +144,11 @@ def atomic(
     port, app_port = machine.free_port(), machine.free_port()
     db = db or fresh("data-atomic") / "atomic.db"
     app = [APP_BIN / "uvicorn", "seed_app:app", "--port", app_port, *UVICORN]
-    told = {"LIB": lib, "ME": f"http://127.0.0.1:{app_port}", "ENGINE_URL": f"http://127.0.0.1:{port}/bench"}
+    told = {
+        "LIB": lib,
+        "ME": f"http://127.0.0.1:{app_port}",
+        "ENGINE_URL": f"http://127.0.0.1:{port}/bench",
+    }
     app_pid = p.start("seed-app", app, app_port, **told, **(app_env or {}))
     pid = start_engine(p, port, db, wrap=wrap, **env)
     system = System(port, "/bench", {"server": pid, "app": app_pid}, submission(app_port), app_port)
@@ -167,7 +177,9 @@ def floor(p: Processes, client: str = "httpx") -> System:
     return System(9200, "/createUser", {"server": pid, "app": steps})
 
 
-def dbos_sqlite(p: Processes, *, wrap: tuple[str, ...] = (), app_env: dict[str, str] | None = None) -> System:
+def dbos_sqlite(
+    p: Processes, *, wrap: tuple[str, ...] = (), app_env: dict[str, str] | None = None
+) -> System:
     """DBOS in the application's process, its state in SQLite, steps in a process of their own."""
     data = fresh("data-dbos")
     steps = _steps(p, app_env)
@@ -191,7 +203,13 @@ def restate(
     """Restate's server, and its services on hypercorn, on asyncio's loop or uvloop's."""
     data = fresh("data-restate")
     loop = ["-k", "uvloop"] if uvloop else []
-    app = [RESTATE_BIN / "hypercorn", "-c", HERE / "hypercorn-config.toml", *loop, "restate_app:app"]
+    app = [
+        RESTATE_BIN / "hypercorn",
+        "-c",
+        HERE / "hypercorn-config.toml",
+        *loop,
+        "restate_app:app",
+    ]
     app_pid = p.start("restate-app", app, 9080, **(app_env or {}))
     binary = HOME / "node_modules/@restatedev/restate-server-linux-x64/bin/restate-server"
     command = [*wrap, binary, "-c", HERE / config, "--base-dir", data]

@@ -32,16 +32,42 @@ BEGAN = time.time()
 
 
 def at(seconds):
-    return datetime.fromtimestamp(BEGAN + seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(BEGAN + seconds, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def run(number, state, due=None):
     run_id = f"01K{number:023d}"
-    step = {"stepId": f"{run_id}-a", "name": "charge", "url": "http://pay.test/charge", "status": state, "attempts": 3,
-            "failures": 2, "retriesMax": 10, "startedAt": at(-4), "dueAt": due and at(due), "httpStatus": 503}
-    return {"id": run_id, "client": "shop", "workflowName": "order.fulfil", "idempotencyKey": f"key-{number}",
-            "status": state, "rev": 3, "generation": 1, "openSteps": 1, "failedSteps": 0, "steps": 3, "dismissed": False,
-            "submittedAt": at(-90_000), "at": step}
+    step = {
+        "stepId": f"{run_id}-a",
+        "name": "charge",
+        "url": "http://pay.test/charge",
+        "status": state,
+        "attempts": 3,
+        "failures": 2,
+        "retriesMax": 10,
+        "startedAt": at(-4),
+        "dueAt": due and at(due),
+        "httpStatus": 503,
+    }
+    return {
+        "id": run_id,
+        "client": "shop",
+        "workflowName": "order.fulfil",
+        "idempotencyKey": f"key-{number}",
+        "status": state,
+        "rev": 3,
+        "generation": 1,
+        "openSteps": 1,
+        "failedSteps": 0,
+        "steps": 3,
+        "dismissed": False,
+        "submittedAt": at(-90_000),
+        "at": step,
+    }
 
 
 def recording(directory, rows, seconds):
@@ -49,13 +75,42 @@ def recording(directory, rows, seconds):
     lines = [{"format": "atomic-recording-1", "began_ms": 0}]
     inputs = [
         (0, {"type": "link", "state": "live"}),
-        (0, {"type": "status", "members": {"instance": "a", "serverTime": at(0), "counts": {"backing-off": 10}, "stuckCount": 0},
-             "sent": 0.0, "received": 0.01}),
-        (0, {"type": "runs", "listing": "runs", "edge": "head",
-             "page": {"runs": rows, "total": len(rows), "totalIsEstimate": False, "next": None}}),
+        (
+            0,
+            {
+                "type": "status",
+                "members": {
+                    "instance": "a",
+                    "serverTime": at(0),
+                    "counts": {"backing-off": 10},
+                    "stuckCount": 0,
+                },
+                "sent": 0.0,
+                "received": 0.01,
+            },
+        ),
+        (
+            0,
+            {
+                "type": "runs",
+                "listing": "runs",
+                "edge": "head",
+                "page": {"runs": rows, "total": len(rows), "totalIsEstimate": False, "next": None},
+            },
+        ),
     ]
     for beat in range(0, seconds, 5):
-        inputs.append((beat, {"type": "event", "id": "", "kind": "heartbeat", "members": {"serverTime": at(beat), "instance": "a"}}))
+        inputs.append(
+            (
+                beat,
+                {
+                    "type": "event",
+                    "id": "",
+                    "kind": "heartbeat",
+                    "members": {"serverTime": at(beat), "instance": "a"},
+                },
+            )
+        )
     lines += [{"at_s": s, "input": i} for s, i in inputs]
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
     return str(path)
@@ -73,12 +128,19 @@ def cpu_s(pid):
 
 def spent(rows, *options, seconds=20):
     """Bytes each second, and per cent of a core."""
-    with tempfile.TemporaryDirectory() as directory, Terminal("--replay", recording(directory, rows, 90), *options) as terminal:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Terminal("--replay", recording(directory, rows, 90), *options) as terminal,
+    ):
         terminal.until_shown("STATE")
         end = time.monotonic() + 3
         while time.monotonic() < end:
             terminal.read(0.1)
-        before, cpu, end = len(terminal.written), cpu_s(terminal.process.pid), time.monotonic() + seconds
+        before, cpu, end = (
+            len(terminal.written),
+            cpu_s(terminal.process.pid),
+            time.monotonic() + seconds,
+        )
         while time.monotonic() < end:
             terminal.read(0.1)
         cpu = cpu_s(terminal.process.pid) - cpu
@@ -100,7 +162,10 @@ def first_paint():
 def key_p95():
     rows = [run(n, "running") for n in range(200)]
     took = []
-    with tempfile.TemporaryDirectory() as directory, Terminal("--replay", recording(directory, rows, 90)) as terminal:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Terminal("--replay", recording(directory, rows, 90)) as terminal,
+    ):
         terminal.until_shown("order.fulfil")
         terminal.read(1.0)
         for number in range(100):
@@ -115,12 +180,19 @@ def key_p95():
 
 
 def server(per_s):
-    process = subprocess.Popen([sys.executable, ROOT / "bench" / "tui_server.py", str(per_s)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "bench" / "tui_server.py", str(per_s)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return process, f"http://127.0.0.1:{process.stdout.readline().strip()}"
 
 
 def rss_mib():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) / 1024
+    return (
+        int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+        / 1024
+    )
 
 
 async def lateness(into):
@@ -132,7 +204,9 @@ async def lateness(into):
 
 async def many_events(url, seconds):
     store = Store(SystemClock())
-    app = Dashboard(store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0)))
+    app = Dashboard(
+        store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0))
+    )
     late = []
     async with app.run_test(size=(120, 40)):
         await asyncio.sleep(3)
@@ -140,14 +214,22 @@ async def many_events(url, seconds):
         probe = asyncio.create_task(lateness(late))
         await asyncio.sleep(seconds)
         probe.cancel()
-        return sorted(late)[int(len(late) * 0.99)], rss_mib() - rss, (store.events_seen - seen) / seconds, store.link.missed_events
+        return (
+            sorted(late)[int(len(late) * 0.99)],
+            rss_mib() - rss,
+            (store.events_seen - seen) / seconds,
+            store.link.missed_events,
+        )
 
 
 async def million(url):
     store = Store(SystemClock())
-    app = Dashboard(store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0)))
+    app = Dashboard(
+        store, Options(url=url, filter=""), client=AsyncClient(url, reposts=Reposts(count=0))
+    )
     took = {}
     async with app.run_test(size=(120, 40)):
+
         async def until(condition, began=None):
             began = began or time.monotonic()
             while not condition():
@@ -158,9 +240,13 @@ async def million(url):
         await until(lambda: len(app.grid().ids) >= 200)
         began = time.monotonic()
         app.run_command("last")
-        took["jump"] = await until(lambda: app.grid().ids and app.grid().ids[-1].endswith("0" * 23), began)
+        took["jump"] = await until(
+            lambda: app.grid().ids and app.grid().ids[-1].endswith("0" * 23), began
+        )
         app.set_filter("wf:order7")
-        took["filter"] = await until(lambda: store.listing("runs").total == 20_000 and app.grid().ids)
+        took["filter"] = await until(
+            lambda: store.listing("runs").total == 20_000 and app.grid().ids
+        )
         app.run_command("sort")
         took["sort"] = await until(lambda: app.grid().ids and app.grid().ids[0].endswith("0" * 23))
         return took, rss_mib()
@@ -169,10 +255,34 @@ async def million(url):
 async def long_body(url):
     """Of one line of 5 MB: until its beginning is shown, the first time and again; how late the loop was for that, and while
     all of it is read."""
-    app = Dashboard(Store(SystemClock()), Options(url=url), client=AsyncClient(url, reposts=Reposts(count=0)), feed=False)
-    step = step_of(convert({"id": "s", "runId": "s", "parentId": None, "name": "charge", "workflowName": "order", "idempotencyKey": "k",
-                            "stepKey": "charge", "url": "http://pay.test/", "status": "running", "rev": 1, "generation": 1, "attempts": 1,
-                            "failures": 0, "retriesMax": 1, "submittedAt": at(0)}, StepRow))
+    app = Dashboard(
+        Store(SystemClock()),
+        Options(url=url),
+        client=AsyncClient(url, reposts=Reposts(count=0)),
+        feed=False,
+    )
+    step = step_of(
+        convert(
+            {
+                "id": "s",
+                "runId": "s",
+                "parentId": None,
+                "name": "charge",
+                "workflowName": "order",
+                "idempotencyKey": "k",
+                "stepKey": "charge",
+                "url": "http://pay.test/",
+                "status": "running",
+                "rev": 1,
+                "generation": 1,
+                "attempts": 1,
+                "failures": 0,
+                "retriesMax": 1,
+                "submittedAt": at(0),
+            },
+            StepRow,
+        )
+    )
     late, found = [], []
     gc.freeze()  # as start.py has it
     async with app.run_test(size=(120, 40)) as pilot:
@@ -183,7 +293,9 @@ async def long_body(url):
             late.clear()
             began = time.monotonic()
             app.push_screen(screen := BodyScreen(app, app.client, step, None))
-            while not screen.is_mounted or screen.query_one("#read-lines").virtual_size.height < 100:
+            while (
+                not screen.is_mounted or screen.query_one("#read-lines").virtual_size.height < 100
+            ):
                 await asyncio.sleep(0.002)
             found += [(time.monotonic() - began) * 1000, max(late)]
             await pilot.pause(0.5)
@@ -201,18 +313,37 @@ async def long_body(url):
 async def wide_run():
     """A run with a fan-out of 4,998: taken in, and opened."""
     row = run(1, "running")
-    common = {"workflowName": "order.fulfil", "idempotencyKey": "key-1", "runId": row["id"], "rev": 3, "generation": 1,
-              "attempts": 1, "failures": 0, "retriesMax": 10, "submittedAt": at(-60), "url": "http://pay.test/ship"}
+    common = {
+        "workflowName": "order.fulfil",
+        "idempotencyKey": "key-1",
+        "runId": row["id"],
+        "rev": 3,
+        "generation": 1,
+        "attempts": 1,
+        "failures": 0,
+        "retriesMax": 10,
+        "submittedAt": at(-60),
+        "url": "http://pay.test/ship",
+    }
 
     def step(name, parent, status, number=""):
         id = row["id"] if parent is None else f"{row['id']}-{name}{number}"
         started = {"number": 1, "generation": 1, "status": "success", "startedAt": at(-50)}
-        return common | {"id": id, "parentId": parent, "name": name, "stepKey": f"{name}{number}", "status": status,
-                         "attemptRows": [started]}
+        return common | {
+            "id": id,
+            "parentId": parent,
+            "name": name,
+            "stepKey": f"{name}{number}",
+            "status": status,
+            "attemptRows": [started],
+        }
 
     fan = step("fan-out", row["id"], "waiting")
     steps = [step("index", None, "waiting"), fan]
-    steps += [step("ship", fan["id"], "backing-off" if n % 50 == 0 else "completed", n) for n in range(4_998)]
+    steps += [
+        step("ship", fan["id"], "backing-off" if n % 50 == 0 else "completed", n)
+        for n in range(4_998)
+    ]
     tree = convert({"run": row, "steps": steps, "serverTime": at(0)}, RunTree)
     store = Store(SystemClock())
     app = Dashboard(store, Options(url="http://engine.test"))

@@ -21,11 +21,29 @@ def row(number):
     state = STATES[number % 4]
     run_id = f"01K{number:023d}"
     return {
-        "id": run_id, "client": "shop", "workflowName": f"order{number % 50}", "idempotencyKey": f"key-{number}",
-        "status": state, "rev": 3, "generation": 1, "openSteps": 1, "failedSteps": 0, "steps": 3, "dismissed": False,
+        "id": run_id,
+        "client": "shop",
+        "workflowName": f"order{number % 50}",
+        "idempotencyKey": f"key-{number}",
+        "status": state,
+        "rev": 3,
+        "generation": 1,
+        "openSteps": 1,
+        "failedSteps": 0,
+        "steps": 3,
+        "dismissed": False,
         "submittedAt": "2026-01-01T00:00:00.000Z",
-        "at": {"stepId": f"{run_id}-a", "name": "charge", "url": "http://pay.test/charge", "status": state,
-               "attempts": 2, "failures": 1, "retriesMax": 10, "startedAt": now(), "httpStatus": 503},
+        "at": {
+            "stepId": f"{run_id}-a",
+            "name": "charge",
+            "url": "http://pay.test/charge",
+            "status": state,
+            "attempts": 2,
+            "failures": 1,
+            "retriesMax": 10,
+            "startedAt": now(),
+            "httpStatus": 503,
+        },
     }
 
 
@@ -38,12 +56,26 @@ def page(query):
     numbers = range(at - 1, -1, -1) if newest else range(at + 1, RUNS)
     rows = [row(n) for n in numbers[: limit * step : step]]
     more = bool(rows) and len(rows) == limit
-    return {"runs": rows, "total": RUNS // step, "totalIsEstimate": False, "next": rows[-1]["id"] if more else None}
+    return {
+        "runs": rows,
+        "total": RUNS // step,
+        "totalIsEstimate": False,
+        "next": rows[-1]["id"] if more else None,
+    }
 
 
 def status():
-    return {"instance": "fake", "version": "0", "serverTime": now(), "startedAt": now(), "counts": {"running": 250_000},
-            "rates": {"finishedPerS": 10.0}, "stuckCount": 5, "lateCount": 0, "hosts": []}
+    return {
+        "instance": "fake",
+        "version": "0",
+        "serverTime": now(),
+        "startedAt": now(),
+        "counts": {"running": 250_000},
+        "rates": {"finishedPerS": 10.0},
+        "stuckCount": 5,
+        "lateCount": 0,
+        "hosts": [],
+    }
 
 
 async def events(writer, per_s):
@@ -55,13 +87,27 @@ async def events(writer, per_s):
         if passed >= beat:
             beat += 5
             data = json.dumps({"serverTime": now(), "sequence": f"f-{number}", "instance": "fake"})
-            writer.write(f"event: heartbeat\n{'id: f-0' if not number else ''}\ndata: {data}\n\n".replace("\n\ndata", "\ndata").encode())
+            writer.write(
+                f"event: heartbeat\n{'id: f-0' if not number else ''}\ndata: {data}\n\n".replace(
+                    "\n\ndata", "\ndata"
+                ).encode()
+            )
         parts = []
         while number < passed * per_s:
             number += 1
             run = f"01K{RUNS - 1 - number % 2000:023d}"
-            data = json.dumps({"kind": "started", "at": now(), "runId": run, "stepId": f"{run}-a", "status": "running",
-                               "rev": number, "number": number % 9, "prev": f"f-{number - 1}"})
+            data = json.dumps(
+                {
+                    "kind": "started",
+                    "at": now(),
+                    "runId": run,
+                    "stepId": f"{run}-a",
+                    "status": "running",
+                    "rev": number,
+                    "number": number % 9,
+                    "prev": f"f-{number - 1}",
+                }
+            )
             parts.append(f"event: attempt\nid: f-{number}\ndata: {data}\n\n")
         writer.write("".join(parts).encode())
         await writer.drain()
@@ -73,18 +119,36 @@ async def serve(reader, writer):
         while head := await reader.readuntil(b"\r\n\r\n"):
             target = urlsplit(head.split(b" ", 2)[1].decode())
             if target.path == "/api/v1/events":
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+                )
                 await events(writer, PER_S)
             if target.path.endswith("/payload"):
-                first, last = (int(number) for number in head.decode().lower().split("range: bytes=")[1].split("\r\n")[0].split("-"))
+                first, last = (
+                    int(number)
+                    for number in head.decode()
+                    .lower()
+                    .split("range: bytes=")[1]
+                    .split("\r\n")[0]
+                    .split("-")
+                )
                 part = BODY[first : last + 1]
-                writer.write((f"HTTP/1.1 206 Partial Content\r\natomic-content-type: application/json\r\ncontent-length: {len(part)}\r\n"
-                              f"content-range: bytes {first}-{first + len(part) - 1}/{len(BODY)}\r\n\r\n").encode() + part)
+                writer.write(
+                    (
+                        f"HTTP/1.1 206 Partial Content\r\natomic-content-type: application/json\r\ncontent-length: {len(part)}\r\n"
+                        f"content-range: bytes {first}-{first + len(part) - 1}/{len(BODY)}\r\n\r\n"
+                    ).encode()
+                    + part
+                )
                 await writer.drain()
                 continue
             answer = page(parse_qs(target.query)) if target.path == "/api/v1/runs" else status()
             body = json.dumps(answer).encode()
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                % len(body)
+                + body
+            )
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass

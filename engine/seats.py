@@ -39,9 +39,12 @@ class Seats:
 
     def take(self, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt needs. Else those of which none is free."""
-        workflows = self.workflows if _may_post(run, step) else None
-        if workflows is not None and not workflows.has_room(host):
-            return workflows
+        workflows = self.workflows
+        if workflows is not None:
+            if not _may_post(run, step):
+                workflows = None
+            elif not workflows.has_room(host):
+                return workflows
         if not step.open_children:
             on_ramp = self.ramp.counts(step)
             if on_ramp and not self.ramp.has_room(host):
