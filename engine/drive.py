@@ -123,11 +123,8 @@ class LiveRun:
 
     def _leaves_after_commit(self, step_id: str, request: Request) -> bool:
         """Whether an attempt's request leaves when its beginning is durable. The first of a child
-        need not wait: a crash takes child and attempt back, and the workflow posts it again.
-        But in a run that was moved it would be another child then, if it takes the move back."""
-        if request.number > 1 or self.run.moves:
-            return True
-        return step_id == self.run.id or step_id not in self.payloads
+        need not wait: a crash takes child and attempt back, and the workflow posts it again."""
+        return request.number > 1 or step_id == self.run.id or step_id not in self.payloads
 
     @property
     def _may_be_idle(self) -> bool:

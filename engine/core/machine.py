@@ -58,9 +58,8 @@ from engine.core.model import (
     Run,
     Step,
     StepState,
-    child_id,
 )
-from engine.core.retarget import moved_spec
+from engine.core.retarget import moved_spec, new_child_id
 
 P, R, B, W, H = (
     StepState.PENDING,
@@ -279,7 +278,7 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
             raise IllegalEvent("the root is the first step and gives the run its id")
     else:
         parent = run.steps.get(event.parent_id)
-        if parent is None or parent.ended or event.step_id != new_child_id(run, identity):
+        if parent is None or parent.ended or event.step_id != new_child_id(run, event.spec):
             raise IllegalEvent(f"step {event.step_id} has no open parent {event.parent_id}")
     step = Step(
         id=event.step_id,
@@ -308,11 +307,6 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
     run.children.setdefault(parent.id, []).append(step.id)
     _count_child(run, parent, +1)
     return (step,)
-
-
-def new_child_id(run: Run, identity: tuple[str, str, str]) -> str:
-    """The id of a step of this identity that the run takes up now."""
-    return child_id(run.id, identity, len(run.moves))
 
 
 def _retarget(run: Run, event: Retargeted) -> tuple[Step, ...]:

@@ -292,13 +292,12 @@ def run_state(run: Run) -> StepState:
     return StepState.RUNNING
 
 
-def child_id(run_id: str, identity: tuple[str, str, str], moves: int = 0) -> str:
+def child_id(run_id: str, identity: tuple[str, str, str], others: int = 0) -> str:
     """A child's id is a function of its run and identity: a crash cannot issue another.
 
-    In a run that was moved also of how often: a step may have the identity that another one was
-    recorded with.
+    `others`: steps of a run that was moved which were recorded with this identity before.
     """
-    named = (*identity, str(moves)) if moves else identity
+    named = (*identity, str(others)) if others else identity
     digest = hashlib.blake2b("\0".join(named).encode(), digest_size=10).hexdigest()
     return f"{run_id}-{digest}"
 

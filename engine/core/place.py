@@ -12,9 +12,9 @@ from engine.core.alive import check_is_step
 from engine.core.errors import Problem, Refused
 from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
 from engine.core.home import suspended
-from engine.core.machine import Change, new_child_id
+from engine.core.machine import Change
 from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState
-from engine.core.retarget import moved_spec
+from engine.core.retarget import moved_spec, new_child_id, posted_spec
 from engine.core.target import URL_BYTES_MAX
 
 STEPS_PER_RUN_MAX = 10_000
@@ -91,7 +91,7 @@ def place(
                 runId=run.id,
                 stepId=above.id,
             )
-        step_id = new_child_id(run, spec.identity)
+        step_id = new_child_id(run, spec)
         number = 0 if flight is None else flight.number
         paused = _is_paused(run, above)
         change.do(Accepted(now, step_id, above.id, spec, number, paused=paused))
@@ -137,7 +137,7 @@ def _moved(run: Run, spec: StepSpec) -> StepSpec:
     """What the post stands for since the run was moved."""
     if not run.moves:
         return spec
-    found = moved_spec(spec, run.moves)
+    found = posted_spec(run, spec)
     if len(found.url) > URL_BYTES_MAX:
         raise Refused(
             Problem.INVALID_SUBMISSION,

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import Move, Run, StepSpec
+from engine.core.model import Move, Run, StepSpec, child_id
 from engine.core.target import URL_BYTES_MAX, BadTarget, normalise
 
 MOVES_PER_RUN_MAX = 100
@@ -78,6 +78,39 @@ def moved_spec(spec: StepSpec, moves: Iterable[Move]) -> StepSpec:
     if url == spec.url:
         return spec
     return replace(spec, url=url, step_key=url if spec.step_key == spec.url else spec.step_key)
+
+
+def posted_spec(run: Run, spec: StepSpec) -> StepSpec:
+    """What a post to the run stands for: its URL after all moves, in their order. If that is not
+    recorded, its URL as new code means it: what begins as the latest move has it went through that.
+    (After `/` to `/api/` and `/api/steps` to `/x`, the first would take `/x` further.)"""
+    found = moved_spec(spec, run.moves)
+    if found.url == run.root.spec.url or found.identity in run.by_identity:
+        return found
+    for number in range(len(run.moves), 0, -1):
+        move = run.moves[number - 1]
+        at_from = move.from_url.startswith(move.to_url) and _behind(spec.url, move.from_url)
+        if _behind(spec.url, move.to_url) is not None and at_from in (False, None):
+            return moved_spec(spec, run.moves[number:])
+    return found
+
+
+def new_child_id(run: Run, spec: StepSpec) -> str:
+    """The id of a step that the run takes up now: of the identity that it would have had before
+    the run was moved.
+
+    For a child's first attempt may have left before its commit, and a crash have taken it back: it
+    must come again under the same key, whoever posts it under which URL after a move.
+    """
+    if not run.moves:
+        return child_id(run.id, spec.identity)
+    back = [Move(move.to_url, move.from_url) for move in reversed(run.moves)]
+    identity = moved_spec(spec, back).identity
+    id, others = child_id(run.id, identity), 0
+    while id in run.steps:
+        others += 1
+        id = child_id(run.id, identity, others)
+    return id
 
 
 def read_move(from_url: str | None, to_url: str | None) -> Move:

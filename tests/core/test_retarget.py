@@ -131,6 +131,23 @@ def test_rules_apply_in_their_order_and_back_again_works() -> None:
         assert driven.post(at(path), "root").step_id == first
 
 
+def test_new_code_is_found_behind_any_moves() -> None:
+    """Also where an earlier rule, by itself, would take its URL further; and so are new steps."""
+    for moves, new in (
+        ([("/", "/api/"), ("/api/steps", "/x")], "/x"),
+        ([("/steps", "/v2/s"), ("/v2", "/steps")], "/steps/s"),
+        ([("/steps", "/a/steps"), ("/a", "/b"), ("/b/steps", "/steps")], "/steps"),
+    ):
+        driven = started("a")
+        for start, to in moves:
+            driven.retarget(APP + start, APP + to)
+        assert driven.step("a").spec.url == f"{APP}{new}/a"
+        for posted in ("/steps/a", f"{new}/a"):
+            assert driven.post(at(posted), "root").step_id == driven.id("a"), (moves, posted)
+        driven.post(at(f"{new}/c"), "root")
+        assert driven.step("c").spec.url == f"{APP}{new}/c"
+
+
 def test_ids_stay_apart() -> None:
     """A step may have the identity that another was recorded with, before that one moved away."""
     driven = started("a")
@@ -139,6 +156,25 @@ def test_ids_stay_apart() -> None:
     assert driven.post(at("/v2/a", "other"), "root").new
     assert driven.step("other").spec.url == f"{APP}/steps/a"
     assert len({it.id for it in driven.run.steps.values()}) == 3
+
+
+def test_a_child_that_a_crash_took_back_comes_again_under_its_key() -> None:
+    """Its first attempt may have left before its commit; the run was moved since, and back."""
+    known = started("a").id("a")
+    for moves in (
+        [("/steps", "/v2")],
+        [("/", "/api/"), ("/api/steps", "/x")],
+        [("/steps", "/v2"), ("/v2", "/steps")],
+    ):
+        driven = started()
+        for start, to in moves:
+            driven.retarget(APP + start, APP + to)
+        assert driven.post("a", "root").step_id == known, "old code"
+        driven = started()
+        for start, to in moves:
+            driven.retarget(APP + start, APP + to)
+        new = moved(f"{APP}/steps/a", driven.run.moves)
+        assert driven.post(spec("a", url=new), "root").step_id == known, "new code"
 
 
 def test_a_key_of_its_own_stays() -> None:

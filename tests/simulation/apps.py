@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 from random import Random
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,11 +22,18 @@ from tests.simulation.forger import try_forged
 from tests.simulation.history import TEXT, Answer, History, Post, effect_of, value_in
 from tests.simulation.net import Connection, Net, Submission
 from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
+from tests.simulation.wire import NEW, plain
 
 ENDED = ("stale-execution", "run-cancelled", "run-ended", "parent-ended")
 """Refusals that tell a function that nobody waits for it any more."""
 REPOSTS_MAX = 4
 PLAIN = "text/plain"
+
+
+class PostsAt(Protocol):
+    """Where code of a run posts a step: new code elsewhere than old."""
+
+    def __call__(self, run_id: str, url: str, *, is_new: bool) -> str: ...
 
 
 class Stop(Exception):
@@ -53,6 +61,7 @@ class Apps:
         self.history = history
         self.library = library
         self.hosts: dict[str, Host] = {}
+        self.url: PostsAt = lambda run_id, url, *, is_new: url
         self._failed: Counter[str] = Counter()
         self._stumbled: Counter[tuple[str, str]] = Counter()
         self._early: dict[str, str] = {}
@@ -94,7 +103,7 @@ class Apps:
     async def _answer(self, call: Invocation, path: list[str]) -> Answered | None:
         rng = self._rng
         await trio.sleep(rng.random() * (rng.choice((0.01, 0.3, 3.0))))
-        match path:
+        match path[1:] if path[0] == NEW else path:
             case ["flow", name]:
                 return await self._flow(call, self.library.programs[name])
             case ["fail", "no-retry", _]:
@@ -215,7 +224,7 @@ class Apps:
             client=client,
             workflow=call.workflow,
             key=key,
-            url=what.url,
+            url=self.url(root, what.url, is_new=plain(call.url) != call.url),
             payload=msgspec.json.encode(payload),
             retry=what.retry,
             step_key=what.step_key,

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.core.actions import Action
 from engine.core.errors import Refused
+from engine.core.model import Move
 from tests.simulation.history import Act, History, Post
 from tests.simulation.life import Died
 from tests.simulation.net import Net, Submission
@@ -131,11 +132,13 @@ def known_runs(history: History) -> list[str]:
     return list(dict.fromkeys(post.run_id for post in history.posts if post.run_id is not None))
 
 
-async def act(net: Net, run_id: str, action: Action, step_id: str | None = None) -> None:
-    """One action; what came of it goes into the history."""
+async def act(
+    net: Net, run_id: str, action: Action, step_id: str | None = None, move: Move | None = None
+) -> bool:
+    """One action; what came of it goes into the history. True if it is known to be done."""
     life = net.life
     if life is None or life.engine is None:
-        return
+        return False
     record = Act(net.history.place(), run_id, action)
     net.history.acts.append(record)
     net.history.log("act", run_id, action)
@@ -150,10 +153,11 @@ async def act(net: Net, run_id: str, action: Action, step_id: str | None = None)
                 dry_run=False,
                 actor="operator",
                 reason=None,
+                move=move,
             )
             done = True
         except Died:
-            return
+            return False
         except Refused:
             done = False
         finally:
@@ -163,3 +167,5 @@ async def act(net: Net, run_id: str, action: Action, step_id: str | None = None)
             net.history.note(f"act:{action}" if done else "act:refused")
             if done:
                 life.promised()
+                return True
+    return False

@@ -102,6 +102,8 @@ class Send(Struct):
     retry_after_ms: int = 0
     suspend: bool = False
     no_retry: bool = False
+    is_new: bool = False
+    """It went to the URL to which the run was moved; `url` is what that is of the program."""
 
 
 class Answer(Struct, frozen=True):

@@ -121,6 +121,8 @@ class Net:
         self.swarm = swarm
         self.life: Life | None = None
         self.apps: Applications
+        self.as_posted: Callable[[Submission], Submission] = lambda what: what
+        """Under which URL somebody posts, where that changes."""
         self.on_answer: Callable[[Post], None] = lambda post: None
         self._nursery = nursery
         self._rng = rng
@@ -210,6 +212,7 @@ class Net:
 
     async def post(self, what: Submission, hang_up_s: float | None = None) -> Post:
         """Post, and wait for the answer as long as the poster does. Returns what the poster saw."""
+        what = self.as_posted(what)
         post = self._begin(what)
         fault = self.strikes(POST_FAULTS, self.swarm.post_rate)
         if fault == "post-duplicate":
@@ -302,8 +305,8 @@ class Net:
             client=what.client,
             workflow=what.workflow,
             key=what.key,
-            url=what.url,
-            step_key=what.step_key or what.url,
+            url=wire.plain(what.url),
+            step_key=what.step_key or wire.plain(what.url),
             payload=what.payload,
             life=0,
             retry=what.retry,
@@ -353,7 +356,8 @@ class SimCaller:
             own_key=invocation.step_own_key,
             workflow=invocation.workflow,
             key=invocation.idempotency_key,
-            url=invocation.url,
+            url=wire.plain(invocation.url),
+            is_new=wire.plain(invocation.url) != invocation.url,
             payload=invocation.payload,
             attempt=invocation.attempt,
         )

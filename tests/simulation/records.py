@@ -246,7 +246,7 @@ class Records:
         if ours is None:
             self._wrong("fold", f"run {row['id']} has no events")
             return
-        for name in ("client", "rev", "progress", "shown", "dismissed", "submitted_at"):
+        for name in ("client", "rev", "progress", "shown", "dismissed", "submitted_at", "moves"):
             if getattr(ours, name) != getattr(stored, name):
                 self._wrong(
                     "fold",

@@ -48,6 +48,8 @@ class Swarm(Struct, frozen=True):
     memory: int | None = None
     """Bytes of bodies that the engine may hold; None: its default. With room for a few payloads
     each waits for the others, and room that is not given back is missed."""
+    moves: bool = False
+    """Endpoints move while runs are open."""
 
     def has(self, kind: str) -> bool:
         """Whether this kind may strike."""
@@ -79,6 +81,7 @@ def draw(rng: Random) -> Swarm:
         places=rng.choice((None, None, None, (1, 1), (1, 2), (2, 2))),
         outages=rng.random() < 0.4,
         memory=rng.choice((None, None, 100, 600)),
+        moves=rng.random() < 0.4,
     )
 
 

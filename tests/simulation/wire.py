@@ -83,6 +83,15 @@ class _SimDialler(Dialler):
         return cast(Wire, _SimWire(self._serve, self._rng))
 
 
+NEW = "v2"
+"""What the paths of moved endpoints begin with."""
+
+
+def plain(url: str) -> str:
+    """A URL as programs have it: what has moved is the same endpoint."""
+    return url.replace(f"/{NEW}/", "/", 1)
+
+
 async def call(
     invocation: Invocation, meet: Callable[[], None], serve: Serve, rng: Random
 ) -> Outcome:

@@ -29,6 +29,7 @@ from tests.simulation.clients import KINDS, Client, act, act_as, known_runs, ope
 from tests.simulation.determinism import run_seeded
 from tests.simulation.history import History
 from tests.simulation.life import NEVER, Death, Disk, Life, StepCounter, shared_memory
+from tests.simulation.moves import Moves, post_moved
 from tests.simulation.net import Net, SimCaller, Submission
 from tests.simulation.outage import Outage
 from tests.simulation.programs import HOSTS, Library
@@ -103,6 +104,9 @@ class World:
             self.net = Net(self.history, nursery, self.chance("net"), self.swarm)
             self.apps = Apps(self.history, nursery, self.net, self.chance("apps"), self.library)
             self.net.apps = self.apps
+            self.moves = Moves(self.net, self.chance("moves"))
+            if self.swarm.moves:
+                self.net.as_posted, self.apps.url = self.moves.root, self.moves.url
             self.net.on_answer = self.records.check_durable
             cast = self._cast() if self.plan.cast is None else self.plan.cast(self)
             for number, client in enumerate(cast):
@@ -155,6 +159,8 @@ class World:
                 storm.start_soon(self._crash_apps)
             if self.swarm.outages:
                 storm.start_soon(self.outage.strike)
+            if self.swarm.moves:
+                storm.start_soon(self.moves.operate)
             deaths = self.plan.deaths
             if deaths is None:
                 deaths = tuple(self._death(how) for how in self.swarm.deaths)
@@ -231,6 +237,9 @@ class World:
         await self._drain()
         self.history.paused_runs = self.records.paused_runs()
         await self._last_looks()
+        if self.swarm.moves:
+            await post_moved(self.net, list(self.records.runs.values()))
+            self.moves.check()
         self.events = self.records.seq
         life.kill("end")
         await life.over.wait()

@@ -1,0 +1,37 @@
+"""Bugs of runs whose endpoints move: who may post a step without a token, and what is found."""
+
+from __future__ import annotations
+
+from engine.core import alive, place, retarget
+from engine.store import rows
+from tests.mutants.catalog import Planting, plant
+
+FORGOTTEN = ("effects", "R2", "R12", "R27", "fold")
+
+
+@plant("a new step is taken without a token although nobody can be at work", rules=("R28",))
+def always_alive(bug: Planting) -> None:
+    bug.rewrite(
+        alive.can_be_alive,
+        "if any(flight.left for flight in run.flights.values()):",
+        "if run is not None:",
+    )
+
+
+@plant("a move is applied to what is recorded, and not to what is posted", rules=FORGOTTEN)
+def posts_not_moved(bug: Planting) -> None:
+    bug.rewrite(place._moved, "if not run.moves:", "if run is not None:")
+
+
+@plant("moves are forgotten when a run is read again", rules=FORGOTTEN)
+def moves_forgotten(bug: Planting) -> None:
+    bug.rewrite(
+        rows.run_from,
+        'moves=() if row["moves"] is None else _moves_from(row["moves"]),',
+        "moves=(),",
+    )
+
+
+@plant("a step that a crash took back gets another key after a move", rules=("effects",))
+def another_key_after_a_move(bug: Planting) -> None:
+    bug.rewrite(retarget.new_child_id, "if not run.moves:", "if run is not None:")
