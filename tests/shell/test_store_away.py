@@ -27,7 +27,7 @@ from tests.world import ROOT, World, ok, recorded, still_open, world
 STEP = "http://app:9000/workflows/w/steps/"
 FIRST = "http://other:9000/workflows/first"
 ASYNC = Wait(prefer_ms=0)
-AT_ONCE = RetryPolicy(count=3, back_off_ms=1_000, jitter=0)
+SOON = RetryPolicy(count=3, back_off_ms=5_000, jitter=0)
 
 
 class Away:
@@ -172,7 +172,7 @@ async def test_no_attempt_starts_until_the_store_is_back(autojump_clock, tmp_pat
         return ok()
 
     async with away_world(tmp_path, app) as (it, away), trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: it.post(STEP + "flaky", key="f", retry=AT_ONCE))
+        nursery.start_soon(lambda: it.post(STEP + "flaky", key="f", retry=SOON))
         await trio.sleep(0.5)
         await away.begin()
         calls = len(it.caller.calls)
