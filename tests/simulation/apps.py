@@ -21,7 +21,8 @@ from engine.ports import Invocation
 from tests.simulation.forger import try_forged
 from tests.simulation.history import TEXT, Answer, History, Post, effect_of, value_in
 from tests.simulation.net import Connection, Net, Submission
-from tests.simulation.programs import STOP_STATUS, Call, Command, Library, Program
+from tests.simulation.pools import EVIL, Workers, sent_home
+from tests.simulation.programs import HOSTS, STOP_STATUS, Call, Command, Library, Program
 from tests.simulation.wire import NEW, plain
 
 ENDED = ("stale-execution", "run-cancelled", "run-ended", "parent-ended")
@@ -47,7 +48,8 @@ class Stop(Exception):
 class Host:
     """One application's process."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
         self.serving: dict[int, trio.CancelScope] = {}
         self.served = 0
 
@@ -60,7 +62,8 @@ class Apps:
     ) -> None:
         self.history = history
         self.library = library
-        self.hosts: dict[str, Host] = {}
+        self.hosts = {name: Host(Workers(name, net.swarm.workers)) for name in HOSTS}
+        self._few = net.swarm.workers is not None
         self.url: PostsAt = lambda run_id, url, *, is_new: url
         self._failed: Counter[str] = Counter()
         self._stumbled: Counter[tuple[str, str]] = Counter()
@@ -75,13 +78,13 @@ class Apps:
     def crash(self, name: str) -> None:
         """An application dies with all it was doing; it is back at once."""
         self.history.note("fault:app-crash")
-        for scope in list(self.hosts.setdefault(name, Host()).serving.values()):
+        for scope in list(self.hosts[name].serving.values()):
             scope.cancel()
 
     async def _serve(self, connection: Connection) -> None:
         call = connection.invocation
         parts = urlsplit(call.url)
-        host = self.hosts.setdefault(parts.netloc, Host())
+        host = self.hosts[parts.netloc]
         host.served += 1
         number = host.served
         answer: Outcome | None = None
@@ -91,7 +94,10 @@ class Apps:
                 connection.on_hang_up = scope.cancel
             else:
                 connection.on_hang_up = partial(self.history.note, "situation:zombie")
-            answer = await self._answer(call, parts.path.split("/")[1:])
+            async with host.workers.limiter:
+                host.workers.moved()
+                answer = await self._answer(call, parts.path.split("/")[1:])
+            host.workers.moved()
             if isinstance(answer, Answered):
                 status, body = answer.http_status, answer.body
                 self.history.answers.append(
@@ -103,7 +109,11 @@ class Apps:
     async def _answer(self, call: Invocation, path: list[str]) -> Answered | None:
         rng = self._rng
         await trio.sleep(rng.random() * (rng.choice((0.01, 0.3, 3.0))))
-        match path[1:] if path[0] == NEW else path:
+        path = path[1:] if path[0] == NEW else path
+        if path[0] == "do" and self._net.swarm.has("slow-app") and rng.random() < 0.3:
+            self.history.note("fault:slow-app")
+            await trio.sleep(4 + rng.random() * 20)  # mostly longer than the attempt may take
+        match path:
             case ["flow", name]:
                 return await self._flow(call, self.library.programs[name])
             case ["fail", "no-retry", _]:
@@ -123,6 +133,8 @@ class Apps:
     def _done(self, call: Invocation, name: str) -> Answered:
         """Do it, once for each key."""
         payload = msgspec.json.decode(call.payload)
+        if payload["effect"] == EVIL:
+            self.history.fail("R18", f"{call.step_id} was called for who was sent home")
         keys = self.history.effects.setdefault(
             effect_of(payload["client"], payload["effect"]), Counter()
         )
@@ -214,6 +226,7 @@ class Apps:
         key = f"{call.idempotency_key}/{what.name}" if what.own_key else call.idempotency_key
         # under another key than the run's, a post without a token would open a run of its own
         bare = not what.token and "/" not in call.idempotency_key
+        bare = bare and not self._few  # the engine would not see who waits
         client = msgspec.json.decode(call.payload)["client"]
         payload: dict[str, object] = {"effect": what.effect, "value": what.value, "client": client}
         if what.now:
@@ -236,9 +249,17 @@ class Apps:
             await try_forged(self._net, submission, rng)
         patience = rng.choice((None, None, 5.0, 30.0))
         for _ in range(1 if once else rng.randint(1, REPOSTS_MAX)):
-            post = await self._net.post(submission, patience)
+            workers = self.hosts[urlsplit(call.url).netloc].workers
+            workers.waiting[id(call)] += 1
+            try:
+                post = await self._net.post(submission, patience)
+            finally:
+                workers.waiting[id(call)] -= 1
             if post.status in (200, 202, 424):
+                workers.moved()
                 return post
+            if post.problem == "suspended":
+                raise Stop(await sent_home(self._net, call, submission, rng))
             if post.problem in ENDED or (bare and post.problem == "target-moved"):
                 raise Stop(500)
             if post.problem == "idempotency-key-reused" and what.now:

@@ -11,10 +11,13 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R6  two payloads under one key        R14  a call long after its back-off was over
     R23 a key of two steps
     R16 failed, and not compensated       R17  failed although a post was refused (`undone.py`)
+    R27 kept waiting above a step whose attempt timed out (`homes.py`)
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
-although a post of it was refused (`records.py`), R20 a forged token was taken, R21 an operator's
+although a post of it was refused (`records.py`), R18 something recorded for an attempt that was
+sent home, R19 one that is called again though nothing has ended, POOL workers that wait for each
+other (`pools.py`), R20 a forged token was taken, R21 an operator's
 action that was told and is not recorded, R22 a crash that counts as a failure, R26 an
 attempt that left while the store was away (`outage.py`). I1 to I6 are about the record itself.
 """
@@ -29,6 +32,7 @@ import msgspec
 
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from tests.simulation.history import Act, Answer, History, Post, Send, effect_of, value_in
+from tests.simulation.homes import kept_waiting
 from tests.simulation.programs import Library
 from tests.simulation.undone import refused, undone
 
@@ -113,7 +117,7 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     seen = Seen(history)
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
         lost, overwritten, back_in_time, invented, invoked_again, two_payloads, payload_changed,
-        too_many, unasked, early, late, stale, key_of_two, refused,
+        too_many, unasked, early, late, stale, key_of_two, refused, kept_waiting,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import msgspec
+import trio
 from msgspec.structs import asdict
 
 from engine.core.errors import EngineError
@@ -46,6 +47,8 @@ class Records:
         """Each run's last event."""
         self._behind: dict[str, tuple[int, dict[str, None]]] = {}
         """Runs whose rows are still to come: since which event, and which steps it touched."""
+        self._ended_at: dict[tuple[str, int], float] = {}
+        """When the end of a step's generation was seen, in the simulation's time."""
         self._outcomes: dict[tuple[str, int], tuple[object, ...]] = {}
         self._acted: Counter[tuple[str, str]] = Counter()
         """Actions recorded: (run, action)."""
@@ -103,6 +106,7 @@ class Records:
             run = self.runs[run_id] = Run(id=run_id, client=client or "?", submitted_at=event.at)
         if isinstance(event, AttemptEnded) and (event.error or "").startswith(SENT_HOME):
             self.history.sent_home.add((event.step_id, event.number))
+            self._check_called_again(run, event)
         if isinstance(event, Acted):
             self._acted[run_id, event.action] += 1
         if isinstance(event, AttemptEnded) and event.state is StepState.FAILED:
@@ -113,8 +117,25 @@ class Records:
         try:
             for step in evolve(run, event):
                 touched[step.id] = None
+                if step.ended:
+                    self._ended_at.setdefault((step.id, step.generation), trio.current_time())
         except (EngineError, AssertionError) as error:
             self._wrong("fold", f"a stored event does not fold: {event}: {error!r}")
+
+    def _check_called_again(self, run: Run, event: AttemptEnded) -> None:
+        """R19: who was sent home is called again when a step of it has ended since, or none is
+        open. (When it saw that it was told, and when the end was committed: a second apart.)"""
+        step = run.steps[event.step_id]
+        if event.state is not StepState.BACKING_OFF or not step.open_children:
+            return
+        made = f"{step.id}.{event.number}."
+        told = [post.ended_at for post in self.history.posts
+                if post.problem == "suspended" and (post.token or "").startswith(made)]  # fmt: skip
+        seen = [at for at in told if at is not None]
+        children = [run.steps[id] for id in run.children.get(step.id, ())]
+        ended = [self._ended_at.get((child.id, child.generation), 0.0) for child in children]
+        if seen and max(ended) < min(seen) - 1:
+            self._wrong("R19", f"nothing has ended since it was told: {event}")
 
     def _check_no_crash(self, event: AttemptEnded) -> None:
         """R22: an attempt that the engine's own crash has ended is no failed one."""

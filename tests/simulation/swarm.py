@@ -22,7 +22,7 @@ POST_FAULTS = (
 )  # fmt: skip
 WORLD_FAULTS = (
     "proxy-cut", "app-crash", "clock-jump", "slow-store", "operator", "overload", "slow-commit",
-    "forged-token",
+    "forged-token", "slow-app",
 )  # fmt: skip
 DEATHS = (
     "before-commit", "after-commit", "checkpoint", "commit-refused", "commit-unsure", "drain",
@@ -50,6 +50,10 @@ class Swarm(Struct, frozen=True):
     each waits for the others, and room that is not given back is missed."""
     moves: bool = False
     """Endpoints move while runs are open."""
+    workers: int | None = None
+    """Of each host; None: as many as are needed."""
+    workflows: int = 0
+    """`workflows_in_flight_per_host_max`."""
 
     def has(self, kind: str) -> bool:
         """Whether this kind may strike."""
@@ -58,7 +62,7 @@ class Swarm(Struct, frozen=True):
     @property
     def limits(self) -> EngineLimits:
         """The engine's limits in this seed."""
-        limits = EngineLimits()
+        limits = EngineLimits(workflows_in_flight_per_host_max=self.workflows)
         if self.places is not None:
             for_host, in_all = self.places
             limits = replace(limits, in_flight_per_host_max=for_host, in_flight_max=in_all)
@@ -82,6 +86,8 @@ def draw(rng: Random) -> Swarm:
         outages=rng.random() < 0.4,
         memory=rng.choice((None, None, 100, 600)),
         moves=rng.random() < 0.4,
+        workers=rng.choice((None, None, 1, 2, 4)),
+        workflows=rng.choice((0, 0, 0, 1, 2)),
     )
 
 

@@ -285,3 +285,28 @@ def test_refused_and_failed() -> None:
 
     refused.token = "r.2.2"
     assert "R17" not in made.rules()
+
+
+def test_who_waits_above_a_time_out_is_seen() -> None:
+    """R27: the post was held when the step's attempt timed out, and was answered with its outcome;
+    not if the engine died between, or another post of that attempt was just being answered."""
+    cases: tuple[tuple[set[str], dict[str, Any], float], ...] = (
+        ({"R27"}, {}, 100.0),
+        (set(), {"life": 2}, 100.0),
+        (set(), {"status": 504, "problem": "suspended"}, 100.0),
+        (set(), {"ended_at": 30.5}, 100.0),
+        (set(), {}, 33.0),
+        (set(), {"token": "parent.2.2"}, 100.0),
+    )
+    for rules, values, near in cases:
+        made = Made()
+        for attempt, at in ((1, 60.0), (2, 60.0)):
+            made.send(attempt, 0.0, step_id="parent", ended_at=at, result="open")
+        made.send(1, 10.0, ended_at=30.0, result="cut")
+        told = {"token": "parent.1.2", "ended_at": 50.0} | values
+        post = made.post(200, 5.0)
+        for name, value in told.items():
+            setattr(post, name, value)
+        made.post(200, 5.0, token="parent.1.2", ended_at=near, step_id="other")
+        found = {rule for rule, _ in check(made.history) if rule == "R27"}
+        assert found == rules, told

@@ -32,6 +32,7 @@ from tests.simulation.life import NEVER, Death, Disk, Life, StepCounter, shared_
 from tests.simulation.moves import Moves, post_moved
 from tests.simulation.net import Net, SimCaller, Submission
 from tests.simulation.outage import Outage
+from tests.simulation.pools import watch
 from tests.simulation.programs import HOSTS, Library
 from tests.simulation.records import Records
 
@@ -86,7 +87,7 @@ class World:
         self.rng = self.chance("world")
         self.swarm = swarms.draw(self.chance("swarm")) if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
-        self.history.few_places = self.swarm.places is not None
+        self.history.few_places = self.swarm.places is not None or self.swarm.workflows > 0
         self.records = Records(self.path, self.history)
         self.outage = Outage(self.history, self.chance("outage"))
         self.shift_ms = 0
@@ -224,6 +225,8 @@ class World:
         self.healed = True
         self.net.heal()
         self.history.log("heal")
+        workers = {name: host.workers for name, host in self.apps.hosts.items()}
+        nursery.start_soon(watch, self.history, workers)
         if self.net.life is not None:
             life = self.net.life
             life.kill("heal")
@@ -249,6 +252,8 @@ class World:
         ends, every = trio.current_time() + DRAIN_MAX_S, 0.5
         seq, moved_at = 0, trio.current_time()
         while not self.records.quiet():
+            if any(rule == "POOL" for rule, _ in self.history.wrong):
+                return  # it may stand so for a day
             now = trio.current_time()
             if self.records.seq != seq:
                 seq, moved_at = self.records.seq, now
