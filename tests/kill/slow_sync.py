@@ -31,6 +31,6 @@ def slow_sync(directory: Path, milliseconds: int) -> dict[str, str]:
             " or leave --slow-sync out."
         )
     library = directory / "slow_sync.so"
-    command = (compiler, "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl")
+    command = (compiler, "-O1", "-shared", "-fPIC", "-nostdlib", "-o", library, SOURCE)
     subprocess.run(command, check=True)
     return {"LD_PRELOAD": str(library), "SLOW_SYNC_MS": str(milliseconds)}
