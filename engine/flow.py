@@ -67,23 +67,27 @@ class Payloads:
     def keep_small(self, step_id: str, data: bytes) -> None:
         """Keep the payload of a step that will be called, if it is small. A larger one would hold
         room while the step waits for a place, and who has the place may be waiting for room."""
-        self._drop(step_id)
+        if step_id in self._by_step:
+            self._drop(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
 
     def keep(self, step_id: str, host: str, data: bytes) -> None:
-        """Keep the payload of a step that was just posted, if there is room, until `settle`."""
-        self.keep_small(step_id, data)
-        if step_id not in self and (charge := self._pool.take(host, len(data))) is not None:
+        """Keep the payload of a step that was just posted, if there is room. If it turns out not to
+        leave at once, `queues` must follow."""
+        if len(data) <= self._kept_bytes_max:
+            return self.keep_small(step_id, data)
+        self._drop(step_id)
+        if (charge := self._pool.take(host, len(data))) is not None:
             self._by_step[step_id] = Payload(data, self._pool, charge)
 
     def take(self, step_id: str) -> Payload | None:
         """The payload of a step that leaves, if it was kept: it is the attempt's from now on."""
         return self._by_step.pop(step_id, None)
 
-    def settle(self, step_id: str, *, leaves: bool) -> None:
-        """A step was posted: unless it leaves at once, it keeps no large payload."""
-        if not leaves and (kept := self._by_step.get(step_id)) is not None and kept.is_large:
+    def queues(self, step_id: str) -> None:
+        """A step that was posted does not leave at once: it keeps no large payload."""
+        if (kept := self._by_step.get(step_id)) is not None and kept.is_large:
             self._drop(step_id)
 
     def let_go(self) -> None:
@@ -139,8 +143,9 @@ class AttemptFlow:
 
     def sent(self) -> None:
         """The request has left whole, or never will."""
-        if self.payload is not None:
-            self.payload.let_go()
+        payload, self.payload = self.payload, None
+        if payload is not None:
+            payload.let_go()
 
     async def wait_room(self, size: int) -> None:
         """Wait for room for an answer of up to `size` bytes; the attempt's clock stands still."""

@@ -179,7 +179,8 @@ class Engine:
             change = Change(live.run)
             placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
             live.commit(change, self._payload(live, placed, payload))
-            live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
+            if placed.new and placed.step_id not in live.requests:
+                live.payloads.queues(placed.step_id)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)
                 if request is not None and live.run.flights[placed.poster].parent_now:
@@ -230,7 +231,8 @@ class Engine:
         live = self._enter(run)
         with ParksOnBug(live):
             live.commit(change, self._payload(live, placed, payload))
-            live.payloads.settle(placed.step_id, leaves=placed.step_id in live.requests)
+            if placed.new and placed.step_id not in live.requests:
+                live.payloads.queues(placed.step_id)
             return live, placed
         raise engine_error(run.id, live.stopped_by)
 

@@ -19,4 +19,4 @@ def freed_room_not_offered(bug: Planting) -> None:
 
 @plant("a payload that was sent keeps its room", rules=("liveness",))
 def sent_payload_kept(bug: Planting) -> None:
-    bug.rewrite(AttemptFlow.sent, "self.payload.let_go()", "pass")
+    bug.rewrite(AttemptFlow.sent, "payload.let_go()", "pass")
