@@ -91,7 +91,6 @@ class Engine:
         strict: bool = False,
         why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
-        """`why_not` says why a URL may not be called, where that can be told without calling it."""
         self.store, self.caller, self.clock, self.tokens = store, caller, clock, tokens
         self.limits = limits
         self.under_way = 0
@@ -113,7 +112,7 @@ class Engine:
         self.watch = watch
         self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
-        self._why_not = why_not
+        self._why_not = why_not  # why a URL may not be called, where no call is needed to tell
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, trio.Event] = {}
@@ -294,8 +293,7 @@ class Engine:
 
     def run_in_memory(self, client: str, workflow: str, key: str) -> Run | None:
         """The run of this identity, if it is in memory."""
-        live = self._by_identity.get((client, workflow, key))
-        return None if live is None else live.run
+        return live.run if (live := self._by_identity.get((client, workflow, key))) else None
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""

@@ -348,6 +348,7 @@ _EVENT_WORDS: dict[str, Callable[[Happening], str]] = {
     "run-moved": lambda e: f"run {e.state}",
     "acted": lambda e: text(e.members, "action") or "acted",
     "woken": lambda e: "due now",
+    "retargeted": lambda e: "moved",
     "payload-differed": lambda e: "other payload",
     "cancel-asked": lambda e: "to be cancelled",
 }
@@ -379,6 +380,8 @@ def event_more(event: Happening) -> str:
     if event.kind == "acted":
         parts.append(f"by {text(members, 'actor') or '?'}")
         parts += [f"“{reason}”" for reason in (text(members, "reason"),) if reason]
+    if event.kind == "retargeted":
+        parts.append(f"{text(members, 'fromUrl')} → {text(members, 'toUrl')}")
     if event.kind in ("attempt-ended", "late-end"):
         last = last_text(number(members, "httpStatus"), text(members, "error"))
         parts += [last] if last != "—" else []

@@ -22,7 +22,10 @@ KINDS = frozenset(
         "paused", "resumed", "reopened", "replaced", "payload-differed", "acted", "run-moved",
     }
 )  # fmt: skip
-"""What can happen, in the core's words."""
+"""What can happen to a step, in the core's words."""
+OF_A_RUN = frozenset({"retargeted", "engine-error", "read-again", "ended-as-it-is"})
+"""What happens to a run as a whole, and so to steps that the event does not name: it is read again
+from the engine."""
 
 
 def run_after(run: Run, event: Happening) -> Run:

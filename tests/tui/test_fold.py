@@ -21,7 +21,7 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
-from tui.fold import KINDS
+from tui.fold import KINDS, OF_A_RUN
 from tui.model import State, Step
 from tui.store import EventRead, Store
 from tui.tree import Tree
@@ -50,7 +50,16 @@ def ship_after(*events: EventRead, attempts: Any = (), **more: Any) -> Step:
 def test_every_kind_of_the_core_is_known() -> None:
     """A kind that the core gets must be thought of here."""
     tags = {kind.__struct_config__.tag for kind in core.Event.__args__}
-    assert tags == KINDS
+    assert tags == KINDS | OF_A_RUN
+
+
+@pytest.mark.parametrize("kind", sorted(OF_A_RUN))
+def test_what_happens_to_a_run_is_read_again(kind: str) -> None:
+    """A run that was moved has other URLs in steps that the event does not name."""
+    store, tree = with_ship()
+    assert not tree.outdated
+    store.apply(event(kind, tree.steps[RUN].rev + 1, "running", RUN, at=5))
+    assert store.trees[RUN].outdated
 
 
 def test_accepted_opens_a_step() -> None:
