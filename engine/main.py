@@ -230,7 +230,7 @@ async def working(
                     lambda: engine.home.rule.stood)  # fmt: skip
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
     metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
-    metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.queued)
+    metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.seats.queued)
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",

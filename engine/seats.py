@@ -37,6 +37,11 @@ class Seats:
             queued.update(self.workflows.queued_by_host)
         return queued
 
+    @property
+    def queued(self) -> int:
+        """How many in all."""
+        return self.queued_by_host.total()
+
     def take(self, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt needs. Else those of which none is free."""
         workflows = self.workflows

@@ -148,16 +148,6 @@ class Engine:
             payload.let_go()
         return await wait_for(self, live, placed, wait)
 
-    @property
-    def queued_by_host(self) -> dict[str, int]:
-        """How many attempts at each host wait for a place, under any limit."""
-        return self.seats.queued_by_host
-
-    @property
-    def queued(self) -> int:
-        """How many in all."""
-        return self.seats.queued_by_host.total()
-
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
 

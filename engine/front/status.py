@@ -70,7 +70,7 @@ async def status(front: Front) -> Reply:
             "standstills": standstill_rows(engine, now),
             "inMemory": len(engine.live),
             "inFlight": engine.places.in_flight,
-            "queued": engine.queued,
+            "queued": engine.seats.queued,
             "memory": _memory(engine.budget),
             "limits": {
                 "bodyBytesMax": limits.body_bytes_max,
@@ -118,7 +118,7 @@ def _hosts(front: Front, now: int) -> list[wire.HostRow]:
     """Hosts that were called lately, or have something in flight or queued."""
     engine = front.engine
     figures = {each.host: each for each in engine.hosts.figures(now)}
-    queued = engine.queued_by_host
+    queued = engine.seats.queued_by_host
     names = sorted({*figures, *engine.places.by_host, *queued})[:HOSTS_TOLD_MAX]
     return [
         wire.HostRow(

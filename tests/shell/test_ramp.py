@@ -74,8 +74,8 @@ async def test_overdue_calls_begin_with_few_places(autojump_clock, tmp_path: Pat
     endpoint = Endpoint(partial(takes, 0.1))
     async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
         await trio.sleep(0.05)
-        assert (endpoint.open, it.engine.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
-        assert it.engine.queued_by_host == {"app:9000": RUNS - FIRST_PLACES}
+        assert (endpoint.open, it.engine.seats.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
+        assert it.engine.seats.queued_by_host == {"app:9000": RUNS - FIRST_PLACES}
         took_s = await all_completed(it, RUNS)
         assert endpoint.most <= FIRST_PLACES + RUNS / ANSWERS_FOR_A_PLACE
         assert took_s <= 0.1 * RUNS / FIRST_PLACES

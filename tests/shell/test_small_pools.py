@@ -186,7 +186,7 @@ async def test_workflows_in_flight_are_limited(autojump_clock, tmp_path: Path, l
     assert pools.most == limit
     assert attempts == [1] * 12, "nobody is sent home"
     assert it.engine.workflow_places is not None
-    assert (it.engine.workflow_places.in_flight, it.engine.queued) == (0, 0)
+    assert (it.engine.workflow_places.in_flight, it.engine.seats.queued) == (0, 0)
 
 
 async def test_without_the_limit_all_begin(autojump_clock, tmp_path: Path):
