@@ -1,0 +1,50 @@
+"""A function that is sent home, over real HTTP: what it is told, and that all ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e import harness
+from tests.e2e.harness import Answer, Call, application, is_problem
+
+LATER = {"count": 3, "backOff": 700, "jitter": 0}
+
+
+@pytest.mark.slow
+async def test_a_function_that_waits_is_sent_home(tmp_path: Path) -> None:
+    """504 `suspended` to its held post and to what it posts then; it is called again, and the log
+    of its run says why."""
+    refused: list[httpx.Response] = []
+
+    async def workflow(call: Call) -> Answer:
+        first = await client.post(app.at("flaky"), call.key, token=call.token, retry=LATER)
+        if first.status_code == 200:
+            return Answer(200, b'"whole"', {"Content-Type": "application/json"})
+        refused.append(first)
+        refused.append(await client.post(app.at("other"), call.key, token=call.token))
+        return Answer(200, b'"swallowed"')
+
+    async def flaky(call: Call) -> Answer:
+        return Answer(500 if call.attempt == 1 else 200)
+
+    with harness.running(tmp_path, suspend_after_ms=100) as engine:
+        async with (
+            harness.client(engine.url, "shop") as client,
+            application(index=workflow, flaky=flaky, other=flaky) as app,
+        ):
+            answer = await client.post(app.at("index"))
+
+            assert (answer.status_code, answer.json()["response"]) == (200, "whole")
+            for each in refused:
+                document = is_problem(each, 504, "suspended")
+                assert document["errorSource"] == "engine"
+                assert document["runId"] == answer.json()["runId"]
+            assert len(refused) == 2
+            assert len(app.called("other")) == 0
+            tree = (await client.get(f"/api/v1/runs/{answer.json()['runId']}")).json()
+            (told, _) = tree["steps"][0]["attemptRows"]
+            assert told["status"] == "interruption"
+            assert told["error"] == "suspended: sent home, as its steps cannot move soon"
