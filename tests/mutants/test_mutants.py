@@ -12,7 +12,7 @@ from tests.mutants.search import search
 
 QUICK = (
     "forgotten-attempt", "half-the-back-off", "failure-counted-twice", "other-payload-taken",
-    "acknowledged-before-commit",
+    "told-before-commit",
 )  # fmt: skip
 """Those that a simulation finds soon, here to prove that it does; `just mutants` does all."""
 
