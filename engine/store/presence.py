@@ -59,8 +59,12 @@ class Presence:
 
     def _gone(self, name: Path) -> StoreStopped:
         moved = name == self._path and os.fstat(self._handle).st_nlink > 0
-        what = "moved away" if moved else "deleted"
-        return StoreStopped(f"{name} was {what} while the engine ran. {_WHY}")
+        if moved:
+            return StoreStopped(
+                f"{name} was moved away while the engine ran. What is recorded now would not be"
+                " found under that name, so the engine stops."
+            )
+        return StoreStopped(f"{name} was deleted while the engine ran. {_WHY}")
 
     async def watch(self, on_failure: Callable[[], None]) -> None:
         """Look now and then, also while nothing is written."""
