@@ -79,6 +79,12 @@ def test_a_failure_that_was_not_handled_is_told_once(atomic: Atomic):
     assert atomic("runs", answers=[answer(page)]).output.count("unhandled-failure") == 1
 
 
+def test_half_a_character_is_printed_as_it_is_written():
+    """No terminal has one, and no answer is kept back for it."""
+    shown = cli_show.json_text(rb'{"note":"\ud83d \u202e","n":1}')
+    assert shown == '{\n  "note": "\\ud83d \\u202e",\n  "n": 1\n}'
+
+
 def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     """State as glyph and word, tries, and the time to the next try; strays and news are shown."""
     result = atomic("show", "01A", answers=[answer(TREE)])

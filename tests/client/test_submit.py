@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from dataclasses import dataclass
 
@@ -81,6 +82,23 @@ async def test_the_response_is_decoded_when_asked_for_and_its_bytes_are_kept():
     assert outcome.decode(User) == User(42)
     with pytest.raises(msgspec.ValidationError):
         outcome.decode(int)
+
+
+async def test_half_a_character_is_sent_and_read():
+    """JavaScript cuts texts within characters: the client takes what comes, and can pass it on."""
+    raw = rb'{"note":  "Thanks \ud83d \\ud83d"}'
+    content = msgspec.json.encode(OUTCOME | {"response": msgspec.Raw(raw)})
+    engine = FakeEngine(httpx.Response(200, content=content), answer())
+    atomic = client(engine)
+    outcome = await atomic.submit(*ARGUMENTS)
+    assert bytes(outcome.raw) == raw
+    assert outcome.response == {"note": "Thanks \ud83d \\ud83d"}
+    assert outcome.decode(dict[str, str]) == outcome.response
+    with pytest.raises(msgspec.ValidationError):
+        outcome.decode(int)
+    await atomic.submit(*ARGUMENTS, outcome.response)
+    assert rb"\ud83d" in engine.requests[1].content
+    assert json.loads(engine.requests[1].content)["payload"] == outcome.response
 
 
 async def test_headers_of_the_answer_are_kept():
