@@ -320,6 +320,8 @@ class LiveRun:
         with request.scope:
             if flow.payload is None:
                 await flow.load(self.engine.store, step)
+                while self.engine.store.away is not None:  # since it waits for room
+                    await self.engine.store.wait_away_moved()
             flight = self.run.flights.get(step.id)
             # What has ended is not invoked: its callers may know the outcome by now.
             if self.run.parked:

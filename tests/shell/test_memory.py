@@ -240,3 +240,23 @@ async def test_a_large_answer_outlasts_a_store_that_is_away(
         await away.end()
         await trio.sleep(60)
         assert_nothing_held(it)
+
+
+async def test_what_waited_for_room_does_not_leave_while_the_store_is_away(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """An attempt gets its room while nothing can be recorded: it leaves when that is over."""
+    async with away_world(tmp_path, App()) as (it, away):
+        pool = it.engine.budget.payloads
+        others = pool.take("other", pool.bytes_max)
+        assert others is not None
+        await it.post(url("app", "w"), key="large", payload=LARGE, wait=LATER)
+        await trio.sleep(1)
+        await away.begin()
+        others.give_back()
+        await trio.sleep(60)
+        assert not it.caller.times("/w")
+        await away.end()
+        await trio.sleep(60)
+        assert len(it.caller.times("/w")) == 1
+        assert_nothing_held(it)
