@@ -9,7 +9,7 @@ from engine.tokens import Tokens
 from tests.mutants.catalog import KILLS, SIMULATION, Planting, plant
 
 
-@plant("the answer 202 leaves before the commit", by=(SIMULATION, KILLS), rules=("R1",),
+@plant("the answer 202 leaves before the commit", by=(SIMULATION, KILLS), rules=("R1", "I6"),
        slow_sync_ms=150)  # fmt: skip
 def acknowledged_before_commit(bug: Planting) -> None:
     bug.rewrite(
