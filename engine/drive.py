@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -53,6 +53,7 @@ LEAVES_MEMORY_AFTER_MS = 2_000
 """A run whose next attempt is further away than this, and that no caller waits for, is let go."""
 
 
+@lru_cache(maxsize=4_096)
 def host_of(url: str) -> str:
     """Host and port of a normalised URL: what the limit for one host counts by."""
     return url.split("/", 3)[2]
@@ -152,9 +153,10 @@ class LiveRun:
 
     def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
         started: list[tuple[str, Request]] = []
-        if self.engine.draining or self.engine.store.away is not None:
+        calls = decide(self.run, now).calls
+        if not calls or self.engine.draining or self.engine.store.away is not None:
             return started
-        for step_id in decide(self.run, now).calls:
+        for step_id in calls:
             if step_id in self.queued:  # since before it was cancelled and opened again
                 set_aside(self.run, step_id)
                 continue
@@ -207,14 +209,16 @@ class LiveRun:
             if slot is not None:
                 slot.outcome, slot.body = step, body
                 waited_for.append(slot)
-        for slot in waited_for[:RELEASED_AT_ONCE]:
-            slot.release()
         if len(waited_for) > RELEASED_AT_ONCE:
             self._tasks.start_soon(self._release, waited_for[RELEASED_AT_ONCE:])
-        for each in promised[:BEGUN_AT_ONCE]:
-            self._tasks.start_soon(self._attempt, *each)
+            del waited_for[RELEASED_AT_ONCE:]
+        for slot in waited_for:
+            slot.release()
         if len(promised) > BEGUN_AT_ONCE:
             self._tasks.start_soon(self._begin, promised[BEGUN_AT_ONCE:])
+            promised = promised[:BEGUN_AT_ONCE]
+        for each in promised:
+            self._tasks.start_soon(self._attempt, *each)
         if self._may_be_idle:
             self._wake.set()
 

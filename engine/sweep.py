@@ -6,10 +6,12 @@ soon, and now and then also for what should be in memory already.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
+from engine.core.errors import Refused
 from engine.core.retry import DAY_MS
 from engine.ports import Due
 
@@ -47,14 +49,27 @@ async def sweep(engine: Engine) -> None:
         await trio.sleep(EVERY_S)
 
 
+async def _bring(engine: Engine, run_ids: list[str]) -> None:
+    """Runs that lie where the file is damaged are left; those around them go on."""
+    try:
+        await engine.get_all(run_ids)
+    except Refused:
+        for run_id in run_ids:
+            with suppress(Refused):
+                await engine.get_all([run_id])
+
+
 async def _sweep_once(engine: Engine, after: Due, ahead_ms: int | None) -> None:
     """`ahead_ms` None: only what was about to be called, or in flight, when it was stored."""
     while not engine.draining:
         until = 0 if ahead_ms is None else engine.clock.steady_ms() + ahead_ms
-        page = await engine.store.due(after, until, PAGE)
+        try:
+            page = await engine.store.due(after, until, PAGE)
+        except Refused:  # the file is damaged there, as the log says: perhaps the next sweep can
+            return
         if len(engine.live) >= engine.limits.runs_in_memory_max:
             return
-        await engine.get_all(list(dict.fromkeys(due.run_id for due in page)))
+        await _bring(engine, list(dict.fromkeys(due.run_id for due in page)))
         if len(page) < PAGE:
             return
         after = page[-1]

@@ -15,6 +15,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Outcome
 from engine.ports import Invocation, RunQuery, RunRecord
+from engine.store.sqlite import SqliteStore
 from engine.store.views import SqliteViews
 from engine.supervisor import EngineLimits, Recorded, Wait
 from tests.store.support import change_file, rows
@@ -206,3 +207,28 @@ async def test_a_run_that_cannot_be_read(autojump_clock, tmp_path: Path, column:
         assert still_broken.value.problem is Problem.ENGINE_ERROR
         await act(it, run_id, Action.CANCEL)
         assert (await refused(it)).problem is Problem.RUN_CANCELLED
+
+
+async def test_damage_in_the_file_leaves_the_others(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that lies where the file is damaged is left; the engine starts, the others go on."""
+    app, path = App(), tmp_path / "a.db"
+    app.takes_s = 5
+    async with world(path, app) as app.it:
+        bad_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
+        still_open(await app.it.post(key="good", wait=ASYNC))
+        await trio.sleep(2)
+    load = SqliteStore.load_runs
+
+    async def damaged(store, run_ids, until):
+        if bad_id in run_ids:
+            raise Refused(Problem.STORE_UNAVAILABLE, "The database is damaged where this is kept.")
+        return await load(store, run_ids, until)
+
+    monkeypatch.setattr(SqliteStore, "load_runs", damaged)
+    async with world(path, app) as app.it:
+        await trio.sleep(60)
+        assert app.it.engine.ready
+        assert (await refused(app.it)).problem is Problem.STORE_UNAVAILABLE
+        assert recorded(await app.it.post(key="good")).step.state is StepState.COMPLETED
