@@ -9,8 +9,6 @@ has been recorded is always found.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from engine.core.errors import Problem, Refused
 from engine.core.events import AttemptEnded, Count
 from engine.core.model import Flight, Run, StepSpec, StepState
@@ -69,8 +67,9 @@ def _may_post_as_told(run: Run, number: int, status: int | None, error: str) -> 
 def can_be_alive(run: Run) -> bool:
     """Whether a function of the run can be at work: of an attempt of the root or of a step below
     it whose request has left, or of the root's last, cut off. Not while the root is paused."""
-    if any(flight.left for flight in run.flights.values()):
-        return True
+    for flight in run.flights.values():
+        if flight.left:
+            return True
     root = run.root
     return root.may_post and root.id not in run.flights and root.state is not StepState.PAUSED
 
@@ -81,17 +80,8 @@ def check_is_step(run: Run, spec: StepSpec, *, steps_need_parent: bool) -> None:
     Raises Refused (`target-moved`; `run-ended` or `run-cancelled` once the root has ended).
     """
     root = run.root
-    urls = {"runId": run.id, "recorded": root.spec.url, "posted": spec.url}
-    where = f"The run's workflow is recorded at {root.spec.url}, and {spec.url} was posted"
     if root.ended:
-        cancelled = root.state is StepState.CANCELLED
-        raise Refused(
-            Problem.RUN_CANCELLED if cancelled else Problem.RUN_ENDED,
-            f"The run {'was cancelled' if cancelled else f'has ended ({root.state})'} and takes no"
-            f" new steps. {where}: for its outcome post the recorded URL; if the workflow has"
-            " moved, `retarget` the run.",
-            **urls,
-        )
+        raise _ended(run, spec)
     if steps_need_parent:
         why = "without a token; here new steps are taken only with one (`steps_need_parent`)"
     elif _is_other_host(root.spec.url, spec.url):
@@ -102,14 +92,38 @@ def check_is_step(run: Run, spec: StepSpec, *, steps_need_parent: bool) -> None:
         return
     raise Refused(
         Problem.TARGET_MOVED,
-        f"{where} {why}; taken for a step, a workflow that has moved would run as its own. Post the"
-        " recorded URL, or `retarget` the run from it to the posted one. If it is a step: send the"
-        " token Atomic-Parent, or post again when the workflow has been called again.",
-        **urls,
+        f"{_where(run, spec)} {why}; taken for a step, a workflow that has moved would run as its"
+        " own. Post the recorded URL, or `retarget` the run from it to the posted one. If it is a"
+        " step: send the token Atomic-Parent, or post again when the workflow has been called"
+        " again.",
+        **_urls(run, spec),
     )
 
 
+def _ended(run: Run, spec: StepSpec) -> Refused:
+    root = run.root
+    cancelled = root.state is StepState.CANCELLED
+    return Refused(
+        Problem.RUN_CANCELLED if cancelled else Problem.RUN_ENDED,
+        f"The run {'was cancelled' if cancelled else f'has ended ({root.state})'} and takes no"
+        f" new steps. {_where(run, spec)}: for its outcome post the recorded URL; if the workflow"
+        " has moved, `retarget` the run.",
+        **_urls(run, spec),
+    )
+
+
+def _where(run: Run, spec: StepSpec) -> str:
+    return f"The run's workflow is recorded at {run.root.spec.url}, and {spec.url} was posted"
+
+
+def _urls(run: Run, spec: StepSpec) -> dict[str, str]:
+    return {"runId": run.id, "recorded": run.root.spec.url, "posted": spec.url}
+
+
 def _is_other_host(ours: str, theirs: str) -> bool:
-    root, posted = urlsplit(ours), urlsplit(theirs)
-    elsewhere = (root.scheme, root.netloc) != (posted.scheme, posted.netloc)
-    return elsewhere and root.path == posted.path
+    """Both are normalised, so that the path begins at the third slash."""
+    scheme, _, host, path = ours.split("/", 3)
+    their_scheme, _, their_host, their_path = theirs.split("/", 3)
+    if scheme == their_scheme and host == their_host:
+        return False
+    return path.partition("?")[0] == their_path.partition("?")[0]

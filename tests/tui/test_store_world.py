@@ -74,7 +74,8 @@ async def operate(it: World, run_id: str, flow: Flow) -> None:
     """One of an operator's random actions, if it may be done now."""
     live = await it.engine.get(run_id)
     assert live is not None
-    action = flow.random.choice([*Action, *GENTLE, *GENTLE])
+    actions = [action for action in Action if action is not Action.RETARGET]  # it needs URLs
+    action = flow.random.choice([*actions, *GENTLE, *GENTLE])
     steps = [None, *live.run.steps]
     step_id = None if action in (Action.DISMISS, Action.RESTORE) else flow.random.choice(steps)
     with suppress(Refused):

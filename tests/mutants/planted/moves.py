@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.core import alive, place, retarget
 from engine.store import rows
-from tests.mutants.catalog import Planting, plant
+from tests.mutants.catalog import PROPERTY, Planting, plant
 
 FORGOTTEN = ("effects", "R2", "R12", "R27", "fold")
 
@@ -13,8 +13,8 @@ FORGOTTEN = ("effects", "R2", "R12", "R27", "fold")
 def always_alive(bug: Planting) -> None:
     bug.rewrite(
         alive.can_be_alive,
-        "if any(flight.left for flight in run.flights.values()):",
-        "if run is not None:",
+        "return root.may_post and root.id not in run.flights",
+        "return True or root.id not in run.flights",
     )
 
 
@@ -32,6 +32,10 @@ def moves_forgotten(bug: Planting) -> None:
     )
 
 
-@plant("a step that a crash took back gets another key after a move", rules=("effects",))
+@plant(
+    "a step that a crash took back gets another key after a move",
+    by=(PROPERTY,),  # the simulation found it once: it takes a crash and a move between two commits
+    test="tests/core/test_retarget.py::test_a_child_that_a_crash_took_back_comes_again_under_its_key",
+)
 def another_key_after_a_move(bug: Planting) -> None:
     bug.rewrite(retarget.new_child_id, "if not run.moves:", "if run is not None:")
