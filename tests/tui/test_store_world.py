@@ -49,7 +49,7 @@ class Flow:
         below = {"index": ["a", "b", "c"], "b": ["d", "e"]}.get(name, [])
         for child in below:
             if not await self._post(call, child):
-                return Answered(500)
+                return Answered(self.random.choice((424, 500)))
         if self.random.random() < 0.4:
             return Answered(503, retry_after_ms=self.random.choice([None, 3_000]))
         return Answered(200, suspend=True) if self.random.random() < 0.1 else ok()
