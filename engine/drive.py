@@ -313,6 +313,7 @@ class LiveRun:
                     await self.wait_all_durable()
         finally:
             flow.close()
+            request.flow = None  # a circle would wait for the collector, with all that it holds
         if self.run.parked:  # nobody can tell what its end means
             self.engine.seats.give_back(request)
             self.requests.pop(step_id, None)

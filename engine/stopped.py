@@ -17,7 +17,7 @@ from engine.core.actions import Action
 from engine.core.errors import Problem, Refused, what_was_wrong
 from engine.core.model import ENDED, StepState
 from engine.ports import Stopped
-from engine.refusals import engine_error, run_cancelled
+from engine.refusals import engine_error, revision_changed, run_cancelled
 
 if TYPE_CHECKING:
     from engine.drive import LiveRun
@@ -55,12 +55,11 @@ class StoppedRuns:
 
     async def _mark_live(self, live: LiveRun) -> None:
         """Record it; and let the run go when nothing of it is open any more."""
-        run, root = live.run, live.run.root
+        run, root = live.run, live.run.steps.get(live.run.id)
         recorded = run.shown  # by the last change that was written
         if recorded is not None and not (recorded in ENDED and not run.open_steps):
-            stopped = Stopped(
-                run.id, run.client, recorded, run.rev, root.state, root.rev, live.stopped_by
-            )
+            state, rev = (recorded, 0) if root is None else (root.state, root.rev)
+            stopped = Stopped(run.id, run.client, recorded, run.rev, state, rev, live.stopped_by)
             await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()
         self._marking.pop(run.id).set()
         assert live.over is not None
@@ -84,7 +83,15 @@ class StoppedRuns:
     # -- operators -----------------------------------------------------------------------------
 
     async def act(
-        self, run_id: str, action: Action, actor: str, reason: str | None, *, dry_run: bool
+        self,
+        run_id: str,
+        action: Action,
+        actor: str,
+        reason: str | None,
+        *,
+        step_id: str | None,
+        if_rev: int | None,
+        dry_run: bool,
     ) -> None:
         """Cancel a stopped run as it is; or have it read again, once its last request has ended.
 
@@ -98,6 +105,16 @@ class StoppedRuns:
             raise engine_error(run_id, "" if not isinstance(stopped, Stopped) else stopped.error)
         if stopped.state == StepState.CANCELLED:
             raise run_cancelled(run_id)
+        if step_id is not None:
+            raise Refused(
+                Problem.NOT_POSSIBLE,
+                "A bug of the engine's stopped this run: its steps are not read. The whole run can"
+                " be read again (`retry`, `resume`) or ended as it is (`cancel`).",
+                runId=run_id,
+                error=stopped.error,
+            )
+        if if_rev is not None and if_rev != stopped.rev:
+            raise revision_changed(run_id, None, stopped.rev, if_rev)
         at = engine.clock.steady_ms()
         if action is Action.CANCEL:
             if not dry_run:

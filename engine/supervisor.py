@@ -315,7 +315,9 @@ class Engine:
             raise draining()
         live = await self.look(run_id)
         if isinstance(live, Stopped) or (live is not None and live.run.parked):
-            await self.stopped.act(run_id, action, actor, reason, dry_run=dry_run)
+            await self.stopped.act(
+                run_id, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
+            )
             return None, Done([], [])
         if live is None:
             raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")

@@ -164,7 +164,9 @@ class StandIns:
 
     def original(self, part: bytes) -> bytes:
         """A part of `text`, as it was: there is one such part, or there are no stand-ins in it."""
-        begin = self.text.index(part)
+        begin = self.text.find(part)
+        if begin < 0:  # a default, which does not stand in the text
+            return part
         return self._original[begin : begin + len(part)]
 
     def spelled(self, message: str) -> str:

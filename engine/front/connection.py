@@ -93,7 +93,7 @@ class Connection:
             else:
                 await self._leave()
         finally:
-            self._room.give_back()
+            self._room.closed()
             self._host.deadlines.stop(self._timer)
             self._host.hang_ups.forget(self._fd)
 

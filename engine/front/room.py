@@ -158,6 +158,15 @@ class BodyRoom:
             self._rooms.ended(self)
             charge.give_back()
 
+    def closed(self) -> None:
+        """The connection is over. It is not kept from here: a circle would wait for the collector,
+        with all that it holds."""
+        self.give_back()
+        self._give_up = _nobody
+
+
+def _nobody() -> None: ...
+
 
 def no_room() -> BadRequest:
     """The refusal of a body for which there is no room; nothing was recorded."""

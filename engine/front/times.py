@@ -6,12 +6,17 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = "0001-01-01T00:00:00", "9999-12-31T23:59:59"
+"""What stands for times that have no such form."""
 _REST = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    except OverflowError:  # a damaged row: its run is told like the others
+        return _LAST if seconds > 0 else _FIRST
 
 
 def rfc3339(ms: int) -> str:

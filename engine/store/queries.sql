@@ -79,7 +79,7 @@ ORDER BY wake_at, id LIMIT ?;
 
 -- run_record: a run's row for lists
 SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismissed, run.steps,
-    run.open_steps, run.failed_steps, run.submitted_at, root.generation, root.ended_at,
+    run.open_steps, run.failed_steps, run.submitted_at, coalesce(root.generation, 1) AS generation, root.ended_at,
     CASE WHEN run.engine_error <> '' AND run.state = 'paused' THEN 'engine-error'
         ELSE root.pause_reason END AS pause_reason,
     root.cause_id, coalesce(nullif(run.engine_error, ''), root.error) AS error, run.cause, run.stuck_at,
@@ -88,7 +88,7 @@ SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismis
         SELECT min(due_at) FROM step
         WHERE step.id >= run.id AND step.id < run.id || '.' AND step.state = 'backing-off'
     ) END AS due_at
-FROM run JOIN step AS root ON root.id = run.id;
+FROM run LEFT JOIN step AS root ON root.id = run.id;
 
 -- step_at: a step of a run for lists, with the beginning of its latest attempt
 SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry,

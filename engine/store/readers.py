@@ -27,6 +27,8 @@ from engine.store.writer import Offload
 T = TypeVar("T")
 DAMAGED_RETRY_AFTER_S = 60
 """Only a person can mend it."""
+COUNT_MAX = 1 << 53
+"""No count of a step comes near it; one that is beyond was not written by an engine."""
 ENTRIES_KEPT_MAX = 8
 """Of the journal, unpacked, while runs are loaded together."""
 
@@ -73,7 +75,10 @@ def stored_run(db: sqlite3.Connection, run_id: str) -> StoredRun | None:
 
 def _with_steps(db: sqlite3.Connection, row: sqlite3.Row) -> StoredRun:
     steps = db.execute(SQL["steps"], (row["id"],)).fetchall()
-    run = rows.run_from(row, [rows.step_from(step) for step in steps])
+    found = [rows.step_from(step) for step in steps]
+    assert any(step.is_root for step in found), f"the row of the root of run {row['id']} is gone"
+    assert all(max(step.attempts, step.failures, step.rev) < COUNT_MAX for step in found)
+    run = rows.run_from(row, found)
     return StoredRun(run, row["seq"], {step["id"]: step["payload_in"] for step in steps})
 
 

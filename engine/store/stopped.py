@@ -73,7 +73,9 @@ class Statements(Struct, frozen=True):
             self._end(db, row, after)
         else:
             self._stop(db, row, after, whole=whole)
-        return {} if before == after else {before: -1, after: 1}
+        if before == after:
+            return {}
+        return {before: -1, after: 1} if before in set(StepState) else {after: 1}
 
     def _let_go_on(self, db: sqlite3.Connection) -> None:
         run_id = self.stopped.run_id
@@ -129,7 +131,8 @@ def _moved(stopped: Stopped, at: int, to: StepState) -> list[EventLine]:
     before = stopped.state
     if before == to or before in ENDED:
         return []
-    moved = RunMoved(at, stopped.run_id, StepState(before), to)
+    known = StepState(before) if before in set(StepState) else None
+    moved = RunMoved(at, stopped.run_id, known, to)
     return [EventLine(stopped.run_id, to, stopped.rev + 1, moved)]
 
 

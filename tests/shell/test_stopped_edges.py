@@ -1,0 +1,106 @@
+"""A stopped run: what an action says it holds for, and damage of the rows of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.core.actions import Action
+from engine.core.errors import Problem, Refused
+from engine.core.model import PauseReason, StepState
+from engine.store.views import SqliteViews
+from tests.shell.test_stopped import ASYNC, App, a_bug, refused, row_of
+from tests.store.support import change_file
+from tests.world import World, recorded, still_open, world
+
+
+async def stopped_run(it: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run that a bug has stopped."""
+    with a_bug(monkeypatch, "bad"):
+        run_id = still_open(await it.post(key="bad")).run_id
+        await trio.sleep(2)
+    assert (await row_of(it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
+    return run_id
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_if_rev_holds_for_a_stopped_run(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    """`ifRev`: 409 `revision-changed`, and nothing is cancelled."""
+    app = App()
+    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+        run_id = await stopped_run(app.it, monkeypatch)
+        with pytest.raises(Refused) as told:
+            await app.it.engine.act(
+                run_id,
+                Action.CANCEL,
+                step_id=None,
+                if_rev=999,
+                dry_run=dry_run,
+                actor="ada",
+                reason=None,
+            )
+        assert told.value.problem is Problem.REVISION_CHANGED
+        assert (await row_of(app.it, run_id)).state == StepState.PAUSED
+
+
+@pytest.mark.parametrize("which", ["child", "nonsense"])
+async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """`step` is not left out of account: it is refused, and nothing is cancelled."""
+    app = App()
+    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+        run_id = await stopped_run(app.it, monkeypatch)
+        found = await SqliteViews(app.it.store).tree(run_id)
+        assert found is not None
+        step_id = found[1][1].id if which == "child" else "nonsense"
+        with pytest.raises(Refused) as told:
+            await app.it.engine.act(
+                run_id, Action.CANCEL, step_id=step_id, if_rev=None, dry_run=False, actor="ada",
+                reason=None,
+            )  # fmt: skip
+        assert told.value.problem is Problem.NOT_POSSIBLE
+        assert (await row_of(app.it, run_id)).state == StepState.PAUSED
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE run SET state = 'odd' WHERE id = '{run}'",
+        "UPDATE step SET failures = 9223372036854775807, attempts = 5 WHERE run_id = '{run}'",
+        "DELETE FROM step WHERE run_id = '{run}'",
+        "DELETE FROM step WHERE id = '{run}'",
+    ],
+)
+async def test_damage_of_one_run_ends_no_engine(
+    autojump_clock, tmp_path: Path, damage: str
+) -> None:
+    """The engine starts and lives; others go on; boards can be read; it can be cancelled."""
+    app, path = App(), tmp_path / "a.db"
+    app.takes_s = 5
+    async with world(path, app) as app.it:
+        run_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
+        still_open(await app.it.post(key="good", wait=ASYNC))
+        await trio.sleep(2)
+    change_file(path, damage.format(run=run_id))
+    async with world(path, app, strict=False) as app.it:
+        it = app.it
+        await trio.sleep(30)
+        assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
+        problem = (await refused(it)).problem
+        assert problem in (Problem.ENGINE_ERROR, Problem.STORE_UNAVAILABLE), problem
+        await SqliteViews(it.store).causes(0)
+        await it.engine.act(
+            run_id,
+            Action.CANCEL,
+            step_id=None,
+            if_rev=None,
+            dry_run=False,
+            actor="ada",
+            reason=None,
+        )
+        assert recorded(await it.post(key="other")).step.state is StepState.COMPLETED
