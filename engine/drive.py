@@ -335,6 +335,7 @@ class LiveRun:
                 has_left = flight.left = True
                 host = host_of(step.spec.url)  # a run may be moved while it is called
                 flow.flight = flight
+                request.refused_unread = self.engine.refused_unread
                 request.start_clock(step.spec.attempt_timeout_ms)
                 self.engine.home.left(request, step)
                 outcome = await self.engine.caller.call(self._invocation(step, request, flow))
@@ -377,10 +378,17 @@ class LiveRun:
                 if not (other := self.run.steps[id]).ended and not other.awaiting_post
             )
 
+    def _note_maybe_refused(self, step_id: str, request: Request) -> None:
+        flight = self.run.flights.get(step_id)
+        if request.left and flight is not None and flight.number == request.number:
+            flight.maybe_refused = True
+
     def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
         change = Change(self.run)
         clock = self.engine.clock
         del self.requests[step_id]
+        if request.refused_unread != self.engine.refused_unread:
+            self._note_maybe_refused(step_id, request)
         settle.settle(
             change,
             step_id,

@@ -65,6 +65,8 @@ class Request(Attempt):
         self.timer = Timer(self.scope.cancel)
         self.drained = False
         self.sent_home = False
+        self.refused_unread = 0
+        """How many posts had been refused unread (`Engine.refused_unread`) when it left."""
         self.left = False
         """It is under way: what was posted before is not its function's."""
         self.holds: dict[trio.Event, str] = {}

@@ -105,6 +105,8 @@ class Engine:
         self.places, self.workflow_places = self.seats.places, self.seats.workflows
         self.budget = Budget(limits.memory_bytes_max)
         self.hosts = Hosts()
+        self.refused_unread = 0
+        """Posts that were refused before anybody could tell whose they were."""
         self.live: dict[str, LiveRun] = {}
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""

@@ -177,6 +177,8 @@ class Flight(Struct):
     """Children that were open when the request ended: it is judged a moment later, and one that
     ends in that moment excuses no less."""
     refused_post: bool = False
+    maybe_refused: bool = False
+    """While it was in flight a post was refused before anybody could tell whose it was."""
     child_ended: bool = False
     """Since it began, or since it was sent home."""
     called_again: bool = False

@@ -86,6 +86,8 @@ def _verdict(
     if nobody_called or flight.refused_post:
         return _interrupted(run, step, flight, outcome, now, chance)
     below = failure_below(run, step, flight)
+    if below is not None and flight.maybe_refused:  # perhaps its compensation
+        return _interrupted(run, step, flight, outcome, now, chance)
     if below is not None and says_that_it_ends(step, outcome):
         return _ended(step, flight, outcome, now, StepState.FAILED, below.id)
     mendable = not _cannot_be_mended(step, outcome)

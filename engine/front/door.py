@@ -75,7 +75,10 @@ class Door(Protocol):
         ...
 
     def refused(self, headers: RawHeaders) -> None:
-        """A post was refused before it was read: for want of room (503)."""
+        """A post was refused before it was read: for want of room (503).
+
+        `headers` as far as they were read: none, of a connection that was turned away.
+        """
         ...
 
 
@@ -86,10 +89,13 @@ class EngineDoor:
         self._front = front
 
     def refused(self, headers: RawHeaders) -> None:
-        """A post was refused before it was read: the attempt that made it counts as interrupted."""
+        """A post was refused before it was read: the attempt that made it counts as interrupted;
+        where nobody can tell which that is, each that it may have been (`Flight.maybe_refused`)."""
+        engine = self._front.engine
         for name, value in headers:
             if name == b"atomic-parent":
-                self._front.engine.note_refused(value.decode("latin1").strip())
+                return engine.note_refused(value.decode("latin1").strip())
+        engine.refused_unread += 1
 
     async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""

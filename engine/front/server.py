@@ -289,6 +289,8 @@ class _Server:
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Above the limit: a 503, while few are being told so."""
         self._counters.connections_refused += 1
+        if self.door is not None:
+            self.door.refused(())
         if self._turning_away >= self.limits.refused_at_once_max:
             return
         self._turning_away += 1

@@ -253,3 +253,18 @@ def test_a_failure_of_several_levels_is_told_shortly() -> None:
     assert step.error is not None
     assert step.error.count("answer 424") == 1
     assert len(step.error) < 600
+
+
+def test_a_post_that_nobody_could_read_may_have_been_its_compensation() -> None:
+    """While the attempt was in flight a post was refused unread: after a failure below it was
+    interrupted, also if it answers 424; else that is nothing."""
+    driven = untold()
+    driven.flight().maybe_refused = True
+    driven.end("root", LETS_OUT)
+    assert (driven.step().state, driven.step().failures) == (StepState.BACKING_OFF, 0)
+    assert driven.step().error == "interrupted: http-status: answered 424"
+
+    driven = started(retry=EXACT)
+    driven.flight().maybe_refused = True
+    driven.end("root", BAD)
+    assert driven.step().failures == 1

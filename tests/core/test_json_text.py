@@ -165,3 +165,8 @@ def test_nesting_is_counted_to_the_limit_and_one_beyond(value: Any, at_most: int
         return 1 + max(map(depth, it), default=0) if isinstance(it, list) else 0
 
     assert nesting(json.dumps(value).encode(), at_most) == min(depth(value), at_most + 1)
+
+
+def test_what_does_not_stand_in_the_text_is_as_it_is() -> None:
+    """A default, such as the `null` of a payload that was left out."""
+    assert StandIns(rb'{"stepName": "\ud83d"}').original(b"null") == b"null"
