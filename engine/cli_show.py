@@ -34,6 +34,8 @@ COLOURS = {
     "cancelled": "bright_black",
     "paused": "magenta",
 }
+STOPPED = "engine-error"
+"""Why a run is paused that a bug of the engine's stopped: its steps do not say what was wrong."""
 UNHANDLED = "unhandled-failure:"
 """How the error of an attempt begins that did not handle the failure of a step."""
 NAMED_MAX = 10
@@ -154,6 +156,8 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
         f"client {safe(run.client)}, key {safe(run.idempotency_key)},"
         f" submitted {clock_text(run.submitted_at)}",
     ]
+    if run.pause_reason == STOPPED and run.error:
+        lines.append(f"stopped by a bug of the engine's: {safe(run.error)}")
     known = {step.id for step in tree.steps}
     children: defaultdict[str | None, list[StepRow]] = defaultdict(list)
     for step in tree.steps:
@@ -197,7 +201,10 @@ def step_facts(step: StepRow, now: str) -> str:
     if step.attempts:
         facts.append(count_text(step.attempts, "try"))
     if step.failures and step.ended_at is None:
-        facts.append(f"{step.failures} of {count_text(step.retries_max, 'retry')} used")
+        used = min(
+            step.failures, step.retries_max
+        )  # where all are, one failure was the first try's
+        facts.append(f"{used} of {count_text(step.retries_max, 'retry')} used")
     if step.generation > 1:
         facts.append(f"generation {step.generation}")
     facts += _answer_facts(step.http_status, step.error)

@@ -100,6 +100,22 @@ def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     ]
 
 
+def test_what_stopped_a_run_is_told(atomic: Atomic):
+    """The steps of a run that a bug stopped do not say why it stands still."""
+    why = {"status": "paused", "pauseReason": "engine-error", "error": "KeyError: 'a' (in fold)"}
+    result = atomic("show", "01A", answers=[answer(TREE | {"run": RUN | why})])
+    assert result.stdout.splitlines()[2] == (
+        "stopped by a bug of the engine's: KeyError: 'a' (in fold)"
+    )
+
+
+def test_no_more_retries_are_used_than_there_are(atomic: Atomic):
+    """Where all are used, one of the failures was that of the first try."""
+    used_up = STEP | {"status": "paused", "attempts": 2, "failures": 2, "retriesMax": 1}
+    result = atomic("show", "01A", answers=[answer(TREE | {"steps": [used_up]})])
+    assert "2 tries, 1 of 1 retry used" in result.stdout
+
+
 def test_attempts_are_drawn_when_asked_for(atomic: Atomic):
     """Each with its time, its end and what set the delay after it."""
     result = atomic("show", "01A", "--attempts", answers=[answer(TREE)])
