@@ -173,6 +173,12 @@ class StandIns:
         """What is said of the text, in the spelling that it had."""
         return _STAND_IN.sub(lambda found: self._spelled.get(found[0], found[0]), message)
 
+    def with_halves(self, text: str) -> str:
+        """A decoded text with the lone surrogates themselves."""
+        halves = {it: chr(int(as_sent.lower().removeprefix("\\u"), base=16))
+                  for it, as_sent in self._spelled.items()}  # fmt: skip
+        return _STAND_IN.sub(lambda found: halves.get(found[0], found[0]), text)
+
     def first(self) -> str:
         """The first lone surrogate: `\\ud83d`."""
         return next(iter(self._spelled.values()))

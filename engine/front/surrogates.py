@@ -45,7 +45,9 @@ def _decode_with(stand_ins: StandIns, decode_plain: Callable[[bytes], Submission
     except msgspec.DecodeError as error:
         raise type(error)(stand_ins.spelled(str(error))) from error
     as_sent = Raw(stand_ins.original(bytes(submission.payload)))
-    return msgspec.structs.replace(submission, payload=as_sent)
+    name = submission.step_name
+    name = None if name is None else stand_ins.with_halves(name)  # it is refused, as it was sent
+    return msgspec.structs.replace(submission, payload=as_sent, step_name=name)
 
 
 def _decode_large(body: bytes, decode_plain: Callable[[bytes], Submission]) -> Submission | None:

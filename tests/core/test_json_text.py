@@ -169,4 +169,6 @@ def test_nesting_is_counted_to_the_limit_and_one_beyond(value: Any, at_most: int
 
 def test_what_does_not_stand_in_the_text_is_as_it_is() -> None:
     """A default, such as the `null` of a payload that was left out."""
-    assert StandIns(rb'{"stepName": "\ud83d"}').original(b"null") == b"null"
+    stand_ins = StandIns(rb'{"stepName": "a\ud83d"}')
+    assert stand_ins.original(b"null") == b"null"
+    assert stand_ins.with_halves(json.loads(stand_ins.text)["stepName"]) == "a\ud83d"
