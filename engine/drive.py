@@ -355,6 +355,7 @@ class LiveRun:
         elif not (isinstance(outcome, Answered) and outcome.ok):
             self._note_open_children(step, request.number)
             await request.wait_unheld()
+            self._note_unrecorded(step, request.number)
         if not (request.drained or self.run.parked):
             self._end(step.id, request, outcome)
 
@@ -377,6 +378,15 @@ class LiveRun:
                 for id in self.run.children.get(step.id, ())
                 if not (other := self.run.steps[id]).ended and not other.awaiting_post
             )
+
+    def _note_unrecorded(self, step: Step, number: int) -> None:
+        """A child whose end is not durable is open by the record: a post for it that was cut told
+        the function nothing."""
+        flight = self.run.flights.get(step.id)
+        if flight is None or flight.number != number or not flight.cut:
+            return
+        if self.receipt is not None and not self.receipt.durable:
+            flight.open_at_end |= flight.cut
 
     def _note_maybe_refused(self, step_id: str, request: Request) -> None:
         flight = self.run.flights.get(step_id)

@@ -15,7 +15,7 @@ from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.core.retry import RetryPolicy
+from engine.core.retry import OnExhausted, RetryPolicy
 from engine.ports import Invocation
 from engine.store.away import AWAY_AFTER_S
 from engine.store.views import SqliteViews
@@ -254,6 +254,35 @@ async def test_a_function_that_posts_a_recorded_step_hangs_on(
         assert len(heard) == 1
         keys = [call.idempotency_key for _, call in it.caller.calls if call.url == ROOT]
         assert keys == ["k"]
+
+
+async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """A step has ended, and the store is away: by the record it is open, and a function whose client
+    gives up was told nothing of it. `protocol.md` §4 (b)."""
+    the: list[World] = []
+    disks: list[Away] = []
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url != ROOT:
+            if len(the[0].caller.calls) == 2:
+                await disks[0].begin()
+            return ok()
+        with trio.move_on_after(3):
+            recorded(await the[0].post(STEP + "step", token=call.token))
+            return ok()
+        return Answered(500)
+
+    once = RetryPolicy(count=0, on_exhausted=OnExhausted.FAIL)
+    async with away_world(tmp_path, app) as (it, away):
+        the.append(it)
+        disks.append(away)
+        root_id = still_open(await it.post(wait=ASYNC, retry=once)).run_id
+        await trio.sleep(10)
+        await away.end()
+        root = recorded(await it.engine.outcome(root_id, Wait())).step
+        assert (root.state, root.attempts) == (StepState.COMPLETED, 2)
 
 
 async def test_a_post_that_was_taken_in_the_first_moment(autojump_clock, tmp_path: Path) -> None:
