@@ -259,8 +259,8 @@ async def test_a_function_that_posts_a_recorded_step_hangs_on(
 async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
     autojump_clock, tmp_path: Path
 ) -> None:
-    """A step has ended, and the store is away: by the record it is open, and a function whose client
-    gives up was told nothing of it. `protocol.md` §4 (b)."""
+    """A step has ended, and the store is away: by the record it is open, and a function whose
+    client gives up was told nothing of it. `protocol.md` §4 (b)."""
     the: list[World] = []
     disks: list[Away] = []
 
