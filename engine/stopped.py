@@ -9,6 +9,7 @@ and it is not read before an operator asks for it. `docs/reference/protocol.md` 
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -65,7 +66,8 @@ class StoppedRuns:
         assert live.over is not None
         await live.over.wait()
         self._engine.forget(live)
-        await self._engine.look(run.id)  # perhaps it was let go on meanwhile
+        with suppress(Refused):  # the store may be away, or damaged there: the sweep looks again
+            await self._engine.look(run.id)  # perhaps it was let go on meanwhile
 
     def found(self, stopped: Stopped) -> None:
         """A run that cannot be read: it is marked, once. One that has ended stays as it is."""
