@@ -19,7 +19,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
-from tui import query
+from tui import background, query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.drawing import (
@@ -191,6 +191,7 @@ class Dashboard(App[None]):
 
     def on_mount(self) -> None:
         self._tell_terminal(KEEP_TITLE)
+        background.watch(self)
         for theme in THEMES:
             self.register_theme(theme)
         wanted = self.options.theme or DEFAULT

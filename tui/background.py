@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
 from typing import Any
 
 from textual.app import App, SuspendNotSupported
@@ -16,8 +20,56 @@ def suspend(app: App[Any]) -> bool:
     False: there is no terminal that could be given back.
     """
     try:
-        with app.suspend():
+        with given_back(app) as continued:
             os.killpg(0, signal.SIGSTOP)
+            # With several threads the call above comes back before the process is stopped: the
+            # terminal would be taken again, and at the signal a second time, with a second thread
+            # that reads it and that nobody ends.
+            continued.wait()
     except SuspendNotSupported:
         return False
     return True
+
+
+@contextmanager
+def given_back(app: App[Any]) -> Iterator[Event]:
+    """The terminal is another's for the length of a block. The event: the process was told to go
+    on.
+
+    Raises:
+        SuspendNotSupported: There is no terminal that could be given back.
+    """
+    continued = Event()
+    with app.suspend():
+        # `ctrl+z` in the pager stops the pager and this process alike
+        stopping = signal.signal(signal.SIGTSTP, lambda *_: os.kill(os.getpid(), signal.SIGSTOP))
+        going_on = signal.signal(signal.SIGCONT, lambda *_: continued.set())
+        try:
+            yield continued
+        finally:
+            signal.signal(signal.SIGTSTP, stopping)
+            signal.signal(signal.SIGCONT, going_on)
+
+
+def watch(app: App[Any]) -> None:
+    """Stop and go on also when another process says so (`kill -TSTP`, `kill -STOP`).
+
+    In place of the handlers of Textual, which take the terminal a second time when the process
+    goes on without having given it back, and then never end.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        app.call_later(suspend, app)
+
+    def go_on(number: int, frame: FrameType | None) -> None:
+        app.call_later(_take_terminal_anew, app)
+
+    if not (app.is_headless or app.is_web):
+        signal.signal(signal.SIGTSTP, stop)
+        signal.signal(signal.SIGCONT, go_on)
+
+
+def _take_terminal_anew(app: App[Any]) -> None:
+    """After a stop that asked nobody, the shell has set the terminal as it wants it."""
+    with given_back(app):
+        pass

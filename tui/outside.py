@@ -22,6 +22,7 @@ from anyio import to_thread
 from textual.app import SuspendNotSupported
 
 from engine.client import AtomicError
+from tui.background import given_back
 from tui.bodies import read, readable
 from tui.model import Step
 from tui.redact import Redactor
@@ -108,7 +109,7 @@ class Outside:
         work = partial(content, part, self._app.reading.redactor, variable)
         with private_file(await to_thread.run_sync(work)) as path:
             try:
-                with self._app.suspend():
+                with given_back(self._app):
                     self._run([*words, str(path)])
             except SuspendNotSupported:
                 tell(f"{words[0]} needs a terminal: in a browser p and b show it", "alarm")

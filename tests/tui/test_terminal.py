@@ -262,6 +262,29 @@ def test_42_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
         assert terminal.is_sane
 
 
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGTSTP, None])
+def test_42_it_ends_after_it_was_stopped_from_outside(
+    tmp_path: Path, how: signal.Signals | None
+) -> None:
+    """Stopped by another process, or told to go on though it never stopped: `q` still ends it."""
+    path = recording(
+        tmp_path / "runs.ndjson",
+        LinkMoved(LinkState.LIVE),
+        RunsRead("runs", Edge.HEAD, RunPage(tuple(map(run_row, range(6))), 6, False)),
+    )
+    with dashboard("--replay", str(path)) as terminal:
+        terminal.until_shown("STATE")
+        for _ in range(3):
+            if how is not None:
+                terminal.signal(how)
+                terminal.until(terminal.is_stopped, "stopped")
+            terminal.signal(signal.SIGCONT)
+            terminal.until_shown("Quit")
+        terminal.type("q")
+        assert terminal.ended() == 0
+        assert terminal.is_sane
+
+
 @pytest.mark.slow
 def test_26_two_hundred_resizes(tmp_path: Path) -> None:
     """Whatever size the terminal takes, also none that fits, the dashboard lives."""
