@@ -226,6 +226,13 @@ class Store(Protocol):
         """
         ...
 
+    def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
+        """Have this called of a run whose rows could not be written. False: the engine is to end.
+
+        Its events are durable.
+        """
+        ...
+
     def withhold(self, run_id: str) -> None:
         """A bug stopped the run: nothing of it is written from memory any more."""
         ...

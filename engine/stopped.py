@@ -21,6 +21,7 @@ from engine.ports import Stopped
 from engine.refusals import engine_error, revision_changed, run_cancelled
 
 if TYPE_CHECKING:
+    from engine.core.model import Run
     from engine.drive import LiveRun
     from engine.supervisor import Engine
 
@@ -38,6 +39,8 @@ class StoppedRuns:
         self._strict = strict
         self._marking: dict[str, trio.Event] = {}
         """Runs whose mark is not durable yet."""
+        self._not_in_memory: dict[str, Stopped] = {}
+        """Those of them that are not in memory."""
 
     def park(self, live: LiveRun, error: Exception) -> bool:
         """A bug struck while the run was changed or driven. False: the error is to go on."""
@@ -50,6 +53,29 @@ class StoppedRuns:
             self._log(live.run.id, error)
             self._engine.start_soon(self._mark_live, live)
         return True
+
+    def unwritable(self, run: Run, error: Exception) -> bool:
+        """The rows of a run do not fit the tables. False: the error is to end the engine.
+
+        It may have left memory since it was changed.
+        """
+        if (live := self._engine.live.get(run.id)) is not None:
+            return self.park(live, error)
+        if self._strict:
+            return False
+        if run.id not in self._marking:
+            self._engine.store.withhold(run.id)
+            state, root = run.shown or StepState.PENDING, run.root
+            wrong = what_was_wrong(error)
+            self._log(run.id, error)
+            self._mark_soon(
+                Stopped(run.id, run.client, state, run.rev, root.state, root.rev, wrong)
+            )
+        return True
+
+    def being_marked(self, run_id: str) -> Stopped | None:
+        """A run that is not in memory, and whose mark is not durable yet."""
+        return self._not_in_memory.get(run_id)
 
     def _log(self, run_id: str, error: Exception) -> None:
         self._engine.log("run-stopped", run=run_id, traceback=traceback.format_exception(error))
@@ -74,12 +100,17 @@ class StoppedRuns:
         known = stopped.marked or stopped.run_id in self._marking
         if known or stopped.state in ENDED:
             return
-        self._marking[stopped.run_id] = trio.Event()
         self._engine.log("run-stopped", run=stopped.run_id, error=stopped.error)
+        self._mark_soon(stopped)
+
+    def _mark_soon(self, stopped: Stopped) -> None:
+        self._marking[stopped.run_id] = trio.Event()
+        self._not_in_memory[stopped.run_id] = stopped
         self._engine.start_soon(self._mark_found, stopped)
 
     async def _mark_found(self, stopped: Stopped) -> None:
         await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()
+        del self._not_in_memory[stopped.run_id]
         self._marking.pop(stopped.run_id).set()
 
     # -- operators -----------------------------------------------------------------------------

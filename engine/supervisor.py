@@ -114,6 +114,7 @@ class Engine:
         self.watch = watch
         self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
+        store.tell_unwritable(self.stopped.unwritable)
         self._why_not = why_not  # why a URL may not be called, where no call is needed to tell
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
@@ -408,6 +409,8 @@ class Engine:
         if isinstance(stored, Stopped):
             self.stopped.found(stored)
             return stored
+        if (stopped := self.stopped.being_marked(stored.run.id)) is not None:
+            return stopped
         live = self._enter(stored.run)
         with ParksOnBug(live):
             for step_id, payload in stored.payloads.items():

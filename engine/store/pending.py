@@ -130,7 +130,8 @@ class Pending:
     def withhold(self, run_id: str) -> None:
         """Never write what is kept of a run: its rows come from the journal, when it is marked."""
         if run_id in self._runs:
-            self._withheld[run_id] = self._runs.pop(run_id)
+            later = self._runs.pop(run_id)
+            self._withheld.setdefault(run_id, later)
 
     def first_withheld(self, run_id: str) -> int | None:
         """The first event of such a run that the tables lack; None: they lack none."""
@@ -187,8 +188,10 @@ class Pending:
             break
         return min(lacking) - 1 if lacking else sequence
 
-    def written(self) -> None:
-        """What was taken is in the tables."""
+    def written(self, lacking: Collection[str] = ()) -> None:
+        """What was taken is in the tables, but for the rows of these runs: those are withheld."""
+        for run_id in lacking:
+            self._withheld[run_id] = self._writing.pop(run_id)
         for pending in self._writing.values():
             self._forget_identity(pending)
         self._writing = {}

@@ -15,6 +15,10 @@ FROM step JOIN run ON run.id = step.run_id WHERE step.id = ?;
 -- attempts: every attempt of a run
 SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.' ORDER BY step_id, number;
 
+-- attempts_max: of each step of a run that was called the latest attempt
+SELECT step_id, max(number) FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.'
+GROUP BY step_id;
+
 -- step_attempts: every attempt of a step
 SELECT * FROM attempt WHERE step_id = ? ORDER BY number;
 
@@ -34,16 +38,17 @@ SELECT substr(large, ?, ?) FROM journal WHERE seq = ?;
 SELECT state, rev, url, name, attempts, failures FROM step WHERE id = ?;
 
 -- stop_run: a bug stopped the run; its row may lack events from before, then its `seq` stays
-UPDATE run SET state = ?, rev = rev + ?, cause = ?, stuck_at = ?, engine_error = ?,
+UPDATE run SET state = ?, rev = min(rev, 1 << 53) + ?, cause = ?, stuck_at = ?, engine_error = ?,
     engine_error_seq = ?, seq = CASE WHEN ? THEN ? ELSE seq END
 WHERE id = ?;
 
 -- stop_steps: nothing of it is looked for any more
-UPDATE step SET wake_at = NULL, rev = rev + (id = :run) WHERE id >= :run AND id < :run || '.';
+UPDATE step SET wake_at = NULL, rev = min(rev, 1 << 53) + (id = :run)
+WHERE id >= :run AND id < :run || '.';
 
 -- end_run: a stopped run is ended as it is
-UPDATE run SET state = ?, rev = rev + ?, open_steps = 0, progress = progress + ?, cause = NULL,
-    stuck_at = NULL, seq = ?
+UPDATE run SET state = ?, rev = min(rev, 1 << 53) + ?, open_steps = 0,
+    progress = min(progress, 1 << 53) + ?, cause = NULL, stuck_at = NULL, seq = ?
 WHERE id = ?;
 
 -- end_outcomes: the outcomes of what was open of it
@@ -51,10 +56,11 @@ INSERT INTO outcome (step_id, generation, state, attempts, answer_attempt, http_
     cause_id, ended_at)
 SELECT id, generation, 'cancelled', attempts, answer_attempt, http_status, error, cause_id, :at
 FROM step WHERE id >= :run AND id < :run || '.'
-    AND state NOT IN ('completed', 'failed', 'cancelled');
+    AND state NOT IN ('completed', 'failed', 'cancelled')
+ON CONFLICT DO NOTHING;
 
 -- end_steps: what was open of it is cancelled
-UPDATE step SET state = 'cancelled', rev = rev + 1, wake_at = NULL, due_at = NULL, delay_ms = 0,
+UPDATE step SET state = 'cancelled', rev = min(rev, 1 << 53) + 1, wake_at = NULL, due_at = NULL, delay_ms = 0,
     delay_by = NULL, hold = 0, cancel_asked = 0, awaiting_post = 0, paused_at = NULL,
     pause_reason = NULL, held_state = NULL, ended_at = :at
 WHERE id >= :run AND id < :run || '.' AND state NOT IN ('completed', 'failed', 'cancelled');
@@ -70,7 +76,7 @@ UPDATE step SET wake_at = CASE
 END WHERE id >= :run AND id < :run || '.' AND state NOT IN ('completed', 'failed', 'cancelled');
 
 -- root_acted: an action was recorded on a run's root
-UPDATE step SET rev = rev + 1 WHERE id = ?;
+UPDATE step SET rev = min(rev, 1 << 53) + 1 WHERE id = ?;
 
 -- due: steps the engine must look at, from just behind a row
 SELECT wake_at, id FROM step

@@ -15,7 +15,7 @@ from engine.core.model import Run, StepState, run_of
 from engine.ports import Stopped
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, Entry, EventLine, unpack
-from engine.store.pending import Pending
+from engine.store.pending import Pending, RunRows
 from engine.store.readers import SQL, stored_run
 from engine.store.stopped import Statements, stop_lines
 from engine.store.tables import Commit
@@ -31,8 +31,9 @@ class Damaged(EngineError):
 def replay(db: sqlite3.Connection) -> None:
     """Bring the tables up to the journal's end.
 
-    In one transaction: a crash within it leaves everything as it was. A run whose events do not
-    fold, or whose rows cannot be read, is marked (`store/stopped.py`), and the others go on.
+    A crash within it leaves everything as it was, or as it was before the last marks. A run whose
+    events do not fold, or whose rows cannot be read or written, is marked (`store/stopped.py`), and
+    the others go on.
     """
     caught_up, owner, epoch = db.execute("SELECT caught_up, owner, epoch FROM engine").fetchone()
     found = _Folded(db, epoch)
@@ -45,14 +46,48 @@ def replay(db: sqlite3.Connection) -> None:
         for seq, line in enumerate(events, first):
             if seq > caught_up:
                 found.fold(seq, line, first, by_run.get(line.run_id, []))
-    entries, extras = found.marks(seq)
-    pending = found.pending.take(0.0, at_most=None)
-    if pending or extras:
-        caught_up = seq + sum(len(entry.events) for entry in entries)
+    marks = _Marks(seq)
+    for run_id, (error, behind, at) in found.broken.items():
+        marks.add(run_id, error, behind, at)
+    commit = marks.commit(db, found.pending.take(0.0, at_most=None), owner, epoch)
+    marks = _Marks(marks.seq)
+    for it in commit.unwritable:
+        if it.is_lost:
+            raise it.error
+        if it.needs_mark:
+            lacks = it.first if it.lacking else None
+            marks.add(it.run.id, what_was_wrong(it.error), lacks, found.latest)
+    marks.commit(db, [], owner, epoch)
+
+
+class _Marks:
+    """What marks runs that are stopped here, behind event `seq`."""
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self._entries: list[Entry] = []
+        self._extras: list[Statements] = []
+
+    def add(self, run_id: str, error: str, behind: int | None, at: int) -> None:
+        """`behind` is the first event that the rows of the run lack."""
+        stopped = Stopped(run_id, "", StepState.RUNNING, 0, StepState.RUNNING, 0, error)
+        entry, first = Entry(self.seq + 1), self.seq + 1
+        entry.events = stop_lines(stopped, at)
+        self.seq += len(entry.events)
+        self._entries.append(entry)
+        self._extras.append(Statements(stopped, at, first, self.seq, behind))
+
+    def commit(
+        self, db: sqlite3.Connection, pending: list[RunRows], owner: str, epoch: int
+    ) -> Commit:
+        """Mark them, and write these rows."""
+        entries, extras = self._entries, self._extras
         commit = Commit(
-            entries, pending, owner=owner, epoch=epoch, caught_up=caught_up, extras=extras
+            entries, pending, owner=owner, epoch=epoch, caught_up=self.seq, extras=extras
         )
-        commit.write(db)
+        if pending or extras:
+            commit.write(db)
+        return commit
 
 
 class _Folded:
@@ -64,11 +99,14 @@ class _Folded:
         self._epoch = epoch
         self._runs: dict[str, tuple[Run, int] | None] = {}
         """Each with the last event that its row knew; None: a bug stopped it."""
-        self._broken: dict[str, tuple[str, int, int]] = {}
+        self.broken: dict[str, tuple[str, int, int]] = {}
         """Runs that a bug stops here: what was wrong, the first event that the rows lack, when."""
+        self.latest = 0
+        """When the last event was."""
 
     def fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> None:
         """Fold one event, if the run's row does not know it yet."""
+        self.latest = line.event.at
         try:
             self._fold(seq, line, entry, bodies)
         except Exception as error:
@@ -77,7 +115,7 @@ class _Folded:
             run_id = line.run_id
             self.pending.withhold(run_id)
             first = self.pending.first_withheld(run_id)
-            self._broken[run_id] = (
+            self.broken[run_id] = (
                 what_was_wrong(error), seq if first is None else first, line.event.at
             )  # fmt: skip
             self._runs[run_id] = None
@@ -99,19 +137,6 @@ class _Folded:
         found = stored_run(self._db, line.run_id)
         assert found is not None
         return found.run, found.seq
-
-    def marks(self, seq: int) -> tuple[list[Entry], list[Statements]]:
-        """What marks the runs that were stopped here, behind event `seq`."""
-        entries: list[Entry] = []
-        extras: list[Statements] = []
-        for run_id, (error, behind, at) in self._broken.items():
-            stopped = Stopped(run_id, "", StepState.RUNNING, 0, StepState.RUNNING, 0, error)
-            entry = Entry(seq + 1)
-            entry.events = stop_lines(stopped, at)
-            entries.append(entry)
-            extras.append(Statements(stopped, at, seq + 1, seq + len(entry.events), behind))
-            seq += len(entry.events)
-        return entries, extras
 
 
 def journal_end(db: sqlite3.Connection) -> tuple[int, int]:

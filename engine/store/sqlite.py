@@ -126,6 +126,13 @@ class SqliteStore:
         found |= {run_id: Stored(run, {}) for run_id, run in behind.items()}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
+    def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
+        """Have this called of a run whose rows could not be written. False: the engine is to end.
+
+        Its events are durable, and of its rows what has room in the tables, or nothing.
+        """
+        self.writer.stop_run = stop_run
+
     def withhold(self, run_id: str) -> None:
         """A bug stopped the run: nothing of it is written from memory any more."""
         self.writer.withhold(run_id)

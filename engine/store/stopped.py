@@ -20,6 +20,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core import cause
+from engine.core.errors import EngineError
 from engine.core.events import Acted, EndedAsItIs, EngineErred, RunMoved
 from engine.core.machine import evolve
 from engine.core.model import ENDED, PauseReason, Run, Step, StepState, run_of
@@ -29,7 +30,7 @@ from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack
 from engine.store.pending import Pending, RunRows
 from engine.store.readers import SQL, stored_run
-from engine.store.tables import Rows
+from engine.store.tables import TALLY, Rows
 
 
 class What(Enum):
@@ -54,7 +55,10 @@ class Statements(Struct, frozen=True):
     what: What = What.STOP
 
     def write(self, db: sqlite3.Connection, owner: str, epoch: int) -> dict[str, int]:
-        """Do it, within the caller's transaction; returns what it moves in the tally."""
+        """Do it, within the caller's transaction; returns what it moves in the counts in memory.
+
+        Those know what the rows lack, also where the rows cannot be told.
+        """
         run_id, behind, last = self.stopped.run_id, self.behind, self.first - 1
         row = db.execute(SQL["run"], (run_id,)).fetchone()
         if self.what is What.LET_GO_ON and row["seq"] < row["engine_error_seq"]:
@@ -73,9 +77,8 @@ class Statements(Struct, frozen=True):
             self._end(db, row, after)
         else:
             self._stop(db, row, after, whole=whole)
-        if before == after:
-            return {}
-        return {before: -1, after: 1} if before in set(StepState) else {after: 1}
+        TALLY.insert(db, list(_counted(before, after).items()))
+        return _counted(self.stopped.state, after)
 
     def _let_go_on(self, db: sqlite3.Connection) -> None:
         run_id = self.stopped.run_id
@@ -100,6 +103,13 @@ class Statements(Struct, frozen=True):
         root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
         url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
         return cause.stopped(row["workflow"], url, name, self.at, row["id"])
+
+
+def _counted(before: str, after: str) -> dict[str, int]:
+    """A run is counted where it is now, and no longer where it was."""
+    if before == after:
+        return {}
+    return {before: -1, after: 1} if before in set(StepState) else {after: 1}
 
 
 def stop_lines(stopped: Stopped, at: int) -> list[EventLine]:
@@ -139,7 +149,7 @@ def _moved(stopped: Stopped, at: int, to: StepState) -> list[EventLine]:
 def read_again(db: sqlite3.Connection, run_id: str) -> Run:
     """The run, whether it is marked or not; with what its rows lacked when it was stopped.
 
-    Raises whatever reading it raises: the bug may still be there.
+    Raises whatever reading it raises: the bug may still be there, or the damage.
     """
     found = stored_run(db, run_id)
     assert found is not None, f"the row of run {run_id} is gone"
@@ -147,6 +157,12 @@ def read_again(db: sqlite3.Connection, run_id: str) -> Run:
     if row["engine_error_seq"] is not None and found.seq < row["engine_error_seq"]:
         for _, line, *_ in _lines(db, run_id, found.seq + 1, row["engine_error_seq"]):
             evolve(found.run, line.event)
+    for step_id, latest in db.execute(SQL["attempts_max"], (run_id,)):
+        counted = found.run.steps[step_id].attempts
+        if latest > counted:  # the next attempt would take the number of one that was made
+            raise EngineError(
+                f"step {step_id} has {counted} attempts, and attempt {latest} is recorded"
+            )
     return found.run
 
 
@@ -193,12 +209,13 @@ def _lines(
 def _catch_up(
     db: sqlite3.Connection, run_id: str, first: int, last: int, owner: str, epoch: int
 ) -> bool:
-    """Write the rows of what the run's rows lack; False if it cannot be folded to the end."""
+    """Write the rows of what the run's rows lack; False if they cannot be told to the end."""
     pending, failed_at = _folded(db, run_id, first, last, epoch)
     if failed_at is not None:  # what failed may have changed a part: again, without it
         pending, _ = _folded(db, run_id, first, failed_at - 1, epoch)
-    Rows(pending, owner, epoch).write(db)
-    return failed_at is None
+    found = Rows(pending, owner, epoch)
+    found.write_apart(db)
+    return failed_at is None and not any(it.lacking for it in found.unwritable)
 
 
 def _folded(

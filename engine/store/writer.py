@@ -29,7 +29,7 @@ from engine.ports import SMALL_BYTES_MAX, Write
 from engine.store.away import Availability, StoreStopped, passes
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
-from engine.store.tables import Commit, Extra
+from engine.store.tables import Commit, Extra, Unwritable
 from engine.store.wal import Wal
 
 T = TypeVar("T")
@@ -132,6 +132,9 @@ class Writer:
         self._offload = offload
         self._here = here
         self._on_failure = on_failure
+        self.stop_run: Callable[[Run, Exception], bool] = lambda run, error: False
+        """Called of a run that is to stop, as its rows could not be written. False: the error is to
+        end the engine."""
         self._gathering = Batch()
         self._committing = self._gathering
         """The one whose commit is under way, if any is."""
@@ -260,7 +263,9 @@ class Writer:
             commit = self._commit_of(batch)
             if commit is not None:
                 await self._commit_off(commit)
-                self._settle(batch, commit.moved)
+                self._settle(batch, commit)
+                for found in commit.unwritable:
+                    self._stop_run(found)
             if self._closing and not self._gathering.events and not self._pending:
                 return
 
@@ -292,9 +297,17 @@ class Writer:
             extras=[extra for _, extra in batch.stopped],
         )
 
-    def _settle(self, batch: Batch, moved: dict[str, int]) -> None:
+    def _stop_run(self, found: Unwritable) -> None:
+        """The rows of one run do not fit the tables: that is the run's, not the store's."""
+        if not found.needs_mark:
+            return
+        if found.is_lost or not self.stop_run(found.run, found.error):
+            self._on_failure()
+            raise found.error
+
+    def _settle(self, batch: Batch, commit: Commit) -> None:
         self.commits += 1
-        self._pending.written()
+        self._pending.written([it.run.id for it in commit.unwritable if it.lacking])
         for run_id, _ in batch.stopped:
             self._pending.marked(run_id)
         rows_moved, self._rows_moved = self._rows_moved, trio.Event()
@@ -303,7 +316,7 @@ class Writer:
             return
         self.durable_sequence += batch.events
         self.backlog_bytes -= batch.small_bytes
-        for tally in (batch.tally, moved):
+        for tally in (batch.tally, commit.moved):
             for state, by in tally.items():
                 self.tally[state] = self.tally.get(state, 0) + by
         batch.settled()

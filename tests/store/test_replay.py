@@ -196,6 +196,43 @@ async def test_a_crash_while_folding_changes_nothing(tmp_path: Path) -> None:
         assert len(contents(path)["run"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("damage", "known"),
+    [
+        ("INSERT INTO attempt (step_id, number, generation, started_at, epoch)"
+         " VALUES ('Ra', 1, 1, 5, 1)", 6),
+        ("UPDATE run SET rev = 9223372036854775807 WHERE id = 'Ra'", 2),
+    ],
+    ids=["fits but for what is there", "does not fit"],
+)  # fmt: skip
+async def test_rows_that_a_start_cannot_write_stop_their_run_alone(
+    tmp_path: Path, damage: str, known: int
+) -> None:
+    """Its row is marked, knows what could be written, and starts do not stumble over it again."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        run, write = new_run("a")
+        store.write(write)
+    change_file(path, damage)
+    async with crashing(path) as store:
+        other, write = new_run("b")
+        store.write(write)
+        store.write(started(run, 1))
+        store.write(answered(run, 2, 500))
+        await store.write(started(other, 1)).wait()
+    for _ in range(2):
+        async with store_at(path) as store:
+            (stopped,) = await store.load_runs(["Ra"], 0)
+            assert isinstance(stopped, Stopped)
+            assert stopped.marked
+            assert ("UNIQUE" in stopped.error) == (known == 6)
+            assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 1
+            assert store.writer.tally == {"paused": 1, "running": 1}
+    assert rows(path, "SELECT seq >= 6, seq <= 2 FROM run WHERE id = 'Ra'") == [
+        (known == 6, known == 2)
+    ]
+
+
 async def test_entries_end_where_they_are_large(tmp_path: Path) -> None:
     """One commit with much in it makes several entries, each with whole writes, gap-free."""
     path = tmp_path / "a.db"
