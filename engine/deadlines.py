@@ -40,6 +40,8 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
+        self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
+        """`trio.current_time()` at a third of the price: a workflow asks some sixty times."""
         self._queue: list[tuple[float, int, Timer]] = []
         self._stopped = 0
         """How many in the queue are stopped."""
@@ -79,7 +81,7 @@ class Deadlines:
                 await trio.sleep_forever()
 
     def _strike_due(self) -> None:
-        now = trio.current_time()
+        now = self.now()
         while self._queue and self._queue[0][0] <= now:
             at, _, timer = heappop(self._queue)
             if at != timer.queued:

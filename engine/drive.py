@@ -33,7 +33,6 @@ from engine.places import Places
 from engine.ports import Body, Invocation, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request, Slot
-from engine.stopped import ParksOnBug
 from engine.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -86,14 +85,20 @@ class LiveRun:
         self._under_way = False
         self._due_at: int | None = None
         """What the driver sleeps until."""
-        self._alarm = Timer(self._ring)
+        self._alarm = Timer(self.wake)
         self._wake = trio.Event()
 
     # -- changing the run: synchronous ---------------------------------------------------------
 
-    def commit(self, change: Change, bodies: tuple[Body, ...] = ()) -> Receipt | None:
-        """Start what may start, queue the write, wake the driver. Ends every passage."""
-        now = self.engine.clock.steady_ms()
+    def commit(
+        self, change: Change, bodies: tuple[Body, ...] = (), *, now: int | None = None
+    ) -> Receipt | None:
+        """Start what may start, queue the write, wake the driver. Ends every passage.
+
+        `now` is the time of the passage (`Clock.steady_ms`), if it has asked for it already.
+        """
+        if now is None:
+            now = self.engine.clock.steady_ms()
         started = self._start_due(change, now)
         self._count_under_way()
         if not change.events:
@@ -164,7 +169,8 @@ class LiveRun:
                 continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
             host = host_of(step.spec.url)
-            full = self.engine.seats.take(self.run, step, host)
+            request = Request(step.attempts + 1, self.engine.deadlines, self, step_id)
+            full = self.engine.seats.take(request, self.run, step, host)
             if full is not None:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
@@ -172,8 +178,6 @@ class LiveRun:
                 full.queue(host, partial(self._offered, step_id, full), new=new)
                 self.engine.home.queued(self, step)
                 continue
-            request = Request(step.attempts + 1, self.engine.deadlines, self, step_id)
-            self.engine.seats.seat(request, self.run, step, host)
             change.do(Started(now, step_id, request.number))
             self.run.flights[step_id].left = False
             self.requests[step_id] = request
@@ -185,10 +189,13 @@ class LiveRun:
         """A place is free for a step that queued for one. True if it was taken."""
         self.queued.pop(step_id, None)
         taken = places.in_flight
-        with ParksOnBug(self):
+        try:
             if not self.run.parked:
                 put_back(self.run, step_id)
                 self.commit(Change(self.run))
+        except Exception as error:
+            if not self.engine.stopped.park(self, error):
+                raise
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return places.in_flight > taken
 
@@ -240,7 +247,7 @@ class LiveRun:
         """Join the callers of an open step: the event is set when there is an outcome."""
         slot = self.slots.get(step_id)
         if slot is None:
-            slot = self.slots[step_id] = Slot(trio.current_time())
+            slot = self.slots[step_id] = Slot(self.engine.deadlines.now())
         slot.callers[event] = None
         return slot
 
@@ -248,7 +255,7 @@ class LiveRun:
         """An attempt of the step begins or ends: its callers wait for something that moves."""
         slot = self.slots.get(step_id)
         if slot is not None:
-            slot.moved_at = trio.current_time()
+            slot.moved_at = self.engine.deadlines.now()
 
     def detach(self, step_id: str, slot: Slot, event: trio.Event) -> None:
         """Leave them."""
@@ -266,9 +273,12 @@ class LiveRun:
                 self._tasks.opened(nursery)
                 while not self.run.parked:
                     self._wake = trio.Event()
-                    with ParksOnBug(self):
-                        self.commit(Change(self.run))
                     now = self.engine.clock.steady_ms()
+                    try:
+                        self.commit(Change(self.run), now=now)
+                    except Exception as error:
+                        if not self.engine.stopped.park(self, error):
+                            raise
                     self._due_at = decide(self.run, now).wake_at
                     if not self._idle(now):
                         self._set_alarm(self._due_at)
@@ -292,9 +302,6 @@ class LiveRun:
             at = self.engine.clock.trio_time(due_at) + 0.001
         self.engine.deadlines.move(self._alarm, at)
 
-    def _ring(self) -> None:
-        self._wake.set()
-
     def _idle(self, now: int) -> bool:
         if not self._may_be_idle or self.run.parked:
             return False
@@ -307,10 +314,12 @@ class LiveRun:
         flow.payload = self.payloads.take(step_id)
         request.flow = flow
         try:
-            with ParksOnBug(self):
-                await self._call(step, request, flow)
-                if flow.holds_answer:
-                    await self.wait_all_durable()
+            await self._call(step, request, flow)
+            if flow.holds_answer:
+                await self.wait_all_durable()
+        except Exception as error:
+            if not self.engine.stopped.park(self, error):
+                raise
         finally:
             flow.close()
             request.flow = None  # a circle would wait for the collector, with all that it holds
@@ -340,31 +349,34 @@ class LiveRun:
                 self.engine.home.left(request, step)
                 outcome = await self.engine.caller.call(self._invocation(step, request, flow))
         request.stop_clock()
-        self.engine.home.came_back(request, outcome)
+        self.engine.home.came_back(request, answered=isinstance(outcome, Answered))
         if request.drained or self.run.parked:
             return
         if not has_left:
             unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
             return self._end(step.id, request, unsent)
-        self._count_for_host(host, request, outcome)
+        is_ok = isinstance(outcome, Answered) and outcome.ok
+        self._count_for_host(host, request, outcome, is_ok=is_ok)
         if outcome is None:
             seconds = step.spec.attempt_timeout_ms / 1000
             outcome = Unanswered(
                 CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
             )
-        elif not (isinstance(outcome, Answered) and outcome.ok):
+        elif not is_ok:
             self._note_open_children(step, request.number)
             await request.wait_unheld()
             self._note_unrecorded(step, request.number)
         if not (request.drained or self.run.parked):
             self._end(step.id, request, outcome)
 
-    def _count_for_host(self, host: str, request: Request, outcome: Outcome | None) -> None:
+    def _count_for_host(
+        self, host: str, request: Request, outcome: Outcome | None, *, is_ok: bool
+    ) -> None:
         if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
             return  # it knows nothing of it
         self.engine.hosts.ended(
             host,
-            success=isinstance(outcome, Answered) and outcome.ok,
+            success=is_ok,
             took_ms=None if request.host is None else request.took_ms,
             now_ms=self.engine.clock.steady_ms(),
         )
@@ -396,26 +408,19 @@ class LiveRun:
     def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
         change = Change(self.run)
         clock = self.engine.clock
+        now = clock.steady_ms()
         del self.requests[step_id]
         if request.refused_unread != self.engine.refused_unread:
             self._note_maybe_refused(step_id, request)
-        settle.settle(
-            change,
-            step_id,
-            request.number,
-            outcome,
-            now=clock.steady_ms(),
-            chance=clock.chance(),
-        )
+        settle.settle(change, step_id, request.number, outcome, now=now, chance=clock.chance())
         bodies: tuple[Body, ...] = ()
         if isinstance(outcome, Answered):
             bodies = (self._answer_body(change, step_id, request.number, outcome),)
         self._moved(step_id)
         step = self.run.steps[step_id]
-        self.engine.home.attempt_ended(request, step, outcome)
         if step.state is not StepState.COMPLETED:
-            self.engine.home.dismiss(request)
-        self.commit(change, bodies)
+            self.engine.home.failed(request, step, outcome)
+        self.commit(change, bodies, now=now)
         taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN
         self.engine.seats.give_back(request, answered=taken)
         self.engine.request_ended.set()

@@ -60,12 +60,11 @@ class Home:
 
     def left(self, request: Request, step: Step) -> None:
         """The attempt's request leaves."""
-        self.rule.opened(request, host_of(step.spec.url), trio.current_time())
+        self.rule.opened(request, host_of(step.spec.url), request.began_at)
 
-    def came_back(self, request: Request, outcome: Outcome | None) -> None:
+    def came_back(self, request: Request, *, answered: bool) -> None:
         """It was answered, or is over without an answer."""
-        answered = isinstance(outcome, Answered)
-        self.rule.ended(request, trio.current_time(), answered=answered)
+        self.rule.ended(request, self._deadlines.now(), answered=answered)
 
     def begins(self, request: Request, event: trio.Event, step: Step) -> None:
         """The engine holds a post of the attempt, for this step."""
@@ -73,7 +72,8 @@ class Home:
         now = self._post_moved(request)
         if not request.sent_home:
             self.rule.begins(request, host_of(step.spec.url), now)
-            self._set_rule_timer()
+            if self.rule.look_at < self._rule_timer.deadline:
+                self._set_rule_timer()
             assert request.live is not None
             if request.live.engine.workflow_places is not None:
                 self._look_for_workflow_places(request.live)
@@ -84,11 +84,12 @@ class Home:
         if request.holds:
             now = self._post_moved(request)
         else:
-            now = request.posted_at = trio.current_time()
+            now = request.posted_at = self._deadlines.now()
             self._fresh.pop(request, None)
             request.look_at = math.inf
         self.rule.ends(request, host_of(step.spec.url), now)
-        self._set_rule_timer()
+        if self.rule.look_at < self._rule_timer.deadline:
+            self._set_rule_timer()
 
     def queued(self, live: LiveRun, step: Step) -> None:
         """The step queues for a place. If that is one of workflows, who waits for it goes home:
@@ -108,16 +109,24 @@ class Home:
     def posted(self, request: Request, *, new: bool) -> None:
         """A post of the attempt came; `new`: it recorded a step."""
         if new or not request.shown:
-            self.rule.showed(request, trio.current_time())
+            self.rule.showed(request, self._deadlines.now())
         if request.holds:
             now = self._post_moved(request)
             self.rule.posted(request, now)
-            self._set_rule_timer()
+            if self.rule.look_at < self._rule_timer.deadline:
+                self._set_rule_timer()
 
-    def attempt_ended(self, request: Request, step: Step, outcome: Outcome) -> None:
-        """An attempt ended. If it timed out, who waits above it goes home."""
-        if request.sent_home or not _timed_out(outcome):
-            return
+    def failed(self, request: Request, step: Step, outcome: Outcome) -> None:
+        """The attempt is over and its step goes on: nobody reads what its function, which perhaps
+        lives on behind a connection that was cut, will answer. It need not wait any longer. If the
+        attempt timed out, who waits above it goes home."""
+        if not request.sent_home and _timed_out(outcome):
+            self._send_home_above(request, step)
+        if request.holds:
+            request.sent_home = True
+            self._let_go(request)
+
+    def _send_home_above(self, request: Request, step: Step) -> None:
         assert request.live is not None
         run = request.live.run
         why = f"as an attempt of {step.spec.name} timed out"
@@ -141,17 +150,10 @@ class Home:
             return False  # being committed: its function is about to hear of it
         send_home(live.run, step_id, why)
         request.sent_home = True
-        self.rule.let_go(request, trio.current_time())
+        self.rule.let_go(request, self._deadlines.now())
         self.sent += 1
         self._let_go(request)
         return True
-
-    def dismiss(self, request: Request) -> None:
-        """The attempt is over and its step goes on: nobody reads what its function, which perhaps
-        lives on behind a connection that was cut, will answer. It need not wait any longer."""
-        if request.holds:
-            request.sent_home = True
-            self._let_go(request)
 
     def _let_go(self, request: Request) -> None:
         assert request.live is not None
@@ -161,11 +163,10 @@ class Home:
                 event.set()
 
     def _set_rule_timer(self) -> None:
-        if self.rule.look_at < self._rule_timer.deadline:
-            self._deadlines.move(self._rule_timer, self.rule.look_at)
+        self._deadlines.move(self._rule_timer, self.rule.look_at)
 
     def _ask_rule(self) -> None:
-        going = self.rule.whom(trio.current_time())
+        going = self.rule.whom(self._deadlines.now())
         news, self.rule.news = self.rule.news, []
         for pool, still in news:
             if still:
@@ -177,10 +178,10 @@ class Home:
         for attempt, pool in going:
             assert isinstance(attempt, Request)
             self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
-        self._deadlines.move(self._rule_timer, self.rule.look_at)
+        self._set_rule_timer()
 
     def _post_moved(self, request: Request) -> float:
-        now = request.posted_at = trio.current_time()
+        now = request.posted_at = self._deadlines.now()
         request.look_at = math.inf
         self._fresh.pop(request, None)
         self._fresh[request] = None
@@ -195,7 +196,7 @@ class Home:
 
     def _look(self) -> None:
         """Look at those whose turn it is."""
-        now = trio.current_time()
+        now = self._deadlines.now()
         pressed = self.pressed is not None and self.pressed()
         after = self._every_s() if pressed else self.suspend_after_s
         if pressed and not self._was_pressed:

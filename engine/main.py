@@ -35,6 +35,7 @@ from engine.front.context import Front
 from engine.front.dear import Dear
 from engine.front.door import EngineDoor
 from engine.front.times import rfc3339
+from engine.limits import EngineLimits
 from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
@@ -43,7 +44,7 @@ from engine.store.owner import Owner, check_unowned
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.views import SqliteViews
 from engine.store.words import StoreError
-from engine.supervisor import Engine, EngineLimits
+from engine.supervisor import Engine
 from engine.telemetry import Log, Metrics, configure_logging, logger
 from engine.tokens import Tokens
 from engine.transport import LeanTransport

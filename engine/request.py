@@ -43,6 +43,12 @@ class Slot(Struct, gc=False):
 class Request(Attempt):
     """One open request to an endpoint."""
 
+    __slots__ = (
+        "_deadlines", "_held", "_left_s", "_stops", "_unheld", "began_at", "drained", "flow",
+        "holds", "host", "is_on_ramp", "left", "live", "look_at", "number", "refused_unread",
+        "scope", "sent_home", "step_id", "timer", "workflow_host",
+    )  # fmt: skip
+
     def __init__(
         self,
         number: int,
@@ -67,6 +73,8 @@ class Request(Attempt):
         self.sent_home = False
         self.refused_unread = 0
         """How many posts had been refused unread (`Engine.refused_unread`) when it left."""
+        self.began_at = 0.0
+        """When it left."""
         self.left = False
         """It is under way: what was posted before is not its function's."""
         self.holds: dict[trio.Event, str] = {}
@@ -74,11 +82,11 @@ class Request(Attempt):
         self.look_at = math.inf
         """When it is looked at whether it can only wait for what cannot move soon."""
         self._deadlines = deadlines
-        self._began = 0.0
         self._held = 0
         self._stops = 0
         self._left_s = 0.0
-        self._unheld = trio.Event()
+        self._unheld: trio.Event | None = None
+        """Set when no post is held any more; None: nobody waits for that."""
 
     @property
     def dialling_since(self) -> float | None:
@@ -92,16 +100,16 @@ class Request(Attempt):
         earlier attempt that is still alive.
         """
         self.left = True
-        self._began = trio.current_time()
+        self.began_at = self._deadlines.now()
         if self._stops:
             self._left_s = timeout_ms / 1000
         else:
-            self._deadlines.move(self.timer, self._began + timeout_ms / 1000)
+            self._deadlines.move(self.timer, self.began_at + timeout_ms / 1000)
 
     @property
     def took_ms(self) -> float:
         """Since it left."""
-        return (trio.current_time() - self._began) * 1000
+        return (self._deadlines.now() - self.began_at) * 1000
 
     def stop_clock(self) -> None:
         """The request has ended."""
@@ -110,14 +118,12 @@ class Request(Attempt):
     def hold(self) -> None:
         """The engine holds an unanswered post of a child: the attempt's clock stands still."""
         self._held += 1
-        if self._held == 1:
-            self._unheld = trio.Event()
         self._stand_still()
 
     def let_go(self) -> None:
         """The post was answered, or cut."""
         self._held -= 1
-        if not self._held:
+        if not self._held and self._unheld is not None:
             self._unheld.set()
         self._go_on()
 
@@ -133,16 +139,17 @@ class Request(Attempt):
     def _stand_still(self) -> None:
         self._stops += 1
         if self._stops == 1:
-            self._left_s = self.timer.deadline - trio.current_time()
+            self._left_s = self.timer.deadline - self._deadlines.now()
             self._deadlines.move(self.timer, math.inf)
 
     def _go_on(self) -> None:
         self._stops -= 1
         if not self._stops:
-            self._deadlines.move(self.timer, trio.current_time() + self._left_s)
+            self._deadlines.move(self.timer, self._deadlines.now() + self._left_s)
 
     async def wait_unheld(self) -> None:
         """Wait a moment for posts that are being hung up."""
         if self._held:
+            self._unheld = trio.Event()
             with trio.move_on_after(HANG_UP_GRACE_S):
                 await self._unheld.wait()

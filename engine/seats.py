@@ -42,8 +42,9 @@ class Seats:
         """How many in all."""
         return self.queued_by_host.total()
 
-    def take(self, run: Run, step: Step, host: str) -> Places | None:
-        """Take what the step's next attempt needs. Else those of which none is free."""
+    def take(self, request: Request, run: Run, step: Step, host: str) -> Places | None:
+        """Take what the step's next attempt, this request, needs. Else those of which none is
+        free."""
         workflows = self.workflows
         if workflows is not None:
             if not _may_post(run, step):
@@ -56,21 +57,15 @@ class Seats:
                 return self.ramp
             if not self.places.take(host):
                 return self.places
+            request.host = host
             if on_ramp:
                 self.ramp.take(host)
-        if workflows is not None:
-            workflows.take(host)
-        return None
-
-    def seat(self, request: Request, run: Run, step: Step, host: str) -> None:
-        """The request, about to begin, has what was taken."""
-        if not step.open_children:
-            request.host = host
-            if self.ramp.counts(step):
                 request.is_on_ramp = True
                 self.ramp.begins(host, request)
-        if self.workflows is not None and _may_post(run, step):
+        if workflows is not None:
+            workflows.take(host)
             request.workflow_host = host
+        return None
 
     def give_up(self, request: Request) -> None:
         """The attempt has an open child now: it holds no place at its host any more."""

@@ -162,7 +162,8 @@ class Standstill:
         target = self.pool(host, now)
         target.awaited += 1
         attempt.waits[target] = attempt.waits.get(target, 0) + 1
-        self.posted(attempt, now)
+        if now < pool.narrow_until:
+            self.posted(attempt, now)
 
     def posted(self, attempt: Attempt, now: float) -> None:
         """A post of it has come, was answered or was cut, and `posted_at` says so."""

@@ -43,8 +43,9 @@ class StoppedRuns:
         """Those of them that are not in memory."""
 
     def park(self, live: LiveRun, error: Exception) -> bool:
-        """A bug struck while the run was changed or driven. False: the error is to go on."""
-        if self._strict:
+        """An exception left a passage that changes or drives the run. If it is no refusal it is a
+        bug: the run stops, and nothing else. False: the exception is to go on."""
+        if self._strict or isinstance(error, Refused):
             return False
         if not live.run.parked:
             live.park(what_was_wrong(error))
@@ -177,22 +178,3 @@ def refusal(stopped: Stopped) -> Refused:
     if stopped.state == StepState.CANCELLED:
         return run_cancelled(stopped.run_id)
     return engine_error(stopped.run_id, stopped.error)
-
-
-class ParksOnBug:
-    """Around a passage: an exception that is no refusal stops the run, and goes no further.
-
-    A class, as a generator would cost each post more than the look-up of its step does.
-    """
-
-    __slots__ = ("_live",)
-
-    def __init__(self, live: LiveRun) -> None:
-        self._live = live
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, Refused):
-            return False
-        return self._live.engine.stopped.park(self._live, error)

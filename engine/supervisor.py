@@ -7,10 +7,9 @@ soon; everything else is found again by identity, by id, or by the index on due 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import trio
-from msgspec import Struct
 
 from engine.admission import Admission
 from engine.budget import Budget, Parcel
@@ -21,12 +20,13 @@ from engine.core.errors import Problem, Refused
 from engine.core.events import ReadAgain
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
-from engine.core.place import Limits, Parent, Placed, note_refused, open_run, place
+from engine.core.place import Parent, Placed, note_refused, open_run, place
 from engine.deadlines import Deadlines
 from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, host_of
 from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
+from engine.limits import EngineLimits
 from engine.ports import Body, EndpointCaller, Stopped, Store, Stored
 from engine.refusals import (
     draining,
@@ -39,7 +39,7 @@ from engine.refusals import (
 )
 from engine.replies import Recorded as Recorded
 from engine.seats import Seats
-from engine.stopped import ParksOnBug, StoppedRuns, refusal
+from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
@@ -52,27 +52,6 @@ from engine.waiting import wait_for
 
 RESUMED_AT_ONCE = 20
 """So many runs are taken up before others get their turn: some milliseconds."""
-
-
-class EngineLimits(Struct, frozen=True):
-    """Bounds of the engine as a whole."""
-
-    run: Limits = Limits()
-    runs_in_memory_max: int = 50_000
-    new_runs_wait_s_max: float = 6.0
-    """How long a post that opens a run may have to wait for its turn while the engine is busy."""
-    backlog_events_max: int = 100_000
-    """Events waiting for a commit, beyond which also posts of open runs are refused."""
-    in_flight_max: int = 4_096
-    in_flight_per_host_max: int = 512
-    workflows_in_flight_per_host_max: int = 0
-    """Attempts that may post, counted also while they wait; 0: any number."""
-    suspend_after_s: float = 20.0
-    """How long an attempt may wait for steps that cannot move soon."""
-    memory_bytes_max: int = 1 << 30
-    """Payloads, answers and bodies under way, all together."""
-    standstill_s: float = 2.0
-    """How long a host at which attempts wait may give no sign: more, where it used to."""
 
 
 class Engine:
@@ -167,10 +146,10 @@ class Engine:
         """Record a post to a run that there is. Raises Refused."""
         parent = self._parent(live, token)
         self._refuse_if_full(live, parent, spec)
-        with ParksOnBug(live):
-            change = Change(live.run)
-            placed = place(change, spec, parent, self.limits.run, self.clock.steady_ms())
-            live.commit(change, self._payload(live, placed, payload))
+        try:
+            change, now = Change(live.run), self.clock.steady_ms()
+            placed = place(change, spec, parent, self.limits.run, now)
+            live.commit(change, self._payload(live, placed, payload), now=now)
             if placed.new and placed.step_id not in live.requests:
                 live.payloads.queues(placed.step_id)
             if placed.poster is not None:
@@ -180,6 +159,9 @@ class Engine:
                 if request is not None and request.left:
                     self.home.posted(request, new=placed.new)
             return placed
+        except Exception as error:
+            if not self.stopped.park(live, error):
+                raise
         raise engine_error(live.run.id, live.stopped_by)
 
     def token(self, text: str) -> Token:
@@ -221,11 +203,14 @@ class Engine:
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
         live = self._enter(run)
-        with ParksOnBug(live):
-            live.commit(change, self._payload(live, placed, payload))
+        try:
+            live.commit(change, self._payload(live, placed, payload), now=now)
             if placed.new and placed.step_id not in live.requests:
                 live.payloads.queues(placed.step_id)
             return live, placed
+        except Exception as error:
+            if not self.stopped.park(live, error):
+                raise
         raise engine_error(run.id, live.stopped_by)
 
     def _payload(self, live: LiveRun, placed: Placed, payload: bytes) -> tuple[Body, ...]:
@@ -336,13 +321,16 @@ class Engine:
             self._refuse_if_away()
         change = Change(run.copied() if dry_run else run)
         now = self.clock.steady_ms()
-        with nullcontext() if dry_run else ParksOnBug(live):
+        try:
             done = act(change, action, step_id, actor=actor, reason=reason, now=now, move=move)
             if not dry_run:
                 live.call_elsewhere(done.moved)
                 live.commit(change)
             await (live.wait_durable() if dry_run else live.wait_all_durable())
             return change.run, done
+        except Exception as error:
+            if dry_run or not self.stopped.park(live, error):
+                raise
         raise engine_error(run_id, live.stopped_by)
 
     # -- memory --------------------------------------------------------------------------------
@@ -412,7 +400,7 @@ class Engine:
         if (stopped := self.stopped.being_marked(stored.run.id)) is not None:
             return stopped
         live = self._enter(stored.run)
-        with ParksOnBug(live):
+        try:
             for step_id, payload in stored.payloads.items():
                 live.payloads.keep_small(step_id, payload)
             change = Change(stored.run)
@@ -424,6 +412,9 @@ class Engine:
                 why = "a bug of the engine's stopped the run"
                 settle.recover(change, now=now, chance=chance, why=why)
             live.commit(change)
+        except Exception as error:
+            if not self.stopped.park(live, error):
+                raise
         return live
 
     def forget(self, live: LiveRun) -> None:

@@ -62,6 +62,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         # became idle. The first of all is therefore also the first of its origin.
         self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
         self._by_age: OrderedDict[_Connection, None] = OrderedDict()
+        self._now = trio.lowlevel.current_clock().current_time
         self._closed = False
         self.connections_made = 0
         """Since the start: against the number of calls it shows how well connections are reused."""
@@ -135,7 +136,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
     def _take_idle(self, origin: tuple[str, str, int]) -> _Connection | None:
         """The connection of this origin that was used last and is still fit."""
-        now = trio.current_time()
+        now = self._now()
         self._close_expired(now)
         while (idle := self._idle.get(origin)) is not None:
             connection = idle.pop()
@@ -151,7 +152,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         if self._closed:
             connection.wire.close()
             return
-        connection.expires = trio.current_time() + reuse_s
+        connection.expires = self._now() + reuse_s
         idle = self._idle.setdefault(connection.origin, deque())
         idle.append(connection)
         self._by_age[connection] = None

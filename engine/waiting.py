@@ -107,7 +107,11 @@ async def _wait_open(
         engine.home.begins(own, event, step)
     why = Why.ASYNC
     try:
-        if wait.prefer_ms != 0:
+        if wait.timeout_ms is None and wait.prefer_ms is None:
+            await event.wait()
+            if slot.outcome is None:
+                why = _let_go_for(live, request)
+        elif wait.prefer_ms != 0:
             why = await _hold(live, request, event, wait)
         if slot.outcome is None:
             await live.wait_durable()
@@ -124,9 +128,6 @@ async def _wait_open(
 
 
 async def _hold(live: LiveRun, request: Request | None, event: trio.Event, wait: Wait) -> Why:
-    if wait.timeout_ms is None and wait.prefer_ms is None:
-        await event.wait()
-        return _let_go_for(live, request)
     timeout = float("inf") if wait.timeout_ms is None else wait.timeout_ms / 1000
     prefer = float("inf") if wait.prefer_ms is None else wait.prefer_ms / 1000
     with trio.move_on_after(min(timeout, prefer)):

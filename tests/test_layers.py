@@ -35,8 +35,8 @@ class Room:
 CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
-    "engine.hosts", "engine.places", "engine.ramp", "engine.refusals", "engine.replies",
-    "engine.request", "engine.seats", "engine.stopped",
+    "engine.hosts", "engine.limits", "engine.places", "engine.ramp", "engine.refusals",
+    "engine.replies", "engine.request", "engine.seats", "engine.stopped",
     "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
     "engine.tokens",
 )  # fmt: skip

@@ -19,11 +19,12 @@ from engine.core.model import StepSpec
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.target import last_segment, normalise
+from engine.limits import EngineLimits
 from engine.ports import Invocation
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.writer import Offload
-from engine.supervisor import Engine, EngineLimits, Recorded, Result, StillOpen, Wait
+from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait
 from engine.tokens import Token, Tokens
 
 T = TypeVar("T")

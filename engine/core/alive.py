@@ -122,8 +122,11 @@ def _urls(run: Run, spec: StepSpec) -> dict[str, str]:
 
 def _is_other_host(ours: str, theirs: str) -> bool:
     """Both are normalised, so that the path begins at the third slash."""
-    scheme, _, host, path = ours.split("/", 3)
-    their_scheme, _, their_host, their_path = theirs.split("/", 3)
-    if scheme == their_scheme and host == their_host:
+    if theirs.startswith(ours[: _path_at(ours) + 1]):
         return False
+    path, their_path = ours[_path_at(ours) :], theirs[_path_at(theirs) :]
     return path.partition("?")[0] == their_path.partition("?")[0]
+
+
+def _path_at(url: str) -> int:
+    return url.index("/", len("https://"))

@@ -356,7 +356,8 @@ class Connection:
     def _arm(self, seconds: float, phase: Phase) -> None:
         self._phase = phase
         self._timed_out = False
-        self._host.deadlines.move(self._timer, trio.current_time() + seconds)
+        deadlines = self._host.deadlines
+        deadlines.move(self._timer, deadlines.now() + seconds)
 
     def _time_out(self) -> None:
         self._timed_out = True

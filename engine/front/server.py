@@ -194,7 +194,7 @@ class _Server:
         return max(1, min(ACCEPTED_AT_ONCE_MAX, self.limits.refused_at_once_max))
 
     def shared_headers(self) -> bytes:
-        second = int(trio.current_time())
+        second = int(self.deadlines.now())
         if self._shared[0] != second:
             headers = [*SAFE_HEADERS, *self.config.response_headers("h11")]
             self._shared = (second, b"".join(b"%s: %s\r\n" % header for header in headers))

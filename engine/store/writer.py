@@ -177,11 +177,11 @@ class Writer:
             if number and not number % ENTRY_EVENTS_MAX:  # bodies stay before what happened to them
                 batch.entries.append(Entry(seq + 1 + number))
                 lines = batch.entries[-1].events
-            step = steps[event.step_id]
             if isinstance(event, RunMoved):
                 moved(batch.tally, event)
                 lines.append(EventLine(run_id, event.state, run.rev, event))
                 continue
+            step = steps[event.step_id]
             lines.append(EventLine(run_id, step.state, step.rev, event))
             if isinstance(event, Accepted) and step.is_root:
                 self._pending.opened(run)
@@ -189,11 +189,12 @@ class Writer:
         batch.events += len(events)
         absorb(pending, change, seq, self._epoch, entry.seq, write.bodies)
         for body in write.bodies:
+            size = len(body.data)
             entry.bodies.append(body)
-            entry.bytes += len(body.data)
-            if len(body.data) <= SMALL_BYTES_MAX:
-                batch.small_bytes += len(body.data)
-                self.backlog_bytes += len(body.data)
+            entry.bytes += size
+            if size <= SMALL_BYTES_MAX:
+                batch.small_bytes += size
+                self.backlog_bytes += size
         if write.then is not None:  # callers wait for it
             batch.then.append(write.then)
             batch.asked.set()

@@ -14,8 +14,9 @@ from engine.core.machine import Moves, decide
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
+from engine.limits import EngineLimits
 from engine.ports import Invocation
-from engine.supervisor import EngineLimits, Wait
+from engine.supervisor import Wait
 from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"

@@ -14,8 +14,8 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.place import Limits
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
+from engine.limits import EngineLimits
 from engine.ports import Invocation
-from engine.supervisor import EngineLimits
 from engine.waiting import Wait
 from tests.world import World, ok, recorded, still_open, world
 

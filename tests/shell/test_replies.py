@@ -15,9 +15,10 @@ from engine.core.fingerprint import fingerprint
 from engine.core.model import StepSpec, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.limits import EngineLimits
 from engine.ports import Invocation
 from engine.replies import WAIT_S_MAX, Recorded
-from engine.supervisor import EngineLimits, Wait
+from engine.supervisor import Wait
 from tests.world import ROOT, World, recorded, world
 
 KIB = 1_024

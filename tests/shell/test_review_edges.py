@@ -12,10 +12,11 @@ from engine.core.errors import IllegalEvent
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.deadlines import Deadlines
+from engine.limits import EngineLimits
 from engine.ports import Invocation
 from engine.request import Request
 from engine.store.tables import Commit
-from engine.supervisor import EngineLimits, Wait
+from engine.supervisor import Wait
 from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"

@@ -14,10 +14,11 @@ from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Outcome
+from engine.limits import EngineLimits
 from engine.ports import Invocation, RunQuery, RunRecord
 from engine.store.sqlite import SqliteStore
 from engine.store.views import SqliteViews
-from engine.supervisor import EngineLimits, Recorded, Wait
+from engine.supervisor import Recorded, Wait
 from tests.store.support import change_file, rows
 from tests.world import World, ok, recorded, still_open, world
 

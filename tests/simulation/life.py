@@ -17,11 +17,12 @@ from typing import TypeVar
 import trio
 from trio.abc import Instrument
 
+from engine.limits import EngineLimits
 from engine.ports import EndpointCaller
 from engine.store.owner import Owner
 from engine.store.sqlite import open_store, prepare
 from engine.store.words import StoreError
-from engine.supervisor import Engine, EngineLimits
+from engine.supervisor import Engine
 from engine.tokens import Tokens
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage

@@ -26,7 +26,7 @@ def old_end_calls_again(bug: Planting) -> None:
 
 @plant("who waits above a step whose attempt timed out waits on", rules=("R27",))
 def no_safety_net(bug: Planting) -> None:
-    bug.rewrite(Home.attempt_ended, "if request.sent_home or", "if True or")
+    bug.rewrite(Home.failed, "if not request.sent_home and", "if False and")
 
 
 # Seeds in which attempts do not time out before are too rare for the short form: the model's test.
