@@ -303,10 +303,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     if isinstance(counts, dict):
         shown = [(state_text(str(state)), number) for state, number in counts.items() if number]
         lines += [f"{text}  {number:,}" for text, number in shown] or ["no runs"]
-    if status.get("draining"):
-        lines.append("it is stopping")
-    lines += _store_lines(status.get("store"))
-    lines += _standstill_lines(status.get("standstills"))
+    lines += alarm_lines(status)
     facts = [("late", "lateCount"), ("in flight", "inFlight"), ("queued", "queued")]
     lines += [f"{word} {safe(status[name])}" for word, name in facts if name in status]
     durability = status.get("durability")
@@ -314,6 +311,14 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         told = ", ".join(f"{safe(name)} {safe(value)}" for name, value in durability.items())
         lines.append(f"durability: {told}")
     return lines
+
+
+def alarm_lines(status: dict[str, Any]) -> list[str]:
+    """What of the engine's status an operator must see beside whatever was asked for; mostly
+    nothing: it stops, its store cannot be written, a host stands still."""
+    stops = ["it is stopping"] if status.get("draining") else []
+    store = _store_lines(status.get("store"))
+    return stops + store + _standstill_lines(status.get("standstills"))
 
 
 def action_text(answer: ActionAnswer) -> str:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from engine.cli_options import engine_option
-from engine.cli_show import echo_json, safe, unicode_terminal
+from engine.cli_show import alarm_lines, echo_json, safe, unicode_terminal
 from tui.keys import BOARDS
 
 if TYPE_CHECKING:
@@ -242,5 +242,5 @@ def _once(options: Options, *, as_json: bool) -> None:
         echo_json(snapshot)
         return
     width = shutil.get_terminal_size((ONCE_WIDTH, 24)).columns
-    shown = "\n".join(lines(store, options.board, width))
+    shown = "\n".join(alarm_lines(snapshot.status) + lines(store, options.board, width))
     click.echo(in_ascii(shown) if options.ascii_only else shown)

@@ -8,7 +8,7 @@ from tui import fmt
 from tui.boards import Seen
 from tui.keys import LISTS, of_view, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import State, number, short_id
+from tui.model import State, number, short_id, text
 from tui.notices import in_words
 from tui.sanitize import width
 from tui.store import LinkState, Store
@@ -37,6 +37,8 @@ def health(store: Store, seen: Seen) -> Line:
     pieces = [Piece(" "), *link(store, seen)]
     if store.link.state is not LinkState.LIVE and not store.counts:
         return pieces, []
+    if why := store_away(store):
+        pieces.append(Piece("  store unavailable", "alarm"))
     for state in COUNTED:
         count = store.counts.get(state, 0)
         style = LOOKS[state].style if count else "dim"
@@ -51,8 +53,20 @@ def health(store: Store, seen: Seen) -> Line:
     if still := standing_still(store):
         what = still[0] if len(still) == 1 else f"{fmt.count(len(still))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(still) == 1 else ''} still", "alarm"))
+    if why:
+        pieces.append(Piece(f"  the store cannot be written: {why}", "alarm"))
     per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
     return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
+
+
+def store_away(store: Store) -> str:
+    """Why the engine's store cannot be written, and who holds it; empty: it can."""
+    told = store.status.get("store")
+    if not isinstance(told, dict) or told.get("available", True):
+        return ""
+    held = text(told, "heldBy")
+    why = text(told, "why") or "the engine does not say why."
+    return f"{why} Held by {held}." if held else why
 
 
 def standing_still(store: Store) -> list[str]:
@@ -146,9 +160,9 @@ def _timed(app: Dashboard) -> int:
 
 def status(app: Dashboard, grid: Grid) -> Line:
     """What is told for a moment; else the marks, the filter and how much it finds."""
-    text, style = app.flash_now
-    if text:
-        return [*_marks(app, grid), Piece(f" {text}", style)], []
+    flash, style = app.flash_now
+    if flash:
+        return [*_marks(app, grid), Piece(f" {flash}", style)], []
     pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
     told = sum(width(piece.text) for piece in pieces)
     when = _when_due(app.store) if app.view == "retries" else []

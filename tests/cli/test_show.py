@@ -376,3 +376,24 @@ def test_the_status_says_what_stands_still(atomic: Atomic):
     for standstills in others:
         result = atomic("status", answers=[answer(told | {"standstills": standstills})])
         assert (result.exit_code, "still" in result.stdout) == (0, False)
+
+
+def test_a_board_as_text_says_first_what_is_wrong(atomic: Atomic):
+    """A store that is away, a host that stands still, a stop: above the board; else nothing."""
+    runs = {"runs": [], "total": 0, "totalIsEstimate": False}
+    store = {"available": False, "since": "2026-11-23T12:00:00.000Z", "why": "the disk is full."}
+    status = {
+        "serverTime": "2026-11-23T12:00:01.000Z",
+        "draining": True,
+        "store": {**store, "heldBy": "process 7 (sh\x1b[2J)"},
+        "standstills": [{"host": "app:8000", "why": "4 attempts at app:8000 wait"}],
+    }
+    shown = atomic("tui", "--once", answers=[answer(status), answer(runs)]).stdout.splitlines()
+    assert shown[:-1] == [
+        "it is stopping",
+        "the store cannot be written since 2026-11-23 12:00:00Z: the disk is full.",
+        "held by process 7 (sh\\u001b[2J)",
+        "stands still, and they are sent home: 4 attempts at app:8000 wait",
+    ]
+    well = status | {"draining": False, "store": {"available": True}, "standstills": []}
+    assert atomic("tui", "--once", answers=[answer(well), answer(runs)]).stdout == f"{shown[-1]}\n"

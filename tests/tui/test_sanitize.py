@@ -214,6 +214,23 @@ def test_the_top_line_says_which_host_stands_still() -> None:
         assert [text for text in pieces if "still" in text] == ([] if said is None else [said])
 
 
+def test_the_top_line_says_that_the_store_cannot_be_written() -> None:
+    """At once after how the connection is, and why behind what is counted."""
+    store = Store(FakeClock())
+    for told, said in (
+        ({"available": False, "why": "the disk is full."}, "the disk is full."),
+        ({"available": False, "why": "locked.", "heldBy": "sh\x1b"}, "locked. Held by sh␛."),
+        ({"available": False, "why": 1}, "the engine does not say why."),
+        ({"available": True}, None),
+        ("odd", None),
+    ):
+        store.apply(StatusRead({"store": told, "counts": {"running": 1}}, 0.0, 0.0))
+        pieces = [piece.text for piece in health(store, Rows(store).seen)[0]]
+        whole = f"  the store cannot be written: {said}"
+        found = [text for text in pieces if "store" in text]
+        assert found == ([] if said is None else ["  store unavailable", whole])
+
+
 # -- cells -----------------------------------------------------------------------------------------
 
 SAMPLES = [
