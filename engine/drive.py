@@ -243,12 +243,12 @@ class LiveRun:
                 await trio.lowlevel.checkpoint()
             slot.release()
 
-    def attach(self, step_id: str, event: trio.Event) -> Slot:
-        """Join the callers of an open step: the event is set when there is an outcome."""
+    def attach(self, step_id: str, event: trio.Event, *, bare: bool) -> Slot:
+        """Join the callers of an open step: its outcome sets the event. `bare`: it has no token."""
         slot = self.slots.get(step_id)
         if slot is None:
             slot = self.slots[step_id] = Slot(self.engine.deadlines.now())
-        slot.callers[event] = None
+        slot.callers[event] = bare
         return slot
 
     def _moved(self, step_id: str) -> None:

@@ -22,7 +22,7 @@ from itertools import count
 
 import trio
 
-from engine.core.home import IDLE, may_go, send_home
+from engine.core.home import IDLE, may_go, note_told, send_home
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Deadlines, Timer
@@ -157,9 +157,12 @@ class Home:
 
     def _let_go(self, request: Request) -> None:
         assert request.live is not None
-        steps = request.live.run.steps
+        run, slots = request.live.run, request.live.slots
         for event, step_id in request.holds.items():
-            if not steps[step_id].ended:  # else it is being committed, and they hear of it
+            if not run.steps[step_id].ended:  # else it is being committed, and they hear of it
+                slot = slots.get(step_id)
+                if slot is not None and slot.callers.get(event):
+                    note_told(run, step_id)
                 event.set()
 
     def _set_rule_timer(self) -> None:

@@ -29,8 +29,9 @@ class Slot(Struct, gc=False):
 
     moved_at: float
     """When an attempt of the step last began or ended, or else the first caller came."""
-    callers: dict[trio.Event, None] = field(default_factory=dict)
-    """An event for each (an ordered set): one caller can be let go without the others."""
+    callers: dict[trio.Event, bool] = field(default_factory=dict)
+    """An event for each, in their order: one caller can be let go without the others. True: it
+    sent no token, so it may be a nested function, whatever the engine takes it for."""
     outcome: Step | None = None
     body: Body | None = None
 

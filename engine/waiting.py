@@ -53,8 +53,13 @@ class Wait(Struct, frozen=True):
     prefer_ms: int | None = None
 
 
-async def wait_for(engine: Engine, live: LiveRun, placed: Placed, wait: Wait) -> Result:
-    """The outcome of the step that was posted or asked for, or why there is none yet."""
+async def wait_for(
+    engine: Engine, live: LiveRun, placed: Placed, wait: Wait, *, bare: bool = False
+) -> Result:
+    """The outcome of the step that was posted or asked for, or why there is none yet.
+
+    `bare`: it was posted without a token, so the root's function need not be who waits.
+    """
     step = live.run.steps[placed.step_id]
     request = None
     if placed.poster is not None and wait.prefer_ms != 0:
@@ -67,7 +72,7 @@ async def wait_for(engine: Engine, live: LiveRun, placed: Placed, wait: Wait) ->
         if step.ended:
             result = await _recorded(engine, live, step, placed, request)
         else:
-            result = await _wait_open(engine, live, step, placed, wait, request)
+            result = await _wait_open(engine, live, step, placed, wait, request, bare=bare)
         if isinstance(result, Recorded):
             result = with_room_nowait(engine, live.run.client, result)
             if result.left_out:
@@ -98,10 +103,17 @@ def _tell(live: LiveRun, placed: Placed, number: int | None, result: Result | No
 
 
 async def _wait_open(
-    engine: Engine, live: LiveRun, step: Step, placed: Placed, wait: Wait, request: Request | None
+    engine: Engine,
+    live: LiveRun,
+    step: Step,
+    placed: Placed,
+    wait: Wait,
+    request: Request | None,
+    *,
+    bare: bool,
 ) -> Result:
     event = trio.Event()
-    slot = live.attach(step.id, event)
+    slot = live.attach(step.id, event, bare=bare)
     own = request if request is not None and request.left else None
     if own is not None:
         engine.home.begins(own, event, step)

@@ -34,6 +34,22 @@ def send_home(run: Run, step_id: str, why: str) -> None:
     flight.child_ended = False
 
 
+def note_told(run: Run, posted_id: str | None) -> None:
+    """A post without a token is told what is meant for the root: 504 `suspended`.
+
+    A nested function may have made it, which then fails for it. So each attempt that may have
+    counts as interrupted, unless it completes. `posted_id` is the step that was posted, None if it
+    is not recorded: neither it nor what is below it waits for it.
+    """
+    for step_id, flight in run.flights.items():
+        if step_id == run.id or not flight.left or flight.refused_post:
+            continue
+        above: str | None = step_id
+        while above is not None and above != posted_id:
+            above = run.steps[above].parent_id
+        flight.refused_post = above is None
+
+
 def suspended(run_id: str, step_id: str) -> Refused:
     """The refusal of what an attempt that was sent home, or is over, posts: it says nothing about
     the step. Else the function of an attempt that is over would hold a worker, for nothing."""

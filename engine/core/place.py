@@ -11,7 +11,7 @@ from msgspec import Struct
 from engine.core.alive import check_is_step
 from engine.core.errors import Problem, Refused
 from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
-from engine.core.home import suspended
+from engine.core.home import note_told, suspended
 from engine.core.machine import Change
 from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState
 from engine.core.retarget import moved_spec, new_child_id, posted_spec
@@ -78,7 +78,7 @@ def place(
         return _same_root(run, spec)
     found_id = run.by_identity.get(spec.identity)
     if poster is not None and flight is not None and flight.sent_home:
-        return _from_sent_home(run, above, found_id, spec)
+        return _from_sent_home(run, above, found_id, spec, bare=parent is None)
     if found_id is None:
         if parent is None:
             check_is_step(run, spec, steps_need_parent=limits.steps_need_parent)
@@ -109,10 +109,17 @@ def place(
     return placed
 
 
-def _from_sent_home(run: Run, above: Step, found_id: str | None, spec: StepSpec) -> Placed:
-    """From then on ended steps are answered, all else is refused, and nothing is recorded."""
+def _from_sent_home(
+    run: Run, above: Step, found_id: str | None, spec: StepSpec, *, bare: bool
+) -> Placed:
+    """From then on ended steps are answered, all else is refused, and nothing is recorded.
+
+    `bare`: it came without a token, so perhaps from a nested function.
+    """
     found = None if found_id is None else run.steps[found_id]
     if found is None or not found.ended:
+        if bare:
+            note_told(run, found_id)
         raise suspended(run.id, above.id if found is None else found.id)
     differs = found.spec.fingerprint != spec.fingerprint
     return Placed(found.id, payload_differs=differs, poster=above.id)

@@ -106,6 +106,7 @@ def test_a_pause_holds() -> None:
 def test_what_it_posts_new_is_refused_and_nothing_is_recorded() -> None:
     """A compensation of a function that swallowed the 504, or the second of a Promise.all."""
     driven = told("a")
+    driven.flight("a").refused_post = True  # else what has no token is perhaps its function's
     for posted in ("new", "a"):
         for parent in (None, driven.token()):
             refused = unchanged_by(driven.run, partial(driven.post, posted, parent), Refused)
@@ -129,6 +130,43 @@ def test_its_children_go_on_posting() -> None:
     """Only this attempt was told: a step below it records its own steps."""
     driven = told("a")
     assert driven.post("below", "a").new
+
+
+@pytest.mark.parametrize("posted", ["new", "b"])
+def test_a_nested_function_without_a_token_does_not_fail_for_it(posted: str) -> None:
+    """What it posts counts as the root's, and is told what is meant for the root: its attempt is
+    interrupted, whatever it makes of that, and its step does not fail."""
+    driven = started("b", retry=ONE_TRY)
+    driven.post(spec("a", retry=ONE_TRY))
+    driven.start("a")
+    send_home(driven.run, "R", WHY)
+    with pytest.raises(Refused, match="sent home"):
+        driven.post(posted)
+    step = driven.end("a", BAD)
+    assert (step.state, step.failures) == (StepState.BACKING_OFF, 0)
+    assert step.error == "interrupted: http-status: answered 500"
+    driven.end("root")
+    driven.start_later("a")
+    assert driven.post("new").new, "none but a nested function can be the poster now"
+    assert driven.end("a").state is StepState.COMPLETED
+
+
+def test_who_cannot_have_posted_what_was_told_fails_as_ever() -> None:
+    """With the root's token it was the root; nobody posts itself, or what is above it; and a
+    function has posted nothing before its request has left."""
+    for posted, parent, left in (("new", "root", True), ("a", None, True), ("new", None, False)):
+        driven = started(retry=ONE_TRY)
+        driven.post(spec("a", retry=ONE_TRY))
+        driven.start("a")
+        driven.post(spec("below", retry=ONE_TRY), "a")
+        driven.start("below")
+        send_home(driven.run, "R", WHY)
+        for name in ("a", "below"):
+            driven.flight(name).left = left
+        with pytest.raises(Refused, match="sent home"):
+            driven.post(posted, parent)
+        assert driven.end("below", BAD).state is StepState.FAILED
+        assert driven.end("a", Answered(424)).state is StepState.FAILED
 
 
 def test_the_next_attempt_is_free() -> None:

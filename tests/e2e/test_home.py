@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import trio
 
 from tests.e2e import harness
 from tests.e2e.harness import Answer, Call, application, is_problem
@@ -48,3 +50,38 @@ async def test_a_function_that_waits_is_sent_home(tmp_path: Path) -> None:
             (told, _) = tree["steps"][0]["attemptRows"]
             assert told["status"] == "interruption"
             assert told["error"] == "suspended: sent home, as its steps cannot move soon"
+
+
+@pytest.mark.slow
+async def test_a_nested_function_without_a_token_does_not_fail_for_the_root(tmp_path: Path) -> None:
+    """No function sends a token, so the engine takes the nested one's posts for the root's, which
+    is sent home as a step timed out: the nested one is told too, and its step does not fail."""
+    told: list[str] = []
+
+    async def index(call: Call) -> Answer:
+        return await passed_on(call, "nested", retry={"count": 0})
+
+    async def nested(call: Call) -> Answer:
+        return await passed_on(call, "slow", retry={"count": 3, "backOff": 50}, attemptTimeout=300)
+
+    async def passed_on(call: Call, name: str, **options: Any) -> Answer:
+        answer = await client.post(app.at(name), call.key, **options)
+        if answer.status_code != 200:
+            told.append(f"{call.name} {answer.status_code}")
+        return Answer(200 if answer.status_code == 200 else 500)
+
+    async def slow(call: Call) -> Answer:
+        await trio.sleep(10 if call.attempt == 1 else 0)
+        return Answer(200)
+
+    with harness.running(tmp_path) as engine:
+        async with (
+            harness.client(engine.url, "shop") as client,
+            application(index=index, nested=nested, slow=slow) as app,
+        ):
+            answer = await client.post(app.at("index"))
+
+            assert answer.status_code == 200, answer.text
+            assert {"index 504", "nested 504"} <= set(told)
+            steps = await client.steps(answer.json()["runId"])
+            assert steps["nested"]["attemptRows"][0]["status"] == "interruption"

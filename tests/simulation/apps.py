@@ -259,6 +259,8 @@ class Apps:
                 workers.moved()
                 return post
             if post.problem == "suspended":
+                if bare and call.step_id != root:
+                    self.history.told_for_root.add(call.token.rpartition(".")[0])
                 raise Stop(await sent_home(self._net, call, submission, rng))
             if post.problem in ENDED or (bare and post.problem == "target-moved"):
                 raise Stop(500)

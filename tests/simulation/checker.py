@@ -19,7 +19,8 @@ although a post of it was refused (`records.py`), R18 something recorded for an 
 sent home, R19 one that is called again though nothing has ended, POOL workers that wait for each
 other (`pools.py`), R20 a forged token was taken, R21 an operator's
 action that was told and is not recorded, R22 a crash that counts as a failure, R26 an
-attempt that left while the store was away (`outage.py`). I1 to I6 are about the record itself.
+attempt that left while the store was away (`outage.py`), R29 a nested function that failed for
+what the root was told. I1 to I6 are about the record itself.
 """
 
 from __future__ import annotations
@@ -85,6 +86,26 @@ class Seen:
     def reopened(self, run_id: str, before: int) -> bool:
         """Whether an operator may have opened steps of the run again before this place."""
         return self.acted(run_id, ("retry", "rerun"), 0, before)
+
+    def maybe_told(self, send: Send) -> bool:
+        """Whether what is meant for the root, 504 `suspended`, may have been told this attempt: a
+        post without a token in its run was answered so, or is not known to have been answered. It
+        is interrupted then, if it is no success, and costs no retry."""
+        roots = {each.run_id: each for each in self.history.sends if _is_root(each)}
+        root = roots.get(send.run_id)
+        return (
+            root is not None
+            and send is not root
+            and any(
+                post.token is None
+                and (post.workflow, post.key) == (root.workflow, root.key)
+                and post.url not in ("", root.url)
+                and (post.problem == "suspended" or post.status is None)
+                and (post.ended or send.began) >= send.began
+                and (send.ended or post.began) >= post.began
+                for post in self.history.posts
+            )
+        )
 
     def policy(self, send: Send) -> RetryPolicy:
         """The policy that the step was posted with."""
@@ -283,7 +304,7 @@ def too_many(seen: Seen) -> Iterable[Wrong]:
         fresh = [a for a in seen.acts[sends[0].run_id] if a.action in ("retry", "resume")]
         lives = len({send.life for send in sends})
         allowed = (1 + policy.count) * (1 + len(fresh)) + lives - 1
-        if len(sends) > allowed:
+        if len(sends) > allowed + sum(seen.maybe_told(send) for send in sends):
             yield "R8", f"step {step_id} was sent {len(sends)} times; allowed are {allowed}"
 
 
@@ -316,8 +337,8 @@ def early(seen: Seen) -> Iterable[Wrong]:
             elif step_id in seen.parents:
                 need = _after_failure(policy, one, 1) if _surely_failed(seen, one) else 0
             else:
-                failures += 1
-                need = _after_failure(policy, one, failures)
+                failures += not seen.maybe_told(one)
+                need = _after_failure(policy, one, max(1, failures))
             waited = (other.at - one.ended_at) * 1000
             if waited < need - EARLY_MS:
                 what = (

@@ -166,6 +166,8 @@ class History:
         self.sent_home: set[tuple[str, int]] = set()
         """Attempts (step, number) recorded as sent home: whatever they answered is no failure,
         also when the outcome overtook the word that they may go."""
+        self.told_for_root: set[str] = set()
+        """Tokens of attempts below the root of which a post without one was told `suspended`."""
         self.few_places = False
         """Calls queue for places: when one leaves is not the back-off's to say alone."""
         self.last_looks_began = 0

@@ -114,6 +114,7 @@ class Records:
         if isinstance(event, AttemptEnded) and event.counts_as is Count.FAILURE:
             self._check_refused(run, event)
             self._check_no_crash(event)
+            self._check_told_for_root(event)
         try:
             for step in evolve(run, event):
                 touched[step.id] = None
@@ -143,6 +144,13 @@ class Records:
         sends = [send for send in sends if send.attempt == event.number]
         if sends and all(send.result == "crash" for send in sends):
             self._wrong("R22", f"the engine crashed over what counts as a failure: {event}")
+
+    def _check_told_for_root(self, event: AttemptEnded) -> None:
+        """R29: a nested function without a token that was told what is meant for the root does not
+        fail for it."""
+        token = f"{event.step_id}.{event.number}.{self.history.lives[-1].epoch}"
+        if token in self.history.told_for_root and event.state is not StepState.CANCELLED:
+            self._wrong("R29", f"it was told to go home for the root, and failed: {event}")
 
     def _check_said_so(self, run: Run, event: AttemptEnded) -> None:
         """R15: a step above one that failed or was cancelled fails only if its answer says so."""

@@ -29,6 +29,11 @@ def no_safety_net(bug: Planting) -> None:
     bug.rewrite(Home.failed, "if not request.sent_home and", "if False and")
 
 
+@plant("a nested function fails for what the root was told", rules=("R29",))
+def nested_fails_for_the_root(bug: Planting) -> None:
+    bug.rewrite(core_home.note_told, "= above is None", "= False")
+
+
 # Seeds in which attempts do not time out before are too rare for the short form: the model's test.
 @plant(
     "a host whose workers all wait for each other stands still",
