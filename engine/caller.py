@@ -118,14 +118,14 @@ class HttpCaller:
             is_json and fault is None,
             None if fault is None else f"{fault}, answered by {target.authority}",
             answer.size,
-            _location(answer),
+            _location(answer) if 300 <= answer.status < 400 else None,
         )
 
 
 def _location(answer: Answer) -> str | None:
     """Where a redirect leads (RFC 9110 §10.2.2), for people: without what may be a secret."""
     value = answer.fields.get(b"location")
-    if value is None or not 300 <= answer.status < 400:
+    if value is None:
         return None
     where = value.decode("latin-1").partition("?")[0].partition("#")[0].strip()
     where = _USER_INFO.sub("//", where)

@@ -45,19 +45,19 @@ class SystemClock:
     """The real one. Make it inside `trio.run`."""
 
     def __init__(self) -> None:
-        self._anchor_utc = time.time()
         self._trio_time = trio.lowlevel.current_clock().current_time
-        self._anchor_trio = self._trio_time()
+        self._utc_at_zero = time.time() - self._trio_time()
+        """When Trio's clock was at zero."""
         self._random = random.Random()
 
     def steady_ms(self) -> int:
-        return int((self._anchor_utc + self._trio_time() - self._anchor_trio) * 1000)
+        return int((self._utc_at_zero + self._trio_time()) * 1000)
 
     def utc_ms(self) -> int:
         return int(time.time() * 1000)
 
     def trio_time(self, steady_ms: int) -> float:
-        return steady_ms / 1000 - self._anchor_utc + self._anchor_trio
+        return steady_ms / 1000 - self._utc_at_zero
 
     def chance(self) -> float:
         return self._random.random()

@@ -7,7 +7,6 @@ endpoint) waits in a task of the run's own nursery, never in a request's: caller
 
 from __future__ import annotations
 
-import hashlib
 import math
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from engine.ports import Body, Invocation, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request, Slot
 from engine.tasks import Tasks
+from engine.trace import traceparent
 
 if TYPE_CHECKING:
     from engine.supervisor import Engine
@@ -118,7 +118,8 @@ class LiveRun:
         for each in at_once:
             self._tasks.start_soon(self._attempt, *each)
         self.engine.watch(change)
-        if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
+        idle = not (self.requests or self.slots or self.queued)
+        if idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
 
@@ -182,7 +183,8 @@ class LiveRun:
             self.run.flights[step_id].left = False
             self.requests[step_id] = request
             started.append((step_id, request))
-            self._moved(step_id)
+            if step_id in self.slots:
+                self._moved(step_id)
         return started
 
     def _offered(self, step_id: str, places: Places) -> bool:
@@ -315,7 +317,7 @@ class LiveRun:
         request.flow = flow
         try:
             await self._call(step, request, flow)
-            if flow.holds_answer:
+            if flow.answer is not None:
                 await self.wait_all_durable()
         except Exception as error:
             if not self.engine.stopped.park(self, error):
@@ -346,10 +348,11 @@ class LiveRun:
                 flow.flight = flight
                 request.refused_unread = self.engine.refused_unread
                 request.start_clock(step.spec.attempt_timeout_ms)
-                self.engine.home.left(request, step)
+                self.engine.home.rule.opened(request, host, request.began_at)
                 outcome = await self.engine.caller.call(self._invocation(step, request, flow))
         request.stop_clock()
-        self.engine.home.came_back(request, answered=isinstance(outcome, Answered))
+        answered, now = isinstance(outcome, Answered), self.engine.deadlines.now()
+        self.engine.home.rule.ended(request, now, answered=answered)
         if request.drained or self.run.parked:
             return
         if not has_left:
@@ -445,7 +448,7 @@ class LiveRun:
     def _answer_body(self, change: Change, step_id: str, number: int, outcome: Answered) -> Body:
         """What is kept of an answer: an outcome whole, the rest for people to look at."""
         data = outcome.body
-        if any(isinstance(event, LateEnd) for event in change.events):
+        if isinstance(change.events[0], LateEnd):
             data = data[:LATE_BODY_BYTES_MAX]
         elif self.run.steps[step_id].state is not StepState.COMPLETED:
             data = data[:FAILED_BODY_BYTES_MAX]
@@ -457,8 +460,6 @@ class LiveRun:
     def _invocation(self, step: Step, request: Request, flow: AttemptFlow) -> Invocation:
         assert flow.payload is not None
         token = self.engine.tokens.issue(step.id, request.number)
-        trace = hashlib.blake2b(self.run.id.encode(), digest_size=16).hexdigest()
-        span = hashlib.blake2b(token.encode(), digest_size=8).hexdigest()
         return Invocation(
             url=step.spec.url,
             idempotency_key=step.spec.key,
@@ -470,7 +471,7 @@ class LiveRun:
             workflow=step.spec.workflow,
             attempt=request.number,
             token=token,
-            traceparent=f"00-{trace}-{span}-01",
+            traceparent=traceparent(self.run.id, token),
             flow=flow,
         )
 

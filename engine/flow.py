@@ -67,18 +67,17 @@ class Payloads:
     def keep_small(self, step_id: str, data: bytes) -> None:
         """Keep the payload of a step that will be called, if it is small. A larger one would hold
         room while the step waits for a place, and who has the place may be waiting for room."""
-        if step_id in self._by_step:
-            self._drop(step_id)
+        self._drop(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
 
     def keep(self, step_id: str, host: str, data: bytes) -> None:
         """Keep the payload of a step that was just posted, if there is room. If it turns out not to
         leave at once, `queues` must follow."""
-        if len(data) <= self._kept_bytes_max:
-            return self.keep_small(step_id, data)
         self._drop(step_id)
-        if (charge := self._pool.take(host, len(data))) is not None:
+        if len(data) <= self._kept_bytes_max:
+            self._by_step[step_id] = Payload(data, self._pool, None)
+        elif (charge := self._pool.take(host, len(data))) is not None:
             self._by_step[step_id] = Payload(data, self._pool, charge)
 
     def take(self, step_id: str) -> Payload | None:
@@ -96,9 +95,8 @@ class Payloads:
             self._drop(step_id)
 
     def _drop(self, step_id: str) -> None:
-        kept = self._by_step.pop(step_id, None)
-        if kept is not None:
-            kept.let_go()
+        if step_id in self._by_step:
+            self._by_step.pop(step_id).let_go()
 
 
 async def let_go_when_durable(payload: Parcel, receipt: Receipt | None) -> None:
@@ -114,7 +112,7 @@ class AttemptFlow:
     `pause` makes a context in which the attempt's clock stands still.
     """
 
-    __slots__ = ("_answer", "_budget", "_host", "_pause", "dialling_since", "flight", "payload")
+    __slots__ = ("_budget", "_host", "_pause", "answer", "dialling_since", "flight", "payload")
 
     def __init__(self, budget: Budget, host: str, pause: Pause = nullcontext) -> None:
         self._budget, self._host, self._pause = budget, host, pause
@@ -122,7 +120,8 @@ class AttemptFlow:
         self.flight: Flight | None = None
         self.dialling_since: float | None = None
         """When its connection began to be made (`trio.current_time()`)."""
-        self._answer: Charge | None = None
+        self.answer: Charge | None = None
+        """Room for the answer."""
 
     async def load(self, store: Store, step: Step) -> None:
         """Read the payload from the store, when there is room for it."""
@@ -149,19 +148,15 @@ class AttemptFlow:
 
     async def wait_room(self, size: int) -> None:
         """Wait for room for an answer of up to `size` bytes; the attempt's clock stands still."""
-        assert self._answer is None
-        self._answer = self._budget.answers.take(self._host, size)
-        if self._answer is None:
+        assert self.answer is None
+        self.answer = self._budget.answers.take(self._host, size)
+        if self.answer is None:
             with self._pause():
-                self._answer = await self._budget.answers.wait(self._host, size)
-
-    @property
-    def holds_answer(self) -> bool:
-        """It holds room for an answer."""
-        return self._answer is not None
+                self.answer = await self._budget.answers.wait(self._host, size)
 
     def close(self) -> None:
         """Return what is held."""
-        self.sent()
-        if self._answer is not None:
-            self._answer.give_back()
+        if self.payload is not None:
+            self.sent()
+        if self.answer is not None:
+            self.answer.give_back()

@@ -58,14 +58,6 @@ class Home:
 
     # -- what happens --------------------------------------------------------------------------
 
-    def left(self, request: Request, step: Step) -> None:
-        """The attempt's request leaves."""
-        self.rule.opened(request, host_of(step.spec.url), request.began_at)
-
-    def came_back(self, request: Request, *, answered: bool) -> None:
-        """It was answered, or is over without an answer."""
-        self.rule.ended(request, self._deadlines.now(), answered=answered)
-
     def begins(self, request: Request, event: trio.Event, step: Step) -> None:
         """The engine holds a post of the attempt, for this step."""
         request.holds[event] = step.id

@@ -52,7 +52,7 @@ class Seats:
             elif not workflows.has_room(host):
                 return workflows
         if not step.open_children:
-            on_ramp = self.ramp.counts(step)
+            on_ramp = step.submitted_at < self.ramp.began_at and self.ramp.counts(step)
             if on_ramp and not self.ramp.has_room(host):
                 return self.ramp
             if not self.places.take(host):
@@ -80,9 +80,9 @@ class Seats:
             self.workflows.give_back(host)
 
     def _leave_host(self, request: Request, *, answered: bool) -> None:
-        if request.host is None:
-            return
         host, request.host = request.host, None
+        if host is None:
+            return
         if request.is_on_ramp:
             self.ramp.ends(host, request, answered=answered)
         self.places.give_back(host)

@@ -102,14 +102,11 @@ class Standstill:
         self.news: list[tuple[Pool, bool]] = []
         """Hosts that came to stand still (True), or move again, since somebody took this list."""
 
-    def pool(self, name: str, now: float) -> Pool:
-        """The host of this name."""
-        pool = self.pools.get(name)
-        if pool is None:
-            if len(self.pools) >= HOSTS_KEPT_MAX:
-                self._forget_idle()
-            pool = self.pools[name] = Pool(name)
-            pool.nobody_from = now
+    def _new_pool(self, name: str, now: float) -> Pool:
+        if len(self.pools) >= HOSTS_KEPT_MAX:
+            self._forget_idle()
+        pool = self.pools[name] = Pool(name)
+        pool.nobody_from = now
         return pool
 
     def _forget_idle(self) -> None:
@@ -121,7 +118,7 @@ class Standstill:
 
     def opened(self, attempt: Attempt, host: str, now: float) -> None:
         """The attempt's request leaves."""
-        pool = attempt.pool = self.pool(host, now)
+        pool = attempt.pool = self.pools.get(host) or self._new_pool(host, now)
         if not pool.open:
             pool.sign_at = now  # an idle host is not silent
         pool.open += 1
@@ -142,7 +139,8 @@ class Standstill:
         pool = attempt.pool
         if pool is None:
             return
-        self.let_go(attempt, now)
+        if attempt.waits:
+            self.let_go(attempt, now)
         if answered:
             _sign(pool, now)
         pool.open -= 1
@@ -159,7 +157,7 @@ class Standstill:
             pool.awaited += 1
             if pool.look_at == math.inf:
                 self._look_again(pool, now + self.standstill_s)
-        target = self.pool(host, now)
+        target = self.pools.get(host) or self._new_pool(host, now)
         target.awaited += 1
         attempt.waits[target] = attempt.waits.get(target, 0) + 1
         if now < pool.narrow_until:

@@ -113,12 +113,14 @@ class Engine:
 
         The payload is let go when it is durable.
         """
-        self._refuse_if_draining(client, spec, token)
-        live = await self._find(client, spec, token)
+        if self.draining:
+            self._refuse_while_draining(client, spec, token)
+        live = self._at_hand(client, spec, token) or await self._find(client, spec, token)
         if live is None:
             self._refuse_if_away()
         if live is None and await self.admission.enter():
-            self._refuse_if_draining(client, spec, token)
+            if self.draining:
+                self._refuse_while_draining(client, spec, token)
             live = await self._find(client, spec, token)
         if live is None:
             live, placed = self._open(client, spec, payload.take())
@@ -154,10 +156,11 @@ class Engine:
                 live.payloads.queues(placed.step_id)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)
-                if request is not None and live.run.flights[placed.poster].parent_now:
-                    self.seats.give_up(request)
-                if request is not None and request.left:
-                    self.home.posted(request, new=placed.new)
+                if request is not None:
+                    if request.host is not None and live.run.flights[placed.poster].parent_now:
+                        self.seats.give_up(request)
+                    if request.left:
+                        self.home.posted(request, new=placed.new)
             return placed
         except Exception as error:
             if not self.stopped.park(live, error):
@@ -177,6 +180,16 @@ class Engine:
             detail = "The step this post comes from was lost in a crash; no step is recorded below."
             raise Refused(Problem.STALE_EXECUTION, detail, runId=live.run.id, stepId=token.step_id)
         return self.tokens.parent(token)
+
+    def _at_hand(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
+        """The run of a post, if it is in memory and nothing speaks against it."""
+        if token is None:
+            live = self._by_identity.get((client, spec.workflow, spec.key))
+        else:
+            live = self.live.get(token.run_id)
+        if live is None or live.run.parked or live.run.client != client:
+            return None
+        return live
 
     async def _find(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
         if token is None:
@@ -221,14 +234,8 @@ class Engine:
         live.payloads.keep(step.id, host_of(step.spec.url), payload)
         return (Body(step.id, step.payload_generation, payload),)
 
-    def _refuse_if_draining(self, client: str, spec: StepSpec, token: Token | None) -> None:
-        if not self.draining:
-            return
-        if token is None:
-            live = self._by_identity.get((client, spec.workflow, spec.key))
-        else:
-            live = self.live.get(token.run_id)
-        if live is not None and live.run.client == client:
+    def _refuse_while_draining(self, client: str, spec: StepSpec, token: Token | None) -> None:
+        if (live := self._at_hand(client, spec, token)) is not None:
             note_refused(live.run, spec, self.tokens.parent(token))
         raise draining()
 

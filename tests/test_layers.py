@@ -38,7 +38,7 @@ SUPERVISOR = (
     "engine.hosts", "engine.limits", "engine.places", "engine.ramp", "engine.refusals",
     "engine.replies", "engine.request", "engine.seats", "engine.stopped",
     "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
-    "engine.tokens",
+    "engine.tokens", "engine.trace",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",

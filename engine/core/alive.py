@@ -122,11 +122,8 @@ def _urls(run: Run, spec: StepSpec) -> dict[str, str]:
 
 def _is_other_host(ours: str, theirs: str) -> bool:
     """Both are normalised, so that the path begins at the third slash."""
-    if theirs.startswith(ours[: _path_at(ours) + 1]):
+    at = ours.index("/", len("https://"))
+    if theirs.startswith(ours[: at + 1]):
         return False
-    path, their_path = ours[_path_at(ours) :], theirs[_path_at(theirs) :]
+    path, their_path = ours[at:], theirs[theirs.index("/", len("https://")) :]
     return path.partition("?")[0] == their_path.partition("?")[0]
-
-
-def _path_at(url: str) -> int:
-    return url.index("/", len("https://"))

@@ -8,6 +8,7 @@ and answer may hold them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -92,6 +93,7 @@ def nesting(text: bytes, at_most: int) -> int:
     return depth
 
 
+@lru_cache(maxsize=256)
 def declares_json(content_type: str) -> bool:
     """Whether a `Content-Type` says JSON: application/json, or a type with the suffix +json
     (RFC 6839), whatever its parameters."""

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from copy import copy
 from enum import StrEnum
+from functools import lru_cache
 from heapq import heapify
 
 from msgspec import Struct, field
@@ -294,6 +295,7 @@ def run_state(run: Run) -> StepState:
     return StepState.RUNNING
 
 
+@lru_cache(maxsize=256)  # a step that is taken up is asked for twice
 def child_id(run_id: str, identity: tuple[str, str, str], others: int = 0) -> str:
     """A child's id is a function of its run and identity: a crash cannot issue another.
 

@@ -56,7 +56,7 @@ def read_post(head: Head) -> Post | None:
 
 def reply_head(reply: Reply, shared: bytes, *, close: bool) -> bytes:
     """The head of an HTTP/1.1 answer; `shared` are the header lines that every answer carries."""
-    own = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
+    own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
     head = (
         f"HTTP/1.1 {reply.status} {_PHRASES[reply.status]}\r\n{own}"
         f"content-length: {len(reply.body)}\r\n{'connection: close' if close else ''}"

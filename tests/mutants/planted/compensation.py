@@ -31,4 +31,4 @@ def refused_post_is_no_interruption(bug: Planting) -> None:
 
 @plant("a post that a stopping engine refuses is forgotten", rules=("R17",))
 def refused_while_draining(bug: Planting) -> None:
-    bug.rewrite(Engine._refuse_if_draining, "if live is not None and", "if False and")
+    bug.rewrite(Engine._refuse_while_draining, "is not None:", "is not None and False:")
