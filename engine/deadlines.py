@@ -13,6 +13,10 @@ from itertools import count
 
 import trio
 
+LATE_S = 0.1
+"""So late is only a process that stood still: its machine was moved, or somebody stopped it."""
+TURNS_FIRST = 3
+"""Of the loop, in which what came meanwhile is read."""
 STOPPED_MAX = 1_000
 """So many timers that will never strike may queue; beyond, they are at most half of all."""
 
@@ -79,6 +83,9 @@ class Deadlines:
             first = self._queue[0][0] if self._queue else math.inf
             with trio.CancelScope(deadline=first) as self._sleep:
                 await trio.sleep_forever()
+            if self.now() > self._sleep.deadline + LATE_S:
+                for _ in range(TURNS_FIRST):  # what lies in the sockets came in time
+                    await trio.lowlevel.checkpoint()
 
     def _strike_due(self) -> None:
         now = self.now()

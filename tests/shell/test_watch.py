@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
 import pytest
@@ -88,6 +88,32 @@ async def test_stopped_timers_do_not_pile_up(mock_clock: MockClock) -> None:
         assert len(deadlines) <= STOPPED_MAX + 1
         assert await struck_at(61, struck, mock_clock) == ["timer"]
         assert not len(deadlines)
+
+
+async def test_what_came_while_the_process_stood_still_is_read_first(mock_clock: MockClock) -> None:
+    """An answer that lies in its socket when the process goes on came in time."""
+    struck: list[int] = []
+    deadlines = Deadlines()
+
+    async def wait_for_answer(number: int, sock: socket.socket) -> None:
+        timer = Timer(lambda: struck.append(number))
+        deadlines.move(timer, trio.current_time() + 3)
+        await trio.lowlevel.wait_readable(sock)
+        await trio.lowlevel.checkpoint()  # it is read in parts
+        deadlines.stop(timer)
+
+    with ExitStack() as stack:
+        async with running(deadlines), trio.open_nursery() as nursery:
+            pairs = [[stack.enter_context(each) for each in socket.socketpair()] for _ in range(20)]
+            for number, (ours, _) in enumerate(pairs):
+                nursery.start_soon(wait_for_answer, number, ours)
+            await wait_all_tasks_blocked()
+            for _, theirs in pairs[1:]:
+                theirs.send(b"answer")
+            mock_clock.jump(10)
+            await wait_all_tasks_blocked()
+            assert struck == [0], "the one that did not answer"
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_stopped_timer_cannot_be_moved(mock_clock: MockClock) -> None:
