@@ -20,7 +20,7 @@ from engine.signs import SIGNS, UNKNOWN_SIGN
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import ActionAnswer, AttemptRow, RunRow, RunTree, StepRow
+    from engine.wire import ActionAnswer, AttemptRow, MoveRow, RunRow, RunTree, StepRow
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -158,6 +158,7 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
     ]
     if run.pause_reason == STOPPED and run.error:
         lines.append(f"stopped by a bug of the engine's: {safe(run.error)}")
+    lines += _move_lines(tree.moves)
     known = {step.id for step in tree.steps}
     children: defaultdict[str | None, list[StepRow]] = defaultdict(list)
     for step in tree.steps:
@@ -183,6 +184,16 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
             head, rest = (last_branch, blank) if i == 0 else (branch, pipe)
             stack.append((child, further + head, further + rest))
     return lines + _in_columns(rows)
+
+
+def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
+    """The latest of what moved a run to other URLs."""
+    unsaid = len(moves) - MOVED_SHOWN_MAX
+    lines = [f"moved {count_text(unsaid, 'time')} before"] if unsaid > 0 else []
+    for move in moves[-MOVED_SHOWN_MAX:]:
+        when = "" if move.at is None else f" {clock_text(move.at)}"
+        lines.append(f"moved{when}: {safe(move.from_)} -> {safe(move.to)}")
+    return lines
 
 
 def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.core.machine import Change
-from engine.core.model import Run, Step
+from engine.core.model import Move, Run, Step
 from engine.core.outcome import Outcome
 from engine.core.search import Search
 
@@ -335,6 +335,8 @@ class RunRecord(Struct, frozen=True):
     """Why it needs a person; None: it does not."""
     stuck_at: int | None = None
     at: StepAt | None = None
+    moves: tuple[Move, ...] = ()
+    """Its rules, in their order."""
 
 
 class RunQuery(Struct, frozen=True):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from engine.wire import MoveRow
 from tui import fmt
 from tui.boards import Cell, Part, Seen, last_text, state_cell
 from tui.looks import LOOKS
-from tui.model import Attempt, State, Step
+from tui.model import Attempt, State, Step, ms_of
 from tui.sanitize import width, wrap
 from tui.steptree import took_cell
 from tui.targets import UNHANDLED_FAILURE
 
 ATTEMPTS_SHOWN_MAX = 200
+MOVES_SHOWN_MAX = 3
 LINES_OF_A_TEXT_MAX = 4
 """So much of a long address or error is told."""
 INDENT_CELLS, RESULT_AT = 7, 25
@@ -31,8 +33,11 @@ SET_BY = {
 }
 
 
-def inspector(step: Step, seen: Seen, cells: int, *, roomy: bool = False) -> list[Cell]:
-    """A step, in lines of so many cells. `roomy`: there are lines enough for all of it."""
+def inspector(
+    step: Step, seen: Seen, cells: int, *, roomy: bool = False, moves: Sequence[MoveRow] = ()
+) -> list[Cell]:
+    """A step, in lines of so many cells. `roomy`: there are lines enough for all of it. `moves`: of
+    the run whose root it is, to other URLs."""
     state, style = state_cell(step.state)
     took, took_style = took_cell(step, seen)
     if step.state is State.PAUSED or took == "—":
@@ -40,7 +45,8 @@ def inspector(step: Step, seen: Seen, cells: int, *, roomy: bool = False) -> lis
     lines: list[Cell] = [
         ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
     ]
-    for label, text, style in (*_whom(step, seen, roomy=roomy), *_why(step, seen)):
+    whom, moved = _whom(step, seen, roomy=roomy), _moved(moves, seen)
+    for label, text, style in (*whom, *moved, *_why(step, seen)):
         lines += _told(f"{label:<6} ", text, style, cells)
     if step.awaiting_post:
         lines.append(("starts when the workflow posts it again", "dim"))
@@ -67,6 +73,16 @@ def _whom(step: Step, seen: Seen, *, roomy: bool) -> Iterator[tuple[str, str, st
         yield "at", f"submitted {began}{until}", "plain"
     if step.generation > 1:
         yield "gen", f"{step.generation}", "plain"
+
+
+def _moved(moves: Sequence[MoveRow], seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """To which URLs its run was moved, the latest first."""
+    for move in moves[: -MOVES_SHOWN_MAX - 1 : -1]:
+        at = ms_of(move.at)
+        when = "" if at is None else f"{fmt.time_of_day(at, seen.zone)} "
+        yield "moved", f"{when}{move.from_} → {move.to}", "plain"
+    if len(moves) > MOVES_SHOWN_MAX:
+        yield "", f"… and {len(moves) - MOVES_SHOWN_MAX} before", "dim"
 
 
 def _why(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:

@@ -87,12 +87,16 @@ class Drawing:
 
     def _draw_inspector(self) -> None:
         app = self._app
-        step = app.reading.step()
+        step, tree = app.reading.step(), app.store.trees.get(app.reading.run_id or "")
+        moves = (
+            tree.moves if tree is not None and step is not None and step.id == tree.run.id else ()
+        )
         shown = app.query_one("#inspector", Lines)
         roomy = app.size.width >= WIDE_CELLS_MIN
         cells = shown.size.width or app.size.width
         self._lay_out_drawer(shown, beside=roomy)
-        shown.show([] if step is None else inspector(step, app.rows.seen, cells, roomy=roomy))
+        seen = app.rows.seen
+        shown.show([] if step is None else inspector(step, seen, cells, roomy=roomy, moves=moves))
 
     def _lay_out_drawer(self, drawer: Lines, *, beside: bool) -> None:
         """Below the steps it has at least the lines that they leave: it grows and shrinks as steps

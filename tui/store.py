@@ -366,7 +366,7 @@ class Store:
     def _keep_tree(self, read: RunTree) -> None:
         self._heard()
         run = run_of(read.run)
-        tree = Tree(run, {row.id: step_of(row) for row in read.steps})
+        tree = Tree(run, {row.id: step_of(row) for row in read.steps}, moves=read.moves)
         known = self.trees.get(run.id)
         if known is not None:
             tree.keep_what_is_ahead(known)

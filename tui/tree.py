@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from engine.wire import MoveRow
 from tui.fold import freshens_parent, says_all, step_after, step_opened
 from tui.model import Happening, Run, Step
 
@@ -18,6 +19,8 @@ class Tree(Struct):
     """An event was missed, or said what cannot be folded here: read it again."""
     under_way: dict[str, int] = field(default_factory=dict)
     """The revision that a step will have when all events of its latest change have come."""
+    moves: tuple[MoveRow, ...] = ()
+    """To other URLs, as they were read."""
 
     def take(self, event: Happening) -> set[str]:
         """An event of one of its steps; returns the ids of the steps that it changed."""

@@ -203,6 +203,8 @@ class Move(Struct, frozen=True, array_like=True):
 
     from_url: str
     to_url: str
+    at: int = 0
+    """When; 0: not known, as of what is only asked for."""
 
 
 class Run(Struct):

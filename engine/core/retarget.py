@@ -125,7 +125,7 @@ def read_move(from_url: str | None, to_url: str | None) -> Move:
             raise _invalid(member, f"`{member}`: the URL {error}.") from error
     if urls[0] == urls[1]:
         raise _invalid("to", "`from` and `to` are the same URL.")
-    return Move(*urls)
+    return Move(urls[0], urls[1])
 
 
 def plan(run: Run, move: Move) -> list[Moved]:
@@ -140,7 +140,8 @@ def plan(run: Run, move: Move) -> list[Moved]:
         for id, url in urls.items()
         if (before := run.steps[id].spec.url) != url
     ]
-    if not found and run.moves and run.moves[-1] == move:
+    latest = run.moves[-1] if run.moves else None
+    if not found and latest and (latest.from_url, latest.to_url) == (move.from_url, move.to_url):
         raise _not_possible(run, "The run has been retargeted so already.")
     _check_apart(run, move, urls)
     for each in found:

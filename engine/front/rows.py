@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from engine import wire
-from engine.core.model import Step, StepState, run_of
+from engine.core.model import Move, Step, StepState, run_of
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.ports import AttemptRecord, CauseRecord, RetryRecord, RunRecord, StepAt
 
@@ -96,6 +96,11 @@ def attempt_row(record: AttemptRecord) -> wire.AttemptRow:
         delay_ms=record.delay_ms if record.delay_by else None,
         delay_by=record.delay_by,
     )
+
+
+def move_row(move: Move) -> wire.MoveRow:
+    """A rule of a run that was moved."""
+    return wire.MoveRow(move.from_url, move.to_url, rfc3339(move.at) if move.at else None)
 
 
 def named_step(step: Step) -> wire.NamedStep:

@@ -16,7 +16,7 @@ from engine.core.model import StepState
 from engine.core.search import BadSearch, Search, parse
 from engine.front.context import Front
 from engine.front.reply import JSON, Reply
-from engine.front.rows import cause_row, retry_row, run_row, step_row
+from engine.front.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
 from engine.hosts import HostFigures
 from engine.ports import SMALL_BYTES_MAX, Body, Larger, RetryQuery, RunQuery
@@ -257,6 +257,7 @@ async def tree(front: Front, run_id: str) -> Reply:
             run=run_row(record),
             steps=tuple(step_row(step, by_step[step.id]) for step in steps),
             server_time=rfc3339(front.clock.steady_ms()),
+            moves=tuple(move_row(move) for move in record.moves),
         )
     )
 

@@ -168,8 +168,18 @@ def attempt_from(row: sqlite3.Row) -> AttemptRecord:
 
 
 def run_record_from(row: sqlite3.Row, at: StepAt | None) -> RunRecord:
-    taken = {name: row[name] for name in RunRecord.__struct_fields__ if name != "at"}
-    return RunRecord(**taken | {"dismissed": bool(row["dismissed"])}, at=at)
+    made = ("at", "moves")
+    taken = {name: row[name] for name in RunRecord.__struct_fields__ if name not in made}
+    taken["dismissed"] = bool(row["dismissed"])
+    return RunRecord(**taken, at=at, moves=_moves_shown(row["moves"]))
+
+
+def _moves_shown(text: str | None) -> tuple[Move, ...]:
+    """None where they cannot be read: that stops their run, and no list of runs."""
+    try:
+        return () if text is None else _moves_from(text)
+    except msgspec.MsgspecError:
+        return ()
 
 
 def step_at_from(row: sqlite3.Row) -> StepAt:

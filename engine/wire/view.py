@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from engine.core.model import step_label as step_label
 
@@ -113,12 +113,24 @@ class RunPage(Struct, frozen=True, rename="camel"):
     next: str | None = None
 
 
+class MoveRow(Struct, frozen=True, rename="camel"):
+    """A rule of a run that was moved (`retarget`): URLs that begin with the one stand for those
+    with the other."""
+
+    from_: str = field(name="from")
+    to: str
+    at: str | None = None
+    """Since when. None: the run was moved before the engine kept that."""
+
+
 class RunTree(Struct, frozen=True, rename="camel"):
     """A run with all its steps and their attempts, steps in the order they were recorded."""
 
     run: RunRow
     steps: tuple[StepRow, ...]
     server_time: str
+    moves: tuple[MoveRow, ...] = ()
+    """In their order: each applies to what the ones before it made."""
 
 
 class CauseRow(Struct, frozen=True, rename="camel"):

@@ -100,6 +100,17 @@ def test_a_run_is_drawn_as_a_tree(atomic: Atomic):
     ]
 
 
+def test_the_moves_of_a_run_are_told(atomic: Atomic):
+    """From where to where, and since when if that was kept; of many the latest."""
+    at = "2026-11-23T12:00:03.000Z"
+    moves = [{"from": f"http://a/{n}", "to": "http://b\x1b"} for n in range(20)]
+    moves.append({"from": "http://b", "to": "http://a", "at": at})
+    lines = atomic("show", "01A", answers=[answer(TREE | {"moves": moves})]).stdout.splitlines()
+    assert lines[2:4] == ["moved 1 time before", "moved: http://a/1 -> http://b\\u001b"]
+    assert lines[22] == "moved 2026-11-23 12:00:03Z: http://b -> http://a"
+    assert lines[23].startswith("◷ waiting  index")
+
+
 def test_what_stopped_a_run_is_told(atomic: Atomic):
     """The steps of a run that a bug stopped do not say why it stands still."""
     why = {"status": "paused", "pauseReason": "engine-error", "error": "KeyError: 'a' (in fold)"}

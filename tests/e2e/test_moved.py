@@ -88,6 +88,10 @@ async def test_a_moved_run_goes_on_under_the_new_url(shop: Client) -> None:
         assert outcome.json()["stepInvokeUrl"] == f"{new}/order"
         assert (await shop.post(f"{old}/order")).content == outcome.content
         assert sorted(done.values()) == [["/v1/first"], ["/v1/second", "/v2/second"]]
+        await move(shop, run_id, new, old)
+        tree = (await shop.get(f"/api/v1/runs/{run_id}")).json()
+        assert [(it["from"], it["to"]) for it in tree["moves"]] == [(old, new), (new, old)]
+        assert tree["run"]["submittedAt"] < tree["moves"][0]["at"] < tree["moves"][1]["at"]
 
 
 async def has_backing_off(shop: Client, run_id: str) -> bool:

@@ -15,8 +15,10 @@ from engine.core.place import Limits
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports import Invocation, RunQuery
+from engine.store.views import SqliteViews
 from engine.waiting import Wait
+from tests.store.support import change_file
 from tests.world import World, ok, recorded, still_open, world
 
 SLOW = RetryPolicy(count=20, back_off_ms=60_000, jitter=0)
@@ -55,9 +57,31 @@ async def test_a_rule_outlives_the_engine(autojump_clock: object, tmp_path: Path
         async with world(path, app) as it:
             found = still_open(await it.post(f"{OLD}/w", key, wait=AT_ONCE))
             assert found.run_id == run_id
+            (record, _, _) = await SqliteViews(it.store).tree(run_id) or pytest.fail("no run")
+            assert [(move.from_url, move.to_url) for move in record.moves] == [
+                (f"{OLD}/", f"{NEW}/")
+            ]
+            assert record.moves[0].at > record.submitted_at
             outcome = recorded(await it.post(f"{NEW}/w", key))
             assert outcome.step.spec.url == f"{NEW}/w"
             assert [call.url for _, call in it.caller.calls] == [f"{NEW}/w"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"), [(f'[["{OLD}","{NEW}"]]', [(OLD, NEW, 0)]), ("[1", [])], ids=["old", "odd"]
+)
+async def test_rules_without_a_time_and_unreadable_ones_are_listed(
+    autojump_clock: object, tmp_path: Path, kept: str, shown: list[tuple[str, str, int]]
+) -> None:
+    """As they were kept before; and damaged ones break no list."""
+    path = tmp_path / "a.db"
+    async with world(path, away) as it:
+        run_id = still_open(await it.post(f"{OLD}/w", retry=SLOW, wait=AT_ONCE)).run_id
+    change_file(path, f"UPDATE run SET moves = '{kept}'")
+    async with world(path, away, strict=False) as it:
+        (record, *_) = await SqliteViews(it.store).tree(run_id) or pytest.fail("no run")
+        assert [(move.from_url, move.to_url, move.at) for move in record.moves] == shown
+        assert (await SqliteViews(it.store).runs(RunQuery())).total == 1
 
 
 async def test_who_queues_at_a_dead_host_is_called_elsewhere(

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from engine.front.times import rfc3339
+from engine.wire import MoveRow
 from tests.tui.golden import same
 from tests.tui.scene import scene
 from tests.tui.support import NOW, RUN, attempt_row, step_row, store_at, tree_read
 from tui.boards import Seen, text_of
 from tui.detail import ATTEMPTS_SHOWN_MAX, inspector
 from tui.looks import in_ascii
+from tui.model import step_of
 from tui.rows import Rows
 from tui.sanitize import width
 
@@ -56,6 +59,20 @@ def test_the_inspector_says_why() -> None:
     assert "next   14:13:29, set by an operator" in timed
     assert "last   503" in told_of(status="backing-off", http_status=503, error="http-status")
     assert "last   tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
+
+
+def test_the_inspector_says_where_the_run_was_moved() -> None:
+    """Of the root: the latest first, with the time if that was kept."""
+    moves = [MoveRow("http://a", f"http://b{n}") for n in range(4)]
+    moves.append(MoveRow("http://b3", "http://c", rfc3339(NOW)))
+    step = step_of(step_row())
+    told = [text_of(line) for line in inspector(step, Seen(NOW), 74, moves=moves)]
+    assert told[4:8] == [
+        "moved  14:13:20 http://b3 → http://c",
+        "moved  http://a → http://b3",
+        "moved  http://a → http://b2",
+        "       … and 2 before",
+    ]
 
 
 def test_the_inspector_names_the_step_as_the_tree_does() -> None:
