@@ -8,7 +8,7 @@ from tui import fmt
 from tui.boards import Seen
 from tui.keys import LISTS, of_view, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import State, number, short_id, text
+from tui.model import State, number, short_id, standing_still, text
 from tui.notices import in_words
 from tui.sanitize import width
 from tui.store import LinkState, Store
@@ -50,7 +50,7 @@ def health(store: Store, seen: Seen) -> Line:
     late = store.status.get("lateCount", 0)
     if late:
         pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
-    if still := standing_still(store):
+    if still := list(standing_still(store.status)):
         what = still[0] if len(still) == 1 else f"{fmt.count(len(still))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(still) == 1 else ''} still", "alarm"))
     if why:
@@ -67,14 +67,6 @@ def store_away(store: Store) -> str:
     held = text(told, "heldBy")
     why = text(told, "why") or "the engine does not say why."
     return f"{why} Held by {held}." if held else why
-
-
-def standing_still(store: Store) -> list[str]:
-    """Hosts whose workers all wait for each other, as the engine sees it."""
-    told = store.status.get("standstills")
-    rows = told if isinstance(told, list) else []
-    hosts = [row.get("host") for row in rows if isinstance(row, dict)]
-    return [host for host in hosts if isinstance(host, str)]
 
 
 def link(store: Store, seen: Seen) -> list[Piece]:
@@ -238,6 +230,9 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
     what = COUNTED_AS.get(app.view, "")
     place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
     pieces = [Piece(f" {place}", "dim")]
+    host = app.store.hosts.get(grid.cursor_id or "") if app.view == "hosts" else None
+    if host is not None and host.stands_still:
+        pieces.append(Piece(f" · {host.stands_still}", "alarm"))
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     return pieces

@@ -264,6 +264,12 @@ def ok_share(host: Host) -> float | None:
     return host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
 
 
+def host_cell(host: Host) -> Cell:
+    """Its name; whether it stands still is said before, as a long name is cut."""
+    name: Part = (host.id, "plain")
+    return name if host.stands_still is None else (("stands still ", "alarm"), name)
+
+
 def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     """A host's row."""
     share = ok_share(host)
@@ -271,7 +277,7 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
     shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
     spark = fmt.sparkline(shares, top=1.0)
     return {
-        "host": (host.id, "plain"),
+        "host": host_cell(host),
         "spark": (spark, "alarm" if bad else "good"),
         "ok": (f"n<{OK_ENDED_MIN}", "dim") if share is None else (
             f"{100 * share:.1f}", "alarm" if bad else "plain"

@@ -247,6 +247,8 @@ class Host(Struct, frozen=True):
     by_minute: tuple[tuple[int, int], ...]
     in_flight: int
     queued: int
+    stands_still: str | None = None
+    """Why it does, in a sentence; None: it does not."""
 
 
 class Happening(NamedTuple):
@@ -368,7 +370,14 @@ def cause_of(row: CauseRow) -> Cause:
     )
 
 
-def host_row(row: HostRow) -> Host:
+def standing_still(status: dict[str, Any]) -> dict[str, str]:
+    """Hosts whose workers all wait for each other, as the engine sees it, and why in a sentence."""
+    told = status.get("standstills")
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    return {host: text(row, "why") or "" for row in rows if (host := text(row, "host"))}
+
+
+def host_row(row: HostRow, stands_still: str | None = None) -> Host:
     """A host of the wire."""
     return Host(
         id=row.host,
@@ -378,6 +387,7 @@ def host_row(row: HostRow) -> Host:
         by_minute=row.by_minute,
         in_flight=row.in_flight,
         queued=row.queued,
+        stands_still=stands_still,
     )
 
 

@@ -43,6 +43,7 @@ from tui.model import (
     number,
     retry_of,
     run_of,
+    standing_still,
     step_of,
 )
 from tui.sanitize import clean
@@ -295,7 +296,8 @@ class Store:
             hosts = msgspec.convert(read.members.get("hosts", []), list[HostRow])
         except msgspec.ValidationError:  # an engine of another kind: what was known stays
             return
-        self.hosts = {row.host: host_row(row) for row in hosts}
+        still = standing_still(read.members)
+        self.hosts = {row.host: host_row(row, still.get(row.host)) for row in hosts}
         self._hold("hosts", list(self.hosts))
 
     def _count(self, members: dict[str, Any]) -> None:

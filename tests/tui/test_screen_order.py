@@ -19,6 +19,23 @@ def causes(world: World) -> None:
     world.store.apply(CausesRead(CauseList(tuple(rows), 60, 300_000)))
 
 
+def test_the_board_of_hosts_says_why_one_stands_still() -> None:
+    """In its row that it does, and below the board why, of the one under the cursor."""
+
+    async def test(world: World) -> None:
+        host = {"ended": 9, "succeeded": 9, "p95Ms": 9, "byMinute": [[9, 9]], "inFlight": 4,
+                "queued": 4}  # fmt: skip
+        why = "4 attempts at app:8000 wait for 4 steps that it has not accepted"
+        hosts = [host | {"host": "app:8000"}, host | {"host": "b.test"}]
+        world.live(hosts=hosts, standstills=[{"host": "app:8000", "why": why}])
+        lines = await world.press("4")
+        line_with(lines, "stands still app:8000")
+        line_with(lines, f"1 of 2 hosts · {why}")
+        assert why not in "".join(await world.press("j"))
+
+    showing(test)
+
+
 def test_a_board_is_sorted_by_the_column_that_was_chosen() -> None:
     """`s` names the columns; figures begin with the largest; the same again turns it round; the
     cursor stays on its row."""
