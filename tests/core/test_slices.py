@@ -6,7 +6,6 @@ import json
 from collections.abc import Generator
 from typing import TypeVar
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -104,6 +103,7 @@ DEAR = {
     "objects": repeated('{"a":1},'),
     "deep": repeated("[" * 60 + "]" * 60 + ","),
     "long integers": repeated("9" * 4_300 + ","),
+    "longer integers": repeated("9" * 5_000 + ","),
     "strings": repeated('"",'),
     "escapes": '["' + '\\"' * 100_000 + '"]',
     "names": json.dumps({str(number): 1 for number in range(20_000)}),
@@ -134,9 +134,18 @@ def test_nesting_at_the_limit_and_beyond(inside: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["%s", "[%s]", '[%s,"x"]', '{"a":[1,%s]}'])
-def test_what_the_decoder_refuses_is_refused(where: str) -> None:
-    """An integer that no program reads, wherever it lies; its path would be that of a piece."""
+def test_numbers_that_the_decoder_does_not_make(where: str) -> None:
+    """Wherever they lie: what one value is in one go is one value in pieces."""
     padding = json.dumps("x" * 100) + ","
-    text = f"[{padding * 100}{where % ('9' * 5_000)}]"
-    with pytest.raises(msgspec.ValidationError, match=r"^Integer value out of range$"):
-        result(fingerprint_in_slices(text.encode(), DEPTH_MAX))
+    marks = set()
+    for number in ("9" * 5_000, "9" * 5_000 + ".0", "9" * 4_999 + "0.9e1"):
+        payload = f"[{padding * 100}{where % number}]".encode()
+        marks |= {result(fingerprint_in_slices(payload, DEPTH_MAX))[0], fingerprint(payload)}
+    assert len(marks) == 2, "the third is another number"
+
+
+def test_a_long_number_is_read_in_pieces() -> None:
+    """Other work has its turn between what is done with a million digits."""
+    for number in ("0." + "1" * 1_000_000, "9" * 1_000_000):
+        _, pauses = result(fingerprint_in_slices(number.encode(), DEPTH_MAX))
+        assert pauses >= 2

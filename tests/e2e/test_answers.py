@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from engine.front.submit import as_recorded_before
@@ -28,6 +29,31 @@ async def test_json_with_half_a_character_is_json(shop: Client) -> None:
         assert (again.content, again.headers["idempotent-replayed"]) == (answer.content, "true")
         kept = await shop.get(f"/api/v1/steps/{answer.json()['id']}/response")
         assert kept.content == HALF
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "1e" + "9" * 5_000, "0." + "1" * 100_000])
+async def test_numbers_of_any_length_are_json(shop: Client, digits: str) -> None:
+    """Posted and answered: the bytes go through, and another spelling is the same payload."""
+
+    async def echo(call: Call) -> Answer:
+        return Answer(body=call.body)
+
+    async def post(payload: str) -> httpx.Response:
+        body = f'{{"workflowName":"w","stepInvokeUrl":"{app.at("index")}",'
+        body += f'"idempotencyKey":"{digits[:3]}",'
+        return await shop.http.post(
+            "/shop", content=body + f'"payload":[{payload}]}}', headers=head
+        )
+
+    head = {"Content-Type": "application/json"}
+    async with application(index=echo) as app:
+        answer = await post(digits)
+        again = await post(digits.replace("1e", "1.0E+") if "e" in digits else f"{digits}e0")
+        other = await post(digits + "1")
+    assert answer.status_code == 200, answer.text
+    assert f'"payload":[{digits}]'.encode() in answer.content
+    assert (again.content, again.headers["idempotent-replayed"]) == (answer.content, "true")
+    is_problem(other, 422, "idempotency-key-reused")
 
 
 BAD: dict[str, tuple[bytes, str]] = {

@@ -54,7 +54,6 @@ async def test_lone_surrogates_by_the_thousand(shop: Client) -> None:
     ("payload", "member", "words"),
     [
         ("[" * 64 + NUMBERS + "]" * 64, "payload", "deeper than 64 levels"),
-        (f"[{'9' * 5_000},{NUMBERS}]", "payload", "Integer value out of range."),
         (f"[{NUMBERS},NaN]", "body", "not JSON"),
     ],
 )

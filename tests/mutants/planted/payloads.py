@@ -19,7 +19,7 @@ def true_taken_for_one(bug: Planting) -> None:
 
 @plant("`1` and `1.0` in a payload have two fingerprints", by=(PROPERTY,), test=TYPES)
 def spelling_told_apart(bug: Planting) -> None:
-    bug.rewrite(fingerprint._exact, "if exponent >= 0 and", "if False and")
+    bug.rewrite(fingerprint._exact, "if isinstance(exponent, int) and", "if False and")
 
 
 @plant(
