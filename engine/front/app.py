@@ -16,6 +16,7 @@ from engine.front import control, feed, openapi, pages, status
 from engine.front.access import RawHeaders
 from engine.front.context import Front
 from engine.front.door import internal_error
+from engine.front.reasons import note_denied
 from engine.front.reply import HELD, Reply, problem_reply, refusal
 from engine.front.submit import answer_submission, read_headers, result_reply, wait_of
 
@@ -68,7 +69,11 @@ def _common(app: QuartTrio, front: Front) -> None:
         # An address that is not there, or not for this method, says so whatever the body is.
         method = "GET" if request.routing_exception is not None else request.method
         refused = front.access.check(method, raw_headers(request))
-        return None if refused is None else response(refused)
+        if refused is None:
+            return None
+        if request.method == "POST":
+            note_denied(front.engine, request.path[1:], raw_headers(request), b"", refused)
+        return response(refused)
 
     @app.after_request
     async def count(answer: Response) -> Response:
@@ -84,6 +89,8 @@ def _common(app: QuartTrio, front: Front) -> None:
         code = error.code or 500
         kind = _BY_STATUS.get(code, Problem.INVALID_REQUEST if code < 500 else Problem.INTERNAL)
         reply = problem_reply(kind, _explain(kind, error, front))
+        if request.method == "POST" and code < 500:
+            note_denied(front.engine, request.path[1:], raw_headers(request), b"", reply)
         answer = response(reply)
         if kind is Problem.METHOD_NOT_ALLOWED:
             answer.headers["allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))

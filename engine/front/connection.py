@@ -180,7 +180,7 @@ class Connection:
     async def _wait_room(self) -> bool:
         self._reading = True
         try:
-            await self._room.wait()
+            await self._room.wait(self._roomless or b"")
         finally:
             self._reading = False
         return not self._woken
@@ -339,8 +339,10 @@ class Connection:
     async def _refuse(self, refusal: BadRequest) -> None:
         """Answer with a problem, if no other answer has begun, and end the connection."""
         self._host.count_refusal(refusal.status)
-        if refusal.status == 503 and self._host.door is not None:
-            self._host.door.refused(self._room.fields)
+        if (door := self._host.door) is not None and refusal.status == 503:
+            door.refused(self._room.fields)
+        elif door is not None and (refusal.head or self._phase is Phase.BODY):
+            door.refused_for_good(self._room.current, refusal)
         answered = self._h11.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
         self._over = self._muted = True
         self._roomless = None

@@ -20,11 +20,14 @@ from engine.budget import Parcel
 from engine.core.errors import Problem
 from engine.front.access import RawHeaders
 from engine.front.context import Front
+from engine.front.parent import parent_in, parent_of
+from engine.front.reasons import note_denied, note_unread
 from engine.front.reply import Reply, problem_reply
-from engine.front.strict import HEADS_KEPT_MAX, Head
+from engine.front.strict import HEADS_KEPT_MAX, BadRequest, Head
 from engine.front.submit import answer_submission
 from engine.wire import RESERVED_CLIENTS
 
+_PATH = re.compile(rb"[A-Z]+ (/[^ ?\r\n]*)")
 _TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 _ELSEWHERE = frozenset({b"transfer-encoding", b"expect"})
 _RESERVED = frozenset(name.encode() for name in RESERVED_CLIENTS)
@@ -74,6 +77,13 @@ class Door(Protocol):
         """The answer to a post. Raises nothing but a cancel."""
         ...
 
+    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+        """A request was refused before it was read, for what it is (400, 413, 431).
+
+        `head` is the current request's, unless the refusal has it as it came.
+        """
+        ...
+
     def refused(self, headers: RawHeaders) -> None:
         """A post was refused before it was read: for want of room (503).
 
@@ -92,16 +102,30 @@ class EngineDoor:
         """A post was refused before it was read: the attempt that made it counts as interrupted;
         where nobody can tell which that is, each that it may have been (`Flight.maybe_refused`)."""
         engine = self._front.engine
-        for name, value in headers:
-            if name == b"atomic-parent":
-                return engine.note_refused(value.decode("latin1").strip())
+        if token := parent_of(headers):
+            return engine.note_refused(token)
         engine.refused_unread += 1
+
+    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+        """A request was refused before it was read: the attempt whose token it has says so."""
+        if refusal.status == 408:
+            return  # slow, and not wrong
+        if refusal.head:
+            target, token = _PATH.match(refusal.head), parent_in(refusal.head)
+            path = "/" if target is None else target[1].decode("latin1")
+        elif head is not None:
+            path, token = head.target.decode("latin1"), parent_of(head.fields) or ""
+        else:
+            return
+        note_unread(self._front.engine, path, token, refusal.detail)
 
     async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         front = self._front
         reply = front.access.check("POST", headers)
-        if reply is None:
+        if reply is not None:
+            note_denied(front.engine, client, headers, body.data, reply)
+        else:
             try:
                 reply = await answer_submission(
                     front.engine,

@@ -16,6 +16,8 @@ from engine.core.model import Flight, Run, StepSpec
 from engine.core.retarget import moved
 from engine.core.target import BadTarget, normalise
 from engine.front.access import RawHeaders
+from engine.front.parent import parent_of
+from engine.front.reply import Reply
 from engine.supervisor import Engine
 
 TELLING = frozenset(
@@ -41,7 +43,12 @@ class _Whose(Struct, rename="camel"):
     parent: str | None = None
 
 
+class _Problem(Struct):
+    detail: str = ""
+
+
 _decode = msgspec.json.Decoder(_Whose).decode
+_decode_problem = msgspec.json.Decoder(_Problem).decode
 
 
 def note_reason(
@@ -61,12 +68,29 @@ def note_reason(
         return
     whose = _whose(headers, body) if spec is None else _Whose(spec.workflow, spec.key, spec.url)
     whose.parent = token or whose.parent
-    found = _flight(engine, client, whose)
+    _note(_flight(engine, client, whose), f"/{client}", refused.detail)
+
+
+def note_denied(
+    engine: Engine, client: str, headers: RawHeaders, body: bytes, denied: Reply
+) -> None:
+    """The same for a post that was answered so before anything of it was looked at (415, 421)."""
+    detail = _decode_problem(denied.body).detail
+    _note(_flight(engine, client, _whose(headers, body)), f"/{client}", detail)
+
+
+def note_unread(engine: Engine, path: str, token: str, detail: str) -> None:
+    """The same for a request that was not read, by its token."""
+    if token:
+        _note(_flight(engine, "", _Whose(parent=token)), path, detail)
+
+
+def _note(found: Flight | None, path: str, detail: str) -> None:
     if found is not None:
-        detail = refused.detail.removesuffix(".")
+        detail = detail.removesuffix(".")
         if len(detail) > REASON_CHARS_MAX:
             detail = f"{detail[:REASON_CHARS_MAX]}…"
-        found.refusal = f"its post to /{client[:64]} was refused: {detail}"
+        found.refusal = f"its post to {path[:65]} was refused: {detail}"
 
 
 def _whose(headers: RawHeaders, body: bytes) -> _Whose:
@@ -76,10 +100,9 @@ def _whose(headers: RawHeaders, body: bytes) -> _Whose:
             whose = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             whose = _Whose()
+    whose.parent = parent_of(headers) or whose.parent
     for name, value in headers:
-        if name == b"atomic-parent":
-            whose.parent = value.decode("latin1").strip()
-        elif name == b"idempotency-key" and whose.idempotency_key is None:
+        if name == b"idempotency-key" and whose.idempotency_key is None:
             whose.idempotency_key = value.decode("latin1").strip().strip('"')
     return whose
 

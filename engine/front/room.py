@@ -17,6 +17,7 @@ from itertools import islice
 import trio
 
 from engine.budget import Budget, Charge, Parcel
+from engine.front.parent import parent_of, shows_parent
 from engine.front.strict import BadRequest, Head, ServerLimits
 from engine.ports import SMALL_BYTES_MAX
 
@@ -100,6 +101,11 @@ class BodyRoom:
         """The header lines of the current request."""
         return () if self._head is None else self._head.fields
 
+    @property
+    def current(self) -> Head | None:
+        """The current request's head, as far as it is known."""
+        return self._head
+
     def came(self, head: Head | None, size: int) -> bool:
         """So many bytes of the body came (with its head, or behind it); whether there must be room
         before they are taken up."""
@@ -108,14 +114,17 @@ class BodyRoom:
         self.size += size
         return self.size > SMALL_BYTES_MAX and self._charge is None
 
-    async def wait(self) -> None:
-        """Return when there is room for the whole body. Raises BadRequest (503)."""
+    async def wait(self, came: bytes) -> None:
+        """Return when there is room for the whole body, of which this is what came last. Raises
+        BadRequest (503)."""
         assert self._head is not None
         self.is_waiting = True
         try:
             # Of a chunked body only the limit is known.
             size = self._head.body_bytes or self._rooms.limits.body_bytes_max
-            new = not any(name == b"atomic-parent" for name, _ in self._head.fields)
+            new = not parent_of(self._head.fields) and not any(
+                shows_parent(bytes(part[:SMALL_BYTES_MAX])) for part in (self._data, came)
+            )
             owner = self._head.target[1:65].partition(b"/")[0].decode("latin1")
             self._charge = await self._rooms.wait(owner, size, new=new)
         finally:

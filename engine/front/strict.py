@@ -82,6 +82,8 @@ class BadRequest(Exception):
         self.detail = detail
         self.problem = problem
         self.limit = limit
+        self.head = b""
+        """What came of the request's head, where it is refused for that."""
 
 
 class Phase(Enum):
@@ -162,12 +164,14 @@ class RequestReader:
         end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         size = len(self._buffer) if end < 0 else end + 4
         if size > self._limits.header_bytes_max:
-            raise BadRequest(
+            refusal = BadRequest(
                 431,
                 f"the head is longer than {self._limits.header_bytes_max} bytes",
                 "headers-too-large",
                 "header_bytes_max",
             )
+            refusal.head = bytes(self._buffer[: self._limits.header_bytes_max])
+            raise refusal
         if end < 0:
             self._check_incomplete()
             return b""
@@ -175,7 +179,11 @@ class RequestReader:
         del self._buffer[:size]
         self._scanned = 0
         self._line_checked = False
-        self.head = read_head(head, self._limits)
+        try:
+            self.head = read_head(head, self._limits)
+        except BadRequest as refusal:
+            refusal.head = head
+            raise
         self.head_size = size
         length = self.head.body_bytes
         if length is None:

@@ -23,6 +23,7 @@ from engine.core.target import BadTarget, last_segment, normalise
 from engine.front import surrogates
 from engine.front.access import RawHeaders
 from engine.front.dear import Dear
+from engine.front.parent import parent_of
 from engine.front.reasons import note_reason
 from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
@@ -212,7 +213,6 @@ def _no_json(error: Exception) -> Refused:
 def read_headers(headers: RawHeaders) -> Posted:
     """The headers that mean something. Raises Refused for an Idempotency-Key that is none."""
     key: str | None = None
-    parent: str | None = None
     prefer = ""
     for name, value in headers:
         if name == b"idempotency-key":
@@ -220,8 +220,6 @@ def read_headers(headers: RawHeaders) -> Posted:
             if key is not None and found != key:
                 raise _invalid("idempotencyKey", "Two different Idempotency-Key headers.")
             key = found
-        elif name == b"atomic-parent":
-            parent = value.decode("latin1").strip(" \t")
         elif name == b"prefer":
             prefer += "," + value.decode("latin1").lower()
     respond_async, wait_s = False, None
@@ -231,7 +229,7 @@ def read_headers(headers: RawHeaders) -> Posted:
             respond_async = True
         elif (wait := _WAIT.fullmatch(word)) and wait_s is None:
             wait_s = min(int(wait[1]), PREFER_WAIT_S_MAX)
-    return Posted(key, parent, respond_async, wait_s)
+    return Posted(key, parent_of(headers), respond_async, wait_s)
 
 
 def _header_key(value: str) -> str:

@@ -99,6 +99,35 @@ async def test_a_limit_is_named(shop: Client) -> None:
     assert "was refused: A step posted itself or a step above it" in error
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "status", "said"),
+    [
+        ("shop", {}, "x" * 1_100_000, 413, "its post to /{} was refused: the body is longer than"),
+        ("shop", {"Content-Type": "text/plain"}, "{}", 415, "`Content-Type: application/json`"),
+        ("shop", {"X-Long": "x" * 20_000}, "{}", 431, "was refused: the head is longer than"),
+        ("shop", {"Host": "elsewhere"}, "{}", 421, "does not answer to the name"),
+        ("shop/x", {}, "{}", 404, "Nothing is at this address"),
+    ],
+)
+async def test_what_is_refused_before_it_is_read_is_told(
+    shop: Client, path: str, headers: dict[str, str], body: str, status: int, said: str
+) -> None:
+    """By the token in its header, which is all that is known of it."""
+
+    async def workflow(call: Call) -> Answer:
+        head = {"Atomic-Parent": call.token, "Content-Type": "application/json", **headers}
+        url = f"/{path.replace('shop', shop.name)}"
+        answer = await shop.http.post(url, content=body.encode(), headers=head)
+        assert answer.status_code == status, answer.text
+        return Answer(500)
+
+    async with application(w=workflow) as app:
+        posted = await shop.post(app.at("w"), retry=SLOW, prefer="respond-async")
+        error = await error_of(shop, posted.json()["id"])
+    assert error.startswith("http-status: answered 500; its post to /")
+    assert said.format(shop.name) in error
+
+
 async def test_an_invocation_names_its_client(shop: Client) -> None:
     """The path to which its function posts its steps."""
     async with application(w=fine) as app:

@@ -21,6 +21,7 @@ from engine.front.server import (
     open_listeners,
     serve,
 )
+from engine.front.strict import BadRequest, Head
 
 LARGE_BYTES = 8 * 1024 * 1024
 """More than the kernel takes of an answer that nobody reads."""
@@ -76,6 +77,9 @@ class App:
     def refused(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """A post was refused before it was read."""
         self.calls.append("refused")
+
+    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+        """A request was refused for what it is."""
 
     async def _note(self) -> None:
         self.calls.append(request.path)

@@ -64,6 +64,29 @@ async def test_a_body_waits_for_room(mock_clock: MockClock) -> None:
     assert budget.refused == 0
 
 
+@pytest.mark.parametrize("parent", ["header", "member"])
+async def test_posts_of_runs_under_way_go_first(parent: str, mock_clock: MockClock) -> None:
+    """Whether the token is a header or the member `parent`, as far as that has come."""
+    app, budget = App(), room_for(1)
+    token = "01M84WPRZ8FE8XB2H4Y04XKXPK-0a1b2c.1.7.00ff00ff00ff00ff00ff"
+    ours = WHOLE.replace(b"\r\n", b"\r\nAtomic-Parent: %b\r\n" % token.encode(), 1)
+    if parent == "member":
+        member = b'{"parent": "%b", "payload": "' % token.encode()
+        ours = post("/echo", member + BODY[len(member) :])
+    async with serving(app.quart, budget=budget) as server:
+        first = await sent(server, HALF)
+        new = await sent(server, WHOLE)
+        mine = await sent(server, ours[: len(HALF)])
+        assert budget.posts.waiting == 2
+        await first.send(WHOLE[len(HALF) :])
+        assert (await first.read_answer()).status == 200
+        await settle()
+        assert budget.posts.waiting == 1, "mine has room, and is not whole"
+        await mine.send(ours[len(HALF) :])
+        for client in (mine, new):
+            assert (await client.read_answer()).status == 200
+
+
 async def test_who_waits_long_is_refused(mock_clock: MockClock) -> None:
     """Before anything is recorded: 503 with the limit's name and Retry-After, and the attempt that
     made the post is told of."""
