@@ -16,9 +16,11 @@ from tui.boards import Cell
 from tui.keys import BY_ID, Command, shown_key
 from tui.many import MARKED_MAX, Many
 from tui.model import State
+from tui.retargeting import Retargeting
 from tui.screens.ask import Ask, Choice, Choose
 from tui.targets import (
     Target,
+    Urls,
     action_for,
     after_text,
     of_row,
@@ -50,6 +52,7 @@ PAST = {
     Action.RERUN: "running again",
     Action.DISMISS: "dismissed",
     Action.RESTORE: "back on the list",
+    Action.RETARGET: "retargeted",
 }
 
 
@@ -59,6 +62,7 @@ class Acting:
     def __init__(self, app: Dashboard) -> None:
         self._app = app
         self.many = Many(app, self)
+        self.retargeting = Retargeting(app, self)
         self.row_left_at = float("-inf")
         """Monotonic: when the row under the cursor last left the list."""
         self._answered: dict[tuple[str, str | None], Target] = {}
@@ -173,6 +177,8 @@ class Acting:
                 self._take_back()
             case "abort":
                 self.many.abort()
+            case "retarget" if self._app.whole_filter:
+                self.retargeting.begin((), self._app.filters["runs"])
             case _ if self._app.whole_filter:
                 first = next(self.targets(), None)  # the footer says what its key would do
                 action = Action(command.id) if first is None else action_for(command.id, first)
@@ -184,6 +190,8 @@ class Acting:
         first = targets[0]
         if first.cause is not None:
             self.many.bulk(action_for(command_id, first), f"is:stuck cause:{first.cause}")
+        elif command_id == "retarget":
+            self.retargeting.begin(targets)
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
         elif command_id == "rerun":
@@ -261,7 +269,9 @@ class Acting:
         finally:
             del self._busy[key]
 
-    async def act_on(self, action: Action, target: Target) -> Target | None:
+    async def act_on(
+        self, action: Action, target: Target, urls: Urls = (None, None)
+    ) -> Target | None:
         """Carry an action out on one target; returns it as it is now. None: it was refused, which
         has been told."""
         key = (target.run_id, target.step_id)
@@ -273,7 +283,10 @@ class Acting:
         client = self._app.client
         assert client is not None
         try:
-            done = await client.act(target.run_id, action, step=target.step_id, if_rev=target.rev)
+            done = await client.act(
+                target.run_id, action, step=target.step_id, from_url=urls[0], to_url=urls[1],
+                if_rev=None if action is Action.RETARGET else target.rev,  # fits any state
+            )  # fmt: skip
         except Refused as error:
             self._app.flash(refusal(action, target, error), "alarm")
             return None
@@ -292,9 +305,9 @@ class Acting:
         self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
         return now
 
-    async def act_and_tell(self, action: Action, target: Target) -> None:
+    async def act_and_tell(self, action: Action, target: Target, urls: Urls = (None, None)) -> None:
         """Carry an action out on one target, and tell how it went."""
-        now = await self.act_on(action, target)
+        now = await self.act_on(action, target, urls)
         if now is not None:
             self.remember([(action, now)])
             more = " · z takes it back" if self._undo else ""

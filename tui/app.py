@@ -487,6 +487,9 @@ class Dashboard(App[None]):
             if self.set_filter(event.text):
                 self.close_prompt()
             return
+        if event.kind != "command":
+            self.acting.retargeting.entered(event.kind, event.text)
+            return
         self.close_prompt()
         try:
             command, argument = parse_command(event.text)

@@ -54,7 +54,7 @@ def health(store: Store, seen: Seen) -> Line:
         what = still[0] if len(still) == 1 else f"{fmt.count(len(still))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(still) == 1 else ''} still", "alarm"))
     if why:
-        pieces.append(Piece(f"  the store cannot be written: {why}", "alarm"))
+        pieces.append(Piece(f"  store: {why}", "alarm"))
     per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
     return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
 

@@ -110,6 +110,8 @@ COMMANDS: tuple[Command, ...] = (
             Group.ACT, DETAIL, writes=True),
     Command("dismiss", "D", "Dismiss", "off the list of what is stuck; again: back on",
             Group.ACT, frozenset({"runs", "causes", "run"}), writes=True),
+    Command("retarget", "M", "Retarget", "move it to other URLs: asks from which to which",
+            Group.ACT, frozenset({"runs", "run"}), writes=True),
     Command("abort", "X", "Abort job", "the job under the cursor, or the one that runs",
             Group.ACT, writes=True),
     Command("palette", "ctrl+p", "Palette", "any command, by a part of what it says", Group.SHOW),

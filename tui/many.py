@@ -18,7 +18,7 @@ from tui.boards import Cell
 from tui.model import short_id
 from tui.sanitize import clean
 from tui.store import JobsRead
-from tui.targets import Target, action_for
+from tui.targets import Target, Urls, action_for
 
 if TYPE_CHECKING:
     from tui.acting import Acting
@@ -49,9 +49,11 @@ class Many:
         lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
         if len(targets) > NAMES_SHOWN:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
-        self._acting.ask(title, lines, None, partial(self._march, action, targets))
+        self._acting.ask(title, lines, None, partial(self.march, action, targets))
 
-    async def _march(self, action: Action, targets: Sequence[Target]) -> None:
+    async def march(
+        self, action: Action, targets: Sequence[Target], urls: Urls = (None, None)
+    ) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
         grid, done = self._app.grid(), []
         self.marching = True
@@ -60,7 +62,7 @@ class Many:
                 if not self.marching:
                     break
                 self._app.flash(f"{action}: {at:,} of {len(targets):,} · X stops")
-                now = await self._acting.act_on(action, target)
+                now = await self._acting.act_on(action, target, urls)
                 if now is not None:
                     done.append((action, now))
                     grid.marks.pop(target.step_id or target.run_id, None)
@@ -76,15 +78,17 @@ class Many:
 
     # -- a filter ------------------------------------------------------------------------------
 
-    def bulk(self, action: Action, q: str) -> None:
+    def bulk(self, action: Action, q: str, urls: Urls = (None, None)) -> None:
         """Ask for a job on all that a filter finds."""
-        self._acting.run(self._acting.one_at_a_time("bulk", self._plan(action, q)))
+        self._acting.run(self._acting.one_at_a_time("bulk", self._plan(action, q, urls)))
 
-    async def _plan(self, action: Action, q: str) -> None:
+    async def _plan(self, action: Action, q: str, urls: Urls) -> None:
         client = self._app.client
         assert client is not None
         try:
-            plan = clean(await client.bulk(action, q, dry_run=True))
+            plan = clean(
+                await client.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
+            )
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
@@ -95,15 +99,23 @@ class Many:
             return
         typed = f"{plan.matched}" if plan.matched >= TYPED_FROM else None
         title = f"{str(action).capitalize()}: {plan.matched:,} runs"
-        self._acting.ask(title, bulk_lines(plan), typed, partial(self._begin, action, q, plan))
+        lines = bulk_lines(plan)
+        if urls[0] is not None:
+            lines += [((f"{word:<7}", "dim"), (f"{clean(url)}", "plain"))
+                      for word, url in zip(("from", "to"), urls, strict=True)]  # fmt: skip
+        self._acting.ask(title, lines, typed, partial(self._begin, action, q, plan, urls))
 
-    async def _begin(self, action: Action, q: str, plan: BulkAnswer) -> None:
+    async def _begin(self, action: Action, q: str, plan: BulkAnswer, urls: Urls) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""
         client = self._app.client
         assert client is not None
         key = f"tui-{self._app.store.clock.wall():.6f}"
         try:
-            job = clean(await client.bulk(action, q, expect=plan.matched, key=key))
+            job = clean(
+                await client.bulk(
+                    action, q, expect=plan.matched, key=key, from_url=urls[0], to_url=urls[1]
+                )
+            )
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return

@@ -15,16 +15,32 @@ from textual.widgets import Input, Static
 
 from tui import query
 from tui.keys import COMMANDS
+from tui.retargeting import FROM, TO
 from tui.sanitize import clip, safe, width
 from tui.store import Store
 from tui.widgets.bar import Piece
 from tui.widgets.typed import Typed
 
-SIGNS = {"filter": " filter / ", "command": " command : "}
-EXAMPLES = {"filter": "is:stuck wf:order* host:… try:>3", "command": "help"}
+SIGNS = {
+    "filter": " filter / ",
+    "command": " command : ",
+    FROM: " retarget from ",
+    TO: " retarget to ",
+}
+EXAMPLES = {
+    "filter": "is:stuck wf:order* host:… try:>3",
+    "command": "help",
+    FROM: "a URL, or what URLs begin with",
+    TO: "what it stands for from now on",
+}
 THEME = "theme "
 """The command whose argument is one of a few."""
-ENTER_DOES = {"filter": "lists", "command": "does it"}
+ENTER_DOES = {
+    "filter": "lists",
+    "command": "does it",
+    FROM: "asks to which",
+    TO: "says what would be moved",
+}
 
 
 class Field(Typed):
@@ -111,6 +127,8 @@ class Prompt(Horizontal):
         """What the line could be when it is completed."""
         if self.kind == "filter":
             return query.suggest(text, query.seen_values(self._store))
+        if self.kind != "command":
+            return []
         known = sorted(command.id for command in COMMANDS)
         if text.startswith(THEME):
             known = [THEME + name for name in sorted(self.app.available_themes)]
@@ -123,7 +141,8 @@ class Prompt(Horizontal):
         fault = query.fault(text) if self.kind == "filter" else None
         if fault is not None and not (found and fault.at >= _last_term(text)):
             return _under(len(SIGNS[self.kind]) + fault.at, fault.detail, cells)
-        keys = f" enter {ENTER_DOES[self.kind]} · tab completes · esc leaves"
+        tab = "" if self.kind in (FROM, TO) else " · tab completes"
+        keys = f" enter {ENTER_DOES[self.kind]}{tab} · esc leaves"
         follows = "  ".join(safe(each[_last_term(text) :]) for each in found)
         return [Piece(clip(f" {follows}" if follows else keys, cells), "dim")]
 

@@ -21,6 +21,10 @@ NAMED_MAX = 5
 """More steps than these are counted."""
 
 
+Urls = tuple[str | None, str | None]
+"""From which to which a `retarget` moves; None of another action."""
+
+
 class Target(NamedTuple):
     """A run, a step, or a group of runs, as it was then."""
 
@@ -89,8 +93,8 @@ def why_not_on(command: Command, target: Target) -> str:
     if action is Action.RETRY and state is State.PAUSED:
         unhandled = target.pause_reason == UNHANDLED_FAILURE
         return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"
-    if command.id == "dismiss" and target.step_id is not None:
-        return "runs are dismissed, not steps"
+    if command.id in ("dismiss", "retarget") and target.step_id is not None:
+        return f"runs are {'dismissed' if command.id == 'dismiss' else 'retargeted'}, not steps"
     if action is Action.RERUN:  # of what has ended
         fits = str(state) not in FITS[Action.CANCEL]
     else:

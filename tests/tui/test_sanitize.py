@@ -226,7 +226,7 @@ def test_the_top_line_says_that_the_store_cannot_be_written() -> None:
     ):
         store.apply(StatusRead({"store": told, "counts": {"running": 1}}, 0.0, 0.0))
         pieces = [piece.text for piece in health(store, Rows(store).seen)[0]]
-        whole = f"  the store cannot be written: {said}"
+        whole = f"  store: {said}"
         found = [text for text in pieces if "store" in text]
         assert found == ([] if said is None else ["  store unavailable", whole])
 

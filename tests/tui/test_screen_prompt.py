@@ -89,7 +89,7 @@ def test_commands_are_completed_too() -> None:
     async def test(world: World) -> None:
         fill(world)
         lines = await world.press("colon", "r", "e")
-        assert "rerun  resync  retries  retry" in lines[-1]
+        assert "rerun  resync  retarget  retries  retry" in lines[-1]
         await world.press("s", "tab")
         assert world.app.query_one(Field).value == "resync"
 

@@ -10,7 +10,7 @@ from tests.tui.screen import World, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
 from tui.listing import Edge
 from tui.store import RunsRead, TreeGone
-from tui.targets import Target
+from tui.targets import Target, Urls
 
 
 def test_09_a_key_meant_for_a_row_that_has_just_left() -> None:
@@ -101,8 +101,10 @@ def test_14_x_stops_marked_rows_between_two() -> None:
         world.clock.pass_s(1)
         many, one = world.app.acting.many, world.app.acting.act_on
 
-        async def stopped_after_it(action: Action, target: Target) -> Target | None:
-            now = await one(action, target)
+        async def stopped_after_it(
+            action: Action, target: Target, urls: Urls = (None, None)
+        ) -> Target | None:
+            now = await one(action, target, urls)
             many.abort()
             return now
 
@@ -209,7 +211,7 @@ def test_16_the_menu_when_read_only() -> None:
         world.runs(run_row(1, "backing-off"))
         await world.shown()
         lines = await world.press("x")
-        assert sum("only reads (--read-only)" in line for line in lines) == 6
+        assert sum("only reads (--read-only)" in line for line in lines) == 7
         await world.press("R")
         assert world.posts == []
 
