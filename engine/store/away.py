@@ -22,7 +22,7 @@ import trio
 from engine.core.errors import EngineError
 from engine.ports import Away
 from engine.store import hands
-from engine.store.words import cannot_write, in_the_way, primary
+from engine.store.words import cannot_write, damage, in_the_way, primary
 
 AWAY_AFTER_S = 0.5
 """A store that cannot be written for so long is away. What another program's checkpoint takes is
@@ -152,6 +152,11 @@ class Availability:
                 "store-still-unavailable", why=why, **held, away_ms=away_ms, events_waiting=events
             )
             self._say_at += self._say_at - self._since  # twice as late each time: no log is filled
+
+    def tell_damage(self, error: sqlite3.Error) -> None:
+        """A commit has failed for good. Raises StoreStopped if the file is damaged."""
+        if (what := damage(self._path, error)) is not None:
+            raise StoreStopped(f"{what} The commit that met it was not made.") from error
 
     def _not_recorded(self, error: sqlite3.Error, events: int) -> StoreStopped:
         return StoreStopped(

@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from engine import __version__
 from engine.store.schema import migrations
-from engine.store.tables import COLUMNS
+from engine.store.shape import check_tables
 from engine.store.words import RESTORE, StoreError
 
 MIGRATIONS = "_sqlite_migrations"
@@ -19,7 +19,6 @@ SQL_APPLIED = f"SELECT name FROM {MIGRATIONS} WHERE migration_set = ? ORDER BY n
 WHOLE_BYTES_MAX = 32 << 20
 """A file up to here is looked through at each start (a tenth of a second); a larger one is not, and
 what is damaged in it shows when it is read."""
-ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up")
 
 
 def check_ours(connection: sqlite3.Connection, path: Path) -> None:
@@ -58,20 +57,8 @@ def _number(migration: str) -> str:
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """Every table has the columns that this version asks for; a small file is looked through.
-
-    Raises StoreError, and sqlite3.DatabaseError for a file that cannot be read.
-    """
-    for table, columns in (("engine", ENGINE_COLUMNS), *COLUMNS.items()):
-        try:
-            connection.execute(f"SELECT {','.join(columns)} FROM {table} LIMIT 0")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                raise
-            raise StoreError(
-                f"{path} is not as this Atomic ({__version__}) makes it: {error}. It was changed by"
-                f" hand or by another program. {RESTORE}"
-            ) from error
+    """The tables are as they must be; a small file is looked through. Raises as `check_tables`."""
+    check_tables(connection, path)
     if _bytes(path) <= WHOLE_BYTES_MAX:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":

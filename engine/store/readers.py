@@ -21,12 +21,29 @@ from engine.core.errors import Problem, Refused, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
 from engine.ports import Body, Due, EventRecord, Larger, Stopped, Stored
 from engine.store import journal, rows
-from engine.store.words import RESTORE, primary
+from engine.store.shape import check_tables
+from engine.store.words import RESTORE, StoreError, is_damage, primary
 from engine.store.writer import Offload
 
 T = TypeVar("T")
 DAMAGED_RETRY_AFTER_S = 60
 """Only a person can mend it."""
+UNREADABLE_RETRY_AFTER_S = 5
+_OF_THE_FILE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    }
+)
+"""What keeps a file from being read. Other errors are of the statement, and so of ours."""
 COUNT_MAX = 1 << 53
 """No count of a step comes near it; one that is beyond was not written by an engine."""
 ENTRIES_KEPT_MAX = 8
@@ -55,6 +72,11 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens the log too
     return connection
+
+
+def _is_of_the_file(error: sqlite3.Error) -> bool:
+    """And not of the statement. One that writes, here, is told `SQLITE_READONLY` and no more."""
+    return primary(error) in _OF_THE_FILE and error.sqlite_errorcode != sqlite3.SQLITE_READONLY
 
 
 class StoredRun(Struct, frozen=True):
@@ -191,7 +213,7 @@ class Readers:
     ) -> None:
         self._path, self._offload, self._log = path, offload, log
         self._damage: set[str] = set()
-        """What was said of it."""
+        """What was said of it, and of why it could not be read."""
         self._all: list[sqlite3.Connection] = []
         try:
             for _ in range(at_once + 1):
@@ -207,7 +229,7 @@ class Readers:
         def borrowed() -> T:
             connection = self._idle.pop()
             try:
-                with self._whole():
+                with self._told(connection):
                     return work(connection)
             finally:
                 self._idle.append(connection)
@@ -223,33 +245,56 @@ class Readers:
         thread and back ten times that, and every new run is looked for first."""
         try:
             row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
-        except sqlite3.DatabaseError as error:
-            self._tell(error)
+        except sqlite3.Error as error:
+            self._tell(error, self._own)
             raise
         return None if row is None else str(row[0])
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """A file that turns out to be damaged is called so; nobody is told of a bug."""
+    def _told(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A file that turns out to be damaged, or cannot be read, is called so: nobody is told of
+        a bug."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            self._tell(error)
+        except sqlite3.Error as error:
+            self._tell(error, connection)
             raise
 
-    def _tell(self, error: sqlite3.DatabaseError) -> None:
-        """Raises Refused, and logs it once, if the error is damage."""
-        if primary(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return
-        if str(error) not in self._damage:
-            self._damage.add(str(error))
-            self._log("store-damaged", db=str(self._path), error=str(error), mend=RESTORE)
-        raise Refused(
-            Problem.STORE_UNAVAILABLE,
-            f"The database is damaged where this is kept ({error}); its operator must restore a"
-            " copy.",
-            retryAfter=DAMAGED_RETRY_AFTER_S,
-        ) from error
+    def _tell(self, error: sqlite3.Error, connection: sqlite3.Connection) -> None:
+        """Raises Refused, and logs it once, if the error is of the file."""
+        words = f"{error}, {error.sqlite_errorname}" if primary(error) else str(error)
+        if is_damage(error) or self._is_changed(error, connection):
+            self._say("store-damaged", words, mend=RESTORE)
+            raise Refused(
+                Problem.STORE_UNAVAILABLE,
+                f"The database is damaged where this is kept ({words}); its operator must restore a"
+                " copy.",
+                retryAfter=DAMAGED_RETRY_AFTER_S,
+            ) from error
+        if _is_of_the_file(error):
+            self._say("store-unreadable", words)
+            raise Refused(
+                Problem.STORE_UNAVAILABLE,
+                f"The database cannot be read where this is kept ({words}).",
+                retryAfter=UNREADABLE_RETRY_AFTER_S,
+            ) from error
+
+    def _is_changed(self, error: sqlite3.Error, connection: sqlite3.Connection) -> bool:
+        """A statement does not fit the tables, as they are not what the engine made."""
+        if primary(error) != sqlite3.SQLITE_ERROR:
+            return False
+        try:
+            check_tables(connection, self._path)
+        except StoreError:
+            return True
+        except sqlite3.Error as other:
+            return is_damage(other)
+        return False
+
+    def _say(self, event: str, words: str, **values: str) -> None:
+        if words not in self._damage:
+            self._damage.add(words)
+            self._log(event, db=str(self._path), error=words, **values)
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs, and the small payloads of their steps that are to be called by `until`."""

@@ -285,6 +285,27 @@ async def _run(writer: Writer, watch: Callable[[], Awaitable[None]]) -> None:
         nursery.cancel_scope.cancel()
 
 
+@contextmanager
+def _reading(
+    path: Path, offload: Offload | None, log: Callable[..., None], after: ExitStack
+) -> Iterator[tuple[Readers, Readers]]:
+    """The engine's and the operators'. Closed before the writer; or after it, with an error.
+
+    The last connection of all puts the log into the file when it closes, if it may write. After an
+    error nobody shall: the log may be the matter, and both are read at the next start.
+    """
+    with ExitStack() as undo:
+        found = []
+        for _ in range(2):
+            found.append(Readers(path, offload or threads(READERS_MAX), READERS_MAX, log))
+            undo.callback(found[-1].close)
+        try:
+            yield found[0], found[1]
+        except BaseException:
+            after.push(undo.pop_all())
+            raise
+
+
 @asynccontextmanager
 async def open_store(
     path: Path,
@@ -308,7 +329,11 @@ async def open_store(
     path = the_file(path)
     here = Here() if write_offload is None else None
     write_offload = write_offload or threads(1)
-    with locked(path, owner) as handle, closing(prepare(path, synchronous, wait_s)) as connection:
+    with (
+        locked(path, owner) as handle,
+        ExitStack() as after,
+        closing(prepare(path, synchronous, wait_s)) as connection,
+    ):
         try:
             await write_offload(lambda: _begin(connection, owner, started_at))
         except (Damaged, sqlite3.DatabaseError) as error:
@@ -316,6 +341,7 @@ async def open_store(
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
         sequence, last_at = journal_end(connection)
         presence = Presence(path, handle)
+        after.callback(presence.close)
         wal = Wal(connection, path, log)
         availability = Availability(path, wait_s=wait_s, log=log)
         writer = Writer(
@@ -330,13 +356,10 @@ async def open_store(
             availability=availability,
             wal=wal,
             look=presence.look,
+            look_now=presence.look_now,
             on_failure=on_failure,
         )
-        at_once = READERS_MAX
-        with (
-            closing(Readers(path, read_offload or threads(at_once), at_once, log)) as readers,
-            closing(Readers(path, read_offload or threads(at_once), at_once, log)) as view_readers,
-        ):
+        with _reading(path, read_offload, log, after) as (readers, view_readers):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
                 yield SqliteStore(

@@ -27,6 +27,16 @@ FULL_BYTES = 1 << 16
 RESTORE = "Restore a copy (docs/how-to/back-up.md)."
 
 
+_DAMAGED = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+    }
+)
+
+
 class StoreError(EngineError):
     """The store cannot be opened; the message says why and what to do."""
 
@@ -34,6 +44,17 @@ class StoreError(EngineError):
 def primary(error: BaseException) -> int:
     """SQLite's primary result code of an error; 0: it has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says that a file does not hold what it must."""
+    code = int(getattr(error, "sqlite_errorcode", 0))
+    return primary(error) in _DAMAGED or code in _DAMAGED
+
+
+def damage(path: Path, error: sqlite3.Error) -> str | None:
+    """The damage in words; None: it is another matter."""
+    return f"{path} is damaged: {error}. {RESTORE}" if is_damage(error) else None
 
 
 def unusable(path: Path, error: Exception) -> StoreError:

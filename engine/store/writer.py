@@ -121,11 +121,13 @@ class Writer:
         availability: Availability,
         wal: Wal,
         look: Callable[[], None] = lambda: None,
+        look_now: Callable[[], None] = lambda: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
-        """`look` is called before a commit is acknowledged, and may raise StoreStopped."""
+        """`look` is called before a commit is acknowledged, and may raise StoreStopped; so may
+        `look_now`, which is called, in any thread, before the log is put into the file."""
         self._connection = connection
-        self._look = look
+        self._look, self._look_now = look, look_now
         self._availability = availability
         availability.tell(self._away_moved)
         self._owner, self._epoch = owner, epoch
@@ -327,10 +329,14 @@ class Writer:
     def _write(self, commit: Commit) -> None:
         """In a thread: whatever takes longer."""
         if self._availability.wants_room:
-            self._wal.put_into_file()  # it may begin anew then, and need no room
+            self._put_into_file()  # it may begin anew then, and need no room
         commit.write(self._connection)
         if self._wal.is_long:
-            self._wal.put_into_file()
+            self._put_into_file()
+
+    def _put_into_file(self) -> None:
+        self._look_now()  # a log that was cut would spoil the file
+        self._wal.put_into_file()
 
     async def _commit_off(self, commit: Commit) -> None:
         while (error := await self._try(commit)) is not None:
@@ -353,11 +359,16 @@ class Writer:
             else:
                 with trio.CancelScope(shield=True):  # a thread cannot be called back
                     await self._offload(partial(self._write, commit))
+        except StoreStopped:
+            self._on_failure()
+            raise
         except sqlite3.Error as error:
-            if not passes(error):
-                self._on_failure()
-                raise
-            return error
+            if passes(error):
+                return error
+            self._on_failure()
+            self._look_now()  # perhaps that tells what has happened
+            self._availability.tell_damage(error)
+            raise
         return None
 
     @property

@@ -1,14 +1,107 @@
-"""A file that turns out to be damaged while it is read: named, not called a bug of the engine's."""
+"""A file that is damaged, or cannot be read, is named so, and is no bug."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.core.errors import Problem, Refused
+from engine.ports import Due, RetryQuery, RunQuery
 from engine.store import content
-from tests.store.support import new_run, store_at
+from engine.store.sqlite import SqliteStore
+from engine.store.views import SqliteViews
+from tests.store.faults import sqlite_error
+from tests.store.support import change_file, new_run, store_at
+
+Look = Callable[[SqliteStore, SqliteViews], Awaitable[Any]]
+
+
+async def find_run(store: SqliteStore, views: SqliteViews) -> None:
+    """What each new run begins with."""
+    store.find_run("shop", "w", "k")
+
+
+LOOKS: dict[str, Look] = {
+    "find_run": find_run,
+    "load_runs": lambda store, views: store.load_runs(["Rk"], 0),
+    "due": lambda store, views: store.due(Due(-1, "", ""), 0, 1),
+    "body": lambda store, views: store.body("Rk", 1, answer=False),
+    "body_up_to": lambda store, views: store.body_up_to("Rk", 1, 1, answer=False),
+    "read_again": lambda store, views: store.read_again("Rk"),
+    "runs": lambda store, views: views.runs(RunQuery(limit=1)),
+    "tree": lambda store, views: views.tree("Rk"),
+    "step": lambda store, views: views.step("Rk"),
+    "causes": lambda store, views: views.causes(0),
+    "retries": lambda store, views: views.retries(RetryQuery(0)),
+    "due_counts": lambda store, views: views.due_counts(0),
+    "events": lambda store, views: views.events(0, 1),
+    "summary": lambda store, views: views.summary(0),
+    "its body": lambda store, views: views.body("Rk", 1, answer=False),
+    "its body_up_to": lambda store, views: views.body_up_to("Rk", 1, 1, answer=False),
+}
+"""Everything that reads the file while the engine runs."""
+DAMAGED, UNREADABLE = ("store-damaged", 60), ("store-unreadable", 5)
+
+
+class Broken:
+    """A connection on which every statement fails so."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        self.error = error
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    ("code", "name", "told"),
+    [
+        (sqlite3.SQLITE_IOERR_SHORT_READ, "SQLITE_IOERR_SHORT_READ", DAMAGED),
+        (sqlite3.SQLITE_CORRUPT_VTAB, "SQLITE_CORRUPT_VTAB", DAMAGED),
+        (sqlite3.SQLITE_IOERR_READ, "SQLITE_IOERR_READ", UNREADABLE),
+        (sqlite3.SQLITE_CANTOPEN, "SQLITE_CANTOPEN", UNREADABLE),
+        (sqlite3.SQLITE_BUSY_RECOVERY, "SQLITE_BUSY_RECOVERY", UNREADABLE),
+    ],
+)
+async def test_whoever_reads_is_told_of_the_file(
+    tmp_path: Path, look: str, code: int, name: str, told: tuple[str, int]
+) -> None:
+    """503 `store-unavailable` and why, from every look into the file; the log says it, once."""
+    path, logged = tmp_path / "a.db", []
+    async with store_at(path, log=lambda event, **values: logged.append((event, values))) as store:
+        await store.write(new_run("k")[1]).wait()
+        await store.writer.wait_rows()
+        views = SqliteViews(store)
+        await LOOKS[look](store, views)
+        broken: Any = Broken(sqlite_error(code, name))
+        for readers in (store.readers, store.view_readers):
+            readers._own, readers._idle = broken, [broken]
+        event, retry_after = told
+        for _ in range(2):
+            with pytest.raises(Refused, match=name) as caught:
+                await LOOKS[look](store, views)
+            assert caught.value.problem is Problem.STORE_UNAVAILABLE
+            assert caught.value.members == {"retryAfter": retry_after}
+        assert [each for each, _ in logged] == [event]
+
+
+async def test_a_table_that_is_gone_is_damage_and_a_bad_statement_is_a_bug(tmp_path: Path) -> None:
+    """SQLite has one code for both: whether the tables are as the engine made them tells."""
+    path = tmp_path / "a.db"
+    async with store_at(path) as store:
+        with pytest.raises(sqlite3.OperationalError, match="no such function"):
+            await store.readers.read(lambda db: db.execute("SELECT nothing_of_the_kind()"))
+        change_file(path, "ALTER TABLE step RENAME TO steps_of_old")
+        with pytest.raises(Refused, match="no such table: step"):
+            await store.readers.read(lambda db: db.execute("SELECT * FROM step"))
 
 
 async def test_damage_is_named_when_it_is_met(
