@@ -64,6 +64,7 @@ class Apps:
         self.library = library
         self.hosts = {name: Host(Workers(name, net.swarm.workers)) for name in HOSTS}
         self._few = net.swarm.workers is not None
+        self._attempt_min_ms = net.swarm.attempt_min_ms
         self.url: PostsAt = lambda run_id, url, *, is_new: url
         self._failed: Counter[str] = Counter()
         self._stumbled: Counter[tuple[str, str]] = Counter()
@@ -241,7 +242,7 @@ class Apps:
             payload=msgspec.json.encode(payload),
             retry=what.retry,
             step_key=what.step_key,
-            attempt_timeout_ms=what.attempt_timeout_ms,
+            attempt_timeout_ms=max(self._attempt_min_ms, what.attempt_timeout_ms),
             token=None if bare else call.token,
             prefer="respond-async" if suspend else None,
         )

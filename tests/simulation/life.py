@@ -30,6 +30,8 @@ from tests.simulation.outage import Outage
 T = TypeVar("T")
 EPOCH_MS = 1_700_000_000_000
 GRACE_S = 5.0
+TAKEN_BACK = "taken-back"
+"""A death before a commit, of which some step's call did not wait: it has been done already."""
 TASK_STEPS_MAX = 3_000_000
 """No life takes as many; one that does is going round in circles."""
 
@@ -101,9 +103,12 @@ class Life:
         """Posts and looks that the engine is answering."""
         self.open: dict[str, int] = {}
         """Steps with a request open."""
-        self.commits = self.promises = 0
+        self.commits = self.promises = self.taken_back = 0
         self.task_steps = 0
         self.on_commit: Callable[[], None] = lambda: None
+        self.on_up: Callable[[], None] = lambda: None
+        self.would_take_back: Callable[[], bool] = lambda: False
+        """Whether a step was called that would be lost now."""
         self.scope = trio.CancelScope()
         self._died = trio.Event()
         self._rng, self._slow, self._limits = rng, slow, limits
@@ -143,6 +148,9 @@ class Life:
         self.commits += 1
         how = self.death.how if self.commits == self.death.at else ""
         await self._pause(self._commit_s)
+        if self.death.how == TAKEN_BACK and self.would_take_back():
+            self.taken_back += 1
+            how = "before-commit" if self.taken_back == self.death.at else how
         if how == "before-commit":
             self.kill(how)
             raise Died
@@ -219,6 +227,7 @@ class Life:
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             self.engine = engine
+            self.on_up()
             if self.death.how != "drain":
                 await trio.sleep_forever()
             await trio.sleep(self.death.after_s)

@@ -49,11 +49,19 @@ class Moves:
         self.found: list[Moving] = []
         self.at: dict[str, set[str]] = defaultdict(set)
         """Of each run, the hosts to which it is known to have been moved."""
+        self._up = trio.Event()
+
+    def engine_is_up(self) -> None:
+        """A life of the engine has begun."""
+        self._up.set()
 
     async def operate(self) -> None:
-        """Move some run, now and then."""
+        """Move some run now and then, and as soon as the engine is back: before functions post
+        again what its crash took back."""
         while True:
-            await trio.sleep(1 + self._rng.random() * 15)
+            with trio.move_on_after(1 + self._rng.random() * 15):
+                await self._up.wait()
+                self._up = trio.Event()
             runs = known_runs(self._net.history)
             if runs:
                 run_id = self._rng.choice(runs)

@@ -33,12 +33,12 @@ class Outage:
         self._failing_since: float | None = None
         self._known_since: float | None = None
 
-    async def strike(self) -> None:
+    async def strike(self, every_max_s: float) -> None:
         """Be away now and then, until cancelled."""
         rng = self._rng
         try:
             while True:
-                await trio.sleep(rng.random() * 30)
+                await trio.sleep(rng.random() * every_max_s)
                 self._error = rng.choice(CODES)
                 await trio.sleep(rng.random() * rng.choice(LASTS_S))
                 self._error = None

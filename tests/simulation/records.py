@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -195,6 +196,15 @@ class Records:
 
     def _wrong(self, rule: str, what: str) -> None:
         self.history.fail(rule, what)
+
+    def would_take_back(self, life: int) -> bool:
+        """Whether a step was done in this life of the engine that is not committed yet."""
+        calls = takewhile(lambda send: send.life == life, reversed(self.history.sends))
+        return any(
+            send.status == 200 and send.step_id not in self.runs[send.run_id].steps
+            for send in calls
+            if send.run_id in self.runs
+        )
 
     # -- when something is answered ------------------------------------------------------------
 

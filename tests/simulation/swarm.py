@@ -29,6 +29,8 @@ DEATHS = (
     "recovery", "promised",
 )  # fmt: skip
 
+CROWD_ATTEMPT_MS = 30 * 60_000
+
 
 class Swarm(Struct, frozen=True):
     """What may go wrong in one seed."""
@@ -43,8 +45,9 @@ class Swarm(Struct, frozen=True):
     places: tuple[int, int] | None = None
     """Requests that may be in flight to one host, and in all; None: the engine's defaults.
     So few are fought over, and a place that is lost is missed."""
-    outages: bool = False
-    """Now and then the disk refuses to be written, for a while."""
+    outages_s: float = 0.0
+    """Now and then the disk refuses to be written, for a while: so long after the last time, at
+    most. 0: it never does."""
     memory: int | None = None
     """Bytes of bodies that the engine may hold; None: its default. With room for a few payloads
     each waits for the others, and room that is not given back is missed."""
@@ -54,6 +57,14 @@ class Swarm(Struct, frozen=True):
     """Of each host; None: as many as are needed."""
     workflows: int = 0
     """`workflows_in_flight_per_host_max`."""
+    runs: tuple[int, int] = (2, 5)
+    """At least and at most so many workflows."""
+    attempt_min_ms: int = 0
+    """No attempt may take less."""
+    drain_max_s: float = 24 * 3600.0
+    """So long it may take until all have ended, once nothing goes wrong any more."""
+    goes_on: bool = False
+    """The last life is not a new one: nothing that was missed before is made good by a start."""
 
     def has(self, kind: str) -> bool:
         """Whether this kind may strike."""
@@ -83,7 +94,7 @@ def draw(rng: Random) -> Swarm:
         deaths=deaths,
         storm_s=rng.uniform(30, 300),
         places=rng.choice((None, None, None, (1, 1), (1, 2), (2, 2))),
-        outages=rng.random() < 0.4,
+        outages_s=30.0 if rng.random() < 0.4 else 0.0,
         memory=rng.choice((None, None, 100, 600)),
         moves=rng.random() < 0.4,
         workers=rng.choice((None, None, 1, 2, 4)),
@@ -93,3 +104,48 @@ def draw(rng: Random) -> Swarm:
 
 QUIET = Swarm(frozenset(), 0, 0, (), 30)
 """Nothing goes wrong."""
+
+
+def crowd(rng: Random) -> Swarm:
+    """Many workflows at few workers, with so much time that only a standstill uses it up.
+
+    Nothing goes wrong but the engine's own end, behind whose back functions live on. With shorter
+    attempts each that times out lets those above it go: a standstill would end before it is seen.
+    """
+    return replace(
+        QUIET,
+        deaths=tuple(rng.choices(("promised", "after-commit"), k=rng.choice((0, 1, 2, 3)))),
+        storm_s=rng.uniform(3, 20),
+        workers=rng.choice((1, 1, 2, 4)),
+        workflows=rng.choice((0, 0, 0, 1, 2)),
+        runs=(4, 9),
+        attempt_min_ms=CROWD_ATTEMPT_MS,
+        drain_max_s=CROWD_ATTEMPT_MS / 2_000,
+    )
+
+
+def moved(rng: Random) -> Swarm:
+    """A run or two, moved as often as the engine dies over commits that are slower than calls: what
+    a crash took back is posted again after a move."""
+    return replace(
+        QUIET,
+        on=frozenset(("slow-commit",)),
+        deaths=tuple(rng.choices(("taken-back", "taken-back", "promised"), k=8)),
+        storm_s=rng.uniform(60, 120),
+        moves=True,
+        runs=(1, 2),
+    )
+
+
+def outages(rng: Random) -> Swarm:
+    """A disk that refuses to be written now and then, under runs that fail now and then, and
+    one life of the engine to the end: what is not looked at again is looked at by nobody."""
+    return replace(
+        QUIET,
+        on=frozenset(("error-before",)),
+        call_rate=0.5,
+        storm_s=rng.uniform(20, 40),
+        outages_s=8.0,
+        runs=(5, 9),
+        goes_on=True,
+    )

@@ -12,6 +12,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -36,14 +37,21 @@ from tests.simulation.pools import watch
 from tests.simulation.programs import HOSTS, Library
 from tests.simulation.records import Records
 
-DRAIN_MAX_S = 24 * 3600.0
 STILL_MAX_S = 3600.0
 """Nothing that anybody asked for waits longer: when all stands still so long, it is stuck."""
 LOOK_EVERY_MAX_S = 60.0
 SLOW_COMMIT_S = 1.0
 """Slower than most answers: what leaves before its commit leaves long before."""
 WORKFLOW = "flow"
+SHARED_KEY = "k"
+"""The key of one run of each client."""
 TENANTS = ("shop", "bank")
+CROWDS = 0.15
+"""The share of seeds with many workflows at few workers, and little else."""
+MOVED = 0.05
+"""The share of those in which the engine dies often, and runs are moved when it is back."""
+OUTAGES = 0.05
+"""The share of those whose only trouble is a disk that is away now and then."""
 BACKLOGS_MAX = (2, 4, 10)
 """So few events may wait for a commit of an engine that refuses posts."""
 JUMPS_MS = (0, 0, 0, 700, -700, 60_000, -60_000, 600_000, -600_000)
@@ -85,7 +93,7 @@ class World:
         self.counter = StepCounter()
         self.path = disk.fresh()
         self.rng = self.chance("world")
-        self.swarm = swarms.draw(self.chance("swarm")) if plan.swarm is None else plan.swarm
+        self.swarm = self._draw_swarm() if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
         self.history.few_places = self.swarm.places is not None or self.swarm.workflows > 0
         self.records = Records(self.path, self.history)
@@ -98,6 +106,17 @@ class World:
     def chance(self, what: str) -> Random:
         """Chance of its own for each concern, so that one draw more does not move the others."""
         return Random(f"{self.seed}/{what}")
+
+    def _draw_swarm(self) -> swarms.Swarm:
+        rng = self.chance("kind")
+        kind = rng.random()
+        if kind < CROWDS:
+            return swarms.crowd(rng)
+        if kind < CROWDS + MOVED:
+            return swarms.moved(rng)
+        if kind < CROWDS + MOVED + OUTAGES:
+            return swarms.outages(rng)
+        return swarms.draw(self.chance("swarm"))
 
     async def run(self) -> None:
         """All phases; what is wrong is in the history."""
@@ -121,25 +140,25 @@ class World:
         """The runs of this seed, and who wants them."""
         rng, twins = self.rng, self.chance("twins")
         clients: list[Client] = []
-        for index in range(rng.randint(2, 5)):
+        for index in range(rng.randint(*self.swarm.runs)):
             name = f"r{index}"
             program = self.library.make(name)
             tenant = rng.choice(TENANTS)
             what = Submission(
                 client=tenant,
                 workflow=WORKFLOW,
-                key="k" if index < 2 and tenant == TENANTS[index] else f"k{index}",
+                key=SHARED_KEY if index < 2 and tenant == TENANTS[index] else f"k{index}",
                 url=f"http://{rng.choice(HOSTS)}/flow/{program.name}",
                 payload=msgspec.json.encode({"user": name, "client": tenant}),
                 retry=self.library.for_flow(program, self.library.any_policy()),
-                attempt_timeout_ms=rng.choice((10_000, 60_000)),
+                attempt_timeout_ms=max(self.swarm.attempt_min_ms, rng.choice((10_000, 60_000))),
             )
             starts_s = rng.random() * self.swarm.storm_s * 0.7
             clients += [
                 Client(kind, what, starts_s + rng.random() * 3)
                 for kind in rng.choices(KINDS, k=rng.randint(1, 3))
             ]
-            if twins.random() < 0.15:
+            if twins.random() < 0.15 and what.key != SHARED_KEY:  # it would be another run's step
                 clients.append(self._twin(what, name, starts_s + twins.random() * 3))
         return clients
 
@@ -158,8 +177,8 @@ class World:
                 storm.start_soon(operate, self.net, self.chance("operator"))
             if self.swarm.has("app-crash"):
                 storm.start_soon(self._crash_apps)
-            if self.swarm.outages:
-                storm.start_soon(self.outage.strike)
+            if self.swarm.outages_s:
+                storm.start_soon(self.outage.strike, self.swarm.outages_s)
             if self.swarm.moves:
                 storm.start_soon(self.moves.operate)
             deaths = self.plan.deaths
@@ -181,6 +200,8 @@ class World:
                 return Death(how, rng.choice((40, 400, 3_000)) + rng.randrange(500))
             case "promised":
                 return Death(how, rng.randint(1, 6))
+            case "taken-back":
+                return Death(how, rng.randint(1, 3))
             case "recovery":
                 return Death(how, rng.randint(1, 4))
             case "drain":
@@ -217,24 +238,23 @@ class World:
             outage=self.outage,
         )
         life.on_commit = self.records.committed
+        life.on_up = self.moves.engine_is_up
+        life.would_take_back = partial(self.records.would_take_back, number)
         self.net.life = self.counter.life = life
         return life
 
     async def _heal(self, nursery: trio.Nursery) -> None:
-        """The last life: no faults, and it must bring everything to an end."""
+        """No faults any more: the last life must bring everything to an end."""
         self.healed = True
         self.net.heal()
         self.history.log("heal")
         workers = {name: host.workers for name, host in self.apps.hosts.items()}
         nursery.start_soon(watch, self.history, workers)
-        if self.net.life is not None:
-            life = self.net.life
-            life.kill("heal")
-            await life.over.wait()
-        life = self._new_life(99, NEVER)
-        nursery.start_soon(life.run, self.path, SimCaller(self.net, life), str(self.seed))
+        life = self.net.life
+        if life is None or not self.swarm.goes_on:
+            life = await self._restart(nursery, life)
         await trio.sleep(1)
-        if self.rng.random() < 0.8:
+        if self.rng.random() < 0.8 and not self.swarm.goes_on:
             for run_id in known_runs(self.history):
                 await act(self.net, run_id, Action.RESUME)
         await self._drain()
@@ -248,8 +268,17 @@ class World:
         await life.over.wait()
         self.records.check_at_end()
 
+    async def _restart(self, nursery: trio.Nursery, life: Life | None) -> Life:
+        """The last life."""
+        if life is not None:
+            life.kill("heal")
+            await life.over.wait()
+        life = self._new_life(99, NEVER)
+        nursery.start_soon(life.run, self.path, SimCaller(self.net, life), str(self.seed))
+        return life
+
     async def _drain(self) -> None:
-        ends, every = trio.current_time() + DRAIN_MAX_S, 0.5
+        ends, every = trio.current_time() + self.swarm.drain_max_s, 0.5
         seq, moved_at = 0, trio.current_time()
         while not self.records.quiet():
             if any(rule == "POOL" for rule, _ in self.history.wrong):

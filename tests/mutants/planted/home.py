@@ -6,7 +6,7 @@ from engine.core import home as core_home
 from engine.core import place, settle
 from engine.home import Home
 from engine.standstill import Standstill
-from tests.mutants.catalog import PROPERTY, Planting, plant
+from tests.mutants.catalog import Planting, plant
 
 
 @plant("an attempt that was sent home and answers 2xx completes", rules=("R4",))
@@ -34,12 +34,7 @@ def nested_fails_for_the_root(bug: Planting) -> None:
     bug.rewrite(core_home.note_told, "= above is None", "= False")
 
 
-# Seeds in which attempts do not time out before are too rare for the short form: the model's test.
-@plant(
-    "a host whose workers all wait for each other stands still",
-    by=(PROPERTY,),
-    test="tests/shell/test_standstill.py::test_small_pools_end_as_soon_as_in_the_model",
-)
+@plant("a host whose workers all wait for each other stands still", rules=("POOL", "liveness"))
 def standstill_unseen(bug: Planting) -> None:
     bug.rewrite(Standstill._look, "if now < due:", "if True:\n        due = max(due, now + 60)")
 
@@ -49,7 +44,7 @@ def nobody_is_told(bug: Planting) -> None:
     bug.rewrite(Home._let_go, "event.set()", "pass")
 
 
-@plant("an execution that is over waits for open steps, with a worker", by=(PROPERTY,),
-       test="tests/core/test_place.py::test_a_stale_token_reads_and_records_nothing")  # fmt: skip
+@plant("an execution that is over waits for open steps, with a worker",
+       rules=("POOL", "liveness"))  # fmt: skip
 def over_and_waiting(bug: Planting) -> None:
     bug.rewrite(place.place, "if stale and not found.ended:", "if False:")

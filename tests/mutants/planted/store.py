@@ -5,10 +5,7 @@ from __future__ import annotations
 from engine import store_away
 from engine.drive import LiveRun
 from engine.store.writer import Writer
-from tests.mutants.catalog import PROPERTY, Planting, plant
-
-LOOKS_AGAIN = "tests/shell/test_store_away.py::test_no_attempt_starts_until_the_store_is_back"
-"""Of a simulation it takes some two hundred seeds: the next commit of a run wakes it, too."""
+from tests.mutants.catalog import Planting, plant
 
 
 @plant("a commit that was refused counts as made", rules=("R1", "I6", "fold"))
@@ -22,6 +19,6 @@ def steps_taken_while_away(bug: Planting) -> None:
     bug.rewrite(LiveRun._start_due, "or self.engine.store.away is not None", "")
 
 
-@plant("nobody looks again when the store is back", by=(PROPERTY,), test=LOOKS_AGAIN)
+@plant("nobody looks again when the store is back", rules=("R14", "liveness"))
 def not_woken_when_back(bug: Planting) -> None:
     bug.rewrite(store_away.follow_store, "live.wake()", "pass")
