@@ -9,7 +9,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.events import Acted, Cancelled
 from engine.core.machine import Change
 from engine.core.model import DelayBy, PauseReason, StepState
-from engine.core.outcome import Answered
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.place import Placed
 from engine.core.retry import OnExhausted, RetryPolicy
 from tests.core.support import (
@@ -425,6 +425,27 @@ def test_retry_follows_the_causes_down() -> None:
         "a": 2,
         "b": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (OK, StepState.COMPLETED),
+        (Answered(400, no_retry=True), StepState.FAILED),
+        (Answered(410), StepState.FAILED),
+        (Unanswered(CallError.ANSWER_TOO_LARGE, "over 1 MiB"), StepState.FAILED),
+        (Answered(424), StepState.PAUSED),
+        (BAD, StepState.PAUSED),
+        (LOST, StepState.PAUSED),
+    ],
+)
+def test_what_ends_a_step_ends_it_while_paused(outcome: Outcome, state: StepState) -> None:
+    """A success, and what is never retried; what might be tried again waits."""
+    driven = started()
+    driven.post(spec("a", retry=RetryPolicy(stop_on=(410,))))
+    driven.start("a")
+    driven.act(Action.PAUSE)
+    assert driven.end("a", outcome).state is state
 
 
 def test_a_failure_waits_while_paused() -> None:

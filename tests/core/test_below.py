@@ -52,6 +52,28 @@ def told(retry: RetryPolicy | None = EXACT, *, name: str = "root") -> Driven:
 STOPS = RetryPolicy(stop_on=(500,))
 
 
+@pytest.mark.parametrize(
+    ("retry", "outcome", "ends"),
+    [
+        (EXACT, LETS_OUT, True),
+        (EXACT, Answered(400, no_retry=True), True),
+        (STOPS, BAD, True),
+        (EXACT, OK, True),
+        (EXACT, BAD, False),
+        (ONE_TRY, BAD, False),
+        (EXACT, TOO_LARGE, False),
+        (EXACT, LOST, False),
+    ],
+)
+def test_what_an_operators_pause_lets_end(retry: RetryPolicy, outcome: Outcome, ends: bool) -> None:
+    """An answer that ends its step does so while it is paused, too; any other failure waits."""
+    driven = told(retry)
+    driven.act(Action.PAUSE)
+    assert driven.end("root", outcome).ended == ends
+    if not ends:
+        assert driven.step().state is StepState.PAUSED
+
+
 @pytest.mark.parametrize("name", ["root", "mid"])
 @pytest.mark.parametrize("make", [told, untold])
 @pytest.mark.parametrize(
