@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +36,20 @@ class Hand(Struct, frozen=True):
 
 def lockers(path: Path, first: int, last: int, *, mode: str) -> list[Hand]:
     """Other processes with a POSIX lock (`mode` READ or WRITE) on bytes `first` to `last`."""
+
+    def counts(it: re.Match[str]) -> bool:
+        end = last if it["last"] == "EOF" else int(it["last"])
+        return it["mode"] == mode and int(it["first"]) <= last and end >= first
+
+    return _lockers(path, "POSIX", counts)
+
+
+def flockers(path: Path) -> list[Hand]:
+    """Other processes that hold the whole file by flock(2)."""
+    return _lockers(path, "FLOCK", lambda it: True)
+
+
+def _lockers(path: Path, kind: str, counts: Callable[[re.Match[str]], bool]) -> list[Hand]:
     try:
         wanted = os.stat(path)
         lines = (PROC / "locks").read_text().splitlines()
@@ -43,10 +57,7 @@ def lockers(path: Path, first: int, last: int, *, mode: str) -> list[Hand]:
         return []
     found: dict[int, None] = {}
     for it in filter(None, map(_LOCK.match, lines)):
-        if it["kind"] != "POSIX" or it["mode"] != mode or int(it["inode"]) != wanted.st_ino:
-            continue
-        end = last if it["last"] == "EOF" else int(it["last"])
-        if int(it["first"]) <= last and end >= first:
+        if it["kind"] == kind and int(it["inode"]) == wanted.st_ino and counts(it):
             found[int(it["pid"])] = None
     # inode numbers are unique within a file system only, and what /proc/locks calls the device is
     # not always what stat does

@@ -78,7 +78,7 @@ def check_unowned(path: Path) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreError(_owned(path, _read(handle))) from error
+            raise _lock_taken(path, handle) from error
     with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
         get = getattr(fcntl, "F_OFD_GETLK", None)
         if get is not None and _asked(handle, get)[0] != fcntl.F_UNLCK:
@@ -119,7 +119,7 @@ def _lock_file(path: Path, owner: Owner) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreError(_owned(path, _read(handle))) from error
+            raise _lock_taken(path, handle) from error
         except OSError as error:
             raise unusable(path, error) from error
         with suppress(OSError):  # a disk that is full: the lock holds, only its record is missing
@@ -171,6 +171,14 @@ def _asked(handle: int, get: int) -> tuple[int, ...]:
     return _FLOCK.unpack(fcntl.fcntl(handle, get, _lock_of_byte()))
 
 
+def _is_an_engines(path: Path) -> bool:
+    """An engine has the byte. Not to be asked of a file that this process has open."""
+    with suppress(OSError, AttributeError), _opened(path, os.O_RDONLY) as handle:
+        kind, *_, pid = _asked(handle, fcntl.F_OFD_GETLK)
+        return kind != fcntl.F_UNLCK and pid <= 0
+    return False
+
+
 def _refused(path: Path, handle: int) -> StoreError:
     """Somebody else has the byte: an engine, or a program that locks files whole."""
     with suppress(OSError, AttributeError):
@@ -178,6 +186,26 @@ def _refused(path: Path, handle: int) -> StoreError:
         if pid > 0:
             return StoreError(f"{path} is locked by {hands.hand(pid)}, and no engine. Let it end.")
     return StoreError(_owned(path, _read_attribute(handle)))
+
+
+def _lock_taken(path: Path, handle: int) -> StoreError:
+    """Somebody else has the lock file: the engine that wrote its record there, or any program.
+
+    The record stays when an engine ends. It counts if an engine has the file itself, too, or if the
+    process in it, or none at all, is seen to hold the lock. (One in a container knows itself by
+    another process id than it is seen by.)
+    """
+    owner, lock = _read(handle), _lock_of(path)
+    seen = hands.flockers(lock)
+    if owner is not None and (
+        not seen or owner.pid in {each.pid for each in seen} or _is_an_engines(path)
+    ):
+        return StoreError(_owned(path, owner))
+    who = hands.told(seen) or "another program"
+    return StoreError(
+        f"{path} cannot be opened: {who} holds its lock file {lock}. Let it end, or give this"
+        " engine another --db."
+    )
 
 
 def _lock_of(path: Path) -> Path:

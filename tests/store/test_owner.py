@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.store import hands
 from engine.store import owner as owners
 from engine.store.owner import Owner, check_unowned, locked
 from engine.store.words import StoreError
@@ -18,6 +19,13 @@ from tests.store.holder import holder, refusal
 from tests.store.support import new_run, store_at
 
 FIRST = "process id 4711 at http://127.0.0.1:8420, started 2026-01-01T00:00:00.000Z, instance first"
+LOCK_FILE = """
+import fcntl, sys, time
+file = open(sys.argv[1], "r+b")
+fcntl.flock(file, getattr(fcntl, sys.argv[2]))
+print("locked", flush=True)
+time.sleep(60)
+"""
 WHOLE_FILE = """
 import fcntl, sys, time
 file = open(sys.argv[1], "r+b")
@@ -85,6 +93,44 @@ async def test_a_program_that_locks_the_whole_file_is_not_called_an_engine(tmp_p
         process.kill()
     assert f"{path} is locked by process {process.pid} (" in said
     assert "and no engine" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["LOCK_EX", "LOCK_SH"])
+async def test_a_program_that_has_the_lock_file_is_not_called_an_engine(
+    tmp_path: Path, kind: str
+) -> None:
+    """`flock atomic.db.lock` by whomever: the process is named, not the engine of which the record
+    was left there, nor another one."""
+    path = tmp_path / "a.db"
+    (tmp_path / "a.db.lock").touch()
+    for _ in range(2):
+        with subprocess.Popen(
+            (sys.executable, "-c", LOCK_FILE, str(path) + ".lock", kind),
+            stdout=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline() == "locked\n"
+            said = await refusal(path)
+            if kind == "LOCK_EX":
+                assert told(path) == said
+            process.kill()
+        assert said.startswith(f"{path} cannot be opened: process {process.pid} (")
+        assert f") holds its lock file {path}.lock. Let it end" in said
+        assert "another engine" not in said
+        async with store_at(path):
+            """Leaves the record of an engine that has ended."""
+
+
+async def test_a_lock_file_held_by_nobody_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of another user or container, and no record: it is said that there is one."""
+    monkeypatch.setattr(hands, "PROC", tmp_path / "nowhere")
+    path = tmp_path / "a.db"
+    with (tmp_path / "a.db.lock").open("w+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "another program holds its lock file" in await refusal(path)
 
 
 async def test_an_engine_of_before_is_met_at_its_lock_file(tmp_path: Path) -> None:
