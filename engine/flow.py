@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 import trio
 
 from engine.budget import Budget, Charge, Parcel, Pool
+from engine.core.errors import EngineError, Refused
 from engine.core.model import Flight, Step
 from engine.ports import Larger, Receipt, Store
 
@@ -106,6 +107,10 @@ async def let_go_when_durable(payload: Parcel, receipt: Receipt | None) -> None:
     payload.let_go()
 
 
+class Unreadable(EngineError):
+    """What an attempt is to send cannot be read: the run stops, and no other."""
+
+
 class AttemptFlow:
     """The bytes of one attempt: its payload until that is sent, then its answer.
 
@@ -124,7 +129,13 @@ class AttemptFlow:
         """Room for the answer."""
 
     async def load(self, store: Store, step: Step) -> None:
-        """Read the payload from the store, when there is room for it."""
+        """Read the payload from the store, when there is room for it. Raises Unreadable."""
+        try:
+            await self._load(store, step)
+        except Refused as refused:  # nobody asked for it who could be told
+            raise Unreadable(refused.detail) from refused
+
+    async def _load(self, store: Store, step: Step) -> None:
         number, pool = step.payload_generation, self._budget.payloads
         body = await store.body_up_to(step.id, number, self._budget.small_bytes_max, answer=False)
         if isinstance(body, Larger):

@@ -70,7 +70,7 @@ def engine_error(run_id: str, error: str) -> Refused:
     become durable."""
     return Refused(
         Problem.ENGINE_ERROR,
-        f"A bug of the engine's stopped this run: {error}. It is paused until somebody lets it be"
+        f"The engine stopped this run: {error}. It is paused until somebody lets it be"
         " read again (`retry`, `resume`) or ends it (`cancel`).",
         runId=run_id,
         error=error,

@@ -164,6 +164,8 @@ class StoppedRuns:
             )
         try:
             await engine.store.read_again(run_id)
+        except Refused:
+            raise
         except Exception as error:
             self._log(run_id, error)
             raise engine_error(run_id, what_was_wrong(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -13,7 +14,7 @@ from engine.core import settle
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
-from engine.core.outcome import Outcome
+from engine.core.outcome import Answered, Outcome
 from engine.limits import EngineLimits
 from engine.ports import Invocation, RunQuery, RunRecord
 from engine.store.sqlite import SqliteStore
@@ -100,7 +101,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
             assert not it.engine.live, "it is in the record, not in memory"
             assert (await refused(it)).problem is Problem.ENGINE_ERROR
             assert (await refused(it, url=STEP)).members["retryAfter"] > 0
-            with pytest.raises(Refused, match="A bug of the engine's"):
+            with pytest.raises(Refused, match="The engine stopped this run: LookupError"):
                 await it.engine.outcome(run_id, Wait())
             assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
         row = await row_of(it, run_id)
@@ -110,6 +111,38 @@ async def test_a_bug_stops_its_run_and_nothing_else(
         (cause,) = await SqliteViews(it.store).causes(0)
         assert (cause.runs, cause.latest.id) == (1, run_id)
         assert it.store.writer.tally == {"paused": 1, "completed": 1, "running": 0}
+
+
+async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is damaged there, or the disk refuses: the engine goes on. When it can be read again
+    `retry` lets the run go on."""
+    answers = {"bad": [Answered(500)]}
+
+    async def app(call: Invocation) -> Outcome:
+        left = answers.get(call.idempotency_key)
+        return left.pop() if left else ok()
+
+    async with world(tmp_path / "a.db", app, strict=False) as it:
+        read = it.store.body_up_to
+
+        async def damaged(step_id: str, *arguments: Any, **named: Any) -> Any:
+            if not named["answer"]:
+                raise Refused(Problem.STORE_UNAVAILABLE, "The database is damaged here.")
+            return await read(step_id, *arguments, **named)
+
+        with monkeypatch.context() as patch, trio.fail_after(60):
+            patch.setattr(it.store, "body_up_to", damaged)
+            run_id = still_open(await it.post(key="bad", wait=ASYNC)).run_id
+            await trio.sleep(5)
+            told = await refused(it)
+            assert told.problem is Problem.ENGINE_ERROR
+            assert "stopped this run: Unreadable: The database is damaged here." in told.detail
+            assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
+        assert (await row_of(it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
+        await act(it, run_id, Action.RETRY)
+        assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
 
 
 @pytest.mark.parametrize("action", [Action.RETRY, Action.RESUME])

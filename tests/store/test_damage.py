@@ -12,9 +12,10 @@ import pytest
 from engine.core.errors import Problem, Refused
 from engine.ports import Due, RetryQuery, RunQuery
 from engine.store import content
+from engine.store.away import StoreStopped
 from engine.store.sqlite import SqliteStore
 from engine.store.views import SqliteViews
-from tests.store.faults import sqlite_error
+from tests.store.faults import Disk, sqlite_error
 from tests.store.support import change_file, new_run, store_at
 
 Look = Callable[[SqliteStore, SqliteViews], Awaitable[Any]]
@@ -128,3 +129,19 @@ async def test_damage_is_named_when_it_is_met(
         assert logged[0][1]["db"] == str(path)
         assert "back-up.md" in logged[0][1]["mend"]
         assert await store.write(new_run("after")[1]).wait_unless_away()
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR_SHORT_READ])
+async def test_a_commit_that_meets_damage_ends_the_engine_in_words(
+    tmp_path: Path, code: int
+) -> None:
+    """The reason is told without a traceback, and that the commit was not made."""
+    path, disk, failed = tmp_path / "a.db", Disk(), []
+    words = "a.db is damaged: simulated.*Restore a copy.*The commit that met it was not made"
+    with pytest.RaisesGroup(pytest.RaisesExc(StoreStopped, match=words), flatten_subgroups=True):
+        async with store_at(
+            path, write_offload=disk, on_failure=lambda: failed.append(True)
+        ) as store:
+            disk.code = code
+            await store.write(new_run("k")[1]).wait()
+    assert failed == [True]
