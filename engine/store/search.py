@@ -86,8 +86,9 @@ class Candidates:
         """Behind, or before, all ids."""
         if _is_stuck(search):
             self._sql = (
-                f"SELECT id FROM run INDEXED BY run_cause WHERE cause IS NOT NULL AND id {beyond} ?"
-                f" ORDER BY id {order} LIMIT {CHUNK_ROWS}"
+                # `main`: the readers of a store that is away have a view of this name
+                f"SELECT id FROM main.run INDEXED BY run_cause"
+                f" WHERE cause IS NOT NULL AND id {beyond} ? ORDER BY id {order} LIMIT {CHUNK_ROWS}"
             )
             self._times = 1
         elif states is None:

@@ -35,6 +35,7 @@ from engine.store.stopped import (
     read_again,
     stop_lines,
 )
+from engine.store.tail import Tail
 from engine.store.wal import LONG_BYTES, Wal
 from engine.store.words import StoreError, unusable
 from engine.store.writer import Batch, Here, Offload, Writer
@@ -72,6 +73,8 @@ class SqliteStore:
         self.readers = readers
         self.view_readers = view_readers
         """For operators: what they ask for never stands in the engine's way, nor it in theirs."""
+        self.tail = Tail()
+        """For them, too."""
         self.availability = availability
         self.wal = wal
         self.path = path
@@ -362,7 +365,7 @@ async def open_store(
         with _reading(path, read_offload, log, after) as (readers, view_readers):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
-                yield SqliteStore(
+                store = SqliteStore(
                     connection,
                     writer,
                     readers,
@@ -374,4 +377,6 @@ async def open_store(
                     secret=row["secret"],
                     epoch=row["epoch"],
                 )
+                after.callback(store.tail.close)
+                yield store
                 writer.close()

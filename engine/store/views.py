@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from engine.core.errors import Problem, Refused
@@ -21,7 +23,7 @@ from engine.ports import (
     RunsFound,
     Summary,
 )
-from engine.store import boards, rows
+from engine.store import boards, rows, together
 from engine.store.readers import SQL
 from engine.store.records import record_of
 from engine.store.search import LATE_AFTER_MS, Condition, find
@@ -34,15 +36,50 @@ COUNTED_MAX = 10_000
 
 
 class SqliteViews:
-    """Reads through the read-only connections, once the tables know all that was written."""
+    """Reads through the read-only connections, once the tables know all that was written.
+
+    While they cannot know it all that is durable is read: `tail.py`.
+    """
 
     def __init__(self, store: SqliteStore) -> None:
-        self._writer, self._readers = store.writer, store.view_readers
+        self._writer, self._readers, self._tail = store.writer, store.view_readers, store.tail
+
+    async def _of_all(
+        self, work: Callable[[sqlite3.Connection], T], join: Callable[[T, T], T]
+    ) -> T:
+        """What `work` finds. `join` makes one of what it finds in the tables and in the tail."""
+        is_away = self._writer.is_away
+
+        def both(db: sqlite3.Connection) -> T:
+            if is_away:
+                return join(*self._tail.of_all(db, work))
+            self._tail.forget()
+            return work(db)
+
+        return await self._readers.read(both)
+
+    async def _of_run(
+        self, run_id: str, work: Callable[[sqlite3.Connection], T | None]
+    ) -> T | None:
+        """What `work` finds of a run. Raises Refused rather than say that there is no such run,
+        when there is, and it waits to be recorded."""
+        await self._writer.wait_rows(run_id)
+        if not self._writer.is_away:
+            return await self._readers.read(work)
+        found = await self._readers.read(lambda db: self._tail.of_run(db, run_id, work))
+        if found is None and self._writer.is_away and self._writer.run_behind(run_id):
+            raise Refused(
+                Problem.STORE_UNAVAILABLE,
+                "The store cannot be written, and this run waits to be recorded.",
+                runId=run_id,
+                retryAfter=1,
+            )
+        return found
 
     async def runs(self, query: RunQuery) -> RunsFound:
         """A page of runs, and how many match."""
         await self._writer.wait_rows()
-        return await self._readers.read(lambda db: _runs(db, query))
+        return await self._of_all(lambda db: _runs(db, query), partial(together.runs, query))
 
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
         """A run, its steps in order, and all their attempts, of one moment."""
@@ -67,22 +104,23 @@ class SqliteViews:
             ids = {step.id for step in readable}
             return record, readable, [each for each in tries if each.step_id in ids]
 
-        await self._writer.wait_rows(run_id)
-        return self._known(run_id, await self._readers.read(work))
+        return await self._of_run(run_id, work)
 
     async def causes(self, new_since: int) -> list[CauseRecord]:
         """Why runs need a person, and how many each."""
         await self._writer.wait_rows()
-        return await self._readers.read(lambda db: boards.causes(db, new_since))
+        return await self._of_all(lambda db: boards.causes(db, new_since), together.causes)
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""
         await self._writer.wait_rows()
-        return await self._readers.read(lambda db: boards.retries(db, query))
+        return await self._of_all(
+            lambda db: boards.retries(db, query), partial(together.retries, query)
+        )
 
     async def due_counts(self, now: int) -> list[DueCount]:
         """Attempts by when they are due. What is timed may be `LAG_S` old."""
-        return await self._readers.read(lambda db: boards.due_counts(db, now))
+        return await self._of_all(lambda db: boards.due_counts(db, now), together.due_counts)
 
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
         """A step and its attempts, of one moment."""
@@ -101,20 +139,7 @@ class SqliteViews:
             tries = [rows.attempt_from(attempt) for attempt in attempts]
             return None if step is None else (step, tries)
 
-        await self._writer.wait_rows(run_of(step_id))
-        return self._known(run_of(step_id), await self._readers.read(work))
-
-    def _known(self, run_id: str, found: T | None) -> T | None:
-        """What was found of a run. Raises Refused rather than say that there is no such run, when
-        there is, and its rows cannot be written."""
-        if found is None and self._writer.is_away and self._writer.run_behind(run_id):
-            raise Refused(
-                Problem.STORE_UNAVAILABLE,
-                "The store cannot be written, and what it knows of this run cannot be read before.",
-                runId=run_id,
-                retryAfter=1,
-            )
-        return found
+        return await self._of_run(run_of(step_id), work)
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""
@@ -149,7 +174,7 @@ class SqliteViews:
                 last_seq=last,
             )
 
-        return await self._readers.read(work)
+        return await self._of_all(work, together.summary)
 
 
 def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:

@@ -20,6 +20,11 @@ from tests.e2e.harness import Answer, Call, Client, application, eventually, is_
 pytestmark = pytest.mark.slow
 
 
+async def gone(call: Call) -> Answer:
+    """The step has failed for good."""
+    return Answer(410, b"0")
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[sqlite3.Connection]:
     """Another program has begun to write, and does not end it."""
@@ -60,6 +65,39 @@ async def test_a_foreign_lock_and_its_end(tmp_path: Path) -> None:
             assert (await shop.get("/readyz")).status_code == 200
             assert (await shop.post(app.at("index"), "first")).json()["attempts"] == 1
         assert engine.stop() == 0
+
+
+async def test_what_is_recorded_is_listed_and_shown(tmp_path: Path) -> None:
+    """Ten runs end, and another program takes the lock before their rows are in the tables: they
+    are listed, counted, found and shown, with their bodies."""
+    with harness.running(tmp_path) as engine:
+        async with harness.client(engine.url) as shop, application(index=done, no=gone) as app:
+            with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+                for number in range(10):
+                    assert (await shop.post(app.at("index"), f"k{number}")).status_code == 200
+                assert (await shop.post(app.at("no"), "no", retry={"count": 0})).status_code == 424
+                other.execute("BEGIN IMMEDIATE")
+                assert other.execute("SELECT count(*) FROM run").fetchone()[0] < 11
+                late = await shop.post(app.at("index"), "new", prefer="respond-async")
+                is_problem(late, 503, "store-unavailable")
+                page = await shop.read("/runs")
+                assert (len(page["runs"]), page["total"], page["totalIsEstimate"]) == (
+                    11,
+                    11,
+                    False,
+                )
+                assert len((await shop.read("/runs?q=is:stuck"))["runs"]) == 1
+                assert [each["runs"] for each in (await shop.read("/causes"))["causes"]] == [1]
+                status = await shop.read("/status")
+                assert (status["counts"]["completed"], status["stuckCount"]) == (10, 1)
+                for run in page["runs"]:
+                    tree = await shop.read(f"/runs/{run['id']}")
+                    assert len(tree["steps"][0]["attemptRows"]) == 1
+                answer = await shop.get(f"/api/v1/steps/{page['runs'][-1]['id']}/response")
+                assert answer.content == b"1"
+                other.execute("ROLLBACK")
+            await eventually(lambda: bool(engine.events("store-available")))
+            assert (await shop.read("/runs"))["runs"][-11:] == page["runs"]
 
 
 async def test_a_stop_while_it_is_locked(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.ports import Invocation
+from engine.ports import Invocation, RunQuery
 from engine.store.away import AWAY_AFTER_S
 from engine.store.views import SqliteViews
 from engine.supervisor import Recorded, Wait, Why
@@ -107,19 +107,25 @@ async def test_new_posts_are_refused_and_recorded_outcomes_answered(
 
 
 async def test_reads_go_on_and_say_nothing_untrue(autojump_clock, tmp_path: Path) -> None:
-    """Lists and trees as of the last commit; a run known to the journal only is not "not there"."""
+    """Lists and trees as of the last commit, also of what no rows of the tables tell yet; a run
+    that waits to be recorded is not "not there"."""
     async with away_world(tmp_path, answers) as (it, away):
         early = recorded(await it.post(key="early"))
         await it.store.writer.wait_rows()
         late = recorded(await it.post(key="late"))
         await away.begin()
-        assert await away.views.tree(early.step.id) is not None
-        assert await away.views.step(early.step.id) is not None
+        listed = await away.views.runs(RunQuery())
+        assert [run.id for run in listed.runs] == [late.step.id, early.step.id]
+        assert (listed.total, listed.total_is_estimate) == (2, False)
+        for run_id in (early.step.id, late.step.id):
+            assert await away.views.tree(run_id) is not None
+            assert await away.views.step(run_id) is not None
         assert await away.views.causes(0) == []
         assert (await away.views.summary(0)).runs == {"completed": 2}
+        (waiting,) = it.engine.live
         for read in (away.views.tree, away.views.step):
-            with pytest.raises(Refused, match="cannot be read before") as caught:
-                await read(late.step.id)
+            with pytest.raises(Refused, match="waits to be recorded") as caught:
+                await read(waiting)
             assert caught.value.problem is Problem.STORE_UNAVAILABLE
             assert await read("01NONE") is None
         await away.end()

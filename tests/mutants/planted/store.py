@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from engine import store_away
 from engine.drive import LiveRun
+from engine.store.views import SqliteViews
 from engine.store.writer import Writer
-from tests.mutants.catalog import Planting, plant
+from tests.mutants.catalog import PROPERTY, Planting, plant
+
+READS_ON = "tests/shell/test_store_away.py::test_reads_go_on_and_say_nothing_untrue"
 
 
 @plant("a commit that was refused counts as made", rules=("R1", "I6", "fold"))
@@ -22,3 +25,8 @@ def steps_taken_while_away(bug: Planting) -> None:
 @plant("nobody looks again when the store is back", rules=("R14", "liveness"))
 def not_woken_when_back(bug: Planting) -> None:
     bug.rewrite(store_away.follow_store, "live.wake()", "pass")
+
+
+@plant("lists lack what no rows of the tables tell yet", by=(PROPERTY,), test=READS_ON)
+def last_second_not_listed(bug: Planting) -> None:
+    bug.rewrite(SqliteViews._of_all, "if is_away:", "if False:")
