@@ -84,5 +84,9 @@ class Refused(EngineError):
         self.members = members
 
 
+class RefusedForDamage(Refused):
+    """What this is about cannot be read: waiting mends nothing, and another request may succeed."""
+
+
 class IllegalEvent(EngineError):
     """An event that the step machine has no entry for. A bug of ours; it changed nothing."""

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 from engine import wire
 from engine.clock import Clock, Ids
 from engine.core.actions import FITS, Action
-from engine.core.errors import Problem, Refused
+from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.model import ENDED, OPEN, Move, StepState
 from engine.core.search import BadSearch, Search, parse
 from engine.front.moves import move_of
@@ -275,8 +275,8 @@ class Bulk:
 
     async def _act_on(self, target: Target, job: Job) -> None:
         while True:
-            why = await self._left_alone(target, job)
-            if why != Problem.STORE_UNAVAILABLE or job.aborted:
+            why, may_wait = await self._left_alone(target, job)
+            if not may_wait or job.aborted:
                 break
             await trio.sleep(STORE_WAIT_S)  # nothing was done: the job waits with the store
         if why is None:
@@ -284,17 +284,19 @@ class Bulk:
         else:
             job.skipped[why] = job.skipped.get(why, 0) + 1
 
-    async def _left_alone(self, target: Target, job: Job) -> str | None:
-        """Act on a run; returns why it was left alone (None: it was not)."""
+    async def _left_alone(self, target: Target, job: Job) -> tuple[str | None, bool]:
+        """Act on a run; returns why it was left alone (None: it was not), and whether that will
+        pass."""
         try:
             await self._act(target, job, f"{job.actor} bulk:{job.id}")
         except Refused as refused:
             job.aborted = job.aborted or refused.problem is Problem.DRAINING
-            return refused.problem.value
+            is_away = refused.problem is Problem.STORE_UNAVAILABLE
+            return refused.problem.value, is_away and not isinstance(refused, RefusedForDamage)
         except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
             self._log("bulk-action-failed", job=job.id, run_id=target.run_id, exc_info=error)
-            return Problem.INTERNAL.value
-        return None
+            return Problem.INTERNAL.value, False
+        return None, False
 
     def jobs(self) -> wire.BulkList:
         """Every job that is remembered, the latest first."""

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from engine.core.errors import Problem, Refused, what_was_wrong
+from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
 from engine.ports import Body, Due, EventRecord, Larger, Stopped, Stored
 from engine.store import journal, rows
@@ -265,7 +265,7 @@ class Readers:
         words = f"{error}, {error.sqlite_errorname}" if primary(error) else str(error)
         if is_damage(error) or self._is_changed(error, connection):
             self._say("store-damaged", words, mend=RESTORE)
-            raise Refused(
+            raise RefusedForDamage(
                 Problem.STORE_UNAVAILABLE,
                 f"The database is damaged where this is kept ({words}); its operator must restore a"
                 " copy.",

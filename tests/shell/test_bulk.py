@@ -16,7 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from engine import wire
 from engine.core.actions import FITS, Action
-from engine.core.errors import Problem, Refused
+from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.model import OPEN, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
@@ -439,6 +439,17 @@ async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
         states = [record.state for record in (await views.runs(RunQuery(newest_first=False))).runs]
     assert (done.state, done.done, done.skipped) == ("done", 3, {"revision-changed": 1})
     assert states == ["completed", "completed", "failed", "completed"]
+
+
+async def test_a_job_does_not_wait_for_a_run_on_a_damaged_page(autojump_clock: object) -> None:
+    """Nothing but a copy would mend it: the run is skipped, and the others are acted on."""
+    async with working(many(3)) as desk:
+        desk.troubles["R1"] = RefusedForDamage(Problem.STORE_UNAVAILABLE, "damaged")
+        begun = await desk.ask(ratePerS=1000)
+        with trio.fail_after(60):
+            done = await desk.ended(begun.id)
+        assert (done.state, done.done) == ("done", 2)
+        assert done.skipped == {"store-unavailable": 1}
 
 
 async def test_a_job_waits_for_a_store_that_is_away(autojump_clock: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.core.errors import Problem, Refused
+from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.ports import Due, RetryQuery, RunQuery
 from engine.store import content
 from engine.store.away import StoreStopped
@@ -91,6 +91,7 @@ async def test_whoever_reads_is_told_of_the_file(
                 await LOOKS[look](store, views)
             assert caught.value.problem is Problem.STORE_UNAVAILABLE
             assert caught.value.members == {"retryAfter": retry_after}
+            assert isinstance(caught.value, RefusedForDamage) == (event == "store-damaged")
         assert [each for each, _ in logged] == [event]
 
 
