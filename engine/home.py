@@ -22,7 +22,7 @@ from itertools import count
 
 import trio
 
-from engine.core.home import IDLE, may_go, note_told, send_home
+from engine.core.home import IDLE, note_told, send_home, why_it_stays
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Deadlines, Timer
@@ -136,7 +136,10 @@ class Home:
         if live is None or not request.holds:
             return False
         flight = live.run.flights.get(step_id)
-        if flight is None or flight.number != request.number or not may_go(flight):
+        if flight is None or flight.number != request.number or flight.sent_home:
+            return False
+        if (stays := why_it_stays(live.run, step_id)) is not None:
+            flight.refusal = flight.refusal or stays
             return False
         if any(live.run.steps[id].ended for id in request.holds.values()):
             return False  # being committed: its function is about to hear of it

@@ -8,20 +8,36 @@ whatever it answers itself counts as suspended (`place.py`, `settle.py`). Tellin
 from __future__ import annotations
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import Flight, Run, StepState
+from engine.core.model import Run, StepState
 
 IDLE = frozenset({StepState.WAITING, StepState.BACKING_OFF, StepState.PAUSED})
 """States in which a step does nothing until a time, a child's end or a person comes. One that has
 ended, or is about to start, is not idle."""
+FORGOTTEN_MAX = 10
+"""Steps that have ended may a function leave unasked when it is called again, as one does whose
+code has changed."""
 
 
-def may_go(flight: Flight) -> bool:
-    """Whether the attempt may be sent home.
+def why_it_stays(run: Run, step_id: str) -> str | None:
+    """Why an attempt that only waits may not be sent home, for people; None: it may.
 
-    Not twice; and not one that was called again, and asked for none of the steps recorded below it:
-    its keys differ from call to call, so another call would find nothing recorded either.
+    One that was called again asks for what was recorded before. If it asks for nothing of that, or
+    leaves FORGOTTEN_MAX steps that have ended unasked, its keys differ from call to call: another
+    call would record another step again, and run it, without end.
     """
-    return not flight.sent_home and (flight.asked or not flight.called_again)
+    flight = run.flights[step_id]
+    before = [
+        step
+        for step in (run.steps[id] for id in run.children.get(step_id, ()))
+        if 0 < step.recorded_by < flight.number  # 0: by a post from outside
+    ]
+    forgotten = sum(step.ended and step.id not in flight.asked for step in before)
+    if not before or (flight.asked and forgotten < FORGOTTEN_MAX):
+        return None
+    return (
+        f"it was not sent home, as it asked for {len(flight.asked)} of the {len(before)} steps"
+        " recorded by earlier attempts: its keys seem to differ from call to call"
+    )
 
 
 def send_home(run: Run, step_id: str, why: str) -> None:

@@ -360,7 +360,6 @@ def _start(run: Run, step: Step, event: Started) -> None:
         number=event.number,
         progress_at_start=run.progress,
         parent_now=step.open_children > 0,
-        called_again=step.id in run.children,
     )
     _move(run, step, R)
 

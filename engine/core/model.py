@@ -182,10 +182,8 @@ class Flight(Struct):
     """While it was in flight a post was refused before anybody could tell whose it was."""
     child_ended: bool = False
     """Since it began, or since it was sent home."""
-    called_again: bool = False
-    """Steps were recorded below its step before it began."""
-    asked: bool = False
-    """It has posted one of those."""
+    asked: set[str] = field(default_factory=set)
+    """Steps that it has posted and that were recorded before it began."""
     sent_home: str = ""
     """Why it was: from then on it records and completes nothing. Empty: it was not."""
     refusal: str | None = None
@@ -266,7 +264,10 @@ class Run(Struct):
             self,
             steps={id: copy(step) for id, step in self.steps.items()},
             by_identity=self.by_identity.copy(),
-            flights={id: replace(each, cut=set(each.cut)) for id, each in self.flights.items()},
+            flights={
+                id: replace(each, cut=set(each.cut), asked=set(each.asked))
+                for id, each in self.flights.items()
+            },
             ready=self.ready.copy(),
             due=self.due.copy(),
             aside=self.aside.copy(),

@@ -102,7 +102,7 @@ def place(
         if stale and not found.ended:
             raise suspended(run.id, found.id)
         if poster is not None and flight is not None and found.recorded_by != flight.number:
-            flight.asked = True
+            flight.asked.add(found.id)
         placed = _same_child(change, above, flight, found, spec, poster, now)
     if poster is not None and flight is not None:
         flight.posted = True

@@ -9,7 +9,7 @@ import pytest
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Count
-from engine.core.home import may_go, send_home
+from engine.core.home import FORGOTTEN_MAX, send_home, why_it_stays
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
@@ -186,14 +186,6 @@ def test_a_crash_is_an_interrupted_attempt() -> None:
     assert Count.CRASH in {getattr(event, "counts_as", None) for event in driven.last}
 
 
-def test_it_is_told_once() -> None:
-    """The second telling would clear what ended since the first."""
-    driven = started("a")
-    assert may_go(driven.flight())
-    send_home(driven.run, "R", WHY)
-    assert not may_go(driven.flight())
-
-
 def test_who_asks_for_none_of_its_recorded_steps_is_not_told_again() -> None:
     """Its keys differ from call to call: another call would find nothing recorded either."""
     driven = told("a")
@@ -201,6 +193,38 @@ def test_who_asks_for_none_of_its_recorded_steps_is_not_told_again() -> None:
     driven.end("a")
     driven.start()
     driven.post("another")
-    assert not may_go(driven.flight())
+    stays = why_it_stays(driven.run, "R")
+    assert stays is not None
+    assert "0 of the 1 steps recorded by earlier attempts" in stays
     driven.post("a")
-    assert may_go(driven.flight())
+    assert why_it_stays(driven.run, "R") is None
+
+
+@pytest.mark.parametrize("calls", [FORGOTTEN_MAX - 1, FORGOTTEN_MAX])
+def test_who_forgets_steps_at_each_call_is_not_told_for_ever(calls: int) -> None:
+    """One key stays, one is drawn anew: a step would be recorded and run again at each call."""
+    driven = told("stays", "drawn 0")
+    for number in range(1, calls + 1):
+        driven.end("root")
+        if number > 1:
+            driven.start(f"drawn {number - 1}")
+        driven.end(f"drawn {number - 1}")
+        driven.start()
+        driven.post("stays")
+        driven.post(f"drawn {number}")
+        if number < calls:
+            assert why_it_stays(driven.run, "R") is None
+            send_home(driven.run, "R", WHY)
+    stays = why_it_stays(driven.run, "R")
+    assert (stays is None) == (calls < FORGOTTEN_MAX)
+
+
+def test_what_was_posted_from_outside_is_not_asked_for() -> None:
+    """A post without a token while no attempt was in flight: no function knows of that step."""
+    driven = started(retry=None)
+    driven.end("root", LOST)
+    driven.post("from outside")
+    driven.start_later()
+    driven.post("a")
+    assert driven.step("from outside").recorded_by == 0
+    assert why_it_stays(driven.run, "R") is None

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
+from engine.core.home import FORGOTTEN_MAX
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
@@ -35,6 +36,8 @@ class Pools:
         self.limits = limits
         self.functions = self.most = 0
         """Functions at work or waiting, and how many there were at most."""
+        self.worked = 0
+        """Calls of steps that work."""
         self.workers = {host: trio.CapacityLimiter(count) for host, count in workers.items()}
         if one_pool:
             self.workers = dict.fromkeys(workers, next(iter(self.workers.values())))
@@ -44,9 +47,12 @@ class Pools:
         host, _, path = call.url.removeprefix("http://").partition("/")
         async with self.workers[host]:
             kind, *words = path.split("/")
+            if kind == "forgets":
+                return await self.forget(call, f"http://{host}/do/0.1")
             if kind == "leaver":
                 return await self.leave(call, f"http://{host}/do/0.1")
             if kind == "do":
+                self.worked += 1
                 await trio.sleep(float(words[0]))
                 return ok()
             self.functions += 1
@@ -65,6 +71,20 @@ class Pools:
                 return Answered(500)
             await trio.sleep(0.001)
         return ok(b'"done"')
+
+    async def forget(self, call: Invocation, url: str) -> Outcome:
+        """Post a step whose key stays, and one whose key is drawn anew at each call."""
+        key, token = call.idempotency_key, call.token
+        for step_key in ("stays", f"drawn {call.attempt}"):
+            try:
+                result = await self.world.post(
+                    url, key=key, token=token, step_key=step_key, retry=ONCE
+                )
+            except Refused:
+                return Answered(500)
+            if isinstance(result, StillOpen) or result.step.state is not StepState.COMPLETED:
+                return Answered(424)
+        return ok()
 
     async def leave(self, call: Invocation, url: str) -> Outcome:
         """Suspend by itself while the step is open."""
@@ -117,6 +137,21 @@ async def test_four_workers(autojump_clock, tmp_path: Path, workflows: int, at_o
     """All complete within 1.5 times what suspending at once takes, and 3 s; nothing times out."""
     took, _, _ = await Pools({"a": 4}).run(tmp_path / "a.db", INVOICE, workflows)
     assert took <= 1.5 * at_once_s + 3
+
+
+async def test_a_key_that_is_drawn_anew_does_not_run_its_step_without_end(
+    autojump_clock, tmp_path: Path
+):
+    """It is sent home, called again when its step has ended, and records another: not for ever."""
+    pools = Pools({"a": 1})
+    async with world(tmp_path / "a.db", pools) as it:
+        pools.world = it
+        with trio.fail_after(600):
+            done = recorded(await it.post("http://a/forgets", key="k", retry=ONCE))
+        assert done.step.state is StepState.FAILED
+        assert done.step.error is not None
+        assert "its keys seem to differ from call to call" in done.step.error
+        assert pools.worked == FORGOTTEN_MAX + 1, "the one that stays, and those forgotten"
 
 
 async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
