@@ -137,6 +137,7 @@ class Writer:
         self.stop_run: Callable[[Run, Exception], bool] = lambda run, error: False
         """Called of a run that is to stop, as its rows could not be written. False: the error is to
         end the engine."""
+        self._now = trio.lowlevel.current_clock().current_time
         self._gathering = Batch()
         self._committing = self._gathering
         """The one whose commit is under way, if any is."""
@@ -173,7 +174,7 @@ class Writer:
         assert events, "a write without events would never be committed"
         seq = self._sequence
         entry = batch.entry(seq + 1)
-        pending = self._pending.of(run, seq + 1, trio.current_time())
+        pending = self._pending.of(run, seq + 1, self._now())
         run_id, lines = run.id, entry.events
         for number, event in enumerate(events):
             if number and not number % ENTRY_EVENTS_MAX:  # bodies stay before what happened to them
