@@ -211,6 +211,33 @@ async def test_nothing_is_called_anew_while_an_old_request_is_open(
         assert sorted(app.calls[2:]) == ["bad charge 2", "bad index 2"]
 
 
+async def test_a_store_that_cannot_be_read_when_it_leaves_memory_ends_nothing(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for once more then, in case it was let go on: that may be refused."""
+    app = App()
+    app.lingers_s = 30
+    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+        it = app.it
+        with a_bug(monkeypatch, "bad"):
+            run_id = still_open(await it.post(key="bad")).run_id
+        await act(it, run_id, Action.RETRY)
+        with monkeypatch.context() as patch:
+            looked: list[object] = []
+
+            async def away(*arguments: object) -> Any:
+                looked.append(arguments)
+                raise Refused(Problem.STORE_UNAVAILABLE, "The database cannot be read now.")
+
+            patch.setattr(it.store, "load_runs", away)
+            await trio.sleep(31)
+            assert looked
+            assert run_id not in it.engine.live
+            assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
+        await trio.sleep(60)
+        assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
+
+
 @pytest.mark.parametrize("column", ["retry = '{'", "state = 'odd'", "delay_by = 'nobody'"])
 async def test_a_run_that_cannot_be_read(autojump_clock, tmp_path: Path, column: str) -> None:
     """The engine starts, marks it, goes on with the others; it can be looked at and cancelled."""
