@@ -235,7 +235,10 @@ def _answer_facts(http_status: int | None, error: str | None) -> list[str]:
     facts = [] if http_status is None else [f"HTTP {http_status}"]
     if error and error.startswith(UNHANDLED):
         return [safe(error)]  # which names the status
-    if error and not (facts and error.startswith("http-status:")):  # which says the same again
+    same = f"http-status: answered {http_status}"
+    if error and error.startswith(same):  # only what it says beyond the status is news
+        return [f"HTTP {http_status}{safe(error.removeprefix(same))}"]
+    if error:
         facts.append(safe(error))
     return facts
 

@@ -100,10 +100,15 @@ def _why(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     if left is not None:
         yield "tries", f"{step.attempts} made, {left} left", "plain"
     if step.error is not None and step.state is not State.COMPLETED:
-        told = last_text(step.http_status, step.error)
-        yield "last", told if told.isdigit() else step.error, "failed"
+        yield "last", _last(step.http_status, step.error), "failed"
     if step.cause_id is not None:
         yield "cause", step.cause_id, "plain"
+
+
+def _last(http_status: int | None, error: str) -> str:
+    """An error, whole: of an answer the status, and what its error says beyond that."""
+    told = last_text(http_status, error)
+    return told + error.partition(f"answered {told}")[2] if told.isdigit() else error
 
 
 def _attempts(step: Step, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from engine import cli_show
-from engine.wire import Problem
+from engine.client import Event
+from engine.wire import EventData, Problem
 from tests.cli.conftest import Atomic
 from tests.client.fake_engine import RUN, STEP, FakeEngine, answer, refusal
 
@@ -77,6 +78,27 @@ def test_a_failure_that_was_not_handled_is_told_once(atomic: Atomic):
     assert "HTTP 500" not in shown
     page = {"runs": [RUN | paused], "total": 1, "totalIsEstimate": False, "next": None}
     assert atomic("runs", answers=[answer(page)]).output.count("unhandled-failure") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [
+        (500, ""),
+        (500, "; its post to /other was refused: the run belongs to /shop"),
+        (301, " with Location: /v2/order (redirects are not followed)"),
+    ],
+)
+def test_what_a_reason_says_beyond_the_status_is_told(atomic: Atomic, status: int, more: str):
+    """Why a post was refused, and where a redirect leads: of the step, the attempt, the event."""
+    error = f"http-status: answered {status}{more}"
+    ended = {"httpStatus": status, "error": error}
+    step = STEP | ended | {"attemptRows": [ATTEMPT | ended | {"delayMs": 0}]}
+    shown = atomic("show", "01A", "--attempts", answers=[answer(TREE | {"steps": [step]})]).stdout
+    of_step, of_attempt = shown.splitlines()[-2:]
+    assert of_step.endswith(f"1 try, HTTP {status}{more}")
+    assert of_attempt.endswith(f"failure: HTTP {status}{more}")
+    event = Event("1", "attempt", EventData(http_status=status, error=error), {})
+    assert cli_show.event_text(event).endswith(f"answered {status}{more}")
 
 
 def test_half_a_character_is_printed_as_it_is_written():

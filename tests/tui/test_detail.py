@@ -61,6 +61,24 @@ def test_the_inspector_says_why() -> None:
     assert "last   tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
 
 
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [
+        (503, ""),
+        (500, "; its post to /other was refused: not its own path"),
+        (301, " with Location: /v2 (redirects are not followed)"),
+    ],
+)
+def test_the_reason_of_an_answer_is_told_whole(status: int, more: str) -> None:
+    """A refused post and a redirect's address, with the step and with its attempt."""
+    error = f"http-status: answered {status}{more}"
+    told = told_of(status="backing-off", http_status=status, error=error)
+    assert f"last   {status}{more}" in told
+    row = attempt_row(1, "failure", 0, 9, http_status=status, error=error)
+    said = [line.strip() for line in told_of(attempts=[row], roomy=True)]
+    assert (f"answered {status}{more}" in said) is bool(more)
+
+
 def test_the_inspector_says_where_the_run_was_moved() -> None:
     """Of the root: the latest first, with the time if that was kept."""
     moves = [MoveRow("http://a", f"http://b{n}") for n in range(4)]
