@@ -35,7 +35,7 @@ COLOURS = {
     "paused": "magenta",
 }
 STOPPED = "engine-error"
-"""Why a run is paused that a bug of the engine's stopped: its steps do not say what was wrong."""
+"""Why a run is paused that the engine could not go on with: its steps do not say why."""
 UNHANDLED = "unhandled-failure:"
 """How the error of an attempt begins that did not handle the failure of a step."""
 NAMED_MAX = 10
@@ -157,7 +157,7 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
         f" submitted {clock_text(run.submitted_at)}",
     ]
     if run.pause_reason == STOPPED and run.error:
-        lines.append(f"stopped by a bug of the engine's: {safe(run.error)}")
+        lines.append(f"the engine could not go on with it: {safe(run.error)}")
     lines += _move_lines(tree.moves)
     known = {step.id for step in tree.steps}
     children: defaultdict[str | None, list[StepRow]] = defaultdict(list)

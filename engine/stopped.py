@@ -142,8 +142,8 @@ class StoppedRuns:
         if step_id is not None:
             raise Refused(
                 Problem.NOT_POSSIBLE,
-                "A bug of the engine's stopped this run: its steps are not read. The whole run can"
-                " be read again (`retry`, `resume`) or ended as it is (`cancel`).",
+                "The engine could not go on with this run: its steps are not read. The whole run"
+                " can be read again (`retry`, `resume`) or ended as it is (`cancel`).",
                 runId=run_id,
                 error=stopped.error,
             )
@@ -157,8 +157,8 @@ class StoppedRuns:
         if action not in READ_AGAIN:
             raise Refused(
                 Problem.NOT_POSSIBLE,
-                "A bug of the engine's stopped this run. It can be read again (`retry`, `resume`)"
-                " or ended as it is (`cancel`).",
+                "The engine could not go on with this run. It can be read again (`retry`,"
+                " `resume`) or ended as it is (`cancel`).",
                 runId=run_id,
                 error=stopped.error,
             )

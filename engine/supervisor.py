@@ -416,7 +416,7 @@ class Engine:
                 settle.recover(change, now=now, chance=chance)
             else:
                 change.do(ReadAgain(now, stored.run.id))
-                why = "a bug of the engine's stopped the run"
+                why = "the engine could not go on with the run"
                 settle.recover(change, now=now, chance=chance, why=why)
             live.commit(change)
         except Exception as error:

@@ -369,7 +369,7 @@ def _open_reply(result: StillOpen, posted: Posted) -> Reply:
         ),
         Why.PARKED: (
             Problem.ENGINE_ERROR,
-            "A bug of the engine's stopped this run; it is paused. Post again with the same key.",
+            "The engine could not go on with this run; it is paused. Post again with the same key.",
         ),
     }[result.why]
     retry_after = {Why.DRAINING: RETRY_AFTER_S, Why.PARKED: STOPPED_RETRY_AFTER_S}.get(result.why)

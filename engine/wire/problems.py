@@ -218,18 +218,19 @@ PROBLEMS: dict[Problem, ProblemType] = {
         503,
         "The store is not available",
         "Another program holds the database's write lock, its disk is full, or it can only be"
-        " read, or it is damaged where this is kept; `detail` says which. Nothing was"
-        " recorded, unless `detail` says that this will"
-        " show. Recorded outcomes are answered meanwhile, attempts in flight end and are recorded"
+        " read, or it is damaged or cannot be read where this is kept; `detail` says which. Nothing"
+        " was recorded, unless `detail` says that this will show. Recorded outcomes are answered"
+        " meanwhile, attempts in flight end and are recorded"
         " later, and the engine goes on by itself. Post again with the same key after"
         " `Retry-After`.",
         "engine",
     ),
     Problem.ENGINE_ERROR: _type(
         503,
-        "A bug of the engine's stopped the run",
-        "The run is paused, reason `engine-error`; `error` says what was wrong, and the log has the"
-        " traceback. Nothing was recorded by this post, and nothing that was recorded is lost. An"
+        "The engine cannot go on with the run",
+        "The run is paused, reason `engine-error`; `error` says what was wrong (a bug, or that what"
+        " an attempt is to send cannot be read from the database), and the log has the traceback."
+        " Nothing was recorded by this post, and nothing that was recorded is lost. An"
         " operator lets it be read again with `retry` or `resume` (after an update, perhaps), or"
         " ends it as it is with `cancel`. Post again with the same key after `Retry-After`.",
         "engine",

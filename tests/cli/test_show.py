@@ -138,7 +138,7 @@ def test_what_stopped_a_run_is_told(atomic: Atomic):
     why = {"status": "paused", "pauseReason": "engine-error", "error": "KeyError: 'a' (in fold)"}
     result = atomic("show", "01A", answers=[answer(TREE | {"run": RUN | why})])
     assert result.stdout.splitlines()[2] == (
-        "stopped by a bug of the engine's: KeyError: 'a' (in fold)"
+        "the engine could not go on with it: KeyError: 'a' (in fold)"
     )
 
 

@@ -168,7 +168,7 @@ async def test_comes_back_stopped_and_is_read_again(
         row = await row_of(app.it, run_id)
         assert (row.state, row.cause, row.error) == (StepState.COMPLETED, None, None)
     errors = rows(path, "SELECT error FROM attempt WHERE counts_as = 'crash'")
-    assert set(errors) == {("interrupted: a bug of the engine's stopped the run",)}
+    assert set(errors) == {("interrupted: the engine could not go on with the run",)}
 
 
 async def test_cancelled_as_it_is(
