@@ -48,7 +48,7 @@ EXIT_CODES = {
     EXIT_UNREACHABLE: "the engine cannot be reached, or could not answer",
     EXIT_REFUSED: "the engine refused: no such run, not possible in this state, key reused",
     EXIT_OPEN: "not ended yet: the wait is over, the work goes on",
-    EXIT_INTERRUPTED: "interrupted with Ctrl-C; what was submitted goes on",
+    EXIT_INTERRUPTED: "interrupted with Ctrl-C; what was recorded goes on",
 }
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {it}" for code, it in EXIT_CODES.items())
 PAGE_RUNS_MAX = 500
@@ -312,7 +312,7 @@ def submit(
             raise click.UsageError(safe(error)) from error
         except KeyboardInterrupt:
             again = f"atomic outcome --workflow {safe(workflow)} --key {safe(key)}"
-            click.echo(f"\nStopped waiting. What was recorded goes on; see: {again}", err=True)
+            click.echo(f"\nStopped waiting. If it was recorded, it goes on; see: {again}", err=True)
             raise
     _print_answer(answer, as_json, wanted_open=no_wait)
 
@@ -324,6 +324,9 @@ def submit(
 @json_option
 def outcome(name: RunName, wait: int | None, engine: str, as_json: bool) -> None:
     """Wait for the outcome of a run or step, and print what it answered."""
+    if wait is not None and name.id is None:  # its wait does not hold for the list
+        with _client(engine) as looking:
+            name = RunName(name.find(looking), None, None, None)
     with _client(engine, patient=True) as client:
         step_id = name.find(client)
         answer: Outcome | Open

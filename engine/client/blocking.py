@@ -117,7 +117,7 @@ class Client:
                     f"{self._engine}{call.path}",
                     params=call.query or None,
                     content=call.content(left_ms),
-                    headers=call.headers,
+                    headers=call.head(left_ms),
                     timeout=timeout_of(call, left_ms),
                 )
             except httpx.RequestError as error:
@@ -226,7 +226,8 @@ class Client:
     def outcome(self, step_id: str, *, wait: int | None = None) -> Outcome | Open:
         """The outcome of a step (or of a run: its id is its root's). Raises like `submit`.
 
-        Waits for it; with `wait` at most so many seconds, and then an `Open` may come back.
+        Waits for it; with `wait` at most so many seconds, and then an `Open` may come back, or
+        NothingKnown if the engine said nothing in that time.
         """
         while True:
             answer = read_outcome(self._exchange(outcome_call(step_id, wait)))

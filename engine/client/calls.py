@@ -154,7 +154,7 @@ class Call(Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
     members: dict[str, Any] | None = None
     timeout_ms: int | None = None
-    """The caller's own wait; each post carries what is left of it."""
+    """The caller's own wait, all tries together; each carries what is left of it."""
     held: bool = False
     """The engine may hold the answer back as long as it likes."""
     repeatable: bool = True
@@ -166,6 +166,12 @@ class Call(Struct, frozen=True, kw_only=True):
             return None
         timeout = {} if left_ms is None else {"timeout": max(1, left_ms)}
         return msgspec.json.encode(self.members | timeout)
+
+    def head(self, left_ms: int | None) -> dict[str, str]:
+        """The headers; a request without a body says there how long it waits still."""
+        if left_ms is None or self.members is not None:
+            return self.headers
+        return self.headers | {"Prefer": f"wait={round(max(0, left_ms) / 1000)}"}
 
     def read_timeout_s(self, left_ms: int | None, usual_s: float) -> float | None:
         """How long nothing may arrive. None: for ever; TCP keep-alive notices a dead peer."""
@@ -308,10 +314,11 @@ def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
 
 
 def outcome_call(step_id: str, wait: int | None) -> Call:
-    """Ask for a step's outcome, held for `wait` seconds."""
-    seconds = OUTCOME_WAIT_S if wait is None else wait
+    """Ask for a step's outcome, held for `wait` seconds at most."""
     path = f"/api/v1/steps/{_segment(step_id)}/outcome"
-    return Call(method="GET", path=path, headers={"Prefer": f"wait={seconds}"}, held=True)
+    held = {"Prefer": f"wait={OUTCOME_WAIT_S}"}
+    limit_ms = None if wait is None else wait * 1000
+    return Call(method="GET", path=path, headers=held, held=True, timeout_ms=limit_ms)
 
 
 def runs_call(**query: str | int | None) -> Call:

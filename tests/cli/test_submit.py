@@ -137,8 +137,10 @@ def test_ctrl_c_says_how_to_go_on(atomic: Atomic):
     def interrupt(request: httpx.Request) -> httpx.Response:
         raise KeyboardInterrupt
 
-    result = atomic(*SUBMIT, answers=[interrupt])
+    away = refusal(Problem.STORE_UNAVAILABLE, "Full. Nothing was recorded.", {"retry-after": "1"})
+    result = atomic(*SUBMIT, answers=[away, interrupt])
     assert result.exit_code == 130
+    assert "\nStopped waiting. If it was recorded, it goes on; see: atomic" in result.stderr
     assert "atomic outcome --workflow createUser --key k" in result.stderr
 
 
@@ -172,6 +174,18 @@ def test_an_open_outcome_has_its_own_exit_code(atomic: Atomic):
     result = atomic("outcome", "01A", "--wait", "0", answers=[answer(OPEN, 202)])
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == "▸ running, run 01A\n"
+
+
+@pytest.mark.parametrize("kind", [Problem.ENGINE_ERROR, Problem.STORE_UNAVAILABLE])
+@pytest.mark.parametrize("named", [("01A",), ("--workflow", "createUser", "--key", "k")])
+def test_a_wait_ends_at_its_time_where_the_engine_refuses(
+    atomic: Atomic, engine: FakeEngine, kind: Problem, named: tuple[str, ...]
+):
+    """It does not obey a `Retry-After` beyond it, of the outcome nor of the list before."""
+    no = refusal(kind, "Damaged.", {"retry-after": "30"})
+    result = atomic("outcome", *named, "--wait", "1", answers=[no])
+    assert (result.exit_code, len(engine.requests)) == (3, 1)
+    assert f"Damaged (503 {kind})" in result.stderr
 
 
 def test_no_run_and_several_runs_of_a_key_are_told(atomic: Atomic):

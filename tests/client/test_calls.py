@@ -6,6 +6,7 @@ import inspect
 
 import httpx
 import pytest
+import trio
 
 from engine.client import (
     AsyncClient,
@@ -78,6 +79,21 @@ async def test_an_outcome_may_be_asked_for_without_waiting():
     engine = FakeEngine(answer({"id": "01A", "runId": "01A", "status": "running"}, 202))
     assert isinstance(await client(engine).outcome("01A", wait=0), Open)
     assert engine.requests[0].headers["prefer"] == "wait=0"
+
+
+async def test_a_wait_for_an_outcome_holds_for_all_tries_together(autojump_clock):
+    """A try after a refusal asks for what is left; none is made beyond the end of the wait."""
+
+    def away(request: httpx.Request) -> httpx.Response:
+        no: httpx.Response = refusal(Problem.STORE_UNAVAILABLE, "Full.", {"retry-after": "4"})
+        return no
+
+    engine = FakeEngine(away, away, away)
+    began = trio.current_time()
+    with pytest.raises(NothingKnown, match="Full"):
+        await client(engine).outcome("01A", wait=10)
+    assert [r.headers["prefer"] for r in engine.requests] == ["wait=10", "wait=6", "wait=2"]
+    assert trio.current_time() - began <= 10
 
 
 async def test_runs_are_read_page_after_page():
