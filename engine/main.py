@@ -332,7 +332,7 @@ def _front(
         metrics=metrics,
         log=log,
         writer=store.writer,
-        bulk=Bulk(views.runs, partial(act, engine), clock, log),
+        bulk=Bulk(views.runs, partial(act, engine), clock, log, engine.why_not),
         dear=Dear(),
         file_id=store.file_id,
         instance=instance,

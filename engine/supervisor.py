@@ -94,7 +94,7 @@ class Engine:
         self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
         store.tell_unwritable(self.stopped.unwritable)
-        self._why_not = why_not  # why a URL may not be called, where no call is needed to tell
+        self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, trio.Event] = {}
@@ -322,7 +322,7 @@ class Engine:
         rev = run.rev if step_id is None else run.steps[step_id].rev
         if if_rev is not None and if_rev != rev:
             raise revision_changed(run_id, step_id, rev, if_rev)
-        if move is not None and (why := self._why_not(move.to_url)) is not None:
+        if move is not None and (why := self.why_not(move.to_url)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.", runId=run_id)
         if not dry_run:
             self._refuse_if_away()

@@ -111,6 +111,9 @@ Find = Callable[[RunQuery], Awaitable[RunsFound]]
 Act = Callable[[Target, "Job", str], Awaitable[object]]
 """Carry a job's action out on a run; the actor is the last. Raises Refused."""
 
+WhyNot = Callable[[str], str | None]
+"""Why a URL may not be called; None: it may, as far as can be told without a call."""
+
 
 async def act(engine: Engine, target: Target, job: Job, actor: str) -> object:
     """`Act` on an engine."""
@@ -129,8 +132,9 @@ async def act(engine: Engine, target: Target, job: Job, actor: str) -> object:
 class Bulk:
     """The jobs of this engine. `run` makes them work."""
 
-    def __init__(self, find: Find, act: Act, clock: Clock, log: Log) -> None:
+    def __init__(self, find: Find, act: Act, clock: Clock, log: Log, why_not: WhyNot) -> None:
         self._find, self._act, self._now, self._log = find, act, clock.steady_ms, log
+        self._why_not = why_not
         self._ids = Ids(clock)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._by_key: dict[str, str] = {}
@@ -159,6 +163,8 @@ class Bulk:
         move = move_of(asked)
         if asked.action not in BULK_FITS:
             raise _invalid("action", f"`{asked.action}` is not done in bulk: it needs a step.")
+        if move is not None and (why := self._why_not(move.to_url)) is not None:
+            raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.")  # every run would
         if asked.dry_run:
             return self._dry(asked, await self._plan(asked.action, search))
         if (known := self._known(asked, key, move)) is not None:

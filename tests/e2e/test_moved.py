@@ -117,5 +117,8 @@ async def test_what_a_move_is_refused_for(shop: Client) -> None:
         for elsewhere in ("http://192.0.2.1/order", "http://169.254.169.254/order"):
             document = is_problem(await move(shop, run_id, url, elsewhere), 409, "not-possible")
             assert "may not be called" in document["detail"]
+            bulk = {"action": "retarget", "q": "is:live", "from": url, "to": elsewhere}
+            answer = await shop.http.post("/api/v1/bulk", json={**bulk, "dryRun": True})
+            assert is_problem(answer, 409, "not-possible")["detail"] == document["detail"]
         assert (await move(shop, run_id, url, f"{url}2")).status_code == 202
         is_problem(await move(shop, run_id, url, f"{url}2"), 409, "not-possible")

@@ -49,9 +49,10 @@ class Desk:
         self.said: list[tuple[Action, str, str | None]] = []
         self.revs: dict[str, int | None] = {}
         self.troubles: dict[str, Exception] = {}
+        self.barred: dict[str, str] = {}
         self.takes_s = 0.0
         self.logged: list[tuple[str, dict[str, Any]]] = []
-        self.bulk = Bulk(self.find, self.act, FakeClock(), self.log)
+        self.bulk = Bulk(self.find, self.act, FakeClock(), self.log, self.barred.get)
 
     async def find(self, query: RunQuery) -> RunsFound:
         """Pages that come short, as those of a filter may."""
@@ -182,6 +183,18 @@ async def test_a_move_needs_its_urls() -> None:
         await desk.ask("once", **MOVE)
         again = await desk.refusal("once", **{**MOVE, "to": "http://app/v3"})
         assert again.problem is Problem.KEY_REUSED
+
+
+@pytest.mark.parametrize("dry", [True, False])
+async def test_a_move_to_what_may_not_be_called_is_refused(*, dry: bool) -> None:
+    """With the words that one run's is refused with, and without a job or a look for runs: each
+    would be skipped."""
+    desk = Desk(run("a", "paused"))
+    desk.barred["http://app/v2"] = "the address 8.8.8.8 may not be called"
+    refused = await desk.refusal(**MOVE, dryRun=dry)
+    assert refused.problem is Problem.NOT_POSSIBLE
+    assert refused.detail == "http://app/v2: the address 8.8.8.8 may not be called."
+    assert [*desk.queries, *desk.bulk.jobs().jobs] == []
 
 
 async def test_dismissed_runs_are_not_dismissed_again() -> None:
@@ -421,7 +434,7 @@ async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
 
     async with world(tmp_path / "a.db", app) as it:
         views, do = SqliteViews(it.store), partial(bulk.act, it.engine)
-        jobs = Bulk(views.runs, do, FakeClock(), lambda *_, **__: None)
+        jobs = Bulk(views.runs, do, FakeClock(), lambda *_, **__: None, it.engine.why_not)
         policy = RetryPolicy(count=1, back_off_ms=1_000, jitter=0)
         for number in range(4):
             posted = recorded(await it.post(key=f"k{number}", retry=policy))
