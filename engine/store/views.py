@@ -82,7 +82,7 @@ class SqliteViews:
         return await self._of_all(lambda db: _runs(db, query), partial(together.runs, query))
 
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
-        """A run, its steps in order, and all their attempts, of one moment."""
+        """A run, its steps in order, and all their attempts, of one moment: what there is."""
 
         def work(
             db: sqlite3.Connection,
@@ -97,12 +97,11 @@ class SqliteViews:
                 record = record_of(db, row)
             finally:
                 db.execute("ROLLBACK")
-            tries = [rows.attempt_from(attempt) for attempt in attempts]
-            if not row["engine_error"]:
-                return record, [rows.step_from(step) for step in steps], tries
-            readable = list(stopped_steps(steps))
-            ids = {step.id for step in readable}
-            return record, readable, [each for each in tries if each.step_id in ids]
+            stopped = bool(row["engine_error"])
+            shown = list(stopped_steps(steps)) if stopped else [rows.step_from(it) for it in steps]
+            ids = {step.id for step in shown}  # the row of a step may be gone, by hand
+            tries = [rows.attempt_from(it) for it in attempts if it["step_id"] in ids]
+            return record, shown, tries
 
         return await self._of_run(run_id, work)
 

@@ -104,3 +104,20 @@ async def test_damage_of_one_run_ends_no_engine(
             reason=None,
         )
         assert recorded(await it.post(key="other")).step.state is StepState.COMPLETED
+
+
+@pytest.mark.parametrize("gone", ["id = '{run}'", "id LIKE '{run}-%'"])
+async def test_the_tree_of_a_run_without_a_row_is_what_there_is(
+    autojump_clock, tmp_path: Path, gone: str
+) -> None:
+    """Also of one that has ended, which nothing marks: the attempts of a step whose row was deleted
+    by hand are no reason to show nothing."""
+    app, path = App(), tmp_path / "a.db"
+    async with world(path, app) as app.it:
+        run_id = recorded(await app.it.post(key="good")).step.run_id
+    change_file(path, f"DELETE FROM step WHERE {gone.format(run=run_id)}")
+    async with world(path, app) as app.it:
+        found = await SqliteViews(app.it.store).tree(run_id)
+        assert found is not None
+        (left,), attempts = found[1:]
+        assert [each.step_id for each in attempts] == [left.id]
