@@ -9,7 +9,7 @@ was told: one that dies before it posts the failed step again was told nothing.
 from __future__ import annotations
 
 from engine.core.model import Flight, Run, Step, StepState, step_label
-from engine.core.outcome import Answered, Outcome
+from engine.core.outcome import Answered, CallError, Outcome
 from engine.core.retry import OnExhausted
 
 FAILED_DEPENDENCY = 424
@@ -62,9 +62,11 @@ def error_with(below: Step, step: Step, flight: Flight, error: str) -> str:
     cancelled = below.state is StepState.CANCELLED
     kind, _, detail = error.partition(": ")
     stood = f"{name}, a step below it, had {'been cancelled' if cancelled else 'failed'}"
-    if kind != "http-status":
+    if kind == CallError.ANSWER_TOO_LARGE:  # an answer all the same, and not tried again
+        what = f"{error}; {stood}{_why(below)}"
+    elif kind != "http-status":
         return f"{error}; {stood}{_why(below)}"
-    if flight.told_failed == below.id:
+    elif flight.told_failed == below.id:
         how = "was cancelled" if cancelled else "failed"
         what = f"{detail} after it was told that {name} {how}{_why(below)}"
     else:

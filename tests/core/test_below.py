@@ -249,6 +249,8 @@ REASON = "If that ends the workflow, answer 424"
                     f" (answered 402). {REASON}"),
         (BAD, False, "unhandled-failure: answered 500; bad, a step below it, had failed"
                      f" (answered 402). {REASON}"),
+        (TOO_LARGE, True, "unhandled-failure: answer-too-large: over 1 MiB; bad, a step below it,"
+                          f" had failed (answered 402). {REASON}"),
         (LOST, True, "connection-lost: reset by peer; bad, a step below it, had failed"
                      " (answered 402)"),
     ],
