@@ -29,7 +29,7 @@ class Access:
     @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
     def check(self, method: str, headers: RawHeaders) -> Reply | None:
         """None, or the refusal."""
-        host = origin = site = content_type = ""
+        host = origin = site = content_type = encoding = ""
         for name, value in headers:
             if name == b"host":
                 host = value.decode("latin1").strip(" \t").lower()
@@ -39,6 +39,8 @@ class Access:
                 site = value.decode("latin1").strip(" \t").lower()
             elif name == b"content-type":
                 content_type = value.decode("latin1")
+            elif name == b"content-encoding":
+                encoding = value.decode("latin1").strip(" \t")
         if host_name(host) not in self._hosts:
             return problem_reply(
                 Problem.WRONG_HOST,
@@ -50,10 +52,17 @@ class Access:
             return problem_reply(
                 Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
             )
-        if method not in SAFE_METHODS and not is_json(content_type):
+        if method in SAFE_METHODS:
+            return None
+        if not is_json(content_type):
             return problem_reply(
                 Problem.UNSUPPORTED_MEDIA_TYPE,
                 f"Send `Content-Type: application/json`; it was {content_type[:100]!r}.",
+            )
+        if encoding.lower() not in ("", "identity"):
+            return problem_reply(
+                Problem.UNSUPPORTED_MEDIA_TYPE,
+                f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
             )
         return None
 

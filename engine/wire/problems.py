@@ -75,8 +75,9 @@ PROBLEMS: dict[Problem, ProblemType] = {
     Problem.UNSUPPORTED_MEDIA_TYPE: _type(
         415,
         "The body must be application/json",
-        "Calls that change something need `Content-Type: application/json`. This also keeps web"
-        " pages from posting to the engine behind their reader's back.",
+        "Calls that change something need `Content-Type: application/json`, and their body as it"
+        " is, without `Content-Encoding`. This also keeps web pages from posting to the engine"
+        " behind their reader's back.",
     ),
     Problem.HEADERS_TOO_LARGE: _type(
         431, "The request's headers are too large", "Send fewer or shorter headers."

@@ -284,6 +284,7 @@ REQUESTS: list[tuple[int, str, dict[str, str], str]] = [
         {"Content-Type": "application/x-www-form-urlencoded"},
         "Content-Type",
     ),
+    (415, "unsupported-media-type", {"Content-Encoding": "gzip"}, "`Content-Encoding: gzip`"),
     (421, "wrong-host", {"Host": "evil.example"}, "evil.example"),
     (421, "wrong-host", {"Host": "127.0.0.1.evil.example:80"}, "evil.example"),
     (403, "forbidden", {"Origin": "https://evil.example"}, "origin"),
