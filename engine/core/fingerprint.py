@@ -47,7 +47,9 @@ def _sum(digits: str, number: int) -> int | str:
     """The sum; as a text where the interpreter makes no number of so many digits."""
     if len(digits) <= DIGITS_READ_MAX:
         return int(digits) + number
-    context = decimal.Context(prec=len(digits) + DIGITS_INLINE_MAX)
+    context = decimal.Context(
+        prec=len(digits) + DIGITS_INLINE_MAX, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN
+    )
     found = f"{context.add(context.create_decimal(digits), number):f}"
     return found if len(found) > DIGITS_READ_MAX else int(found)
 

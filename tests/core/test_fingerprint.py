@@ -108,11 +108,15 @@ KNOWN = {
 """The first half of fingerprints as files hold them."""
 NINES = "9" * 5_000
 """More digits than the interpreter makes a number of."""
+MILLION = "9" * 1_000_001
+"""An exponent of more digits than `decimal` takes unless it is told to."""
 ONE_NUMBER = [
     [NINES, f"{NINES}.0", f"{NINES}e0", f"{NINES}0E-1", f"0.{NINES}e5000", f"{NINES[1:]}.90e+1"],
     [f"-{NINES}", f"-{NINES}.000", f"-0.{NINES}e5000"],
     [f"1e{NINES}", f"10e{NINES[:-1]}8", f"0.1e1{'0' * 5_000}", f"1.0E+00{NINES}"],
     [f"1e-{NINES}", f"10e-1{'0' * 5_000}", f"0.1e-{NINES[:-1]}8"],
+    [f"1e{MILLION}", f"0.1e1{'0' * len(MILLION)}"],
+    [f"1e-{MILLION}", f"0.1e-{MILLION[:-1]}8"],
     ["1e5", f"1e{'0' * 5_000}5", f"1{'0' * 5_000}e-4995", "100000"],
     ["0", f"0e{NINES}", f"-0.{'0' * 5_000}", f"0e-{NINES}"],
     [f"0.{'0' * 5_000}1", "1e-5001"],
