@@ -22,7 +22,8 @@ import trio
 from engine.core.errors import EngineError
 from engine.ports import Away
 from engine.store import hands
-from engine.store.words import cannot_write, damage, in_the_way, primary
+from engine.store.shape import check_tables
+from engine.store.words import StoreError, cannot_write, damage, in_the_way, primary
 
 AWAY_AFTER_S = 0.5
 """A store that cannot be written for so long is away. What another program's checkpoint takes is
@@ -153,9 +154,16 @@ class Availability:
             )
             self._say_at += self._say_at - self._since  # twice as late each time: no log is filled
 
-    def tell_damage(self, error: sqlite3.Error) -> None:
-        """A commit has failed for good. Raises StoreStopped if the file is damaged."""
-        if (what := damage(self._path, error)) is not None:
+    def tell_damage(self, error: sqlite3.Error, connection: sqlite3.Connection) -> None:
+        """A commit has failed for good. Raises StoreStopped if the file is damaged, or its tables
+        are not what the engine made."""
+        what = damage(self._path, error)
+        if what is None and primary(error) == sqlite3.SQLITE_ERROR:
+            try:
+                check_tables(connection, self._path)
+            except (StoreError, sqlite3.Error) as found:
+                what = damage(self._path, found) if isinstance(found, sqlite3.Error) else str(found)
+        if what is not None:
             raise StoreStopped(f"{what} The commit that met it was not made.") from error
 
     def _not_recorded(self, error: sqlite3.Error, events: int) -> StoreStopped:

@@ -368,7 +368,7 @@ class Writer:
                 return error
             self._on_failure()
             self._look_now()  # perhaps that tells what has happened
-            self._availability.tell_damage(error)
+            self._availability.tell_damage(error, self._connection)
             raise
         return None
 

@@ -146,3 +146,20 @@ async def test_a_commit_that_meets_damage_ends_the_engine_in_words(
             disk.code = code
             await store.write(new_run("k")[1]).wait()
     assert failed == [True]
+
+
+@pytest.mark.parametrize("table", ["journal", "run", "step", "engine"])
+async def test_a_commit_without_its_table_ends_the_engine_in_words(
+    tmp_path: Path, table: str
+) -> None:
+    """Another program dropped it while the engine ran: that is told, without a traceback."""
+    path = tmp_path / "a.db"
+    words = f"not as this Atomic .* makes it: no such table: {table}. It was changed by hand"
+    with pytest.RaisesGroup(pytest.RaisesExc(StoreStopped, match=words), flatten_subgroups=True):
+        async with store_at(path) as store:
+            await store.write(new_run("one")[1]).wait()
+            await store.writer.wait_rows()
+            change_file(path, f"DROP TABLE {table}")
+            for number in range(3):
+                await store.write(new_run(f"{number}")[1]).wait()
+                await store.writer.wait_rows()
