@@ -193,7 +193,7 @@ def _reading_routes(app: QuartTrio, front: Front) -> None:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
         last_id = request.headers.get("last-event-id")
-        stream: AsyncIterator[bytes] = feed.stream(front, tail, last_id)
+        stream: AsyncIterator[bytes] = await feed.stream(front, tail, last_id)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer

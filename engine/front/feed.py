@@ -101,20 +101,29 @@ def position(front: Front, last_event_id: str, first: int, last: int) -> int | N
 
 
 async def stream(front: Front, tail: Tail, last_event_id: str | None) -> AsyncIterator[bytes]:
-    """The stream, until the reader leaves or the engine stops."""
+    """The stream, until the reader leaves or the engine stops.
+
+    Raises Refused, before anything is sent, where its beginning cannot be read.
+    """
     summary = await front.views.summary(front.clock.steady_ms())
-    at = summary.last_seq
+    at, begin = summary.last_seq, b""
     if last_event_id:
         found = position(front, last_event_id, summary.first_seq, summary.last_seq)
         if found is None:
-            yield frame(
+            begin = frame(
                 "reset",
                 _encode({"reason": "unknown id", "serverTime": _now(front)}),
                 f"{front.file_id}-{at}",
             )
         else:
             at = found
-    yield heartbeat(front, at, with_id=True)
+    begin += heartbeat(front, at, with_id=True)
+    frames, at = await tail.after(at)
+    return _stream(front, tail, begin + b"".join(frames), at)
+
+
+async def _stream(front: Front, tail: Tail, begin: bytes, at: int) -> AsyncIterator[bytes]:
+    yield begin
     counts_due = heartbeat_due = 0
     counts: dict[str, int] | None = None
     while not front.engine.draining:

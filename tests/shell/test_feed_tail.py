@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
+import pytest
 import trio
 
-from engine.front.feed import PAGE, TAIL_EVENTS_MAX, Tail
-from engine.ports import EventRecord, Views
+from engine.core.errors import Problem, Refused
+from engine.front.context import Front
+from engine.front.feed import PAGE, TAIL_EVENTS_MAX, Tail, stream
+from engine.ports import EventRecord, Summary, Views
+from tests.world import FakeClock
 
 
 class Table:
@@ -66,3 +71,31 @@ async def test_a_reader_that_is_far_behind(autojump_clock) -> None:
         assert seen[-1] == last
     assert seen == list(range(1, table.last + 1))
     assert ids((await tail.after(at + 1))[0]) == [at + 2]
+
+
+class Damaged:
+    """A store of which one look is refused."""
+
+    def __init__(self, look: str) -> None:
+        self.look = look
+
+    def _refuse(self, look: str) -> None:
+        if look == self.look:
+            raise Refused(Problem.STORE_UNAVAILABLE, "The database is damaged where this is kept.")
+
+    async def summary(self, now: int) -> Summary:
+        self._refuse("summary")
+        return Summary({}, 0, 0, 0, 1, 9)
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        self._refuse("events")
+        return []
+
+
+@pytest.mark.parametrize("look", ["summary", "events"])
+async def test_a_stream_that_cannot_begin_is_refused_before_its_head(look: str) -> None:
+    """503, and not a 200 that is cut."""
+    views = cast(Views, Damaged(look))
+    front = cast(Front, SimpleNamespace(views=views, clock=FakeClock(), file_id="f", instance="i"))
+    with pytest.raises(Refused, match="damaged"):
+        await stream(front, Tail(views, "f"), "f-3")
