@@ -153,12 +153,15 @@ class Home:
     def _let_go(self, request: Request) -> None:
         assert request.live is not None
         run, slots = request.live.run, request.live.slots
+        bare: set[str] = set()
         for event, step_id in request.holds.items():
             if not run.steps[step_id].ended:  # else it is being committed, and they hear of it
                 slot = slots.get(step_id)
                 if slot is not None and slot.callers.get(event):
-                    note_told(run, step_id)
+                    bare.add(step_id)
                 event.set()
+        if bare:
+            note_told(run, bare)  # all at once: each looks at all that is in flight
 
     def _set_rule_timer(self) -> None:
         self._deadlines.move(self._rule_timer, self.rule.look_at)

@@ -14,16 +14,16 @@ IDLE = frozenset({StepState.WAITING, StepState.BACKING_OFF, StepState.PAUSED})
 """States in which a step does nothing until a time, a child's end or a person comes. One that has
 ended, or is about to start, is not idle."""
 FORGOTTEN_MAX = 10
-"""Steps that have ended may a function leave unasked when it is called again, as one does whose
-code has changed."""
+"""Of fewer earlier calls a function may leave unasked what they recorded and has ended: as one does
+whose code has changed, or whose nested functions post without a token."""
 
 
 def why_it_stays(run: Run, step_id: str) -> str | None:
     """Why an attempt that only waits may not be sent home, for people; None: it may.
 
     One that was called again asks for what was recorded before. If it asks for nothing of that, or
-    leaves FORGOTTEN_MAX steps that have ended unasked, its keys differ from call to call: another
-    call would record another step again, and run it, without end.
+    for some of FORGOTTEN_MAX calls leaves steps that have ended unasked, its keys differ from call
+    to call: another call would record another step again, and run it, without end.
     """
     flight = run.flights[step_id]
     before = [
@@ -31,8 +31,8 @@ def why_it_stays(run: Run, step_id: str) -> str | None:
         for step in (run.steps[id] for id in run.children.get(step_id, ()))
         if 0 < step.recorded_by < flight.number  # 0: by a post from outside
     ]
-    forgotten = sum(step.ended and step.id not in flight.asked for step in before)
-    if not before or (flight.asked and forgotten < FORGOTTEN_MAX):
+    forgotten = {step.recorded_by for step in before if step.ended and step.id not in flight.asked}
+    if not before or (flight.asked and len(forgotten) < FORGOTTEN_MAX):
         return None
     return (
         f"it was not sent home, as it asked for {len(flight.asked)} of the {len(before)} steps"
@@ -50,20 +50,22 @@ def send_home(run: Run, step_id: str, why: str) -> None:
     flight.child_ended = False
 
 
-def note_told(run: Run, posted_id: str | None) -> None:
-    """A post without a token is told what is meant for the root: 504 `suspended`.
+def note_told(run: Run, posted: set[str]) -> None:
+    """Posts without a token are told what is meant for the root: 504 `suspended`.
 
-    A nested function may have made it, which then fails for it. So each attempt that may have
-    counts as interrupted, unless it completes. `posted_id` is the step that was posted, None if it
-    is not recorded: neither it nor what is below it waits for it.
+    A nested function may have made each, which then fails for it. So every attempt that may have
+    counts as interrupted, unless it completes. `posted` are the steps that were posted, none if
+    that is not recorded: neither a step nor what is below it waits for it.
     """
     for step_id, flight in run.flights.items():
         if step_id == run.id or not flight.left or flight.refused_post:
             continue
         above: str | None = step_id
-        while above is not None and above != posted_id:
+        its_own = 0
+        while above is not None:
+            its_own += above in posted
             above = run.steps[above].parent_id
-        flight.refused_post = above is None
+        flight.refused_post = its_own < max(1, len(posted))
 
 
 def suspended(run_id: str, step_id: str) -> Refused:

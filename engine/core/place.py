@@ -119,7 +119,7 @@ def _from_sent_home(
     found = None if found_id is None else run.steps[found_id]
     if found is None or not found.ended:
         if bare:
-            note_told(run, found_id)
+            note_told(run, set() if found is None else {found.id})
         raise suspended(run.id, above.id if found is None else found.id)
     differs = found.spec.fingerprint != spec.fingerprint
     return Placed(found.id, payload_differs=differs, poster=above.id)

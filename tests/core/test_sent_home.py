@@ -9,7 +9,7 @@ import pytest
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Count
-from engine.core.home import FORGOTTEN_MAX, send_home, why_it_stays
+from engine.core.home import FORGOTTEN_MAX, note_told, send_home, why_it_stays
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
@@ -169,6 +169,17 @@ def test_who_cannot_have_posted_what_was_told_fails_as_ever() -> None:
         assert driven.end("a", Answered(424)).state is StepState.FAILED
 
 
+@pytest.mark.parametrize("posts", [["b", "c"], ["a", "b"], ["a", "below"]])
+def test_of_several_posts_each_but_its_own_may_be_a_nested_function_s(posts: list[str]) -> None:
+    """All that are let go at once: who waits for one of them is interrupted."""
+    driven = started("a", "b", "c", retry=ONE_TRY)
+    driven.post(spec("below", retry=ONE_TRY), "a")
+    driven.start("below")
+    note_told(driven.run, {driven.id(name) for name in posts})
+    told = {name for name in ("a", "b", "c", "below") if driven.flight(name).refused_post}
+    assert told == {"a", "b", "c", "below"} - ({"below"} if posts == ["a", "below"] else set())
+
+
 def test_the_next_attempt_is_free() -> None:
     """Being sent home ends with the attempt."""
     driven = told("a")
@@ -217,6 +228,23 @@ def test_who_forgets_steps_at_each_call_is_not_told_for_ever(calls: int) -> None
             send_home(driven.run, "R", WHY)
     stays = why_it_stays(driven.run, "R")
     assert (stays is None) == (calls < FORGOTTEN_MAX)
+
+
+def test_what_a_function_below_posted_without_a_token_is_not_forgotten() -> None:
+    """Those steps are recorded as the root's, which never asks for them: the function below has
+    ended, and is not called again."""
+    driven = started("nested", "later")
+    for number in range(2 * FORGOTTEN_MAX):
+        driven.post(f"of the nested {number}")
+        driven.start(f"of the nested {number}")
+        driven.end(f"of the nested {number}")
+    send_home(driven.run, "R", WHY)
+    driven.end("nested")
+    driven.end("root")
+    driven.start()
+    driven.post("nested")
+    driven.post("later")
+    assert why_it_stays(driven.run, "R") is None
 
 
 def test_what_was_posted_from_outside_is_not_asked_for() -> None:

@@ -341,3 +341,25 @@ async def test_a_cancelled_run_is_not_called_again(autojump_clock, tmp_path: Pat
             await trio.sleep(100)
             nursery.cancel_scope.cancel()
         assert it.caller.times("index") == [0]
+
+
+async def test_posts_that_are_let_go_together_are_told_of_once(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each telling looks at all that is in flight, and there may be thousands of both."""
+    told: list[int] = []
+    monkeypatch.setattr("engine.home.note_told", lambda run, posted: told.append(len(posted)))
+
+    async def function(app: App, call: Invocation) -> None:
+        async def post(step_key: str) -> None:
+            await app.world.post(
+                STEP + "second", key=call.idempotency_key, step_key=step_key, retry=LATER
+            )
+
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(post, str(number))
+
+    _, done = await App(function).run(tmp_path / "a.db")
+    assert (done.step.state, done.step.attempts) == (StepState.COMPLETED, 2)
+    assert told == [5]
