@@ -188,6 +188,14 @@ def test_a_wait_ends_at_its_time_where_the_engine_refuses(
     assert f"Damaged (503 {kind})" in result.stderr
 
 
+def test_a_timeout_ends_where_the_engine_refuses(atomic: Atomic, engine: FakeEngine):
+    """A post is not made again after the time that was given, whatever `Retry-After` asks for."""
+    no = refusal(Problem.STORE_UNAVAILABLE, "Full.", {"retry-after": "30"})
+    result = atomic(*SUBMIT, "--timeout", "8s", answers=[no])
+    assert (result.exit_code, len(engine.requests)) == (3, 1)
+    assert result.stderr == "atomic: The store is not available: Full (503 store-unavailable)\n"
+
+
 def test_no_run_and_several_runs_of_a_key_are_told(atomic: Atomic):
     """A name must fit exactly one run."""
     named = ("outcome", "--workflow", "w", "--key", "k")
