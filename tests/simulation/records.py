@@ -174,10 +174,14 @@ class Records:
             return  # posts nothing
         made = f"{event.step_id}.{event.number}."
         sends = [s for s in self.history.sends if s.step_id == event.step_id]
-        over = max((s.ended or 0 for s in sends if s.attempt == event.number), default=0)
+        # Of several the last: those before it were taken back by a crash, and began anew.
+        send = next((s for s in reversed(sends) if s.attempt == event.number), None)
+        if send is None or send.ended is None:
+            return
         for post in self.history.posts:
             its = post.status in REFUSED_FOR_NOW and (post.token or "").startswith(made)
-            if its and post.ended is not None and post.ended < over:
+            its = its and post.life == send.life
+            if its and post.ended is not None and post.ended < send.ended:
                 self._wrong("R17", f"refused was {post.url} of {event}")
 
     def _compare(self, step_id: str) -> None:
