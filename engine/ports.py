@@ -233,8 +233,9 @@ class Store(Protocol):
         """
         ...
 
-    def withhold(self, run_id: str) -> None:
-        """A bug stopped the run: nothing of it is written from memory any more."""
+    def withhold(self, run_id: str) -> bool:
+        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
+        something, until it is marked."""
         ...
 
     def stop(self, stopped: Stopped, at: int) -> Receipt:

@@ -49,10 +49,10 @@ class StoppedRuns:
             return False
         if not live.run.parked:
             live.park(what_was_wrong(error))
-            self._engine.store.withhold(live.run.id)
+            lacks = self._engine.store.withhold(live.run.id)
             self._marking[live.run.id] = trio.Event()
             self._log(live.run.id, error)
-            self._engine.start_soon(self._mark_live, live)
+            self._engine.start_soon(self._mark_live, live, lacks)
         return True
 
     def unwritable(self, run: Run, error: Exception) -> bool:
@@ -81,11 +81,16 @@ class StoppedRuns:
     def _log(self, run_id: str, error: Exception) -> None:
         self._engine.log("run-stopped", run=run_id, traceback=traceback.format_exception(error))
 
-    async def _mark_live(self, live: LiveRun) -> None:
-        """Record it; and let the run go when nothing of it is open any more."""
+    async def _mark_live(self, live: LiveRun, lacks: bool) -> None:
+        """Record it; and let the run go when nothing of it is open any more.
+
+        One that is over needs no mark, unless its rows lack that: it would be read as it was
+        before, and called again.
+        """
         run, root = live.run, live.run.steps.get(live.run.id)
         recorded = run.shown  # by the last change that was written
-        if recorded is not None and not (recorded in ENDED and not run.open_steps):
+        is_over = recorded in ENDED and not run.open_steps and not lacks
+        if recorded is not None and not is_over:
             state, rev = (recorded, 0) if root is None else (root.state, root.rev)
             stopped = Stopped(run.id, run.client, recorded, run.rev, state, rev, live.stopped_by)
             await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()

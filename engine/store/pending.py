@@ -127,11 +127,15 @@ class Pending:
         pending = self._runs.get(run_id) or self._writing.get(run_id)
         return None if pending is None else pending.run
 
-    def withhold(self, run_id: str) -> None:
-        """Never write what is kept of a run: its rows come from the journal, when it is marked."""
+    def withhold(self, run_id: str) -> bool:
+        """Never write what is kept of a run: its rows come from the journal, when it is marked.
+
+        True: the tables lack something of it.
+        """
         if run_id in self._runs:
             later = self._runs.pop(run_id)
             self._withheld.setdefault(run_id, later)
+        return run_id in self._withheld
 
     def first_withheld(self, run_id: str) -> int | None:
         """The first event of such a run that the tables lack; None: they lack none."""

@@ -136,9 +136,10 @@ class SqliteStore:
         """
         self.writer.stop_run = stop_run
 
-    def withhold(self, run_id: str) -> None:
-        """A bug stopped the run: nothing of it is written from memory any more."""
-        self.writer.withhold(run_id)
+    def withhold(self, run_id: str) -> bool:
+        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
+        something, until it is marked."""
+        return self.writer.withhold(run_id)
 
     def stop(self, stopped: Stopped, at: int) -> Batch:
         """Mark a run that a bug stopped, without a look at what the bug may have broken."""

@@ -204,9 +204,10 @@ class Writer:
         self._stirred.set()
         return batch
 
-    def withhold(self, run_id: str) -> None:
-        """A bug stopped the run: nothing of it is written from memory any more."""
-        self._pending.withhold(run_id)
+    def withhold(self, run_id: str) -> bool:
+        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
+        something, until it is marked."""
+        return self._pending.withhold(run_id)
 
     def stop(
         self,

@@ -293,3 +293,30 @@ async def test_damage_in_the_file_leaves_the_others(
         assert app.it.engine.ready
         assert (await refused(app.it)).problem is Problem.STORE_UNAVAILABLE
         assert recorded(await app.it.post(key="good")).step.state is StepState.COMPLETED
+
+
+@pytest.mark.parametrize("after_s", [0.2, 5])
+async def test_a_cancelled_run_is_not_called_again_when_a_bug_strikes_its_last_request(
+    autojump_clock, tmp_path: Path, after_s: float
+):
+    """Also while its rows do not know yet that it was cancelled: they follow within a second."""
+    calls: list[int] = []
+
+    async def app(call: Invocation) -> Outcome:
+        calls.append(call.attempt)
+        if len(calls) > 1:
+            await trio.sleep(after_s)
+            raise ValueError("a bug")
+        return Answered(500)
+
+    async with world(tmp_path / "a.db", app, strict=False) as it:
+        run_id = still_open(await it.post(key="bad", wait=ASYNC)).run_id
+        while len(calls) < 2:
+            await trio.sleep(0.1)
+        await act(it, run_id, Action.CANCEL)
+        await trio.sleep(60)
+        assert len(calls) == 2
+        assert (await row_of(it, run_id)).state == StepState.CANCELLED
+    async with world(tmp_path / "a.db", app, strict=False) as it:
+        await trio.sleep(60)
+        assert len(calls) == 2
