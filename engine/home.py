@@ -135,6 +135,8 @@ class Home:
         live, step_id = request.live, request.step_id
         if live is None or not request.holds:
             return False
+        if live.engine.store.away is not None:
+            return False  # nothing would be called in its place: held posts hang on
         flight = live.run.flights.get(step_id)
         if flight is None or flight.number != request.number or flight.sent_home:
             return False

@@ -132,6 +132,34 @@ async def test_reads_go_on_and_say_nothing_untrue(autojump_clock, tmp_path: Path
         assert await away.views.tree(late.step.id) is not None
 
 
+async def test_nobody_is_sent_home_meanwhile(autojump_clock, tmp_path: Path) -> None:
+    """Nothing would be called in the place of who waits; once the store is back it goes home."""
+    again = RetryPolicy(count=9, back_off_ms=600_000, factor=1, jitter=0)
+    told: list[float] = []
+
+    async def app(call: Invocation) -> Outcome:
+        if call.url.startswith(STEP):
+            return Answered(500)
+        if call.idempotency_key != "waits":
+            return ok()
+        try:
+            await it.post(STEP + "fails", key="waits", token=call.token, retry=again)
+        finally:
+            told.append(trio.current_time())
+        return ok()
+
+    async with away_world(tmp_path, app) as (it, away):
+        await it.post(key="waits", wait=ASYNC)
+        await trio.sleep(5)
+        await away.begin()
+        await trio.sleep(120)
+        assert not told
+        await away.end()
+        back = trio.current_time()
+        await trio.sleep(45)
+        assert [at > back for at in told] == [True]
+
+
 async def test_held_posts_hang_on_and_ends_are_recorded_later(
     autojump_clock, tmp_path: Path
 ) -> None:
