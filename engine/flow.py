@@ -13,13 +13,16 @@ from contextlib import AbstractContextManager, nullcontext
 import trio
 
 from engine.budget import Budget, Charge, Parcel, Pool
-from engine.core.errors import EngineError, Refused
+from engine.core.errors import EngineError, Refused, RefusedForDamage
 from engine.core.model import Flight, Step
 from engine.ports import Larger, Receipt, Store
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096
 """Payloads up to here are kept whether there is room or not, also while their step queues: how many
 may is bounded. With payloads of a MiB each the bound would be no bound."""
+
+READ_AGAIN_S = 1.0
+"""After the store has refused to read a payload, for another reason than damage."""
 
 Pause = Callable[[], AbstractContextManager[None]]
 
@@ -129,11 +132,17 @@ class AttemptFlow:
         """Room for the answer."""
 
     async def load(self, store: Store, step: Step) -> None:
-        """Read the payload from the store, when there is room for it. Raises Unreadable."""
-        try:
-            await self._load(store, step)
-        except Refused as refused:  # nobody asked for it who could be told
-            raise Unreadable(refused.detail) from refused
+        """Read the payload from the store, when there is room for it and it can be read.
+
+        Raises Unreadable where waiting mends nothing.
+        """
+        while True:
+            try:
+                return await self._load(store, step)
+            except RefusedForDamage as refused:  # nobody asked for it who could be told
+                raise Unreadable(refused.detail) from refused
+            except Refused:  # busy, or an error of the disk that may pass: the log has it
+                await trio.sleep(READ_AGAIN_S)
 
     async def _load(self, store: Store, step: Step) -> None:
         number, pool = step.payload_generation, self._budget.payloads

@@ -230,7 +230,8 @@ PROBLEMS: dict[Problem, ProblemType] = {
         503,
         "The engine cannot go on with the run",
         "The run is paused, reason `engine-error`; `error` says what was wrong (a bug, or that what"
-        " an attempt is to send cannot be read from the database), and the log has the traceback."
+        " an attempt is to send lies on a damaged page of the database), and the log has the"
+        " traceback."
         " Nothing was recorded by this post, and nothing that was recorded is lost. An"
         " operator lets it be read again with `retry` or `resume` (after an update, perhaps), or"
         " ends it as it is with `cancel`. Post again with the same key after `Retry-After`.",

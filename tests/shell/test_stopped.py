@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import trio
 
 from engine.core import settle
 from engine.core.actions import Action
-from engine.core.errors import Problem, Refused
+from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
+from engine.flow import READ_AGAIN_S
 from engine.limits import EngineLimits
 from engine.ports import Invocation, RunQuery, RunRecord
 from engine.store.sqlite import SqliteStore
@@ -116,7 +118,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
 async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
     autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is damaged there, or the disk refuses: the engine goes on. When it can be read again
+    """The file is damaged there: the engine goes on. When it can be read again
     `retry` lets the run go on."""
     answers = {"bad": [Answered(500)]}
 
@@ -129,7 +131,7 @@ async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
 
         async def damaged(step_id: str, *arguments: Any, **named: Any) -> Any:
             if not named["answer"]:
-                raise Refused(Problem.STORE_UNAVAILABLE, "The database is damaged here.")
+                raise RefusedForDamage(Problem.STORE_UNAVAILABLE, "The database is damaged here.")
             return await read(step_id, *arguments, **named)
 
         with monkeypatch.context() as patch, trio.fail_after(60):
@@ -143,6 +145,34 @@ async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
         assert (await row_of(it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
         await act(it, run_id, Action.RETRY)
         assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
+
+
+async def test_a_payload_that_cannot_be_read_now_is_read_later(
+    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk refuses, and may not again: that uses up no retry and needs no operator."""
+    tries: list[float] = []
+    answers = [Answered(500)]
+
+    async def app(call: Invocation) -> Outcome:
+        return answers.pop() if answers else ok()
+
+    async with world(tmp_path / "a.db", app, strict=False) as it:
+        read = it.store.body_up_to
+
+        async def refuses(step_id: str, *arguments: Any, **named: Any) -> Any:
+            if not named["answer"]:
+                tries.append(trio.current_time())
+                if len(tries) < 5:
+                    raise Refused(Problem.STORE_UNAVAILABLE, "The disk says no.")
+            return await read(step_id, *arguments, **named)
+
+        monkeypatch.setattr(it.store, "body_up_to", refuses)
+        with trio.fail_after(60):
+            done = recorded(await it.post())
+        assert (done.step.state, done.step.attempts) == (StepState.COMPLETED, 2)
+        waits = [round(later - at, 3) for at, later in pairwise(tries)]
+        assert waits == [READ_AGAIN_S] * 4
 
 
 @pytest.mark.parametrize("action", [Action.RETRY, Action.RESUME])
