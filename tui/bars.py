@@ -226,7 +226,7 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
         timed = _timed(app)
         place = f"{grid.cursor + 1:,} of the next {total:,} · {max(timed, total):,} steps in all"
         return [Piece(f" {place}", "dim")]
-    more = "" if listing.at_tail or not listing.is_estimate else "+"
+    more = "+" if listing.is_estimate else ""
     what = COUNTED_AS.get(app.view, "")
     place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
     pieces = [Piece(f" {place}", "dim")]

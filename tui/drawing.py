@@ -39,7 +39,9 @@ class Drawing:
         if ids and not self._keeps_rows():
             follow = app.follow and app.view in ("events", "runs") and app.newest_first
             marks_lost = grid.marks_lost
-            if grid.set_ids(app.rows.ids(app.view), follow=follow):
+            rows = app.rows.ids(app.view)
+            at_end = self._jumps(grid, rows)
+            if grid.set_ids(rows, follow=follow):
                 app.acting.row_left_at = app.store.clock.monotonic()
             elif app.view == "runs":
                 app.ordering.is_turning = False
@@ -47,6 +49,8 @@ class Drawing:
                 gone = grid.marks_lost - marks_lost
                 app.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
             app.reading.land(grid)
+            if at_end:
+                grid.move_to(-1)
         else:
             grid.refresh_cells()
         app.acting.drawn(grid.ids[grid.first_seen : grid.first_seen + grid.page_rows])
@@ -55,6 +59,18 @@ class Drawing:
         if app.view == "run":
             self._draw_inspector()
         self._draw_bars(grid)
+
+    def _jumps(self, grid: Grid, rows: list[str]) -> bool:
+        """Whether the last page has come for a cursor that waits for it at the end of what was read
+        before. It goes on to the last row; its old one has not left."""
+        listing = self._app.store.listing("runs")
+        if self._app.view != "runs" or not listing.has_jumped:
+            return False
+        listing.has_jumped = False
+        if not rows or grid.cursor != len(grid.ids) - 1:
+            return False
+        grid.cursor_id = rows[-1]
+        return True
 
     def _keeps_rows(self) -> bool:
         """Rows whose order is being turned stand as they were until the others are read."""

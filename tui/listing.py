@@ -46,6 +46,8 @@ class Listing:
         """Nothing lies before the window."""
         self.at_tail = False
         """Nothing lies behind it."""
+        self.has_jumped = False
+        """The last page has come since the screen last looked: a cursor at the end goes with it."""
         self.after: str | None = None
         """The cursor of what follows the window: behind the last row, if the engine has looked
         further and found nothing."""
@@ -108,10 +110,7 @@ class Listing:
                 self.at_tail, self.after = next is None, next
                 self._cut_head()
             case Edge.TAIL:
-                self.ids = page[::-1]
-                self.at_tail, self.after, self.outdated = True, None, False
-                self.at_head, self.ahead = next is None, next
-                self.before = 0 if next is None else max(0, (total or 0) - len(page))
+                self._end(page[::-1], next, total or 0)
             case Edge.BEFORE:
                 new = [id for id in page if id not in self._known]
                 self.ids[:0] = new[::-1]
@@ -123,6 +122,19 @@ class Listing:
             self.total, self.is_estimate = len(self.ids), False
         elif not is_estimate or edge in FROM_AN_END or self.total is None:
             self.total, self.is_estimate = total, is_estimate
+
+    def _end(self, page: list[str], next: str | None, total: int) -> None:
+        """The last page. Rows before it stay if the window meets it: with its head the list is
+        whole then, and its rows are counted."""
+        self.at_tail, self.after, self.has_jumped = True, None, True
+        if next is not None and page and page[0] in self._known:
+            before, taken = self.ids[: self.ids.index(page[0])], set(page)
+            self.ids = [id for id in before if id not in taken] + page
+            self._cut_head()
+            return
+        self.ids, self.outdated = page, False
+        self.at_head, self.ahead = next is None, next
+        self.before = 0 if next is None else max(0, total - len(page))
 
     def _join(self, at: int, page: list[str], next: str | None, *, meets: bool) -> None:
         """Put a page in place of what was there. Rows further on stay if the page meets them."""

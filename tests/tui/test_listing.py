@@ -67,6 +67,16 @@ def test_from_the_tail_backwards() -> None:
     assert (listing.before, listing.ids, listing.at_head) == (0, served.rows, True)
 
 
+def test_the_last_page_joins_what_it_meets() -> None:
+    """A search stops counting early; with both ends in one window the rows are counted."""
+    listing = Listing()
+    rows = [f"r{n}" for n in range(8)]
+    listing.take(Edge.HEAD, rows[:5], total=5, is_estimate=True, next="r4")
+    listing.take(Edge.TAIL, rows[:2:-1], total=5, is_estimate=True, next="r3")
+    assert (listing.ids, listing.at_head, listing.at_tail, listing.before) == (rows, True, True, 0)
+    assert (listing.total, listing.is_estimate, listing.has_jumped) == (8, False, True)
+
+
 def test_a_new_head_keeps_what_it_meets() -> None:
     """The cursor may stand far below: new rows at the top do not take its row away."""
     listing, served = Listing(), Served(12)

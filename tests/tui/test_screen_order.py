@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from engine.wire import CauseList, CauseRow
+from engine.wire import CauseList, CauseRow, RunPage
 from tests.tui.screen import World, at, line_with, run_row, showing
-from tui.store import CausesRead, LinkMoved, LinkState
+from tui.listing import Edge
+from tui.store import CausesRead, LinkMoved, LinkState, RunsRead
 from tui.widgets.grid import Grid
 
 
@@ -142,5 +143,47 @@ def test_09_a_run_that_is_further_down_in_the_other_order_is_told() -> None:
         line_with(await world.shown(), "further down in this order")
         assert world.app.grid().cursor_id in world.app.grid().ids
         assert not world.app.grid().marks
+
+    showing(test)
+
+
+def ends(n: int) -> tuple[RunsRead, RunsRead]:
+    """The first page and the last of so many runs; a search looks no further than a page."""
+    rows = [run_row(number) for number in range(n)]
+    head = RunPage(tuple(rows[:20]), 20, True, rows[19].id)
+    tail = RunPage(tuple(rows[: -20 - 1 : -1]), 20, True, rows[-20].id)
+    return RunsRead("runs", Edge.HEAD, head), RunsRead("runs", Edge.TAIL, tail)
+
+
+def test_the_end_of_the_list_is_its_last_row() -> None:
+    """`G`, when the last page is there: where it meets the first page, and where it does not."""
+
+    async def test(world: World) -> None:
+        world.live()
+        for n, place in ((30, "30 of 30 runs"), (300, "20 of 20+ runs")):
+            first, last = ends(n)
+            world.store.listing("runs").clear()
+            world.store.apply(first)
+            line_with(await world.press("g"), "1 of 20+ runs")
+            line_with(await world.press("G"), "20 of 20+ runs")
+            world.store.apply(last)
+            lines = await world.shown()
+            line_with(lines, place)
+            assert "has left the list" not in "".join(lines)
+            assert world.app.grid().cursor_id == run_row(n - 1).id
+
+    showing(test)
+
+
+def test_who_has_moved_on_is_not_taken_to_the_end() -> None:
+    """The last page came late."""
+
+    async def test(world: World) -> None:
+        world.live()
+        first, last = ends(30)
+        world.store.apply(first)
+        await world.press("G", "k")
+        world.store.apply(last)
+        line_with(await world.shown(), "19 of 30 runs")
 
     showing(test)
