@@ -336,9 +336,11 @@ def early(seen: Seen) -> Iterable[Wrong]:
                 need = _after_restart(seen, policy, one, other)
             elif step_id in seen.parents:
                 need = _after_failure(policy, one, 1) if _surely_failed(seen, one) else 0
+            elif seen.maybe_told(one):
+                need = back_off_ms(policy, 1)  # it was interrupted, or has failed
             else:
-                failures += not seen.maybe_told(one)
-                need = _after_failure(policy, one, max(1, failures))
+                failures += 1
+                need = _after_failure(policy, one, failures)
             waited = (other.at - one.ended_at) * 1000
             if waited < need - EARLY_MS:
                 what = (

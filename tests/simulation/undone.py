@@ -26,7 +26,13 @@ def says_so(seen: Seen, send: Send) -> bool:
 
 def undone(seen: Seen, library: Library) -> Iterable[Wrong]:
     """R16: nobody is told that a step failed above a failure that its program compensates, unless
-    that was done, or the last answer of its function said that the failure ends it."""
+    that was done, or the last answer of its function said that the failure ends it.
+
+    A failure that an operator has opened is none any more, whatever came of it.
+    """
+    looks = seen.history.last_looks_began
+    opened = {post.step_id for post in seen.history.posts
+              if post.began > looks and post.status not in (424, None)}  # fmt: skip
     for step_id, post in _failed_at_last(seen):
         sends = [send for send in seen.sends[step_id] if send.result != "open"]
         program = library.programs.get(sends[-1].url.rpartition("/")[2]) if sends else None
@@ -36,7 +42,7 @@ def undone(seen: Seen, library: Library) -> Iterable[Wrong]:
             continue
         for command in program.commands:
             for call in command.calls:
-                if _is_owed(seen, post, call, library):
+                if _is_owed(seen, post, call, library, opened):
                     yield "R16", f"step {step_id} failed, and {call.name} was not compensated"
 
 
@@ -47,14 +53,19 @@ def _failed_at_last(seen: Seen) -> Iterable[tuple[str, Post]]:
             yield step_id, last[-1]
 
 
-def _is_owed(seen: Seen, failed: Post, call: Call, library: Library) -> bool:
+def _is_owed(
+    seen: Seen, failed: Post, call: Call, library: Library, opened: set[str | None]
+) -> bool:
     """Whether the run was told that this call failed, and what it does instead was not done."""
     if call.instead is None or not call.fails:
         return False
     if effect_of(failed.client, call.instead.effect) in seen.history.effects:
         return False
     return any(
-        post.url == call.url and post.run_id == failed.run_id and post.status == 424
+        post.url == call.url
+        and post.run_id == failed.run_id
+        and post.status == 424
+        and post.step_id not in opened
         for post in seen.history.posts
     )
 
