@@ -187,3 +187,17 @@ def test_who_has_moved_on_is_not_taken_to_the_end() -> None:
         line_with(await world.shown(), "19 of 30 runs")
 
     showing(test)
+
+
+def test_in_a_long_list_the_arrow_keys_move_the_cursor() -> None:
+    """They do not scroll past it."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(*(run_row(number) for number in range(100)))
+        for key, place in (("down", "2"), ("up", "1"), ("end", "100"), ("home", "1")):
+            line_with(await world.press(key), f"{place} of 100 runs")
+        await world.press("pagedown")
+        assert world.app.grid().cursor > 1
+
+    showing(test)

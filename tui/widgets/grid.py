@@ -50,7 +50,7 @@ def is_part(cell: Cell) -> TypeGuard[Part]:
     return len(cell) == 2 and isinstance(cell[0], str)
 
 
-class Grid(ScrollView, can_focus=True):
+class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     """A table of rows that others keep. `cells_of` gives a row's cells by the key of the column."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
