@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event
 from types import FrameType
 from typing import Any
 
 from textual.app import App, SuspendNotSupported
+
+LOOK_AGAIN_S = 0.005
 
 
 def suspend(app: App[Any]) -> bool:
@@ -25,25 +27,26 @@ def suspend(app: App[Any]) -> bool:
             # With several threads the call above comes back before the process is stopped: the
             # terminal would be taken again, and at the signal a second time, with a second thread
             # that reads it and that nobody ends.
-            continued.wait()
+            while not continued:
+                select.select([], [], [], LOOK_AGAIN_S)
     except SuspendNotSupported:
         return False
     return True
 
 
 @contextmanager
-def given_back(app: App[Any]) -> Iterator[Event]:
-    """The terminal is another's for the length of a block. The event: the process was told to go
-    on.
+def given_back(app: App[Any]) -> Iterator[list[int]]:
+    """The terminal is another's for the length of a block. The list: signals to go on that came
+    meanwhile. (No event: its lock may be held by what the signal interrupts.)
 
     Raises:
         SuspendNotSupported: There is no terminal that could be given back.
     """
-    continued = Event()
+    continued: list[int] = []
     with app.suspend():
         # `ctrl+z` in the pager stops the pager and this process alike
         stopping = signal.signal(signal.SIGTSTP, lambda *_: os.kill(os.getpid(), signal.SIGSTOP))
-        going_on = signal.signal(signal.SIGCONT, lambda *_: continued.set())
+        going_on = signal.signal(signal.SIGCONT, lambda number, _: continued.append(number))
         try:
             yield continued
         finally:
