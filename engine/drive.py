@@ -118,8 +118,7 @@ class LiveRun:
         for each in at_once:
             self._tasks.start_soon(self._attempt, *each)
         self.engine.watch(change)
-        idle = not (self.requests or self.slots or self.queued)
-        if idle or (self.run.due and self.run.due[0][0] != self._due_at):
+        if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return receipt
 

@@ -88,19 +88,18 @@ class Ramp(Places):
 
     def __init__(self, began_at: int, in_flight_per_host_max: int) -> None:
         super().__init__(sys.maxsize, in_flight_per_host_max)
-        self.began_at = began_at
-        """What was submitted since (`Clock.steady_ms`) was not overdue at the start."""
+        self._began_at = began_at
         self._hosts: dict[str, _Host] = {}
         self._stirred = trio.Event()
         self._over = False
 
     def counts(self, step: Step) -> bool:
         """Whether the step's next call was overdue at the start."""
-        if step.submitted_at >= self.began_at or self._over:
+        if step.submitted_at >= self._began_at or self._over:
             return False
         if step.state is StepState.BACKING_OFF:
             assert step.due_at is not None
-            return step.due_at <= self.began_at and step.delay_by is not DelayBy.INTERRUPTED
+            return step.due_at <= self._began_at and step.delay_by is not DelayBy.INTERRUPTED
         return step.state is StepState.PENDING
 
     def has_room(self, host: str) -> bool:

@@ -52,7 +52,7 @@ class Seats:
             elif not workflows.has_room(host):
                 return workflows
         if not step.open_children:
-            on_ramp = step.submitted_at < self.ramp.began_at and self.ramp.counts(step)
+            on_ramp = self.ramp.counts(step)
             if on_ramp and not self.ramp.has_room(host):
                 return self.ramp
             if not self.places.take(host):

@@ -130,7 +130,7 @@ async def _wait_open(
             if step.ended:  # being committed: this caller hears of it when it is durable
                 await event.wait()
         if slot.outcome is not None:
-            cause = None if slot.outcome.cause_id is None else _cause(live.run, slot.outcome)
+            cause = _cause(live.run, slot.outcome)
             return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
     finally:
         if own is not None:

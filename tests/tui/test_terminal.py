@@ -239,14 +239,18 @@ def test_42_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_42_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
-    """`ctrl+z` gives the shell its terminal as it was; `fg` brings the whole screen back."""
-    path = recording(
+def six_runs(tmp_path: Path) -> Path:
+    """A recording of a list of so many."""
+    return recording(
         tmp_path / "runs.ndjson",
         LinkMoved(LinkState.LIVE),
         RunsRead("runs", Edge.HEAD, RunPage(tuple(map(run_row, range(6))), 6, False)),
     )
-    with dashboard("--replay", str(path)) as terminal:
+
+
+def test_42_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
+    """`ctrl+z` gives the shell its terminal as it was; `fg` brings the whole screen back."""
+    with dashboard("--replay", str(six_runs(tmp_path))) as terminal:
         terminal.until_shown("STATE")
         for _ in range(2):
             terminal.type("\x1a")
@@ -267,12 +271,7 @@ def test_42_it_ends_after_it_was_stopped_from_outside(
     tmp_path: Path, how: signal.Signals | None
 ) -> None:
     """Stopped by another process, or told to go on though it never stopped: `q` still ends it."""
-    path = recording(
-        tmp_path / "runs.ndjson",
-        LinkMoved(LinkState.LIVE),
-        RunsRead("runs", Edge.HEAD, RunPage(tuple(map(run_row, range(6))), 6, False)),
-    )
-    with dashboard("--replay", str(path)) as terminal:
+    with dashboard("--replay", str(six_runs(tmp_path))) as terminal:
         terminal.until_shown("STATE")
         for _ in range(3):
             if how is not None:
