@@ -48,22 +48,22 @@ class Application:
         self._heads = [(n, min(chain, steps - 1 - n)) for n in range(0, steps - 1, chain)]
         self._left = steps - 1
 
-    async def _post(self, connection: Connection, token: str, name: str) -> None:
+    async def _post(self, connection: Connection, parent_token: str, name: str) -> None:
         body = {"workflowName": "limit", "stepInvokeUrl": f"http://127.0.0.1:{self._port}/{name}",
                 "idempotencyKey": "k", "stepName": "step", "retry": RETRY}  # fmt: skip
-        headers = {"Atomic_Parent": token, "Prefer": "respond-async"}
+        headers = {"Atomic_Parent": parent_token, "Prefer": "respond-async"}
         status, _, text = await connection.request("POST", "/bench", json.dumps(body), **headers)
         assert status == 202, (status, text[:200])
         self._left -= 1
         if not self._left:
             self.posted.set()
 
-    async def _root(self, token: str) -> None:
+    async def _root(self, parent_token: str) -> None:
         async def poster() -> None:
             connection = Connection(self._engine_port)
             while heads:
                 number, length = heads.pop()
-                await self._post(connection, token, f"{number}/{length - 1}")
+                await self._post(connection, parent_token, f"{number}/{length - 1}")
             connection.close()
 
         heads = list(self._heads)

@@ -2,7 +2,8 @@
 
 Three rules of the engine's contract are in here, and nothing else:
 
-- The token `Atomic-Parent` of the request being answered is copied onto every post made meanwhile.
+- The parent token (`Atomic-Parent`) of the request being answered is copied onto every post made
+  meanwhile.
 - Only 200, 424 and the 409 of a cancelled step are outcomes. No answer, 429, 502, 503 and 504 say
   nothing about the step: post again (the engine attaches the post to the step), at last let the
   function fail; never compensate.
@@ -85,7 +86,9 @@ class Atomic:
 
     async def step(self, call: Call, path: str, payload: Any, **options: Any) -> Outcome:
         """Perform a step of the workflow whose call is being answered, and wait for its outcome."""
-        outcome = await self._post(call.workflow, path, call.key, payload, options, _token(call))
+        outcome = await self._post(
+            call.workflow, path, call.key, payload, options, _parent_token(call)
+        )
         assert outcome is not None, "only a post that prefers not to wait is answered 202"
         return outcome
 
@@ -93,7 +96,7 @@ class Atomic:
         self, call: Call, path: str, payload: Any, **options: Any
     ) -> Outcome | None:
         """Begin a step without waiting: its outcome, or None while it is under way."""
-        headers = {**_token(call), "Prefer": "respond-async"}
+        headers = {**_parent_token(call), "Prefer": "respond-async"}
         return await self._post(call.workflow, path, call.key, payload, options, headers)
 
     async def _post(
@@ -143,7 +146,7 @@ def _is_cancelled(answer: httpx.Response) -> bool:
         return False
 
 
-def _token(call: Call) -> dict[str, str]:
+def _parent_token(call: Call) -> dict[str, str]:
     return {} if call.parent is None else {"Atomic-Parent": call.parent}
 
 

@@ -19,7 +19,7 @@ class Call:
 
     `key` is the workflow's idempotency key as submitted, `own_key` the step's own (the header
     `Idempotency-Key`): the same for every attempt of one step, so effects are remembered under it.
-    `parent` is the token that is copied onto the posts made while answering.
+    `parent` is the parent token that is copied onto the posts made while answering.
     """
 
     step: str

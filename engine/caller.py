@@ -85,7 +85,15 @@ class HttpCaller:
     def _header_lines(self, invocation: Invocation) -> bytes:
         i = invocation
         _check_header_values(
-            *(i.step_own_key, i.client, i.run_id, i.step_id, i.workflow, i.token, i.traceparent)
+            *(
+                i.step_own_key,
+                i.client,
+                i.run_id,
+                i.step_id,
+                i.workflow,
+                i.parent_token,
+                i.traceparent,
+            )
         )
         return (
             f"{self._constant_lines}"
@@ -95,7 +103,7 @@ class HttpCaller:
             f"Atomic-Step-Id: {i.step_id}\r\n"
             f"Atomic-Workflow: {i.workflow}\r\n"
             f"Atomic-Attempt: {i.attempt}\r\n"
-            f"Atomic-Parent: {i.token}\r\n"
+            f"Atomic-Parent: {i.parent_token}\r\n"
             f"traceparent: {i.traceparent}\r\n"
         ).encode("ascii")
 

@@ -88,9 +88,9 @@ class Config(Struct, frozen=True, kw_only=True):
         "Nesting of steps below their run's root. Stops a workflow that calls itself without end."
     )] = 32  # fmt: skip
     steps_need_parent: Annotated[bool, _doc(
-        "Whether a new step is taken only with the token `Atomic-Parent` of the attempt that posts"
-        " it. Without one a workflow that is posted again under another URL, while a function of"
-        " its run is at work, cannot be told from a step, and runs as a step of itself."
+        "Whether a new step is taken only with the parent token (`Atomic-Parent`) of the attempt"
+        " that posts it. Without one a workflow that is posted again under another URL, while a"
+        " function of its run is at work, cannot be told from a step, and runs as a step of itself."
     )] = False  # fmt: skip
     header_timeout_ms: Annotated[Milliseconds, _doc(
         "Time for a request's head to arrive. Connections that dribble bytes are cut."

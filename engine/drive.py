@@ -245,7 +245,7 @@ class LiveRun:
             slot.release()
 
     def attach(self, step_id: str, event: trio.Event, *, bare: bool) -> Slot:
-        """Join the callers of an open step: its outcome sets the event. `bare`: it has no token."""
+        """Join the callers of an open step: its outcome sets it. `bare`: without parent token."""
         slot = self.slots.get(step_id)
         if slot is None:
             slot = self.slots[step_id] = Slot(self.engine.deadlines.now())
@@ -458,7 +458,7 @@ class LiveRun:
 
     def _invocation(self, step: Step, request: Request, flow: AttemptFlow) -> Invocation:
         assert flow.payload is not None
-        token = self.engine.tokens.issue(step.id, request.number)
+        parent_token = self.engine.parent_tokens.issue(step.id, request.number)
         return Invocation(
             url=step.spec.url,
             idempotency_key=step.spec.key,
@@ -469,8 +469,8 @@ class LiveRun:
             client=self.run.client,
             workflow=step.spec.workflow,
             attempt=request.number,
-            token=token,
-            traceparent=traceparent(self.run.id, token),
+            parent_token=parent_token,
+            traceparent=traceparent(self.run.id, parent_token),
             flow=flow,
         )
 

@@ -38,6 +38,7 @@ from engine.front.times import rfc3339
 from engine.limits import EngineLimits
 from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
+from engine.parent_tokens import ParentTokens
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.away import StoreStopped
 from engine.store.owner import Owner, check_unowned
@@ -46,7 +47,6 @@ from engine.store.views import SqliteViews
 from engine.store.words import StoreError
 from engine.supervisor import Engine
 from engine.telemetry import Log, Metrics, configure_logging, logger
-from engine.tokens import Tokens
 from engine.transport import LeanTransport
 from engine.wire import problem
 
@@ -218,7 +218,7 @@ async def working(
         store,
         caller,
         clock,
-        Tokens(store.secret, store.epoch),
+        ParentTokens(store.secret, store.epoch),
         limits=engine_limits(config),
         log=logger().error,
         watch=metrics.watch,

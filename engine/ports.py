@@ -68,7 +68,7 @@ class Invocation(Struct, frozen=True):
     """Whose run it is: sent as `Atomic-Client`, the path under which its function posts steps."""
     workflow: str
     attempt: int
-    token: str
+    parent_token: str
     """Sent as `Atomic-Parent`."""
     traceparent: str
     flow: Flow = FREE_FLOW

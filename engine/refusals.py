@@ -35,7 +35,7 @@ def store_unavailable(away: Away, *, unknown: bool = False) -> Refused:
     )
 
 
-def unknown_token() -> Refused:
+def unknown_parent_token() -> Refused:
     """The refusal of a parent token that this engine did not issue to this client."""
     return Refused(
         Problem.INVALID_SUBMISSION,
@@ -44,7 +44,7 @@ def unknown_token() -> Refused:
     )
 
 
-def token_of_another(owner: str, client: str) -> Refused:
+def parent_token_of_another(owner: str, client: str) -> Refused:
     """The refusal of a parent token under another client's path than that of its run."""
     return Refused(
         Problem.INVALID_SUBMISSION,
@@ -52,7 +52,7 @@ def token_of_another(owner: str, client: str) -> Refused:
         f" client {client}. Post it to /{owner}, which the header Atomic-Client of the invocation"
         " names.",
         member="parent",
-        tokenClient=owner,
+        parentTokenClient=owner,
     )
 
 

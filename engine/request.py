@@ -31,7 +31,7 @@ class Slot(Struct, gc=False):
     """When an attempt of the step last began or ended, or else the first caller came."""
     callers: dict[trio.Event, bool] = field(default_factory=dict)
     """An event for each, in their order: one caller can be let go without the others. True: it
-    sent no token, so it may be a nested function, whatever the engine takes it for."""
+    sent no parent token, so it may be a nested function, whatever the engine takes it for."""
     outcome: Step | None = None
     body: Body | None = None
 

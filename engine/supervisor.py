@@ -27,15 +27,16 @@ from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
 from engine.limits import EngineLimits
+from engine.parent_tokens import ParentToken, ParentTokens
 from engine.ports import Body, EndpointCaller, Stopped, Store, Stored
 from engine.refusals import (
     draining,
     engine_error,
     overloaded,
+    parent_token_of_another,
     revision_changed,
     store_unavailable,
-    token_of_another,
-    unknown_token,
+    unknown_parent_token,
 )
 from engine.replies import Recorded as Recorded
 from engine.seats import Seats
@@ -43,7 +44,6 @@ from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
-from engine.tokens import Token, Tokens
 from engine.waiting import Result as Result
 from engine.waiting import StillOpen as StillOpen
 from engine.waiting import Wait as Wait
@@ -62,7 +62,7 @@ class Engine:
         store: Store,
         caller: EndpointCaller,
         clock: Clock,
-        tokens: Tokens,
+        parent_tokens: ParentTokens,
         *,
         limits: EngineLimits,
         log: Callable[..., None] = lambda event, **values: None,
@@ -70,7 +70,8 @@ class Engine:
         strict: bool = False,
         why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
-        self.store, self.caller, self.clock, self.tokens = store, caller, clock, tokens
+        self.store, self.caller, self.clock = store, caller, clock
+        self.parent_tokens = parent_tokens
         self.limits = limits
         self.under_way = 0
         """Runs with a request open, or that wait for a place for one."""
@@ -107,30 +108,30 @@ class Engine:
     # -- posts ---------------------------------------------------------------------------------
 
     async def submit(
-        self, client: str, spec: StepSpec, payload: Parcel, token: Token | None, wait: Wait
+        self, client: str, spec: StepSpec, payload: Parcel, parent: ParentToken | None, wait: Wait
     ) -> Result:
         """Record a post, or find what was recorded, and wait as asked. Raises Refused.
 
         The payload is let go when it is durable.
         """
         if self.draining:
-            self._refuse_while_draining(client, spec, token)
-        live = self._at_hand(client, spec, token) or await self._find(client, spec, token)
+            self._refuse_while_draining(client, spec, parent)
+        live = self._at_hand(client, spec, parent) or await self._find(client, spec, parent)
         if live is None:
             self._refuse_if_away()
         if live is None and await self.admission.enter():
             if self.draining:
-                self._refuse_while_draining(client, spec, token)
-            live = await self._find(client, spec, token)
+                self._refuse_while_draining(client, spec, parent)
+            live = await self._find(client, spec, parent)
         if live is None:
             live, placed = self._open(client, spec, payload.take())
         else:
-            placed = self._post(live, spec, payload.take(), token)
+            placed = self._post(live, spec, payload.take(), self._parent(live, parent))
         if placed.new and payload.has_room:
             self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
         else:
             payload.let_go()
-        return await wait_for(self, live, placed, wait, bare=token is None)
+        return await wait_for(self, live, placed, wait, bare=parent is None)
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
@@ -144,9 +145,8 @@ class Engine:
         if self.store.find_run(client, workflow, key) is None:
             raise self.admission.refuse()
 
-    def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, token: Token | None) -> Placed:
+    def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, parent: Parent | None) -> Placed:
         """Record a post to a run that there is. Raises Refused."""
-        parent = self._parent(live, token)
         self._refuse_if_full(live, parent, spec)
         try:
             change, now = Change(live.run), self.clock.steady_ms()
@@ -167,38 +167,40 @@ class Engine:
                 raise
         raise engine_error(live.run.id, live.stopped_by)
 
-    def token(self, text: str) -> Token:
+    def parent_token(self, text: str) -> ParentToken:
         """What a parent token says. Raises Refused: for a made-up one as for another client's."""
-        token = self.tokens.read(text)
-        if token is None:
-            raise unknown_token()
-        return token
+        parent_token = self.parent_tokens.read(text)
+        if parent_token is None:
+            raise unknown_parent_token()
+        return parent_token
 
-    def _parent(self, live: LiveRun, token: Token | None) -> Parent | None:
-        if token is not None and token.step_id not in live.run.steps:
+    def _parent(self, live: LiveRun, parent: ParentToken | None) -> Parent | None:
+        if parent is not None and parent.step_id not in live.run.steps:
             # a child's first attempt may leave before its commit; a crash took the child back
             detail = "The step this post comes from was lost in a crash; no step is recorded below."
-            raise Refused(Problem.STALE_EXECUTION, detail, runId=live.run.id, stepId=token.step_id)
-        return self.tokens.parent(token)
+            raise Refused(Problem.STALE_EXECUTION, detail, runId=live.run.id, stepId=parent.step_id)
+        return self.parent_tokens.parent(parent)
 
-    def _at_hand(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
+    def _at_hand(self, client: str, spec: StepSpec, parent: ParentToken | None) -> LiveRun | None:
         """The run of a post, if it is in memory and nothing speaks against it."""
-        if token is None:
+        if parent is None:
             live = self._by_identity.get((client, spec.workflow, spec.key))
         else:
-            live = self.live.get(token.run_id)
+            live = self.live.get(parent.run_id)
         if live is None or live.run.parked or live.run.client != client:
             return None
         return live
 
-    async def _find(self, client: str, spec: StepSpec, token: Token | None) -> LiveRun | None:
-        if token is None:
+    async def _find(
+        self, client: str, spec: StepSpec, parent: ParentToken | None
+    ) -> LiveRun | None:
+        if parent is None:
             return await self._by_key(client, spec.workflow, spec.key)
-        live = await self.get(token.run_id)
+        live = await self.get(parent.run_id)
         if live is None:
-            raise unknown_token()
+            raise unknown_parent_token()
         if live.run.client != client:
-            raise token_of_another(live.run.client, client)
+            raise parent_token_of_another(live.run.client, client)
         return live
 
     def _open(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
@@ -234,9 +236,11 @@ class Engine:
         live.payloads.keep(step.id, host_of(step.spec.url), payload)
         return (Body(step.id, step.payload_generation, payload),)
 
-    def _refuse_while_draining(self, client: str, spec: StepSpec, token: Token | None) -> None:
-        if (live := self._at_hand(client, spec, token)) is not None:
-            note_refused(live.run, spec, self.tokens.parent(token))
+    def _refuse_while_draining(
+        self, client: str, spec: StepSpec, parent: ParentToken | None
+    ) -> None:
+        if (live := self._at_hand(client, spec, parent)) is not None:
+            note_refused(live.run, spec, self.parent_tokens.parent(parent))
         raise draining()
 
     def _refuse_if_away(self) -> None:
@@ -269,12 +273,12 @@ class Engine:
         return overloaded(limit)
 
     def note_refused(self, text: str) -> None:
-        """A post with this token was refused before it was read, for want of room: the attempt
-        that made it counts as interrupted (`protocol.md` §4)."""
-        token = self.tokens.read(text)
-        live = None if token is None else self.live.get(token.run_id)
+        """A post with this parent token was refused before it was read, for want of room: the
+        attempt that made it counts as interrupted (`protocol.md` §4)."""
+        parent_token = self.parent_tokens.read(text)
+        live = None if parent_token is None else self.live.get(parent_token.run_id)
         if live is not None:
-            note_refused(live.run, None, self.tokens.parent(token))
+            note_refused(live.run, None, self.parent_tokens.parent(parent_token))
 
     def run_in_memory(self, client: str, workflow: str, key: str) -> Run | None:
         """The run of this identity, if it is in memory."""

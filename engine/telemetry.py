@@ -1,7 +1,7 @@
 """Logs and metrics: structlog for what happened, prometheus-client for how much of it.
 
 An event's name is a constant, everything else is a value of its own: what third parties wrote never
-becomes part of a format. Bodies and tokens are never logged.
+becomes part of a format. Bodies and parent tokens are never logged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _make_visible(
 
 
 def _show_error(_: Any, __: str, values: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """An error's traceback, without the values of its variables: bodies and tokens are there."""
+    """An error's traceback, without the values of its variables: bodies, parent tokens."""
     error = values.pop("exc_info", None)
     if isinstance(error, BaseException):
         lines = "".join(traceback.format_exception(error)).splitlines()

@@ -58,7 +58,7 @@ async def wait_for(
 ) -> Result:
     """The outcome of the step that was posted or asked for, or why there is none yet.
 
-    `bare`: it was posted without a token, so the root's function need not be who waits.
+    `bare`: it was posted without a parent token, so the root's function need not be who waits.
     """
     step = live.run.steps[placed.step_id]
     request = None

@@ -38,7 +38,7 @@ SUPERVISOR = (
     "engine.hosts", "engine.limits", "engine.places", "engine.ramp", "engine.refusals",
     "engine.replies", "engine.request", "engine.seats", "engine.stopped",
     "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
-    "engine.tokens", "engine.trace",
+    "engine.parent_tokens", "engine.trace",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",
@@ -80,8 +80,8 @@ ROOMS = (
     Room(
         ("engine.front",),
         (
-            "engine.core", "engine.wire", "engine.ports", "engine.supervisor", "engine.tokens",
-            "engine.budget",
+            "engine.core", "engine.wire", "engine.ports", "engine.supervisor",
+            "engine.parent_tokens", "engine.budget",
             "engine.refusals", "engine.replies",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts",
             "engine.standstill", "engine.tasks",

@@ -20,12 +20,12 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.target import last_segment, normalise
 from engine.limits import EngineLimits
+from engine.parent_tokens import ParentToken, ParentTokens
 from engine.ports import Invocation
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.writer import Offload
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait
-from engine.tokens import Token, Tokens
 
 T = TypeVar("T")
 Handler = Callable[[Invocation], Awaitable[Outcome]]
@@ -97,7 +97,7 @@ class World:
         *,
         client: str = "shop",
         workflow: str = "w",
-        token: str | None = None,
+        parent_token: str | None = None,
         retry: RetryPolicy | None = None,
         step_key: str | None = None,
         attempt_timeout_ms: int = 60_000,
@@ -115,7 +115,9 @@ class World:
             retry=retry,
             attempt_timeout_ms=attempt_timeout_ms,
         )
-        parent: Token | None = None if token is None else self.engine.tokens.read(token)
+        parent: ParentToken | None = (
+            None if parent_token is None else self.engine.parent_tokens.read(parent_token)
+        )
         result = await self.engine.submit(client, spec, Parcel(payload), parent, wait)
         if isinstance(result, Recorded) and result.room is not None:
             result.room.give_back()  # it is answered
@@ -157,9 +159,9 @@ async def world(
         read_offload=inline,
         synchronous="OFF",
     ) as store:
-        tokens = Tokens(store.secret, store.epoch)
+        parent_tokens = ParentTokens(store.secret, store.epoch)
         limits = limits or EngineLimits()
-        engine = Engine(store, caller, clock, tokens, limits=limits, strict=strict)
+        engine = Engine(store, caller, clock, parent_tokens, limits=limits, strict=strict)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield World(engine, store, caller)

@@ -1,8 +1,8 @@
 """A step's request as a command for a shell: what the engine would send.
 
 Each word is quoted: nothing of a run is obeyed by the shell. What the engine alone can send is
-missing: `Atomic-Parent`, the token of an attempt, so that steps that the application posts while it
-answers are recorded as runs of their own.
+missing: `Atomic-Parent`, the parent token of an attempt, so that steps that the application posts
+while it answers are recorded as runs of their own.
 """
 
 from __future__ import annotations

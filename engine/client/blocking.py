@@ -189,12 +189,19 @@ class Client:
         """Post a step from inside a workflow function, and wait for its outcome.
 
         `headers` are those of the request that invoked the function (its `Atomic-Parent` is taken),
-        or give the token as `parent`. With `suspend` it does not wait: Suspended is raised while
-        the step is open. Raises like `submit`; ValueError without a token.
+        or give the parent token as `parent`. With `suspend` it does not wait: Suspended is raised
+        while the step is open. Raises like `submit`; ValueError without a parent token.
         """
-        token, prefer = parent_of(headers, parent), "respond-async" if suspend else None
+        parent_token, prefer = parent_of(headers, parent), "respond-async" if suspend else None
         call = submission(
-            client, workflow_name, url, key, payload, parent=token, prefer=prefer, options=options
+            client,
+            workflow_name,
+            url,
+            key,
+            payload,
+            parent=parent_token,
+            prefer=prefer,
+            options=options,
         )
         outcome = read_outcome(self._exchange(call))
         if suspend and not isinstance(outcome, Outcome):
@@ -211,13 +218,13 @@ class Client:
         parent: str | None = None,
         suspend: bool = False,
     ) -> Workflow:
-        """What a workflow function posts its steps with. Raises ValueError without a token.
+        """What a workflow function posts its steps with. Raises ValueError without a parent token.
 
         With `suspend` no step is waited for: Suspended is raised while one is open, to be let out
         and answered with `Atomic-Suspend` (`pass_on` does). The engine then calls again.
         """
-        token = parent_of(headers, parent)
-        return Workflow(self, client, workflow_name, key, token, suspend=suspend)
+        parent_token = parent_of(headers, parent)
+        return Workflow(self, client, workflow_name, key, parent_token, suspend=suspend)
 
     @overload
     def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
@@ -386,7 +393,7 @@ class Client:
 
 
 class Workflow:
-    """The steps of one execution of a workflow function: engine, names, key and token in one."""
+    """The steps of one execution of a workflow function: engine, names, key, parent token."""
 
     def __init__(
         self,

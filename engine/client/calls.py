@@ -300,7 +300,7 @@ def still_open(step: Open) -> Suspended:
 
 
 def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
-    """The token of the invoking request. Raises ValueError when there is none."""
+    """The parent token of the invoking request. Raises ValueError when there is none."""
     if parent is None and headers is not None:
         for name, value in headers.items():
             if name.lower() == PARENT_HEADER.lower():

@@ -1,10 +1,10 @@
-"""Who may post a new step without a token: only what a function of the run may have sent. §2.
+"""Who may post a new step without a parent token: only what a function of the run may send. §2.
 
-A post without a token whose URL is not the root's is a step, or it is the workflow itself, posted
-again after it has moved: nothing in it tells. What tells is whether anybody is there who could
-post a step. So an attempt's end says whether its function may still be at work (`AttemptEnded`,
-kept with the step: a restart knows no less), and while none can be, nothing new is recorded. What
-has been recorded is always found.
+A post without a parent token whose URL is not the root's is a step, or it is the workflow itself,
+posted again after it has moved: nothing in it tells. What tells is whether anybody is there who
+could post a step. So an attempt's end says whether its function may still be at work
+(`AttemptEnded`, kept with the step: a restart knows no less), and while none can be, nothing new is
+recorded. What has been recorded is always found.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def can_be_alive(run: Run) -> bool:
 
 
 def check_is_step(run: Run, spec: StepSpec, *, steps_need_parent: bool) -> None:
-    """Refuse a new step that was posted without a token where it may be the workflow, moved.
+    """Refuse a new step that was posted without a parent token where it may be the workflow, moved.
 
     Raises Refused (`target-moved`; `run-ended` or `run-cancelled` once the root has ended).
     """
@@ -83,19 +83,22 @@ def check_is_step(run: Run, spec: StepSpec, *, steps_need_parent: bool) -> None:
     if root.ended:
         raise _ended(run, spec)
     if steps_need_parent:
-        why = "without a token; here new steps are taken only with one (`steps_need_parent`)"
+        why = "without a parent token; here new steps are taken only with one (`steps_need_parent`)"
     elif _is_other_host(root.spec.url, spec.url):
-        why = "without a token: the same path on another host is not taken for a step"
+        why = "without a parent token: the same path on another host is not taken for a step"
     elif not can_be_alive(run):
-        why = "without a token, while no function of the run can be at work that would post a step"
+        why = (
+            "without a parent token, while no function of the run can be at work that would post"
+            " a step"
+        )
     else:
         return
     raise Refused(
         Problem.TARGET_MOVED,
         f"{_where(run, spec)} {why}; taken for a step, a workflow that has moved would run as its"
         " own. Post the recorded URL, or `retarget` the run from it to the posted one. If it is a"
-        " step: send the token Atomic-Parent, or post again when the workflow has been called"
-        " again.",
+        " step: send the parent token (Atomic-Parent), or post again when the workflow has been"
+        " called again.",
         **_urls(run, spec),
     )
 

@@ -15,7 +15,7 @@ IDLE = frozenset({StepState.WAITING, StepState.BACKING_OFF, StepState.PAUSED})
 ended, or is about to start, is not idle."""
 FORGOTTEN_MAX = 10
 """Of fewer earlier calls a function may leave unasked what they recorded and has ended: as one does
-whose code has changed, or whose nested functions post without a token."""
+whose code has changed, or whose nested functions post without a parent token."""
 
 
 def why_it_stays(run: Run, step_id: str) -> str | None:
@@ -51,7 +51,7 @@ def send_home(run: Run, step_id: str, why: str) -> None:
 
 
 def note_told(run: Run, posted: set[str]) -> None:
-    """Posts without a token are told what is meant for the root: 504 `suspended`.
+    """Posts without a parent token are told what is meant for the root: 504 `suspended`.
 
     A nested function may have made each, which then fails for it. So every attempt that may have
     counts as interrupted, unless it completes. `posted` are the steps that were posted, none if

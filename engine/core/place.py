@@ -1,7 +1,7 @@
 """Which step a post is: the root, a child, a recorded one, or none. `protocol.md` §2.
 
-Steps are found by identity, not by order. A post with a token is a child of exactly the step that
-was invoked with it; one without is the run's root or a child of the root.
+Steps are found by identity, not by order. A post with a parent token is a child of exactly the
+step that was invoked with it; one without is the run's root or a child of the root.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DEPTH_MAX = 32
 
 
 class Parent(Struct, frozen=True):
-    """What an `Atomic-Parent` token says: the step, and the attempt it was issued to.
+    """What a parent token (`Atomic-Parent`) says: the step, and the attempt it was issued to.
 
-    `current` is False when the token was issued by an engine before its last crash.
+    `current` is False when the parent token was issued by an engine before its last crash.
     """
 
     step_id: str
@@ -49,7 +49,7 @@ class Limits(Struct, frozen=True):
     steps_per_run_max: int = STEPS_PER_RUN_MAX
     depth_max: int = DEPTH_MAX
     steps_need_parent: bool = False
-    """A new step is taken only with the token of the attempt that posts it."""
+    """A new step is taken only with the parent token of the attempt that posts it."""
 
 
 def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
@@ -114,7 +114,7 @@ def _from_sent_home(
 ) -> Placed:
     """From then on ended steps are answered, all else is refused, and nothing is recorded.
 
-    `bare`: it came without a token, so perhaps from a nested function.
+    `bare`: it came without a parent token, so perhaps from a nested function.
     """
     found = None if found_id is None else run.steps[found_id]
     if found is None or not found.ended:
@@ -129,7 +129,7 @@ def note_refused(run: Run, spec: StepSpec | None, parent: Parent | None) -> None
     """A post is refused for now (429, 503). It may have been a compensation, so the attempt in
     flight that made it counts as interrupted, whatever it answers.
 
-    `spec` None: it was not read; `parent` None: it has no token.
+    `spec` None: it was not read; `parent` None: it has no parent token.
     """
     flight = run.flights.get(run.id if parent is None else parent.step_id)
     if parent is None:

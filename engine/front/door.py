@@ -102,22 +102,22 @@ class EngineDoor:
         """A post was refused before it was read: the attempt that made it counts as interrupted;
         where nobody can tell which that is, each that it may have been (`Flight.maybe_refused`)."""
         engine = self._front.engine
-        if token := parent_of(headers):
-            return engine.note_refused(token)
+        if parent_token := parent_of(headers):
+            return engine.note_refused(parent_token)
         engine.refused_unread += 1
 
     def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
-        """A request was refused before it was read: the attempt whose token it has says so."""
+        """A request was refused before it was read: the attempt of its parent token says so."""
         if refusal.status == 408:
             return  # slow, and not wrong
         if refusal.head:
-            target, token = _PATH.match(refusal.head), parent_in(refusal.head)
+            target, parent_token = _PATH.match(refusal.head), parent_in(refusal.head)
             path = "/" if target is None else target[1].decode("latin1")
         elif head is not None:
-            path, token = head.target.decode("latin1"), parent_of(head.fields) or ""
+            path, parent_token = head.target.decode("latin1"), parent_of(head.fields) or ""
         else:
             return
-        note_unread(self._front.engine, path, token, refusal.detail)
+        note_unread(self._front.engine, path, parent_token, refusal.detail)
 
     async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""

@@ -1,4 +1,4 @@
-"""The token of a post: the header `Atomic-Parent`, or the member `parent` that says the same."""
+"""The parent token of a post: the header `Atomic-Parent`, or the member `parent`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MEMBER = re.compile(rb'"parent"\s*:\s*"[A-Za-z0-9-]{1,64}\.[0-9]+\.[0-9]+\.[0-9
 
 
 def parent_of(headers: RawHeaders) -> str | None:
-    """The token in the headers; None: there is no such header."""
+    """The parent token in the headers; None: there is no such header."""
     found: str | None = None
     for name, value in headers:
         if name == b"atomic-parent":
@@ -20,12 +20,12 @@ def parent_of(headers: RawHeaders) -> str | None:
 
 
 def parent_in(head: bytes) -> str:
-    """The token in a head that was not taken apart, as one that is refused; empty: none."""
+    """The parent token in a head that was not taken apart, as one that is refused; empty: none."""
     found = _IN_HEAD.search(head)
     return "" if found is None else found[1].decode("latin1").strip(" \t")
 
 
 def shows_parent(part: bytes) -> bool:
-    """Whether a part of a body looks as if it had a token. It decides who waits, and no more: it
-    may lie in the payload."""
+    """Whether a part of a body looks as if it had a parent token. It decides who waits, and no
+    more: it may lie in the payload."""
     return _MEMBER.search(part) is not None

@@ -57,17 +57,17 @@ def note_reason(
     headers: RawHeaders,
     body: bytes,
     spec: StepSpec | None,
-    token: str | None,
+    parent_token: str | None,
     refused: Refused,
 ) -> None:
     """Note a refusal with the attempt whose post it was, if that can be told.
 
-    `spec` and `token` as far as they were read; without a `spec` the body is all of it.
+    `spec` and `parent_token` as far as they were read; without a `spec` the body is all of it.
     """
     if refused.problem not in TELLING:
         return
     whose = _whose(headers, body) if spec is None else _Whose(spec.workflow, spec.key, spec.url)
-    whose.parent = token or whose.parent
+    whose.parent = parent_token or whose.parent
     _note(_flight(engine, client, whose), f"/{client}", refused.detail)
 
 
@@ -79,10 +79,10 @@ def note_denied(
     _note(_flight(engine, client, _whose(headers, body)), f"/{client}", detail)
 
 
-def note_unread(engine: Engine, path: str, token: str, detail: str) -> None:
-    """The same for a request that was not read, by its token."""
-    if token:
-        _note(_flight(engine, "", _Whose(parent=token)), path, detail)
+def note_unread(engine: Engine, path: str, parent_token: str, detail: str) -> None:
+    """The same for a request that was not read, by its parent token."""
+    if parent_token:
+        _note(_flight(engine, "", _Whose(parent=parent_token)), path, detail)
 
 
 def _note(found: Flight | None, path: str, detail: str) -> None:
@@ -109,12 +109,12 @@ def _whose(headers: RawHeaders, body: bytes) -> _Whose:
 
 def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
     if whose.parent:
-        token = engine.tokens.read(whose.parent)
-        live = None if token is None else engine.live.get(token.run_id)
-        if token is None or live is None or token.epoch != engine.tokens.epoch:
+        parent_token = engine.parent_tokens.read(whose.parent)
+        live = None if parent_token is None else engine.live.get(parent_token.run_id)
+        if parent_token is None or live is None or parent_token.epoch != engine.parent_tokens.epoch:
             return None
-        flight = live.run.flights.get(token.step_id)
-        return flight if flight is not None and flight.number == token.attempt else None
+        flight = live.run.flights.get(parent_token.step_id)
+        return flight if flight is not None and flight.number == parent_token.attempt else None
     run = engine.run_in_memory(client, whose.workflow_name, whose.idempotency_key or "")
     if run is None or not _is_of_a_step(run, whose.step_invoke_url):
         return None
@@ -123,7 +123,7 @@ def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
 
 
 def _is_of_a_step(run: Run, url: str) -> bool:
-    """Whether a post without a token with this URL is none for the root: that anybody may send."""
+    """Whether a post of this URL, without parent token, is none for the root: that all may send."""
     try:
         return bool(url) and moved(normalise(url), run.moves) != run.root.spec.url
     except BadTarget:

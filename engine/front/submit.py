@@ -28,10 +28,10 @@ from engine.front.reasons import note_reason
 from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
+from engine.parent_tokens import ParentToken
 from engine.ports import Body
 from engine.refusals import RETRY_AFTER_S, STOPPED_RETRY_AFTER_S
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
-from engine.tokens import Token
 
 _decode = msgspec.json.Decoder(wire.Submission).decode
 _encode = msgspec.json.Encoder().encode
@@ -73,13 +73,13 @@ async def answer_submission(
             engine.refuse_if_full(client, submission.workflow_name, key)
         spec = _spec(submission, posted)
         body.data = bytes(submission.payload)
-        token = _token(engine, submission.parent, posted.parent)
+        parent_token = _parent_token(engine, submission.parent, posted.parent)
         wait = wait_of(posted, submission.timeout)
         del submission  # a caller may wait for days, and thousands do
         if len(body.data) > READ_AT_ONCE_BYTES_MAX:
             mark = await _read_in_slices(body.data, dear, depth_max)
             spec = msgspec.structs.replace(spec, fingerprint=mark)
-        result = await engine.submit(client, spec, body, token, wait)
+        result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
         note_reason(engine, client, headers, body.data, spec, parent, refused)
         return refusal(refused)
@@ -245,13 +245,13 @@ def _header_key(value: str) -> str:
     return value
 
 
-def _token(engine: Engine, member: str | None, header: str | None) -> Token | None:
+def _parent_token(engine: Engine, member: str | None, header: str | None) -> ParentToken | None:
     if member is not None and header is not None and member != header:
         raise _invalid("parent", "The member `parent` and the header Atomic-Parent differ.")
     text = member or header
     if not text:
         return None
-    return engine.token(text)
+    return engine.parent_token(text)
 
 
 def wait_of(posted: Posted, timeout_ms: int | None) -> Wait:

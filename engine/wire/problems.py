@@ -128,9 +128,9 @@ PROBLEMS: dict[Problem, ProblemType] = {
     Problem.STALE_EXECUTION: _type(
         409,
         "The post comes from an earlier execution",
-        "The token is of an attempt that is no longer in flight: the function of a timed-out or"
-        " interrupted attempt is still alive. Recorded steps are answered; new ones are not taken."
-        " Let that execution end.",
+        "The parent token is of an attempt that is no longer in flight: the function of a timed-out"
+        " or interrupted attempt is still alive. Recorded steps are answered; new ones are not"
+        " taken. Let that execution end.",
         "workflow",
     ),
     Problem.WOULD_DEADLOCK: _type(
@@ -168,12 +168,13 @@ PROBLEMS: dict[Problem, ProblemType] = {
         422,
         "The workflow is recorded under another URL",
         "A run with this key has its workflow at `recorded`, and `posted` was posted without a"
-        " token, at a time when no function of the run can be at work that would post a step; or it"
-        " is the same path on another host; or new steps need a token here (`steps_need_parent`)."
-        " Were it taken for a step, a workflow that has moved would run as its own, a second time"
-        " under another key. Nothing was recorded. Post the recorded URL. If the workflow has"
-        " moved, `retarget` the run. If it is a step: send the token `Atomic-Parent`, or post again"
-        " when the workflow has been called again: the step waits for nothing else.",
+        " parent token, at a time when no function of the run can be at work that would post a"
+        " step; or it is the same path on another host; or new steps need a parent token here"
+        " (`steps_need_parent`). Were it taken for a step, a workflow that has moved would run as"
+        " its own, a second time under another key. Nothing was recorded. Post the recorded"
+        " URL. If the workflow has moved, `retarget` the run. If it is a step: send the parent"
+        " token (`Atomic-Parent`), or post again when the workflow has been called again: the step"
+        " waits for nothing else.",
     ),
     Problem.LIMIT_EXCEEDED: _type(
         422, "A limit of the run is reached", "`limit` names it: steps of a run, or nesting."

@@ -35,7 +35,7 @@ def script(engine: FakeEngine, **options) -> Client:
     return Client("http://engine", http=http, reposts=Reposts(back_off_s=0.0), **options)
 
 
-async def test_a_step_carries_the_token_of_the_invoking_request():
+async def test_a_step_carries_the_parent_token_of_the_invoking_request():
     """The header is found whatever its case; the argument does the same."""
     engine = FakeEngine(answer(), answer())
     atomic = client(engine)
@@ -45,14 +45,14 @@ async def test_a_step_carries_the_token_of_the_invoking_request():
     assert [r.headers["atomic-parent"] for r in engine.requests] == ["token-1", "token-2"]
 
 
-async def test_a_step_without_a_token_is_not_posted():
+async def test_a_step_without_a_parent_token_is_not_posted():
     """It would open a run of its own."""
     with pytest.raises(ValueError, match="use submit"):
         await client(FakeEngine()).step("shop", "w", "http://app/", "k", headers={"Host": "x"})
 
 
 async def test_a_workflow_posts_steps_in_few_words():
-    """Names, key and token are said once; a loop varies the key."""
+    """Names, key and parent token are said once; a loop varies the key."""
     engine = FakeEngine(answer(), answer())
     workflow = client(engine).workflow(
         "shop", "createUser", "k", headers={"Atomic-Parent": "token"}

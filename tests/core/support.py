@@ -84,8 +84,8 @@ class Driven:
         """What is known of the attempt in flight."""
         return self.run.flights[self.id(name)]
 
-    def token(self, name: str = "root") -> Parent:
-        """The token of the step's attempt in flight."""
+    def parent_token(self, name: str = "root") -> Parent:
+        """The parent token of the step's attempt in flight."""
         return Parent(self.id(name), self.flight(name).number)
 
     def post(
@@ -94,9 +94,9 @@ class Driven:
         parent: Parent | str | None = None,
         limits: Limits | None = None,
     ) -> Placed:
-        """A post to the run; `parent` names the step whose current token it carries."""
+        """A post to the run; `parent` names the step whose current parent token it carries."""
         posted = spec(posted) if isinstance(posted, str) else posted
-        parent = self.token(parent) if isinstance(parent, str) else parent
+        parent = self.parent_token(parent) if isinstance(parent, str) else parent
         change = Change(self.run)
         placed = place.place(change, posted, parent, limits or Limits(), self.now)
         self._took(change)

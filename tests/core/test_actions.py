@@ -375,7 +375,7 @@ def test_what_cannot_be_rerun() -> None:
     assert _refused(driven, Action.RERUN, "a") is Problem.NOT_POSSIBLE
     driven.end("root", BAD)
     assert _refused(driven, Action.RERUN, "b") is Problem.NOT_POSSIBLE
-    driven.post("below", driven.token("b"))
+    driven.post("below", driven.parent_token("b"))
     driven.start("below")
     driven.end("b")
     assert _refused(driven, Action.RERUN, "b") is Problem.NOT_POSSIBLE, "below is in flight"

@@ -1,4 +1,4 @@
-"""A new step without a token: only while a function of the run may be at work. §2."""
+"""A new step without a parent token: only while a function of the run may be at work. §2."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refused(driven: Driven, url: str = MOVED, limits: Limits | None = None) -> R
 
 
 def is_taken(driven: Driven) -> bool:
-    """Whether a new step is taken without a token."""
+    """Whether a new step is taken without a parent token."""
     try:
         return driven.post(spec("moved", url=MOVED)).new
     except Refused as raised:
@@ -143,7 +143,7 @@ def test_the_engine_stopped_over_it(how: str) -> None:
 
 
 def test_a_step_below_is_at_work() -> None:
-    """Nested functions post for the root without a token, whatever its own attempt came to."""
+    """Nested functions post for the root without a parent token, whatever its attempt came to."""
     driven = started("n")
     driven.end("root", BAD)
     driven.flight("n").left = False
@@ -180,7 +180,7 @@ def test_an_ended_root_says_so_with_both_urls(state: StepState, url: str) -> Non
 
 
 def test_recorded_steps_are_always_found() -> None:
-    """With or without a token, whoever is at work: the rule is about new ones."""
+    """With or without a parent token, whoever is at work: the rule is about new ones."""
     driven = started("a")
     other_host = ROOT_URL.replace("app", "app-2")
     driven.post(spec("twin", url=other_host), "root")
@@ -193,7 +193,7 @@ def test_recorded_steps_are_always_found() -> None:
 
 
 def test_steps_need_parent() -> None:
-    """The setting refuses each new step without a token, also while the function is at work."""
+    """The setting refuses new steps without a parent token, also while the function is at work."""
     driven = started("a")
     limits = Limits(steps_need_parent=True)
     raised = refused(driven, limits=limits)

@@ -32,7 +32,7 @@ def untold(retry: RetryPolicy | None = EXACT, *, name: str = "root") -> Driven:
     if name != "root":
         driven.post(spec(name, retry=retry))
         driven.start(name)
-    driven.post(spec("bad", retry=ONE_TRY), driven.token(name))
+    driven.post(spec("bad", retry=ONE_TRY), driven.parent_token(name))
     driven.start("bad")
     driven.end("bad", Answered(402))
     driven.drain()
@@ -269,7 +269,7 @@ def test_a_failure_of_several_levels_is_told_shortly() -> None:
     driven = started()
     driven.post(spec("mid", retry=named))
     driven.start("mid")
-    driven.post(spec("bad", retry=ONE_TRY), driven.token("mid"))
+    driven.post(spec("bad", retry=ONE_TRY), driven.parent_token("mid"))
     driven.start("bad")
     driven.end("bad", Unanswered(CallError.CONNECTION_LOST, "x" * 1_000))
     driven.end("mid", BAD)

@@ -29,7 +29,7 @@ def _refused(
 
 
 def test_the_root_again() -> None:
-    """The root's URL without a token is the root, open or ended; another payload is refused."""
+    """The root's URL, no parent token: the root, open or ended; another payload is refused."""
     driven = started()
     assert driven.post("root") == Placed("R")
     assert _refused(driven, spec("root", payload="other")) is Problem.KEY_REUSED
@@ -63,8 +63,8 @@ def test_the_roots_path_on_another_host_is_not_a_step() -> None:
     assert _refused(driven, spec("root", url=moved)) is Problem.TARGET_MOVED
 
 
-def test_a_token_names_the_parent() -> None:
-    """Trees nest to any depth: a child of exactly the step that was invoked with the token."""
+def test_a_parent_token_names_the_parent() -> None:
+    """Trees nest to any depth: a child of exactly the step that was invoked with it."""
     driven = started("a")
     driven.post("b", "a")
     driven.start("b")
@@ -90,11 +90,11 @@ def test_a_step_does_not_wait_for_itself(posted: str) -> None:
     assert _refused(driven, posted, "b") is Problem.WOULD_DEADLOCK
 
 
-def test_a_stale_token_reads_and_records_nothing() -> None:
+def test_a_stale_parent_token_reads_and_records_nothing() -> None:
     """The function of an attempt that timed out is alive: ended steps answer, others do not. One
     that is open would hold it, and its worker, for an answer that nobody reads."""
     driven = started()
-    stale = driven.token()
+    stale = driven.parent_token()
     driven.post("a", stale)
     driven.end("root", LOST)
     assert _refused(driven, "b", stale) is Problem.STALE_EXECUTION, "nothing is in flight"
@@ -149,19 +149,19 @@ def test_a_run_that_has_ended_takes_no_new_steps(end: Outcome) -> None:
 def test_a_cancelled_run_takes_no_new_steps() -> None:
     """`run-cancelled`, for the root's posts and for those of its steps."""
     driven = started("a")
-    token = driven.token("a")
+    parent_token = driven.parent_token("a")
     driven.act(Action.CANCEL)
     assert _refused(driven, "new") is Problem.RUN_CANCELLED
-    assert _refused(driven, "new", token) is Problem.RUN_CANCELLED
+    assert _refused(driven, "new", parent_token) is Problem.RUN_CANCELLED
     assert driven.post("a") == Placed(driven.id("a"))
 
 
 def test_a_step_that_has_ended_takes_no_children() -> None:
     """`parent-ended`: a function that posts after it answered."""
     driven = started("a")
-    token = driven.token("a")
+    parent_token = driven.parent_token("a")
     driven.end("a")
-    assert _refused(driven, "new", token) is Problem.PARENT_ENDED
+    assert _refused(driven, "new", parent_token) is Problem.PARENT_ENDED
 
 
 def test_a_step_in_its_last_attempt_takes_no_children() -> None:
@@ -232,7 +232,7 @@ def test_a_step_that_opens_again_takes_the_new_post() -> None:
 def test_only_the_attempt_in_flight_starts_what_opened_again() -> None:
     """A post from outside waits with the step for the workflow's own post; a stale one does not."""
     driven = started("a")
-    stale = driven.token()
+    stale = driven.parent_token()
     driven.act(Action.CANCEL)
     driven.act(Action.RETRY)
     assert driven.post("a") == Placed(driven.id("a"))
@@ -242,9 +242,9 @@ def test_only_the_attempt_in_flight_starts_what_opened_again() -> None:
 
 
 def test_a_refused_post_marks_the_attempt_that_made_it() -> None:
-    """By its token, or the root's for a post without one; never an attempt that is over, nor by
-    what posts the root again."""
-    for parent in ("token", None):
+    """By its parent token, or the root's for a post without one; never an attempt that is over,
+    nor by what posts the root again."""
+    for parent in ("parent token", None):
         driven = started("a")
         stale = Parent("R", 9)
         old_engine = Parent("R", 1, current=False)
@@ -252,6 +252,6 @@ def test_a_refused_post_marks_the_attempt_that_made_it() -> None:
         note_refused(driven.run, spec("b"), old_engine)
         note_refused(driven.run, spec("root"), None)
         assert not driven.flight().refused_post
-        note_refused(driven.run, spec("b"), driven.token() if parent else None)
+        note_refused(driven.run, spec("b"), driven.parent_token() if parent else None)
         assert driven.flight().refused_post
         assert not driven.flight("a").refused_post

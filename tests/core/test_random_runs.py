@@ -67,14 +67,14 @@ class AnyRun(RuleBasedStateMachine):
     """Everything that the supervisor can do to the core."""
 
     driven: Driven
-    tokens: list[Parent]
+    parent_tokens: list[Parent]
 
     @initialize(retry=POLICIES)
     def open(self, retry: RetryPolicy | None) -> None:
         """The first post."""
-        self.driven, self.tokens = Driven(retry), []
+        self.driven, self.parent_tokens = Driven(retry), []
         self.driven.start()
-        self.tokens.append(self.driven.token())
+        self.parent_tokens.append(self.driven.parent_token())
 
     def _flying(self) -> list[Step]:
         return [self.driven.run.steps[id] for id in self.driven.run.flights]
@@ -94,14 +94,22 @@ class AnyRun(RuleBasedStateMachine):
         payload=st.sampled_from("xxy"),
         retry=POLICIES,
         by=PICK,
-        token=st.booleans(),
+        parent_token=st.booleans(),
         count=st.integers(0, 2),
     )
     def post(
-        self, name: str, payload: str, retry: RetryPolicy | None, by: int, token: bool, count: int
+        self,
+        name: str,
+        payload: str,
+        retry: RetryPolicy | None,
+        by: int,
+        parent_token: bool,
+        count: int,
     ) -> None:
-        """A step's function posts with its token (perhaps a stale one), or someone without."""
-        parent = self.tokens[-1 - by % min(4, len(self.tokens))] if token else None
+        """A step's function posts with its parent token (perhaps a stale one), or one without."""
+        parent = (
+            self.parent_tokens[-1 - by % min(4, len(self.parent_tokens))] if parent_token else None
+        )
         posted = spec(name, payload=payload, retry=retry)
         placed = self._try(lambda: self.driven.post(posted, parent, LIMITS))
         if placed is not None and placed.poster is not None:
@@ -116,7 +124,7 @@ class AnyRun(RuleBasedStateMachine):
         for id in decide(self.driven.run, self.driven.now).calls[:count]:
             name = self.driven.run.steps[id].spec.name
             self.driven.start(name)
-            self.tokens.append(self.driven.token(name))
+            self.parent_tokens.append(self.driven.parent_token(name))
 
     @precondition(lambda self: bool(decide(self.driven.run, self.driven.now).calls))
     @rule(count=st.integers(1, 4))
@@ -154,12 +162,12 @@ class AnyRun(RuleBasedStateMachine):
     @rule(which=PICK, outcome=OUTCOMES)
     def end_late(self, which: int, outcome: Any) -> None:
         """An answer of an attempt that is no longer its step's changes no step."""
-        token = self.tokens[which % len(self.tokens)]
-        step = self.driven.run.steps[token.step_id]
+        parent_token = self.parent_tokens[which % len(self.parent_tokens)]
+        step = self.driven.run.steps[parent_token.step_id]
         flight = self.driven.run.flights.get(step.id)
-        if flight is None or flight.number != token.attempt:
+        if flight is None or flight.number != parent_token.attempt:
             before = self.driven.states()
-            self.driven.end_attempt(step.spec.name, token.attempt, outcome)
+            self.driven.end_attempt(step.spec.name, parent_token.attempt, outcome)
             assert self.driven.states() == before
 
     @rule(ms=st.none() | st.sampled_from([0, 1, 500, 70_000]), count=st.integers(0, 4))

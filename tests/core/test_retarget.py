@@ -88,7 +88,7 @@ def test_old_code_and_new_find_the_same_steps() -> None:
     assert new_urls(driven) == moved_to
     for path in ("/steps/a", "/v2/steps/a"):
         assert driven.post(at(path), "root") == Placed(ids["a"], poster="R")
-        assert driven.post(at(path)) == Placed(ids["a"], poster="R"), "also without a token"
+        assert driven.post(at(path)) == Placed(ids["a"], poster="R"), "also without a parent token"
     assert driven.post(at("/steps/c"), "root").new, "a new step, from old code"
     assert not driven.post(at("/v2/steps/c"), "root").new
     assert driven.step("c").spec.url == f"{APP}/v2/steps/c"
@@ -96,7 +96,7 @@ def test_old_code_and_new_find_the_same_steps() -> None:
 
 
 def test_the_root_moves() -> None:
-    """It is found without a token under both URLs, open and ended, and called at the new one."""
+    """Found without parent token under both URLs, open and ended, and called at the new one."""
     driven = started()
     driven.end("root", Answered(503))
     assert driven.retarget(f"{APP}/workflows/sign-up", f"{APP}/v2/sign-up") == ["root"]
@@ -210,7 +210,7 @@ def test_a_failed_run_is_moved_and_retried() -> None:
 
 
 def test_two_steps_never_become_one() -> None:
-    """Nor the root and a child, which a post without a token could not tell apart."""
+    """Nor the root and a child, which a post without a parent token could not tell apart."""
     driven = started("a", "b")
     for start, to in (
         ("/steps/a", "/steps/b"),

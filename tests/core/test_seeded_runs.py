@@ -52,8 +52,8 @@ def _step(world: AnyRun, random: Random) -> None:
     match random.choices(list(kinds), list(kinds.values()))[0]:
         case "post":
             name, payload = random.choice("abcdef"), random.choice("xxxy")
-            token, count = random.random() < 0.6, random.randrange(3)
-            world.post(name, payload, _policy(random), which, token, count)
+            parent_token, count = random.random() < 0.6, random.randrange(3)
+            world.post(name, payload, _policy(random), which, parent_token, count)
         case "end" if world.driven.run.flights:
             posts = random.choice(["fine"] * 8 + ["cut", "refused"])
             flying = len(world.driven.run.flights)

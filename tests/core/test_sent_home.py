@@ -106,9 +106,11 @@ def test_a_pause_holds() -> None:
 def test_what_it_posts_new_is_refused_and_nothing_is_recorded() -> None:
     """A compensation of a function that swallowed the 504, or the second of a Promise.all."""
     driven = told("a")
-    driven.flight("a").refused_post = True  # else what has no token is perhaps its function's
+    driven.flight(
+        "a"
+    ).refused_post = True  # else what has no parent token is perhaps its function's
     for posted in ("new", "a"):
-        for parent in (None, driven.token()):
+        for parent in (None, driven.parent_token()):
             refused = unchanged_by(driven.run, partial(driven.post, posted, parent), Refused)
             assert isinstance(refused, Refused)
             assert refused.problem is Problem.SUSPENDED
@@ -120,7 +122,7 @@ def test_what_has_ended_is_answered_from_the_record() -> None:
     driven = told("a", "b")
     driven.end("a")
     before = len(driven.events)
-    placed = driven.post("a", driven.token())
+    placed = driven.post("a", driven.parent_token())
     assert (placed.step_id, placed.new, placed.payload_differs) == (driven.id("a"), False, False)
     assert driven.post(spec("a", payload="other")).payload_differs
     assert len(driven.events) == before
@@ -133,7 +135,7 @@ def test_its_children_go_on_posting() -> None:
 
 
 @pytest.mark.parametrize("posted", ["new", "b"])
-def test_a_nested_function_without_a_token_does_not_fail_for_it(posted: str) -> None:
+def test_a_nested_function_without_a_parent_token_does_not_fail_for_it(posted: str) -> None:
     """What it posts counts as the root's, and is told what is meant for the root: its attempt is
     interrupted, whatever it makes of that, and its step does not fail."""
     driven = started("b", retry=ONE_TRY)
@@ -152,7 +154,7 @@ def test_a_nested_function_without_a_token_does_not_fail_for_it(posted: str) -> 
 
 
 def test_who_cannot_have_posted_what_was_told_fails_as_ever() -> None:
-    """With the root's token it was the root; nobody posts itself, or what is above it; and a
+    """With the root's parent token it was the root; nobody posts itself, or what is above it; and a
     function has posted nothing before its request has left."""
     for posted, parent, left in (("new", "root", True), ("a", None, True), ("new", None, False)):
         driven = started(retry=ONE_TRY)
@@ -230,7 +232,7 @@ def test_who_forgets_steps_at_each_call_is_not_told_for_ever(calls: int) -> None
     assert (stays is None) == (calls < FORGOTTEN_MAX)
 
 
-def test_what_a_function_below_posted_without_a_token_is_not_forgotten() -> None:
+def test_what_a_function_below_posted_without_a_parent_token_is_not_forgotten() -> None:
     """Those steps are recorded as the root's, which never asks for them: the function below has
     ended, and is not called again."""
     driven = started("nested", "later")
@@ -248,7 +250,7 @@ def test_what_a_function_below_posted_without_a_token_is_not_forgotten() -> None
 
 
 def test_what_was_posted_from_outside_is_not_asked_for() -> None:
-    """A post without a token while no attempt was in flight: no function knows of that step."""
+    """A post without parent token, no attempt in flight: no function knows of that step."""
     driven = started(retry=None)
     driven.end("root", LOST)
     driven.post("from outside")

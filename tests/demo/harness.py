@@ -1,8 +1,8 @@
 """A small fake of the engine, and the application, its mail server and that engine on real sockets.
 
 The fake knows of the contract what the application relies on: identity by key and `stepKey`, the
-token, retries (at once: time is not what is tested here), `Atomic-No-Retry`, 424, `Atomic-Suspend`,
-202 for `Prefer: respond-async`. It records every attempt.
+parent token, retries (at once: time is not what is tested here), `Atomic-No-Retry`, 424,
+`Atomic-Suspend`, 202 for `Prefer: respond-async`. It records every attempt.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class FakeEngine:
         self.app.post("/<client>")(self._submit)
         self._http = http
         self._by_identity: dict[tuple[str, ...], Step] = {}
-        self._by_token: dict[str, Step] = {}
+        self._by_parent_token: dict[str, Step] = {}
 
     def step(self, name: str) -> Step:
         """The only step of this name."""
@@ -65,7 +65,7 @@ class FakeEngine:
         self.posts.append(body)
         if self.refuse_next:
             return self._respond(self.refuse_next.pop(0), {"title": "refused by the test"})
-        parent = self._by_token.get(request.headers.get("Atomic-Parent", ""))
+        parent = self._by_parent_token.get(request.headers.get("Atomic-Parent", ""))
         step = self._find(client, body, parent)
         assert step.task is not None
         if request.headers.get("Prefer") == "respond-async" and step.outcome is None:
@@ -122,11 +122,11 @@ class FakeEngine:
                     step.outcome = 424, {"title": f"{step.name} failed", "lastAttempt": last}
 
     async def _attempt(self, step: Step) -> httpx.Response | None:
-        token = f"{step.id}#{len(step.statuses) + 1}"
-        self._by_token[token] = step
+        parent_token = f"{step.id}#{len(step.statuses) + 1}"
+        self._by_parent_token[parent_token] = step
         headers = {
             "Idempotency-Key": f'"own:{step.id}"',
-            "Atomic-Parent": token,
+            "Atomic-Parent": parent_token,
             "Atomic-Workflow": step.body["workflowName"],
         }
         content = {"idempotencyKey": step.body["idempotencyKey"], "payload": step.body["payload"]}

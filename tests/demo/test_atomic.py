@@ -52,8 +52,8 @@ class Engine:
         return asyncio.run(main())
 
 
-def test_step_posts_the_seed_fields_and_the_token() -> None:
-    """The body has the contract's members; the token of the call is copied."""
+def test_step_posts_the_seed_fields_and_the_parent_token() -> None:
+    """The body has the contract's members; the parent token of the call is copied."""
     engine = Engine(200)
     outcome = engine.run(lambda atomic: atomic.step(CALL, "/steps/x", {"b": 2}, stepKey="x/1"))
     (request,) = engine.requests
@@ -69,8 +69,8 @@ def test_step_posts_the_seed_fields_and_the_token() -> None:
     }
 
 
-def test_workflow_has_no_token() -> None:
-    """A root is posted without a token: a token never opens a run."""
+def test_workflow_has_no_parent_token() -> None:
+    """A root is posted without a parent token: a parent token never opens a run."""
     engine = Engine(200)
     engine.run(lambda atomic: atomic.workflow("w", "/w", "k", None))
     assert "Atomic-Parent" not in engine.requests[0].headers

@@ -181,7 +181,7 @@ class Call:
         return self.headers["idempotency-key"]
 
     @property
-    def token(self) -> str:
+    def parent_token(self) -> str:
         return self.headers["atomic-parent"]
 
     @property
@@ -316,12 +316,12 @@ class Client:
         key: str = "k",
         payload: Any = None,
         *,
-        token: str | None = None,
+        parent_token: str | None = None,
         prefer: str | None = None,
         **members: Any,
     ) -> httpx.Response:
         """Submit a step. `members` are the further members of the body, as the wire has them."""
-        headers = {} if token is None else {"Atomic-Parent": token}
+        headers = {} if parent_token is None else {"Atomic-Parent": parent_token}
         if prefer is not None:
             headers["Prefer"] = prefer
         body = {"workflowName": "w", "stepInvokeUrl": url, "idempotencyKey": key, **members}

@@ -45,8 +45,8 @@ class ShopApplication:
         """Post a step of the run."""
         url = f"{self.url}/workflows/order/steps/{name}"
         if name == "ship":
-            return await self.engine.post(url, call.key, token=call.token, retry=ONCE)
-        return await self.engine.post(url, call.key, token=call.token)
+            return await self.engine.post(url, call.key, parent_token=call.parent_token, retry=ONCE)
+        return await self.engine.post(url, call.key, parent_token=call.parent_token)
 
     async def index(self, call: Call) -> Answer:
         await self.step("charge", call)

@@ -86,7 +86,7 @@ async def test_cancel_ends_the_steps_below(shop: Client) -> None:
     async def workflow(call: Call) -> Answer:
         refused.append(await shop.post(app.at("broken"), call.key, retry=SLOW_RETRY))
         await cancelled.wait()
-        refused.append(await shop.post(app.at("other"), call.key, token=call.token))
+        refused.append(await shop.post(app.at("other"), call.key, parent_token=call.parent_token))
         return Answer(500)
 
     async with application(index=workflow, broken=Switch(), other=fine) as app:

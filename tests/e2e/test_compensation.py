@@ -36,13 +36,15 @@ async def test_what_goes_wrong_in_the_branch_that_compensates(
     left = [wrong, wrong]
 
     async def order(call: Call) -> Answer:
-        await shop.post(app.at("reserve"), call.key, token=call.token)
+        await shop.post(app.at("reserve"), call.key, parent_token=call.parent_token)
         retry = {**FAST, "stopOn": [402]}
-        told = await shop.post(app.at("charge"), call.key, token=call.token, retry=retry)
+        told = await shop.post(
+            app.at("charge"), call.key, parent_token=call.parent_token, retry=retry
+        )
         assert is_problem(told, 424, "step-failed")["lastAttempt"]["httpStatus"] == 402
         if left:
             return left.pop()
-        await shop.post(app.at("release"), call.key, token=call.token)
+        await shop.post(app.at("release"), call.key, parent_token=call.parent_token)
         return Answer(200, b'"declined"')
 
     steps = {"reserve": fine, "charge": declined, "release": fine}
@@ -66,7 +68,7 @@ async def test_as_the_page_once_had_it(engine: EngineProcess, shop: Client) -> N
     """With the product's client and `failed.problem.get(…)`: the stock is released."""
 
     async def order(call: Call) -> Answer:
-        headers = {"Atomic-Parent": call.token}
+        headers = {"Atomic-Parent": call.parent_token}
         flow = atomic.workflow(shop.name, "w", call.key, headers=headers)
         await flow.step(app.at("reserve"))
         try:

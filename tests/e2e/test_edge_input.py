@@ -106,12 +106,12 @@ async def test_urls_that_are_one_step(shop: Client) -> None:
 
 
 async def test_clients_are_apart(shop: Client) -> None:
-    """The same key of two clients is two runs, and one's token is nothing to the other."""
+    """The same key of two clients is two runs, and one's parent token is nothing to the other."""
     refused: list[httpx.Response] = []
 
     async def workflow(call: Call) -> Answer:
         fields = {"workflowName": "w", "stepInvokeUrl": app.at("step"), "idempotencyKey": "k"}
-        headers = {"Atomic-Parent": call.token}
+        headers = {"Atomic-Parent": call.parent_token}
         refused.append(await shop.http.post("/somebody-else", json=fields, headers=headers))
         return Answer()
 

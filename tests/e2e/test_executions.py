@@ -23,17 +23,17 @@ FAST = {"count": 3, "backOff": 10, "jitter": 0}
 
 
 async def test_a_function_that_posts_itself(shop: Client) -> None:
-    """Its own root, or a step above it, with its token: 409 at once, and the run goes on."""
+    """Its own root, or a step above it, with its parent token: 409 at once, and the run goes on."""
     refused: list[httpx.Response] = []
 
     async def workflow(call: Call) -> Answer:
-        refused.append(await shop.post(app.at("index"), call.key, token=call.token))
-        await shop.post(app.at("middle"), call.key, token=call.token)
+        refused.append(await shop.post(app.at("index"), call.key, parent_token=call.parent_token))
+        await shop.post(app.at("middle"), call.key, parent_token=call.parent_token)
         return Answer()
 
     async def middle(call: Call) -> Answer:
-        refused.append(await shop.post(app.at("middle"), call.key, token=call.token))
-        refused.append(await shop.post(app.at("index"), call.key, token=call.token))
+        refused.append(await shop.post(app.at("middle"), call.key, parent_token=call.parent_token))
+        refused.append(await shop.post(app.at("index"), call.key, parent_token=call.parent_token))
         return Answer()
 
     async with application(index=workflow, middle=middle) as app:
@@ -50,20 +50,20 @@ async def test_a_function_that_posts_itself(shop: Client) -> None:
 
 @pytest.mark.slow
 async def test_a_late_execution(shop: Client) -> None:
-    """Timed out, alive, posting with its old token: records are answered, new steps are not."""
+    """Timed out, alive, posting with its parent token: records are answered, new steps are not."""
     second_runs, late_is_done = trio.Event(), trio.Event()
     late: list[httpx.Response] = []
 
     async def workflow(call: Call) -> Answer:
-        await shop.post(app.at("first"), call.key, token=call.token)
+        await shop.post(app.at("first"), call.key, parent_token=call.parent_token)
         if call.attempt == 1:
             await second_runs.wait()
-            late.append(await shop.post(app.at("first"), call.key, token=call.token))
-            late.append(await shop.post(app.at("second"), call.key, token=call.token))
+            late.append(await shop.post(app.at("first"), call.key, parent_token=call.parent_token))
+            late.append(await shop.post(app.at("second"), call.key, parent_token=call.parent_token))
             late_is_done.set()
         second_runs.set()
         await late_is_done.wait()
-        answer = await shop.post(app.at("second"), call.key, token=call.token)
+        answer = await shop.post(app.at("second"), call.key, parent_token=call.parent_token)
         return Answer(answer.status_code)
 
     async with application(index=workflow, first=fine, second=fine) as app:
@@ -78,12 +78,12 @@ async def test_a_late_execution(shop: Client) -> None:
         assert len(app.called("first")) == len(app.called("second")) == 1
 
 
-async def test_steps_nest_by_token(shop: Client) -> None:
-    """Depth 3: each step is the child of exactly the step whose token came with its post."""
+async def test_steps_nest_by_parent_token(shop: Client) -> None:
+    """Depth 3: each step is the child of exactly the step whose parent token came with its post."""
     below = {"index": "one", "one": "two", "two": "three"}
 
     async def nest(call: Call) -> Answer:
-        answer = await shop.post(app.at(below[call.name]), call.key, token=call.token)
+        answer = await shop.post(app.at(below[call.name]), call.key, parent_token=call.parent_token)
         return Answer(answer.status_code, answer.content)
 
     async with application(index=nest, one=nest, two=nest, three=fine) as app:
@@ -106,7 +106,9 @@ async def test_a_loop_varies_key_or_step_key(shop: Client) -> None:
 
     async def workflow(call: Call) -> Answer:
         for number in range(3):
-            await shop.post(app.at("step"), f"{call.key}-{number}", number, token=call.token)
+            await shop.post(
+                app.at("step"), f"{call.key}-{number}", number, parent_token=call.parent_token
+            )
             await shop.post(app.at("step"), call.key, number, stepKey=f"s{number}")
         return Answer()
 

@@ -22,11 +22,13 @@ async def test_a_function_that_waits_is_sent_home(tmp_path: Path) -> None:
     refused: list[httpx.Response] = []
 
     async def workflow(call: Call) -> Answer:
-        first = await client.post(app.at("flaky"), call.key, token=call.token, retry=LATER)
+        first = await client.post(
+            app.at("flaky"), call.key, parent_token=call.parent_token, retry=LATER
+        )
         if first.status_code == 200:
             return Answer(200, b'"whole"', {"Content-Type": "application/json"})
         refused.append(first)
-        refused.append(await client.post(app.at("other"), call.key, token=call.token))
+        refused.append(await client.post(app.at("other"), call.key, parent_token=call.parent_token))
         return Answer(200, b'"swallowed"')
 
     async def flaky(call: Call) -> Answer:
@@ -53,9 +55,11 @@ async def test_a_function_that_waits_is_sent_home(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_nested_function_without_a_token_does_not_fail_for_the_root(tmp_path: Path) -> None:
-    """No function sends a token, so the engine takes the nested one's posts for the root's, which
-    is sent home as a step timed out: the nested one is told too, and its step does not fail."""
+async def test_a_nested_function_without_a_parent_token_does_not_fail_for_the_root(
+    tmp_path: Path,
+) -> None:
+    """No function sends a parent token, so the engine takes the nested one's posts for the root's,
+    which is sent home as a step timed out: the nested one is told too, its step does not fail."""
     told: list[str] = []
 
     async def index(call: Call) -> Answer:

@@ -66,7 +66,7 @@ async def test_a_moved_run_goes_on_under_the_new_url(shop: Client) -> None:
     async def order(call: Call) -> Answer:
         base = f"{app.url}/v1"  # old code, whoever calls it where
         for name in ("first", "second"):
-            answer = await shop.post(f"{base}/{name}", token=call.token, retry=SLOW)
+            answer = await shop.post(f"{base}/{name}", parent_token=call.parent_token, retry=SLOW)
             if answer.status_code != 200:
                 return Answer(500)
         return Answer(201)

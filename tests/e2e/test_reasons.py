@@ -33,15 +33,15 @@ async def error_of(shop: Client, run_id: str) -> str:
         ("api", {}, "its post to /api was refused: The name 'api' is reserved"),
     ],
 )
-@pytest.mark.parametrize("token", [True, False])
+@pytest.mark.parametrize("parent_token", [True, False])
 async def test_the_run_says_why_a_post_of_its_function_was_refused(
-    shop: Client, client: str, members: dict[str, Any], said: str, token: bool
+    shop: Client, client: str, members: dict[str, Any], said: str, parent_token: bool
 ) -> None:
-    """Whatever the function makes of it; without a token where it can be told whose post it was."""
+    """Whatever the function makes of it; without parent token where it is known whose it was."""
 
     async def workflow(call: Call) -> Answer:
         body = {"workflowName": "w", "stepInvokeUrl": app.at("a"), "idempotencyKey": "k", **members}
-        headers = {"Atomic-Parent": call.token} if token else {}
+        headers = {"Atomic-Parent": call.parent_token} if parent_token else {}
         path = f"/{client or shop.name}"
         answer = await shop.http.post(path, json=body, headers=headers)
         assert answer.status_code == 400, answer.text
@@ -49,7 +49,7 @@ async def test_the_run_says_why_a_post_of_its_function_was_refused(
 
     async with application(w=workflow, a=fine) as app:
         posted = await shop.post(app.at("w"), retry=SLOW, prefer="respond-async")
-        if not token and (client or members.get("stepInvokeUrl", "") is None):
+        if not parent_token and (client or members.get("stepInvokeUrl", "") is None):
             return  # nothing tells whose it was
         error = await error_of(shop, posted.json()["id"])
         assert error.startswith("http-status: answered 500; its post to /")
@@ -89,7 +89,7 @@ async def test_a_limit_is_named(shop: Client) -> None:
     """`would-deadlock` too: what the core refuses is told like what the front does."""
 
     async def workflow(call: Call) -> Answer:
-        answer = await shop.post(app.at("w"), token=call.token)
+        answer = await shop.post(app.at("w"), parent_token=call.parent_token)
         assert answer.status_code == 409
         return Answer(500)
 
@@ -112,10 +112,10 @@ async def test_a_limit_is_named(shop: Client) -> None:
 async def test_what_is_refused_before_it_is_read_is_told(
     shop: Client, path: str, headers: dict[str, str], body: str, status: int, said: str
 ) -> None:
-    """By the token in its header, which is all that is known of it."""
+    """By the parent token in its header, which is all that is known of it."""
 
     async def workflow(call: Call) -> Answer:
-        head = {"Atomic-Parent": call.token, "Content-Type": "application/json", **headers}
+        head = {"Atomic-Parent": call.parent_token, "Content-Type": "application/json", **headers}
         url = f"/{path.replace('shop', shop.name)}"
         answer = await shop.http.post(url, content=body.encode(), headers=head)
         assert answer.status_code == status, answer.text

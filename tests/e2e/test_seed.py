@@ -129,7 +129,7 @@ async def test_what_an_endpoint_is_sent(shop: Client) -> None:
         steps = {call.headers["atomic-step-id"] for call in app.calls}
         assert len(steps) == len({call.own_key for call in app.calls}) == 4
         assert len({call.own_key for call in app.called("sendAnalytics")}) == 1
-        assert len({call.token for call in app.calls}) == len(app.calls) == 7
+        assert len({call.parent_token for call in app.calls}) == len(app.calls) == 7
 
 
 @pytest.mark.slow

@@ -21,8 +21,8 @@ async def declined(call: Call) -> Answer:
 
 @pytest.mark.slow
 async def test_a_compensation_turned_away_at_the_door(tmp_path: Path) -> None:
-    """`connections_max`: its post, with the token, is 503. So the attempt was interrupted, though
-    it answers 424: protocol.md §4, (a)."""
+    """`connections_max`: its post, with the parent token, is 503. So the attempt was interrupted,
+    though it answers 424: protocol.md §4, (a)."""
     told: list[int] = []
     with harness.running(tmp_path, connections_max=8) as engine, ExitStack() as held:
         port = int(engine.url.rpartition(":")[2])
@@ -41,12 +41,14 @@ async def test_a_compensation_turned_away_at_the_door(tmp_path: Path) -> None:
             # a client of its own, so a connection of its own, as functions in other processes have
             async with harness.client(engine.url) as own:
                 own.name = shop.name
-                await own.post(app.at("charge"), call.key, token=call.token, retry={"count": 0})
+                await own.post(
+                    app.at("charge"), call.key, parent_token=call.parent_token, retry={"count": 0}
+                )
             if not told:
                 await trio.to_thread.run_sync(fill)
             async with harness.client(engine.url) as own:
                 own.name = shop.name
-                answer = await own.post(app.at("release"), call.key, token=call.token)
+                answer = await own.post(app.at("release"), call.key, parent_token=call.parent_token)
             told.append(answer.status_code)
             held.close()
             return Answer(424 if answer.status_code != 200 else 200, b'"x"')

@@ -38,7 +38,7 @@ PRAGMA synchronous = OFF;
 CREATE TABLE IF NOT EXISTS call (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, own_key TEXT NOT NULL, step_id TEXT NOT NULL,
     run_id TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, attempt INTEGER NOT NULL,
-    token TEXT NOT NULL, payload TEXT NOT NULL, status INTEGER
+    parent_token TEXT NOT NULL, payload TEXT NOT NULL, status INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS call_own_key ON call (own_key);
 CREATE TABLE IF NOT EXISTS effect (
@@ -112,7 +112,8 @@ class Application:
             "SELECT count(*) FROM call WHERE own_key = ?", (own_key,)
         ).fetchone()[0]
         row = self.ledger.execute(
-            "INSERT INTO call (at_ms, own_key, step_id, run_id, key, name, attempt, token, payload)"
+            "INSERT INTO call"
+            " (at_ms, own_key, step_id, run_id, key, name, attempt, parent_token, payload)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(now_ms(), own_key, headers["atomic-step-id"], headers["atomic-run-id"]),
@@ -145,27 +146,27 @@ class Application:
         effect = self.ledger.execute("SELECT id FROM effect WHERE own_key = ?", (own_key,))
         return 200, {"effect": effect.fetchone()[0]}
 
-    async def workflow(self, posted: Any, token: str, before: int) -> tuple[int, Any]:
+    async def workflow(self, posted: Any, parent_token: str, before: int) -> tuple[int, Any]:
         """A step, then two at once, then the last: the answer says what they did. Told that the
         last has failed, it goes wrong at times, then compensates, and says that this ends it."""
         reserve, charge, ship, notify = STEPS
         try:
-            first = await self.post(reserve, posted, token)
+            first = await self.post(reserve, posted, parent_token)
             both = await asyncio.gather(
-                self.post(charge, posted, token),
-                self.post(ship, posted, token),
+                self.post(charge, posted, parent_token),
+                self.post(ship, posted, parent_token),
                 return_exceptions=True,
             )
             for result in both:
                 if isinstance(result, BaseException):
                     raise result
-            last = await self.post(notify, posted, token)
+            last = await self.post(notify, posted, parent_token)
         except StepFailed as error:
             chance = Random(f"{self.seed}:{posted['idempotencyKey']}:{WORKFLOW}:{before}")
             if before < FAULTY_CALLS_MAX and chance.random() < 0.5:
                 return 500, {"error": "the database is away"}
             try:
-                await self.post(RELEASE, posted, token)
+                await self.post(RELEASE, posted, parent_token)
             except NoOutcome as none:
                 return 503, {"error": str(none)}
             return 424, {"failed": str(error)}
@@ -173,7 +174,7 @@ class Application:
             return 503, {"error": str(error)}
         return 200, {"effects": dict(zip(STEPS, (first, *both, last), strict=True))}
 
-    async def post(self, name: str, posted: Any, token: str) -> int:
+    async def post(self, name: str, posted: Any, parent_token: str) -> int:
         """Post a step until its outcome is known; returns the number of its effect."""
         submission = {
             "workflowName": WORKFLOW,
@@ -186,7 +187,9 @@ class Application:
         while time.monotonic() < deadline:
             try:
                 answer = await self.http.post(
-                    f"{self.engine_url}/trial", json=submission, headers={"Atomic-Parent": token}
+                    f"{self.engine_url}/trial",
+                    json=submission,
+                    headers={"Atomic-Parent": parent_token},
                 )
             except httpx.TransportError:
                 answer = None

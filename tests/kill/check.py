@@ -134,13 +134,13 @@ def _check_runs(findings: Findings, load: Load, engine: sqlite3.Connection) -> N
 def _check_calls(
     findings: Findings, load: Load, calls: sqlite3.Connection, steps: dict[str, sqlite3.Row]
 ) -> None:
-    """No call without a step, none after its outcome, no attempt or token twice."""
-    tokens: Counter[str] = Counter()
+    """No call without a step, none after its outcome, no attempt or parent token twice."""
+    parent_tokens: Counter[str] = Counter()
     attempts: Counter[tuple[str, int]] = Counter()
     by_step: Counter[str] = Counter()
     for call in calls.execute("SELECT * FROM call ORDER BY id"):
         findings.counts["calls"] += 1
-        tokens[call["token"]] += 1
+        parent_tokens[call["parent_token"]] += 1
         attempts[call["step_id"], call["attempt"]] += 1
         by_step[call["step_id"]] += 1
         what = f"call {call['id']} of {call['key']} {call['name']} (attempt {call['attempt']})"
@@ -164,8 +164,8 @@ def _check_calls(
             findings.expect(
                 late_ms <= CLOCK_SLACK_MS, f"{what}: {late_ms} ms after the step had completed"
             )
-    for token, count in tokens.items():
-        findings.expect(count == 1, f"token {token} was issued {count} times")
+    for parent_token, count in parent_tokens.items():
+        findings.expect(count == 1, f"parent token {parent_token} was issued {count} times")
     for (step_id, attempt), count in attempts.items():
         # A child's first attempt may leave while its commit is under way, and be forgotten.
         once = attempt > 1 or steps[step_id]["depth"] == 0 if step_id in steps else False

@@ -37,7 +37,7 @@ TAMPERINGS = {
         "ledger.db",
         "UPDATE call SET attempt = attempt + 50 WHERE id = 5",
     ),
-    "a token twice": ("ledger.db", "UPDATE call SET token = 't' WHERE id IN (5, 6)"),
+    "a parent token twice": ("ledger.db", "UPDATE call SET parent_token = 't' WHERE id IN (5, 6)"),
     "an effect twice": (
         "ledger.db",
         "INSERT INTO effect SELECT 1000000, 'other', key, name, payload FROM effect WHERE id = 1",

@@ -41,7 +41,7 @@ def invocation(url: str = "http://127.0.0.1:1/") -> Invocation:
         client="shop",
         workflow="createUser",
         attempt=3,
-        token="01STEP.3",
+        parent_token="01STEP.3",
         traceparent=TRACEPARENT,
     )
 
@@ -124,7 +124,7 @@ async def test_what_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["step_own_key", "run_id", "step_id", "workflow", "token", "traceparent"]
+    "field", ["step_own_key", "run_id", "step_id", "workflow", "parent_token", "traceparent"]
 )
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\0b", "ä", "a\x7f"])
 async def test_no_header_can_be_injected(field: str, value: str) -> None:

@@ -46,7 +46,9 @@ class Order:
 
     async def step(self, call: Invocation, name: str) -> Recorded:
         policy = RetryPolicy(count=0) if name == "charge" else None
-        return recorded(await self.it.post(STEPS + name, token=call.token, retry=policy))
+        return recorded(
+            await self.it.post(STEPS + name, parent_token=call.parent_token, retry=policy)
+        )
 
 
 @pytest.mark.parametrize("wrong", [Answered(500), Answered(503, retry_after_ms=1_000), LOST])

@@ -1,4 +1,4 @@
-"""No name, key or token may hold or end in a control character, whichever way it comes in."""
+"""No name, key or parent token may hold or end in a control character, however it comes in."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ async def test_cancelled_before_its_request_left_is_not_invoked(
         assert not it.caller.calls
 
 
-async def test_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, tmp_path: Path) -> None:
+async def test_parent_token_of_a_step_lost_in_a_crash_is_stale(
+    autojump_clock, tmp_path: Path
+) -> None:
     """A child may be called before its commit; after a crash its function is told it is stale."""
 
     async def app(call: Invocation) -> Outcome:
@@ -68,10 +70,10 @@ async def test_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, tmp_path
 
     async with world(tmp_path / "a.db", app) as it:
         open_ = still_open(await it.post(ROOT, wait=Wait(prefer_ms=0)))
-        token = it.engine.tokens.issue(f"{open_.run_id}-neverrecorded", 1)
+        parent_token = it.engine.parent_tokens.issue(f"{open_.run_id}-neverrecorded", 1)
 
         with pytest.raises(Refused) as refused:
-            await it.post(STEP + "below", token=token)
+            await it.post(STEP + "below", parent_token=parent_token)
 
         assert refused.value.problem is Problem.STALE_EXECUTION
 

@@ -36,8 +36,8 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
         await trio.sleep_forever()
         raise AssertionError
 
-    async def caller(token: str, number: int) -> None:
-        answer = recorded(await the[0].post(STEP + f"s{number}", token=token))
+    async def caller(parent_token: str, number: int) -> None:
+        answer = recorded(await the[0].post(STEP + f"s{number}", parent_token=parent_token))
         assert answer.step.state is StepState.CANCELLED
         order.append("caller")
 
@@ -51,7 +51,7 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
         run_id = still_open(await it.post(wait=ASYNC)).run_id
         async with trio.open_nursery() as nursery:
             for number in range(CHILDREN):
-                nursery.start_soon(caller, it.engine.tokens.issue(run_id, 1), number)
+                nursery.start_soon(caller, it.engine.parent_tokens.issue(run_id, 1), number)
             await trio.sleep(1)
             nursery.start_soon(others)
             _, done = await it.engine.act(

@@ -21,7 +21,9 @@ async def test_a_run_leaves_no_circle(autojump_clock, tmp_path: Path) -> None:
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
-            recorded(await the[0].post(STEP, key=call.idempotency_key, token=call.token))
+            recorded(
+                await the[0].post(STEP, key=call.idempotency_key, parent_token=call.parent_token)
+            )
         return ok()
 
     async with world(tmp_path / "a.db", app) as it:

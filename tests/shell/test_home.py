@@ -61,7 +61,8 @@ class App:
     ) -> Result:
         """Post a step. Raises Suspended."""
         try:
-            result = await self.world.post(STEP + name, token=call.token, retry=retry, **options)  # type: ignore[arg-type]
+            parent = call.parent_token
+            result = await self.world.post(STEP + name, parent_token=parent, retry=retry, **options)  # type: ignore[arg-type]
         except Refused as refused:
             self.seen.append((trio.current_time(), f"{name} {refused.problem}"))
             if refused.problem is Problem.SUSPENDED:

@@ -223,7 +223,7 @@ def test_a_line_that_cannot_be_made_is_counted(
 def test_an_error_is_logged_with_its_traceback_and_without_variables(
     lines: tuple[LogOutput, Callable[[], list[dict[str, Any]]]],
 ) -> None:
-    """The pages send people to the log for it. Bodies and tokens stand in variables."""
+    """The pages send people to the log for it. Bodies and parent tokens stand in variables."""
     _, read = lines
 
     def fails(body: str) -> None:

@@ -193,23 +193,23 @@ async def test_small_bodies_that_wait_for_the_disk_are_bounded(
 async def test_an_attempt_whose_post_found_no_room_is_interrupted(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
-    """A post with the attempt's token was refused before it was read: its failure costs no retry.
-    A token of an earlier attempt, or none of ours, changes nothing."""
+    """A post with the attempt's parent token was refused before it was read: its failure costs no
+    retry. A parent token of an earlier attempt, or none of ours, changes nothing."""
     the: list[World] = []
-    tokens: list[str] = []
+    parent_tokens: list[str] = []
 
     async def app(call: Invocation) -> Outcome:
-        tokens.append(call.token)
+        parent_tokens.append(call.parent_token)
         the[0].engine.note_refused("made up")
         if call.attempt != 2:
-            the[0].engine.note_refused(tokens[0])
+            the[0].engine.note_refused(parent_tokens[0])
         return Answered(500, b"", "")
 
     async with world(tmp_path / "a.db", app) as it:
         the.append(it)
         outcome = recorded(await it.post(retry=RetryPolicy(count=1, on_exhausted=OnExhausted.FAIL)))
         assert outcome.step.state is StepState.FAILED
-        assert len(tokens) == 3
+        assert len(parent_tokens) == 3
 
 
 async def test_a_large_answer_outlasts_a_store_that_is_away(

@@ -131,7 +131,7 @@ async def test_a_post_while_the_connection_is_made(
             await trio.sleep(6)
 
 
-async def test_the_setting_refuses_steps_without_a_token(
+async def test_the_setting_refuses_steps_without_a_parent_token(
     autojump_clock: object, tmp_path: Path
 ) -> None:
     """`steps_need_parent`: also while the function is at work."""
@@ -144,7 +144,9 @@ async def test_the_setting_refuses_steps_without_a_token(
             await it.post(f"{OLD}/step", wait=AT_ONCE)
         except Refused as error:
             refused.append(error.problem)
-        return Answered(200 if await it.post(f"{OLD}/step", token=call.token) else 500)
+        return Answered(
+            200 if await it.post(f"{OLD}/step", parent_token=call.parent_token) else 500
+        )
 
     limits = EngineLimits(run=Limits(steps_need_parent=True))
     async with world(tmp_path / "a.db", app, limits=limits) as it:

@@ -31,10 +31,10 @@ async def large(call: Invocation) -> Outcome:
     return Answered(200, LARGE, "application/json")
 
 
-async def asked(it: World, key: str, url: str = ROOT, token: str | None = None) -> Recorded:
+async def asked(it: World, key: str, url: str = ROOT, parent_token: str | None = None) -> Recorded:
     """A post whose answer is still to be sent."""
     spec = StepSpec("w", key, url, url, "w", fingerprint(b"null"), None, 60_000)
-    parent = None if token is None else it.engine.tokens.read(token)
+    parent = None if parent_token is None else it.engine.parent_tokens.read(parent_token)
     return recorded(await it.engine.submit("shop", spec, Parcel(b"null"), parent, Wait()))
 
 

@@ -66,12 +66,12 @@ async def test_a_body_waits_for_room(mock_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("parent", ["header", "member"])
 async def test_posts_of_runs_under_way_go_first(parent: str, mock_clock: MockClock) -> None:
-    """Whether the token is a header or the member `parent`, as far as that has come."""
+    """Whether the parent token is a header or the member `parent`, as far as that has come."""
     app, budget = App(), room_for(1)
-    token = "01M84WPRZ8FE8XB2H4Y04XKXPK-0a1b2c.1.7.00ff00ff00ff00ff00ff"
-    ours = WHOLE.replace(b"\r\n", b"\r\nAtomic-Parent: %b\r\n" % token.encode(), 1)
+    parent_token = "01M84WPRZ8FE8XB2H4Y04XKXPK-0a1b2c.1.7.00ff00ff00ff00ff00ff"
+    ours = WHOLE.replace(b"\r\n", b"\r\nAtomic-Parent: %b\r\n" % parent_token.encode(), 1)
     if parent == "member":
-        member = b'{"parent": "%b", "payload": "' % token.encode()
+        member = b'{"parent": "%b", "payload": "' % parent_token.encode()
         ours = post("/echo", member + BODY[len(member) :])
     async with serving(app.quart, budget=budget) as server:
         first = await sent(server, HALF)

@@ -74,11 +74,11 @@ class Pools:
 
     async def forget(self, call: Invocation, url: str) -> Outcome:
         """Post a step whose key stays, and one whose key is drawn anew at each call."""
-        key, token = call.idempotency_key, call.token
+        key, parent_token = call.idempotency_key, call.parent_token
         for step_key in ("stays", f"drawn {call.attempt}"):
             try:
                 result = await self.world.post(
-                    url, key=key, token=token, step_key=step_key, retry=ONCE
+                    url, key=key, parent_token=parent_token, step_key=step_key, retry=ONCE
                 )
             except Refused:
                 return Answered(500)
@@ -90,7 +90,7 @@ class Pools:
         """Suspend by itself while the step is open."""
         key = call.idempotency_key
         wait = Wait(prefer_ms=0)
-        result = await self.world.post(url, key=key, token=call.token, wait=wait)
+        result = await self.world.post(url, key=key, parent_token=call.parent_token, wait=wait)
         return Answered(503, suspend=True) if isinstance(result, StillOpen) else ok()
 
     async def step(self, call: Invocation, url: str, step_key: str) -> bool:
@@ -99,7 +99,7 @@ class Pools:
             result = await self.world.post(
                 url,
                 key=call.idempotency_key,
-                token=call.token,
+                parent_token=call.parent_token,
                 step_key=step_key,
                 retry=ONCE,  # a time-out would end it
             )
@@ -252,11 +252,11 @@ async def test_a_function_whose_connection_was_cut_need_not_wait(
     let_go: list[float] = []
 
     async def function(call: Invocation) -> None:
-        result = await the[0].post("http://b/do", token=call.token)
+        result = await the[0].post("http://b/do", parent_token=call.parent_token)
         assert isinstance(result, StillOpen)
         let_go.append(trio.current_time())
         with pytest.raises(Refused) as refused:
-            await the[0].post("http://b/do", token=call.token)
+            await the[0].post("http://b/do", parent_token=call.parent_token)
         assert refused.value.problem is Problem.SUSPENDED
 
     async def app(call: Invocation) -> Outcome:
@@ -267,7 +267,7 @@ async def test_a_function_whose_connection_was_cut_need_not_wait(
             functions.start_soon(function, call)
             await trio.sleep(1)
             return outcome
-        recorded(await the[0].post("http://b/do", token=call.token))
+        recorded(await the[0].post("http://b/do", parent_token=call.parent_token))
         return ok()
 
     limits = EngineLimits(standstill_s=1e6)

@@ -47,7 +47,7 @@ class App:
             await trio.sleep(self.takes_s)
             return ok()
         assert self.it is not None
-        told = await self.it.post(STEP, key=call.idempotency_key, token=call.token)
+        told = await self.it.post(STEP, key=call.idempotency_key, parent_token=call.parent_token)
         if not isinstance(told, Recorded):
             await trio.sleep(self.lingers_s)
         return ok()

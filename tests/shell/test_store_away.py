@@ -143,7 +143,7 @@ async def test_nobody_is_sent_home_meanwhile(autojump_clock, tmp_path: Path) -> 
         if call.idempotency_key != "waits":
             return ok()
         try:
-            await it.post(STEP + "fails", key="waits", token=call.token, retry=again)
+            await it.post(STEP + "fails", key="waits", parent_token=call.parent_token, retry=again)
         finally:
             told.append(trio.current_time())
         return ok()
@@ -304,7 +304,7 @@ async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
                 await disks[0].begin()
             return ok()
         with trio.move_on_after(3):
-            recorded(await the[0].post(STEP + "step", token=call.token))
+            recorded(await the[0].post(STEP + "step", parent_token=call.parent_token))
             return ok()
         return Answered(500)
 

@@ -2,7 +2,7 @@
 
 Endpoints are idempotent by the key the engine sends them. A function runs its program from the top
 whenever it is invoked, and posts every step again. When the engine hangs up, it may notice, or it
-lives on and goes on posting with its old token.
+lives on and goes on posting with its old parent token.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ class Apps:
         rng = self._rng
         root = call.run_id
         key = f"{call.idempotency_key}/{what.name}" if what.own_key else call.idempotency_key
-        # under another key than the run's, a post without a token would open a run of its own
-        bare = not what.token and "/" not in call.idempotency_key
+        # under another key than the run's a post without parent token would open its own run
+        bare = not what.parent_token and "/" not in call.idempotency_key
         bare = bare and not self._few  # the engine would not see who waits
         client = msgspec.json.decode(call.payload)["client"]
         payload: dict[str, object] = {"effect": what.effect, "value": what.value, "client": client}
@@ -243,10 +243,10 @@ class Apps:
             retry=what.retry,
             step_key=what.step_key,
             attempt_timeout_ms=max(self._attempt_min_ms, what.attempt_timeout_ms),
-            token=None if bare else call.token,
+            parent_token=None if bare else call.parent_token,
             prefer="respond-async" if suspend else None,
         )
-        if not bare and self._net.swarm.has("forged-token") and rng.random() < 0.1:
+        if not bare and self._net.swarm.has("forged-parent-token") and rng.random() < 0.1:
             await try_forged(self._net, submission, rng)
         patience = rng.choice((None, None, 5.0, 30.0))
         for _ in range(1 if once else rng.randint(1, REPOSTS_MAX)):
@@ -261,7 +261,7 @@ class Apps:
                 return post
             if post.problem == "suspended":
                 if bare and call.step_id != root:
-                    self.history.told_for_root.add(call.token.rpartition(".")[0])
+                    self.history.told_for_root.add(call.parent_token.rpartition(".")[0])
                 raise Stop(await sent_home(self._net, call, submission, rng))
             if post.problem in ENDED or (bare and post.problem == "target-moved"):
                 raise Stop(500)

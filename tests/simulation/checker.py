@@ -17,7 +17,7 @@ Seen by the world itself: R12 a function refused without a reason, R13 two reque
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
 although a post of it was refused (`records.py`), R18 something recorded for an attempt that was
 sent home, R19 one that is called again though nothing has ended, POOL workers that wait for each
-other (`pools.py`), R20 a forged token was taken, R21 an operator's
+other (`pools.py`), R20 a forged parent token was taken, R21 an operator's
 action that was told and is not recorded, R22 a crash that counts as a failure, R26 an
 attempt that left while the store was away (`outage.py`), R29 a nested function that failed for
 what the root was told. I1 to I6 are about the record itself.
@@ -89,7 +89,7 @@ class Seen:
 
     def maybe_told(self, send: Send) -> bool:
         """Whether what is meant for the root, 504 `suspended`, may have been told this attempt: a
-        post without a token in its run was answered so, or is not known to have been answered. It
+        post without a parent token in its run was answered so, or it is not known to have been. It
         is interrupted then, if it is no success, and costs no retry."""
         roots = {each.run_id: each for each in self.history.sends if _is_root(each)}
         root = roots.get(send.run_id)
@@ -97,7 +97,7 @@ class Seen:
             root is not None
             and send is not root
             and any(
-                post.token is None
+                post.parent_token is None
                 and (post.workflow, post.key) == (root.workflow, root.key)
                 and post.url not in ("", root.url)
                 and (post.problem == "suspended" or post.status is None)
@@ -116,12 +116,12 @@ class Seen:
 
 
 def _parents(history: History) -> set[str]:
-    """Steps whose functions posted others: with their token, or in their run."""
+    """Steps whose functions posted others: with their parent token, or in their run."""
     parents: set[str] = set()
     roots = {(send.workflow, send.key): send.step_id for send in history.sends if _is_root(send)}
     for post in history.posts:
-        if post.token is not None:
-            parents.add(post.token.split(".")[0])
+        if post.parent_token is not None:
+            parents.add(post.parent_token.split(".")[0])
     for send in history.sends:
         if not _is_root(send):
             parents.add(send.run_id)
@@ -174,7 +174,7 @@ def overwritten(seen: Seen) -> Iterable[Wrong]:
                 yield "R2", f"step {step_id} ended as {first!r} and as {post.body!r}"
     runs: dict[tuple[str, str, str], str] = {}
     for post in seen.history.posts:
-        if post.acknowledged and post.url and post.token is None and post.run_id is not None:
+        if post.acknowledged and post.url and post.parent_token is None and post.run_id is not None:
             identity = (post.client, post.workflow, post.key)
             if runs.setdefault(identity, post.run_id) != post.run_id:
                 yield "R2", f"{identity} is two runs: {runs[identity]} and {post.run_id}"
@@ -235,7 +235,7 @@ def two_payloads(seen: Seen) -> Iterable[Wrong]:
 
 
 def stale(seen: Seen) -> Iterable[Wrong]:
-    """R11: a token of an attempt that is over records nothing new."""
+    """R11: a parent token of an attempt that is over records nothing new."""
     epochs = {life.number: life.epoch for life in seen.history.lives}
     ended = {
         (send.step_id, send.attempt, epochs[send.life]): send.ended
@@ -247,13 +247,16 @@ def stale(seen: Seen) -> Iterable[Wrong]:
         posted[post.client, post.workflow, post.key, post.step_key].append(post)
     for same in posted.values():
         for post in same:
-            if post.token is None or not post.acknowledged:
+            if post.parent_token is None or not post.acknowledged:
                 continue
-            step_id, attempt, epoch = post.token.split(".")
+            step_id, attempt, epoch = post.parent_token.split(".")
             over = ended.get((step_id, int(attempt), int(epoch)))
             alone = [other for other in same if other.began < (post.ended or 0)] == [post]
             if alone and over is not None and over < post.began:
-                yield "R11", f"a post of {post.token}, which was over, recorded {post.step_id}"
+                yield (
+                    "R11",
+                    f"a post of {post.parent_token}, which was over, recorded {post.step_id}",
+                )
 
 
 # -- what endpoints may rely on ------------------------------------------------------------------
@@ -396,8 +399,8 @@ def _surely_failed(seen: Seen, send: Send) -> bool:
         return False
     prefix = f"{send.step_id}.{send.attempt}."
     for post in seen.history.posts:
-        mine = post.token is not None and post.token.startswith(prefix)
-        bare = post.token is None and (post.workflow, post.key) == (send.workflow, send.key)
+        mine = post.parent_token is not None and post.parent_token.startswith(prefix)
+        bare = post.parent_token is None and (post.workflow, post.key) == (send.workflow, send.key)
         if (
             (mine or bare)
             and post.status not in (200, 202, 424)

@@ -36,7 +36,7 @@ class Post(Struct):
     payload: bytes
     life: int
     retry: RetryPolicy | None = None
-    token: str | None = None
+    parent_token: str | None = None
     """Of the poster, without its signature: step.attempt.epoch."""
     ended: int | None = None
     ended_at: float | None = None
@@ -143,7 +143,7 @@ class LifeSpan(Struct):
     ended: int | None = None
     how: str = ""
     epoch: int = 0
-    """Of the tokens it issues; 0: it ended before it had opened the file."""
+    """Of the parent tokens it issues; 0: it ended before it had opened the file."""
 
 
 class History:

@@ -24,15 +24,18 @@ def kept_waiting(seen: Seen) -> Iterable[Wrong]:
                 continue
             for post in seen.posts[step_id]:
                 if _waited(seen, post, send):
-                    yield "R27", f"{post.token} went on waiting for {step_id}, which timed out"
+                    yield (
+                        "R27",
+                        f"{post.parent_token} went on waiting for {step_id}, which timed out",
+                    )
 
 
 def _waited(seen: Seen, post: Post, cut: Send) -> bool:
     """Whether the post was held then, of an attempt that lived on, and answered with an outcome."""
     at = cut.ended_at or 0.0
-    if post.token is None or post.ended_at is None or post.status not in (200, 424):
+    if post.parent_token is None or post.ended_at is None or post.status not in (200, 424):
         return False
-    poster, attempt, _ = post.token.split(".")
+    poster, attempt, _ = post.parent_token.split(".")
     if post.life != cut.life:
         return False
     if not post.at + ARRIVES_S < at < post.ended_at - 1:
@@ -49,7 +52,7 @@ def _asked(seen: Seen, post: Post, its: Send, at: float) -> bool:
     if its.attempt == 1:
         return True
     for other in seen.history.posts:
-        if other.token == post.token and other.step_id and other.at + ARRIVES_S < at:
+        if other.parent_token == post.parent_token and other.step_id and other.at + ARRIVES_S < at:
             known = [each.ended for each in seen.posts[other.step_id] if each.acknowledged]
             if any(ended is not None and ended < its.began for ended in known):
                 return True
@@ -60,7 +63,7 @@ def _was_answered(seen: Seen, post: Post, at: float) -> bool:
     """Whether another post of that attempt was being answered about then: it did not only wait."""
     return any(
         other is not post
-        and other.token == post.token
+        and other.parent_token == post.parent_token
         and abs((other.ended_at or at) - at) < NEAR_S
         for other in seen.history.posts
     )

@@ -18,12 +18,12 @@ import trio
 from trio.abc import Instrument
 
 from engine.limits import EngineLimits
+from engine.parent_tokens import ParentTokens
 from engine.ports import EndpointCaller
 from engine.store.owner import Owner
 from engine.store.sqlite import open_store, prepare
 from engine.store.words import StoreError
 from engine.supervisor import Engine
-from engine.tokens import Tokens
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage
 
@@ -207,8 +207,10 @@ class Life:
                     on_failure=lambda: self.kill(self.death.how),
                 ) as store:
                     self.span.epoch = store.epoch
-                    tokens = Tokens(store.secret, store.epoch)
-                    engine = Engine(store, caller, clock, tokens, limits=self._limits, strict=True)
+                    parent_tokens = ParentTokens(store.secret, store.epoch)
+                    engine = Engine(
+                        store, caller, clock, parent_tokens, limits=self._limits, strict=True
+                    )
                     await self._serve(engine)
         except* StoreError as group:
             if not self.refused:

@@ -96,7 +96,7 @@ class Moves:
 
     def root(self, what: Submission) -> Submission:
         """Somebody asks for a run, under the old URL or the new."""
-        if what.token is not None or not self.found:
+        if what.parent_token is not None or not self.found:
             return what
         for post in self._net.history.posts:
             same = (post.client, post.workflow, post.key) == (what.client, what.workflow, what.key)

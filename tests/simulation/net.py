@@ -52,7 +52,7 @@ class Submission(Struct, frozen=True):
     retry: RetryPolicy | None = None
     step_key: str | None = None
     attempt_timeout_ms: int = 60_000
-    token: str | None = None
+    parent_token: str | None = None
     timeout_ms: int | None = None
     prefer: str | None = None
 
@@ -72,8 +72,8 @@ class Submission(Struct, frozen=True):
         if self.timeout_ms is not None:
             body["timeout"] = self.timeout_ms
         headers = [(b"content-type", b"application/json")]
-        if self.token is not None:
-            headers.append((b"atomic-parent", self.token.encode()))
+        if self.parent_token is not None:
+            headers.append((b"atomic-parent", self.parent_token.encode()))
         if self.prefer is not None:
             headers.append((b"prefer", self.prefer.encode()))
         return tuple(headers), msgspec.json.encode(body)
@@ -310,9 +310,11 @@ class Net:
             payload=what.payload,
             life=0,
             retry=what.retry,
-            token=None if what.token is None else what.token.rpartition(".")[0],
+            parent_token=None
+            if what.parent_token is None
+            else what.parent_token.rpartition(".")[0],
         )
-        self.history.log("post", post.began, post.url, post.key, post.token or "")
+        self.history.log("post", post.began, post.url, post.key, post.parent_token or "")
         self.history.posts.append(post)
         return post
 

@@ -65,9 +65,9 @@ async def watch(history: History, workers: dict[str, Workers]) -> None:
 async def sent_home(net: Net, call: Invocation, posted: Submission, rng: Random) -> Answered | int:
     """What a function does that was told to go home: mostly it fails, as every program should."""
     draw = rng.random()
-    if draw < 0.5 or (posted.token is None and call.step_id != call.run_id):
-        return rng.choice((500, 503, 504))  # without a token it may be another that was told
-    if draw < 0.75 and posted.token is not None:
+    if draw < 0.5 or (posted.parent_token is None and call.step_id != call.run_id):
+        return rng.choice((500, 503, 504))  # without a parent token it may be another that was told
+    if draw < 0.75 and posted.parent_token is not None:
         await _go_on(net, posted)
     net.history.note("situation:sent home and swallowed it")
     return rng.choice((Answered(200, b'{"v":-1}', "application/json"), Answered(424)))

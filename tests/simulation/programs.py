@@ -35,8 +35,8 @@ class Call(Struct, frozen=True):
     value: int
     """What it answers; of a flow: what its program adds up to."""
     retry: RetryPolicy | None
-    token: bool = True
-    """Posted with the token of the function's own attempt; else it goes under the root."""
+    parent_token: bool = True
+    """Posted with the parent token of the function's own attempt; else it goes under the root."""
     own_key: bool = False
     """Posted under an idempotency key of its own."""
     step_key: str | None = None
@@ -159,14 +159,16 @@ class Library:
 
     def _plain(self, name: str, how: str = "do") -> Call:
         rng = self._rng
-        token = rng.random() < 0.7  # without one, another key than the run's would open a run
+        parent_token = (
+            rng.random() < 0.7
+        )  # without one, another key than the run's would open a run
         return Call(
             name,
             self._url(how, name),
             value_of(name),
             self._policy(),
-            token=token,
-            own_key=token and rng.random() < 0.3,
+            parent_token=parent_token,
+            own_key=parent_token and rng.random() < 0.3,
             now=rng.random() < 0.1,
             attempt_timeout_ms=rng.choice((5_000, 20_000, 60_000)),
             pad=rng.choice((3_000, 20_000)) if rng.random() < 0.05 else 0,

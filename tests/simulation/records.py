@@ -131,8 +131,11 @@ class Records:
         if event.state is not StepState.BACKING_OFF or not step.open_children:
             return
         made = f"{step.id}.{event.number}."
-        told = [post.ended_at for post in self.history.posts
-                if post.problem == "suspended" and (post.token or "").startswith(made)]  # fmt: skip
+        told = [
+            post.ended_at
+            for post in self.history.posts
+            if post.problem == "suspended" and (post.parent_token or "").startswith(made)
+        ]
         seen = [at for at in told if at is not None]
         children = [run.steps[id] for id in run.children.get(step.id, ())]
         ended = [self._ended_at.get((child.id, child.generation), 0.0) for child in children]
@@ -147,10 +150,10 @@ class Records:
             self._wrong("R22", f"the engine crashed over what counts as a failure: {event}")
 
     def _check_told_for_root(self, event: AttemptEnded) -> None:
-        """R29: a nested function without a token that was told what is meant for the root does not
-        fail for it."""
-        token = f"{event.step_id}.{event.number}.{self.history.lives[-1].epoch}"
-        if token in self.history.told_for_root and event.state is not StepState.CANCELLED:
+        """R29: a nested function without a parent token that was told what is meant for the root
+        does not fail for it."""
+        parent_token = f"{event.step_id}.{event.number}.{self.history.lives[-1].epoch}"
+        if parent_token in self.history.told_for_root and event.state is not StepState.CANCELLED:
             self._wrong("R29", f"it was told to go home for the root, and failed: {event}")
 
     def _check_said_so(self, run: Run, event: AttemptEnded) -> None:
@@ -179,7 +182,7 @@ class Records:
         if send is None or send.ended is None:
             return
         for post in self.history.posts:
-            its = post.status in REFUSED_FOR_NOW and (post.token or "").startswith(made)
+            its = post.status in REFUSED_FOR_NOW and (post.parent_token or "").startswith(made)
             its = its and post.life == send.life
             if its and post.ended is not None and post.ended < send.ended:
                 self._wrong("R17", f"refused was {post.url} of {event}")

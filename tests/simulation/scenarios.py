@@ -34,7 +34,7 @@ def _cast(world: World) -> list[Client]:
         "r0",
         (
             Command((_call("r0.0", "flaky/1"),)),
-            Command((_call("r0.1.0"), _call("r0.1.1", token=False))),
+            Command((_call("r0.1.0"), _call("r0.1.1", parent_token=False))),
             Command((Call("r0.2", f"{HOST}/flow/r0.2", below.value, RETRY),)),
             Command((refused,)),
         ),

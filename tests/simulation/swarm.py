@@ -22,7 +22,7 @@ POST_FAULTS = (
 )  # fmt: skip
 WORLD_FAULTS = (
     "proxy-cut", "app-crash", "clock-jump", "slow-store", "operator", "overload", "slow-commit",
-    "forged-token", "slow-app",
+    "forged-parent-token", "slow-app",
 )  # fmt: skip
 DEATHS = (
     "before-commit", "after-commit", "checkpoint", "commit-refused", "commit-unsure", "drain",

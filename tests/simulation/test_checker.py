@@ -216,7 +216,7 @@ def test_stale() -> None:
     made = Made().good()
     made.send(2, 5.0, step_id="r-1", url="http://app/s", payload=b"s")
     late = {"step_id": "r-1", "url": "http://app/s", "step_key": "http://app/s", "payload": b"s"}
-    made.post(202, 5.0, token="r.1.2", **late)
+    made.post(202, 5.0, parent_token="r.1.2", **late)
 
     assert "R11" in made.last_look().rules()
 
@@ -278,12 +278,12 @@ def test_refused_and_failed() -> None:
     made = Made()
     made.post(202)
     made.send(1, 0.0, 424, began=made.history.place())
-    refused = made.post(503, 0.0, token="r.1.2", step_id=None)
+    refused = made.post(503, 0.0, parent_token="r.1.2", step_id=None)
     made.history.sends[0].ended = made.history.place()
 
     assert made.last_look(424, cause="r-1").rules() == {"R17"}
 
-    refused.token = "r.2.2"
+    refused.parent_token = "r.2.2"
     assert "R17" not in made.rules()
 
 
@@ -296,17 +296,17 @@ def test_who_waits_above_a_time_out_is_seen() -> None:
         (set(), {"status": 504, "problem": "suspended"}, 100.0),
         (set(), {"ended_at": 30.5}, 100.0),
         (set(), {}, 33.0),
-        (set(), {"token": "parent.2.2"}, 100.0),
+        (set(), {"parent_token": "parent.2.2"}, 100.0),
     )
     for rules, values, near in cases:
         made = Made()
         for attempt, at in ((1, 60.0), (2, 60.0)):
             made.send(attempt, 0.0, step_id="parent", ended_at=at, result="open")
         made.send(1, 10.0, ended_at=30.0, result="cut")
-        told = {"token": "parent.1.2", "ended_at": 50.0} | values
+        told = {"parent_token": "parent.1.2", "ended_at": 50.0} | values
         post = made.post(200, 5.0)
         for name, value in told.items():
             setattr(post, name, value)
-        made.post(200, 5.0, token="parent.1.2", ended_at=near, step_id="other")
+        made.post(200, 5.0, parent_token="parent.1.2", ended_at=near, step_id="other")
         found = {rule for rule, _ in check(made.history) if rule == "R27"}
         assert found == rules, told

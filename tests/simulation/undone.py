@@ -74,8 +74,8 @@ def refused(seen: Seen) -> Iterable[Wrong]:
     """R17: an attempt with a post that the engine refused for now does not fail its step."""
     refused_of: dict[tuple[str, int], list[Post]] = {}
     for post in seen.history.posts:
-        if post.status in REFUSED_FOR_NOW and post.token is not None and post.life:
-            step_id, attempt, _ = post.token.split(".")
+        if post.status in REFUSED_FOR_NOW and post.parent_token is not None and post.life:
+            step_id, attempt, _ = post.parent_token.split(".")
             refused_of.setdefault((step_id, int(attempt)), []).append(post)
     for step_id, sends in seen.sends.items():
         ends = {

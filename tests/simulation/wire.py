@@ -121,7 +121,7 @@ def read_call(request: bytes) -> Invocation:
         client=fields["atomic-client"],
         workflow=fields["atomic-workflow"],
         attempt=int(fields["atomic-attempt"]),
-        token=fields["atomic-parent"],
+        parent_token=fields["atomic-parent"],
         traceparent=fields["traceparent"],
     )
 

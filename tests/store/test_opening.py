@@ -96,7 +96,7 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
 
 
 async def test_epochs_rise_and_the_file_keeps_its_secret(tmp_path: Path) -> None:
-    """Each start is a new epoch; tokens of earlier ones can still be read."""
+    """Each start is a new epoch; parent tokens of earlier ones can still be read."""
     seen = []
     for _ in range(3):
         async with store_at(tmp_path / "a.db") as store:

@@ -61,7 +61,7 @@ class Flow:
             answer = await self.world.post(
                 STEP + name,
                 payload=b"%d" % self.payload,
-                token=call.token,
+                parent_token=call.parent_token,
                 retry=self.policy(),
                 wait=ASYNC if self.random.random() < 0.3 else Wait(),
             )

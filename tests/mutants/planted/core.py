@@ -42,8 +42,8 @@ def paused_parent_not_woken(bug: Planting) -> None:
     )
 
 
-@plant("a token of an attempt that is over records new steps", rules=("R11",))
-def stale_token_taken(bug: Planting) -> None:
+@plant("a parent token of an attempt that is over records new steps", rules=("R11",))
+def stale_parent_token_taken(bug: Planting) -> None:
     bug.rewrite(place.place, "    if stale:", "    if False:")
 
 

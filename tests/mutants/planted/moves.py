@@ -1,4 +1,4 @@
-"""Bugs of runs whose endpoints move: who may post a step without a token, and what is found."""
+"""Bugs of runs whose endpoints move: who posts a step without parent token, and what is found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.mutants.catalog import Planting, plant
 FORGOTTEN = ("effects", "R2", "R12", "R27", "fold")
 
 
-@plant("a new step is taken without a token although nobody can be at work", rules=("R28",))
+@plant("a new step is taken without a parent token although nobody can be at work", rules=("R28",))
 def always_alive(bug: Planting) -> None:
     bug.rewrite(
         alive.can_be_alive,

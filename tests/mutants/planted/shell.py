@@ -1,11 +1,11 @@
-"""Bugs in how the shell acts: runs, places, tokens."""
+"""Bugs in how the shell acts: runs, places, parent tokens."""
 
 from __future__ import annotations
 
 from engine.core.model import Step
 from engine.drive import LiveRun
+from engine.parent_tokens import ParentTokens
 from engine.supervisor import Engine
-from engine.tokens import Tokens
 from tests.mutants.catalog import KILLS, SIMULATION, Planting, plant
 
 
@@ -31,16 +31,16 @@ def action_told_before_commit(bug: Planting) -> None:
     )
 
 
-@plant("the signature of a token is not checked", rules=("R20",))
-def token_not_checked(bug: Planting) -> None:
+@plant("the signature of a parent token is not checked", rules=("R20",))
+def parent_token_not_checked(bug: Planting) -> None:
     bug.rewrite(
-        Tokens.read, "not hmac.compare_digest(self._sign(text).encode(), signature.encode())",
+        ParentTokens.read, "not hmac.compare_digest(self._sign(text).encode(), signature.encode())",
         "False",
     )  # fmt: skip
 
 
-@plant("a token of another client's run is taken", rules=("R20",))
-def other_clients_token(bug: Planting) -> None:
+@plant("a parent token of another client's run is taken", rules=("R20",))
+def other_clients_parent_token(bug: Planting) -> None:
     bug.rewrite(Engine._find, "if live.run.client != client:", "if False:")
 
 
