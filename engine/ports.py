@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from engine.core.events import Actor
 from engine.core.machine import Change
 from engine.core.model import Move, Run, Step
 from engine.core.outcome import Outcome
@@ -242,12 +243,12 @@ class Store(Protocol):
         """Mark a run that a bug stopped, without a look at what the bug may have broken."""
         ...
 
-    def end_stopped(self, stopped: Stopped, at: int, actor: str, reason: str | None) -> Receipt:
+    def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Receipt:
         """End a marked run as it is: all that is open of it is cancelled."""
         ...
 
     def let_go_on(
-        self, stopped: Stopped, at: int, action: str, actor: str, reason: str | None
+        self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
     ) -> Receipt:
         """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
         ...

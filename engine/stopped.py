@@ -21,6 +21,7 @@ from engine.ports import Stopped
 from engine.refusals import engine_error, revision_changed, run_cancelled
 
 if TYPE_CHECKING:
+    from engine.core.events import Actor
     from engine.core.model import Run
     from engine.drive import LiveRun
     from engine.supervisor import Engine
@@ -125,7 +126,7 @@ class StoppedRuns:
         self,
         run_id: str,
         action: Action,
-        actor: str,
+        actor: Actor,
         reason: str | None,
         *,
         step_id: str | None,

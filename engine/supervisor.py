@@ -17,7 +17,7 @@ from engine.clock import Clock, Ids
 from engine.core import settle
 from engine.core.actions import Action, Done, act
 from engine.core.errors import Problem, Refused
-from engine.core.events import ReadAgain
+from engine.core.events import Actor, ReadAgain
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.place import Parent, Placed, note_refused, open_run, place
@@ -301,7 +301,7 @@ class Engine:
         step_id: str | None,
         if_rev: int | None,
         dry_run: bool,
-        actor: str,
+        actor: Actor,
         reason: str | None,
         move: Move | None = None,
     ) -> tuple[Run | None, Done]:

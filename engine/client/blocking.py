@@ -10,8 +10,16 @@ from typing import Any, Self, Unpack, overload
 
 import httpx
 
-from engine.client.calls import (
+from engine.client.acting import (
     BULK_JOBS,
+    abort_call,
+    action_call,
+    bulk_call,
+    bulk_job_call,
+    checked_actor,
+    urls_of,
+)
+from engine.client.calls import (
     CAUSES,
     DEFAULT_ENGINE,
     Answering,
@@ -23,11 +31,7 @@ from engine.client.calls import (
     Reposts,
     SubmitOptions,
     Tries,
-    abort_call,
-    action_call,
     body_call,
-    bulk_call,
-    bulk_job_call,
     engine_url,
     outcome_call,
     parent_of,
@@ -41,7 +45,6 @@ from engine.client.calls import (
     step_call,
     still_open,
     submission,
-    urls_of,
 )
 from engine.client.feed import Events
 from engine.client.http import LIMITS, http_options, keep_alive, timeout_of
@@ -66,7 +69,9 @@ class Client:
 
     `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
     again, `on_repost` hears of each, `chance` draws their jitter. `http` is an httpx client of your
-    own (with certificates, proxies, credentials); it is not closed here.
+    own (with certificates, proxies, credentials); it is not closed here. `actor` is recorded with
+    actions and bulk jobs as who asked for them, a claim in 1 to 64 printable ASCII characters.
+    Raises ValueError for an address or an actor that is none.
     """
 
     def __init__(
@@ -77,8 +82,10 @@ class Client:
         on_repost: Callable[[Repost], None] | None = None,
         http: httpx.Client | None = None,
         chance: Callable[[], float] = random,
+        actor: str | None = None,
     ) -> None:
         self._engine = engine_url(engine)
+        self._actor = checked_actor(actor)
         self._how = Answering(reposts or Reposts(), chance, on_repost)
         self._owned = http is None
         self._http = http or self._open()
@@ -339,7 +346,7 @@ class Client:
             *(Action(action), q, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
         )
-        return read_answer(self._exchange(bulk_call(request, key)), BulkAnswer)
+        return read_answer(self._exchange(bulk_call(request, key, self._actor)), BulkAnswer)
 
     def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
         """The bulk jobs that the engine remembers, the latest first."""
@@ -351,7 +358,7 @@ class Client:
 
     def bulk_abort(self, job_id: str) -> BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
-        return read_answer(self._exchange(abort_call(job_id)), BulkAnswer)
+        return read_answer(self._exchange(abort_call(job_id, self._actor)), BulkAnswer)
 
     def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""
@@ -381,7 +388,8 @@ class Client:
         request = ActionRequest(
             *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
         )
-        return read_answer(self._exchange(action_call(run_id, request)), ActionAnswer)
+        call = action_call(run_id, request, self._actor)
+        return read_answer(self._exchange(call), ActionAnswer)
 
     def status(self) -> dict[str, Any]:
         """How the engine is: counts by state, limits, durability. Members are added over time."""

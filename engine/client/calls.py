@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import Raw, Struct, field
 
 from engine.client import json_text
 from engine.client.errors import (
@@ -32,8 +32,6 @@ from engine.client.errors import (
 )
 from engine.wire import (
     CLIENT_PATTERN,
-    ActionRequest,
-    BulkRequest,
     OpenAnswer,
     OutcomeAnswer,
     Problem,
@@ -315,7 +313,7 @@ def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
 
 def outcome_call(step_id: str, wait: int | None) -> Call:
     """Ask for a step's outcome, held for `wait` seconds at most."""
-    path = f"/api/v1/steps/{_segment(step_id)}/outcome"
+    path = f"/api/v1/steps/{segment(step_id)}/outcome"
     held = {"Prefer": f"wait={OUTCOME_WAIT_S}"}
     limit_ms = None if wait is None else wait * 1000
     return Call(method="GET", path=path, headers=held, held=True, timeout_ms=limit_ms)
@@ -334,38 +332,6 @@ def retries_call(**query: str | int | None) -> Call:
 
 
 CAUSES = Call(method="GET", path="/api/v1/causes")
-BULK_JOBS = Call(method="GET", path="/api/v1/bulk")
-
-
-def urls_of(from_url: str | None, to_url: str | None) -> tuple[str | UnsetType, str | UnsetType]:
-    """What a `retarget` is given, as members that are left out where they are not."""
-    return (UNSET if from_url is None else from_url, UNSET if to_url is None else to_url)
-
-
-def bulk_call(request: BulkRequest, key: str | None) -> Call:
-    """Ask for a bulk job. With a key it is begun once, however often it is asked for."""
-    headers = {"Content-Type": "application/json"}
-    if key is not None:  # RFC 8941 §3.3.3
-        escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-        headers["Idempotency-Key"] = f'"{escaped}"'
-    return Call(
-        method="POST",
-        path="/api/v1/bulk",
-        headers=headers,
-        members=msgspec.to_builtins(request),
-        repeatable=request.dry_run or key is not None,
-    )
-
-
-def bulk_job_call(job_id: str) -> Call:
-    """Ask how a bulk job stands."""
-    return Call(method="GET", path=f"/api/v1/bulk/{_segment(job_id)}")
-
-
-def abort_call(job_id: str) -> Call:
-    """Ask to stop a bulk job."""
-    path = f"/api/v1/bulk/{_segment(job_id)}/abort"
-    return Call(method="POST", path=path, headers={"Content-Type": "application/json"}, members={})
 
 
 class BodyPart(Struct, frozen=True):
@@ -389,7 +355,7 @@ def body_call(step_id: str, attempt: int | None, first: int, count: int | None) 
     of = "payload" if attempt is None else f"attempts/{attempt}/response"
     last = "" if count is None else first + count - 1
     ranged = {} if first == 0 and count is None else {"Range": f"bytes={first}-{last}"}
-    return Call(method="GET", path=f"/api/v1/steps/{_segment(step_id)}/{of}", headers=ranged)
+    return Call(method="GET", path=f"/api/v1/steps/{segment(step_id)}/{of}", headers=ranged)
 
 
 def read_body(response: httpx.Response) -> BodyPart:
@@ -416,12 +382,12 @@ def _part(data: bytes, headers: httpx.Headers) -> BodyPart:
 
 def run_call(run_id: str) -> Call:
     """Ask for a run with its tree."""
-    return Call(method="GET", path=f"/api/v1/runs/{_segment(run_id)}")
+    return Call(method="GET", path=f"/api/v1/runs/{segment(run_id)}")
 
 
 def step_call(step_id: str) -> Call:
     """Ask for one step with its attempts."""
-    return Call(method="GET", path=f"/api/v1/steps/{_segment(step_id)}")
+    return Call(method="GET", path=f"/api/v1/steps/{segment(step_id)}")
 
 
 def status_call() -> Call:
@@ -429,19 +395,8 @@ def status_call() -> Call:
     return Call(method="GET", path="/api/v1/status")
 
 
-def action_call(run_id: str, request: ActionRequest) -> Call:
-    """Ask for an action. Not made again once it may have arrived: a second `retry` is another."""
-    members = msgspec.to_builtins(request)
-    return Call(
-        method="POST",
-        path=f"/api/v1/runs/{_segment(run_id)}/actions",
-        headers={"Content-Type": "application/json"},
-        members={k: v for k, v in members.items() if v is not None and v is not False},
-        repeatable=request.dry_run,
-    )
-
-
-def _segment(text: str) -> str:
+def segment(text: str) -> str:
+    """An id as a part of a path. Raises ValueError."""
     if text in ("", ".", ".."):
         raise ValueError(f"{text!r} is not an id")
     return quote(text, safe="")

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from engine.core import retarget
 from engine.core.errors import Problem, Refused
-from engine.core.events import Acted, Cancelled, Paused, Reopened, Resumed, Retargeted, Woken
+from engine.core.events import Acted, Actor, Cancelled, Paused, Reopened, Resumed, Retargeted, Woken
 from engine.core.machine import Change
 from engine.core.model import OPEN, DelayBy, Move, PauseReason, Run, Step, StepState
 from engine.core.reopen import (
@@ -72,7 +72,7 @@ def act(
     action: Action,
     step_id: str | None,
     *,
-    actor: str,
+    actor: Actor,
     reason: str | None,
     now: int,
     move: Move | None = None,
@@ -85,13 +85,15 @@ def act(
     if step_id is not None and step_id not in run.steps:
         raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run.id)
     if action is Action.RETARGET:
-        return _retarget(change, step_id, move, Acted(now, run.id, action, actor, reason))
+        acted = Acted(now, run.id, action, actor.name, reason, None, actor.address)
+        return _retarget(change, step_id, move, acted)
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
         dismissed = False if run.dismissed else None
     ended = ended_badly(run) if action is Action.RETRY else {}
-    change.do(Acted(now, step_id or run.id, action, actor, reason, dismissed))
+    acted_on = step_id or run.id
+    change.do(Acted(now, acted_on, action, actor.name, reason, dismissed, actor.address))
     plan(change, now)
     named = {event.step_id for event in change.events}
     changed = [id for id in change.touched if id in named]

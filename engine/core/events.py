@@ -150,6 +150,15 @@ class PayloadDiffered(Fact, frozen=True, tag="payload-differed"):
     fingerprint: bytes
 
 
+class Actor(Struct, frozen=True):
+    """Who asks for an action. `protocol.md` §5."""
+
+    name: str
+    """A claim that nobody has checked; of a run of a bulk job, with the job behind it."""
+    address: str | None = None
+    """Where it came from."""
+
+
 class Acted(Fact, frozen=True, tag="acted"):
     """An operator's action on a run or step; what it did follows as events of its own."""
 
@@ -160,6 +169,8 @@ class Acted(Fact, frozen=True, tag="acted"):
     reason: str | None = None
     dismissed: bool | None = None
     """What dismiss and restore set."""
+    address: str | None = None
+    """Of the actor; None in what was recorded before the engine kept it: it stands in `actor`."""
 
 
 class EngineErred(Fact, frozen=True, tag="engine-error"):

@@ -12,8 +12,10 @@ from werkzeug.exceptions import HTTPException
 
 from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.front import control, feed, openapi, pages, status
 from engine.front.access import RawHeaders
+from engine.front.actor import actor_of
 from engine.front.context import Front
 from engine.front.door import internal_error
 from engine.front.reasons import note_denied
@@ -131,7 +133,7 @@ def _submit_routes(app: QuartTrio, front: Front) -> None:
     @app.post("/api/v1/runs/<run_id>/actions")
     async def act(run_id: str) -> Response:
         body = await request.body
-        return response(await control.action(front, run_id, body, actor_of(request)))
+        return response(await control.action(front, run_id, body, _actor()))
 
 
 def _bulk_routes(app: QuartTrio, front: Front) -> None:
@@ -139,7 +141,7 @@ def _bulk_routes(app: QuartTrio, front: Front) -> None:
     async def ask() -> Response:
         body = await request.body
         key = read_headers(raw_headers(request)).key
-        answer = await front.bulk.ask(body, actor_of(request), key)
+        answer = await front.bulk.ask(body, _actor(), key)
         return response(status.json_reply(answer, 200 if answer.id is None else 202))
 
     @app.get("/api/v1/bulk")
@@ -155,9 +157,9 @@ def _bulk_routes(app: QuartTrio, front: Front) -> None:
         return response(status.json_reply(front.bulk.abort(job_id), 202))
 
 
-def actor_of(incoming: Request) -> str:
-    """Who acts, as the event tells it."""
-    return f"http:{incoming.remote_addr or 'unknown'}"
+def _actor() -> Actor:
+    """Who sent the request at hand. Raises Refused."""
+    return actor_of(raw_headers(request), request.remote_addr)
 
 
 def _reading_routes(app: QuartTrio, front: Front) -> None:

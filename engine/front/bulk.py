@@ -21,6 +21,7 @@ from engine import wire
 from engine.clock import Clock, Ids
 from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
+from engine.core.events import Actor
 from engine.core.model import ENDED, OPEN, Move, StepState
 from engine.core.search import BadSearch, Search, parse
 from engine.front.moves import move_of
@@ -57,7 +58,7 @@ class Job(Struct):
     id: str
     action: Action
     q: str
-    actor: str
+    actor: Actor
     reason: str | None
     rate_per_s: int
     started_at: int
@@ -108,14 +109,14 @@ class Plan(Struct):
 
 
 Find = Callable[[RunQuery], Awaitable[RunsFound]]
-Act = Callable[[Target, "Job", str], Awaitable[object]]
+Act = Callable[[Target, "Job", Actor], Awaitable[object]]
 """Carry a job's action out on a run; the actor is the last. Raises Refused."""
 
 WhyNot = Callable[[str], str | None]
 """Why a URL may not be called; None: it may, as far as can be told without a call."""
 
 
-async def act(engine: Engine, target: Target, job: Job, actor: str) -> object:
+async def act(engine: Engine, target: Target, job: Job, actor: Actor) -> object:
     """`Act` on an engine."""
     return await engine.act(
         target.run_id,
@@ -156,7 +157,7 @@ class Bulk:
         """The engine stops: jobs end where they are."""
         self._scope.cancel()
 
-    async def ask(self, body: bytes, actor: str, key: str | None) -> wire.BulkAnswer:
+    async def ask(self, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
         """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
         asked = _read(body)
         search = _search(asked)
@@ -229,7 +230,7 @@ class Bulk:
         self,
         asked: wire.BulkRequest,
         plan: Plan,
-        actor: str,
+        actor: Actor,
         key: str | None,
         move: Move | None,
     ) -> Job:
@@ -294,7 +295,8 @@ class Bulk:
         """Act on a run; returns why it was left alone (None: it was not), and whether that will
         pass."""
         try:
-            await self._act(target, job, f"{job.actor} bulk:{job.id}")
+            actor = Actor(f"{job.actor.name} bulk:{job.id}", job.actor.address)
+            await self._act(target, job, actor)
         except Refused as refused:
             job.aborted = job.aborted or refused.problem is Problem.DRAINING
             is_away = refused.problem is Problem.STORE_UNAVAILABLE
@@ -366,7 +368,8 @@ def answer_of(job: Job) -> wire.BulkAnswer:
         done=job.done,
         skipped=dict(job.skipped),
         rate_per_s=job.rate_per_s,
-        actor=job.actor,
+        actor=job.actor.name,
+        address=job.actor.address,
         reason=job.reason,
         started_at=rfc3339(job.started_at),
         ended_at=maybe_rfc3339(job.ended_at),

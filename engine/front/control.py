@@ -7,6 +7,7 @@ import msgspec
 from engine import wire
 from engine.core.cause import stuck
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import PauseReason, Run, StepState, run_state
 from engine.front.context import Front
 from engine.front.moves import move_of
@@ -19,7 +20,7 @@ from engine.ports import RunRecord
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 
 
-async def action(front: Front, run_id: str, body: bytes, actor: str) -> Reply:
+async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
     """Carry out, or with `dryRun` only say, what an action does."""
     try:
         asked = _decode(body)

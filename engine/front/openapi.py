@@ -45,6 +45,10 @@ def _header(name: str, text: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
 
 
+def _actor() -> dict[str, Any]:
+    return _header("Atomic-Actor", "Who acts, in 1 to 64 printable ASCII: a claim, for the record.")
+
+
 def _get(summary: str, *names: str, answer: str | None = None, **more: Any) -> dict[str, Any]:
     content = _json(answer) if answer else {"application/octet-stream": {}}
     return {
@@ -117,7 +121,7 @@ def _submit() -> dict[str, Any]:
         "parameters": [
             _path("client"),
             _header("Idempotency-Key", "Instead of the member `idempotencyKey`."),
-            _header("Atomic-Parent", "Token of the attempt that posts; makes the post its child."),
+            _header("Atomic-Parent", "Parent token of the posting attempt: the post is its child."),
             _header("Prefer", "respond-async, or wait=N seconds."),
         ],
         "requestBody": {"required": True, "content": _json("Submission")},
@@ -133,7 +137,7 @@ def _submit() -> dict[str, Any]:
 def _action() -> dict[str, Any]:
     return {
         "summary": "Carry out an operator's action.",
-        "parameters": [_path("id")],
+        "parameters": [_path("id"), _actor()],
         "requestBody": {"required": True, "content": _json("ActionRequest")},
         "responses": {
             "202": {"description": "Done, durably.", "content": _json("ActionAnswer")},
@@ -146,7 +150,7 @@ def _action() -> dict[str, Any]:
 def _bulk() -> dict[str, Any]:
     return {
         "summary": "One action on every run that a filter finds.",
-        "parameters": [_header("Idempotency-Key", "A job is begun once for each.")],
+        "parameters": [_header("Idempotency-Key", "A job is begun once for each."), _actor()],
         "requestBody": {"required": True, "content": _json("BulkRequest")},
         "responses": {
             "202": {"description": "The job has begun.", "content": _json("BulkAnswer")},

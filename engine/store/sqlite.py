@@ -18,6 +18,7 @@ from typing import TypeVar
 import trio
 from sqlite_utils import Database
 
+from engine.core.events import Actor
 from engine.core.model import Run
 from engine.ports import Away, Body, Due, Larger, Stopped, Stored, Write
 from engine.store.away import WAIT_S, Availability
@@ -146,14 +147,14 @@ class SqliteStore:
         statements = partial(Statements, stopped, at)
         return self.writer.stop(stopped.run_id, stop_lines(stopped, at), statements)
 
-    def end_stopped(self, stopped: Stopped, at: int, actor: str, reason: str | None) -> Batch:
+    def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Batch:
         """End a marked run as it is: all that is open of it is cancelled."""
         lines = end_lines(stopped, at, actor, reason)
         statements = partial(Statements, stopped, at, what=What.END)
         return self.writer.stop(stopped.run_id, lines, statements)
 
     def let_go_on(
-        self, stopped: Stopped, at: int, action: str, actor: str, reason: str | None
+        self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
     ) -> Batch:
         """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
         lines = [acted_line(stopped, at, action, actor, reason)]

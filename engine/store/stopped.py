@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from engine.core import cause
 from engine.core.errors import EngineError
-from engine.core.events import Acted, EndedAsItIs, EngineErred, RunMoved
+from engine.core.events import Acted, Actor, EndedAsItIs, EngineErred, RunMoved
 from engine.core.machine import evolve
 from engine.core.model import ENDED, PauseReason, Run, Step, StepState, run_of
 from engine.ports import Stopped
@@ -119,13 +119,15 @@ def stop_lines(stopped: Stopped, at: int) -> list[EventLine]:
     return lines + _moved(stopped, at, StepState.PAUSED)
 
 
-def acted_line(stopped: Stopped, at: int, action: str, actor: str, reason: str | None) -> EventLine:
+def acted_line(
+    stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
+) -> EventLine:
     """An operator's action on such a run."""
-    acted = Acted(at, stopped.run_id, action, actor, reason)
+    acted = Acted(at, stopped.run_id, action, actor.name, reason, None, actor.address)
     return EventLine(stopped.run_id, stopped.root_state, stopped.root_rev + 1, acted)
 
 
-def end_lines(stopped: Stopped, at: int, actor: str, reason: str | None) -> list[EventLine]:
+def end_lines(stopped: Stopped, at: int, actor: Actor, reason: str | None) -> list[EventLine]:
     """The events of an end as it is, which an operator asked for."""
     run_id, rev = stopped.run_id, stopped.root_rev + 2
     ended = stopped.root_state if stopped.root_state in ENDED else StepState.CANCELLED

@@ -11,6 +11,8 @@ from engine.core.retry import RetryPolicy
 from engine.core.search import ABOUT, IS_WORDS, BadSearch, parse
 from engine.wire.names import unseen
 from engine.wire.operate import (
+    ACTOR_CHARACTERS_MAX,
+    ACTOR_PATTERN,
     ActionAnswer,
     ActionRequest,
     BulkAnswer,
@@ -59,6 +61,8 @@ from engine.wire.view import (
 
 __all__ = [
     "ABOUT",
+    "ACTOR_CHARACTERS_MAX",
+    "ACTOR_PATTERN",
     "CLIENT_PATTERN",
     "FITS",
     "IS_WORDS",

@@ -9,6 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from engine.core.actions import Action
 from engine.wire.view import RunRow, StepRow
 
+ACTOR_CHARACTERS_MAX = 64
+ACTOR_PATTERN = f"[!-~](?:[ -~]{{0,{ACTOR_CHARACTERS_MAX - 2}}}[!-~])?"
+"""Who acts, in the header `Atomic-Actor`: printable ASCII, no space at its ends."""
 Url = Annotated[str, Meta(max_length=2_048)]
 """Left out of what is sent where it is not given: older engines know no such member."""
 
@@ -93,6 +96,9 @@ class BulkAnswer(Struct, frozen=True, rename="camel"):
     """Runs that were left alone, by why."""
     rate_per_s: int
     actor: str | None = None
+    """Who began it, by the name that was claimed."""
+    address: str | None = None
+    """Where that came from."""
     reason: str | None = None
     started_at: str | None = None
     ended_at: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -82,6 +84,36 @@ async def test_a_job_says_what_it_is_given() -> None:
     assert request.headers["idempotency-key"] == r'"a \"b\" \\c"'
     with pytest.raises(ValueError, match="explode"):
         await client(engine).bulk("explode", "is:failed")
+
+
+async def test_who_acts_goes_along_with_what_changes_something() -> None:
+    """With actions, jobs and their end, of both clients; never with a look."""
+    done = {"action": "retry", "dryRun": False, "run": RUN, "step": None, "changed": []}
+    said = [done, JOB, JOB, JOB]
+    names = ["ada@laptop"] * 3 + [None]
+    engine = FakeEngine(*map(answer, said))
+    atomic = client(engine, actor="ada@laptop")
+    await atomic.act("01A", "retry")
+    await atomic.bulk("retry", "is:failed", dry_run=True)
+    await atomic.bulk_abort("01J")
+    await atomic.bulk_job("01J")
+    assert [request.headers.get("atomic-actor") for request in engine.requests] == names
+    engine = FakeEngine(*map(answer, said))
+    with script(engine, actor="ada@laptop") as blocking:
+        blocking.act("01A", "retry")
+        blocking.bulk("retry", "is:failed", dry_run=True)
+        blocking.bulk_abort("01J")
+        blocking.bulk_job("01J")
+    assert [request.headers.get("atomic-actor") for request in engine.requests] == names
+
+
+@pytest.mark.parametrize("name", ["", " ", "a" * 65, " a", "a ", "J\xfcrgen", "a\nb", "a\n"])
+@pytest.mark.parametrize("make", [client, script])
+def test_a_name_that_the_engine_would_refuse_is_refused_here(make: Any, name: str) -> None:
+    """When the client is made, with the limit."""
+    with pytest.raises(ValueError, match="1 to 64 printable ASCII"):
+        make(FakeEngine(), actor=name)
+    make(FakeEngine(), actor="a" * 64)
 
 
 async def test_a_job_that_may_have_begun_is_asked_for_again_only_with_a_key(

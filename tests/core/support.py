@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.core import actions, place, settle
 from engine.core.actions import Action
-from engine.core.events import Event, Started
+from engine.core.events import Actor, Event, Started
 from engine.core.machine import Change, decide, evolve
 from engine.core.model import ENDED, Flight, Run, Step, StepSpec, StepState, rebuild
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -150,7 +150,7 @@ class Driven:
         """An operator's action; returns the names of the steps it changed."""
         change = Change(self.run)
         id = None if step is None else self.id(step)
-        done = actions.act(change, action, id, actor="ada", reason=None, now=self.now)
+        done = actions.act(change, action, id, actor=Actor("ada"), reason=None, now=self.now)
         self._took(change)
         self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
         return [self.run.steps[id].spec.name for id in done.changed]
@@ -162,7 +162,7 @@ class Driven:
             change,
             Action.RETARGET,
             None if step is None else self.id(step),
-            actor="ada",
+            actor=Actor("ada"),
             reason=None,
             now=self.now,
             move=read_move(from_url, to_url),

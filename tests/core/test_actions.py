@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.core.actions import Action, act
 from engine.core.errors import Problem, Refused
-from engine.core.events import Acted, Cancelled
+from engine.core.events import Acted, Actor, Cancelled, Event
 from engine.core.machine import Change
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -61,12 +62,27 @@ def test_every_action_is_an_event_with_actor_and_reason() -> None:
         assert (acted.step_id, acted.action, acted.actor) == ("R", action, "ada")
 
 
+def test_who_acted_is_read_from_before_the_engine_kept_addresses() -> None:
+    """Then the address alone stood there; and of today's both are written and read."""
+    kept = b'{"kind":"acted","at":5,"stepId":"R","action":"retry","actor":"http:127.0.0.1"}'
+    old = msgspec.json.decode(kept, type=Event)
+    assert old == Acted(5, "R", "retry", "http:127.0.0.1")
+    assert msgspec.json.encode(old) == kept
+    driven = _failed_run()
+    act(Change(driven.run), Action.DISMISS, None, actor=Actor("a", "::1"), reason=None, now=7)
+    change = Change(driven.run)
+    act(change, Action.RESTORE, None, actor=Actor("ada", "::1"), reason=None, now=8)
+    acted = msgspec.json.decode(msgspec.json.encode(change.events[0]), type=Event)
+    assert isinstance(acted, Acted)
+    assert (acted.actor, acted.address) == ("ada", "::1")
+
+
 @pytest.mark.parametrize("action", Action)
 def test_an_unknown_step_is_not_found(action: Action) -> None:
     """Whatever the action."""
     change = Change(started().run)
     with pytest.raises(Refused) as raised:
-        act(change, action, "R-nobody", actor="ada", reason=None, now=0)
+        act(change, action, "R-nobody", actor=Actor("ada"), reason=None, now=0)
     assert raised.value.problem is Problem.NOT_FOUND
     assert change.events == []
 

@@ -16,7 +16,7 @@ import pytest
 from engine.core import settle
 from engine.core.actions import Action, act
 from engine.core.errors import Refused
-from engine.core.events import Accepted, Started
+from engine.core.events import Accepted, Actor, Started
 from engine.core.machine import TIMERS_POPPED_MAX, Change, decide
 from engine.core.model import Move, Run, StepState, child_id
 from engine.core.outcome import Outcome
@@ -63,7 +63,7 @@ def ended(run: Run, outcome: Outcome, root: Outcome | None = None) -> Run:
 
 def acted(run: Run, action: Action, now: int = 5) -> Run:
     """The same after an action."""
-    act(Change(run), action, None, actor="test", reason=None, now=now)
+    act(Change(run), action, None, actor=Actor("test"), reason=None, now=now)
     return run
 
 
@@ -104,7 +104,7 @@ def cost(count: int, shape: str, state: str, action: Action, of_step: bool) -> i
     change = Change(run)
 
     def work() -> None:
-        act(change, action, step_id, actor="test", reason=None, now=10, move=MOVE)
+        act(change, action, step_id, actor=Actor("test"), reason=None, now=10, move=MOVE)
         change.close(10)
         decide(run, 10)
         decide(run, 10)
@@ -139,7 +139,7 @@ def test_a_dry_run_changes_a_copy(state: str) -> None:
         copied = run.copied()
         assert copied == before
         try:
-            act(Change(copied), action, None, actor="test", reason=None, now=10, move=MOVE)
+            act(Change(copied), action, None, actor=Actor("test"), reason=None, now=10, move=MOVE)
         except Refused:
             continue
         decide(copied, 10)
@@ -156,9 +156,9 @@ def test_many_timers_at_once() -> None:
     assert due_at is not None
     change = Change(run)
     for step in children[: 3 * TIMERS_POPPED_MAX]:
-        act(change, Action.RETRY, step.id, actor="test", reason=None, now=due_at - 100)
+        act(change, Action.RETRY, step.id, actor=Actor("test"), reason=None, now=due_at - 100)
     for step in children[: TIMERS_POPPED_MAX + 5]:
-        act(change, Action.PAUSE, step.id, actor="test", reason=None, now=due_at - 100)
+        act(change, Action.PAUSE, step.id, actor=Actor("test"), reason=None, now=due_at - 100)
     woken = children[TIMERS_POPPED_MAX + 5 : 3 * TIMERS_POPPED_MAX]
     for _ in range(2):  # what is due stays so until its call has started
         moves = decide(run, due_at - 50)

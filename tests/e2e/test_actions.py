@@ -292,7 +292,59 @@ async def test_actors_and_reasons_are_events(engine: EngineProcess, shop: Client
                 pass
         assert event.data["runId"] == run_id
         assert event.data["reason"] == "wrong order"
-        assert event.data["actor"] == "http:127.0.0.1"
+        assert (event.data["actor"], event.data["address"]) == ("http:127.0.0.1", "127.0.0.1")
+
+
+LONGEST = "~" * 64
+
+
+@pytest.mark.parametrize("claimed", ["a", "ada@laptop", "Ada L. (night shift)", LONGEST])
+async def test_who_acts_says_so(engine: EngineProcess, shop: Client, claimed: str) -> None:
+    """The name is recorded as it was claimed, beside the address that nobody can choose."""
+    async with application(broken=Switch()) as app:
+        run_id = await started(shop, app.at("broken"), retry=SLOW_RETRY)
+        await shop.wait_run(run_id, "backing-off")
+        async with event_stream(engine) as events:
+            await events.next()
+            done = await shop.http.post(
+                f"/api/v1/runs/{run_id}/actions",
+                json={"action": "cancel"},
+                headers={"Atomic-Actor": claimed},
+            )
+            assert done.status_code == 202
+            while (event := await events.next()).data.get("kind") != "acted":
+                pass
+        assert (event.data["actor"], event.data["address"]) == (claimed, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        ((b"",), "it has none"),
+        ((LONGEST.encode() + b"~",), "it has 65"),
+        (("J\xfcrgen".encode("latin1"),), "another at 2"),
+        ((b"a\tb",), "another at 2"),
+        ((b"ada", b"bob"), "there are 2"),
+    ],
+)
+async def test_who_cannot_be_named_does_not_act(
+    shop: Client, claims: tuple[bytes, ...], told: str
+) -> None:
+    """400 with the limit, of an action as of a bulk job, and nothing is done."""
+    async with application(fine=fine) as app:
+        run_id = (await shop.post(app.at("fine"))).json()["runId"]
+    head = [(b"Atomic-Actor", claim) for claim in claims]
+    dismiss = {"action": "dismiss"}
+    for path, body in (
+        (f"/api/v1/runs/{run_id}/actions", dismiss),
+        ("/api/v1/bulk", {**dismiss, "q": "is:completed", "dryRun": True}),
+    ):
+        answer = await shop.http.post(path, json=body, headers=head)
+        document = is_problem(answer, 400, "invalid-request")
+        assert document["member"] == "Atomic-Actor"
+        assert "1 to 64 printable ASCII" in document["detail"]
+        assert told in document["detail"]
+    assert (await shop.read(f"/runs/{run_id}"))["run"]["dismissed"] is False
 
 
 BAD_ACTIONS: list[tuple[dict[str, Any], int, str]] = [

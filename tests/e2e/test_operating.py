@@ -217,7 +217,7 @@ async def test_all_stuck_runs_go_on(
         "retry", q, expect=6, rate_per_s=500, reason="they are up again", key=f"{shop.name}"
     )
     assert (job.state, job.total, job.reason) == ("running", 5, "they are up again")
-    assert str(job.actor).startswith("http:127.0.0.1")
+    assert (job.actor, job.address) == ("http:127.0.0.1", "127.0.0.1")
     done = await finished(atomic, job)
     assert (done.state, done.done, done.skipped) == ("done", 5, {"it is paused": 1})
     again = await atomic.bulk("retry", q, expect=6, key=f"{shop.name}")

@@ -17,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 from engine import wire
 from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
+from engine.core.events import Actor
 from engine.core.model import OPEN, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
@@ -46,7 +47,7 @@ class Desk:
         self.runs = list(runs)
         self.queries: list[RunQuery] = []
         self.acts: list[tuple[float, str]] = []
-        self.said: list[tuple[Action, str, str | None]] = []
+        self.said: list[tuple[Action, Actor, str | None]] = []
         self.revs: dict[str, int | None] = {}
         self.troubles: dict[str, Exception] = {}
         self.barred: dict[str, str] = {}
@@ -63,7 +64,7 @@ class Desk:
         found = tuple(self.runs[begin:end])
         return RunsFound(found, 0, True, str(end) if end < len(self.runs) else None)
 
-    async def act(self, target: Target, job: Job, actor: str) -> None:
+    async def act(self, target: Target, job: Job, actor: Actor) -> None:
         run_id = target.run_id
         self.acts.append((trio.current_time(), run_id))
         self.said.append((job.action, actor, job.reason))
@@ -78,7 +79,7 @@ class Desk:
     async def ask(self, key: str | None = None, **members: Any) -> wire.BulkAnswer:
         """Ask for a job: a retry of all there are, unless the members say otherwise."""
         asked = {"action": "retry", "q": "is:failed", "expect": len(self.runs), **members}
-        return await self.bulk.ask(json.dumps(asked).encode(), "http:ada", key)
+        return await self.bulk.ask(json.dumps(asked).encode(), Actor("ada", "::1"), key)
 
     async def refusal(self, key: str | None = None, **members: Any) -> Refused:
         """Why a job is refused."""
@@ -117,7 +118,9 @@ async def test_every_run_once_and_no_faster_than_the_rate(autojump_clock: object
         assert (done.state, done.done, done.skipped) == ("done", 5, {})
     assert [run_id for _, run_id in desk.acts] == [f"R{n}" for n in range(5)]
     assert [at for at, _ in desk.acts] == pytest.approx([n / 2 for n in range(5)])
-    assert set(desk.said) == {(Action.RETRY, f"http:ada bulk:{begun.id}", "mail is up again")}
+    assert set(desk.said) == {
+        (Action.RETRY, Actor(f"ada bulk:{begun.id}", "::1"), "mail is up again")
+    }
 
 
 async def test_what_was_late_is_not_caught_up_with(autojump_clock: object) -> None:
@@ -277,7 +280,7 @@ async def test_what_is_not_valid(
 async def test_a_body_that_is_no_job(body: bytes) -> None:
     """It is refused in words, also when it is too deep to read."""
     with pytest.raises(Refused, match="The job is not valid"):
-        await many(1).bulk.ask(body, "ada", None)
+        await many(1).bulk.ask(body, Actor("ada"), None)
 
 
 async def test_refusals_are_counted(autojump_clock: object) -> None:
@@ -443,9 +446,11 @@ async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
         mended = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(jobs.run)
-            job = await jobs.ask(json.dumps(asked).encode(), "ada", None)
+            job = await jobs.ask(json.dumps(asked).encode(), Actor("ada"), None)
             runs = (await views.runs(RunQuery(newest_first=False))).runs
-            await bulk.act(it.engine, bulk.Target(runs[2].id, None), jobs._jobs[str(job.id)], "bob")
+            await bulk.act(
+                it.engine, bulk.Target(runs[2].id, None), jobs._jobs[str(job.id)], Actor("bob")
+            )
             await trio.sleep(10)
             jobs.close()
         done = jobs.job(str(job.id))

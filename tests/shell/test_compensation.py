@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine.core.actions import Action
 from engine.core.errors import Refused
+from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
@@ -81,7 +82,7 @@ async def test_a_run_that_never_handles_it_waits_for_a_person(
         )
 
         await it.engine.act(
-            run.id, Action.RESUME, step_id=None, if_rev=None, dry_run=False, actor="ada",
+            run.id, Action.RESUME, step_id=None, if_rev=None, dry_run=False, actor=Actor("ada"),
             reason=None,
         )  # fmt: skip
         assert recorded(await it.post()).step.state is StepState.COMPLETED

@@ -11,6 +11,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
@@ -49,7 +50,7 @@ async def test_cancelled_before_its_request_left_is_not_invoked(
             step_id=None,
             if_rev=None,
             dry_run=False,
-            actor="test",
+            actor=Actor("test"),
             reason=None,
         )
         answer = recorded(await it.post())

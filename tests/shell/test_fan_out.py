@@ -10,6 +10,7 @@ import trio
 
 from engine import drive
 from engine.core.actions import Action
+from engine.core.events import Actor
 from engine.core.machine import Moves, decide
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
@@ -55,8 +56,8 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
             await trio.sleep(1)
             nursery.start_soon(others)
             _, done = await it.engine.act(
-                *(run_id, Action.CANCEL), step_id=None, if_rev=None, dry_run=False, actor="test",
-                reason=None,
+                *(run_id, Action.CANCEL), step_id=None, if_rev=None, dry_run=False,
+                actor=Actor("test"), reason=None,
             )  # fmt: skip
         assert len(done.changed) == CHILDREN + 1
         together = "".join(word[0] for word in order).split("o")

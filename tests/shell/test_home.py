@@ -11,6 +11,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
@@ -336,7 +337,7 @@ async def test_a_cancelled_run_is_not_called_again(autojump_clock, tmp_path: Pat
                 step_id=None,
                 if_rev=None,
                 dry_run=False,
-                actor="ada",
+                actor=Actor("ada"),
                 reason=None,
             )
             await trio.sleep(100)

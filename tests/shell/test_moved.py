@@ -9,6 +9,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.place import Limits
@@ -29,8 +30,8 @@ OLD, NEW = "http://old:1", "http://new:2"
 async def move(it: World, run_id: str, start: str, to: str) -> None:
     """An operator moves the run."""
     await it.engine.act(
-        run_id, Action.RETARGET, step_id=None, if_rev=None, dry_run=False, actor="ada", reason=None,
-        move=read_move(start, to),
+        run_id, Action.RETARGET, step_id=None, if_rev=None, dry_run=False,
+        actor=Actor("ada"), reason=None, move=read_move(start, to),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import IllegalEvent
+from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.deadlines import Deadlines
@@ -56,7 +57,7 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
         monkeypatch.setattr("engine.supervisor.act", broken)
         with pytest.raises(IllegalEvent):
             await it.engine.act(
-                run_id, Action.CANCEL, step_id=None, if_rev=None, dry_run=True, actor="test",
+                run_id, Action.CANCEL, step_id=None, if_rev=None, dry_run=True, actor=Actor("test"),
                 reason=None,
             )  # fmt: skip
         assert not it.engine.live[run_id].run.parked
@@ -64,7 +65,7 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
 
 async def act(it: World, run_id: str, action: Action) -> None:
     await it.engine.act(
-        run_id, action, step_id=None, if_rev=None, dry_run=False, actor="test", reason=None
+        run_id, action, step_id=None, if_rev=None, dry_run=False, actor=Actor("test"), reason=None
     )
 
 

@@ -10,6 +10,7 @@ import trio
 from msgspec.structs import replace
 
 from engine.core.actions import Action
+from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.front.control import record_of
@@ -37,7 +38,7 @@ async def test_rows_agree(paused: bool, autojump_clock: object, tmp_path: Path) 
                 step_id=None,
                 if_rev=None,
                 dry_run=False,
-                actor="ada",
+                actor=Actor("ada"),
                 reason=None,
             )
         live = await it.engine.get(opened.run_id)

@@ -14,6 +14,7 @@ import trio
 from engine.core import settle
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
+from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.flow import READ_AGAIN_S
@@ -70,7 +71,7 @@ def a_bug(monkeypatch: pytest.MonkeyPatch, key: str) -> Iterator[None]:
 
 async def act(it: World, run_id: str, action: Action, *, dry_run: bool = False) -> None:
     await it.engine.act(
-        run_id, action, step_id=None, if_rev=None, dry_run=dry_run, actor="ada", reason=None
+        run_id, action, step_id=None, if_rev=None, dry_run=dry_run, actor=Actor("ada"), reason=None
     )
 
 

@@ -9,6 +9,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.store.views import SqliteViews
 from tests.shell.test_stopped import ASYNC, App, a_bug, refused, row_of
@@ -40,7 +41,7 @@ async def test_if_rev_holds_for_a_stopped_run(
                 step_id=None,
                 if_rev=999,
                 dry_run=dry_run,
-                actor="ada",
+                actor=Actor("ada"),
                 reason=None,
             )
         assert told.value.problem is Problem.REVISION_CHANGED
@@ -60,8 +61,8 @@ async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
         step_id = found[1][1].id if which == "child" else "nonsense"
         with pytest.raises(Refused) as told:
             await app.it.engine.act(
-                run_id, Action.CANCEL, step_id=step_id, if_rev=None, dry_run=False, actor="ada",
-                reason=None,
+                run_id, Action.CANCEL, step_id=step_id, if_rev=None, dry_run=False,
+                actor=Actor("ada"), reason=None,
             )  # fmt: skip
         assert told.value.problem is Problem.NOT_POSSIBLE
         assert (await row_of(app.it, run_id)).state == StepState.PAUSED
@@ -100,7 +101,7 @@ async def test_damage_of_one_run_ends_no_engine(
             step_id=None,
             if_rev=None,
             dry_run=False,
-            actor="ada",
+            actor=Actor("ada"),
             reason=None,
         )
         assert recorded(await it.post(key="other")).step.state is StepState.COMPLETED

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.core.actions import Action
 from engine.core.errors import Refused
+from engine.core.events import Actor
 from engine.core.model import Move
 from tests.simulation.history import Act, History, Post
 from tests.simulation.life import Died
@@ -151,7 +152,7 @@ async def act(
                 step_id=step_id,
                 if_rev=None,
                 dry_run=False,
-                actor="operator",
+                actor=Actor("operator"),
                 reason=None,
                 move=move,
             )

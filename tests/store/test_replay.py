@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from engine.core.actions import Action, act
-from engine.core.events import AttemptEnded, Count, LateEnd, Started
+from engine.core.events import Actor, AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
 from engine.ports import Body, Stopped, Write
@@ -50,7 +50,7 @@ def contents(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def retried(run: Run, at: int) -> Write:
     """An operator opens a run that failed once more."""
     change = Change(run)
-    act(change, Action.RETRY, None, actor="test", reason=None, now=at)
+    act(change, Action.RETRY, None, actor=Actor("test"), reason=None, now=at)
     change.close(at)
     return Write(change)
 

@@ -13,6 +13,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import Refused
+from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports import Invocation
@@ -80,7 +81,13 @@ async def operate(it: World, run_id: str, flow: Flow) -> None:
     step_id = None if action in (Action.DISMISS, Action.RESTORE) else flow.random.choice(steps)
     with suppress(Refused):
         await it.engine.act(
-            run_id, action, step_id=step_id, if_rev=None, dry_run=False, actor="ada", reason="so"
+            run_id,
+            action,
+            step_id=step_id,
+            if_rev=None,
+            dry_run=False,
+            actor=Actor("ada"),
+            reason="so",
         )
 
 
