@@ -13,6 +13,7 @@ import trio
 
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
@@ -345,7 +346,12 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, tmp_path
         held = still_open(await it.post(wait=ASYNC, retry=RetryPolicy(back_off_ms=60_000)))
         await trio.sleep(1)
         await away.begin()
-        options: dict[str, Any] = {"step_id": None, "if_rev": None, "actor": "a", "reason": None}
+        options: dict[str, Any] = {
+            "step_id": None,
+            "if_rev": None,
+            "actor": Actor("a"),
+            "reason": None,
+        }
         run, done = await it.engine.act(held.run_id, Action.CANCEL, dry_run=True, **options)
         assert run is not None
         assert done.changed == [run.id]
