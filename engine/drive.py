@@ -376,6 +376,7 @@ class LiveRun:
     ) -> None:
         if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
             return  # it knows nothing of it
+        self.engine.attempt_took(self.run, request.spent_s)
         self.engine.hosts.ended(
             host,
             success=is_ok,

@@ -27,6 +27,7 @@ from engine.core.errors import EngineError, Problem
 from engine.core.place import Limits
 from engine.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.dial import Dialler
+from engine.figures import show_engine, show_process, show_server, show_store
 from engine.front import app as front_app
 from engine.front import server
 from engine.front.access import Access
@@ -38,6 +39,7 @@ from engine.front.times import rfc3339
 from engine.limits import EngineLimits
 from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
+from engine.metrics import Metrics
 from engine.parent_tokens import ParentTokens
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.away import StoreStopped
@@ -46,7 +48,7 @@ from engine.store.sqlite import SqliteStore, open_store
 from engine.store.views import SqliteViews
 from engine.store.words import StoreError
 from engine.supervisor import Engine
-from engine.telemetry import Log, Metrics, configure_logging, logger
+from engine.telemetry import Log, configure_logging, logger
 from engine.transport import LeanTransport
 from engine.wire import problem
 
@@ -143,8 +145,7 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
-            metrics.counter("atomic_log_dropped", "Log lines that could not be written",
-                            lambda: output.dropped)  # fmt: skip
+            show_process(metrics, output, __version__, instance)
             front = _front(config, store, clock, log, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             await _serve_front(config, front, store, listeners, limits, stop.attach(), log)
@@ -171,7 +172,8 @@ async def _serve_front(
 ) -> None:
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
-    counters = _counters(front.metrics)
+    counters = server.ServerCounters()
+    show_server(front.metrics, counters)
     front.engine.home.pressed = lambda: 2 * counters.connections_open > config.connections_max
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.bulk.run)
@@ -213,7 +215,7 @@ async def working(
     dialler = Dialler()
     transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
     caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
-    metrics = Metrics(logger().warning)
+    metrics = Metrics()
     engine = Engine(
         store,
         caller,
@@ -222,31 +224,12 @@ async def working(
         limits=engine_limits(config),
         log=logger().error,
         watch=metrics.watch,
+        attempt_took=metrics.attempt_took,
         why_not=dialler.why_not,
     )
     engine.home.log = logger().warning
-    metrics.gauge("atomic_hosts_standing_still", "Hosts whose workers wait for each other",
-                  lambda: engine.home.rule.still)  # fmt: skip
-    metrics.counter("atomic_standstills", "Times that hosts came to stand still",
-                    lambda: engine.home.rule.stood)  # fmt: skip
-    metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
-    metrics.gauge("atomic_requests_in_flight", "Places in use", lambda: engine.places.in_flight)
-    metrics.gauge("atomic_requests_queued", "Attempts without place", lambda: engine.seats.queued)
-    metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
-                    lambda: engine.home.sent)  # fmt: skip
-    metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
-                  lambda: engine.under_way)  # fmt: skip
-    metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",
-                  lambda: len(engine.admission))  # fmt: skip
-    metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",
-                    lambda: engine.admission.refused)  # fmt: skip
-    _watch_memory(metrics, engine.budget)
-    metrics.counter("atomic_commits", "Group commits", lambda: store.writer.commits)
-    metrics.gauge("atomic_store_available", "Whether the store can be written",
-                  lambda: store.away is None)  # fmt: skip
-    metrics.gauge("atomic_store_log_bytes", "Size of the write-ahead log", lambda: store.wal.bytes)
-    metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
-    metrics.gauge("atomic_event_sequence", "Last event", lambda: store.writer.durable_sequence)
+    show_engine(metrics, engine)
+    show_store(metrics, store)
     try:
         async with trio.open_nursery() as work:
             await work.start(engine.run)
@@ -259,15 +242,6 @@ async def working(
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await transport.aclose()
-
-
-def _watch_memory(metrics: Metrics, budget: Budget) -> None:
-    metrics.gauges("atomic_memory_bytes", "Bytes that count against memory_bytes_max", "kind",
-                   lambda: {kind: pool.used for kind, pool in budget.pools.items()})  # fmt: skip
-    metrics.gauges("atomic_memory_waiting", "Who waits for room in memory", "kind",
-                   lambda: {kind: pool.waiting for kind, pool in budget.pools.items()})  # fmt: skip
-    metrics.counter("atomic_memory_refused", "Posts refused for want of room in memory",
-                    lambda: budget.refused)  # fmt: skip
 
 
 async def _trim_memory(budget: Budget) -> None:
@@ -375,17 +349,3 @@ def _server_log(log: Log) -> server.Log:
 def _server_refusal(status: int, name: str, detail: str, limit: str | None) -> bytes:
     kind = Problem.INVALID_REQUEST if name == "bad-request" else Problem(name)
     return problem(kind, detail, status=status, limit=limit)
-
-
-def _counters(metrics: Metrics) -> server.ServerCounters:
-    counters = server.ServerCounters()
-    metrics.gauge("atomic_connections_open", "Connections open", lambda: counters.connections_open)
-    metrics.counter("atomic_connections", "Connections taken", lambda: counters.connections)
-    metrics.counter("atomic_connections_refused", "Connections above connections_max",
-                    lambda: counters.connections_refused)  # fmt: skip
-    metrics.counter("atomic_accepts_failed", "Connections for which the system had no descriptor",
-                    lambda: counters.accepts_failed)  # fmt: skip
-    metrics.counter(
-        "atomic_requests_refused", "Malformed requests", lambda: counters.requests_refused
-    )
-    return counters

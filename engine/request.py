@@ -45,9 +45,9 @@ class Request(Attempt):
     """One open request to an endpoint."""
 
     __slots__ = (
-        "_deadlines", "_held", "_left_s", "_stops", "_unheld", "began_at", "drained", "flow",
-        "holds", "host", "is_on_ramp", "left", "live", "look_at", "number", "refused_unread",
-        "scope", "sent_home", "step_id", "timer", "workflow_host",
+        "_deadlines", "_held", "_left_s", "_stops", "_timeout_s", "_unheld", "began_at", "drained",
+        "flow", "holds", "host", "is_on_ramp", "left", "live", "look_at", "number",
+        "refused_unread", "scope", "sent_home", "step_id", "timer", "workflow_host",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +85,7 @@ class Request(Attempt):
         self._deadlines = deadlines
         self._held = 0
         self._stops = 0
-        self._left_s = 0.0
+        self._left_s = self._timeout_s = 0.0
         self._unheld: trio.Event | None = None
         """Set when no post is held any more; None: nobody waits for that."""
 
@@ -102,15 +102,23 @@ class Request(Attempt):
         """
         self.left = True
         self.began_at = self._deadlines.now()
+        self._timeout_s = timeout_ms / 1000
         if self._stops:
-            self._left_s = timeout_ms / 1000
+            self._left_s = self._timeout_s
         else:
-            self._deadlines.move(self.timer, self.began_at + timeout_ms / 1000)
+            self._deadlines.move(self.timer, self.began_at + self._timeout_s)
 
     @property
     def took_ms(self) -> float:
         """Since it left."""
         return (self._deadlines.now() - self.began_at) * 1000
+
+    @property
+    def spent_s(self) -> float:
+        """What counts against `attemptTimeout` so far: not the time in which the engine held posts
+        of its function."""
+        left_s = self._left_s if self._stops else self.timer.deadline - self._deadlines.now()
+        return max(0.0, self._timeout_s - left_s)
 
     def stop_clock(self) -> None:
         """The request has ended."""

@@ -67,6 +67,7 @@ class Engine:
         limits: EngineLimits,
         log: Callable[..., None] = lambda event, **values: None,
         watch: Callable[[Change], None] = lambda change: None,
+        attempt_took: Callable[[Run, float], None] = lambda run, seconds: None,
         strict: bool = False,
         why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
@@ -91,7 +92,7 @@ class Engine:
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self.draining = False
-        self.watch = watch
+        self.watch, self.attempt_took = watch, attempt_took
         self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
         store.tell_unwritable(self.stopped.unwritable)

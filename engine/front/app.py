@@ -222,7 +222,9 @@ def _health_routes(app: QuartTrio, front: Front) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        body, content_type = await trio.to_thread.run_sync(front.metrics.page)
+        body, content_type = await trio.to_thread.run_sync(
+            front.metrics.page, ", ".join(request.headers.getlist("accept"))
+        )
         return response(Reply(200, (("content-type", content_type),), body))
 
     @app.get("/openapi.json")

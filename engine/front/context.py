@@ -13,9 +13,10 @@ from engine.config import Config
 from engine.front.access import Access
 from engine.front.bulk import Bulk
 from engine.front.dear import Dear
+from engine.metrics import Metrics
 from engine.ports import Views
 from engine.supervisor import Engine
-from engine.telemetry import Log, Metrics
+from engine.telemetry import Log
 
 
 class Moves(Protocol):

@@ -158,6 +158,8 @@ class Writer:
         self.moved = trio.Event()
         """Set, and replaced, whenever `durable_sequence` rises: a hint for the event stream."""
         self.commits = 0
+        self.took: Callable[[float], None] = lambda seconds: None
+        """Called of each commit with how long it took, its failed tries included."""
         self._wal = wal
         self.backlog_bytes = 0
         """Of small bodies that are not durable yet."""
@@ -341,10 +343,12 @@ class Writer:
         self._wal.put_into_file()
 
     async def _commit_off(self, commit: Commit) -> None:
+        began = self._now()
         while (error := await self._try(commit)) is not None:
             await self._availability.wait_after(error, lambda: self._waiting)
         self._wal.grew(commit.pages)
         self._availability.succeeded()
+        self.took(self._now() - began)
         try:
             self._look()
         except StoreStopped:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.e2e.harness import (
     Answer,
@@ -217,7 +218,7 @@ async def test_health_and_metrics(shop: Client, app: Application) -> None:
     """Alive, ready, and figures that move."""
 
     async def figure(name: str) -> float:
-        page = await shop.get("/metrics")
+        page = await shop.get("/metrics", accept="text/html, */*;q=0.5")
         assert page.headers["content-type"].startswith("text/plain; version=")
         lines = [line for line in page.text.splitlines() if line.startswith(f"{name} ")]
         assert len(lines) == 1, name
@@ -225,13 +226,34 @@ async def test_health_and_metrics(shop: Client, app: Application) -> None:
 
     assert (await shop.get("/healthz")).text == "ok\n"
     assert (await shop.get("/readyz")).text == "ready\n"
-    names = ("atomic_steps_recorded_total", "atomic_attempts_started_total", "atomic_commits_total")
+    await shop.post(app.at("fine"), "first", workflowName="figures")
+    mine = '{workflow="figures"}'
+    names = (
+        f"atomic_steps_recorded_total{mine}",
+        f"atomic_attempts_started_total{mine}",
+        f"atomic_attempt_duration_seconds_count{mine}",
+        'atomic_run_duration_seconds_count{state="completed",workflow="figures"}',
+        "atomic_commit_duration_seconds_count",
+    )
     before = [await figure(name) for name in names]
-    await shop.post(app.at("fine"))
+    await shop.post(app.at("fine"), workflowName="figures")
     after = [await figure(name) for name in names]
-    assert after[0] == before[0] + 1
-    assert after[1] == before[1] + 1
-    assert after[2] > before[2]
+    assert after[:4] == [it + 1 for it in before[:4]]
+    assert after[4] > before[4]
+
+
+async def test_metrics_as_openmetrics(shop: Client, app: Application) -> None:
+    """A scraper that asks for it gets a page that its strict parser takes, whole."""
+    asks = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+    await shop.post(app.at("fine"))
+    page = await shop.get("/metrics", accept=asks)
+    kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert page.headers["content-type"] == kind
+    families = {it.name: it for it in text_string_to_metric_families(page.text)}
+    (info,) = families["atomic_engine"].samples
+    assert info.labels["instance"] == (await shop.read("/status"))["instance"]
+    assert families["atomic_commit_duration_seconds"].unit == "seconds"
+    assert all(it.samples for name, it in families.items() if name != "atomic_http_requests")
 
 
 async def test_openapi(shop: Client) -> None:

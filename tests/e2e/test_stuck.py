@@ -142,7 +142,7 @@ async def test_a_log_that_takes_no_lines_changes_nothing(tmp_path: Path, kind: s
 
             await harness.eventually_async(ready)
             assert (await shop.post(app.at("step"))).status_code == 200
-            assert "atomic_log_dropped_total 0.0" in (await shop.get("/metrics")).text
+            assert "atomic_log_lines_dropped_total 0.0" in (await shop.get("/metrics")).text
         engine.signal(signal.SIGTERM)
         assert await engine.ended() == 0
     finally:

@@ -1,0 +1,78 @@
+"""Which figures the engine shows under /metrics, beside what `metrics.py` counts.
+
+Each is read from the part that has it when the page is asked for. `docs/reference/metrics.md` has a
+row for each.
+"""
+
+from __future__ import annotations
+
+from engine.budget import Budget
+from engine.front.server import ServerCounters
+from engine.log_output import LogOutput
+from engine.metrics import Metrics
+from engine.store.sqlite import SqliteStore
+from engine.supervisor import Engine
+
+
+def show_process(metrics: Metrics, output: LogOutput, version: str, instance: str) -> None:
+    """What this process is, and how its log does."""
+    metrics.info(
+        "atomic_engine", "Which engine this is", {"version": version, "instance": instance}
+    )
+    metrics.counter(
+        "atomic_log_lines_dropped", "Log lines that could not be written", lambda: output.dropped
+    )
+
+
+def show_engine(metrics: Metrics, engine: Engine) -> None:
+    """Runs, attempts, and who waits for what."""
+    rule = engine.home.rule
+    metrics.gauge("atomic_hosts_standing_still", "Hosts whose workers wait for each other",
+                  lambda: rule.still)  # fmt: skip
+    metrics.counter("atomic_standstills", "Times that hosts came to stand still",
+                    lambda: rule.stood)  # fmt: skip
+    metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
+    metrics.gauge("atomic_attempts_in_flight", "Places in use", lambda: engine.places.in_flight)
+    metrics.gauge("atomic_attempts_queued", "Attempts without a place",
+                  lambda: engine.seats.queued)  # fmt: skip
+    metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
+                    lambda: engine.home.sent)  # fmt: skip
+    metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
+                  lambda: engine.under_way)  # fmt: skip
+    metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",
+                  lambda: len(engine.admission))  # fmt: skip
+    metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",
+                    lambda: engine.admission.refused)  # fmt: skip
+    _show_memory(metrics, engine.budget)
+
+
+def _show_memory(metrics: Metrics, budget: Budget) -> None:
+    metrics.gauges("atomic_memory_bytes", "Bytes that count against memory_bytes_max", "kind",
+                   lambda: {kind: pool.used for kind, pool in budget.pools.items()})  # fmt: skip
+    metrics.gauges("atomic_memory_waiting", "Who waits for room in memory", "kind",
+                   lambda: {kind: pool.waiting for kind, pool in budget.pools.items()})  # fmt: skip
+    metrics.counter("atomic_memory_refused", "Posts refused for want of room in memory",
+                    lambda: budget.refused)  # fmt: skip
+
+
+def show_store(metrics: Metrics, store: SqliteStore) -> None:
+    """The record: whether it can be written, and what waits for that."""
+    store.writer.took = metrics.commits.add
+    metrics.gauge("atomic_store_available", "Whether the store can be written",
+                  lambda: store.away is None)  # fmt: skip
+    metrics.gauge("atomic_store_log_bytes", "Size of the write-ahead log", lambda: store.wal.bytes)
+    metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
+    metrics.gauge("atomic_event_sequence", "Number of the last event, of the file",
+                  lambda: store.writer.durable_sequence)  # fmt: skip
+
+
+def show_server(metrics: Metrics, counters: ServerCounters) -> None:
+    """Connections, and what came over them that was no request."""
+    metrics.gauge("atomic_connections_open", "Connections open", lambda: counters.connections_open)
+    metrics.counter("atomic_connections", "Connections taken", lambda: counters.connections)
+    metrics.counter("atomic_connections_refused", "Connections above connections_max",
+                    lambda: counters.connections_refused)  # fmt: skip
+    metrics.counter("atomic_accepts_failed", "Connections for which the system had no descriptor",
+                    lambda: counters.accepts_failed)  # fmt: skip
+    metrics.counter("atomic_http_requests_refused", "Requests refused before they were read",
+                    lambda: counters.requests_refused)  # fmt: skip
