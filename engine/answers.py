@@ -1,9 +1,9 @@
-"""Reading an endpoint's answer off a wire: HTTP/1.1, with limits.
+"""Reading HTTP/1.1 answers: bytes in, heads and bodies out, with limits on what is no body.
 
-httptools (llhttp) judges the syntax. Where an answer ends is RFC 9112 §6.3 and is decided here,
-since the parser does not say at which byte a message ended. Bytes are counted as they come; nothing
-is ever inflated. Only a 2xx is read to its end: of any other answer people read the beginning, and
-what lies behind it is left unread.
+No I/O, no clock and no event loop: the engine's caller reads endpoints' answers with it, the Python
+client the engine's, blocking or not. httptools (llhttp) judges the syntax. Where an answer ends is
+RFC 9112 §6.3 and is decided here, since the parser does not say at which byte a message ended.
+Nothing is ever inflated.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ from functools import lru_cache
 
 import httptools
 import httpx
-import trio
 from msgspec import Struct
-
-from engine.dial import Wire
-from engine.ports import FREE_FLOW, SMALL_BYTES_MAX, Flow
 
 HEAD_BYTES_MAX = 65_536
 HEADER_LINES_MAX = 128
@@ -44,22 +40,7 @@ class BadAnswer(httpx.RemoteProtocolError):
 
 
 class AnswerTooLarge(BadAnswer):
-    """Head or body of a 2xx is over its limit."""
-
-
-class Answer(Struct, frozen=True):
-    """A whole answer, or the beginning of one that is no 2xx."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    """As they came; names in lower case."""
-    fields: Mapping[bytes, bytes]
-    """The same by name; lines of one name joined with a comma (RFC 9110 §5.3)."""
-    body: bytes
-    reuse_s: float
-    """How long the connection may be idle and then be used again; 0: not at all."""
-    size: int = -1
-    """Bytes of the whole body, as far as is known, where the rest was not read; -1: all was."""
+    """A head is over its limits, of what may be a 2xx."""
 
 
 class Head(Struct, frozen=True):
@@ -68,10 +49,15 @@ class Head(Struct, frozen=True):
     raw: bytes
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
+    """As they came; names in lower case."""
     fields: Mapping[bytes, bytes]
+    """The same by name; lines of one name joined with a comma (RFC 9110 §5.3)."""
     is_http11: bool
+    length: int | None
+    """Bytes of the body, where `Content-Length` says so; None: chunks, to the end, or no body."""
     reuse_s: float
-    """What it says of reuse, if the answer is whole and nothing lies behind it."""
+    """How long the connection may be idle and then be used again, if the answer is whole and
+    nothing lies behind it; 0: not at all."""
 
     @property
     def ok(self) -> bool:
@@ -99,7 +85,8 @@ class _Message:
         self.started += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if not self.head_complete:  # trailers say nothing, and there may be any number of them
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.head_complete = True
@@ -136,91 +123,58 @@ class _Reader:
             self.status = self.parser.get_status_code()
 
 
-async def read_answer(
-    wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
-) -> Answer:
-    """The final answer. Any number of 100-199 before it is skipped and costs no memory.
+class HeadReader:
+    """Takes heads off the bytes of a connection, one after the other."""
 
-    A 2xx whose body is over `ok_bytes_max` is refused; of others `failed_bytes_max` are read.
-    """
-    rest = b""
-    while True:
-        head, rest = await _read_head(wire, rest)
-        status = head.status
-        if status >= 200:
-            break
-        if status < 100 or status == 101:
-            raise BadAnswer(f"status {status} was not asked for", status or None)
-        # One receive may bring thousands of these: let others run between them.
-        await trio.lowlevel.checkpoint()
-    fields = head.fields
-    most = ok_bytes_max if head.ok else failed_bytes_max
-    size = -1
-    transfer_encoding = fields.get(b"transfer-encoding")
-    length_text = fields.get(b"content-length")
-    if method == b"HEAD" or status in BODILESS:
-        # A body against the rules may still be on its way: such a connection is not kept.
-        body = b""
-        clean = not rest and transfer_encoding is None and length_text in (None, b"0")
-    elif transfer_encoding is not None:
-        if transfer_encoding.lower() != b"chunked" or not head.is_http11:
-            raise BadAnswer("the answer's Transfer-Encoding is not just chunked", status)
-        body, clean, size = await _read_chunked(wire, head, rest, most, flow)
-    elif length_text is not None:
-        # Digits, and perhaps white space behind them: the parser has seen to that. Python reads no
-        # number of thousands of digits.
-        length = int(length_text.strip(b" \t").lstrip(b"0") or b"0")
-        if length > most:
-            _refuse_if_ok(head, most)
-            body, clean, size = (await _read_length(wire, rest, most, status))[0], False, length
-        elif len(rest) == length <= SMALL_BYTES_MAX:
-            body, clean = rest, True
-        else:
-            if length > SMALL_BYTES_MAX:
-                await flow.wait_room(length)
-            body, clean = await _read_length(wire, rest, length, status)
-    else:
-        clean = False
-        body, size = await _read_to_end(wire, head, rest, most, flow)
-    return Answer(status, head.headers, fields, body, head.reuse_s if clean else 0.0, size)
+    __slots__ = ("_parts", "_so_far", "rest")
 
+    def __init__(self) -> None:
+        self.rest = b""
+        """What came behind the head that was taken last."""
+        self._so_far: bytearray | None = None
+        self._parts: _Reader | None = None
 
-def _refuse_if_ok(head: Head, most: int) -> None:
-    """A body is over its limit: of a 2xx nothing less than all would do."""
-    if head.ok:
-        raise AnswerTooLarge(f"the answer's body is over {most} bytes", head.status)
+    def feed(self, data: bytes) -> Head | None:
+        """The next head once it is whole, one of 100-199 too; `b""` says that the peer has closed.
 
+        Raises BadAnswer, AnswerTooLarge; httpx.ReadError for an end before the head's.
+        """
+        end = data.find(HEAD_END) + 4
+        if end < 4 or self._so_far is not None or not data.startswith(b"HTTP/1."):
+            data, end = self._feed_piece(data)
+            if not end:
+                return None
+        raw, self.rest = data[:end], data[end:]  # nearly always it came in one piece
+        head = (_known_head if end <= REMEMBERED_HEAD_BYTES_MAX else _parse_head)(raw)
+        if head.status < 200:
+            _check_interim(head.status)
+        return head
 
-async def _read_head(wire: Wire, data: bytes) -> tuple[Head, bytes]:
-    """One head and the bytes behind it; `data` is what has come of it so far."""
-    data = data or await wire.receive()
-    end = data.find(HEAD_END) + 4
-    if end < 4 or not data.startswith(b"HTTP/1."):
-        data, end = await _read_split_head(wire, data)
-    raw = data[:end]  # nearly always it came in one piece
-    return (_known_head if end <= REMEMBERED_HEAD_BYTES_MAX else _parse_head)(raw), data[end:]
-
-
-async def _read_split_head(wire: Wire, data: bytes) -> tuple[bytes, int]:
-    """All that came up to a head's end, and where that is. What came before it is parsed at once,
-    so that what is not HTTP is known without waiting for a time-out."""
-    reader = _Reader()
-    head = bytearray()
-    while True:
+    def _feed_piece(self, data: bytes) -> tuple[bytes, int]:
+        """All that came up to a head's end, and where that is, or 0. What comes before it is parsed
+        at once, so that what is not HTTP is known without waiting for a time-out."""
+        if self._so_far is None or self._parts is None:
+            self._so_far, self._parts = bytearray(), _Reader()
+        head = self._so_far
         if not data:
-            if head:
-                raise httpx.ReadError("the peer closed the connection within the answer's head")
-            raise httpx.ReadError("the peer closed the connection without an answer")
+            where = "within the answer's head" if head else "without an answer"
+            raise httpx.ReadError(f"the peer closed the connection {where}")
         seen = len(head)
         head += data
         if head[:7] != b"HTTP/1."[: len(head)]:
             raise BadAnswer("this is not HTTP/1.1")
         end = head.find(HEAD_END, max(0, seen - 3)) + 4
         if end >= 4:
+            self._so_far = self._parts = None
             return bytes(head), end
-        reader.feed(data)
-        _check_head_size(reader, len(head))
-        data = await wire.receive()
+        self._parts.feed(data)
+        _check_head_size(self._parts, len(head))
+        return data, 0
+
+
+def _check_interim(status: int) -> None:
+    if status < 100 or status == 101:
+        raise BadAnswer(f"status {status} was not asked for", status or None)
 
 
 def _check_head_size(reader: _Reader, size: int) -> None:
@@ -248,82 +202,122 @@ def _parse_head(raw: bytes) -> Head:
         for name, value in headers:
             fields[name] = fields[name] + b", " + value if name in fields else value
     is_http11 = reader.parser.get_http_version() == "1.1"
-    reuse_s = _reuse_s(fields, is_http11)
-    return Head(raw, reader.status, tuple(headers), fields, is_http11, reuse_s)
+    length = None
+    if reader.status not in BODILESS and b"transfer-encoding" not in fields:
+        length = _length(fields)
+    return Head(
+        *(raw, reader.status, tuple(headers), fields, is_http11, length),
+        reuse_s=_reuse_s(fields, is_http11),
+    )
+
+
+def _length(fields: Mapping[bytes, bytes]) -> int | None:
+    """What `Content-Length` says: digits, and perhaps white space behind them, the parser has seen
+    to that. (Python reads no number of thousands of digits.)"""
+    text = fields.get(b"content-length")
+    return None if text is None else int(text.strip(b" \t").lstrip(b"0") or b"0")
 
 
 _known_head = lru_cache(maxsize=HEADS_KEPT_MAX)(_parse_head)
 
 
-async def _receive_body(wire: Wire, status: int, so_far: int) -> bytes:
-    """More of the body, or b"" at the end. A connection lost here is an answer cut short."""
-    try:
-        return await wire.receive()
-    except httpx.ReadError as error:
-        raise BadAnswer(f"the body was cut short after {so_far} bytes: {error}", status) from error
+class Body:
+    """What follows a head, taken off the connection's bytes until it is `done`."""
+
+    __slots__ = ("clean", "done", "length")
+
+    def __init__(self, length: int | None, *, done: bool = False, clean: bool = True) -> None:
+        self.length = length
+        """Its bytes, where they are known before its end."""
+        self.done = done
+        """It is whole."""
+        self.clean = clean
+        """Nothing lies behind it; once it is whole the connection may be used again."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What of the body is in these bytes; `b""` says that the peer has closed.
+
+        Raises BadAnswer.
+        """
+        raise NotImplementedError
 
 
-async def _read_length(wire: Wire, first: bytes, length: int, status: int) -> tuple[bytes, bool]:
-    """The body, and whether nothing lay behind it."""
-    body = bytearray(first)
-    while len(body) < length:
-        data = await _receive_body(wire, status, len(body))
+class _SizedBody(Body):
+    """As long as the head says; no body where that is 0."""
+
+    __slots__ = ("_left", "_status")
+
+    def __init__(self, status: int, length: int, *, clean: bool = True) -> None:
+        super().__init__(length, done=not length, clean=clean)
+        self._left, self._status = length, status
+
+    def feed(self, data: bytes) -> bytes:
+        if not data and self._left:
+            raise self._cut_short()
+        self._left -= len(data)
+        if self._left > 0:
+            return data
+        self.done = True
+        if self._left < 0:
+            data, self._left, self.clean = data[: self._left], 0, False
+        return data
+
+    def _cut_short(self) -> BadAnswer:
+        came = (self.length or 0) - self._left
+        return BadAnswer(f"the body was cut short: {came} of {self.length} bytes", self._status)
+
+
+class _ChunkedBody(Body):
+    """In chunks, the last of which is empty."""
+
+    __slots__ = ("_came", "_reader", "_status")
+
+    def __init__(self, head: Head) -> None:
+        super().__init__(None)
+        self._reader, self._status, self._came = _Reader(), head.status, 0
+        self._reader.feed(head.raw)
+
+    def feed(self, data: bytes) -> bytes:
         if not data:
-            raise BadAnswer(f"the body was cut short: {len(body)} of {length} bytes", status)
-        body += data
-    return bytes(memoryview(body)[:length]), len(body) == length
+            raise self._cut_short()
+        message = self._reader.message
+        self._reader.feed(data)
+        piece = bytes(message.body)
+        message.body.clear()
+        self._came += len(piece)
+        if message.complete:
+            self.done, self.clean = True, message.started == 1
+        return piece
+
+    def _cut_short(self) -> BadAnswer:
+        text = f"the body was cut short after {self._came} bytes, within its chunks"
+        return BadAnswer(text, self._status)
 
 
-async def _read_chunked(
-    wire: Wire, head: Head, data: bytes, body_bytes_max: int, flow: Flow
-) -> tuple[bytes, bool, int]:
-    """The body, whether nothing lay behind it, and -1, or how much came where it was cut."""
-    reader = _Reader()
-    reader.feed(head.raw)
-    raw_bytes = 0
-    has_room = False
-    while True:
-        if data:
-            raw_bytes += len(data)
-            reader.feed(data)
-            # Chunk sizes, their extensions and trailers may at most double it.
-            if (
-                len(reader.message.body) > body_bytes_max
-                or raw_bytes > 2 * body_bytes_max + HEAD_BYTES_MAX
-            ):
-                _refuse_if_ok(head, body_bytes_max)
-                came = len(reader.message.body)
-                return bytes(reader.message.body[:body_bytes_max]), False, came
-            if len(reader.message.body) > SMALL_BYTES_MAX and not has_room:
-                await flow.wait_room(body_bytes_max)
-                has_room = True
-            if reader.message.complete:
-                return bytes(reader.message.body), reader.message.started == 1, -1
-        data = await _receive_body(wire, head.status, len(reader.message.body))
-        if not data:
-            raise BadAnswer(
-                f"the body was cut short after {len(reader.message.body)} bytes, within its chunks",
-                head.status,
-            )
+class _RestBody(Body):
+    """All that comes until the peer closes."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, clean=False)
+
+    def feed(self, data: bytes) -> bytes:
+        self.done = not data
+        return data
 
 
-async def _read_to_end(
-    wire: Wire, head: Head, first: bytes, body_bytes_max: int, flow: Flow
-) -> tuple[bytes, int]:
-    """The body, and -1, or how much came where it was cut."""
-    body = bytearray(first)
-    has_room = False
-    while True:
-        if len(body) > SMALL_BYTES_MAX and not has_room and head.ok:
-            await flow.wait_room(body_bytes_max)
-            has_room = True
-        if len(body) > body_bytes_max:
-            _refuse_if_ok(head, body_bytes_max)
-            return bytes(body[:body_bytes_max]), len(body)
-        data = await _receive_body(wire, head.status, len(body))
-        if not data:
-            return bytes(body), -1
-        body += data
+def body_of(head: Head, method: bytes) -> Body:
+    """How the body behind this final head is read (RFC 9112 §6.3). Raises BadAnswer."""
+    coding = head.fields.get(b"transfer-encoding")
+    if method == b"HEAD" or head.status in BODILESS:
+        # A body against the rules may still be on its way: such a connection is not kept.
+        return _SizedBody(head.status, 0, clean=coding is None and not _length(head.fields))
+    if coding is not None:
+        if coding.lower() != b"chunked" or not head.is_http11:
+            raise BadAnswer("the answer's Transfer-Encoding is not just chunked", head.status)
+        return _ChunkedBody(head)
+    return _RestBody() if head.length is None else _SizedBody(head.status, head.length)
 
 
 def _reuse_s(fields: Mapping[bytes, bytes], is_http11: bool) -> float:

@@ -6,7 +6,8 @@ The rules:
   error like any other; whether to try again is not decided here.
 * **A connection is reused only after a whole answer** with nothing behind it. An error, a
   cancellation at any point, `Connection: close` or an unasked byte closes it.
-* **Only a 2xx is read to its end** (`answers.py`); the connection of a longer one is closed.
+* **Only a 2xx is read to its end**: of any other answer people read the beginning, and the
+  connection of one that is longer than is kept of it is closed.
 * No time-out: the caller cancels. Closing does not wait, so clean-up needs no shield.
 * Each call costs the same however many connections there are.
 """
@@ -14,14 +15,24 @@ The rules:
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 import httpx
 import trio
+from msgspec import Struct
 
-from engine.answers import Answer, BadAnswer, read_answer
+from engine.answers import (
+    HEAD_BYTES_MAX,
+    AnswerTooLarge,
+    BadAnswer,
+    Body,
+    Head,
+    HeadReader,
+    body_of,
+)
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.dial import Dialler, Target, Wire, parse_target
-from engine.ports import FREE_FLOW, Flow
+from engine.ports import FREE_FLOW, SMALL_BYTES_MAX, Flow
 
 ANSWER_BYTES_MAX = 1_048_576
 JOINED_BYTES_MAX = 16_384
@@ -29,6 +40,21 @@ JOINED_BYTES_MAX = 16_384
 IDLE_PER_ORIGIN_MAX = 512
 """As many as may be in flight to one host: a full load reuses all of its connections."""
 IDLE_TOTAL_MAX = 1024
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer, or the beginning of one that is no 2xx."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    """As they came; names in lower case."""
+    fields: Mapping[bytes, bytes]
+    """The same by name; lines of one name joined with a comma (RFC 9110 §5.3)."""
+    body: bytes
+    reuse_s: float
+    """How long the connection may be idle and then be used again; 0: not at all."""
+    size: int = -1
+    """Bytes of the whole body, as far as is known, where the rest was not read; -1: all was."""
 
 
 class _Connection:
@@ -208,3 +234,76 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._closed = True
         while self._by_age:
             self._close_oldest()
+
+
+async def read_answer(
+    wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
+) -> Answer:
+    """The final answer. Any number of 100-199 before it is skipped and costs no memory.
+
+    A 2xx whose body is over `ok_bytes_max` is refused; of others `failed_bytes_max` are read.
+    """
+    reader = HeadReader()
+    data = await wire.receive()
+    while (head := reader.feed(data)) is None or head.status < 200:
+        if head is None:
+            data = await wire.receive()
+        else:
+            # One receive may bring thousands of these: let others run between them.
+            await trio.lowlevel.checkpoint()
+            data = reader.rest or await wire.receive()
+    most = ok_bytes_max if head.ok else failed_bytes_max
+    rest, size, clean = reader.rest, -1, True
+    if head.length != len(rest) or len(rest) > min(most, SMALL_BYTES_MAX) or method == b"HEAD":
+        body = body_of(head, method)
+        rest, size = await _read_body(wire, head, body, rest, most, flow)
+        clean = body.clean and size < 0
+    return Answer(
+        head.status, head.headers, head.fields, rest, head.reuse_s if clean else 0.0, size
+    )
+
+
+async def _read_body(
+    wire: Wire, head: Head, body: Body, rest: bytes, most: int, flow: Flow
+) -> tuple[bytes, int]:
+    """The body, and -1, or how long it is (or how much came) where it was cut."""
+    length = body.length
+    if length is not None and length > most:
+        _refuse_if_ok(head, most)
+    has_room = not head.ok
+    if length is not None and length > SMALL_BYTES_MAX and not has_room:
+        await flow.wait_room(length)
+        has_room = True
+    content, raw_bytes, data = bytearray(), 0, rest
+    while True:
+        if data:
+            raw_bytes += len(data)
+            content += body.feed(data)
+        # Chunk sizes, their extensions and trailers may at most double it.
+        if len(content) > most or raw_bytes > 2 * most + HEAD_BYTES_MAX:
+            _refuse_if_ok(head, most)
+            return bytes(memoryview(content)[:most]), length or len(content)
+        if length is not None and len(content) == most < length:
+            return bytes(content), length
+        if len(content) > SMALL_BYTES_MAX and not has_room:
+            await flow.wait_room(most)
+            has_room = True
+        if body.done:
+            return bytes(content), -1
+        data = await _receive_body(wire, head.status, len(content))
+        if not data:
+            body.feed(data)  # the end, or a body cut short
+
+
+def _refuse_if_ok(head: Head, most: int) -> None:
+    """A body is over its limit: of a 2xx nothing less than all would do."""
+    if head.ok:
+        raise AnswerTooLarge(f"the answer's body is over {most} bytes", head.status)
+
+
+async def _receive_body(wire: Wire, status: int, so_far: int) -> bytes:
+    """More of the body, or b"" at the end. A connection lost here is an answer cut short."""
+    try:
+        return await wire.receive()
+    except httpx.ReadError as error:
+        raise BadAnswer(f"the body was cut short after {so_far} bytes: {error}", status) from error

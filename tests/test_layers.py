@@ -32,7 +32,7 @@ class Room:
     not_of_stdlib: frozenset[str] = frozenset({"sqlite3", "random", "uuid"})
 
 
-CALLER = ("engine.transport", "engine.answers", "engine.dial", "engine.resolve", "engine.caller")
+CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
     "engine.hosts", "engine.limits", "engine.places", "engine.ramp", "engine.refusals",
@@ -76,7 +76,8 @@ ROOMS = (
         ("engine.store",), ("engine.core", "engine.ports", "sqlite_utils", "trio", "msgspec"),
         frozenset({"random", "uuid"}),
     ),
-    Room(CALLER, ("engine.core", "engine.ports", "httpx", "httptools", "msgspec", "trio")),
+    Room(("engine.answers",), ("httpx", "httptools", "msgspec"), IMPURE),
+    Room(CALLER, ("engine.core", "engine.ports", "engine.answers", "httpx", "msgspec", "trio")),
     Room(
         ("engine.front",),
         (

@@ -10,9 +10,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from engine.answers import Answer
 from engine.dial import Dialler, Target, parse_target
-from engine.transport import LeanTransport
+from engine.transport import Answer, LeanTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 POST_LINES = b"Content-Type: application/json\r\n"

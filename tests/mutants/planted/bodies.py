@@ -9,19 +9,12 @@ from tests.mutants.catalog import KILLS, Planting, plant
 
 @plant("an answer that was cut short is taken for whole", rules=("R4",))
 def cut_answer_taken(bug: Planting) -> None:
-    bug.rewrite(
-        answers._read_length,
-        'raise BadAnswer(f"the body was cut short: {len(body)} of {length} bytes", status)',
-        "break",
-    )
+    bug.rewrite(answers._SizedBody.feed, "raise self._cut_short()", "self.done = True")
 
 
 @plant("an answer that was cut short within its chunks is taken for whole", rules=("R4",))
 def cut_chunks_taken(bug: Planting) -> None:
-    taken = "return bytes(reader.message.body), False, -1"
-    bug.rewrite(
-        answers._read_chunked, "if not data:", f"if not data:\n            {taken}\n        if 0:"
-    )
+    bug.rewrite(answers._ChunkedBody.feed, "raise self._cut_short()", "self.done = True")
 
 
 @plant("a post whose body was cut short is taken up", rules=("R9", "R6"))
