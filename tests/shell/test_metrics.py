@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from engine.core.actions import Action
+from engine.core.events import Actor
 from engine.core.model import Run, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.place import open_run
@@ -118,7 +119,7 @@ async def test_a_run_that_was_opened_again_took_what_it_took_since(
         await trio.sleep(60)
         await it.engine.act(
             answer.step.run_id, Action.RETRY,
-            step_id=None, if_rev=None, dry_run=False, actor="ada", reason=None,
+            step_id=None, if_rev=None, dry_run=False, actor=Actor("ada"), reason=None,
         )  # fmt: skip
         recorded(await it.post(wait=Wait()))
         took = "atomic_run_duration_seconds_sum"
