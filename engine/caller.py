@@ -18,8 +18,9 @@ import msgspec
 from engine.answers import AnswerTooLarge, BadAnswer
 from engine.core.json_text import declares_json, json_fault
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.dial import DnsError, NoDescriptor, Target, TargetNotAllowed, TlsError, parse_target
+from engine.dial import DnsError, NoDescriptor, Target, TargetNotAllowed, parse_target
 from engine.ports import Invocation
+from engine.tls import TlsError
 from engine.transport import Answer, LeanTransport
 
 RETRY_AFTER_MS_MAX = 3_600_000

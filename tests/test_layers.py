@@ -76,8 +76,14 @@ ROOMS = (
         ("engine.store",), ("engine.core", "engine.ports", "sqlite_utils", "trio", "msgspec"),
         frozenset({"random", "uuid"}),
     ),
-    Room(("engine.answers",), ("httpx", "httptools", "msgspec"), IMPURE),
-    Room(CALLER, ("engine.core", "engine.ports", "engine.answers", "httpx", "msgspec", "trio")),
+    Room(("engine.answers", "engine.tls"), ("httpx", "httptools", "msgspec"), IMPURE),
+    Room(
+        CALLER,
+        (
+            "engine.core", "engine.ports", "engine.answers", "engine.tls", "httpx", "msgspec",
+            "trio",
+        ),
+    ),
     Room(
         ("engine.front",),
         (

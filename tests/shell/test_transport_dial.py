@@ -22,7 +22,6 @@ from engine.dial import (
     DnsError,
     NoDescriptor,
     TargetNotAllowed,
-    TlsError,
     is_never_dialled,
     judged_address,
     literal_address,
@@ -30,6 +29,7 @@ from engine.dial import (
     parse_target,
 )
 from engine.resolve import SystemResolver
+from engine.tls import TlsError, default_ssl_context
 from tests.shell.scripted_server import (
     OK,
     Peer,
@@ -334,7 +334,7 @@ def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 def trusting_dialler() -> Dialler:
     """Verifies as in production, but trusts the test's authority; all names are loopback."""
-    context = dial.default_ssl_context()
+    context = default_ssl_context()
     CA.configure_trust(context)
     return Dialler(resolve=fixed_resolver("127.0.0.1"), ssl_context=context)
 
