@@ -6,8 +6,11 @@ retried is the core's to say. It has no time-out: whoever calls cancels.
 
 from __future__ import annotations
 
+import errno
 import math
 import re
+import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -180,7 +183,18 @@ def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:
 def _unanswered(error: httpx.TransportError, target: Target | None) -> Unanswered:
     kind = next(kind for kinds, kind in ERRORS if isinstance(error, kinds))
     detail = f"{target.authority}: {error}" if target else str(error)
-    return Unanswered(kind, detail, error.http_status if isinstance(error, BadAnswer) else None)
+    status = error.http_status if isinstance(error, BadAnswer) else None
+    return Unanswered(kind, detail, status, f"{error}{_errno(error)}")
+
+
+def _errno(error: BaseException) -> str:
+    """The system's number for what went wrong, and its name: what one looks up."""
+    cause = error.__cause__
+    if not isinstance(cause, OSError) or cause.errno is None or isinstance(cause, ssl.SSLError):
+        return ""
+    if isinstance(cause, socket.gaierror):
+        return f" (getaddrinfo {cause.errno})"
+    return f" (errno {cause.errno}, {errno.errorcode.get(cause.errno, 'unknown')})"
 
 
 def _check_header_values(*values: str) -> None:

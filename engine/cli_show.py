@@ -20,7 +20,16 @@ from engine.signs import SIGNS, UNKNOWN_SIGN
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import ActionAnswer, AttemptRow, MoveRow, RunRow, RunTree, StepRow
+    from engine.wire import (
+        ActionAnswer,
+        AttemptRow,
+        EventData,
+        MoveRow,
+        Reason,
+        RunRow,
+        RunTree,
+        StepRow,
+    )
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -218,7 +227,7 @@ def step_facts(step: StepRow, now: str) -> str:
         facts.append(f"{used} of {count_text(step.retries_max, 'retry')} used")
     if step.generation > 1:
         facts.append(f"generation {step.generation}")
-    facts += _answer_facts(step.http_status, step.error)
+    facts += _answer_facts(step)
     if step.pause_reason:
         facts.append(f"paused: {safe(step.pause_reason)}")
     if step.awaiting_post:
@@ -231,13 +240,17 @@ def step_facts(step: StepRow, now: str) -> str:
     return ", ".join(facts)
 
 
-def _answer_facts(http_status: int | None, error: str | None) -> list[str]:
+def _answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
+    """What the last attempt came to, and what its answer gives as the reason."""
+    http_status, error = of.http_status, of.error
     facts = [] if http_status is None else [f"HTTP {http_status}"]
     if error and error.startswith(UNHANDLED):
-        return [safe(error)]  # which names the status
+        return [safe(error)]  # which names the status, and the reason below
     same = f"http-status: answered {http_status}"
-    if error and error.startswith(same):  # only what it says beyond the status is news
-        return [f"HTTP {http_status}{safe(error.removeprefix(same))}"]
+    if error and (place := error.find(same)) >= 0:  # only what it says beyond the status is news
+        before, beyond = error[:place], error[place + len(same) :]
+        excerpt = "" if of.excerpt is None else f" {safe(of.excerpt)}"
+        return [f"{safe(before)}HTTP {http_status}{excerpt}{safe(beyond)}"]
     if error:
         facts.append(safe(error))
     return facts
@@ -246,7 +259,7 @@ def _answer_facts(http_status: int | None, error: str | None) -> list[str]:
 def attempt_text(row: AttemptRow, since: str) -> str:
     """One attempt of a step; its date only when it is not that of `since`."""
     time = row.started_at.removeprefix(f"{since[:10]}T")
-    answer = ", ".join(_answer_facts(row.http_status, row.error)).removeprefix("interrupted: ")
+    answer = ", ".join(_answer_facts(row)).removeprefix("interrupted: ")
     text = f"{safe(row.status)}: {answer}" if answer else safe(row.status)
     if row.delay_ms:
         # Of an interruption the line has just said so.
@@ -262,7 +275,10 @@ def run_note(run: RunRow) -> str:
         facts.append(safe(run.pause_reason))
     if run.due_at is not None and run.ended_at is None:
         facts.append(f"next try {clock_text(run.due_at)}")
-    if run.error:
+    if run.reason is not None:
+        where = "" if run.reason.step_id == run.id else f"{safe(run.reason.step_name)}: "
+        facts.append(where + ", ".join(_answer_facts(run.reason)))
+    elif run.error:
         facts.append(safe(run.error))
     if run.dismissed:
         facts.append("dismissed")
@@ -395,9 +411,8 @@ def event_text(event: Event) -> str:
     parts += [safe(it) for it in (data.run_id, data.step_id, data.kind) if it]
     if data.number is not None:
         parts.append(f"try {data.number}")
-    if data.http_status is not None and not data.error:
-        parts.append(f"HTTP {data.http_status}")
-    parts += [safe(it) for it in (data.error, data.reason) if it]
+    parts += _answer_facts(data)
+    parts += [safe(data.reason)] if data.reason else []
     if data.counts is not None:
         parts += [f"{safe(state)} {number:,}" for state, number in data.counts.items() if number]
     return "  ".join(parts).rstrip()

@@ -293,6 +293,8 @@ class AttemptRecord(Struct):
     delay_by: str | None = None
     answer_in: int | None = None
     """The journal's entry that holds the answer; None: there is none."""
+    excerpt: str | None = None
+    """Why it failed, in one line."""
 
 
 class StepAt(Struct, frozen=True):
@@ -311,6 +313,17 @@ class StepAt(Struct, frozen=True):
     delay_by: str | None
     http_status: int | None
     error: str | None
+    excerpt: str | None = None
+
+
+class Reason(Struct, frozen=True):
+    """What a run fails, pauses or backs off for: how the last attempt of a step of it ended."""
+
+    step_id: str
+    name: str
+    http_status: int | None
+    error: str | None
+    excerpt: str | None
 
 
 class RunRecord(Struct, frozen=True):
@@ -337,6 +350,7 @@ class RunRecord(Struct, frozen=True):
     """Why it needs a person; None: it does not."""
     stuck_at: int | None = None
     at: StepAt | None = None
+    reason: Reason | None = None
     moves: tuple[Move, ...] = ()
     """Its rules, in their order."""
 

@@ -16,6 +16,8 @@ FAILED_DEPENDENCY = 424
 """RFC 4918 §11.4: what a function answers that lets a failure below end it."""
 UNHANDLED = "unhandled-failure"
 """The kind of an attempt that came to nothing although a step below had failed."""
+HTTP_STATUS = "http-status"
+"""The kind of an attempt that was answered with a status that is no success."""
 _STANDS = (StepState.FAILED, StepState.CANCELLED)
 _REASON_CHARS_MAX = 200
 """Of what is told of the failure: those of several levels would add up."""
@@ -64,7 +66,7 @@ def error_with(below: Step, step: Step, flight: Flight, error: str) -> str:
     stood = f"{name}, a step below it, had {'been cancelled' if cancelled else 'failed'}"
     if kind == CallError.ANSWER_TOO_LARGE:  # an answer all the same, and not tried again
         what = f"{error}; {stood}{_why(below)}"
-    elif kind != "http-status":
+    elif kind != HTTP_STATUS:
         return f"{error}; {stood}{_why(below)}"
     elif flight.told_failed == below.id:
         how = "was cancelled" if cancelled else "failed"
@@ -72,6 +74,12 @@ def error_with(below: Step, step: Step, flight: Flight, error: str) -> str:
     else:
         what = f"{detail}; {stood}{_why(below)}"
     return f"{UNHANDLED}: {what}. If that ends the {_what(step)}, answer {FAILED_DEPENDENCY}"
+
+
+def answered(step: Step) -> bool:
+    """Whether it was an answer that failed its last attempt: the error tells no more than the
+    status then, and the excerpt why."""
+    return (step.error or "").startswith(HTTP_STATUS)
 
 
 def _what(step: Step) -> str:
@@ -82,6 +90,8 @@ def _why(below: Step) -> str:
     if below.state is StepState.CANCELLED or not below.error:
         return ""
     reason = below.error.removeprefix("http-status: ").partition(". If that ends the ")[0]
+    if below.excerpt is not None and answered(below):
+        reason = f"{reason}: {below.excerpt}"
     if len(reason) > _REASON_CHARS_MAX:
         reason = f"{reason[:_REASON_CHARS_MAX]}…"
     return f" ({reason})"

@@ -71,6 +71,9 @@ class AttemptEnded(Fact, frozen=True, tag="attempt-ended"):
     crashes: int = 0
     may_post: bool | None = None
     """Of the root's: its function may still be at work (`alive.py`). None: before this was said."""
+    excerpt: str | None = None
+    """Why it failed, as its answer or its connection says it (`excerpt.py`). None: it did not, or
+    nothing says it, or it is from before this was recorded."""
 
 
 class LateEnd(Fact, frozen=True, tag="late-end"):
@@ -81,6 +84,7 @@ class LateEnd(Fact, frozen=True, tag="late-end"):
     number: int
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
 
 
 class Cancelled(Fact, frozen=True, tag="cancelled"):

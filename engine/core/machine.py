@@ -366,7 +366,7 @@ def _start(run: Run, step: Step, event: Started) -> None:
 
 def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
     run.flights.pop(step.id, None)
-    step.http_status, step.error = event.http_status, event.error
+    step.http_status, step.error, step.excerpt = event.http_status, event.error, event.excerpt
     step.interruptions = event.interruptions
     if event.counts_as is Count.CRASH:
         step.crashes, step.crash_mark = event.crashes, run.progress
@@ -455,6 +455,7 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
     step.reruns += event.rerun
     step.awaiting_post = event.awaiting_post
     step.ended_at = step.cause_id = step.http_status = step.error = step.ended_url = None
+    step.excerpt = None
     _freshen(step, event.at)
     _move(run, step, P)
     if step.parent_id is not None and not step.awaiting_post:

@@ -129,6 +129,8 @@ class Step(Struct):
     """Of the last attempt."""
     error: str | None = None
     """Of the last attempt."""
+    excerpt: str | None = None
+    """Of the last attempt (`excerpt.py`)."""
     answer_attempt: int = 0
     """The attempt whose answer is the outcome."""
     ended_url: str | None = None

@@ -68,11 +68,16 @@ class Answered(Struct, frozen=True, tag="answered"):
 
 
 class Unanswered(Struct, frozen=True, tag="unanswered"):
-    """No usable answer came. `detail` is one line for people; `http_status` where a head came."""
+    """No usable answer came. `detail` is one line for people; `http_status` where a head came.
+
+    `why` is the same for the excerpt, where that says it better: without the address, with the
+    system's errno.
+    """
 
     error: CallError
     detail: str
     http_status: int | None = None
+    why: str = ""
 
 
 Outcome = Answered | Unanswered

@@ -42,6 +42,7 @@ class Field(StrEnum):
     DUE = "due"
     AGE = "age"
     CODE = "code"
+    ERROR = "error"
     CAUSE = "cause"
     TEXT = "text"
     """No field was named."""
@@ -58,6 +59,7 @@ ABOUT: dict[Field, str] = {
     Field.DUE: "time until its next attempt: <1m, >10s",
     Field.AGE: "time since it was submitted: >1h, <30s",
     Field.CODE: "HTTP status that a step of it got last: 503, 5xx",
+    Field.ERROR: "a part of why a step of it failed last, as it is shown: declined, errno 111",
     Field.CAUSE: "why it needs a person: the cause's id, as the list of causes has it",
 }
 
@@ -157,6 +159,10 @@ def _text(field: Field, value: str, negated: bool, at: int) -> Term:
     return Term(field, value, negated=negated)
 
 
+def _part(field: Field, value: str, negated: bool, at: int) -> Term:
+    return Term(field, value.lower(), negated=negated)
+
+
 def _host(field: Field, value: str, negated: bool, at: int) -> Term:
     return Term(field, value.lower(), negated=negated)
 
@@ -195,4 +201,5 @@ _READERS: dict[Field, Callable[[Field, str, bool, int], Term]] = {
     Field.DUE: _duration,
     Field.AGE: _duration,
     Field.CODE: _code,
+    Field.ERROR: _part,
 }

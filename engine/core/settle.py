@@ -20,6 +20,7 @@ from engine.core.events import (
     LateEnd,
     Woken,
 )
+from engine.core.excerpt import excerpt_of
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
 from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
@@ -29,6 +30,8 @@ CRASHES_IN_A_ROW_MAX = 10
 """Engine crashes with an attempt of one step in flight and nothing new recorded in its run."""
 INTERRUPTIONS_IN_A_ROW_MAX = 2
 """After so many with nothing new recorded, only a child's end brings the step back."""
+SUSPENDED = "suspended"
+"""How the error of an attempt begins that only waits."""
 GATEWAY_STATUSES = frozenset({502, 503, 504})
 """What proxies answer in the application's place: says nothing about the step."""
 
@@ -46,9 +49,11 @@ def settle(
     status = outcome.http_status
     error = _error(outcome)
     if flight is None or flight.number != number:
-        change.do(LateEnd(now, step_id, number, status, error))
+        change.do(LateEnd(now, step_id, number, status, error, excerpt_of(outcome)))
         return
     event = _verdict(change.run, step, flight, outcome, now, chance)
+    if event.counts_as is not Count.SUCCESS and not _is_suspended(event):
+        event = replace(event, excerpt=excerpt_of(outcome))
     if flight.refusal is not None:
         event = _with_refusal(event, flight.refusal)
     if step.is_root and event.state not in ENDED:
@@ -60,9 +65,14 @@ def settle(
 
 def _with_refusal(event: AttemptEnded, refusal: str) -> AttemptEnded:
     """Say why a post of the attempt was refused; not of one that ended well, or only waits."""
-    if event.error is None or event.error.startswith("suspended"):
+    if event.error is None or _is_suspended(event):
         return event
     return replace(event, error=f"{event.error}; {refusal}")
+
+
+def _is_suspended(event: AttemptEnded) -> bool:
+    """It only waits: nothing has failed, whatever it answered."""
+    return (event.error or "").startswith(SUSPENDED)
 
 
 def _verdict(
@@ -110,7 +120,7 @@ def _went_home(
     if step.cancel_asked:
         return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
     event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
-    return replace(event, error=f"suspended: sent home, {flight.sent_home}")
+    return replace(event, error=f"{SUSPENDED}: sent home, {flight.sent_home}")
 
 
 def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:
@@ -230,7 +240,7 @@ def _interrupted(
         Count.INTERRUPTION,
         state,
         None if outcome is None else outcome.http_status,
-        ("suspended: to be invoked again when a child ends" if suspended else "interrupted: ")
+        (f"{SUSPENDED}: to be invoked again when a child ends" if suspended else "interrupted: ")
         + ("" if suspended or outcome is None else _error(outcome) or ""),
         due_at=None if wait else now + delay,
         delay_ms=0 if wait else delay,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 from msgspec.structs import replace
 
 from engine import wire
 from engine.core.model import Move, Step, StepState, run_of
 from engine.front.times import maybe_rfc3339, rfc3339
-from engine.ports import AttemptRecord, CauseRecord, RetryRecord, RunRecord, StepAt
+from engine.ports import AttemptRecord, CauseRecord, Reason, RetryRecord, RunRecord, StepAt
 
 
 def run_row(record: RunRecord) -> wire.RunRow:
@@ -35,7 +36,12 @@ def run_row(record: RunRecord) -> wire.RunRow:
         cause=record.cause,
         stuck_at=maybe_rfc3339(record.stuck_at),
         at=None if record.at is None else step_at(record.at),
+        reason=None if record.reason is None else _reason(record.reason),
     )
+
+
+def _reason(reason: Reason) -> wire.Reason:
+    return wire.Reason(*msgspec.structs.astuple(reason))
 
 
 def step_at(record: StepAt) -> wire.StepAt:
@@ -53,6 +59,7 @@ def step_at(record: StepAt) -> wire.StepAt:
         delay_by=record.delay_by,
         http_status=record.http_status,
         error=record.error,
+        excerpt=record.excerpt,
     )
 
 
@@ -69,6 +76,7 @@ def cause_row(record: CauseRecord) -> wire.CauseRow:
         workflow_name=latest.workflow,
         status=latest.state,
         at=None if latest.at is None else step_at(latest.at),
+        reason=None if latest.reason is None else _reason(latest.reason),
     )
 
 
@@ -93,6 +101,7 @@ def attempt_row(record: AttemptRecord) -> wire.AttemptRow:
         ended_at=maybe_rfc3339(record.ended_at),
         http_status=record.http_status,
         error=record.error,
+        excerpt=record.excerpt,
         delay_ms=record.delay_ms if record.delay_by else None,
         delay_by=record.delay_by,
     )
@@ -135,6 +144,7 @@ def step_row(step: Step, attempts: Iterable[AttemptRecord] | None = None) -> wir
         cause_id=step.cause_id,
         http_status=step.http_status,
         error=step.error,
+        excerpt=step.excerpt,
         awaiting_post=step.awaiting_post,
     )
     if attempts is not None:

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from engine import wire
 from engine.budget import Parcel
+from engine.core.below import answered
 from engine.core.errors import Problem, Refused
 from engine.core.fingerprint import fingerprint
 from engine.core.json_text import declares_json, nesting
@@ -283,10 +284,15 @@ def result_reply(result: Result, posted: Posted) -> Reply:
     else:
         reply = problem_reply(
             Problem.STEP_FAILED,
-            f"Step {step.spec.name!r} failed after {step.attempts} attempts: {step.error}.",
+            f"Step {step.spec.name!r} failed after {_times(step.attempts)}: {step.error}"
+            f"{f' ({step.excerpt})' if step.excerpt and answered(step) else ''}.",
             **_outcome_members(result),
         )
     return msgspec.structs.replace(reply, headers=reply.headers + headers)
+
+
+def _times(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
 
 
 def _outcome_body(result: Recorded) -> bytes:
@@ -339,7 +345,9 @@ def _outcome_members(result: Recorded) -> dict[str, object]:
         "generation": step.generation,
         "attempts": step.attempts,
         "cause": None if cause is None else wire.Cause(cause.id, cause.spec.name),
-        "lastAttempt": wire.LastAttempt(step.http_status, step.error) if step.attempts else None,
+        "lastAttempt": wire.LastAttempt(step.http_status, step.error, step.excerpt)
+        if step.attempts
+        else None,
         "submittedAt": rfc3339(step.submitted_at),
         "finishedAt": rfc3339(step.ended_at or 0),
     }

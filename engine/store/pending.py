@@ -62,13 +62,14 @@ class RunRows(Struct):
         if record is None:
             self.ended.append(
                 (
-                    *(event.at, counts_as, event.http_status, event.error, delay_ms, delay_by),
-                    *(answer_in, event.step_id, event.number),
+                    *(event.at, counts_as, event.http_status, event.error, event.excerpt),
+                    *(delay_ms, delay_by, answer_in, event.step_id, event.number),
                 )
             )
             return
         record.ended_at, record.counts_as = event.at, counts_as
         record.http_status, record.error = event.http_status, event.error
+        record.excerpt = event.excerpt
         record.delay_ms, record.delay_by = delay_ms, delay_by
         record.answer_in = answer_in
 

@@ -98,7 +98,8 @@ FROM run LEFT JOIN step AS root ON root.id = run.id;
 
 -- step_at: a step of a run for lists, with the beginning of its latest attempt
 SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry,
-    step.due_at, step.delay_by, step.http_status, step.error, step.cause_id, attempt.started_at
+    step.due_at, step.delay_by, step.pause_reason, step.http_status, step.error, step.excerpt,
+    step.cause_id, attempt.started_at
 FROM step LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;
 
 -- causes: why runs need a person, with the latest run of each
@@ -123,7 +124,7 @@ ORDER BY wake_at, id LIMIT ?;
 
 -- retries: steps that have a time, with what is told of their runs
 SELECT step.id, step.name, step.url, step.state, step.attempts, step.failures, step.retry, step.rev,
-    step.due_at, step.delay_by, step.http_status, step.error, attempt.started_at,
+    step.due_at, step.delay_by, step.http_status, step.error, step.excerpt, attempt.started_at,
     run.client, run.workflow AS run_workflow
 FROM step JOIN run ON run.id = step.run_id
 LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempts;

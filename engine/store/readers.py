@@ -68,10 +68,21 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.row_factory = sqlite3.Row
+    add_functions(connection)
     connection.execute("PRAGMA query_only=1")
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens the log too
     return connection
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """What statements over the rows need beside SQLite's own: `lower_case(text)`."""
+    connection.create_function("lower_case", 1, _lower_case, deterministic=True)
+
+
+def _lower_case(text: str | None) -> str | None:
+    """SQLite's own `lower` knows ASCII alone."""
+    return None if text is None else text.lower()
 
 
 def _is_of_the_file(error: sqlite3.Error) -> bool:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.core.model import StepState
+from engine.core.below import UNHANDLED
+from engine.core.model import PauseReason, StepState
 from engine.core.retry import DEFAULT_POLICY
-from engine.ports import RunRecord, StepAt
+from engine.core.settle import SUSPENDED
+from engine.ports import Reason, RunRecord, StepAt
 from engine.store import rows
 from engine.store.readers import SQL
 
 
 def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
     """A row of `run_record` as a record."""
-    at = _step_at(db, row) if not row["engine_error"] else _stopped_at(db, row)
-    return rows.run_record_from(row, at)
+    if row["engine_error"]:
+        return rows.run_record_from(row, _stopped_at(db, row), None)
+    at = _step_at(db, row)
+    reason = None if at is None else _reason(db, row, at)
+    return rows.run_record_from(row, None if at is None else rows.step_at_from(at), reason)
 
 
 def _stopped_at(db: sqlite3.Connection, run: sqlite3.Row) -> StepAt | None:
@@ -47,17 +52,45 @@ _AT = {
 }
 
 
-def _step_at(db: sqlite3.Connection, run: sqlite3.Row) -> StepAt | None:
+def _step_at(db: sqlite3.Connection, run: sqlite3.Row) -> sqlite3.Row | None:
     """The step at which a run is: of one that has ended the one that made it end."""
     state = run["state"]
     if state in ("running", "waiting", "backing-off") and run["cause"] is not None:
         state = "paused"  # its request is open, but a step of it waits for a person
     if (order := _AT.get(state)) is not None:
         of_run = f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.'"
-        row = db.execute(f"{of_run} ORDER BY {order} LIMIT 1", (run["id"],)).fetchone()
-    else:
-        row = _cause(db, run["id"])
-    return None if row is None else rows.step_at_from(row)
+        row: sqlite3.Row | None = db.execute(
+            f"{of_run} ORDER BY {order} LIMIT 1", (run["id"],)
+        ).fetchone()
+        return row
+    return _cause(db, run["id"])
+
+
+def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason | None:
+    """What the run fails, pauses or backs off for. Of a workflow that answers 500 because a step
+    below it has failed, that step's."""
+    if run["state"] in ("completed", "cancelled"):
+        return None
+    fault = at
+    unhandled = at["pause_reason"] == PauseReason.UNHANDLED_FAILURE
+    if unhandled or (at["error"] or "").startswith(UNHANDLED):
+        fault = _failed_below(db, run["id"], at) or at
+    if not fault["error"] or fault["error"].startswith(SUSPENDED):
+        return None
+    told = (fault[column] for column in ("id", "name", "http_status", "error", "excerpt"))
+    return Reason(*told)
+
+
+def _failed_below(db: sqlite3.Connection, run_id: str, at: sqlite3.Row) -> sqlite3.Row | None:
+    """The step that made the last child fail that failed of this one."""
+    children = "step.depth = 1" if at["id"] == run_id else "step.parent_id = ?2"
+    failed: sqlite3.Row | None = db.execute(
+        f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.' AND {children}"
+        " AND step.state = 'failed' AND ?2 IS NOT NULL"
+        " ORDER BY step.ended_at DESC, step.ordinal DESC LIMIT 1",
+        (run_id, at["id"]),
+    ).fetchone()
+    return None if failed is None else _cause(db, failed["id"])
 
 
 def _cause(db: sqlite3.Connection, step_id: str) -> sqlite3.Row | None:

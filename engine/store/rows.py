@@ -20,7 +20,7 @@ from engine.core.model import (
     run_of,
 )
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
-from engine.ports import AttemptRecord, RunRecord, StepAt
+from engine.ports import AttemptRecord, Reason, RunRecord, StepAt
 
 _json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
@@ -38,14 +38,15 @@ STEP_COLUMNS = (
     "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
     "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
     "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
-    "may_post", "ended_url",
+    "may_post", "ended_url", "excerpt",
 )  # fmt: skip
 ATTEMPT_COLUMNS = (
     "step_id", "number", "generation", "started_at", "ended_at", "counts_as", "http_status",
-    "error", "delay_ms", "delay_by", "answer_in", "epoch",
+    "error", "delay_ms", "delay_by", "answer_in", "epoch", "excerpt",
 )  # fmt: skip
 ATTEMPT_END_COLUMNS = (
-    "ended_at", "counts_as", "http_status", "error", "delay_ms", "delay_by", "answer_in",
+    "ended_at", "counts_as", "http_status", "error", "excerpt", "delay_ms", "delay_by",
+    "answer_in",
 )  # fmt: skip
 OUTCOME_COLUMNS = (
     "step_id", "generation", "state", "attempts", "answer_attempt", "http_status", "error",
@@ -95,7 +96,7 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         step.delay_ms, step.delay_by, step.opened_at, step.paused_at, step.paused_ms,
         step.pause_reason, step.held_state, step.hold, step.awaiting_post, step.cancel_asked,
         step.ended_at, step.cause_id, step.http_status, step.error, step.answer_attempt,
-        wake_at(step), step.may_post, step.ended_url,
+        wake_at(step), step.may_post, step.ended_url, step.excerpt,
     )  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
             "generation", "reruns", "payload_generation", "attempts", "failures", "interruptions",
             "crashes", "crash_mark", "due_at", "delay_ms", "opened_at", "paused_at", "paused_ms",
             "ended_at", "cause_id", "http_status", "error", "answer_attempt", "ended_url",
+            "excerpt",
         )
     }  # fmt: skip
     return Step(
@@ -167,11 +169,11 @@ def attempt_from(row: sqlite3.Row) -> AttemptRecord:
     return AttemptRecord(**{column: row[column] for column in ATTEMPT_COLUMNS})
 
 
-def run_record_from(row: sqlite3.Row, at: StepAt | None) -> RunRecord:
-    made = ("at", "moves")
+def run_record_from(row: sqlite3.Row, at: StepAt | None, reason: Reason | None) -> RunRecord:
+    made = ("at", "reason", "moves")
     taken = {name: row[name] for name in RunRecord.__struct_fields__ if name not in made}
     taken["dismissed"] = bool(row["dismissed"])
-    return RunRecord(**taken, at=at, moves=_moves_shown(row["moves"]))
+    return RunRecord(**taken, at=at, reason=reason, moves=_moves_shown(row["moves"]))
 
 
 def _moves_shown(text: str | None) -> tuple[Move, ...]:

@@ -231,6 +231,20 @@ def m005_moved_runs(db: Database) -> None:
         db.execute(statement)
 
 
+EXCERPTS = """
+ALTER TABLE step ADD COLUMN excerpt TEXT;
+ALTER TABLE attempt ADD COLUMN excerpt TEXT;
+"""
+"""Why an attempt failed, in one line (core/excerpt.py); of a step its last attempt's."""
+
+
+@migrations()
+def m006_excerpts(db: Database) -> None:
+    """Attempts tell their reason. Those from before have none: their bodies are not read again."""
+    for statement in split_statements(EXCERPTS):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

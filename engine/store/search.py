@@ -176,8 +176,7 @@ def _is(term: Term, now: int) -> Condition:
 
 
 def _free(term: Term, now: int) -> Condition:
-    escaped = term.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    like = f"%{escaped.replace('*', '%')}%"
+    like = _like(term.text)
     columns = ("run.workflow", "run.key", "run.client", "run.id")
     return " OR ".join(f"{c} LIKE ? ESCAPE '\\'" for c in columns), (like,) * len(columns)
 
@@ -221,6 +220,22 @@ def _code(term: Term, now: int) -> Condition:
     return _any_step("step.http_status BETWEEN ? AND ?"), (term.number, last)
 
 
+def _error(term: Term, now: int) -> Condition:
+    """Part of a text, any case: of ASCII's letters SQLite knows it, of others `lower_case`."""
+    like = _like(term.text)
+    texts = ["step.excerpt", "step.error", "run.engine_error"]
+    if not term.text.isascii():
+        texts = [f"lower_case({it})" for it in texts]
+    excerpt, error, stopped = (f"{it} LIKE ? ESCAPE '\\'" for it in texts)
+    return f"{_any_step(f'({excerpt} OR {error})')} OR ({stopped}) IS TRUE", (like,) * 3
+
+
+def _like(text: str) -> str:
+    """A pattern of LIKE for a part of a text, in which only `*` means something."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped.replace('*', '%')}%"
+
+
 def _cause(term: Term, now: int) -> Condition:
     # null when the run needs nobody, and then no cause is also not another one
     return "run.cause IS NOT NULL AND run.cause GLOB ?", (f"{_pattern(term.text)}*",)
@@ -238,5 +253,6 @@ _CONDITIONS: dict[Field, Callable[[Term, int], Condition]] = {
     Field.AGE: _age,
     Field.CODE: _code,
     Field.CAUSE: _cause,
+    Field.ERROR: _error,
     Field.TEXT: _free,
 }

@@ -18,7 +18,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from engine.store.journal import unpack
-from engine.store.readers import SQL
+from engine.store.readers import SQL, add_functions
 from engine.store.replay import replay
 
 T = TypeVar("T")
@@ -135,6 +135,7 @@ def _folded(db: sqlite3.Connection, at: tuple[int, int]) -> _Folded:
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         memory.row_factory = sqlite3.Row
+        add_functions(memory)
         memory.execute("BEGIN")
         for (statement,) in db.execute(
             "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"

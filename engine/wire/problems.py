@@ -22,6 +22,8 @@ class LastAttempt(Struct, frozen=True, rename="camel"):
 
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
+    """Why, in one line of at most 120 bytes: what its answer says, or its connection."""
 
 
 class ProblemDocument(Struct, rename="camel"):

@@ -18,6 +18,8 @@ class AttemptRow(Struct, frozen=True, rename="camel"):
     ended_at: str | None = None
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
+    """Why it failed, in one line of at most 120 bytes: what its answer says, or its connection."""
     delay_ms: int | None = None
     delay_by: str | None = None
     """What set the delay that followed: policy, retry-after, interrupted, …"""
@@ -49,6 +51,8 @@ class StepRow(Struct, frozen=True, rename="camel"):
     cause_id: str | None = None
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
+    """Of its latest attempt."""
     awaiting_post: bool = False
     attempt_rows: tuple[AttemptRow, ...] | UnsetType = UNSET
 
@@ -69,6 +73,20 @@ class StepAt(Struct, frozen=True, rename="camel"):
     delay_by: str | None = None
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
+
+
+class Reason(Struct, frozen=True, rename="camel"):
+    """What a run fails, pauses or backs off for: how the latest attempt of that step ended.
+
+    It is the step's: not the 500 that the workflow answered because of it.
+    """
+
+    step_id: str
+    step_name: str
+    http_status: int | None = None
+    error: str | None = None
+    excerpt: str | None = None
 
 
 class RunRow(Struct, frozen=True, rename="camel"):
@@ -98,6 +116,8 @@ class RunRow(Struct, frozen=True, rename="camel"):
     """Since when."""
     at: StepAt | None = None
     """In lists and trees; not in the answer to an action."""
+    reason: Reason | None = None
+    """As `at`. None too where nothing has gone wrong, or did before it completed."""
 
 
 class RunPage(Struct, frozen=True, rename="camel"):
@@ -147,6 +167,7 @@ class CauseRow(Struct, frozen=True, rename="camel"):
     workflow_name: str
     status: str
     at: StepAt | None
+    reason: Reason | None = None
 
 
 class CauseList(Struct, frozen=True, rename="camel"):
@@ -233,6 +254,7 @@ class EventData(Struct, frozen=True, rename="camel"):
     """Of the attempt."""
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
     due_at: str | None = None
     reason: str | None = None
     """Why: of a pause, an action, a reset."""

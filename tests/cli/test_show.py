@@ -98,7 +98,28 @@ def test_what_a_reason_says_beyond_the_status_is_told(atomic: Atomic, status: in
     assert of_step.endswith(f"1 try, HTTP {status}{more}")
     assert of_attempt.endswith(f"failure: HTTP {status}{more}")
     event = Event("1", "attempt", EventData(http_status=status, error=error), {})
-    assert cli_show.event_text(event).endswith(f"answered {status}{more}")
+    assert cli_show.event_text(event).endswith(f"HTTP {status}{more}")
+
+
+def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
+    """Of the step, the attempt, the event, and in lists the reason with the step's name; what an
+    answer holds cannot drive the terminal."""
+    error = "http-status: answered 402; its post to /b was refused"
+    excerpt = "card_declined: no\x1b[2J funds"
+    ended = {"httpStatus": 402, "error": error, "excerpt": excerpt}
+    told = "HTTP 402 card_declined: no\\u001b[2J funds; its post to /b was refused"
+    step = STEP | ended | {"attemptRows": [ATTEMPT | ended | {"delayMs": 0}]}
+    shown = atomic("show", "01A", "--attempts", answers=[answer(TREE | {"steps": [step]})]).stdout
+    of_step, of_attempt = shown.splitlines()[-2:]
+    assert of_step.endswith(f"1 try, {told}")
+    assert of_attempt.endswith(f"failure: {told}")
+    data = EventData(http_status=402, error=error, excerpt=excerpt)
+    assert cli_show.event_text(Event("1", "attempt", data, {})).endswith(told)
+    reason = {"stepId": "01A-1", "stepName": "charge", **ended}
+    for step_id, name in (("01A-1", "charge: "), (RUN["id"], "")):
+        run = RUN | {"error": "http-status: answered 500", "reason": reason | {"stepId": step_id}}
+        page = answer({"runs": [run], "total": 1, "totalIsEstimate": False})
+        assert f", {name}{told}" in atomic("runs", answers=[page]).stdout
 
 
 def test_half_a_character_is_printed_as_it_is_written():

@@ -63,12 +63,13 @@ async def test_no_descriptor_for_a_connection_is_said() -> None:
     class Full(Dialler):
         async def connect(self, target: Target) -> Wire:
             await trio.lowlevel.checkpoint()
-            raise NoDescriptor("no connection: too many open files")
+            raise NoDescriptor("no connection: too many open files") from OSError(24, "too many")
 
     async with lean(Full()) as transport:
         outcome = await http_caller(transport).call(invocation())
     detail = "127.0.0.1:1: no connection: too many open files"
-    assert outcome == Unanswered(CallError.NO_DESCRIPTOR, detail)
+    why = "no connection: too many open files (errno 24, EMFILE)"
+    assert outcome == Unanswered(CallError.NO_DESCRIPTOR, detail, why=why)
 
 
 def raw_answer(status: int, body: bytes = b"", *lines: bytes) -> bytes:
@@ -237,7 +238,8 @@ async def test_answers(case: str) -> None:
     if isinstance(outcome, Unanswered):
         place, _, what = outcome.detail.partition(": ")
         assert place.startswith("127.0.0.1:")
-        outcome = msgspec.structs.replace(outcome, detail=what)
+        assert outcome.why == what
+        outcome = msgspec.structs.replace(outcome, detail=what, why="")
     elif outcome.fault is not None:
         what, _, place = outcome.fault.partition(", answered by ")
         assert place.startswith("127.0.0.1:")

@@ -32,6 +32,12 @@ NAMES = ("index", "sendMail", "send[1]")
 HOSTS = ("app:9000", "app", "api.example.com", "[::1]:80")
 PATHS = ("/", "/a/b?to=https://evil.example.com/", "/app/")
 ERRORS = {404: "http-status: answered 404", 503: "http-status: answered 503", None: "dns: unknown"}
+EXCERPTS = (
+    "card_declined: insufficient funds",
+    "100% of_it",
+    "Stra\u00dfe gesperrt: \u00dcBER",
+    None,
+)
 
 
 def a_step(run_id: str, ordinal: int = 0, **members: object) -> Step:
@@ -76,6 +82,7 @@ def _random_step(run_id: str, ordinal: int, random: Random) -> Step:
         attempts=random.randrange(6),
         http_status=status,
         error=ERRORS.get(status),
+        excerpt=EXCERPTS[(ordinal + int(run_id[2:])) % 4] if status in ERRORS else None,
         due_at=NOW + random.randrange(-5_000, 90_000, 1_000) if state is resting else None,
         delay_by=DelayBy.POLICY if state is resting else None,
         pause_reason=random.choice([*PauseReason]) if state is StepState.PAUSED else None,
@@ -157,6 +164,9 @@ def _plainly(term: Term, run: Run, now: int) -> bool:
         case Field.CODE:
             digits = 1 if term.text.endswith("xx") else 3
             return any(str(step.http_status)[:digits] == term.text[:digits] for step in steps)
+        case Field.ERROR:
+            said = [run.engine_error, *(s.error for s in steps), *(s.excerpt for s in steps)]
+            return any(fits(term.text, text.lower(), within=True) for text in said if text)
         case Field.CAUSE:
             need = stuck(run)
             return need is not None and fits(f"{term.text}*", need.cause)

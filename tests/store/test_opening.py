@@ -15,6 +15,7 @@ from sqlite_utils import Database
 
 from engine.store.owner import Owner
 from engine.store.schema import (
+    EXCERPTS,
     MAY_POST,
     MOVES,
     STOPPED,
@@ -69,7 +70,7 @@ async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
         " WHERE substr(tbl_name, 1, 7) != '_sqlite' ORDER BY name"
     )
     fresh = sqlite3.connect(":memory:")
-    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}"):
+    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}"):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
     fresh.close()
@@ -91,6 +92,7 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
                 "m003_functions_at_work",
                 "m004_engine_error",
                 "m005_moved_runs",
+                "m006_excerpts",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

@@ -90,6 +90,15 @@ TEXTS = [
     *("due:<1m", "due:>1m", "due:<10s", "due:>10s", "due:<0s", "due:>0ms"),
     *("age:>1h", "age:<1h", "age:<0s", "age:>0s"),
     *("code:200", "code:404", "code:2xx", "code:5xx", "code:1xx", "code:302"),
+    *("error:declined", "error:DECLINED*funds", "error:answered", "error:dns", "error:0%"),
+    *(
+        "error:of_it",
+        "error:ofxit",
+        "error:STRA\u00dfE",
+        "error:\u00fcber",
+        "error:\u00e4",
+        "error:*",
+    ),
     *(
         "ord",
         "ORD",
@@ -123,6 +132,7 @@ def test_the_shelf_has_what_is_looked_for(shelf: Shelf) -> None:
     assert empty == {
         *("wf:nothing", "step:send?1?", "step:SENDMAIL", "host:evil.example.com", "host:*/*"),
         *("age:<0s", "code:1xx", "code:302", "*", '"- "'),
+        *("error:ofxit", "error:\u00e4"),
     }
 
 

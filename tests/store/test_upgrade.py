@@ -16,6 +16,8 @@ TO_M002 = (
     "ALTER TABLE step DROP COLUMN may_post",
     "ALTER TABLE step DROP COLUMN ended_url",
     "ALTER TABLE run DROP COLUMN moves",
+    "ALTER TABLE step DROP COLUMN excerpt",
+    "ALTER TABLE attempt DROP COLUMN excerpt",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (
