@@ -25,16 +25,13 @@ class Flow(Protocol):
     def connecting(self, *, under_way: bool) -> None:
         """A connection must be made before the request can leave, or has been made: until then no
         function can be at work for it. Not said where there is a connection."""
-        ...
 
     def sent(self) -> None:
         """The request has left whole, or never will: its payload is needed no more."""
-        ...
 
     async def wait_room(self, size: int) -> None:
         """Before more than `SMALL_BYTES_MAX` of an answer are read: wait for room for
         `size` bytes, which is what may come in all."""
-        ...
 
 
 class FreeFlow:
@@ -80,7 +77,6 @@ class EndpointCaller(Protocol):
 
     async def call(self, invocation: Invocation) -> Outcome:
         """Send it and report. Never raises for what a peer, DNS or TLS does."""
-        ...
 
 
 class Body(Struct, frozen=True):
@@ -135,16 +131,13 @@ class Receipt(Protocol):
     @property
     def durable(self) -> bool:
         """Whether the commit has happened."""
-        ...
 
     async def wait(self) -> None:
         """Return when it has. If the commit fails for good the engine stops, and this never
         returns."""
-        ...
 
     async def wait_unless_away(self) -> bool:
         """Return when it has (True), or when the store is away (False)."""
-        ...
 
 
 class Due(Struct, frozen=True):
@@ -190,34 +183,27 @@ class Store(Protocol):
     @property
     def last_at(self) -> int:
         """The latest time recorded in the events there when the store was opened; 0: none."""
-        ...
 
     def write(self, write: Write) -> Receipt:
         """Queue a write for the next group commit. Writes are kept in the order of the calls."""
-        ...
 
     @property
     def backlog(self) -> int:
         """Events that wait for a commit."""
-        ...
 
     @property
     def away(self) -> Away | None:
         """Why the store cannot be written for now; None: it can."""
-        ...
 
     async def wait_away_moved(self) -> None:
         """Return when `away` has come or gone."""
-        ...
 
     @property
     def backlog_bytes(self) -> int:
         """Of the small bodies (up to `SMALL_BYTES_MAX`) that wait for a commit."""
-        ...
 
     def find_run(self, client: str, workflow: str, key: str) -> str | None:
         """The id of the run with this identity."""
-        ...
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs that there are, in this order.
@@ -225,55 +211,44 @@ class Store(Protocol):
         With small payloads of the steps that are to be called by `until`. Those that a bug stopped
         are not read, and one that cannot be read is told as such.
         """
-        ...
 
     def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
         """Have this called of a run whose rows could not be written. False: the engine is to end.
 
         Its events are durable.
         """
-        ...
 
     def withhold(self, run_id: str) -> bool:
         """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
         something, until it is marked."""
-        ...
 
     def stop(self, stopped: Stopped, at: int) -> Receipt:
         """Mark a run that a bug stopped, without a look at what the bug may have broken."""
-        ...
 
     def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Receipt:
         """End a marked run as it is: all that is open of it is cancelled."""
-        ...
 
     def let_go_on(
         self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
     ) -> Receipt:
         """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
-        ...
 
     async def read_again(self, run_id: str) -> Run:
         """Try to read a marked run as it was recorded. Raises whatever reading it raises."""
-        ...
 
     async def payload(self, step_id: str, generation: int) -> bytes:
         """The payload as first received."""
-        ...
 
     async def answer(self, step_id: str, attempt: int) -> Body | None:
         """The answer that an attempt got, if one was kept."""
-        ...
 
     async def body_up_to(
         self, step_id: str, number: int, bytes_max: int, *, answer: bool
     ) -> Body | Larger | None:
         """A payload by its generation, or an answer by its attempt, if it is no larger."""
-        ...
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
-        ...
 
 
 class AttemptRecord(Struct):
@@ -460,42 +435,32 @@ class Views(Protocol):
 
     async def runs(self, query: RunQuery) -> RunsFound:
         """A page of runs."""
-        ...
 
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
         """A run, its steps in order, and all their attempts."""
-        ...
 
     async def causes(self, new_since: int) -> list[CauseRecord]:
         """Why runs need a person, what most need it for first."""
-        ...
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""
-        ...
 
     async def due_counts(self, now: int) -> list[DueCount]:
         """Attempts by when they are due."""
-        ...
 
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
         """A step and its attempts."""
-        ...
 
     async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
         """A payload by its generation, or an answer by its attempt."""
-        ...
 
     async def body_up_to(
         self, step_id: str, number: int, bytes_max: int, *, answer: bool
     ) -> Body | Larger | None:
         """The same, if it is no larger."""
-        ...
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number, in commit order."""
-        ...
 
     async def summary(self, now: int) -> Summary:
         """Counts and the ends of the event sequence."""
-        ...
