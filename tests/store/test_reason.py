@@ -1,0 +1,89 @@
+"""What a run fails, pauses or backs off for, as lists tell it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.below import UNHANDLED
+from engine.core.model import PauseReason, Run, StepState
+from engine.ports import Reason
+from engine.store.views import SqliteViews
+from tests.store.shelf import a_run, a_step, fill
+from tests.store.support import store_at
+
+FAILED, PAUSED, BACKING_OFF = StepState.FAILED, StepState.PAUSED, StepState.BACKING_OFF
+ANSWERED = "http-status: answered 500"
+HANDLED_NOT = f"{UNHANDLED}: answered 500 after it was told that charge failed"
+
+
+async def reason_of(path: Path, run: Run) -> Reason | None:
+    await fill(path, [run])
+    async with store_at(path) as store:
+        found = await SqliteViews(store).tree(run.id)
+        assert found is not None
+        return found[0].reason
+
+
+def charge(run_id: str, ordinal: int = 1, **members: object):
+    """A step that failed and says why."""
+    told = {"http_status": 402, "error": "http-status: answered 402", "excerpt": "declined"}
+    told |= {"ended_at": ordinal, **members}
+    return a_step(run_id, ordinal, name="charge", state=FAILED, **told)
+
+
+def root(state: StepState, error: str | None = ANSWERED, **members: object):
+    """The workflow, which answered 500."""
+    if state is PAUSED:
+        members |= {"paused_at": 5, "held_state": BACKING_OFF}
+    if state is BACKING_OFF:
+        members |= {"due_at": 9}
+    if state is FAILED:
+        members |= {"ended_at": 5}
+    told = {"http_status": 500, "error": error, "excerpt": "Internal Server Error"}
+    return a_step("01A", 0, state=state, name="order", **told | members)
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        root(FAILED, cause_id="01A-1"),
+        root(PAUSED, pause_reason=PauseReason.UNHANDLED_FAILURE),
+        root(BACKING_OFF, HANDLED_NOT),
+    ],
+    ids=["failed", "paused", "backing off"],
+)
+async def test_it_is_the_steps_and_not_the_workflows(tmp_path: Path, top) -> None:
+    """Of a workflow that answered 500 because a step below it had failed, that step's."""
+    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, charge("01A")))
+    assert reason == Reason("01A-1", "charge", 402, "http-status: answered 402", "declined")
+
+
+async def test_of_several_the_last_that_failed(tmp_path: Path) -> None:
+    """And of that one what made it fail."""
+    top = root(PAUSED, pause_reason=PauseReason.UNHANDLED_FAILURE)
+    deep = charge("01A", 3, ended_at=2, excerpt="deep")
+    deep.parent_id, deep.depth = "01A-2", 2
+    steps = (charge("01A", 1), charge("01A", 2, ended_at=4, cause_id="01A-3"), deep)
+    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, *steps))
+    assert reason is not None
+    assert (reason.step_id, reason.excerpt) == ("01A-3", "deep")
+
+
+@pytest.mark.parametrize(
+    ("top", "excerpt"),
+    [
+        (root(FAILED), "Internal Server Error"),
+        (root(BACKING_OFF), "Internal Server Error"),  # it has handled the failure below
+        (root(PAUSED, pause_reason=PauseReason.EXHAUSTED), "Internal Server Error"),
+        (root(BACKING_OFF, "suspended: to be invoked again when a child ends"), None),
+        (root(BACKING_OFF, None), None),
+        (root(StepState.CANCELLED, ended_at=5), None),
+        (root(StepState.COMPLETED, ended_at=5), None),
+    ],
+)
+async def test_else_it_is_its_own_or_none(tmp_path: Path, top, excerpt: str | None) -> None:
+    """Nothing is wrong with what only waits, has completed, or was cancelled."""
+    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, charge("01A")))
+    assert (reason and reason.excerpt) == excerpt
