@@ -10,6 +10,7 @@ check:
     {{python}} -m ruff format --check .
     {{python}} -m ruff check .
     {{python}} -m mypy
+    {{python}} -m mypy --platform darwin --cache-dir .mypy_cache/darwin engine tui demo_app
     {{python}} -m pytest -q tests/test_layers.py tests/test_tidy.py
 
 # the tests; options go on to pytest: `just test -k retry`

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 
 from msgspec import Struct, structs
 
@@ -21,6 +22,8 @@ STORE = 44
 """Of these, what is open always and may not be given away."""
 LEAST = 48
 """With fewer the engine does not start: it could not even take one caller."""
+OPEN_MAX = 10_240
+"""macOS grants so many where it says "unlimited" (its setrlimit(2))."""
 REFUSED_AT_ONCE_MAX = 64
 """Connections that are told at once that there is no room; those above are just closed."""
 
@@ -98,9 +101,10 @@ def raise_limit(wanted: int) -> int:
     )
     if soft >= wanted:
         return soft
-    try:
-        most = resource.RLIM_INFINITY if hard == sys.maxsize else hard
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), most))
-    except (ValueError, OSError):  # a system with yet another limit
-        return soft
-    return min(wanted, hard)
+    most = resource.RLIM_INFINITY if hard == sys.maxsize else hard
+    for limit in (min(wanted, hard), min(wanted, hard, OPEN_MAX)):
+        if limit > soft:
+            with suppress(ValueError, OSError):  # a system with yet another limit
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+                return limit
+    return soft

@@ -29,16 +29,10 @@ from socket import (
     AF_INET6,
     IPPROTO_TCP,
     SO_ERROR,
-    SO_KEEPALIVE,
     SO_LINGER,
-    SOCK_NONBLOCK,
     SOCK_STREAM,
     SOL_SOCKET,
-    TCP_KEEPCNT,
-    TCP_KEEPIDLE,
-    TCP_KEEPINTVL,
     TCP_NODELAY,
-    TCP_USER_TIMEOUT,
     gaierror,
     socket,
 )
@@ -48,6 +42,7 @@ import httpx
 import trio
 from msgspec import Struct
 
+from engine.platform.sockets import keep_alive, unacknowledged
 from engine.resolve import Resolver, SystemResolver
 from engine.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context
 
@@ -57,10 +52,8 @@ ADDRESSES_TRIED_MAX = 8
 """Of one name. All are checked, more than these are not tried in one call."""
 
 # A peer that vanished without a FIN is found after about 30 s, on the idle and on the sending side.
-KEEPALIVE_IDLE_S = 15
-KEEPALIVE_INTERVAL_S = 5
-KEEPALIVE_PROBES = 3
-UNACKNOWLEDGED_MS_MAX = 30_000
+GONE = (*keep_alive(idle_s=15, interval_s=5, probes=3), *unacknowledged(30))
+"""Half a minute after a host has gone without a word its connections end."""
 
 IPAddress = IPv4Address | IPv6Address
 AddressGate = Callable[[IPAddress], bool]
@@ -335,14 +328,12 @@ async def _connect_first(addresses: Sequence[IPAddress], port: int) -> PlainWire
 
 async def _connect_socket(ip: IPAddress, port: int) -> socket:
     family = AF_INET if ip.version == 4 else AF_INET6
-    sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK)
+    sock = socket(family, SOCK_STREAM)
     try:
+        sock.setblocking(False)
         sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
-        sock.setsockopt(IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
-        sock.setsockopt(IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
-        sock.setsockopt(IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES)
-        sock.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS_MAX)
+        for option in GONE:
+            sock.setsockopt(*option)
         try:
             sock.connect((str(ip), port))
         except BlockingIOError:

@@ -7,10 +7,12 @@ stuck in one (a commit that waits for a disk) would never hear of the stop.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -104,17 +106,18 @@ def block_signals() -> set[signal.Signals]:
 def listen(blocked: set[signal.Signals], hear: Callable[[int], None]) -> None:
     """Call `hear`, in a thread of its own, for each of the blocked signals that comes.
 
-    One that comes within ECHO_S of another is not heard: `timeout` and others send a signal to a
-    process and then to its group, and mean one stop, not an impatient second one.
+    One that comes within ECHO_S of one that was heard is not heard: `timeout` and others send a
+    signal to a process and then to its group, and mean one stop, not an impatient second one.
     """
-    pause = threading.Event().wait
+    now = time.monotonic  # noqa: TID251 - of this thread alone: it waits for no clock of the loop's
 
     def run() -> None:
+        heard_at = -math.inf
         while True:
-            hear(signal.sigwait(blocked))
-            pause(ECHO_S)
-            while signal.sigtimedwait(blocked, 0) is not None:
-                pass
+            number = signal.sigwait(blocked)
+            if now() - heard_at >= ECHO_S:
+                hear(number)
+                heard_at = now()
 
     # Not one of Trio's: it is there when the loop is stuck.
     threading.Thread(target=run, name="signals", daemon=True).start()  # noqa: TID251

@@ -56,6 +56,7 @@ ROOMS = (
     Room(("engine.deadlines",), ("trio",)),
     Room(("engine.budget",), ("engine.ports", "trio")),
     Room(("engine.machine",), ()),
+    Room(("engine.platform",), ("trio",)),
     Room(("engine.log_output",), ()),
     Room(
         ("engine.telemetry",), ("engine.log_output", "structlog"),
@@ -73,22 +74,23 @@ ROOMS = (
         IMPURE | {"sqlite3"},
     ),
     Room(
-        ("engine.store",), ("engine.core", "engine.ports", "sqlite_utils", "trio", "msgspec"),
+        ("engine.store",),
+        ("engine.core", "engine.platform", "engine.ports", "sqlite_utils", "trio", "msgspec"),
         frozenset({"random", "uuid"}),
     ),
     Room(("engine.answers", "engine.tls"), ("httpx", "httptools", "msgspec"), IMPURE),
     Room(
         CALLER,
         (
-            "engine.core", "engine.ports", "engine.answers", "engine.tls", "httpx", "msgspec",
-            "trio",
+            "engine.core", "engine.platform", "engine.ports", "engine.answers", "engine.tls",
+            "httpx", "msgspec", "trio",
         ),
     ),
     Room(
         ("engine.front",),
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor",
-            "engine.parent_tokens", "engine.budget",
+            "engine.parent_tokens", "engine.budget", "engine.platform",
             "engine.refusals", "engine.replies",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts",
             "engine.metrics", "engine.standstill", "engine.tasks",
@@ -97,7 +99,8 @@ ROOMS = (
         ),
     ),
     Room(
-        ("engine.client",), ("engine.wire", "anyio", "httpx", "httpx_sse", "msgspec"),
+        ("engine.client",),
+        ("engine.platform.sockets", "engine.wire", "anyio", "httpx", "httpx_sse", "msgspec"),
         frozenset({"sqlite3", "uuid"}),
     ),
     Room(("engine.main", "engine.figures"), ("engine", "trio")),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import httpx
 
 from engine.client.calls import CONNECT_S, WRITE_S, Call
+from engine.platform import sockets
 
 USUAL_READ_S = 30.0
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
@@ -28,11 +28,7 @@ def http_options(engine: httpx.URL) -> dict[str, Any]:
 
 def keep_alive() -> list[tuple[int, int, int]]:
     """Socket options that notice a dead peer within two minutes: a hanging post has no time-out."""
-    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
-        if hasattr(socket, name):
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), seconds))
-    return options
+    return sockets.keep_alive(idle_s=60, interval_s=15, probes=4)
 
 
 def timeout_of(call: Call, left_ms: int | None) -> httpx.Timeout:

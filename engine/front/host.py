@@ -13,7 +13,7 @@ from engine.front.door import Door
 from engine.front.refusal import Refuse
 from engine.front.room import Rooms
 from engine.front.strict import ServerLimits
-from engine.front.watch import HangUps
+from engine.platform.hang_ups import HangUps
 
 
 class Host(Protocol):

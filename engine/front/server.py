@@ -31,7 +31,8 @@ from engine.front.door import Door
 from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
 from engine.front.room import Rooms
 from engine.front.strict import ServerLimits
-from engine.front.watch import HangUps
+from engine.platform.hang_ups import hang_ups
+from engine.platform.sockets import unacknowledged
 
 __all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners", "serve"]
 
@@ -97,11 +98,8 @@ def open_listeners(
                     sock.setsockopt(stdlib_socket.IPPROTO_IPV6, stdlib_socket.IPV6_V6ONLY, 1)
                 # Accepted sockets inherit both. The first drops a client that leaves an answer
                 # unread in the kernel's buffers, where no deadline of ours reaches.
-                sock.setsockopt(
-                    stdlib_socket.IPPROTO_TCP,
-                    stdlib_socket.TCP_USER_TIMEOUT,
-                    max(1, round(limits.unread_answer_timeout_s * 1000)),
-                )
+                for option in unacknowledged(limits.unread_answer_timeout_s):
+                    sock.setsockopt(*option)
                 sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
                 sock.bind(address)
                 sock.listen(backlog)
@@ -178,7 +176,7 @@ class _Server:
         self.refuse = refuse
         self.door = door
         self.deadlines = Deadlines()
-        self.hang_ups = HangUps()
+        self.hang_ups = hang_ups()
         self.budget = budget or Budget(1 << 50)
         self.rooms = Rooms(self.budget, limits)
         self.stopping = False

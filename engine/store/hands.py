@@ -15,7 +15,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-PROC = Path("/proc")
+from engine.platform import IS_LINUX
+
+PROC = Path("/proc" if IS_LINUX else "/nonexistent")
 COMMAND_CHARACTERS_MAX = 80
 _LOCK = re.compile(
     r"\d+: (?P<kind>\S+) +\S+ +(?P<mode>READ|WRITE) +(?P<pid>\d+)"

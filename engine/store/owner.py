@@ -6,7 +6,7 @@ Two locks, both held until the process ends, however it ends:
   SQLite locks. It lies on the inode, so a hard link, a bind mount, a file that was moved and a lock
   file that was removed all meet it.
 - on `<path>.lock` beside it, by flock(2), as every engine before did: older and newer engines keep
-  each other out, and file systems without the first kind have this one.
+  each other out, and file systems and systems without the first kind have this one.
 
 The database is opened here once, before SQLite does, and closed after it: closing any descriptor of
 a file drops the POSIX locks that this process has on it, and those are SQLite's.
@@ -18,7 +18,6 @@ import errno
 import fcntl
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from engine.platform import files
 from engine.store import hands
 from engine.store.words import StoreError, no_file, unusable
 
@@ -35,7 +35,6 @@ OWNER_ATTRIBUTE = "user.atomic.owner"
 """The record lies where the lock does, with the inode (xattr(7)), and is read by whatever path;
 where attributes cannot be kept, who has the file open is looked for in `/proc`."""
 OWNER_BYTES_MAX = 4_096
-_FLOCK = struct.Struct("hhqqi4x")
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 _held: dict[tuple[int, int], Owner] = {}
 """Files of this very process, by device and inode: to open one again would be fatal, see above."""
@@ -80,8 +79,7 @@ def check_unowned(path: Path) -> None:
         except BlockingIOError as error:
             raise _lock_taken(path, handle) from error
     with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
-        get = getattr(fcntl, "F_OFD_GETLK", None)
-        if get is not None and _asked(handle, get)[0] != fcntl.F_UNLCK:
+        if files.who_has_byte(handle, LOCKED_BYTE) is not None:
             raise _refused(path, handle)
 
 
@@ -138,8 +136,7 @@ def _inode(path: Path, owner: Owner) -> Iterator[int]:
         raise unusable(path, error) from error
     try:
         _lock_byte(path, handle)
-        with suppress(OSError, AttributeError):
-            os.setxattr(handle, OWNER_ATTRIBUTE, msgspec.json.encode(owner))
+        files.write_attribute(handle, OWNER_ATTRIBUTE, msgspec.json.encode(owner))
         found = os.fstat(handle)
         _held[found.st_dev, found.st_ino] = owner
         try:
@@ -151,39 +148,27 @@ def _inode(path: Path, owner: Owner) -> Iterator[int]:
 
 
 def _lock_byte(path: Path, handle: int) -> None:
-    take = getattr(fcntl, "F_OFD_SETLK", None)
-    if take is None:
-        return  # not on this system: the lock file is all there is
     try:
-        fcntl.fcntl(handle, take, _lock_of_byte())
+        files.take_byte(handle, LOCKED_BYTE)
     except OSError as error:
         if error.errno in _TAKEN:
             raise _refused(path, handle) from error
-        # not on this file system
-
-
-def _lock_of_byte() -> bytes:
-    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
-
-
-def _asked(handle: int, get: int) -> tuple[int, ...]:
-    """Who has the byte: type of lock, -, -, -, process id (-1: an engine's, which tells none)."""
-    return _FLOCK.unpack(fcntl.fcntl(handle, get, _lock_of_byte()))
+        # not on this file system: the lock file is all there is
 
 
 def _is_an_engines(path: Path) -> bool:
     """An engine has the byte. Not to be asked of a file that this process has open."""
-    with suppress(OSError, AttributeError), _opened(path, os.O_RDONLY) as handle:
-        kind, *_, pid = _asked(handle, fcntl.F_OFD_GETLK)
-        return kind != fcntl.F_UNLCK and pid <= 0
+    with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
+        pid = files.who_has_byte(handle, LOCKED_BYTE)
+        return pid is not None and pid <= 0
     return False
 
 
 def _refused(path: Path, handle: int) -> StoreError:
     """Somebody else has the byte: an engine, or a program that locks files whole."""
-    with suppress(OSError, AttributeError):
-        pid = _asked(handle, fcntl.F_OFD_GETLK)[4]
-        if pid > 0:
+    with suppress(OSError):
+        pid = files.who_has_byte(handle, LOCKED_BYTE)
+        if pid is not None and pid > 0:
             return StoreError(f"{path} is locked by {hands.hand(pid)}, and no engine. Let it end.")
     return StoreError(_owned(path, _read_attribute(handle)))
 
@@ -217,9 +202,8 @@ def _read(handle: int) -> Owner | None:
 
 
 def _read_attribute(handle: int) -> Owner | None:
-    with suppress(OSError, AttributeError):
-        return _decoded(os.getxattr(handle, OWNER_ATTRIBUTE))
-    return None
+    kept = files.read_attribute(handle, OWNER_ATTRIBUTE)
+    return None if kept is None else _decoded(kept)
 
 
 def _decoded(text: bytes) -> Owner | None:

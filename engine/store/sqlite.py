@@ -20,6 +20,7 @@ from sqlite_utils import Database
 
 from engine.core.events import Actor
 from engine.core.model import Run
+from engine.platform.files import sync
 from engine.ports import Away, Body, Due, Larger, Stopped, Stored, Write
 from engine.store.away import WAIT_S, Availability
 from engine.store.content import check_ours, check_whole
@@ -219,6 +220,8 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
     for pragma in (
         "journal_mode=WAL",
         f"synchronous={synchronous}",
+        "fullfsync=ON",  # only macOS knows it: there a sync is none without
+        "checkpoint_fullfsync=ON",
         "trusted_schema=OFF",
         "cell_size_check=ON",
         f"wal_autocheckpoint={WAL_PAGES}",
@@ -252,7 +255,7 @@ def prepare(path: Path, synchronous: str = "FULL", wait_s: float = WAIT_S) -> sq
         )
         if new:  # the file's name must survive a power cut as its content does
             directory = os.open(path.parent, os.O_RDONLY)
-            os.fsync(directory)
+            sync(directory)
             os.close(directory)
         undo.pop_all()
     return connection

@@ -69,3 +69,20 @@ def test_the_soft_limit_is_raised_as_far_as_it_goes(limits: tuple[int, int]) -> 
     assert descriptors.raise_limit(65) == 65
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (65, hard)
     assert descriptors.raise_limit(hard + 1) == hard
+
+
+def test_a_system_that_says_unlimited_and_grants_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS does: what is asked for is refused, so as many are taken as it is known to grant."""
+    granted = (256, resource.RLIM_INFINITY)
+
+    def set_limit(which: int, limits: tuple[int, int]) -> None:
+        if limits[0] > descriptors.OPEN_MAX:
+            raise ValueError("not allowed to raise maximum limit")
+        nonlocal granted
+        granted = limits
+
+    monkeypatch.setattr(resource, "getrlimit", lambda which: granted)
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    assert descriptors.raise_limit(100) == 256
+    assert descriptors.raise_limit(descriptors.OPEN_MAX + 1) == descriptors.OPEN_MAX
+    assert granted == (descriptors.OPEN_MAX, resource.RLIM_INFINITY)
