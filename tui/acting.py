@@ -6,18 +6,18 @@ when the row it was meant for has just left is refused too: the row that is ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from engine.client import Action, AtomicError, Refused
-from tui.boards import Cell
+from tui.asking import Asking
 from tui.keys import BY_ID, Command, shown_key
 from tui.many import MARKED_MAX, Many
 from tui.model import State
 from tui.retargeting import Retargeting
-from tui.screens.ask import Ask, Choice, Choose
+from tui.screens.ask import Choice, Choose
 from tui.targets import (
     Target,
     Urls,
@@ -61,6 +61,7 @@ class Acting:
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
+        self.asking = Asking(app, self)
         self.many = Many(app, self)
         self.retargeting = Retargeting(app, self)
         self.row_left_at = float("-inf")
@@ -195,22 +196,17 @@ class Acting:
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
         elif command_id == "rerun":
-            self.run(self.one_at_a_time("rerun", self._ask_rerun(first)))
+            self.asking.rerun(first)
         elif command_id == "cancel":
-            lines: list[Cell] = [
-                (first.name, "strong"),
-                ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
-                ("An attempt in flight is cut; nothing is compensated.", "dim"),
-            ]
-            self.ask("Cancel?", lines, None, partial(self.act_and_tell, Action.CANCEL, first))
+            self.asking.cancel(first)
         else:
             action = action_for(command_id, first)
             then = partial(self.act_and_tell, action, first)
             if opens_what_failed(action, first):
-                self.run(self.one_at_a_time(f"retry {first.step_id}", self._ask_retry(first)))
+                self.asking.retry(first)
             elif self._app.options.strict:
                 title = f"{str(action).capitalize()}?"
-                self.ask(title, [(first.name, "strong")], None, then)
+                self.asking.ask(title, [(first.name, "strong")], None, then)
             else:
                 self.run(then())
 
@@ -236,38 +232,6 @@ class Acting:
     def run(self, work: Coroutine[Any, Any, Any]) -> None:
         """Do it beside the screen."""
         self._app.run_worker(work, group="acting", exit_on_error=True)
-
-    def ask(
-        self,
-        title: str,
-        lines: list[Cell],
-        typed: str | None,
-        then: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
-        """Put a question; after a yes do what was asked for."""
-
-        def answered(yes: bool | None) -> None:
-            if yes and self._app.store.stale:
-                self._app.flash("nothing was done: not connected", "alarm")
-            elif yes:
-                self.run(then())
-            else:
-                self._app.flash("nothing was done")
-
-        clock = self._app.store.clock
-        self._app.push_screen(Ask(title, lines, clock, typed=typed), answered)
-
-    async def one_at_a_time(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Ask the engine before a question is put; a second press meanwhile is the first one."""
-        key = (what, None)
-        if key in self._busy:
-            work.close()
-            return
-        self._busy[key] = what
-        try:
-            await work
-        finally:
-            del self._busy[key]
 
     async def act_on(
         self, action: Action, target: Target, urls: Urls = (None, None)
@@ -332,59 +296,3 @@ class Acting:
         action, target = done[0]
         told = target.name if len(done) == 1 else f"{len(done):,} of {len(undo):,}"
         self._app.flash(f"taken back: {told} {PAST[action]}")
-
-    # -- opening a failure, and running again ------------------------------------------------------
-
-    async def _ask_retry(self, target: Target) -> None:
-        """Say first what may have undone the failure, and will not be done again."""
-        client = self._app.client
-        assert client is not None
-        then = partial(self.act_and_tell, Action.RETRY, target)
-        try:
-            plan = await client.act(
-                target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
-            )
-        except Refused as error:
-            self._app.flash(refusal(Action.RETRY, target, error), "alarm")
-            return
-        except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
-            return
-        after = after_text(plan)
-        if not (after or self._app.options.strict):
-            await then()
-            return
-        lines: list[Cell] = [
-            (target.name, "strong"),
-            ("It is called when the workflow, which now runs again, posts it.", "plain"),
-        ]
-        if after:
-            lines += [
-                (f"recorded since the failure: {after}", "alarm"),
-                ("They may be its compensation, and are not done again: E does that.", "dim"),
-            ]
-        self.ask("Open the failed step again?", lines, None, then)
-
-    async def _ask_rerun(self, target: Target) -> None:
-        """Say first which steps lose their outcome."""
-        client = self._app.client
-        assert client is not None
-        step_id = target.step_id or target.run_id
-        try:
-            plan = await client.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
-        except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
-            return
-        tree = self._app.store.trees.get(target.run_id)
-        names = [tree.steps[id].name for id in plan.changed if tree and id in tree.steps]
-        kept = 0 if tree is None else len(tree.steps) - len(plan.changed)
-        lines: list[Cell] = [
-            (target.name, "strong"),
-            (f"runs again: {', '.join(names)}", "plain"),
-            (f"{kept:,} steps keep their outcome", "dim"),
-        ]
-        step = target._replace(step_id=step_id)
-        root = None if tree is None else tree.steps.get(step_id)
-        if target.step_id is None and root is not None:
-            step = step._replace(rev=root.rev)
-        self.ask("Re-run from here?", lines, None, partial(self.act_and_tell, Action.RERUN, step))

@@ -22,6 +22,7 @@ from textual.widgets import ContentSwitcher, Input
 from tui import background, query
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
+from tui.commanding import Commanding
 from tui.drawing import (
     CHART_CELLS_MIN,
     SHORT_LINES_MIN,
@@ -32,14 +33,14 @@ from tui.drawing import (
 )
 from tui.feed import Board, Feed
 from tui.following import Following
+from tui.inputs import Input as Taken
+from tui.inputs import LinkState
 from tui.keys import (
     BY_ID,
     COMMANDS,
     LISTS,
     TYPED_BEHIND,
-    NoCommand,
     action_of,
-    parse_command,
     remapped,
 )
 from tui.listing import Edge
@@ -54,8 +55,7 @@ from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
 from tui.screens.small import TooSmall, is_too_small
 from tui.showing import Showing
-from tui.store import Input as Taken
-from tui.store import LinkState, Store
+from tui.store import Store
 from tui.themes import DEFAULT, THEMES, muted
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
@@ -153,8 +153,9 @@ class Dashboard(App[None]):
         self.ordering = Ordering(self)
         self.drawing = Drawing(self)
         self.outside = Outside(self)
+        self.commanding = Commanding(self)
         self._owners = (self, self.moving, self.showing, self.ordering, self.reading, self.outside,
-                        self.acting)  # fmt: skip
+                        self.commanding, self.acting)  # fmt: skip
         self.attention = Attention(store)
 
     def get_line_filters(self) -> list[LineFilter]:
@@ -277,6 +278,15 @@ class Dashboard(App[None]):
         self._flash_until = self.store.clock.monotonic() + FLASH_S
         self.draw(ids=False)
 
+    def end_flash(self) -> None:
+        """What was told for a moment is over."""
+        self._flash_until = float("-inf")
+
+    @property
+    def is_covered(self) -> bool:
+        """Something was opened over the board, or is being typed."""
+        return len(self.screen_stack) > 1 or bool(self.prompt.kind)
+
     def refused(self, error: Exception) -> None:
         """A read was refused: say so (the feed's reporter)."""
         self.flash(str(error), "alarm")
@@ -309,7 +319,7 @@ class Dashboard(App[None]):
         if remember and view != self.view:
             self._remember()
         self.view = view
-        self._flash_until = 0.0
+        self.end_flash()
         self.acting.row_left_at = float("-inf")
         self.whole_filter = False
         self.follow = True
@@ -322,6 +332,7 @@ class Dashboard(App[None]):
             if view in LISTS:
                 self.show_board()
         grid.focus()
+        self.acting.asking.went_on()
         self.draw()
 
     def list_runs(self, q: str) -> None:
@@ -420,8 +431,8 @@ class Dashboard(App[None]):
         if self.view not in command.views and command.id not in ("back", "quit"):
             self.flash(f"{command.label}: not here", "alarm")
             return
-        if self._flash[1] == "alarm":
-            self._flash_until = 0.0  # what was wrong is answered by another command
+        if self._flash[1] == "alarm" and not self.prompt.kind:  # which hides it
+            self.end_flash()  # what was wrong is answered by another command
         if command.writes:
             self.acting.do(command)
             return
@@ -437,10 +448,13 @@ class Dashboard(App[None]):
             method()
 
     def do_back(self) -> None:
-        """One layer back: the prompt, the marks, a filter that was typed, the view."""
+        """One layer back: the prompt, what the engine is asked, the marks, a filter that was typed,
+        the view."""
         grid = self.grid()
         if self.prompt.kind:
             self.close_prompt()
+        elif self.acting.asking.leave():
+            pass
         elif grid.marks or self.whole_filter:
             self.whole_filter = False
             grid.clear_marks()
@@ -465,15 +479,6 @@ class Dashboard(App[None]):
 
     # -- the line at the foot ------------------------------------------------------------------
 
-    def do_filter(self, text: str = "") -> None:
-        if text:
-            self.set_filter(text)
-        else:
-            self.prompt.open("filter", self.filters.get(self.view, ""))
-
-    def do_command(self) -> None:
-        self.prompt.open("command", "")
-
     def close_prompt(self) -> None:
         """Leave the line at the foot as it was."""
         self.prompt.close()
@@ -482,18 +487,5 @@ class Dashboard(App[None]):
 
     @on(Prompt.Entered)
     def prompt_entered(self, event: Prompt.Entered) -> None:
-        """Filter, or do the command."""
-        if event.kind == "filter":
-            if self.set_filter(event.text):
-                self.close_prompt()
-            return
-        if event.kind != "command":
-            self.acting.retargeting.entered(event.kind, event.text)
-            return
-        self.close_prompt()
-        try:
-            command, argument = parse_command(event.text)
-        except NoCommand as error:
-            self.flash(str(error), "alarm")
-            return
-        self.run_command(command.id, argument)
+        """A line was typed to its end."""
+        self.commanding.entered(event)

@@ -6,9 +6,10 @@ The bell rings once when something begins to need a person, not again while it g
 from __future__ import annotations
 
 from tui import fmt
+from tui.inputs import LinkState
 from tui.looks import glyph
 from tui.model import State
-from tui.store import LinkState, Store
+from tui.store import Store
 
 KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 """xterm's stack of titles: the shell's comes back at the end. Terminals without one ignore it."""

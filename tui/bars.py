@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui import fmt
-from tui.boards import Seen
+from tui.boards import STILL_IN_FLIGHT, Part, Seen, run_state_cell, step_state_cell
+from tui.inputs import LinkState
 from tui.keys import LISTS, of_view, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, number, short_id, standing_still, text
 from tui.notices import in_words
 from tui.sanitize import width
-from tui.store import LinkState, Store
+from tui.store import Store
+from tui.tree import Tree, in_flight_still
 from tui.widgets.bar import Piece
 
 if TYPE_CHECKING:
@@ -47,12 +49,16 @@ def health(store: Store, seen: Seen) -> Line:
     pieces.append(
         Piece(f"  {glyph(State.FAILED)} {fmt.count(stuck)}", "failed" if stuck else "dim")
     )
+    if still := number(store.status, "cancelledInFlight"):
+        # they are in no count of runs, but in those of the hosts
+        told = f"  {glyph(State.CANCELLED)} {fmt.count(still)} still in flight"
+        pieces.append(Piece(told, "alarm"))
     late = store.status.get("lateCount", 0)
     if late:
         pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
-    if still := list(standing_still(store.status)):
-        what = still[0] if len(still) == 1 else f"{fmt.count(len(still))} hosts"
-        pieces.append(Piece(f"  {what} stand{'s' if len(still) == 1 else ''} still", "alarm"))
+    if hosts := list(standing_still(store.status)):
+        what = hosts[0] if len(hosts) == 1 else f"{fmt.count(len(hosts))} hosts"
+        pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
     if why:
         pieces.append(Piece(f"  store: {why}", "alarm"))
     per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
@@ -155,6 +161,8 @@ def status(app: Dashboard, grid: Grid) -> Line:
     flash, style = app.flash_now
     if flash:
         return [*_marks(app, grid), Piece(f" {flash}", style)], []
+    if asking := app.acting.asking.told():
+        return [Piece(f" {asking}", "strong")], []
     pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
     told = sum(width(piece.text) for piece in pieces)
     when = _when_due(app.store) if app.view == "retries" else []
@@ -250,10 +258,7 @@ def _run_status(app: Dashboard) -> list[Piece]:
     pieces = [
         Piece(f" Runs {SHAPES.crumb} ", "dim", "app.cmd('back')"),
         Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
-        Piece(
-            f"{glyph(run.state)} {run.state}",
-            LOOKS[run.state].style,
-        ),
+        Piece(*_tree_state(tree)),
         Piece(f"  {ended}/{len(tree.steps)} steps  {tried}", "plain"),
     ]
     if run.generation > 1:
@@ -261,6 +266,18 @@ def _run_status(app: Dashboard) -> list[Piece]:
     if run.dismissed:
         pieces.append(Piece("  dismissed", "dim"))
     return pieces
+
+
+def _tree_state(tree: Tree) -> Part:
+    """A run's state, and whether calls of it go on though it has ended."""
+    run, root = tree.run, tree.steps.get(tree.run.id)
+    told, style = run_state_cell(run)
+    if root is not None and root.is_pausing and not run.ended:
+        return step_state_cell(root)
+    calls = len(in_flight_still(tree))
+    if run.ended and calls:
+        told += STILL_IN_FLIGHT if calls == 1 else f", {calls:,} calls still in flight"
+    return told, style
 
 
 def foot(app: Dashboard) -> Line:

@@ -13,12 +13,29 @@ from typing import Any, NamedTuple
 from engine.wire import BulkAnswer
 from tui import fmt
 from tui.looks import LOOKS, SHAPES, glyph
-from tui.model import At, Cause, Happening, Host, Retry, Run, State, ms_of, number, short_id, text
+from tui.model import (
+    At,
+    Cause,
+    Happening,
+    Host,
+    Retry,
+    Run,
+    State,
+    Step,
+    ms_of,
+    number,
+    short_id,
+    text,
+)
 
 Part = tuple[str, str]
 """Text, and the name of its style."""
 Cell = Part | tuple[Part, ...]
 NONE: Part = ("—", "dim")
+STILL_IN_FLIGHT = ", still in flight"
+"""Of what was cancelled: its call is let finish, and its effect may still happen."""
+PAUSING = "pausing"
+"""Paused as soon as the call that is in flight has ended."""
 WIDE, WIDEST = 117, 157
 """What a terminal of 120 or 160 columns has for cells beside its edges and a scroll bar."""
 
@@ -80,6 +97,16 @@ def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
 def state_cell(state: State) -> Part:
     """Glyph and word."""
     return f"{glyph(state)} {state}", LOOKS[state].style
+
+
+def step_state_cell(step: Step) -> Part:
+    """The same of a step, and what its state alone does not say."""
+    told, style = state_cell(step.state)
+    if step.outlived_by is not None:
+        return f"{told}{STILL_IN_FLIGHT}", style
+    if step.is_pausing:
+        return f"{glyph(step.state)} {PAUSING}", "paused"
+    return told, style
 
 
 def age_cell(since_ms: int | None, seen: Seen) -> Part:
@@ -157,11 +184,18 @@ RUNS = (
 )
 
 
+def run_state_cell(run: Run) -> Part:
+    """Glyph and word of a run."""
+    if run.is_pausing:
+        return f"{glyph(run.state)} {PAUSING}", "paused"
+    return state_cell(run.state)
+
+
 def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
     """A run's row."""
     at = run.at
     return {
-        "state": state_cell(run.state),
+        "state": run_state_cell(run),
         "workflow": (run.workflow, "plain"),
         "run": (short_id(run.id), "dim"),
         "at": NONE if at is None else (at.name, "plain"),

@@ -16,7 +16,7 @@ from tui.boards import Cell, Part, Seen, last_text, state_cell
 from tui.looks import SHAPES
 from tui.model import Step, short_id
 from tui.sanitize import clip, fit
-from tui.steptree import took_cell
+from tui.steptree import STILL, took_cell
 from tui.tree import Tree
 
 SIDE_CELLS = 27
@@ -141,7 +141,7 @@ def _side(step: Step | None, last: int, seen: Seen) -> tuple[Part, ...]:
     if step is None:
         return ((fit("—", SIDE_CELLS + last), "dim"),)
     state, style = state_cell(step.state)
-    took, _ = took_cell(step, seen)
+    took = took_cell(step, seen)[0].removeprefix(STILL)
     tries = fmt.tries(step.attempts, step.tries_left)
     told = last_text(step.http_status, step.error)
     return (

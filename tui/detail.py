@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from engine.wire import MoveRow
 from tui import fmt
-from tui.boards import Cell, Part, Seen, last_text, state_cell
+from tui.boards import Cell, Part, Seen, last_text, step_state_cell
 from tui.looks import LOOKS
 from tui.model import Attempt, State, Step, ms_of
 from tui.sanitize import width, wrap
-from tui.steptree import took_cell
+from tui.steptree import STILL, took_cell
 from tui.targets import UNHANDLED_FAILURE
 
 ATTEMPTS_SHOWN_MAX = 200
@@ -38,10 +38,11 @@ def inspector(
 ) -> list[Cell]:
     """A step, in lines of so many cells. `roomy`: there are lines enough for all of it. `moves`: of
     the run whose root it is, to other URLs."""
-    state, style = state_cell(step.state)
+    state, style = step_state_cell(step)
     took, took_style = took_cell(step, seen)
     if step.state is State.PAUSED or took == "—":
         took = ""  # nothing, or what its state says already
+    took = took.removeprefix(STILL)  # which the state says too
     lines: list[Cell] = [
         ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
     ]
@@ -135,7 +136,8 @@ _COUNTS = {
 def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:
     """An attempt, with what followed behind it, or below it where there is no room."""
     look = LOOKS[_COUNTS.get(attempt.status, State.UNKNOWN)]
-    lasted = (attempt.ended_at or seen.now_ms) - attempt.started_at
+    ended_at = seen.now_ms if attempt.is_open else attempt.ended_at
+    lasted = "?" if ended_at is None else fmt.took(ended_at - attempt.started_at)
     result = last_text(attempt.http_status, attempt.error)
     if attempt.status in ("interruption", "crash", "late"):
         result = f"{attempt.status} {'' if result == '—' else result}".rstrip()
@@ -149,7 +151,7 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
         (f"{attempt.number:>4} ", "plain"),
         (f"{look.glyph} ", look.style),
         (f"{fmt.time_of_day(attempt.started_at, seen.zone)}  ", "dim"),
-        (f"{fmt.took(lasted):<7} ", "plain"),
+        (f"{lasted:<7} ", "plain"),
         (result, look.style),
     )
     indent = " " * INDENT_CELLS

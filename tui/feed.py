@@ -21,9 +21,7 @@ from msgspec import Struct
 
 from engine.client import AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
 from engine.client.errors import without_user
-from tui.listing import Edge
-from tui.query import moves_with_time
-from tui.store import (
+from tui.inputs import (
     CausesRead,
     EventRead,
     Input,
@@ -33,10 +31,12 @@ from tui.store import (
     RetriesRead,
     RunsRead,
     StatusRead,
-    Store,
     TreeGone,
     TreeRead,
 )
+from tui.listing import Edge
+from tui.query import moves_with_time
+from tui.store import Store
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient
@@ -124,6 +124,8 @@ class Feed:
         self._noticed = (0, 0)
         """What was asked, and the store's epoch, when this was last seen to."""
         self._status_due = 0.0
+        self._status_soonest = 0.0
+        """Before it the status is not read again, whatever happens."""
         self._board_due = 0.0
         self._board_lasts = math.inf
         """Until when the board is as it was read, if nothing happens."""
@@ -235,13 +237,13 @@ class Feed:
     def _hold_off(self) -> None:
         """A read failed: nothing is read for a moment."""
         later = anyio.current_time() + FAILED_PAUSE_S
-        self._status_due = self._board_due = self._tree_due = later
+        self._status_due = self._board_due = self._tree_due = self._status_soonest = later
 
     def _until_due(self) -> float | None:
         """Seconds until something may be read; None: not before somebody pokes."""
         if self._store.link.state is not LinkState.LIVE:
             return None
-        due = [self._status_due]
+        due = [self._status_soonest if self._store.status_outdated else self._status_due]
         due.append(self._board_due if self._board_outdated else self._board_lasts)
         if self._tree_outdated:
             due.append(self._tree_due)
@@ -263,7 +265,9 @@ class Feed:
 
     async def _read_what_is_due(self) -> None:
         self._notice()
-        if anyio.current_time() >= self._status_due:
+        now = anyio.current_time()
+        soon = self._store.status_outdated and now >= self._status_soonest
+        if soon or now >= self._status_due:
             await self._read_status()
         if self._more is not None:
             edge, self._more = self._more, None
@@ -309,10 +313,11 @@ class Feed:
     # -- reads ---------------------------------------------------------------------------------
 
     async def _read_status(self) -> None:
-        sent = self._store.clock.monotonic()
+        sent, began = self._store.clock.monotonic(), anyio.current_time()
         members = await self._client.status()
         self._take(StatusRead(members, sent, self._store.clock.monotonic()))
         self._status_due = anyio.current_time() + STATUS_EVERY_S
+        self._status_soonest = _next_read(began)
 
     async def _read_board(self, edge: Edge) -> None:
         turn, began = self._turns, anyio.current_time()

@@ -31,7 +31,8 @@ from the engine."""
 def run_after(run: Run, event: Happening) -> Run:
     """The run after a `run-moved` of its own."""
     ended = event.state in ENDED
-    return replace(run, state=event.state, rev=event.rev, ended_at=event.at if ended else None)
+    ended_at = event.at if ended else None  # why it is paused is read again
+    return replace(run, state=event.state, rev=event.rev, ended_at=ended_at, pause_reason=None)
 
 
 def at_after(at: At, event: Happening) -> At:

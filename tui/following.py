@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from tui.feed import Feed
-from tui.store import EventRead
-from tui.store import Input as Taken
+from tui.inputs import EventRead
+from tui.inputs import Input as Taken
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient

@@ -15,9 +15,9 @@ from engine.client import Action, AtomicError
 from engine.wire import BulkAnswer
 from tui import fmt
 from tui.boards import Cell
+from tui.inputs import JobsRead
 from tui.model import short_id
 from tui.sanitize import clean
-from tui.store import JobsRead
 from tui.targets import Target, Urls, action_for
 
 if TYPE_CHECKING:
@@ -49,7 +49,16 @@ class Many:
         lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
         if len(targets) > NAMES_SHOWN:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
-        self._acting.ask(title, lines, None, partial(self.march, action, targets))
+        asking, then = self._acting.asking, partial(self.march, action, targets)
+        if action is not Action.CANCEL:
+            asking.ask(title, lines, None, then)
+            return
+
+        async def ask() -> None:
+            also = await asking.in_flight_there(targets)
+            asking.ask(title, [*lines, *also], None, then)
+
+        asking.begin(action, [(each.run_id, each.step_id) for each in targets], ask)
 
     async def march(
         self, action: Action, targets: Sequence[Target], urls: Urls = (None, None)
@@ -80,7 +89,7 @@ class Many:
 
     def bulk(self, action: Action, q: str, urls: Urls = (None, None)) -> None:
         """Ask for a job on all that a filter finds."""
-        self._acting.run(self._acting.one_at_a_time("bulk", self._plan(action, q, urls)))
+        self._acting.asking.begin(action, (action, q, urls), partial(self._plan, action, q, urls))
 
     async def _plan(self, action: Action, q: str, urls: Urls) -> None:
         client = self._app.client
@@ -103,7 +112,7 @@ class Many:
         if urls[0] is not None:
             lines += [((f"{word:<7}", "dim"), (f"{clean(url)}", "plain"))
                       for word, url in zip(("from", "to"), urls, strict=True)]  # fmt: skip
-        self._acting.ask(title, lines, typed, partial(self._begin, action, q, plan, urls))
+        self._acting.asking.ask(title, lines, typed, partial(self._begin, action, q, plan, urls))
 
     async def _begin(self, action: Action, q: str, plan: BulkAnswer, urls: Urls) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""

@@ -52,6 +52,7 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
 
 
 MS_MAX = 253_370_764_800_000
@@ -109,7 +110,8 @@ class Attempt(Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        return self.ended_at is None
+        """Its request is in flight. One that was lost with the engine is not, and has no end."""
+        return self.status == "running"
 
 
 class Step(Struct, frozen=True):
@@ -153,6 +155,19 @@ class Step(Struct, frozen=True):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def outlived_by(self) -> Attempt | None:
+        """Its call that is still in flight though it has ended: it was cancelled meanwhile, and the
+        call's effect may still happen. None: there is none."""
+        if not self.ended:
+            return None
+        return next((attempt for attempt in reversed(self.tries) if attempt.is_open), None)
+
+    @property
+    def is_pausing(self) -> bool:
+        """A pause was asked for while its call is in flight, and begins when that ends."""
+        return self.state is State.RUNNING and self.pause_reason is not None
 
     @property
     def answered(self) -> list[Attempt]:
@@ -209,10 +224,16 @@ class Run(Struct, frozen=True):
     submitted_at: int
     ended_at: int | None = None
     at: At | None = None
+    pause_reason: str | None = None
 
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def is_pausing(self) -> bool:
+        """A pause was asked for while its own call is in flight, and begins when that ends."""
+        return self.pause_reason is not None and self.state in GOES_ON
 
 
 class Retry(Struct, frozen=True):
@@ -330,6 +351,7 @@ def run_of(row: RunRow) -> Run:
         submitted_at=ms_of(row.submitted_at) or 0,
         ended_at=ms_of(row.ended_at),
         at=None if row.at is None else at_of(row.at),
+        pause_reason=row.pause_reason,
     )
 
 

@@ -10,10 +10,11 @@ from msgspec import Struct
 from engine.client.errors import without_user
 from tui import fmt
 from tui.boards import Cell
+from tui.inputs import LinkState
 from tui.keys import LISTS
 from tui.model import State, short_id
 from tui.sanitize import safe, wrap
-from tui.store import LinkState, Store
+from tui.store import Store
 
 LINES_OF_AN_ERROR_MAX = 3
 IN_WORDS = (

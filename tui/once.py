@@ -10,11 +10,7 @@ from engine.client import Client
 from tui import boards
 from tui.boards import Cell, text_of
 from tui.clock import Clock
-from tui.keys import BOARDS
-from tui.listing import Edge
-from tui.rows import GRIDS, Rows
-from tui.sanitize import fit
-from tui.store import (
+from tui.inputs import (
     CausesRead,
     JobsRead,
     LinkMoved,
@@ -22,8 +18,12 @@ from tui.store import (
     RetriesRead,
     RunsRead,
     StatusRead,
-    Store,
 )
+from tui.keys import BOARDS
+from tui.listing import Edge
+from tui.rows import GRIDS, Rows
+from tui.sanitize import fit
+from tui.store import Store
 
 ROWS_MAX = 200
 NOTHING: Cell = ("", "plain")

@@ -192,14 +192,14 @@ class Reading:
     async def _compared(self, first: str, second: str) -> None:
         app = self._app
         try:
-            left, right = await self._tree(first), await self._tree(second)
+            left, right = await self.tree(first), await self.tree(second)
         except (AtomicError, ValueError) as error:
             app.flash(str(error), "alarm")
             return
         lines = comparison(left, right, app.size.width - READ_FRAME_CELLS, app.rows.seen)
         app.push_screen(Read("Compare two runs", lines))
 
-    async def _tree(self, run_id: str) -> Tree:
+    async def tree(self, run_id: str) -> Tree:
         """A run with its steps: as it is known, or read for this. Raises AtomicError."""
         app = self._app
         known = app.store.trees.get(run_id)

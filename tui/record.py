@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tui.store import Input, StatusRead
+from tui.inputs import Input, StatusRead
 
 FORMAT = "atomic-recording-1"
 LINE_BYTES_MAX = 32 * 1024 * 1024

@@ -56,8 +56,9 @@ class Retargeting:
         if self._filter is not None:
             self._acting.many.bulk(Action.RETARGET, self._filter, urls)
         else:
-            work = self._plan(list(self._targets), urls)
-            self._acting.run(self._acting.one_at_a_time("retarget", work))
+            targets = list(self._targets)
+            work = partial(self._plan, targets, urls)
+            self._acting.asking.begin(Action.RETARGET, (targets, urls), work)
 
     async def _plan(self, targets: list[Target], urls: tuple[str, str]) -> None:
         """Ask the engine what would go along, and then whether it is to be done."""
@@ -83,7 +84,7 @@ class Retargeting:
         else:
             chosen = [target for target, _ in plans]
             then = partial(self._acting.many.march, Action.RETARGET, chosen, urls)
-        self._acting.ask("Retarget?", lines, None, then)
+        self._acting.asking.ask("Retarget?", lines, None, then)
 
 
 def _lines(

@@ -21,8 +21,9 @@ from msgspec import Struct
 from tui import record
 from tui.app import Dashboard
 from tui.clock import SystemClock
+from tui.inputs import Input
 from tui.options import Options
-from tui.store import Input, Store
+from tui.store import Store
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient

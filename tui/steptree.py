@@ -21,6 +21,8 @@ CHILDREN_SHOWN_MAX = 50
 SHOWN_OF_FOLDED = 20
 """Of these so many have lines of their own: those that need a person first, then those that fail,
 then those that run."""
+STILL = "still "
+"""Before the age of a call that goes on though its step has ended."""
 SHORT_MS = 10_000
 """The chart of a run that took less tells parts of a second."""
 
@@ -129,7 +131,7 @@ def span_of(tree: Tree, now_ms: float) -> Span:
     """From the run's beginning to now, or to its end, or to the next attempt if that is soon."""
     begin = tree.run.submitted_at
     ends = [step.ended_at for step in tree.steps.values() if step.ended_at is not None]
-    if tree.run.ended:
+    if tree.run.ended and not any(step.outlived_by for step in tree.steps.values()):
         end = float(max([begin + 1, tree.run.ended_at or 0, *ends]))
         return Span(begin, end, end, over=True)
     passed = max(1_000.0, now_ms - begin)
@@ -162,13 +164,15 @@ def chart(step: Step, span: Span, cells: int) -> list[Part]:
         elif end is not None and step.state is State.BACKING_OFF and step.due_at is not None:
             fill(end, max(step.due_at, span.now_ms), SHAPES.dots, "backing-off", least=0)
     for attempt in step.tries:
-        character, style = _bar(attempt)
+        character, style = _bar(step, attempt)
         fill(attempt.started_at, attempt.ended_at or span.now_ms, character, style, least=1)
     return _joined(row)
 
 
-def _bar(attempt: Attempt) -> Part:
+def _bar(step: Step, attempt: Attempt) -> Part:
     match attempt.status:
+        case "running" if step.ended:
+            return SHAPES.failed_bar, str(step.state)
         case "running":
             return SHAPES.bar, "running"
         case "success":
@@ -219,6 +223,8 @@ def took_cell(step: Step, seen: Seen) -> Part:
         return fmt.span(seen.now_ms - step.tries[-1].started_at), "running"
     if step.state is State.PAUSED:
         return "paused", "paused"
+    if (attempt := step.outlived_by) is not None:
+        return f"{STILL}{fmt.span(seen.now_ms - attempt.started_at)}", str(step.state)
     if step.ended and step.tries:
         end = step.ended_at or step.tries[-1].ended_at or seen.now_ms
         return fmt.took(end - step.tries[0].started_at), "dim"

@@ -11,24 +11,29 @@ What the engine counts is never counted here: counts, totals and rates are shown
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from engine.wire import (
-    BulkAnswer,
-    CauseList,
-    HostRow,
-    RetryPage,
-    RunPage,
-    RunTree,
-)
+from engine.wire import BulkAnswer, HostRow, RunTree
 from tui.clock import Clock, ServerClock
 from tui.fold import at_after, run_after
-from tui.listing import Edge, Listing
+from tui.inputs import (
+    CausesRead,
+    EventRead,
+    Input,
+    JobsRead,
+    LinkMoved,
+    LinkState,
+    RetriesRead,
+    RunsRead,
+    StatusRead,
+    TreeGone,
+    TreeRead,
+)
+from tui.listing import Listing
 from tui.model import (
     Cause,
     Happening,
@@ -55,100 +60,6 @@ EVENTS_KEPT_MAX = 10_000
 NAMES_KEPT_MAX = 20_000
 SILENCE_S_MAX = 10.0
 """Two heartbeats: who is silent for so long is not there, whatever the socket says."""
-
-
-class LinkState(StrEnum):
-    """How the connection to the engine is."""
-
-    CONNECTING = "connecting"
-    """For the first time: there is nothing to show yet."""
-    LIVE = "live"
-    LOST = "lost"
-    """It will be tried again."""
-    REJECTED = "rejected"
-    """We are not let in: trying again would not help."""
-    UNTRUSTED = "untrusted"
-    """The engine's certificate is not trusted. Trying again would not help either."""
-
-
-class LinkMoved(Struct, frozen=True, tag="link"):
-    """The connection changed."""
-
-    state: LinkState
-    reason: str = ""
-    tries: int = 0
-    """Since it was lost."""
-    delay_s: float = 0.0
-    """Until the next try."""
-
-
-class StatusRead(Struct, frozen=True, tag="status"):
-    """`GET /api/v1/status` was answered. `sent` and `received` are monotonic seconds."""
-
-    members: dict[str, Any]
-    sent: float
-    received: float
-
-
-class RunsRead(Struct, frozen=True, tag="runs"):
-    """A page of runs for a listing was answered."""
-
-    listing: str
-    edge: Edge
-    page: RunPage
-    behind: str | None = None
-
-
-class RetriesRead(Struct, frozen=True, tag="retries"):
-    """A page of what is tried next was answered."""
-
-    listing: str
-    page: RetryPage
-
-
-class CausesRead(Struct, frozen=True, tag="causes"):
-    """The causes were answered."""
-
-    found: CauseList
-
-
-class JobsRead(Struct, frozen=True, tag="jobs"):
-    """The bulk jobs were answered."""
-
-    found: tuple[BulkAnswer, ...]
-
-
-class TreeRead(Struct, frozen=True, tag="tree"):
-    """`GET /api/v1/runs/{id}` was answered."""
-
-    tree: RunTree
-
-
-class TreeGone(Struct, frozen=True, tag="tree-gone"):
-    """The engine does not know the run any more."""
-
-    run_id: str
-
-
-class EventRead(Struct, frozen=True, tag="event"):
-    """An event of the stream."""
-
-    id: str
-    kind: str
-    members: dict[str, Any]
-
-
-Input = (
-    LinkMoved
-    | StatusRead
-    | RunsRead
-    | RetriesRead
-    | CausesRead
-    | JobsRead
-    | TreeRead
-    | TreeGone
-    | EventRead
-)
 
 
 class Changes(Struct):
@@ -192,6 +103,8 @@ class Store:
         self.time = ServerClock(clock)
         self.link = Link(last_heard=clock.monotonic(), since=clock.monotonic())
         self.status: dict[str, Any] = {}
+        self.status_outdated = False
+        """Something happened that only the status tells of: it is read again soon."""
         self.counts: dict[str, int] = {}
         self.instance: str | None = None
         self.runs: OrderedDict[str, Run] = OrderedDict()
@@ -283,7 +196,7 @@ class Store:
 
     def _status_read(self, read: StatusRead) -> None:
         self._heard()
-        self.status = _fitting(read.members)
+        self.status, self.status_outdated = _fitting(read.members), False
         self.changes.counts = True
         server_ms = ms_of(read.members.get("serverTime"))
         if server_ms is not None:
@@ -441,6 +354,8 @@ class Store:
         """Which lists may be others for it: those are read again, when they are looked at."""
         moved = event.kind == "run-moved"
         acted = event.kind == "acted"
+        if acted or event.kind == "late-end":  # calls that a cancellation leaves in flight
+            self.status_outdated = True
         touched = {
             "runs": moved or acted or event.run_id in self.listing("runs"),
             "retries": event.state is State.BACKING_OFF or event.step_id in self.retries,

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from engine.wire import MoveRow
 from tui.fold import freshens_parent, says_all, step_after, step_opened
-from tui.model import Happening, Run, Step
+from tui.model import Attempt, Happening, Run, Step
 
 
 class Tree(Struct):
@@ -77,3 +77,21 @@ class Tree(Struct):
                 self.steps[step.id] = replace(read, failures=step.failures)  # a child completed
         if known.run.rev > self.run.rev:
             self.run = known.run
+
+
+def in_flight_still(tree: Tree) -> list[Attempt]:
+    """Calls that go on though their steps have ended, the oldest first."""
+    found = [call for step in tree.steps.values() if (call := step.outlived_by) is not None]
+    return sorted(found, key=lambda call: call.started_at)
+
+
+def in_flight(tree: Tree, step_id: str | None = None) -> list[Attempt]:
+    """Calls in flight of a step and of those below it (None: of the whole run), the oldest
+    first."""
+    below = {step_id or tree.run.id}
+    for step in tree.steps.values():  # parents come before their children
+        if step.parent_id in below:
+            below.add(step.id)
+    steps = tree.steps.values() if step_id is None else (tree.steps[id] for id in below)
+    found = [attempt for step in steps for attempt in step.tries if attempt.is_open]
+    return sorted(found, key=lambda call: call.started_at)

@@ -42,10 +42,7 @@ from engine.wire import (
     StepAt,
     StepRow,
 )
-from tui.listing import Edge
-from tui.model import ms_of
-from tui.record import Recorder
-from tui.store import (
+from tui.inputs import (
     CausesRead,
     EventRead,
     Input,
@@ -57,6 +54,9 @@ from tui.store import (
     StatusRead,
     TreeRead,
 )
+from tui.listing import Edge
+from tui.model import ms_of
+from tui.record import Recorder
 
 FILE = Path(__file__).with_name("shop.ndjson")
 BEGAN_MS = 1_790_000_000_000
@@ -197,8 +197,8 @@ def attempt_row(number: int, tried: Try, at_s: float) -> AttemptRow:
         return AttemptRow(number, 1, "running", began)
     delay = None if tried.delay is None else round(tried.delay * 1_000)
     return AttemptRow(
-        number, 1, tried.counts_as, began, time_of(tried.ended), tried.http, tried.error, delay,
-        None if delay is None else tried.by,
+        number, 1, tried.counts_as, began, time_of(tried.ended), tried.http, tried.error,
+        delay_ms=delay, delay_by=None if delay is None else tried.by,
     )  # fmt: skip
 
 

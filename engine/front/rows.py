@@ -91,12 +91,15 @@ def retry_row(record: RetryRecord) -> wire.RetryRow:
     )
 
 
-def attempt_row(record: AttemptRecord) -> wire.AttemptRow:
-    """An attempt as the interface shows it."""
+def attempt_row(record: AttemptRecord, epoch: int) -> wire.AttemptRow:
+    """An attempt as the interface shows it. One of an engine before this one (`epoch`) whose end
+    is not recorded is in flight no more: of a step that was cancelled nobody records what became
+    of it."""
+    open_or_lost = "running" if record.epoch == epoch else "crash"
     return wire.AttemptRow(
         number=record.number,
         generation=record.generation,
-        status=record.counts_as or "running",
+        status=record.counts_as or open_or_lost,
         started_at=rfc3339(record.started_at),
         ended_at=maybe_rfc3339(record.ended_at),
         http_status=record.http_status,
@@ -117,8 +120,11 @@ def named_step(step: Step) -> wire.NamedStep:
     return wire.NamedStep(step.id, wire.step_label(step.spec.name, step.spec.step_key))
 
 
-def step_row(step: Step, attempts: Iterable[AttemptRecord] | None = None) -> wire.StepRow:
-    """A step as the interface shows it, with its attempts where they were asked for."""
+def step_row(
+    step: Step, attempts: Iterable[AttemptRecord] | None = None, epoch: int = 0
+) -> wire.StepRow:
+    """A step as the interface shows it, with its attempts where they were asked for. `epoch`: of
+    the engine that is asked."""
     timed = step.state in (StepState.BACKING_OFF, StepState.PAUSED)
     row = wire.StepRow(
         id=step.id,
@@ -148,5 +154,5 @@ def step_row(step: Step, attempts: Iterable[AttemptRecord] | None = None) -> wir
         awaiting_post=step.awaiting_post,
     )
     if attempts is not None:
-        row = replace(row, attempt_rows=tuple(attempt_row(attempt) for attempt in attempts))
+        row = replace(row, attempt_rows=tuple(attempt_row(each, epoch) for each in attempts))
     return row

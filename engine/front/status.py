@@ -70,6 +70,7 @@ async def status(front: Front) -> Reply:
             "standstills": standstill_rows(engine, now),
             "inMemory": len(engine.live),
             "inFlight": engine.places.in_flight,
+            "cancelledInFlight": _cancelled_in_flight(engine),
             "queued": engine.seats.queued,
             "memory": _memory(engine.budget),
             "limits": {
@@ -86,6 +87,16 @@ async def status(front: Front) -> Reply:
                 "connectionsMax": limits.connections_max,
             },
         }
+    )
+
+
+def _cancelled_in_flight(engine: Engine) -> int:
+    """Requests of steps that were cancelled: they are let finish, and are in no count of runs."""
+    return sum(
+        live.run.steps[step_id].ended
+        for live in engine.live.values()
+        if live.requests
+        for step_id in live.requests
     )
 
 
@@ -249,13 +260,14 @@ async def tree(front: Front, run_id: str) -> Reply:
     if found is None:
         raise Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
     record, steps, attempts = found
+    epoch = front.engine.parent_tokens.epoch
     by_step: dict[str, list[Any]] = {step.id: [] for step in steps}
     for attempt in attempts:
         by_step[attempt.step_id].append(attempt)
     return json_reply(
         wire.RunTree(
             run=run_row(record),
-            steps=tuple(step_row(step, by_step[step.id]) for step in steps),
+            steps=tuple(step_row(step, by_step[step.id], epoch) for step in steps),
             server_time=rfc3339(front.clock.steady_ms()),
             moves=tuple(move_row(move) for move in record.moves),
         )
@@ -267,7 +279,7 @@ async def step(front: Front, step_id: str) -> Reply:
     found = await front.views.step(step_id)
     if found is None:
         raise _no_step(step_id)
-    return json_reply(step_row(*found))
+    return json_reply(step_row(*found, front.engine.parent_tokens.epoch))
 
 
 def _no_step(step_id: str) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +15,13 @@ from tests.e2e.harness import (
     Client,
     EngineProcess,
     application,
+    client,
     eventually,
     eventually_async,
     fine,
     is_problem,
+    restart,
+    running,
 )
 from tests.e2e.sse import event_stream
 
@@ -63,6 +67,8 @@ async def test_cancel_in_flight(shop: Client) -> None:
             assert (done.status_code, done.json()["run"]["status"]) == (202, "cancelled")
         document = is_problem(answers[0], 409, "run-cancelled")
         assert (document["runId"], document["errorSource"]) == (run_id, "workflow")
+        status = await shop.read("/status")
+        assert (status["inFlight"], status["cancelledInFlight"]) == (1, 1)
         release.set()
 
         async def late_is_kept() -> bool:
@@ -278,6 +284,33 @@ async def test_if_rev(shop: Client) -> None:
         done = await shop.act(run_id, "pause", step=run_id, ifRev=step)
         assert (done.status_code, done.json()["step"]["status"]) == (202, "paused")
         assert (await shop.act(run_id, "cancel")).status_code == 202
+
+
+async def test_a_cancelled_call_of_an_engine_that_ended_is_in_flight_no_more(
+    tmp_path: Path,
+) -> None:
+    """Nobody records what became of it; whoever looks is not told that it goes on."""
+
+    async def never(call: Call) -> Answer:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    with running(tmp_path) as engine:
+        async with application(slow=never) as app, client(engine.url) as shop:
+            run_id = await started(shop, app.at("slow"))
+            await eventually(lambda: app.calls)
+            assert (await shop.act(run_id, "cancel")).status_code == 202
+            (before,) = (await shop.read(f"/steps/{run_id}"))["attemptRows"]
+            engine.kill()
+            again = await restart(engine, tmp_path)
+            try:
+                (after,) = (await shop.read(f"/steps/{run_id}"))["attemptRows"]
+                (same,) = (await shop.steps(run_id))["slow"]["attemptRows"]
+                status = await shop.read("/status")
+            finally:
+                again.kill()
+    assert (before["status"], after["status"], same["status"]) == ("running", "crash", "crash")
+    assert status["cancelledInFlight"] == 0
 
 
 async def test_actors_and_reasons_are_events(engine: EngineProcess, shop: Client) -> None:

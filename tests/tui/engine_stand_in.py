@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -16,7 +17,8 @@ from engine.front.times import rfc3339
 from engine.wire import BulkList, CauseList, RetryPage, RunTree
 from tests.tui.support import NOW, page, run_row, step_row
 from tui.feed import Feed
-from tui.store import Input, LinkState, Store
+from tui.inputs import Input, LinkMoved, LinkState
+from tui.store import Store
 
 
 class TrioClock:
@@ -153,3 +155,13 @@ async def fed(engine: StandIn, **options: Any) -> AsyncIterator[Fed]:
         nursery.start_soon(it.feed.run)
         yield it
         nursery.cancel_scope.cancel()
+
+
+def gaps(times: list[float]) -> list[float]:
+    """The time between one and the next."""
+    return [round(after - before, 3) for before, after in pairwise(times)]
+
+
+def links(it: Fed) -> list[LinkMoved]:
+    """How the connection moved."""
+    return [taken for _, taken in it.taken if isinstance(taken, LinkMoved)]

@@ -11,7 +11,7 @@ from engine.front.times import rfc3339
 from engine.store.views import SqliteViews
 from tests.tui.support import store_at
 from tests.world import EPOCH_MS, World
-from tui.store import EventRead, TreeRead
+from tui.inputs import EventRead, TreeRead
 
 FILE = "file"
 PAGE = 100

@@ -21,8 +21,14 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
+from tui.inputs import (
+    CausesRead,
+    JobsRead,
+    RetriesRead,
+    RunsRead,
+)
 from tui.listing import Edge
-from tui.store import CausesRead, JobsRead, RetriesRead, RunsRead, Store
+from tui.store import Store
 
 SHIP = f"{RUN}-ship"
 

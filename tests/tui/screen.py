@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import msgspec
 from textual.pilot import Pilot
 
 from engine.client import AsyncClient, Reposts
@@ -19,9 +20,17 @@ from engine.front.times import rfc3339
 from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow
 from tests.tui.support import NOW, FakeClock
 from tui.app import Dashboard
+from tui.inputs import (
+    EventRead,
+    LinkMoved,
+    LinkState,
+    RunsRead,
+    StatusRead,
+    TreeRead,
+)
 from tui.listing import Edge
 from tui.options import Options
-from tui.store import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, Store, TreeRead
+from tui.store import Store
 
 
 def at(seconds: float) -> str:
@@ -89,6 +98,10 @@ class World:
         self.posts: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, tuple[int, Any]] = {}
         """By the end of a path: status, and what is answered."""
+        self.trees: dict[str, RunTree] = {}
+        """What a run is read as, by its id, unless `answers` says otherwise."""
+        self.answers_after: asyncio.Event | None = None
+        """Set when the engine is to answer what it is asked; None: at once."""
         transport = httpx.MockTransport(self._answer)
         http = httpx.AsyncClient(transport=transport)
         client = AsyncClient("http://engine.test", reposts=Reposts(count=0), http=http)
@@ -97,7 +110,9 @@ class World:
         )
         self.pilot: Pilot[None]
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.answers_after is not None:
+            await self.answers_after.wait()
         body = json.loads(request.content or b"null")
         if request.method == "POST":
             self.posts.append((request.url.path, body))
@@ -108,6 +123,9 @@ class World:
                     return httpx.Response(status, content=answer)
                 content = json.dumps(answer).encode()
                 return httpx.Response(status, content=content, headers={"content-type": kind})
+        tree = self.trees.get(request.url.path.rpartition("/")[2])
+        if request.method == "GET" and tree is not None:
+            return httpx.Response(200, content=msgspec.json.encode(tree))
         raise AssertionError(f"nobody said what to answer to {request.method} {request.url}")
 
     # -- what comes in -------------------------------------------------------------------------
@@ -120,13 +138,18 @@ class World:
         self.store.apply(StatusRead(members, now, now))
 
     def runs(self, *rows: RunRow, total: int | None = None) -> None:
-        """The list of runs, whole."""
+        """The list of runs, whole. What is not known of their steps is that each has a root."""
+        for row in rows:
+            self.trees.setdefault(
+                row.id, RunTree(row, (step_row(row.id, None, row.status),), at(0))
+            )
         page = RunPage(rows, len(rows) if total is None else total, False, None)
         self.store.apply(RunsRead("runs", Edge.HEAD, page))
 
     def tree(self, run: RunRow, *steps: StepRow) -> None:
         """A run's steps."""
-        self.store.apply(TreeRead(RunTree(run, steps, at(0))))
+        self.trees[run.id] = RunTree(run, steps, at(0))
+        self.store.apply(TreeRead(self.trees[run.id]))
 
     def event(self, kind: str, name: str, run_id: str, step_id: str, **members: Any) -> None:
         """An event of the stream: `kind` is the stream's, `name` the fact's."""

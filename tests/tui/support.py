@@ -10,8 +10,15 @@ from hypothesis import settings
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow
 from tui.boards import Cell, Column, layout, text_of
+from tui.inputs import (
+    EventRead,
+    LinkMoved,
+    LinkState,
+    StatusRead,
+    TreeRead,
+)
 from tui.sanitize import fit, width
-from tui.store import EventRead, LinkMoved, LinkState, StatusRead, Store, TreeRead
+from tui.store import Store
 
 NOW = 1_790_000_000_000
 """2026-09-21T14:13:20.000Z."""

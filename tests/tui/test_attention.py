@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.tui.screen import World
 from tui.attention import Attention
-from tui.store import LinkMoved, LinkState
+from tui.inputs import LinkMoved, LinkState
 
 
 def test_the_title_says_what_is_stuck() -> None:

@@ -22,11 +22,11 @@ from tui.boards import (
     text_of,
     tries_cell,
 )
+from tui.inputs import LinkMoved, LinkState
 from tui.looks import STYLES, in_ascii
 from tui.model import At, State
 from tui.rows import GRIDS, Rows
 from tui.sanitize import fit
-from tui.store import LinkMoved, LinkState
 
 BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 WIDTHS = (60, 80, 120, 160)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tui.support import NOW, STEADY, FakeClock, status_read, step_row, store_at, tree_read
 from tui import fmt
 from tui.clock import SAMPLES_KEPT_MAX, SLEW_MS_PER_S, STEP_MS_MIN, ServerClock
-from tui.store import EventRead
+from tui.inputs import EventRead
 
 HOUR = 3_600.0
 

@@ -127,6 +127,7 @@ def test_the_inspector_of_many_attempts() -> None:
     [
         ("running", {}, "   1 ▸ 14:13:20  0ms     in flight"),
         ("crash", {"ended": 9}, "   1 ⊘ 14:13:20  9ms     crash"),
+        ("crash", {}, "   1 ⊘ 14:13:20  ?       crash"),
         ("late", {"ended": 9, "http_status": 200}, "   1 ⊘ 14:13:20  9ms     late 200"),
         ("odd", {"ended": 9}, "   1 ? 14:13:20  9ms     —"),
         (

@@ -22,8 +22,9 @@ from tests.tui.support import (
     tree_read,
 )
 from tui.fold import KINDS, OF_A_RUN
+from tui.inputs import EventRead
 from tui.model import State, Step
-from tui.store import EventRead, Store
+from tui.store import Store
 from tui.tree import Tree
 
 SHIP = f"{RUN}-ship"

@@ -19,8 +19,14 @@ from tests.tui.support import NOW, RUN, FakeClock, event, status_read, step_row,
 from tests.tui.test_store_world import watched
 from tui import record
 from tui.feed import Board, Feed
+from tui.inputs import (
+    Input,
+    LinkMoved,
+    LinkState,
+    TreeGone,
+)
 from tui.record import Head, Line, Recorder, RecordingError
-from tui.store import Input, Link, LinkMoved, LinkState, Store, TreeGone
+from tui.store import Link, Store
 
 
 def contents(store: Store) -> dict[str, Any]:

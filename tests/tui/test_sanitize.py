@@ -15,6 +15,7 @@ from engine import wire
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree
 from tests.tui.support import STEADY, FakeClock
 from tui.bars import health
+from tui.inputs import EventRead, StatusRead
 from tui.rows import Rows
 from tui.sanitize import (
     CUT,
@@ -29,7 +30,7 @@ from tui.sanitize import (
     safe,
     width,
 )
-from tui.store import EventRead, StatusRead, Store
+from tui.store import Store
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m\u202eevil\u200b\u2066\ufeff\x00\r\n\ud800"
 NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

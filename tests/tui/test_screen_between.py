@@ -15,7 +15,7 @@ from engine.client import Action
 from engine.wire import ActionAnswer, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
-from tui.store import RetriesRead
+from tui.inputs import RetriesRead
 
 
 @pytest.fixture(autouse=True)

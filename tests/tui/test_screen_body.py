@@ -10,9 +10,9 @@ import httpx
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui.bodies import FIRST_BYTES
+from tui.inputs import Input
 from tui.record import Recorder
 from tui.screens.body import BodyScreen
-from tui.store import Input
 from tui.widgets.lines import Lines
 
 SECRET = "hunter2-secret"

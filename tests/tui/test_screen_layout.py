@@ -12,8 +12,13 @@ import pytest
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import retry_row
+from tui.inputs import (
+    CausesRead,
+    LinkMoved,
+    LinkState,
+    RetriesRead,
+)
 from tui.keys import COMMANDS, shown_key
-from tui.store import CausesRead, LinkMoved, LinkState, RetriesRead
 
 SIZES = [(80, 24), (100, 30), (140, 40), (60, 16), (200, 60)]
 STATES = ("pending", "running", "backing-off", "waiting", "paused", "completed", "failed",

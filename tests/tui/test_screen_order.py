@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from engine.wire import CauseList, CauseRow, RunPage
 from tests.tui.screen import World, at, line_with, run_row, showing
+from tui.inputs import (
+    CausesRead,
+    LinkMoved,
+    LinkState,
+    RunsRead,
+)
 from tui.listing import Edge
-from tui.store import CausesRead, LinkMoved, LinkState, RunsRead
 from tui.widgets.grid import Grid
 
 

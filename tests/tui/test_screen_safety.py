@@ -9,8 +9,13 @@ import pytest
 
 from engine.wire import BulkAnswer
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.inputs import (
+    EventRead,
+    JobsRead,
+    LinkMoved,
+    LinkState,
+)
 from tui.keys import COMMANDS, LISTS, WRITES
-from tui.store import EventRead, JobsRead, LinkMoved, LinkState
 
 
 def accepted(run: object) -> tuple[int, Any]:

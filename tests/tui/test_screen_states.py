@@ -10,9 +10,13 @@ from tests.tui.golden import same
 from tests.tui.screen import World, at, line_with, run_row, showing
 from tests.tui.support import store_at
 from tui.boards import text_of
+from tui.inputs import (
+    LinkMoved,
+    LinkState,
+    TreeGone,
+)
 from tui.notices import Asked, in_words, notice
 from tui.sanitize import width
-from tui.store import LinkMoved, LinkState, TreeGone
 
 REFUSED = "The engine at http://engine.test cannot be reached: All connection attempts failed"
 UNTRUSTED = (

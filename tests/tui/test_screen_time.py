@@ -9,7 +9,7 @@ from textual.geometry import Region
 
 from engine.wire import AttemptRow, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.store import RetriesRead
+from tui.inputs import RetriesRead
 from tui.widgets.tight import TightUpdate
 
 BACKING_OFF = {"at": {"status": "backing-off", "due_at": at(7)}}

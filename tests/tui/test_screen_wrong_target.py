@@ -8,8 +8,8 @@ from engine.client import Action
 from engine.wire import RunPage
 from tests.tui.screen import World, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
+from tui.inputs import RunsRead, TreeGone
 from tui.listing import Edge
-from tui.store import RunsRead, TreeGone
 from tui.targets import Target, Urls
 
 

@@ -25,6 +25,7 @@ from tests.tui.support import (
     tree_read,
 )
 from tui.boards import Seen
+from tui.inputs import TreeRead
 from tui.looks import in_ascii
 from tui.model import State
 from tui.rows import GRIDS, Rows
@@ -39,7 +40,7 @@ from tui.steptree import (
     span_of,
     took_cell,
 )
-from tui.store import Store, TreeRead
+from tui.store import Store
 from tui.tree import Tree
 
 

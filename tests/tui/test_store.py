@@ -27,8 +27,7 @@ from tests.tui.support import (
     tree_read,
 )
 from tui import store as stores
-from tui.listing import Edge
-from tui.store import (
+from tui.inputs import (
     CausesRead,
     EventRead,
     JobsRead,
@@ -37,9 +36,10 @@ from tui.store import (
     RetriesRead,
     RunsRead,
     StatusRead,
-    Store,
     TreeGone,
 )
+from tui.listing import Edge
+from tui.store import Store
 
 
 def head(*ids: str, next: str | None = None) -> RunsRead:

@@ -21,8 +21,8 @@ from engine.supervisor import Recorded, Wait
 from tests.tui.mirror import Mirror
 from tests.world import FakeClock, World, ok, still_open, world
 from tui.fold import KINDS
+from tui.inputs import TreeRead
 from tui.model import step_of
-from tui.store import TreeRead
 
 STEP = "http://app:9000/workflows/w/steps/"
 ASYNC = Wait(prefer_ms=0)

@@ -19,9 +19,17 @@ from tests.e2e import harness
 from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import at, run_row, step_row
 from tests.tui.terminal import ALT_SCREEN, Terminal, dashboard
+from tui.inputs import (
+    EventRead,
+    Input,
+    LinkMoved,
+    LinkState,
+    RunsRead,
+    StatusRead,
+    TreeRead,
+)
 from tui.listing import Edge
 from tui.record import FORMAT, Head, Line
-from tui.store import EventRead, Input, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
 
 HOSTILE = "\x1b]52;c;cHduZWQ=\x07\x1b]0;pwned\x07\x9b31m\x1bc\u202egnp\x00\x07\u009d0;x\u009c"
 FORBIDDEN = (

@@ -5,7 +5,7 @@ A question is put before something is done that is hard to undo: the answer is N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import events, on
@@ -40,6 +40,27 @@ READ_FRAME_CELLS = 5
 CLOSES = "esc closes"
 
 
+class Confirmation(Typed):
+    """Where a number is typed. `takes`: whether a key is meant for it."""
+
+    def __init__(self, takes: Callable[[], bool], *, compact: bool) -> None:
+        super().__init__(compact=compact)
+        self._takes = takes
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._takes():
+            await super()._on_key(event)
+        else:
+            event.stop()
+            event.prevent_default()
+
+    def _on_paste(self, event: events.Paste) -> None:
+        if self._takes():
+            super()._on_paste(event)
+        event.stop()
+        event.prevent_default()
+
+
 class Ask(ModalScreen[bool]):
     """A question with its consequences. `typed`: what must be typed to say yes; else `y` does."""
 
@@ -55,13 +76,14 @@ class Ask(ModalScreen[bool]):
         self._title, self._lines, self._typed = title, list(lines), typed
         self._clock = clock
         self._since = 0.0
+        self._is_meant = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="ask") as box:
             box.border_title = Content(self._title)
             yield Lines(id="ask-lines")
             if self._typed is not None:
-                yield Typed(placeholder=f"type {self._typed} to confirm", compact=True)
+                yield Confirmation(self._takes, compact=True)
 
     def on_mount(self) -> None:
         self._since = self._clock.monotonic()
@@ -72,14 +94,31 @@ class Ask(ModalScreen[bool]):
                 ("   esc ", "strong"),
                 ("no", "plain"),
             )
-        else:
-            last = (("esc ", "strong"), ("no", "plain"))
+        else:  # above what is typed, where it stays
+            last = (
+                ("type ", "plain"),
+                (self._typed, "strong"),
+                (" and enter to confirm", "plain"),
+                ("   esc ", "strong"),
+                ("no", "plain"),
+            )
         lines = [*self._lines, ("", "plain"), last]
         shown = self.query_one(Lines)
         shown.styles.height = min(len(lines), max(3, self.app.size.height - 8))
         shown.show(lines, stay=False)
         if self._typed is not None:
             self.query_one(Input).focus()
+
+    def _takes(self) -> bool:
+        """Whether what is typed is meant for the field: keys that were under way when it opened are
+        not, as long as they go on coming."""
+        if self._is_meant:
+            return True
+        if self._too_soon:
+            self._since = self._clock.monotonic()
+            return False
+        self._is_meant = True
+        return True
 
     @property
     def _too_soon(self) -> bool:

@@ -1,0 +1,266 @@
+"""What is said before something is done: while the engine is asked, and in the question."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from engine.wire import AttemptRow, RunRow, StepRow
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.test_screen_safety import accepted, bulk
+from tui.boards import Part
+from tui.screens.ask import Confirmation
+
+
+def with_a_call(number: int = 1) -> tuple[RunRow, StepRow, StepRow]:
+    """A run whose step's call has been in flight for two minutes, while its own attempt waits."""
+    run = run_row(number)
+    before = AttemptRow(1, 1, "interruption", at(-125), at(-124))
+    root = step_row(run.id, None, "waiting", attempt_rows=(before,))
+    now = AttemptRow(1, 1, "running", at(-120))
+    called = step_row(run.id, "render", "running", attempt_rows=(now,))
+    return run, root, called
+
+
+def charted(world: World, step_id: str) -> list[Part]:
+    """The chart of a step."""
+    cells = world.app.rows.cells("run", step_id)
+    assert cells is not None
+    return [part for part in cells["chart"] if not isinstance(part, str)]
+
+
+# -- cancel with a call in flight ------------------------------------------------------------------
+
+
+def test_a_cancellation_says_that_the_call_goes_on() -> None:
+    """How many calls are in flight and for how long; nothing is said to be cut."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run, *steps = with_a_call()
+        world.runs(run)
+        world.tree(run, *steps)
+        lines = await world.press("C")
+        line_with(lines, "1 call is in flight for 2m00.")
+        line_with(lines, "It is let finish, and its effect may still happen.")
+        line_with(lines, "Nothing is compensated.")
+        assert not any("cut" in line for line in lines)
+
+    showing(test)
+
+
+def test_a_step_is_cancelled_with_its_own_calls() -> None:
+    """Only those of the step and of what is below it are counted; of a step that backs off there is
+    none."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run, root, called = with_a_call()
+        idle = step_row(run.id, "idle", "backing-off", due_at=at(60), attempt_rows=())
+        world.runs(run)
+        world.tree(run, root, called, idle)
+        world.app.reading.open_run(run.id, idle.id)
+        await world.shown()
+        lines = await world.press("C")
+        line_with(lines, "› idle")
+        assert not any("in flight" in line for line in lines)
+
+    showing(test)
+
+
+def test_marked_runs_are_cancelled_with_the_calls_of_all() -> None:
+    """The steps of runs that were not opened are read for it."""
+
+    async def test(world: World) -> None:
+        world.live()
+        told = [with_a_call(number) for number in (1, 2)]
+        world.runs(*(run for run, *_ in told))
+        for run, *steps in told:
+            world.tree(run, *steps)
+        world.store.trees.clear()
+        await world.shown()
+        lines = await world.press("space", "space", "C")
+        line_with(lines, "Cancel: 2 marked")
+        line_with(lines, "2 calls are in flight, the oldest for 2m00.")
+        line_with(lines, "their effects may still happen")
+
+    showing(test)
+
+
+def test_a_run_that_cannot_be_read_is_cancelled_all_the_same() -> None:
+    """What is in flight is not known, and that is said."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        world.trees.clear()
+        world.answers[run.id] = (503, {"type": "/problems/engine-error", "detail": "broken row"})
+        world.answers["/actions"] = accepted(run)
+        await world.shown()
+        line_with(await world.press("C"), "which calls are in flight is not known")
+        world.clock.pass_s(1)
+        await world.press("y")
+        assert [members["action"] for _, members in world.posts] == ["cancel"]
+
+    showing(test)
+
+
+def test_a_cancelled_step_with_a_call_in_flight_says_so() -> None:
+    """The state's words, the age of the call, the chart to the present in the style of what was
+    cancelled, the run's line and the top line; when the call has ended nothing of it is left."""
+
+    async def test(world: World) -> None:
+        world.live(cancelledInFlight=1, hosts=[])
+        run, root, called = with_a_call()
+        world.runs(run)
+        world.tree(run, root, called)
+        world.app.reading.open_run(run.id, called.id)
+        await world.shown()
+        world.event("step", "cancelled", run.id, called.id, status="cancelled", rev=4)
+        world.event("step", "cancelled", run.id, run.id, status="cancelled", rev=4)
+        world.event("run", "run-moved", run.id, run.id, status="cancelled", rev=5)
+        lines = await world.passes(14)
+        line_with(lines, "render  ⊘ cancelled, still in flight  2m14")
+        line_with(lines, "still 2m14")
+        line_with(lines, "⊘ cancelled, still in flight  2/2 steps")
+        assert "▸ 0" in lines[0]
+        assert "⊘ 1 still in flight" in lines[0]
+        assert {style for text, style in charted(world, called.id) if text.strip()} == {"cancelled"}
+        assert world.app.rows.chart_head.rstrip().endswith("now")
+        world.live(cancelledInFlight=0, hosts=[])
+        world.event("attempt", "late-end", run.id, called.id, status="cancelled", rev=5, number=1)
+        lines = await world.shown()
+        assert not any("still" in line for line in lines)
+        line_with(lines, "late")
+
+    showing(test, size=(140, 40))
+
+
+# -- while the engine is asked ---------------------------------------------------------------------
+
+
+async def asked(world: World, *keys: str) -> list[str]:
+    """Press keys; the engine has not answered yet."""
+    world.answers_after = asyncio.Event()
+    await world.pilot.press(*keys)
+    return await world.shown()
+
+
+async def answered(world: World) -> list[str]:
+    """The engine answers what it was asked."""
+    assert world.answers_after is not None
+    world.answers_after.set()
+    await world.app.workers.wait_for_complete()
+    return await world.shown()
+
+
+def whole_filter(world: World, **members: Any) -> None:
+    """More runs of a filter than were read."""
+    world.live()
+    world.app.filters["runs"] = "wf:order"
+    world.runs(*(run_row(number) for number in range(200)), total=231)
+    world.store.listing("runs").at_tail = False
+    world.answers["/bulk"] = (200, bulk(action="pause", skipped={}, total=231) | members)
+
+
+def test_what_the_engine_is_asked_is_said_at_once() -> None:
+    """And how long it takes; then the question is put."""
+
+    async def test(world: World) -> None:
+        whole_filter(world)
+        await world.shown()
+        line_with(await asked(world, "a", "P"), "pause: asking what it would do… · esc leaves it")
+        line_with(await world.passes(12), "pause: asking what it would do… 12s · esc leaves it")
+        lines = await answered(world)
+        line_with(lines, "Pause: 231 runs")
+        assert not any("asking" in line for line in lines)
+
+    showing(test)
+
+
+def test_escape_leaves_what_the_engine_is_asked() -> None:
+    """No question comes; what was marked is still marked."""
+
+    async def test(world: World) -> None:
+        whole_filter(world)
+        await world.shown()
+        await asked(world, "a", "P")
+        await world.pilot.press("escape")
+        lines = await answered(world)
+        line_with(lines, "pause: not asked any more, nothing was done")
+        assert len(world.app.screen_stack) == 1
+        assert world.app.whole_filter
+
+    showing(test)
+
+
+def test_a_question_does_not_open_over_another_board() -> None:
+    """Whoever went on is told that it was dropped, and is left in peace."""
+
+    async def test(world: World) -> None:
+        whole_filter(world)
+        await world.shown()
+        await asked(world, "a", "P", "3")
+        line_with(await world.shown(), "pause: the board is another one now, nothing was done")
+        lines = await answered(world)
+        assert len(world.app.screen_stack) == 1
+        assert world.app.view == "causes"
+        assert not any("Pause:" in line for line in lines)
+
+    showing(test)
+
+
+@pytest.mark.parametrize("key", ["question_mark", "slash", "u"])
+def test_a_question_does_not_open_over_what_was_opened_meanwhile(key: str) -> None:
+    """The help, a line that is typed, or marks taken away: the question is not put any more."""
+
+    async def test(world: World) -> None:
+        whole_filter(world)
+        await world.shown()
+        await asked(world, "a", "P", key)
+        covered = len(world.app.screen_stack)
+        await answered(world)
+        assert len(world.app.screen_stack) == covered
+        if world.app.is_covered:
+            await world.press("escape")
+        line_with(await world.shown(), "pause: the board is another one now")
+
+    showing(test)
+
+
+def test_a_second_press_is_the_first_one() -> None:
+    """The engine is asked once; another action takes the first one's place."""
+
+    async def test(world: World) -> None:
+        whole_filter(world)
+        await world.shown()
+        await asked(world, "a", "P", "P", "P", "C")
+        lines = await answered(world)
+        assert [members["action"] for _, members in world.posts][-1] == "cancel"
+        assert sum("runs ─" in line for line in lines) == 1
+
+    showing(test)
+
+
+def test_keys_that_were_under_way_are_not_typed_into_a_question() -> None:
+    """Not those of the first quarter of a second, and not those that go on coming; what is to be
+    typed stays in sight."""
+
+    async def test(world: World) -> None:
+        whole_filter(world)
+        await world.shown()
+        await world.press("a", "P")
+        field = world.app.screen.query_one(Confirmation)
+        for _ in range(3):
+            await world.press("1", "a", "P")
+            assert field.value == ""
+            world.clock.pass_s(0.2)
+        world.clock.pass_s(0.3)
+        lines = await world.press("2", "3")
+        assert field.value == "23"
+        line_with(lines, "type 231 and enter to confirm   esc no")
+
+    showing(test)

@@ -1,0 +1,245 @@
+"""Questions before the engine is changed, and what is said while it is asked what it would do.
+
+Most questions tell what would happen, which the engine is asked for first. That takes a moment, or
+many seconds of a filter with many runs: it is said at once, keys go on to do what they do, and
+`esc` leaves it. A question is put where it was asked for: on another board, behind what was opened
+meanwhile, it is not put any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.client import Action, AtomicError, Refused
+from tui import fmt
+from tui.boards import Cell
+from tui.sanitize import safe
+from tui.screens.ask import Ask
+from tui.targets import Target, after_text, refusal
+from tui.tree import in_flight
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
+
+    from tui.acting import Acting
+    from tui.app import Dashboard
+
+AGE_TOLD_S = 2.0
+"""An answer that takes longer is waited for with its age."""
+
+
+class Waiting:
+    """The engine is asked what an action would do, for a question about it."""
+
+    def __init__(self, what: str, key: object, place: object, since: float) -> None:
+        self.what, self.key, self.place, self.since = what, key, place, since
+        self.worker: Worker[None] | None = None
+
+
+class Asking:
+    """See the head of this file."""
+
+    def __init__(self, app: Dashboard, acting: Acting) -> None:
+        self._app, self._acting = app, acting
+        self.waiting: Waiting | None = None
+
+    # -- while the engine is asked -------------------------------------------------------------
+
+    def begin(self, what: str, key: object, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Ask the engine what an action (`what`) would do, by `work`, which may put a question.
+
+        A second press meanwhile is the first one; another question takes its place.
+        """
+        if self.waiting is not None and self.waiting.key == key:
+            return
+        if self.waiting is not None:
+            self._end(self.waiting)
+        now = self._app.store.clock.monotonic()
+        waiting = self.waiting = Waiting(what, key, self._here(), now)
+        self._app.end_flash()
+        asked = self._asked(waiting, work)
+        waiting.worker = self._app.run_worker(asked, group="asking", exit_on_error=True)
+        self._app.draw(ids=False)
+
+    async def _asked(self, waiting: Waiting, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        finally:
+            if self.waiting is waiting:
+                self.waiting = None
+                self._app.draw(ids=False)
+
+    def _here(self) -> object:
+        """The board that is looked at, and what of it."""
+        app = self._app
+        of_run = app.reading.run_id if app.view == "run" else None
+        return app.view, app.filters.get(app.view), of_run, app.whole_filter
+
+    def _end(self, waiting: Waiting) -> None:
+        self.waiting = None
+        if waiting.worker is not None:
+            waiting.worker.cancel()
+
+    def leave(self) -> bool:
+        """Ask no more (`esc`). False: nothing was asked."""
+        if self.waiting is None:
+            return False
+        what = self.waiting.what
+        self._end(self.waiting)
+        self._app.flash(f"{what}: not asked any more, nothing was done")
+        return True
+
+    def went_on(self) -> None:
+        """Another board is looked at: what was asked for here is not, unless it is done without a
+        question."""
+        waiting = self.waiting
+        if waiting is not None and waiting.place != self._here():
+            self._end(waiting)
+            self._left(waiting)
+
+    def _left(self, waiting: Waiting) -> None:
+        told = "the board is another one now, nothing was done: ask again there"
+        self._app.flash(f"{waiting.what}: {told}", "alarm")
+
+    def told(self) -> str:
+        """What to say while the engine is asked; empty: it is not."""
+        if self.waiting is None:
+            return ""
+        passed = self._app.store.clock.monotonic() - self.waiting.since
+        age = f" {fmt.span(passed * 1000)}" if passed >= AGE_TOLD_S else ""
+        return f"{self.waiting.what}: asking what it would do…{age} · esc leaves it"
+
+    # -- the question --------------------------------------------------------------------------
+
+    def ask(
+        self,
+        title: str,
+        lines: Sequence[Cell],
+        typed: str | None,
+        then: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Put a question; after a yes do what was asked for."""
+        app, waiting = self._app, self.waiting
+        if waiting is not None and (waiting.place != self._here() or app.is_covered):
+            self._left(waiting)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes and app.store.stale:
+                app.flash("nothing was done: not connected", "alarm")
+            elif yes:
+                self._acting.run(then())
+            else:
+                app.flash("nothing was done")
+
+        app.push_screen(Ask(title, lines, app.store.clock, typed=typed), answered)
+
+    # -- what is asked ---------------------------------------------------------------------------
+
+    def cancel(self, target: Target) -> None:
+        """Ask before a run or step is cancelled, and say what goes on all the same."""
+        self.begin(Action.CANCEL, (target.run_id, target.step_id), partial(self._cancel, target))
+
+    async def _cancel(self, target: Target) -> None:
+        lines: list[Cell] = [
+            (target.name, "strong"),
+            ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
+            *await self.in_flight_there([target]),
+        ]
+        then = partial(self._acting.act_and_tell, Action.CANCEL, target)
+        self.ask("Cancel?", lines, None, then)
+
+    async def in_flight_there(self, targets: Sequence[Target]) -> list[Cell]:
+        """What a cancellation of these does not undo."""
+        began: list[float] = []
+        unknown: list[str] = []
+        for target in targets:
+            try:
+                tree = await self._app.reading.tree(target.run_id)
+                began += [call.started_at for call in in_flight(tree, target.step_id)]
+            except (AtomicError, ValueError) as error:
+                unknown.append(str(error))  # a run that is broken is cancelled all the same
+        lines = in_flight_lines(sorted(began), self._app.store.time.now_ms())
+        if unknown:
+            of = f" of {len(unknown):,} runs" * (len(targets) > 1)
+            lines[:0] = [
+                (f"which calls{of} are in flight is not known: {safe(unknown[0])}", "alarm")
+            ]
+        return lines
+
+    def retry(self, target: Target) -> None:
+        """Ask before a failure is opened, if something may have undone it."""
+        self.begin(Action.RETRY, (target.run_id, target.step_id), partial(self._retry, target))
+
+    async def _retry(self, target: Target) -> None:
+        client = self._app.client
+        assert client is not None
+        then = partial(self._acting.act_and_tell, Action.RETRY, target)
+        try:
+            plan = await client.act(
+                target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
+            )
+        except Refused as error:
+            self._app.flash(refusal(Action.RETRY, target, error), "alarm")
+            return
+        except (AtomicError, ValueError) as error:
+            self._app.flash(str(error), "alarm")
+            return
+        after = after_text(plan)
+        if not (after or self._app.options.strict):
+            self._acting.run(then())
+            return
+        lines: list[Cell] = [
+            (target.name, "strong"),
+            ("It is called when the workflow, which now runs again, posts it.", "plain"),
+        ]
+        if after:
+            lines += [
+                (f"recorded since the failure: {after}", "alarm"),
+                ("They may be its compensation, and are not done again: E does that.", "dim"),
+            ]
+        self.ask("Open the failed step again?", lines, None, then)
+
+    def rerun(self, target: Target) -> None:
+        """Ask before steps lose their outcome, and say which."""
+        self.begin(Action.RERUN, (target.run_id, target.step_id), partial(self._rerun, target))
+
+    async def _rerun(self, target: Target) -> None:
+        client = self._app.client
+        assert client is not None
+        step_id = target.step_id or target.run_id
+        try:
+            plan = await client.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
+        except (AtomicError, ValueError) as error:
+            self._app.flash(str(error), "alarm")
+            return
+        tree = self._app.store.trees.get(target.run_id)
+        names = [tree.steps[id].name for id in plan.changed if tree and id in tree.steps]
+        kept = 0 if tree is None else len(tree.steps) - len(plan.changed)
+        lines: list[Cell] = [
+            (target.name, "strong"),
+            (f"runs again: {', '.join(names)}", "plain"),
+            (f"{kept:,} steps keep their outcome", "dim"),
+        ]
+        step = target._replace(step_id=step_id)
+        root = None if tree is None else tree.steps.get(step_id)
+        if target.step_id is None and root is not None:
+            step = step._replace(rev=root.rev)
+        then = partial(self._acting.act_and_tell, Action.RERUN, step)
+        self.ask("Re-run from here?", lines, None, then)
+
+
+def in_flight_lines(calls: Sequence[float], now_ms: float) -> list[Cell]:
+    """What a cancellation does not undo. `calls`: when those in flight began, the oldest first."""
+    nothing: Cell = ("Nothing is compensated.", "dim")
+    if not calls:
+        return [nothing]
+    age = fmt.span(max(0.0, now_ms - calls[0]))
+    told = f"1 call is in flight for {age}."
+    let = "It is let finish, and its effect may still happen."
+    if len(calls) > 1:
+        told = f"{len(calls):,} calls are in flight, the oldest for {age}."
+        let = "They are let finish, and their effects may still happen."
+    return [(told, "alarm"), (let, "plain"), nothing]
