@@ -38,7 +38,7 @@ async def run(arguments: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         if arguments.smtp is None:
-            from demo_app.smtp import keep_mail  # needs aiosmtpd, the demonstration's extra
+            from demo_app.smtp import keep_mail
 
             smtp = "127.0.0.1", await stack.enter_async_context(keep_mail(arguments.data / "mail"))
         else:

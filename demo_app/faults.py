@@ -35,6 +35,8 @@ CREATE TABLE IF NOT EXISTS faults (
 ) STRICT;
 """
 
+PLANNED = "planned"
+"""What a fault's answer says: the engine records it as the reason of the attempt."""
 FAULTS_MAX = 100
 SLOW_MAX_MS = 600_000
 RETRY_AFTER_MAX_S = 3_600
@@ -139,9 +141,9 @@ async def answer_with(fault: str | None, handler: Handler, call: Call, world: Wo
     kind, number = ("", 0) if fault is None else parse_fault(fault)
     match kind:
         case "status":
-            return Answer({"fault": fault}, number)
+            return Answer({"error": PLANNED}, number)
         case "retry-after":
-            return Answer({"fault": fault}, 503, {"Retry-After": str(number)})
+            return Answer({"error": PLANNED}, 503, {"Retry-After": str(number)})
         case "hang":
             await _wait_cancelled()
         case "slow":

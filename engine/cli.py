@@ -27,7 +27,7 @@ from engine.cli_options import (
     url_options,
 )
 from engine.cli_show import safe
-from engine.cli_tui import can_show, tui
+from engine.cli_tui import on_terminal, tui
 from engine.core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -198,11 +198,12 @@ def demo(
     """Show workflows that meet failures, on an engine of its own.
 
     Starts an engine, an application and a mail server on free ports of this machine, and compares
-    at the end what the workflows promised with what was done. Needs atomic-engine[demo]. On a
-    terminal the dashboard shows it, if it is there; leaving it stops everything.
+    at the end what the workflows promised with what was done. On a terminal the dashboard shows it;
+    leaving it stops everything.
     """
     if kill_engine is not None and kill_engine < KILL_ENGINE_MS_MIN:
         raise click.UsageError("--kill-engine: at least 2s, or the engine never gets to work.")
+    click.echo("Starting an engine, an application and a mail server ...")
     show = importlib.import_module("engine.cli_demo")
     options = show.Options(
         once=once,
@@ -211,7 +212,7 @@ def demo(
         duration=None if duration is None else duration / 1000,
         kill_engine=None if kill_engine is None else kill_engine / 1000,
         data=data,
-        dashboard=not (once or plain) and can_show(),
+        dashboard=not (once or plain) and on_terminal(),
     )
     sys.exit(show.demo(options))
 

@@ -56,7 +56,6 @@ ONCE = """
 Each workflow runs once. A line of its tree is an HTTP call that the engine
 makes and records; `index` is the workflow's own function. What fails is tried
 again: the failures are planned, and listed first."""
-INSTALL = "pip install 'atomic-engine[demo]'"
 
 
 class Options(NamedTuple):
@@ -83,6 +82,9 @@ class Stop:
     """There is somebody who ends the show when it is asked; else a signal ends everything."""
     patient: bool = True
     """Open runs may end first: Ctrl-C or the duration, not SIGTERM."""
+    dashboard: trio.CancelScope = field(default_factory=trio.CancelScope)
+    dashboard_left: trio.Event = field(default_factory=trio.Event)
+    """The terminal is as it was."""
 
 
 class Stage(NamedTuple):
@@ -107,7 +109,6 @@ def demo(options: Options) -> int:
     problems: list[EngineError] = []
     broken: list[OSError] = []
     try:
-        _check_mail_server()
         with _directory(options.data) as data:
             trio.run(_main, options, data, codes, strict_exception_groups=True)
     except* EngineError as group:
@@ -138,15 +139,6 @@ def _say_problem(error: EngineError) -> None:
         click.echo("The end of its log:", err=True)
         for line in error.tail:
             click.echo(f"  {safe(line)}", err=True)
-
-
-def _check_mail_server() -> None:
-    try:
-        import demo_app.smtp  # noqa: F401 - asked for early: without it nothing can start
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "aiosmtpd":
-            raise
-        raise DemoError(f"the mail server needs aiosmtpd: {INSTALL}") from error
 
 
 @contextmanager
@@ -187,6 +179,8 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_listen, signals, stop, nursery.cancel_scope)
+                if options.dashboard:
+                    nursery.start_soon(_dashboard, parts, stop)
                 await parts.start()
                 for part in parts:
                     nursery.start_soon(look_after, part, partial(say, part.name))
@@ -412,20 +406,22 @@ async def steadily(stage: Stage) -> int:
     With the dashboard until that is left.
     """
     mix, options = Mix(stage), stage.options
-    click.echo("\n".join(_introduction(stage)))
+    if not options.dashboard:
+        click.echo("\n".join(_introduction(stage)))
     stage.stop.heard = True
     async with trio.open_nursery() as watching:
         await watching.start(mix.follow)
         watching.start_soon(mix.total)
         async with trio.open_nursery() as working:
             working.start_soon(mix.submit)
-            if options.dashboard:
-                working.start_soon(_dashboard, stage)
             if options.kill_engine is not None:
                 working.start_soon(mix.kill_engine, options.kill_engine)
             with trio.move_on_after(options.duration or float("inf")):
                 await stage.stop.asked.wait()
             working.cancel_scope.cancel()
+        if options.dashboard:
+            stage.stop.dashboard.cancel()
+            await stage.stop.dashboard_left.wait()
         if stage.stop.patient and mix.log.open_runs:
             stage.stop.asked.set()
             click.echo(
@@ -439,13 +435,16 @@ async def steadily(stage: Stage) -> int:
     return await _compare(stage, await mix.completed(unexpected), unexpected, by_run=False)
 
 
-async def _dashboard(stage: Stage) -> None:
-    """The dashboard on this terminal. When it is left the demonstration ends; when the
-    demonstration is ended it leaves, and gives the terminal back as it was."""
-    parts = stage.parts
-    command = [sys.executable, "-m", *parts.leash(), "engine.cli", "tui", parts.engine.address]
-    await trio.run_process(command, stdin=None, check=False, pass_fds=(parts.life,))
-    stage.stop.asked.set()
+async def _dashboard(parts: Parts, stop: Stop) -> None:
+    """The dashboard on this terminal, as soon as there is an engine to look at. When it is left the
+    demonstration ends; when the demonstration is ended it leaves, and gives the terminal back as it
+    was."""
+    with stop.dashboard:
+        await parts.engine.listens.wait()
+        command = [sys.executable, "-m", *parts.leash(), "engine.cli", "tui", parts.engine.address]
+        await trio.run_process(command, stdin=None, check=False, pass_fds=(parts.life,))
+        stop.asked.set()
+    stop.dashboard_left.set()
 
 
 def _introduction(stage: Stage) -> list[str]:

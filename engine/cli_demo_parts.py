@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -20,6 +23,9 @@ import trio
 
 from engine.core.errors import EngineError
 
+PORTS = range(20_000, 32_000)
+"""Ours lie below those that systems give out by themselves (Linux from 32,768, macOS from 49,152):
+nobody gets one of these between our choice and the start of the part that listens there."""
 START_S_MAX = 20.0
 """Far above what a start takes: a part that says nothing for so long will not come."""
 LOOK_EVERY_S = 0.02
@@ -41,6 +47,16 @@ class DemoError(EngineError):
         self.tail = tail
 
 
+def free_ports(count: int) -> list[int]:
+    """So many ports of loopback at which nobody listens."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.add(port)
+    return list(found)
+
+
 class Part:
     """One process. `command` gives its arguments for a port; 0 takes any free one."""
 
@@ -52,10 +68,13 @@ class Part:
         log_name: str,
         leash: tuple[str, ...] = (),
         *,
+        port: int = 0,
         may_crash: bool = False,
     ) -> None:
         self.name = name
         self.log = directory / log_name
+        self.listens = trio.Event()
+        """It did, at least once."""
         self.address = ""
         """Where it listens, as it says itself: a URL, or host:port."""
         self.may_crash = may_crash
@@ -65,7 +84,7 @@ class Part:
         self.process: trio.Process | None = None
         self._command, self._leash = command, leash
         self._directory = directory
-        self._port = 0
+        self._port = port
         self._log_start = 0
         self._started = False
 
@@ -94,6 +113,7 @@ class Part:
                     raise self.error(f"could not start (exit code {self.process.returncode})")
                 await trio.sleep(LOOK_EVERY_S)
             self._started = True
+            self.listens.set()
             return
         raise self.error(f"has not started within {START_S_MAX:g} s")
 
@@ -160,11 +180,15 @@ class Parts:
         """What a leash watches: its other end is ours alone."""
         leash = self.leash()
         last = (*leash, "--remove", str(directory)) if is_temporary else leash
-        self.engine = Part("engine", self._engine, directory, "engine.log", last)
-        self.mail = Part("mail server", self._mail, directory, "mail.log", leash)
+        # Chosen here: the application is told of the others, and all can start at the same time.
+        engine, mail, application = free_ports(3)
+        self._engine_url, self._mail_address = f"http://127.0.0.1:{engine}", f"127.0.0.1:{mail}"
+        self.engine = Part("engine", self._engine, directory, "engine.log", last, port=engine)
+        self.mail = Part("mail server", self._mail, directory, "mail.log", leash, port=mail)
         self.application = Part(
-            "application", self._application, directory, "application.log", leash, may_crash=True
-        )
+            "application", self._application, directory, "application.log", leash,
+            port=application, may_crash=True,
+        )  # fmt: skip
         self._application_options = application_options
 
     def leash(self) -> tuple[str, ...]:
@@ -180,7 +204,7 @@ class Parts:
 
     def _application(self, port: int) -> list[str]:
         command = ["demo_app", "--port", str(port), "--data", str(self.directory)]
-        command += ["--engine", self.engine.address, "--smtp", self.mail.address]
+        command += ["--engine", self._engine_url, "--smtp", self._mail_address]
         return [*command, *self._application_options]
 
     def __iter__(self) -> Iterator[Part]:
@@ -188,9 +212,10 @@ class Parts:
         return iter((self.application, self.mail, self.engine))
 
     async def start(self) -> None:
-        """Start them all, and return when all listen. Raises DemoError."""
-        for part in (self.engine, self.mail, self.application):
-            await part.start()
+        """Start them all at once, and return when all listen. Raises DemoError, in a group."""
+        async with trio.open_nursery() as nursery:
+            for part in (self.engine, self.application, self.mail):
+                nursery.start_soon(part.start)
 
     async def wait_ready(self) -> None:
         """Until the engine is ready. Raises DemoError when it does not become so."""

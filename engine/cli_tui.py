@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from tui.options import Options
     from tui.start import Start
 
-INSTALL = "pip install 'atomic-engine[tui]'"
-INSTALL_SERVE = "pip install 'atomic-engine[serve]'"
+INSTALL_SERVE = "`pip install '.[serve]'` in the checkout, or with the wheel's name before [serve]"
 SERVE_PORT = 8430
 ONCE_WIDTH = 100
 SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
@@ -30,11 +28,6 @@ SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
 def on_terminal() -> bool:
     """Whether there are keys to read and a screen to draw on."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def can_show() -> bool:
-    """Whether there are a terminal and a dashboard to show on it."""
-    return on_terminal() and find_spec("textual") is not None
 
 
 @click.command()
@@ -111,14 +104,8 @@ def tui(
         return
     if not (serve or on_terminal()):
         raise click.UsageError("The dashboard needs a terminal; --once prints a board as text.")
-    try:
-        from tui.start import Start, run
-    except ModuleNotFoundError as error:
-        if error.name not in ("textual", "rich"):
-            raise
-        install = INSTALL_SERVE if serve else INSTALL
-        raise click.UsageError(f"The dashboard needs Textual: {install}") from error
     from tui.record import RecordingError
+    from tui.start import Start, run
 
     _check(options)
     kept, shown = (None if each is None else str(each.absolute()) for each in (record, replay))

@@ -35,8 +35,7 @@ REFERENCE = ROOT / "docs" / "reference"
 PROTOCOL = (REFERENCE / "protocol.md").read_text()
 BULK = (REFERENCE / "bulk.md").read_text()
 INSTALL_AND_DEMO = (
-    "python3 -m venv .venv && .venv/bin/pip install --quiet '.[demo]'"
-    " && .venv/bin/atomic demo --once"
+    "python3 -m venv .venv && .venv/bin/pip install --quiet . && .venv/bin/atomic demo --once"
 )
 INSTALL_AND_TEST = (
     "python3 -m venv .venv && .venv/bin/pip install --quiet -e '.[dev]'"

@@ -80,7 +80,9 @@ def test_once_shows_every_run_and_that_all_is_well(tmp_path: Path) -> None:
     trees = [line for line in lines if re.match(r"✓ completed  \w+  01[0-9A-Z]{24}$", line)]
     assert len(trees) == 4
     assert "└─ ✓ completed  sendAnalytics  4 tries, HTTP 200, took " in output
-    assert re.search(r"try 3  [0-9:.]+Z  failure: HTTP 404, waited \d+ ms \(policy\)", output)
+    assert re.search(
+        r"try 3  [0-9:.]+Z  failure: HTTP 404 planned, waited \d+ ms \(policy\)", output
+    )
     assert "the application crashed, back after" in output
     assert "├─ ✗ failed  chargeCard " in output
     assert "               bookCarrier             3        3" in lines
@@ -199,20 +201,19 @@ def test_an_answer_that_differs_is_exit_code_1(
     assert lines[-1] == "no effect lost, none doubled; 3 runs not as expected"
 
 
-def test_without_the_mail_server_it_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line, before anything is started."""
-    monkeypatch.setitem(sys.modules, "aiosmtpd", None)
-    monkeypatch.delitem(sys.modules, "aiosmtpd.handlers", raising=False)
-    monkeypatch.delitem(sys.modules, "demo_app.smtp", raising=False)
-    monkeypatch.delattr("demo_app.smtp", raising=False)
-    assert demo(Options()) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == (
-        "atomic demo: the mail server needs aiosmtpd: pip install 'atomic-engine[demo]'\n"
-    )
+@pytest.mark.slow
+def test_it_says_at_once_that_it_starts() -> None:
+    """Before anything large is imported: the line is there when little of the time has gone that
+    the first step takes to come, and all parts start side by side."""
+    began = time.monotonic()
+    with started() as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        said_after = time.monotonic() - began
+        read_until(process, "submitted")
+        alive_after = time.monotonic() - began
+    assert first == "Starting an engine, an application and a mail server ...\n"
+    assert said_after < alive_after / 2
 
 
 @pytest.mark.slow

@@ -364,7 +364,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
             without.setitem(sys.modules, missing, None)
             result = invoke("--serve")
             assert result.exit_code == 2
-            assert "pip install 'atomic-engine[serve]'" in result.output
+            assert "`pip install '.[serve]'` in the checkout" in result.output
 
 
 # -- what a browser cannot do --------------------------------------------------------------------
