@@ -113,14 +113,13 @@ class LiveRun:
             kept = {body.step_id: body for body in bodies if body.answer}
             ended = [(step, kept.get(step.id)) for step in change.ended]
             then = partial(self._committed, ended, promised)
-        receipt = self.engine.store.write(Write(change, bodies, then))
-        self.receipt = receipt
+        say = self.engine.watch.changed(change)
+        self.receipt = self.engine.store.write(Write(change, bodies, then, say))
         for each in at_once:
             self._tasks.start_soon(self._attempt, *each)
-        self.engine.watch(change)
         if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
-        return receipt
+        return self.receipt
 
     def _count_under_way(self) -> None:
         under_way = bool(self.requests or self.queued) and not self.run.parked
@@ -376,7 +375,7 @@ class LiveRun:
     ) -> None:
         if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
             return  # it knows nothing of it
-        self.engine.attempt_took(self.run, request.spent_s)
+        self.engine.watch.attempt_took(self.run, request.spent_s)
         self.engine.hosts.ended(
             host,
             success=is_ok,

@@ -149,6 +149,7 @@ class Home:
         request.sent_home = True
         self.rule.let_go(request, self._deadlines.now())
         self.sent += 1
+        live.engine.watch.log.sent_home(live.run, step_id, request.number, why)
         self._let_go(request)
         return True
 

@@ -41,6 +41,7 @@ from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
 from engine.metrics import Metrics
 from engine.parent_tokens import ParentTokens
+from engine.run_log import RunLog, Watchers
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.away import StoreStopped
 from engine.store.owner import Owner, check_unowned
@@ -146,7 +147,7 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
                 db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
-            front = _front(config, store, clock, log, engine, metrics, instance)
+            front = _front(config, store, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             await _serve_front(config, front, store, listeners, limits, stop.attach(), log)
     log("engine-stopped-well")
@@ -185,7 +186,7 @@ async def _serve_front(
                 limits,
                 stop,
                 grace_s=ANSWERS_GRACE_S,
-                log=_server_log(log),
+                log=_server_log,
                 refuse=_server_refusal,
                 counters=counters,
                 door=EngineDoor(front),
@@ -215,7 +216,7 @@ async def working(
     dialler = Dialler()
     transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
     caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
-    metrics = Metrics()
+    metrics, run_log = Metrics(), RunLog(logger().warning, logger().info)
     engine = Engine(
         store,
         caller,
@@ -223,8 +224,7 @@ async def working(
         ParentTokens(store.secret, store.epoch),
         limits=engine_limits(config),
         log=logger().error,
-        watch=metrics.watch,
-        attempt_took=metrics.attempt_took,
+        watch=Watchers(metrics.watch, metrics.attempt_took, run_log),
         why_not=dialler.why_not,
     )
     engine.home.log = logger().warning
@@ -236,6 +236,7 @@ async def working(
             work.start_soon(_watch_wall_clock, clock, log)
             work.start_soon(engine.admission.run)
             work.start_soon(_sample, metrics)
+            work.start_soon(run_log.run)
             work.start_soon(_trim_memory, engine.budget)
             yield engine, metrics
             work.cancel_scope.cancel()
@@ -291,7 +292,6 @@ def _front(
     config: Config,
     store: SqliteStore,
     clock: SystemClock,
-    log: Log,
     engine: Engine,
     metrics: Metrics,
     instance: str,
@@ -304,9 +304,9 @@ def _front(
         config=config,
         access=Access((*config.hosts, config.host)),
         metrics=metrics,
-        log=log,
+        log=logger().error,
         writer=store.writer,
-        bulk=Bulk(views.runs, partial(act, engine), clock, log, engine.why_not),
+        bulk=Bulk(views.runs, partial(act, engine), clock, logger().error, engine.why_not),
         dear=Dear(),
         file_id=store.file_id,
         instance=instance,
@@ -333,17 +333,12 @@ async def _watch_wall_clock(clock: SystemClock, log: Log) -> None:
             apart = now_apart
 
 
-def _server_log(log: Log) -> server.Log:
-    def write(event: str, fields: dict[str, Any]) -> None:
-        if event == "request_refused":
-            return  # counted; a line for each would let anybody fill the log
-        error = fields.get("error")
-        if isinstance(error, BaseException):
-            log(event, exc_info=error)
-        else:
-            log(event, **fields)
-
-    return write
+def _server_log(event: str, fields: dict[str, Any]) -> None:
+    error = fields.get("error")
+    if isinstance(error, BaseException):
+        logger().error(event, exc_info=error)
+    else:
+        logger().warning(event, **fields)
 
 
 def _server_refusal(status: int, name: str, detail: str, limit: str | None) -> bytes:

@@ -109,6 +109,8 @@ class Write(Struct):
     bodies: tuple[Body, ...] = ()
     then: Callable[[], None] | None = None
     """Called once the write is durable, from the writer's task. Must not fail."""
+    say: Callable[[], None] | None = None
+    """The same, of what nobody waits for: it makes the commit no sooner."""
 
 
 class Away(Struct, frozen=True):

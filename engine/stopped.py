@@ -80,7 +80,12 @@ class StoppedRuns:
         return self._not_in_memory.get(run_id)
 
     def _log(self, run_id: str, error: Exception) -> None:
-        self._engine.log("run-stopped", run=run_id, traceback=traceback.format_exception(error))
+        self._engine.log(
+            "run-stopped",
+            run_id=run_id,
+            error=what_was_wrong(error),
+            traceback=traceback.format_exception(error),
+        )
 
     async def _mark_live(self, live: LiveRun, lacks: bool) -> None:
         """Record it; and let the run go when nothing of it is open any more.
@@ -107,7 +112,9 @@ class StoppedRuns:
         known = stopped.marked or stopped.run_id in self._marking
         if known or stopped.state in ENDED:
             return
-        self._engine.log("run-stopped", run=stopped.run_id, error=stopped.error)
+        self._engine.log(
+            "run-stopped", run_id=stopped.run_id, client=stopped.client, error=stopped.error
+        )
         self._mark_soon(stopped)
 
     def _mark_soon(self, stopped: Stopped) -> None:

@@ -39,6 +39,7 @@ from engine.refusals import (
     unknown_parent_token,
 )
 from engine.replies import Recorded as Recorded
+from engine.run_log import NOBODY, Watchers
 from engine.seats import Seats
 from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
@@ -66,8 +67,7 @@ class Engine:
         *,
         limits: EngineLimits,
         log: Callable[..., None] = lambda event, **values: None,
-        watch: Callable[[Change], None] = lambda change: None,
-        attempt_took: Callable[[Run, float], None] = lambda run, seconds: None,
+        watch: Watchers = NOBODY,
         strict: bool = False,
         why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
@@ -92,7 +92,7 @@ class Engine:
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self.draining = False
-        self.watch, self.attempt_took = watch, attempt_took
+        self.watch = watch
         self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
         store.tell_unwritable(self.stopped.unwritable)

@@ -26,6 +26,12 @@ def visible(value: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
 
 
+def _in_order(_: Any, __: str, values: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """First when, how bad and what; then the rest as it was given."""
+    first = {name: values.pop(name) for name in ("timestamp", "level", "event")}
+    return first | dict(values)
+
+
 def _make_visible(
     _: Any, __: str, values: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
@@ -51,13 +57,14 @@ def configure_logging(log_format: str, log_level: str, output: LogOutput, *, col
     """
     for_people = log_format == "console" or (log_format == "auto" and color)
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0)
+        structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0, sort_keys=False)
         if for_people
         else structlog.processors.JSONRenderer()
     )
     chain = (
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _in_order,
         _make_visible,
         _show_error,
         last,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,7 +27,9 @@ from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.search import SEARCH_CHARACTERS_MAX, TERMS_MAX
 from engine.front import bulk, feed
 from engine.ports import EventRecord
+from engine.run_log import ERROR_CHARS_MAX
 from engine.store.search import ROWS_LOOKED_AT_MAX
+from engine.throttle import LEFT_OUT, LINES_PER_S_MAX
 from tests.reference_pages import ERRORS, errors_page
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown
 
@@ -266,6 +270,39 @@ def test_what_the_engine_tells_of_itself_is_documented(tmp_path: Path):
     assert seen == ["event: reset", "event: heartbeat", "event: counts"]
     events = (REFERENCE / "events.md").read_text()
     assert all(f"| `{it.removeprefix('event: ')}` |" in events for it in seen)
+
+
+SAYS = frozenset({"_add", "_log", "_say", "error", "info", "log", "say", "warning"})
+"""How the functions are called that say something to the log."""
+
+
+def said() -> Iterator[tuple[str, set[str]]]:
+    """Every event that the engine says, with the members that its call names."""
+    for source in (ROOT / "engine").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if not isinstance(node, ast.Call) or source.name.startswith("cli"):
+                continue
+            if ast.unparse(node.func).rpartition(".")[2] not in SAYS:
+                continue
+            for it in node.args:
+                text = it.value if isinstance(it, ast.Constant) else None
+                if isinstance(text, str) and re.fullmatch(r"[a-z]+(-[a-z]+)*", text):
+                    yield text, {word.arg for word in node.keywords if word.arg is not None}
+
+
+def test_every_line_of_the_log_is_documented():
+    """Each event has a row, with its members; and no row is of one that nobody says."""
+    text = (REFERENCE / "log.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (?:info|warning|error|info, warning) \| (.*) \|$",
+                           text, re.MULTILINE))  # fmt: skip
+    told = dict(said())
+    assert rows.keys() == told.keys() | {LEFT_OUT, "log-lines-dropped"}
+    for event, members in said():
+        for member in members:
+            name = "exception" if member == "exc_info" else member
+            assert f"`{name}`" in rows[event], f"{event} {member}"
+    limits = (f"{LINES_PER_S_MAX} lines a second", f"{ERROR_CHARS_MAX} characters")
+    assert all(limit in text for limit in limits)
 
 
 def test_the_first_application_does_each_effect_once():

@@ -36,9 +36,9 @@ CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
     "engine.hosts", "engine.limits", "engine.places", "engine.ramp", "engine.refusals",
-    "engine.replies", "engine.request", "engine.seats", "engine.stopped",
+    "engine.replies", "engine.request", "engine.run_log", "engine.seats", "engine.stopped",
     "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
-    "engine.parent_tokens", "engine.trace",
+    "engine.throttle", "engine.parent_tokens", "engine.trace",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from engine.core.below import UNHANDLED
 from engine.core.model import PauseReason, Run, Step, StepState
 
 CAUSE_HEX_DIGITS = 8
@@ -36,7 +37,7 @@ def stuck(run: Run) -> Stuck | None:
     if run.dismissed or not (failed or run.counts.get(StepState.PAUSED)):
         return None
     if failed:
-        step = _at_fault(run)
+        step = _at_fault(run, run.root)
         since = run.root.ended_at or 0
         what = what_happened(step.http_status, step.error)
     else:
@@ -58,9 +59,30 @@ def stopped(workflow: str, url: str, step_name: str, since: int, run_id: str) ->
     return Stuck(cause_id(what, url, workflow, step_name), since, run_id)
 
 
-def _at_fault(run: Run) -> Step:
-    """The failed step that made those above it fail."""
-    step, seen = run.root, {run.id}
+def reason(run: Run) -> Step:
+    """The step whose last attempt tells why the run has failed or is paused: not the workflow that
+    answers 500 because a step below it has failed, but that step."""
+    if run.shown is StepState.FAILED:
+        return _at_fault(run, run.root)
+    paused = (s for s in run.steps.values() if s.state is StepState.PAUSED)
+    step = min(paused, key=lambda s: s.ordinal, default=run.root)
+    if not unhandled(step.pause_reason, step.error):
+        return step
+    below = (run.steps[id] for id in run.children.get(step.id, ()))
+    failed = (child for child in below if child.state is StepState.FAILED)
+    last = max(failed, key=lambda child: (child.ended_at or 0, child.ordinal), default=None)
+    return step if last is None else _at_fault(run, last)
+
+
+def unhandled(pause_reason: PauseReason | None, error: str | None) -> bool:
+    """Whether an attempt came to nothing although a step below had failed, and nothing dealt with
+    that."""
+    return pause_reason is PauseReason.UNHANDLED_FAILURE or (error or "").startswith(UNHANDLED)
+
+
+def _at_fault(run: Run, step: Step) -> Step:
+    """The failed step that made this one fail."""
+    seen = {step.id}
     while step.cause_id is not None and step.cause_id in run.steps and step.cause_id not in seen:
         seen.add(step.cause_id)
         step = run.steps[step.cause_id]

@@ -338,9 +338,9 @@ class Connection:
 
     async def _refuse(self, refusal: BadRequest) -> None:
         """Answer with a problem, if no other answer has begun, and end the connection."""
-        self._host.count_refusal(refusal.status)
+        self._host.count_refusal()
         if (door := self._host.door) is not None and refusal.status == 503:
-            door.refused(self._room.fields)
+            door.refused(refusal.limit or "", self._room.client, self._room.fields)
         elif door is not None and (refusal.head or self._phase is Phase.BODY):
             door.refused_for_good(self._room.current, refusal)
         answered = self._h11.our_state not in {h11.IDLE, h11.SEND_RESPONSE}

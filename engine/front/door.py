@@ -25,6 +25,7 @@ from engine.front.reasons import note_denied, note_unread
 from engine.front.reply import Reply, problem_reply
 from engine.front.strict import HEADS_KEPT_MAX, BadRequest, Head
 from engine.front.submit import answer_submission
+from engine.refusals import RETRY_AFTER_S
 from engine.wire import RESERVED_CLIENTS
 
 _PATH = re.compile(rb"[A-Z]+ (/[^ ?\r\n]*)")
@@ -84,10 +85,11 @@ class Door(Protocol):
         """
         ...
 
-    def refused(self, headers: RawHeaders) -> None:
+    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
         """A post was refused before it was read: for want of room (503).
 
-        `headers` as far as they were read: none, of a connection that was turned away.
+        `client` and `headers` as far as they were read: nothing, of a connection that was turned
+        away.
         """
         ...
 
@@ -98,10 +100,11 @@ class EngineDoor:
     def __init__(self, front: Front) -> None:
         self._front = front
 
-    def refused(self, headers: RawHeaders) -> None:
+    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
         """A post was refused before it was read: the attempt that made it counts as interrupted;
         where nobody can tell which that is, each that it may have been (`Flight.maybe_refused`)."""
         engine = self._front.engine
+        engine.watch.log.overloaded(limit, client, retry_after_s=RETRY_AFTER_S)
         if parent_token := parent_of(headers):
             return engine.note_refused(parent_token)
         engine.refused_unread += 1

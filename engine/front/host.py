@@ -40,6 +40,6 @@ class Host(Protocol):
         """Log and count an exception that must not leave its connection."""
         ...
 
-    def count_refusal(self, status: int) -> None:
+    def count_refusal(self) -> None:
         """A request was refused before any application saw it, or cut off in its body."""
         ...

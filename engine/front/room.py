@@ -102,6 +102,12 @@ class BodyRoom:
         return () if self._head is None else self._head.fields
 
     @property
+    def client(self) -> str:
+        """Who is named by the current request's path, if it is a post."""
+        target = b"" if self._head is None else self._head.target
+        return target[1:65].partition(b"/")[0].decode("latin1")
+
+    @property
     def current(self) -> Head | None:
         """The current request's head, as far as it is known."""
         return self._head
@@ -125,8 +131,7 @@ class BodyRoom:
             new = not parent_of(self._head.fields) and not any(
                 shows_parent(bytes(part[:SMALL_BYTES_MAX])) for part in (self._data, came)
             )
-            owner = self._head.target[1:65].partition(b"/")[0].decode("latin1")
-            self._charge = await self._rooms.wait(owner, size, new=new)
+            self._charge = await self._rooms.wait(self.client, size, new=new)
         finally:
             self.is_waiting = False
         if self._charge is None:

@@ -149,7 +149,7 @@ async def serve(
         try:
             await lifespan.wait_for_shutdown()
         except LifespanTimeoutError:
-            log("lifespan_shutdown_cut", {"after_s": LIFESPAN_SHUTDOWN_S})
+            log("lifespan-shutdown-cut", {"after_s": LIFESPAN_SHUTDOWN_S})
         lifespan_nursery.cancel_scope.cancel()
 
 
@@ -200,11 +200,10 @@ class _Server:
 
     def contain(self, error: Exception) -> None:
         self._counters.faults_contained += 1
-        self._log("fault_contained", {"error": error})
+        self._log("connection-failed", {"error": error})
 
-    def count_refusal(self, status: int) -> None:
+    def count_refusal(self) -> None:
         self._counters.requests_refused += 1
-        self._log("request_refused", {"status": status})
 
     async def run(
         self,
@@ -282,13 +281,13 @@ class _Server:
         if trio.current_time() >= self._no_room_said_at + NO_ROOM_SAID_EVERY_S:
             self._no_room_said_at = trio.current_time()
             reason = errno.errorcode[error.errno or 0]
-            self._log("accept_failed", {"reason": reason, "times": self._counters.accepts_failed})
+            self._log("accept-failed", {"reason": reason, "times": self._counters.accepts_failed})
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Above the limit: a 503, while few are being told so."""
         self._counters.connections_refused += 1
         if self.door is not None:
-            self.door.refused(())
+            self.door.refused("connections_max", "", ())
         if self._turning_away >= self.limits.refused_at_once_max:
             return
         self._turning_away += 1

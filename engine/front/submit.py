@@ -65,13 +65,15 @@ async def answer_submission(
     """Do what a post asks, and answer it. Never raises for anything that was sent."""
     spec: StepSpec | None = None
     parent: str | None = None
+    workflow, key = "", None
     try:
         check_client(client)
         posted = read_headers(headers)
         submission = decode(body.data, depth_max)
         parent, key = submission.parent or posted.parent, submission.idempotency_key or posted.key
+        workflow = submission.workflow_name
         if not parent and key:
-            engine.refuse_if_full(client, submission.workflow_name, key)
+            engine.refuse_if_full(client, workflow, key)
         spec = _spec(submission, posted)
         body.data = bytes(submission.payload)
         parent_token = _parent_token(engine, submission.parent, posted.parent)
@@ -82,6 +84,11 @@ async def answer_submission(
             spec = msgspec.structs.replace(spec, fingerprint=mark)
         result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
+        if refused.problem is Problem.OVERLOADED:
+            told = refused.members
+            engine.watch.log.overloaded(
+                str(told["limit"]), client, workflow, key or "", told["retryAfter"]
+            )
         note_reason(engine, client, headers, body.data, spec, parent, refused)
         return refusal(refused)
     return result_reply(result, posted)

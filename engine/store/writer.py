@@ -203,6 +203,8 @@ class Writer:
         if write.then is not None:  # callers wait for it
             batch.then.append(write.then)
             batch.asked.set()
+        if write.say is not None:
+            batch.then.append(write.say)
         self._stirred.set()
         return batch
 

@@ -15,7 +15,16 @@ import pytest
 
 from engine.client import AsyncClient, StepFailed
 from tests.e2e import harness
-from tests.e2e.harness import Answer, Call, Client, EngineProcess, application, fine, is_problem
+from tests.e2e.harness import (
+    Answer,
+    Call,
+    Client,
+    EngineProcess,
+    application,
+    eventually,
+    fine,
+    is_problem,
+)
 
 ROOT_DIRECTORY = Path(__file__).parents[2]
 FAST = {"count": 5, "backOff": 10, "jitter": 0}
@@ -57,11 +66,14 @@ async def test_what_goes_wrong_in_the_branch_that_compensates(
         for row in rows[:2]:
             assert row["error"].startswith("unhandled-failure: answered 50")
             assert "after it was told that charge failed (answered 402" in row["error"]
-        said = [
-            it for it in engine.events("failure-not-handled") if it["step"] == answer.json()["id"]
-        ]
-        assert [it["attempt"] for it in said] == [1, 2]
-        assert [it["error"] for it in said] == [row["error"] for row in rows[:2]]
+
+        def said() -> list[dict[str, Any]]:
+            lines = engine.events("failure-not-handled")
+            return [it for it in lines if it["step_id"] == answer.json()["id"]]
+
+        await eventually(lambda: len(said()) == 2)  # what is alike is said once a second
+        assert [it["attempt"] for it in said()] == [1, 2]
+        assert [it["error"] for it in said()] == [row["error"] for row in rows[:2]]
 
 
 async def test_as_the_page_once_had_it(engine: EngineProcess, shop: Client) -> None:

@@ -74,8 +74,8 @@ class App:
             return Reply(404, text, b"no such post")
         return Reply(200, text, answers[client])
 
-    def refused(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """A post was refused before it was read."""
+    def refused(self, limit: str, client: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """A post was refused before it was read, for want of room."""
         self.calls.append("refused")
 
     def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:

@@ -26,6 +26,7 @@ from engine.metrics import (
     wants_openmetrics,
 )
 from engine.ports import Invocation
+from engine.run_log import Watchers
 from engine.supervisor import Wait
 from tests.core.support import spec
 from tests.world import World, ok, recorded, world
@@ -37,7 +38,7 @@ ASKS = "application/openmetrics-text"
 def watched(it: World) -> Metrics:
     """Figures of an engine's work from here on."""
     metrics = Metrics()
-    it.engine.watch, it.engine.attempt_took = metrics.watch, metrics.attempt_took
+    it.engine.watch = Watchers(metrics.watch, metrics.attempt_took)
     it.store.writer.took = metrics.commits.add
     return metrics
 

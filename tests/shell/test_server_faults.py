@@ -200,7 +200,7 @@ async def test_out_of_file_descriptors(mock_clock: MockClock) -> None:
                 mock_clock.jump(0.1)
                 await settle()
             assert server.counters.accepts_failed == 10
-            assert server.log == [("accept_failed", {"reason": "EMFILE", "times": 1})]
+            assert server.log == [("accept-failed", {"reason": "EMFILE", "times": 1})]
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         mock_clock.jump(0.1)

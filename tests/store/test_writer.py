@@ -14,7 +14,7 @@ import trio
 from engine.store.away import Availability
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX
 from engine.store.sqlite import open_store
-from engine.store.writer import Batch, Writer
+from engine.store.writer import GATHER_S_MAX, Batch, Writer
 from tests.store.support import (
     OWNER,
     Failing,
@@ -98,6 +98,21 @@ async def test_callbacks_come_after_the_commit_in_order(tmp_path: Path) -> None:
         assert called == []
         await receipt.wait()
     assert called == [(0, 6), (1, 6), (2, 6)]
+
+
+async def test_what_is_only_to_be_said_makes_no_commit_sooner(
+    autojump_clock, tmp_path: Path
+) -> None:
+    """`say` is called after the commit like `then`, but nobody waits for it."""
+    path, called = tmp_path / "a.db", []
+    async with store_at(path) as store:
+        write = new_run("k")[1]
+        began = trio.current_time()
+        write.say = lambda: called.append((trio.current_time() - began, len(recorded(path))))
+        store.write(write)
+        await trio.sleep(1)
+    ((after_s, events),) = called
+    assert (after_s >= GATHER_S_MAX, events) == (True, 2)
 
 
 async def test_a_row_is_written_once(tmp_path: Path) -> None:
