@@ -56,7 +56,7 @@ from tui.sanitize import safe
 from tui.screens.small import TooSmall, is_too_small
 from tui.showing import Showing
 from tui.store import Store
-from tui.themes import DEFAULT, THEMES, muted
+from tui.themes import ANSI_THEMES, DEFAULT, THEMES, variables
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
@@ -165,7 +165,7 @@ class Dashboard(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What Textual's own themes do not have."""
-        return {"state-dim": muted(dark=self.current_theme.dark)}
+        return variables(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         """The screen of the boards."""
@@ -193,7 +193,7 @@ class Dashboard(App[None]):
     def on_mount(self) -> None:
         self._tell_terminal(KEEP_TITLE)
         background.watch(self)
-        for theme in THEMES:
+        for theme in (*THEMES, *ANSI_THEMES):
             self.register_theme(theme)
         wanted = self.options.theme or DEFAULT
         self.theme = wanted if wanted in self.available_themes else DEFAULT

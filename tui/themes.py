@@ -1,5 +1,6 @@
 """The dashboard's looks. Each tells every state apart; with the two for colour-blind people success
-and failure differ as blue and orange do (Okabe and Ito, "Color Universal Design", 2008).
+and failure differ as blue and orange do (Okabe and Ito, "Color Universal Design", 2008; with their
+purple lighter, to be read on the row of the cursor).
 
 The stylesheet takes the colours of states from these names: accent runs, warning backs off, primary
 waits, secondary is paused, success is completed, error has failed.
@@ -7,16 +8,32 @@ waits, secondary is paused, success is completed, error has failed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
-ORANGE, SKY, YELLOW, PURPLE = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
+ORANGE, SKY, YELLOW, PURPLE = "#E69F00", "#56B4E9", "#F0E442", "#D285B1"
 
 
 def muted(*, dark: bool) -> str:
     """The colour of what is not in the foreground."""
     return "#A8A8A8" if dark else "#595959"
+
+
+CURSOR_SHARE = 0.13
+"""Of black, or in a dark theme of white, in the row of the cursor. What Textual lightens is white
+on white in a light theme."""
+
+
+def variables(theme: Theme) -> dict[str, str]:
+    """What the stylesheet takes and Textual's own themes do not have."""
+    if theme.ansi:
+        return {"state-dim": "ansi_bright_black", "cursor-row": "ansi_default"}
+    page = Color.parse(theme.to_color_system().generate()["background"])
+    row = page.blend(Color.parse("white" if theme.dark else "black"), CURSOR_SHARE)
+    return {"state-dim": muted(dark=theme.dark), "cursor-row": row.hex}
 
 
 def _theme(name: str, *, dark: bool, **colors: Any) -> Theme:
@@ -39,7 +56,7 @@ THEMES = (
     ),
     _theme(
         "light", dark=False, primary="#005FAF", secondary="#7B2FA8", accent="#005F87",
-        warning="#8A4B00", error="#B00020", success="#1B6E35",
+        warning="#8A4B00", error="#B00020", success="#196831",
     ),
     _theme(
         "cb-dark", dark=True, primary="#8FB8D8", secondary=PURPLE, accent=YELLOW,
@@ -47,7 +64,7 @@ THEMES = (
     ),
     _theme(
         "cb-light", dark=False, primary="#3B5566", secondary="#5A2A48", accent="#5E5600",
-        warning="#7A5200", error="#A84A00", success="#00578A",
+        warning="#7A5200", error="#9C4400", success="#00578A",
     ),
     Theme(
         name="contrast", dark=True, foreground="#FFFFFF", background="#000000", surface="#000000",
@@ -55,6 +72,14 @@ THEMES = (
         warning="#FFD000", error="#FF8080", success="#00FF00", variables={"state-dim": "#D0D0D0"},
     ),
 )  # fmt: skip
+ANSI_THEMES = tuple(
+    replace(
+        BUILTIN_THEMES[name], accent="ansi_cyan", warning="ansi_yellow", secondary="ansi_magenta"
+    )
+    for name in ("ansi-dark", "ansi-light")
+)
+"""Textual's own, which take the terminal's colours, with another one for each state: theirs has
+running look like completed, or backing off like failed."""
 DEFAULT = "dark"
 NAMES = frozenset({*BUILTIN_THEMES, *(theme.name for theme in THEMES)})
 """What `--theme` and `:theme` take."""

@@ -5,14 +5,20 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from rich.color import Color as RichColor
+from rich.color import ColorType
+from rich.segment import Segment
 from rich.style import Style
+from textual.theme import BUILTIN_THEMES
 
 from tests.tui.screen import World, run_row, showing
 from tui.looks import LOOKS
-from tui.themes import THEMES
+from tui.themes import ANSI_THEMES, THEMES
 
 CONTRAST_MIN = 4.5
 """WCAG 2.2, 1.4.3, for text of usual size."""
+VISIBLE_MIN = 1.3
+"""Of a surface that is told from another one beside it. Text is told by `CONTRAST_MIN`."""
 DISTANCE_MIN = 40.0
 Color = tuple[float, float, float]
 
@@ -56,6 +62,13 @@ def seen_by(color: Color, kind: str) -> Color:
     return r, g, b
 
 
+def rgb(color: RichColor | None) -> Color:
+    """A colour of the screen in numbers."""
+    assert color is not None
+    r, g, b = color.get_truecolor()
+    return float(r), float(g), float(b)
+
+
 def colors(name: str) -> dict[str, tuple[Color, Color]]:
     """Of each state's style in a theme: colour and background."""
     found: dict[str, tuple[Color, Color]] = {}
@@ -85,6 +98,73 @@ def test_28_states_can_be_read(name: str) -> None:
         if contrast(*pair) < CONTRAST_MIN
     }
     assert low == {}
+
+
+def cursor_rows(name: str) -> dict[str, Segment]:
+    """The gutter of the cursor's row, and of a row that is like it, in a theme; and the cells of
+    the first by their texts."""
+    found: dict[str, Segment] = {}
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1, "backing-off"), run_row(2, "backing-off"))
+        await world.shown()
+        grid = world.app.grid()
+        cursor, other = (list(grid.render_line(y)) for y in (1, 2))
+        found.update({part.text.strip(): part for part in cursor})
+        found["cursor"], found["other"] = cursor[-1], other[-1]
+
+    showing(test, theme=name)
+    return found
+
+
+LIGHT = [theme.name for theme in (*THEMES, *BUILTIN_THEMES.values()) if not theme.ansi]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_28_the_row_of_the_cursor_is_seen(name: str) -> None:
+    """It stands out from the page, in every theme: a light one too, where lighter is white."""
+    row, page = (cursor_rows(name)[it].style for it in ("cursor", "other"))
+    assert row is not None
+    assert page is not None
+    assert contrast(rgb(row.bgcolor), rgb(page.bgcolor)) >= VISIBLE_MIN
+
+
+@pytest.mark.parametrize("name", [theme.name for theme in THEMES])
+def test_28_states_can_be_read_on_the_row_of_the_cursor(name: str) -> None:
+    """Every state's word stands out from the cursor's row too."""
+    row = cursor_rows(name)["cursor"].style
+    assert row is not None
+    behind = rgb(row.bgcolor)
+    low = {
+        style: round(contrast(mine, behind), 2)
+        for style, (mine, _) in colors(name).items()
+        if contrast(mine, behind) < CONTRAST_MIN
+    }
+    assert low == {}
+
+
+@pytest.mark.parametrize("name", [theme.name for theme in ANSI_THEMES])
+def test_28_the_terminals_own_colours_tell_the_states_apart(name: str) -> None:
+    """Backing off, failed, running, paused, waiting and completed have six colours, all of the
+    palette, as what is muted has; the cursor's row is reversed."""
+
+    async def test(world: World) -> None:
+        world.live()
+        world.runs(run_row(1, "backing-off"))
+        await world.shown()
+        grid = world.app.grid()
+        shown = {}
+        for word in ("backing-off", "failed", "running", "paused", "waiting", "completed", "dim"):
+            color = grid.style_of(word).color
+            assert color is not None
+            assert color.type is ColorType.STANDARD, (word, color)
+            shown[word] = color.number
+        assert len(set(shown.values())) == len(shown), shown
+        assert all(part.style and part.style.reverse for part in list(grid.render_line(1))[1:])
+        assert world.app.native_ansi_color
+
+    showing(test, theme=name)
 
 
 @pytest.mark.parametrize("kind", sorted(SIMULATED))

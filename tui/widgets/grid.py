@@ -269,7 +269,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         row_id = self.ids[self.scroll_offset.y + y - HEAD_LINES]
         over = Style(dim=True) if self.stale else Style()
         if row_id == self.cursor_id:
-            over += Style(bgcolor=self.style_of("cursor").bgcolor, bold=self.has_focus)
+            over += self._cursor_style()
         segments = [self._gutter(row_id, over)]
         for (column, cells_wide), cell in zip(sized, cells[1:], strict=True):
             for text, style in fit_parts(
@@ -279,6 +279,13 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
             segments.append(Segment(" ", self.style_of("plain") + over))
         blank = self.style_of("plain") + over
         return Strip(segments).adjust_cell_length(width, blank)
+
+    def _cursor_style(self) -> Style:
+        """What the cursor's row has over the styles of its cells. In the terminal's own colours,
+        which nobody knows, it is reversed: its states are told by glyph and word."""
+        if self.app.native_ansi_color:
+            return Style(color="default", bgcolor="default", reverse=True, bold=self.has_focus)
+        return Style(bgcolor=self.style_of("cursor").bgcolor, bold=self.has_focus)
 
     def _notice_strip(self, y: int, width: int) -> Strip:
         if y >= len(self._notice):
