@@ -118,7 +118,9 @@ class Drawing:
         """Below the steps it has at least the lines that they leave: it grows and shrinks as steps
         come, not as the cursor moves."""
         app = self._app
-        left = app.query_one("#run").size.height - (len(app.grid().ids) + 1)
+        page = app.query_one("#run")
+        page.set_class(not app.grid().ids, "-without-steps")  # in their place stands why
+        left = page.size.height - (len(app.grid().ids) + 1)
         drawer.styles.min_height = 0 if beside else max(0, left)
 
     def _draw_bars(self, grid: Grid) -> None:

@@ -51,7 +51,8 @@ READ_SHARE_MAX = 0.2
 """Of the time the engine may be busy with our reads: after one that took 2 s the next waits 8."""
 FAILED_PAUSE_S = 1.0
 BACK_OFF_S = 0.5
-BACK_OFF_S_MAX = 30.0
+BACK_OFF_S_MAX = 2.5
+"""With its jitter: whoever watches an engine come back sees it within three seconds."""
 JITTER = 0.25
 REJECTED = frozenset({401, 403})
 READ = frozenset({"runs", "retries", "causes", "jobs"})

@@ -9,7 +9,17 @@ from msgspec import Struct
 
 from engine.client.errors import without_user
 from tui import fmt
-from tui.boards import Cell
+from tui.boards import (
+    NONE,
+    Cell,
+    Seen,
+    age_cell,
+    last_cell,
+    next_cell,
+    run_state_cell,
+    text_of,
+    tries_cell,
+)
 from tui.inputs import LinkState
 from tui.keys import LISTS
 from tui.model import State, short_id
@@ -45,7 +55,7 @@ def notice(store: Store, asked: Asked, cells: int) -> list[Cell]:
         case LinkState.CONNECTING:
             return [("Connecting …", "strong"), *_facts(cells, address=_address(asked))]
         case LinkState.LOST:
-            return list(_lost(store, asked, cells))
+            return [*_row_of(store, asked, cells), *_lost(store, asked, cells)]
         case LinkState.REJECTED:
             return list(_rejected(store, asked, cells))
         case LinkState.UNTRUSTED:
@@ -61,6 +71,27 @@ def _facts(cells: int, **facts: str) -> Iterator[Cell]:
     for name, text in facts.items():
         for at, line in enumerate(wrap(text, cells - 9, LINES_OF_AN_ERROR_MAX)):
             yield ((f"{'' if at else name:<9}", "dim"), (line, "plain"))
+
+
+def _row_of(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+    """What is known of a run without its steps: what its row in the lists told."""
+    run = store.runs.get(asked.run_id or "") if asked.view == "run" else None
+    if run is None:
+        return
+    seen = Seen(store.time.now_ms(), store.stale)
+    at = run.at
+    yield ((f"{run.workflow} {short_id(run.id)}  ", "strong"), run_state_cell(run))
+    facts = {"client": run.client, "key": run.key, "age": text_of(age_cell(run.submitted_at, seen))}
+    if at is not None:
+        facts["step"] = at.name
+        facts["host"] = at.host
+        facts["tries"] = text_of(tries_cell(at))
+        facts["next"] = text_of(next_cell(run.state, at, seen))
+        facts["last"] = text_of(last_cell(at))
+    told = {name: text for name, text in facts.items() if text != NONE[0]}
+    yield from _facts(cells, **told)
+    yield ("Its steps are read when the engine is there again.", "dim")
+    yield ("", "plain")
 
 
 def _lost(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:

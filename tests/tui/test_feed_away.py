@@ -24,7 +24,7 @@ RUNS = Board("runs", "is:live")
 
 
 async def test_34_a_lost_stream_is_tried_again_ever_later(autojump_clock) -> None:
-    """Half a second, then twice as long each time, with jitter, up to half a minute; and it goes on
+    """Half a second, then twice as long each time, with jitter, up to a bound; and it goes on
     behind the last event."""
     engine = StandIn()
     async with fed(engine, chance=0.999) as it:
@@ -45,10 +45,28 @@ async def test_34_a_lost_stream_is_tried_again_ever_later(autojump_clock) -> Non
 
         engine.refuses = None
         reads = len(engine.reads("status"))
-        await trio.sleep(31)
+        await trio.sleep(3)
         assert it.is_live
         assert {h.get("last-event-id") for h in engine.headers[1:]} == {"f-1"}
         assert len(engine.reads("status")) > reads
+
+
+@pytest.mark.parametrize("away_s", [0.1, 1, 7.3, 28, 61.9, 3_600])
+async def test_an_engine_that_is_back_is_seen_within_three_seconds(
+    autojump_clock, away_s: float
+) -> None:
+    """However long it was away: its first half minute is the one that people look at."""
+    engine = StandIn()
+    async with fed(engine, chance=0.999) as it:
+        await trio.sleep(1)
+        engine.refuses = httpx.ConnectError("refused")
+        engine.breaks()
+        await trio.sleep(away_s)
+        assert it.store.stale
+        engine.refuses = None
+        await trio.sleep(3)
+        assert it.is_live
+        assert engine.reads("status")[-1] > 1 + away_s
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.tui.golden import same
-from tests.tui.screen import World, at, line_with, run_row, showing
+from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import store_at
 from tui.boards import text_of
 from tui.inputs import (
@@ -107,6 +107,29 @@ def test_31_what_was_read_stays_when_the_engine_goes() -> None:
         lines = await world.shown()
         line_with(lines, "charge")
         line_with(await world.press("2"), "The engine cannot be reached.")
+
+    showing(test)
+
+
+def test_31_a_run_that_is_opened_while_the_engine_is_away() -> None:
+    """What its row knows stands there, and that its steps will be read; then they are."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(7, "backing-off", at={"status": "backing-off", "due_at": at(60)})
+        world.runs(run)
+        await world.shown()
+        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
+        lines = await world.press("enter")
+        for told in ("order 00000007  ↻ backing-off", "client   shop", "key      key-7",
+                     "age      1m00", "step     charge", "host     pay.test", "tries    2/12",
+                     "next     ≈1m00", "last     503", "Its steps are read when the engine",
+                     "The engine cannot be reached."):  # fmt: skip
+            line_with(lines, told)
+        world.live()
+        world.tree(run, step_row(run.id, None, "running"), step_row(run.id, "charge", "running"))
+        assert not any("cannot be reached" in line for line in await world.shown())
+        line_with(await world.shown(), "└─ ▸ charge")
 
     showing(test)
 
