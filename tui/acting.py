@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.client import Action, AtomicError, Refused
 from tui.asking import Asking
+from tui.boards import PAUSING
 from tui.keys import BY_ID, Command, shown_key
 from tui.many import MARKED_MAX, Many
 from tui.model import State
@@ -44,6 +45,9 @@ UNDONE_BY = {
     Action.DISMISS: Action.RESTORE,
     Action.RESTORE: Action.DISMISS,
 }
+OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
+"""What is meant of a run or step however far it has come since it was seen. The state still has to
+allow it; the others are held against the revision, which the engine's own retries move on."""
 PAST = {
     Action.RETRY: "retried",
     Action.PAUSE: "paused",
@@ -54,6 +58,13 @@ PAST = {
     Action.RESTORE: "back on the list",
     Action.RETARGET: "retargeted",
 }
+
+
+class Left(NamedTuple):
+    """A target that was left alone."""
+
+    why: str
+    """Empty: the same is being done to it already."""
 
 
 class Acting:
@@ -234,29 +245,27 @@ class Acting:
         self._app.run_worker(work, group="acting", exit_on_error=True)
 
     async def act_on(
-        self, action: Action, target: Target, urls: Urls = (None, None)
-    ) -> Target | None:
-        """Carry an action out on one target; returns it as it is now. None: it was refused, which
-        has been told."""
+        self, action: Action, target: Target, urls: Urls = (None, None), *, undoing: bool = False
+    ) -> Target | Left:
+        """Carry an action out on one target; returns it as it is now, or why it was left alone.
+
+        What is `undoing` another action is held against what that one left behind.
+        """
         key = (target.run_id, target.step_id)
         if (other := self._busy.get(key)) is not None:
-            if other != action:
-                self._app.flash(f"{action}: {target.name}: {other} is under way", "alarm")
-            return None
+            return Left("" if other == action else f"{other} is under way")
         self._busy[key] = action
         client = self._app.client
         assert client is not None
         try:
             done = await client.act(
                 target.run_id, action, step=target.step_id, from_url=urls[0], to_url=urls[1],
-                if_rev=None if action is Action.RETARGET else target.rev,  # fits any state
+                if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None,
             )  # fmt: skip
         except Refused as error:
-            self._app.flash(refusal(action, target, error), "alarm")
-            return None
+            return Left(refusal(action, target, error))
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
-            return None
+            return Left(str(error))
         finally:
             del self._busy[key]
         row = done.run if target.step_id is None else done.step
@@ -272,11 +281,15 @@ class Acting:
     async def act_and_tell(self, action: Action, target: Target, urls: Urls = (None, None)) -> None:
         """Carry an action out on one target, and tell how it went."""
         now = await self.act_on(action, target, urls)
-        if now is not None:
-            self.remember([(action, now)])
-            more = " · z takes it back" if self._undo else ""
-            more += f" · not done again: {now.after}" * bool(now.after)
-            self._app.flash(f"{PAST[action]}: {target.name}{more}")
+        if isinstance(now, Left):
+            if now.why:  # else it is done already, by the press before
+                self._app.flash(f"{action}: {target.name}: {now.why}", "alarm")
+            return
+        self.remember([(action, now)])
+        more = " · z takes it back" if self._undo else ""
+        more += f" · not done again: {now.after}" * bool(now.after)
+        told = PAUSING if now.is_pausing else PAST[action]
+        self._app.flash(f"{told}: {target.name}{more}")
 
     # -- taking it back ------------------------------------------------------------------------
 
@@ -290,9 +303,17 @@ class Acting:
 
     async def _undone(self, undo: Sequence[tuple[Action, Target]]) -> None:
         """Only what is as it was left: what somebody has changed since is theirs."""
-        done = [pair for pair in undo if await self.act_on(*pair) is not None]
+        done: list[tuple[Action, Target]] = []
+        why = ""
+        for action, target in undo:
+            now = await self.act_on(action, target, undoing=True)
+            if isinstance(now, Left):
+                why = f"{action}: {target.name}: {now.why}"
+            else:
+                done.append((action, target))
         if not done:
-            return  # why not was told
+            self._app.flash(why, "alarm")
+            return
         action, target = done[0]
         told = target.name if len(done) == 1 else f"{len(done):,} of {len(undo):,}"
         self._app.flash(f"taken back: {told} {PAST[action]}")

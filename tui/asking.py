@@ -182,7 +182,8 @@ class Asking:
                 target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
             )
         except Refused as error:
-            self._app.flash(refusal(Action.RETRY, target, error), "alarm")
+            why = refusal(Action.RETRY, target, error)
+            self._app.flash(f"{Action.RETRY}: {target.name}: {why}", "alarm")
             return
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")

@@ -7,6 +7,7 @@ rate, and only if it finds no more runs than were seen.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -65,6 +66,7 @@ class Many:
     ) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
         grid, done = self._app.grid(), []
+        whys: Counter[str] = Counter()
         self.marching = True
         try:
             for at, target in enumerate(targets):
@@ -72,9 +74,11 @@ class Many:
                     break
                 self._app.flash(f"{action}: {at:,} of {len(targets):,} · X stops")
                 now = await self._acting.act_on(action, target, urls)
-                if now is not None:
+                if isinstance(now, Target):
                     done.append((action, now))
                     grid.marks.pop(target.step_id or target.run_id, None)
+                else:
+                    whys[now.why or f"{action} is under way"] += 1
         finally:
             stopped, self.marching = not self.marching, False
             grid.marks_lost = 0  # those that left were done
@@ -83,6 +87,7 @@ class Many:
         told = f"{action}: {len(done):,} done"
         if left:
             told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
+            told += f": {reasons(whys)}" * bool(whys)
         self._app.flash(told, "alarm" if left else "strong")
 
     # -- a filter ------------------------------------------------------------------------------
@@ -171,6 +176,14 @@ class Many:
             self._app.flash(str(error), "alarm")
         else:
             self._app.flash(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")
+
+
+def reasons(whys: Counter[str]) -> str:
+    """Why targets were left alone, what was said most often first."""
+    told = whys.most_common()
+    if len(told) == 1:
+        return told[0][0]
+    return "; ".join(f"{count:,}: {why}" for why, count in told)
 
 
 def _skipped(plan: BulkAnswer) -> str:

@@ -12,7 +12,7 @@ from engine.client import Action, ProblemError
 from engine.wire import FITS, ActionAnswer
 from tui import sanitize
 from tui.keys import Command
-from tui.model import Run, State, Step, short_id
+from tui.model import GOES_ON, Run, State, Step, short_id
 from tui.store import Store
 
 UNHANDLED_FAILURE = "unhandled-failure"
@@ -41,11 +41,17 @@ class Target(NamedTuple):
     after: str = ""
     """Names of the steps recorded since the failure that a retry has just opened."""
 
+    @property
+    def is_pausing(self) -> bool:
+        """It is paused as soon as its call in flight has ended."""
+        return self.pause_reason is not None and self.state in GOES_ON
+
 
 def of_run(run: Run) -> Target:
     """A run as a target."""
     name = f"{run.workflow} {short_id(run.id)}"
-    return Target(run.id, None, run.rev, run.state, name, run.dismissed)
+    target = Target(run.id, None, run.rev, run.state, name, run.dismissed)
+    return target._replace(pause_reason=run.pause_reason)
 
 
 def of_step(store: Store, step: Step) -> Target | None:
@@ -79,7 +85,8 @@ def action_for(command_id: str, target: Target) -> Action:
     if command_id == "retry" and target.cause is not None and target.state is not State.FAILED:
         return Action.RESUME
     if command_id == "pause":
-        return Action.RESUME if target.state is State.PAUSED else Action.PAUSE
+        paused = target.state is State.PAUSED or target.is_pausing
+        return Action.RESUME if paused else Action.PAUSE
     if command_id == "dismiss":
         return Action.RESTORE if target.dismissed else Action.DISMISS
     return Action(command_id)
@@ -95,7 +102,9 @@ def why_not_on(command: Command, target: Target) -> str:
         return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"
     if command.id in ("dismiss", "retarget") and target.step_id is not None:
         return f"runs are {'dismissed' if command.id == 'dismiss' else 'retargeted'}, not steps"
-    if action is Action.RERUN:  # of what has ended
+    if action is Action.RESUME and target.is_pausing:
+        fits = True  # its pause has not begun: it does not
+    elif action is Action.RERUN:  # of what has ended
         fits = str(state) not in FITS[Action.CANCEL]
     else:
         fits = str(state) in FITS[action]
@@ -116,14 +125,14 @@ def after_text(answer: ActionAnswer) -> str:
 
 
 def refusal(action: Action, target: Target, error: ProblemError) -> str:
-    """What the engine says instead of doing it: mostly that the run has moved on by itself."""
+    """What the engine says instead of doing it: mostly that the run has moved on."""
     if error.problem != "revision-changed":
-        return f"{target.name}: {error.detail}"
+        return error.detail
     row = error.members.get("run" if target.step_id is None else "step")
     if not isinstance(row, dict):
-        return f"{target.name}: it has changed meanwhile; nothing was done"
+        return "it has changed meanwhile; nothing was done"
     state, attempts = row.get("status"), row.get("attempts")
     if action is Action.RETRY and state == State.RUNNING:
         tried = f": try {attempts} is in flight" if isinstance(attempts, int) else ""
-        return f"{target.name}: already started by itself{tried}"
-    return f"{target.name}: it is {state} meanwhile; nothing was done"
+        return f"already started by itself{tried}"
+    return f"it is {state} meanwhile; nothing was done"

@@ -8,6 +8,7 @@ from engine.client import Action
 from engine.wire import RunPage
 from tests.tui.screen import World, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
+from tui.acting import Left
 from tui.inputs import RunsRead, TreeGone
 from tui.listing import Edge
 from tui.targets import Target, Urls
@@ -103,12 +104,12 @@ def test_14_x_stops_marked_rows_between_two() -> None:
 
         async def stopped_after_it(
             action: Action, target: Target, urls: Urls = (None, None)
-        ) -> Target | None:
+        ) -> Target | Left:
             now = await one(action, target, urls)
             many.abort()
             return now
 
-        world.app.acting.act_on = stopped_after_it  # type: ignore[method-assign]
+        world.app.acting.act_on = stopped_after_it  # type: ignore[assignment, method-assign]
         lines = await world.press("y")
         line_with(lines, "1 done, 2 left (still marked)")
         assert len(world.posts) == 1
@@ -126,7 +127,7 @@ def test_17_z_takes_back_what_it_was_told_about() -> None:
         world.answers["/actions"] = accepted(msgspec.structs.replace(run, status="paused", rev=5))
         await world.shown()
         await world.press("P", "z")
-        assert [members.get("ifRev") for _, members in world.posts] == [4, 5]
+        assert [members.get("ifRev") for _, members in world.posts] == [None, 5]
 
     showing(test)
 
