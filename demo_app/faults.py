@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS faults (
 ) STRICT;
 """
 
-PLANNED = "planned"
+PLANNED = "fault"
 """What a fault's answer says: the engine records it as the reason of the attempt."""
 FAULTS_MAX = 100
 SLOW_MAX_MS = 600_000

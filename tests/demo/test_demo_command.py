@@ -80,9 +80,7 @@ def test_once_shows_every_run_and_that_all_is_well(tmp_path: Path) -> None:
     trees = [line for line in lines if re.match(r"✓ completed  \w+  01[0-9A-Z]{24}$", line)]
     assert len(trees) == 4
     assert "└─ ✓ completed  sendAnalytics  4 tries, HTTP 200, took " in output
-    assert re.search(
-        r"try 3  [0-9:.]+Z  failure: HTTP 404 planned, waited \d+ ms \(policy\)", output
-    )
+    assert re.search(r"try 3  [0-9:.]+Z  failure: HTTP 404 fault, waited \d+ ms \(policy\)", output)
     assert "the application crashed, back after" in output
     assert "├─ ✗ failed  chargeCard " in output
     assert "               bookCarrier             3        3" in lines
