@@ -8,98 +8,40 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine import __version__, cli_show
+from engine.cli_act import ACTIONS
+from engine.cli_body import body
+from engine.cli_bulk import bulk
+from engine.cli_events import events
+from engine.cli_exit import EPILOG, EXIT_OPEN, AtomicGroup
+from engine.cli_exit import EXIT_CODES as EXIT_CODES
 from engine.cli_options import (
     RunName,
+    client_of,
+    client_option,
     duration,
     engine_option,
-    filter_options,
     json_option,
     new_key,
     payload,
     run_name,
-    url_options,
 )
+from engine.cli_runs import runs
 from engine.cli_show import safe
 from engine.cli_tui import on_terminal, tui
-from engine.core.errors import EngineError
 
 if TYPE_CHECKING:
-    from engine.client import Client, Open, Outcome, Repost
-    from engine.wire import RunTree
+    from engine.client import Open, Outcome
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_REFUSED = 4
-EXIT_OPEN = 5
-EXIT_INTERRUPTED = 130
-EXIT_CODES = {
-    EXIT_OK: "done; of submit and outcome: the step completed",
-    EXIT_FAILED: "the step failed or was cancelled",
-    EXIT_USAGE: "the command or a setting is wrong",
-    EXIT_UNREACHABLE: "the engine cannot be reached, or could not answer",
-    EXIT_REFUSED: "the engine refused: no such run, not possible in this state, key reused",
-    EXIT_OPEN: "not ended yet: the wait is over, the work goes on",
-    EXIT_INTERRUPTED: "interrupted with Ctrl-C; what was recorded goes on",
-}
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {it}" for code, it in EXIT_CODES.items())
-PAGE_RUNS_MAX = 500
 KILL_ENGINE_MS_MIN = 2_000
 DEMO_SEED = 23
 """Begins with plain retries, has a crash after some seconds, then a declined card and a hang."""
-
-
-class AtomicGroup(click.Group):
-    """Turns what the client raises into a line for people and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Exits, never raises, for what is expected to go wrong."""
-        if os.environ.get("NO_COLOR"):
-            ctx.color = False
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
-        except EngineError as error:
-            click.echo(f"{ctx.info_name}: {safe(_error_text(error))}", err=True)
-            ctx.exit(_exit_code(error))
-
-
-def _exit_code(error: EngineError) -> int:
-    from engine import client
-    from engine.config import ConfigError
-
-    match error:
-        case client.StepFailed() | client.RunCancelled():
-            return EXIT_FAILED
-        case client.ProblemError():
-            return EXIT_REFUSED
-        case client.WaitTimeout():
-            return EXIT_OPEN
-        case ConfigError():
-            return EXIT_USAGE
-        case client.NothingKnown():
-            return EXIT_UNREACHABLE
-    return EXIT_FAILED
-
-
-def _error_text(error: EngineError) -> str:
-    from engine.client import Unreachable, WaitTimeout
-
-    if isinstance(error, WaitTimeout) and error.id is not None:
-        return f"The wait is over, the work goes on. Ask again with: atomic outcome {error.id}"
-    if isinstance(error, Unreachable) and error.unsent:
-        return f"{error}. Is it running? `atomic serve` starts one; --engine names another."
-    return str(error)
 
 
 @click.group(
@@ -110,26 +52,6 @@ def _error_text(error: EngineError) -> str:
 @click.version_option(__version__, prog_name="atomic")
 def main() -> None:
     """Durable workflows over plain HTTP."""
-
-
-def _client(engine: str, *, patient: bool = False) -> Client:
-    """A client; `patient` ones post again, but not when there was no engine to begin with."""
-    from engine.client import Client, Reposts
-
-    try:
-        if patient:
-            return Client(engine, on_repost=_say_repost)
-        return Client(engine, reposts=Reposts(count=0))
-    except ValueError as error:
-        raise click.UsageError(f"--engine: {safe(error)}") from error
-
-
-def _say_repost(repost: Repost) -> None:
-    from engine.client import Unreachable
-
-    if repost.number == 1 and isinstance(repost.reason, Unreachable) and repost.reason.unsent:
-        raise repost.reason
-    click.echo(f"{safe(repost.reason)}; again in {repost.delay_s:.2g} s", err=True)
 
 
 # -- engine ---------------------------------------------------------------------------------------
@@ -228,7 +150,7 @@ def version() -> None:
 @json_option
 def status(engine: str, as_json: bool) -> None:
     """Show how the engine is: runs by state, what is late, durability."""
-    with _client(engine) as client:
+    with client_of(engine) as client:
         found = client.status()
     if as_json:
         cli_show.echo_json(found)
@@ -241,7 +163,7 @@ def status(engine: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("url")
-@click.option("--client", default="default", show_default=True, help="Whose run it is.")
+@partial(client_option, default="default")
 @click.option("--workflow", required=True, help="The workflow's name.")
 @click.option("--key", help="Idempotency key: one for one piece of work.  [default: a new one]")
 @click.option(
@@ -301,7 +223,7 @@ def submit(
     if key is None:
         key = new_key()
         click.echo(f"key: {key}", err=True)
-    with _client(engine, patient=True) as atomic:
+    with client_of(engine, patient=True) as atomic:
         try:
             if no_wait:
                 answer = atomic.submit(
@@ -326,9 +248,9 @@ def submit(
 def outcome(name: RunName, wait: int | None, engine: str, as_json: bool) -> None:
     """Wait for the outcome of a run or step, and print what it answered."""
     if wait is not None and name.id is None:  # its wait does not hold for the list
-        with _client(engine) as looking:
+        with client_of(engine) as looking:
             name = RunName(name.find(looking), None, None, None)
-    with _client(engine, patient=True) as client:
+    with client_of(engine, patient=True) as client:
         step_id = name.find(client)
         answer: Outcome | Open
         answer = client.outcome(step_id) if wait is None else client.outcome(step_id, wait=wait)
@@ -357,59 +279,13 @@ def _print_answer(answer: Outcome | Open, as_json: bool, *, wanted_open: bool) -
 
 
 @main.command()
-@filter_options
-@click.option("--status", help="States, separated by commas: failed,paused")
-@click.option("--oldest-first", is_flag=True, help="Sort by submission, oldest first.")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most."
-)
-@engine_option
-@json_option
-def runs(
-    client: str | None,
-    workflow: str | None,
-    key: str | None,
-    status: str | None,
-    oldest_first: bool,
-    limit: int,
-    engine: str,
-    as_json: bool,
-) -> None:
-    """List runs, newest first."""
-    rows: list[Any] = []
-    cursor: str | None = None
-    with _client(engine) as atomic:
-        while True:
-            page = atomic.run_page(
-                client=client,
-                workflow=workflow,
-                key=key,
-                status=status,
-                sort="submittedAt" if oldest_first else None,
-                limit=min(limit - len(rows), PAGE_RUNS_MAX),
-                cursor=cursor,
-            )
-            rows += page.runs
-            cursor = page.next
-            if cursor is None or len(rows) >= limit:
-                break
-    if as_json:
-        cli_show.echo_json({"runs": rows, "total": page.total, "next": cursor})
-        return
-    if rows:
-        click.echo("\n".join(cli_show.run_list_lines(rows)))
-    about = "about " if page.total_is_estimate else ""
-    click.echo(f"{len(rows):,} of {about}{cli_show.count_text(page.total, 'run')}", err=True)
-
-
-@main.command()
 @run_name
 @click.option("--attempts", is_flag=True, help="Show every attempt under its step.")
 @engine_option
 @json_option
 def show(name: RunName, attempts: bool, engine: str, as_json: bool) -> None:
     """Draw a run: its steps as a tree, their state, tries, and when the next try is."""
-    with _client(engine) as client:
+    with client_of(engine) as client:
         tree = client.run(name.find(client))
     if as_json:
         cli_show.echo_json(tree)
@@ -417,84 +293,8 @@ def show(name: RunName, attempts: bool, engine: str, as_json: bool) -> None:
         click.echo("\n".join(cli_show.run_tree_lines(tree, attempts=attempts)))
 
 
-@main.command()
-@click.option("--since", metavar="ID", help="Go on after the event of this id.")
-@engine_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
-def events(since: str | None, engine: str, as_json: bool) -> None:
-    """Print what happens, as it happens, until Ctrl-C."""
-    import msgspec
-
-    with _client(engine, patient=True) as client, client.events(since) as stream:
-        for event in stream:
-            if as_json:
-                line = {"id": event.id, "event": event.kind, "data": event.members}
-                click.echo(cli_show.json_text(msgspec.json.encode(line), indent=-1))
-            elif event.kind != "heartbeat":
-                click.echo(cli_show.event_text(event))
-
-
-# -- acting ---------------------------------------------------------------------------------------
-
-
-def _step_id(tree: RunTree, step: str) -> str:
-    """The step of this id, or shown or called so when only one is."""
-    from engine.wire import step_label
-
-    found = (
-        [it.id for it in tree.steps if step == it.id]
-        or [it.id for it in tree.steps if step == step_label(it.name, it.step_key)]
-        or [it.id for it in tree.steps if step == it.name]
-    )
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise click.UsageError(f"The run has no step {safe(step)}; `atomic show` lists them.")
-    raise click.UsageError(
-        f"Several steps are called {safe(step)}; give one id: {', '.join(found)}"
-    )
-
-
-def _action(
-    name: str, text: str, *, whole_run: bool = True, steps: bool = True, urls: bool = False
-) -> None:
-    def act(name: RunName, engine: str, as_json: bool, **options: Any) -> None:
-        step = options.pop("step", None)
-        with _client(engine) as client:
-            run_id = name.find(client)
-            step_id = None if step is None else _step_id(client.run(run_id), step)
-            answer = client.act(run_id, action, step=step_id, **options)
-        if as_json:
-            cli_show.echo_json(answer)
-            return
-        click.echo(cli_show.action_text(answer))
-
-    action = name
-    wrapped: Callable[..., None] = json_option(engine_option(act))
-    wrapped = click.option("--reason", help="Why, for the record.")(wrapped)
-    wrapped = click.option("--if-rev", type=click.IntRange(0), help="Only at this revision.")(
-        wrapped
-    )
-    wrapped = click.option("--dry-run", is_flag=True, help="Only say what it would change.")(
-        wrapped
-    )
-    if urls:
-        wrapped = url_options(wrapped)
-    if steps:
-        help_text = "The step, by id or name." if whole_run else "Where to begin, by id or name."
-        wrapped = click.option("--step", required=not whole_run, help=help_text)(wrapped)
-    main.command(name, help=text)(run_name(wrapped))
-
-
-main.add_command(tui)
-_action("retry", "Try now what is backing off or waiting; open a failed or cancelled run again.")
-_action("pause", "Start no new attempt; attempts in flight end.")
-_action("resume", "Let what is paused go on.")
-_action("cancel", "End it with the outcome `cancelled`; waiting callers are told at once.")
-_action("rerun", "Run a step that has ended again, and what came after it.", whole_run=False)
-_action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
-_action("restore", "Put a dismissed run back on that list.", steps=False)
-_action("retarget", "Move a run to other URLs.", steps=False, urls=True)
+for command in (runs, events, body, bulk, *ACTIONS, tui):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="atomic")

@@ -1,22 +1,28 @@
-"""Options and values that several commands of `engine/cli.py` share."""
+"""Options and values that several commands share, and the client that they talk with."""
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import re
 import secrets
+import shlex
+import socket
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
+from click.core import ParameterSource
 
+from engine.cli_exit import Refusal
 from engine.cli_show import safe
 
 if TYPE_CHECKING:
-    from engine.client import Client
+    from engine.client import Client, Repost
 
 DEFAULT_ENGINE = "http://127.0.0.1:8420"
 UNIT_MS = {"": 1, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
@@ -87,14 +93,8 @@ class RunName(NamedTuple):
         raise NotOneRun(f"There is no run {wanted}.")
 
 
-class NotOneRun(click.ClickException):
+class NotOneRun(Refusal):
     """The names given are of no run, or of several."""
-
-    exit_code = 4
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """One line, as the other errors have it."""
-        click.echo(f"atomic: {safe(self.message)}", err=True, file=file)
 
 
 def run_name(command: Callable[..., None]) -> Callable[..., None]:
@@ -104,6 +104,8 @@ def run_name(command: Callable[..., None]) -> Callable[..., None]:
     def named(
         id: str | None, client: str | None, workflow: str | None, key: str | None, **rest: Any
     ) -> None:
+        if id is not None and not was_typed("client"):
+            client = None  # an id says whose run it is, whatever the environment names
         by_key = workflow is not None and key is not None
         if (id is None) is not by_key or (id is not None and (workflow or key or client)):
             raise click.UsageError("Name the run by its ID, or by --workflow and --key.")
@@ -120,10 +122,27 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     for option, text in (
         ("--key", "The run's idempotency key."),
         ("--workflow", "The workflow's name."),
-        ("--client", "Whose run it is."),
     ):
         command = click.option(option, help=text)(command)
-    return command
+    return client_option(command)
+
+
+def client_option(command: Callable[..., None], default: str | None = None) -> Callable[..., None]:
+    """--client, or ATOMIC_CLIENT."""
+    return click.option(
+        "--client",
+        envvar="ATOMIC_CLIENT",
+        show_envvar=True,
+        default=default,
+        show_default=default is not None,
+        help="Whose run it is.",
+    )(command)
+
+
+def was_typed(name: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
 
 
 def engine_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -137,6 +156,69 @@ def engine_option(command: Callable[..., None]) -> Callable[..., None]:
         metavar="URL",
         help="The engine's address.",
     )(command)
+
+
+def actor_option(command: Callable[..., None]) -> Callable[..., None]:
+    """--as, or ATOMIC_ACTOR, or who runs the command: handed over as `actor`."""
+    return click.option(
+        "--as",
+        "actor",
+        envvar="ATOMIC_ACTOR",
+        show_envvar=True,
+        callback=_actor,
+        metavar="NAME",
+        help="Who acts, for the record.  [default: $USER@host]",
+    )(command)
+
+
+def _actor(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """The name as given, or the one that this process has. Nobody checks either."""
+    from engine.wire import ACTOR_CHARACTERS_MAX, ACTOR_PATTERN
+
+    if value is None:
+        return user_at_host()[:ACTOR_CHARACTERS_MAX]
+    if not re.fullmatch(ACTOR_PATTERN, value):
+        raise click.BadParameter(
+            f"{safe(value)!r} cannot say who acts: that takes 1 to {ACTOR_CHARACTERS_MAX} printable"
+            " ASCII characters, with no space at the ends."
+        )
+    return value
+
+
+def user_at_host() -> str:
+    """`$USER@host`, with a ? for what cannot be sent."""
+    try:
+        user = os.environ.get("USER") or getpass.getuser()
+    except (KeyError, OSError):  # this user has no name here, as in many a container
+        user = str(os.getuid())
+    return re.sub(r"[^!-~]", "?", f"{user}@{socket.gethostname()}")
+
+
+def client_of(engine: str, *, patient: bool = False, actor: str | None = None) -> Client:
+    """A client; `patient` ones post again, but not when there was no engine to begin with."""
+    from engine.client import Client, Reposts
+
+    try:
+        if patient:
+            return Client(engine, on_repost=_say_repost, actor=actor)
+        return Client(engine, reposts=Reposts(count=0), actor=actor)
+    except ValueError as error:
+        raise click.UsageError(f"--engine: {safe(error)}") from error
+
+
+def _say_repost(repost: Repost) -> None:
+    from engine.client import Unreachable
+
+    if repost.number == 1 and isinstance(repost.reason, Unreachable) and repost.reason.unsent:
+        raise repost.reason
+    click.echo(f"{safe(repost.reason)}; again in {repost.delay_s:.2g} s", err=True)
+
+
+def engine_typed() -> str:
+    """` --engine URL` for a command that is named to be typed next, if this one was given it."""
+    if not was_typed("engine"):
+        return ""
+    return f" --engine {shlex.quote(safe(click.get_current_context().params['engine']))}"
 
 
 def url_options(command: Callable[..., None]) -> Callable[..., None]:

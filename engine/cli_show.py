@@ -49,6 +49,7 @@ UNHANDLED = "unhandled-failure:"
 """How the error of an attempt begins that did not handle the failure of a step."""
 NAMED_MAX = 10
 MOVED_SHOWN_MAX = 20
+CHANGED_SHOWN_MAX = 100
 """More steps than these are counted."""
 STATE_WIDTH = max(map(len, SIGNS))
 # what begins a branch, the last branch, and what goes on below each
@@ -73,6 +74,11 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
+def ascii_only(text: str) -> str:
+    """The text with escapes for what a terminal without Unicode cannot show."""
+    return "".join(c if c.isascii() else _escaped(c) for c in text)
+
+
 def json_text(document: bytes, *, indent: int = 2) -> str:
     """JSON for a terminal or a pipe: the same values, unprintable characters as JSON escapes."""
     import msgspec
@@ -86,9 +92,7 @@ def json_text(document: bytes, *, indent: int = 2) -> str:
         text = stand_ins.spelled(msgspec.json.format(stand_ins.text, indent=indent).decode())
     # A raw line break stands between tokens only, so what is left to escape is inside strings.
     lines = "\n".join(safe(line) for line in text.split("\n"))
-    return lines if unicode_terminal() else "".join(
-        c if c.isascii() else _escaped(c) for c in lines
-    )  # fmt: skip
+    return lines if unicode_terminal() else ascii_only(lines)
 
 
 def echo_json(value: Any) -> None:
@@ -352,8 +356,8 @@ def alarm_lines(status: dict[str, Any]) -> list[str]:
 
 
 def action_text(answer: ActionAnswer) -> str:
-    """What an action did, or would do: by their ids the steps that a dry run names, and what may
-    be left undone."""
+    """What an action did, or would do: the steps that a dry run names, and what may be left
+    undone."""
     would = "would change" if answer.dry_run else "changed"
     count = count_text(len(answer.changed), "step")
     lines = [
@@ -370,7 +374,7 @@ def action_text(answer: ActionAnswer) -> str:
     elif answer.action == "retarget":
         lines += ["  No step of it is there: the rule is for what it posts from now on."]
     else:
-        lines += [f"  {safe(id)}" for id in answer.changed if answer.dry_run]
+        lines += _would_change(answer)
     after = answer.recorded_after
     if after:
         names = ", ".join(safe(step.step_name) for step in after[:NAMED_MAX])
@@ -380,6 +384,16 @@ def action_text(answer: ActionAnswer) -> str:
             "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
         ]
     return "\n".join(lines)
+
+
+def _would_change(answer: ActionAnswer) -> list[str]:
+    """The steps that a dry run tells of, with their ids; an older engine tells the ids alone."""
+    if not answer.dry_run:
+        return []
+    names = {step.step_id: f"{safe(step.step_name)}  " for step in answer.changed_steps}
+    lines = [f"  {names.get(id, '')}{safe(id)}" for id in answer.changed[:CHANGED_SHOWN_MAX]]
+    unsaid = len(answer.changed) - CHANGED_SHOWN_MAX
+    return lines + ([f"  and {unsaid:,} more"] if unsaid > 0 else [])
 
 
 def _standstill_lines(standstills: object) -> list[str]:
@@ -401,14 +415,15 @@ def _store_lines(store: object) -> list[str]:
     return lines
 
 
-def event_text(event: Event) -> str:
-    """An event in one line."""
+def event_text(event: Event, step_name: str | None = None) -> str:
+    """An event in one line. A step's id begins with its run's, which thus is said once."""
     data = event.data
     time = data.at or data.server_time
     parts = [clock_text(time) if time else " " * 20, f"{safe(event.kind):<9}"]
     if data.status is not None:
         parts.append(state_text(data.status, width=STATE_WIDTH))
-    parts += [safe(it) for it in (data.run_id, data.step_id, data.kind) if it]
+    parts += [safe(it) for it in (data.step_id or data.run_id, step_name, data.kind) if it]
+    parts += [safe(it) for it in (data.action, _by(data.actor, data.address)) if it]
     if data.number is not None:
         parts.append(f"try {data.number}")
     parts += _answer_facts(data)
@@ -416,3 +431,10 @@ def event_text(event: Event) -> str:
     if data.counts is not None:
         parts += [f"{safe(state)} {number:,}" for state, number in data.counts.items() if number]
     return "  ".join(parts).rstrip()
+
+
+def _by(actor: str | None, address: str | None) -> str | None:
+    """Who acted, and from where; of some the address is all that is known."""
+    if actor is None:
+        return None
+    return f"by {actor}" if address is None or address in actor else f"by {actor} ({address})"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from engine.cli_options import engine_option
+from engine.cli_options import actor_option, engine_option
 from engine.cli_show import alarm_lines, echo_json, safe, unicode_terminal
 from tui.keys import BOARDS
 
@@ -67,6 +67,7 @@ def on_terminal() -> bool:
 )
 @click.option("--theme", help="A look by its name; `:theme` lists them.")
 @click.option("--bell", is_flag=True, help="Ring when something begins to need a person.")
+@actor_option
 @click.option("--slow-link", is_flag=True, help="Draw less often.")
 @click.option(
     "--redact",
@@ -155,6 +156,7 @@ def _options(ctx: click.Context) -> Options:
         slow_link=chosen("slow_link"),
         mouse=chosen("mouse"),
         bell=chosen("bell"),
+        actor=chosen("actor"),
         keys=config.keys,
         badge="" if profile is None else safe(profile.badge),
         strict=profile is not None and profile.strict,

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import get_args
 
+import click
 import httpx
 import msgspec
 import pytest
@@ -142,6 +143,10 @@ def test_commands_on_the_pages_exist():
             for call in re.finditer(r"(?:^|[ /])atomic ([a-z]+)\b([^|;&]*)", line):
                 command = atomic.commands.get(call[1])
                 assert command is not None, f"{name_of(page)}: {line}"
+                if isinstance(command, click.Group):
+                    below = re.match(r" ([a-z]+)", call[2])
+                    command = command.commands.get(below[1]) if below else command
+                    assert command is not None, f"{name_of(page)}: {line}"
                 known = {name for option in command.params for name in option.opts}
                 for option in re.findall(r"(?<= )--[a-z-]+", call[2]):
                     assert option in known, f"{name_of(page)}: {line}"
@@ -158,8 +163,9 @@ def test_recipes_on_the_pages_exist():
 
 
 def test_environment_variables_on_the_pages_are_settings():
-    """Every `ATOMIC_…` on a page is a setting, or the command's ATOMIC_URL."""
-    known = {it.environment for it in settings()} | {"ATOMIC_URL"}
+    """Every `ATOMIC_…` on a page is a setting, or of the command."""
+    known = {it.environment for it in settings()}
+    known |= {"ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR"}
     for page in PAGES:
         for name in re.findall(r"\bATOMIC_[A-Z_]+\b", page.read_text()):
             assert name in known, f"{name_of(page)}: {name}"

@@ -7,12 +7,14 @@ Base Directory Specification has it. What is said on the command line goes befor
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from engine.wire import ACTOR_CHARACTERS_MAX, ACTOR_PATTERN
 from tui.keys import LISTS, BadKeys, remapped
 
 NAME = Path("atomic") / "dashboard.toml"
@@ -33,6 +35,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     theme: str | UnsetType = UNSET
     bell: bool | UnsetType = UNSET
     slow_link: bool | UnsetType = UNSET
+    actor: str | UnsetType = field(default=UNSET, name="as")
+    """Who acts, for the record."""
 
 
 class Profile(Settings, frozen=True, kw_only=True):
@@ -74,7 +78,7 @@ def read(path: Path) -> Config:
     try:
         config = msgspec.toml.decode(path.read_bytes(), type=Config)
         remapped(config.keys)
-        _check_boards(config)
+        _check_values(config)
     except BadKeys as error:
         raise ConfigError(f"{path}, [keys]: {error}") from error
     except (ConfigError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -82,12 +86,17 @@ def read(path: Path) -> Config:
     return config
 
 
-def _check_boards(config: Config) -> None:
+def _check_values(config: Config) -> None:
     for where, settings in (("", config), *config.profiles.items()):
+        place = f"profiles.{where}." if where else ""
         if settings.board is not UNSET and settings.board not in LISTS:
-            place = f"profiles.{where}.board" if where else "board"
             known = ", ".join(sorted(LISTS))
-            raise ConfigError(f"{place}: there is no `{settings.board}`. There are {known}.")
+            raise ConfigError(f"{place}board: there is no `{settings.board}`. There are {known}.")
+        if settings.actor is not UNSET and not re.fullmatch(ACTOR_PATTERN, settings.actor):
+            raise ConfigError(
+                f"{place}as: {settings.actor!r} cannot say who acts: that takes 1 to"
+                f" {ACTOR_CHARACTERS_MAX} printable ASCII characters, with no space at the ends."
+            )
 
 
 def _known(told: str) -> str:

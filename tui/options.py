@@ -23,6 +23,8 @@ class Options(Struct, frozen=True, kw_only=True):
     theme: str | None = None
     bell: bool = False
     """Ring when something begins to need a person."""
+    actor: str | None = None
+    """Who acts, for the record."""
     keys: dict[str, str] = field(default_factory=dict)
     """Other keys, by the id of the command."""
     badge: str = ""

@@ -66,7 +66,7 @@ def client(options: Options) -> AsyncClient:
     """Speaks with the engine. It tries nothing again: the feed does, and tells of each try."""
     from engine.client import AsyncClient, Reposts
 
-    made = AsyncClient(options.url, reposts=Reposts(count=0))
+    made = AsyncClient(options.url, reposts=Reposts(count=0), actor=options.actor)
     gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
     return made
 

@@ -25,6 +25,7 @@ from engine.core.events import Actor
 from engine.core.model import ENDED, OPEN, Move, StepState
 from engine.core.search import BadSearch, Search, parse
 from engine.front.moves import move_of
+from engine.front.rows import run_row
 from engine.front.surrogates import why_no_text
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.ports import RunQuery, RunRecord, RunsFound
@@ -35,6 +36,8 @@ from engine.telemetry import Log
 RUNS_MAX = 100_000
 """A job's. More than an operator means, and their ids fit into a few megabytes."""
 PAGE = 500
+SAMPLE_MAX = 10
+"""Runs that a dry run shows."""
 JOBS_KEPT_MAX = 50
 STORE_WAIT_S = 1.0
 """Before a job asks again whether the store can be written."""
@@ -88,6 +91,8 @@ class Plan(Struct):
     matched: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     whole: bool = True
+    sample: list[RunRecord] = field(default_factory=list)
+    """The first of what it would act on."""
 
     def take(self, action: Action, record: RunRecord) -> None:
         """Sort a run that the filter found."""
@@ -104,6 +109,8 @@ class Plan(Struct):
         else:
             if_rev = record.rev if record.state in AT_REST else None
             self.targets.append(Target(record.id, if_rev))
+            if len(self.sample) < SAMPLE_MAX:
+                self.sample.append(record)
             return
         self.skipped[why] = self.skipped.get(why, 0) + 1
 
@@ -223,7 +230,8 @@ class Bulk:
             done=0,
             skipped=plan.skipped,
             rate_per_s=asked.rate_per_s,
-            sample=tuple(target.run_id for target in plan.targets[:10]),
+            sample=tuple(record.id for record in plan.sample),
+            sample_runs=tuple(map(run_row, plan.sample)),
         )
 
     def _begin(

@@ -53,6 +53,7 @@ async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
         run=run_row(record),
         step=None if step is None else step_row(step),
         changed=tuple(done.changed),
+        changed_steps=tuple(named_step(steps[id]) for id in done.changed) if asked.dry_run else (),
         recorded_after=tuple(named_step(steps[id]) for id in done.recorded_after),
         moved=tuple(
             wire.MovedStep(it.step_id, named_step(steps[it.step_id]).step_name, *it.urls)

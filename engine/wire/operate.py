@@ -56,6 +56,8 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     step: StepRow | None
     changed: tuple[str, ...]
     """Ids of the steps that changed."""
+    changed_steps: tuple[NamedStep, ...] = ()
+    """Of a dry run: the same steps by their names."""
     recorded_after: tuple[NamedStep, ...] = ()
     """By a `retry`: recorded after one that it opened had ended. They may be its compensation, and
     are answered from the record: only `rerun` does them again."""
@@ -104,6 +106,8 @@ class BulkAnswer(Struct, frozen=True, rename="camel"):
     ended_at: str | None = None
     sample: tuple[str, ...] = ()
     """Of a dry run: ids of some runs that it would act on."""
+    sample_runs: tuple[RunRow, ...] = ()
+    """The same runs as they stand."""
 
 
 class BulkList(Struct, frozen=True, rename="camel"):

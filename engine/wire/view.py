@@ -258,6 +258,12 @@ class EventData(Struct, frozen=True, rename="camel"):
     due_at: str | None = None
     reason: str | None = None
     """Why: of a pause, an action, a reset."""
+    action: str | None = None
+    """What an operator asked for."""
+    actor: str | None = None
+    """Who did, by the name that was claimed."""
+    address: str | None = None
+    """Where that came from."""
     counts: dict[str, int] | None = None
     server_time: str | None = None
     sequence: str | None = None

@@ -22,9 +22,12 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     http = httpx.Client(transport=fake.transport)
     monkeypatch.setattr("engine.client.Client", functools.partial(Client, http=http))
+    monkeypatch.setenv("USER", "ada")
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop")
+    monkeypatch.setattr("engine.cli_bulk.sleep", lambda seconds: None)
     for module in ("blocking", "feed"):
         monkeypatch.setattr(f"engine.client.{module}.sleep", lambda seconds: None)
-    for name in ("ATOMIC_URL", "NO_COLOR", "TERM"):
+    for name in ("ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     return fake
 

@@ -22,6 +22,15 @@ ROOT = Path(__file__).parents[2]
 DOC = ROOT / "docs" / "reference" / "cli.md"
 
 
+def commands() -> list[tuple[str, click.Command]]:
+    """Every command, also those of a group, by what is typed."""
+    found = list(main.commands.items())
+    for name, group in main.commands.items():
+        if isinstance(group, click.Group):
+            found += [(f"{name} {each}", below) for each, below in group.commands.items()]
+    return sorted(found, key=lambda pair: pair[0])
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
     """What `engine.main.serve` was given; it returns 7."""
@@ -108,7 +117,7 @@ def test_help_needs_none_of_the_heavy_imports():
 def test_every_command_option_and_exit_code_is_documented():
     """The reference page cannot fall behind the command."""
     text = DOC.read_text()
-    for name, command in main.commands.items():
+    for name, command in commands():
         assert f"## atomic {name}" in text or f"`atomic {name}" in text, name
         for option in command.params:
             if isinstance(option, click.Option):
@@ -117,12 +126,12 @@ def test_every_command_option_and_exit_code_is_documented():
         assert f"| {code} | {meaning} |" in text
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
-def test_every_command_explains_itself(atomic: Atomic, name: str):
+@pytest.mark.parametrize(("name", "command"), commands())
+def test_every_command_explains_itself(atomic: Atomic, name: str, command: click.Command):
     """Each has a help text, and each option too."""
-    assert atomic(name, "--help").exit_code == 0
-    assert main.commands[name].help
-    options = [it for it in main.commands[name].params if isinstance(it, click.Option)]
+    assert atomic(*name.split(), "--help").exit_code == 0
+    assert command.help
+    options = [it for it in command.params if isinstance(it, click.Option)]
     assert all(option.help for option in options)
 
 

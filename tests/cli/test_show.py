@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import pytest
 
 from engine import cli_show
@@ -330,45 +329,27 @@ def test_a_store_that_cannot_be_written_is_shown(atomic: Atomic):
     assert "store" not in atomic("status", answers=[answer(status)]).stdout
 
 
-def test_events_are_printed_until_ctrl_c(atomic: Atomic, engine: FakeEngine):
-    """One line an event; heartbeats only in JSON."""
-    data = {"at": "2026-11-23T12:00:00.000Z", "runId": "01A", "stepId": "01B", "prev": "0"}
-    ended = data | {"kind": "attempt-ended", "status": "backing-off", "number": 2, "error": "x\x1b"}
-    content = (
-        f"id: 1\nevent: attempt\ndata: {json.dumps(ended)}\n\n"
-        'event: heartbeat\ndata: {"serverTime": "t"}\n\n'
-        'event: counts\ndata: {"counts": {"failed": 2, "running": 0}}\n\n'
-    )
-
-    def stream(request: httpx.Request) -> httpx.Response:
-        kind = {"content-type": "text/event-stream"}
-        return httpx.Response(200, content=content.encode(), headers=kind)
-
-    def interrupt(request: httpx.Request) -> httpx.Response:
-        raise KeyboardInterrupt
-
-    result = atomic("events", "--since", "0", answers=[stream, interrupt])
-    assert result.exit_code == 130
-    line, counts = result.stdout.splitlines()
-    assert line == (
-        "2026-11-23 12:00:00Z  attempt    ↻ backing-off  01A  01B  attempt-ended  try 2  x\\u001b"
-    )
-    assert counts.endswith("counts     failed 2")
-    assert [r.headers["last-event-id"] for r in engine.requests] == ["0", "1"]
-    result = atomic("events", "--json", answers=[stream, interrupt])
-    first, *rest = map(json.loads, result.stdout.splitlines())
-    assert (first["id"], first["event"], first["data"]) == ("1", "attempt", ended)
-    assert len(rest) == 2
-
-
 def test_a_run_is_acted_on(atomic: Atomic, engine: FakeEngine):
     """Options reach the engine, and what changed is told."""
     result = atomic(
         "retry", "01A", "--reason", "mended", "--if-rev", "3", answers=[answer(DONE, 202)]
     )
     assert result.stdout == "↻ backing-off  createUser  01A  retry: changed 2 steps\n"
+    assert engine.requests[0].headers["atomic-actor"] == "ada@laptop"
     assert engine.requests[0].url.path == "/api/v1/runs/01A/actions"
     assert engine.body() == {"action": "retry", "ifRev": 3, "reason": "mended"}
+
+
+def test_a_dry_run_names_the_steps(atomic: Atomic):
+    """Beside their ids, which alone an older engine tells; of more than 100 the others are
+    counted."""
+    would = DONE | {"dryRun": True, "changedSteps": [{"stepId": "01B", "stepName": "a\x1b"}]}
+    told = atomic("retry", "01A", "--dry-run", answers=[answer(would)]).stdout.splitlines()
+    assert told[1:] == ["  a\\u001b  01B", "  01C"]
+    for count, more in ((100, []), (101, ["  and 1 more"])):
+        many = would | {"changed": [f"s{n}" for n in range(count)], "changedSteps": []}
+        told = atomic("retry", "01A", "--dry-run", answers=[answer(many)]).stdout.splitlines()
+        assert told[101:] == more
 
 
 def test_a_step_is_named_by_id_or_by_name(atomic: Atomic, engine: FakeEngine):

@@ -236,11 +236,15 @@ async def test_rerun(shop: Client) -> None:
         dry = await shop.act(run_id, "rerun", step=two, dryRun=True)
         assert (dry.status_code, dry.json()["dryRun"]) == (200, True)
         assert {ids[id] for id in dry.json()["changed"]} == {"index", "two", "three"}
+        assert [(it["stepId"], it["stepName"]) for it in dry.json()["changedSteps"]] == [
+            (id, ids[id]) for id in dry.json()["changed"]
+        ]
         assert await shop.run_status(run_id) == "completed"
         assert len(app.calls) == 4
 
         done = await shop.act(run_id, "rerun", step=two)
         assert (done.status_code, done.json()["changed"]) == (202, dry.json()["changed"])
+        assert done.json()["changedSteps"] == []
         outcome = await shop.get(f"/api/v1/steps/{run_id}/outcome")
         assert outcome.json()["generation"] == 2
         assert {name: len(app.called(name)) for name in ("one", "two", "three")} == {

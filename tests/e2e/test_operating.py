@@ -210,6 +210,8 @@ async def test_all_stuck_runs_go_on(
     q = f"is:stuck client:{shop.name}"
     dry = await atomic.bulk("retry", q, dry_run=True)
     assert (dry.id, dry.matched, dry.total, dry.skipped) == (None, 6, 5, {"it is paused": 1})
+    assert [row.id for row in dry.sample_runs] == list(dry.sample)
+    assert {row.status for row in dry.sample_runs} == {"failed"}
     with pytest.raises(Refused, match="6 runs match now, not 5"):
         await atomic.bulk("retry", q, expect=5)
     ward.mended = True

@@ -222,6 +222,7 @@ async def test_a_dry_run_changes_nothing(autojump_clock: object) -> None:
         dry = await desk.ask(dryRun=True, expect=0)
         assert (dry.id, dry.state, dry.matched, dry.total) == (None, "dry-run", 25, 25)
         assert dry.sample == tuple(f"R{n}" for n in range(10))
+        assert tuple(row.id for row in dry.sample_runs) == dry.sample
         assert desk.bulk.jobs().jobs == ()
         await trio.sleep(10)
     assert desk.acts == []

@@ -49,6 +49,13 @@ def test_the_whole_file(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_who_acts(tmp_path: Path) -> None:
+    """In a file as on the command line, of one engine before that of all."""
+    config = read(file(tmp_path, f"as = '{'a' * 64}'\n[profiles.p]\nurl = 'x'\nas = 'ada'"))
+    assert config.said(None) == {"actor": "a" * 64}
+    assert config.said(config.profiles["p"]) == {"actor": "ada"}
+
+
 def test_nothing_said(tmp_path: Path) -> None:
     """An empty file says nothing."""
     assert read(file(tmp_path, "")) == Config()
@@ -70,6 +77,8 @@ def test_nothing_said(tmp_path: Path) -> None:
         ("[keys]\nhelp = 'é è'", "`é è` is no key"),
         ("board = 'failed'", "board: there is no `failed`. There are causes, "),
         ("[profiles.a]\nurl = 'x'\nboard = 'b'", "profiles.a.board: there is no `b`."),
+        (f"as = '{'a' * 65}'", "cannot say who acts: that takes 1 to 64 printable ASCII"),
+        ("[profiles.a]\nurl = 'x'\nas = 'Jörg'", "profiles.a.as: 'Jörg' cannot say who acts"),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, told: str) -> None:

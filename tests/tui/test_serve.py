@@ -304,13 +304,13 @@ def test_what_was_asked_for_is_passed_on(started: list[Start]) -> None:
     """As one word, which no shell looks into."""
     invoke(
         "http://127.0.0.1:1", "--serve", "--board", "hosts", "--filter", "key:--json", "--theme",
-        "light", "--ascii", "--slow-link",
+        "light", "--ascii", "--slow-link", "--as", "ada",
     )  # fmt: skip
     (asked,) = started
     assert asked == Start(
         Options(
             url="http://127.0.0.1:1", board="hosts", filter="key:--json", theme="light",
-            read_only=True, ascii_only=True, slow_link=True,
+            read_only=True, ascii_only=True, slow_link=True, actor="ada",
         )
     )  # fmt: skip
 

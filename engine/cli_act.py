@@ -1,0 +1,84 @@
+"""The commands that act on one run: retry, pause, resume, cancel, rerun, dismiss, retarget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine import cli_show
+from engine.cli_options import (
+    RunName,
+    actor_option,
+    client_of,
+    engine_option,
+    json_option,
+    run_name,
+    url_options,
+)
+from engine.cli_show import safe
+
+if TYPE_CHECKING:
+    from engine.wire import RunTree
+
+
+def step_id(tree: RunTree, step: str) -> str:
+    """The step of this id, or shown or called so when only one is. Raises UsageError."""
+    from engine.wire import step_label
+
+    found = (
+        [it.id for it in tree.steps if step == it.id]
+        or [it.id for it in tree.steps if step == step_label(it.name, it.step_key)]
+        or [it.id for it in tree.steps if step == it.name]
+    )
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise click.UsageError(f"The run has no step {safe(step)}; `atomic show` lists them.")
+    raise click.UsageError(
+        f"Several steps are called {safe(step)}; give one id: {', '.join(found)}"
+    )
+
+
+def _action(
+    action: str, text: str, *, whole_run: bool = True, steps: bool = True, urls: bool = False
+) -> click.Command:
+    def act(name: RunName, engine: str, actor: str, as_json: bool, **options: Any) -> None:
+        step = options.pop("step", None)
+        with client_of(engine, actor=actor) as client:
+            run_id = name.find(client)
+            step = None if step is None else step_id(client.run(run_id), step)
+            answer = client.act(run_id, action, step=step, **options)
+        if as_json:
+            cli_show.echo_json(answer)
+            return
+        click.echo(cli_show.action_text(answer))
+
+    wrapped: Callable[..., None] = json_option(engine_option(actor_option(act)))
+    for option in (
+        click.option("--reason", help="Why, for the record."),
+        click.option("--if-rev", type=click.IntRange(0), help="Only at this revision."),
+        click.option("--dry-run", is_flag=True, help="Only say what it would change."),
+    ):
+        wrapped = option(wrapped)
+    if urls:
+        wrapped = url_options(wrapped)
+    if steps:
+        help_text = "The step, by id or name." if whole_run else "Where to begin, by id or name."
+        wrapped = click.option("--step", required=not whole_run, help=help_text)(wrapped)
+    return click.command(action, help=text)(run_name(wrapped))
+
+
+ACTIONS = (
+    _action(
+        "retry", "Try now what is backing off or waiting; open a failed or cancelled run again."
+    ),
+    _action("pause", "Start no new attempt; attempts in flight end."),
+    _action("resume", "Let what is paused go on."),
+    _action("cancel", "End it with the outcome `cancelled`; waiting callers are told at once."),
+    _action("rerun", "Run a step that has ended again, and what came after it.", whole_run=False),
+    _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False),
+    _action("restore", "Put a dismissed run back on that list.", steps=False),
+    _action("retarget", "Move a run to other URLs.", steps=False, urls=True),
+)

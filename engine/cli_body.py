@@ -1,0 +1,107 @@
+"""`atomic body`: a payload or an answer, as bytes into a pipe and as safe text on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli_act import step_id
+from engine.cli_exit import Refusal
+from engine.cli_options import RunName, client_of, engine_option, run_name
+from engine.cli_show import ascii_only, safe, unicode_terminal
+
+if TYPE_CHECKING:
+    from engine.client import BodyPart, Client
+    from engine.wire import RunTree, StepRow
+
+
+@click.command()
+@run_name
+@click.option("--step", help="The step, by id or name.  [default: the workflow's own]")
+@click.option(
+    "--attempt",
+    "number",
+    type=click.IntRange(1),
+    metavar="N",
+    help="What this try was answered.  [default: the last that has ended]",
+)
+@click.option("--payload", is_flag=True, help="What is sent to the endpoint, and no answer.")
+@engine_option
+def body(name: RunName, step: str | None, number: int | None, payload: bool, engine: str) -> None:
+    """Print the answer to a step's last try, or its payload: to a pipe byte for byte.
+
+    On a terminal what does not print is shown as an escape. What it is is told beside it, on
+    standard error, also when the engine kept only a part.
+    """
+    if payload and number is not None:
+        raise click.UsageError("All tries of a step send one payload: leave --attempt out.")
+    with client_of(engine) as client:
+        tree = client.run(name.find(client))
+        row = _step(tree, step)
+        if payload:
+            part, what = client.payload(row.id), f"the payload of {safe(row.name)}"
+        else:
+            number = _answered(row) if number is None else number
+            part = _answer(client, row, number)
+            what = f"the answer to try {number} of {safe(row.name)}"
+    click.echo(f"{what}: {told(part)}", err=True)
+    if to_terminal():
+        click.echo(shown(part.data))
+    else:
+        click.echo(part.data, nl=False)
+
+
+def to_terminal() -> bool:
+    """Whether a person reads it, and no program."""
+    return sys.stdout.isatty()
+
+
+def _step(tree: RunTree, step: str | None) -> StepRow:
+    wanted = tree.run.id if step is None else step_id(tree, step)
+    return next(it for it in tree.steps if it.id == wanted)
+
+
+def _answered(row: StepRow) -> int:
+    """The last try that has ended. Raises Refusal when none has."""
+    ended = [it.number for it in row.attempt_rows or () if it.ended_at is not None]
+    if not ended:
+        raise Refusal(f"No try of {row.name} has ended yet: there is no answer. See --payload.")
+    return ended[-1]
+
+
+def _answer(client: Client, row: StepRow, number: int) -> BodyPart:
+    """What a try was answered. Raises Refusal for one that was not."""
+    from engine.client import Refused
+
+    tried = next((it for it in row.attempt_rows or () if it.number == number), None)
+    if tried is None:
+        raise Refusal(f"{row.name} has no try {number}: there were {row.attempts}.")
+    if tried.ended_at is None:
+        raise Refusal(f"Try {number} of {row.name} is under way: there is no answer yet.")
+    try:
+        return client.answer(row.id, number)
+    except Refused as refused:
+        if refused.problem != "not-found":
+            raise
+        why = "" if tried.http_status is not None or not tried.error else f": {tried.error}"
+        raise Refusal(f"No answer to try {number} of {row.name} is kept{why}") from refused
+
+
+def told(part: BodyPart) -> str:
+    """What a body is beside its bytes: type, size, and whether it is whole."""
+    kind = safe(part.content_type) or "no content type"
+    if len(part.data) < part.full_bytes:
+        return (
+            f"{kind}, the first {len(part.data):,} of {part.full_bytes:,} bytes: more is not kept"
+        )
+    return f"{kind}, {part.full_bytes:,} bytes"
+
+
+def shown(data: bytes) -> str:
+    """Bytes as text for a terminal: line ends and tabs are obeyed, nothing else that is no text."""
+    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    lines = ["\t".join(map(safe, line.split("\t"))) for line in text.split("\n")]
+    safe_text = "\n".join(lines).removesuffix("\n")
+    return safe_text if unicode_terminal() else ascii_only(safe_text)

@@ -1,0 +1,88 @@
+"""`atomic events`: what happens, a line each, with the names of the steps."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import click
+
+from engine import cli_show
+from engine.cli_options import client_of, engine_option
+from engine.core.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.client import Client, Event
+
+NAMES_KEPT_MAX = 10_000
+"""Steps; one that is forgotten is asked for again."""
+
+
+@click.command()
+@click.option("--since", metavar="ID", help="Go on after the event of this id.")
+@engine_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")
+def events(since: str | None, engine: str, as_json: bool) -> None:
+    """Print what happens, as it happens, until Ctrl-C."""
+    import msgspec
+
+    with (
+        client_of(engine, patient=True) as client,
+        client_of(engine) as other,
+        client.events(since) as stream,
+    ):
+        names = StepNames(other)
+        for event in stream:
+            if as_json:
+                line = {"id": event.id, "event": event.kind, "data": event.members}
+                click.echo(cli_show.json_text(msgspec.json.encode(line), indent=-1))
+            elif event.kind != "heartbeat":
+                click.echo(cli_show.event_text(event, names.of(event)))
+
+
+class StepNames:
+    """What the steps of events are called: told when one is accepted, else asked for once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._names: OrderedDict[str, str | None] = OrderedDict()
+
+    def of(self, event: Event) -> str | None:
+        """The name of the step; of a run's own events that of its root. None: it is not known."""
+        step_id = event.data.step_id or event.data.run_id
+        if step_id is None:
+            return None
+        if (name := _accepted(event)) is not None:
+            self._keep(step_id, name)
+        elif step_id not in self._names:
+            self._keep(step_id, self._ask(step_id))
+        else:
+            self._names.move_to_end(step_id)
+        return self._names[step_id]
+
+    def _keep(self, step_id: str, name: str | None) -> None:
+        self._names[step_id] = name
+        self._names.move_to_end(step_id)
+        if len(self._names) > NAMES_KEPT_MAX:
+            self._names.popitem(last=False)
+
+    def _ask(self, step_id: str) -> str | None:
+        """An event is told without the name rather than not at all."""
+        from engine.wire import step_label
+
+        try:
+            row = self._client.step_row(step_id)
+        except (EngineError, ValueError):
+            return None
+        return step_label(row.name, row.step_key)
+
+
+def _accepted(event: Event) -> str | None:
+    """The name in an event that tells how a step was posted."""
+    from engine.wire import step_label
+
+    spec = event.members.get("spec")
+    if not isinstance(spec, dict) or not isinstance(name := spec.get("name"), str):
+        return None
+    key = spec.get("stepKey")
+    return step_label(name, key) if isinstance(key, str) else name

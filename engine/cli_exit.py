@@ -1,0 +1,84 @@
+"""How a command ends: exit codes, and errors as a line for people."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from engine.cli_show import safe
+from engine.core.errors import EngineError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_REFUSED = 4
+EXIT_OPEN = 5
+EXIT_INTERRUPTED = 130
+EXIT_CODES = {
+    EXIT_OK: "done; of submit and outcome: the step completed",
+    EXIT_FAILED: "the step failed or was cancelled; the bulk job was aborted",
+    EXIT_USAGE: "the command or a setting is wrong",
+    EXIT_UNREACHABLE: "the engine cannot be reached, or could not answer",
+    EXIT_REFUSED: "the engine refused: no such run, not possible in this state, key reused",
+    EXIT_OPEN: "not ended yet: the wait is over, the work goes on",
+    EXIT_INTERRUPTED: "interrupted with Ctrl-C; what was recorded goes on",
+}
+EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {it}" for code, it in EXIT_CODES.items())
+
+
+class AtomicGroup(click.Group):
+    """Turns what the client raises into a line for people and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Exits, never raises, for what is expected to go wrong."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except EngineError as error:
+            click.echo(f"{ctx.info_name}: {safe(_error_text(error))}", err=True)
+            ctx.exit(_exit_code(error))
+
+
+class Refusal(click.ClickException):
+    """What the engine would not have done as it was asked for: one line, as its own errors."""
+
+    exit_code = EXIT_REFUSED
+
+    def show(self, file: Any = None) -> None:
+        """One line, as the other errors have it."""
+        click.echo(f"atomic: {safe(self.message)}", err=True, file=file)
+
+
+def _exit_code(error: EngineError) -> int:
+    from engine import client
+    from engine.config import ConfigError
+
+    match error:
+        case client.StepFailed() | client.RunCancelled():
+            return EXIT_FAILED
+        case client.ProblemError():
+            return EXIT_REFUSED
+        case client.WaitTimeout():
+            return EXIT_OPEN
+        case ConfigError():
+            return EXIT_USAGE
+        case client.NothingKnown():
+            return EXIT_UNREACHABLE
+    return EXIT_FAILED
+
+
+def _error_text(error: EngineError) -> str:
+    from engine.client import Unreachable, WaitTimeout
+
+    if isinstance(error, WaitTimeout) and error.id is not None:
+        return f"The wait is over, the work goes on. Ask again with: atomic outcome {error.id}"
+    if isinstance(error, Unreachable) and error.unsent:
+        return f"{error}. Is it running? `atomic serve` starts one; --engine names another."
+    return str(error)

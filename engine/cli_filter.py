@@ -1,0 +1,59 @@
+"""Filters on the command line: `--filter` and `--since`, and a fault in one under a caret."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from engine.cli_show import safe
+
+# As the filter's own durations (`engine/core/search.py`), which take days and several units too.
+_SINCE = re.compile(r"(?:[0-9]{1,6}(?:d|h|ms|m|s))+")
+
+
+def filter_option(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--filter: handed over as `q`."""
+    return click.option(
+        "--filter", "q", required=required, metavar="FILTER", help="Which runs, as `is:failed`."
+    )
+
+
+def since(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A duration of the filter language: 12h, 2d, 1h30m."""
+    if value is not None and not _SINCE.fullmatch(value):
+        raise click.BadParameter(f"{safe(value)!r} is no duration: use 30s, 15m, 12h, 2d, 1h30m.")
+    return value
+
+
+@contextmanager
+def faults_shown(q: str | None) -> Iterator[None]:
+    """What the engine says of a filter that it cannot read becomes a mark under the place."""
+    from engine.client import Refused
+
+    try:
+        yield
+    except Refused as refused:
+        members: dict[str, Any] = refused.members
+        position = members.get("position")
+        if not q or members.get("member") != "q" or not isinstance(position, int):
+            raise
+        detail = refused.detail.removeprefix("`q`: ")
+        raise click.UsageError(f"--filter: {safe(detail)}\n{marked(q, position)}") from refused
+
+
+def marked(text: str, at: int) -> str:
+    """A text, and under it a caret where `at` is, counted from 0."""
+    return f"  {safe(text)}\n  {' ' * _cells(safe(text[: max(at, 0)]))}^"
+
+
+def _cells(text: str) -> int:
+    """How wide a terminal draws it: East Asian characters take two cells, marks none."""
+    return sum(
+        0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in "WF")
+        for each in text
+    )

@@ -1,0 +1,78 @@
+"""`atomic runs`: a list of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.cli_filter import faults_shown, filter_option, since
+from engine.cli_options import client_of, engine_option, filter_options, json_option, was_typed
+from engine.cli_show import count_text, echo_json, run_list_lines, safe
+
+if TYPE_CHECKING:
+    from engine.client import Client
+    from engine.wire import RunRow
+
+PAGE_RUNS_MAX = 500
+
+
+@click.command()
+@filter_options
+@click.option("--status", help="States, separated by commas: failed,paused")
+@filter_option(required=False)
+@click.option("--since", metavar="TIME", callback=since, help="Submitted since: 30m, 12h, 2d.")
+@click.option("--oldest-first", is_flag=True, help="Sort by submission, oldest first.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most."
+)
+@engine_option
+@json_option
+def runs(
+    client: str | None,
+    q: str | None,
+    since: str | None,
+    oldest_first: bool,
+    limit: int,
+    engine: str,
+    as_json: bool,
+    **names: Any,
+) -> None:
+    """List runs, newest first; with several options those for which all hold."""
+    search = " ".join(filter(None, (q, since and f"age:<{since}")))
+    asked = names | {
+        "client": client or None,
+        "q": search or None,
+        "sort": "submittedAt" if oldest_first else None,
+    }
+    with client_of(engine) as atomic, faults_shown(q):
+        rows, total, about, cursor = _listed(atomic, limit, asked)
+    if search:  # what a page counts is its own runs alone then
+        total, about = len(rows), cursor is not None
+    if as_json:
+        answer = {"runs": rows, "total": total, "totalIsEstimate": about, "next": cursor}
+        echo_json(answer)
+        return
+    if rows:
+        click.echo("\n".join(run_list_lines(rows)))
+    whose = f" of client {safe(client)}" if client and not was_typed("client") else ""
+    if search:
+        more = "; there may be more (--limit)" if about else ""
+        click.echo(f"{count_text(total, 'run')}{whose}{more}", err=True)
+    else:
+        of = f"{'about ' if about else ''}{count_text(total, 'run')}"
+        click.echo(f"{len(rows):,} of {of}{whose}", err=True)
+
+
+def _listed(
+    client: Client, limit: int, asked: dict[str, Any]
+) -> tuple[list[RunRow], int, bool, str | None]:
+    """Up to `limit` runs, how many there are, whether that is an estimate, and where more begin."""
+    rows: list[RunRow] = []
+    cursor: str | None = None
+    while True:
+        page = client.run_page(**asked, limit=min(limit - len(rows), PAGE_RUNS_MAX), cursor=cursor)
+        rows += page.runs
+        cursor = page.next
+        if cursor is None or len(rows) >= limit:
+            return rows, page.total, page.total_is_estimate, cursor
