@@ -113,7 +113,9 @@ class LiveRun:
             kept = {body.step_id: body for body in bodies if body.answer}
             ended = [(step, kept.get(step.id)) for step in change.ended]
             then = partial(self._committed, ended, promised)
-        say = self.engine.watch.changed(change)
+        watch = self.engine.watch
+        watch.count(change)
+        say = watch.log.changed(change)
         self.receipt = self.engine.store.write(Write(change, bodies, then, say))
         for each in at_once:
             self._tasks.start_soon(self._attempt, *each)

@@ -118,7 +118,7 @@ class Request(Attempt):
         """What counts against `attemptTimeout` so far: not the time in which the engine held posts
         of its function."""
         left_s = self._left_s if self._stops else self.timer.deadline - self._deadlines.now()
-        return max(0.0, self._timeout_s - left_s)
+        return self._timeout_s - left_s
 
     def stop_clock(self) -> None:
         """The request has ended."""

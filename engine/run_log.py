@@ -56,11 +56,15 @@ class RunLog:
         """What says what is to be said of a change, once that is durable; None: nothing is."""
         lines: list[Line] = []
         for event in change.events:
-            if isinstance(event, AttemptEnded):
-                if event.counts_as is Count.FAILURE or event.state is StepState.PAUSED:
-                    self._attempt(lines, change.run, event)
-            elif isinstance(event, RunMoved) and event.state in TOLD:
-                self._moved(lines, change.run, event.state)
+            match event:
+                case AttemptEnded():
+                    if event.counts_as is Count.FAILURE or event.state is StepState.PAUSED:
+                        self._attempt(lines, change.run, event)
+                case RunMoved():
+                    if event.state in TOLD:
+                        self._moved(lines, change.run, event.state)
+                case _:
+                    pass
         return partial(_say, lines) if lines else None
 
     def _attempt(self, lines: list[Line], run: Run, event: AttemptEnded) -> None:
@@ -143,11 +147,6 @@ class Watchers(Struct, frozen=True):
     attempt_took: Callable[[Run, float], None] = lambda run, seconds: None
     """Of an attempt that has ended: what counts against its `attemptTimeout`."""
     log: RunLog = RunLog()
-
-    def changed(self, change: Change) -> Callable[[], None] | None:
-        """A run changes. What is returned is called once that is durable."""
-        self.count(change)
-        return self.log.changed(change)
 
 
 NOBODY = Watchers()
