@@ -16,9 +16,8 @@ from engine.supervisor import Engine
 
 def show_process(metrics: Metrics, output: LogOutput, version: str, instance: str) -> None:
     """What this process is, and how its log does."""
-    metrics.info(
-        "atomic_engine", "Which engine this is", {"version": version, "instance": instance}
-    )
+    facts = {"version": version, "instance_id": instance}  # `instance` is the scraper's own word
+    metrics.info("atomic_engine", "Which engine this is", facts)
     metrics.counter(
         "atomic_log_lines_dropped", "Log lines that could not be written", lambda: output.dropped
     )

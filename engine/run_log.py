@@ -129,14 +129,18 @@ class RunLog:
         key: str = "",
         retry_after_s: object = None,
     ) -> None:
-        """A post was refused for want of room; of who made it as much as is known."""
+        """A post was refused for want of room; of who made it as much as is known.
+
+        Those of one limit are alike, whoever made them: it is the engine's trouble, and thousands
+        of clients may meet it at once.
+        """
         if self._warnings is not None:
             values = {
                 "limit": limit, "client": client, "workflow": workflow, "key": key,
                 "retry_after_s": retry_after_s,
             }  # fmt: skip
             known = {name: value for name, value in values.items() if value}
-            self._warnings.say("overloaded", (limit, client, workflow), known)
+            self._warnings.say("overloaded", limit, known)
 
 
 class Watchers(Struct, frozen=True):

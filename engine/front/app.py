@@ -84,6 +84,9 @@ def _common(app: QuartTrio, front: Front) -> None:
 
     @app.errorhandler(Refused)
     async def refused(error: Refused) -> Response:
+        if error.problem is Problem.OVERLOADED:
+            told = error.members
+            front.engine.watch.log.overloaded(str(told["limit"]), retry_after_s=told["retryAfter"])
         return response(refusal(error))
 
     @app.errorhandler(HTTPException)

@@ -251,7 +251,7 @@ async def test_metrics_as_openmetrics(shop: Client, app: Application) -> None:
     assert page.headers["content-type"] == kind
     families = {it.name: it for it in text_string_to_metric_families(page.text)}
     (info,) = families["atomic_engine"].samples
-    assert info.labels["instance"] == (await shop.read("/status"))["instance"]
+    assert info.labels["instance_id"] == (await shop.read("/status"))["instance"]
     assert families["atomic_commit_duration_seconds"].unit == "seconds"
     assert all(it.samples for name, it in families.items() if name != "atomic_http_requests")
 
