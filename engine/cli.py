@@ -231,6 +231,8 @@ def submit(
                 )
             else:
                 answer = atomic.submit(client, workflow, url, key, Raw(data), **options)
+        except UnicodeEncodeError:
+            raise  # bytes of the command line that are no text
         except ValueError as error:
             raise click.UsageError(safe(error)) from error
         except KeyboardInterrupt:

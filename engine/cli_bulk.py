@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli_exit import EXIT_FAILED, EXIT_INTERRUPTED, Refusal
-from engine.cli_filter import faults_shown, filter_option
+from engine.cli_filter import faults_shown, filter_option, whole_filter
 from engine.cli_options import (
     actor_option,
     client_of,
+    client_option,
     engine_option,
     engine_typed,
     json_option,
@@ -56,6 +57,7 @@ def bulk() -> None:
 def _action(action: str, text: str, *, urls: bool = False) -> None:
     def act(
         q: str,
+        client: str | None,
         rate: int,
         reason: str | None,
         dry_run: bool,
@@ -68,18 +70,19 @@ def _action(action: str, text: str, *, urls: bool = False) -> None:
         if dry_run and yes is not None:
             raise click.UsageError("--dry-run does nothing, and --yes does it unasked: give one.")
         asked = {"rate_per_s": rate, "reason": reason, **options}
-        with client_of(engine, patient=True, actor=actor) as client:
+        search = whole_filter(q, client=client)
+        with client_of(engine, patient=True, actor=actor) as atomic:
             with faults_shown(q):
-                would = client.bulk(action, q, dry_run=True, **asked)
+                would = atomic.bulk(action, search, dry_run=True, **asked)
             if dry_run and as_json:
                 echo_json(would)
                 return
             click.echo("\n".join(dry_lines(would, options)), err=as_json)
             if dry_run or not _is_meant(would, yes):
                 return
-            job = client.bulk(action, q, expect=would.matched, key=new_key(), **asked)
+            job = atomic.bulk(action, search, expect=would.matched, key=new_key(), **asked)
             click.echo(f"job {safe(job.id)} has begun", err=True)
-            job = _follow(client, job)
+            job = _follow(atomic, job)
         _tell_end(job, as_json=as_json)
 
     wrapped: Callable[..., None] = json_option(engine_option(actor_option(act)))
@@ -93,7 +96,7 @@ def _action(action: str, text: str, *, urls: bool = False) -> None:
         wrapped = option(wrapped)
     if urls:
         wrapped = url_options(wrapped)
-    bulk.command(action, help=text)(filter_option(required=True)(wrapped))
+    bulk.command(action, help=text)(filter_option(required=True)(client_option(wrapped)))
 
 
 def dry_lines(would: BulkAnswer, urls: dict[str, Any]) -> list[str]:

@@ -44,6 +44,11 @@ class AtomicGroup(click.Group):
         except EngineError as error:
             click.echo(f"{ctx.info_name}: {safe(_error_text(error))}", err=True)
             ctx.exit(_exit_code(error))
+        except UnicodeEncodeError as error:
+            if error.encoding != "utf-8":
+                raise
+            # Bytes of the command line that are no text came as halves of characters (PEP 383).
+            raise click.UsageError(f"This is no UTF-8 text: {safe(error.object)}") from error
 
 
 class Refusal(click.ClickException):

@@ -30,6 +30,17 @@ def since(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     return value
 
 
+def whole_filter(q: str | None, *, client: str | None = None, since: str | None = None) -> str:
+    """The filter, and as further terms what other options say. Raises UsageError for a client
+    that cannot be one: it would be a pattern."""
+    from engine.wire import CLIENT_PATTERN
+
+    if client and not re.fullmatch(CLIENT_PATTERN, client):
+        raise click.UsageError(f"--client: {safe(client)!r} is no client name; --filter has more.")
+    terms = (q, client and f"client:{client}", since and f"age:<{since}")
+    return " ".join(filter(None, terms))
+
+
 @contextmanager
 def faults_shown(q: str | None) -> Iterator[None]:
     """What the engine says of a filter that it cannot read becomes a mark under the place."""
@@ -43,6 +54,8 @@ def faults_shown(q: str | None) -> Iterator[None]:
         if not q or members.get("member") != "q" or not isinstance(position, int):
             raise
         detail = refused.detail.removeprefix("`q`: ")
+        if position > len(q):
+            detail += " The other options that choose runs add one each."
         raise click.UsageError(f"--filter: {safe(detail)}\n{marked(q, position)}") from refused
 
 

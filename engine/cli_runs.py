@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli_filter import faults_shown, filter_option, since
+from engine.cli_filter import faults_shown, filter_option, since, whole_filter
 from engine.cli_options import client_of, engine_option, filter_options, json_option, was_typed
 from engine.cli_show import count_text, echo_json, run_list_lines, safe
 
@@ -39,7 +39,7 @@ def runs(
     **names: Any,
 ) -> None:
     """List runs, newest first; with several options those for which all hold."""
-    search = " ".join(filter(None, (q, since and f"age:<{since}")))
+    search = whole_filter(q, since=since)
     asked = names | {
         "client": client or None,
         "q": search or None,

@@ -101,6 +101,19 @@ def test_the_environment_names_the_client(atomic: Atomic, engine: FakeEngine):
         assert engine.requests[-1].url.path == path
 
 
+def test_the_client_bounds_a_bulk_job(atomic: Atomic, engine: FakeEngine):
+    """As it bounds the list, so that the same filter finds the same runs; no pattern is taken."""
+    would = JOB | {"id": None, "state": "dry-run", "done": 0}
+    bulk = ("bulk", "retry", "--filter", "is:failed", "--dry-run")
+    for arguments in ((), ("--client", "a.b"), ("--client", "")):
+        atomic(*bulk, *arguments, answers=[answer(would)], env={"ATOMIC_CLIENT": "shop"})
+    asked = [body["q"] for body in engine.bodies()]
+    assert asked == ["is:failed client:shop", "is:failed client:a.b", "is:failed"]
+    for name in ("sh*", "a b", "x" * 65):
+        assert atomic(*bulk, "--client", name).exit_code == 2
+    assert atomic(*bulk, "--client", "x" * 64, answers=[answer(would)]).exit_code == 0
+
+
 def test_an_id_says_whose_run_it_is(atomic: Atomic, engine: FakeEngine):
     """Whatever the environment names; only one who says both is told."""
     result = atomic("pause", "01A", answers=[answer(DONE, 202)], env={"ATOMIC_CLIENT": "shop"})

@@ -60,6 +60,32 @@ def test_a_wrong_filter_is_marked_where_it_is_wrong(atomic: Atomic):
     ]
 
 
+def test_a_fault_of_what_other_options_add_is_told_so(atomic: Atomic):
+    """Twelve terms are as many as there may be, and `--since` is one."""
+    told = refusal("invalid-request", "`q`: More than 12 terms.", member="q", position=4)
+    result = atomic("runs", "--filter", "a b", "--since", "1h", answers=[told])
+    assert "More than 12 terms. The other options that choose runs add one each." in result.stderr
+    assert result.stderr.splitlines()[-1] == "     ^"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("runs", "--filter", "a\udcff"),
+        ("runs", "--workflow", "a\udcff"),
+        ("show", "a\udcff"),
+        ("pause", "01A", "--reason", "a\udcff"),
+        ("bulk", "pause", "--filter", "a\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text(atomic: Atomic, arguments: tuple[str, ...]):
+    """Come from the shell as they are, and are refused in words."""
+    result = atomic(*arguments)
+    assert result.exit_code == 2
+    assert "This is no UTF-8 text: " in result.stderr
+    assert "a\\udcff" in result.stderr
+
+
 def test_what_else_is_refused_is_told_as_ever(atomic: Atomic):
     """An older engine that names no place, and what is no fault of the filter."""
     for told in (

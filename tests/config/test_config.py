@@ -93,6 +93,7 @@ def test_a_slip_in_the_environment_is_named():
 def test_foreign_variables_of_the_prefix_are_left_alone():
     """The command's own variable and those a cluster sets do not stop the engine."""
     environ = {"ATOMIC_URL": "http://127.0.0.1:1", "ATOMIC_SERVICE_HOST": "10.0.0.1"}
+    environ |= {"ATOMIC_CLIENT": "shop", "ATOMIC_ACTOR": "ada"}
     assert load({}, environ) == Config()
 
 
