@@ -62,7 +62,8 @@ class Config(Struct, frozen=True, kw_only=True):
         "`console` for people, `json` for machines; `auto` is `console` on a terminal."
     )] = "auto"  # fmt: skip
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _doc(
-        "The least severe records that are logged."
+        "The least severe lines that are logged. With `warning` those of failed attempts stay out,"
+        " and those of failed runs come."
     )] = "info"  # fmt: skip
     body_bytes_max: Annotated[Bytes, _doc(
         "Largest body that is taken. Every open run keeps its payload; large data belongs elsewhere"

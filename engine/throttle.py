@@ -119,9 +119,10 @@ class Throttle:
         self._left_out, self._left_out_due = 0, math.inf
 
     def _say_rest(self) -> None:
+        now = trio.current_time()
         for (event, _), held in self._held.items():
-            if held.count:
-                self._say(event, **_with_count(held))
+            if held.count and not self._say_now(event, _with_count(held), now):
+                self._leave_out(held.count, now)
         self._held.clear()
         if self._left_out:
             self._say_left_out()

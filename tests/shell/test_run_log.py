@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import trio
 
 from engine.budget import Parcel
@@ -22,6 +23,7 @@ from engine.limits import EngineLimits
 from engine.ports import Invocation
 from engine.run_log import ERROR_CHARS_MAX, RunLog, Watchers
 from engine.supervisor import StillOpen, Wait
+from engine.throttle import LEFT_OUT
 from tests.world import Handler, World, ok, recorded, world
 
 STEP = "http://app:9000/workflows/w/steps/"
@@ -36,16 +38,30 @@ class Heard:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
+        self.times: list[float] = []
         self.log = RunLog(self._hear("warning"), self._hear("info"))
 
     def _hear(self, level: str) -> Callable[..., None]:
         def say(event: str, **values: Any) -> None:
             self.lines.append((level, event, values))
+            self.times.append(trio.current_time())
 
         return say
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [values for _, name, values in self.lines if name == event]
+
+    def count(self, event: str, level: str) -> int:
+        """How many things the lines of this event tell of."""
+        return sum(
+            values.get("count", 1 + values.get("left_out", 0))
+            for said_at, name, values in self.lines
+            if (said_at, name) == (level, event)
+        )
+
+    def busiest_second(self) -> int:
+        """How many lines there were within a second, wherever that began."""
+        return max(sum(at <= other < at + 1 - 1e-6 for other in self.times) for at in self.times)
 
     @property
     def events(self) -> list[tuple[str, str]]:
@@ -208,22 +224,32 @@ async def test_who_is_sent_home_and_why(autojump_clock, tmp_path: Path) -> None:
     assert line["why"] == "as those who wait at app:9000 may have all its workers"
 
 
-async def test_runs_that_fail_alike_are_few_lines(autojump_clock, tmp_path: Path) -> None:
-    """A hundred of ten attempts each: a line a second of each kind, and all are counted."""
+@pytest.mark.parametrize("runs", [20, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("alike", [True, False])
+async def test_ten_thousand_attempts_that_fail_in_ten_seconds(
+    autojump_clock, tmp_path: Path, runs: int, alike: bool
+) -> None:
+    """Ten each, a second apart: a line a second if they are alike, and else under a hundred; all
+    are counted."""
 
     async def app(call: Invocation) -> Outcome:
-        return DECLINED
+        return DECLINED if alike else Answered(402, b"card of %s" % call.run_id.encode())
 
-    runs, attempts = 100, 10
+    attempts = 10
     policy = RetryPolicy(count=attempts - 1, back_off_ms=1_000, factor=1, jitter=0)
     limits = EngineLimits(in_flight_max=4_096, in_flight_per_host_max=4_096)
     async with heard_world(tmp_path / "a.db", app, limits=limits) as (it, heard):
+        began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for number in range(runs):
                 nursery.start_soon(lambda key: it.post(key=key, retry=policy), f"k{number}")
-    assert sum(1 + it.get("left_out", 0) for it in heard.of("attempt-failed")) == runs * attempts
-    assert sum(1 + it.get("left_out", 0) for it in heard.of("run-failed")) == runs
-    assert len(heard.lines) <= 25
+        assert trio.current_time() - began < 15
+    attempts_said = sum(heard.count(event, "info") for event in ("attempt-failed", LEFT_OUT))
+    runs_said = sum(heard.count(event, "warning") for event in ("run-failed", LEFT_OUT))
+    assert (attempts_said, runs_said) == (runs * attempts, runs)
+    if alike:
+        assert len(heard.lines) <= 25
+    assert heard.busiest_second() < 100
 
 
 async def test_secrets_and_long_errors_are_cut(autojump_clock, tmp_path: Path) -> None:
