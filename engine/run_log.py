@@ -15,7 +15,7 @@ import trio
 from msgspec import Struct
 
 from engine.core.cause import reason, unhandled
-from engine.core.events import AttemptEnded, Count, RunMoved
+from engine.core.events import Acted, AttemptEnded, Count, RunMoved
 from engine.core.machine import Change
 from engine.core.model import PauseReason, Run, Step, StepState, step_label
 from engine.core.secrets import without_secrets
@@ -62,7 +62,7 @@ class RunLog:
                         self._attempt(lines, change.run, event)
                 case RunMoved():
                     if event.state in TOLD:
-                        self._moved(lines, change.run, event.state)
+                        self._moved(lines, change, event.state)
                 case _:
                     pass
         return partial(_say, lines) if lines else None
@@ -83,17 +83,21 @@ class RunLog:
             why: Values = {"pause_reason": str(event.pause_reason)}
             self._add(lines, self._warnings, "step-paused", run, step, what, why)
 
-    def _moved(self, lines: list[Line], run: Run, state: StepState) -> None:
+    def _moved(self, lines: list[Line], change: Change, state: StepState) -> None:
+        run = change.run
         step = reason(run)
-        if state is StepState.PAUSED and run.root.pause_reason is PauseReason.OPERATOR:
-            step, what = run.root, Values()
-        else:
-            what = _what(step.attempts, step.http_status, step.error, step.excerpt)
+        what = _what(step.attempts, step.http_status, step.error, step.excerpt)
         if state is StepState.FAILED:
             self._add(lines, self._warnings, "run-failed", run, step, what, {})
-        else:
-            why: Values = {"pause_reason": str(run.root.pause_reason)}
-            self._add(lines, self._warnings, "run-paused", run, step, what, why)
+            return
+        paused_for = run.root.pause_reason or PauseReason.ENGINE_ERROR
+        why: Values = {"pause_reason": str(paused_for)}
+        if paused_for is PauseReason.OPERATOR:  # and not for what went wrong before
+            step, what = run.root, {}
+            for it in change.events:
+                if isinstance(it, Acted):
+                    why["actor"] = it.actor
+        self._add(lines, self._warnings, "run-paused", run, step, what, why)
 
     def _add(
         self,

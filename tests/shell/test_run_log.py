@@ -174,6 +174,7 @@ async def test_an_operators_pause(autojump_clock, tmp_path: Path) -> None:
         )  # fmt: skip
     (line,) = heard.of("run-paused")
     assert (line["pause_reason"], line["run_id"]) == ("operator", done.run_id)
+    assert line["actor"] == "ada"
     assert not {"error", "excerpt", "attempt"} & {*line}
     assert heard.of("step-paused") == []
 
