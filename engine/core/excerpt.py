@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import codecs
 import html
+import json
 import re
 from http import HTTPStatus
 from typing import Any
-
-import msgspec
 
 from engine.core.outcome import Answered, Outcome, Unanswered
 from engine.core.secrets import without_secrets
@@ -24,8 +23,8 @@ CUT = "…"
 MEMBERS = ("error", "message", "detail", "title", "code")
 """In which a JSON answer tells its reason, the first that is a text counts. RFC 9457 has `title`
 and `detail`, the others are what people use."""
-ELSE_MEMBERS = ("msg", "reason", "description")
-"""Where a framework tells it when none of those does."""
+ELSE_MEMBERS = ("msg", "error_description", "description", "reason", "exception")
+"""Where a framework, or OAuth, tells it when none of those does more than a code."""
 DEPTH_MAX = 6
 """Of objects within objects that are looked into."""
 LOOKED_AT_CHARACTERS_MAX = 1_024
@@ -33,33 +32,48 @@ LOOKED_AT_CHARACTERS_MAX = 1_024
 CODE_CHARACTERS_MAX = 40
 """Of a word that is a code rather than a sentence."""
 
-_MARKUP = re.compile(
+_HTML = re.compile(
     r"\s{0,20}(?:<!--.{0,2000}?-->\s{0,20})?<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
 )
 _LEFT_OUT = re.compile(
     r"<(script|style|head)\b.{0,16384}?(?:</\1\s{0,9}>|$)", re.IGNORECASE | re.DOTALL
 )
+_INLINE = re.compile(r"</?(?:a|b|code|em|i|span|strong|u)(?:\s[^<>]{0,1000})?>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,1000}>")
-_CODECS = (
-    "ascii",
-    "utf-8",
-    "utf-16",
-    "iso8859",
-    "cp125",
-    "shift_jis",
-    "euc_",
-    "gb",
-    "big5",
-    "koi8",
+_LEAF = re.compile(
+    r"<(?:[\w.-]{1,40}:)?([\w.-]{1,40})(?:\s[^<>]{0,500})?>([^<>]{1,2048})</", re.IGNORECASE
 )
+"""An element of XML that holds text alone."""
+_SOAP = {"faultcode": "code", "faultstring": "message", "text": "message"}
+_CODECS = ("ascii", "utf-8", "utf-16", "iso8859", "cp", "mac", "shift_jis", "euc_", "gb", "big5",
+           "koi8")  # fmt: skip
 """How the names of the encodings begin that answers have; there are others that take long."""
-_CHARSET = re.compile(r"charset\s{0,4}=\s{0,4}\"?([\w.:-]{1,40})", re.IGNORECASE)
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+"""By which a text itself says how it is encoded."""
+_UNNAMED = "cp1252"
+"""What a text is read as that is no UTF-8 and does not say what it is."""
+_CHARSET = re.compile(r"(?:charset|encoding)\s{0,4}=\s{0,4}[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+_NO_TEXT = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
+_SAYS = re.compile(r"\w")
 _NO_WORD = re.compile(r"\s")
-_IN_CUT_JSON = re.compile(
-    rf'"({"|".join(MEMBERS)})"\s{{0,20}}:\s{{0,20}}"((?:[^"\\]|\\.){{1,2048}})', re.DOTALL
+_STATUS_WORDS = re.compile(r"\b(?:http|status|error|server)\b|[\W\d_]", re.IGNORECASE)
+_NAMES_PLACE = re.compile(
+    r"[\w.:]{1,100} (?:at /|in \w{1,100}#)\S{0,500}|.{1,100}: exception caught",
+    re.IGNORECASE,
 )
+"""`ValueError at /orders`: how Django and Rails begin a page that tells the error below."""
+_ON_EVERY_PAGE = re.compile(
+    r"[\w-]{1,40}/\d[\w. ()-]{0,80}|type (?:exception|status) report"
+    r"|the (?:server encountered|requested (?:url|resource) was not|browser \(or proxy\) sent) .*",
+    re.IGNORECASE,
+)
+"""`nginx/1.18.0 (Ubuntu)`, and what Tomcat, Flask and Apache say of each status."""
+_JSON_SIGN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
+_CLOSING = {"[": "]", "{": "}"}
+_IN_GROUP = re.compile(r"\s{0,40}[|+][-+]{0,40} ?")
+"""Before each line of the traceback of an ExceptionGroup."""
 _TRACEBACK = "Traceback (most recent call last)"
-_json = msgspec.json.Decoder().decode
+_json_at_begin = json.JSONDecoder(strict=False).raw_decode
 
 
 def excerpt_of(outcome: Outcome) -> str | None:
@@ -82,14 +96,16 @@ def shortened(text: str) -> str | None:
 
     None: nothing is left of it.
     """
-    if len(text) > LOOKED_AT_CHARACTERS_MAX:
+    text = text.strip()
+    cut = len(text) > LOOKED_AT_CHARACTERS_MAX
+    if cut:
         # The last word may be the half of a secret that no rule knows by its half.
         whole = text[:LOOKED_AT_CHARACTERS_MAX]
         text = whole.rpartition(" ")[0] or whole
     line = " ".join(text.encode("utf-8", "replace").decode().split())
     line = without_secrets("".join(c if c.isprintable() else "\ufffd" for c in line))
     data = line.encode()
-    if len(data) > EXCERPT_BYTES_MAX:
+    if cut or len(data) > EXCERPT_BYTES_MAX:
         data = data[: EXCERPT_BYTES_MAX - len(CUT.encode())]
         line = data.decode(errors="ignore").rstrip() + CUT
     return line or None
@@ -99,13 +115,15 @@ def _of_answer(answer: Answered) -> str | None:
     text = _decoded(answer.body, answer.content_type)
     if text is None:
         return None
-    begin = text.lstrip("\ufeff \t\r\n")[:1]
+    begin = text.lstrip()[:1]
     media_type = answer.content_type.partition(";")[0].strip().lower()
     says_json = media_type.endswith(("/json", "+json")) and begin != "<"
     if says_json or begin in ("{", "["):
-        return shortened(_of_json(text, answer.http_status))
-    if media_type in ("text/html", "application/xhtml+xml") or _MARKUP.match(text):
-        return shortened(_of_html(text))
+        return shortened(_of_json(text.lstrip(), answer.http_status))
+    if media_type in ("text/html", "application/xhtml+xml") or _HTML.match(text):
+        return shortened(_of_html(text, answer.http_status))
+    if begin == "<" and media_type != "text/plain":
+        return shortened(_of_xml(text, answer.http_status))
     return shortened(_first_line(text))
 
 
@@ -113,38 +131,67 @@ def _decoded(body: bytes, content_type: str) -> str | None:
     """The body as text, which may be cut within a character; None: it is none, or it is empty."""
     if not body.strip():
         return None
-    named = _CHARSET.search(content_type)
+    name = _encoding(body, content_type)
     try:
-        codec = codecs.lookup(named[1] if named else "utf-8")
+        codec = codecs.lookup(name)
         known = codec if codec.name.startswith(_CODECS) else codecs.lookup("utf-8")
         text = known.incrementaldecoder().decode(body)
     except (LookupError, ValueError):
         text = body.decode("utf-8", "replace")
-    if "\0" in text or text.count("\ufffd") * 10 > len(text):
+        beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+        if text.count("\ufffd") * 2 > beyond_ascii:
+            text = body.decode(_UNNAMED, "replace")
+    if "\0" in text or len(_NO_TEXT.findall(text)) * 10 > len(text):
         return None
-    return text
+    return text.removeprefix("\ufeff")
+
+
+def _encoding(body: bytes, content_type: str) -> str:
+    for mark, name in _MARKS:
+        if body.startswith(mark):
+            return name
+    if named := _CHARSET.search(content_type):
+        return named[1]
+    if body[:1] == b"<" and (named := _CHARSET.search(body[:1_024].decode("latin-1"))):
+        return "utf-8" if named[1].lower().startswith("utf") else named[1]  # it was read so far
+    return "utf-8"
 
 
 def _of_json(text: str, status: int) -> str:
-    text = text.lstrip("\ufeff")
-    try:
-        value = _json(text)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        # Cut at what is kept of it, or what the decoder does not take.
-        found = {name: _unescaped(value) for name, value in _IN_CUT_JSON.findall(text)}
-        return _told(found, status, 0) or _first_line(text)
+    value = _parsed(text)
+    if value is None:
+        return _first_line(text)
     told = _told(value, status, 0)
     if told is not None:
         return told
     # Written anew: what is under a name stands behind it as such, however it was escaped.
-    return msgspec.json.encode(value).decode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _unescaped(value: str) -> str:
-    try:
-        return str(_json(f'"{value}"'))
-    except (msgspec.MsgspecError, ValueError):
-        return value
+def _parsed(text: str) -> Any:
+    """The JSON at the beginning; of one that was cut what is there of it. None: it is none."""
+    closing, comma = _open_at_end(text)
+    for tried in (text, f'{text}"{closing}', text[:comma] + _open_at_end(text[:comma])[0]):
+        try:
+            return _json_at_begin(tried)[0]
+        except (RecursionError, ValueError):
+            continue
+    return None
+
+
+def _open_at_end(text: str) -> tuple[str, int]:
+    """What would close all that is open at the end of a JSON text, and where its last comma is."""
+    still_open: list[str] = []
+    comma = 0
+    for found in _JSON_SIGN.finditer(text):
+        sign = found[0][0]
+        if sign in _CLOSING:
+            still_open.append(_CLOSING[sign])
+        elif sign == ",":
+            comma = found.start()
+        elif sign != '"' and still_open:
+            still_open.pop()
+    return "".join(reversed(still_open)), comma
 
 
 def _told(value: Any, status: int, depth: int) -> str | None:
@@ -165,27 +212,49 @@ def _told(value: Any, status: int, depth: int) -> str | None:
         found = _told(member, status, depth + 1)
         if found is not None and found not in told:
             told.append(found)
-    if not told:
-        others = (value.get(name) for name in ("errors", *ELSE_MEMBERS))
-        return next((it for it in (_told(v, status, depth + 1) for v in others) if it), None)
-    return _code_and_text(told, status)
+    # RFC 9457: a `title` is the name of a kind of problem, and so says no more than a code.
+    title = value.get("title")
+    if all(_is_code(each, status) or each == title for each in told):
+        told += _told_beside(value, status, depth)
+    return _code_and_text(told, status, title) if told else None
 
 
-def _code_and_text(told: list[str], status: int) -> str:
-    """The first; a code with the text beside it, as neither tells all."""
-    first = told[0]
-    if _is_code(first, status):
-        text = next((each for each in told[1:] if not _is_code(each, status)), None)
-        return first if text is None else f"{first}: {text}"
-    code = next((each for each in told[1:] if _is_code(each, status)), None)
-    return first if code is None or first.startswith(code) else f"{code}: {first}"
+def _told_beside(value: dict[str, Any], status: int, depth: int) -> list[str]:
+    """What tells it where no member of the contract's does more than a code: one text, or none."""
+    errors = value.get("errors")
+    if found := _told(errors, status, depth + 1):
+        return [found]
+    if isinstance(errors, dict):  # by field, as ASP.NET and Rails tell what is not valid
+        field, its = next(iter(errors.items()), ("", None))
+        if found := _told(its, status, depth + 1):
+            return [f"{field}: {found}"]
+    for name in ELSE_MEMBERS:
+        if found := _told(value.get(name), status, depth + 1):
+            place = value.get("loc")  # of FastAPI: ["body", "payload", "amount"]
+            return [f"{'.'.join(map(str, place))}: {found}" if isinstance(place, list) else found]
+    return []
+
+
+def _code_and_text(told: list[str], status: int, title: Any) -> str:
+    """The first; a code, or a title, with the text beside it, as neither tells all."""
+    first, *others = told
+    text = next((each for each in others if not _is_code(each, status)), None)
+    if text is not None and (first == title or _is_code(first, status)):
+        return text if text.startswith(first) else f"{first.rstrip('.')}: {text}"
+    code = next((each for each in others if _is_code(each, status)), None)
+    if code is None or _is_code(first, status) or first.startswith(code):
+        return first
+    return f"{code}: {first}"
 
 
 def _is_code(text: str, status: int) -> bool:
-    """A word such as `card_declined`. The status' own name says no more than its number."""
+    """A word such as `card_declined`, or what says no more than the status: `Error 404`."""
     if len(text) <= CODE_CHARACTERS_MAX and not _NO_WORD.search(text.strip()):
         return True
-    return text == _phrase(status)
+    if len(text) > LOOKED_AT_CHARACTERS_MAX:
+        return False
+    beyond = _STATUS_WORDS.sub("", text).lower()
+    return not beyond or beyond == _STATUS_WORDS.sub("", _phrase(status)).lower()
 
 
 def _phrase(status: int) -> str:
@@ -195,22 +264,54 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _of_html(text: str) -> str:
+def _of_html(text: str, status: int) -> str:
+    """The title; one that says no more than the status with the first text below that does."""
+    lines = _lines_of(text)
     below = text.lower()
     begin = below.find(">", below.find("<title")) + 1
     if "<title" in below and begin:
         end = below.find("</title", begin)
         title = text[begin : end if end >= 0 else begin + LOOKED_AT_CHARACTERS_MAX]
-        if told := html.unescape(title).strip():
-            return told
-    shown = _LEFT_OUT.sub("\n", text)[:LOOKED_AT_CHARACTERS_MAX]
+        lines.insert(0, " ".join(html.unescape(title).split()))
+    lines = [line for line in lines if line]
+    if not lines:
+        return ""
+    first, *others = lines
+    if _NAMES_PLACE.fullmatch(first):
+        others = [line for line in others if line != first and not _NAMES_PLACE.fullmatch(line)]
+    elif _is_code(first, status):
+        others = [line for line in others if not _says_nothing(line, status)]
+    else:
+        return first
+    text = next(iter(others), "")
+    return first if not text else text if text.startswith(first) else f"{first}: {text}"
+
+
+def _says_nothing(line: str, status: int) -> bool:
+    return _is_code(line, status) or _ON_EVERY_PAGE.match(line) is not None
+
+
+def _of_xml(text: str, status: int) -> str:
+    """What its elements tell, as members of JSON do; else its first text."""
+    found: dict[str, str] = {}
+    for name, value in _LEAF.findall(text.replace("<![CDATA[", "").replace("]]>", "")):
+        member = _SOAP.get(name.lower(), name.lower())
+        found.setdefault(member, html.unescape(value).strip())
+    return _told(found, status, 0) or next(filter(None, _lines_of(text)), "") or _first_line(text)
+
+
+def _lines_of(text: str) -> list[str]:
+    """The texts that stand on a page, each block's as one line."""
+    shown = " ".join(_LEFT_OUT.sub("\n", text)[:LOOKED_AT_CHARACTERS_MAX].split())
     # An element's name may tell that a secret is in it, and the names go.
-    return _first_line(html.unescape(_TAG.sub("\n", without_secrets(shown))))
+    blocks = _TAG.sub("\n", _INLINE.sub("", without_secrets(shown)))
+    return [" ".join(html.unescape(line).split()) for line in blocks.splitlines()]
 
 
 def _first_line(text: str) -> str:
-    """The first line that says something; of a traceback the last, where the error is told."""
-    lines = [line for line in text.splitlines() if line.strip("\ufeff \t")]
-    if lines and lines[0].startswith(_TRACEBACK):
-        return lines[-1]
-    return lines[0] if lines else ""
+    """The first line that says something; of a Python traceback the one that tells the error."""
+    lines = [line for line in text.splitlines() if not line.isspace()]
+    if lines and _TRACEBACK in lines[0]:
+        told = [_IN_GROUP.sub("", line) for line in text.rpartition(_TRACEBACK)[2].splitlines()[1:]]
+        lines = [line for line in told if line[:1].strip()] or lines
+    return next((line for line in lines if _SAYS.search(line)), lines[0] if lines else "")
