@@ -57,7 +57,7 @@ def configure_logging(log_format: str, log_level: str, output: LogOutput, *, col
     """
     for_people = log_format == "console" or (log_format == "auto" and color)
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0, sort_keys=False)
+        structlog.dev.ConsoleRenderer(0, colors=color, sort_keys=False)  # 0: no padding
         if for_people
         else structlog.processors.JSONRenderer()
     )
