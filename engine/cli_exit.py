@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import click
@@ -44,6 +45,11 @@ class AtomicGroup(click.Group):
         except EngineError as error:
             click.echo(f"{ctx.info_name}: {safe(_error_text(error))}", err=True)
             ctx.exit(_exit_code(error))
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in ("engine", "tui", "demo_app", ""):
+                raise
+            click.echo(f"{ctx.info_name}: {_missing_text(str(error.name))}", err=True)
+            ctx.exit(EXIT_USAGE)
         except UnicodeEncodeError as error:
             if error.encoding != "utf-8":
                 raise
@@ -79,11 +85,27 @@ def _exit_code(error: EngineError) -> int:
     return EXIT_FAILED
 
 
+def _missing_text(name: str) -> str:
+    """An environment that is older than the program: a checkout that was brought up to date."""
+    return (
+        f"the package {name} is not installed for {sys.executable}. This environment was made for"
+        " another version: run `pip install .` in the checkout again (developers: `pip install"
+        " -e '.[dev]'`), or install the wheel again."
+    )
+
+
 def _error_text(error: EngineError) -> str:
-    from engine.client import Unreachable, WaitTimeout
+    from engine.client import UnexpectedAnswer, Unreachable, WaitTimeout
 
     if isinstance(error, WaitTimeout) and error.id is not None:
         return f"The wait is over, the work goes on. Ask again with: atomic outcome {error.id}"
     if isinstance(error, Unreachable) and error.unsent:
+        if "WRONG_VERSION_NUMBER" in str(error):
+            return f"{error}. What listens there speaks no TLS: an engine is called at http://."
         return f"{error}. Is it running? `atomic serve` starts one; --engine names another."
+    if isinstance(error, UnexpectedAnswer):
+        return (
+            f"{error}. Another program may listen there: --engine, or ATOMIC_URL, is the engine's"
+            " own address, as `atomic serve` says it at its start."
+        )
     return str(error)

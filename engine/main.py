@@ -120,7 +120,8 @@ def _listen(config: Config) -> list[trio.SocketListener]:
     except OSError as error:
         check_unowned(Path(config.db))  # the same command twice: name the engine, not only the port
         what = {
-            errno.EADDRINUSE: "another program listens there. Choose another --port.",
+            errno.EADDRINUSE: "another program listens there. Choose another --port, and tell the"
+            " other commands: export ATOMIC_URL=http://127.0.0.1:PORT.",
             errno.EACCES: "this user may not listen on it. Choose a --port above 1023.",
             errno.EADDRNOTAVAIL: "this machine has no such address.",
         }.get(error.errno or 0, f"{error.strerror or error}.")

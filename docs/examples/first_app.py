@@ -184,6 +184,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+    except OSError as error:
+        raise SystemExit(f"port {PORT}: {error.strerror}. APP_PORT names another.") from error
     print(f"first_app listens at http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -102,7 +102,7 @@ def _of_system(path: Path, error: OSError) -> str:
 def _no_directory(path: Path) -> str:
     missing = path.parent
     if missing.exists():
-        return f"no file can be made in {missing}."
+        return f"no file can be made in {missing}. Give another --db."
     while not missing.parent.exists():
         missing = missing.parent
     return f"the directory {missing} does not exist. Make it, or give another --db."
@@ -110,7 +110,10 @@ def _no_directory(path: Path) -> str:
 
 def _may_not(path: Path) -> str:
     what = path if path.exists() and not _may(path) else path.parent
-    return f"this user (uid {os.geteuid()}) may not read and write {what}."
+    return (
+        f"this user (uid {os.geteuid()}) may not read and write {what}. Give it the rights, or give"
+        " another --db."
+    )
 
 
 def _may(path: Path) -> bool:

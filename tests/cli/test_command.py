@@ -70,6 +70,22 @@ def test_a_wrong_setting_stops_the_start(atomic: Atomic, served: list[Config], a
     assert said in result.stderr
 
 
+def test_an_environment_older_than_the_program_is_told_what_to_do(
+    atomic: Atomic, monkeypatch: pytest.MonkeyPatch
+):
+    """A checkout that was brought up to date, and its environment not: a line, no traceback."""
+    monkeypatch.setitem(sys.modules, "trio", None)
+    monkeypatch.delitem(sys.modules, "engine.main", raising=False)
+    monkeypatch.delitem(sys.modules, "engine.cli_demo", raising=False)
+    result = atomic("demo")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"atomic: the package trio is not installed for {sys.executable}. This environment was made"
+        " for another version: run `pip install .` in the checkout again (developers: `pip install"
+        " -e '.[dev]'`), or install the wheel again.\n"
+    )
+
+
 def test_the_demo_is_told_what_was_asked_for(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
     """Durations as seconds, everything else as given; its exit code is the command's."""
     given: list[cli_demo.Options] = []

@@ -109,7 +109,8 @@ def test_no_wait_returns_when_it_is_durable(atomic: Atomic, engine: FakeEngine):
         (refusal(Problem.KEY_REUSED, "Other."), 4, "422 idempotency-key-reused"),
         (refusal(Problem.WAIT_TIMEOUT, "Over.", id="01A"), 5, "with: atomic outcome 01A\n"),
         (refusal(Problem.INTERNAL, "A bug."), 3, "500 internal-error"),
-        (httpx.Response(200, text="<html>"), 3, "not as the engine does"),
+        (httpx.Response(200, text="<html>"), 3, "Another program may listen there: --engine"),
+        (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"), 3, "an engine is called at http://"),
         (httpx.ConnectError("refused"), 3, "`atomic serve` starts one"),
     ],
 )

@@ -30,7 +30,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         text = said("--port", str(port), "--db", str(tmp_path / "a.db"))
     assert text == (
         f"atomic: cannot start: 127.0.0.1:{port}: another program listens there. Choose another"
-        " --port.\n"
+        " --port, and tell the other commands: export ATOMIC_URL=http://127.0.0.1:PORT.\n"
     )
     assert list(tmp_path.iterdir()) == []
 
