@@ -13,6 +13,7 @@ import pytest
 import trio
 from sqlite_utils import Database
 
+from engine.platform.files import sync
 from engine.store.owner import Owner
 from engine.store.schema import (
     EXCERPTS,
@@ -39,6 +40,16 @@ async def test_durable_settings_are_read_back(tmp_path: Path) -> None:
             "synchronous": 2,
             "trusted_schema": 0,
         }
+
+
+async def test_a_sync_is_a_full_one(tmp_path: Path) -> None:
+    """Commits and checkpoints ask for F_FULLFSYNC where there is such a thing (macOS); what else
+    syncs knows it as well."""
+    async with store_at(tmp_path / "a.db") as store:
+        for name in ("fullfsync", "checkpoint_fullfsync"):
+            assert store._connection.execute(f"PRAGMA {name}").fetchone()[0] == 1
+    with (tmp_path / "b").open("wb") as file:
+        sync(file.fileno())
 
 
 async def test_an_undurable_store_is_refused(
