@@ -102,20 +102,24 @@ def _unfinished(command: str) -> bool:
 class Shell:
     """The terminals of somebody who follows a page, in a directory of their own."""
 
-    def __init__(self, stack: ExitStack, directory: Path, *, curl: bool = True) -> None:
+    def __init__(
+        self, stack: ExitStack, directory: Path, *, curl: bool = True, at: Path | None = None
+    ) -> None:
+        """`at`: where commands are run, if it is not where the engine has its file."""
         self._stack = stack
-        self._directory = directory
+        self._directory, self._at = directory, at or directory
         self._addresses: dict[str, str] = {}
         commands = directory / "commands"
         commands.mkdir()
         _script(commands / "atomic", f'exec {sys.executable} -m engine.cli "$@"')
         _script(commands / "python", f'exec {sys.executable} "$@"')
+        _script(commands / "gunicorn", f'exec {sys.executable} -m gunicorn "$@"')
         if not curl:
             stand_in = ROOT / "tests" / "curl_stand_in.py"
             _script(commands / "curl", f'exec {sys.executable} {stand_in} "$@"')
         (directory / "docs").symlink_to(ROOT / "docs")
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("ATOMIC_", "APP_"))}
-        self._environ = clean | {
+        self.environ = clean | {
             "PATH": f"{commands}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "PYTHONUTF8": "1",
@@ -125,13 +129,18 @@ class Shell:
             "ATOMIC_LOG_FORMAT": "json",
         }
 
+    def stands_for(self, documented: str, real: str, environ: dict[str, str]) -> None:
+        """An address of the page and the one it is in fact, and variables that say so."""
+        self._addresses[documented] = real
+        self.environ |= environ
+
     def serve(self, command: str) -> None:
         """Start what serves, and wait until it does."""
         errors = subprocess.STDOUT if command.startswith(SERVE) else None
         process = subprocess.Popen(
             ["sh", "-c", f"exec {command}"],
             cwd=self._directory,
-            env=self._environ,
+            env=self.environ,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -141,7 +150,7 @@ class Shell:
         if command.startswith(SERVE):
             url = _url_of_engine(process.stdout)
             self._addresses[ENGINE] = url.removeprefix("http://")
-            self._environ["ATOMIC_URL"] = url
+            self.environ["ATOMIC_URL"] = url
         else:
             self._addresses[APP] = process.stdout.readline().split("http://")[1].strip()
 
@@ -155,8 +164,8 @@ class Shell:
         """What the command prints, standard output and errors together."""
         done = subprocess.run(
             ["sh", "-c", self.real(command)],
-            cwd=self._directory,
-            env=self._environ,
+            cwd=self._at,
+            env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

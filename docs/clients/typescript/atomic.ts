@@ -1,0 +1,40 @@
+// Atomic's helper: copy it into your application. Node 18 or newer, no dependencies.
+import { AsyncLocalStorage } from "node:async_hooks";
+
+const { ATOMIC_URL = "http://127.0.0.1:8420", ATOMIC_CLIENT = "default" } = process.env;
+const { APP_URL = "http://127.0.0.1:9000" } = process.env; // where Atomic reaches this application
+const calls = new AsyncLocalStorage<{ headers: Headers; prefer: string; posts: Promise<Outcome>[] }>();
+export type Call = { idempotencyKey: string; payload: any };
+export type Outcome = { id: string; status: string; response?: any };
+export type Options = { timeout?: number; retry?: object; prefer?: string; parent?: string; [more: string]: unknown };
+/** The step failed for good, or was cancelled: an outcome. Compensate on this, and on nothing else. */
+export class StepFailed extends Error { status = 424; constructor(readonly problem: any) { super(problem.detail); } }
+
+/** Starts the workflow at `path` of this application, or joins it, and waits for its outcome. */
+export async function postWorkflow(name: string, path: string, key: string, payload: unknown, options: Options = {}) {
+  const { prefer = "", parent = "", ...members } = options, client = calls.getStore()?.headers.get("Atomic-Client");
+  const body = JSON.stringify({ workflowName: name, stepInvokeUrl: APP_URL + path, idempotencyKey: key, payload, ...members });
+  const headers = { "Content-Type": "application/json", "Atomic-Parent": parent, Prefer: prefer };
+  const answer = await fetch(`${ATOMIC_URL}/${client ?? ATOMIC_CLIENT}`, { method: "POST", headers, body });
+  const result: any = await answer.json().catch(() => ({}));
+  if (answer.ok) return result as Outcome; // 202, only with `prefer`: recorded, and no `response` yet
+  if (answer.status === 424 || result.type === "/problems/run-cancelled") throw new StepFailed(result);
+  throw Object.assign(new Error(`Atomic answered ${answer.status}: ${result.detail}`), { status: 503 }); // let it out
+}
+/** Performs a step of the workflow that `answerCall` has called, and waits for its outcome. */
+export async function performWorkflowStep(path: string, key: string, payload: unknown, options: Options = {}) {
+  const call = calls.getStore(), name = call?.headers.get("Atomic-Workflow"), parent = call?.headers.get("Atomic-Parent");
+  if (!call || !name || !parent) throw new Error("performWorkflowStep is for functions that answerCall has called");
+  const post = postWorkflow(name, path, key, payload, { parent, prefer: call.prefer, ...options });
+  if (call.posts.push(post) && "response" in (await post)) return post;
+  throw Object.assign(new Error("a step is open"), { status: 503, headers: { "Atomic-Suspend": "true" } });
+}
+/** Answers a call of Atomic with what `work` returns. With "suspend" no step is waited for. */
+export async function answerCall(request: Request, work: (call: Call) => unknown, suspend?: "suspend") {
+  const call = { headers: request.headers, prefer: suspend ? "respond-async" : "", posts: [] as Promise<Outcome>[] };
+  return calls.run(call, async () => Response.json((await work(await request.json())) ?? null)).catch(async (error) => {
+    await Promise.allSettled(suspend ? call.posts : []); // steps side by side: all of them begin
+    if (!error.status) console.error(error);
+    return Response.json({ error: error.message }, { status: error.status ?? 500, headers: error.headers });
+  });
+}
