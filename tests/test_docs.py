@@ -156,6 +156,20 @@ def test_commands_on_the_pages_exist():
                     assert option in known, f"{name_of(page)}: {line}"
 
 
+def test_every_how_to_says_which_helper_it_uses():
+    """In its first line, so that who has another language knows where to look."""
+    for page in (ROOT / "docs" / "how-to").glob("*.md"):
+        assert page.read_text().split("\n\n")[1].startswith("**Helper:** "), page.name
+
+
+def test_nothing_says_that_the_package_is_on_an_index():
+    """It is installed of a checkout or a wheel; no page and no message says otherwise."""
+    sources = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "tui").rglob("*.py")]
+    for file in [*PAGES, *sources, *(ROOT / "demo_app").rglob("*.py")]:
+        for line in file.read_text().splitlines():
+            assert not re.search(r"install.*\batomic-engine\b", line), f"{name_of(file)}: {line}"
+
+
 def test_recipes_on_the_pages_exist():
     """Every `just …` on a page is a recipe of the justfile."""
     recipes = set(
