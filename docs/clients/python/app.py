@@ -78,10 +78,16 @@ def reserve_stock(payload):
     return once("reserved", {"item": payload["item"]})
 
 
+class Declined(Exception):
+    """Another attempt would not help; `stopOn` says so."""
+
+    status = 402
+
+
 def charge_card(payload):
-    """A step. Another attempt would not help, and `stopOn` says so."""
+    """A step: takes the money."""
     if payload["card"] == "declined":
-        return {"error": "card declined"}, 402
+        raise Declined("card declined")
     return once("charges", payload)
 
 
@@ -142,8 +148,8 @@ def order():
 
 @app.post("/workflows/<workflow>/steps/<name>")
 def step(workflow, name):
-    """The steps."""
-    return STEPS[name](request.json["payload"])
+    """The steps. What goes wrong in one is answered, and is what people see of the attempt."""
+    return answer_call(request.headers, request.json, lambda key, payload: STEPS[name](payload))
 
 
 @app.get("/")
