@@ -128,7 +128,8 @@ class Application:
 def gunicorn(app: Application) -> list[list[str]]:
     """Four sync workers."""
     address = f"127.0.0.1:{app.port}"
-    return [[sys.executable, "-m", "gunicorn", "-w", "4", "-b", address, "app:app"]]
+    workers = ["--workers", "4", "--timeout", "120"]  # as on the page on deployment
+    return [[sys.executable, "-m", "gunicorn", *workers, "--bind", address, "app:app"]]
 
 
 def node(app: Application) -> list[list[str]]:
