@@ -106,6 +106,10 @@ class TlsWire:
                 await self._wire.pause()
                 return data
 
+    async def pause(self) -> None:
+        """Let others run."""
+        await self._wire.pause()
+
     async def _flush(self) -> None:
         if self._outgoing.pending:
             await self._wire.send(self._outgoing.read())

@@ -100,7 +100,10 @@ ROOMS = (
     ),
     Room(
         ("engine.client",),
-        ("engine.platform.sockets", "engine.wire", "anyio", "httpx", "httpx_sse", "msgspec"),
+        (
+            "engine.answers", "engine.tls", "engine.platform.sockets", "engine.wire", "anyio",
+            "httpx", "httpx_sse", "msgspec",
+        ),
         frozenset({"sqlite3", "uuid"}),
     ),
     Room(("engine.main", "engine.figures"), ("engine", "trio")),

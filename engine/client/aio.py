@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from random import random  # noqa: TID251 - tests hand `chance` in
 from types import TracebackType
@@ -50,7 +51,8 @@ from engine.client.calls import (
     submission,
 )
 from engine.client.feed import AsyncEvents
-from engine.client.http import LIMITS, http_options, keep_alive, timeout_of
+from engine.client.http import Requests, timeout_of
+from engine.client.transport import AsyncTransport
 from engine.wire import (
     Action,
     ActionAnswer,
@@ -86,20 +88,16 @@ class AsyncClient:
         http: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random,
         actor: str | None = None,
+        verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._engine = engine_url(engine)
         self._actor = checked_actor(actor)
+        if http is not None and verify is not True:
+            raise ValueError("`verify` is for the client's own connections: give it to your `http`")
         self._how = Answering(reposts or Reposts(), chance, on_repost)
-        self._owned = http is None
-        self._http = http or self._open()
-
-    def _open(self) -> httpx.AsyncClient:
-        options = http_options(self._engine)
-        if not options["trust_env"]:  # a transport of our own would bypass the proxies
-            options["transport"] = httpx.AsyncHTTPTransport(
-                limits=LIMITS, trust_env=False, socket_options=keep_alive()
-            )
-        return httpx.AsyncClient(**options)
+        self._own = AsyncTransport(verify) if http is None else None
+        self._http = http or httpx.AsyncClient(transport=self._own, trust_env=False)
+        self._requests = Requests(self._engine)
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,7 +112,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._owned:
+        if self._own is not None:
             await self._http.aclose()
 
     async def _exchange(self, call: Call) -> httpx.Response:
@@ -122,14 +120,7 @@ class AsyncClient:
         while True:
             left_ms = tries.begin(anyio.current_time())
             try:
-                response = await self._http.request(
-                    call.method,
-                    f"{self._engine}{call.path}",
-                    params=call.query or None,
-                    content=call.content(left_ms),
-                    headers=call.head(left_ms),
-                    timeout=timeout_of(call, left_ms),
-                )
+                response = await self._try(call, left_ms)
             except httpx.RequestError as error:
                 delay = tries.broken(error, str(self._engine), anyio.current_time())
             else:
@@ -138,6 +129,25 @@ class AsyncClient:
                     return response
                 delay = verdict
             await anyio.sleep(delay)
+
+    async def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
+        if self._own is not None:
+            request = self._requests.of(call, left_ms)
+            response = await self._own.handle_async_request(request)
+            response.request = request
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+            return response
+        return await self._http.request(
+            call.method,
+            f"{self._engine}{call.path}",
+            params=call.query or None,
+            content=call.content(left_ms),
+            headers=call.head(left_ms),
+            timeout=timeout_of(call, left_ms),
+        )
 
     @overload
     async def submit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from random import random  # noqa: TID251 - tests hand `chance` in
 from time import monotonic, sleep  # noqa: TID251 - a script has no other clock
@@ -47,7 +48,8 @@ from engine.client.calls import (
     submission,
 )
 from engine.client.feed import Events
-from engine.client.http import LIMITS, http_options, keep_alive, timeout_of
+from engine.client.http import Requests, timeout_of
+from engine.client.transport import BlockingTransport
 from engine.wire import (
     Action,
     ActionAnswer,
@@ -83,20 +85,16 @@ class Client:
         http: httpx.Client | None = None,
         chance: Callable[[], float] = random,
         actor: str | None = None,
+        verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._engine = engine_url(engine)
         self._actor = checked_actor(actor)
+        if http is not None and verify is not True:
+            raise ValueError("`verify` is for the client's own connections: give it to your `http`")
         self._how = Answering(reposts or Reposts(), chance, on_repost)
-        self._owned = http is None
-        self._http = http or self._open()
-
-    def _open(self) -> httpx.Client:
-        options = http_options(self._engine)
-        if not options["trust_env"]:  # a transport of our own would bypass the proxies
-            options["transport"] = httpx.HTTPTransport(
-                limits=LIMITS, trust_env=False, socket_options=keep_alive()
-            )
-        return httpx.Client(**options)
+        self._own = BlockingTransport(verify) if http is None else None
+        self._http = http or httpx.Client(transport=self._own, trust_env=False)
+        self._requests = Requests(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +109,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._owned:
+        if self._own is not None:
             self._http.close()
 
     def _exchange(self, call: Call) -> httpx.Response:
@@ -119,14 +117,7 @@ class Client:
         while True:
             left_ms = tries.begin(monotonic())
             try:
-                response = self._http.request(
-                    call.method,
-                    f"{self._engine}{call.path}",
-                    params=call.query or None,
-                    content=call.content(left_ms),
-                    headers=call.head(left_ms),
-                    timeout=timeout_of(call, left_ms),
-                )
+                response = self._try(call, left_ms)
             except httpx.RequestError as error:
                 delay = tries.broken(error, str(self._engine), monotonic())
             else:
@@ -135,6 +126,25 @@ class Client:
                     return response
                 delay = verdict
             sleep(delay)
+
+    def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
+        if self._own is not None:
+            request = self._requests.of(call, left_ms)
+            response = self._own.handle_request(request)
+            response.request = request
+            try:
+                response.read()
+            finally:
+                response.close()
+            return response
+        return self._http.request(
+            call.method,
+            f"{self._engine}{call.path}",
+            params=call.query or None,
+            content=call.content(left_ms),
+            headers=call.head(left_ms),
+            timeout=timeout_of(call, left_ms),
+        )
 
     @overload
     def submit(

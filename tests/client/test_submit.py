@@ -345,14 +345,3 @@ def test_it_runs_on_asyncio_too():
             return await atomic.submit(*ARGUMENTS)
 
     assert asyncio.run(main()).id == "01A"
-
-
-def test_proxies_of_the_environment_are_not_for_loopback(monkeypatch: pytest.MonkeyPatch):
-    """HTTP_PROXY must not take local posts away; a remote engine may need it."""
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    local = AsyncClient("http://127.0.0.1:8420")
-    remote = AsyncClient("http://atomic.example")
-    assert not local._http._mounts
-    assert remote._http._mounts
