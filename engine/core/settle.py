@@ -32,6 +32,8 @@ INTERRUPTIONS_IN_A_ROW_MAX = 2
 """After so many with nothing new recorded, only a child's end brings the step back."""
 SUSPENDED = "suspended"
 """How the error of an attempt begins that only waits."""
+INTERRUPTED = "interrupted: "
+"""And of one that costs no retry."""
 GATEWAY_STATUSES = frozenset({502, 503, 504})
 """What proxies answer in the application's place: says nothing about the step."""
 
@@ -240,7 +242,7 @@ def _interrupted(
         Count.INTERRUPTION,
         state,
         None if outcome is None else outcome.http_status,
-        (f"{SUSPENDED}: to be invoked again when a child ends" if suspended else "interrupted: ")
+        (f"{SUSPENDED}: to be invoked again when a child ends" if suspended else INTERRUPTED)
         + ("" if suspended or outcome is None else _error(outcome) or ""),
         due_at=None if wait else now + delay,
         delay_ms=0 if wait else delay,
@@ -260,7 +262,7 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
         return
     event = _interrupted(run, step, flight, None, now, chance)
     may_post = flight.left if step.is_root else None
-    change.do(replace(event, error="interrupted: the engine was stopped", may_post=may_post))
+    change.do(replace(event, error=f"{INTERRUPTED}the engine was stopped", may_post=may_post))
 
 
 def recover(change: Change, *, now: int, chance: float, why: str = "the engine crashed") -> None:
@@ -288,7 +290,7 @@ def recover(change: Change, *, now: int, chance: float, why: str = "the engine c
                 step.attempts,
                 Count.CRASH,
                 StepState.PAUSED if poisoned or step.hold else StepState.BACKING_OFF,
-                error=f"interrupted: {why}",
+                error=f"{INTERRUPTED}{why}",
                 due_at=now + delay,
                 delay_ms=delay,
                 delay_by=DelayBy.INTERRUPTED,

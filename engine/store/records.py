@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from engine.core.below import UNHANDLED
-from engine.core.model import PauseReason, StepState
+from engine.core.model import ENDED, PauseReason, StepState
 from engine.core.retry import DEFAULT_POLICY
-from engine.core.settle import SUSPENDED
+from engine.core.settle import INTERRUPTED, SUSPENDED
 from engine.ports import Reason, RunRecord, StepAt
 from engine.store import rows
 from engine.store.readers import SQL
@@ -16,7 +16,8 @@ from engine.store.readers import SQL
 def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
     """A row of `run_record` as a record."""
     if row["engine_error"]:
-        return rows.run_record_from(row, _stopped_at(db, row), None)
+        stopped = _stopped_at(db, row)
+        return rows.run_record_from(row, stopped, _reason_of_stopped(row, stopped))
     at = _step_at(db, row)
     reason = None if at is None else _reason(db, row, at)
     return rows.run_record_from(row, None if at is None else rows.step_at_from(at), reason)
@@ -66,28 +67,57 @@ def _step_at(db: sqlite3.Connection, run: sqlite3.Row) -> sqlite3.Row | None:
     return _cause(db, run["id"])
 
 
+def _reason_of_stopped(run: sqlite3.Row, at: StepAt | None) -> Reason | None:
+    if at is None or run["state"] in ENDED:
+        return None
+    return Reason(run["id"], at.name, None, at.error, None)
+
+
 def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason | None:
     """What the run fails, pauses or backs off for. Of a workflow that answers 500 because a step
-    below it has failed, that step's."""
+    below it has failed, that step's; of several steps that of one that has failed, although the run
+    is at another, which was cut off, sent home, or is at work."""
     if run["state"] in ("completed", "cancelled"):
         return None
     fault = at
-    unhandled = at["pause_reason"] == PauseReason.UNHANDLED_FAILURE
-    if unhandled or (at["error"] or "").startswith(UNHANDLED):
-        fault = _failed_below(db, run["id"], at) or at
+    if run["state"] not in ENDED and not _has_failed(at):
+        fault = _failing(db, run["id"]) or at
+        if fault is at and run["state"] == StepState.RUNNING:
+            return None  # only interrupted, and at work again
+    unhandled = fault["pause_reason"] == PauseReason.UNHANDLED_FAILURE
+    if unhandled or (fault["error"] or "").startswith(UNHANDLED):
+        fault = _failed_below(db, run["id"], fault) or fault
     if not fault["error"] or fault["error"].startswith(SUSPENDED):
         return None
     told = (fault[column] for column in ("id", "name", "http_status", "error", "excerpt"))
     return Reason(*told)
 
 
+def _has_failed(step: sqlite3.Row) -> bool:
+    error = step["error"] or ""
+    return error != "" and not error.startswith((SUSPENDED, INTERRUPTED))
+
+
+def _failing(db: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
+    """The step that is due next of those that failed and are tried again, or are paused so."""
+    failing: sqlite3.Row | None = db.execute(
+        f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.'"
+        " AND step.state IN ('backing-off', 'paused') AND step.error IS NOT NULL"
+        " AND step.error NOT LIKE ?2 || '%' AND step.error NOT LIKE ?3 || '%'"
+        " ORDER BY step.due_at, step.ordinal LIMIT 1",
+        (run_id, SUSPENDED, INTERRUPTED),
+    ).fetchone()
+    return failing
+
+
 def _failed_below(db: sqlite3.Connection, run_id: str, at: sqlite3.Row) -> sqlite3.Row | None:
-    """The step that made the last child fail that failed of this one."""
-    children = "step.depth = 1" if at["id"] == run_id else "step.parent_id = ?2"
+    """The step that made the last child fail that failed of this one; has none failed, the last of
+    the run: it was told of a step that another has recorded."""
+    child = "step.depth = 1" if at["id"] == run_id else "step.parent_id = ?2"
     failed: sqlite3.Row | None = db.execute(
-        f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.' AND {children}"
-        " AND step.state = 'failed' AND ?2 IS NOT NULL"
-        " ORDER BY step.ended_at DESC, step.ordinal DESC LIMIT 1",
+        f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.' AND step.id <> ?2"
+        f" AND step.state = 'failed'"
+        f" ORDER BY ({child}) DESC, step.ended_at DESC, step.ordinal DESC LIMIT 1",
         (run_id, at["id"]),
     ).fetchone()
     return None if failed is None else _cause(db, failed["id"])

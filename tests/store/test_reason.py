@@ -87,3 +87,68 @@ async def test_else_it_is_its_own_or_none(tmp_path: Path, top, excerpt: str | No
     """Nothing is wrong with what only waits, has completed, or was cancelled."""
     reason = await reason_of(tmp_path / "a.db", a_run("01A", top, charge("01A")))
     assert (reason and reason.excerpt) == excerpt
+
+
+def line(ordinal: int, state: StepState, **members: object):
+    """A line of a fan-out."""
+    return a_step("01A", ordinal, name=f"line{ordinal}", state=state, **members)
+
+
+def waits(ordinal: int, state: StepState = BACKING_OFF, **members: object):
+    """A line that failed and is tried again."""
+    told = {"http_status": 503, "error": "http-status: answered 503", "excerpt": "pool exhausted"}
+    return line(ordinal, state, **told | {"due_at": 9} | members)
+
+
+CUT = "interrupted: http-status: answered 504"
+HANGS = root(StepState.RUNNING, None, excerpt=None, http_status=None)
+
+
+@pytest.mark.parametrize(
+    ("top", "lines", "excerpt"),
+    [
+        (HANGS, (waits(1), line(2, StepState.RUNNING)), "pool exhausted"),
+        (root(BACKING_OFF, CUT, excerpt="nginx"), (waits(1, due_at=99),), "pool exhausted"),
+        (root(BACKING_OFF, CUT, excerpt="nginx"), (line(1, StepState.RUNNING),), None),
+        (root(BACKING_OFF, CUT, excerpt="nginx"), (), "nginx"),
+        (HANGS, (line(1, StepState.RUNNING, error="interrupted: the engine was stopped"),), None),
+        (HANGS, (line(1, StepState.RUNNING), line(2, StepState.COMPLETED, ended_at=1)), None),
+        (
+            root(PAUSED, None, pause_reason=PauseReason.OPERATOR, excerpt=None),
+            (waits(1, PAUSED, held_state=BACKING_OFF, paused_at=5),),
+            "pool exhausted",
+        ),
+    ],
+)
+async def test_of_a_fan_out_it_is_the_line_that_fails(
+    tmp_path: Path, top, lines, excerpt: str | None
+) -> None:
+    """Whatever else is under way, and although a proxy cut off the workflow that waits for it."""
+    run = a_run("01A", top, *lines)
+    run.shown = run.state
+    reason = await reason_of(tmp_path / "a.db", run)
+    assert (reason and reason.excerpt) == excerpt
+
+
+async def test_the_failure_that_was_told_of_may_be_elsewhere(tmp_path: Path) -> None:
+    """A workflow is told of a step that a nested one has recorded: it has no failed child."""
+    top = root(PAUSED, pause_reason=PauseReason.UNHANDLED_FAILURE)
+    nested = line(1, StepState.COMPLETED, ended_at=1)
+    deep = charge("01A", 2)
+    deep.parent_id, deep.depth = "01A-1", 2
+    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, nested, deep))
+    assert reason is not None
+    assert reason.excerpt == "declined"
+
+
+@pytest.mark.parametrize("state", [PAUSED, StepState.CANCELLED])
+async def test_of_a_run_that_a_bug_stopped_it_is_what_was_wrong(
+    tmp_path: Path, state: StepState
+) -> None:
+    """Unless it has been ended."""
+    top = root(state, ended_at=None if state is PAUSED else 5)
+    run = a_run("01A", top)
+    run.engine_error = "AssertionError: a bug"
+    reason = await reason_of(tmp_path / "a.db", run)
+    wanted = Reason("01A", "order", None, "AssertionError: a bug", None)
+    assert reason == (wanted if state is PAUSED else None)
