@@ -84,11 +84,16 @@ class Candidates:
         order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
         self._edge = "~" if newest_first else ""
         """Behind, or before, all ids."""
+        self._rows = CHUNK_ROWS
+        """Taken at once: of stuck runs all that may be looked at, as their index is in another
+        order, and each chunk would sort it anew."""
+        self._ahead: list[str] = []
         if _is_stuck(search):
+            self._rows = ROWS_LOOKED_AT_MAX
             self._sql = (
                 # `main`: the readers of a store that is away have a view of this name
                 f"SELECT id FROM main.run INDEXED BY run_cause"
-                f" WHERE cause IS NOT NULL AND id {beyond} ? ORDER BY id {order} LIMIT {CHUNK_ROWS}"
+                f" WHERE cause IS NOT NULL AND id {beyond} ? ORDER BY id {order} LIMIT {self._rows}"
             )
             self._times = 1
         elif states is None:
@@ -108,8 +113,11 @@ class Candidates:
 
     def behind(self, db: sqlite3.Connection, cursor: str | None) -> list[str]:
         """The ids of the next chunk."""
-        edge = self._edge if cursor is None else cursor
-        return [row[0] for row in db.execute(self._sql, (edge,) * self._times)]
+        if not self._ahead:
+            edge = self._edge if cursor is None else cursor
+            self._ahead = [row[0] for row in db.execute(self._sql, (edge,) * self._times)]
+        ids, self._ahead = self._ahead[:CHUNK_ROWS], self._ahead[CHUNK_ROWS:]
+        return ids
 
 
 def _states(search: Search) -> list[StepState] | None:
@@ -221,11 +229,13 @@ def _code(term: Term, now: int) -> Condition:
 
 
 def _error(term: Term, now: int) -> Condition:
-    """Part of a text, any case: of ASCII's letters SQLite knows it, of others `lower_case`."""
+    """Part of a text, any case: of ASCII's letters SQLite knows it, of others `lower_case`, which
+    is asked of texts with others alone."""
     like = _like(term.text)
     texts = ["step.excerpt", "step.error", "run.engine_error"]
     if not term.text.isascii():
-        texts = [f"lower_case({it})" for it in texts]
+        beyond = "CASE WHEN length(CAST({0} AS BLOB)) > length({0}) THEN lower_case({0}) END"
+        texts = [beyond.format(it) for it in texts]
     excerpt, error, stopped = (f"{it} LIKE ? ESCAPE '\\'" for it in texts)
     return f"{_any_step(f'({excerpt} OR {error})')} OR ({stopped}) IS TRUE", (like,) * 3
 

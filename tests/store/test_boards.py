@@ -135,7 +135,19 @@ async def test_what_is_tried_next(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 500])
 @pytest.mark.parametrize(("chunk", "at_most"), [(1, 1), (4, 8), (2_000, 50_000)])
-@pytest.mark.parametrize("text", ["", "wf:order*", "is:stuck", "host:app*", "due:<10s", "wf:none"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "wf:order*",
+        "is:stuck",
+        "host:app*",
+        "due:<10s",
+        "wf:none",
+        "error:FUNDS",
+        "!error:of_it",
+    ],
+)
 async def test_pages_of_retries(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

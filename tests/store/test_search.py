@@ -98,6 +98,12 @@ TEXTS = [
         "error:\u00fcber",
         "error:\u00e4",
         "error:*",
+        "!error:answered",
+        "!error:declined error:answered",
+        "!error:\u00fcber",
+        'error:"card_declined: insufficient"',
+        r"error:0\%",
+        "error:_",
     ),
     *(
         "ord",
@@ -132,7 +138,7 @@ def test_the_shelf_has_what_is_looked_for(shelf: Shelf) -> None:
     assert empty == {
         *("wf:nothing", "step:send?1?", "step:SENDMAIL", "host:evil.example.com", "host:*/*"),
         *("age:<0s", "code:1xx", "code:302", "*", '"- "'),
-        *("error:ofxit", "error:\u00e4"),
+        *("error:ofxit", "error:\u00e4", r"error:0\%"),
     }
 
 
@@ -237,6 +243,22 @@ def test_what_has_an_index_is_looked_for_by_it(shelf: Shelf, text: str, index: s
     ]
     assert plan
     assert all(f"INDEX {index}" in detail for detail in plan), plan
+
+
+def test_many_stuck_runs_are_sorted_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their index is in another order: 150,000 of them, sorted for each chunk, took 5 s."""
+    monkeypatch.setattr(search, "CHUNK_ROWS", 2)
+    seen: list[str] = []
+    shelf.db.set_trace_callback(seen.append)
+    try:
+        found = search.find(
+            shelf.db, parse("is:stuck"), [], now=NOW, cursor=None, newest_first=True, limit=1_000
+        )
+    finally:
+        shelf.db.set_trace_callback(None)
+    assert [row["id"] for row in found.rows] == wanted(shelf.runs, "is:stuck")
+    assert len(found.rows) > 10
+    assert sum("run_cause" in statement for statement in seen) <= 2  # the last finds no more
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -35,8 +35,15 @@ SINCE = {"a": (410,), "d": (500, 200), "e": (200,), "f": (410,), "g": (500,), "i
 RUNS = sorted(f"R{key}" for key in BEFORE | SINCE)
 NOW = 2_000
 FILTERS = (
-    *("is:stuck", "is:live", "is:ended", "-is:stuck", "is:late", "try:>1", "code:410"),
-    *("due:<1h", "w", "step:w", "cause:http-status*", "-key:a is:failed"),
+    *("is:stuck", "is:live", "is:ended", "!is:stuck", "is:late", "try:>1", "code:410"),
+    *("due:<1h", "w", "step:w", "cause:http-status*", "!key:a is:failed"),
+    *(
+        "error:ANSWERED*410",
+        "!error:answered",
+        "error:broke",
+        "!error:broke is:stuck",
+        "error:\u00fc",
+    ),
 )
 
 
