@@ -14,7 +14,7 @@ import re
 MASK = "***"
 """In the place of a secret, however long it was."""
 
-_Q = r"(?:\\{0,15}(?:[\"'`\u201c\u201d]|u002[27])|&quot;|&#(?:0?39|x27|34);|%2[27])"
+_Q = r"(?:(?:\\|%5c){0,15}(?:[\"'`\u201c\u201d]|u002[27]|&quot;|&#(?:0?39|x27|34);|%2[27]))"
 """A quotation mark: also escaped, in HTML, in a URL."""
 _BLANK = r"(?:\s|%20|\+|\\{1,8}[nrt]){0,4}"
 
@@ -70,8 +70,8 @@ _NAME = (
 )
 _CLOSED = rf"(?P<closed>(?:{_Q}|[\])]|:protected|:private){{0,4}})"
 _GIVEN = (
-    rf"(?:{_BLANK}(?:={{1,3}}(?:>|&gt;)?|:=|::?(?!//)|[-~](?:>|&gt;)|%3[ad]|;(?=s:\d)){_BLANK}"
-    rf"|{_BLANK}[,;]?{_BLANK}{_Q}?(?<![a-z])value{_Q}?{_BLANK}[:=]>?{_BLANK})"
+    rf"(?:{_BLANK}[,;:=]?{_BLANK}{_Q}?(?<![a-z])value{_Q}?{_BLANK}[:=]>?{_BLANK}"
+    rf"|{_BLANK}(?:={{1,3}}(?:>|&gt;)?|:=|::?(?!//)|[-~](?:>|&gt;)|%3[ad]|;(?=s:\d)){_BLANK})"
 )
 """`=`, `:` and what stands for them; `name="password" value="…"` too."""
 _TYPE = (
@@ -87,7 +87,11 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 """A name up to its value. A pair, `("Authorization", "…")`, has a quoted one."""
-_QUOTED = re.compile(rf"(?P<q>{_Q})(?:(?!(?<!\\)(?P=q))(?:\\++.|[^\\])){{0,2048}}(?P<end>(?P=q)|$)")
+_QUOTED = re.compile(
+    rf"(?P<q>{_Q})(?P<within>(?:(?!(?<!\\)(?<!%5c)(?P=q))(?:\\++.|(?:%5c)++.|[^\\])){{0,2048}})"
+    r"(?P<end>(?P=q)|$)",
+    re.IGNORECASE,
+)
 """Up to the same mark with as many backslashes: marks within have more."""
 _BARE = re.compile(
     r"(?:[^\s&;,)}\]>\"'`\\<]|&(?!(?:amp;)?[\w.\[\]%-]{1,64}=)|;(?!\s|$|[\w. ]{1,40}=)"
@@ -95,6 +99,10 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 """Up to a blank, or what ends a value in a list, a query, a connection string, an element."""
+_BEHIND_QUOTED = re.compile(r"\w{1,2048}")
+_NAMES_INNER = re.compile(r":(?:\\{1,8}[nrt]){0,4}$")
+_INNER = re.compile(rf"{_BLANK}(?:{_QUOTED.pattern}|[\[{{]?)", re.IGNORECASE)
+"""Behind a name of YAML within the value."""
 _TO_THE_END = re.compile(r"(?:=\s?\\{0,8}\"[^\"]{0,512}(?:\"|$)|[^\"'`\\<\n]){1,2048}")
 """Of a header the whole line: several cookies, or a scheme of its own and its parameters."""
 _WHOLE_LINE = re.compile(r"authorization|cookie", re.IGNORECASE)
@@ -195,15 +203,24 @@ def _values_masked(text: str) -> str:
 def _value_at(text: str, begin: int, name: re.Match[str]) -> tuple[int, str]:
     """Where the value that begins there ends, and what stands in its place."""
     if quoted := _QUOTED.match(text, begin):
-        return quoted.end(), f"{quoted['q']}{MASK}{quoted['end']}"
+        # a line that was broken within: `'password': '` and the rest in marks of its own
+        more = None if quoted["within"].strip() else _QUOTED.match(text, quoted.end())
+        end = (more or quoted).end()
+        if behind := _BEHIND_QUOTED.match(text, end):
+            end = behind.end()
+        return end, f"{quoted['q']}{MASK}{quoted['end']}"
     if name["pair"] is not None:
         return begin, MASK
     if text[begin] in "[{(":
         return _end_of_brackets(text, begin), MASK
     if _WHOLE_LINE.search(name["name"]) and (line := _TO_THE_END.match(text, begin)):
         return line.end(), MASK
-    bare = _BARE.match(text, begin)
-    return begin if bare is None else bare.end(), MASK
+    end = begin
+    while bare := _BARE.match(text, end):
+        end = bare.end()
+        if _NAMES_INNER.search(bare[0]) and (inner := _INNER.match(text, end)):
+            end = inner.end()
+    return end, MASK
 
 
 def _end_of_brackets(text: str, begin: int) -> int:

@@ -241,6 +241,13 @@ SHAPES = [
     "id_token_hint=CANARY",
     "assertion=CANARY",
     "SAMLResponse=CANARY",
+    'db_password:\n  value: "CANARY"\n',
+    "password:\n  v:\n    w: CANARY\n",
+    "{\\&quot;password\\&quot;: \\&quot;CANARY\\&quot;}",
+    "%7B%22x%22%3A%22%7B%5C%22password%5C%22%3A%5C%22CANARY%5C%22%7D%22%7D",
+    "{'password': '\n             'CANARY'}",
+    '"password","CANARY"',
+    '{"user":"u","tokens":{"access_token":"CANARY"}}',
 ]
 KNOWN_KEYS = [
     "sk-proj-CANARY",

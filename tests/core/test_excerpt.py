@@ -250,8 +250,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 LONG = ["a", "password", "a:", "://a:", 'token="', "eyJ.", "<", "<title>", "<script ",
         '"error":"', '{"error":', "x=", "bearer ", 'secret"', "\\", "password\\\\",
-        "u:p@", "\u20ac", "[,", "{,", "(password: ", "&lt;password", "--", "-u ", "<p ",
-        "password is ", "mysql ", '\\\\"', "cookie=", "<![CDATA[", "a\n",
+        "u:p@", "\u20ac", "[,", "{,", "(password: ", "\tpassword: a:", "&lt;password", "--", "-u ",
+        "<p ", "password is ", "mysql ", '\\\\"', "cookie=", "<![CDATA[", "a\n",
         "Traceback (most recent call last)"]  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def test_hostile_answers_cost_little(piece: str) -> None:
     for content_type in ("text/plain", "application/json", "text/html"):
         begin = time.process_time()
         told(body, content_type)
-        assert time.process_time() - begin < 0.1  # 9 ms at most; an exponential one never ends
+        assert time.process_time() - begin < 0.1  # 15 ms at most; an exponential one never ends
 
 
 @settings(max_examples=300, deadline=None)
