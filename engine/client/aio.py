@@ -73,10 +73,11 @@ class AsyncClient:
     """Submits, waits, looks and acts. Use it as `async with`, one for a whole process.
 
     `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
-    again, `on_repost` hears of each, `chance` draws their jitter. `http` is an httpx client of your
-    own (with certificates, proxies, credentials); it is not closed here. `actor` is recorded with
-    actions and bulk jobs as who asked for them, a claim in 1 to 64 printable ASCII characters.
-    Raises ValueError for an address or an actor that is none.
+    again, `on_repost` hears of each, `chance` draws their jitter. `verify` says whose certificates
+    are trusted: the system's, those of an `ssl.SSLContext`, or anybody's (False). `http` is an
+    httpx client of your own in the place of the client's connections, say for a proxy; it is not
+    closed here. `actor` is recorded with actions and bulk jobs as who asked for them, a claim in
+    1 to 64 printable ASCII characters. Raises ValueError for an address or an actor that is none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The blocking client, for scripts and the command line: `engine/client/aio.py` without `await`."""
+"""The blocking client, for scripts, threads and the command line: `aio.py` without `await`."""
 
 from __future__ import annotations
 
@@ -67,13 +67,14 @@ from engine.wire import (
 
 
 class Client:
-    """Submits, waits, looks and acts. Use it as `with`, one for a whole process.
+    """Submits, waits, looks and acts. Use it as `with`, one for a process and all its threads.
 
     `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
-    again, `on_repost` hears of each, `chance` draws their jitter. `http` is an httpx client of your
-    own (with certificates, proxies, credentials); it is not closed here. `actor` is recorded with
-    actions and bulk jobs as who asked for them, a claim in 1 to 64 printable ASCII characters.
-    Raises ValueError for an address or an actor that is none.
+    again, `on_repost` hears of each, `chance` draws their jitter. `verify` says whose certificates
+    are trusted: the system's, those of an `ssl.SSLContext`, or anybody's (False). `http` is an
+    httpx client of your own in the place of the client's connections, say for a proxy; it is not
+    closed here. `actor` is recorded with actions and bulk jobs as who asked for them, a claim in
+    1 to 64 printable ASCII characters. Raises ValueError for an address or an actor that is none.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, assert_type
 
 from msgspec import Struct
@@ -101,7 +102,7 @@ async def look_and_act(atomic: AsyncClient) -> None:
 
 
 def a_script() -> None:
-    with Client() as atomic:
+    with Client(verify=ssl.create_default_context()) as atomic:
         try:
             outcome = atomic.submit("shop", "createUser", URL, "key-1")
             assert_type(outcome, Outcome)
