@@ -36,6 +36,8 @@ class Form:
     overload_s: float
     action_steps: int
     """Steps of the runs that actions are carried out on: their limit, by default."""
+    hanging_posts: tuple[int, ...] = (50, 200, 1_000)
+    """How many posts of the application hang while its client is measured."""
 
 
 ROUND = ("atomic", "atomic-httpx", "restate-calls", "restate-calls-uvloop", "dbos-sqlite", "floor")

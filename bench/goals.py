@@ -284,10 +284,26 @@ def _actions(r: Results) -> list[Line]:
     return [at_most(text, r.worst("actions", "stall_ms"), 100, "ms", plus=plus)]
 
 
+def _client(r: Results) -> list[Line]:
+    def rate(lib: str, hanging: int, **how: Any) -> float | None:
+        return r.value("client", "rate", lib=lib, hanging=hanging, **how)
+
+    lines = []
+    for hanging in (50, 200, 1_000):
+        ours, theirs = (
+            rate(lib, hanging, loop="uvloop", tls=False) for lib in ("engine.client", "aiohttp")
+        )
+        text = f"application on `engine.client`, {hanging:,} posts hang, workflows/s"
+        lines.append(against(text, ours, theirs, 0.8, "/s", less=False, whose="aiohttp"))
+    ours, theirs = (rate(lib, 200, tls=True) for lib in ("engine.client", "aiohttp"))
+    text = "the same over TLS, 200 posts hang"
+    return [*lines, against(text, ours, theirs, 0.8, "/s", less=False, whose="aiohttp")]
+
+
 ROWS: dict[str, Callable[[Results], list[Line]]] = {
     "speed": _speed, "written": _written, "stored": _stored, "waiting": _waiting,
     "held": _held, "recovery": _recovery, "overload": _overload,
-    "actions": _actions,
+    "actions": _actions, "client": _client,
 }  # fmt: skip
 
 

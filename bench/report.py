@@ -158,6 +158,25 @@ def written_table(results: Results) -> list[str]:
     return _table(head, rows) if rows else []
 
 
+def client_table(results: Results) -> list[str]:
+    """What the application posts with: workflows a second, and its CPU for each."""
+    found = results.of("client")
+    hanging = sorted({each["hanging"] for each in found})
+    rows = []
+    for how in dict.fromkeys((each["lib"], each["loop"], each["tls"]) for each in found):
+        wanted = dict(zip(("lib", "loop", "tls"), how, strict=True))
+        cells = []
+        for posts in hanging:
+            rate = results.value("client", "rate", hanging=posts, **wanted)
+            cpu = results.value("client", "cpu_s_per_1000.app", hanging=posts, **wanted)
+            cells.append("–" if rate is None else f"{number(rate)} /s, {number(cpu)} ms")
+        lib, loop, tls = how
+        where = ("Trio" if loop == "trio" else "asyncio") + (", TLS" if tls else "")
+        rows.append([lib, where, *cells])
+    head = ["client", "on", *(f"{posts:,} posts hang" for posts in hanging)]
+    return _table(head, sorted(rows, key=lambda row: (len(row[1]), row[1]))) if rows else []
+
+
 def page(results: Results, rounds: int) -> str:
     """What stands between the marks."""
     parts = [
@@ -167,7 +186,9 @@ def page(results: Results, rounds: int) -> str:
         "![CPU of the server for each workflow, against callers and against stored runs](performance.svg)", "",
         "Workflows per second, median and 99th percentile of latency:", "", *speed_table(results), "",
         "Bytes and syncs at 50 callers, and recovery of 2,000 workflows:", "", *written_table(results), "",
-        "Other work, on the engine alone:", "", *shapes_table(results),
+        "Other work, on the engine alone:", "", *shapes_table(results), "",
+        "What the application posts with, workflows per second and its CPU for each, while so many posts hang:",
+        "", *client_table(results),
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -196,7 +217,7 @@ def tell(*, short: bool) -> None:
     rounds = 1 + max((each.get("round", 0) for each in results.all), default=0)
     measured = [name for name in goals.ROWS if results.of(name)]
     print("\n".join(["", *_about(results), "", *goals_table(results, measured)]))
-    print("\n".join(["", *shapes_table(results)]))
+    print("\n".join(["", *shapes_table(results), "", *client_table(results)]))
     if len(results.sittings("speed")) > 1:
         print(f"\n{MIXED.strip()}")
     if short:

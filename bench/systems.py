@@ -27,6 +27,8 @@ ENGINE = os.environ.get(
 )
 """The command that starts the engine."""
 APP_BIN = HOME / "venv-dbos" / "bin"
+CLIENT_BIN = HOME / "venv-client" / "bin"
+"""Has the HTTP clients that are compared, and Hypercorn to serve on Trio."""
 RESTATE_BIN = HOME / "venv-restate" / "bin"
 UVICORN = ("--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools",
            "--no-access-log", "--log-level", "warning", "--backlog", "4096")  # fmt: skip
@@ -136,20 +138,39 @@ def start_engine(
     return p.start("engine", command, port, ATOMIC_LOG_FORMAT="json", **env)
 
 
+def start_application(
+    p: Processes, lib: str, port: int, engine_url: str, *, loop: str = "uvloop", **env: str
+) -> int:
+    """seed_app.py, which posts to this address with this library; returns its process id."""
+    told = {"LIB": lib, "ME": f"http://127.0.0.1:{port}", "ENGINE_URL": engine_url, **env}
+    bin_path = APP_BIN if lib in ("aiohttp", "httpx") and loop == "uvloop" else CLIENT_BIN
+    command = [bin_path / "uvicorn", "seed_app:app", "--port", port, *UVICORN]
+    if loop == "trio":
+        told["TRIO"] = "1"
+        command = [bin_path / "hypercorn", "-k", "trio", "-b", f"127.0.0.1:{port}", "--backlog", 4096,
+                   "--error-logfile", "/dev/null", "seed_app:app"]  # fmt: skip
+    return p.start("seed-app", command, port, **told)
+
+
 def atomic(
     p: Processes, lib: str = "aiohttp", *, db: Path | None = None, wrap: tuple[str, ...] = (),
-    app_env: dict[str, str] | None = None, **env: str,
+    app_env: dict[str, str] | None = None, loop: str = "uvloop", tls: bool = False, **env: str,
 ) -> System:  # fmt: skip
-    """The engine, and seed_app.py as its application; `env` are settings of the engine."""
+    """The engine, and seed_app.py as its application; `env` are settings of the engine.
+
+    With `tls` the application posts to a proxy that ends TLS, in a process of its own.
+    """
     port, app_port = machine.free_port(), machine.free_port()
     db = db or fresh("data-atomic") / "atomic.db"
-    app = [APP_BIN / "uvicorn", "seed_app:app", "--port", app_port, *UVICORN]
-    told = {
-        "LIB": lib,
-        "ME": f"http://127.0.0.1:{app_port}",
-        "ENGINE_URL": f"http://127.0.0.1:{port}/bench",
-    }
-    app_pid = p.start("seed-app", app, app_port, **told, **(app_env or {}))
+    engine_url, told = f"http://127.0.0.1:{port}/bench", app_env or {}
+    if tls:
+        tls_port, trusted = machine.free_port(), fresh("tls") / "ca.pem"
+        command = [APP_BIN / "python", HERE / "tls_proxy.py", tls_port, port, trusted.parent]
+        make_certificate(trusted.parent)
+        p.start("tls-proxy", command, tls_port)
+        engine_url = f"https://127.0.0.1:{tls_port}/bench"
+        told = {**told, "SSL_CERT_FILE": str(trusted)}
+    app_pid = start_application(p, lib, app_port, engine_url, loop=loop, **told)
     pid = start_engine(p, port, db, wrap=wrap, **env)
     system = System(port, "/bench", {"server": pid, "app": app_pid}, submission(app_port), app_port)
 
@@ -159,6 +180,16 @@ def atomic(
 
     system.restart = restart
     return system
+
+
+def make_certificate(folder: Path) -> None:
+    """An authority (ca.pem) and a certificate of 127.0.0.1 (server.pem, with its key)."""
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
 
 
 # -- peers -----------------------------------------------------------------------------------------
