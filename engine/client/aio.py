@@ -133,8 +133,8 @@ class AsyncClient:
 
     async def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
-            request = self._requests.of(call, left_ms)
-            response = await self._own.handle_async_request(request)
+            request, content = self._requests.of(call, left_ms)
+            response = await self._own.exchange(request, content)
             response.request = request
             try:
                 await response.aread()

@@ -49,6 +49,7 @@ from engine.client.calls import (
 )
 from engine.client.feed import Events
 from engine.client.http import Requests, timeout_of
+from engine.client.sockets import run
 from engine.client.transport import BlockingTransport
 from engine.wire import (
     Action,
@@ -130,8 +131,8 @@ class Client:
 
     def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
-            request = self._requests.of(call, left_ms)
-            response = self._own.handle_request(request)
+            request, content = self._requests.of(call, left_ms)
+            response = run(self._own.exchange(request, content))
             response.request = request
             try:
                 response.read()

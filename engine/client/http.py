@@ -24,25 +24,31 @@ class Requests:
     def __init__(self, engine: httpx.URL) -> None:
         self._engine = engine
         self._url = lru_cache(maxsize=64)(self._parsed)
-        self._headers = {
-            "Accept": "*/*",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"atomic-client/{__version__}",
-        }
+        self._headers = httpx.Headers(
+            {
+                "Host": engine.netloc.decode("ascii"),
+                "Accept": "*/*",
+                "Accept-Encoding": "gzip, deflate",
+                "User-Agent": f"atomic-client/{__version__}",
+            }
+        )
         if engine.userinfo:  # a proxy in front of the engine may ask for it (RFC 7617)
             told = f"{engine.username}:{engine.password}".encode()
             self._headers["Authorization"] = f"Basic {b64encode(told).decode()}"
 
-    def of(self, call: Call, left_ms: int | None) -> httpx.Request:
-        """One try of a call."""
-        url = self._url(call.path)
-        return httpx.Request(
+    def of(self, call: Call, left_ms: int | None) -> tuple[httpx.Request, bytes]:
+        """One try of a call, and its content."""
+        url, content = self._url(call.path), call.content(left_ms) or b""
+        headers = self._headers.copy()
+        headers.update(call.head(left_ms))
+        request = httpx.Request(
             call.method,
             url.copy_merge_params(call.query) if call.query else url,
-            content=call.content(left_ms),
-            headers=self._headers | call.head(left_ms),
+            headers=headers,
+            stream=httpx.ByteStream(content),  # `content=` would look at the headers anew
             extensions={"timeout": timeout_of(call, left_ms).as_dict()},
         )
+        return request, content
 
     def _parsed(self, path: str) -> httpx.URL:
         return httpx.URL(f"{self._engine}{path}")
