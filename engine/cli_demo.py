@@ -3,100 +3,33 @@
 `--once` runs each workflow once and shows what became of it; without it a steady mix is submitted
 and shown as it happens. Both end by holding the effects that the workflows promised against those
 that were counted: in the application's database, and for mails at the mail server itself.
+
+What shows them (`cli_demo_show.py`) is loaded while they start, which takes them as long.
 """
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import click
-import httpx
 import trio
 
-from engine.cli_demo_log import (
-    EventLog,
-    effects_table,
-    log_line,
-    response_text,
-    submission_lines,
-    totals_line,
-    tree_lines,
-    verdict,
-)
-from engine.cli_demo_parts import DemoError, Parts, look_after
-from engine.cli_show import count_text, safe, span_text, table
-from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed, SubmitOptions
-from engine.clock import SystemClock
+from engine.cli_demo_parts import DemoError, Parts
+from engine.cli_demo_stage import Options, Stop
+from engine.cli_show import safe
 from engine.core.errors import EngineError
 
-if TYPE_CHECKING:
-    from demo_app.scenario import Submission
+__all__ = ["Options", "demo"]
 
-EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
-CLIENT = "demo"
-TOTALS_EVERY_S = 5.0
-OPEN_RUNS_GRACE_S = 10.0
-"""After the last submission: how long open runs may take to end. They survive it if they do not."""
-EFFECTS_S_MAX = 20.0
-"""How long the application may be away, crashed or starting, when its effects are asked for."""
-WIDTH = 80
-REPOSTS = Reposts(count=60, max_back_off_s=0.5)
-"""An engine that is killed every 2 s must be met while it is there; it is ours alone."""
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ONCE = """
-Each workflow runs once. A line of its tree is an HTTP call that the engine
-makes and records; `index` is the workflow's own function. What fails is tried
-again: the failures are planned, and listed first."""
-
-
-class Options(NamedTuple):
-    """What the command line says. Durations in seconds."""
-
-    once: bool = False
-    seed: int = 23
-    rate: float = 1.0
-    """Submissions per second."""
-    duration: float | None = None
-    kill_engine: float | None = None
-    """Kill the engine every so many seconds."""
-    data: Path | None = None
-    dashboard: bool = False
-    """Show the dashboard instead of lines; leaving it ends the demonstration."""
-
-
-@dataclass
-class Stop:
-    """How the end was asked for."""
-
-    asked: trio.Event = field(default_factory=trio.Event)
-    heard: bool = False
-    """There is somebody who ends the show when it is asked; else a signal ends everything."""
-    patient: bool = True
-    """Open runs may end first: Ctrl-C or the duration, not SIGTERM."""
-    dashboard: trio.CancelScope = field(default_factory=trio.CancelScope)
-    dashboard_left: trio.Event = field(default_factory=trio.Event)
-    """The terminal is as it was."""
-
-
-class Stage(NamedTuple):
-    """What a show has to work with."""
-
-    options: Options
-    parts: Parts
-    client: AsyncClient
-    application: httpx.AsyncClient
-    stop: Stop
-    say: Callable[[str, str], None]
-    """Tells what has happened to a part."""
 
 
 def demo(options: Options) -> int:
@@ -161,35 +94,19 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
 
 async def _main(options: Options, data: Path, codes: list[int]) -> None:
     stop = Stop()
-    show = once if options.once else steadily
     extra = () if options.once else ("--scenario", str(options.seed), "--crashes")
-    clock = SystemClock()
-
-    def say(name: str, text: str) -> None:
-        if options.dashboard:
-            return  # it has the screen
-        if options.once:
-            click.echo(f"   * the {name} {text}")
-        else:
-            now = datetime.fromtimestamp(clock.utc_ms() / 1000, UTC).isoformat()
-            click.echo(log_line(now, "", f"({name})", text))
-
     with trio.open_signal_receiver(*SIGNALS) as signals:
         parts = Parts(data, extra, is_temporary=options.data is None)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_listen, signals, stop, nursery.cancel_scope)
-                if options.dashboard:
-                    nursery.start_soon(_dashboard, parts, stop)
-                await parts.start()
-                for part in parts:
-                    nursery.start_soon(look_after, part, partial(say, part.name))
-                await parts.wait_ready()
-                async with (
-                    AsyncClient(parts.engine.address, reposts=REPOSTS) as client,
-                    httpx.AsyncClient(base_url=parts.application.address, trust_env=False) as http,
-                ):
-                    codes.append(await show(Stage(options, parts, client, http, stop, say)))
+                async with trio.open_nursery() as starting:
+                    starting.start_soon(parts.start)
+                    await parts.are_processes()
+                    if options.dashboard:
+                        nursery.start_soon(_dashboard, parts, stop)
+                    shows = importlib.import_module("engine.cli_demo_show")
+                codes.append(await shows.show(options, parts, stop))
                 nursery.cancel_scope.cancel()
         finally:
             await parts.stop()
@@ -205,276 +122,12 @@ async def _listen(signals: AsyncIterator[int], stop: Stop, everything: trio.Canc
         stop.asked.set()
 
 
-# -- once -----------------------------------------------------------------------------------------
-
-
-async def once(stage: Stage) -> int:
-    """Each workflow once: what was planned, what came of it, effects promised and counted."""
-    from demo_app import scenario
-
-    submissions = scenario.once(crashes=True)
-    click.echo("\n".join(_addresses(stage)))
-    click.echo(ONCE)
-    completed: list[Submission] = []
-    unexpected: list[str] = []
-    for number, submission in enumerate(submissions, 1):
-        click.echo("\n" + "\n".join(submission_lines(number, submission)))
-        outcome = await _run_once(stage, submission, unexpected)
-        if outcome is not None:
-            completed.append(submission)
-            unexpected += _not_as_expected(submission, outcome)
-        page = await stage.client.run_page(workflow=submission.workflow, key=submission.key)
-        for run in page.runs:
-            click.echo("\n".join(tree_lines(await stage.client.run(run.id))))
-    return await _compare(stage, completed, unexpected, by_run=True)
-
-
-async def _run_once(stage: Stage, submission: Submission, unexpected: list[str]) -> Outcome | None:
-    """Submit it and wait for its outcome; None when it has none but a failure."""
-    began = trio.current_time()
-    try:
-        outcome = await stage.client.submit(*_call(stage, submission), **_options(submission))
-    except (StepFailed, RunCancelled) as error:
-        unexpected.append(f"{submission.workflow}, key {submission.key}: {safe(error)}")
-        click.echo(f"   answer: {safe(error)}\n")
-        return None
-    took = span_text(trio.current_time() - began)
-    head = f"   answer after {took}: "
-    click.echo(head + response_text(outcome.response, WIDTH - len(head)) + "\n")
-    return outcome
-
-
-def _call(stage: Stage, submission: Submission) -> tuple[str, str, str, str, Any]:
-    """Client, workflow, URL, key and payload."""
-    url = f"{stage.parts.application.address}{submission.path}"
-    return CLIENT, submission.workflow, url, submission.key, submission.payload
-
-
-def _options(submission: Submission) -> SubmitOptions:
-    options = submission.payload["options"]
-    return {"retry": options["retry"], "attempt_timeout": options["attemptTimeout"]}
-
-
-def _not_as_expected(submission: Submission, outcome: Outcome) -> list[str]:
-    if submission.met_by(outcome.response):
-        return []
-    answer = response_text(outcome.response, WIDTH)
-    return [f"{submission.workflow}, key {submission.key}: not {submission.expect} but {answer}"]
-
-
-# -- the comparison -------------------------------------------------------------------------------
-
-
-async def _effects(stage: Stage, **query: str) -> dict[str, Any]:
-    """What the application counts; waits while it is away. Raises DemoError when that is long."""
-    with trio.move_on_after(EFFECTS_S_MAX):
-        while True:
-            try:
-                answer = await stage.application.get("/effects", params=query, timeout=60)
-            except httpx.TransportError:
-                await trio.sleep(0.1)
-                continue
-            if answer.is_success:
-                listing: dict[str, Any] = answer.json()
-                return listing
-            raise stage.parts.application.error(f"answered {answer.status_code} for its effects")
-    raise stage.parts.application.error(f"has not answered for {EFFECTS_S_MAX:g} s")
-
-
-async def _compare(
-    stage: Stage, completed: list[Submission], unexpected: list[str], *, by_run: bool
-) -> int:
-    """Print promised against counted effects, and the verdict; returns the exit code."""
-    from demo_app import promised, smtp
-
-    mails = await trio.to_thread.run_sync(smtp.count_by_message_id, stage.parts.maildir)
-    rows = promised.compare(completed, await _effects(stage), mails)
-    click.echo("\nEffects that the completed runs promised, and effects counted:\n")
-    click.echo("\n".join(effects_table(rows, by_run=by_run)))
-    click.echo(
-        f"\nCounted in the application's database and at the mail server"
-        f" ({count_text(sum(mails.values()), 'mail')})."
-    )
-    for part, how in ((stage.parts.application, "crashed"), (stage.parts.engine, "was killed")):
-        if part.restarts:
-            click.echo(f"Meanwhile the {part.name} {how} {count_text(part.restarts, 'time')}.")
-    if stage.options.data is not None:
-        click.echo(f"Kept in {safe(stage.parts.directory)}: atomic.db, app.db, mail/ and logs.")
-    well, lines = verdict(rows, unexpected)
-    click.echo("\n".join(lines))
-    return EXIT_OK if well else EXIT_FAILED
-
-
-# -- the steady mix -------------------------------------------------------------------------------
-
-
-class Mix:
-    """The steady mix: what has been submitted, seen and checked so far."""
-
-    def __init__(self, stage: Stage) -> None:
-        from demo_app.scenario import Scenario
-
-        self.stage = stage
-        self._echo = (lambda line: None) if stage.options.dashboard else click.echo
-        self.scenario = Scenario(stage.options.seed, crashes=True)
-        self.submissions: dict[str, Submission] = {}
-        self.log = EventLog(self.submissions)
-        self.effects = self.lost = self.doubled = 0
-
-    async def follow(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Print the events, from the first on: `started` as soon as none can be missed."""
-        async with self.stage.client.events() as events:
-            async for event in events:
-                if event.kind == "heartbeat":
-                    task_status.started()
-                    break
-            async for event in events:
-                line = self.log.line(event)
-                if line:
-                    self._echo(line)
-
-    async def submit(self) -> None:
-        """Submit at the rate, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            began = trio.current_time()
-            for n, submission in enumerate(self.scenario):
-                await trio.sleep_until(began + n / self.stage.options.rate)
-                self.submissions[submission.key] = submission
-                nursery.start_soon(self._submit_one, submission)
-
-    async def _submit_one(self, submission: Submission) -> None:
-        call, options = _call(self.stage, submission), _options(submission)
-        await self.stage.client.submit(*call, prefer="respond-async", **options)
-
-    async def kill_engine(self, every_s: float) -> None:
-        """kill -9 the engine again and again; who looks after it starts it again."""
-        while True:
-            await trio.sleep(every_s)
-            self.stage.parts.engine.kill()
-
-    async def total(self) -> None:
-        """Print how it stands every few seconds."""
-        while True:
-            await trio.sleep(TOTALS_EVERY_S)
-            await self._check_completed()
-            mails = sum(1 for _ in (self.stage.parts.maildir / "new").glob("*"))
-            self._echo(totals_line(self.log.counts, self.effects, self.lost, self.doubled, mails))
-
-    async def _check_completed(self) -> None:
-        from demo_app import promised
-
-        while self.log.completed:
-            run = self.log.completed.pop()
-            submission = self.submissions.get(run.key)
-            if submission is None:
-                continue  # somebody else's, submitted by hand
-            rows = promised.compare([submission], await _effects(self.stage, key=run.key))
-            self.effects += sum(row.counted for row in rows)
-            self.lost += sum(row.lost for row in rows)
-            self.doubled += sum(row.doubled for row in rows)
-
-    async def wait_open(self) -> None:
-        """Until no run is open."""
-        while self.log.open_runs:  # noqa: ASYNC110 - a look now and then is simpler than events
-            await trio.sleep(0.1)
-
-    async def completed(self, unexpected: list[str]) -> list[Submission]:
-        """The submissions whose runs have completed, by the engine's record; others are told of."""
-        found = []
-        still_open = 0
-        async for run in self.stage.client.runs(client=CLIENT, sort="submittedAt"):
-            submission = self.submissions.get(run.idempotency_key)
-            if submission is None:
-                continue
-            if run.status == "completed":
-                found.append(submission)
-                outcome = await self.stage.client.outcome(run.id)
-                unexpected += _not_as_expected(submission, outcome)
-            elif run.status == "failed":
-                what = safe(run.error or "no reason recorded")
-                unexpected.append(f"{submission.workflow}, key {submission.key}: failed, {what}")
-            else:
-                still_open += 1
-        if still_open:
-            click.echo(f"{count_text(still_open, 'run')} not ended; not in the table.")
-        return found
-
-
-async def steadily(stage: Stage) -> int:
-    """The steady mix, shown as it happens, until Ctrl-C or the end of the duration.
-
-    With the dashboard until that is left.
-    """
-    mix, options = Mix(stage), stage.options
-    if not options.dashboard:
-        click.echo("\n".join(_introduction(stage)))
-    stage.stop.heard = True
-    async with trio.open_nursery() as watching:
-        await watching.start(mix.follow)
-        watching.start_soon(mix.total)
-        async with trio.open_nursery() as working:
-            working.start_soon(mix.submit)
-            if options.kill_engine is not None:
-                working.start_soon(mix.kill_engine, options.kill_engine)
-            with trio.move_on_after(options.duration or float("inf")):
-                await stage.stop.asked.wait()
-            working.cancel_scope.cancel()
-        if options.dashboard:
-            stage.stop.dashboard.cancel()
-            await stage.stop.dashboard_left.wait()
-        if stage.stop.patient and mix.log.open_runs:
-            stage.stop.asked.set()
-            click.echo(
-                f"\nWaiting for {count_text(mix.log.open_runs, 'open run')}"
-                f" ({OPEN_RUNS_GRACE_S:g} s at most; Ctrl-C stops at once)."
-            )
-            with trio.move_on_after(OPEN_RUNS_GRACE_S):
-                await mix.wait_open()
-        watching.cancel_scope.cancel()
-    unexpected: list[str] = []
-    return await _compare(stage, await mix.completed(unexpected), unexpected, by_run=False)
-
-
 async def _dashboard(parts: Parts, stop: Stop) -> None:
     """The dashboard on this terminal, as soon as there is an engine to look at. When it is left the
     demonstration ends; when the demonstration is ended it leaves, and gives the terminal back as it
     was."""
     with stop.dashboard:
-        await parts.engine.listens.wait()
-        command = [sys.executable, "-m", *parts.leash(), "engine.cli", "tui", parts.engine.address]
+        command = [sys.executable, "-m", *parts.leash(), "engine.cli_demo_view", parts.engine_url]
         await trio.run_process(command, stdin=None, check=False, pass_fds=(parts.life,))
         stop.asked.set()
     stop.dashboard_left.set()
-
-
-def _introduction(stage: Stage) -> list[str]:
-    engine, application = stage.parts.engine.address, stage.parts.application.address
-    options = stage.options
-    killed = ""
-    if options.kill_engine is not None:
-        killed = f"\nThe engine is killed with kill -9 every {span_text(options.kill_engine)}."
-    return [
-        *_addresses(stage),
-        "",
-        f"Submitting workflows, {options.rate:g} a second (seed {options.seed}). Some steps fail at"
-        f" first,\nand the application crashes now and then.{killed}",
-        "",
-        "Try in another terminal (a KEY stands in the second column below):",
-        f"  atomic runs --engine {engine}",
-        f"  atomic show --engine {engine} --workflow placeOrder --key KEY",
-        f"  curl {application}/effects",
-        "",
-        "Times are UTC. Ctrl-C stops everything.",
-        "",
-    ]
-
-
-def _addresses(stage: Stage) -> list[str]:
-    parts = stage.parts
-    return table(
-        [
-            ["engine", parts.engine.address],
-            ["application", parts.application.address],
-            ["mail server", f"{parts.mail.address}, keeps mails in {safe(parts.maildir / 'new')}"],
-        ]
-    )

@@ -17,11 +17,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
 import trio
 
 from engine.core.errors import EngineError
+
+if TYPE_CHECKING:
+    import httpx  # only for its name: a quarter of a second before the first process starts
 
 PORTS = range(20_000, 32_000)
 """Ours lie below those that systems give out by themselves (Linux from 32,768, macOS from 49,152):
@@ -73,8 +76,6 @@ class Part:
     ) -> None:
         self.name = name
         self.log = directory / log_name
-        self.listens = trio.Event()
-        """It did, at least once."""
         self.address = ""
         """Where it listens, as it says itself: a URL, or host:port."""
         self.may_crash = may_crash
@@ -82,6 +83,8 @@ class Part:
         """It was killed on purpose, since its last start."""
         self.restarts = 0
         self.process: trio.Process | None = None
+        self.is_process = trio.Event()
+        """It was started, at least once; it may not listen yet."""
         self._command, self._leash = command, leash
         self._directory = directory
         self._port = port
@@ -107,13 +110,13 @@ class Part:
                 start_new_session=True,
             )
         self.killed = False
+        self.is_process.set()
         with trio.move_on_after(START_S_MAX):
             while not self._listens():
                 if self.process.poll() is not None:
                     raise self.error(f"could not start (exit code {self.process.returncode})")
                 await trio.sleep(LOOK_EVERY_S)
             self._started = True
-            self.listens.set()
             return
         raise self.error(f"has not started within {START_S_MAX:g} s")
 
@@ -182,7 +185,7 @@ class Parts:
         last = (*leash, "--remove", str(directory)) if is_temporary else leash
         # Chosen here: the application is told of the others, and all can start at the same time.
         engine, mail, application = free_ports(3)
-        self._engine_url, self._mail_address = f"http://127.0.0.1:{engine}", f"127.0.0.1:{mail}"
+        self.engine_url, self._mail_address = f"http://127.0.0.1:{engine}", f"127.0.0.1:{mail}"
         self.engine = Part("engine", self._engine, directory, "engine.log", last, port=engine)
         self.mail = Part("mail server", self._mail, directory, "mail.log", leash, port=mail)
         self.application = Part(
@@ -204,7 +207,7 @@ class Parts:
 
     def _application(self, port: int) -> list[str]:
         command = ["demo_app", "--port", str(port), "--data", str(self.directory)]
-        command += ["--engine", self._engine_url, "--smtp", self._mail_address]
+        command += ["--engine", self.engine_url, "--smtp", self._mail_address]
         return [*command, *self._application_options]
 
     def __iter__(self) -> Iterator[Part]:
@@ -217,19 +220,25 @@ class Parts:
             for part in (self.engine, self.application, self.mail):
                 nursery.start_soon(part.start)
 
-    async def wait_ready(self) -> None:
+    async def are_processes(self) -> None:
+        """Until each was started; they may not listen yet."""
+        for part in self:
+            await part.is_process.wait()
+
+    async def wait_ready(self, http: httpx.AsyncClient) -> None:
         """Until the engine is ready. Raises DemoError when it does not become so."""
         with trio.move_on_after(START_S_MAX):
-            async with httpx.AsyncClient(trust_env=False) as http:
-                while not await self._is_ready(http):  # noqa: ASYNC110 - another process
-                    await trio.sleep(LOOK_EVERY_S)
+            while not await self._is_ready(http):  # noqa: ASYNC110 - another process
+                await trio.sleep(LOOK_EVERY_S)
             return
         raise self.engine.error(f"is not ready after {START_S_MAX:g} s")
 
     async def _is_ready(self, http: httpx.AsyncClient) -> bool:
+        from httpx import TransportError
+
         try:
             return (await http.get(f"{self.engine.address}/readyz")).is_success
-        except httpx.TransportError:
+        except TransportError:
             return False  # should it have died, who looks after it will say so
 
     async def stop(self) -> None:

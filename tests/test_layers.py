@@ -113,12 +113,15 @@ ROOMS = (
         (
             "engine.cli", "engine.cli_act", "engine.cli_body", "engine.cli_bulk", "engine.cli_exit",
             "engine.cli_events", "engine.cli_filter", "engine.cli_options", "engine.cli_runs",
-            "engine.cli_show", "engine.cli_tui", "engine.__main__",
+            "engine.cli_demo_view", "engine.cli_show", "engine.cli_tui", "engine.__main__",
         ),
         ("engine", "click", "msgspec", "tui", "demo_app"),
     ),
     Room(
-        ("engine.cli_demo", "engine.cli_demo_log", "engine.cli_demo_parts"),
+        (
+            "engine.cli_demo", "engine.cli_demo_log", "engine.cli_demo_parts",
+            "engine.cli_demo_show", "engine.cli_demo_stage",
+        ),
         (
             "engine.core", "engine.wire", "engine.client", "engine.clock", "engine.cli_show",
             "demo_app", "click", "httpx", "msgspec", "trio",
