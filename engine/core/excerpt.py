@@ -11,11 +11,13 @@ import codecs
 import html
 import json
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from engine.core.outcome import Answered, Outcome, Unanswered
-from engine.core.secrets import without_secrets
+from engine.core.secrets import without_secret_elements, without_secrets
 
 EXCERPT_BYTES_MAX = 120
 """Of UTF-8, with the sign for what was cut."""
@@ -31,6 +33,8 @@ LOOKED_AT_CHARACTERS_MAX = 1_024
 """Of the text that tells the reason: masks shorten it, and a part is shown."""
 CODE_CHARACTERS_MAX = 40
 """Of a word that is a code rather than a sentence."""
+STATUS_CHARACTERS_MAX = 64
+"""Of a text that may say no more than the status."""
 
 _HTML = re.compile(
     r"\s{0,20}(?:<!--.{0,2000}?-->\s{0,20})?<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
@@ -170,13 +174,19 @@ def _of_json(text: str, status: int) -> str:
 
 def _parsed(text: str) -> Any:
     """The JSON at the beginning; of one that was cut what is there of it. None: it is none."""
-    closing, comma = _open_at_end(text)
-    for tried in (text, f'{text}"{closing}', text[:comma] + _open_at_end(text[:comma])[0]):
+    for tried in _as_it_may_end(text):
         try:
             return _json_at_begin(tried)[0]
         except (RecursionError, ValueError):
             continue
     return None
+
+
+def _as_it_may_end(text: str) -> Iterator[str]:
+    yield text
+    closing, comma = _open_at_end(text)
+    yield f'{text}"{closing}'
+    yield text[:comma] + _open_at_end(text[:comma])[0]
 
 
 def _open_at_end(text: str) -> tuple[str, int]:
@@ -249,17 +259,22 @@ def _code_and_text(told: list[str], status: int, title: Any) -> str:
 
 def _is_code(text: str, status: int) -> bool:
     """A word such as `card_declined`, or what says no more than the status: `Error 404`."""
+    if len(text) > STATUS_CHARACTERS_MAX:
+        return False
     if len(text) <= CODE_CHARACTERS_MAX and not _NO_WORD.search(text.strip()):
         return True
-    if len(text) > LOOKED_AT_CHARACTERS_MAX:
-        return False
-    beyond = _STATUS_WORDS.sub("", text).lower()
-    return not beyond or beyond == _STATUS_WORDS.sub("", _phrase(status)).lower()
+    beyond = _beyond_status(text)
+    return not beyond or beyond == _phrase(status)
 
 
+def _beyond_status(text: str) -> str:
+    return _STATUS_WORDS.sub("", text).lower()
+
+
+@lru_cache(maxsize=64)
 def _phrase(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        return _beyond_status(HTTPStatus(status).phrase)
     except ValueError:
         return ""
 
@@ -304,7 +319,7 @@ def _lines_of(text: str) -> list[str]:
     """The texts that stand on a page, each block's as one line."""
     shown = " ".join(_LEFT_OUT.sub("\n", text)[:LOOKED_AT_CHARACTERS_MAX].split())
     # An element's name may tell that a secret is in it, and the names go.
-    blocks = _TAG.sub("\n", _INLINE.sub("", without_secrets(shown)))
+    blocks = _TAG.sub("\n", _INLINE.sub("", without_secret_elements(shown)))
     return [" ".join(html.unescape(line).split()) for line in blocks.splitlines()]
 
 

@@ -18,7 +18,7 @@ def cut_before_masked(bug: Planting) -> None:
 
 @plant("a password in a URL is left in excerpts", by=(PROPERTY,), test=SHAPES)
 def password_of_a_url_told(bug: Planting) -> None:
-    bug.rewrite(secrets.without_secrets, "text = _USER_INFO.sub(_address_alone, text)", "pass")
+    bug.rewrite(secrets.without_secrets, "text = _IN_URL.sub(_address_alone, text)", "pass")
 
 
 @plant("a run's reason is the 500 of its workflow", by=(PROPERTY,), test=REASON)
