@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui import fmt
-from tui.boards import STILL_IN_FLIGHT, Part, Seen, run_state_cell, step_state_cell
+from tui.boards import (
+    NONE,
+    STILL_IN_FLIGHT,
+    Part,
+    Seen,
+    reason_cell,
+    run_state_cell,
+    step_state_cell,
+    why_text,
+)
 from tui.inputs import LinkState
 from tui.keys import LISTS, of_view, shown_key
 from tui.looks import LOOKS, SHAPES, glyph
@@ -13,7 +22,7 @@ from tui.model import State, number, short_id, standing_still, text
 from tui.notices import in_words
 from tui.sanitize import width
 from tui.store import Store
-from tui.tree import Tree, in_flight_still
+from tui.tree import Tree, at_fault, in_flight_still
 from tui.widgets.bar import Piece
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
 HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
 """What somebody is told who has not asked for help yet."""
+REASON_FROM_COLUMNS = 100
+"""A narrower list of runs has no column for it."""
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
 """What a board has as its rows: a tab counts the same."""
 Line = tuple[list[Piece], list[Piece]]
@@ -243,6 +254,10 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
         pieces.append(Piece(f" · {host.stands_still}", "alarm"))
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
+    run = app.store.runs.get(grid.cursor_id or "") if app.view == "runs" else None
+    if run is not None and app.size.width < REASON_FROM_COLUMNS:
+        why, _ = reason_cell(run)
+        pieces += [Piece(" · ", "dim"), Piece(why, str(run.state))] if why != NONE[0] else []
     return pieces
 
 
@@ -265,6 +280,9 @@ def _run_status(app: Dashboard) -> list[Piece]:
         pieces.append(Piece(f"  generation {run.generation}", "plain"))
     if run.dismissed:
         pieces.append(Piece("  dismissed", "dim"))
+    if (step := at_fault(tree)) is not None and step.error is not None:
+        why = why_text(step.http_status, step.error, step.excerpt)
+        pieces.append(Piece(f"  {step.label}: {why}", str(step.state)))
     return pieces
 
 

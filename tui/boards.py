@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from engine.wire import BulkAnswer
+from engine.wire import BulkAnswer, Reason
 from tui import fmt
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import (
@@ -36,8 +36,10 @@ STILL_IN_FLIGHT = ", still in flight"
 """Of what was cancelled: its call is let finish, and its effect may still happen."""
 PAUSING = "pausing"
 """Paused as soon as the call that is in flight has ended."""
-WIDE, WIDEST = 117, 157
-"""What a terminal of 120 or 160 columns has for cells beside its edges and a scroll bar."""
+MIDDLE, WIDE, WIDEST = 96, 117, 157
+"""What a terminal of 100, 120 or 160 columns has for cells beside its edges and a scroll bar."""
+REASON_CELLS = 100
+"""The most that a reason takes: a status, and an excerpt of 120 bytes is mostly shorter."""
 
 
 class Column(NamedTuple):
@@ -153,11 +155,22 @@ def next_cell(state: State, at: At | None, seen: Seen) -> Part:
     return NONE
 
 
-def last_cell(at: At | None) -> Part:
-    """What the last attempt came to: a status, or what kept an answer from coming."""
+def why_cell(at: At | Reason | None) -> Part:
+    """What the last attempt came to, and why."""
     if at is None:
         return NONE
-    return last_text(at.http_status, at.error), "plain"
+    return why_text(at.http_status, at.error, at.excerpt), "plain"
+
+
+def why_text(http_status: int | None, error: str | None, excerpt: str | None) -> str:
+    """`402 card_declined: insufficient funds`, `connection-refused: …`: what happened, and the
+    line in which the answer or the connection says why, where one was recorded."""
+    told = last_text(http_status, error)
+    if excerpt is None:
+        return told
+    if told == "—":
+        return excerpt
+    return f"{told}{' ' if told.isdigit() else ': '}{excerpt}"
 
 
 def last_text(http_status: int | None, error: str | None) -> str:
@@ -178,7 +191,7 @@ RUNS = (
     Column("next", "NEXT", 10),
     Column("age", "AGE", 6, right=True, from_width=72),
     Column("host", "HOST", 14, flex=2, from_width=WIDE, most=36),
-    Column("last", "LAST", 18, from_width=WIDE),
+    Column("reason", "REASON", 18, flex=10, from_width=MIDDLE, most=REASON_CELLS),
     Column("client", "CLIENT", 10, flex=1, from_width=WIDEST, most=20),
     Column("key", "KEY", 16, flex=2, from_width=WIDEST, most=64, middle=True),
 )
@@ -189,6 +202,13 @@ def run_state_cell(run: Run) -> Part:
     if run.is_pausing:
         return f"{glyph(run.state)} {PAUSING}", "paused"
     return state_cell(run.state)
+
+
+def reason_cell(run: Run) -> Part:
+    """Why it failed or is paused; of others what the last attempt came to of the step at which it
+    is."""
+    needs_a_person = run.state in (State.FAILED, State.PAUSED)
+    return why_cell(run.reason if needs_a_person and run.reason is not None else run.at)
 
 
 def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
@@ -203,7 +223,7 @@ def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
         "next": next_cell(run.state, at, seen),
         "age": age_cell(run.submitted_at, seen),
         "host": NONE if at is None else (at.host, "plain"),
-        "last": last_cell(at),
+        "reason": reason_cell(run),
         "client": (run.client, "dim"),
         "key": (run.key, "dim"),
     }
@@ -215,8 +235,8 @@ RETRIES = (
     Column("next", "NEXT", 10),
     Column("try", "TRY", 6),
     Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
-    Column("host", "HOST", 14, flex=2, from_width=76, most=40),
-    Column("last", "LAST", 14, flex=1, most=24),
+    Column("host", "HOST", 14, flex=2, from_width=MIDDLE, most=40),
+    Column("reason", "REASON", 14, flex=5, most=REASON_CELLS),
     Column("run", "RUN", 8, from_width=76),
     Column("by", "SET BY", 12, from_width=WIDE),
 )
@@ -230,7 +250,7 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
         "try": tries_cell(at),
         "what": (f"{retry.workflow} {SHAPES.crumb} {at.name}", "plain"),
         "host": (at.host, "plain"),
-        "last": last_cell(at),
+        "reason": why_cell(at),
         "run": (short_id(retry.run_id), "dim"),
         "by": (at.delay_by or "—", "dim"),
     }
@@ -241,8 +261,8 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
 CAUSES = (
     Column("runs", "RUNS", 6, right=True),
     Column("new", "NEW", 5, right=True, from_width=76),
-    Column("cause", "CAUSE", 20, flex=2, most=40),
-    Column("host", "HOST", 14, flex=2, from_width=76, most=40),
+    Column("cause", "CAUSE", 20, flex=6, most=REASON_CELLS),
+    Column("host", "HOST", 14, flex=2, from_width=MIDDLE, most=40),
     Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
     Column("last", "LAST", 6, right=True),
     Column("id", "ID", 8, from_width=WIDE),
@@ -270,9 +290,9 @@ def cause_what(cause: Cause) -> Part:
 
 
 def cause_text(cause: Cause) -> str:
-    """`503`, `connection-refused`, `paused`: what happened, in the words of the last attempt."""
-    at = cause.at
-    last = "—" if at is None else last_text(at.http_status, at.error)
+    """What happened, in the words of the latest run's last attempt: `402 card_declined: no funds`,
+    `connection-refused: …`, `paused after 503 …`."""
+    last = why_cell(cause.reason or cause.at)[0]
     if cause.state is State.FAILED:
         return last if last != "—" else "failed"
     return "paused" if last == "—" else f"paused after {last}"
@@ -363,7 +383,7 @@ EVENTS = (
     Column("at", "TIME", 12),
     Column("what", "WHAT", 20),
     Column("step", "WORKFLOW › STEP", 20, flex=2, most=64),
-    Column("more", "DETAIL", 16, flex=1, from_width=72),
+    Column("more", "DETAIL", 16, flex=3, from_width=72, most=REASON_CELLS),
     Column("run", "RUN", 8, from_width=92),
 )
 
@@ -423,7 +443,9 @@ def event_more(event: Happening) -> str:
     if event.kind == "retargeted":
         parts.append(f"{text(members, 'fromUrl')} → {text(members, 'toUrl')}")
     if event.kind in ("attempt-ended", "late-end"):
-        last = last_text(number(members, "httpStatus"), text(members, "error"))
+        last = why_text(
+            number(members, "httpStatus"), text(members, "error"), text(members, "excerpt")
+        )
         parts += [last] if last != "—" else []
         delay = number(members, "delayMs")
         if event.state is State.BACKING_OFF and delay is not None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from difflib import unified_diff
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -129,6 +130,17 @@ def lines_of(body: Body, look: Look, cells: int, before: Body | None = None) -> 
             ("", "plain"),
             ((f"{shown} · ", "dim"), ("space", "strong"), (" loads more", "dim")),
         ]
+    return lines
+
+
+def beginning(body: Body, cells: int, most: int) -> list[Cell]:
+    """The first lines of a body as it is usually shown, at most so many."""
+    if not body.data:
+        return [("(empty)", "dim")]
+    found = list(islice(_plain(body, looks_of(body)[0], cells), most + 1))
+    lines: list[Cell] = [(line, "plain") for line in found[:most]]
+    if len(found) > most or not body.is_whole:
+        lines.append(("…", "dim"))
     return lines
 
 

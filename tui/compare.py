@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tui import fmt
-from tui.boards import Cell, Part, Seen, last_text, state_cell
+from tui.boards import Cell, Part, Seen, last_text, state_cell, why_text
 from tui.looks import SHAPES
 from tui.model import Step, short_id
 from tui.sanitize import clip, fit
@@ -143,7 +143,7 @@ def _side(step: Step | None, last: int, seen: Seen) -> tuple[Part, ...]:
     state, style = state_cell(step.state)
     took = took_cell(step, seen)[0].removeprefix(STILL)
     tries = fmt.tries(step.attempts, step.tries_left)
-    told = last_text(step.http_status, step.error)
+    told = why_text(step.http_status, step.error, step.excerpt)
     return (
         (fit(state, 13) + " ", style),
         (fit(tries, 4) + " " + fit(took, 7) + " ", "plain"),

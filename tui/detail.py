@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from engine.wire import MoveRow
 from tui import fmt
-from tui.boards import Cell, Part, Seen, last_text, step_state_cell
+from tui.boards import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.looks import LOOKS
-from tui.model import Attempt, State, Step, ms_of
+from tui.model import UNHANDLED_FAILURE, Attempt, State, Step, ms_of
 from tui.sanitize import width, wrap
 from tui.steptree import STILL, took_cell
-from tui.targets import UNHANDLED_FAILURE
 
 ATTEMPTS_SHOWN_MAX = 200
 MOVES_SHOWN_MAX = 3
@@ -34,10 +33,18 @@ SET_BY = {
 
 
 def inspector(
-    step: Step, seen: Seen, cells: int, *, roomy: bool = False, moves: Sequence[MoveRow] = ()
+    step: Step,
+    seen: Seen,
+    cells: int,
+    *,
+    roomy: bool = False,
+    moves: Sequence[MoveRow] = (),
+    cause: Step | None = None,
+    answer: Sequence[Cell] = (),
 ) -> list[Cell]:
     """A step, in lines of so many cells. `roomy`: there are lines enough for all of it. `moves`: of
-    the run whose root it is, to other URLs."""
+    the run whose root it is, to other URLs. `cause`: the step for which it ended. `answer`: how the
+    answer to its last attempt begins."""
     state, style = step_state_cell(step)
     took, took_style = took_cell(step, seen)
     if step.state is State.PAUSED or took == "—":
@@ -47,12 +54,13 @@ def inspector(
         ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
     ]
     whom, moved = _whom(step, seen, roomy=roomy), _moved(moves, seen)
-    for label, text, style in (*whom, *moved, *_why(step, seen)):
+    for label, text, style in (*_why(step, cause), *whom, *moved, *_next(step, seen)):
         lines += _told(f"{label:<6} ", text, style, cells)
     if step.awaiting_post:
         lines.append(("starts when the workflow posts it again", "dim"))
-    lines += [("", "plain"), *_attempts(step, seen, cells, roomy=roomy)]
-    return lines
+    tries = [("", "plain"), *_attempts(step, seen, cells, roomy=roomy)]
+    told = [("", "plain"), *answer] if answer else []
+    return [*lines, *told, *tries] if roomy else [*lines, *tries, *told]
 
 
 def _told(label: str, text: str, style: str, cells: int) -> Iterator[Cell]:
@@ -86,7 +94,17 @@ def _moved(moves: Sequence[MoveRow], seen: Seen) -> Iterator[tuple[str, str, str
         yield "", f"… and {len(moves) - MOVES_SHOWN_MAX} before", "dim"
 
 
-def _why(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
+def _why(step: Step, cause: Step | None) -> Iterator[tuple[str, str, str]]:
+    """What went wrong: first of all, as it is what one looks for."""
+    if step.error is not None and step.state is not State.COMPLETED:
+        yield "last", _last(step), "failed"
+    if cause is not None and cause.id != step.id:
+        yield "cause", f"{cause.label}: {_last(cause)}", "failed"
+    elif step.cause_id is not None:
+        yield "cause", step.cause_id, "plain"
+
+
+def _next(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     """What it waits for, and what set that."""
     if step.state is State.BACKING_OFF and step.due_at is not None:
         at = fmt.time_of_day(step.due_at, seen.zone)
@@ -100,16 +118,16 @@ def _why(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     left = step.tries_left
     if left is not None:
         yield "tries", f"{step.attempts} made, {left} left", "plain"
-    if step.error is not None and step.state is not State.COMPLETED:
-        yield "last", _last(step.http_status, step.error), "failed"
-    if step.cause_id is not None:
-        yield "cause", step.cause_id, "plain"
 
 
-def _last(http_status: int | None, error: str) -> str:
-    """An error, whole: of an answer the status, and what its error says beyond that."""
-    told = last_text(http_status, error)
-    return told + error.partition(f"answered {told}")[2] if told.isdigit() else error
+def _last(step: Step) -> str:
+    """How its last attempt ended, whole: what its answer says, and what its error says beyond
+    that."""
+    told = why_text(step.http_status, step.error, step.excerpt)
+    status, error = f"{step.http_status}", step.error or ""
+    if step.http_status is not None and error.startswith("http-status"):
+        return told + error.partition(f"answered {status}")[2]
+    return told if step.excerpt is not None and step.excerpt in error else error or told
 
 
 def _attempts(step: Step, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:
@@ -138,7 +156,7 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     look = LOOKS[_COUNTS.get(attempt.status, State.UNKNOWN)]
     ended_at = seen.now_ms if attempt.is_open else attempt.ended_at
     lasted = "?" if ended_at is None else fmt.took(ended_at - attempt.started_at)
-    result = last_text(attempt.http_status, attempt.error)
+    result, why = last_text(attempt.http_status, attempt.error), attempt.excerpt
     if attempt.status in ("interruption", "crash", "late"):
         result = f"{attempt.status} {'' if result == '—' else result}".rstrip()
     if attempt.is_open:
@@ -147,6 +165,11 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     if attempt.delay_ms is not None and attempt.delay_by is not None:
         by = "Retry-After" if attempt.delay_by == "retry-after" else attempt.delay_by
         waits = f"then {fmt.took(attempt.delay_ms)} ← {by}"
+    if why is not None:  # on the same line if there is room for it
+        joint = " " if result.isdigit() else ": "
+        room = cells - RESULT_AT - (2 + width(waits) if waits else 0)
+        if width(f"{result}{joint}{why}") <= room:
+            result, why = f"{result}{joint}{why}", None
     line: tuple[Part, ...] = (
         (f"{attempt.number:>4} ", "plain"),
         (f"{look.glyph} ", look.style),
@@ -157,8 +180,11 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     indent = " " * INDENT_CELLS
     fits = RESULT_AT + width(result) + 2 + width(waits) <= cells
     yield (*line, (f"  {waits}", "backing-off")) if waits and fits else line
+    if why is not None:
+        yield from _told(indent, why, look.style, cells)
     more = (attempt.error or "").partition(":")[2].strip()
-    if roomy and more and more != f"answered {attempt.http_status}":  # which stands above
+    has_more = more and more != f"answered {attempt.http_status}"  # which stands above
+    if roomy and has_more and (attempt.excerpt is None or more.startswith("answered ")):
         yield from _told(indent, more, "dim", cells)
     if waits and not fits:
         yield ((indent, "plain"), (waits, "backing-off"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui import bars
-from tui.boards import Column
+from tui.boards import Cell, Column
 from tui.detail import inspector
 from tui.notices import Asked, notice
 from tui.rows import RUN, RUN_PLAIN, RUN_TIMES
+from tui.tree import at_fault
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
 from tui.widgets.lines import Lines
@@ -112,7 +113,16 @@ class Drawing:
         cells = shown.size.width or app.size.width
         self._lay_out_drawer(shown, beside=roomy)
         seen = app.rows.seen
-        shown.show([] if step is None else inspector(step, seen, cells, roomy=roomy, moves=moves))
+        lines: list[Cell] = []
+        if step is not None and tree is not None:
+            cause = tree.steps.get(step.cause_id or "")
+            if step.id == tree.run.id and step.cause_id is not None:
+                cause = at_fault(tree)
+            answer = app.reading.last_answer.lines(step, cells)
+            lines = inspector(
+                step, seen, cells, roomy=roomy, moves=moves, cause=cause, answer=answer
+            )
+        shown.show(lines)
 
     def _lay_out_drawer(self, drawer: Lines, *, beside: bool) -> None:
         """Below the steps it has at least the lines that they leave: it grows and shrinks as steps

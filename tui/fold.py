@@ -59,6 +59,7 @@ def at_after(at: At, event: Happening) -> At:
                 delay_by=text(members, "delayBy"),
                 http_status=number(members, "httpStatus"),
                 error=text(members, "error"),
+                excerpt=text(members, "excerpt"),
             )
         case "woken":
             return replace(at, due_at=ms_of(text(members, "dueAt")) or event.at)
@@ -137,6 +138,7 @@ def _attempt_ended(step: Step, event: Happening) -> Step:
         failures=step.failures + (counts_as == "failure"),
         http_status=number(members, "httpStatus"),
         error=text(members, "error"),
+        excerpt=text(members, "excerpt"),
         due_at=ms_of(members.get("dueAt")),
         delay_ms=delay_ms,
         delay_by=delay_by,
@@ -162,6 +164,7 @@ def _closed(tries: tuple[Attempt, ...], event: Happening, status: str) -> tuple[
             ended_at=event.at,
             http_status=number(members, "httpStatus"),
             error=text(members, "error"),
+            excerpt=text(members, "excerpt"),
             delay_ms=delay_ms,
             delay_by=delay_by,
         )
@@ -195,6 +198,7 @@ def _reopened(step: Step, event: Happening) -> Step:
         cause_id=None,
         http_status=None,
         error=None,
+        excerpt=None,
     )
 
 

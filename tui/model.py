@@ -18,6 +18,7 @@ from engine.wire import (
     AttemptRow,
     CauseRow,
     HostRow,
+    Reason,
     RetryRow,
     RunRow,
     StepAt,
@@ -51,6 +52,8 @@ class State(StrEnum):
             return cls.UNKNOWN
 
 
+UNHANDLED_FAILURE = "unhandled-failure"
+"""Why a workflow is paused that neither dealt with the failure of a step nor answered 424."""
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
 
@@ -105,6 +108,8 @@ class Attempt(Struct, frozen=True):
     ended_at: int | None = None
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
+    """Why it failed, as its answer or its connection says, in one line."""
     delay_ms: int | None = None
     delay_by: str | None = None
 
@@ -140,6 +145,8 @@ class Step(Struct, frozen=True):
     cause_id: str | None = None
     http_status: int | None = None
     error: str | None = None
+    excerpt: str | None = None
+    """Of its latest attempt."""
     awaiting_post: bool = False
     tries: tuple[Attempt, ...] = ()
 
@@ -208,6 +215,7 @@ class At(Struct, frozen=True):
     delay_by: str | None
     http_status: int | None
     error: str | None
+    excerpt: str | None = None
 
 
 class Run(Struct, frozen=True):
@@ -225,6 +233,9 @@ class Run(Struct, frozen=True):
     ended_at: int | None = None
     at: At | None = None
     pause_reason: str | None = None
+    reason: Reason | None = None
+    """What it fails, pauses or backs off for, as it was read: the step's, not the 500 that its
+    workflow made of it."""
 
     @property
     def ended(self) -> bool:
@@ -256,6 +267,7 @@ class Cause(Struct, frozen=True):
     workflow: str
     state: State
     at: At | None
+    reason: Reason | None = None
 
 
 class Host(Struct, frozen=True):
@@ -300,6 +312,7 @@ def attempt_of(row: AttemptRow) -> Attempt:
         ended_at=ms_of(row.ended_at),
         http_status=row.http_status,
         error=row.error,
+        excerpt=row.excerpt,
         delay_ms=row.delay_ms,
         delay_by=row.delay_by,
     )
@@ -332,6 +345,7 @@ def step_of(row: StepRow) -> Step:
         cause_id=row.cause_id,
         http_status=row.http_status,
         error=row.error,
+        excerpt=row.excerpt,
         awaiting_post=row.awaiting_post,
         tries=tuple(map(attempt_of, rows)),
     )
@@ -352,6 +366,7 @@ def run_of(row: RunRow) -> Run:
         ended_at=ms_of(row.ended_at),
         at=None if row.at is None else at_of(row.at),
         pause_reason=row.pause_reason,
+        reason=row.reason,
     )
 
 
@@ -370,6 +385,7 @@ def at_of(row: StepAt) -> At:
         delay_by=row.delay_by,
         http_status=row.http_status,
         error=row.error,
+        excerpt=row.excerpt,
     )
 
 
@@ -389,6 +405,7 @@ def cause_of(row: CauseRow) -> Cause:
         workflow=row.workflow_name,
         state=State.of(row.status),
         at=None if row.at is None else at_of(row.at),
+        reason=row.reason,
     )
 
 

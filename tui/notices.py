@@ -14,8 +14,8 @@ from tui.boards import (
     Cell,
     Seen,
     age_cell,
-    last_cell,
     next_cell,
+    reason_cell,
     run_state_cell,
     text_of,
     tries_cell,
@@ -87,7 +87,7 @@ def _row_of(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
         facts["host"] = at.host
         facts["tries"] = text_of(tries_cell(at))
         facts["next"] = text_of(next_cell(run.state, at, seen))
-        facts["last"] = text_of(last_cell(at))
+        facts["last"] = text_of(reason_cell(run))
     told = {name: text for name, text in facts.items() if text != NONE[0]}
     yield from _facts(cells, **told)
     yield ("Its steps are read when the engine is there again.", "dim")

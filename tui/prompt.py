@@ -28,7 +28,7 @@ SIGNS = {
     TO: " retarget to ",
 }
 EXAMPLES = {
-    "filter": "is:stuck wf:order* host:… try:>3",
+    "filter": "is:stuck error:declined wf:order* host:… try:>3",
     "command": "help",
     FROM: "a URL, or what URLs begin with",
     TO: "what it stands for from now on",

@@ -76,6 +76,9 @@ def seen_values(store: Store) -> dict[str, list[str]]:
     ats = [run.at for run in store.runs.values()] + [retry.at for retry in store.retries.values()]
     steps = [step for tree in store.trees.values() for step in tree.steps.values()]
     runs = list(store.runs.values())
+    reasons = [at.excerpt for at in ats if at] + [step.excerpt for step in steps]
+    told = (*runs, *store.causes.values())
+    reasons += [each.reason.excerpt for each in told if each.reason is not None]
     found: dict[str, set[str]] = {
         "wf": {run.workflow for run in runs} | {retry.workflow for retry in store.retries.values()},
         "client": {run.client for run in runs},
@@ -83,6 +86,7 @@ def seen_values(store: Store) -> dict[str, list[str]]:
         "step": {at.name for at in ats if at} | {step.name for step in steps},
         "key": {run.key for run in runs},
         "cause": set(store.causes),
+        "error": {told for why in reasons if why for told in (why.partition(":")[0], why)},
         "code": {f"{at.http_status}" for at in ats if at and at.http_status is not None},
     }
     return {name: sorted(values - {""}) for name, values in found.items()}

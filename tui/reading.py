@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.client import AtomicError
+from tui.answered import LastAnswer
 from tui.compare import comparison
 from tui.copying import Copying
 from tui.model import Step, run_of, short_id, step_of
@@ -30,6 +31,7 @@ class Reading:
         """The step at which it was opened: it is never folded."""
         self.has_chart = True
         self.redactor = Redactor(app.options.redact)
+        self.last_answer = LastAnswer(app)
         self.copying = Copying(app)
         self._at: str | None = None
         """The step to go to when the run has been read."""

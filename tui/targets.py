@@ -12,11 +12,9 @@ from engine.client import Action, ProblemError
 from engine.wire import FITS, ActionAnswer
 from tui import sanitize
 from tui.keys import Command
-from tui.model import GOES_ON, Run, State, Step, short_id
+from tui.model import GOES_ON, UNHANDLED_FAILURE, Run, State, Step, short_id
 from tui.store import Store
 
-UNHANDLED_FAILURE = "unhandled-failure"
-"""Why a workflow is paused that neither dealt with the failure of a step nor answered 424."""
 NAMED_MAX = 5
 """More steps than these are counted."""
 

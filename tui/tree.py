@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from engine.wire import MoveRow
 from tui.fold import freshens_parent, says_all, step_after, step_opened
-from tui.model import Attempt, Happening, Run, Step
+from tui.model import UNHANDLED_FAILURE, Attempt, Happening, Run, State, Step
 
 
 class Tree(Struct):
@@ -95,3 +95,24 @@ def in_flight(tree: Tree, step_id: str | None = None) -> list[Attempt]:
     steps = tree.steps.values() if step_id is None else (tree.steps[id] for id in below)
     found = [attempt for step in steps for attempt in step.tries if attempt.is_open]
     return sorted(found, key=lambda call: call.started_at)
+
+
+def at_fault(tree: Tree) -> Step | None:
+    """The step for which a run fails, is paused or backs off: what went wrong there is why. None:
+    it does none of these."""
+    root = step = tree.steps.get(tree.run.id)
+    seen: set[str] = set()
+    while step is not None and step.cause_id in tree.steps and step.cause_id not in seen:
+        assert step.cause_id is not None
+        seen.add(step.cause_id)
+        step = tree.steps[step.cause_id]
+    if root is None or root.ended:
+        failed = root is not None and root.state is State.FAILED
+        return step if failed else None
+    problems = [each for each in tree.steps.values() if each.is_problem]
+    if root.pause_reason == UNHANDLED_FAILURE:
+        problems = [each for each in problems if each.state is State.FAILED] or [root]
+    return max(problems, key=lambda each: _WORST.index(each.state), default=None)
+
+
+_WORST = (State.BACKING_OFF, State.FAILED, State.PAUSED)

@@ -15,6 +15,12 @@ PAY = "https://api.pay.example"
 HOOKS = "https://hooks.acme.example"
 ERP = "https://erp.example:8443"
 KYC = "https://kyc.vendor.example"
+EXCERPTS = {
+    402: "card_declined: insufficient funds",
+    502: "Bad Gateway",
+    503: "carrier is busy, try again later",
+}
+"""What an answer of this status says."""
 FIRST_SHOWN = "ord-48213"
 """The key of the run that is opened."""
 
@@ -34,6 +40,13 @@ class Try(NamedTuple):
     def counts_as(self) -> str:
         """success or failure."""
         return "failure" if self.error else "success"
+
+    @property
+    def excerpt(self) -> str | None:
+        """Why it failed, as its answer says or its connection."""
+        if self.error is None:
+            return None
+        return EXCERPTS.get(self.http or 0) or self.error.partition(": ")[2] or None
 
 
 class Planned(NamedTuple):

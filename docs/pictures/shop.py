@@ -113,7 +113,7 @@ class Step:
     def _ended(self, number: int, tried: Try) -> dict[str, Any]:
         assert tried.ended is not None
         members: dict[str, Any] = {"number": number, "countsAs": tried.counts_as}
-        members |= {"httpStatus": tried.http, "error": tried.error}
+        members |= {"httpStatus": tried.http, "error": tried.error, "excerpt": tried.excerpt}
         if tried.delay is not None:
             members |= {"dueAt": time_of(tried.ended + tried.delay), "delayBy": tried.by,
                         "delayMs": round(tried.delay * 1_000)}  # fmt: skip
@@ -162,6 +162,7 @@ class Step:
             ended_at=last.ended_at if last and state in ("completed", "failed") else None,
             delay_ms=last.delay_ms if last else None, delay_by=last.delay_by if last else None,
             http_status=last.http_status if last else None, error=last.error if last else None,
+            excerpt=last.excerpt if last else None,
             pause_reason="operator" if state == "paused" else None, attempt_rows=tries,
         )  # fmt: skip
 
@@ -186,7 +187,7 @@ class Step:
         return StepAt(
             row.id, row.name, row.url, row.status, row.attempts, row.failures, row.retries_max,
             time_of(started[-1].began) if started else None, row.due_at, row.delay_by,
-            row.http_status, row.error,
+            row.http_status, row.error, row.excerpt,
         )  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def attempt_row(number: int, tried: Try, at_s: float) -> AttemptRow:
     delay = None if tried.delay is None else round(tried.delay * 1_000)
     return AttemptRow(
         number, 1, tried.counts_as, began, time_of(tried.ended), tried.http, tried.error,
-        delay_ms=delay, delay_by=None if delay is None else tried.by,
+        tried.excerpt, delay_ms=delay, delay_by=None if delay is None else tried.by,
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import tui.answered
+
 
 @pytest.fixture(autouse=True)
 def utc() -> Iterator[None]:
@@ -16,3 +18,9 @@ def utc() -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def _answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inspector does not wait until the cursor rests."""
+    monkeypatch.setattr(tui.answered, "RESTS_S", 0)

@@ -126,6 +126,10 @@ class World:
         tree = self.trees.get(request.url.path.rpartition("/")[2])
         if request.method == "GET" and tree is not None:
             return httpx.Response(200, content=msgspec.json.encode(tree))
+        if request.url.path.endswith("/response"):  # which the inspector asks for by itself
+            headers = {"content-type": "application/problem+json"}
+            problem = {"type": "/problems/not-found", "detail": "No body."}
+            return httpx.Response(404, content=json.dumps(problem).encode(), headers=headers)
         raise AssertionError(f"nobody said what to answer to {request.method} {request.url}")
 
     # -- what comes in -------------------------------------------------------------------------

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tui.support import STEADY
-from tui.query import SUGGESTIONS_MAX, fault, is_empty, moves_with_time, suggest
+from engine.wire import CauseList, CauseRow, Reason
+from tests.tui.scene import scene
+from tests.tui.support import RUN, STEADY
+from tui.inputs import CausesRead
+from tui.query import SUGGESTIONS_MAX, fault, is_empty, moves_with_time, seen_values, suggest
 
 KNOWN = {"wf": ["order.fulfil", "order mail", 'o"x\\y'], "host": ["api.acme.io:443"]}
 
@@ -56,8 +59,23 @@ def test_fields_and_values_are_suggested() -> None:
     assert suggest("key:x", KNOWN) == []
 
 
+def test_reasons_that_were_seen_are_suggested() -> None:
+    """Behind `error:`, whole and up to their colon, of runs, steps and causes."""
+    store = scene()
+    known = seen_values(store)
+    assert known["error"] == []
+    why = Reason("s", "card", 402, "http-status", "card_declined: insufficient funds")
+    row = CauseRow("c", 2, 1, "", "", RUN, "order", "failed", None, why)
+    store.apply(CausesRead(CauseList((row,), 2, 300_000)))
+    known = seen_values(store)
+    assert suggest("error:card", known) == [
+        "error:card_declined", 'error:"card_declined: insufficient funds"'
+    ]  # fmt: skip
+    assert "error:" in suggest("is:failed e", known)[0]
+
+
 @STEADY
-@given(st.sampled_from(["wf", "key", "host"]), st.lists(st.text(min_size=1, max_size=12)))
+@given(st.sampled_from(["wf", "key", "host", "error"]), st.lists(st.text(min_size=1, max_size=12)))
 def test_a_suggested_value_can_be_used(name: str, values: list[str]) -> None:
     """Whatever characters a name has: what is suggested is a filter, and for that name."""
     for suggested in suggest(f"{name}:", {name: values}):
