@@ -20,6 +20,7 @@ from tui.model import State
 from tui.retargeting import Retargeting
 from tui.screens.ask import Choice, Choose
 from tui.targets import (
+    PAST,
     Target,
     Urls,
     action_for,
@@ -27,7 +28,6 @@ from tui.targets import (
     of_row,
     of_step,
     opens_what_failed,
-    refusal,
     why_not_on,
 )
 
@@ -48,16 +48,6 @@ UNDONE_BY = {
 OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
 """What is meant of a run or step however far it has come since it was seen. The state still has to
 allow it; the others are held against the revision, which the engine's own retries move on."""
-PAST = {
-    Action.RETRY: "retried",
-    Action.PAUSE: "paused",
-    Action.RESUME: "resumed",
-    Action.CANCEL: "cancelled",
-    Action.RERUN: "running again",
-    Action.DISMISS: "dismissed",
-    Action.RESTORE: "back on the list",
-    Action.RETARGET: "retargeted",
-}
 
 
 class Left(NamedTuple):
@@ -263,7 +253,7 @@ class Acting:
                 if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None,
             )  # fmt: skip
         except Refused as error:
-            return Left(refusal(action, target, error))
+            return Left(await self.asking.refusal(action, target, error))
         except (AtomicError, ValueError) as error:
             return Left(str(error))
         finally:

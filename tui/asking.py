@@ -12,12 +12,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from engine.client import Action, AtomicError, Refused
 from tui import fmt
 from tui.boards import Cell
 from tui.sanitize import safe
 from tui.screens.ask import Ask
-from tui.targets import Target, after_text, refusal
+from tui.targets import Target, after_text, refusal, who_acted
 from tui.tree import in_flight
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from tui.acting import Acting
     from tui.app import Dashboard
 
+EVENT_COMES_S = 0.25
+"""An event may be this much behind an answer."""
 AGE_TOLD_S = 2.0
 """An answer that takes longer is waited for with its age."""
 
@@ -136,6 +140,14 @@ class Asking:
 
         app.push_screen(Ask(title, lines, app.store.clock, typed=typed), answered)
 
+    async def refusal(self, action: Action, target: Target, error: Refused) -> str:
+        """Why the engine did not do it. Who was quicker is told by the events, which come by
+        another way: a moment is waited for that."""
+        store = self._app.store
+        if error.problem == "revision-changed" and not who_acted(store, target):
+            await anyio.sleep(EVENT_COMES_S)
+        return refusal(store, action, target, error)
+
     # -- what is asked ---------------------------------------------------------------------------
 
     def cancel(self, target: Target) -> None:
@@ -182,7 +194,7 @@ class Asking:
                 target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
             )
         except Refused as error:
-            why = refusal(Action.RETRY, target, error)
+            why = await self.refusal(Action.RETRY, target, error)
             self._app.flash(f"{Action.RETRY}: {target.name}: {why}", "alarm")
             return
         except (AtomicError, ValueError) as error:

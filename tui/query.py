@@ -77,8 +77,8 @@ def seen_values(store: Store) -> dict[str, list[str]]:
     steps = [step for tree in store.trees.values() for step in tree.steps.values()]
     runs = list(store.runs.values())
     reasons = [at.excerpt for at in ats if at] + [step.excerpt for step in steps]
-    told = (*runs, *store.causes.values())
-    reasons += [each.reason.excerpt for each in told if each.reason is not None]
+    told = [run.reason for run in runs] + [cause.reason for cause in store.causes.values()]
+    reasons += [reason.excerpt for reason in told if reason is not None]
     found: dict[str, set[str]] = {
         "wf": {run.workflow for run in runs} | {retry.workflow for retry in store.retries.values()},
         "client": {run.client for run in runs},
@@ -86,7 +86,7 @@ def seen_values(store: Store) -> dict[str, list[str]]:
         "step": {at.name for at in ats if at} | {step.name for step in steps},
         "key": {run.key for run in runs},
         "cause": set(store.causes),
-        "error": {told for why in reasons if why for told in (why.partition(":")[0], why)},
+        "error": {part for why in reasons if why for part in (why.partition(":")[0], why)},
         "code": {f"{at.http_status}" for at in ats if at and at.http_status is not None},
     }
     return {name: sorted(values - {""}) for name, values in found.items()}

@@ -6,15 +6,30 @@ by the engine (409) instead of being overrun.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 from engine.client import Action, ProblemError
 from engine.wire import FITS, ActionAnswer
-from tui import sanitize
+from tui import fmt, sanitize
 from tui.keys import Command
-from tui.model import GOES_ON, UNHANDLED_FAILURE, Run, State, Step, short_id
+from tui.model import GOES_ON, UNHANDLED_FAILURE, Run, State, Step, short_id, text
 from tui.store import Store
 
+ACTED_LATELY_MS = 60_000
+"""What somebody did to a run before that is not why it has moved on."""
+EVENTS_LOOKED_AT = 2_000
+PAST: dict[str, str] = {
+    Action.RETRY: "retried",
+    Action.PAUSE: "paused",
+    Action.RESUME: "resumed",
+    Action.CANCEL: "cancelled",
+    Action.RERUN: "running again",
+    Action.DISMISS: "dismissed",
+    Action.RESTORE: "back on the list",
+    Action.RETARGET: "retargeted",
+}
+"""What has become of something by an action."""
 NAMED_MAX = 5
 """More steps than these are counted."""
 
@@ -122,15 +137,37 @@ def after_text(answer: ActionAnswer) -> str:
     return f"{', '.join(names[:NAMED_MAX])}{more}"
 
 
-def refusal(action: Action, target: Target, error: ProblemError) -> str:
-    """What the engine says instead of doing it: mostly that the run has moved on."""
+def refusal(store: Store, action: Action, target: Target, error: ProblemError) -> str:
+    """What the engine says instead of doing it: mostly that the run has moved on, and who moved
+    it."""
     if error.problem != "revision-changed":
-        return error.detail
+        return f"{error.detail}{_by_whom(store, target)}"
     row = error.members.get("run" if target.step_id is None else "step")
     if not isinstance(row, dict):
         return "it has changed meanwhile; nothing was done"
     state, attempts = row.get("status"), row.get("attempts")
     if action is Action.RETRY and state == State.RUNNING:
         tried = f": try {attempts} is in flight" if isinstance(attempts, int) else ""
-        return f"already started by itself{tried}"
-    return f"it is {state} meanwhile; nothing was done"
+        return f"{who_acted(store, target) or 'already started'}{tried}"
+    return f"it is {state} meanwhile{_by_whom(store, target)}; nothing was done"
+
+
+def who_acted(store: Store, target: Target) -> str:
+    """`retried by ana 0.4s ago`: what somebody has just done to a target, as the events tell;
+    empty: nobody has, or that has not been told."""
+    about = (target.step_id, target.run_id)
+    for event in islice(reversed(store.events), EVENTS_LOOKED_AT):
+        passed = store.time.now_ms() - event.at
+        if passed > ACTED_LATELY_MS:
+            break
+        if event.kind == "acted" and event.run_id == target.run_id and event.step_id in about:
+            word = sanitize.safe(text(event.members, "action") or "")
+            done = PAST.get(word, word)
+            actor = text(event.members, "actor") or "somebody"
+            return f"{done} by {actor} {fmt.took(max(0.0, passed))} ago"
+    return ""
+
+
+def _by_whom(store: Store, target: Target) -> str:
+    acted = who_acted(store, target)
+    return f" ({acted})" if acted else ""

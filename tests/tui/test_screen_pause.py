@@ -107,3 +107,62 @@ def test_a_pause_that_waits_for_a_call_is_pausing() -> None:
         line_with(await world.shown(), "◫ paused")
 
     showing(test)
+
+
+# -- who was quicker -------------------------------------------------------------------------------
+
+
+def moved_on(run: RunRow, **members: Any) -> tuple[int, Any]:
+    """The revision is another one."""
+    row = msgspec.to_builtins(msgspec.structs.replace(run, rev=9, **members))
+    problem = {
+        "type": "/problems/revision-changed",
+        "detail": "rev 9",
+        "run": row | {"attempts": 4},
+    }
+    return 409, problem
+
+
+def acted(world: World, run: RunRow, action: str, actor: str, **members: Any) -> None:
+    """Somebody acts on the run."""
+    what = {"action": action, "actor": actor, "rev": 5, "status": run.status}
+    world.event("step", "acted", run.id, run.id, **(what | members))
+
+
+def test_a_retry_that_comes_too_late_names_who_was_quicker() -> None:
+    """Not the engine, but the person who pressed `R` on another dashboard."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, "backing-off")
+        world.runs(run, run_row(2))
+        world.answers["/actions"] = moved_on(run, status="running")
+        await world.shown()
+        line_with(await world.press("R"), "retry: order 00000001: already started: try 4 is in")
+        acted(world, run_row(2), "retry", "bob")
+        acted(world, run, "retry", "ana@desk")
+        world.clock.pass_s(0.4)
+        told = "retried by ana@desk 0.4s ago: try 4 is in flight"
+        line_with(await world.press("R"), told)
+
+    showing(test, size=(100, 24))
+
+
+@pytest.mark.parametrize("passed_s", [2, 61])
+def test_what_was_cancelled_meanwhile_names_who_did_it(passed_s: float) -> None:
+    """If that was just now; hostile names are told as they are."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1)
+        world.runs(run)
+        ended = {"type": "/problems/not-possible", "detail": "It has already ended (cancelled)."}
+        world.answers["/actions"] = (409, ended)
+        await world.shown()
+        acted(world, run, "cancel", "ana\x1b[2J[/red]")
+        await world.passes(passed_s)
+        lines = await world.press("P")
+        line = line_with(lines, "pause: order 00000001: It has already ended (cancelled).")
+        assert ("(cancelled by ana␛[2J[/red] 2.0s ago)" in line) is (passed_s < 60)
+
+    showing(test, size=(140, 24))

@@ -146,7 +146,7 @@ def test_06_a_retry_that_comes_too_late_says_so() -> None:
         await world.shown()
         await world.press("enter", "j")
         told = await world.press("R")
-        assert "already started by itself: try 4" in line_with(told, "already")
+        assert "already started: try 4" in line_with(told, "already")
         assert len(world.posts) == 1
 
     showing(test)
