@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tui import fmt
@@ -33,6 +34,8 @@ COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
 HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
 """What somebody is told who has not asked for help yet."""
+COUNTED_MAX = 10_000
+"""Steps whose next attempt has a time, and late ones, are counted by the engine up to here."""
 REASON_FROM_COLUMNS = 100
 """A narrower list of runs has no column for it."""
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
@@ -66,7 +69,7 @@ def health(store: Store, seen: Seen) -> Line:
         pieces.append(Piece(told, "alarm"))
     late = store.status.get("lateCount", 0)
     if late:
-        pieces.append(Piece(f"  late {fmt.count(late)}", "alarm"))
+        pieces.append(Piece(f"  late {counted(late, fmt.count)}", "alarm"))
     if hosts := list(standing_still(store.status)):
         what = hosts[0] if len(hosts) == 1 else f"{fmt.count(len(hosts))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
@@ -133,7 +136,6 @@ def tabs(app: Dashboard) -> Line:
 def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
     store = app.store
     found = {
-        "retries": (_timed(app), "backing-off"),
         "causes": (store.status.get("stuckCount", 0), "failed"),
         "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
     }
@@ -185,6 +187,11 @@ def status(app: Dashboard, grid: Grid) -> Line:
     return pieces, [Piece(hint, "dim")]
 
 
+def counted(steps: int, told: Callable[[int], str]) -> str:
+    """A count of steps that may have ended early: `10,000+`."""
+    return f"{told(steps)}{'+' if steps >= COUNTED_MAX else ''}"
+
+
 def _when_due(store: Store) -> list[Piece]:
     """How many attempts are due when, late ones apart, as the engine counts: all of them, not
     those that are listed."""
@@ -197,10 +204,12 @@ def _when_due(store: Store) -> list[Piece]:
         up_to_ms = number(bucket, "upToMs")
         when = "later" if up_to_ms is None else f"<{fmt.whole_span(up_to_ms)}"
         pieces.append(Piece(f"{when} ", "dim"))
-        pieces.append(Piece(f"{fmt.short(attempts)}  ", "backing-off" if attempts else "dim"))
+        pieces.append(
+            Piece(f"{counted(attempts, fmt.short)}  ", "backing-off" if attempts else "dim")
+        )
     late = store.status.get("lateCount", 0)
     if pieces and late:
-        pieces[:0] = [Piece(f"late {fmt.short(late)}  ", "alarm")]
+        pieces[:0] = [Piece(f"late {counted(late, fmt.short)}  ", "alarm")]
     return pieces
 
 
@@ -243,11 +252,13 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
     total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
     if app.view == "retries" and not listing.at_tail and not app.filters["retries"]:
         timed = _timed(app)
-        place = f"{grid.cursor + 1:,} of the next {total:,} · {max(timed, total):,} steps in all"
+        place = f"row {grid.cursor + 1:,} of the next {total:,}"
+        place += f" · {counted(max(timed, total), fmt.count)} steps in all"
         return [Piece(f" {place}", "dim")]
     more = "+" if listing.is_estimate else ""
     what = COUNTED_AS.get(app.view, "")
-    place = f"{listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
+    # "row": it is the cursor's place, and not that so many of them match
+    place = f"row {listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
     pieces = [Piece(f" {place}", "dim")]
     host = app.store.hosts.get(grid.cursor_id or "") if app.view == "hosts" else None
     if host is not None and host.stands_still:
@@ -257,7 +268,8 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
     run = app.store.runs.get(grid.cursor_id or "") if app.view == "runs" else None
     if run is not None and app.size.width < REASON_FROM_COLUMNS:
         why, _ = reason_cell(run)
-        pieces += [Piece(" · ", "dim"), Piece(why, str(run.state))] if why != NONE[0] else []
+        has_words = why != NONE[0] and not why.isdigit()
+        pieces += [Piece(" · ", "dim"), Piece(why, str(run.state))] if has_words else []
     return pieces
 
 

@@ -211,7 +211,7 @@ def _replaced(step: Step, event: Happening) -> Step:
         step,
         name=text(spec, "name") or step.name,
         url=text(spec, "url") or step.url,
-        retries_max=_retries_max(spec),
+        retries_max=retries_max(spec),
         submitted_at=event.at,
         awaiting_post=False,
     )
@@ -237,7 +237,7 @@ def step_opened(event: Happening) -> Step | None:
         generation=1,
         attempts=0,
         failures=0,
-        retries_max=_retries_max(spec),
+        retries_max=retries_max(spec),
         submitted_at=event.at,
         pause_reason="operator" if event.members.get("paused") is True else None,
     )
@@ -246,7 +246,8 @@ def step_opened(event: Happening) -> Step | None:
 RETRIES_MAX_DEFAULT = 10
 
 
-def _retries_max(spec: dict[str, Any]) -> int:
+def retries_max(spec: dict[str, Any]) -> int:
+    """How often a step with this spec is tried again."""
     retry = spec.get("retry")
     count = number(retry, "count") if isinstance(retry, dict) else None
     return RETRIES_MAX_DEFAULT if count is None else count

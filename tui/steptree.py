@@ -160,13 +160,24 @@ def chart(step: Step, span: Span, cells: int) -> list[Part]:
     for before, after in zip(step.tries, (*step.tries[1:], None), strict=False):
         end = before.ended_at
         if end is not None and after is not None:
-            fill(end, after.started_at, SHAPES.dots, "backing-off", least=0)
+            character, style = _between(before, after)
+            fill(end, after.started_at, character, style, least=0)
         elif end is not None and step.state is State.BACKING_OFF and step.due_at is not None:
             fill(end, max(step.due_at, span.now_ms), SHAPES.dots, "backing-off", least=0)
     for attempt in step.tries:
         character, style = _bar(step, attempt)
         fill(attempt.started_at, attempt.ended_at or span.now_ms, character, style, least=1)
     return _joined(row)
+
+
+def _between(before: Attempt, after: Attempt) -> Part:
+    """What lies between two attempts: back-off; waiting for a step below, which set no time; or
+    nothing, while the step had ended."""
+    if before.generation != after.generation:
+        return " ", "plain"
+    if before.status == "interruption" and before.delay_by is None:
+        return SHAPES.waits, "waiting"
+    return SHAPES.dots, "backing-off"
 
 
 def _bar(step: Step, attempt: Attempt) -> Part:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from engine.wire import BulkAnswer, HostRow, RunTree
 from tui.clock import Clock, ServerClock
-from tui.fold import at_after, run_after
+from tui.fold import run_after
 from tui.inputs import (
     CausesRead,
     EventRead,
@@ -53,6 +53,7 @@ from tui.model import (
 )
 from tui.sanitize import clean
 from tui.tree import Tree
+from tui.whereabouts import Whereabouts
 
 RUNS_KEPT_MAX = 4_000
 TREES_KEPT_MAX = 4
@@ -118,6 +119,7 @@ class Store:
         self.listings: dict[str, Listing] = {}
         self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT_MAX)
         self.events_seen = 0
+        self._whereabouts = Whereabouts()
         self.names: OrderedDict[str, str] = OrderedDict()
         """What steps are called, by their ids, as far as events have told."""
         self.last_event_id: str | None = None
@@ -381,16 +383,17 @@ class Store:
     def _run_moved(self, event: Happening) -> None:
         run = self.runs.get(event.run_id)
         if run is not None and event.rev > run.rev:
-            self.runs[run.id] = run_after(run, event)
+            self.runs[run.id] = self._whereabouts.run_moved(run_after(run, event))
         tree = self.trees.get(event.run_id)
         if tree is not None and event.rev > tree.run.rev:
             tree.run = run_after(tree.run, event)
             self.changes.steps.add(event.run_id)
 
     def _step_moved(self, event: Happening) -> None:
+        self._whereabouts.posted(event)
         run = self.runs.get(event.run_id)
-        if run is not None and run.at is not None and run.at.step_id == event.step_id:
-            self.runs[run.id] = replace(run, at=at_after(run.at, event))
+        if run is not None:
+            self.runs[run.id] = self._whereabouts.step_moved(run, event)
         tree = self.trees.get(event.run_id)
         if tree is not None:
             self.changes.steps |= tree.take(event)

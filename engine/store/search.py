@@ -129,6 +129,13 @@ def _states(search: Search) -> list[StepState] | None:
     return left if len(left) < len(StepState) else None
 
 
+def only_states(search: Search) -> list[StepState] | None:
+    """The states that match, if a search asks for nothing else; None: it does."""
+    if not all(term.field is Field.IS and term.text in STATES_OF for term in search):
+        return None
+    return _states(search)
+
+
 def _is_stuck(search: Search) -> bool:
     return any(
         not term.negated and (term.field is Field.CAUSE or term.text == Is.STUCK)

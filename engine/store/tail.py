@@ -61,14 +61,14 @@ class Tail:
     def of_run(self, db: sqlite3.Connection, run_id: str, work: Callable[..., T]) -> T:
         """What `work` finds of a run with a connection to where its rows are whole."""
         with self._lock:
-            with _snapshot(db):
+            with snapshot(db):
                 folded = self._fold(db)
             return work(folded.db if run_id in folded.run_ids else db)
 
     def of_all(self, db: sqlite3.Connection, work: Callable[..., T]) -> tuple[T, T]:
         """What `work` finds in the file of the runs whose rows are whole there, and here of the
         others, both of one moment."""
-        with self._lock, _snapshot(db):
+        with self._lock, snapshot(db):
             folded = self._fold(db)
             _hide(db, folded.run_ids)
             return work(db), work(folded.db)
@@ -98,7 +98,7 @@ class Tail:
 
 
 @contextmanager
-def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """All that is read within it is of one moment; what it does to the temporary schema is undone.
 
     For a connection that cannot write to the file.

@@ -15,6 +15,7 @@ from engine.ports import (
     Summary,
 )
 from engine.store.boards import CAUSES_MAX
+from engine.store.search import only_states
 
 
 def runs(query: RunQuery, tables: RunsFound, tail: RunsFound) -> RunsFound:
@@ -29,10 +30,9 @@ def runs(query: RunQuery, tables: RunsFound, tail: RunsFound) -> RunsFound:
     if len(found) > query.limit:
         found = found[: query.limit]
         end = found[-1].id
-    if query.search is None:
-        total = tables.total + tail.total
-        estimate = tables.total_is_estimate or tail.total_is_estimate
-        return RunsFound(tuple(found), total, estimate, end)
+    estimate = tables.total_is_estimate or tail.total_is_estimate
+    if query.search is None or only_states(query.search) is not None:
+        return RunsFound(tuple(found), tables.total + tail.total, estimate, end)
     whole = end is None and query.cursor is None
     return RunsFound(tuple(found), len(found), not whole, end)
 

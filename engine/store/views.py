@@ -26,9 +26,10 @@ from engine.ports import (
 from engine.store import boards, rows, together
 from engine.store.readers import SQL
 from engine.store.records import record_of
-from engine.store.search import LATE_AFTER_MS, Condition, find
+from engine.store.search import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite import SqliteStore
 from engine.store.stopped import stopped_steps
+from engine.store.tail import snapshot
 
 T = TypeVar("T")
 COUNTED_MAX = 10_000
@@ -54,7 +55,8 @@ class SqliteViews:
             if is_away:
                 return join(*self._tail.of_all(db, work))
             self._tail.forget()
-            return work(db)
+            with snapshot(db):  # or a run and the step at which it is would be of two moments
+                return work(db)
 
         return await self._readers.read(both)
 
@@ -217,8 +219,21 @@ def _searched(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
         limit=query.limit,
     )
     records = tuple(record_of(db, row) for row in found.rows)
+    total = _of_states(db, query)
+    if total is not None:
+        return RunsFound(records, total, False, found.next)
     whole = found.next is None and query.cursor is None
     return RunsFound(records, len(records), not whole, found.next)
+
+
+def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
+    """How many match a search that asks for states alone, which the tally knows; None: another
+    search."""
+    states = only_states(query.search or ())
+    if states is None or query.client or query.workflow or query.key or query.states:
+        return None
+    tally = {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
+    return sum(int(tally.get(state, 0)) for state in states)
 
 
 def _where(conditions: list[str]) -> str:

@@ -273,19 +273,59 @@ def test_only_the_steps_of_the_run_are_looked_at(shelf: Shelf, text: str) -> Non
     assert all("SEARCH step USING PRIMARY KEY (id>? AND id<?)" in detail for detail in steps), plan
 
 
+async def test_a_search_for_states_alone_is_counted(tmp_path: Path) -> None:
+    """The tally knows how many there are, however many were read for the page."""
+    runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
+    await fill(tmp_path / "a.db", runs)
+    with sqlite3.connect(tmp_path / "a.db") as db:
+        db.execute("INSERT INTO tally VALUES ('failed', 5)")
+    db.close()
+    async with store_at(tmp_path / "a.db") as store:
+        views = SqliteViews(store)
+        for text, total in (("is:failed", 5), ("is:ended !is:completed", 5), ("is:live", 0)):
+            query = RunQuery(search=parse(text), now=NOW, limit=2)
+            found = await views.runs(query)
+            assert (found.total, found.total_is_estimate) == (total, False), text
+        for text in ("is:failed key:*", "is:stuck", "!is:dismissed"):
+            query = RunQuery(search=parse(text), now=NOW, limit=2)
+            assert (await views.runs(query)).total_is_estimate, text
+        of_one = RunQuery(search=parse("is:failed"), client="shop", now=NOW, limit=2)
+        assert (await views.runs(of_one)).total_is_estimate
+
+
+async def test_a_page_is_of_one_moment(tmp_path: Path) -> None:
+    """A run and the step at which it is are read one after the other: what is committed between
+    the two is in neither."""
+    path = tmp_path / "a.db"
+    await fill(path, [a_run("010", a_step("010", state=StepState.FAILED, ended_at=1))])
+    async with store_at(path) as store:
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            read = "SELECT state FROM run"
+            before = db.execute(read).fetchone()[0]
+            other = sqlite3.connect(path)
+            with other:
+                other.execute("UPDATE run SET state = 'completed'")
+            other.close()
+            return [before, db.execute(read).fetchone()[0]]
+
+        views = SqliteViews(store)
+        assert await views._of_all(work, lambda a, b: a + b) == ["failed", "failed"]
+
+
 async def test_a_page_of_the_view(tmp_path: Path) -> None:
     """How many match is known when all was looked at for one page, and an estimate else."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
     await fill(tmp_path / "a.db", runs)
     async with store_at(tmp_path / "a.db") as store:
         views = SqliteViews(store)
-        whole = await views.runs(RunQuery(search=parse("is:failed"), now=NOW))
+        whole = await views.runs(RunQuery(search=parse("key:*"), now=NOW))
         assert (len(whole.runs), whole.total, whole.total_is_estimate) == (5, 5, False)
         assert whole.next is None
-        first = await views.runs(RunQuery(search=parse("is:failed"), now=NOW, limit=3))
+        first = await views.runs(RunQuery(search=parse("key:*"), now=NOW, limit=3))
         assert ([run.id for run in first.runs], first.next) == (["014", "013", "012"], "012")
         assert first.total_is_estimate
-        query = RunQuery(search=parse("is:failed"), now=NOW, limit=3, cursor=first.next)
+        query = RunQuery(search=parse("key:*"), now=NOW, limit=3, cursor=first.next)
         second = await views.runs(query)
         assert ([run.id for run in second.runs], second.next) == (["011", "010"], None)
         other = RunQuery(search=parse("is:failed"), client="other", now=NOW)

@@ -21,7 +21,7 @@ from engine.ports import RetriesFound, RetryQuery, RunQuery, RunsFound, Stopped
 from engine.store import boards, search
 from engine.store.readers import SQL
 from engine.store.sqlite import SqliteStore
-from engine.store.tail import _hide, _snapshot
+from engine.store.tail import _hide, snapshot
 from engine.store.views import SqliteViews
 from tests.store.faults import Disk
 from tests.store.support import answered, new_run, rows, started, store_at
@@ -208,7 +208,7 @@ async def test_hiding_runs_costs_no_index(tmp_path: Path, name: str) -> None:
     async with store_at(tmp_path / "a.db") as store:
 
         def plan(db: sqlite3.Connection) -> list[str]:
-            with _snapshot(db):
+            with snapshot(db):
                 _hide(db, frozenset({"Ra"}))
                 found = db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", parameters(SQL[name]))
                 return [row["detail"] for row in found]
@@ -223,7 +223,7 @@ async def test_a_reader_still_cannot_write(tmp_path: Path) -> None:
     async with store_at(tmp_path / "a.db") as store:
 
         def work(db: sqlite3.Connection) -> None:
-            with _snapshot(db):
+            with snapshot(db):
                 _hide(db, frozenset())
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 db.execute("CREATE TEMP TABLE t (a)")

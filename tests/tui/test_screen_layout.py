@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from engine.store.boards import DUE_COUNTED_MAX
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import retry_row
+from tui.bars import COUNTED_MAX
 from tui.inputs import (
     CausesRead,
     LinkMoved,
@@ -149,19 +151,79 @@ def test_what_is_counted_has_a_name() -> None:
         world.live(stuckCount=7, timedCount=1_421)
         causes = (CauseRow("a", 5, 0, at(-9), at(-9), "01K", "order", "failed", None),)
         world.store.apply(CausesRead(CauseList(causes, 9, 300_000)))
-        line_with(await world.press("1"), "1 of 8 runs")
+        line_with(await world.press("1"), "row 1 of 8 runs")
         lines = await world.press("3")
         line_with(lines, "9 stuck runs · 1 cause")
         assert "3 Stuck 9" in lines[1]
         page = RetryPage((retry_row("s1", 9_000), retry_row("s2", 9_000)), next="s2")
         world.store.apply(RetriesRead("retries", page))
         lines = await world.press("2")
-        line_with(lines, "1 of the next 2 · 1,421 steps in all")
-        assert "2 Retries 1.4k" in lines[1]
+        line_with(lines, "row 1 of the next 2 · 1,421 steps in all")
+        assert "2 Retries  3" in lines[1]  # the top line has runs that back off: no other unit here
         world.store.apply(RetriesRead("retries", RetryPage(page.retries)))
         lines = await world.shown()
-        line_with(lines, "1 of 2 steps")
-        assert "2 Retries 2" in lines[1]
+        line_with(lines, "row 1 of 2 steps")
+
+    showing(test)
+
+
+def test_what_was_not_counted_on_says_so() -> None:
+    """The engine counts steps that have a time up to ten thousand: `10k+`, with what is due when,
+    and late ones."""
+
+    async def test(world: World) -> None:
+        due = [{"upToMs": 10_000, "attempts": 175}, {"upToMs": None, "attempts": 10_000}]
+        world.live(counts={"backing-off": 150_000}, timedCount=10_000, lateCount=10_000, due=due)
+        page = RetryPage((retry_row("s1", 9_000), retry_row("s2", 9_000)), next="s2")
+        world.store.apply(RetriesRead("retries", page))
+        lines = await world.press("2")
+        line_with(lines, "row 1 of the next 2 · 10,000+ steps in all")
+        line_with(lines, "late 10k+  <10s 175  later 10k+")
+        assert "↻ 150,000" in lines[0]
+        assert "late 10,000+" in lines[0]
+
+    showing(test, size=(100, 24))
+    assert COUNTED_MAX == DUE_COUNTED_MAX
+
+
+def test_the_rows_of_a_list_say_where_the_runs_are() -> None:
+    """Never at a step that has just succeeded: at the one that has begun since, at none where that
+    is not known, and at the one that backs off if that is what the run does."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(1, at={"status": "running"})
+        assert run.at is not None
+        world.runs(run)
+        ended = {"countsAs": "success", "httpStatus": 200, "number": 2}
+        world.event("attempt", "attempt-ended", run.id, run.at.step_id, status="completed", rev=5,
+                    **ended)  # fmt: skip
+        row = line_with(await world.shown(), "running")
+        assert "charge" not in row
+        assert "200" not in row
+        ship = f"{run.id}-ship"
+        spec = {"name": "ship", "workflow": "order", "url": "http://ship.test/x", "key": "k",
+                "retry": {"count": 4}}  # fmt: skip
+        world.event("step", "accepted", run.id, ship, status="pending", rev=1, spec=spec)
+        world.event("attempt", "started", run.id, ship, status="running", rev=2, number=1)
+        row = line_with(await world.shown(), "running")
+        assert ("ship" in row, "1/5" in row) == (True, True)
+        root = dict(spec, name="index")
+        world.event("step", "accepted", run.id, run.id, status="pending", rev=1, spec=root)
+        world.event("attempt", "started", run.id, run.id, status="running", rev=2, number=2)
+        assert "ship" in line_with(await world.shown(), "running")
+        failed = {"countsAs": "failure", "httpStatus": 503, "dueAt": at(9), "delayMs": 9_000,
+                  "excerpt": "busy", "number": 1}  # fmt: skip
+        other = f"{run.id}-other"
+        world.event("step", "accepted", run.id, other, status="pending", rev=1,
+                    spec=dict(spec, name="other"))  # fmt: skip
+        world.event("attempt", "attempt-ended", run.id, other, status="backing-off", rev=2,
+                    **failed)  # fmt: skip
+        assert "ship" in line_with(await world.shown(), "running")
+        world.event("run", "run-moved", run.id, run.id, status="backing-off", rev=9)
+        row = line_with(await world.shown(), "backing-off")
+        assert "other" in row
+        assert "in 9s" in row
 
     showing(test)
 

@@ -230,6 +230,21 @@ def test_a_short_attempt_is_seen() -> None:
     assert told == "▒··················█"
 
 
+def test_what_lay_between_two_attempts() -> None:
+    """Back-off; waiting for a step below, also when that is over; nothing while it had ended."""
+    suspended = attempt_row(1, "interruption", 0, 10_000, error="suspended")
+    timed = attempt_row(2, "failure", 30_000, 31_000, delay_ms=9_000, delay_by="policy")
+    failed = attempt_row(3, "failure", 40_000, 41_000)
+    again = attempt_row(4, "running", 50_000, generation=2)
+    row = step_row(status="running", attempts=[suspended, timed, failed, again])
+    tree = tree_of(tree_read(row))
+    told = chart(tree.steps[RUN], span_of(tree, NOW + 60_000), 60)
+    assert [(text[0], style) for text, style in told] == [
+        ("▒", "dim"), ("┄", "waiting"), ("▒", "failed"), ("·", "backing-off"), ("▒", "failed"),
+        (" ", "plain"), ("█", "running"),
+    ]  # fmt: skip
+
+
 def test_the_future_takes_a_quarter_at_most() -> None:
     """A back-off of an hour does not squeeze the minute that has been."""
     tree = tree_of(tree_read(step_row(status="backing-off", due=3_600_000)))
