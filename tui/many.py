@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.client import Action, AtomicError
-from engine.wire import BulkAnswer
+from engine.wire import BEYOND_A_JOB, BulkAnswer
 from tui import fmt
 from tui.boards import Cell
 from tui.inputs import JobsRead
@@ -112,7 +112,9 @@ class Many:
             )
             return
         typed = f"{plan.matched}" if plan.matched >= TYPED_FROM else None
-        title = f"{str(action).capitalize()}: {plan.matched:,} runs"
+        beyond = BEYOND_A_JOB in plan.skipped
+        what = f"the first {plan.total:,} of {plan.matched:,}" if beyond else f"{plan.matched:,}"
+        title = f"{str(action).capitalize()}: {what} runs"
         lines = bulk_lines(plan)
         if urls[0] is not None:
             lines += [((f"{word:<7}", "dim"), (f"{clean(url)}", "plain"))
@@ -192,9 +194,11 @@ def _skipped(plan: BulkAnswer) -> str:
 
 def bulk_lines(plan: BulkAnswer) -> list[Cell]:
     """What a job would do."""
+    first = "the first " if BEYOND_A_JOB in plan.skipped else ""
+    found = f"{plan.matched:,} runs"
     lines: list[Cell] = [
         (("filter ", "dim"), (plan.q, "strong")),
-        (("would  ", "dim"), (f"{plan.action} {plan.total:,} of {plan.matched:,} runs", "plain")),
+        (("would  ", "dim"), (f"{plan.action} {first}{plan.total:,} of {found}", "plain")),
     ]
     for why, count in sorted(plan.skipped.items()):
         lines.append((("skip   ", "dim"), (f"{count:,}: {why}", "plain")))

@@ -36,6 +36,10 @@ from engine.telemetry import Log
 RUNS_MAX = 100_000
 """A job's. More than an operator means, and their ids fit into a few megabytes."""
 PAGE = 500
+BARE_PAGE = 2_000
+COUNTED_MAX = 1_000_000
+"""Runs that a filter finds are counted up to here, which takes some tens of seconds; with more
+there is no job, as nobody can have said how many they mean."""
 SAMPLE_MAX = 10
 """Runs that a dry run shows."""
 JOBS_KEPT_MAX = 50
@@ -106,6 +110,8 @@ class Plan(Struct):
             why = "it is dismissed already"
         elif action is Action.RESTORE and not record.dismissed:
             why = "it is not dismissed"
+        elif len(self.targets) >= RUNS_MAX:
+            why = wire.BEYOND_A_JOB
         else:
             if_rev = record.rev if record.state in AT_REST else None
             self.targets.append(Target(record.id, if_rev))
@@ -207,15 +213,19 @@ class Bulk:
         plan, cursor = Plan(), None
         now = self._now()
         while True:
+            bare = len(plan.sample) == SAMPLE_MAX  # of the sample more is told
             found = await self._find(
-                RunQuery(search=search, now=now, newest_first=False, cursor=cursor, limit=PAGE)
-            )
+                RunQuery(
+                    search=search, now=now, newest_first=False, cursor=cursor,
+                    limit=PAGE if not bare else BARE_PAGE, bare=bare,
+                )
+            )  # fmt: skip
             for record in found.runs:
                 plan.take(action, record)
             cursor = found.next
             if cursor is None:
                 return plan
-            if plan.matched >= RUNS_MAX:
+            if plan.matched >= COUNTED_MAX:
                 plan.whole = False
                 return plan
 

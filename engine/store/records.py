@@ -13,8 +13,10 @@ from engine.store import rows
 from engine.store.readers import SQL
 
 
-def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
-    """A row of `run_record` as a record."""
+def record_of(db: sqlite3.Connection, row: sqlite3.Row, *, bare: bool = False) -> RunRecord:
+    """A row of `run_record` as a record. `bare`: nothing of its steps is read."""
+    if bare:
+        return rows.run_record_from(row, None, None)
     if row["engine_error"]:
         stopped = _stopped_at(db, row)
         return rows.run_record_from(row, stopped, _reason_of_stopped(row, stopped))

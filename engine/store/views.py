@@ -201,7 +201,7 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
         f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
         (*arguments, query.limit + 1),
     ).fetchall()
-    records = tuple(record_of(db, row) for row in found[: query.limit])
+    records = tuple(record_of(db, row, bare=query.bare) for row in found[: query.limit])
     more = len(found) > query.limit
     return RunsFound(records, total, estimate, records[-1].id if more else None)
 
@@ -218,7 +218,7 @@ def _searched(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
         newest_first=query.newest_first,
         limit=query.limit,
     )
-    records = tuple(record_of(db, row) for row in found.rows)
+    records = tuple(record_of(db, row, bare=query.bare) for row in found.rows)
     total = _of_states(db, query)
     if total is not None:
         return RunsFound(records, total, False, found.next)

@@ -13,6 +13,7 @@ from engine.wire.names import unseen
 from engine.wire.operate import (
     ACTOR_CHARACTERS_MAX,
     ACTOR_PATTERN,
+    BEYOND_A_JOB,
     ActionAnswer,
     ActionRequest,
     BulkAnswer,
@@ -64,6 +65,7 @@ __all__ = [
     "ABOUT",
     "ACTOR_CHARACTERS_MAX",
     "ACTOR_PATTERN",
+    "BEYOND_A_JOB",
     "CLIENT_PATTERN",
     "FITS",
     "IS_WORDS",

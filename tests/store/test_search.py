@@ -293,6 +293,23 @@ async def test_a_search_for_states_alone_is_counted(tmp_path: Path) -> None:
         assert (await views.runs(of_one)).total_is_estimate
 
 
+async def test_a_bare_page_has_no_steps(tmp_path: Path) -> None:
+    """The same runs, without where they are."""
+    runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(3)]
+    await fill(tmp_path / "a.db", runs)
+    async with store_at(tmp_path / "a.db") as store:
+        views = SqliteViews(store)
+        for search_text in (None, "key:*"):
+            search_terms = None if search_text is None else parse(search_text)
+            whole, bare = [
+                await views.runs(RunQuery(search=search_terms, now=NOW, bare=each))
+                for each in (False, True)
+            ]
+            assert [run.id for run in bare.runs] == [run.id for run in whole.runs]
+            assert all(run.at is None and run.reason is None for run in bare.runs)
+            assert all(run.at is not None for run in whole.runs)
+
+
 async def test_a_page_is_of_one_moment(tmp_path: Path) -> None:
     """A run and the step at which it is are read one after the other: what is committed between
     the two is in neither."""

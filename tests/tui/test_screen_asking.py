@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.wire import AttemptRow, RunRow, StepRow
+from engine.wire import BEYOND_A_JOB, AttemptRow, RunRow, StepRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
 from tui.boards import Part
@@ -262,5 +262,21 @@ def test_keys_that_were_under_way_are_not_typed_into_a_question() -> None:
         lines = await world.press("2", "3")
         assert field.value == "23"
         line_with(lines, "type 231 and enter to confirm   esc no")
+
+    showing(test)
+
+
+def test_a_job_that_takes_only_the_first_says_so() -> None:
+    """Nobody believes afterwards that all are paused."""
+
+    async def test(world: World) -> None:
+        beyond = {BEYOND_A_JOB: 50_000}
+        whole_filter(world, matched=150_000, total=100_000, skipped=beyond, ratePerS=20)
+        await world.shown()
+        lines = await world.press("a", "P")
+        line_with(lines, "Pause: the first 100,000 of 150,000 runs")
+        line_with(lines, "pause the first 100,000 of 150,000 runs")
+        line_with(lines, "50,000: a job takes 100,000: ask again for these")
+        line_with(lines, "type 150000 and enter to confirm")
 
     showing(test)
