@@ -261,7 +261,7 @@ def test_keys_that_were_under_way_are_not_typed_into_a_question() -> None:
         world.clock.pass_s(0.3)
         lines = await world.press("2", "3")
         assert field.value == "23"
-        line_with(lines, "type 231 and enter to confirm   esc no")
+        line_with(lines, "type 231 and enter to confirm · esc no")
 
     showing(test)
 
@@ -276,7 +276,8 @@ def test_a_job_that_takes_only_the_first_says_so() -> None:
         lines = await world.press("a", "P")
         line_with(lines, "Pause: the first 100,000 of 150,000 runs")
         line_with(lines, "pause the first 100,000 of 150,000 runs")
-        line_with(lines, "50,000: a job takes 100,000: ask again for these")
+        line_with(lines, "50,000: a job takes 100,000: ask again")
         line_with(lines, "type 150000 and enter to confirm")
 
-    showing(test)
+    for size in ((80, 24), (60, 12)):
+        showing(test, size=size)

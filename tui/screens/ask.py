@@ -87,22 +87,15 @@ class Ask(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         self._since = self._clock.monotonic()
+        lines = [*self._lines]
         if self._typed is None:
-            last: Cell = (
-                ("y ", "strong"),
-                ("yes", "plain"),
-                ("   esc ", "strong"),
-                ("no", "plain"),
-            )
-        else:  # above what is typed, where it stays
-            last = (
-                ("type ", "plain"),
-                (self._typed, "strong"),
-                (" and enter to confirm", "plain"),
-                ("   esc ", "strong"),
-                ("no", "plain"),
-            )
-        lines = [*self._lines, ("", "plain"), last]
+            lines += [
+                ("", "plain"),
+                (("y ", "strong"), ("yes", "plain"), ("   esc ", "strong"), ("no", "plain")),
+            ]
+        else:  # in the frame, where it stays whatever is typed and scrolled
+            told = f"type {self._typed} and enter to confirm · esc no"
+            self.query_one("#ask").border_subtitle = Content(told)
         shown = self.query_one(Lines)
         shown.styles.height = min(len(lines), max(3, self.app.size.height - 8))
         shown.show(lines, stay=False)
