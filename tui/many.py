@@ -202,6 +202,9 @@ def bulk_lines(plan: BulkAnswer) -> list[Cell]:
     ]
     for why, count in sorted(plan.skipped.items()):
         lines.append((("skip   ", "dim"), (f"{count:,}: {why}", "plain")))
+    if plan.action == Action.CANCEL:
+        told = "Calls in flight are let finish, and their effects may still happen."
+        lines.append((told, "alarm"))
     seconds = plan.total / max(1, plan.rate_per_s)
     pace = f"{plan.rate_per_s}/s, about {fmt.span(seconds * 1000)}"
     lines.append((("rate   ", "dim"), (pace, "plain")))

@@ -89,6 +89,21 @@ def test_marked_runs_are_cancelled_with_the_calls_of_all() -> None:
     showing(test)
 
 
+def test_a_job_that_cancels_says_that_calls_go_on() -> None:
+    """Not how many: the engine acts on the runs one after the other, and calls begin and end."""
+
+    async def test(world: World) -> None:
+        whole_filter(world, action="cancel")
+        await world.shown()
+        line_with(await world.press("a", "C"), "Calls in flight are let finish, and their effects")
+        world.answers["/bulk"] = (200, bulk(action="pause"))
+        world.clock.pass_s(1)
+        await world.press("escape")
+        assert not any("let finish" in line for line in await world.press("P"))
+
+    showing(test)
+
+
 def test_a_run_that_cannot_be_read_is_cancelled_all_the_same() -> None:
     """What is in flight is not known, and that is said."""
 
