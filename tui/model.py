@@ -167,9 +167,9 @@ class Step(Struct, frozen=True):
     def outlived_by(self) -> Attempt | None:
         """Its call that is still in flight though it has ended: it was cancelled meanwhile, and the
         call's effect may still happen. None: there is none."""
-        if not self.ended:
-            return None
-        return next((attempt for attempt in reversed(self.tries) if attempt.is_open), None)
+        if not self.ended or not self.tries or not self.tries[-1].is_open:
+            return None  # the next attempt begins when the one before is over
+        return self.tries[-1]
 
     @property
     def is_pausing(self) -> bool:

@@ -9,6 +9,7 @@ waits, secondary is paused, success is completed, error has failed.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from textual.color import Color
@@ -27,13 +28,21 @@ CURSOR_SHARE = 0.13
 on white in a light theme."""
 
 
+@cache
+def _cursor_row(background: str, *, dark: bool) -> str:
+    page = Color.parse(background)
+    return page.blend(Color.parse("white" if dark else "black"), CURSOR_SHARE).hex
+
+
 def variables(theme: Theme) -> dict[str, str]:
     """What the stylesheet takes and Textual's own themes do not have."""
     if theme.ansi:
         return {"state-dim": "ansi_bright_black", "cursor-row": "ansi_default"}
-    page = Color.parse(theme.to_color_system().generate()["background"])
-    row = page.blend(Color.parse("white" if theme.dark else "black"), CURSOR_SHARE)
-    return {"state-dim": muted(dark=theme.dark), "cursor-row": row.hex}
+    page = theme.background or ("#121212" if theme.dark else "#EFEFEF")  # as Textual has it
+    return {
+        "state-dim": muted(dark=theme.dark),
+        "cursor-row": _cursor_row(page, dark=theme.dark),
+    }
 
 
 def _theme(name: str, *, dark: bool, **colors: Any) -> Theme:

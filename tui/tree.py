@@ -92,8 +92,8 @@ def in_flight(tree: Tree, step_id: str | None = None) -> list[Attempt]:
     for step in tree.steps.values():  # parents come before their children
         if step.parent_id in below:
             below.add(step.id)
-    steps = tree.steps.values() if step_id is None else (tree.steps[id] for id in below)
-    found = [attempt for step in steps for attempt in step.tries if attempt.is_open]
+    steps = tree.steps.values() if step_id is None else [tree.steps[id] for id in below]
+    found = [step.tries[-1] for step in steps if step.tries and step.tries[-1].is_open]
     return sorted(found, key=lambda call: call.started_at)
 
 

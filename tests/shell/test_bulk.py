@@ -23,10 +23,9 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.search import parse
 from engine.front import bulk
-from engine.front.bulk import JOBS_KEPT_MAX, RUNS_MAX, Bulk, Job, Target
+from engine.front.bulk import JOBS_KEPT_MAX, Bulk, Job, Target
 from engine.ports import Invocation, RunQuery, RunRecord, RunsFound
 from engine.store.views import SqliteViews
-from engine.wire import BEYOND_A_JOB
 from tests.world import EPOCH_MS, FakeClock, ok, recorded, world
 
 _RECORD = RunRecord(
@@ -237,41 +236,6 @@ async def test_more_than_expected_are_refused() -> None:
     assert "5 runs match now, not 4" in refused.detail
     assert desk.bulk.jobs().jobs == ()
     assert (await desk.ask(expect=6)).matched == 5
-
-
-async def test_a_job_takes_the_first_of_too_many(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: object
-) -> None:
-    """As many as it takes, the oldest; the others are counted, and told to be left alone."""
-    monkeypatch.setattr(bulk, "RUNS_MAX", 5)
-    desk = many(8)
-    desk.runs.insert(2, run("done", "completed"))
-    dry = await desk.ask(dryRun=True)
-    beyond = {"it is completed": 1, BEYOND_A_JOB: 3}
-    assert (dry.matched, dry.total, dry.skipped) == (9, 5, beyond)
-    assert (await desk.refusal(expect=8)).problem is Problem.REVISION_CHANGED
-    async with working(desk):
-        done = await desk.ended((await desk.ask(expect=9)).id)
-    assert (done.done, done.total, done.skipped) == (5, 5, beyond)
-    assert [run_id for _, run_id in desk.acts] == [f"R{n}" for n in range(5)]
-    assert f"{RUNS_MAX:,}" in BEYOND_A_JOB
-
-
-async def test_more_than_can_be_counted_are_nobodys_wish(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What matches beyond it was not looked at, and so is not meant whatever is expected."""
-    monkeypatch.setattr(bulk, "COUNTED_MAX", 5)
-    desk = many(10)
-    refused = await desk.refusal(expect=10)
-    assert "6 or more runs match now" in refused.detail
-    assert len(desk.queries) == 2
-
-
-async def test_steps_are_read_for_the_sample_alone() -> None:
-    """They cost most of a plan: of 100,000 runs only some are told by name."""
-    desk = many(20)
-    plan = await desk.ask(dryRun=True)
-    assert (len(plan.sample), plan.total) == (10, 20)
-    assert [query.bare for query in desk.queries] == [False] * 4 + [True] * 3
 
 
 BAD: list[tuple[dict[str, Any], str | None, int | None]] = [
