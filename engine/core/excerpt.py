@@ -39,6 +39,7 @@ STATUS_CHARACTERS_MAX = 64
 _HTML = re.compile(
     r"\s{0,20}(?:<!--.{0,2000}?-->\s{0,20})?<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
 )
+_TITLE = re.compile(r"<title\b[^<>]{0,500}>([^<]{1,2048})", re.IGNORECASE)
 _LEFT_OUT = re.compile(
     r"<(script|style|head)\b.{0,16384}?(?:</\1\s{0,9}>|$)", re.IGNORECASE | re.DOTALL
 )
@@ -282,12 +283,8 @@ def _phrase(status: int) -> str:
 def _of_html(text: str, status: int) -> str:
     """The title; one that says no more than the status with the first text below that does."""
     lines = _lines_of(text)
-    below = text.lower()
-    begin = below.find(">", below.find("<title")) + 1
-    if "<title" in below and begin:
-        end = below.find("</title", begin)
-        title = text[begin : end if end >= 0 else begin + LOOKED_AT_CHARACTERS_MAX]
-        lines.insert(0, " ".join(html.unescape(title).split()))
+    if title := _TITLE.search(text):
+        lines.insert(0, " ".join(html.unescape(title[1]).split()))
     lines = [line for line in lines if line]
     if not lines:
         return ""

@@ -80,6 +80,7 @@ PAGES = [
     ("<html><title></title><body><script>var a</script><p>told</p>", "told"),
     ("<html><body></body></html>", None),
     ("<title>cut here", "cut here"),
+    ("<p>\u0130</p><TITLE lang='tr'>\u0130\u015flem yok</TITLE>", "\u0130\u015flem yok"),
 ]  # fmt: skip
 
 

@@ -23,4 +23,4 @@ def password_of_a_url_told(bug: Planting) -> None:
 
 @plant("a run's reason is the 500 of its workflow", by=(PROPERTY,), test=REASON)
 def workflows_own_reason(bug: Planting) -> None:
-    bug.rewrite(records._reason, '_failed_below(db, run["id"], at) or at', "at")
+    bug.rewrite(records._reason, '_failed_below(db, run["id"], fault) or fault', "fault")
