@@ -61,7 +61,7 @@ FULL = Form(
 )
 SHORT = Form(
     "short", 1, 2, 1, 2.5, ("atomic", "restate-calls", "dbos-sqlite", "floor"), False,
-    20_000, 20_000, 1_000, 15, 2_000, 5, 2_000, 10, 2_000,
+    20_000, 20_000, 1_000, 15, 2_000, 5, 2_000, 10, 2_000, (200,),
 )  # fmt: skip
 
 

@@ -51,7 +51,11 @@ def _measure(form: Form, record: Record, lib: str, hanging: int, turn: int, **ho
         system = atomic(p, lib, loop=loop, tls=tls, **ENGINE)
         time.sleep(1)
         if hanging > CALLERS:
-            asyncio.run(_hold(system, hanging - CALLERS))
+            try:
+                asyncio.run(_hold(system, hanging - CALLERS))
+            except TimeoutError as error:  # so slow is httpx: no figure, and the others go on
+                say(f"{lib} on {loop}: {error}")
+                return
         result = load.closed_loop(system, CALLERS, warm_s=form.warm_s, window_s=form.window_s)
     say(f"{lib} on {loop}{' over TLS' if tls else ''}, {hanging} hang: {load.line(result)}")
     record("client", lib=lib, loop=loop, tls=tls, hanging=hanging, round=turn, **result)
