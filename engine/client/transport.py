@@ -285,10 +285,11 @@ class _Lean:
     async def connect(self, origin: Origin, seconds: float | None) -> _Connection:
         """A new one. Raises httpx.ConnectError, ConnectTimeout."""
         scheme, host, port = origin
+        context = self._context() if scheme == "https" else None
         plain = await self._connect_plain(host, port, seconds)
-        if scheme == "http":
+        if context is None:
             return _Connection(origin, plain, plain)
-        return _Connection(origin, plain, await secure(plain, self._context(), host))
+        return _Connection(origin, plain, await secure(plain, context, host))
 
     def _context(self) -> ssl.SSLContext:
         """Made when it is first needed: the system's certificates take a while to read."""
