@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from tests.clients.applications import FPM_WORKERS
-from tests.clients.conftest import PATIENCE_S, USER, shop
 from tests.clients.gate import Hold, answers, hangs
+from tests.clients.shop import PATIENCE_S, USER, shop
 from tests.e2e.harness import Answer, eventually_async, is_problem
 
 pytestmark = pytest.mark.slow
