@@ -253,7 +253,8 @@ def _answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
     same = f"http-status: answered {http_status}"
     if error and (place := error.find(same)) >= 0:  # only what it says beyond the status is news
         before, beyond = error[:place], error[place + len(same) :]
-        excerpt = "" if of.excerpt is None else f" {safe(of.excerpt)}"
+        # Of a page's title, `502 Bad Gateway`, the status has been said.
+        excerpt = f" {safe(of.excerpt).removeprefix(f'{http_status} ')}" if of.excerpt else ""
         return [f"{safe(before)}HTTP {http_status}{excerpt}{safe(beyond)}"]
     if error:
         facts.append(safe(error))

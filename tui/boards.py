@@ -168,7 +168,7 @@ def why_text(http_status: int | None, error: str | None, excerpt: str | None) ->
     told = last_text(http_status, error)
     if excerpt is None:
         return told
-    if told == "—":
+    if told == "—" or excerpt.startswith(f"{told} "):  # a page's title: `502 Bad Gateway`
         return excerpt
     return f"{told}{' ' if told.isdigit() else ': '}{excerpt}"
 

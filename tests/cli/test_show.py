@@ -100,6 +100,12 @@ def test_what_a_reason_says_beyond_the_status_is_told(atomic: Atomic, status: in
     assert cli_show.event_text(event).endswith(f"HTTP {status}{more}")
 
 
+def test_a_status_is_said_once() -> None:
+    """The title of a page often begins with it."""
+    data = EventData(http_status=502, error="http-status: answered 502", excerpt="502 Bad Gateway")
+    assert cli_show.event_text(Event("1", "attempt", data, {})).endswith("  HTTP 502 Bad Gateway")
+
+
 def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
     """Of the step, the attempt, the event, and in lists the reason with the step's name; what an
     answer holds cannot drive the terminal."""

@@ -30,6 +30,7 @@ OF_THE_CARD = Reason("s-card", "charge_card", 402, "http-status: answered 402", 
     [
         (402, "http-status: answered 402", DECLINED, f"402 {DECLINED}"),
         (402, "http-status: answered 402", None, "402"),
+        (502, "http-status: answered 502", "502 Bad Gateway", "502 Bad Gateway"),
         (None, "connection-refused: x:9: no", REFUSED, f"connection-refused: {REFUSED}"),
         (None, "attempt-timeout: nothing", None, "attempt-timeout"),
         (None, None, "odd", "odd"),
