@@ -248,17 +248,25 @@ def _answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
     """What the last attempt came to, and what its answer gives as the reason."""
     http_status, error = of.http_status, of.error
     facts = [] if http_status is None else [f"HTTP {http_status}"]
-    if error and error.startswith(UNHANDLED):
-        return [safe(error)]  # which names the status, and the reason below
+    excerpt = _beside_status(of)
+    if error and error.startswith(UNHANDLED):  # which names the status, and the reason below
+        same = f"answered {http_status} after "
+        own = f"answered {http_status} ({excerpt}) after " if excerpt else same
+        return [safe(error.replace(same, own, 1))]
     same = f"http-status: answered {http_status}"
     if error and (place := error.find(same)) >= 0:  # only what it says beyond the status is news
         before, beyond = error[:place], error[place + len(same) :]
-        # Of a page's title, `502 Bad Gateway`, the status has been said.
-        excerpt = f" {safe(of.excerpt).removeprefix(f'{http_status} ')}" if of.excerpt else ""
-        return [f"{safe(before)}HTTP {http_status}{excerpt}{safe(beyond)}"]
+        return [safe(f"{before}HTTP {http_status}{excerpt and f' {excerpt}'}{beyond}")]
     if error:
         facts.append(safe(error))
     return facts
+
+
+def _beside_status(of: StepRow | AttemptRow | Reason | EventData) -> str:
+    """The excerpt for a line that has the status, and goes on behind it: `502 Bad Gateway` would
+    tell the number twice, and a sentence's full stop would stand before a comma."""
+    text = (of.excerpt or "").removeprefix(f"{of.http_status} ")
+    return text.removesuffix(".") if not text.endswith("..") else text
 
 
 def attempt_text(row: AttemptRow, since: str) -> str:

@@ -79,6 +79,34 @@ def test_a_failure_that_was_not_handled_is_told_once(atomic: Atomic):
     assert atomic("runs", answers=[answer(page)]).output.count("unhandled-failure") == 1
 
 
+def test_of_a_failure_that_was_not_handled_the_own_mistake_is_told(atomic: Atomic):
+    """What the function answered after it was told is what there is to mend."""
+    error = "unhandled-failure: answered 500 after it was told that charge failed (answered 402)"
+    paused = {"status": "paused", "error": error, "excerpt": "name 'sipment' is not defined"}
+    step = STEP | paused | {"httpStatus": 500}
+    shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
+    told = "answered 500 (name 'sipment' is not defined) after it was told that charge failed (a"
+    assert told in shown
+
+
+@pytest.mark.parametrize(
+    ("excerpt", "told"),
+    [
+        ("502 Bad Gateway", "HTTP 502 Bad Gateway"),
+        ("502", "HTTP 502 502"),
+        ("5023 parcels lost", "HTTP 502 5023 parcels lost"),
+        ("Step 'charge' failed.", "HTTP 502 Step 'charge' failed"),
+        ("and so on...", "HTTP 502 and so on..."),
+    ],
+)
+def test_the_excerpt_fits_the_line(atomic: Atomic, excerpt: str, told: str):
+    """The status once, and no full stop before a comma."""
+    ended = {"httpStatus": 502, "error": "http-status: answered 502", "excerpt": excerpt}
+    step = STEP | ended | {"endedAt": "2026-11-23T12:00:03.100Z"}
+    shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
+    assert f"1 try, {told}, took " in shown
+
+
 @pytest.mark.parametrize(
     ("status", "more"),
     [
