@@ -112,8 +112,10 @@ class StepFailed(ProblemError):
         return self.document.attempts
 
     def __str__(self) -> str:
-        because = f"; because of step {self.cause.step_name}" if self.cause is not None else ""
-        return super().__str__() + because
+        told = super().__str__()
+        if self.cause is None or f"because step {self.cause.step_name!r} failed" in told:
+            return told
+        return f"{told}; because of step {self.cause.step_name}"  # an engine of before
 
 
 class RunCancelled(ProblemError):

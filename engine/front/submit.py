@@ -18,7 +18,7 @@ from engine.core.below import answered
 from engine.core.errors import Problem, Refused
 from engine.core.fingerprint import fingerprint
 from engine.core.json_text import declares_json, nesting
-from engine.core.model import StepSpec, StepState
+from engine.core.model import Step, StepSpec, StepState
 from engine.core.slices import fingerprint_in_slices
 from engine.core.target import BadTarget, last_segment, normalise
 from engine.front import surrogates
@@ -290,10 +290,7 @@ def result_reply(result: Result, posted: Posted) -> Reply:
         )
     else:
         reply = problem_reply(
-            Problem.STEP_FAILED,
-            f"Step {step.spec.name!r} failed after {_times(step.attempts)}: {step.error}"
-            f"{f' ({step.excerpt})' if step.excerpt and answered(step) else ''}.",
-            **_outcome_members(result),
+            Problem.STEP_FAILED, _failed_text(step, result.cause), **_outcome_members(result)
         )
     return msgspec.structs.replace(reply, headers=reply.headers + headers)
 
@@ -341,6 +338,16 @@ def as_recorded_before(data: bytes, content_type: str) -> Raw:
         else:
             return Raw(data)
     return Raw(_encode(data.decode()))
+
+
+def _failed_text(step: Step, cause: Step | None) -> str:
+    """Why it failed: for the reason of the step below that made it fail, where there is one. Its
+    own last answer tells that only in other words, or not at all."""
+    told = step if cause is None else cause
+    below = "" if cause is None else f" because step {cause.spec.name!r} failed"
+    excerpt = f" ({told.excerpt})" if told.excerpt and answered(told) else ""
+    times = _times(step.attempts)
+    return f"Step {step.spec.name!r} failed after {times}{below}: {told.error}{excerpt}."
 
 
 def _outcome_members(result: Recorded) -> dict[str, object]:

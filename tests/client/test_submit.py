@@ -153,6 +153,16 @@ async def test_a_failed_step_is_raised_with_its_cause():
     )
 
 
+async def test_the_step_that_made_it_fail_is_named_once():
+    """The engine's text names it; that of an engine of before did not."""
+    text = "Step 'order' failed after 1 attempt because step 'charge' failed: answered 402."
+    cause = {"stepId": "01B", "stepName": "charge"}
+    engine = FakeEngine(refusal(Problem.STEP_FAILED, text, cause=cause))
+    with pytest.raises(StepFailed) as caught:
+        await client(engine).submit(*ARGUMENTS)
+    assert str(caught.value).count("charge") == 1
+
+
 async def test_cancelled_and_refused_are_told_apart():
     """A cancelled run is an outcome; other 409s and 4xx are refusals that carry their members."""
     engine = FakeEngine(

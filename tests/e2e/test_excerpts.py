@@ -77,7 +77,11 @@ async def test_the_reason_of_a_run_is_its_steps(shop: Client, answer: Answer | N
     steps = await shop.steps(run_id)
     assert steps["charge"]["excerpt"] == steps["charge"]["attemptRows"][0]["excerpt"] == DECLINED
     assert steps["order"]["excerpt"] == (DECLINED_OUT if answer is None else "Server Error")
-    if answer is not None:
+    if answer is None:
+        failed = (await shop.http.get(f"/api/v1/steps/{run_id}/outcome")).json()["detail"]
+        because = "because step 'charge' failed: http-status: answered 402"
+        assert failed == f"Step 'order' failed after 1 attempt {because} ({DECLINED})."
+    else:
         assert f"told that charge failed (answered 402: {DECLINED})" in run["error"]
     assert await found_by(shop, "error:DECLINED") == 1
     assert await found_by(shop, 'error:"insufficient funds"') == 1
