@@ -1,5 +1,5 @@
 """A run's row is the same whether an action answers with it or a list shows it: but for the step
-at which it is, which only lists look up."""
+at which it is, and the reason, which only lists look up."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ async def test_rows_agree(paused: bool, autojump_clock: object, tmp_path: Path) 
         listed = await SqliteViews(it.store).tree(opened.run_id)
         assert listed is not None
 
-        assert record_of(live.run) == replace(listed[0], at=None)
+        assert record_of(live.run) == replace(listed[0], at=None, reason=None)
         assert (listed[0].due_at is None) is paused
         assert (listed[0].cause is not None) is paused
         assert (listed[0].stuck_at is not None) is paused
         assert listed[0].at is not None
+        assert listed[0].reason is not None
         assert listed[0].at.id == opened.run_id
