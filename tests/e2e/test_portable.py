@@ -19,8 +19,8 @@ CHOSEN = (
     "e2e/test_cuts.py", "e2e/test_waiting.py", "shell/test_server.py", "shell/test_watch.py",
     "store/test_opening.py",
 )  # fmt: skip
-"""Where it matters who has left, and whose file it is. All of `tests/e2e` passed
-when this was written, in some minutes more."""
+"""Where it matters who has left, and whose file it is. Of all of `tests/e2e` one fails, when it was
+tried: it names the program that holds a lock, as only `/proc` can."""
 
 
 @pytest.mark.slow
