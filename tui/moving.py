@@ -23,8 +23,13 @@ class Moving:
         if isinstance(self._app.focused, Lines):
             self._app.focused.scroll_lines(by)
             return
-        self._app.follow = False
+        self._by_hand()
         self._app.grid().move(by)
+
+    def _by_hand(self) -> None:
+        """A person moves the cursor, and knows where it is: the next key is meant for that row."""
+        self._app.follow = False
+        self._app.acting.row_left_at = float("-inf")
 
     def do_down(self) -> None:
         self._move(1)
@@ -48,14 +53,14 @@ class Moving:
         listing = self._app.store.listing(self._app.view)
         if self._app.view == "runs" and self._app.feed is not None and not listing.at_head:
             self._app.feed.want_more(Edge.HEAD)
-        self._app.follow = False
+        self._by_hand()
         self._app.grid().move_to(0)
 
     def do_last(self) -> None:
         listing = self._app.store.listing(self._app.view)
         if self._app.view == "runs" and self._app.feed is not None and not listing.at_tail:
             self._app.feed.want_more(Edge.TAIL)
-        self._app.follow = False
+        self._by_hand()
         self._app.grid().move_to(-1)
 
     def do_mark(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 
@@ -52,6 +53,24 @@ def ranged(world: World, data: bytes, asked: list[str]) -> None:
 
     assert world.app.client is not None
     world.app.client._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+
+
+def test_a_body_that_is_closed_before_it_is_read() -> None:
+    """`b` and `q` in one go: what is read then is for nobody, and nothing breaks."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        await world.shown()
+        await world.press("enter")
+        world.answers_after = asyncio.Event()
+        await world.pilot.press("b")
+        await world.app.screen.query("#read").remove()  # which goes before the screen does
+        world.answers_after.set()
+        await world.press("q")
+        assert world.app.is_running
+        assert world.app.view == "run"
+
+    showing(test)
 
 
 def test_the_answer_to_any_try_is_shown() -> None:

@@ -165,7 +165,7 @@ def why_and_retry(tmux: Tmux) -> None:
     tmux.keys("Enter")
     tmux.until("503", r"next .*10m00 back-off", "POST .*/fail/pay")
     tmux.keys("b")
-    tmux.until("the shelf is empty")
+    tmux.until("the shelf is empty", "esc closes")
     tmux.keys("q")
     Application.mended = True
     tmux.until("R Retry now")

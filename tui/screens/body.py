@@ -123,6 +123,8 @@ class BodyScreen(TightScreen):
         cells, redactor = self._cells - FRAME_CELLS, self._dashboard.reading.redactor
         work = partial(prepared, part, earlier, self._wanted, cells, redactor)
         found, looks, self._look = await to_thread.run_sync(work, abandon_on_cancel=True)
+        if not self._is_there:
+            return
         self._looks = looks if before is None else [*looks, Look.DIFF]
         box.border_title = Content(self._title(self._look))
         self._tell_keys()
@@ -150,9 +152,14 @@ class BodyScreen(TightScreen):
         told = f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
         return told
 
+    @property
+    def _is_there(self) -> bool:
+        """It was not closed: what is on it goes before the screen itself does."""
+        return self.is_attached and bool(self.query("#read"))
+
     def tell(self, text: str, style: str = "plain") -> None:
         """Tell something in place of the keys, until the next one; on the board if it is closed."""
-        if not self.is_attached:
+        if not self._is_there:
             self._dashboard.flash(text, style)
             return
         self.query_one("#read", Container).border_subtitle = Content(safe(text))
