@@ -54,7 +54,7 @@ def open_http() -> httpx.AsyncClient:
 
     httpx's default pool of 100 connections would lock out: 100 workflows that hang would leave none
     for the steps they wait for. A read time-out is no loss either, the post is made again. (httpx
-    does for a demonstration; from some fifty posts at once take aiohttp, or the engine's client.)
+    does for a demonstration; from some twenty at once take aiohttp, or the engine's client.)
     """
     return httpx.AsyncClient(
         timeout=httpx.Timeout(5.0, read=READ_TIMEOUT_S, pool=None),
