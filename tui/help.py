@@ -16,7 +16,7 @@ NUMBERS = (
     ("◷ 12", "runs that wait for one of their steps"),
     ("✗ 512", "runs that need a person: failed or paused, not dismissed"),
     ("ended 84/s", "runs that end each second, however, over the last ten"),
-    ("⊘ 1 still in flight", "calls of cancelled steps: they are let finish"),
+    ("⊘ 1 still …", "calls in flight of cancelled steps: they are let finish"),
     ("pausing", "paused as soon as its call in flight has ended"),
     ("10k+", "so many or more: the engine has not counted on"),
     ("late 3", "attempts due for more than a second: the engine is behind"),
@@ -25,7 +25,7 @@ NUMBERS = (
     ("in 7s · late 3s", "on the engine's clock; ≈7s while it is not heard of"),
     ("OK% · P95", "of attempts that ended within 8 minutes, failures too"),
 )
-FILTER = "is:stuck error:declined wf:order* host:api.example.com try:>3 due:<1m code:5xx !key:test*"
+FILTER = "is:stuck error:declined wf:order* host:acme.io try:>3 due:<1m !key:test*"
 
 
 def help_lines(commands: Sequence[Command], view: str, cells: int = 100) -> list[Cell]:
@@ -45,7 +45,7 @@ def help_lines(commands: Sequence[Command], view: str, cells: int = 100) -> list
         )
     lines += [("", "plain"), ("Numbers", "strong")]
     for shown, meaning in NUMBERS:
-        lines += _beside(((f"  {shown:<19} ", "plain"),), meaning, "dim", cells)
+        lines += _beside(((f"  {shown:<16} ", "plain"),), meaning, "dim", cells)
     lines += [("", "plain"), ("Filter", "strong")]
     lines += _beside((("  ", "plain"),), FILTER, "plain", cells)
     return lines
