@@ -16,7 +16,7 @@ NUMBERS = (
     ("◷ 12", "runs that wait for one of their steps"),
     ("✗ 512", "runs that need a person: failed or paused, not dismissed"),
     ("ended 84/s", "runs that end each second, however, over the last ten"),
-    ("⊘ 1 still …", "calls in flight of cancelled steps: they are let finish"),
+    ("⊘ 1 still", "in flight: calls of cancelled steps, which are let finish"),
     ("pausing", "paused as soon as its call in flight has ended"),
     ("10k+", "so many or more: the engine has not counted on"),
     ("late 3", "attempts due for more than a second: the engine is behind"),
