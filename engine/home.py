@@ -175,7 +175,8 @@ class Home:
         for pool, still in news:
             if still:
                 self.log("host-stands-still", host=pool.name, waiting=pool.waited,
-                         unaccepted=pool.unaccepted, times=pool.stands, pause_s=pool.pause,
+                         unaccepted=pool.unaccepted, times=pool.stands,
+                         pause_s=round(pool.pause, 1),
                          why=standstill_text(pool.name, pool.waited, pool.unaccepted))  # fmt: skip
             else:
                 self.log("host-moves-again", host=pool.name)

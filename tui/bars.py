@@ -320,6 +320,8 @@ def foot(app: Dashboard) -> Line:
         off = command.writes and bool(app.acting.why_not(command))
         action = f"app.cmd({command.id!r})"
         label = app.acting.label(command) if command.writes else command.label
+        if command.id == "up-or-quit" and app.view == "run":
+            label = "Back"
         key = shown_key(command.keys)
         side = right if command.id in ("help", "up-or-quit") else left
         side.append(Piece(f" {key} ", "dim" if off else "strong", action))

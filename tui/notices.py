@@ -165,13 +165,15 @@ def _live(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
 
 
 def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
-    done = fmt.count(store.counts.get(State.COMPLETED, 0))
+    number = store.counts.get(State.COMPLETED, 0)
+    done, have = fmt.count(number), "has" if number == 1 else "have"
+    runs = "run" if number == 1 else "runs"
     match asked.view:
         case "runs" if store.status and not any(store.counts.values()):
             yield "There is no run yet.", "plain"
             yield "They appear here by themselves. `atomic demo` shows an engine with some.", "dim"
         case "runs" if asked.q == "is:live":
-            yield f"No run is open. {done} have completed.", "plain"
+            yield f"No run is open. {done} {have} completed.", "plain"
             yield "/ lists others: is:completed, wf:order*, age:<1h", "dim"
         case "runs" | "retries" if asked.q:
             yield f"Nothing matches {asked.q}", "plain"
@@ -181,7 +183,7 @@ def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
         case "retries":
             yield "Nothing waits to be tried again.", "good"
         case "causes":
-            yield f"Nothing needs a person. {done} runs have completed.", "good"
+            yield f"Nothing needs a person. {done} {runs} {have} completed.", "good"
         case "hosts":
             yield "No host was called within the last minutes.", "plain"
         case _:

@@ -180,7 +180,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """One short line for each request."""
-        print(f"{self.command} {self.path} -> {args[1]}", flush=True)
+        # With its end in one write: lines of calls at once stay whole.
+        print(f"{self.command} {self.path} -> {args[1]}\n", end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -71,6 +72,20 @@ def test_a_helper_has_forty_lines_and_asks_the_environment(helper: Path) -> None
     for variable in ENVIRONMENT:
         assert variable in text
         assert f"| `{variable}` |" in (CLIENTS / "README.md").read_text()
+
+
+def test_an_exception_of_python_says_what_it_is() -> None:
+    """The text of a KeyError is the key alone: `'price'` tells nobody what was wrong."""
+    helper = runpy.run_path(str(CLIENTS / "python" / "atomic.py"))
+    call = {"idempotencyKey": "k", "payload": {}}
+    body, status, _ = helper["answer_call"]({}, call, lambda _, payload: payload["price"])
+    assert (json.loads(body), status) == ({"error": "KeyError('price')"}, 500)
+
+    def declined(_key: str, _payload: object) -> None:
+        raise helper["StepFailed"]({"detail": "The card was declined."})
+
+    body, status, _ = helper["answer_call"]({}, call, declined)
+    assert (json.loads(body), status) == ({"error": "The card was declined."}, 424)
 
 
 def test_there_is_a_helper_for_each_page() -> None:

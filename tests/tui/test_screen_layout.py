@@ -127,6 +127,29 @@ def test_31_empty_boards_say_why() -> None:
     showing(test)
 
 
+def test_31_an_empty_board_counts_one_as_one() -> None:
+    """Not: 1 have completed."""
+
+    async def test(world: World) -> None:
+        world.live(counts={"completed": 1})
+        world.runs()
+        line_with(await world.shown(), "No run is open. 1 has completed.")
+
+    showing(test)
+
+
+def test_30_the_footer_says_where_q_leads() -> None:
+    """Out of the dashboard from a board, and from a run to the board."""
+
+    async def test(world: World) -> None:
+        fill(world)
+        assert "q Quit" in (await world.shown())[-1]
+        assert "q Back" in (await world.press("enter"))[-1]
+        assert "q Quit" in (await world.press("q"))[-1]
+
+    showing(test)
+
+
 def test_31_what_is_wrong_with_the_connection_is_said() -> None:
     """Connecting, lost, not let in, restarted: each is told apart in the top line."""
 

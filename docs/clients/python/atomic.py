@@ -35,6 +35,6 @@ def answer_call(headers, body, work, suspend=False):
     try:
         return json.dumps(work(body["idempotencyKey"], body["payload"])), 200, JSON
     except Exception as error:
-        status, again = getattr(error, "status", 500), {"Atomic-Suspend": "true"}
+        status, told = (error.status, str(error)) if hasattr(error, "status") else (500, repr(error))
         if status == 500: logging.exception("answered 500")
-        return json.dumps({"error": str(error)}), status, {**JSON, **(again if suspend and status == 503 else {})}
+        return json.dumps({"error": told}), status, {**JSON, **({"Atomic-Suspend": "true"} if suspend and status == 503 else {})}
