@@ -257,8 +257,11 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
         return [Piece(f" {place}", "dim")]
     more = "+" if listing.is_estimate else ""
     what = COUNTED_AS.get(app.view, "")
-    # "row": it is the cursor's place, and not that so many of them match
-    place = f"row {listing.before + max(0, grid.cursor) + 1:,} of {total:,}{more}{what}"
+    place = f"{total:,}{more}{what}"
+    if app.view not in app.filters:
+        place = place.removesuffix("s") if total == 1 else place
+    else:  # "row": not that so many of them match
+        place = f"row {listing.before + max(0, grid.cursor) + 1:,} of {place}"
     pieces = [Piece(f" {place}", "dim")]
     host = app.store.hosts.get(grid.cursor_id or "") if app.view == "hosts" else None
     if host is not None and host.stands_still:

@@ -34,6 +34,7 @@ def contents(store: Store) -> dict[str, Any]:
     found = dict(vars(store))
     for name in ("clock", "time", "changes"):
         del found[name]
+    found["_whereabouts"] = vars(store._whereabouts)
     found["listings"] = {name: vars(listing) for name, listing in store.listings.items()}
     return found
 

@@ -36,7 +36,7 @@ def test_the_board_of_hosts_says_why_one_stands_still() -> None:
         world.live(hosts=hosts, standstills=[{"host": "app:8000", "why": why}])
         lines = await world.press("4")
         line_with(lines, "stands still app:8000")
-        line_with(lines, f"1 of 2 hosts · {why}")
+        line_with(lines, f"2 hosts · {why}")
         assert why not in "".join(await world.press("j"))
 
     showing(test)
