@@ -239,7 +239,7 @@ def submit(
             again = f"atomic outcome --workflow {safe(workflow)} --key {safe(key)}"
             click.echo(f"\nStopped waiting. If it was recorded, it goes on; see: {again}", err=True)
             raise
-    _print_answer(answer, as_json, wanted_open=no_wait)
+    _print_answer(answer, as_json, wanted_open=no_wait, posted=True)
 
 
 @main.command()
@@ -259,7 +259,9 @@ def outcome(name: RunName, wait: int | None, engine: str, as_json: bool) -> None
     _print_answer(answer, as_json, wanted_open=False)
 
 
-def _print_answer(answer: Outcome | Open, as_json: bool, *, wanted_open: bool) -> None:
+def _print_answer(
+    answer: Outcome | Open, as_json: bool, *, wanted_open: bool, posted: bool = False
+) -> None:
     """The endpoint's answer goes to stdout, what is to be known beside it to stderr."""
     from engine.client import Outcome
 
@@ -270,7 +272,7 @@ def _print_answer(answer: Outcome | Open, as_json: bool, *, wanted_open: bool) -
         note = f"{cli_show.state_text(answer.status)}, run {safe(answer.run_id)}"
         if isinstance(answer, Outcome):
             note += f", {cli_show.count_text(answer.attempts, 'attempt')}"
-            note += ", recorded before" if answer.replayed else ""
+            note += ", recorded before" if answer.replayed and posted else ""
             click.echo(cli_show.json_text(bytes(answer.raw)))
         click.echo(note, err=True)
     if not ended and not wanted_open:

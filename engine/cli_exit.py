@@ -98,7 +98,8 @@ def _error_text(error: EngineError) -> str:
     from engine.client import UnexpectedAnswer, Unreachable, WaitTimeout
 
     if isinstance(error, WaitTimeout) and error.id is not None:
-        return f"The wait is over, the work goes on. Ask again with: atomic outcome {error.id}"
+        how, on = f"atomic show {error.id}", f"atomic outcome {error.id}"
+        return f"The wait is over, the work goes on. See how it stands: {how}; wait on: {on}"
     if isinstance(error, Unreachable) and error.unsent:
         if "WRONG_VERSION_NUMBER" in str(error):
             return f"{error}. What listens there speaks no TLS: an engine is called at http://."

@@ -76,10 +76,12 @@ def error_with(below: Step, step: Step, flight: Flight, error: str) -> str:
     return f"{UNHANDLED}: {what}. If that ends the {_what(step)}, answer {FAILED_DEPENDENCY}"
 
 
-def answered(step: Step) -> bool:
-    """Whether it was an answer that failed its last attempt: the error tells no more than the
-    status then, and the excerpt why."""
-    return (step.error or "").startswith(HTTP_STATUS)
+def excerpt_beside(step: Step) -> str:
+    """What the answer that failed its last attempt tells, for a text that has the status already:
+    `500 Internal Server Error` would tell it twice. Empty: nothing, or it was no answer."""
+    if not (step.error or "").startswith(HTTP_STATUS):
+        return ""
+    return (step.excerpt or "").removeprefix(f"{step.http_status} ")
 
 
 def _what(step: Step) -> str:
@@ -90,8 +92,8 @@ def _why(below: Step) -> str:
     if below.state is StepState.CANCELLED or not below.error:
         return ""
     reason = below.error.removeprefix("http-status: ").partition(". If that ends the ")[0]
-    if below.excerpt is not None and answered(below):
-        reason = f"{reason}: {below.excerpt}"
+    if excerpt := excerpt_beside(below):
+        reason = f"{reason}: {excerpt}"
     if len(reason) > _REASON_CHARS_MAX:
         reason = f"{reason[:_REASON_CHARS_MAX]}…"
     return f" ({reason})"

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from engine import wire
 from engine.budget import Parcel
-from engine.core.below import answered
+from engine.core.below import excerpt_beside
 from engine.core.errors import Problem, Refused
 from engine.core.fingerprint import fingerprint
 from engine.core.json_text import declares_json, nesting
@@ -345,9 +345,9 @@ def _failed_text(step: Step, cause: Step | None) -> str:
     own last answer tells that only in other words, or not at all."""
     told = step if cause is None else cause
     below = "" if cause is None else f" because step {cause.spec.name!r} failed"
-    excerpt = f" ({told.excerpt})" if told.excerpt and answered(told) else ""
-    times = _times(step.attempts)
-    return f"Step {step.spec.name!r} failed after {times}{below}: {told.error}{excerpt}."
+    excerpt = excerpt_beside(told)
+    why = f"{told.error} ({excerpt})" if excerpt else told.error
+    return f"Step {step.spec.name!r} failed after {_times(step.attempts)}{below}: {why}."
 
 
 def _outcome_members(result: Recorded) -> dict[str, object]:

@@ -107,7 +107,11 @@ def test_no_wait_returns_when_it_is_durable(atomic: Atomic, engine: FakeEngine):
         (refusal(Problem.STEP_FAILED, "Gave up."), 1, "atomic: The step failed: Gave up (424"),
         (refusal(Problem.RUN_CANCELLED, "By ada."), 1, "atomic: The run was cancelled: By ada"),
         (refusal(Problem.KEY_REUSED, "Other."), 4, "422 idempotency-key-reused"),
-        (refusal(Problem.WAIT_TIMEOUT, "Over.", id="01A"), 5, "with: atomic outcome 01A\n"),
+        (
+            refusal(Problem.WAIT_TIMEOUT, "Over.", id="01A"),
+            5,
+            ": atomic show 01A; wait on: atomic outcome 01A\n",
+        ),
         (refusal(Problem.INTERNAL, "A bug."), 3, "500 internal-error"),
         (httpx.Response(200, text="<html>"), 3, "Another program may listen there: --engine"),
         (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"), 3, "an engine is called at http://"),
@@ -168,6 +172,13 @@ def test_the_outcome_is_asked_for_by_id_or_by_key(atomic: Atomic, engine: FakeEn
         "limit": "2",
     }
     assert engine.requests[2].url.path == "/api/v1/steps/01A/outcome"
+
+
+def test_only_a_post_is_told_that_it_was_recorded_before(atomic: Atomic):
+    """Who asks for an outcome asks for what is recorded."""
+    known = answer(idempotent_replayed="true")
+    assert "recorded before" in atomic(*SUBMIT, answers=[known]).stderr
+    assert "recorded before" not in atomic("outcome", "01A", answers=[known]).stderr
 
 
 def test_an_open_outcome_has_its_own_exit_code(atomic: Atomic):

@@ -263,6 +263,18 @@ def test_the_attempt_says_what_it_was_told_and_answered(
     assert (step.failures, step.error) == (1, error)
 
 
+def test_a_title_that_begins_with_the_status_tells_it_once() -> None:
+    """Flask, nginx and others answer a page that is called `500 Internal Server Error`."""
+    driven = started()
+    driven.post(spec("bad", retry=ONE_TRY))
+    driven.start("bad")
+    page = b"<html><title>500 Internal Server Error</title>"
+    driven.end("bad", Answered(500, page, "text/html"))
+    step = driven.end("root", BAD)
+    assert step.error is not None
+    assert "had failed (answered 500: Internal Server Error)" in step.error
+
+
 def test_a_failure_of_several_levels_is_told_shortly() -> None:
     """The words of the level below are not repeated on each level, and never grow."""
     named = RetryPolicy(count=0, on_exhausted=OnExhausted.FAIL)
