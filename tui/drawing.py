@@ -128,9 +128,11 @@ class Drawing:
         """Below the steps it has at least the lines that they leave: it grows and shrinks as steps
         come, not as the cursor moves."""
         app = self._app
-        page = app.query_one("#run")
-        page.set_class(not app.grid().ids, "-without-steps")  # in their place stands why
-        left = page.size.height - (len(app.grid().ids) + 1)
+        rows = len(app.grid().ids)
+        has_room = bool(rows) or beside  # else in place of the steps stands why
+        if (drawer.styles.max_height is None) is not has_room:
+            drawer.styles.max_height = None if has_room else 0
+        left = app.query_one("#run").size.height - (rows + 1) if rows else 0
         drawer.styles.min_height = 0 if beside else max(0, left)
 
     def _draw_bars(self, grid: Grid) -> None:

@@ -134,6 +134,30 @@ def test_31_a_run_that_is_opened_while_the_engine_is_away() -> None:
     showing(test)
 
 
+def test_31_the_drawer_is_there_again_when_there_are_steps() -> None:
+    """In whatever shape the terminal was while there were none."""
+
+    async def test(world: World) -> None:
+        world.live()
+        run = run_row(7)
+        world.runs(run)
+        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
+        await world.shown()
+        await world.press("enter")
+        await world.pilot.resize_terminal(140, 40)
+        await world.pilot.pause()
+        await world.shown()
+        await world.pilot.resize_terminal(80, 24)
+        world.live()
+        world.tree(run, step_row(run.id, None, "running"))
+        line_with(await world.shown(), "POST   http://pay.test/order")
+        await world.pilot.resize_terminal(140, 40)
+        await world.pilot.pause()
+        line_with(await world.shown(), "POST   http://pay.test/order")
+
+    showing(test)
+
+
 def test_31_a_run_that_is_not_there_is_said_to_be_gone() -> None:
     """It is not `reading` for ever."""
 
