@@ -20,7 +20,7 @@ from msgspec import to_builtins
 from textual.widgets import Input
 
 from docs.pictures import shop
-from docs.pictures.plans import FIRST_SHOWN, LAST_S, PLAN
+from docs.pictures.plans import EXCERPTS, FIRST_SHOWN, LAST_S, PLAN
 from engine.client import AsyncClient, Reposts
 from engine.wire import BulkAnswer
 from tui import record
@@ -79,11 +79,12 @@ def replayed(recording: bytes) -> Store:
 
 
 def dashboard(store: Store, board: str) -> Dashboard:
-    """A dashboard over a store. Its engine answers one thing: what a bulk job would do."""
+    """A dashboard over a store. Its engine answers two things: what a bulk job would do, and what
+    an attempt was answered."""
     client = AsyncClient(
         "http://engine.example",
         reposts=Reposts(count=0),
-        http=httpx.AsyncClient(transport=httpx.MockTransport(_dry_run)),
+        http=httpx.AsyncClient(transport=httpx.MockTransport(_answer)),
     )
     options = Options(url="http://engine.example", board=board, filter="age:<1h")
     app = Dashboard(store, options, client=client, feed=False)
@@ -91,7 +92,12 @@ def dashboard(store: Store, board: str) -> Dashboard:
     return app
 
 
-def _dry_run(request: httpx.Request) -> httpx.Response:
+def _answer(request: httpx.Request) -> httpx.Response:
+    if request.url.path.endswith("/response"):
+        body = json.dumps({"error": EXCERPTS[503], "retryAfter": 20}).encode()
+        return httpx.Response(
+            200, content=body, headers={"atomic-content-type": "application/json"}
+        )
     q, matched, total, skipped, rate = PLAN
     plan = BulkAnswer(None, "dry-run", "retry", q, matched, total, 0, skipped, rate)
     return httpx.Response(200, content=json.dumps(to_builtins(plan)))
