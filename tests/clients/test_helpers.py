@@ -57,6 +57,18 @@ async def test_a_workflow_and_its_steps(language: str, built: Path, tmp_path: Pa
         assert (await it.counts())["users"] == 2
 
 
+@pytest.mark.parametrize("language", [pytest.param("typescript", marks=pytest.mark.system)])
+async def test_no_engine_is_told_as_that(language: str, built: Path, tmp_path: Path) -> None:
+    """`fetch failed`, which Node says, names neither what was called nor why it failed."""
+    async with shop(language, built, tmp_path) as it:
+        await trio.to_thread.run_sync(it.engine.kill)
+        url = f"http://127.0.0.1:{it.application.port}/users"
+        answer = await it.client.http.post(url, json={"idempotencyKey": "k", **USER})
+        assert answer.status_code == 503
+        told = "Atomic answered nothing: connect ECONNREFUSED 127.0.0.1:"
+        assert answer.json()["error"].startswith(told)
+
+
 async def test_suspend_and_compensate(language: str, built: Path, tmp_path: Path) -> None:
     """With one word the function never waits for a step, and finds the recorded ones when it is
     called again, the failed one too, which it compensates."""

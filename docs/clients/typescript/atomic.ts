@@ -1,8 +1,7 @@
 // Atomic's helper: copy it into your application. Node 18 or newer, no dependencies.
 import { AsyncLocalStorage } from "node:async_hooks";
 
-const { ATOMIC_URL = "http://127.0.0.1:8420", ATOMIC_CLIENT = "default" } = process.env;
-const { APP_URL = "http://127.0.0.1:9000" } = process.env; // where Atomic reaches this application
+const { ATOMIC_URL = "http://127.0.0.1:8420", ATOMIC_CLIENT = "default", APP_URL = "http://127.0.0.1:9000" } = process.env;
 const calls = new AsyncLocalStorage<{ headers: Headers; prefer: string; posts: Promise<Outcome>[] }>();
 export type Call = { idempotencyKey: string; payload: any };
 export type Outcome = { id: string; status: string; response?: any };
@@ -10,12 +9,13 @@ export type Options = { timeout?: number; retry?: object; prefer?: string; paren
 /** The step failed for good, or was cancelled: an outcome. Compensate on this, and on nothing else. */
 export class StepFailed extends Error { status = 424; constructor(readonly problem: any) { super(problem.detail); } }
 
-/** Starts the workflow at `path` of this application, or joins it, and waits for its outcome. */
+/** Starts the workflow at `path` of this application, which is at APP_URL, or joins it, and waits for its outcome. */
 export async function postWorkflow(name: string, path: string, key: string, payload: unknown, options: Options = {}) {
   const { prefer = "", parent = "", ...members } = options, client = calls.getStore()?.headers.get("Atomic-Client");
   const body = JSON.stringify({ workflowName: name, stepInvokeUrl: APP_URL + path, idempotencyKey: key, payload, ...members });
   const headers = { "Content-Type": "application/json", "Atomic-Parent": parent, Prefer: prefer };
-  const answer = await fetch(`${ATOMIC_URL}/${client ?? ATOMIC_CLIENT}`, { method: "POST", headers, body });
+  const none = ({ message, cause = {} }: any) => ({ ok: false, status: "nothing", json: async () => ({ detail: cause.message || message }) });
+  const answer = await fetch(`${ATOMIC_URL}/${client ?? ATOMIC_CLIENT}`, { method: "POST", headers, body }).catch(none);
   const result: any = await answer.json().catch(() => ({}));
   if (answer.ok) return result as Outcome; // 202, only with `prefer`: recorded, and no `response` yet
   if (answer.status === 424 || result.type === "/problems/run-cancelled") throw new StepFailed(result);
