@@ -35,6 +35,7 @@ from engine.cli_options import (
 from engine.cli_runs import runs
 from engine.cli_show import safe
 from engine.cli_tui import on_terminal, tui
+from engine.cli_wait import TOLD_AFTER_S, first_look, wait_telling
 
 if TYPE_CHECKING:
     from engine.client import Open, Outcome
@@ -211,7 +212,7 @@ def submit(
     """
     from msgspec import Raw
 
-    from engine.client import SubmitOptions
+    from engine.client import Outcome, SubmitOptions
 
     retry = {"count": retry_count, "backOff": back_off}
     options: SubmitOptions = {
@@ -225,12 +226,17 @@ def submit(
         click.echo(f"key: {key}", err=True)
     with client_of(engine, patient=True) as atomic:
         try:
-            if no_wait:
-                answer = atomic.submit(
-                    client, workflow, url, key, Raw(data), prefer="respond-async", **options
-                )
-            else:
+            answer: Outcome | Open
+            if timeout is not None and not no_wait:
                 answer = atomic.submit(client, workflow, url, key, Raw(data), **options)
+            else:
+                prefer = "respond-async" if no_wait else f"wait={TOLD_AFTER_S}"
+                answer = atomic.submit(
+                    client, workflow, url, key, Raw(data), prefer=prefer, **options
+                )
+            at_once = isinstance(answer, Outcome)
+            if not (at_once or no_wait):
+                answer = wait_telling(engine, answer)
         except UnicodeEncodeError:
             raise  # bytes of the command line that are no text
         except ValueError as error:
@@ -239,7 +245,7 @@ def submit(
             again = f"atomic outcome --workflow {safe(workflow)} --key {safe(key)}"
             click.echo(f"\nStopped waiting. If it was recorded, it goes on; see: {again}", err=True)
             raise
-    _print_answer(answer, as_json, wanted_open=no_wait, posted=True)
+    _print_answer(answer, as_json, wanted_open=no_wait, posted=at_once)
 
 
 @main.command()
@@ -255,7 +261,9 @@ def outcome(name: RunName, wait: int | None, engine: str, as_json: bool) -> None
     with client_of(engine, patient=True) as client:
         step_id = name.find(client)
         answer: Outcome | Open
-        answer = client.outcome(step_id) if wait is None else client.outcome(step_id, wait=wait)
+        answer = first_look(client, step_id) if wait is None else client.outcome(step_id, wait=wait)
+    if wait is None:
+        answer = wait_telling(engine, answer)
     _print_answer(answer, as_json, wanted_open=False)
 
 

@@ -194,23 +194,31 @@ def user_at_host() -> str:
     return re.sub(r"[^!-~]", "?", f"{user}@{socket.gethostname()}")
 
 
-def client_of(engine: str, *, patient: bool = False, actor: str | None = None) -> Client:
-    """A client; `patient` ones post again, but not when there was no engine to begin with."""
+def client_of(
+    engine: str, *, patient: bool = False, met: bool = False, actor: str | None = None
+) -> Client:
+    """A client; `patient` ones post again, but not when there was no engine to begin with, unless
+    it was `met` before."""
     from engine.client import Client, Reposts
 
     try:
         if patient:
-            return Client(engine, on_repost=_say_repost, actor=actor)
+            say = _say_repost if met else _say_repost_once_met
+            return Client(engine, on_repost=say, actor=actor)
         return Client(engine, reposts=Reposts(count=0), actor=actor)
     except ValueError as error:
         raise click.UsageError(f"--engine: {safe(error)}") from error
 
 
-def _say_repost(repost: Repost) -> None:
+def _say_repost_once_met(repost: Repost) -> None:
     from engine.client import Unreachable
 
     if repost.number == 1 and isinstance(repost.reason, Unreachable) and repost.reason.unsent:
         raise repost.reason
+    _say_repost(repost)
+
+
+def _say_repost(repost: Repost) -> None:
     click.echo(f"{safe(repost.reason)}; again in {repost.delay_s:.2g} s", err=True)
 
 

@@ -232,7 +232,7 @@ def step_facts(step: StepRow, now: str) -> str:
     if step.generation > 1:
         facts.append(f"generation {step.generation}")
     facts += _answer_facts(step)
-    if step.pause_reason:
+    if step.pause_reason and not (step.error or "").startswith(f"{step.pause_reason}:"):
         facts.append(f"paused: {safe(step.pause_reason)}")
     if step.awaiting_post:
         facts.append("starts when the workflow posts it again")

@@ -73,7 +73,7 @@ def test_a_failure_that_was_not_handled_is_told_once(atomic: Atomic):
     paused = {"status": "paused", "pauseReason": "unhandled-failure", "error": error}
     step = STEP | paused | {"httpStatus": 500, "dueAt": "2026-11-23T12:00:14.000Z"}
     shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
-    assert shown.splitlines()[-1].endswith(f"{error}, paused: unhandled-failure")
+    assert shown.splitlines()[-1].endswith(f"1 try, {error}")
     assert "HTTP 500" not in shown
     page = {"runs": [RUN | paused], "total": 1, "totalIsEstimate": False, "next": None}
     assert atomic("runs", answers=[answer(page)]).output.count("unhandled-failure") == 1

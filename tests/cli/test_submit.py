@@ -57,6 +57,59 @@ def test_numbers_of_the_answer_are_printed_as_they_came(atomic: Atomic):
     assert result.stdout == '{\n  "a": 1e400,\n  "b": 0.10000000000000000001\n}\n'
 
 
+NOT_YET = answer(OPEN, 202)
+WAITS = RUN | {"reason": {"stepId": "01A", "stepName": "index", "error": "dns: no such name"}}
+PAUSED = RUN | {"status": "paused", "pauseReason": "exhausted", "dueAt": None}
+
+
+def tree(run: dict[str, object]) -> httpx.Response:
+    """The look at a run while its outcome is waited for."""
+    return answer({"run": run, "steps": [], "serverTime": "2026-11-23T12:00:00.000Z"})
+
+
+@pytest.mark.parametrize("command", [SUBMIT, ("outcome", "01A")], ids=["submit", "outcome"])
+def test_who_waits_long_is_told_what_keeps_the_run(
+    atomic: Atomic, engine: FakeEngine, command: tuple[str, ...]
+):
+    """Once for each change of how it stands, with what to do where it waits for a person; the
+    answer goes to stdout all the same. Nothing is told of a run that ends within five seconds."""
+    looks = (tree(WAITS), NOT_YET, tree(WAITS), NOT_YET, tree(PAUSED))
+    result = atomic(*command, answers=[NOT_YET, *looks, answer(idempotent_replayed="true")])
+    assert json.loads(result.stdout) == {"id": 42}
+    told = result.stderr.splitlines()
+    assert told[:2] == [
+        "↻ backing-off  next try 2026-11-23 12:00:14Z, dns: no such name",
+        "Ctrl-C stops the waiting, not the run.",
+    ]
+    assert told[2:4] == [
+        "◫ paused  exhausted",
+        "It waits for you. When what is wrong is mended: atomic resume 01A"
+        " (or give it up: atomic cancel 01A)",
+    ]
+    assert told[4:] == ["✓ completed, run 01A, 4 attempts"]
+    asked = engine.requests[0]
+    waits = asked.headers.get("prefer") if command is SUBMIT else asked.headers["prefer"]
+    assert waits == "wait=5"
+
+
+def test_who_says_how_long_is_not_told(atomic: Atomic, engine: FakeEngine):
+    """`--timeout` has its own end, which says what to do."""
+    atomic(*SUBMIT, "--timeout", "8s", answers=[answer()])
+    assert "prefer" not in engine.requests[0].headers
+
+
+def test_the_wait_outlives_a_restart_of_the_engine(atomic: Atomic):
+    """Also when a look, or the next wait, begins while nobody is there: the engine was met. An
+    answer to a look that cannot be read tells nothing."""
+    gone = httpx.ConnectError("refused")
+    looks = (gone, tree(WAITS), gone, gone, NOT_YET, httpx.Response(200, content=b"?"))
+    result = atomic(*SUBMIT, answers=[NOT_YET, *looks, answer(idempotent_replayed="true")])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {"id": 42}
+    assert result.stderr.count("again in") == 3
+    assert result.stderr.count("next try") == 1
+
+
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_the_payload_comes_from_a_file_or_stdin(
     atomic: Atomic, engine: FakeEngine, tmp_path: Path, way: str
