@@ -114,7 +114,8 @@ ROOMS = (
         (
             "engine.cli", "engine.cli_act", "engine.cli_body", "engine.cli_bulk", "engine.cli_exit",
             "engine.cli_events", "engine.cli_filter", "engine.cli_options", "engine.cli_runs",
-            "engine.cli_demo_view", "engine.cli_show", "engine.cli_tui", "engine.__main__",
+            "engine.cli_demo_view", "engine.cli_show", "engine.cli_tui", "engine.cli_wait",
+            "engine.__main__",
         ),
         ("engine", "click", "msgspec", "tui", "demo_app"),
     ),
