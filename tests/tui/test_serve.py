@@ -69,10 +69,20 @@ def visiting(test: Callable[[Site], Awaitable[None]]) -> None:
     """Run a test on a server of its own."""
 
     async def run() -> None:
+        before = children()
         async with site() as it:
             await test(it)
+        async with asyncio.timeout(15):
+            while children() - before:  # asyncio warns of those that outlive its loop
+                await asyncio.sleep(0.01)
 
     asyncio.run(run())
+
+
+def children() -> set[str]:
+    """The processes that this one has started and that have not ended."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
 
 
 @asynccontextmanager
