@@ -14,6 +14,7 @@ from engine.wire import BulkAnswer, Reason
 from tui import fmt
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import (
+    UNHANDLED_FAILURE,
     At,
     Cause,
     Happening,
@@ -206,9 +207,11 @@ def run_state_cell(run: Run) -> Part:
 
 def reason_cell(run: Run) -> Part:
     """Why it failed or is paused; of others what the last attempt came to of the step at which it
-    is."""
+    is, or of the step below it that failed, if that attempt did not handle it."""
     needs_a_person = run.state in (State.FAILED, State.PAUSED)
-    return why_cell(run.reason if needs_a_person and run.reason is not None else run.at)
+    unhandled = run.at is not None and (run.at.error or "").startswith(f"{UNHANDLED_FAILURE}:")
+    told = run.reason if (needs_a_person or unhandled) and run.reason is not None else run.at
+    return why_cell(told)
 
 
 def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:

@@ -12,8 +12,9 @@ from collections import OrderedDict
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.wire import Reason
 from tui.fold import at_after, retries_max
-from tui.model import ENDED, At, Happening, Run, State, host_of, text
+from tui.model import ENDED, At, Happening, Run, State, host_of, number, text
 
 STEPS_KEPT_MAX = 20_000
 
@@ -46,6 +47,8 @@ class Whereabouts:
 
     def step_moved(self, run: Run, event: Happening) -> Run:
         """The run after an event of one of its steps."""
+        if event.kind == "attempt-ended" and event.state is State.FAILED and not event.is_root:
+            run = replace(run, reason=self._reason(event))
         at = run.at
         if at is not None and at.step_id == event.step_id:
             after = at_after(at, event)
@@ -71,6 +74,13 @@ class Whereabouts:
         if waits is None or run.state is not State.BACKING_OFF:
             return run
         return run if at is not None and at.state is run.state else replace(run, at=waits)
+
+    def _reason(self, event: Happening) -> Reason:
+        """Why a step has failed: what its workflow makes of it says less."""
+        members, named = event.members, self._steps.get(event.step_id)
+        told = (text(members, "error"), text(members, "excerpt"))
+        name = "" if named is None else named.name
+        return Reason(event.step_id, name, number(members, "httpStatus"), *told)
 
     def _at(self, event: Happening) -> At | None:
         """The step of an event, as lists show it; None: its post was not seen."""

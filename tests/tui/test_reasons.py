@@ -90,6 +90,20 @@ def test_events_bring_the_reason() -> None:
     assert (known.excerpt, known.tries[0].excerpt) == (None, DECLINED)
 
 
+def test_a_workflow_that_backs_off_from_a_failed_step_shows_that() -> None:
+    """Before the list is read again: its own 500 says less than the event of the step did."""
+    store = store_at()
+    card = step("card", "running", parent=RUN, rev=1)
+    store.apply(tree_read(step(rev=1), card, at=stands(step_id=RUN)))
+    ended: dict[str, Any] = {"number": 1, "countsAs": "failure"}
+    store.apply(event("attempt-ended", 2, "failed", f"{RUN}-card", httpStatus=402,
+                      error="http-status: answered 402", excerpt=DECLINED, **ended))  # fmt: skip
+    own = "unhandled-failure: answered 500 after it was told that card failed"
+    store.apply(event("attempt-ended", 2, "backing-off", seq=2, httpStatus=500, error=own,
+                      excerpt="Internal Server Error", **ended))  # fmt: skip
+    assert reason_cell(store.runs[RUN])[0] == f"402 {DECLINED}"
+
+
 def test_which_step_a_run_fails_for() -> None:
     """The one at the end of the causes; of an open run a paused one before one that failed, and
     this before one that backs off; not the workflow that is paused for it."""
