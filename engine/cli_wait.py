@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # `--help` does without
 TOLD_AFTER_S = 5
 """Whoever waits longer is told how the run stands, and again whenever that has changed, at most as
 often. Most runs have ended by then."""
+OPERATOR = "operator"
+"""Why a run is paused of which nothing need be wrong."""
 ENDS_WAIT_ALONE = "Ctrl-C stops the waiting, not the run."
 
 
@@ -73,8 +75,8 @@ def how_it_stands(run: RunRow) -> str:
     line = f"{state_text(run.status)}  {note}".rstrip()
     if run.status != "paused":
         return line
-    typed = engine_typed()
-    return (
-        f"{line}\nIt waits for you. When what is wrong is mended: atomic resume {run.id}{typed}"
-        f" (or give it up: atomic cancel {run.id}{typed})"
-    )
+    needs = "It waits for you. When what is wrong is mended"
+    if run.pause_reason == OPERATOR:
+        needs = "Somebody has paused it. To let it go on"
+    named = f"{safe(run.id)}{engine_typed()}"
+    return f"{line}\n{needs}: atomic resume {named} (or give it up: atomic cancel {named})"

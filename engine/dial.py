@@ -44,7 +44,7 @@ from msgspec import Struct
 
 from engine.platform.sockets import keep_alive, unacknowledged
 from engine.resolve import Resolver, SystemResolver
-from engine.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context
+from engine.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context, describe
 
 URL_BYTES_MAX = 2048
 TARGETS_CACHED_MAX = 1024
@@ -350,8 +350,3 @@ async def _connect_socket(ip: IPAddress, port: int) -> socket:
         sock.close()
         raise
     return sock
-
-
-def describe(error: OSError) -> str:
-    """What happened, in a few words, without numbers of the system."""
-    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -134,6 +134,11 @@ def default_ssl_context() -> ssl.SSLContext:
     return context
 
 
+def describe(error: OSError) -> str:
+    """What happened, in a few words, without numbers of the system."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
 def describe_tls(error: Exception) -> str:
     """The certificate's fault, or the library's short reason."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -33,7 +33,7 @@ import anyio.lowlevel
 import httpx
 
 from engine.client.http import keep_alive
-from engine.tls import RECEIVE_BYTES_MAX, TlsWire
+from engine.tls import RECEIVE_BYTES_MAX, TlsWire, describe
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class AsyncWire(_SocketWire):
             except BlockingIOError:
                 pass
             except OSError as error:
-                raise httpx.WriteError(f"sending failed: {words(error)}") from error
+                raise httpx.WriteError(f"sending failed: {describe(error)}") from error
             if not rest:
                 return
             if not await _wait(anyio.wait_writable, self._socket, self.write_s):
@@ -119,7 +119,7 @@ class AsyncWire(_SocketWire):
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise httpx.ReadError(f"receiving failed: {words(error)}") from error
+                raise httpx.ReadError(f"receiving failed: {describe(error)}") from error
 
     async def pause(self) -> None:
         """Let others run."""
@@ -139,7 +139,7 @@ class BlockingWire(_SocketWire):
         except TimeoutError as error:
             raise httpx.WriteTimeout(f"not sent within {self.write_s:g} s") from error
         except OSError as error:
-            raise httpx.WriteError(f"sending failed: {words(error)}") from error
+            raise httpx.WriteError(f"sending failed: {describe(error)}") from error
 
     async def receive(self) -> bytes:
         """The next bytes, `b""` at the end. Raises httpx.ReadError, ReadTimeout."""
@@ -149,7 +149,7 @@ class BlockingWire(_SocketWire):
         except TimeoutError as error:
             raise httpx.ReadTimeout(f"nothing came for {self.read_s:g} s") from error
         except OSError as error:
-            raise httpx.ReadError(f"receiving failed: {words(error)}") from error
+            raise httpx.ReadError(f"receiving failed: {describe(error)}") from error
 
     async def pause(self) -> None:
         """Other threads run anyway."""
@@ -330,11 +330,6 @@ def _check_connected(sock: socket, code: int) -> None:
 # --- Words -----------------------------------------------------------------------------------
 
 
-def words(error: OSError) -> str:
-    """What happened, in a few words, without numbers of the system."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
-
-
 def not_resolved(error: OSError | UnicodeError) -> httpx.ConnectError:
     """For a name without an address."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -355,7 +350,7 @@ def not_connected(error: OSError) -> httpx.ConnectError:
             " that waits holds one. Raise the limit (`ulimit -n`, LimitNOFILE= of systemd,"
             " --ulimit nofile of a container)"
         )
-    return httpx.ConnectError(words(error))
+    return httpx.ConnectError(describe(error))
 
 
 def _files_max() -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from engine.core.below import UNHANDLED
+from engine.core.below import HTTP_STATUS, UNHANDLED
 from engine.core.model import PauseReason, Run, Step, StepState
 
 CAUSE_HEX_DIGITS = 8
@@ -74,10 +74,10 @@ def reason(run: Run) -> Step:
     return step if last is None else _at_fault(run, last)
 
 
-def unhandled(pause_reason: PauseReason | None, error: str | None) -> bool:
+def unhandled(pause_reason: str | None, error: str | None) -> bool:
     """Whether an attempt came to nothing although a step below had failed, and nothing dealt with
     that."""
-    return pause_reason is PauseReason.UNHANDLED_FAILURE or (error or "").startswith(UNHANDLED)
+    return pause_reason == PauseReason.UNHANDLED_FAILURE or (error or "").startswith(UNHANDLED)
 
 
 def _at_fault(run: Run, step: Step) -> Step:
@@ -91,7 +91,7 @@ def _at_fault(run: Run, step: Step) -> Step:
 
 def what_happened(http_status: int | None, error: str | None) -> str:
     """The kind of a failure: the status that was answered, or what kept an answer from coming."""
-    if http_status is not None and (error is None or error.startswith("http-status")):
+    if http_status is not None and (error is None or error.startswith(HTTP_STATUS)):
         return f"{http_status}"
     return (error or "unknown").partition(":")[0]
 

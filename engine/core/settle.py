@@ -11,7 +11,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.core.alive import may_post_after
-from engine.core.below import error_with, failure_below, may_fail, says_that_it_ends
+from engine.core.below import (
+    HTTP_STATUS,
+    error_with,
+    failure_below,
+    may_fail,
+    says_that_it_ends,
+)
 from engine.core.events import (
     AttemptEnded,
     CancelAsked,
@@ -140,10 +146,10 @@ def _error(outcome: Outcome) -> str | None:
         return "Atomic-Suspend without an open child" if outcome.suspend else None
     if outcome.location is not None:
         return (
-            f"http-status: answered {outcome.http_status} with Location: {outcome.location}"
+            f"{HTTP_STATUS}: answered {outcome.http_status} with Location: {outcome.location}"
             " (redirects are not followed)"
         )
-    return f"http-status: answered {outcome.http_status}"
+    return f"{HTTP_STATUS}: answered {outcome.http_status}"
 
 
 def _ended(

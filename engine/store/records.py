@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.core.below import UNHANDLED
-from engine.core.model import ENDED, PauseReason, StepState
+from engine.core.cause import unhandled
+from engine.core.model import ENDED, StepState
 from engine.core.retry import DEFAULT_POLICY
 from engine.core.settle import INTERRUPTED, SUSPENDED
 from engine.ports import Reason, RunRecord, StepAt
@@ -86,8 +86,7 @@ def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason
         fault = _failing(db, run["id"]) or at
         if fault is at and run["state"] == StepState.RUNNING:
             return None  # only interrupted, and at work again
-    unhandled = fault["pause_reason"] == PauseReason.UNHANDLED_FAILURE
-    if unhandled or (fault["error"] or "").startswith(UNHANDLED):
+    if unhandled(fault["pause_reason"], fault["error"]):
         fault = _failed_below(db, run["id"], fault) or fault
     if not fault["error"] or fault["error"].startswith(SUSPENDED):
         return None

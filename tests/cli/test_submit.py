@@ -92,6 +92,17 @@ def test_who_waits_long_is_told_what_keeps_the_run(
     assert waits == "wait=5"
 
 
+def test_a_run_that_somebody_paused_is_not_called_wrong(atomic: Atomic):
+    """Nothing need be mended; the address that was typed belongs to what is to be typed next."""
+    held = tree(PAUSED | {"pauseReason": "operator"})
+    engine = ("--engine", "http://127.0.0.1:9")
+    result = atomic("outcome", "01A", *engine, answers=[NOT_YET, held, answer()])
+    assert result.stderr.splitlines()[1] == (
+        "Somebody has paused it. To let it go on: atomic resume 01A --engine http://127.0.0.1:9"
+        " (or give it up: atomic cancel 01A --engine http://127.0.0.1:9)"
+    )
+
+
 def test_who_says_how_long_is_not_told(atomic: Atomic, engine: FakeEngine):
     """`--timeout` has its own end, which says what to do."""
     atomic(*SUBMIT, "--timeout", "8s", answers=[answer()])
