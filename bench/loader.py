@@ -31,7 +31,7 @@ from engine.core.model import Run, StepSpec  # noqa: E402
 from engine.core.outcome import Answered  # noqa: E402
 from engine.core.place import Limits, open_run, place  # noqa: E402
 from engine.core.retry import RetryPolicy  # noqa: E402
-from engine.ports import Body, Write  # noqa: E402
+from engine.ports.store import Body, Write  # noqa: E402
 from engine.store.owner import Owner  # noqa: E402
 from engine.store.sqlite import open_store  # noqa: E402
 

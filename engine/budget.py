@@ -21,7 +21,7 @@ from collections import deque
 
 import trio
 
-from engine.ports import SMALL_BYTES_MAX
+from engine.ports.caller import SMALL_BYTES_MAX
 
 SMALL_PARTS = 64
 """What is small is at most this part of the budget: it matters for budgets of tests only."""

@@ -22,7 +22,7 @@ from engine.answers import AnswerTooLarge, BadAnswer
 from engine.core.json_text import declares_json, json_fault
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.dial import DnsError, NoDescriptor, Target, TargetNotAllowed, parse_target
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.tls import TlsError
 from engine.transport import Answer, LeanTransport
 

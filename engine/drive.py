@@ -18,18 +18,13 @@ from engine.core.aside import put_back, set_aside
 from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, decide
 from engine.core.model import Run, Step, StepState
-from engine.core.outcome import (
-    FAILED_BODY_BYTES_MAX,
-    Answered,
-    CallError,
-    Outcome,
-    Unanswered,
-)
+from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outcome, Unanswered
 from engine.core.retarget import Moved
 from engine.deadlines import Timer
 from engine.flow import AttemptFlow, Payloads
 from engine.places import Places
-from engine.ports import Body, Invocation, Receipt, Write
+from engine.ports.caller import Invocation
+from engine.ports.store import Body, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request, Slot
 from engine.tasks import Tasks

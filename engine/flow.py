@@ -15,7 +15,7 @@ import trio
 from engine.budget import Budget, Charge, Parcel, Pool
 from engine.core.errors import EngineError, Refused, RefusedForDamage
 from engine.core.model import Flight, Step
-from engine.ports import Larger, Receipt, Store
+from engine.ports.store import Larger, Receipt, Store
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096
 """Payloads up to here are kept whether there is room or not, also while their step queues: how many

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.errors import Problem, Refused
-from engine.ports import Away
+from engine.ports.store import Away
 
 RETRY_AFTER_S = 1
 STOPPED_RETRY_AFTER_S = 30

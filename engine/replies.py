@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from engine.budget import Budget, Charge
 from engine.core.model import Step
-from engine.ports import Body, Larger
+from engine.ports.store import Body, Larger
 from engine.refusals import overloaded
 
 if TYPE_CHECKING:

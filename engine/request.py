@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from engine.core.model import Step
 from engine.deadlines import Deadlines, Timer
-from engine.ports import Body
+from engine.ports.store import Body
 from engine.standstill import Attempt
 
 if TYPE_CHECKING:

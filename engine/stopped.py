@@ -17,7 +17,7 @@ import trio
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused, what_was_wrong
 from engine.core.model import ENDED, StepState
-from engine.ports import Stopped
+from engine.ports.store import Stopped
 from engine.refusals import engine_error, revision_changed, run_cancelled
 
 if TYPE_CHECKING:

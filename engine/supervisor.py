@@ -28,7 +28,8 @@ from engine.home import Home
 from engine.hosts import Hosts
 from engine.limits import EngineLimits
 from engine.parent_tokens import ParentToken, ParentTokens
-from engine.ports import Body, EndpointCaller, Stopped, Store, Stored
+from engine.ports.caller import EndpointCaller
+from engine.ports.store import Body, Stopped, Store, Stored
 from engine.refusals import (
     draining,
     engine_error,
@@ -92,8 +93,7 @@ class Engine:
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self.draining = False
-        self.watch = watch
-        self.log = log
+        self.watch, self.log = watch, log
         self.stopped = StoppedRuns(self, strict=strict)
         store.tell_unwritable(self.stopped.unwritable)
         self.why_not = why_not  # why a URL may not be called, where no call is needed to tell

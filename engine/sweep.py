@@ -13,7 +13,7 @@ import trio
 
 from engine.core.errors import Refused
 from engine.core.retry import DAY_MS
-from engine.ports import Due
+from engine.ports.store import Due
 
 if TYPE_CHECKING:
     from engine.supervisor import Engine

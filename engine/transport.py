@@ -32,7 +32,7 @@ from engine.answers import (
 )
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.dial import Dialler, Target, Wire, parse_target
-from engine.ports import FREE_FLOW, SMALL_BYTES_MAX, Flow
+from engine.ports.caller import FREE_FLOW, SMALL_BYTES_MAX, Flow
 
 ANSWER_BYTES_MAX = 1_048_576
 JOINED_BYTES_MAX = 16_384

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.core.model import StepState
-from engine.ports import Due
+from engine.ports.store import Due
 from engine.store.sqlite import open_store
 from engine.store.views import SqliteViews
 from tests.store.support import OWNER, the_run

@@ -27,7 +27,7 @@ from engine.core.events import Count, Event
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.search import SEARCH_CHARACTERS_MAX, TERMS_MAX
 from engine.front import bulk, feed
-from engine.ports import EventRecord
+from engine.ports.views import EventRecord
 from engine.run_log import ERROR_CHARS_MAX
 from engine.store.search import ROWS_LOOKED_AT_MAX
 from engine.throttle import LEFT_OUT, LINES_PER_S_MAX

@@ -21,7 +21,7 @@ from engine.core.retry import RetryPolicy
 from engine.core.target import last_segment, normalise
 from engine.limits import EngineLimits
 from engine.parent_tokens import ParentToken, ParentTokens
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.writer import Offload

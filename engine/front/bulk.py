@@ -28,7 +28,7 @@ from engine.front.moves import move_of
 from engine.front.rows import run_row
 from engine.front.surrogates import why_no_text
 from engine.front.times import maybe_rfc3339, rfc3339
-from engine.ports import RunQuery, RunRecord, RunsFound
+from engine.ports.views import RunQuery, RunRecord, RunsFound
 from engine.supervisor import Engine
 from engine.tasks import Tasks
 from engine.telemetry import Log

@@ -39,7 +39,7 @@ from engine.front.refusal import (
 from engine.front.reply import HELD, Reply
 from engine.front.room import BodyRoom, no_room
 from engine.front.strict import BadRequest, Phase, RequestReader
-from engine.ports import SMALL_BYTES_MAX
+from engine.ports.caller import SMALL_BYTES_MAX
 
 READ_BYTES = 64 * 1024
 FAREWELL_S = 0.5

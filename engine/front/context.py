@@ -14,7 +14,7 @@ from engine.front.access import Access
 from engine.front.bulk import Bulk
 from engine.front.dear import Dear
 from engine.metrics import Metrics
-from engine.ports import Views
+from engine.ports.views import Views
 from engine.supervisor import Engine
 from engine.telemetry import Log
 

@@ -15,7 +15,7 @@ from engine.front.reply import Reply, problem_reply
 from engine.front.rows import named_step, run_row, step_row
 from engine.front.status import json_reply
 from engine.front.surrogates import why_no_text
-from engine.ports import RunRecord
+from engine.ports.views import RunRecord
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 

@@ -18,7 +18,7 @@ import trio
 from engine.core.model import StepState
 from engine.front.context import Front
 from engine.front.times import rfc3339
-from engine.ports import EventRecord, Views
+from engine.ports.views import EventRecord, Views
 
 PAGE = 500
 TAIL_EVENTS_MAX = 1_000

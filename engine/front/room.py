@@ -19,7 +19,7 @@ import trio
 from engine.budget import Budget, Charge, Parcel
 from engine.front.parent import parent_of, shows_parent
 from engine.front.strict import BadRequest, Head, ServerLimits
-from engine.ports import SMALL_BYTES_MAX
+from engine.ports.caller import SMALL_BYTES_MAX
 
 WAIT_S_MAX = 5.0
 """How long a body waits for room. Well within `body_timeout_ms` as it is by default."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine import wire
 from engine.core.model import Move, Step, StepState, run_of
 from engine.front.times import maybe_rfc3339, rfc3339
-from engine.ports import AttemptRecord, CauseRecord, Reason, RetryRecord, RunRecord, StepAt
+from engine.ports.views import AttemptRecord, CauseRecord, Reason, RetryRecord, RunRecord, StepAt
 
 
 def run_row(record: RunRecord) -> wire.RunRow:

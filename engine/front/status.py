@@ -19,7 +19,9 @@ from engine.front.reply import JSON, Reply
 from engine.front.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
 from engine.hosts import HostFigures
-from engine.ports import SMALL_BYTES_MAX, Body, Larger, RetryQuery, RunQuery
+from engine.ports.caller import SMALL_BYTES_MAX
+from engine.ports.store import Body, Larger
+from engine.ports.views import RetryQuery, RunQuery
 from engine.replies import wait_room
 from engine.standstill import standstill_text
 from engine.supervisor import Engine

@@ -30,7 +30,7 @@ from engine.front.reply import JSON, Reply, problem_reply, refusal
 from engine.front.strict import HEADS_KEPT_MAX
 from engine.front.times import rfc3339
 from engine.parent_tokens import ParentToken
-from engine.ports import Body
+from engine.ports.store import Body
 from engine.refusals import RETRY_AFTER_S, STOPPED_RETRY_AFTER_S
 from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import trio
 
 from engine.core.errors import EngineError
-from engine.ports import Away
+from engine.ports.store import Away
 from engine.store import hands
 from engine.store.shape import check_tables
 from engine.store.words import StoreError, cannot_write, damage, in_the_way, primary

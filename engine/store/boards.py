@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from engine.ports import (
+from engine.ports.views import (
     CauseRecord,
     DueCount,
     RetriesFound,

@@ -21,7 +21,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from engine.core.events import Event
-from engine.ports import Body, EventRecord
+from engine.ports.store import Body
+from engine.ports.views import EventRecord
 
 LARGE_BODY_BYTES_MIN = 2_048
 """Bodies from here on are not compressed, and not read along with the small ones."""

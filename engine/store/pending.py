@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from engine.core.events import AttemptEnded, LateEnd, RunMoved, Started
 from engine.core.machine import Change
 from engine.core.model import Run, Step
-from engine.ports import AttemptRecord
+from engine.ports.views import AttemptRecord
 from engine.store import rows
 
 LAG_S = 1.0

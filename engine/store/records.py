@@ -8,7 +8,7 @@ from engine.core.cause import unhandled
 from engine.core.model import ENDED, StepState
 from engine.core.retry import DEFAULT_POLICY
 from engine.core.settle import INTERRUPTED, SUSPENDED
-from engine.ports import Reason, RunRecord, StepAt
+from engine.ports.views import Reason, RunRecord, StepAt
 from engine.store import rows
 from engine.store.readers import SQL
 

@@ -12,7 +12,7 @@ from contextlib import closing
 
 from engine.core.errors import EngineError, what_was_wrong
 from engine.core.model import Run, StepState, run_of
-from engine.ports import Stopped
+from engine.ports.store import Stopped
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, Entry, EventLine, unpack
 from engine.store.pending import Pending, RunRows

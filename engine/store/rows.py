@@ -20,7 +20,7 @@ from engine.core.model import (
     run_of,
 )
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
-from engine.ports import AttemptRecord, Reason, RunRecord, StepAt
+from engine.ports.views import AttemptRecord, Reason, RunRecord, StepAt
 
 _json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode

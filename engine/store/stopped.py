@@ -24,7 +24,7 @@ from engine.core.errors import EngineError
 from engine.core.events import Acted, Actor, EndedAsItIs, EngineErred, RunMoved
 from engine.core.machine import evolve
 from engine.core.model import ENDED, PauseReason, Run, Step, StepState, run_of
-from engine.ports import Stopped
+from engine.ports.store import Stopped
 from engine.store import rows
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.ports import (
+from engine.ports.views import (
     CauseRecord,
     DueCount,
     RetriesFound,

@@ -9,13 +9,12 @@ from typing import Any, TypeVar
 
 from engine.core.errors import Problem, Refused
 from engine.core.model import Step, run_of
-from engine.ports import (
+from engine.ports.store import Body, Larger
+from engine.ports.views import (
     AttemptRecord,
-    Body,
     CauseRecord,
     DueCount,
     EventRecord,
-    Larger,
     RetriesFound,
     RetryQuery,
     RunQuery,

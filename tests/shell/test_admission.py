@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from engine.admission import QUEUE_ALWAYS, QUEUE_PULSE_S, UNDER_WAY_ALWAYS, Admission, Idle
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from tests.world import ok, recorded, world
 
 

@@ -24,7 +24,8 @@ from engine.core.retry import RetryPolicy
 from engine.core.search import parse
 from engine.front import bulk
 from engine.front.bulk import JOBS_KEPT_MAX, Bulk, Job, Target
-from engine.ports import Invocation, RunQuery, RunRecord, RunsFound
+from engine.ports.caller import Invocation
+from engine.ports.views import RunQuery, RunRecord, RunsFound
 from engine.store.views import SqliteViews
 from tests.world import EPOCH_MS, FakeClock, ok, recorded, world
 

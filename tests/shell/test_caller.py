@@ -12,7 +12,7 @@ import trio
 from engine.caller import HttpCaller, parse_retry_after
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.dial import Dialler, NoDescriptor, Target, Wire
-from engine.ports import EndpointCaller, Invocation
+from engine.ports.caller import EndpointCaller, Invocation
 from engine.transport import LeanTransport
 from tests.shell.scripted_server import (
     OK,

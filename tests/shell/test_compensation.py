@@ -14,7 +14,7 @@ from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.supervisor import Recorded, Wait
 from tests.world import World, ok, recorded, world
 

@@ -16,7 +16,7 @@ from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.supervisor import Wait
 from tests.world import World, ok, recorded, still_open, world
 

@@ -11,7 +11,7 @@ import trio
 from engine.core.errors import Problem, Refused
 from engine.front.context import Front
 from engine.front.feed import PAGE, TAIL_EVENTS_MAX, Tail, stream
-from engine.ports import EventRecord, Summary, Views
+from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 
 

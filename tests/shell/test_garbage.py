@@ -9,7 +9,7 @@ import trio
 
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from tests.world import World, ok, recorded, world
 
 STEP = "http://app:9000/workflows/w/steps/a"

@@ -16,7 +16,7 @@ from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.supervisor import Recorded, Result, StillOpen, Wait, Why
 from tests.world import World, ok, recorded, world
 

@@ -14,7 +14,7 @@ from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.store.tables import Commit
 from engine.supervisor import Wait
 from tests.shell.test_store_away import away_world

@@ -25,7 +25,7 @@ from engine.metrics import (
     Metrics,
     wants_openmetrics,
 )
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.run_log import Watchers
 from engine.supervisor import Wait
 from tests.core.support import spec

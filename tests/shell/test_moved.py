@@ -16,7 +16,8 @@ from engine.core.place import Limits
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
-from engine.ports import Invocation, RunQuery
+from engine.ports.caller import Invocation
+from engine.ports.views import RunQuery
 from engine.store.views import SqliteViews
 from engine.waiting import Wait
 from tests.store.support import change_file

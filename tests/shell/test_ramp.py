@@ -12,7 +12,7 @@ import trio
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
 from engine.supervisor import Wait
 from tests.world import EPOCH_MS, FakeClock, World, ok, world

@@ -16,7 +16,7 @@ from engine.core.model import StepSpec, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.replies import WAIT_S_MAX, Recorded
 from engine.supervisor import Wait
 from tests.world import ROOT, World, recorded, world

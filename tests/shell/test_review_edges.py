@@ -14,7 +14,7 @@ from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.deadlines import Deadlines
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.request import Request
 from engine.store.tables import Commit
 from engine.supervisor import Wait

@@ -20,7 +20,7 @@ from engine.front.dear import Dear
 from engine.front.reply import Reply
 from engine.front.submit import answer_submission
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.run_log import ERROR_CHARS_MAX, RunLog, Watchers
 from engine.supervisor import StillOpen, Wait
 from engine.throttle import LEFT_OUT

@@ -14,7 +14,7 @@ from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.front.control import record_of
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.store.views import SqliteViews
 from engine.supervisor import Wait
 from tests.world import still_open, world

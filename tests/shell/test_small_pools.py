@@ -14,7 +14,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.front.status import standstill_rows
 from engine.limits import EngineLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.supervisor import StillOpen, Wait
 from tests.world import World, ok, recorded, world
 

@@ -19,7 +19,8 @@ from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.flow import READ_AGAIN_S
 from engine.limits import EngineLimits
-from engine.ports import Invocation, RunQuery, RunRecord
+from engine.ports.caller import Invocation
+from engine.ports.views import RunQuery, RunRecord
 from engine.store.sqlite import SqliteStore
 from engine.store.views import SqliteViews
 from engine.supervisor import Recorded, Wait

@@ -17,7 +17,8 @@ from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.ports import Invocation, RunQuery
+from engine.ports.caller import Invocation
+from engine.ports.views import RunQuery
 from engine.store.away import AWAY_AFTER_S
 from engine.store.views import SqliteViews
 from engine.supervisor import Recorded, Wait, Why

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from engine.ports import SMALL_BYTES_MAX, FreeFlow
+from engine.ports.caller import SMALL_BYTES_MAX, FreeFlow
 from tests.shell.scripted_server import POST_LINES, Peer, answering, lean, serving
 
 MOST = 100_000

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from engine.core.outcome import Answered, Outcome
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from tests.simulation.forger import try_forged
 from tests.simulation.history import TEXT, Answer, History, Post, effect_of, value_in
 from tests.simulation.net import Connection, Net, Submission

@@ -19,7 +19,7 @@ from trio.abc import Instrument
 
 from engine.limits import EngineLimits
 from engine.parent_tokens import ParentTokens
-from engine.ports import EndpointCaller
+from engine.ports.caller import EndpointCaller
 from engine.store.owner import Owner
 from engine.store.sqlite import open_store, prepare
 from engine.store.words import StoreError

@@ -22,7 +22,7 @@ from engine.core.retry import RetryPolicy
 from engine.front.dear import Dear
 from engine.front.reply import Reply, refusal
 from engine.front.submit import Posted, answer_submission, result_reply
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.supervisor import Engine, Wait
 from tests.simulation import wire
 from tests.simulation.history import History, Post, Send

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from engine.core.outcome import Answered
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from tests.simulation.history import History
 from tests.simulation.net import Net, Submission
 

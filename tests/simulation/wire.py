@@ -23,7 +23,7 @@ from engine.dial import Dialler, Target, Wire
 from engine.front.access import RawHeaders
 from engine.front.door import Post, read_post
 from engine.front.strict import Phase, RequestReader, ServerLimits
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.transport import LeanTransport
 
 Serve = Callable[[Invocation], Awaitable[bytes]]

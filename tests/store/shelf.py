@@ -20,7 +20,7 @@ from engine.core.model import (
     rebuild,
 )
 from engine.core.search import Compare, Field, Is, Term
-from engine.ports import Write
+from engine.ports.store import Write
 from engine.store.rows import wake_at
 from tests.store.support import store_at
 

@@ -15,7 +15,7 @@ from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
 from engine.core.place import open_run
 from engine.core.retry import RetryPolicy
-from engine.ports import Body, Stopped, Stored, Write
+from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.journal import unpack
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from engine.core.cause import stuck
 from engine.core.model import PauseReason, Run, Step, StepState
 from engine.core.search import parse
-from engine.ports import DueCount, RetryQuery, RetryRecord
+from engine.ports.views import DueCount, RetryQuery, RetryRecord
 from engine.store import boards, rows
 from engine.store.readers import SQL
 from engine.store.schema import migrations

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from engine.core.errors import Problem, Refused, RefusedForDamage
-from engine.ports import Due, RetryQuery, RunQuery
+from engine.ports.store import Due
+from engine.ports.views import RetryQuery, RunQuery
 from engine.store import content
 from engine.store.away import StoreStopped
 from engine.store.sqlite import SqliteStore

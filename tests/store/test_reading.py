@@ -24,7 +24,7 @@ from engine.core.model import (
     rebuild,
 )
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.ports import Body, Due, Stored, Write
+from engine.ports.store import Body, Due, Stored, Write
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 TIMES = st.integers(0, 2**53)

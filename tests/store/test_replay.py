@@ -15,7 +15,7 @@ from engine.core.actions import Action, act
 from engine.core.events import Actor, AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
-from engine.ports import Body, Stopped, Write
+from engine.ports.store import Body, Stopped, Write
 from engine.store.journal import ENTRY_EVENTS_MAX
 from engine.store.sqlite import SqliteStore
 from engine.store.words import StoreError

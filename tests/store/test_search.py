@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.core.cause import stuck
 from engine.core.model import Run, StepState
 from engine.core.search import parse
-from engine.ports import RunQuery
+from engine.ports.views import RunQuery
 from engine.store import search
 from engine.store.readers import SQL, connect_read_only
 from engine.store.search import Condition, find

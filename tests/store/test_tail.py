@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from engine.core.errors import Problem, Refused
 from engine.core.model import Run
 from engine.core.search import parse
-from engine.ports import RetriesFound, RetryQuery, RunQuery, RunsFound, Stopped
+from engine.ports.store import Stopped
+from engine.ports.views import RetriesFound, RetryQuery, RunQuery, RunsFound
 from engine.store import boards, search
 from engine.store.readers import SQL
 from engine.store.sqlite import SqliteStore

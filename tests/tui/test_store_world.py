@@ -16,7 +16,7 @@ from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.ports import Invocation
+from engine.ports.caller import Invocation
 from engine.supervisor import Recorded, Wait
 from tests.tui.mirror import Mirror
 from tests.world import FakeClock, World, ok, still_open, world

@@ -1,0 +1,1 @@
+"""The ports of the shell: small protocols without rules in them."""

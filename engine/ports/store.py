@@ -1,0 +1,186 @@
+"""The port of the store: where runs are kept, and what goes in and comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine.core.events import Actor
+from engine.core.machine import Change
+from engine.core.model import Run
+
+
+class Body(Struct, frozen=True):
+    """Bytes that travel with a change: a payload, or an attempt's answer."""
+
+    step_id: str
+    number: int
+    """For a payload the generation it came in, for an answer the attempt."""
+    data: bytes
+    content_type: str = "application/json"
+    answer: bool = False
+    size: int = -1
+    """Full size in bytes where `data` was cut; -1: nothing was cut."""
+    json: bool = False
+    """It is known to be JSON, as its type says. Of answers that were recorded before this was
+    looked at it is not known."""
+
+
+class Larger(Struct, frozen=True):
+    """In place of a body that was not read, as it is larger than was asked for."""
+
+    size: int
+    """As kept, in bytes."""
+
+
+class Write(Struct):
+    """What one change of a run puts into the store, whole or not at all."""
+
+    change: Change
+    bodies: tuple[Body, ...] = ()
+    then: Callable[[], None] | None = None
+    """Called once the write is durable, from the writer's task. Must not fail."""
+    say: Callable[[], None] | None = None
+    """The same, of what nobody waits for: it makes the commit no sooner."""
+
+
+class Away(Struct, frozen=True):
+    """The store cannot be written for now: what was given to it waits, and nobody was promised it.
+
+    It is tried on and on; `away` of the store is None again when it can be written.
+    """
+
+    since_s: float
+    """On Trio's clock."""
+    why: str
+    """A sentence, for people."""
+    who: str = ""
+    """The processes that keep it so, as far as is known; found when it has lasted a while."""
+
+
+class Receipt(Protocol):
+    """The promise of a write."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether the commit has happened."""
+
+    async def wait(self) -> None:
+        """Return when it has. If the commit fails for good the engine stops, and this never
+        returns."""
+
+    async def wait_unless_away(self) -> bool:
+        """Return when it has (True), or when the store is away (False)."""
+
+
+class Due(Struct, frozen=True):
+    """A step the engine must look at, at `wake_at` (0: since before it was last stored)."""
+
+    wake_at: int
+    step_id: str
+    run_id: str
+
+
+class Stored(Struct, frozen=True):
+    """A run from the store."""
+
+    run: Run
+    """With all its steps, indexes rebuilt."""
+    payloads: dict[str, bytes]
+    """By step, those that were read along: small ones, of steps that are called before long."""
+
+    @property
+    def run_id(self) -> str:
+        return self.run.id
+
+
+class Stopped(Struct, frozen=True):
+    """A run that a bug of the engine's stopped, as far as it can be told without reading it."""
+
+    run_id: str
+    client: str
+    state: str
+    """As last recorded: of one that is marked `paused`, or how it was ended."""
+    rev: int
+    root_state: str
+    root_rev: int
+    error: str
+    """What was wrong."""
+    marked: bool = False
+    """The record says so; False: it was found just now."""
+
+
+class Store(Protocol):
+    """Where runs are kept. One owner; what it has said is durable stays so."""
+
+    @property
+    def last_at(self) -> int:
+        """The latest time recorded in the events there when the store was opened; 0: none."""
+
+    def write(self, write: Write) -> Receipt:
+        """Queue a write for the next group commit. Writes are kept in the order of the calls."""
+
+    @property
+    def backlog(self) -> int:
+        """Events that wait for a commit."""
+
+    @property
+    def away(self) -> Away | None:
+        """Why the store cannot be written for now; None: it can."""
+
+    async def wait_away_moved(self) -> None:
+        """Return when `away` has come or gone."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Of the small bodies (up to `SMALL_BYTES_MAX`) that wait for a commit."""
+
+    def find_run(self, client: str, workflow: str, key: str) -> str | None:
+        """The id of the run with this identity."""
+
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
+        """The runs that there are, in this order.
+
+        With small payloads of the steps that are to be called by `until`. Those that a bug stopped
+        are not read, and one that cannot be read is told as such.
+        """
+
+    def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
+        """Have this called of a run whose rows could not be written. False: the engine is to end.
+
+        Its events are durable.
+        """
+
+    def withhold(self, run_id: str) -> bool:
+        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
+        something, until it is marked."""
+
+    def stop(self, stopped: Stopped, at: int) -> Receipt:
+        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+
+    def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Receipt:
+        """End a marked run as it is: all that is open of it is cancelled."""
+
+    def let_go_on(
+        self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
+    ) -> Receipt:
+        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+
+    async def read_again(self, run_id: str) -> Run:
+        """Try to read a marked run as it was recorded. Raises whatever reading it raises."""
+
+    async def payload(self, step_id: str, generation: int) -> bytes:
+        """The payload as first received."""
+
+    async def answer(self, step_id: str, attempt: int) -> Body | None:
+        """The answer that an attempt got, if one was kept."""
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """A payload by its generation, or an answer by its attempt, if it is no larger."""
+
+    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
+        """Steps with `wake_at` up to `until`, in order, from just behind `after`."""

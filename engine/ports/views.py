@@ -1,0 +1,228 @@
+"""The port of the views: what the front reads of the store."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine.core.model import Move, Step
+from engine.core.search import Search
+from engine.ports.store import Body, Larger
+
+
+class AttemptRecord(Struct):
+    """One attempt, as recorded."""
+
+    step_id: str
+    number: int
+    generation: int
+    started_at: int
+    epoch: int
+    ended_at: int | None = None
+    counts_as: str | None = None
+    """success, failure, interruption, crash or late; None: in flight."""
+    http_status: int | None = None
+    error: str | None = None
+    delay_ms: int | None = None
+    delay_by: str | None = None
+    answer_in: int | None = None
+    """The journal's entry that holds the answer; None: there is none."""
+    excerpt: str | None = None
+    """Why it failed, in one line."""
+
+
+class StepAt(Struct, frozen=True):
+    """The step at which a run is: the one that an operator would ask about."""
+
+    id: str
+    name: str
+    url: str
+    state: str
+    attempts: int
+    failures: int
+    retries_max: int
+    started_at: int | None
+    """Of its latest attempt."""
+    due_at: int | None
+    delay_by: str | None
+    http_status: int | None
+    error: str | None
+    excerpt: str | None = None
+
+
+class Reason(Struct, frozen=True):
+    """What a run fails, pauses or backs off for: how the last attempt of a step of it ended."""
+
+    step_id: str
+    name: str
+    http_status: int | None
+    error: str | None
+    excerpt: str | None
+
+
+class RunRecord(Struct, frozen=True):
+    """A run's row for lists: its own columns and its root's."""
+
+    id: str
+    client: str
+    workflow: str
+    key: str
+    state: str
+    rev: int
+    dismissed: bool
+    steps: int
+    open_steps: int
+    failed_steps: int
+    submitted_at: int
+    generation: int
+    ended_at: int | None
+    due_at: int | None
+    pause_reason: str | None
+    cause_id: str | None
+    error: str | None
+    cause: str | None = None
+    """Why it needs a person; None: it does not."""
+    stuck_at: int | None = None
+    at: StepAt | None = None
+    reason: Reason | None = None
+    moves: tuple[Move, ...] = ()
+    """Its rules, in their order."""
+
+
+class RunQuery(Struct, frozen=True):
+    """Which runs, in which order, from where."""
+
+    client: str | None = None
+    workflow: str | None = None
+    key: str | None = None
+    states: tuple[str, ...] = ()
+    search: Search | None = None
+    """Terms that must hold too."""
+    now: int = 0
+    """What ages and due times are held against."""
+    newest_first: bool = True
+    cursor: str | None = None
+    """Id behind which the page begins."""
+    limit: int = 50
+    bare: bool = False
+    """Without the steps at which the runs are, and why: read for each, they cost most of it."""
+
+
+class RunsFound(Struct, frozen=True):
+    """A page of runs."""
+
+    runs: tuple[RunRecord, ...]
+    total: int
+    total_is_estimate: bool
+    next: str | None
+    """The cursor of the next page; None: this is the last. With it a page may come short."""
+
+
+class CauseRecord(Struct, frozen=True):
+    """Runs that need a person for the same reason."""
+
+    cause: str
+    runs: int
+    new_runs: int
+    """Of them, since the time asked for."""
+    first_at: int
+    last_at: int
+    latest: RunRecord
+
+
+class RetryRecord(Struct, frozen=True):
+    """A step whose next attempt has a time."""
+
+    client: str
+    workflow: str
+    rev: int
+    at: StepAt
+
+
+class RetryQuery(Struct, frozen=True):
+    """Which of them, from where."""
+
+    now: int
+    after: tuple[int, str] = (1, "")
+    """Time and step behind which the page begins."""
+    search: Search | None = None
+    """Terms that must hold of their runs."""
+    limit: int = 50
+
+
+class RetriesFound(Struct, frozen=True):
+    """A page of them."""
+
+    retries: tuple[RetryRecord, ...]
+    next: tuple[int, str] | None
+
+
+class DueCount(Struct, frozen=True):
+    """Attempts that are due up to so long from now, and later than the class before."""
+
+    up_to_ms: int | None
+    attempts: int
+
+
+class EventRecord(Struct, frozen=True):
+    """An event as stored: `data` is the core's event as JSON, `state` what it led to."""
+
+    seq: int
+    at: int
+    run_id: str
+    step_id: str
+    state: str
+    rev: int
+    data: str
+
+
+class Summary(Struct, frozen=True):
+    """What the store holds, without counting it."""
+
+    runs: dict[str, int]
+    """Runs by state."""
+    stuck: int
+    """Runs that need a person."""
+    late: int
+    """Attempts that are more than a second overdue, counted up to a bound."""
+    timed: int
+    """Attempts that have a time, counted up to a bound."""
+    first_seq: int
+    last_seq: int
+
+
+class Views(Protocol):
+    """What the front reads of the store. Everything seen here is durable."""
+
+    async def runs(self, query: RunQuery) -> RunsFound:
+        """A page of runs."""
+
+    async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
+        """A run, its steps in order, and all their attempts."""
+
+    async def causes(self, new_since: int) -> list[CauseRecord]:
+        """Why runs need a person, what most need it for first."""
+
+    async def retries(self, query: RetryQuery) -> RetriesFound:
+        """Steps whose next attempt has a time, the most overdue first."""
+
+    async def due_counts(self, now: int) -> list[DueCount]:
+        """Attempts by when they are due."""
+
+    async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
+        """A step and its attempts."""
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        """A payload by its generation, or an answer by its attempt."""
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        """Events behind a sequence number, in commit order."""
+
+    async def summary(self, now: int) -> Summary:
+        """Counts and the ends of the event sequence."""
