@@ -26,9 +26,10 @@ from engine.places import Places
 from engine.ports.caller import Invocation
 from engine.ports.store import Body, Receipt, Write
 from engine.refusals import store_unavailable
-from engine.request import Request, Slot
+from engine.request import Request
 from engine.tasks import Tasks
 from engine.trace import traceparent
+from engine.waiting import Slot
 
 if TYPE_CHECKING:
     from engine.supervisor import Engine

@@ -7,52 +7,31 @@ memory until its caller has read it; a caller that does not is cut off after
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import trio
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.budget import Budget, Charge
 from engine.core.model import Step
-from engine.ports.store import Body, Larger
+from engine.ports.store import Body, Larger, Store
 from engine.refusals import overloaded
-
-if TYPE_CHECKING:
-    from engine.supervisor import Engine
+from engine.waiting import Recorded
 
 WAIT_S_MAX = 5.0
 """How long an outcome waits for room before its caller is told to ask again."""
 
 
-class Recorded(Struct, frozen=True):
-    """The outcome of a step, durable."""
-
-    step: Step
-    body: Body | None
-    cause: Step | None
-    replayed: bool
-    payload_differs: bool = False
-    left_out: int = 0
-    """Bytes of a body that is still to be read, when there is room for it."""
-    room: Charge | None = None
-    """What a large body takes, until it is sent: whoever is given this gives it back."""
-
-
-async def read_answer(engine: Engine, step: Step) -> tuple[Body | None, int]:
-    """The response of a step that has completed, if it is small, and else its size."""
-    found = await engine.store.body_up_to(
-        step.id, step.answer_attempt, engine.budget.small_bytes_max, answer=True
-    )
+async def read_answer(store: Store, step: Step, bytes_max: int) -> tuple[Body | None, int]:
+    """The response of a step that has completed, if it is no larger, and else its size."""
+    found = await store.body_up_to(step.id, step.answer_attempt, bytes_max, answer=True)
     return (None, found.size) if isinstance(found, Larger) else (found, 0)
 
 
-def with_room_nowait(engine: Engine, client: str, result: Recorded) -> Recorded:
+def with_room_nowait(budget: Budget, client: str, result: Recorded) -> Recorded:
     """The outcome with room for a large body; or without the body, if there is none now."""
     size = result.left_out or (0 if result.body is None else len(result.body.data))
-    if size <= engine.budget.small_bytes_max:
+    if size <= budget.small_bytes_max:
         return result
-    room = None if result.left_out else engine.budget.replies.take(client, size)
+    room = None if result.left_out else budget.replies.take(client, size)
     return replace(result, body=None, left_out=size) if room is None else replace(result, room=room)
 
 
@@ -64,12 +43,12 @@ async def wait_room(budget: Budget, owner: str, size: int) -> Charge:
     raise overloaded("memory_bytes_max")
 
 
-async def with_body(engine: Engine, client: str, result: Recorded) -> Recorded:
+async def with_body(store: Store, budget: Budget, client: str, result: Recorded) -> Recorded:
     """The outcome with the body that was left out, when there is room for it. Raises Refused."""
-    room = await wait_room(engine.budget, client, result.left_out)
+    room = await wait_room(budget, client, result.left_out)
     try:
         step = result.step
-        body = await engine.store.answer(step.id, step.answer_attempt)
+        body = await store.answer(step.id, step.answer_attempt)
     except BaseException:
         room.give_back()
         raise

@@ -1,4 +1,4 @@
-"""An open request to an endpoint, and the callers of a step."""
+"""An open request to an endpoint."""
 
 from __future__ import annotations
 
@@ -8,37 +8,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from msgspec import Struct, field
 
-from engine.core.model import Step
 from engine.deadlines import Deadlines, Timer
-from engine.ports.store import Body
+from engine.flow import AttemptFlow
 from engine.standstill import Attempt
 
 if TYPE_CHECKING:
     from engine.drive import LiveRun
-    from engine.flow import AttemptFlow
 
 HANG_UP_GRACE_S = 0.1
 """A function that fails because its own post was cut closes that post's connection and answers at
 the same moment; so long the engine waits to see the first before it judges the second."""
-
-
-class Slot(Struct, gc=False):
-    """Where the callers of one step wait. Filled when its outcome is durable."""
-
-    moved_at: float
-    """When an attempt of the step last began or ended, or else the first caller came."""
-    callers: dict[trio.Event, bool] = field(default_factory=dict)
-    """An event for each, in their order: one caller can be let go without the others. True: it
-    sent no parent token, so it may be a nested function, whatever the engine takes it for."""
-    outcome: Step | None = None
-    body: Body | None = None
-
-    def release(self) -> None:
-        """Let all of them go."""
-        for event in self.callers:
-            event.set()
 
 
 class Request(Attempt):

@@ -27,6 +27,7 @@ from engine.flow import let_go_when_durable
 from engine.home import Home
 from engine.hosts import Hosts
 from engine.limits import EngineLimits
+from engine.outcomes import wait_for
 from engine.parent_tokens import ParentToken, ParentTokens
 from engine.ports.caller import EndpointCaller
 from engine.ports.store import Body, Stopped, Store, Stored
@@ -39,18 +40,13 @@ from engine.refusals import (
     store_unavailable,
     unknown_parent_token,
 )
-from engine.replies import Recorded as Recorded
 from engine.run_log import NOBODY, Watchers
 from engine.seats import Seats
 from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
-from engine.waiting import Result as Result
-from engine.waiting import StillOpen as StillOpen
-from engine.waiting import Wait as Wait
-from engine.waiting import Why as Why
-from engine.waiting import wait_for
+from engine.waiting import Result, Wait
 
 RESUMED_AT_ONCE = 20
 """So many runs are taken up before others get their turn: some milliseconds."""

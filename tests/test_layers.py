@@ -34,11 +34,11 @@ class Room:
 
 CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
-    "engine.supervisor", "engine.admission", "engine.drive", "engine.flow", "engine.home",
-    "engine.hosts", "engine.limits", "engine.places", "engine.ramp", "engine.refusals",
-    "engine.replies", "engine.request", "engine.run_log", "engine.seats", "engine.stopped",
-    "engine.waiting", "engine.standstill", "engine.store_away", "engine.sweep", "engine.tasks",
-    "engine.throttle", "engine.parent_tokens", "engine.trace",
+    "engine.admission", "engine.drive", "engine.flow", "engine.home", "engine.hosts",
+    "engine.limits", "engine.outcomes", "engine.parent_tokens", "engine.places", "engine.ramp",
+    "engine.refusals", "engine.replies", "engine.request", "engine.run_log", "engine.seats",
+    "engine.standstill", "engine.stopped", "engine.store_away", "engine.supervisor",
+    "engine.sweep", "engine.tasks", "engine.throttle", "engine.trace", "engine.waiting",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",
@@ -92,7 +92,7 @@ ROOMS = (
         (
             "engine.core", "engine.wire", "engine.ports", "engine.supervisor",
             "engine.parent_tokens", "engine.budget", "engine.platform",
-            "engine.refusals", "engine.replies",
+            "engine.refusals", "engine.replies", "engine.waiting",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts",
             "engine.metrics", "engine.standstill", "engine.tasks",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",

@@ -25,7 +25,8 @@ from engine.ports.caller import Invocation
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.writer import Offload
-from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait
+from engine.supervisor import Engine
+from engine.waiting import Recorded, Result, StillOpen, Wait
 
 T = TypeVar("T")
 Handler = Callable[[Invocation], Awaitable[Outcome]]

@@ -32,7 +32,8 @@ from engine.front.times import rfc3339
 from engine.parent_tokens import ParentToken
 from engine.ports.store import Body
 from engine.refusals import RETRY_AFTER_S, STOPPED_RETRY_AFTER_S
-from engine.supervisor import Engine, Recorded, Result, StillOpen, Wait, Why
+from engine.supervisor import Engine
+from engine.waiting import Recorded, Result, StillOpen, Wait, Why
 
 _decode = msgspec.json.Decoder(wire.Submission).decode
 _encode = msgspec.json.Encoder().encode

@@ -15,7 +15,7 @@ from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
-from engine.supervisor import Recorded, Wait
+from engine.waiting import Recorded, Wait
 from tests.world import World, ok, recorded, world
 
 STEPS = "http://app:9000/workflows/w/steps/"

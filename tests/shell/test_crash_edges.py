@@ -16,7 +16,7 @@ from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
-from engine.supervisor import Wait
+from engine.waiting import Wait
 from tests import world as worlds
 from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, world
 

@@ -17,7 +17,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.supervisor import Wait
+from engine.waiting import Wait
 from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"

@@ -17,7 +17,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.supervisor import Recorded, Result, StillOpen, Wait, Why
+from engine.waiting import Recorded, Result, StillOpen, Wait, Why
 from tests.world import World, ok, recorded, world
 
 STEP = "http://steps:9000/"

@@ -14,7 +14,7 @@ from engine.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
 from engine.limits import EngineLimits
 from engine.places import Places
 from engine.ports.caller import Invocation
-from engine.supervisor import Wait
+from engine.waiting import Wait
 from tests.world import EPOCH_MS, ROOT, World, ok, still_open, world
 
 MINUTE_MS = 60_000

@@ -27,7 +27,7 @@ from engine.metrics import (
 )
 from engine.ports.caller import Invocation
 from engine.run_log import Watchers
-from engine.supervisor import Wait
+from engine.waiting import Wait
 from tests.core.support import spec
 from tests.world import World, ok, recorded, world
 

@@ -14,7 +14,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
 from engine.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
-from engine.supervisor import Wait
+from engine.waiting import Wait
 from tests.world import EPOCH_MS, FakeClock, World, ok, world
 
 ASYNC = Wait(prefer_ms=0)

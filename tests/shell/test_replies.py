@@ -17,8 +17,8 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.replies import WAIT_S_MAX, Recorded
-from engine.supervisor import Wait
+from engine.replies import WAIT_S_MAX
+from engine.waiting import Recorded, Wait
 from tests.world import ROOT, World, recorded, world
 
 KIB = 1_024

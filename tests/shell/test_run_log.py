@@ -22,8 +22,8 @@ from engine.front.submit import answer_submission
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
 from engine.run_log import ERROR_CHARS_MAX, RunLog, Watchers
-from engine.supervisor import StillOpen, Wait
 from engine.throttle import LEFT_OUT
+from engine.waiting import StillOpen, Wait
 from tests.world import Handler, World, ok, recorded, world
 
 STEP = "http://app:9000/workflows/w/steps/"

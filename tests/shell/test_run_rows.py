@@ -16,7 +16,7 @@ from engine.core.retry import RetryPolicy
 from engine.front.control import record_of
 from engine.ports.caller import Invocation
 from engine.store.views import SqliteViews
-from engine.supervisor import Wait
+from engine.waiting import Wait
 from tests.world import still_open, world
 
 

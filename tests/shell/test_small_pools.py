@@ -15,7 +15,7 @@ from engine.core.retry import RetryPolicy
 from engine.front.status import standstill_rows
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.supervisor import StillOpen, Wait
+from engine.waiting import StillOpen, Wait
 from tests.world import World, ok, recorded, world
 
 ONCE = RetryPolicy(count=0)

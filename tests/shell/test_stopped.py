@@ -23,7 +23,7 @@ from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery, RunRecord
 from engine.store.sqlite import SqliteStore
 from engine.store.views import SqliteViews
-from engine.supervisor import Recorded, Wait
+from engine.waiting import Recorded, Wait
 from tests.store.support import change_file, rows
 from tests.world import World, ok, recorded, still_open, world
 

@@ -21,7 +21,7 @@ from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
 from engine.store.away import AWAY_AFTER_S
 from engine.store.views import SqliteViews
-from engine.supervisor import Recorded, Wait, Why
+from engine.waiting import Recorded, Wait, Why
 from tests.store.faults import Disk
 from tests.store.support import recorded as journal
 from tests.world import ROOT, World, ok, recorded, still_open, world

@@ -13,7 +13,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.supervisor import Wait, Why
+from engine.waiting import Wait, Why
 from tests.store.support import the_run
 from tests.world import World, ok, recorded, still_open, world
 

@@ -23,7 +23,8 @@ from engine.front.dear import Dear
 from engine.front.reply import Reply, refusal
 from engine.front.submit import Posted, answer_submission, result_reply
 from engine.ports.caller import Invocation
-from engine.supervisor import Engine, Wait
+from engine.supervisor import Engine
+from engine.waiting import Wait
 from tests.simulation import wire
 from tests.simulation.history import History, Post, Send
 from tests.simulation.life import Died, Life

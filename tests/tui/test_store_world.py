@@ -17,7 +17,7 @@ from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
-from engine.supervisor import Recorded, Wait
+from engine.waiting import Recorded, Wait
 from tests.tui.mirror import Mirror
 from tests.world import FakeClock, World, ok, still_open, world
 from tui.fold import KINDS
