@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from engine.core import settle
-from engine.core.aside import put_back, set_aside
 from engine.core.events import LateEnd, Started
-from engine.core.machine import Change, decide
+from engine.core.machine import Change
 from engine.core.model import Run, Step, StepState
+from engine.core.next import decide, put_back, set_aside
 from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outcome, Unanswered
 from engine.core.retarget import Moved
 from engine.deadlines import Timer

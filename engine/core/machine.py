@@ -1,4 +1,4 @@
-"""The step machine: one table for root and child steps, the fold over events, the next moves.
+"""The step machine: one table for root and child steps, and the fold over events.
 
 Rule 1: whatever changes a run's records lives in this file. `evolve` is the only function that
 does, and it does so for one event at a time, whole or not at all.
@@ -19,8 +19,7 @@ If you add a state: `run_state`, `rebuild` and the front's words need it too. If
 from __future__ import annotations
 
 from copy import copy
-from heapq import heapify, heappop, heappush
-from operator import itemgetter
+from heapq import heappush
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -97,10 +96,6 @@ FROM: dict[type, dict[StepState, frozenset[StepState]]] = {
 }
 
 
-TIMERS_POPPED_MAX = 64
-"""So many are taken off a run's heap one by one; beyond, a walk over all costs less."""
-
-
 class Change(Struct):
     """A run being changed: the events so far and the steps they touched, for one write."""
 
@@ -128,60 +123,6 @@ class Change(Struct):
         state = self.run.state
         if state is not self.run.shown:
             self.do(RunMoved(now, self.run.id, self.run.shown, state))
-
-
-class Moves(Struct, frozen=True):
-    """What a run wants next: steps to call now, and when to ask again."""
-
-    calls: tuple[str, ...]
-    wake_at: int | None
-
-
-_NOTHING = Moves((), None)
-
-
-def decide(run: Run, now: int) -> Moves:
-    """What the run wants at `now`. Asking changes nothing but drops stale timers."""
-    if run.parked or (not run.ready and not run.due):
-        return _NOTHING  # most passages only wait for something
-    calls = list(run.ready)
-    due, later = run.due, []
-    for _ in range(TIMERS_POPPED_MAX):
-        if not due:
-            break
-        if not _waits_for(run, due[0]):
-            heappop(due)
-        elif due[0][0] <= now:
-            later.append(heappop(due))
-        else:
-            break
-    else:
-        later += _take_many(run, now)
-    calls += [step_id for _, step_id in later]
-    wake_at = due[0][0] if due else None
-    if len(later) < TIMERS_POPPED_MAX:
-        for entry in later:  # still due until their call has started
-            heappush(due, entry)
-    else:
-        due += later
-        heapify(due)
-    return Moves(tuple(dict.fromkeys(calls)), wake_at)
-
-
-def _waits_for(run: Run, timer: tuple[int, str]) -> bool:
-    """Whether it is this time that its step waits for."""
-    due_at, step_id = timer
-    step = run.steps[step_id]
-    return step.state is B and step.due_at == due_at and step_id not in run.aside
-
-
-def _take_many(run: Run, now: int) -> list[tuple[int, str]]:
-    """Take the timers that are due, in order, and drop the stale ones: all in one walk, as an
-    operator may pause or wake ten thousand at once."""
-    timers = [timer for timer in run.due if _waits_for(run, timer)]
-    run.due[:] = [timer for timer in timers if timer[0] > now]
-    heapify(run.due)
-    return sorted((timer for timer in timers if timer[0] <= now), key=itemgetter(0))
 
 
 def evolve(run: Run, event: Event) -> tuple[Step, ...]:

@@ -13,8 +13,9 @@ from typing import Any
 from engine.core import actions, place, settle
 from engine.core.actions import Action
 from engine.core.events import Actor, Event, Started
-from engine.core.machine import Change, decide, evolve
+from engine.core.machine import Change, evolve
 from engine.core.model import ENDED, Flight, Run, Step, StepSpec, StepState, rebuild
+from engine.core.next import decide
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.place import Limits, Parent, Placed
 from engine.core.retarget import read_move

@@ -17,8 +17,9 @@ from engine.core import settle
 from engine.core.actions import Action, act
 from engine.core.errors import Refused
 from engine.core.events import Accepted, Actor, Started
-from engine.core.machine import TIMERS_POPPED_MAX, Change, decide
+from engine.core.machine import Change
 from engine.core.model import Move, Run, StepState, child_id
+from engine.core.next import TIMERS_POPPED_MAX, decide
 from engine.core.outcome import Outcome
 from engine.core.place import open_run
 from tests.core.support import BAD, LETS_OUT, OK, spec

@@ -31,8 +31,9 @@ from engine.core.events import (
     Started,
     Woken,
 )
-from engine.core.machine import FROM, decide, evolve
+from engine.core.machine import FROM, evolve
 from engine.core.model import DelayBy, PauseReason, Run, StepState, child_id
+from engine.core.next import decide
 from engine.core.retry import RetryPolicy
 from tests.core.support import BAD, SUSPEND, Driven, indexes, spec, started, unchanged_by
 

@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from engine.core.actions import Action
 from engine.core.errors import Refused
-from engine.core.machine import decide
 from engine.core.model import Step, StepState
+from engine.core.next import decide
 from engine.core.outcome import Answered, CallError, Unanswered
 from engine.core.place import Limits, Parent
 from engine.core.retry import OnExhausted, RetryPolicy

@@ -11,8 +11,8 @@ import trio
 from engine import drive
 from engine.core.actions import Action
 from engine.core.events import Actor
-from engine.core.machine import Moves, decide
 from engine.core.model import Run, Step, StepState
+from engine.core.next import Moves, decide
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
