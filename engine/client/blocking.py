@@ -11,34 +11,28 @@ from typing import Any, Self, Unpack, overload
 
 import httpx
 
-from engine.client.acting import (
-    BULK_JOBS,
-    abort_call,
-    action_call,
-    bulk_call,
-    bulk_job_call,
-    checked_actor,
-    urls_of,
-)
-from engine.client.calls import (
-    CAUSES,
-    DEFAULT_ENGINE,
-    Answering,
+from engine.client.answers import (
     BodyPart,
-    Call,
     Open,
     Outcome,
-    Repost,
-    Reposts,
-    SubmitOptions,
-    Tries,
-    body_call,
-    engine_url,
-    outcome_call,
-    parent_of,
     read_answer,
     read_body,
     read_outcome,
+)
+from engine.client.calls import (
+    BULK_JOBS,
+    CAUSES,
+    DEFAULT_ENGINE,
+    SubmitOptions,
+    abort_call,
+    action_call,
+    body_call,
+    bulk_call,
+    bulk_job_call,
+    checked_actor,
+    engine_url,
+    outcome_call,
+    parent_of,
     retries_call,
     run_call,
     runs_call,
@@ -46,11 +40,13 @@ from engine.client.calls import (
     step_call,
     still_open,
     submission,
+    urls_of,
 )
 from engine.client.feed import Events
 from engine.client.http import Requests, timeout_of
 from engine.client.sockets import run
 from engine.client.transport import BlockingTransport
+from engine.client.tries import Answering, Call, Repost, Reposts, Tries
 from engine.wire import (
     Action,
     ActionAnswer,

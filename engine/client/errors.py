@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from engine.wire import Cause, EngineError, LastAttempt, Problem, ProblemDocument
+
+if TYPE_CHECKING:  # it is slow to import, and the errors are wanted without it
+    import httpx
 
 _USER = re.compile(r"//[^/@\s]*@")
 
@@ -193,3 +196,9 @@ def problem_error(status: int, content: bytes, content_type: str) -> ProblemErro
         f"/problems/{Problem.RUN_CANCELLED}": RunCancelled,
     }.get(document.type, Refused)
     return kind(document, members)
+
+
+def problem_of(response: httpx.Response) -> ProblemError | None:
+    """The problem that an answer carries."""
+    kind = response.headers.get("content-type", "")
+    return problem_error(response.status_code, response.content, kind)

@@ -19,15 +19,10 @@ import msgspec
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse, connect_sse
 from msgspec import Struct
 
-from engine.client.calls import (
-    CONNECT_S,
-    WRITE_S,
-    Answering,
-    Call,
-    Tries,
-    read_answer,
-)
+from engine.client.answers import read_answer
 from engine.client.errors import AtomicError, UnexpectedAnswer
+from engine.client.http import CONNECT_S, WRITE_S
+from engine.client.tries import Answering, Call, Tries
 from engine.wire import EventData
 
 SILENCE_S = 20.0

@@ -8,9 +8,11 @@ from functools import lru_cache
 import httpx
 
 from engine import __version__
-from engine.client.calls import CONNECT_S, WRITE_S, Call
+from engine.client.tries import Call
 from engine.platform import sockets
 
+CONNECT_S = 5.0
+WRITE_S = 30.0
 USUAL_READ_S = 30.0
 
 
