@@ -8,8 +8,8 @@ endpoint) waits in a task of the run's own nursery, never in a request's: caller
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -22,17 +22,15 @@ from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outc
 from engine.core.retarget import Moved
 from engine.deadlines import Timer
 from engine.flow import AttemptFlow, Payloads
-from engine.places import Places
+from engine.places import Places, host_of
 from engine.ports.caller import Invocation
 from engine.ports.store import Body, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request
+from engine.shared import Shared
 from engine.tasks import Tasks
 from engine.trace import traceparent
 from engine.waiting import Slot
-
-if TYPE_CHECKING:
-    from engine.supervisor import Engine
 
 LATE_BODY_BYTES_MAX = 1_024
 """What is kept of an answer that came after its step was cancelled."""
@@ -48,29 +46,31 @@ LEAVES_MEMORY_AFTER_MS = 2_000
 """A run whose next attempt is further away than this, and that no caller waits for, is let go."""
 
 
-@lru_cache(maxsize=4_096)
-def host_of(url: str) -> str:
-    """Host and port of a normalised URL: what the limit for one host counts by."""
-    return url.split("/", 3)[2]
-
-
 class LiveRun:
     """A run in memory, and the one task that drives it."""
 
     # Thousands are held at once, and an empty set is larger than an empty dict.
     __slots__ = (
-        "_alarm", "_due_at", "_tasks", "_under_way", "_wake", "engine", "over", "payloads",
-        "queued", "receipt", "requests", "run", "slots", "stopped_by",
+        "_alarm", "_due_at", "_forget", "_park", "_shared", "_tasks", "_under_way", "_wake",
+        "over", "payloads", "queued", "receipt", "requests", "run", "slots", "stopped_by",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, run: Run) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        shared: Shared,
+        run: Run,
+        park: Callable[[LiveRun, Exception], bool],
+        forget: Callable[[LiveRun], None],
+    ) -> None:
+        """`park` is told of an exception out of a passage that changes or drives the run (False: it
+        is to go on), `forget` that nothing of the run needs memory."""
+        self._shared, self._park, self._forget = shared, park, forget
         self.run = run
         self.requests: dict[str, Request] = {}
         self.slots: dict[str, Slot] = {}
         self.queued: dict[str, Places] = {}
         """Steps that wait for a place under the concurrency limits."""
-        self.payloads = Payloads(engine.budget)
+        self.payloads = Payloads(shared.budget)
         """Of steps that are called before long, until their attempts have taken them."""
         self.receipt: Receipt | None = None
         self.stopped_by = ""
@@ -94,7 +94,7 @@ class LiveRun:
         `now` is the time of the passage (`Clock.steady_ms`), if it has asked for it already.
         """
         if now is None:
-            now = self.engine.clock.steady_ms()
+            now = self._shared.clock.steady_ms()
         started = self._start_due(change, now)
         self._count_under_way()
         if not change.events:
@@ -109,10 +109,10 @@ class LiveRun:
             kept = {body.step_id: body for body in bodies if body.answer}
             ended = [(step, kept.get(step.id)) for step in change.ended]
             then = partial(self._committed, ended, promised)
-        watch = self.engine.watch
+        watch = self._shared.watch
         watch.count(change)
         say = watch.log.changed(change)
-        self.receipt = self.engine.store.write(Write(change, bodies, then, say))
+        self.receipt = self._shared.store.write(Write(change, bodies, then, say))
         for each in at_once:
             self._tasks.start_soon(self._attempt, *each)
         if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
@@ -121,7 +121,7 @@ class LiveRun:
 
     def _count_under_way(self) -> None:
         under_way = bool(self.requests or self.queued) and not self.run.parked
-        self.engine.under_way += under_way - self._under_way
+        self._shared.under_way += under_way - self._under_way
         self._under_way = under_way
 
     def _leaves_after_commit(self, step_id: str, request: Request) -> bool:
@@ -141,7 +141,7 @@ class LiveRun:
         if self.receipt is None or self.receipt.durable:
             return
         while not await self.receipt.wait_unless_away():
-            if (away := self.engine.store.away) is not None:
+            if (away := self._shared.store.away) is not None:
                 raise store_unavailable(away, unknown=True)
 
     async def wait_all_durable(self) -> None:
@@ -156,7 +156,7 @@ class LiveRun:
     def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
         started: list[tuple[str, Request]] = []
         calls = decide(self.run, now).calls
-        if not calls or self.engine.draining or self.engine.store.away is not None:
+        if not calls or self._shared.draining or self._shared.store.away is not None:
             return started
         for step_id in calls:
             if step_id in self.queued:  # since before it was cancelled and opened again
@@ -166,14 +166,14 @@ class LiveRun:
                 continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
             host = host_of(step.spec.url)
-            request = Request(step.attempts + 1, self.engine.deadlines, self, step_id)
-            full = self.engine.seats.take(request, self.run, step, host)
+            request = Request(step.attempts + 1, self._shared.deadlines, self, step_id)
+            full = self._shared.seats.take(request, self.run, step, host)
             if full is not None:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
                 new = step.is_root and not step.attempts
                 full.queue(host, partial(self._offered, step_id, full), new=new)
-                self.engine.home.queued(self, step)
+                self._shared.home.queued(self, step)
                 continue
             change.do(Started(now, step_id, request.number))
             self.run.flights[step_id].left = False
@@ -192,7 +192,7 @@ class LiveRun:
                 put_back(self.run, step_id)
                 self.commit(Change(self.run))
         except Exception as error:
-            if not self.engine.stopped.park(self, error):
+            if not self._park(self, error):
                 raise
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return places.in_flight > taken
@@ -245,7 +245,7 @@ class LiveRun:
         """Join the callers of an open step: its outcome sets it. `bare`: without parent token."""
         slot = self.slots.get(step_id)
         if slot is None:
-            slot = self.slots[step_id] = Slot(self.engine.deadlines.now())
+            slot = self.slots[step_id] = Slot(self._shared.deadlines.now())
         slot.callers[event] = bare
         return slot
 
@@ -253,7 +253,7 @@ class LiveRun:
         """An attempt of the step begins or ends: its callers wait for something that moves."""
         slot = self.slots.get(step_id)
         if slot is not None:
-            slot.moved_at = self.engine.deadlines.now()
+            slot.moved_at = self._shared.deadlines.now()
 
     def detach(self, step_id: str, slot: Slot, event: trio.Event) -> None:
         """Leave them."""
@@ -271,34 +271,34 @@ class LiveRun:
                 self._tasks.opened(nursery)
                 while not self.run.parked:
                     self._wake = trio.Event()
-                    now = self.engine.clock.steady_ms()
+                    now = self._shared.clock.steady_ms()
                     try:
                         self.commit(Change(self.run), now=now)
                     except Exception as error:
-                        if not self.engine.stopped.park(self, error):
+                        if not self._park(self, error):
                             raise
                     self._due_at = decide(self.run, now).wake_at
                     if not self._idle(now):
                         self._set_alarm(self._due_at)
                         await self._wake.wait()  # set already if a bug has just stopped the run
                     elif self.receipt is None or self.receipt.durable:
-                        self.engine.forget(self)
+                        self._forget(self)
                         return
                     else:
                         await self.receipt.wait()
         finally:
             self._tasks.closed()
-            self.engine.deadlines.stop(self._alarm)
+            self._shared.deadlines.stop(self._alarm)
             if self.over is not None:
                 self.over.set()
 
     def _set_alarm(self, due_at: int | None) -> None:
         at = math.inf
-        if due_at is not None and not self.engine.draining and self.engine.store.away is None:
+        if due_at is not None and not self._shared.draining and self._shared.store.away is None:
             # A millisecond later: due times are whole milliseconds, and early would mean looking
             # twice.
-            at = self.engine.clock.trio_time(due_at) + 0.001
-        self.engine.deadlines.move(self._alarm, at)
+            at = self._shared.clock.trio_time(due_at) + 0.001
+        self._shared.deadlines.move(self._alarm, at)
 
     def _idle(self, now: int) -> bool:
         if not self._may_be_idle or self.run.parked:
@@ -308,7 +308,7 @@ class LiveRun:
     async def _attempt(self, step_id: str, request: Request) -> None:
         """One request, from its leaving to its recorded end, and what it holds meanwhile."""
         step = self.run.steps[step_id]
-        flow = AttemptFlow(self.engine.budget, host_of(step.spec.url), request.paused)
+        flow = AttemptFlow(self._shared.budget, host_of(step.spec.url), request.paused)
         flow.payload = self.payloads.take(step_id)
         request.flow = flow
         try:
@@ -316,24 +316,24 @@ class LiveRun:
             if flow.answer is not None:
                 await self.wait_all_durable()
         except Exception as error:
-            if not self.engine.stopped.park(self, error):
+            if not self._park(self, error):
                 raise
         finally:
             flow.close()
             request.flow = None  # a circle would wait for the collector, with all that it holds
         if self.run.parked:  # nobody can tell what its end means
-            self.engine.seats.give_back(request)
+            self._shared.seats.give_back(request)
             self.requests.pop(step_id, None)
-            self.engine.request_ended.set()
+            self._shared.request_ended.set()
 
     async def _call(self, step: Step, request: Request, flow: AttemptFlow) -> None:
         outcome: Outcome | None = None
         has_left, host = False, ""
         with request.scope:
             if flow.payload is None:
-                await flow.load(self.engine.store, step)
-                while self.engine.store.away is not None:  # since it waits for room
-                    await self.engine.store.wait_away_moved()
+                await flow.load(self._shared.store, step)
+                while self._shared.store.away is not None:  # since it waits for room
+                    await self._shared.store.wait_away_moved()
             flight = self.run.flights.get(step.id)
             # What has ended is not invoked: its callers may know the outcome by now.
             if self.run.parked:
@@ -342,13 +342,13 @@ class LiveRun:
                 has_left = flight.left = True
                 host = host_of(step.spec.url)  # a run may be moved while it is called
                 flow.flight = flight
-                request.refused_unread = self.engine.refused_unread
+                request.refused_unread = self._shared.refused_unread
                 request.start_clock(step.spec.attempt_timeout_ms)
-                self.engine.home.rule.opened(request, host, request.began_at)
-                outcome = await self.engine.caller.call(self._invocation(step, request, flow))
+                self._shared.home.rule.opened(request, host, request.began_at)
+                outcome = await self._shared.caller.call(self._invocation(step, request, flow))
         request.stop_clock()
-        answered, now = isinstance(outcome, Answered), self.engine.deadlines.now()
-        self.engine.home.rule.ended(request, now, answered=answered)
+        answered, now = isinstance(outcome, Answered), self._shared.deadlines.now()
+        self._shared.home.rule.ended(request, now, answered=answered)
         if request.drained or self.run.parked:
             return
         if not has_left:
@@ -373,12 +373,12 @@ class LiveRun:
     ) -> None:
         if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
             return  # it knows nothing of it
-        self.engine.watch.attempt_took(self.run, request.spent_s)
-        self.engine.hosts.ended(
+        self._shared.watch.attempt_took(self.run, request.spent_s)
+        self._shared.hosts.ended(
             host,
             success=is_ok,
             took_ms=None if request.host is None else request.took_ms,
-            now_ms=self.engine.clock.steady_ms(),
+            now_ms=self._shared.clock.steady_ms(),
         )
 
     def _note_open_children(self, step: Step, number: int) -> None:
@@ -407,10 +407,10 @@ class LiveRun:
 
     def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
         change = Change(self.run)
-        clock = self.engine.clock
+        clock = self._shared.clock
         now = clock.steady_ms()
         del self.requests[step_id]
-        if request.refused_unread != self.engine.refused_unread:
+        if request.refused_unread != self._shared.refused_unread:
             self._note_maybe_refused(step_id, request)
         settle.settle(change, step_id, request.number, outcome, now=now, chance=clock.chance())
         bodies: tuple[Body, ...] = ()
@@ -419,11 +419,11 @@ class LiveRun:
         self._moved(step_id)
         step = self.run.steps[step_id]
         if step.state is not StepState.COMPLETED:
-            self.engine.home.failed(request, step, outcome)
+            self._shared.home.failed(request, step, outcome)
         self.commit(change, bodies, now=now)
         taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN
-        self.engine.seats.give_back(request, answered=taken)
-        self.engine.request_ended.set()
+        self._shared.seats.give_back(request, answered=taken)
+        self._shared.request_ended.set()
 
     def park(self, stopped_by: str) -> None:
         """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
@@ -434,7 +434,7 @@ class LiveRun:
         self._count_under_way()
         self.release_callers()
         for request in list(self.requests.values()):
-            self.engine.seats.give_back(request)
+            self._shared.seats.give_back(request)
 
     def release_callers(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""
@@ -456,7 +456,7 @@ class LiveRun:
 
     def _invocation(self, step: Step, request: Request, flow: AttemptFlow) -> Invocation:
         assert flow.payload is not None
-        parent_token = self.engine.parent_tokens.issue(step.id, request.number)
+        parent_token = self._shared.parent_tokens.issue(step.id, request.number)
         return Invocation(
             url=step.spec.url,
             idempotency_key=step.spec.key,
@@ -477,7 +477,7 @@ class LiveRun:
     def drain(self, *, parents_only: bool) -> None:
         """Record attempts in flight (of parents, or all) as interrupted, and abort them."""
         change = Change(self.run)
-        clock = self.engine.clock
+        clock = self._shared.clock
         for step_id, request in list(self.requests.items()):
             flight = self.run.flights.get(step_id)
             step = self.run.steps[step_id]
@@ -491,6 +491,6 @@ class LiveRun:
             request.drained = True
             request.scope.cancel()
             del self.requests[step_id]
-            self.engine.seats.give_back(request)
+            self._shared.seats.give_back(request)
         if not self.run.parked:
             self.commit(change)

@@ -31,13 +31,15 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     metrics.counter("atomic_standstills", "Times that hosts came to stand still",
                     lambda: rule.stood)  # fmt: skip
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
-    metrics.gauge("atomic_attempts_in_flight", "Places in use", lambda: engine.places.in_flight)
+    metrics.gauge(
+        "atomic_attempts_in_flight", "Places in use", lambda: engine.seats.places.in_flight
+    )
     metrics.gauge("atomic_attempts_queued", "Attempts without a place",
                   lambda: engine.seats.queued)  # fmt: skip
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",
-                  lambda: engine.under_way)  # fmt: skip
+                  lambda: engine.shared.under_way)  # fmt: skip
     metrics.gauge("atomic_new_runs_waiting", "Posts that wait for their turn to open a run",
                   lambda: len(engine.admission))  # fmt: skip
     metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",

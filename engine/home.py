@@ -26,8 +26,11 @@ from engine.core.home import IDLE, note_told, send_home, why_it_stays
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.deadlines import Deadlines, Timer
-from engine.drive import LiveRun, host_of
-from engine.request import Request
+from engine.limits import EngineLimits
+from engine.places import Places, host_of
+from engine.ports.store import Store
+from engine.request import Request, RunUnderWay
+from engine.run_log import RunLog
 from engine.standstill import Standstill, standstill_text
 
 SUSPEND_UNDER_PRESSURE_S = 1.0
@@ -38,15 +41,23 @@ CANNOT_MOVE = "as its steps cannot move soon"
 class Home:
     """Tells the attempts that only wait, and lets their posts go."""
 
-    def __init__(self, deadlines: Deadlines, suspend_after_s: float, standstill_s: float) -> None:
-        self.suspend_after_s = suspend_after_s
-        self.rule = Standstill(standstill_s)
+    def __init__(
+        self,
+        limits: EngineLimits,
+        deadlines: Deadlines,
+        store: Store,
+        workflow_places: Places | None,
+        run_log: RunLog,
+    ) -> None:
+        self.suspend_after_s = limits.suspend_after_s
+        self.rule = Standstill(limits.standstill_s)
         self.log: Callable[..., None] = lambda event, **values: None
         self.pressed: Callable[[], bool] | None = None
         """Whether connections run short; None: nobody can tell."""
         self.sent = 0
         """Attempts sent home so far."""
-        self._deadlines = deadlines
+        self._deadlines, self._store = deadlines, store
+        self._workflow_places, self._run_log = workflow_places, run_log
         self._fresh: dict[Request, None] = {}
         """Attempts that wait, in the order of their last post: most are gone before their turn."""
         self._looks: list[tuple[float, int, Request]] = []
@@ -67,7 +78,7 @@ class Home:
             if self.rule.look_at < self._rule_timer.deadline:
                 self._set_rule_timer()
             assert request.live is not None
-            if request.live.engine.workflow_places is not None:
+            if self._workflow_places is not None:
                 self._look_for_workflow_places(request.live)
 
     def ends(self, request: Request, event: trio.Event, step: Step) -> None:
@@ -83,19 +94,19 @@ class Home:
         if self.rule.look_at < self._rule_timer.deadline:
             self._set_rule_timer()
 
-    def queued(self, live: LiveRun, step: Step) -> None:
+    def queued(self, live: RunUnderWay, step: Step) -> None:
         """The step queues for a place. If that is one of workflows, who waits for it goes home:
         each may hold the place that the other waits for."""
-        if live.queued[step.id] is not live.engine.workflow_places:
+        if live.queued[step.id] is not self._workflow_places:
             return
         while step.parent_id is not None:
             step = live.run.steps[step.parent_id]
             if (above := live.requests.get(step.id)) is not None:
                 self.tell(above, "as a step below it needs a place among the host's workflows")
 
-    def _look_for_workflow_places(self, live: LiveRun) -> None:
+    def _look_for_workflow_places(self, live: RunUnderWay) -> None:
         for step_id, places in list(live.queued.items()):
-            if places is live.engine.workflow_places:
+            if places is self._workflow_places:
                 self.queued(live, live.run.steps[step_id])
 
     def posted(self, request: Request, *, new: bool) -> None:
@@ -135,7 +146,7 @@ class Home:
         live, step_id = request.live, request.step_id
         if live is None or not request.holds:
             return False
-        if live.engine.store.away is not None:
+        if self._store.away is not None:
             return False  # nothing would be called in its place: held posts hang on
         flight = live.run.flights.get(step_id)
         if flight is None or flight.number != request.number or flight.sent_home:
@@ -149,7 +160,7 @@ class Home:
         request.sent_home = True
         self.rule.let_go(request, self._deadlines.now())
         self.sent += 1
-        live.engine.watch.log.sent_home(live.run, step_id, request.number, why)
+        self._run_log.sent_home(live.run, step_id, request.number, why)
         self._let_go(request)
         return True
 

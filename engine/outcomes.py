@@ -6,24 +6,21 @@ A caller waits in a task of its own request: it may leave at any time, and chang
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING
 
 import trio
 
 from engine.core.errors import Refused
 from engine.core.model import Run, Step, StepState
 from engine.core.place import Placed
+from engine.drive import LiveRun
 from engine.replies import read_answer, with_body, with_room_nowait
+from engine.request import Request
+from engine.shared import Shared
 from engine.waiting import Recorded, Result, StillOpen, Wait, Why
-
-if TYPE_CHECKING:
-    from engine.drive import LiveRun
-    from engine.request import Request
-    from engine.supervisor import Engine
 
 
 async def wait_for(
-    engine: Engine, live: LiveRun, placed: Placed, wait: Wait, *, bare: bool = False
+    shared: Shared, live: LiveRun, placed: Placed, wait: Wait, *, bare: bool = False
 ) -> Result:
     """The outcome of the step that was posted or asked for, or why there is none yet.
 
@@ -39,13 +36,13 @@ async def wait_for(
     result: Result | None = None
     try:
         if step.ended:
-            result = await _recorded(engine, live, step, placed, request)
+            result = await _recorded(shared, live, step, placed, request)
         else:
-            result = await _wait_open(engine, live, step, placed, wait, request, bare=bare)
+            result = await _wait_open(shared, live, step, placed, wait, request, bare=bare)
         if isinstance(result, Recorded):
-            result = with_room_nowait(engine.budget, live.run.client, result)
+            result = with_room_nowait(shared.budget, live.run.client, result)
             if result.left_out:
-                result = await with_body(engine.store, engine.budget, live.run.client, result)
+                result = await with_body(shared.store, shared.budget, live.run.client, result)
         return result
     except Refused:  # the store is away, or there is no room: no fault of the function's
         if placed.poster is not None and placed.poster in live.run.flights:
@@ -72,7 +69,7 @@ def _tell(live: LiveRun, placed: Placed, number: int | None, result: Result | No
 
 
 async def _wait_open(
-    engine: Engine,
+    shared: Shared,
     live: LiveRun,
     step: Step,
     placed: Placed,
@@ -85,7 +82,7 @@ async def _wait_open(
     slot = live.attach(step.id, event, bare=bare)
     own = request if request is not None and request.left else None
     if own is not None:
-        engine.home.begins(own, event, step)
+        shared.home.begins(own, event, step)
     why = Why.ASYNC
     try:
         if wait.timeout_ms is None and wait.prefer_ms is None:
@@ -103,7 +100,7 @@ async def _wait_open(
             return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
     finally:
         if own is not None:
-            engine.home.ends(own, event, step)
+            shared.home.ends(own, event, step)
         live.detach(step.id, slot, event)
     return StillOpen(step.id, live.run.id, step.state, why)
 
@@ -127,7 +124,7 @@ def _let_go_for(live: LiveRun, request: Request | None) -> Why:
 
 
 async def _recorded(
-    engine: Engine, live: LiveRun, step: Step, placed: Placed, request: Request | None
+    shared: Shared, live: LiveRun, step: Step, placed: Placed, request: Request | None
 ) -> Recorded:
     """A step that had ended before it was posted again (or was just refused a start)."""
     outcome = copy(step)  # an operator may open the step again while this waits
@@ -136,7 +133,7 @@ async def _recorded(
     await (live.wait_durable() if request is None else live.wait_all_durable())
     body, left_out = None, 0
     if outcome.state is StepState.COMPLETED:
-        body, left_out = await read_answer(engine.store, outcome, engine.budget.small_bytes_max)
+        body, left_out = await read_answer(shared.store, outcome, shared.budget.small_bytes_max)
     return Recorded(outcome, body, cause, True, placed.payload_differs, left_out)
 
 

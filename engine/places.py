@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 
 Offer = Callable[[], bool]
 """Called with a place free; True if it was taken. Must not wait."""
@@ -22,6 +23,12 @@ Offer = Callable[[], bool]
 NEW_ONE_IN = 8
 """New runs begin at least so often, or one with thousands of slow steps would keep all others
 out. More often, and under load everything would be begun and little ended."""
+
+
+@lru_cache(maxsize=4_096)
+def host_of(url: str) -> str:
+    """Host and port of a normalised URL: what the limit for one host counts by."""
+    return url.split("/", 3)[2]
 
 
 class _Queue:

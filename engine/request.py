@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
+from engine.core.model import Run
 from engine.deadlines import Deadlines, Timer
 from engine.flow import AttemptFlow
+from engine.places import Places
 from engine.standstill import Attempt
-
-if TYPE_CHECKING:
-    from engine.drive import LiveRun
+from engine.waiting import Slot
 
 HANG_UP_GRACE_S = 0.1
 """A function that fails because its own post was cut closes that post's connection and answers at
 the same moment; so long the engine waits to see the first before it judges the second."""
+
+
+class RunUnderWay(Protocol):
+    """The run of a request, and what of it is under way."""
+
+    run: Run
+    requests: dict[str, Request]
+    slots: dict[str, Slot]
+    queued: dict[str, Places]
 
 
 class Request(Attempt):
@@ -34,7 +43,7 @@ class Request(Attempt):
         self,
         number: int,
         deadlines: Deadlines,
-        live: LiveRun | None = None,
+        live: RunUnderWay | None = None,
         step_id: str = "",
     ) -> None:
         super().__init__()

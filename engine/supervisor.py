@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import trio
 
 from engine.admission import Admission
-from engine.budget import Budget, Parcel
+from engine.budget import Parcel
 from engine.clock import Clock, Ids
 from engine.core import settle
 from engine.core.actions import Action, Done, act
@@ -21,14 +21,12 @@ from engine.core.events import Actor, ReadAgain
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.place import Parent, Placed, note_refused, open_run, place
-from engine.deadlines import Deadlines
-from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun, host_of
+from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun
 from engine.flow import let_go_when_durable
-from engine.home import Home
-from engine.hosts import Hosts
 from engine.limits import EngineLimits
 from engine.outcomes import wait_for
 from engine.parent_tokens import ParentToken, ParentTokens
+from engine.places import host_of
 from engine.ports.caller import EndpointCaller
 from engine.ports.store import Body, Stopped, Store, Stored
 from engine.refusals import (
@@ -41,7 +39,7 @@ from engine.refusals import (
     unknown_parent_token,
 )
 from engine.run_log import NOBODY, Watchers
-from engine.seats import Seats
+from engine.shared import Shared
 from engine.stopped import StoppedRuns, refusal
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
@@ -68,39 +66,28 @@ class Engine:
         strict: bool = False,
         why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
-        self.store, self.caller, self.clock = store, caller, clock
-        self.parent_tokens = parent_tokens
+        self.shared = shared = Shared(store, caller, clock, parent_tokens, limits, watch)
+        self.store, self.clock, self.parent_tokens = store, clock, parent_tokens
+        self.seats, self.home, self.hosts = shared.seats, shared.home, shared.hosts
+        self.budget, self.run_log = shared.budget, watch.log
         self.limits = limits
-        self.under_way = 0
-        """Runs with a request open, or that wait for a place for one."""
-        self.admission = Admission(limits.new_runs_wait_s_max, lambda: self.under_way)
-        self.seats = Seats(
-            limits.in_flight_max,
-            limits.in_flight_per_host_max,
-            limits.workflows_in_flight_per_host_max,
-            began_at=clock.steady_ms(),
-        )
-        self.places, self.workflow_places = self.seats.places, self.seats.workflows
-        self.budget = Budget(limits.memory_bytes_max)
-        self.hosts = Hosts()
-        self.refused_unread = 0
-        """Posts that were refused before anybody could tell whose they were."""
+        self.admission = Admission(limits.new_runs_wait_s_max, lambda: shared.under_way)
         self.live: dict[str, LiveRun] = {}
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
-        self.draining = False
-        self.watch, self.log = watch, log
+        self.log = log
         self.stopped = StoppedRuns(self, strict=strict)
         store.tell_unwritable(self.stopped.unwritable)
         self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
         self._ids = Ids(clock)
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, trio.Event] = {}
-        self.deadlines = Deadlines()
-        """Of attempts in flight, and of runs that sleep until something is due."""
-        self.home = Home(self.deadlines, limits.suspend_after_s, limits.standstill_s)
         self._tasks = Tasks()
-        self.request_ended = trio.Event()
+
+    @property
+    def draining(self) -> bool:
+        """The engine stops: it takes nothing new."""
+        return self.shared.draining
 
     # -- posts ---------------------------------------------------------------------------------
 
@@ -128,7 +115,7 @@ class Engine:
             self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
         else:
             payload.let_go()
-        return await wait_for(self, live, placed, wait, bare=parent is None)
+        return await wait_for(self.shared, live, placed, wait, bare=parent is None)
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
@@ -269,9 +256,13 @@ class Engine:
         self.budget.refused += limit == "memory_bytes_max"
         return overloaded(limit)
 
-    def note_refused(self, text: str) -> None:
-        """A post with this parent token was refused before it was read, for want of room: the
-        attempt that made it counts as interrupted (`protocol.md` §4)."""
+    def note_refused(self, text: str | None) -> None:
+        """A post was refused before it was read, for want of room: the attempt that made it counts
+        as interrupted (`protocol.md` §4); without a parent token each that it may have been
+        (`Flight.maybe_refused`)."""
+        if not text:
+            self.shared.refused_unread += 1
+            return
         parent_token = self.parent_tokens.read(text)
         live = None if parent_token is None else self.live.get(parent_token.run_id)
         if live is not None:
@@ -286,7 +277,7 @@ class Engine:
         live = await self.get(run_of(step_id))
         if live is None or step_id not in live.run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
-        return await wait_for(self, live, Placed(step_id), wait)
+        return await wait_for(self.shared, live, Placed(step_id), wait)
 
     # -- operators -----------------------------------------------------------------------------
 
@@ -389,7 +380,7 @@ class Engine:
             loaded.set()
 
     def _enter(self, run: Run) -> LiveRun:
-        live = LiveRun(self, run)
+        live = LiveRun(self.shared, run, self.stopped.park, self.forget)
         self.live[run.id] = live
         spec = run.root.spec
         self._by_identity[run.client, spec.workflow, spec.key] = live
@@ -439,7 +430,7 @@ class Engine:
         try:
             async with trio.open_nursery() as nursery:
                 self._tasks.opened(nursery)
-                nursery.start_soon(self.deadlines.run)
+                nursery.start_soon(self.shared.deadlines.run)
                 nursery.start_soon(sweep, self)
                 nursery.start_soon(self.seats.ramp.run)
                 nursery.start_soon(follow_store, self)
@@ -466,7 +457,7 @@ class Engine:
         Parents are recorded as interrupted before the posts they hold are answered (else their
         functions would fail for it). Other requests have `grace_s` to end.
         """
-        self.draining = True
+        self.shared.draining = True
         self.admission.let_all_in()
         self._drain_requests(parents_only=True)
         await self._wait_durable()
@@ -474,8 +465,8 @@ class Engine:
             live.release_callers()
         with trio.move_on_after(grace_s):
             while any(live.requests for live in self.live.values()):
-                self.request_ended = trio.Event()
-                await self.request_ended.wait()
+                self.shared.request_ended = trio.Event()
+                await self.shared.request_ended.wait()
         self._drain_requests(parents_only=False)
         await self._wait_durable()
 

@@ -37,8 +37,9 @@ SUPERVISOR = (
     "engine.admission", "engine.drive", "engine.flow", "engine.home", "engine.hosts",
     "engine.limits", "engine.outcomes", "engine.parent_tokens", "engine.places", "engine.ramp",
     "engine.refusals", "engine.replies", "engine.request", "engine.run_log", "engine.seats",
-    "engine.standstill", "engine.stopped", "engine.store_away", "engine.supervisor",
-    "engine.sweep", "engine.tasks", "engine.throttle", "engine.trace", "engine.waiting",
+    "engine.shared", "engine.standstill", "engine.stopped", "engine.store_away",
+    "engine.supervisor", "engine.sweep", "engine.tasks", "engine.throttle", "engine.trace",
+    "engine.waiting",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",

@@ -22,6 +22,7 @@ from engine.core.target import last_segment, normalise
 from engine.limits import EngineLimits
 from engine.parent_tokens import ParentToken, ParentTokens
 from engine.ports.caller import Invocation
+from engine.run_log import NOBODY, Watchers
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.writer import Offload
@@ -143,6 +144,7 @@ async def world(
     limits: EngineLimits | None = None,
     clock: FakeClock | None = None,
     strict: bool = True,
+    watch: Watchers = NOBODY,
     write_offload: Offload | None = None,
 ) -> AsyncIterator[World]:
     """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
@@ -162,7 +164,9 @@ async def world(
     ) as store:
         parent_tokens = ParentTokens(store.secret, store.epoch)
         limits = limits or EngineLimits()
-        engine = Engine(store, caller, clock, parent_tokens, limits=limits, strict=strict)
+        engine = Engine(
+            store, caller, clock, parent_tokens, limits=limits, watch=watch, strict=strict
+        )
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield World(engine, store, caller)

@@ -86,7 +86,7 @@ def _common(app: QuartTrio, front: Front) -> None:
     async def refused(error: Refused) -> Response:
         if error.problem is Problem.OVERLOADED:
             told = error.members
-            front.engine.watch.log.overloaded(str(told["limit"]), retry_after_s=told["retryAfter"])
+            front.engine.run_log.overloaded(str(told["limit"]), retry_after_s=told["retryAfter"])
         return response(refusal(error))
 
     @app.errorhandler(HTTPException)

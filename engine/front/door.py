@@ -101,13 +101,10 @@ class EngineDoor:
         self._front = front
 
     def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
-        """A post was refused before it was read: the attempt that made it counts as interrupted;
-        where nobody can tell which that is, each that it may have been (`Flight.maybe_refused`)."""
+        """A post was refused before it was read."""
         engine = self._front.engine
-        engine.watch.log.overloaded(limit, client, retry_after_s=RETRY_AFTER_S)
-        if parent_token := parent_of(headers):
-            return engine.note_refused(parent_token)
-        engine.refused_unread += 1
+        engine.run_log.overloaded(limit, client, retry_after_s=RETRY_AFTER_S)
+        engine.note_refused(parent_of(headers))
 
     def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
         """A request was refused before it was read: the attempt of its parent token says so."""

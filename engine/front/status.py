@@ -71,7 +71,7 @@ async def status(front: Front) -> Reply:
             "hosts": _hosts(front, now),
             "standstills": standstill_rows(engine, now),
             "inMemory": len(engine.live),
-            "inFlight": engine.places.in_flight,
+            "inFlight": engine.seats.places.in_flight,
             "cancelledInFlight": _cancelled_in_flight(engine),
             "queued": engine.seats.queued,
             "memory": _memory(engine.budget),
@@ -132,7 +132,7 @@ def _hosts(front: Front, now: int) -> list[wire.HostRow]:
     engine = front.engine
     figures = {each.host: each for each in engine.hosts.figures(now)}
     queued = engine.seats.queued_by_host
-    names = sorted({*figures, *engine.places.by_host, *queued})[:HOSTS_TOLD_MAX]
+    names = sorted({*figures, *engine.seats.places.by_host, *queued})[:HOSTS_TOLD_MAX]
     return [
         wire.HostRow(
             host=name,
@@ -140,7 +140,7 @@ def _hosts(front: Front, now: int) -> list[wire.HostRow]:
             succeeded=known.succeeded,
             p95_ms=known.p95_ms,
             by_minute=known.by_minute,
-            in_flight=engine.places.by_host.get(name, 0),
+            in_flight=engine.seats.places.by_host.get(name, 0),
             queued=queued.get(name, 0),
         )
         for name in names

@@ -87,7 +87,7 @@ async def answer_submission(
     except Refused as refused:
         if refused.problem is Problem.OVERLOADED:
             told = refused.members
-            engine.watch.log.overloaded(
+            engine.run_log.overloaded(
                 str(told["limit"]), client, workflow, key or "", told["retryAfter"]
             )
         note_reason(engine, client, headers, body.data, spec, parent, refused)

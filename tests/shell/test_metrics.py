@@ -38,7 +38,7 @@ ASKS = "application/openmetrics-text"
 def watched(it: World) -> Metrics:
     """Figures of an engine's work from here on."""
     metrics = Metrics()
-    it.engine.watch = Watchers(metrics.watch, metrics.attempt_took)
+    it.engine.shared.watch = Watchers(metrics.watch, metrics.attempt_took)
     it.store.writer.took = metrics.commits.add
     return metrics
 

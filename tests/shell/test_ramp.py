@@ -79,7 +79,7 @@ async def test_overdue_calls_begin_with_few_places(autojump_clock, tmp_path: Pat
         took_s = await all_completed(it, RUNS)
         assert endpoint.most <= FIRST_PLACES + RUNS / ANSWERS_FOR_A_PLACE
         assert took_s <= 0.1 * RUNS / FIRST_PLACES
-        assert (it.engine.places.in_flight, it.engine.seats.ramp.in_flight) == (0, 0)
+        assert (it.engine.seats.places.in_flight, it.engine.seats.ramp.in_flight) == (0, 0)
 
 
 async def test_what_is_submitted_after_the_start_is_not_held_back(
@@ -137,7 +137,7 @@ async def test_hosts_do_not_wait_for_each_other(autojump_clock, tmp_path: Path) 
 
     async with world(tmp_path / "a.db", app, clock=an_hour_later()) as it:
         await all_completed(it, 50)
-        assert it.engine.places.by_host.keys() == {"slow:9000"}
+        assert it.engine.seats.places.by_host.keys() == {"slow:9000"}
 
 
 class Open:

@@ -74,8 +74,7 @@ async def heard_world(
 ) -> AsyncIterator[tuple[World, Heard]]:
     """An engine that tells a log; left, all has been said."""
     heard = Heard()
-    async with world(path, app, **options) as it:
-        it.engine.watch = Watchers(log=heard.log)
+    async with world(path, app, watch=Watchers(log=heard.log), **options) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(heard.log.run)
             yield it, heard

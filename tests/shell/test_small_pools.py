@@ -221,8 +221,8 @@ async def test_workflows_in_flight_are_limited(autojump_clock, tmp_path: Path, l
     _, attempts, it = await pools.run(tmp_path / "a.db", INVOICE, 12)
     assert pools.most == limit
     assert attempts == [1] * 12, "nobody is sent home"
-    assert it.engine.workflow_places is not None
-    assert (it.engine.workflow_places.in_flight, it.engine.seats.queued) == (0, 0)
+    assert it.engine.seats.workflows is not None
+    assert (it.engine.seats.workflows.in_flight, it.engine.seats.queued) == (0, 0)
 
 
 async def test_without_the_limit_all_begin(autojump_clock, tmp_path: Path):
@@ -239,8 +239,8 @@ async def test_nested_workflows_do_not_lock_each_other_out(autojump_clock, tmp_p
     took, _, it = await pools.run(tmp_path / "a.db", "http://a/flow/a/leaver:x,do:0.1", 3)
     assert took < 5, "at once"
     assert it.engine.home.sent > 0
-    assert it.engine.workflow_places is not None
-    assert it.engine.workflow_places.in_flight == 0
+    assert it.engine.seats.workflows is not None
+    assert it.engine.seats.workflows.in_flight == 0
 
 
 @pytest.mark.parametrize("outcome", [Unanswered(CallError.CONNECTION_LOST, "cut"), Answered(504)])

@@ -19,7 +19,7 @@ def refused_commit_counts(bug: Planting) -> None:
 @plant("steps are taken, and called, while nothing can be recorded", rules=("R26",))
 def steps_taken_while_away(bug: Planting) -> None:
     bug.rewrite(store_away.would_record, "return found is None or", "return False and")
-    bug.rewrite(LiveRun._start_due, "or self.engine.store.away is not None", "")
+    bug.rewrite(LiveRun._start_due, "or self._shared.store.away is not None", "")
 
 
 @plant("nobody looks again when the store is back", rules=("R14", "liveness"))
