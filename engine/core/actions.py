@@ -170,7 +170,7 @@ def _pause(run: Run, step_id: str | None) -> Plan:
         if not step.ended
         and not step.awaiting_post
         and step.state is not StepState.PAUSED
-        and not step.hold
+        and not step.pause_asked
     ]
     if not targets:
         raise _not_possible(run, "Nothing here is open and unpaused.")
@@ -183,14 +183,14 @@ def _pause(run: Run, step_id: str | None) -> Plan:
 
 
 def _resume(run: Run, step_id: str | None) -> Plan:
-    targets = [s for s in _scope(run, step_id) if s.state is StepState.PAUSED or s.hold]
+    targets = [s for s in _scope(run, step_id) if s.state is StepState.PAUSED or s.pause_asked]
     if not targets:
         raise _not_possible(run, "Nothing here is paused.")
 
     def plan(change: Change, now: int) -> None:
         for step in targets:
             spent = step.pause_reason is not PauseReason.OPERATOR
-            change.do(Resumed(now, step.id, fresh=spent and not step.hold))
+            change.do(Resumed(now, step.id, fresh=spent and not step.pause_asked))
 
     return plan
 

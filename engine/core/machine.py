@@ -9,8 +9,9 @@ is cancelled with whom: `settle.py`, `place.py` and `actions.py` decide that and
 Theory. A step is `pending` until its first request leaves, `running` while a request is open, and
 between requests `backing-off` (it has a time) or `waiting` (a child's end brings it back). It ends
 `completed`, `failed` or `cancelled`, and what ended may begin its next generation (`Reopened`).
-`paused` is reached from any open state; a step whose request is open is only marked (`hold`) and
-pauses when the request is over. A pair that is not in the table is an error and changes nothing.
+`paused` is reached from any open state; a step whose request is open is only marked
+(`pause_asked`) and pauses when the request is over. A pair that is not in the table is an error and
+changes nothing.
 
 If you add a state: `run_state`, `rebuild` and the front's words need it too. If you add an event,
 `FROM` must name it, or evolve refuses it.
@@ -205,7 +206,7 @@ def _check_rest(step: Step, event: AttemptEnded) -> None:
         event.state is H and event.pause_reason is None
     ):
         raise IllegalEvent(f"step {step.id} {event.state} without a time or a reason")
-    if step.hold and event.state in (B, W):
+    if step.pause_asked and event.state in (B, W):
         raise IllegalEvent(f"step {step.id} is to pause, not to be {event.state}")
 
 
@@ -235,7 +236,7 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
         rev=1,
     )
     if event.paused:
-        step.paused_at, step.held_state = event.at, P
+        step.paused_at, step.resumes_to = event.at, P
         step.pause_reason = PauseReason.OPERATOR
     else:
         run.ready[step.id] = None
@@ -324,8 +325,8 @@ def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
         _finish(run, step, event.state, event.at)
         return
     if event.state is H:
-        step.held_state = B if event.due_at is not None else W
-        step.pause_reason, step.hold = event.pause_reason, False
+        step.resumes_to = B if event.due_at is not None else W
+        step.pause_reason, step.pause_asked = event.pause_reason, False
         if step.paused_at is None:  # else the pause began while the request was open
             step.paused_at = event.at
     _move(run, step, event.state)
@@ -336,9 +337,9 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
     counted = not step.awaiting_post
     run.flights.pop(step.id, None)
     step.due_at, step.delay_ms, step.delay_by = None, 0, None
-    step.hold, step.cancel_asked, step.awaiting_post = False, False, False
+    step.pause_asked, step.cancel_asked, step.awaiting_post = False, False, False
     step.may_post = False
-    step.paused_at, step.pause_reason, step.held_state = None, None, None
+    step.paused_at, step.pause_reason, step.resumes_to = None, None, None
     step.ended_at = at
     _move(run, step, state)
     run.progress += 1
@@ -357,26 +358,26 @@ def _steer(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
             step.due_at = event.at if event.due_at is None else event.due_at
             step.delay_by = event.by
             if step.state is H:
-                step.held_state = B
+                step.resumes_to = B
             else:
                 _move(run, step, B)
         case Paused():
             step.pause_reason = event.reason
             if step.state is R:
-                step.paused_at = step.paused_at if step.hold else event.at
-                step.hold = True
+                step.paused_at = step.paused_at if step.pause_asked else event.at
+                step.pause_asked = True
                 return
-            step.held_state, step.paused_at = step.state, event.at
+            step.resumes_to, step.paused_at = step.state, event.at
             _move(run, step, H)
         case Resumed():
-            step.pause_reason, step.hold = None, False
+            step.pause_reason, step.pause_asked = None, False
             if step.paused_at is not None:
                 step.paused_ms += max(0, event.at - step.paused_at)
             step.paused_at = None
             if step.state is R:
                 return
-            assert step.held_state is not None
-            state, step.held_state = step.held_state, None
+            assert step.resumes_to is not None
+            state, step.resumes_to = step.resumes_to, None
             if event.fresh:
                 _freshen(step, event.at)
                 step.due_at, step.delay_by, state = event.at, DelayBy.OPERATOR, B

@@ -115,9 +115,9 @@ class Step(Struct):
     paused_at: int | None = None
     paused_ms: int = 0
     pause_reason: PauseReason | None = None
-    held_state: StepState | None = None
+    resumes_to: StepState | None = None
     """What a paused step was doing, and will be when it is resumed."""
-    hold: bool = False
+    pause_asked: bool = False
     """Pause was asked for while an attempt was in flight."""
     awaiting_post: bool = False
     """Open again, but called only when the workflow posts it again."""

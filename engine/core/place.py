@@ -158,7 +158,7 @@ def _moved(run: Run, spec: StepSpec) -> StepSpec:
 
 def _is_paused(run: Run, above: Step) -> bool:
     """Whether what is posted now is recorded and not started."""
-    return any(step.hold or step.state is StepState.PAUSED for step in (above, run.root))
+    return any(step.pause_asked or step.state is StepState.PAUSED for step in (above, run.root))
 
 
 def _same_root(run: Run, spec: StepSpec) -> Placed:

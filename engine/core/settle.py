@@ -186,7 +186,7 @@ def _failed(
     if below is not None and error is not None:
         error = error_with(below, step, flight, error)
     if retry > policy.count or too_long or _cannot_be_mended(step, outcome):
-        if may_fail(step, below) and not step.hold:  # paused: a failure waits
+        if may_fail(step, below) and not step.pause_asked:  # paused: a failure waits
             ended = _ended(
                 step, flight, outcome, now, StepState.FAILED, None if below is None else below.id
             )
@@ -199,7 +199,7 @@ def _failed(
     return AttemptEnded(
         now, step.id, flight.number, Count.FAILURE, _resting(step), status, error,
         due_at=now + delay, delay_ms=delay, delay_by=by,
-        pause_reason=step.pause_reason if step.hold else None,
+        pause_reason=step.pause_reason if step.pause_asked else None,
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _asked_for(outcome: Outcome | None, delay: int, by: DelayBy) -> tuple[int, D
 
 def _resting(step: Step) -> StepState:
     """Where a step with a due time rests: an operator's pause waits for no attempt."""
-    return StepState.PAUSED if step.hold else StepState.BACKING_OFF
+    return StepState.PAUSED if step.pause_asked else StepState.BACKING_OFF
 
 
 def _interrupted(
@@ -240,7 +240,7 @@ def _interrupted(
     if not at_once:
         delay = next_delay_ms(step.policy, max(1, in_a_row), chance)
         delay, _ = _asked_for(outcome, delay, by)  # a child's end still cuts it short
-    state = StepState.PAUSED if step.hold else StepState.WAITING if wait else StepState.BACKING_OFF
+    state = StepState.WAITING if wait and not step.pause_asked else _resting(step)
     return AttemptEnded(
         now,
         step.id,
@@ -253,7 +253,7 @@ def _interrupted(
         due_at=None if wait else now + delay,
         delay_ms=0 if wait else delay,
         delay_by=by,
-        pause_reason=step.pause_reason if step.hold else None,
+        pause_reason=step.pause_reason if step.pause_asked else None,
         interruptions=in_a_row,
     )
 
@@ -295,7 +295,7 @@ def recover(change: Change, *, now: int, chance: float, why: str = "the engine c
                 step.id,
                 step.attempts,
                 Count.CRASH,
-                StepState.PAUSED if poisoned or step.hold else StepState.BACKING_OFF,
+                StepState.PAUSED if poisoned or step.pause_asked else StepState.BACKING_OFF,
                 error=f"{INTERRUPTED}{why}",
                 due_at=now + delay,
                 delay_ms=delay,
@@ -327,7 +327,7 @@ def wake_parent(change: Change, step: Step, now: int) -> None:
     if step.parent_id is None:
         return
     parent = change.run.steps[step.parent_id]
-    resting = parent.held_state if parent.state is StepState.PAUSED else parent.state
+    resting = parent.resumes_to if parent.state is StepState.PAUSED else parent.state
     if resting is StepState.WAITING or (
         resting is StepState.BACKING_OFF and parent.delay_by is DelayBy.INTERRUPTED
     ):

@@ -94,9 +94,9 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         step.generation, step.reruns, step.payload_generation, payload_in, step.attempts,
         step.failures, step.interruptions, step.crashes, step.crash_mark, step.due_at,
         step.delay_ms, step.delay_by, step.opened_at, step.paused_at, step.paused_ms,
-        step.pause_reason, step.held_state, step.hold, step.awaiting_post, step.cancel_asked,
-        step.ended_at, step.cause_id, step.http_status, step.error, step.answer_attempt,
-        wake_at(step), step.may_post, step.ended_url, step.excerpt,
+        step.pause_reason, step.resumes_to, step.pause_asked, step.awaiting_post,
+        step.cancel_asked, step.ended_at, step.cause_id, step.http_status, step.error,
+        step.answer_attempt, wake_at(step), step.may_post, step.ended_url, step.excerpt,
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
         retry=None if row["retry"] is None else _policy_from(row["retry"]),
         attempt_timeout_ms=row["attempt_timeout_ms"],
     )
-    held, by, reason = row["held_state"], row["delay_by"], row["pause_reason"]
+    rest, by, reason = row["held_state"], row["delay_by"], row["pause_reason"]
     plain = {
         name: row[name]
         for name in (
@@ -139,8 +139,8 @@ def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
         state=StepState(row["state"]),
         delay_by=None if by is None else DelayBy(by),
         pause_reason=None if reason is None else PauseReason(reason),
-        held_state=None if held is None else StepState(held),
-        hold=bool(row["hold"]),
+        resumes_to=None if rest is None else StepState(rest),
+        pause_asked=bool(row["hold"]),
         awaiting_post=bool(row["awaiting_post"]),
         cancel_asked=bool(row["cancel_asked"]),
         may_post=bool(row["may_post"]),

@@ -251,13 +251,14 @@ def check(driven: Driven) -> None:
 def _check_step(run: Run, step: Step) -> None:
     state = step.state
     assert (state is StepState.RUNNING) == (step.id in run.flights), step.id
-    assert (state is StepState.PAUSED) == (step.held_state is not None), step.id
+    assert (state is StepState.PAUSED) == (step.resumes_to is not None), step.id
     assert (state in ENDED) == (step.ended_at is not None), step.id
-    assert not step.hold or state is StepState.RUNNING, step.id
+    assert not step.pause_asked or state is StepState.RUNNING, step.id
     assert not step.cancel_asked or state is StepState.RUNNING, step.id
     assert not step.awaiting_post or state is StepState.PENDING, step.id
-    assert (step.pause_reason is not None) == (state is StepState.PAUSED or step.hold), step.id
-    resting = step.held_state or state
+    pausing = state is StepState.PAUSED or step.pause_asked
+    assert (step.pause_reason is not None) == pausing, step.id
+    resting = step.resumes_to or state
     assert (resting is StepState.BACKING_OFF) == (step.due_at is not None), step.id
     parent = run.steps[step.parent_id] if step.parent_id is not None else None
     if parent is None or step.ended:

@@ -115,7 +115,7 @@ def test_a_pause_that_is_only_asked_for() -> None:
     """While the attempt is in flight nothing waits for a person."""
     driven = started()
     driven.act(Action.PAUSE)
-    assert driven.step().hold
+    assert driven.step().pause_asked
     assert stuck(driven.run) is None
 
 

@@ -100,7 +100,7 @@ def test_a_pause_holds() -> None:
     driven.act(Action.PAUSE)
     step = driven.end("root")
     assert (step.state, step.pause_reason) == (StepState.PAUSED, PauseReason.OPERATOR)
-    assert step.held_state is StepState.WAITING
+    assert step.resumes_to is StepState.WAITING
 
 
 def test_what_it_posts_new_is_refused_and_nothing_is_recorded() -> None:

@@ -87,7 +87,7 @@ def _random_step(run_id: str, ordinal: int, random: Random) -> Step:
         delay_by=DelayBy.POLICY if state is resting else None,
         pause_reason=random.choice([*PauseReason]) if state is StepState.PAUSED else None,
         paused_at=NOW - random.randrange(100) if state is StepState.PAUSED else None,
-        held_state=resting if state is StepState.PAUSED else None,
+        resumes_to=resting if state is StepState.PAUSED else None,
         ended_at=NOW - random.randrange(100) if state in ENDED else None,
     )
 

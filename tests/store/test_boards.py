@@ -34,7 +34,7 @@ def paused(id: str, at: int) -> Run:
     """A run whose retries were used up at this time, by a failure like that of `failed`."""
     reason = PauseReason.EXHAUSTED
     step = a_step(
-        id, state=PAUSED, paused_at=at, pause_reason=reason, http_status=500, held_state=BACKING_OFF
+        id, state=PAUSED, paused_at=at, pause_reason=reason, http_status=500, resumes_to=BACKING_OFF
     )
     return a_run(id, step)
 

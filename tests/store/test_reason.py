@@ -36,7 +36,7 @@ def charge(run_id: str, ordinal: int = 1, **members: object):
 def root(state: StepState, error: str | None = ANSWERED, **members: object):
     """The workflow, which answered 500."""
     if state is PAUSED:
-        members |= {"paused_at": 5, "held_state": BACKING_OFF}
+        members |= {"paused_at": 5, "resumes_to": BACKING_OFF}
     if state is BACKING_OFF:
         members |= {"due_at": 9}
     if state is FAILED:
@@ -115,7 +115,7 @@ HANGS = root(StepState.RUNNING, None, excerpt=None, http_status=None)
         (HANGS, (line(1, StepState.RUNNING), line(2, StepState.COMPLETED, ended_at=1)), None),
         (
             root(PAUSED, None, pause_reason=PauseReason.OPERATOR, excerpt=None),
-            (waits(1, PAUSED, held_state=BACKING_OFF, paused_at=5),),
+            (waits(1, PAUSED, resumes_to=BACKING_OFF, paused_at=5),),
             "pool exhausted",
         ),
     ],

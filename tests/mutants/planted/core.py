@@ -37,7 +37,7 @@ def crash_counted_as_failure(bug: Planting) -> None:
 def paused_parent_not_woken(bug: Planting) -> None:
     bug.rewrite(
         settle.wake_parent,
-        "parent.held_state if parent.state is StepState.PAUSED else parent.state",
+        "parent.resumes_to if parent.state is StepState.PAUSED else parent.state",
         "parent.state",
     )
 
