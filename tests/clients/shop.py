@@ -15,6 +15,7 @@ from tests.clients.applications import Application, served
 from tests.clients.gate import Gate, gate
 from tests.e2e import harness
 from tests.e2e.harness import EngineProcess
+from tests.loopback import free_port
 
 PATIENCE_S = 90.0
 """How long a run may take on a machine that is busy with other things."""
@@ -69,7 +70,7 @@ async def shop(language: str, built: Path, directory: Path, **settings: Any) -> 
         async with gate() as between, harness.client(engine.url) as client:
             client.http.timeout = httpx.Timeout(PATIENCE_S)
             environ = {"ATOMIC_URL": engine.url, "APP_URL": between.url}
-            port = harness.free_port()
+            port = free_port()
             application = Application(language, built, directory / "data", port, environ)
             between.target = port
             with served(application):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.applications import CLIENTS, Application, run, served
-from tests.e2e.harness import free_port
+from tests.loopback import free_port
 from tests.walkthrough import APP, ENGINE, SERVE, Shell, Shown, agree, blocks, shown
 
 HELPER_LINES_MAX = 40

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,8 @@ from typing import Any
 
 import httpx
 import trio
+
+from tests.loopback import free_port
 
 ROOT_DIRECTORY = Path(__file__).parents[2]
 START_TIMEOUT_S = 20
@@ -97,7 +98,7 @@ def launch(
 
     It logs to a file of its own, or to the descriptor `stderr`, and may open `descriptors` files.
     """
-    values = {"db": str(directory / "a.db"), "port": 0, "log_format": "json", **settings}
+    values = {"db": str(directory / "a.db"), "port": free_port(), "log_format": "json", **settings}
     number = len(list(directory.glob("engine-*.log")))
     log_path = directory / f"engine-{number}.log"
     with log_path.open("wb") as log:
@@ -384,14 +385,6 @@ def is_problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]
     assert document["detail"]
     assert document["errorSource"] in ("request", "workflow", "engine")
     return document
-
-
-def free_port() -> int:
-    """A port that nobody has: for an engine that cannot say which one it took."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 # -- waiting -------------------------------------------------------------------------------------

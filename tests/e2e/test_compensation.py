@@ -25,6 +25,7 @@ from tests.e2e.harness import (
     fine,
     is_problem,
 )
+from tests.loopback import free_port
 
 ROOT_DIRECTORY = Path(__file__).parents[2]
 FAST = {"count": 5, "backOff": 10, "jitter": 0}
@@ -102,7 +103,7 @@ async def test_as_the_page_once_had_it(engine: EngineProcess, shop: Client) -> N
 @contextmanager
 def order_app(engine_url: str) -> Iterator[str]:
     """The page's example as a process; gives its address."""
-    port = harness.free_port()
+    port = free_port()
     environment = {"ATOMIC_URL": engine_url, "APP_PORT": str(port), "PYTHONPATH": "."}
     process = subprocess.Popen(
         [sys.executable, "docs/examples/order_app.py"], cwd=ROOT_DIRECTORY,

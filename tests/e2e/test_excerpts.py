@@ -16,11 +16,11 @@ from tests.e2e.harness import (
     application,
     client,
     fine,
-    free_port,
     restart,
     running,
 )
 from tests.e2e.sse import event_stream
+from tests.loopback import free_port
 
 DECLINED = "card_declined: insufficient funds"
 ONCE = {"count": 0}

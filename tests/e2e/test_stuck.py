@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e import harness
 from tests.e2e.harness import EXIT_TIMEOUT_S, ROOT_DIRECTORY
+from tests.loopback import free_port
 
 DEADLINE_S = 0.3
 _STUCK = f"""
@@ -125,7 +126,7 @@ async def test_a_log_that_takes_no_lines_changes_nothing(tmp_path: Path, kind: s
     else:
         os.close(writer)
         writer = os.open("/dev/full", os.O_WRONLY)
-    port = harness.free_port()
+    port = free_port()
     engine = harness.launch(tmp_path, stderr=writer, port=port)
     os.close(writer)
     try:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
-from random import Random
 
 import httpx
 import trio
@@ -16,25 +14,10 @@ import trio
 READY_WITHIN_S = 20.0
 STOP_WITHIN_S = 15.0
 POLL_S = 0.01
-PORTS = range(20_000, 30_000)
-"""Below the ports that the system gives to clients: a caller that knocks while nobody listens on a
-port of that range may at last be connected with itself."""
 
 
 class DiedByItself(Exception):
     """A process has ended although nobody killed it. The message is the end of what it printed."""
-
-
-def free_port(chance: Random) -> int:
-    """A port on loopback that nobody listens on."""
-    while True:
-        port = chance.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Process:

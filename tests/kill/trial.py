@@ -11,8 +11,9 @@ import trio
 
 from tests.kill.callers import Kind, Load, Submission, call
 from tests.kill.check import Findings, check_answers, check_records
-from tests.kill.processes import DiedByItself, Process, free_port
+from tests.kill.processes import DiedByItself, Process
 from tests.kill.slow_sync import slow_sync
+from tests.loopback import free_port
 
 CALLERS = 8
 LIFE_S = (0.1, 1.5)
@@ -41,8 +42,7 @@ class Trial:
     findings: Findings = field(default_factory=Findings)
 
     def __post_init__(self) -> None:
-        chance = Random(self.seed)
-        port, app_port = free_port(chance), free_port(chance)
+        port, app_port = free_port(), free_port()
         self.url, self.app_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{app_port}"
         self.database = self.directory / "atomic.db"
         self.ledger = self.directory / "ledger.db"

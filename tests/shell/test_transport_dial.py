@@ -30,6 +30,7 @@ from engine.dial import (
 )
 from engine.resolve import SystemResolver
 from engine.tls import TlsError, default_ssl_context
+from tests.loopback import free_port
 from tests.shell.scripted_server import (
     OK,
     Peer,
@@ -200,9 +201,7 @@ async def test_a_hundred_addresses_are_not_all_tried() -> None:
 
 async def test_a_connection_to_itself_is_none() -> None:
     """TCP may connect a free port to itself; that is reported as refused, and the port is freed."""
-    with socket(AF_INET, SOCK_STREAM) as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
 
     class BoundFirst(socket):
         """As if the system had picked this very port for our side."""
