@@ -22,6 +22,10 @@ fmt:
     {{python}} -m ruff check --fix .
     {{python}} -m ruff format .
 
+# make the blocking client anew from the asynchronous one
+blocking:
+    {{python}} scripts/make_blocking.py
+
 # the engine on loopback
 serve *args:
     {{python}} -m engine.cli serve {{args}}

@@ -13,9 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.client.aio import AsyncClient, AsyncWorkflow
+    from engine.client.aio.client import AsyncClient, AsyncWorkflow
+    from engine.client.aio.events import AsyncEvents
     from engine.client.answers import BodyPart, Open, Outcome
-    from engine.client.blocking import Client, Workflow
+    from engine.client.blocking.client import Client, Workflow
+    from engine.client.blocking.events import Events
     from engine.client.calls import DEFAULT_ENGINE, SubmitOptions
     from engine.client.errors import (
         AtomicError,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
         Unreachable,
         WaitTimeout,
     )
-    from engine.client.feed import AsyncEvents, Event, Events
+    from engine.client.feed import Event
     from engine.client.tries import Repost, Reposts
     from engine.client.uncaught import EngineAnswer, PassOn, answer_of, pass_on
     from engine.wire import Action, RetryPolicy
@@ -69,8 +71,9 @@ __all__ = [
 
 _HOMES = (
     "engine.client.errors", "engine.wire", "engine.client.uncaught", "engine.client.answers",
-    "engine.client.tries", "engine.client.calls", "engine.client.feed", "engine.client.aio",
-    "engine.client.blocking",
+    "engine.client.tries", "engine.client.calls", "engine.client.feed",
+    "engine.client.aio.events", "engine.client.aio.client",
+    "engine.client.blocking.events", "engine.client.blocking.client",
 )  # fmt: skip
 """Where names live, the lightest to import first. A name is imported when it is asked for (PEP
 562): who needs the errors alone, as the dashboard's first picture, does not wait for httpx."""

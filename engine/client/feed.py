@@ -1,4 +1,4 @@
-"""The event stream: typed events, connected again with `Last-Event-ID`, gaps made visible.
+"""What an event stream says: typed events, gaps made visible. `aio/events.py` reads it.
 
 A reader that gets a `reset` has missed events: it reads what it shows again and goes on. The engine
 sends one when it no longer has what came after `Last-Event-ID`; this file makes one when an event's
@@ -8,27 +8,26 @@ sends one when it no longer has what came after `Last-Event-ID`; this file makes
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, suppress
-from time import monotonic, sleep  # noqa: TID251 - the blocking client has no other clock
-from types import TracebackType
-from typing import Any, Self
+from contextlib import suppress
+from typing import Any
 
 import anyio
 import httpx
 import msgspec
-from httpx_sse import EventSource, ServerSentEvent, aconnect_sse, connect_sse
+from httpx_sse import ServerSentEvent
 from msgspec import Struct
 
 from engine.client.answers import read_answer
 from engine.client.errors import AtomicError, UnexpectedAnswer
 from engine.client.http import CONNECT_S, WRITE_S
-from engine.client.tries import Answering, Call, Tries
+from engine.client.tries import Call, Tries
 from engine.wire import EventData
 
 SILENCE_S = 20.0
 """Nothing for so long, where a heartbeat comes every 5 s: the connection is dead."""
 RECONNECT_S_MAX = 60.0
 CALL = Call(method="GET", path="/api/v1/events", held=True)
+TIMEOUT = httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=None)
 
 
 class Event(Struct, frozen=True):
@@ -83,163 +82,32 @@ class Position:
         return events
 
 
-def _timeout() -> httpx.Timeout:
-    return httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=None)
+async def aclose_reader(events: AsyncGenerator[Event, None], has_begun: bool) -> None:
+    """Close a generator, which may be half-way.
+
+    By itself that leaves those of httpx inside it to the garbage collector, of which Trio
+    complains. A cancelled read unwinds them all, and closes the connection.
+    """
+    with anyio.CancelScope() as scope, suppress(StopAsyncIteration, AtomicError):
+        scope.cancel()
+        while has_begun:
+            await anext(events)
+    await events.aclose()
 
 
-def _is_stream(response: httpx.Response) -> bool:
+def close_reader(events: Generator[Event, None, None], has_begun: bool) -> None:
+    """The same, where closing unwinds what is inside."""
+    events.close()
+
+
+def is_stream(response: httpx.Response) -> bool:
+    """Whether it is what an engine answers."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return response.status_code == 200 and kind == "text/event-stream"
 
 
-class AsyncEvents:
-    """An open event stream. Enter it, iterate it, leave it; it connects again by itself.
-
-    Raises Unreachable when it cannot connect for the whole of its reposts, Refused when the engine
-    does not give events to this caller.
-    """
-
-    def __init__(
-        self, http: httpx.AsyncClient, engine: str, how: Answering, last_event_id: str | None
-    ) -> None:
-        self._http = http
-        self._engine = engine
-        self._how = how
-        self._position = Position(last_event_id)
-        self._started = False
-        self.last_event_id = last_event_id
-        """Of the last event that was handed out: where another stream would go on."""
-        self._events: AsyncGenerator[Event, None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._events = self._generate()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._events is None:
-            return
-        # Closing a generator half-way leaves those of httpx inside it to the garbage collector, of
-        # which Trio complains. A cancelled read unwinds them all, and closes the connection.
-        with anyio.CancelScope() as scope, suppress(StopAsyncIteration, AtomicError):
-            scope.cancel()
-            while self._started:
-                await anext(self._events)
-        await self._events.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._events is None:
-            raise RuntimeError("use it as `async with client.events() as events`")
-        self._started = True
-        event = await anext(self._events)
-        self.last_event_id = event.id or self.last_event_id
-        return event
-
-    async def _generate(self) -> AsyncGenerator[Event, None]:
-        tries = Tries(CALL, self._how, anyio.current_time())
-        while True:
-            tries.begin(anyio.current_time())
-            delay = 0.0
-            try:
-                async with aconnect_sse(
-                    self._http,
-                    "GET",
-                    self._engine + CALL.path,
-                    headers=self._position.headers(),
-                    timeout=_timeout(),
-                ) as source:
-                    refused = await self._refused(source, tries)
-                    if refused is None:
-                        async with aclosing(source.aiter_sse()) as stream:
-                            async for sse in stream:
-                                for event in self._position.read(sse):
-                                    tries = Tries(CALL, self._how, anyio.current_time())
-                                    yield event
-                    delay = refused or 0.0
-            except httpx.RequestError as error:
-                delay = tries.broken(error, self._engine, anyio.current_time())
-            pause = self._how.reposts.delay_s(1, self._how.chance())
-            await anyio.sleep(max(delay, self._position.server_delay_s or pause))
-
-    async def _refused(self, source: EventSource, tries: Tries) -> float | None:
-        if _is_stream(source.response):
-            return None
-        await source.response.aread()
-        return _delay_or_raise(source.response, tries, anyio.current_time())
-
-
-class Events:
-    """The same for scripts: `with client.events() as events: for event in events`."""
-
-    def __init__(
-        self, http: httpx.Client, engine: str, how: Answering, last_event_id: str | None
-    ) -> None:
-        self._http = http
-        self._engine = engine
-        self._how = how
-        self._position = Position(last_event_id)
-        self.last_event_id = last_event_id
-        """Of the last event that was handed out: where another stream would go on."""
-        self._events: Generator[Event, None, None] | None = None
-
-    def __enter__(self) -> Self:
-        self._events = self._generate()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._events is not None:
-            self._events.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Event:
-        if self._events is None:
-            raise RuntimeError("use it as `with client.events() as events`")
-        event = next(self._events)
-        self.last_event_id = event.id or self.last_event_id
-        return event
-
-    def _generate(self) -> Generator[Event, None, None]:
-        tries = Tries(CALL, self._how, monotonic())
-        while True:
-            tries.begin(monotonic())
-            delay = 0.0
-            try:
-                with connect_sse(
-                    self._http,
-                    "GET",
-                    self._engine + CALL.path,
-                    headers=self._position.headers(),
-                    timeout=_timeout(),
-                ) as source:
-                    if _is_stream(source.response):
-                        for sse in source.iter_sse():
-                            for event in self._position.read(sse):
-                                tries = Tries(CALL, self._how, monotonic())
-                                yield event
-                    else:
-                        source.response.read()
-                        delay = _delay_or_raise(source.response, tries, monotonic())
-            except httpx.RequestError as error:
-                delay = tries.broken(error, self._engine, monotonic())
-            pause = self._how.reposts.delay_s(1, self._how.chance())
-            sleep(max(delay, self._position.server_delay_s or pause))
-
-
-def _delay_or_raise(response: httpx.Response, tries: Tries, now: float) -> float:
+def delay_or_raise(response: httpx.Response, tries: Tries, now: float) -> float:
+    """After what is no stream: the delay before the next try. Raises what the answer says."""
     delay = tries.answered(response, now)
     if delay is not None:
         return delay

@@ -25,8 +25,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setenv("USER", "ada")
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
     monkeypatch.setattr("engine.cli_bulk.sleep", lambda seconds: None)
-    for module in ("blocking", "feed"):
-        monkeypatch.setattr(f"engine.client.{module}.sleep", lambda seconds: None)
+    for module in ("client", "events"):
+        monkeypatch.setattr(f"engine.client.blocking.{module}.sleep", lambda seconds: None)
     for name in ("ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     return fake

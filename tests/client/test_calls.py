@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-
 import httpx
 import pytest
 import trio
 
 from engine.client import (
     AsyncClient,
-    AsyncWorkflow,
     Client,
     NothingKnown,
     Open,
     Refused,
     Reposts,
     Unreachable,
-    Workflow,
 )
 from engine.wire import Problem
 from tests.client.fake_engine import OUTCOME, RUN, STEP, FakeEngine, answer, refusal
@@ -187,18 +183,3 @@ def test_the_blocking_client_gives_up_too():
     engine = FakeEngine(*[httpx.ConnectError("refused")] * 9)
     with pytest.raises(Unreachable):
         script(engine).status()
-
-
-@pytest.mark.parametrize(("one", "other"), [(AsyncClient, Client), (AsyncWorkflow, Workflow)])
-def test_both_clients_have_the_same_methods(one: type, other: type):
-    """What one learns, the other must learn: names and parameters are alike."""
-
-    def methods(kind: type) -> dict[str, list[str]]:
-        return {
-            name: list(inspect.signature(it).parameters)
-            for name, it in vars(kind).items()
-            if inspect.isfunction(it) and not name.startswith("_")
-        }
-
-    renamed = {("close" if name == "aclose" else name): it for name, it in methods(one).items()}
-    assert renamed == methods(other)

@@ -1,17 +1,15 @@
-"""The asynchronous client: one code for asyncio and Trio (httpx does both, anyio sleeps on both).
-
-`engine/client/blocking.py` is the same for scripts; keep them alike.
-"""
+# Made from engine/client/aio/client.py by `just blocking`: change that, and not this.
+"""The blocking client, for scripts."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import random  # noqa: TID251 - tests hand `chance` in
+from time import monotonic, sleep  # noqa: TID251 - a thread has no other clock
 from types import TracebackType
 from typing import Any, Self, Unpack, overload
 
-import anyio
 import httpx
 
 from engine.client.answers import (
@@ -22,6 +20,7 @@ from engine.client.answers import (
     read_body,
     read_outcome,
 )
+from engine.client.blocking.events import Events
 from engine.client.calls import (
     BULK_JOBS,
     CAUSES,
@@ -45,9 +44,8 @@ from engine.client.calls import (
     submission,
     urls_of,
 )
-from engine.client.feed import AsyncEvents
 from engine.client.http import Requests, timeout_of
-from engine.client.transport import AsyncTransport
+from engine.client.transport import BlockingTransport
 from engine.client.tries import Answering, Call, Repost, Reposts, Tries
 from engine.wire import (
     Action,
@@ -65,8 +63,8 @@ from engine.wire import (
 )
 
 
-class AsyncClient:
-    """Submits, waits, looks and acts. Use it as `async with`, one for a whole process.
+class Client:
+    """Submits, waits, looks and acts. Use it as `with`, one for a whole process.
 
     `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
     again, `on_repost` hears of each, `chance` draws their jitter. `verify` says whose certificates
@@ -82,7 +80,7 @@ class AsyncClient:
         *,
         reposts: Reposts | None = None,
         on_repost: Callable[[Repost], None] | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: httpx.Client | None = None,
         chance: Callable[[], float] = random,
         actor: str | None = None,
         verify: bool | ssl.SSLContext = True,
@@ -92,52 +90,52 @@ class AsyncClient:
         if http is not None and verify is not True:
             raise ValueError("`verify` is for the client's own connections: give it to your `http`")
         self._how = Answering(reposts or Reposts(), chance, on_repost)
-        self._own = AsyncTransport(verify) if http is None else None
-        self._http = http or httpx.AsyncClient(transport=self._own, trust_env=False)
+        self._own = BlockingTransport(verify) if http is None else None
+        self._http = http or httpx.Client(transport=self._own, trust_env=False)
         self._requests = Requests(self._engine)
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        self.close()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connections."""
         if self._own is not None:
-            await self._http.aclose()
+            self._http.close()
 
-    async def _exchange(self, call: Call) -> httpx.Response:
-        tries = Tries(call, self._how, anyio.current_time())
+    def _exchange(self, call: Call) -> httpx.Response:
+        tries = Tries(call, self._how, monotonic())
         while True:
-            left_ms = tries.begin(anyio.current_time())
+            left_ms = tries.begin(monotonic())
             try:
-                response = await self._try(call, left_ms)
+                response = self._try(call, left_ms)
             except httpx.RequestError as error:
-                delay = tries.broken(error, str(self._engine), anyio.current_time())
+                delay = tries.broken(error, str(self._engine), monotonic())
             else:
-                verdict = tries.answered(response, anyio.current_time())
+                verdict = tries.answered(response, monotonic())
                 if verdict is None:
                     return response
                 delay = verdict
-            await anyio.sleep(delay)
+            sleep(delay)
 
-    async def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
+    def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
             request, content = self._requests.of(call, left_ms)
-            response = await self._own.exchange(request, content)
+            response = self._own.exchange(request, content)
             response.request = request
             try:
-                await response.aread()
+                response.read()
             finally:
-                await response.aclose()
+                response.close()
             return response
-        return await self._http.request(
+        return self._http.request(
             call.method,
             f"{self._engine}{call.path}",
             params=call.query or None,
@@ -147,7 +145,7 @@ class AsyncClient:
         )
 
     @overload
-    async def submit(
+    def submit(
         self,
         client: str,
         workflow_name: str,
@@ -159,7 +157,7 @@ class AsyncClient:
         **options: Unpack[SubmitOptions],
     ) -> Outcome: ...
     @overload
-    async def submit(
+    def submit(
         self,
         client: str,
         workflow_name: str,
@@ -170,7 +168,7 @@ class AsyncClient:
         prefer: str,
         **options: Unpack[SubmitOptions],
     ) -> Outcome | Open: ...
-    async def submit(
+    def submit(
         self,
         client: str,
         workflow_name: str,
@@ -188,9 +186,9 @@ class AsyncClient:
         have passed), Unreachable, NothingKnown.
         """
         call = submission(client, workflow_name, url, key, payload, prefer=prefer, options=options)
-        return read_outcome(await self._exchange(call))
+        return read_outcome(self._exchange(call))
 
-    async def step(
+    def step(
         self,
         client: str,
         workflow_name: str,
@@ -220,10 +218,10 @@ class AsyncClient:
             prefer=prefer,
             options=options,
         )
-        outcome = read_outcome(await self._exchange(call))
+        outcome = read_outcome(self._exchange(call))
         if suspend and not isinstance(outcome, Outcome):
             raise still_open(outcome)
-        return outcome if isinstance(outcome, Outcome) else await self.outcome(outcome.id)
+        return outcome if isinstance(outcome, Outcome) else self.outcome(outcome.id)
 
     def workflow(
         self,
@@ -234,32 +232,32 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
         parent: str | None = None,
         suspend: bool = False,
-    ) -> AsyncWorkflow:
+    ) -> Workflow:
         """What a workflow function posts its steps with. Raises ValueError without a parent token.
 
         With `suspend` no step is waited for: Suspended is raised while one is open, to be let out
         and answered with `Atomic-Suspend` (`pass_on` does). The engine then calls again.
         """
         parent_token = parent_of(headers, parent)
-        return AsyncWorkflow(self, client, workflow_name, key, parent_token, suspend=suspend)
+        return Workflow(self, client, workflow_name, key, parent_token, suspend=suspend)
 
     @overload
-    async def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
+    def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
     @overload
-    async def outcome(self, step_id: str, *, wait: int) -> Outcome | Open: ...
-    async def outcome(self, step_id: str, *, wait: int | None = None) -> Outcome | Open:
+    def outcome(self, step_id: str, *, wait: int) -> Outcome | Open: ...
+    def outcome(self, step_id: str, *, wait: int | None = None) -> Outcome | Open:
         """The outcome of a step (or of a run: its id is its root's). Raises like `submit`.
 
         Waits for it; with `wait` at most so many seconds, and then an `Open` may come back, or
         NothingKnown if the engine said nothing in that time.
         """
         while True:
-            answer = read_outcome(await self._exchange(outcome_call(step_id, wait)))
+            answer = read_outcome(self._exchange(outcome_call(step_id, wait)))
             if isinstance(answer, Outcome) or wait is not None:
                 return answer
-            await anyio.sleep(self._how.reposts.delay_s(1, self._how.chance()))
+            sleep(self._how.reposts.delay_s(1, self._how.chance()))
 
-    async def run_page(
+    def run_page(
         self,
         *,
         client: str | None = None,
@@ -286,9 +284,9 @@ class AsyncClient:
             cursor=cursor,
             q=q,
         )
-        return read_answer(await self._exchange(call), RunPage)
+        return read_answer(self._exchange(call), RunPage)
 
-    async def runs(
+    def runs(
         self,
         *,
         client: str | None = None,
@@ -297,11 +295,11 @@ class AsyncClient:
         status: str | None = None,
         sort: str | None = None,
         q: str | None = None,
-    ) -> AsyncIterator[RunRow]:
+    ) -> Iterator[RunRow]:
         """Every run that fits, page after page as they are needed."""
         cursor: str | None = None
         while True:
-            page = await self.run_page(
+            page = self.run_page(
                 client=client,
                 workflow=workflow,
                 key=key,
@@ -310,32 +308,31 @@ class AsyncClient:
                 cursor=cursor,
                 q=q,
             )
-            for row in page.runs:
-                yield row
+            yield from page.runs
             if page.next is None:
                 return
             cursor = page.next
 
-    async def run(self, run_id: str) -> RunTree:
+    def run(self, run_id: str) -> RunTree:
         """A run with its steps and their attempts."""
-        return read_answer(await self._exchange(run_call(run_id)), RunTree)
+        return read_answer(self._exchange(run_call(run_id)), RunTree)
 
-    async def step_row(self, step_id: str) -> StepRow:
+    def step_row(self, step_id: str) -> StepRow:
         """One step as it stands, with its attempts."""
-        return read_answer(await self._exchange(step_call(step_id)), StepRow)
+        return read_answer(self._exchange(step_call(step_id)), StepRow)
 
-    async def causes(self) -> CauseList:
+    def causes(self) -> CauseList:
         """Why runs need a person, what most need it for first."""
-        return read_answer(await self._exchange(CAUSES), CauseList)
+        return read_answer(self._exchange(CAUSES), CauseList)
 
-    async def retry_page(
+    def retry_page(
         self, *, q: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> RetryPage:
         """What is tried next, by time. `q` is a filter of the runs."""
         call = retries_call(q=q, limit=limit, cursor=cursor)
-        return read_answer(await self._exchange(call), RetryPage)
+        return read_answer(self._exchange(call), RetryPage)
 
-    async def bulk(
+    def bulk(
         self,
         action: Action | str,
         q: str,
@@ -357,31 +354,31 @@ class AsyncClient:
             *(Action(action), q, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
         )
-        return read_answer(await self._exchange(bulk_call(request, key, self._actor)), BulkAnswer)
+        return read_answer(self._exchange(bulk_call(request, key, self._actor)), BulkAnswer)
 
-    async def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
+    def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
         """The bulk jobs that the engine remembers, the latest first."""
-        return read_answer(await self._exchange(BULK_JOBS), BulkList).jobs
+        return read_answer(self._exchange(BULK_JOBS), BulkList).jobs
 
-    async def bulk_job(self, job_id: str) -> BulkAnswer:
+    def bulk_job(self, job_id: str) -> BulkAnswer:
         """How a bulk job stands."""
-        return read_answer(await self._exchange(bulk_job_call(job_id)), BulkAnswer)
+        return read_answer(self._exchange(bulk_job_call(job_id)), BulkAnswer)
 
-    async def bulk_abort(self, job_id: str) -> BulkAnswer:
+    def bulk_abort(self, job_id: str) -> BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
-        return read_answer(await self._exchange(abort_call(job_id, self._actor)), BulkAnswer)
+        return read_answer(self._exchange(abort_call(job_id, self._actor)), BulkAnswer)
 
-    async def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
+    def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""
-        return read_body(await self._exchange(body_call(step_id, None, first, count)))
+        return read_body(self._exchange(body_call(step_id, None, first, count)))
 
-    async def answer(
+    def answer(
         self, step_id: str, attempt: int, *, first: int = 0, count: int | None = None
     ) -> BodyPart:
         """What an attempt was answered, or `count` bytes of it."""
-        return read_body(await self._exchange(body_call(step_id, attempt, first, count)))
+        return read_body(self._exchange(body_call(step_id, attempt, first, count)))
 
-    async def act(
+    def act(
         self,
         run_id: str,
         action: Action | str,
@@ -400,23 +397,23 @@ class AsyncClient:
             *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
         )
         call = action_call(run_id, request, self._actor)
-        return read_answer(await self._exchange(call), ActionAnswer)
+        return read_answer(self._exchange(call), ActionAnswer)
 
-    async def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """How the engine is: counts by state, limits, durability. Members are added over time."""
-        return read_answer(await self._exchange(status_call()), dict[str, Any])
+        return read_answer(self._exchange(status_call()), dict[str, Any])
 
-    def events(self, last_event_id: str | None = None) -> AsyncEvents:
-        """What happens, as it happens: `async with client.events() as events: async for …`."""
-        return AsyncEvents(self._http, str(self._engine), self._how, last_event_id)
+    def events(self, last_event_id: str | None = None) -> Events:
+        """What happens, as it happens: `with client.events() as events: for …`."""
+        return Events(self._http, str(self._engine), self._how, last_event_id)
 
 
-class AsyncWorkflow:
+class Workflow:
     """The steps of one execution of a workflow function: engine, names, key, parent token."""
 
     def __init__(
         self,
-        engine: AsyncClient,
+        engine: Client,
         client: str,
         workflow_name: str,
         key: str,
@@ -431,7 +428,7 @@ class AsyncWorkflow:
         self.parent = parent
         self.suspend = suspend
 
-    async def step(
+    def step(
         self,
         url: str,
         payload: Any = None,
@@ -440,9 +437,9 @@ class AsyncWorkflow:
         **options: Unpack[SubmitOptions],
     ) -> Outcome:
         """Post a step and wait for its outcome. `key` is the workflow's own unless given: a loop
-        over one URL needs a `key` or `step_key` for each turn. Raises like `AsyncClient.submit`;
+        over one URL needs a `key` or `step_key` for each turn. Raises like `Client.submit`;
         Suspended while the step is open, if that was chosen."""
-        return await self._engine.step(
+        return self._engine.step(
             self.client,
             self.workflow_name,
             url,

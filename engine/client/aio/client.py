@@ -1,16 +1,17 @@
-"""The blocking client, for scripts, threads and the command line: `aio.py` without `await`."""
+"""The asynchronous client, one code for asyncio and Trio."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from random import random  # noqa: TID251 - tests hand `chance` in
-from time import monotonic, sleep  # noqa: TID251 - a script has no other clock
 from types import TracebackType
 from typing import Any, Self, Unpack, overload
 
 import httpx
+from anyio import current_time, sleep
 
+from engine.client.aio.events import AsyncEvents
 from engine.client.answers import (
     BodyPart,
     Open,
@@ -42,10 +43,8 @@ from engine.client.calls import (
     submission,
     urls_of,
 )
-from engine.client.feed import Events
 from engine.client.http import Requests, timeout_of
-from engine.client.sockets import run
-from engine.client.transport import BlockingTransport
+from engine.client.transport import AsyncTransport
 from engine.client.tries import Answering, Call, Repost, Reposts, Tries
 from engine.wire import (
     Action,
@@ -63,8 +62,8 @@ from engine.wire import (
 )
 
 
-class Client:
-    """Submits, waits, looks and acts. Use it as `with`, one for a process and all its threads.
+class AsyncClient:
+    """Submits, waits, looks and acts. Use it as `async with`, one for a whole process.
 
     `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
     again, `on_repost` hears of each, `chance` draws their jitter. `verify` says whose certificates
@@ -80,7 +79,7 @@ class Client:
         *,
         reposts: Reposts | None = None,
         on_repost: Callable[[Repost], None] | None = None,
-        http: httpx.Client | None = None,
+        http: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random,
         actor: str | None = None,
         verify: bool | ssl.SSLContext = True,
@@ -90,52 +89,52 @@ class Client:
         if http is not None and verify is not True:
             raise ValueError("`verify` is for the client's own connections: give it to your `http`")
         self._how = Answering(reposts or Reposts(), chance, on_repost)
-        self._own = BlockingTransport(verify) if http is None else None
-        self._http = http or httpx.Client(transport=self._own, trust_env=False)
+        self._own = AsyncTransport(verify) if http is None else None
+        self._http = http or httpx.AsyncClient(transport=self._own, trust_env=False)
         self._requests = Requests(self._engine)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        await self.aclose()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         if self._own is not None:
-            self._http.close()
+            await self._http.aclose()
 
-    def _exchange(self, call: Call) -> httpx.Response:
-        tries = Tries(call, self._how, monotonic())
+    async def _exchange(self, call: Call) -> httpx.Response:
+        tries = Tries(call, self._how, current_time())
         while True:
-            left_ms = tries.begin(monotonic())
+            left_ms = tries.begin(current_time())
             try:
-                response = self._try(call, left_ms)
+                response = await self._try(call, left_ms)
             except httpx.RequestError as error:
-                delay = tries.broken(error, str(self._engine), monotonic())
+                delay = tries.broken(error, str(self._engine), current_time())
             else:
-                verdict = tries.answered(response, monotonic())
+                verdict = tries.answered(response, current_time())
                 if verdict is None:
                     return response
                 delay = verdict
-            sleep(delay)
+            await sleep(delay)
 
-    def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
+    async def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
             request, content = self._requests.of(call, left_ms)
-            response = run(self._own.exchange(request, content))
+            response = await self._own.exchange(request, content)
             response.request = request
             try:
-                response.read()
+                await response.aread()
             finally:
-                response.close()
+                await response.aclose()
             return response
-        return self._http.request(
+        return await self._http.request(
             call.method,
             f"{self._engine}{call.path}",
             params=call.query or None,
@@ -145,7 +144,7 @@ class Client:
         )
 
     @overload
-    def submit(
+    async def submit(
         self,
         client: str,
         workflow_name: str,
@@ -157,7 +156,7 @@ class Client:
         **options: Unpack[SubmitOptions],
     ) -> Outcome: ...
     @overload
-    def submit(
+    async def submit(
         self,
         client: str,
         workflow_name: str,
@@ -168,7 +167,7 @@ class Client:
         prefer: str,
         **options: Unpack[SubmitOptions],
     ) -> Outcome | Open: ...
-    def submit(
+    async def submit(
         self,
         client: str,
         workflow_name: str,
@@ -186,9 +185,9 @@ class Client:
         have passed), Unreachable, NothingKnown.
         """
         call = submission(client, workflow_name, url, key, payload, prefer=prefer, options=options)
-        return read_outcome(self._exchange(call))
+        return read_outcome(await self._exchange(call))
 
-    def step(
+    async def step(
         self,
         client: str,
         workflow_name: str,
@@ -218,10 +217,10 @@ class Client:
             prefer=prefer,
             options=options,
         )
-        outcome = read_outcome(self._exchange(call))
+        outcome = read_outcome(await self._exchange(call))
         if suspend and not isinstance(outcome, Outcome):
             raise still_open(outcome)
-        return outcome if isinstance(outcome, Outcome) else self.outcome(outcome.id)
+        return outcome if isinstance(outcome, Outcome) else await self.outcome(outcome.id)
 
     def workflow(
         self,
@@ -232,32 +231,32 @@ class Client:
         headers: Mapping[str, str] | None = None,
         parent: str | None = None,
         suspend: bool = False,
-    ) -> Workflow:
+    ) -> AsyncWorkflow:
         """What a workflow function posts its steps with. Raises ValueError without a parent token.
 
         With `suspend` no step is waited for: Suspended is raised while one is open, to be let out
         and answered with `Atomic-Suspend` (`pass_on` does). The engine then calls again.
         """
         parent_token = parent_of(headers, parent)
-        return Workflow(self, client, workflow_name, key, parent_token, suspend=suspend)
+        return AsyncWorkflow(self, client, workflow_name, key, parent_token, suspend=suspend)
 
     @overload
-    def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
+    async def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
     @overload
-    def outcome(self, step_id: str, *, wait: int) -> Outcome | Open: ...
-    def outcome(self, step_id: str, *, wait: int | None = None) -> Outcome | Open:
+    async def outcome(self, step_id: str, *, wait: int) -> Outcome | Open: ...
+    async def outcome(self, step_id: str, *, wait: int | None = None) -> Outcome | Open:
         """The outcome of a step (or of a run: its id is its root's). Raises like `submit`.
 
         Waits for it; with `wait` at most so many seconds, and then an `Open` may come back, or
         NothingKnown if the engine said nothing in that time.
         """
         while True:
-            answer = read_outcome(self._exchange(outcome_call(step_id, wait)))
+            answer = read_outcome(await self._exchange(outcome_call(step_id, wait)))
             if isinstance(answer, Outcome) or wait is not None:
                 return answer
-            sleep(self._how.reposts.delay_s(1, self._how.chance()))
+            await sleep(self._how.reposts.delay_s(1, self._how.chance()))
 
-    def run_page(
+    async def run_page(
         self,
         *,
         client: str | None = None,
@@ -284,9 +283,9 @@ class Client:
             cursor=cursor,
             q=q,
         )
-        return read_answer(self._exchange(call), RunPage)
+        return read_answer(await self._exchange(call), RunPage)
 
-    def runs(
+    async def runs(
         self,
         *,
         client: str | None = None,
@@ -295,11 +294,11 @@ class Client:
         status: str | None = None,
         sort: str | None = None,
         q: str | None = None,
-    ) -> Iterator[RunRow]:
+    ) -> AsyncIterator[RunRow]:
         """Every run that fits, page after page as they are needed."""
         cursor: str | None = None
         while True:
-            page = self.run_page(
+            page = await self.run_page(
                 client=client,
                 workflow=workflow,
                 key=key,
@@ -308,31 +307,32 @@ class Client:
                 cursor=cursor,
                 q=q,
             )
-            yield from page.runs
+            for row in page.runs:
+                yield row
             if page.next is None:
                 return
             cursor = page.next
 
-    def run(self, run_id: str) -> RunTree:
+    async def run(self, run_id: str) -> RunTree:
         """A run with its steps and their attempts."""
-        return read_answer(self._exchange(run_call(run_id)), RunTree)
+        return read_answer(await self._exchange(run_call(run_id)), RunTree)
 
-    def step_row(self, step_id: str) -> StepRow:
+    async def step_row(self, step_id: str) -> StepRow:
         """One step as it stands, with its attempts."""
-        return read_answer(self._exchange(step_call(step_id)), StepRow)
+        return read_answer(await self._exchange(step_call(step_id)), StepRow)
 
-    def causes(self) -> CauseList:
+    async def causes(self) -> CauseList:
         """Why runs need a person, what most need it for first."""
-        return read_answer(self._exchange(CAUSES), CauseList)
+        return read_answer(await self._exchange(CAUSES), CauseList)
 
-    def retry_page(
+    async def retry_page(
         self, *, q: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> RetryPage:
         """What is tried next, by time. `q` is a filter of the runs."""
         call = retries_call(q=q, limit=limit, cursor=cursor)
-        return read_answer(self._exchange(call), RetryPage)
+        return read_answer(await self._exchange(call), RetryPage)
 
-    def bulk(
+    async def bulk(
         self,
         action: Action | str,
         q: str,
@@ -354,31 +354,31 @@ class Client:
             *(Action(action), q, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
         )
-        return read_answer(self._exchange(bulk_call(request, key, self._actor)), BulkAnswer)
+        return read_answer(await self._exchange(bulk_call(request, key, self._actor)), BulkAnswer)
 
-    def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
+    async def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
         """The bulk jobs that the engine remembers, the latest first."""
-        return read_answer(self._exchange(BULK_JOBS), BulkList).jobs
+        return read_answer(await self._exchange(BULK_JOBS), BulkList).jobs
 
-    def bulk_job(self, job_id: str) -> BulkAnswer:
+    async def bulk_job(self, job_id: str) -> BulkAnswer:
         """How a bulk job stands."""
-        return read_answer(self._exchange(bulk_job_call(job_id)), BulkAnswer)
+        return read_answer(await self._exchange(bulk_job_call(job_id)), BulkAnswer)
 
-    def bulk_abort(self, job_id: str) -> BulkAnswer:
+    async def bulk_abort(self, job_id: str) -> BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
-        return read_answer(self._exchange(abort_call(job_id, self._actor)), BulkAnswer)
+        return read_answer(await self._exchange(abort_call(job_id, self._actor)), BulkAnswer)
 
-    def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
+    async def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""
-        return read_body(self._exchange(body_call(step_id, None, first, count)))
+        return read_body(await self._exchange(body_call(step_id, None, first, count)))
 
-    def answer(
+    async def answer(
         self, step_id: str, attempt: int, *, first: int = 0, count: int | None = None
     ) -> BodyPart:
         """What an attempt was answered, or `count` bytes of it."""
-        return read_body(self._exchange(body_call(step_id, attempt, first, count)))
+        return read_body(await self._exchange(body_call(step_id, attempt, first, count)))
 
-    def act(
+    async def act(
         self,
         run_id: str,
         action: Action | str,
@@ -397,23 +397,23 @@ class Client:
             *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
         )
         call = action_call(run_id, request, self._actor)
-        return read_answer(self._exchange(call), ActionAnswer)
+        return read_answer(await self._exchange(call), ActionAnswer)
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """How the engine is: counts by state, limits, durability. Members are added over time."""
-        return read_answer(self._exchange(status_call()), dict[str, Any])
+        return read_answer(await self._exchange(status_call()), dict[str, Any])
 
-    def events(self, last_event_id: str | None = None) -> Events:
-        """What happens, as it happens: `with client.events() as events: for …`."""
-        return Events(self._http, str(self._engine), self._how, last_event_id)
+    def events(self, last_event_id: str | None = None) -> AsyncEvents:
+        """What happens, as it happens: `async with client.events() as events: async for …`."""
+        return AsyncEvents(self._http, str(self._engine), self._how, last_event_id)
 
 
-class Workflow:
+class AsyncWorkflow:
     """The steps of one execution of a workflow function: engine, names, key, parent token."""
 
     def __init__(
         self,
-        engine: Client,
+        engine: AsyncClient,
         client: str,
         workflow_name: str,
         key: str,
@@ -428,7 +428,7 @@ class Workflow:
         self.parent = parent
         self.suspend = suspend
 
-    def step(
+    async def step(
         self,
         url: str,
         payload: Any = None,
@@ -437,9 +437,9 @@ class Workflow:
         **options: Unpack[SubmitOptions],
     ) -> Outcome:
         """Post a step and wait for its outcome. `key` is the workflow's own unless given: a loop
-        over one URL needs a `key` or `step_key` for each turn. Raises like `Client.submit`;
+        over one URL needs a `key` or `step_key` for each turn. Raises like `AsyncClient.submit`;
         Suspended while the step is open, if that was chosen."""
-        return self._engine.step(
+        return await self._engine.step(
             self.client,
             self.workflow_name,
             url,

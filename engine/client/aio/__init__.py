@@ -1,0 +1,1 @@
+"""The asynchronous client, written by hand; `blocking/` is made from it."""

@@ -1,0 +1,100 @@
+# Made from engine/client/aio/events.py by `just blocking`: change that, and not this.
+"""The event stream: connected again with `Last-Event-ID`. `feed.py` has what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import nullcontext
+from time import monotonic, sleep  # noqa: TID251 - a thread has no other clock
+from types import TracebackType
+from typing import Self
+
+import httpx
+from httpx_sse import EventSource, connect_sse
+
+from engine.client.feed import (
+    CALL,
+    TIMEOUT,
+    Event,
+    Position,
+    close_reader,
+    delay_or_raise,
+    is_stream,
+)
+from engine.client.tries import Answering, Tries
+
+
+class Events:
+    """An open event stream. Enter it, iterate it, leave it; it connects again by itself.
+
+    Raises Unreachable when it cannot connect for the whole of its reposts, Refused when the engine
+    does not give events to this caller.
+    """
+
+    def __init__(
+        self, http: httpx.Client, engine: str, how: Answering, last_event_id: str | None
+    ) -> None:
+        self._http = http
+        self._engine = engine
+        self._how = how
+        self._position = Position(last_event_id)
+        self._has_begun = False
+        self.last_event_id = last_event_id
+        """Of the last event that was handed out: where another stream would go on."""
+        self._events: Generator[Event, None, None] | None = None
+
+    def __enter__(self) -> Self:
+        self._events = self._generate()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._events is not None:
+            close_reader(self._events, self._has_begun)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        if self._events is None:
+            raise RuntimeError("use it as `with client.events() as events`")
+        self._has_begun = True
+        event = next(self._events)
+        self.last_event_id = event.id or self.last_event_id
+        return event
+
+    def _generate(self) -> Generator[Event, None, None]:
+        tries = Tries(CALL, self._how, monotonic())
+        while True:
+            tries.begin(monotonic())
+            delay = 0.0
+            try:
+                with connect_sse(
+                    self._http,
+                    "GET",
+                    self._engine + CALL.path,
+                    headers=self._position.headers(),
+                    timeout=TIMEOUT,
+                ) as source:
+                    refused = self._refused(source, tries)
+                    if refused is None:
+                        with nullcontext(source.iter_sse()) as stream:
+                            for sse in stream:
+                                for event in self._position.read(sse):
+                                    tries = Tries(CALL, self._how, monotonic())
+                                    yield event
+                    delay = refused or 0.0
+            except httpx.RequestError as error:
+                delay = tries.broken(error, self._engine, monotonic())
+            pause = self._how.reposts.delay_s(1, self._how.chance())
+            sleep(max(delay, self._position.server_delay_s or pause))
+
+    def _refused(self, source: EventSource, tries: Tries) -> float | None:
+        if is_stream(source.response):
+            return None
+        source.response.read()
+        return delay_or_raise(source.response, tries, monotonic())
