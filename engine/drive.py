@@ -52,7 +52,7 @@ class LiveRun:
     # Thousands are held at once, and an empty set is larger than an empty dict.
     __slots__ = (
         "_alarm", "_due_at", "_forget", "_park", "_shared", "_tasks", "_under_way", "_wake",
-        "over", "payloads", "queued", "receipt", "requests", "run", "slots", "stopped_by",
+        "payloads", "queued", "receipt", "requests", "run", "slots", "stopped_by",
     )  # fmt: skip
 
     def __init__(
@@ -75,8 +75,6 @@ class LiveRun:
         self.receipt: Receipt | None = None
         self.stopped_by = ""
         """What was wrong when a bug stopped the run."""
-        self.over: trio.Event | None = None
-        """Of a stopped run: nothing of it is open any more."""
         self._tasks = Tasks()
         self._under_way = False
         self._due_at: int | None = None
@@ -289,8 +287,6 @@ class LiveRun:
         finally:
             self._tasks.closed()
             self._shared.deadlines.stop(self._alarm)
-            if self.over is not None:
-                self.over.set()
 
     def _set_alarm(self, due_at: int | None) -> None:
         at = math.inf
@@ -428,7 +424,6 @@ class LiveRun:
     def park(self, stopped_by: str) -> None:
         """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
         self.run.parked, self.stopped_by = True, stopped_by
-        self.over = trio.Event()
         self.payloads.let_go()
         self._wake.set()
         self._count_under_way()

@@ -30,7 +30,7 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
                   lambda: rule.still)  # fmt: skip
     metrics.counter("atomic_standstills", "Times that hosts came to stand still",
                     lambda: rule.stood)  # fmt: skip
-    metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.live))
+    metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.memory.live))
     metrics.gauge(
         "atomic_attempts_in_flight", "Places in use", lambda: engine.seats.places.in_flight
     )

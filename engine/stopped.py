@@ -9,22 +9,18 @@ and it is not read before an operator asks for it. `docs/reference/protocol.md` 
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import trio
 
+from engine.clock import Clock
 from engine.core.actions import Action
 from engine.core.errors import Problem, Refused, what_was_wrong
-from engine.core.model import ENDED, StepState
-from engine.ports.store import Stopped
+from engine.core.events import Actor
+from engine.core.model import ENDED, Run, StepState
+from engine.drive import LiveRun
+from engine.ports.store import Stopped, Store
 from engine.refusals import engine_error, revision_changed, run_cancelled
-
-if TYPE_CHECKING:
-    from engine.core.events import Actor
-    from engine.core.model import Run
-    from engine.drive import LiveRun
-    from engine.supervisor import Engine
 
 READ_AGAIN = (Action.RETRY, Action.RESUME)
 
@@ -32,11 +28,21 @@ READ_AGAIN = (Action.RETRY, Action.RESUME)
 class StoppedRuns:
     """Those of one engine. What the record says of them is not kept here.
 
-    `strict`: a bug ends the engine (in tests and simulations), and does not only stop its run.
+    `start` starts a task that goes on as long as the engine runs. `strict`: a bug ends the engine
+    (in tests and simulations), and does not only stop its run.
     """
 
-    def __init__(self, engine: Engine, *, strict: bool) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        log: Callable[..., None],
+        start: Callable[..., None],
+        *,
+        strict: bool,
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._log, self._start = log, start
         self._strict = strict
         self._marking: dict[str, trio.Event] = {}
         """Runs whose mark is not durable yet."""
@@ -50,26 +56,21 @@ class StoppedRuns:
             return False
         if not live.run.parked:
             live.park(what_was_wrong(error))
-            lacks = self._engine.store.withhold(live.run.id)
+            lacks = self._store.withhold(live.run.id)
             self._marking[live.run.id] = trio.Event()
-            self._log(live.run.id, error)
-            self._engine.start_soon(self._mark_live, live, lacks)
+            self._tell(live.run.id, error)
+            self._start(self._mark_live, live, lacks)
         return True
 
-    def unwritable(self, run: Run, error: Exception) -> bool:
-        """The rows of a run do not fit the tables. False: the error is to end the engine.
-
-        It may have left memory since it was changed.
-        """
-        if (live := self._engine.live.get(run.id)) is not None:
-            return self.park(live, error)
+    def stop_forgotten(self, run: Run, error: Exception) -> bool:
+        """The same of a run that has left memory."""
         if self._strict:
             return False
         if run.id not in self._marking:
-            self._engine.store.withhold(run.id)
+            self._store.withhold(run.id)
             state, root = run.shown or StepState.PENDING, run.root
             wrong = what_was_wrong(error)
-            self._log(run.id, error)
+            self._tell(run.id, error)
             self._mark_soon(
                 Stopped(run.id, run.client, state, run.rev, root.state, root.rev, wrong)
             )
@@ -79,16 +80,21 @@ class StoppedRuns:
         """A run that is not in memory, and whose mark is not durable yet."""
         return self._not_in_memory.get(run_id)
 
-    def _log(self, run_id: str, error: Exception) -> None:
-        self._engine.log(
+    def _tell(self, run_id: str, error: Exception) -> None:
+        self._log(
             "run-stopped",
             run_id=run_id,
             error=what_was_wrong(error),
             traceback=traceback.format_exception(error),
         )
 
+    async def wait_marked(self, run_id: str) -> None:
+        """Return when the run's mark is durable, if it is being marked."""
+        if (marking := self._marking.get(run_id)) is not None:
+            await marking.wait()
+
     async def _mark_live(self, live: LiveRun, lacks: bool) -> None:
-        """Record it; and let the run go when nothing of it is open any more.
+        """Record it.
 
         One that is over needs no mark, unless its rows lack that: it would be read as it was
         before, and called again.
@@ -99,31 +105,24 @@ class StoppedRuns:
         if recorded is not None and not is_over:
             state, rev = (recorded, 0) if root is None else (root.state, root.rev)
             stopped = Stopped(run.id, run.client, recorded, run.rev, state, rev, live.stopped_by)
-            await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()
+            await self._store.stop(stopped, self._clock.steady_ms()).wait()
         self._marking.pop(run.id).set()
-        assert live.over is not None
-        await live.over.wait()
-        self._engine.forget(live)
-        with suppress(Refused):  # the store may be away, or damaged there: the sweep looks again
-            await self._engine.look(run.id)  # perhaps it was let go on meanwhile
 
     def found(self, stopped: Stopped) -> None:
         """A run that cannot be read: it is marked, once. One that has ended stays as it is."""
         known = stopped.marked or stopped.run_id in self._marking
         if known or stopped.state in ENDED:
             return
-        self._engine.log(
-            "run-stopped", run_id=stopped.run_id, client=stopped.client, error=stopped.error
-        )
+        self._log("run-stopped", run_id=stopped.run_id, client=stopped.client, error=stopped.error)
         self._mark_soon(stopped)
 
     def _mark_soon(self, stopped: Stopped) -> None:
         self._marking[stopped.run_id] = trio.Event()
         self._not_in_memory[stopped.run_id] = stopped
-        self._engine.start_soon(self._mark_found, stopped)
+        self._start(self._mark_found, stopped)
 
     async def _mark_found(self, stopped: Stopped) -> None:
-        await self._engine.store.stop(stopped, self._engine.clock.steady_ms()).wait()
+        await self._store.stop(stopped, self._clock.steady_ms()).wait()
         del self._not_in_memory[stopped.run_id]
         self._marking.pop(stopped.run_id).set()
 
@@ -139,15 +138,14 @@ class StoppedRuns:
         step_id: str | None,
         if_rev: int | None,
         dry_run: bool,
-    ) -> None:
+    ) -> bool:
         """Cancel a stopped run as it is; or have it read again, once its last request has ended.
 
-        Durable when this returns. Raises Refused, also when it still cannot be read.
+        Durable when this returns: True if the run goes on. Raises Refused, also when it still
+        cannot be read.
         """
-        engine = self._engine
-        if (marking := self._marking.get(run_id)) is not None:
-            await marking.wait()
-        (stopped,) = await engine.store.load_runs((run_id,), 0)
+        await self.wait_marked(run_id)
+        (stopped,) = await self._store.load_runs((run_id,), 0)
         if not isinstance(stopped, Stopped) or not stopped.marked:
             raise engine_error(run_id, "" if not isinstance(stopped, Stopped) else stopped.error)
         if stopped.state == StepState.CANCELLED:
@@ -162,11 +160,11 @@ class StoppedRuns:
             )
         if if_rev is not None and if_rev != stopped.rev:
             raise revision_changed(run_id, None, stopped.rev, if_rev)
-        at = engine.clock.steady_ms()
+        at = self._clock.steady_ms()
         if action is Action.CANCEL:
             if not dry_run:
-                await engine.store.end_stopped(stopped, at, actor, reason).wait()
-            return
+                await self._store.end_stopped(stopped, at, actor, reason).wait()
+            return False
         if action not in READ_AGAIN:
             raise Refused(
                 Problem.NOT_POSSIBLE,
@@ -176,16 +174,15 @@ class StoppedRuns:
                 error=stopped.error,
             )
         try:
-            await engine.store.read_again(run_id)
+            await self._store.read_again(run_id)
         except Refused:
             raise
         except Exception as error:
-            self._log(run_id, error)
+            self._tell(run_id, error)
             raise engine_error(run_id, what_was_wrong(error)) from error
         if not dry_run:
-            await engine.store.let_go_on(stopped, at, action, actor, reason).wait()
-            if run_id not in engine.live:
-                await engine.look(run_id)
+            await self._store.let_go_on(stopped, at, action, actor, reason).wait()
+        return not dry_run
 
 
 def refusal(stopped: Stopped) -> Refused:

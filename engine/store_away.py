@@ -6,26 +6,25 @@ the store does not is bounded by what was under way. What is recorded is answere
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import trio
 
 from engine.core.model import Run, StepSpec
 from engine.core.place import Parent
-
-if TYPE_CHECKING:
-    from engine.supervisor import Engine
+from engine.drive import LiveRun
+from engine.ports.store import Store
 
 WOKEN_AT_ONCE = 200
 """So many runs look again before others get their turn: some milliseconds."""
 
 
-async def follow_store(engine: Engine) -> None:
+async def follow_store(store: Store, live_runs: Mapping[str, LiveRun]) -> None:
     """Whenever the store is back let every run start what it may."""
     while True:
-        await engine.store.wait_away_moved()
-        for number, live in enumerate(list(engine.live.values()), 1):
-            if engine.store.away is not None:
+        await store.wait_away_moved()
+        for number, live in enumerate(list(live_runs.values()), 1):
+            if store.away is not None:
                 break
             live.wake()
             if not number % WOKEN_AT_ONCE:

@@ -1,34 +1,30 @@
-"""The engine: takes posts, keeps the runs that are active in memory, drives and recovers them.
-
-The record is the truth. What is in memory is the part of it that somebody waits for or that is due
-soon; everything else is found again by identity, by id, or by the index on due times.
-"""
+"""The engine: takes posts and what operators ask, and hands them to the runs that they are for."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
 from engine.admission import Admission
 from engine.budget import Parcel
 from engine.clock import Clock, Ids
-from engine.core import settle
 from engine.core.actions import Action, Done, act
 from engine.core.errors import Problem, Refused
-from engine.core.events import Actor, ReadAgain
+from engine.core.events import Actor
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.place import Parent, Placed, note_refused, open_run, place
-from engine.drive import LEAVES_MEMORY_AFTER_MS, LiveRun
+from engine.drive import LiveRun
 from engine.flow import let_go_when_durable
 from engine.limits import EngineLimits
+from engine.memory import Memory
 from engine.outcomes import wait_for
 from engine.parent_tokens import ParentToken, ParentTokens
 from engine.places import host_of
 from engine.ports.caller import EndpointCaller
-from engine.ports.store import Body, Stopped, Store, Stored
+from engine.ports.store import Body, Stopped, Store
 from engine.refusals import (
     draining,
     engine_error,
@@ -40,14 +36,11 @@ from engine.refusals import (
 )
 from engine.run_log import NOBODY, Watchers
 from engine.shared import Shared
-from engine.stopped import StoppedRuns, refusal
+from engine.stopped import StoppedRuns
 from engine.store_away import follow_store, would_record
 from engine.sweep import sweep
 from engine.tasks import Tasks
 from engine.waiting import Result, Wait
-
-RESUMED_AT_ONCE = 20
-"""So many runs are taken up before others get their turn: some milliseconds."""
 
 
 class Engine:
@@ -72,17 +65,16 @@ class Engine:
         self.budget, self.run_log = shared.budget, watch.log
         self.limits = limits
         self.admission = Admission(limits.new_runs_wait_s_max, lambda: shared.under_way)
-        self.live: dict[str, LiveRun] = {}
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
-        self.log = log
-        self.stopped = StoppedRuns(self, strict=strict)
-        store.tell_unwritable(self.stopped.unwritable)
+        self._tasks = Tasks()
+        self.stopped = StoppedRuns(store, clock, log, self._tasks.start_soon, strict=strict)
+        self.memory = Memory(
+            shared, self.stopped, self._tasks.start_soon, limits.runs_in_memory_max
+        )
+        store.tell_unwritable(self.memory.stop_unwritable)
         self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
         self._ids = Ids(clock)
-        self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
-        self._loading: dict[str, trio.Event] = {}
-        self._tasks = Tasks()
 
     @property
     def draining(self) -> bool:
@@ -124,7 +116,7 @@ class Engine:
         """
         if not self.admission.is_full or self.draining:
             return
-        if (client, workflow, key) in self._by_identity:
+        if self.memory.by_key_nowait(client, workflow, key) is not None:
             return
         if self.store.find_run(client, workflow, key) is None:
             raise self.admission.refuse()
@@ -168,9 +160,9 @@ class Engine:
     def _at_hand(self, client: str, spec: StepSpec, parent: ParentToken | None) -> LiveRun | None:
         """The run of a post, if it is in memory and nothing speaks against it."""
         if parent is None:
-            live = self._by_identity.get((client, spec.workflow, spec.key))
+            live = self.memory.by_key_nowait(client, spec.workflow, spec.key)
         else:
-            live = self.live.get(parent.run_id)
+            live = self.memory.live.get(parent.run_id)
         if live is None or live.run.parked or live.run.client != client:
             return None
         return live
@@ -179,8 +171,8 @@ class Engine:
         self, client: str, spec: StepSpec, parent: ParentToken | None
     ) -> LiveRun | None:
         if parent is None:
-            return await self._by_key(client, spec.workflow, spec.key)
-        live = await self.get(parent.run_id)
+            return await self.memory.by_key(client, spec.workflow, spec.key)
+        live = await self.memory.get(parent.run_id)
         if live is None:
             raise unknown_parent_token()
         if live.run.client != client:
@@ -190,18 +182,18 @@ class Engine:
     def _open(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
         """No run has this identity: this post opens it.
 
-        Nothing is awaited between the look-up and `_enter`, so that of two posts at once only one
+        Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
         opens a run and the other finds it.
         """
         self._refuse_if_away()
-        if len(self.live) >= self.limits.runs_in_memory_max:
+        if self.memory.is_full:
             raise overloaded("runs_in_memory_max")
         if (limit := self._exceeded(2)) is not None:
             raise self._overloaded(limit)
         now = self.clock.steady_ms()
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
-        live = self._enter(run)
+        live = self.memory.enter(run)
         try:
             live.commit(change, self._payload(live, placed, payload), now=now)
             if placed.new and placed.step_id not in live.requests:
@@ -264,17 +256,18 @@ class Engine:
             self.shared.refused_unread += 1
             return
         parent_token = self.parent_tokens.read(text)
-        live = None if parent_token is None else self.live.get(parent_token.run_id)
+        live = None if parent_token is None else self.memory.live.get(parent_token.run_id)
         if live is not None:
             note_refused(live.run, None, self.parent_tokens.parent(parent_token))
 
     def run_in_memory(self, client: str, workflow: str, key: str) -> Run | None:
         """The run of this identity, if it is in memory."""
-        return live.run if (live := self._by_identity.get((client, workflow, key))) else None
+        live = self.memory.by_key_nowait(client, workflow, key)
+        return None if live is None else live.run
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
-        live = await self.get(run_of(step_id))
+        live = await self.memory.get(run_of(step_id))
         if live is None or step_id not in live.run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
         return await wait_for(self.shared, live, Placed(step_id), wait)
@@ -300,11 +293,12 @@ class Engine:
         """
         if self.draining:
             raise draining()
-        live = await self.look(run_id)
+        live = await self.memory.look(run_id)
         if isinstance(live, Stopped) or (live is not None and live.run.parked):
-            await self.stopped.act(
+            if await self.stopped.act(
                 run_id, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
-            )
+            ):
+                await self.memory.look(run_id)
             return None, Done([], [])
         if live is None:
             raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
@@ -332,97 +326,6 @@ class Engine:
                 raise
         raise engine_error(run_id, live.stopped_by)
 
-    # -- memory --------------------------------------------------------------------------------
-
-    async def get(self, run_id: str) -> LiveRun | None:
-        """The run, from memory or the store. Raises Refused if a bug has stopped it."""
-        found = await self.look(run_id)
-        if isinstance(found, Stopped):
-            raise refusal(found)
-        return _unparked(found)
-
-    async def look(self, run_id: str) -> LiveRun | Stopped | None:
-        """The run, from memory or the store. Several at once load it once."""
-        while True:
-            if (live := self.live.get(run_id)) is not None:
-                return live
-            if (loading := self._loading.get(run_id)) is not None:
-                await loading.wait()
-                continue
-            with self._load(run_id):
-                found = await self.store.load_runs((run_id,), self._soon())
-                return self._take_up(found[0]) if found else None
-
-    async def get_all(self, run_ids: list[str]) -> None:
-        """Bring runs into memory that are not there, and that nobody is bringing."""
-        missing = [id for id in run_ids if id not in self.live and id not in self._loading]
-        with ExitStack() as loading:
-            for run_id in missing:
-                loading.enter_context(self._load(run_id))
-            for number, stored in enumerate(await self.store.load_runs(missing, self._soon()), 1):
-                self._take_up(stored)
-                if not number % RESUMED_AT_ONCE:
-                    await trio.lowlevel.checkpoint()
-
-    async def _by_key(self, client: str, workflow: str, key: str) -> LiveRun | None:
-        if (live := self._by_identity.get((client, workflow, key))) is not None:
-            return _unparked(live)
-        run_id = self.store.find_run(client, workflow, key)
-        return None if run_id is None else await self.get(run_id)
-
-    @contextmanager
-    def _load(self, run_id: str) -> Iterator[None]:
-        loaded = self._loading[run_id] = trio.Event()
-        try:
-            yield
-        finally:
-            del self._loading[run_id]
-            loaded.set()
-
-    def _enter(self, run: Run) -> LiveRun:
-        live = LiveRun(self.shared, run, self.stopped.park, self.forget)
-        self.live[run.id] = live
-        spec = run.root.spec
-        self._by_identity[run.client, spec.workflow, spec.key] = live
-        self._tasks.start_soon(self._drive, live)
-        return live
-
-    def _soon(self) -> int:
-        """Until when payloads are read along with their runs."""
-        return self.clock.steady_ms() + LEAVES_MEMORY_AFTER_MS
-
-    def _take_up(self, stored: Stored | Stopped) -> LiveRun | Stopped:
-        """Take a stored run up again: what was in flight when the engine ended was interrupted."""
-        if isinstance(stored, Stopped):
-            self.stopped.found(stored)
-            return stored
-        if (stopped := self.stopped.being_marked(stored.run.id)) is not None:
-            return stopped
-        live = self._enter(stored.run)
-        try:
-            for step_id, payload in stored.payloads.items():
-                live.payloads.keep_small(step_id, payload)
-            change = Change(stored.run)
-            now, chance = self.clock.steady_ms(), self.clock.chance()
-            if stored.run.engine_error is None:
-                settle.recover(change, now=now, chance=chance)
-            else:
-                change.do(ReadAgain(now, stored.run.id))
-                why = "the engine could not go on with the run"
-                settle.recover(change, now=now, chance=chance, why=why)
-            live.commit(change)
-        except Exception as error:
-            if not self.stopped.park(live, error):
-                raise
-        return live
-
-    def forget(self, live: LiveRun) -> None:
-        """Nothing of the run needs memory."""
-        live.payloads.let_go()
-        spec = live.run.root.spec
-        del self.live[live.run.id]
-        del self._by_identity[live.run.client, spec.workflow, spec.key]
-
     # -- running -------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -431,23 +334,15 @@ class Engine:
             async with trio.open_nursery() as nursery:
                 self._tasks.opened(nursery)
                 nursery.start_soon(self.shared.deadlines.run)
-                nursery.start_soon(sweep, self)
+                nursery.start_soon(sweep, self.shared, self.memory, self._is_ready)
                 nursery.start_soon(self.seats.ramp.run)
-                nursery.start_soon(follow_store, self)
+                nursery.start_soon(follow_store, self.store, self.memory.live)
                 task_status.started()
         finally:
             self._tasks.closed()
 
-    async def _drive(self, live: LiveRun) -> None:
-        try:
-            await live.drive()
-        except Exception as error:
-            if not self.stopped.park(live, error):
-                raise
-
-    def start_soon(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
-        """Start a task that goes on as long as the engine runs."""
-        self._tasks.start_soon(work, *arguments)
+    def _is_ready(self) -> None:
+        self.ready = True
 
     # -- stopping ------------------------------------------------------------------------------
 
@@ -461,10 +356,10 @@ class Engine:
         self.admission.let_all_in()
         self._drain_requests(parents_only=True)
         await self._wait_durable()
-        for live in list(self.live.values()):
+        for live in list(self.memory.live.values()):
             live.release_callers()
         with trio.move_on_after(grace_s):
-            while any(live.requests for live in self.live.values()):
+            while any(live.requests for live in self.memory.live.values()):
                 self.shared.request_ended = trio.Event()
                 await self.shared.request_ended.wait()
         self._drain_requests(parents_only=False)
@@ -472,16 +367,10 @@ class Engine:
 
     async def _wait_durable(self) -> None:
         """Return when all is durable, or cannot be: then the store says what was not recorded."""
-        for live in list(self.live.values()):
+        for live in list(self.memory.live.values()):
             with suppress(Refused):
                 await live.wait_durable()
 
     def _drain_requests(self, *, parents_only: bool) -> None:
-        for live in list(self.live.values()):
+        for live in list(self.memory.live.values()):
             live.drain(parents_only=parents_only)
-
-
-def _unparked(live: LiveRun | None) -> LiveRun | None:
-    if live is not None and live.run.parked:
-        raise engine_error(live.run.id, live.stopped_by)
-    return live

@@ -35,9 +35,9 @@ class Room:
 CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.admission", "engine.drive", "engine.flow", "engine.home", "engine.hosts",
-    "engine.limits", "engine.outcomes", "engine.parent_tokens", "engine.places", "engine.ramp",
-    "engine.refusals", "engine.replies", "engine.request", "engine.run_log", "engine.seats",
-    "engine.shared", "engine.standstill", "engine.stopped", "engine.store_away",
+    "engine.limits", "engine.memory", "engine.outcomes", "engine.parent_tokens", "engine.places",
+    "engine.ramp", "engine.refusals", "engine.replies", "engine.request", "engine.run_log",
+    "engine.seats", "engine.shared", "engine.standstill", "engine.stopped", "engine.store_away",
     "engine.supervisor", "engine.sweep", "engine.tasks", "engine.throttle", "engine.trace",
     "engine.waiting",
 )  # fmt: skip

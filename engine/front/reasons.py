@@ -110,7 +110,7 @@ def _whose(headers: RawHeaders, body: bytes) -> _Whose:
 def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
     if whose.parent:
         parent_token = engine.parent_tokens.read(whose.parent)
-        live = None if parent_token is None else engine.live.get(parent_token.run_id)
+        live = None if parent_token is None else engine.memory.live.get(parent_token.run_id)
         if parent_token is None or live is None or parent_token.epoch != engine.parent_tokens.epoch:
             return None
         flight = live.run.flights.get(parent_token.step_id)

@@ -70,7 +70,7 @@ async def status(front: Front) -> Reply:
             "due": [wire.DueBucket(each.up_to_ms, each.attempts) for each in due],
             "hosts": _hosts(front, now),
             "standstills": standstill_rows(engine, now),
-            "inMemory": len(engine.live),
+            "inMemory": len(engine.memory.live),
             "inFlight": engine.seats.places.in_flight,
             "cancelledInFlight": _cancelled_in_flight(engine),
             "queued": engine.seats.queued,
@@ -96,7 +96,7 @@ def _cancelled_in_flight(engine: Engine) -> int:
     """Requests of steps that were cancelled: they are let finish, and are in no count of runs."""
     return sum(
         live.run.steps[step_id].ended
-        for live in engine.live.values()
+        for live in engine.memory.live.values()
         if live.requests
         for step_id in live.requests
     )

@@ -206,7 +206,7 @@ async def test_a_full_queue_refuses_new_runs_alone(
     async with world(tmp_path / "a.db", app) as it:
         recorded(await it.post(key="known"))
         await trio.sleep(5)
-        assert not it.engine.live
+        assert not it.engine.memory.live
         monkeypatch.setattr(Admission, "is_full", True)
         it.engine.admission.limit = 0
         it.engine.refuse_if_full("shop", "w", "known")

@@ -74,7 +74,7 @@ async def test_a_run_that_never_handles_it_waits_for_a_person(
     async with world(tmp_path / "a.db", order) as it:
         order.it = it
         opened = await it.post(retry=RetryPolicy(count=2), wait=Wait(prefer_ms=20_000))
-        run = (await it.engine.get(opened.run_id)).run  # type: ignore[union-attr]
+        run = (await it.engine.memory.get(opened.run_id)).run  # type: ignore[union-attr]
         assert run.root.pause_reason is PauseReason.UNHANDLED_FAILURE
         assert run.root.error == (
             "unhandled-failure: answered 500 after it was told that charge failed (answered 402)."

@@ -41,7 +41,7 @@ async def test_cancelled_before_its_request_left_is_not_invoked(
     async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.post)
         await trio.sleep(0.5)
-        [run_id] = it.engine.live
+        [run_id] = it.engine.memory.live
         assert not it.caller.calls
 
         await it.engine.act(

@@ -118,7 +118,7 @@ async def test_a_leafs_end_does_not_look_at_the_other_steps(autojump_clock, tmp_
     async def app(call: Invocation) -> Outcome:
         nonlocal steps
         if call.url.endswith("/index"):
-            run = the[0].engine.live[call.run_id].run
+            run = the[0].engine.memory.live[call.run_id].run
             run.steps = steps = Counted(run.steps)
             for number in range(CHILDREN):
                 await the[0].post(STEP + f"s{number}", retry=RetryPolicy(count=0), wait=ASYNC)

@@ -36,7 +36,7 @@ async def test_a_run_leaves_no_circle(autojump_clock, tmp_path: Path) -> None:
             for number in range(5):
                 assert recorded(await it.post(key=f"{number}")).step.state is StepState.COMPLETED
             await trio.sleep(5)
-            assert not it.engine.live
+            assert not it.engine.memory.live
             it.caller.calls.clear()  # what was called is kept for tests
             gc.collect()
             kinds = {type(found).__qualname__ for found in gc.garbage}

@@ -176,7 +176,7 @@ async def test_a_paused_step_sends_home_and_an_outside_caller_stays(autojump_clo
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)
             await trio.sleep(0.5)
-            (live,) = it.engine.live.values()
+            (live,) = it.engine.memory.live.values()
             step = next(id for id in live.run.steps if id != live.run.id)
             nursery.start_soon(ask)
             await trio.sleep(100)
@@ -330,7 +330,7 @@ async def test_a_cancelled_run_is_not_called_again(autojump_clock, tmp_path: Pat
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)
             await trio.sleep(30)
-            (run_id,) = it.engine.live
+            (run_id,) = it.engine.memory.live
             await it.engine.act(
                 run_id,
                 Action.CANCEL,

@@ -73,7 +73,7 @@ async def test_large_payloads_take_turns(
             host = f"app{number % 2}"
             await it.post(url(host, "w"), key=str(number), payload=LARGE, wait=LATER)
         with trio.fail_after(60):
-            while it.engine.live:
+            while it.engine.memory.live:
                 await trio.sleep(1)
         assert app.payloads == [LARGE] * 30
         assert app.most <= max(1, kib // 4 * KIB // len(LARGE))
@@ -139,7 +139,7 @@ async def test_what_was_kept_of_a_payload_is_given_back(
             await it.post(url("app", "w"), key=str(number), payload=payload, wait=LATER)
         assert it.engine.budget.payloads.granted <= len(LARGE)
         await trio.sleep(10)
-        assert not it.engine.live
+        assert not it.engine.memory.live
         assert_nothing_held(it)
 
 

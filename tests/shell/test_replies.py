@@ -61,7 +61,7 @@ async def test_large_outcomes_take_turns(autojump_clock: MockClock, tmp_path: Pa
             await trio.sleep(2)
             assert (got, pool.waiting) == ([], 2)
             assert not any(
-                slot.body for live in it.engine.live.values() for slot in live.slots.values()
+                slot.body for live in it.engine.memory.live.values() for slot in live.slots.values()
             )
             assert first.room is not None
             first.room.give_back()

@@ -60,7 +60,7 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
                 run_id, Action.CANCEL, step_id=None, if_rev=None, dry_run=True, actor=Actor("test"),
                 reason=None,
             )  # fmt: skip
-        assert not it.engine.live[run_id].run.parked
+        assert not it.engine.memory.live[run_id].run.parked
 
 
 async def act(it: World, run_id: str, action: Action) -> None:
@@ -86,7 +86,7 @@ async def test_a_cancelled_step_that_queued_does_not_keep_its_run(
         await trio.sleep(20)
 
         assert len(it.caller.calls) == 1
-        assert not it.engine.live
+        assert not it.engine.memory.live
 
 
 async def test_an_outcome_that_is_being_committed_is_waited_for(
@@ -123,7 +123,7 @@ async def test_a_large_payload_does_not_wait_in_memory(autojump_clock, tmp_path:
             for name in ("a", "b", "c"):
                 await the[0].post(STEP + name, payload=large, wait=Wait(prefer_ms=0))
             await trio.sleep(1)
-            live = the[0].engine.live[call.run_id]
+            live = the[0].engine.memory.live[call.run_id]
             assert len(live.queued) == 2
             assert not live.payloads
             return ok()

@@ -41,7 +41,7 @@ async def test_rows_agree(paused: bool, autojump_clock: object, tmp_path: Path) 
                 actor=Actor("ada"),
                 reason=None,
             )
-        live = await it.engine.get(opened.run_id)
+        live = await it.engine.memory.get(opened.run_id)
         assert live is not None
         listed = await SqliteViews(it.store).tree(opened.run_id)
         assert listed is not None

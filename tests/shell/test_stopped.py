@@ -102,7 +102,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
             run_id = still_open(await it.post(key="bad")).run_id
             await trio.sleep(2)
             assert it.engine.seats.places.in_flight == 0
-            assert not it.engine.live, "it is in the record, not in memory"
+            assert not it.engine.memory.live, "it is in the record, not in memory"
             assert (await refused(it)).problem is Problem.ENGINE_ERROR
             assert (await refused(it, url=STEP)).members["retryAfter"] > 0
             with pytest.raises(Refused, match="The engine stopped this run: LookupError"):
@@ -264,7 +264,7 @@ async def test_a_store_that_cannot_be_read_when_it_leaves_memory_ends_nothing(
             patch.setattr(it.store, "load_runs", away)
             await trio.sleep(31)
             assert looked
-            assert run_id not in it.engine.live
+            assert run_id not in it.engine.memory.live
             assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
         await trio.sleep(60)
         assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED

@@ -124,7 +124,7 @@ async def test_reads_go_on_and_say_nothing_untrue(autojump_clock, tmp_path: Path
             assert await away.views.step(run_id) is not None
         assert await away.views.causes(0) == []
         assert (await away.views.summary(0)).runs == {"completed": 2}
-        (waiting,) = it.engine.live
+        (waiting,) = it.engine.memory.live
         for read in (away.views.tree, away.views.step):
             with pytest.raises(Refused, match="waits to be recorded") as caught:
                 await read(waiting)

@@ -221,7 +221,7 @@ async def test_runs_that_wait_leave_memory_and_come_back(autojump_clock, tmp_pat
         policy = RetryPolicy(back_off_ms=60_000, jitter=0)
         await it.post(retry=policy, wait=Wait(prefer_ms=0))
         await trio.sleep(10)
-        assert not it.engine.live
+        assert not it.engine.memory.live
         await trio.sleep(55)
         assert it.caller.times("index") == pytest.approx([0, 60], abs=0.1)
         assert recorded(await it.post()).step.attempts == 2

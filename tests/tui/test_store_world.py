@@ -73,7 +73,7 @@ class Flow:
 
 async def operate(it: World, run_id: str, flow: Flow) -> None:
     """One of an operator's random actions, if it may be done now."""
-    live = await it.engine.get(run_id)
+    live = await it.engine.memory.get(run_id)
     assert live is not None
     actions = [action for action in Action if action is not Action.RETARGET]  # it needs URLs
     action = flow.random.choice([*actions, *GENTLE, *GENTLE])

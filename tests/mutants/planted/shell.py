@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.core.model import Step
 from engine.drive import LiveRun
+from engine.memory import Memory
 from engine.parent_tokens import ParentTokens
 from engine.supervisor import Engine
 from tests.mutants.catalog import KILLS, SIMULATION, Planting, plant
@@ -48,7 +49,9 @@ def other_clients_parent_token(bug: Planting) -> None:
 def runs_shared_by_clients(bug: Planting) -> None:
     same = "(live for (_, *key_of), live in self._by_identity.items() if key_of == [workflow, key])"
     bug.rewrite(
-        Engine._by_key, "self._by_identity.get((client, workflow, key))", f"next({same}, None)"
+        Memory.by_key_nowait,
+        "self._by_identity.get((client, workflow, key))",
+        f"next({same}, None)",
     )
 
 
