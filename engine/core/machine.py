@@ -1,27 +1,18 @@
-"""The step machine: one table for root and child steps, and the fold over events.
+"""The step machine: the fold over events, by the table (`table.py`).
 
 Rule 1: whatever changes a run's records lives in this file. `evolve` is the only function that
 does, and it does so for one event at a time, whole or not at all.
 
 Rule 2: this file does not judge. Whether an answer is a failure, when the next attempt is due, who
 is cancelled with whom: `settle.py`, `place.py` and `actions.py` decide that and say it in events.
-
-Theory. A step is `pending` until its first request leaves, `running` while a request is open, and
-between requests `backing-off` (it has a time) or `waiting` (a child's end brings it back). It ends
-`completed`, `failed` or `cancelled`, and what ended may begin its next generation (`Reopened`).
-`paused` is reached from any open state; a step whose request is open is only marked
-(`pause_asked`) and pauses when the request is over. A pair that is not in the table is an error and
-changes nothing.
-
-If you add a state: `run_state`, `rebuild` and the front's words need it too. If you add an event,
-`FROM` must name it, or evolve refuses it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from heapq import heappush
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec import Struct, field
 
@@ -60,41 +51,17 @@ from engine.core.model import (
     StepState,
 )
 from engine.core.retarget import moved_spec, new_child_id
-
-P, R, B, W, H = (
-    StepState.PENDING,
-    StepState.RUNNING,
-    StepState.BACKING_OFF,
-    StepState.WAITING,
-    StepState.PAUSED,
+from engine.core.table import (
+    BACKING_OFF,
+    CANCELLED,
+    COMPLETED,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    TABLE,
+    WAITING,
+    row_of,
 )
-C, F, X = StepState.COMPLETED, StepState.FAILED, StepState.CANCELLED
-SAME = frozenset[StepState]()
-"""The event leaves the state as it is."""
-
-FROM: dict[type, dict[StepState, frozenset[StepState]]] = {
-    # event        from      to (one of)
-    Started: {P: frozenset({R}), B: frozenset({R})},
-    AttemptEnded: {R: frozenset({B, W, H, C, F, X})},
-    LateEnd: dict.fromkeys(StepState, SAME),
-    Cancelled: dict.fromkeys((P, R, B, W, H), frozenset({X})),
-    CancelAsked: {R: SAME},
-    Woken: {W: frozenset({B}), B: frozenset({B}), H: SAME},
-    Paused: {P: frozenset({H}), B: frozenset({H}), W: frozenset({H}), R: SAME},
-    Resumed: {H: frozenset({P, B, W}), R: SAME},
-    Reopened: dict.fromkeys((C, F, X), frozenset({P})),
-    Replaced: {P: SAME},
-    PayloadDiffered: dict.fromkeys(StepState, SAME),
-    Acted: dict.fromkeys(StepState, SAME),
-    EngineErred: dict.fromkeys(StepState, SAME),
-    ReadAgain: dict.fromkeys(StepState, SAME),
-    EndedAsItIs: {
-        **dict.fromkeys((P, R, B, W, H), frozenset({X})),
-        **dict.fromkeys((C, F, X), SAME),
-    },
-    Retargeted: dict.fromkeys(StepState, SAME),
-    RunMoved: dict.fromkeys(StepState, SAME),
-}
 
 
 class Change(Struct):
@@ -126,37 +93,66 @@ class Change(Struct):
             self.do(RunMoved(now, self.run.id, self.run.shown, state))
 
 
+def _is_next(run: Run, step: Step, event: Started) -> None:
+    if step.id in run.flights or event.number != step.attempts + 1:
+        raise IllegalEvent(f"attempt {event.number} of {step.id} cannot start")
+
+
+def _is_in_flight(run: Run, step: Step, event: AttemptEnded) -> None:
+    """And it says all that the state needs which it leaves."""
+    number, flight = event.number, run.flights.get(step.id)
+    if number != step.attempts or (flight is not None and flight.number != number):
+        raise IllegalEvent(f"attempt {number} of {step.id} is not the one in flight")
+    if (event.state is BACKING_OFF and event.due_at is None) or (
+        event.state is PAUSED and event.pause_reason is None
+    ):
+        raise IllegalEvent(f"step {step.id} {event.state} without a time or a reason")
+
+
+def _is_the_same(run: Run, step: Step, event: Replaced) -> None:
+    if event.spec.identity != step.spec.identity:
+        raise IllegalEvent(f"another identity than step {step.id} has was posted")
+
+
+GUARDS: dict[type, Callable[[Run, Step, Any], None]] = {
+    Started: _is_next,
+    AttemptEnded: _is_in_flight,
+    Replaced: _is_the_same,
+}
+"""What must hold of an event beside the table: else each raises IllegalEvent."""
+
+
 def evolve(run: Run, event: Event) -> tuple[Step, ...]:
     """Fold one event into the run; returns the steps whose records it changed.
 
     Raises IllegalEvent, with the run untouched, for a pair that is not in the table.
     """
-    if isinstance(event, Accepted):
-        return _accept(run, event)
     step = run.steps.get(event.step_id)
+    row, kind = row_of(run, step), type(event)
+    to = TABLE[row].get(kind)
+    if to is None:
+        raise IllegalEvent(f"{kind.__name__} while step {event.step_id} is {row}")
     if step is None:
-        raise IllegalEvent(f"{type(event).__name__} for unknown step {event.step_id}")
-    allowed = FROM[type(event)].get(step.state)
-    if allowed is None:
-        raise IllegalEvent(f"{type(event).__name__} while step {step.id} is {step.state}")
+        assert isinstance(event, Accepted)
+        return _accept(run, event)
+    if kind in GUARDS:
+        GUARDS[kind](run, step, event)
     parent = None if step.parent_id is None else run.steps[step.parent_id]
     parent_failures = 0 if parent is None else parent.failures
     match event:
+        case RunMoved():
+            run.shown = event.state
+            run.rev += 1
+            return ()
         case AttemptEnded():
-            if event.state not in allowed:
+            if event.state not in to:
                 raise IllegalEvent(f"an attempt cannot leave step {step.id} {event.state}")
-            _check_flight(run, step, event.number)
-            _check_rest(step, event)
             _end_attempt(run, step, event)
         case Started():
-            if step.id in run.flights or event.number != step.attempts + 1:
-                raise IllegalEvent(f"attempt {event.number} of {step.id} cannot start")
-            if step.awaiting_post:
-                raise IllegalEvent(f"step {step.id} has not been posted again")
             _start(run, step, event)
         case Cancelled():
             step.cause_id = event.cause_id
-            _finish(run, step, X, event.at)
+            _finish(run, step, CANCELLED, event.at)
         case CancelAsked():
             step.cancel_asked, step.cause_id = True, event.cause_id
         case Woken() | Paused() | Resumed():
@@ -164,19 +160,11 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case Reopened():
             _reopen(run, step, event)
         case Replaced():
-            if not step.awaiting_post:
-                raise IllegalEvent(f"step {step.id} does not wait for a post")
-            if event.spec.identity != step.spec.identity:
-                raise IllegalEvent(f"another identity than step {step.id} has was posted")
             _replace(run, step, event)
         case Acted():
             if event.dismissed is not None:
                 run.dismissed = event.dismissed
                 run.rev += 1
-        case RunMoved():
-            run.shown = event.state
-            run.rev += 1
-            return ()
         case EngineErred():
             run.engine_error, run.stopped_at = event.error, event.at
         case ReadAgain():
@@ -185,7 +173,7 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             return _end_as_it_is(run, event)
         case Retargeted():
             return _retarget(run, event)
-        case LateEnd() | PayloadDiffered():
+        case Accepted() | LateEnd() | PayloadDiffered():
             pass
         case _:
             assert_never(event)
@@ -195,24 +183,9 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
     return (step,)
 
 
-def _check_flight(run: Run, step: Step, number: int) -> None:
-    flight = run.flights.get(step.id)
-    if number != step.attempts or (flight is not None and flight.number != number):
-        raise IllegalEvent(f"attempt {number} of {step.id} is not the one in flight")
-
-
-def _check_rest(step: Step, event: AttemptEnded) -> None:
-    if (event.state is B and event.due_at is None) or (
-        event.state is H and event.pause_reason is None
-    ):
-        raise IllegalEvent(f"step {step.id} {event.state} without a time or a reason")
-    if step.pause_asked and event.state in (B, W):
-        raise IllegalEvent(f"step {step.id} is to pause, not to be {event.state}")
-
-
 def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
     identity = event.spec.identity
-    if event.step_id in run.steps or identity in run.by_identity:
+    if identity in run.by_identity:
         raise IllegalEvent(f"step {event.step_id} is already recorded")
     parent: Step | None = None
     if event.parent_id is None:
@@ -232,11 +205,11 @@ def _accept(run: Run, event: Accepted) -> tuple[Step, ...]:
         submitted_at=event.at,
         opened_at=event.at,
         recorded_by=event.recorded_by,
-        state=H if event.paused else P,
+        state=PAUSED if event.paused else PENDING,
         rev=1,
     )
     if event.paused:
-        step.paused_at, step.resumes_to = event.at, P
+        step.paused_at, step.resumes_to = event.at, PENDING
         step.pause_reason = PauseReason.OPERATOR
     else:
         run.ready[step.id] = None
@@ -276,7 +249,7 @@ def _count_child(run: Run, parent: Step, by: int) -> None:
     flight = run.flights.get(parent.id)
     if flight is not None and by > 0:
         flight.parent_now = True
-    if parent.state is R and was_leaf != (not parent.open_children):
+    if parent.state is RUNNING and was_leaf != (not parent.open_children):
         run.busy_leaves += -1 if was_leaf else +1
 
 
@@ -285,12 +258,12 @@ def _move(run: Run, step: Step, state: StepState) -> None:
     leaf = not step.open_children
     run.counts[step.state] -= 1
     run.counts[state] = run.counts.get(state, 0) + 1
-    run.busy_leaves += (state is R and leaf) - (step.state is R and leaf)
+    run.busy_leaves += (state is RUNNING and leaf) - (step.state is RUNNING and leaf)
     step.state = state
     run.ready.pop(step.id, None)
-    if state is P and not step.awaiting_post:
+    if state is PENDING and not step.awaiting_post:
         run.ready[step.id] = None
-    elif state is B:
+    elif state is BACKING_OFF:
         assert step.due_at is not None
         heappush(run.due, (step.due_at, step.id))
 
@@ -303,7 +276,7 @@ def _start(run: Run, step: Step, event: Started) -> None:
         progress_at_start=run.progress,
         parent_now=step.open_children > 0,
     )
-    _move(run, step, R)
+    _move(run, step, RUNNING)
 
 
 def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
@@ -324,8 +297,8 @@ def _end_attempt(run: Run, step: Step, event: AttemptEnded) -> None:
         step.answer_attempt = event.number
         _finish(run, step, event.state, event.at)
         return
-    if event.state is H:
-        step.resumes_to = B if event.due_at is not None else W
+    if event.state is PAUSED:
+        step.resumes_to = BACKING_OFF if event.due_at is not None else WAITING
         step.pause_reason, step.pause_asked = event.pause_reason, False
         if step.paused_at is None:  # else the pause began while the request was open
             step.paused_at = event.at
@@ -346,7 +319,7 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
     if step.parent_id is not None and counted:
         parent = run.steps[step.parent_id]
         _count_child(run, parent, -1)
-        if state is C:
+        if state is COMPLETED:
             parent.failures = 0  # the workflow has come further: its budget is fresh again
         if (flight := run.flights.get(parent.id)) is not None:
             flight.child_ended = True
@@ -357,30 +330,30 @@ def _steer(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
         case Woken():
             step.due_at = event.at if event.due_at is None else event.due_at
             step.delay_by = event.by
-            if step.state is H:
-                step.resumes_to = B
+            if step.state is PAUSED:
+                step.resumes_to = BACKING_OFF
             else:
-                _move(run, step, B)
+                _move(run, step, BACKING_OFF)
         case Paused():
             step.pause_reason = event.reason
-            if step.state is R:
+            if step.state is RUNNING:
                 step.paused_at = step.paused_at if step.pause_asked else event.at
                 step.pause_asked = True
                 return
             step.resumes_to, step.paused_at = step.state, event.at
-            _move(run, step, H)
+            _move(run, step, PAUSED)
         case Resumed():
             step.pause_reason, step.pause_asked = None, False
             if step.paused_at is not None:
                 step.paused_ms += max(0, event.at - step.paused_at)
             step.paused_at = None
-            if step.state is R:
+            if step.state is RUNNING:
                 return
             assert step.resumes_to is not None
             state, step.resumes_to = step.resumes_to, None
             if event.fresh:
                 _freshen(step, event.at)
-                step.due_at, step.delay_by, state = event.at, DelayBy.OPERATOR, B
+                step.due_at, step.delay_by, state = event.at, DelayBy.OPERATOR, BACKING_OFF
             _move(run, step, state)
         case _:
             assert_never(event)
@@ -399,7 +372,7 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
     step.ended_at = step.cause_id = step.http_status = step.error = step.ended_url = None
     step.excerpt = None
     _freshen(step, event.at)
-    _move(run, step, P)
+    _move(run, step, PENDING)
     if step.parent_id is not None and not step.awaiting_post:
         _count_child(run, run.steps[step.parent_id], +1)
 
@@ -408,7 +381,7 @@ def _end_as_it_is(run: Run, event: EndedAsItIs) -> tuple[Step, ...]:
     """What `store/stopped.py` does by statements over the rows, which may be unreadable."""
     touched = tuple(step for step in run.steps.values() if not step.ended)
     for step in touched:
-        _finish(run, step, X, event.at)
+        _finish(run, step, CANCELLED, event.at)
         step.rev += 1
     return touched
 
@@ -422,3 +395,8 @@ def _replace(run: Run, step: Step, event: Replaced) -> None:
     run.progress += 1
     if step.parent_id is not None:
         _count_child(run, run.steps[step.parent_id], +1)
+
+
+def park(run: Run) -> None:
+    """A bug stopped the run, recorded or not: nothing of it starts, and nothing changes it."""
+    run.parked = True

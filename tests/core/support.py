@@ -20,6 +20,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.place import Limits, Parent, Placed
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
+from engine.core.table import TABLE, row_of
 
 ROOT_URL = "http://app:9000/workflows/sign-up"
 OK = Answered(200, b"{}")
@@ -215,10 +216,13 @@ def indexes(run: Run) -> dict[str, object]:
 
 
 def fold(run: Run, events: list[Event]) -> Run:
-    """An empty run after these events."""
+    """An empty run after these events, each of which leads where the table says."""
     folded = Run(run.id, run.client, run.submitted_at)
     for event in events:
+        before = row_of(folded, folded.steps.get(event.step_id))
         evolve(folded, event)
+        after = row_of(folded, folded.steps[event.step_id])
+        assert after in (TABLE[before][type(event)] or {before}), (before, event)
     return folded
 
 

@@ -31,10 +31,11 @@ from engine.core.events import (
     Started,
     Woken,
 )
-from engine.core.machine import FROM, evolve
+from engine.core.machine import evolve, park
 from engine.core.model import DelayBy, PauseReason, Run, StepState, child_id
 from engine.core.next import decide
 from engine.core.retry import RetryPolicy
+from engine.core.table import TABLE, Hidden, row_of
 from tests.core.support import BAD, SUSPEND, Driven, indexes, spec, started, unchanged_by
 
 
@@ -63,9 +64,21 @@ def _paused() -> Driven:
     return driven
 
 
-def _held() -> Driven:
+def _pause_asked() -> Driven:
     driven = started("a")
     driven.act(Action.PAUSE, "a")
+    return driven
+
+
+def _cancel_asked() -> Driven:
+    driven = started("a", retry=RetryPolicy(count=0))
+    driven.end("root", BAD)
+    return driven
+
+
+def _parked() -> Driven:
+    driven = started("a")
+    park(driven.run)
     return driven
 
 
@@ -89,7 +102,7 @@ def _cancelled() -> Driven:
     return driven
 
 
-def _awaiting() -> Driven:
+def _awaiting_post() -> Driven:
     driven = _completed()
     driven.do(Reopened(0, driven.id("a"), awaiting_post=True))
     return driven
@@ -97,36 +110,46 @@ def _awaiting() -> Driven:
 
 WORLDS: dict[str, Callable[[], Driven]] = {
     "pending": _pending,
-    "awaiting": _awaiting,
+    "awaiting-post": _awaiting_post,
     "running": lambda: started("a"),
-    "held": _held,
+    "pause-asked": _pause_asked,
+    "cancel-asked": _cancel_asked,
     "backing-off": _backing_off,
     "waiting": _waiting,
     "paused": _paused,
     "completed": _completed,
     "failed": _failed,
     "cancelled": _cancelled,
+    "parked": _parked,
 }
-OPEN = "pending awaiting running held backing-off waiting paused"
+OPEN = "pending awaiting-post running pause-asked cancel-asked backing-off waiting paused"
 ENDED = "completed failed cancelled"
 
-# Written from the contract, not from the machine's table: event → where it is legal → what it
-# makes of the step ("=" leaves it).
+# Written from the contract, not from the machine's table: event → where it is legal → where
+# the step stands then ("=": where it stood).
 LEGAL: dict[str, dict[str, str]] = {
     "accepted": {},
     "started": dict.fromkeys(("pending", "backing-off"), "running"),
-    "attempt-ended": dict.fromkeys(("running", "held"), "completed"),
+    "attempt-ended": dict.fromkeys(("running", "pause-asked", "cancel-asked"), "completed"),
     "late-end": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
     "cancelled": dict.fromkeys(OPEN.split(), "cancelled"),
-    "cancel-asked": dict.fromkeys(("running", "held"), "="),
+    "cancel-asked": {
+        **dict.fromkeys(("running", "pause-asked"), "cancel-asked"),
+        "cancel-asked": "=",
+    },
     "woken": {"backing-off": "=", "waiting": "backing-off", "paused": "="},
     "paused": {
-        **dict.fromkeys(("pending", "awaiting", "backing-off", "waiting"), "paused"),
-        **dict.fromkeys(("running", "held"), "="),
+        **dict.fromkeys(("pending", "awaiting-post", "backing-off", "waiting"), "paused"),
+        "running": "pause-asked",
+        **dict.fromkeys(("pause-asked", "cancel-asked"), "="),
     },
-    "resumed": {"paused": "pending", "running": "=", "held": "="},
+    "resumed": {
+        "paused": "pending",
+        "pause-asked": "running",
+        **dict.fromkeys(("running", "cancel-asked"), "="),
+    },
     "reopened": dict.fromkeys(ENDED.split(), "pending"),
-    "replaced": {"awaiting": "="},
+    "replaced": {"awaiting-post": "pending"},
     "payload-differed": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
     "acted": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
     "engine-error": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
@@ -172,21 +195,51 @@ def test_every_event_in_every_state(name: str, world: str) -> None:
     """A legal pair leads where the contract says; an illegal one raises and changes nothing."""
     driven = WORLDS[world]()
     run, event = driven.run, _event(name, driven)
-    before = driven.step("a").state
+    before = row_of(run, driven.step("a"))
     becomes = LEGAL[name].get(world)
     if becomes is None:
         unchanged_by(run, lambda: evolve(run, event), IllegalEvent)
         return
     evolve(run, event)
-    assert driven.step("a").state == (before if becomes == "=" else becomes)
+    assert row_of(run, driven.step("a")) == (before if becomes == "=" else becomes)
 
 
-def test_the_walk_covers_the_machines_table() -> None:
-    """An event added to the machine, or a state, cannot be left out of the walk."""
+def test_the_walk_is_the_machines_table() -> None:
+    """An event, a row or a pair of them that is added to the machine cannot be left out here."""
     driven = _pending()
-    walked = {type(_event(name, driven)) for name in LEGAL}
-    assert walked == {*FROM, Accepted}
-    assert {make().step("a").state for make in WORLDS.values()} == set(StepState)
+    walked = {name: type(_event(name, driven)) for name in LEGAL}
+    assert {*WORLDS, "unknown"} == set(TABLE) == {*StepState, *Hidden}
+    for world in WORLDS:
+        row = TABLE[row_of((made := WORLDS[world]()).run, made.step("a"))]
+        assert {walked[name] for name in LEGAL if world in LEGAL[name]} == set(row), world
+        for name in LEGAL:
+            becomes = LEGAL[name].get(world)
+            if becomes is not None:
+                to = row[walked[name]]
+                assert becomes in to if to else becomes == "=", (name, world)
+    assert set(walked.values()) == {event for row in TABLE.values() for event in row}
+
+
+@pytest.mark.parametrize("state", StepState)
+def test_an_attempt_that_is_the_last_leaves_its_step_ended(state: StepState) -> None:
+    """Cancel was asked for while the request was open: completed or cancelled, nothing else."""
+    driven = _cancel_asked()
+    run, id = driven.run, driven.id("a")
+    event = AttemptEnded(
+        0, id, 1, Count.FAILURE, state, due_at=5, pause_reason=PauseReason.OPERATOR
+    )
+    if state in (StepState.COMPLETED, StepState.CANCELLED):
+        evolve(run, event)
+        assert driven.step("a").state is state
+    else:
+        unchanged_by(run, lambda: evolve(run, event), IllegalEvent)
+
+
+def test_nothing_is_recorded_of_a_parked_run() -> None:
+    """Not a step that it does not have either: what memory holds of it may be wrong."""
+    run, new = _parked().run, spec("new")
+    event = Accepted(0, child_id("R", new.identity), "R", new, 1)
+    unchanged_by(run, lambda: evolve(run, event), IllegalEvent)
 
 
 @pytest.mark.parametrize("state", StepState)
@@ -217,7 +270,7 @@ def test_an_attempt_end_that_would_strand_its_step(state: StepState, due_at: int
 @pytest.mark.parametrize("state", [StepState.BACKING_OFF, StepState.WAITING])
 def test_a_step_that_is_to_pause_cannot_come_to_rest_otherwise(state: StepState) -> None:
     """Pause was asked for while the request was open: only paused, or an end, may follow."""
-    driven = _held()
+    driven = _pause_asked()
     event = AttemptEnded(0, driven.id("a"), 1, Count.FAILURE, state, due_at=5)
     unchanged_by(driven.run, lambda: evolve(driven.run, event), IllegalEvent)
 
@@ -260,7 +313,7 @@ def test_an_event_of_an_unknown_step_is_illegal(event: Event) -> None:
 
 def test_a_step_keeps_its_identity_when_it_is_posted_again() -> None:
     """Steps are found by identity, so a Replaced with another one is illegal."""
-    driven = _awaiting()
+    driven = _awaiting_post()
     run, id = driven.run, driven.id("a")
     for other in (spec("b"), spec("root")):
         event = Replaced(0, id, other, 1)
@@ -280,7 +333,7 @@ def test_decide_gives_each_step_once_in_the_order_they_came() -> None:
     assert names[:2] == ["c", "d"]
     assert sorted(names[2:]) == ["a", "b"]
     assert decide(driven.run, 999).wake_at == 1_000
-    driven.run.parked = True
+    park(driven.run)
     moves = decide(driven.run, 1_000)
     assert (moves.calls, moves.wake_at) == ((), None)
 
