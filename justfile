@@ -55,6 +55,10 @@ bench *args:
 pictures:
     {{python}} -m docs.pictures.make
 
+# write what the documentation has from the code: errors.md, the states in design.md
+pages:
+    {{python}} -m tests.reference_pages
+
 # what the dashboard costs: bytes, first paint, keys, many events, a million runs
 tui-budget:
     {{python}} bench/tui_budget.py

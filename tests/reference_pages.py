@@ -1,4 +1,4 @@
-"""The reference pages that are made from the code: `python -m tests.reference_pages` writes them.
+"""What the documentation has from the code: `just pages` writes it.
 
 `tests/test_docs.py` fails when a page is not what this makes.
 """
@@ -9,10 +9,13 @@ import re
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.model import ENDED, OPEN
+from engine.core.table import TABLE, WITHIN, Hidden, Row
 from engine.wire import PROBLEMS
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "reference" / "errors.md"
+DESIGN = ROOT / "docs" / "design.md"
 
 HEAD = """\
 # Errors
@@ -66,5 +69,44 @@ def errors_page() -> str:
     return text
 
 
+def states() -> str:
+    """The table of the step machine as a diagram; not of events that leave a step where it is."""
+    name = {row: str(row).replace("-", "_") for row in TABLE} | {Hidden.UNKNOWN: "[*]"}
+    arrows: dict[tuple[str, str], list[str]] = {}
+    told: set[tuple[Row, type]] = set()
+
+    def draw(source: str, row: Row, event: type) -> None:
+        for to in sorted(TABLE[row][event]):
+            tag = event.__struct_config__.tag  # type: ignore[attr-defined]
+            arrows.setdefault((source, name[to]), []).append(tag)
+
+    for every, states in (("open", OPEN), ("ended", ENDED)):
+        rows = [row for row in TABLE if WITHIN.get(row, row) in states]
+        for event in TABLE[rows[0]]:
+            if len({TABLE[row].get(event) for row in rows}) == 1:
+                draw(every, rows[0], event)
+                told |= {(row, event) for row in rows}
+    for row, events in TABLE.items():
+        for event in events:
+            if (row, event) not in told:
+                draw(name[row], row, event)
+    lines = [f'state "{WITHIN[row]}, {row}" as {name[row]}' for row in WITHIN]
+    lines += ['state "backing-off" as backing_off']
+    lines += [f'state "any {every} state" as {every}' for every in ("open", "ended")]
+    lines += [f"{a} --> {b}: {', '.join(tags)}" for (a, b), tags in arrows.items()]
+    return "stateDiagram-v2\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def design_page() -> str:
+    """The page with the diagram as it is now."""
+    diagram = re.compile(
+        r"(?<=^```mermaid\n)stateDiagram-v2\n.*?(?=^```$)", re.MULTILINE | re.DOTALL
+    )
+    page, found = diagram.subn(states(), DESIGN.read_text())
+    assert found == 1
+    return page
+
+
 if __name__ == "__main__":
+    DESIGN.write_text(design_page())
     ERRORS.write_text(errors_page())

@@ -23,15 +23,16 @@ from engine import wire
 from engine.cli import main as atomic
 from engine.config import settings
 from engine.core.actions import FITS, Action
-from engine.core.events import Count, Event
+from engine.core.events import Count, Event, Started
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.search import SEARCH_CHARACTERS_MAX, TERMS_MAX
+from engine.core.table import TABLE
 from engine.front import bulk, feed
 from engine.ports.views import EventRecord
 from engine.run_log import ERROR_CHARS_MAX
 from engine.store.search import ROWS_LOOKED_AT_MAX
 from engine.throttle import LEFT_OUT, LINES_PER_S_MAX
-from tests.reference_pages import ERRORS, errors_page
+from tests.reference_pages import DESIGN, ERRORS, design_page, errors_page, states
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
@@ -190,11 +191,19 @@ def test_environment_variables_on_the_pages_are_settings():
 
 
 def test_the_errors_page_is_what_the_code_says():
-    """Every problem type with its text; `python -m tests.reference_pages` writes the page."""
+    """Every problem type with its text; `just pages` writes the page."""
     assert ERRORS.read_text() == errors_page()
     for kind, it in wire.PROBLEMS.items():
         rows = [row for row in PROTOCOL.splitlines() if f"`{kind}`" in row and row[0] == "|"]
         assert any(str(it.status) in row.split("|")[1] for row in rows), kind
+
+
+def test_the_diagram_of_states_is_the_machines_table(monkeypatch: pytest.MonkeyPatch):
+    """Each row and where it leads; `just pages` draws it. An arrow more, and the page is stale."""
+    assert DESIGN.read_text() == design_page()
+    monkeypatch.setitem(TABLE[StepState.WAITING], Started, frozenset({StepState.RUNNING}))
+    assert DESIGN.read_text() != design_page()
+    assert set(re.findall(r"waiting --> running: (.*)", states())) == {"started"}
 
 
 def camel(name: str) -> str:
