@@ -20,7 +20,7 @@ import pytest
 
 from docs.examples import first_app
 from engine import wire
-from engine.cli import main as atomic
+from engine.cli.main import main as atomic
 from engine.config import settings
 from engine.core.actions import FITS, Action
 from engine.core.events import Count, Event, Started

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from engine.cli import main
+from engine.cli.main import main
 from engine.client import Client
 from tests.client.fake_engine import Answer, FakeEngine
 
@@ -24,7 +24,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setattr("engine.client.Client", functools.partial(Client, http=http))
     monkeypatch.setenv("USER", "ada")
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
-    monkeypatch.setattr("engine.cli_bulk.sleep", lambda seconds: None)
+    monkeypatch.setattr("engine.cli.bulk.sleep", lambda seconds: None)
     for module in ("client", "events"):
         monkeypatch.setattr(f"engine.client.blocking.{module}.sleep", lambda seconds: None)
     for name in ("ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR", "NO_COLOR", "TERM"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cli_options import user_at_host
+from engine.cli.options import user_at_host
 from tests.cli.conftest import Atomic
 from tests.cli.test_show import DONE
 from tests.client.fake_engine import RUN, FakeEngine, answer

@@ -33,7 +33,7 @@ def body(data: bytes, full: int | None = None, kind: str = "text/plain") -> http
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody reads it."""
-    monkeypatch.setattr("engine.cli_body.to_terminal", lambda: True)
+    monkeypatch.setattr("engine.cli.body.to_terminal", lambda: True)
 
 
 def test_a_pipe_gets_the_bytes(atomic: Atomic, engine: FakeEngine):

@@ -32,7 +32,7 @@ DRY = [
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody is there who can be asked."""
-    monkeypatch.setattr("engine.cli_bulk.can_ask", lambda: True)
+    monkeypatch.setattr("engine.cli.bulk.can_ask", lambda: True)
 
 
 def test_a_dry_run_names_runs(atomic: Atomic, engine: FakeEngine):

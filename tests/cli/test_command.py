@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
-from engine import __version__, cli_demo
-from engine.cli import EXIT_CODES, main
+from engine import __version__
+from engine.cli.demo import command as cli_demo
+from engine.cli.main import EXIT_CODES, main
 from engine.config import Config
 from tests.cli.conftest import Atomic
 from tests.client.fake_engine import answer
@@ -76,7 +77,7 @@ def test_an_environment_older_than_the_program_is_told_what_to_do(
     """A checkout that was brought up to date, and its environment not: a line, no traceback."""
     monkeypatch.setitem(sys.modules, "trio", None)
     monkeypatch.delitem(sys.modules, "engine.main", raising=False)
-    monkeypatch.delitem(sys.modules, "engine.cli_demo", raising=False)
+    monkeypatch.delitem(sys.modules, "engine.cli.demo.command", raising=False)
     result = atomic("demo")
     assert result.exit_code == 2
     assert result.stderr == (

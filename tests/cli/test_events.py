@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from engine import cli_events, cli_show
+from engine.cli import events as cli_events
+from engine.cli.text import event_text
 from engine.client import Event
 from engine.wire import EventData
 from tests.cli.conftest import Atomic
@@ -110,6 +111,4 @@ def test_who_acted_is_told(actor: str, address: str | None, told: str) -> None:
     data = EventData(
         kind="acted", step_id="01A", action="retry", actor=actor, address=address, reason="mended"
     )
-    assert cli_show.event_text(Event("1", "step", data, {}), "index").endswith(
-        f"01A  index  acted  {told}"
-    )
+    assert event_text(Event("1", "step", data, {}), "index").endswith(f"01A  index  acted  {told}")

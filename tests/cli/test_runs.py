@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli_filter import marked
+from engine.cli.filter import marked
 from tests.cli.conftest import Atomic
 from tests.client.fake_engine import RUN, FakeEngine, answer, refusal
 

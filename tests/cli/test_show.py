@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine import cli_show
+from engine.cli.text import event_text, json_text, safe, span_text
 from engine.client import Event
 from engine.wire import EventData, Problem
 from tests.cli.conftest import Atomic
@@ -125,13 +125,13 @@ def test_what_a_reason_says_beyond_the_status_is_told(atomic: Atomic, status: in
     assert of_step.endswith(f"1 try, HTTP {status}{more}")
     assert of_attempt.endswith(f"failure: HTTP {status}{more}")
     event = Event("1", "attempt", EventData(http_status=status, error=error), {})
-    assert cli_show.event_text(event).endswith(f"HTTP {status}{more}")
+    assert event_text(event).endswith(f"HTTP {status}{more}")
 
 
 def test_a_status_is_said_once() -> None:
     """The title of a page often begins with it."""
     data = EventData(http_status=502, error="http-status: answered 502", excerpt="502 Bad Gateway")
-    assert cli_show.event_text(Event("1", "attempt", data, {})).endswith("  HTTP 502 Bad Gateway")
+    assert event_text(Event("1", "attempt", data, {})).endswith("  HTTP 502 Bad Gateway")
 
 
 def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
@@ -147,7 +147,7 @@ def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
     assert of_step.endswith(f"1 try, {told}")
     assert of_attempt.endswith(f"failure: {told}")
     data = EventData(http_status=402, error=error, excerpt=excerpt)
-    assert cli_show.event_text(Event("1", "attempt", data, {})).endswith(told)
+    assert event_text(Event("1", "attempt", data, {})).endswith(told)
     reason = {"stepId": "01A-1", "stepName": "charge", **ended}
     for step_id, name in (("01A-1", "charge: "), (RUN["id"], "")):
         run = RUN | {"error": "http-status: answered 500", "reason": reason | {"stepId": step_id}}
@@ -157,7 +157,7 @@ def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
 
 def test_half_a_character_is_printed_as_it_is_written():
     """No terminal has one, and no answer is kept back for it."""
-    shown = cli_show.json_text(rb'{"note":"\ud83d \u202e","n":1}')
+    shown = json_text(rb'{"note":"\ud83d \u202e","n":1}')
     assert shown == '{\n  "note": "\\ud83d \\u202e",\n  "n": 1\n}'
 
 
@@ -267,7 +267,7 @@ def test_deep_trees_are_drawn(atomic: Atomic):
 )
 def test_text_of_others_cannot_drive_the_terminal(text: str, shown: str):
     """Escapes, C1, bidi marks, line breaks, surrogates and tags become visible."""
-    assert cli_show.safe(text) == shown
+    assert safe(text) == shown
 
 
 def test_hostile_text_is_safe_in_every_output(atomic: Atomic):
@@ -431,7 +431,7 @@ def test_each_action_has_a_command(atomic: Atomic, engine: FakeEngine, action: s
 )
 def test_durations_are_for_people(seconds: float, text: str):
     """Two units at most."""
-    assert cli_show.span_text(seconds) == text
+    assert span_text(seconds) == text
 
 
 def test_the_status_says_what_stands_still(atomic: Atomic):

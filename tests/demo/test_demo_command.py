@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import demo_app.promised
-from engine.cli_demo import Options, demo
-from engine.cli_demo_parts import DemoError, Part
+from engine.cli.demo.command import Options, demo
+from engine.cli.demo.processes import DemoError, Part
 
 ROOT = Path(__file__).parents[2]
 EXIT_TIMEOUT_S = 60

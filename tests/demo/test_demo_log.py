@@ -10,7 +10,7 @@ import pytest
 
 from demo_app.promised import Row
 from demo_app.scenario import Submission, create_user
-from engine.cli_demo_log import (
+from engine.cli.demo.log import (
     EventLog,
     effects_table,
     fault_text,

@@ -8,7 +8,7 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
-from engine.cli import main
+from engine.cli.main import main
 from tests.e2e.harness import (
     Answer,
     Call,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine.cli_tui import tui
 from engine.client import Unreachable
+from tui.command import tui
 from tui.config import Config, ConfigError, read, usual_path
 
 WHOLE = """

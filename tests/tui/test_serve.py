@@ -17,7 +17,7 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 import tui.serve
-from engine.cli import main as atomic
+from engine.cli.main import main as atomic
 from tests.tui.screen import World, run_row, showing, step_row
 from tui.guard import Asked, Guard, Refusal
 from tui.options import Options

@@ -11,7 +11,7 @@ import click
 import httpx
 import trio
 
-from engine.cli_demo_log import (
+from engine.cli.demo.log import (
     EventLog,
     effects_table,
     log_line,
@@ -21,9 +21,9 @@ from engine.cli_demo_log import (
     tree_lines,
     verdict,
 )
-from engine.cli_demo_parts import Parts, look_after
-from engine.cli_demo_stage import Options, Stop
-from engine.cli_show import count_text, safe, span_text, table
+from engine.cli.demo.processes import Parts, look_after
+from engine.cli.demo.stage import Options, Stop
+from engine.cli.text import count_text, safe, span_text, table
 from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed, SubmitOptions
 from engine.clock import SystemClock
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from engine.cli_options import actor_option, engine_option
-from engine.cli_show import alarm_lines, echo_json, safe, unicode_terminal
+from engine.cli.options import actor_option, engine_option
+from engine.cli.text import alarm_lines, echo_json, safe, unicode_terminal
 from tui.keys import BOARDS
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 from click.core import ParameterSource
 
-from engine.cli_exit import Refusal
-from engine.cli_show import safe
+from engine.cli.exits import Refusal
+from engine.cli.text import safe
 
 if TYPE_CHECKING:
     from engine.client import Client, Repost

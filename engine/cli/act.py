@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine import cli_show
-from engine.cli_options import (
+from engine.cli.options import (
     RunName,
     actor_option,
     client_of,
@@ -17,7 +16,7 @@ from engine.cli_options import (
     run_name,
     url_options,
 )
-from engine.cli_show import safe
+from engine.cli.text import action_text, echo_json, safe
 
 if TYPE_CHECKING:
     from engine.wire import RunTree
@@ -51,9 +50,9 @@ def _action(
             step = None if step is None else step_id(client.run(run_id), step)
             answer = client.act(run_id, action, step=step, **options)
         if as_json:
-            cli_show.echo_json(answer)
+            echo_json(answer)
             return
-        click.echo(cli_show.action_text(answer))
+        click.echo(action_text(answer))
 
     wrapped: Callable[..., None] = json_option(engine_option(actor_option(act)))
     for option in (

@@ -4,7 +4,7 @@
 and shown as it happens. Both end by holding the effects that the workflows promised against those
 that were counted: in the application's database, and for mails at the mail server itself.
 
-What shows them (`cli_demo_show.py`) is loaded while they start, which takes them as long.
+What shows them (`show.py`) is loaded while they start, which takes them as long.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 import click
 import trio
 
-from engine.cli_demo_parts import DemoError, Parts
-from engine.cli_demo_stage import Options, Stop
-from engine.cli_show import safe
+from engine.cli.demo.processes import DemoError, Parts
+from engine.cli.demo.stage import Options, Stop
+from engine.cli.text import safe
 from engine.core.errors import EngineError
 
 __all__ = ["Options", "demo"]
@@ -105,7 +105,7 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
                     await parts.are_processes()
                     if options.dashboard:
                         nursery.start_soon(_dashboard, parts, stop)
-                    shows = importlib.import_module("engine.cli_demo_show")
+                    shows = importlib.import_module("engine.cli.demo.show")
                 codes.append(await shows.show(options, parts, stop))
                 nursery.cancel_scope.cancel()
         finally:
@@ -127,7 +127,7 @@ async def _dashboard(parts: Parts, stop: Stop) -> None:
     demonstration ends; when the demonstration is ended it leaves, and gives the terminal back as it
     was."""
     with stop.dashboard:
-        command = [sys.executable, "-m", *parts.leash(), "engine.cli_demo_view", parts.engine_url]
+        command = [sys.executable, "-m", *parts.leash(), "engine.cli.demo.view", parts.engine_url]
         await trio.run_process(command, stdin=None, check=False, pass_fds=(parts.life,))
         stop.asked.set()
     stop.dashboard_left.set()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli_act import step_id
-from engine.cli_exit import Refusal
-from engine.cli_options import RunName, client_of, engine_option, run_name
-from engine.cli_show import ascii_only, safe, unicode_terminal
+from engine.cli.act import step_id
+from engine.cli.exits import Refusal
+from engine.cli.options import RunName, client_of, engine_option, run_name
+from engine.cli.text import ascii_only, safe, unicode_terminal
 
 if TYPE_CHECKING:
     from engine.client import BodyPart, Client

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine import cli_show
-from engine.cli_options import client_of, engine_option
+from engine.cli.options import client_of, engine_option
+from engine.cli.text import event_text, json_text
 from engine.core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def events(since: str | None, engine: str, as_json: bool) -> None:
         for event in stream:
             if as_json:
                 line = {"id": event.id, "event": event.kind, "data": event.members}
-                click.echo(cli_show.json_text(msgspec.json.encode(line), indent=-1))
+                click.echo(json_text(msgspec.json.encode(line), indent=-1))
             elif event.kind != "heartbeat":
-                click.echo(cli_show.event_text(event, names.of(event)))
+                click.echo(event_text(event, names.of(event)))
 
 
 class StepNames:

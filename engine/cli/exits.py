@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from engine.cli_show import safe
+from engine.cli.text import safe
 from engine.core.errors import EngineError
 
 EXIT_OK = 0

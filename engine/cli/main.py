@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine import __version__, cli_show
-from engine.cli_act import ACTIONS
-from engine.cli_body import body
-from engine.cli_bulk import bulk
-from engine.cli_events import events
-from engine.cli_exit import EPILOG, EXIT_OPEN, AtomicGroup
-from engine.cli_exit import EXIT_CODES as EXIT_CODES
-from engine.cli_options import (
+from engine import __version__
+from engine.cli.act import ACTIONS
+from engine.cli.body import body
+from engine.cli.bulk import bulk
+from engine.cli.events import events
+from engine.cli.exits import EPILOG, EXIT_OPEN, AtomicGroup
+from engine.cli.exits import EXIT_CODES as EXIT_CODES
+from engine.cli.options import (
     RunName,
     client_of,
     client_option,
@@ -32,10 +32,18 @@ from engine.cli_options import (
     payload,
     run_name,
 )
-from engine.cli_runs import runs
-from engine.cli_show import safe
-from engine.cli_tui import on_terminal, tui
-from engine.cli_wait import TOLD_AFTER_S, first_look, wait_telling
+from engine.cli.runs import runs
+from engine.cli.text import (
+    count_text,
+    echo_json,
+    json_text,
+    run_tree_lines,
+    safe,
+    state_text,
+    status_lines,
+)
+from engine.cli.wait import TOLD_AFTER_S, first_look, wait_telling
+from tui.command import on_terminal, tui
 
 if TYPE_CHECKING:
     from engine.client import Open, Outcome
@@ -127,7 +135,7 @@ def demo(
     if kill_engine is not None and kill_engine < KILL_ENGINE_MS_MIN:
         raise click.UsageError("--kill-engine: at least 2s, or the engine never gets to work.")
     click.echo("Starting an engine, an application and a mail server ...")
-    show = importlib.import_module("engine.cli_demo")
+    show = importlib.import_module("engine.cli.demo.command")
     options = show.Options(
         once=once,
         seed=seed,
@@ -154,9 +162,9 @@ def status(engine: str, as_json: bool) -> None:
     with client_of(engine) as client:
         found = client.status()
     if as_json:
-        cli_show.echo_json(found)
+        echo_json(found)
     else:
-        click.echo("\n".join(cli_show.status_lines(found)))
+        click.echo("\n".join(status_lines(found)))
 
 
 # -- submit and outcome ---------------------------------------------------------------------------
@@ -275,13 +283,13 @@ def _print_answer(
 
     ended = isinstance(answer, Outcome)
     if as_json:
-        cli_show.echo_json(answer.wire() if isinstance(answer, Outcome) else answer)
+        echo_json(answer.wire() if isinstance(answer, Outcome) else answer)
     else:
-        note = f"{cli_show.state_text(answer.status)}, run {safe(answer.run_id)}"
+        note = f"{state_text(answer.status)}, run {safe(answer.run_id)}"
         if isinstance(answer, Outcome):
-            note += f", {cli_show.count_text(answer.attempts, 'attempt')}"
+            note += f", {count_text(answer.attempts, 'attempt')}"
             note += ", recorded before" if answer.replayed and posted else ""
-            click.echo(cli_show.json_text(bytes(answer.raw)))
+            click.echo(json_text(bytes(answer.raw)))
         click.echo(note, err=True)
     if not ended and not wanted_open:
         sys.exit(EXIT_OPEN)
@@ -300,9 +308,9 @@ def show(name: RunName, attempts: bool, engine: str, as_json: bool) -> None:
     with client_of(engine) as client:
         tree = client.run(name.find(client))
     if as_json:
-        cli_show.echo_json(tree)
+        echo_json(tree)
     else:
-        click.echo("\n".join(cli_show.run_tree_lines(tree, attempts=attempts)))
+        click.echo("\n".join(run_tree_lines(tree, attempts=attempts)))
 
 
 for command in (runs, events, body, bulk, *ACTIONS, tui):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli_exit import EXIT_FAILED, EXIT_INTERRUPTED, Refusal
-from engine.cli_filter import faults_shown, filter_option, whole_filter
-from engine.cli_options import (
+from engine.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, Refusal
+from engine.cli.filter import faults_shown, filter_option, whole_filter
+from engine.cli.options import (
     actor_option,
     client_of,
     client_option,
@@ -24,7 +24,7 @@ from engine.cli_options import (
     new_key,
     url_options,
 )
-from engine.cli_show import (
+from engine.cli.text import (
     clock_text,
     count_text,
     echo_json,

@@ -1,4 +1,4 @@
-"""`python -m engine.cli_demo_view URL`: the dashboard of `atomic demo`, loaded while others start.
+"""`python -m engine.cli.demo.view URL`: the dashboard of `atomic demo`, loaded while others start.
 
 What it stands on takes as long to import as an engine to start. Nothing is drawn before the engine
 listens, or the first thing to be seen would be that it cannot be reached.
@@ -25,7 +25,7 @@ def main(url: str) -> None:
     pause = threading.Event().wait
     while not _listens(address.hostname or "", address.port or 0):
         pause(WAIT_S)
-    from engine.cli import main as atomic
+    from engine.cli.main import main as atomic
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     atomic(["tui", url], prog_name="atomic")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.cli_show import (
+from engine.cli.text import (
     at,
     count_text,
     json_text,

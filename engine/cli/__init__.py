@@ -1,0 +1,1 @@
+"""`atomic`: the command line."""

@@ -1,0 +1,1 @@
+"""`atomic demo`: an engine, an application and their work, to look at."""
