@@ -35,6 +35,7 @@ from engine.front.bulk import Bulk, act
 from engine.front.context import Front
 from engine.front.dear import Dear
 from engine.front.door import EngineDoor
+from engine.front.parent import looks_posted_by_a_run
 from engine.front.times import rfc3339
 from engine.limits import EngineLimits
 from engine.log_output import LogOutput, standard_error
@@ -192,6 +193,7 @@ async def _serve_front(
                 counters=counters,
                 door=EngineDoor(front),
                 budget=front.engine.budget,
+                goes_first=looks_posted_by_a_run,
             )
         )
         port = listeners[0].socket.getsockname()[1]

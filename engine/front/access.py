@@ -10,14 +10,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from engine.core.errors import Problem
-from engine.front.reply import Reply, problem_reply
-from engine.front.strict import HEADS_KEPT_MAX
+from engine.front.replies import problem_reply
+from engine.front.reply import Reply
+from engine.front.strict import HEADS_KEPT_MAX, RawHeaders
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-RawHeaders = tuple[tuple[bytes, bytes], ...]
-"""Names in lower case."""
 
 
 class Access:

@@ -10,7 +10,7 @@ import re
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.front.access import RawHeaders
+from engine.front.strict import RawHeaders
 
 HEADER = "Atomic-Actor"
 _NAME = re.compile(wire.ACTOR_PATTERN)

@@ -14,12 +14,13 @@ from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front import control, feed, openapi, pages, status
-from engine.front.access import RawHeaders
 from engine.front.actor import actor_of
 from engine.front.context import Front
 from engine.front.door import internal_error
 from engine.front.reasons import note_denied
-from engine.front.reply import HELD, Reply, problem_reply, refusal
+from engine.front.replies import problem_reply, refusal
+from engine.front.reply import HELD, Reply
+from engine.front.strict import RawHeaders
 from engine.front.submit import answer_submission, read_headers, result_reply, wait_of
 
 _BY_STATUS = {

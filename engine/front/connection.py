@@ -28,15 +28,15 @@ from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Connec
 
 from engine.budget import Charge
 from engine.deadlines import Timer
-from engine.front.door import Door, Post, read_post, reply_head
 from engine.front.exchange import STREAM_ID, Exchange
 from engine.front.host import Host
+from engine.front.post import Door, Post, read_post
 from engine.front.refusal import (
     SAFE_HEADERS,
     linger,
     refusal_bytes,
 )
-from engine.front.reply import HELD, Reply
+from engine.front.reply import HELD, Reply, reply_head
 from engine.front.room import BodyRoom, no_room
 from engine.front.strict import BadRequest, Phase, RequestReader
 from engine.ports.caller import SMALL_BYTES_MAX

@@ -10,88 +10,19 @@ ways to it.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from http import HTTPStatus
-from typing import Protocol
-
-from msgspec import Struct
 
 from engine.budget import Parcel
 from engine.core.errors import Problem
-from engine.front.access import RawHeaders
 from engine.front.context import Front
 from engine.front.parent import parent_in, parent_of
 from engine.front.reasons import note_denied, note_unread
-from engine.front.reply import Reply, problem_reply
-from engine.front.strict import HEADS_KEPT_MAX, BadRequest, Head
+from engine.front.replies import problem_reply
+from engine.front.reply import Reply
+from engine.front.strict import BadRequest, Head, RawHeaders
 from engine.front.submit import answer_submission
 from engine.refusals import RETRY_AFTER_S
-from engine.wire import RESERVED_CLIENTS
 
 _PATH = re.compile(rb"[A-Z]+ (/[^ ?\r\n]*)")
-_TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
-_ELSEWHERE = frozenset({b"transfer-encoding", b"expect"})
-_RESERVED = frozenset(name.encode() for name in RESERVED_CLIENTS)
-
-
-class Post(Struct, frozen=True):
-    """A post's head, taken apart."""
-
-    client: str
-    fields: RawHeaders
-    close: bool
-    """The client wants the connection closed afterwards."""
-
-
-@lru_cache(maxsize=HEADS_KEPT_MAX)
-def read_post(head: Head) -> Post | None:
-    """The head as a post that the door answers, or None."""
-    target = _TARGET.fullmatch(head.target)
-    if target is None or head.method != b"POST" or not head.is_http11 or target[1] in _RESERVED:
-        return None
-    close = False
-    for name, value in head.fields:
-        if name in _ELSEWHERE:
-            return None
-        if name == b"connection":
-            close = close or b"close" in value.lower()
-    return Post(target[1].decode(), head.fields, close)
-
-
-def reply_head(reply: Reply, shared: bytes, *, close: bool) -> bytes:
-    """The head of an HTTP/1.1 answer; `shared` are the header lines that every answer carries."""
-    own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
-    head = (
-        f"HTTP/1.1 {reply.status} {_PHRASES[reply.status]}\r\n{own}"
-        f"content-length: {len(reply.body)}\r\n{'connection: close' if close else ''}"
-    )
-    return head.encode("latin1") + (b"\r\n" if close else b"") + shared + b"\r\n"
-
-
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
-
-class Door(Protocol):
-    """Answers posts."""
-
-    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
-        """The answer to a post. Raises nothing but a cancel."""
-        ...
-
-    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
-        """A request was refused before it was read, for what it is (400, 413, 431).
-
-        `head` is the current request's, unless the refusal has it as it came.
-        """
-        ...
-
-    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
-        """A post was refused before it was read: for want of room (503).
-
-        `client` and `headers` as far as they were read: nothing, of a connection that was turned
-        away.
-        """
-        ...
 
 
 class EngineDoor:

@@ -9,7 +9,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
 from engine.deadlines import Deadlines
-from engine.front.door import Door
+from engine.front.post import Door
 from engine.front.refusal import Refuse
 from engine.front.room import Rooms
 from engine.front.strict import ServerLimits

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from engine.core.errors import Problem
-from engine.front.reply import Reply, problem_reply
+from engine.front.replies import problem_reply
+from engine.front.reply import Reply
 from engine.wire import PROBLEMS
 
 _HTML = ("content-type", "text/html; charset=utf-8")

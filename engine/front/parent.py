@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from engine.front.access import RawHeaders
+from engine.front.strict import RawHeaders
 
 _IN_HEAD = re.compile(rb"\r\natomic-parent:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _MEMBER = re.compile(rb'"parent"\s*:\s*"[A-Za-z0-9-]{1,64}\.[0-9]+\.[0-9]+\.[0-9a-f]+"')
@@ -25,7 +26,7 @@ def parent_in(head: bytes) -> str:
     return "" if found is None else found[1].decode("latin1").strip(" \t")
 
 
-def shows_parent(part: bytes) -> bool:
-    """Whether a part of a body looks as if it had a parent token. It decides who waits, and no
-    more: it may lie in the payload."""
-    return _MEMBER.search(part) is not None
+def looks_posted_by_a_run(fields: RawHeaders, parts: Iterable[bytes]) -> bool:
+    """Whether there is a parent token, or a part of the body looks as if it had one. It decides
+    who waits, and no more: it may lie in the payload."""
+    return bool(parent_of(fields)) or any(_MEMBER.search(part) for part in parts)

@@ -15,9 +15,9 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import Flight, Run, StepSpec
 from engine.core.retarget import moved
 from engine.core.target import BadTarget, normalise
-from engine.front.access import RawHeaders
 from engine.front.parent import parent_of
 from engine.front.reply import Reply
+from engine.front.strict import RawHeaders
 from engine.supervisor import Engine
 
 TELLING = frozenset(

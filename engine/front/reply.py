@@ -1,21 +1,16 @@
-"""What the front answers with, before any framework has seen it."""
+"""An answer as the server sends it, whoever made it."""
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
 
 from msgspec import Struct
 
-from engine import wire
 from engine.budget import Charge
-from engine.core.errors import Problem, Refused
-
-JSON = ("content-type", "application/json")
-PROBLEM_JSON = ("content-type", "application/problem+json")
-
 
 HELD = "atomic.held"
 """An extension in a request's ASGI scope: room in memory that is given back when it is answered."""
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Reply(Struct, frozen=True):
@@ -28,15 +23,11 @@ class Reply(Struct, frozen=True):
     """What a large body takes in memory, until it is sent."""
 
 
-def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:
-    """A problem document with its status; `retryAfter` (seconds) also becomes the header."""
-    headers: tuple[tuple[str, str], ...] = (PROBLEM_JSON,)
-    if (seconds := members.get("retryAfter")) is not None:
-        headers += (("retry-after", str(seconds)),)
-    body = wire.problem(kind, detail, **members)
-    return Reply(wire.PROBLEMS[kind].status, headers, body)
-
-
-def refusal(refused: Refused) -> Reply:
-    """The answer to what was refused."""
-    return problem_reply(refused.problem, refused.detail, **refused.members)
+def reply_head(reply: Reply, shared: bytes, *, close: bool) -> bytes:
+    """The head of an HTTP/1.1 answer; `shared` are the header lines that every answer carries."""
+    own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+    head = (
+        f"HTTP/1.1 {reply.status} {_PHRASES[reply.status]}\r\n{own}"
+        f"content-length: {len(reply.body)}\r\n{'connection: close' if close else ''}"
+    )
+    return head.encode("latin1") + (b"\r\n" if close else b"") + shared + b"\r\n"

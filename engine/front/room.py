@@ -11,14 +11,13 @@ few at a time, the room goes to those who use it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import trio
 
 from engine.budget import Budget, Charge, Parcel
-from engine.front.parent import parent_of, shows_parent
-from engine.front.strict import BadRequest, Head, ServerLimits
+from engine.front.strict import BadRequest, Head, RawHeaders, ServerLimits
 from engine.ports.caller import SMALL_BYTES_MAX
 
 WAIT_S_MAX = 5.0
@@ -27,12 +26,22 @@ SLOW_S = 2.0
 """A MiB at 4 Mbit/s. Whoever is faster is never given up for others."""
 LOOK_AGAIN_S = 0.25
 
+GoesFirst = Callable[[RawHeaders, Iterable[bytes]], bool]
+"""Whether a request is for work under way, by its header lines and by parts of its body: such have
+room that the others do not get."""
+
+
+def nobody_first(fields: RawHeaders, parts: Iterable[bytes]) -> bool:
+    """For who knows no difference."""
+    return False
+
 
 class Rooms:
     """The bodies of a server's connections, and who gives its room up for others."""
 
-    def __init__(self, budget: Budget, limits: ServerLimits) -> None:
+    def __init__(self, budget: Budget, limits: ServerLimits, goes_first: GoesFirst) -> None:
         self.limits = limits
+        self.goes_first = goes_first
         self._budget = budget
         self._unfinished: dict[BodyRoom, float] = {}
         """Bodies that have room and are not whole, since when, oldest first."""
@@ -97,7 +106,7 @@ class BodyRoom:
         self.is_given_up = False
 
     @property
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+    def fields(self) -> RawHeaders:
         """The header lines of the current request."""
         return () if self._head is None else self._head.fields
 
@@ -128,9 +137,8 @@ class BodyRoom:
         try:
             # Of a chunked body only the limit is known.
             size = self._head.body_bytes or self._rooms.limits.body_bytes_max
-            new = not parent_of(self._head.fields) and not any(
-                shows_parent(bytes(part[:SMALL_BYTES_MAX])) for part in (self._data, came)
-            )
+            parts = (bytes(part[:SMALL_BYTES_MAX]) for part in (self._data, came))
+            new = not self._rooms.goes_first(self._head.fields, parts)
             self._charge = await self._rooms.wait(self.client, size, new=new)
         finally:
             self.is_waiting = False

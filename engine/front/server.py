@@ -27,9 +27,9 @@ from engine.budget import Budget
 from engine.deadlines import Deadlines
 from engine.front.accept import ACCEPTED_AT_ONCE_MAX, accept_all
 from engine.front.connection import Connection
-from engine.front.door import Door
+from engine.front.post import Door
 from engine.front.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
-from engine.front.room import Rooms
+from engine.front.room import GoesFirst, Rooms, nobody_first
 from engine.front.strict import ServerLimits
 from engine.platform.hang_ups import hang_ups
 from engine.platform.sockets import unacknowledged
@@ -127,16 +127,19 @@ async def serve(
     counters: ServerCounters | None = None,
     door: Door | None = None,
     budget: Budget | None = None,
+    goes_first: GoesFirst = nobody_first,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`; then requests under way get `grace_s` seconds, idle clients none.
 
     With a `door`, posts are answered there and never reach `app`. `budget` bounds the bytes in
-    memory; without one there is room for everything. Takes the listeners over and
-    closes them. Raises what the application's lifespan start-up
+    memory (without one there is room for everything), and `goes_first` says for whom some is kept.
+    Takes the listeners over and closes them. Raises what the application's lifespan start-up
     raises, in a group.
     """
-    server = _Server(app, limits, log, refuse, counters or ServerCounters(), door, budget)
+    server = _Server(
+        app, limits, log, refuse, counters or ServerCounters(), door, budget, goes_first
+    )
     lifespan = Lifespan(server.app, server.config, {})
     async with trio.open_nursery() as lifespan_nursery:
         try:
@@ -165,6 +168,7 @@ class _Server:
         counters: ServerCounters,
         door: Door | None,
         budget: Budget | None,
+        goes_first: GoesFirst,
     ) -> None:
         self.config = Config()
         self.config.include_server_header = False
@@ -178,7 +182,7 @@ class _Server:
         self.deadlines = Deadlines()
         self.hang_ups = hang_ups()
         self.budget = budget or Budget(1 << 50)
-        self.rooms = Rooms(self.budget, limits)
+        self.rooms = Rooms(self.budget, limits, goes_first)
         self.stopping = False
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log

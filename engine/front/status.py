@@ -15,7 +15,8 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.search import BadSearch, Search, parse
 from engine.front.context import Front
-from engine.front.reply import JSON, Reply
+from engine.front.replies import JSON
+from engine.front.reply import Reply
 from engine.front.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
 from engine.hosts import HostFigures

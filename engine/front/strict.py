@@ -97,6 +97,10 @@ class Phase(Enum):
     """It is whole. Further bytes wait for `next_request`."""
 
 
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+"""Names in lower case, values without the white space around them."""
+
+
 class Head(Struct, frozen=True, gc=False):
     """A request's head, checked and taken apart."""
 
@@ -104,8 +108,7 @@ class Head(Struct, frozen=True, gc=False):
     target: bytes
     is_http11: bool
     """Else it is HTTP/1.0."""
-    fields: tuple[tuple[bytes, bytes], ...]
-    """Names in lower case, values without the white space around them."""
+    fields: RawHeaders
     body_bytes: int | None
     """None: the body is chunked."""
 

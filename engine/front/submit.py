@@ -22,12 +22,12 @@ from engine.core.model import Step, StepSpec, StepState
 from engine.core.slices import fingerprint_in_slices
 from engine.core.target import BadTarget, last_segment, normalise
 from engine.front import surrogates
-from engine.front.access import RawHeaders
 from engine.front.dear import Dear
 from engine.front.parent import parent_of
 from engine.front.reasons import note_reason
-from engine.front.reply import JSON, Reply, problem_reply, refusal
-from engine.front.strict import HEADS_KEPT_MAX
+from engine.front.replies import JSON, problem_reply, refusal
+from engine.front.reply import Reply
+from engine.front.strict import HEADS_KEPT_MAX, RawHeaders
 from engine.front.times import rfc3339
 from engine.parent_tokens import ParentToken
 from engine.ports.store import Body

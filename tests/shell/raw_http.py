@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
 from engine.budget import Budget, Charge, Parcel
+from engine.front.parent import looks_posted_by_a_run
 from engine.front.refusal import Refuse
 from engine.front.reply import HELD, Reply
 from engine.front.server import (
@@ -240,6 +241,7 @@ async def serving(
             counters=served.counters,
             door=getattr(app, "tests_app", None) if WITH_DOOR else None,
             budget=budget,
+            goes_first=looks_posted_by_a_run,
             task_status=task_status,
         )
         served.ended.set()

@@ -20,9 +20,8 @@ from msgspec import Struct
 from engine.caller import HttpCaller
 from engine.core.outcome import Answered, Outcome
 from engine.dial import Dialler, Target, Wire
-from engine.front.access import RawHeaders
-from engine.front.door import Post, read_post
-from engine.front.strict import Phase, RequestReader, ServerLimits
+from engine.front.post import Post, read_post
+from engine.front.strict import Phase, RawHeaders, RequestReader, ServerLimits
 from engine.ports.caller import Invocation
 from engine.transport import LeanTransport
 

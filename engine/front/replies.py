@@ -1,0 +1,26 @@
+"""Answers by their kind: a problem, a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.front.reply import Reply
+
+JSON = ("content-type", "application/json")
+PROBLEM_JSON = ("content-type", "application/problem+json")
+
+
+def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:
+    """A problem document with its status; `retryAfter` (seconds) also becomes the header."""
+    headers: tuple[tuple[str, str], ...] = (PROBLEM_JSON,)
+    if (seconds := members.get("retryAfter")) is not None:
+        headers += (("retry-after", str(seconds)),)
+    body = wire.problem(kind, detail, **members)
+    return Reply(wire.PROBLEMS[kind].status, headers, body)
+
+
+def refusal(refused: Refused) -> Reply:
+    """The answer to what was refused."""
+    return problem_reply(refused.problem, refused.detail, **refused.members)
