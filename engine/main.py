@@ -42,13 +42,12 @@ from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
 from engine.metrics import Metrics
 from engine.parent_tokens import ParentTokens
+from engine.ports.store import StoreError, StoreStopped
 from engine.run_log import RunLog, Watchers
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
-from engine.store.away import StoreStopped
 from engine.store.owner import Owner, check_unowned
 from engine.store.sqlite import SqliteStore, open_store
 from engine.store.views import SqliteViews
-from engine.store.words import StoreError
 from engine.supervisor import Engine
 from engine.telemetry import Log, configure_logging, logger
 from engine.transport import LeanTransport

@@ -7,9 +7,18 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from engine.core.errors import EngineError
 from engine.core.events import Actor
 from engine.core.machine import Change
 from engine.core.model import Run
+
+
+class StoreError(EngineError):
+    """The store cannot be opened; the message says why and what to do."""
+
+
+class StoreStopped(EngineError):
+    """The store ends the engine, for a reason that is known: the message tells it."""
 
 
 class Body(Struct, frozen=True):

@@ -19,11 +19,10 @@ from pathlib import Path
 
 import trio
 
-from engine.core.errors import EngineError
-from engine.ports.store import Away
+from engine.ports.store import Away, StoreError, StoreStopped
 from engine.store import hands
 from engine.store.shape import check_tables
-from engine.store.words import StoreError, cannot_write, damage, in_the_way, primary
+from engine.store.words import cannot_write, damage, in_the_way, primary
 
 AWAY_AFTER_S = 0.5
 """A store that cannot be written for so long is away. What another program's checkpoint takes is
@@ -47,10 +46,6 @@ _IO = frozenset(
 )
 """What may fail before a commit is written, or, of the index in shared memory, after it: then the
 log's end has not moved, and the same commit is written over itself."""
-
-
-class StoreStopped(EngineError):
-    """The store ends the engine, for a reason that is known: the message tells it."""
 
 
 def passes(error: sqlite3.Error) -> bool:

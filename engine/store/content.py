@@ -10,9 +10,10 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from engine import __version__
+from engine.ports.store import StoreError
 from engine.store.schema import migrations
 from engine.store.shape import check_tables
-from engine.store.words import RESTORE, StoreError
+from engine.store.words import RESTORE
 
 MIGRATIONS = "_sqlite_migrations"
 SQL_APPLIED = f"SELECT name FROM {MIGRATIONS} WHERE migration_set = ? ORDER BY name"

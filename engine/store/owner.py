@@ -26,8 +26,9 @@ import msgspec
 from msgspec import Struct
 
 from engine.platform import files
+from engine.ports.store import StoreError
 from engine.store import hands
-from engine.store.words import StoreError, no_file, unusable
+from engine.store.words import no_file, unusable
 
 LOCKED_BYTE = 1 << 60
 """SQLite locks bytes around 1 GiB, and no file of its is larger than 2^48 bytes."""

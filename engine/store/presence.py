@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from engine.store.away import StoreStopped
+from engine.ports.store import StoreStopped
 from engine.store.log_file import LogFile
 from engine.store.words import RESTORE
 

@@ -19,11 +19,11 @@ from msgspec import Struct
 
 from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
-from engine.ports.store import Body, Due, Larger, Stopped, Stored
+from engine.ports.store import Body, Due, Larger, Stopped, Stored, StoreError
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
 from engine.store.shape import check_tables
-from engine.store.words import RESTORE, StoreError, is_damage, primary
+from engine.store.words import RESTORE, is_damage, primary
 from engine.store.writer import Offload
 
 T = TypeVar("T")

@@ -6,8 +6,9 @@ import sqlite3
 from pathlib import Path
 
 from engine import __version__
+from engine.ports.store import StoreError
 from engine.store.tables import COLUMNS
-from engine.store.words import RESTORE, StoreError
+from engine.store.words import RESTORE
 
 ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up")
 

@@ -21,7 +21,7 @@ from sqlite_utils import Database
 from engine.core.events import Actor
 from engine.core.model import Run
 from engine.platform.files import sync
-from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, Write
+from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, StoreError, Write
 from engine.store.away import WAIT_S, Availability
 from engine.store.content import check_ours, check_whole
 from engine.store.owner import Owner, locked, the_file
@@ -39,7 +39,7 @@ from engine.store.stopped import (
 )
 from engine.store.tail import Tail
 from engine.store.wal import LONG_BYTES, Wal
-from engine.store.words import StoreError, unusable
+from engine.store.words import unusable
 from engine.store.writer import Batch, Here, Offload, Writer
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from engine.core.errors import EngineError
+from engine.ports.store import StoreError
 from engine.store import hands
 
 WRITE_LOCK = 120
@@ -35,10 +35,6 @@ _DAMAGED = frozenset(
         sqlite3.SQLITE_IOERR_CORRUPTFS,
     }
 )
-
-
-class StoreError(EngineError):
-    """The store cannot be opened; the message says why and what to do."""
 
 
 def primary(error: BaseException) -> int:

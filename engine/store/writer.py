@@ -26,8 +26,8 @@ import trio
 from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
 from engine.ports.caller import SMALL_BYTES_MAX
-from engine.ports.store import Write
-from engine.store.away import Availability, StoreStopped, passes
+from engine.ports.store import StoreStopped, Write
+from engine.store.away import Availability, passes
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
 from engine.store.tables import Commit, Extra, Unwritable

@@ -20,9 +20,9 @@ from trio.abc import Instrument
 from engine.limits import EngineLimits
 from engine.parent_tokens import ParentTokens
 from engine.ports.caller import EndpointCaller
+from engine.ports.store import StoreError
 from engine.store.owner import Owner
 from engine.store.sqlite import open_store, prepare
-from engine.store.words import StoreError
 from engine.supervisor import Engine
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.store.words import StoreError
+from engine.ports.store import StoreError
 from tests.store.support import store_at
 
 HOLDER = """

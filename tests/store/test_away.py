@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import trio
 
+from engine.ports.store import StoreStopped
 from engine.store import away as aways
-from engine.store.away import AWAY_AFTER_S, Availability, StoreStopped, passes
+from engine.store.away import AWAY_AFTER_S, Availability, passes
 from engine.store.sqlite import SqliteStore
 from engine.store.writer import Here
 from tests.store.faults import Disk, sqlite_error

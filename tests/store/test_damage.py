@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from engine.core.errors import Problem, Refused, RefusedForDamage
-from engine.ports.store import Due
+from engine.ports.store import Due, StoreStopped
 from engine.ports.views import RetryQuery, RunQuery
 from engine.store import content
-from engine.store.away import StoreStopped
 from engine.store.sqlite import SqliteStore
 from engine.store.views import SqliteViews
 from tests.store.faults import Disk, sqlite_error

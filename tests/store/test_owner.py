@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.ports.store import StoreError
 from engine.store import hands
 from engine.store import owner as owners
 from engine.store.owner import Owner, check_unowned, locked
-from engine.store.words import StoreError
 from tests.store.holder import holder, refusal
 from tests.store.support import new_run, store_at
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from engine.store.away import StoreStopped
+from engine.ports.store import StoreStopped
 from engine.store.log_file import LogFile
 from engine.store.presence import LOOK_EVERY_S, LOOK_IDLE_S
 from engine.store.sqlite import SqliteStore

@@ -15,10 +15,9 @@ from engine.core.actions import Action, act
 from engine.core.events import Actor, AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
-from engine.ports.store import Body, Stopped, Write
+from engine.ports.store import Body, Stopped, StoreError, Write
 from engine.store.journal import ENTRY_EVENTS_MAX
 from engine.store.sqlite import SqliteStore
-from engine.store.words import StoreError
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 if TYPE_CHECKING:
