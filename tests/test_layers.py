@@ -32,6 +32,12 @@ class Room:
     not_of_stdlib: frozenset[str] = frozenset({"sqlite3", "random", "uuid"})
 
 
+EVERY_STORE = (
+    "engine.store.away", "engine.store.commit", "engine.store.folding", "engine.store.journal",
+    "engine.store.marks", "engine.store.pending", "engine.store.replay", "engine.store.rows",
+    "engine.store.writer",
+)  # fmt: skip
+"""What serves every store; all else below `engine.store` is SQLite's."""
 CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
     "engine.admission", "engine.drive", "engine.flow", "engine.home", "engine.hosts",
@@ -75,6 +81,7 @@ ROOMS = (
         ),
         IMPURE | {"sqlite3"},
     ),
+    Room(EVERY_STORE, ("engine.core", "engine.ports", "trio", "msgspec"), IMPURE | {"sqlite3"}),
     Room(
         ("engine.store",),
         ("engine.core", "engine.platform", "engine.ports", "sqlite_utils", "trio", "msgspec"),
@@ -252,6 +259,8 @@ def test_36_the_dashboards_data_needs_no_screen() -> None:
         ("engine.supervisor", "from engine.store.sqlite import open_store"),
         ("engine.drive", "from engine import main"),
         ("engine.store.x", "from ..supervisor import Engine"),
+        ("engine.store.writer", "from engine.store.tables import RUN"),
+        ("engine.store.replay", "import sqlite3"),
         ("engine.front.x", "import sqlite3"),
         ("engine.caller", "import requests"),
         ("engine.client", "from engine.core.model import Run"),

@@ -23,9 +23,9 @@ from engine.limits import EngineLimits
 from engine.parent_tokens import ParentToken, ParentTokens
 from engine.ports.caller import Invocation
 from engine.run_log import NOBODY, Watchers
+from engine.store.offload import Offload
 from engine.store.owner import Owner
 from engine.store.sqlite import SqliteStore, open_store
-from engine.store.writer import Offload
 from engine.supervisor import Engine
 from engine.waiting import Recorded, Result, StillOpen, Wait
 

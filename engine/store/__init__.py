@@ -1,1 +1,1 @@
-"""The embedded store: SQLite, one writer with group commit, read-only readers."""
+"""The store: one writer with group commit, whatever it writes to; and SQLite, embedded."""

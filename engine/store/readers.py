@@ -22,9 +22,9 @@ from engine.core.model import Run, Step, StepState, run_of
 from engine.ports.store import Body, Due, Larger, Stopped, Stored, StoreError
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
+from engine.store.offload import Offload
 from engine.store.shape import check_tables
 from engine.store.words import RESTORE, is_damage, primary
-from engine.store.writer import Offload
 
 T = TypeVar("T")
 DAMAGED_RETRY_AFTER_S = 60
@@ -49,6 +49,8 @@ COUNT_MAX = 1 << 53
 """No count of a step comes near it; one that is beyond was not written by an engine."""
 ENTRIES_KEPT_MAX = 8
 """Of the journal, unpacked, while runs are loaded together."""
+LATEST_AMONG_EVENTS = 50_000
+"""How far back the latest time is looked for: what one recovery may have written."""
 
 
 def named_queries(text: str) -> dict[str, str]:
@@ -354,3 +356,24 @@ class Readers:
             return found[:limit]
 
         return await self.read(work)
+
+
+def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
+    """The number of the last event, and the latest time among the last (0, 0: there are none).
+
+    Not the last event's: a life with its clock set back may have begun to recover, and died in it.
+    """
+    last = latest = looked_at = 0
+    with closing(db.execute(SQL["journal_back"])) as entries:
+        for seq, events, at in entries:
+            last = last or seq + events - 1
+            latest = max(latest, at)
+            looked_at += events
+            if looked_at >= LATEST_AMONG_EVENTS:
+                break
+    return last, latest
+
+
+def tally(db: sqlite3.Connection) -> dict[str, int]:
+    """Runs by state."""
+    return {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}

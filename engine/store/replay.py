@@ -6,50 +6,61 @@ row says how far it got (`run.seq`), so an event is never folded twice.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable
+from typing import Literal, Protocol
 
-from engine.core.errors import EngineError, what_was_wrong
+from engine.core.errors import what_was_wrong
 from engine.core.model import Run, StepState, run_of
 from engine.ports.store import Stopped
+from engine.store.commit import Commit
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, Entry, EventLine, unpack
+from engine.store.marks import Mark, stop_lines
 from engine.store.pending import Pending, RunRows
-from engine.store.readers import SQL, stored_run
-from engine.store.stopped import Statements, stop_lines
-from engine.store.tables import Commit
-
-LATEST_AMONG_EVENTS = 50_000
-"""How far back the latest time is looked for: what one recovery may have written."""
 
 
-class Damaged(EngineError):
-    """The journal does not fold: the message says where."""
+class Kept(Protocol):
+    """What there is in a store, and how its last owner left it."""
+
+    caught_up: int
+    """Up to which event the tables are complete."""
+    owner: str
+    epoch: int
+    not_of_a_run: type[Exception]
+    """What it raises that is not the fault of one run."""
+
+    def journal(self) -> Iterable[tuple[int, bytes]]:
+        """Its entries behind `caught_up`, packed, each with the number of its first event."""
+
+    def run(self, run_id: str) -> tuple[Run, int] | Literal["marked"] | None:
+        """The run as its rows have it, and the last event that they know. None: they know nothing
+        of it. One that is marked as stopped is not read."""
+
+    def write(self, commit: Commit) -> None:
+        """Commit."""
 
 
-def replay(db: sqlite3.Connection) -> None:
+def replay(kept: Kept) -> None:
     """Bring the tables up to the journal's end.
 
     A crash within it leaves everything as it was, or as it was before the last marks. A run whose
-    events do not fold, or whose rows cannot be read or written, is marked (`store/stopped.py`), and
-    the others go on.
+    events do not fold, or whose rows cannot be read or written, is marked (`marks.py`), and the
+    others go on.
     """
-    caught_up, owner, epoch = db.execute("SELECT caught_up, owner, epoch FROM engine").fetchone()
-    found = _Folded(db, epoch)
-    seq = caught_up
-    for first, packed in db.execute(SQL["journal_from"], (caught_up,)):
+    found = _Folded(kept)
+    seq = kept.caught_up
+    for first, packed in kept.journal():
         events, bodies = unpack(packed)
         by_run: dict[str, list[BodyLine]] = {}
         for body in bodies:
             by_run.setdefault(run_of(body.step_id), []).append(body)
         for seq, line in enumerate(events, first):
-            if seq > caught_up:
+            if seq > kept.caught_up:
                 found.fold(seq, line, first, by_run.get(line.run_id, []))
     marks = _Marks(seq)
     for run_id, (error, behind, at) in found.broken.items():
         marks.add(run_id, error, behind, at)
-    commit = marks.commit(db, found.pending.take(0.0, at_most=None), owner, epoch)
+    commit = marks.commit(kept, found.pending.take(0.0, at_most=None))
     marks = _Marks(marks.seq)
     for it in commit.unwritable:
         if it.is_lost:
@@ -57,7 +68,7 @@ def replay(db: sqlite3.Connection) -> None:
         if it.needs_mark:
             lacks = it.first if it.lacking else None
             marks.add(it.run.id, what_was_wrong(it.error), lacks, found.latest)
-    marks.commit(db, [], owner, epoch)
+    marks.commit(kept, [])
 
 
 class _Marks:
@@ -66,7 +77,7 @@ class _Marks:
     def __init__(self, seq: int) -> None:
         self.seq = seq
         self._entries: list[Entry] = []
-        self._extras: list[Statements] = []
+        self._marks: list[Mark] = []
 
     def add(self, run_id: str, error: str, behind: int | None, at: int) -> None:
         """`behind` is the first event that the rows of the run lack."""
@@ -75,28 +86,29 @@ class _Marks:
         entry.events = stop_lines(stopped, at)
         self.seq += len(entry.events)
         self._entries.append(entry)
-        self._extras.append(Statements(stopped, at, first, self.seq, behind))
+        self._marks.append(Mark(stopped, at, first, self.seq, behind))
 
-    def commit(
-        self, db: sqlite3.Connection, pending: list[RunRows], owner: str, epoch: int
-    ) -> Commit:
+    def commit(self, kept: Kept, pending: list[RunRows]) -> Commit:
         """Mark them, and write these rows."""
-        entries, extras = self._entries, self._extras
         commit = Commit(
-            entries, pending, owner=owner, epoch=epoch, caught_up=self.seq, extras=extras
+            self._entries,
+            pending,
+            owner=kept.owner,
+            epoch=kept.epoch,
+            caught_up=self.seq,
+            marks=self._marks,
         )
-        if pending or extras:
-            commit.write(db)
+        if pending or self._marks:
+            kept.write(commit)
         return commit
 
 
 class _Folded:
     """Runs as their events make them."""
 
-    def __init__(self, db: sqlite3.Connection, epoch: int) -> None:
+    def __init__(self, kept: Kept) -> None:
         self.pending = Pending()
-        self._db = db
-        self._epoch = epoch
+        self._kept = kept
         self._runs: dict[str, tuple[Run, int] | None] = {}
         """Each with the last event that its row knew; None: a bug stopped it."""
         self.broken: dict[str, tuple[str, int, int]] = {}
@@ -110,7 +122,7 @@ class _Folded:
         try:
             self._fold(seq, line, entry, bodies)
         except Exception as error:
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, self._kept.not_of_a_run):
                 raise
             run_id = line.run_id
             self.pending.withhold(run_id)
@@ -123,39 +135,13 @@ class _Folded:
     def _fold(self, seq: int, line: EventLine, entry: int, bodies: list[BodyLine]) -> None:
         run_id = line.run_id
         if run_id not in self._runs:
-            self._runs[run_id] = self._stored(line)
+            self._runs[run_id] = self._known(line)
         found = self._runs[run_id]
         if found is not None and seq > found[1]:
-            fold(self.pending, found[0], seq, line, entry, bodies, self._epoch)
+            fold(self.pending, found[0], seq, line, entry, bodies, self._kept.epoch)
 
-    def _stored(self, line: EventLine) -> tuple[Run, int] | None:
-        row = self._db.execute(SQL["run"], (line.run_id,)).fetchone()
-        if row is None:
-            return new_run(line), 0
-        if row["engine_error"]:
+    def _known(self, line: EventLine) -> tuple[Run, int] | None:
+        found = self._kept.run(line.run_id)
+        if found == "marked":
             return None
-        found = stored_run(self._db, line.run_id)
-        assert found is not None
-        return found.run, found.seq
-
-
-def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
-    """The number of the last event, and the latest time among the last (0, 0: there are none).
-
-    Not the last event's: a life with its clock set back may have begun to recover, and died in it.
-    """
-    last = latest = looked_at = 0
-    with closing(db.execute(SQL["journal_back"])) as entries:
-        for seq, events, at in entries:
-            last = last or seq + events - 1
-            latest = max(latest, at)
-            looked_at += events
-            if looked_at >= LATEST_AMONG_EVENTS:
-                break
-    return last, latest
-
-
-def tally(db: sqlite3.Connection) -> Iterator[tuple[str, int]]:
-    """Runs by state."""
-    for row in db.execute(SQL["tally"]):
-        yield row["state"], row["runs"]
+        return (new_run(line), 0) if found is None else found

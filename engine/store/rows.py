@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,6 +20,13 @@ from engine.core.model import (
 )
 from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from engine.ports.views import AttemptRecord, Reason, RunRecord, StepAt
+
+
+class Row(Protocol):
+    """Values by the names of their columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
 
 _json = msgspec.json.Encoder().encode
 _policy_from = msgspec.json.Decoder(RetryPolicy).decode
@@ -107,7 +113,7 @@ def outcome_row(step: Step) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
+def step_from(row: Row) -> Step:
     """A row of `step` that was joined with `run_workflow` and `run_key`."""
     url, run_id = row["url"], run_of(row["id"])
     parent_id = row["parent_id"] if row["depth"] > 1 else run_id if row["depth"] else None
@@ -148,7 +154,7 @@ def step_from(row: sqlite3.Row | dict[str, Any]) -> Step:
     )
 
 
-def run_from(row: sqlite3.Row, steps: list[Step]) -> Run:
+def run_from(row: Row, steps: list[Step]) -> Run:
     run = Run(
         id=row["id"],
         client=row["client"],
@@ -165,11 +171,11 @@ def run_from(row: sqlite3.Row, steps: list[Step]) -> Run:
     return rebuild(run)
 
 
-def attempt_from(row: sqlite3.Row) -> AttemptRecord:
+def attempt_from(row: Row) -> AttemptRecord:
     return AttemptRecord(**{column: row[column] for column in ATTEMPT_COLUMNS})
 
 
-def run_record_from(row: sqlite3.Row, at: StepAt | None, reason: Reason | None) -> RunRecord:
+def run_record_from(row: Row, at: StepAt | None, reason: Reason | None) -> RunRecord:
     made = ("at", "reason", "moves")
     taken = {name: row[name] for name in RunRecord.__struct_fields__ if name not in made}
     taken["dismissed"] = bool(row["dismissed"])
@@ -184,7 +190,7 @@ def _moves_shown(text: str | None) -> tuple[Move, ...]:
         return ()
 
 
-def step_at_from(row: sqlite3.Row) -> StepAt:
+def step_at_from(row: Row) -> StepAt:
     """A row of `step_at`."""
     retry = DEFAULT_POLICY if row["retry"] is None else _policy_from(row["retry"])
     taken = {name: row[name] for name in StepAt.__struct_fields__ if name != "retries_max"}

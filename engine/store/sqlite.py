@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import trio
 from sqlite_utils import Database
@@ -24,25 +23,19 @@ from engine.platform.files import sync
 from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, StoreError, Write
 from engine.store.away import WAIT_S, Availability
 from engine.store.content import check_ours, check_whole
+from engine.store.marks import What, acted_line, end_lines, stop_lines
+from engine.store.offload import Offload, threads
 from engine.store.owner import Owner, locked, the_file
 from engine.store.presence import Presence
-from engine.store.readers import Readers
-from engine.store.replay import Damaged, journal_end, replay, tally
+from engine.store.readers import Readers, journal_end, tally
+from engine.store.replay import replay
 from engine.store.schema import migrations
-from engine.store.stopped import (
-    Statements,
-    What,
-    acted_line,
-    end_lines,
-    read_again,
-    stop_lines,
-)
+from engine.store.sink import Here, SqliteKept, SqliteSink
+from engine.store.stopped import read_again
 from engine.store.tail import Tail
 from engine.store.wal import LONG_BYTES, Wal
-from engine.store.words import unusable
-from engine.store.writer import Batch, Here, Offload, Writer
-
-T = TypeVar("T")
+from engine.store.words import FileWords, unusable
+from engine.store.writer import Batch, Writer
 
 READERS_MAX = 3
 WAL_PAGES = 20_000
@@ -58,19 +51,19 @@ class SqliteStore:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        sink: SqliteSink,
         writer: Writer,
         readers: Readers,
         view_readers: Readers,
         availability: Availability,
-        wal: Wal,
         *,
         path: Path,
         file_id: str,
         secret: bytes,
         epoch: int,
     ) -> None:
-        self._connection = connection
+        self.sink = sink
+        self._connection = sink.connection
         self.writer = writer
         self.readers = readers
         self.view_readers = view_readers
@@ -78,7 +71,7 @@ class SqliteStore:
         self.tail = Tail()
         """For them, too."""
         self.availability = availability
-        self.wal = wal
+        self.wal = sink.wal
         self.path = path
         self.file_id = file_id
         self.secret = secret
@@ -145,22 +138,19 @@ class SqliteStore:
 
     def stop(self, stopped: Stopped, at: int) -> Batch:
         """Mark a run that a bug stopped, without a look at what the bug may have broken."""
-        statements = partial(Statements, stopped, at)
-        return self.writer.stop(stopped.run_id, stop_lines(stopped, at), statements)
+        return self.writer.stop(stopped, at, stop_lines(stopped, at), What.STOP)
 
     def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Batch:
         """End a marked run as it is: all that is open of it is cancelled."""
         lines = end_lines(stopped, at, actor, reason)
-        statements = partial(Statements, stopped, at, what=What.END)
-        return self.writer.stop(stopped.run_id, lines, statements)
+        return self.writer.stop(stopped, at, lines, What.END)
 
     def let_go_on(
         self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
     ) -> Batch:
         """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
         lines = [acted_line(stopped, at, action, actor, reason)]
-        statements = partial(Statements, stopped, at, what=What.LET_GO_ON)
-        return self.writer.stop(stopped.run_id, lines, statements)
+        return self.writer.stop(stopped, at, lines, What.LET_GO_ON)
 
     async def read_again(self, run_id: str) -> Run:
         """A marked run as it was recorded. Raises whatever reading it raises."""
@@ -266,7 +256,7 @@ def _begin(connection: sqlite3.Connection, owner: Owner, started_at: int) -> Non
 
     From then on no lock is waited for inside SQLite: commits are made on Trio's thread, too.
     """
-    replay(connection)
+    replay(SqliteKept(connection))
     connection.execute(
         # By the clock, so that a restored copy does not begin an epoch that already was.
         "UPDATE engine SET epoch = max(epoch + 1, ?), owner = ?, started_at = ?",
@@ -275,14 +265,25 @@ def _begin(connection: sqlite3.Connection, owner: Owner, started_at: int) -> Non
     connection.execute("PRAGMA busy_timeout = 0")
 
 
-def threads(count: int) -> Offload:
-    """An offload to worker threads that no one else shares."""
-    limiter = trio.CapacityLimiter(count)
-
-    def offload(work: Callable[[], T]) -> Awaitable[T]:
-        return trio.to_thread.run_sync(work, limiter=limiter)
-
-    return offload
+def _writer(
+    sink: SqliteSink,
+    availability: Availability,
+    owner: Owner,
+    epoch: int,
+    on_failure: Callable[[], None],
+) -> Writer:
+    """A writer that goes on where the journal ends."""
+    sequence, last_at = journal_end(sink.connection)
+    return Writer(
+        sink,
+        availability,
+        owner=owner.instance,
+        epoch=epoch,
+        sequence=sequence,
+        last_at=last_at,
+        tally=tally(sink.connection),
+        on_failure=on_failure,
+    )
 
 
 async def _run(writer: Writer, watch: Callable[[], Awaitable[None]]) -> None:
@@ -344,39 +345,31 @@ async def open_store(
     ):
         try:
             await write_offload(lambda: _begin(connection, owner, started_at))
-        except (Damaged, sqlite3.DatabaseError) as error:
+        except sqlite3.DatabaseError as error:
             raise unusable(path, error) from error
         row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
-        sequence, last_at = journal_end(connection)
         presence = Presence(path, handle)
         after.callback(presence.close)
-        wal = Wal(connection, path, log)
-        availability = Availability(path, wait_s=wait_s, log=log)
-        writer = Writer(
+        availability = Availability(FileWords(path), wait_s=wait_s, log=log)
+        sink = SqliteSink(
             connection,
-            owner=owner.instance,
-            epoch=row["epoch"],
-            sequence=sequence,
-            last_at=last_at,
-            tally=dict(tally(connection)),
-            offload=write_offload,
+            Wal(connection, path, log),
+            write_offload,
             here=here,
-            availability=availability,
-            wal=wal,
             look=presence.look,
             look_now=presence.look_now,
             on_failure=on_failure,
         )
+        writer = _writer(sink, availability, owner, row["epoch"], on_failure)
         with _reading(path, read_offload, log, after) as (readers, view_readers):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
                 store = SqliteStore(
-                    connection,
+                    sink,
                     writer,
                     readers,
                     view_readers,
                     availability,
-                    wal,
                     path=path,
                     file_id=row["file_id"],
                     secret=row["secret"],

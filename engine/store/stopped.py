@@ -1,8 +1,7 @@
 """Runs that a bug of the engine's stopped: marked, and ended, by statements over their rows.
 
-A mark must not need what the bug may have broken. So it looks at no step, folds nothing, and stands
-in the run's own row (`run.engine_error`), where it is found before a step is read. In the journal
-it is an event like any other.
+A mark (`marks.py`) looks at no step, and stands in the run's own row (`run.engine_error`), where it
+is found before a step is read.
 
 What the run's rows lacked when the bug struck is folded from the journal first, from there alone:
 what is in memory may be half changed. If that cannot be folded either, the row says so by its
@@ -14,95 +13,75 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from enum import Enum
 from typing import Any
-
-from msgspec import Struct
 
 from engine.core import cause
 from engine.core.errors import EngineError
-from engine.core.events import Acted, Actor, EndedAsItIs, EngineErred, RunMoved
 from engine.core.machine import evolve
 from engine.core.model import ENDED, PauseReason, Run, Step, StepState, run_of
-from engine.ports.store import Stopped
 from engine.store import rows
+from engine.store.commit import Rows
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack
+from engine.store.marks import Mark, What
 from engine.store.pending import Pending, RunRows
 from engine.store.readers import SQL, stored_run
-from engine.store.tables import TALLY, Rows
+from engine.store.tables import TALLY, write_apart
 
 
-class What(Enum):
-    """What is done to a run that a bug stopped."""
+def write_mark(db: sqlite3.Connection, mark: Mark, owner: str, epoch: int) -> dict[str, int]:
+    """Do to the rows of a stopped run what its mark says, within the caller's transaction.
 
-    STOP = 0
-    END = 1
-    LET_GO_ON = 2
+    Returns what it moves in the counts in memory: those know what the rows lack, also where the
+    rows cannot be told.
+    """
+    run_id, behind, last = mark.run_id, mark.behind, mark.first - 1
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    if mark.what is What.LET_GO_ON and row["seq"] < row["engine_error_seq"]:
+        behind, last = row["seq"] + 1, row["engine_error_seq"]
+    whole = behind is None or _catch_up(db, run_id, behind, last, owner, epoch)
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    if row is None:
+        return {}
+    before = after = row["state"]
+    if mark.what is What.LET_GO_ON:
+        _let_go_on(db, mark)
+        return {}
+    if before not in ENDED:
+        after = StepState.CANCELLED if mark.what is What.END else StepState.PAUSED
+    if mark.what is What.END:
+        _end(db, mark, row, after)
+    else:
+        _stop(db, mark, row, after, whole=whole)
+    TALLY.insert(db, list(_counted(before, after).items()))
+    return _counted(mark.stopped.state, after)
 
 
-class Statements(Struct, frozen=True):
-    """What is done to the rows of a stopped run in the commit that records it in the journal."""
+def _let_go_on(db: sqlite3.Connection, mark: Mark) -> None:
+    db.execute(SQL["root_acted"], (mark.run_id,))
+    db.execute(SQL["let_go_on"], (mark.seq, mark.run_id))
+    db.execute(SQL["let_steps_go_on"], {"run": mark.run_id})
 
-    stopped: Stopped
-    at: int
-    first: int
-    """The number of the first of its events."""
-    seq: int
-    """Of the last one."""
-    behind: int | None = None
-    """The first event that the rows lack; None: they lack none."""
-    what: What = What.STOP
 
-    def write(self, db: sqlite3.Connection, owner: str, epoch: int) -> dict[str, int]:
-        """Do it, within the caller's transaction; returns what it moves in the counts in memory.
+def _end(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str) -> None:
+    run_id, moves, open_steps = row["id"], row["state"] != after, row["open_steps"]
+    db.execute(SQL["root_acted"], (run_id,))
+    db.execute(SQL["end_outcomes"], {"run": run_id, "at": mark.at})
+    db.execute(SQL["end_steps"], {"run": run_id, "at": mark.at})
+    db.execute(SQL["end_run"], (after, moves, open_steps, mark.seq, run_id))
 
-        Those know what the rows lack, also where the rows cannot be told.
-        """
-        run_id, behind, last = self.stopped.run_id, self.behind, self.first - 1
-        row = db.execute(SQL["run"], (run_id,)).fetchone()
-        if self.what is What.LET_GO_ON and row["seq"] < row["engine_error_seq"]:
-            behind, last = row["seq"] + 1, row["engine_error_seq"]
-        whole = behind is None or _catch_up(db, run_id, behind, last, owner, epoch)
-        row = db.execute(SQL["run"], (run_id,)).fetchone()
-        if row is None:
-            return {}
-        before = after = row["state"]
-        if self.what is What.LET_GO_ON:
-            self._let_go_on(db)
-            return {}
-        if before not in ENDED:
-            after = StepState.CANCELLED if self.what is What.END else StepState.PAUSED
-        if self.what is What.END:
-            self._end(db, row, after)
-        else:
-            self._stop(db, row, after, whole=whole)
-        TALLY.insert(db, list(_counted(before, after).items()))
-        return _counted(self.stopped.state, after)
 
-    def _let_go_on(self, db: sqlite3.Connection) -> None:
-        run_id = self.stopped.run_id
-        db.execute(SQL["root_acted"], (run_id,))
-        db.execute(SQL["let_go_on"], (self.seq, run_id))
-        db.execute(SQL["let_steps_go_on"], {"run": run_id})
+def _stop(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str, *, whole: bool) -> None:
+    run_id, need = row["id"], _need(db, mark, row)
+    db.execute(SQL["stop_steps"], {"run": run_id})
+    values = (after, row["state"] != after, need.cause, need.since, mark.stopped.error)
+    db.execute(SQL["stop_run"], (*values, mark.seq, whole, mark.seq, run_id))
 
-    def _end(self, db: sqlite3.Connection, row: sqlite3.Row, after: str) -> None:
-        run_id, moves, open_steps = row["id"], row["state"] != after, row["open_steps"]
-        db.execute(SQL["root_acted"], (run_id,))
-        db.execute(SQL["end_outcomes"], {"run": run_id, "at": self.at})
-        db.execute(SQL["end_steps"], {"run": run_id, "at": self.at})
-        db.execute(SQL["end_run"], (after, moves, open_steps, self.seq, run_id))
 
-    def _stop(self, db: sqlite3.Connection, row: sqlite3.Row, after: str, *, whole: bool) -> None:
-        run_id, need = row["id"], self._need(db, row)
-        db.execute(SQL["stop_steps"], {"run": run_id})
-        values = (after, row["state"] != after, need.cause, need.since, self.stopped.error)
-        db.execute(SQL["stop_run"], (*values, self.seq, whole, self.seq, run_id))
-
-    def _need(self, db: sqlite3.Connection, row: sqlite3.Row) -> cause.Stuck:
-        root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
-        url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
-        return cause.stopped(row["workflow"], url, name, self.at, row["id"])
+def _need(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row) -> cause.Stuck:
+    root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
+    url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
+    return cause.stopped(row["workflow"], url, name, mark.at, row["id"])
 
 
 def _counted(before: str, after: str) -> dict[str, int]:
@@ -110,42 +89,6 @@ def _counted(before: str, after: str) -> dict[str, int]:
     if before == after:
         return {}
     return {before: -1, after: 1} if before in set(StepState) else {after: 1}
-
-
-def stop_lines(stopped: Stopped, at: int) -> list[EventLine]:
-    """The events of a mark."""
-    erred = EngineErred(at, stopped.run_id, stopped.error)
-    lines = [EventLine(stopped.run_id, stopped.root_state, stopped.root_rev + 1, erred)]
-    return lines + _moved(stopped, at, StepState.PAUSED)
-
-
-def acted_line(
-    stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
-) -> EventLine:
-    """An operator's action on such a run."""
-    acted = Acted(at, stopped.run_id, action, actor.name, reason, None, actor.address)
-    return EventLine(stopped.run_id, stopped.root_state, stopped.root_rev + 1, acted)
-
-
-def end_lines(stopped: Stopped, at: int, actor: Actor, reason: str | None) -> list[EventLine]:
-    """The events of an end as it is, which an operator asked for."""
-    run_id, rev = stopped.run_id, stopped.root_rev + 2
-    ended = stopped.root_state if stopped.root_state in ENDED else StepState.CANCELLED
-    lines = [
-        acted_line(stopped, at, "cancel", actor, reason),
-        EventLine(run_id, ended, rev, EndedAsItIs(at, run_id)),
-    ]
-    return lines + _moved(stopped, at, StepState.CANCELLED)
-
-
-def _moved(stopped: Stopped, at: int, to: StepState) -> list[EventLine]:
-    """A run keeps the outcome of a root that has ended."""
-    before = stopped.state
-    if before == to or before in ENDED:
-        return []
-    known = StepState(before) if before in set(StepState) else None
-    moved = RunMoved(at, stopped.run_id, known, to)
-    return [EventLine(stopped.run_id, to, stopped.rev + 1, moved)]
 
 
 def read_again(db: sqlite3.Connection, run_id: str) -> Run:
@@ -216,7 +159,7 @@ def _catch_up(
     if failed_at is not None:  # what failed may have changed a part: again, without it
         pending, _ = _folded(db, run_id, first, failed_at - 1, epoch)
     found = Rows(pending, owner, epoch)
-    found.write_apart(db)
+    write_apart(db, found)
     return failed_at is None and not any(it.lacking for it in found.unwritable)
 
 

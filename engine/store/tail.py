@@ -20,6 +20,7 @@ from msgspec import Struct
 from engine.store.journal import unpack
 from engine.store.readers import SQL, add_functions
 from engine.store.replay import replay
+from engine.store.sink import SqliteKept
 
 T = TypeVar("T")
 _OF_RUN = {
@@ -149,7 +150,7 @@ def _folded(db: sqlite3.Connection, at: tuple[int, int]) -> _Folded:
             map(tuple, entries),
         )
         memory.execute("COMMIT")
-        replay(memory)
+        replay(SqliteKept(memory))
     except BaseException:
         memory.close()
         raise

@@ -18,8 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.store import hands
-from engine.store.away import passes
-from engine.store.words import log_readers
+from engine.store.words import log_readers, passes
 
 CHECKPOINT_PAGES = 3_000
 """About so many pages of the log are put into the file together, each once however often it was
@@ -39,7 +38,7 @@ class Wal:
         path: Path,
         log: Callable[..., None] = lambda event, **values: None,
     ) -> None:
-        self._connection, self._path, self._log = connection, path, log
+        self._connection, self.path, self._log = connection, path, log
         self._grown = 0
         """Pages written to it since it was last put into the file, about."""
         self._say_at = LONG_BYTES
@@ -48,7 +47,7 @@ class Wal:
     def bytes(self) -> int:
         """How long its file is. What of it is in use may be less."""
         with suppress(OSError):
-            return self._path.with_name(self._path.name + "-wal").stat().st_size
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
         return 0
 
     @property
@@ -76,7 +75,7 @@ class Wal:
         """Say when it is long and held, again each time it is twice as long; and when it no longer
         is."""
         if is_held and size >= self._say_at:
-            who = hands.told(log_readers(self._path)) or "not known: perhaps of another user"
+            who = hands.told(log_readers(self.path)) or "not known: perhaps of another user"
             self._log("store-log-held", log_bytes=size, held_by=who)
             self._say_at = 2 * size
         elif not is_held and self._say_at > LONG_BYTES:

@@ -26,7 +26,6 @@ FULL_BYTES = 1 << 16
 """A disk with less room than this is full: SQLite asks for so much at once."""
 RESTORE = "Restore a copy (docs/how-to/back-up.md)."
 
-
 _DAMAGED = frozenset(
     {
         sqlite3.SQLITE_CORRUPT,
@@ -35,6 +34,52 @@ _DAMAGED = frozenset(
         sqlite3.SQLITE_IOERR_CORRUPTFS,
     }
 )
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_REFUSED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+_IO = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_LOCK,
+        sqlite3.SQLITE_IOERR_SHMLOCK,
+        sqlite3.SQLITE_IOERR_SHMMAP,
+        sqlite3.SQLITE_IOERR_SHMOPEN,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+"""What may fail before a commit is written, or, of the index in shared memory, after it: then the
+log's end has not moved, and the same commit is written over itself."""
+
+
+class FileWords:
+    """Why the file cannot be written, and who keeps it so."""
+
+    def __init__(self, path: Path) -> None:
+        self.place = path
+
+    def why_not(self, error: Exception) -> str:
+        """As a sentence."""
+        if is_busy(error):
+            return "another program holds the write lock."
+        return cannot_write(self.place, error)
+
+    def who(self, error: Exception) -> str | None:
+        """The processes that keep it so, as far as is known; None: nobody does."""
+        return hands.told(in_the_way(self.place)) if is_busy(error) else None
+
+
+def passes(error: Exception) -> bool:
+    """Whether the commit that failed so has certainly not happened, and may be tried again."""
+    code = int(getattr(error, "sqlite_errorcode", 0))
+    if code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return False
+    if primary(error) == sqlite3.SQLITE_IOERR:
+        return code in _IO
+    return is_busy(error) or primary(error) in _REFUSED
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether another program holds a lock."""
+    return primary(error) in _BUSY
 
 
 def primary(error: BaseException) -> int:
@@ -149,7 +194,7 @@ def _of_sqlite(path: Path, error: sqlite3.Error) -> str:
     return f"cannot be opened: {cannot_write(path, error)}"
 
 
-def cannot_write(path: Path, error: sqlite3.Error) -> str:
+def cannot_write(path: Path, error: Exception) -> str:
     """Why SQLite could not write, or open what it writes to, as a sentence.
 
     SQLite reports a failed write, whatever it failed for, as one of a few codes; the disk is asked.

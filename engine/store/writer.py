@@ -1,57 +1,48 @@
-"""The one writer: group commit.
+"""The one writer: group commit over a sink, which is each store's own.
 
 A batch is committed as soon as the writer is free and somebody waits for it; what nobody waits for
 gathers a moment longer. `write` puts events and bodies into the batch that gathers; the writer's
-task takes it, and while one thread commits it (`BEGIN IMMEDIATE … COMMIT`, `synchronous=FULL`) the
-next gathers; a small one is committed on Trio's thread where the disk is fast. What a batch holds
-goes into the journal. The rows of its runs follow within `LAG_S`, with a later commit
-(`pending.py`), or when somebody wants to read them (`wait_rows`).
+task takes it, and while the sink commits it the next gathers. What a batch holds goes into the
+journal. The rows of its runs follow within `LAG_S`, with a later commit (`pending.py`), or when
+somebody wants to read them (`wait_rows`).
 
 A commit that has certainly not happened (a lock, a full disk) is made again, whole, until it has:
-`away.py`. Any other that fails may have happened (a failed fsync leaves that open): the error
-leaves `run`, the engine stops, and the file is read again at the next start.
+`away.py`. Any other that fails may have happened: the error leaves `run`, the engine stops, and the
+store is read again at the next start.
 """
 
 from __future__ import annotations
 
 import math
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
 from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
 from engine.ports.caller import SMALL_BYTES_MAX
-from engine.ports.store import StoreStopped, Write
-from engine.store.away import Availability, passes
+from engine.ports.store import Stopped, Write
+from engine.store.away import Availability
+from engine.store.commit import Commit, Unwritable
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
+from engine.store.marks import Mark, What
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
-from engine.store.tables import Commit, Extra, Unwritable
-from engine.store.wal import Wal
-
-T = TypeVar("T")
-
-
-class Offload(Protocol):
-    """Runs blocking work: a thread in production, inline in the simulation."""
-
-    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
-
 
 GATHER_S_MAX = 0.02
 """How long a batch that nobody waits for gathers: a child's acceptance is mostly committed together
 with its outcome, as nothing was promised before. Also how late the event stream may be."""
 
 
-HERE_S_MAX = 0.002
-"""Commits that take longer are made in a thread: meanwhile nobody else would get a turn."""
-SMOOTHING = 0.2
-LOOK_AGAIN_COMMITS = 500
-"""After so many commits in the thread one is made here again: the disk may be fast now."""
+class Sink(Protocol):
+    """Where commits go, one at a time and in their order."""
+
+    async def append(self, commit: Commit) -> Exception | None:
+        """Return when it is durable (None); or why it has not happened, and may be tried again.
+
+        What it could not write of some runs' rows it notes with the commit. An error ends the
+        engine: nobody knows what happened.
+        """
 
 
 class Batch:
@@ -64,8 +55,8 @@ class Batch:
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = self.held_up = False
-        self.stopped: list[tuple[str, Extra]] = []
-        """Runs that a bug stopped, and what is done to their rows."""
+        self.marks: list[Mark] = []
+        """What is done to the rows of runs that a bug stopped."""
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._moved = trio.Event()
@@ -110,30 +101,19 @@ class Writer:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        sink: Sink,
+        availability: Availability,
         *,
         owner: str,
         epoch: int,
         sequence: int,
         last_at: int,
         tally: dict[str, int],
-        offload: Offload,
-        here: Here | None = None,
-        availability: Availability,
-        wal: Wal,
-        look: Callable[[], None] = lambda: None,
-        look_now: Callable[[], None] = lambda: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
-        """`look` is called before a commit is acknowledged, and may raise StoreStopped; so may
-        `look_now`, which is called, in any thread, before the log is put into the file."""
-        self._connection = connection
-        self._look, self._look_now = look, look_now
-        self._availability = availability
+        self._sink, self._availability = sink, availability
         availability.tell(self._away_moved)
         self._owner, self._epoch = owner, epoch
-        self._offload = offload
-        self._here = here
         self._on_failure = on_failure
         self.stop_run: Callable[[Run, Exception], bool] = lambda run, error: False
         """Called of a run that is to stop, as its rows could not be written. False: the error is to
@@ -161,7 +141,6 @@ class Writer:
         self.commits = 0
         self.took: Callable[[float], None] = lambda seconds: None
         """Called of each commit with how long it took, its failed tries included."""
-        self._wal = wal
         self.backlog_bytes = 0
         """Of small bodies that are not durable yet."""
 
@@ -214,23 +193,15 @@ class Writer:
         something, until it is marked."""
         return self._pending.withhold(run_id)
 
-    def stop(
-        self,
-        run_id: str,
-        lines: list[EventLine],
-        statements: Callable[[int, int, int | None], Extra],
-    ) -> Batch:
-        """Record of a stopped run what these events say, and do to its rows what belongs to them.
-
-        `statements` is given the numbers of the first and last of them, and of the first event
-        that the rows lack.
-        """
+    def stop(self, stopped: Stopped, at: int, lines: list[EventLine], what: What) -> Batch:
+        """Record of a stopped run what these events say, and do to its rows what belongs to
+        them."""
         batch, first = self._gathering, self._sequence + 1
         batch.entry(first).events += lines
         self._sequence += len(lines)
         batch.events += len(lines)
-        behind = self._pending.first_withheld(run_id)
-        batch.stopped.append((run_id, statements(first, self._sequence, behind)))
+        behind = self._pending.first_withheld(stopped.run_id)
+        batch.marks.append(Mark(stopped, at, first, self._sequence, behind, what))
         batch.asked.set()
         self._stirred.set()
         return batch
@@ -304,7 +275,7 @@ class Writer:
             owner=self._owner,
             epoch=self._epoch,
             caught_up=self._pending.caught_up(self._sequence),
-            extras=[extra for _, extra in batch.stopped],
+            marks=batch.marks,
         )
 
     def _stop_run(self, found: Unwritable) -> None:
@@ -318,8 +289,8 @@ class Writer:
     def _settle(self, batch: Batch, commit: Commit) -> None:
         self.commits += 1
         self._pending.written([it.run.id for it in commit.unwritable if it.lacking])
-        for run_id, _ in batch.stopped:
-            self._pending.marked(run_id)
+        for mark in batch.marks:
+            self._pending.marked(mark.run_id)
         rows_moved, self._rows_moved = self._rows_moved, trio.Event()
         rows_moved.set()
         if not batch.events:
@@ -333,52 +304,12 @@ class Writer:
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()
 
-    def _write(self, commit: Commit) -> None:
-        """In a thread: whatever takes longer."""
-        if self._availability.wants_room:
-            self._put_into_file()  # it may begin anew then, and need no room
-        commit.write(self._connection)
-        if self._wal.is_long:
-            self._put_into_file()
-
-    def _put_into_file(self) -> None:
-        self._look_now()  # a log that was cut would spoil the file
-        self._wal.put_into_file()
-
     async def _commit_off(self, commit: Commit) -> None:
         began = self._now()
-        while (error := await self._try(commit)) is not None:
+        while (error := await self._sink.append(commit)) is not None:
             await self._availability.wait_after(error, lambda: self._waiting)
-        self._wal.grew(commit.pages)
         self._availability.succeeded()
         self.took(self._now() - began)
-        try:
-            self._look()
-        except StoreStopped:
-            self._on_failure()
-            raise
-
-    async def _try(self, commit: Commit) -> sqlite3.Error | None:
-        """Commit; or say why it has not happened, and may be tried again."""
-        try:
-            here = self._here if commit.is_small and not self._wal.is_long else None
-            if here is not None and here.is_fast and not self._availability.is_failing:
-                with here.timed():
-                    commit.write(self._connection)
-            else:
-                with trio.CancelScope(shield=True):  # a thread cannot be called back
-                    await self._offload(partial(self._write, commit))
-        except StoreStopped:
-            self._on_failure()
-            raise
-        except sqlite3.Error as error:
-            if passes(error):
-                return error
-            self._on_failure()
-            self._look_now()  # perhaps that tells what has happened
-            self._availability.tell_damage(error, self._connection)
-            raise
-        return None
 
     @property
     def _waiting(self) -> int:
@@ -400,29 +331,3 @@ class Writer:
     def run_behind(self, run_id: str) -> Run | None:
         """A run that the tables know less of than was written, as it is; None: they know all."""
         return self._pending.run(run_id)
-
-
-class Here:
-    """Whether a small commit is made on Trio's own thread: when the disk syncs faster than the way
-    to a thread and back takes, which is a millisecond and more while Trio's thread is busy."""
-
-    def __init__(self) -> None:
-        self._took_s = 0.0
-        """How long commits took lately."""
-        self._passed_over = 0
-
-    @property
-    def is_fast(self) -> bool:
-        """Commits are fast here; or they were not, and it is time to look again."""
-        if self._took_s <= HERE_S_MAX:
-            return True
-        self._passed_over = (self._passed_over + 1) % LOOK_AGAIN_COMMITS
-        return not self._passed_over
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Around a commit: remember how long it took."""
-        began = trio.current_time()
-        yield
-        took_s = trio.current_time() - began
-        self._took_s += (took_s - self._took_s) * SMOOTHING

@@ -15,7 +15,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.store.tables import Commit
+from engine.store.commit import Commit
 from engine.waiting import Wait
 from tests.shell.test_store_away import away_world
 from tests.world import World, ok, recorded, world

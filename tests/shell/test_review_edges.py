@@ -16,7 +16,7 @@ from engine.deadlines import Deadlines
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
 from engine.request import Request
-from engine.store.tables import Commit
+from engine.store.commit import Commit
 from engine.waiting import Wait
 from tests.world import World, ok, recorded, still_open, world
 

@@ -26,6 +26,7 @@ from engine.store.journal import event_records
 from engine.store.readers import SQL
 from engine.store.replay import replay
 from engine.store.rows import run_from, step_from
+from engine.store.sink import SqliteKept
 from engine.store.sqlite import prepare
 from tests.simulation.history import History, Post
 from tests.simulation.undone import REFUSED_FOR_NOW
@@ -263,7 +264,7 @@ class Records:
     def check_at_end(self) -> None:
         """Compare the whole record with the fold, and with itself, as the next start finds it."""
         with closing(prepare(self._path, "OFF")) as db:
-            replay(db)
+            replay(SqliteKept(db))
         self.committed()
         self.check_acts()
         if self._behind:

@@ -11,10 +11,11 @@ import pytest
 import trio
 
 from engine.ports.store import StoreStopped
-from engine.store import away as aways
-from engine.store.away import AWAY_AFTER_S, Availability, passes
+from engine.store import words
+from engine.store.away import AWAY_AFTER_S, Availability
+from engine.store.sink import Here
 from engine.store.sqlite import SqliteStore
-from engine.store.writer import Here
+from engine.store.words import FileWords, passes
 from tests.store.faults import Disk, sqlite_error
 from tests.store.support import new_run, recorded, rows, store_at, the_run
 
@@ -81,7 +82,7 @@ async def test_a_foreign_lock_is_waited_for(autojump_clock, tmp_path: Path) -> N
 async def test_no_lock_is_waited_for_on_trios_thread(tmp_path: Path) -> None:
     """SQLite itself waits for nothing: a small commit is made on Trio's thread, with the loop."""
     async with store_at(tmp_path / "a.db") as store:
-        store.writer._here = Here()
+        store.sink._here = Here()
         assert store._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 0
         with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -210,8 +211,8 @@ async def test_the_holder_is_said_after_the_time_that_was_set(
         if event == "store-still-unavailable":
             said.append((trio.current_time(), values))
 
-    monkeypatch.setattr(aways, "in_the_way", lambda path: ["process 7 (sqlite3 a.db)"])
-    availability = Availability(tmp_path / "a.db", wait_s=2.0, log=log)
+    monkeypatch.setattr(words, "in_the_way", lambda path: ["process 7 (sqlite3 a.db)"])
+    availability = Availability(FileWords(tmp_path / "a.db"), wait_s=2.0, log=log)
     began = trio.current_time()
     while trio.current_time() < began + 20:
         await availability.wait_after(sqlite_error(sqlite3.SQLITE_BUSY), lambda: 3)

@@ -201,7 +201,7 @@ async def test_a_log_that_was_cut_does_not_spoil_the_file(
         for number in range(20):
             await store.write(new_run(f"{number}")[1]).wait()
         await trio.sleep(LOOK_EVERY_S)
-        store.writer._look()
+        store.sink._look()
         harm(path)
         store.wal.grew(CHECKPOINT_PAGES)
         await store.write(new_run("after")[1]).wait()

@@ -13,7 +13,9 @@ import trio
 
 from engine.store.away import Availability
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX
+from engine.store.sink import SqliteSink
 from engine.store.sqlite import open_store
+from engine.store.words import FileWords
 from engine.store.writer import GATHER_S_MAX, Batch, Writer
 from tests.store.support import (
     OWNER,
@@ -305,17 +307,20 @@ async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits
     path, failed = tmp_path / "a.db", []
     async with store_at(path) as store:
         connection = Failing(store._connection, commits=commits)
-        writer = Writer(
+        sink = SqliteSink(
             connection,  # type: ignore[arg-type]
+            store.wal,
+            store.readers._offload,
+            on_failure=lambda: failed.append(True),
+        )
+        writer = Writer(
+            sink,
+            Availability(FileWords(path)),
             owner="test",
             epoch=1,
             sequence=0,
             last_at=0,
             tally={},
-            offload=store.readers._offload,
-            availability=Availability(path),
-            wal=store.wal,
-            on_failure=lambda: failed.append(True),
         )
         connection.armed = True
         receipt = writer.write(new_run("k")[1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from engine import store_away
 from engine.drive import LiveRun
+from engine.store.sink import SqliteSink
 from engine.store.views import SqliteViews
-from engine.store.writer import Writer
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 READS_ON = "tests/shell/test_store_away.py::test_reads_go_on_and_say_nothing_untrue"
@@ -13,7 +13,7 @@ READS_ON = "tests/shell/test_store_away.py::test_reads_go_on_and_say_nothing_unt
 
 @plant("a commit that was refused counts as made", rules=("R1", "I6", "fold"))
 def refused_commit_counts(bug: Planting) -> None:
-    bug.rewrite(Writer._try, "return error", "return None")
+    bug.rewrite(SqliteSink.append, "return error", "return None")
 
 
 @plant("steps are taken, and called, while nothing can be recorded", rules=("R26",))

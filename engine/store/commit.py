@@ -1,0 +1,136 @@
+"""What goes into the store together, as values: nothing that happens meanwhile changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from engine.core.model import ENDED, Run
+from engine.store import rows
+from engine.store.journal import Entry
+from engine.store.marks import Mark
+from engine.store.pending import RunRows
+
+
+class RowsOfRun(Struct):
+    """The rows of one run, turned into values."""
+
+    of: Run
+    first: int
+    """The first event that the tables do not know without them."""
+    is_new: bool
+    run: tuple[Any, ...]
+    steps: list[tuple[Any, ...]]
+    attempts: list[tuple[Any, ...]]
+    ends: list[tuple[Any, ...]]
+    outcomes: list[tuple[Any, ...]]
+    tally: dict[str, int]
+
+
+def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
+    return RowsOfRun(
+        it.run,
+        it.first,
+        it.is_new,
+        rows.run_row(it.run, it.seq, owner, epoch),
+        [
+            rows.step_row(it.run, step, it.bodies.get((step.id, False, step.payload_generation)))
+            for step in it.steps.values()
+        ],
+        [rows.attempt_row(record) for record in it.started.values()],
+        list(it.ended),
+        list(it.outcomes),
+        dict(it.tally),
+    )
+
+
+class Unwritable(Struct, frozen=True):
+    """A run whose rows could not be written as they are."""
+
+    run: Run
+    first: int
+    """The first event that they were to tell of."""
+    error: Exception
+    lacking: bool
+    """Nothing of them was written. Else all that has room in the tables was: what was there already
+    stays, though it should not have been there."""
+    is_new: bool
+
+    @property
+    def is_lost(self) -> bool:
+        """The tables know nothing of the run: there is no row to say that it was stopped."""
+        return self.lacking and self.is_new
+
+    @property
+    def needs_mark(self) -> bool:
+        """The run is not over, or its rows do not say so."""
+        run = self.run
+        return self.lacking or run.shown not in ENDED or bool(run.open_steps)
+
+
+class Rows:
+    """The rows of some runs. What is wrong with those of one is not felt by the others."""
+
+    def __init__(self, pending: Iterable[RunRows], owner: str, epoch: int) -> None:
+        self.made: list[RowsOfRun] = []
+        self._without: list[Unwritable] = []
+        for each in pending:
+            try:
+                self.made.append(_rows_of(each, owner, epoch))
+            except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
+                known = Unwritable(each.run, each.first, error, True, each.is_new)
+                self._without.append(known)
+        self.unwritable = self._without
+        """Whole when they are written."""
+
+    def __len__(self) -> int:
+        """Of how many runs."""
+        return len(self.made) + len(self._without)
+
+    def begin(self) -> None:
+        """They are to be written, perhaps again."""
+        self.unwritable = list(self._without)
+
+    def fail(self, it: RowsOfRun, error: Exception, *, lacking: bool) -> None:
+        """The rows of one run were not written as they are."""
+        self.unwritable.append(Unwritable(it.of, it.first, error, lacking, it.is_new))
+
+
+class Commit:
+    """What a store writes in one go, whole or not at all: what happened, and rows that follow."""
+
+    def __init__(
+        self,
+        entries: list[Entry],
+        pending: list[RunRows],
+        *,
+        owner: str,
+        epoch: int,
+        caught_up: int,
+        marks: Sequence[Mark] = (),
+    ) -> None:
+        self.entries, self.marks = entries, marks
+        self.owner, self.epoch = owner, epoch
+        self.rows = Rows(pending, owner, epoch)
+        self._caught_up = caught_up
+        self.moved: dict[str, int] = {}
+        """How the marks move the counts of runs by state, once written."""
+        self.body_bytes = sum(each.bytes for each in entries)
+        self.events = sum(len(each.events) for each in entries)
+
+    @property
+    def caught_up(self) -> int:
+        """Up to where the tables know every event, once it is made."""
+        return min([self._caught_up, *(it.first - 1 for it in self.unwritable if it.lacking)])
+
+    @property
+    def unwritable(self) -> list[Unwritable]:
+        """The runs whose rows this commit could not write, once it is made."""
+        return self.rows.unwritable
+
+    def count(self, moved: dict[str, int]) -> None:
+        """How one of the marks moves the counts."""
+        for state, by in moved.items():
+            self.moved[state] = self.moved.get(state, 0) + by
