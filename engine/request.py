@@ -13,7 +13,7 @@ from engine.core.model import Run
 from engine.deadlines import Deadlines, Timer
 from engine.flow import AttemptFlow
 from engine.places import Places
-from engine.standstill import Attempt
+from engine.standstill import Occupant
 from engine.waiting import Slot
 
 HANG_UP_GRACE_S = 0.1
@@ -30,7 +30,7 @@ class RunUnderWay(Protocol):
     queued: dict[str, Places]
 
 
-class Request(Attempt):
+class Request(Occupant):
     """One open request to an endpoint."""
 
     __slots__ = (

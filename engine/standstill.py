@@ -50,7 +50,7 @@ class Pool:
         """Attempts in flight there."""
         self.unshown = 0
         """Of these, without a sign: perhaps no worker has them."""
-        self.waiting: dict[Attempt, None] = {}
+        self.waiting: dict[Occupant, None] = {}
         """Of these, those that only wait (an ordered set)."""
         self.awaited = 0
         """How many wait there, and posts held for steps there."""
@@ -72,8 +72,9 @@ class Pool:
         """and for how many requests without a sign, there or under the pool's other names."""
 
 
-class Attempt:
-    """What is known of one attempt. The shell's request is one."""
+class Occupant:
+    """What is known of one attempt, which may have a worker of its host. The shell's request is
+    one."""
 
     __slots__ = ("pool", "posted_at", "shown", "waits")
 
@@ -96,7 +97,7 @@ class Standstill:
         self.look_at = math.inf
         """When to ask `whom`."""
         self._looks: list[tuple[float, int, Pool]] = []
-        self._fresh: deque[tuple[float, Attempt]] = deque()
+        self._fresh: deque[tuple[float, Occupant]] = deque()
         """Who waits at a narrow host, and when GRACE_S have passed since."""
         self._order = count()  # pools themselves cannot be compared
         self.news: list[tuple[Pool, bool]] = []
@@ -116,7 +117,7 @@ class Standstill:
 
     # -- events --------------------------------------------------------------------------------
 
-    def opened(self, attempt: Attempt, host: str, now: float) -> None:
+    def opened(self, attempt: Occupant, host: str, now: float) -> None:
         """The attempt's request leaves."""
         pool = attempt.pool = self.pools.get(host) or self._new_pool(host, now)
         if not pool.open:
@@ -124,7 +125,7 @@ class Standstill:
         pool.open += 1
         pool.unshown += 1
 
-    def showed(self, attempt: Attempt, now: float) -> None:
+    def showed(self, attempt: Occupant, now: float) -> None:
         """It made its first post, or recorded a new step."""
         pool = attempt.pool
         if pool is None:
@@ -134,7 +135,7 @@ class Standstill:
             pool.unshown -= 1
         _sign(pool, now)
 
-    def ended(self, attempt: Attempt, now: float, *, answered: bool) -> None:
+    def ended(self, attempt: Occupant, now: float, *, answered: bool) -> None:
         """It is over. Only an answer is a sign: none came from where it was not taken."""
         pool = attempt.pool
         if pool is None:
@@ -147,7 +148,7 @@ class Standstill:
         pool.unshown -= not attempt.shown
         attempt.pool = None
 
-    def begins(self, attempt: Attempt, host: str, now: float) -> None:
+    def begins(self, attempt: Occupant, host: str, now: float) -> None:
         """A post of it is held, for a step at this host."""
         pool = attempt.pool
         if pool is None:
@@ -163,14 +164,14 @@ class Standstill:
         if now < pool.narrow_until:
             self.posted(attempt, now)
 
-    def posted(self, attempt: Attempt, now: float) -> None:
+    def posted(self, attempt: Occupant, now: float) -> None:
         """A post of it has come, was answered or was cut, and `posted_at` says so."""
         pool = attempt.pool
         if pool is not None and now < pool.narrow_until and attempt.waits:
             self._fresh.append((now + GRACE_S, attempt))
             self.look_at = min(self.look_at, now + GRACE_S)
 
-    def ends(self, attempt: Attempt, host: str, now: float) -> None:
+    def ends(self, attempt: Occupant, host: str, now: float) -> None:
         """The post is held no more."""
         target = self.pools.get(host)
         if target is None or target not in attempt.waits:
@@ -187,7 +188,7 @@ class Standstill:
             attempt.pool.waiting.pop(attempt, None)
             _leave(attempt.pool, 1, now)
 
-    def let_go(self, attempt: Attempt, now: float) -> None:
+    def let_go(self, attempt: Occupant, now: float) -> None:
         """It waits for nothing any more: it was sent home, or is over."""
         if not attempt.waits:
             return
@@ -200,9 +201,9 @@ class Standstill:
 
     # -- questions -----------------------------------------------------------------------------
 
-    def whom(self, now: float) -> list[tuple[Attempt, Pool]]:
+    def whom(self, now: float) -> list[tuple[Occupant, Pool]]:
         """Who is to be sent home now, and for which host. `look_at` is when to ask again."""
-        going: list[tuple[Attempt, Pool]] = []
+        going: list[tuple[Occupant, Pool]] = []
         while self._looks and self._looks[0][0] <= now:
             at, _, pool = heappop(self._looks)
             if at == pool.look_at:

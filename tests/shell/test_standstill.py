@@ -11,7 +11,7 @@ from engine.standstill import (
     HOSTS_KEPT_MAX,
     L_MAX_S,
     PAUSE_MAX_S,
-    Attempt,
+    Occupant,
     Standstill,
     standstill_text,
 )
@@ -89,13 +89,13 @@ class Host:
     def __init__(self) -> None:
         self.rule = Standstill(2.0)
 
-    def open(self, now: float, name: str = "a") -> Attempt:
+    def open(self, now: float, name: str = "a") -> Occupant:
         """A request leaves."""
-        attempt = Attempt()
+        attempt = Occupant()
         self.rule.opened(attempt, name, now)
         return attempt
 
-    def waits(self, now: float, name: str = "a", target: str = "a") -> Attempt:
+    def waits(self, now: float, name: str = "a", target: str = "a") -> Occupant:
         """One that posts at once and waits for a step."""
         attempt = self.open(now, name)
         self.rule.showed(attempt, now)
@@ -103,9 +103,9 @@ class Host:
         self.rule.begins(attempt, target, now)
         return attempt
 
-    def went(self, until: float) -> dict[Attempt, float]:
+    def went(self, until: float) -> dict[Occupant, float]:
         """Who is sent home until then, and when."""
-        gone: dict[Attempt, float] = {}
+        gone: dict[Occupant, float] = {}
         while (now := self.rule.look_at) <= until:
             for attempt, _ in self.rule.whom(now):
                 self.rule.let_go(attempt, now)
