@@ -13,27 +13,24 @@ from functools import partial
 
 import trio
 
+from engine.attempt import Attempt, answer_body
 from engine.core import settle
 from engine.core.events import LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import Run, Step, StepState
 from engine.core.next import decide, put_back, set_aside
-from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outcome, Unanswered
+from engine.core.outcome import Answered, Outcome
 from engine.core.retarget import Moved
 from engine.deadlines import Timer
-from engine.flow import AttemptFlow, Payloads
+from engine.flow import Payloads
 from engine.places import Places, host_of
-from engine.ports.caller import Invocation
 from engine.ports.store import Body, Receipt, Write
 from engine.refusals import store_unavailable
 from engine.request import Request
 from engine.shared import Shared
 from engine.tasks import Tasks
-from engine.trace import traceparent
 from engine.waiting import Slot
 
-LATE_BODY_BYTES_MAX = 1_024
-"""What is kept of an answer that came after its step was cancelled."""
 NOT_TAKEN = frozenset({429, 502, 503, 504})
 """What a host answers that has no room for a call."""
 RELEASED_AT_ONCE = 100
@@ -98,10 +95,10 @@ class LiveRun:
         if not change.events:
             return self.receipt
         change.close(now)
-        promised: list[tuple[str, Request]] = []
-        at_once: list[tuple[str, Request]] = []
+        promised: list[Attempt] = []
+        at_once: list[Attempt] = []
         for each in started:
-            (promised if self._leaves_after_commit(*each) else at_once).append(each)
+            (promised if self._leaves_after_commit(each) else at_once).append(each)
         then = None
         if change.ended or promised:
             kept = {body.step_id: body for body in bodies if body.answer}
@@ -112,7 +109,7 @@ class LiveRun:
         say = watch.log.changed(change)
         self.receipt = self._shared.store.write(Write(change, bodies, then, say))
         for each in at_once:
-            self._tasks.start_soon(self._attempt, *each)
+            self._tasks.start_soon(self._attempt, each)
         if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return self.receipt
@@ -122,10 +119,11 @@ class LiveRun:
         self._shared.under_way += under_way - self._under_way
         self._under_way = under_way
 
-    def _leaves_after_commit(self, step_id: str, request: Request) -> bool:
+    def _leaves_after_commit(self, attempt: Attempt) -> bool:
         """Whether an attempt's request leaves when its beginning is durable. The first of a child
         need not wait: a crash takes child and attempt back, and the workflow posts it again."""
-        return request.number > 1 or step_id == self.run.id or step_id not in self.payloads
+        step_id = attempt.step_id
+        return attempt.number > 1 or step_id == self.run.id or step_id not in self.payloads
 
     @property
     def _may_be_idle(self) -> bool:
@@ -151,8 +149,8 @@ class LiveRun:
         """Have the driver look again at what may start."""
         self._wake.set()
 
-    def _start_due(self, change: Change, now: int) -> list[tuple[str, Request]]:
-        started: list[tuple[str, Request]] = []
+    def _start_due(self, change: Change, now: int) -> list[Attempt]:
+        started: list[Attempt] = []
         calls = decide(self.run, now).calls
         if not calls or self._shared.draining or self._shared.store.away is not None:
             return started
@@ -164,8 +162,8 @@ class LiveRun:
                 continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
             host = host_of(step.spec.url)
-            request = Request(step.attempts + 1, self._shared.deadlines, self, step_id)
-            full = self._shared.seats.take(request, self.run, step, host)
+            attempt = Attempt(self._shared, self, step)
+            full = self._shared.seats.take(attempt, self.run, step, host)
             if full is not None:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
@@ -173,10 +171,10 @@ class LiveRun:
                 full.queue(host, partial(self._offered, step_id, full), new=new)
                 self._shared.home.queued(self, step)
                 continue
-            change.do(Started(now, step_id, request.number))
+            change.do(Started(now, step_id, attempt.number))
             self.run.flights[step_id].left = False
-            self.requests[step_id] = request
-            started.append((step_id, request))
+            self.requests[step_id] = attempt
+            started.append(attempt)
             if step_id in self.slots:
                 self._moved(step_id)
         return started
@@ -202,9 +200,7 @@ class LiveRun:
                 del self.queued[each.step_id]
                 put_back(self.run, each.step_id)
 
-    def _committed(
-        self, ended: list[tuple[Step, Body | None]], promised: list[tuple[str, Request]]
-    ) -> None:
+    def _committed(self, ended: list[tuple[Step, Body | None]], promised: list[Attempt]) -> None:
         """A change is durable: callers may know the outcomes in it, and its requests may leave."""
         waited_for: list[Slot] = []
         for step, body in ended:
@@ -221,16 +217,16 @@ class LiveRun:
             self._tasks.start_soon(self._begin, promised[BEGUN_AT_ONCE:])
             promised = promised[:BEGUN_AT_ONCE]
         for each in promised:
-            self._tasks.start_soon(self._attempt, *each)
+            self._tasks.start_soon(self._attempt, each)
         if self._may_be_idle:
             self._wake.set()
 
-    async def _begin(self, promised: list[tuple[str, Request]]) -> None:
+    async def _begin(self, promised: list[Attempt]) -> None:
         """Begin many attempts, and others have their turns in between."""
         for number, each in enumerate(promised):
             if not number % BEGUN_AT_ONCE:
                 await trio.lowlevel.checkpoint()
-            self._tasks.start_soon(self._attempt, *each)
+            self._tasks.start_soon(self._attempt, each)
 
     async def _release(self, waited_for: list[Slot]) -> None:
         """Let the callers of many steps go, and others have their turns in between."""
@@ -301,124 +297,42 @@ class LiveRun:
             return False
         return self._due_at is None or self._due_at > now + LEAVES_MEMORY_AFTER_MS
 
-    async def _attempt(self, step_id: str, request: Request) -> None:
+    async def _attempt(self, attempt: Attempt) -> None:
         """One request, from its leaving to its recorded end, and what it holds meanwhile."""
-        step = self.run.steps[step_id]
-        flow = AttemptFlow(self._shared.budget, host_of(step.spec.url), request.paused)
-        flow.payload = self.payloads.take(step_id)
-        request.flow = flow
+        flow = attempt.open(self.payloads.take(attempt.step_id))
         try:
-            await self._call(step, request, flow)
+            await attempt.call(flow, self._ended)
             if flow.answer is not None:
                 await self.wait_all_durable()
         except Exception as error:
             if not self._park(self, error):
                 raise
         finally:
-            flow.close()
-            request.flow = None  # a circle would wait for the collector, with all that it holds
+            attempt.close()
         if self.run.parked:  # nobody can tell what its end means
-            self._shared.seats.give_back(request)
-            self.requests.pop(step_id, None)
+            self._shared.seats.give_back(attempt)
+            self.requests.pop(attempt.step_id, None)
             self._shared.request_ended.set()
 
-    async def _call(self, step: Step, request: Request, flow: AttemptFlow) -> None:
-        outcome: Outcome | None = None
-        has_left, host = False, ""
-        with request.scope:
-            if flow.payload is None:
-                await flow.load(self._shared.store, step)
-                while self._shared.store.away is not None:  # since it waits for room
-                    await self._shared.store.wait_away_moved()
-            flight = self.run.flights.get(step.id)
-            # What has ended is not invoked: its callers may know the outcome by now.
-            if self.run.parked:
-                return
-            if flight is not None and flight.number == request.number:
-                has_left = flight.left = True
-                host = host_of(step.spec.url)  # a run may be moved while it is called
-                flow.flight = flight
-                request.refused_unread = self._shared.refused_unread
-                request.start_clock(step.spec.attempt_timeout_ms)
-                self._shared.home.rule.opened(request, host, request.began_at)
-                outcome = await self._shared.caller.call(self._invocation(step, request, flow))
-        request.stop_clock()
-        answered, now = isinstance(outcome, Answered), self._shared.deadlines.now()
-        self._shared.home.rule.ended(request, now, answered=answered)
-        if request.drained or self.run.parked:
-            return
-        if not has_left:
-            unsent = Unanswered(CallError.NOT_SENT, "cancelled before it left")
-            return self._end(step.id, request, unsent)
-        is_ok = isinstance(outcome, Answered) and outcome.ok
-        self._count_for_host(host, request, outcome, is_ok=is_ok)
-        if outcome is None:
-            seconds = step.spec.attempt_timeout_ms / 1000
-            outcome = Unanswered(
-                CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
-            )
-        elif not is_ok:
-            self._note_open_children(step, request.number)
-            await request.wait_unheld()
-            self._note_unrecorded(step, request.number)
-        if not (request.drained or self.run.parked):
-            self._end(step.id, request, outcome)
-
-    def _count_for_host(
-        self, host: str, request: Request, outcome: Outcome | None, *, is_ok: bool
-    ) -> None:
-        if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
-            return  # it knows nothing of it
-        self._shared.watch.attempt_took(self.run, request.spent_s)
-        self._shared.hosts.ended(
-            host,
-            success=is_ok,
-            took_ms=None if request.host is None else request.took_ms,
-            now_ms=self._shared.clock.steady_ms(),
-        )
-
-    def _note_open_children(self, step: Step, number: int) -> None:
-        """What excuses an attempt is how things stood when it ended, not when it is judged."""
-        flight = self.run.flights.get(step.id)
-        if step.open_children and flight is not None and flight.number == number:
-            flight.open_at_end = frozenset(
-                id
-                for id in self.run.children.get(step.id, ())
-                if not (other := self.run.steps[id]).ended and not other.awaiting_post
-            )
-
-    def _note_unrecorded(self, step: Step, number: int) -> None:
-        """A child whose end is not durable is open by the record: a post for it that was cut told
-        the function nothing."""
-        flight = self.run.flights.get(step.id)
-        if flight is None or flight.number != number or not flight.cut:
-            return
-        if self.receipt is not None and not self.receipt.durable:
-            flight.open_at_end |= flight.cut
-
-    def _note_maybe_refused(self, step_id: str, request: Request) -> None:
-        flight = self.run.flights.get(step_id)
-        if request.left and flight is not None and flight.number == request.number:
-            flight.maybe_refused = True
-
-    def _end(self, step_id: str, request: Request, outcome: Outcome) -> None:
+    def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         change = Change(self.run)
         clock = self._shared.clock
         now = clock.steady_ms()
+        step_id, number = attempt.step_id, attempt.number
         del self.requests[step_id]
-        if request.refused_unread != self._shared.refused_unread:
-            self._note_maybe_refused(step_id, request)
-        settle.settle(change, step_id, request.number, outcome, now=now, chance=clock.chance())
-        bodies: tuple[Body, ...] = ()
-        if isinstance(outcome, Answered):
-            bodies = (self._answer_body(change, step_id, request.number, outcome),)
+        attempt.note_maybe_refused()
+        settle.settle(change, step_id, number, outcome, now=now, chance=clock.chance())
         self._moved(step_id)
         step = self.run.steps[step_id]
+        bodies: tuple[Body, ...] = ()
+        if isinstance(outcome, Answered):
+            late = isinstance(change.events[0], LateEnd)
+            bodies = (answer_body(step, number, outcome, late=late),)
         if step.state is not StepState.COMPLETED:
-            self._shared.home.failed(request, step, outcome)
+            self._shared.home.failed(attempt, step, outcome)
         self.commit(change, bodies, now=now)
         taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN
-        self._shared.seats.give_back(request, answered=taken)
+        self._shared.seats.give_back(attempt, answered=taken)
         self._shared.request_ended.set()
 
     def park(self, stopped_by: str) -> None:
@@ -436,36 +350,6 @@ class LiveRun:
         for slot in self.slots.values():
             slot.release()
         self.slots.clear()
-
-    def _answer_body(self, change: Change, step_id: str, number: int, outcome: Answered) -> Body:
-        """What is kept of an answer: an outcome whole, the rest for people to look at."""
-        data = outcome.body
-        if isinstance(change.events[0], LateEnd):
-            data = data[:LATE_BODY_BYTES_MAX]
-        elif self.run.steps[step_id].state is not StepState.COMPLETED:
-            data = data[:FAILED_BODY_BYTES_MAX]
-        size = max(outcome.size, len(outcome.body))
-        return Body(
-            step_id, number, data, outcome.content_type, answer=True, size=size, json=outcome.json
-        )
-
-    def _invocation(self, step: Step, request: Request, flow: AttemptFlow) -> Invocation:
-        assert flow.payload is not None
-        parent_token = self._shared.parent_tokens.issue(step.id, request.number)
-        return Invocation(
-            url=step.spec.url,
-            idempotency_key=step.spec.key,
-            step_own_key=step.own_key,
-            payload=flow.payload.data,
-            run_id=step.run_id,
-            step_id=step.id,
-            client=self.run.client,
-            workflow=step.spec.workflow,
-            attempt=request.number,
-            parent_token=parent_token,
-            traceparent=traceparent(self.run.id, parent_token),
-            flow=flow,
-        )
 
     # -- stopping ------------------------------------------------------------------------------
 

@@ -77,7 +77,6 @@ class Home:
             self.rule.begins(request, host_of(step.spec.url), now)
             if self.rule.look_at < self._rule_timer.deadline:
                 self._set_rule_timer()
-            assert request.live is not None
             if self._workflow_places is not None:
                 self._look_for_workflow_places(request.live)
 
@@ -130,7 +129,6 @@ class Home:
             self._let_go(request)
 
     def _send_home_above(self, request: Request, step: Step) -> None:
-        assert request.live is not None
         run = request.live.run
         why = f"as an attempt of {step.spec.name} timed out"
         while step.parent_id is not None:
@@ -144,7 +142,7 @@ class Home:
     def tell(self, request: Request, why: str) -> bool:
         """Send the attempt home, if it only waits and may go. True if it was sent."""
         live, step_id = request.live, request.step_id
-        if live is None or not request.holds:
+        if not request.holds:
             return False
         if self._store.away is not None:
             return False  # nothing would be called in its place: held posts hang on
@@ -165,7 +163,6 @@ class Home:
         return True
 
     def _let_go(self, request: Request) -> None:
-        assert request.live is not None
         run, slots = request.live.run, request.live.slots
         bare: set[str] = set()
         for event, step_id in request.holds.items():
@@ -259,7 +256,6 @@ class Home:
 def idle_since(request: Request) -> float | None:
     """Since when every step that the attempt waits for cannot move soon. None: one can."""
     live = request.live
-    assert live is not None
     since = request.posted_at
     for step_id in request.holds.values():
         step = live.run.steps[step_id]

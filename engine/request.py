@@ -1,4 +1,7 @@
-"""An open request to an endpoint."""
+"""An open request to an endpoint: its clock, its places, the posts of its function that are held.
+
+How it is made and ended is `attempt.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from engine.core.model import Run
 from engine.deadlines import Deadlines, Timer
 from engine.flow import AttemptFlow
 from engine.places import Places
+from engine.ports.store import Receipt
 from engine.standstill import Occupant
 from engine.waiting import Slot
 
@@ -28,6 +32,7 @@ class RunUnderWay(Protocol):
     requests: dict[str, Request]
     slots: dict[str, Slot]
     queued: dict[str, Places]
+    receipt: Receipt | None
 
 
 class Request(Occupant):
@@ -39,13 +44,7 @@ class Request(Occupant):
         "refused_unread", "scope", "sent_home", "step_id", "timer", "workflow_host",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        number: int,
-        deadlines: Deadlines,
-        live: RunUnderWay | None = None,
-        step_id: str = "",
-    ) -> None:
+    def __init__(self, number: int, deadlines: Deadlines, live: RunUnderWay, step_id: str) -> None:
         super().__init__()
         self.number = number
         self.host: str | None = None
@@ -62,7 +61,7 @@ class Request(Occupant):
         self.drained = False
         self.sent_home = False
         self.refused_unread = 0
-        """How many posts had been refused unread (`Engine.refused_unread`) when it left."""
+        """How many posts had been refused unread (`Shared.refused_unread`) when it left."""
         self.began_at = 0.0
         """When it left."""
         self.left = False

@@ -40,12 +40,12 @@ EVERY_STORE = (
 """What serves every store; all else below `engine.store` is SQLite's."""
 CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
 SUPERVISOR = (
-    "engine.admission", "engine.drive", "engine.flow", "engine.home", "engine.hosts",
-    "engine.limits", "engine.memory", "engine.outcomes", "engine.parent_tokens", "engine.places",
-    "engine.ramp", "engine.refusals", "engine.replies", "engine.request", "engine.run_log",
-    "engine.seats", "engine.shared", "engine.standstill", "engine.stopped", "engine.store_away",
-    "engine.supervisor", "engine.sweep", "engine.tasks", "engine.throttle", "engine.trace",
-    "engine.waiting",
+    "engine.admission", "engine.attempt", "engine.drive", "engine.flow", "engine.home",
+    "engine.hosts", "engine.limits", "engine.memory", "engine.outcomes", "engine.parent_tokens",
+    "engine.places", "engine.ramp", "engine.refusals", "engine.replies", "engine.request",
+    "engine.run_log", "engine.seats", "engine.shared", "engine.standstill", "engine.stopped",
+    "engine.store_away", "engine.supervisor", "engine.sweep", "engine.tasks", "engine.throttle",
+    "engine.trace", "engine.waiting",
 )  # fmt: skip
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",

@@ -44,4 +44,4 @@ async def test_a_run_leaves_no_circle(autojump_clock, tmp_path: Path) -> None:
             gc.set_debug(0)
             gc.garbage.clear()
             gc.enable()
-    assert not kinds & {"LiveRun", "Request", "AttemptFlow", "Step", "Run", "Slot", "Body"}, kinds
+    assert not kinds & {"LiveRun", "Attempt", "AttemptFlow", "Step", "Run", "Slot", "Body"}, kinds

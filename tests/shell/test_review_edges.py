@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -26,7 +27,8 @@ STEP = "http://app:9000/workflows/w/steps/"
 async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> None:
     """`attemptTimeout` holds for an attempt that a post was held for before it was sent."""
     deadlines = Deadlines()
-    early, over = Request(1, deadlines), Request(2, deadlines)
+    no_run: Any = None
+    early, over = Request(1, deadlines, no_run, ""), Request(2, deadlines, no_run, "")
     early.hold()
     early.start_clock(1_000)
     await trio.sleep(5)

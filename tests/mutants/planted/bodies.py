@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import answers, drive
+from engine import answers, attempt
 from engine.front.strict import RequestReader
 from tests.mutants.catalog import KILLS, Planting, plant
 
@@ -31,4 +31,4 @@ def half_a_post_taken(bug: Planting) -> None:
 
 @plant("of a long answer that completes a step only the beginning is kept", rules=("R4",))
 def long_answer_cut(bug: Planting) -> None:
-    bug.rewrite(drive.LiveRun._answer_body, "state is not StepState.COMPLETED", "state is not None")
+    bug.rewrite(attempt.answer_body, "state is not StepState.COMPLETED", "state is not None")
