@@ -14,6 +14,7 @@ import trio
 
 from engine.budget import Budget, Charge, Parcel, Pool
 from engine.core.errors import EngineError, Refused, RefusedForDamage
+from engine.core.flight import note_left
 from engine.core.model import Flight, Step
 from engine.ports.store import Larger, Receipt, Store
 
@@ -157,7 +158,7 @@ class AttemptFlow:
     def connecting(self, *, under_way: bool) -> None:
         """A connection is being made for the request, or has been."""
         if self.flight is not None:
-            self.flight.left = not under_way
+            note_left(self.flight, left=not under_way)
         self.dialling_since = trio.current_time() if under_way else None
 
     def sent(self) -> None:

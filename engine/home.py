@@ -22,6 +22,7 @@ from itertools import count
 
 import trio
 
+from engine.core.flight import note_refusal
 from engine.core.home import IDLE, note_told, send_home, why_it_stays
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -146,11 +147,12 @@ class Home:
             return False
         if self._store.away is not None:
             return False  # nothing would be called in its place: held posts hang on
-        flight = live.run.flights.get(step_id)
-        if flight is None or flight.number != request.number or flight.sent_home:
+        flight = live.run.flight(step_id, request.number)
+        if flight is None or flight.sent_home:
             return False
         if (stays := why_it_stays(live.run, step_id)) is not None:
-            flight.refusal = flight.refusal or stays
+            if flight.refusal is None:
+                note_refusal(flight, stays)
             return False
         if any(live.run.steps[id].ended for id in request.holds.values()):
             return False  # being committed: its function is about to hear of it

@@ -10,6 +10,7 @@ from copy import copy
 import trio
 
 from engine.core.errors import Refused
+from engine.core.flight import note_cut, note_outcome, note_refused_post
 from engine.core.model import Run, Step, StepState
 from engine.core.place import Placed
 from engine.drive import LiveRun
@@ -45,8 +46,8 @@ async def wait_for(
                 result = await with_body(shared.store, shared.budget, live.run.client, result)
         return result
     except Refused:  # the store is away, or there is no room: no fault of the function's
-        if placed.poster is not None and placed.poster in live.run.flights:
-            live.run.flights[placed.poster].refused_post = True
+        if placed.poster is not None:
+            note_refused_post(live.run, placed.poster)
         raise
     finally:
         if request is not None:
@@ -62,10 +63,9 @@ def _tell(live: LiveRun, placed: Placed, number: int | None, result: Result | No
     if flight is None or (number is not None and flight.number != number):
         return
     if isinstance(result, Recorded):
-        if result.step.state is not StepState.COMPLETED:
-            flight.told_failed = placed.step_id
+        note_outcome(flight, placed.step_id, result.step.state)
     elif number is not None:
-        flight.cut.add(placed.step_id)
+        note_cut(flight, placed.step_id)
 
 
 async def _wait_open(

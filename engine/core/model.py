@@ -259,6 +259,11 @@ class Run(Struct):
     def state(self) -> StepState:
         return run_state(self)
 
+    def flight(self, step_id: str, number: int) -> Flight | None:
+        """An attempt, if it is in flight."""
+        flight = self.flights.get(step_id)
+        return flight if flight is not None and flight.number == number else None
+
     def copied(self) -> Run:
         """A run that can be changed without changing this one. `deepcopy` takes a second for the
         ten thousand steps that a run may have."""

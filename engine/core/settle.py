@@ -53,10 +53,10 @@ def settle(
     cancelled meanwhile) leaves a LateEnd and changes nothing.
     """
     step = change.run.steps[step_id]
-    flight = change.run.flights.get(step_id)
+    flight = change.run.flight(step_id, number)
     status = outcome.http_status
     error = _error(outcome)
-    if flight is None or flight.number != number:
+    if flight is None:
         change.do(LateEnd(now, step_id, number, status, error, excerpt_of(outcome)))
         return
     event = _verdict(change.run, step, flight, outcome, now, chance)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
+from engine.core.flight import note_refusal
 from engine.core.model import Flight, Run, StepSpec
 from engine.core.retarget import moved
 from engine.core.target import BadTarget, normalise
@@ -90,7 +91,7 @@ def _note(found: Flight | None, path: str, detail: str) -> None:
         detail = detail.removesuffix(".")
         if len(detail) > REASON_CHARS_MAX:
             detail = f"{detail[:REASON_CHARS_MAX]}…"
-        found.refusal = f"its post to {path[:65]} was refused: {detail}"
+        note_refusal(found, f"its post to {path[:65]} was refused: {detail}")
 
 
 def _whose(headers: RawHeaders, body: bytes) -> _Whose:
@@ -113,8 +114,7 @@ def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
         live = None if parent_token is None else engine.memory.live.get(parent_token.run_id)
         if parent_token is None or live is None or parent_token.epoch != engine.parent_tokens.epoch:
             return None
-        flight = live.run.flights.get(parent_token.step_id)
-        return flight if flight is not None and flight.number == parent_token.attempt else None
+        return live.run.flight(parent_token.step_id, parent_token.attempt)
     run = engine.run_in_memory(client, whose.workflow_name, whose.idempotency_key or "")
     if run is None or not _is_of_a_step(run, whose.step_invoke_url):
         return None

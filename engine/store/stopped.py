@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
+from msgspec.structs import replace
+
 from engine.core import cause
 from engine.core.errors import EngineError
 from engine.core.machine import evolve
@@ -121,7 +123,7 @@ def stopped_steps(found: Iterable[sqlite3.Row]) -> Iterator[Step]:
     for row in found:
         step = _readable(dict(row))
         if step is not None and not step.ended:
-            step.state, step.pause_reason = StepState.PAUSED, PauseReason.ENGINE_ERROR
+            step = replace(step, state=StepState.PAUSED, pause_reason=PauseReason.ENGINE_ERROR)
         if step is not None:
             yield step
 
