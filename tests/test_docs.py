@@ -24,13 +24,13 @@ from engine.cli.main import main as atomic
 from engine.config import settings
 from engine.core.actions import FITS, Action
 from engine.core.events import Count, Event, Started
+from engine.core.filter import SEARCH_CHARACTERS_MAX, TERMS_MAX
 from engine.core.model import DelayBy, PauseReason, StepState
-from engine.core.search import SEARCH_CHARACTERS_MAX, TERMS_MAX
 from engine.core.table import TABLE
 from engine.front import bulk, feed
 from engine.ports.views import EventRecord
 from engine.run_log import ERROR_CHARS_MAX
-from engine.store.search import ROWS_LOOKED_AT_MAX
+from engine.store.filter import ROWS_LOOKED_AT_MAX
 from engine.throttle import LEFT_OUT, LINES_PER_S_MAX
 from tests.reference_pages import DESIGN, ERRORS, design_page, errors_page, states
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown

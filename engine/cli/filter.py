@@ -12,7 +12,7 @@ import click
 
 from engine.cli.text import safe
 
-# As the filter's own durations (`engine/core/search.py`), which take days and several units too.
+# As the filter's own durations (`engine/core/filter.py`), which take days and several units too.
 _SINCE = re.compile(r"(?:[0-9]{1,6}(?:d|h|ms|m|s))+")
 
 

@@ -22,8 +22,8 @@ from engine.clock import Clock, Ids
 from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
+from engine.core.filter import BadSearch, Search, parse
 from engine.core.model import ENDED, OPEN, Move, StepState
-from engine.core.search import BadSearch, Search, parse
 from engine.front.moves import move_of
 from engine.front.rows import run_row
 from engine.front.surrogates import why_no_text

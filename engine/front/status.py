@@ -12,8 +12,8 @@ import trio
 from engine import wire
 from engine.budget import Budget
 from engine.core.errors import Problem, Refused
+from engine.core.filter import BadSearch, Search, parse
 from engine.core.model import StepState
-from engine.core.search import BadSearch, Search, parse
 from engine.front.context import Front
 from engine.front.replies import JSON
 from engine.front.reply import Reply

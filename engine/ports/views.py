@@ -6,8 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from engine.core.filter import Search
 from engine.core.model import Move, Step
-from engine.core.search import Search
 from engine.ports.store import Body, Larger
 
 

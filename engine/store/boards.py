@@ -14,9 +14,9 @@ from engine.ports.views import (
     RunRecord,
 )
 from engine.store import rows
+from engine.store.filter import CHUNK_ROWS, LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
 from engine.store.readers import SQL
 from engine.store.records import record_of
-from engine.store.search import CHUNK_ROWS, LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
 
 CAUSES_MAX = 200
 DUE_COUNTED_MAX = 10_000

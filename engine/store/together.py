@@ -15,7 +15,7 @@ from engine.ports.views import (
     Summary,
 )
 from engine.store.boards import CAUSES_MAX
-from engine.store.search import only_states
+from engine.store.filter import only_states
 
 
 def runs(query: RunQuery, tables: RunsFound, tail: RunsFound) -> RunsFound:

@@ -23,9 +23,9 @@ from engine.ports.views import (
     Summary,
 )
 from engine.store import boards, rows, together
+from engine.store.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.readers import SQL
 from engine.store.records import record_of
-from engine.store.search import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite import SqliteStore
 from engine.store.stopped import stopped_steps
 from engine.store.tail import snapshot

@@ -6,9 +6,9 @@ accept unknown members, the engine refuses them in what it is sent.
 
 from engine.core.actions import FITS, Action
 from engine.core.errors import EngineError, Problem
+from engine.core.filter import ABOUT, IS_WORDS, BadSearch, parse
 from engine.core.json_text import StandIns, json_fault
 from engine.core.retry import RetryPolicy
-from engine.core.search import ABOUT, IS_WORDS, BadSearch, parse
 from engine.wire.names import unseen
 from engine.wire.operate import (
     ACTOR_CHARACTERS_MAX,

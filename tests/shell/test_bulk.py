@@ -18,10 +18,10 @@ from engine import wire
 from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
+from engine.core.filter import parse
 from engine.core.model import OPEN, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.core.search import parse
 from engine.front import bulk
 from engine.front.bulk import JOBS_KEPT_MAX, Bulk, Job, Target
 from engine.ports.caller import Invocation

@@ -8,6 +8,7 @@ from random import Random
 
 from engine.core.cause import stuck
 from engine.core.events import PayloadDiffered
+from engine.core.filter import Compare, Field, Is, Term
 from engine.core.machine import Change
 from engine.core.model import (
     ENDED,
@@ -19,7 +20,6 @@ from engine.core.model import (
     StepState,
     rebuild,
 )
-from engine.core.search import Compare, Field, Is, Term
 from engine.ports.store import Write
 from engine.store.rows import wake_at
 from tests.store.support import store_at

@@ -11,8 +11,8 @@ import pytest
 from sqlite_utils import Database
 
 from engine.core.cause import stuck
+from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
-from engine.core.search import parse
 from engine.ports.views import DueCount, RetryQuery, RetryRecord
 from engine.store import boards, rows
 from engine.store.readers import SQL

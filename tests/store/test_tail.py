@@ -15,11 +15,12 @@ import pytest
 from msgspec.structs import replace
 
 from engine.core.errors import Problem, Refused
+from engine.core.filter import parse
 from engine.core.model import Run
-from engine.core.search import parse
 from engine.ports.store import Stopped
 from engine.ports.views import RetriesFound, RetryQuery, RunQuery, RunsFound
-from engine.store import boards, search
+from engine.store import boards
+from engine.store import filter as filters
 from engine.store.readers import SQL
 from engine.store.sqlite import SqliteStore
 from engine.store.tail import _hide, snapshot
@@ -124,8 +125,8 @@ async def test_filters_look_at_all(autojump_clock, tmp_path: Path) -> None:
             query = RunQuery(search=parse(text), now=NOW, newest_first=newest, limit=limit)
             assert await pages(views, query) == await pages(after, query), query
         with (
-            mock.patch.object(search, "CHUNK_ROWS", 2),
-            mock.patch.object(search, "ROWS_LOOKED_AT_MAX", 2),
+            mock.patch.object(filters, "CHUNK_ROWS", 2),
+            mock.patch.object(filters, "ROWS_LOOKED_AT_MAX", 2),
         ):
             for text, newest in product(FILTERS, (True, False)):
                 query = RunQuery(search=parse(text), now=NOW, newest_first=newest)

@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from engine.core.filter import Compare, Field, Is, Search, Term
 from engine.core.model import ENDED, OPEN, StepState
-from engine.core.search import Compare, Field, Is, Search, Term
 from engine.store.readers import SQL
 
 CHUNK_ROWS = 2_000

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.model import StepState
-from engine.core.search import (
+from engine.core.filter import (
     ABOUT,
     IS_WORDS,
     SEARCH_CHARACTERS_MAX,
@@ -20,6 +19,7 @@ from engine.core.search import (
     Term,
     parse,
 )
+from engine.core.model import StepState
 
 LESS, MORE = Compare.LESS, Compare.MORE
 TERMS: list[tuple[str, Term]] = [

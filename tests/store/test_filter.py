@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.cause import stuck
+from engine.core.filter import parse
 from engine.core.model import Run, StepState
-from engine.core.search import parse
 from engine.ports.views import RunQuery
-from engine.store import search
+from engine.store import filter as filters
+from engine.store.filter import Condition, find
 from engine.store.readers import SQL, connect_read_only
-from engine.store.search import Condition, find
 from engine.store.views import SqliteViews
 from tests.store.shelf import HOSTS, NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import store_at
@@ -189,8 +189,8 @@ def test_pages_find_each_run_once(
     at_most: int,
 ) -> None:
     """However few rows are looked at for a page, and in both orders: every run, once, in order."""
-    monkeypatch.setattr(search, "CHUNK_ROWS", chunk)
-    monkeypatch.setattr(search, "ROWS_LOOKED_AT_MAX", at_most)
+    monkeypatch.setattr(filters, "CHUNK_ROWS", chunk)
+    monkeypatch.setattr(filters, "ROWS_LOOKED_AT_MAX", at_most)
     for text in (
         "",
         "is:stuck",
@@ -216,7 +216,7 @@ def test_any_filter_finds_what_it_says(
     shelf: Shelf, text: str, newest_first: bool, limit: int, chunk: int
 ) -> None:
     """Terms in any combination, on pages of any size, against the same conditions in Python."""
-    with mock.patch.multiple(search, CHUNK_ROWS=chunk, ROWS_LOOKED_AT_MAX=3 * chunk):
+    with mock.patch.multiple(filters, CHUNK_ROWS=chunk, ROWS_LOOKED_AT_MAX=3 * chunk):
         ids = found(shelf.db, text, newest_first=newest_first, limit=limit)
     assert ids == wanted(shelf.runs, text, newest_first=newest_first)
 
@@ -234,7 +234,7 @@ def test_any_filter_finds_what_it_says(
 )
 def test_what_has_an_index_is_looked_for_by_it(shelf: Shelf, text: str, index: str) -> None:
     """Few runs are stuck or live among many that have ended: only those are looked at."""
-    candidates = search.Candidates(parse(text), newest_first=True)
+    candidates = filters.Candidates(parse(text), newest_first=True)
     edges = ("~",) * candidates._times
     plan = [
         row["detail"]
@@ -247,11 +247,11 @@ def test_what_has_an_index_is_looked_for_by_it(shelf: Shelf, text: str, index: s
 
 def test_many_stuck_runs_are_sorted_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their index is in another order: 150,000 of them, sorted for each chunk, took 5 s."""
-    monkeypatch.setattr(search, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(filters, "CHUNK_ROWS", 2)
     seen: list[str] = []
     shelf.db.set_trace_callback(seen.append)
     try:
-        found = search.find(
+        found = filters.find(
             shelf.db, parse("is:stuck"), [], now=NOW, cursor=None, newest_first=True, limit=1_000
         )
     finally:
@@ -264,9 +264,9 @@ def test_many_stuck_runs_are_sorted_once(shelf: Shelf, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("text", TEXTS)
 def test_only_the_steps_of_the_run_are_looked_at(shelf: Shelf, text: str) -> None:
     """They are neighbours in the table. By another index each run would cost all that is due."""
-    where = " AND ".join(search.condition(term, NOW)[0] for term in parse(text))
+    where = " AND ".join(filters.condition(term, NOW)[0] for term in parse(text))
     record = f"EXPLAIN QUERY PLAN {SQL['run_record']} WHERE {where}"
-    values = [value for term in parse(text) for value in search.condition(term, NOW)[1]]
+    values = [value for term in parse(text) for value in filters.condition(term, NOW)[1]]
     plan = [row["detail"] for row in shelf.db.execute(record, values)]
     steps = [detail for detail in plan if " step " in detail]
     assert steps
