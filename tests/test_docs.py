@@ -24,7 +24,7 @@ from engine.cli.main import main as atomic
 from engine.config import settings
 from engine.core.actions import FITS, Action
 from engine.core.events import Count, Event, Started
-from engine.core.filter import SEARCH_CHARACTERS_MAX, TERMS_MAX
+from engine.core.filter import FILTER_CHARACTERS_MAX, TERMS_MAX
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.table import TABLE
 from engine.front import bulk, feed
@@ -238,7 +238,7 @@ def test_the_filter_language_is_documented():
     assert {*wire.IS_WORDS} <= {*shown}
     (example,) = [block.text for block in blocks(text) if block.language == "text"]
     assert len(wire.parse(example)) == len(example.split())
-    for limit in (SEARCH_CHARACTERS_MAX, TERMS_MAX, ROWS_LOOKED_AT_MAX):
+    for limit in (FILTER_CHARACTERS_MAX, TERMS_MAX, ROWS_LOOKED_AT_MAX):
         assert f"{limit:,} " in text
 
 

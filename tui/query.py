@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from engine.wire import ABOUT, IS_WORDS, BadSearch, parse
+from engine.wire import ABOUT, IS_WORDS, BadFilter, parse
 from tui.store import Store
 
 SUGGESTIONS_MAX = 8
@@ -30,7 +30,7 @@ def fault(text: str) -> Fault | None:
     """What is wrong with a filter; None: nothing."""
     try:
         parse(text)
-    except BadSearch as error:
+    except BadFilter as error:
         return Fault(error.at, error.detail)
     return None
 
@@ -39,7 +39,7 @@ def moves_with_time(text: str) -> bool:
     """Whether runs come to match, or match no more, without anything happening to them."""
     try:
         terms = parse(text)
-    except BadSearch:
+    except BadFilter:
         return False
     return any(term.field in ("due", "age") or term.text == "late" for term in terms)
 

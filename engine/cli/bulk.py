@@ -70,17 +70,17 @@ def _action(action: str, text: str, *, urls: bool = False) -> None:
         if dry_run and yes is not None:
             raise click.UsageError("--dry-run does nothing, and --yes does it unasked: give one.")
         asked = {"rate_per_s": rate, "reason": reason, **options}
-        search = whole_filter(q, client=client)
+        whole = whole_filter(q, client=client)
         with client_of(engine, patient=True, actor=actor) as atomic:
             with faults_shown(q):
-                would = atomic.bulk(action, search, dry_run=True, **asked)
+                would = atomic.bulk(action, whole, dry_run=True, **asked)
             if dry_run and as_json:
                 echo_json(would)
                 return
             click.echo("\n".join(dry_lines(would, options)), err=as_json)
             if dry_run or not _is_meant(would, yes):
                 return
-            job = atomic.bulk(action, search, expect=would.matched, key=new_key(), **asked)
+            job = atomic.bulk(action, whole, expect=would.matched, key=new_key(), **asked)
             click.echo(f"job {safe(job.id)} has begun", err=True)
             job = _follow(atomic, job)
         _tell_end(job, as_json=as_json)

@@ -39,15 +39,15 @@ def runs(
     **names: Any,
 ) -> None:
     """List runs, newest first; with several options those for which all hold."""
-    search = whole_filter(q, since=since)
+    whole = whole_filter(q, since=since)
     asked = names | {
         "client": client or None,
-        "q": search or None,
+        "q": whole or None,
         "sort": "submittedAt" if oldest_first else None,
     }
     with client_of(engine) as atomic, faults_shown(q):
         rows, total, about, cursor = _listed(atomic, limit, asked)
-    if search:  # what a page counts is its own runs alone then
+    if whole:  # what a page counts is its own runs alone then
         total, about = len(rows), cursor is not None
     if as_json:
         answer = {"runs": rows, "total": total, "totalIsEstimate": about, "next": cursor}
@@ -56,7 +56,7 @@ def runs(
     if rows:
         click.echo("\n".join(run_list_lines(rows)))
     whose = f" of client {safe(client)}" if client and not was_typed("client") else ""
-    if search:
+    if whole:
         more = "; there may be more (--limit)" if about else ""
         click.echo(f"{count_text(total, 'run')}{whose}{more}", err=True)
     else:

@@ -17,11 +17,11 @@ from msgspec import Struct
 
 from engine.core.model import StepState
 
-SEARCH_CHARACTERS_MAX = 500
+FILTER_CHARACTERS_MAX = 500
 TERMS_MAX = 12
 
 
-class BadSearch(Exception):
+class BadFilter(Exception):
     """A term that makes no sense. `at` is where it begins, counted from 0."""
 
     def __init__(self, detail: str, at: int) -> None:
@@ -97,7 +97,7 @@ class Term(Struct, frozen=True):
     negated: bool = False
 
 
-Search = tuple[Term, ...]
+Filter = tuple[Term, ...]
 
 _TERM = re.compile(r'(!?)(?:([a-z]+):)?("(?:[^"\\]|\\.)*"|[^\s"]\S*)?')
 _NUMBER = re.compile(r"([<>]?)([0-9]{1,9})")
@@ -108,13 +108,13 @@ _CODE = re.compile(r"[1-5](?:[0-9][0-9]|xx)")
 IS_WORDS = (*StepState, *Is)
 
 
-def parse(text: str) -> Search:
-    """The terms of a filter. Raises BadSearch."""
-    if len(text) > SEARCH_CHARACTERS_MAX:
-        raise BadSearch(f"The filter is longer than {SEARCH_CHARACTERS_MAX} characters.", 0)
+def parse(text: str) -> Filter:
+    """The terms of a filter. Raises BadFilter."""
+    if len(text) > FILTER_CHARACTERS_MAX:
+        raise BadFilter(f"The filter is longer than {FILTER_CHARACTERS_MAX} characters.", 0)
     for at, character in enumerate(text):
         if not (character.isprintable() or character.isspace()):  # SQLite's patterns end at NUL
-            raise BadSearch(f"{character!r} is in no name.", at)
+            raise BadFilter(f"{character!r} is in no name.", at)
     terms: list[Term] = []
     at = 0
     while at < len(text):
@@ -122,13 +122,13 @@ def parse(text: str) -> Search:
             at += 1
             continue
         if len(terms) == TERMS_MAX:
-            raise BadSearch(f"More than {TERMS_MAX} terms.", at)
+            raise BadFilter(f"More than {TERMS_MAX} terms.", at)
         found = _TERM.match(text, at)
         assert found is not None  # it matches the empty text
         terms.append(_term(found, at))
         at = found.end()
         if at < len(text) and not text[at].isspace():
-            raise BadSearch(f"Here a space was expected, not {text[at]!r}.", at)
+            raise BadFilter(f"Here a space was expected, not {text[at]!r}.", at)
     return tuple(terms)
 
 
@@ -138,16 +138,16 @@ def _term(found: re.Match[str], at: int) -> Term:
     if value.startswith('"'):
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
     elif found.end() < len(found.string) and found.string[found.end()] == '"':
-        raise BadSearch("The quotation mark is not closed.", found.end())
+        raise BadFilter("The quotation mark is not closed.", found.end())
     if name is None:
         if not value:
-            raise BadSearch("A term is missing here.", at)
+            raise BadFilter("A term is missing here.", at)
         return Term(Field.TEXT, value.lower(), negated=negated)
     if name not in ABOUT:
-        raise BadSearch(f"`{name}:` is not known. There are {_known(ABOUT)}.", at)
+        raise BadFilter(f"`{name}:` is not known. There are {_known(ABOUT)}.", at)
     field = Field(name)
     if not value:
-        raise BadSearch(f"`{name}:` needs {ABOUT[field]}.", at)
+        raise BadFilter(f"`{name}:` needs {ABOUT[field]}.", at)
     return _READERS.get(field, _text)(field, value, negated, at)
 
 
@@ -169,28 +169,28 @@ def _host(field: Field, value: str, negated: bool, at: int) -> Term:
 
 def _word(field: Field, value: str, negated: bool, at: int) -> Term:
     if value not in IS_WORDS:
-        raise BadSearch(f"`is:{value}` is none of {', '.join(IS_WORDS)}.", at)
+        raise BadFilter(f"`is:{value}` is none of {', '.join(IS_WORDS)}.", at)
     return Term(field, value, negated=negated)
 
 
 def _number(field: Field, value: str, negated: bool, at: int) -> Term:
     found = _NUMBER.fullmatch(value)
     if found is None:
-        raise BadSearch(f"`{field}:` needs {ABOUT[field]}.", at)
+        raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
     return Term(field, value, Compare(found[1] or "="), int(found[2]), negated)
 
 
 def _duration(field: Field, value: str, negated: bool, at: int) -> Term:
     found = _DURATION.fullmatch(value)
     if found is None:
-        raise BadSearch(f"`{field}:` needs {ABOUT[field]}.", at)
+        raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
     ms = sum(int(number) * _UNIT_MS[unit] for number, unit in _PART.findall(found[2]))
     return Term(field, value, Compare(found[1]), ms, negated)
 
 
 def _code(field: Field, value: str, negated: bool, at: int) -> Term:
     if not _CODE.fullmatch(value):
-        raise BadSearch(f"`{field}:` needs {ABOUT[field]}.", at)
+        raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
     return Term(field, value, number=int(value.replace("x", "0")), negated=negated)
 
 

@@ -22,7 +22,7 @@ from engine.clock import Clock, Ids
 from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
-from engine.core.filter import BadSearch, Search, parse
+from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import ENDED, OPEN, Move, StepState
 from engine.front.moves import move_of
 from engine.front.rows import run_row
@@ -173,17 +173,17 @@ class Bulk:
     async def ask(self, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
         """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
         asked = _read(body)
-        search = _search(asked)
+        terms = _filter(asked)
         move = move_of(asked)
         if asked.action not in BULK_FITS:
             raise _invalid("action", f"`{asked.action}` is not done in bulk: it needs a step.")
         if move is not None and (why := self._why_not(move.to_url)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.")  # every run would
         if asked.dry_run:
-            return self._dry(asked, await self._plan(asked.action, search))
+            return self._dry(asked, await self._plan(asked.action, terms))
         if (known := self._known(asked, key, move)) is not None:
             return answer_of(known)
-        plan = await self._plan(asked.action, search)
+        plan = await self._plan(asked.action, terms)
         if plan.matched > asked.expect or not plan.whole:
             raise Refused(
                 Problem.REVISION_CHANGED,
@@ -209,14 +209,14 @@ class Bulk:
             )
         return job
 
-    async def _plan(self, action: Action, search: Search) -> Plan:
+    async def _plan(self, action: Action, terms: Filter) -> Plan:
         plan, cursor = Plan(), None
         now = self._now()
         while True:
             bare = len(plan.sample) == SAMPLE_MAX  # of the sample more is told
             found = await self._find(
                 RunQuery(
-                    search=search, now=now, newest_first=False, cursor=cursor,
+                    filter=terms, now=now, newest_first=False, cursor=cursor,
                     limit=PAGE if not bare else BARE_PAGE, bare=bare,
                 )
             )  # fmt: skip
@@ -364,14 +364,14 @@ def _read(body: bytes) -> wire.BulkRequest:
         ) from error
 
 
-def _search(asked: wire.BulkRequest) -> Search:
+def _filter(asked: wire.BulkRequest) -> Filter:
     try:
-        search = parse(asked.q)
-    except BadSearch as error:
+        terms = parse(asked.q)
+    except BadFilter as error:
         raise _invalid("q", f"`q`: {error.detail}", error.at) from error
-    if not search:
+    if not terms:
         raise _invalid("q", "An empty filter would mean every run there is: say which.")
-    return search
+    return terms
 
 
 def answer_of(job: Job) -> wire.BulkAnswer:

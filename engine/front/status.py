@@ -12,7 +12,7 @@ import trio
 from engine import wire
 from engine.budget import Budget
 from engine.core.errors import Problem, Refused
-from engine.core.filter import BadSearch, Search, parse
+from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import StepState
 from engine.front.context import Front
 from engine.front.replies import JSON
@@ -186,7 +186,7 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
             workflow=query.get("workflow"),
             key=query.get("key"),
             states=states,
-            search=_search(query["q"]) if query.get("q") else None,
+            filter=_filter(query["q"]) if query.get("q") else None,
             now=front.clock.steady_ms(),
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
@@ -215,10 +215,10 @@ def _limit(query: Mapping[str, str]) -> int:
     return limit
 
 
-def _search(text: str) -> Search:
+def _filter(text: str) -> Filter:
     try:
         return parse(text)
-    except BadSearch as error:
+    except BadFilter as error:
         members = {"member": "q", "position": error.at}
         raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
 
@@ -242,7 +242,7 @@ async def retries(front: Front, query: Mapping[str, str]) -> Reply:
         RetryQuery(
             now=front.clock.steady_ms(),
             after=_retry_cursor(query.get("cursor", "1-")),
-            search=_search(query["q"]) if query.get("q") else None,
+            filter=_filter(query["q"]) if query.get("q") else None,
             limit=_limit(query),
         )
     )

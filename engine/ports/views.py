@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from engine.core.filter import Search
+from engine.core.filter import Filter
 from engine.core.model import Move, Step
 from engine.ports.store import Body, Larger
 
@@ -97,7 +97,7 @@ class RunQuery(Struct, frozen=True):
     workflow: str | None = None
     key: str | None = None
     states: tuple[str, ...] = ()
-    search: Search | None = None
+    filter: Filter | None = None
     """Terms that must hold too."""
     now: int = 0
     """What ages and due times are held against."""
@@ -146,7 +146,7 @@ class RetryQuery(Struct, frozen=True):
     now: int
     after: tuple[int, str] = (1, "")
     """Time and step behind which the page begins."""
-    search: Search | None = None
+    filter: Filter | None = None
     """Terms that must hold of their runs."""
     limit: int = 50
 

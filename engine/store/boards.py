@@ -65,7 +65,7 @@ def due_counts(db: sqlite3.Connection, now: int) -> list[DueCount]:
 
 def retries(db: sqlite3.Connection, query: RetryQuery) -> RetriesFound:
     """Steps whose next attempt has a time, the most overdue first."""
-    conditions = [condition(term, query.now) for term in query.search or ()]
+    conditions = [condition(term, query.now) for term in query.filter or ()]
     where = " AND ".join(sql for sql, _ in conditions) or "1"
     values: list[Any] = [value for _, each in conditions for value in each]
     found: list[sqlite3.Row] = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.core.filter import Compare, Field, Is, Search, Term
+from engine.core.filter import Compare, Field, Filter, Is, Term
 from engine.core.model import ENDED, OPEN, StepState
 from engine.store.readers import SQL
 
@@ -45,7 +45,7 @@ class Found(Struct, frozen=True):
 
 def find(
     db: sqlite3.Connection,
-    search: Search,
+    terms: Filter,
     also: list[Condition],
     *,
     now: int,
@@ -54,7 +54,7 @@ def find(
     limit: int,
 ) -> Found:
     """The first `limit` runs behind `cursor` of which every term, and `also`, holds."""
-    conditions = [condition(term, now) for term in search] + also
+    conditions = [condition(term, now) for term in terms] + also
     where = " AND ".join(sql for sql, _ in conditions) or "1"
     values = [value for _, each in conditions for value in each]
     order = "DESC" if newest_first else "ASC"
@@ -62,7 +62,7 @@ def find(
         f"{SQL['run_record']} WHERE run.id IN (SELECT value FROM json_each(?)) AND {where}"
         f" ORDER BY run.id {order}"
     )
-    candidates = Candidates(search, newest_first=newest_first)
+    candidates = Candidates(terms, newest_first=newest_first)
     found: list[sqlite3.Row] = []
     for _ in range(ROWS_LOOKED_AT_MAX // CHUNK_ROWS):
         ids = candidates.behind(db, cursor)
@@ -77,10 +77,10 @@ def find(
 
 
 class Candidates:
-    """The rows that a search looks through, in order, a chunk at a time."""
+    """The rows that a filter looks through, in order, a chunk at a time."""
 
-    def __init__(self, search: Search, *, newest_first: bool) -> None:
-        states = _states(search)
+    def __init__(self, terms: Filter, *, newest_first: bool) -> None:
+        states = _states(terms)
         order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
         self._edge = "~" if newest_first else ""
         """Behind, or before, all ids."""
@@ -88,7 +88,7 @@ class Candidates:
         """Taken at once: of stuck runs all that may be looked at, as their index is in another
         order, and each chunk would sort it anew."""
         self._ahead: list[str] = []
-        if _is_stuck(search):
+        if _is_stuck(terms):
             self._rows = ROWS_LOOKED_AT_MAX
             self._sql = (
                 # `main`: the readers of a store that is away have a view of this name
@@ -120,26 +120,26 @@ class Candidates:
         return ids
 
 
-def _states(search: Search) -> list[StepState] | None:
-    """The states that the search leaves; None: all."""
+def _states(terms: Filter) -> list[StepState] | None:
+    """The states that the terms leave; None: all."""
     left = list(StepState)
-    for term in search:
+    for term in terms:
         if term.field is Field.IS and (named := STATES_OF.get(term.text)):
             left = [state for state in left if (state in named) is not term.negated]
     return left if len(left) < len(StepState) else None
 
 
-def only_states(search: Search) -> list[StepState] | None:
-    """The states that match, if a search asks for nothing else; None: it does."""
-    if not all(term.field is Field.IS and term.text in STATES_OF for term in search):
+def only_states(terms: Filter) -> list[StepState] | None:
+    """The states that match, if a filter asks for nothing else; None: it does."""
+    if not all(term.field is Field.IS and term.text in STATES_OF for term in terms):
         return None
-    return _states(search)
+    return _states(terms)
 
 
-def _is_stuck(search: Search) -> bool:
+def _is_stuck(terms: Filter) -> bool:
     return any(
         not term.negated and (term.field is Field.CAUSE or term.text == Is.STUCK)
-        for term in search
+        for term in terms
         if term.field in (Field.CAUSE, Field.IS)
     )
 

@@ -31,7 +31,7 @@ def runs(query: RunQuery, tables: RunsFound, tail: RunsFound) -> RunsFound:
         found = found[: query.limit]
         end = found[-1].id
     estimate = tables.total_is_estimate or tail.total_is_estimate
-    if query.search is None or only_states(query.search) is not None:
+    if query.filter is None or only_states(query.filter) is not None:
         return RunsFound(tuple(found), tables.total + tail.total, estimate, end)
     whole = end is None and query.cursor is None
     return RunsFound(tuple(found), len(found), not whole, end)

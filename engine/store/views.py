@@ -188,8 +188,8 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
     if query.states:
         where.append(f"run.state IN ({','.join('?' * len(query.states))})")
         values += query.states
-    if query.search is not None:
-        return _searched(db, query, [(" AND ".join(where) or "1", tuple(values))])
+    if query.filter is not None:
+        return _filtered(db, query, [(" AND ".join(where) or "1", tuple(values))])
     total, estimate = _total(db, query, where, values)
     paged, arguments = list(where), list(values)
     if query.cursor is not None:
@@ -205,12 +205,12 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
     return RunsFound(records, total, estimate, records[-1].id if more else None)
 
 
-def _searched(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) -> RunsFound:
+def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) -> RunsFound:
     """The same by a filter. How many match is known when all that could have been looked at."""
-    assert query.search is not None
+    assert query.filter is not None
     found = find(
         db,
-        query.search,
+        query.filter,
         also,
         now=query.now,
         cursor=query.cursor,
@@ -226,9 +226,9 @@ def _searched(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
 
 
 def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
-    """How many match a search that asks for states alone, which the tally knows; None: another
-    search."""
-    states = only_states(query.search or ())
+    """How many match a filter that asks for states alone, which the tally knows; None: another
+    filter."""
+    states = only_states(query.filter or ())
     if states is None or query.client or query.workflow or query.key or query.states:
         return None
     tally = {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}

@@ -6,7 +6,7 @@ accept unknown members, the engine refuses them in what it is sent.
 
 from engine.core.actions import FITS, Action
 from engine.core.errors import EngineError, Problem
-from engine.core.filter import ABOUT, IS_WORDS, BadSearch, parse
+from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
 from engine.core.json_text import StandIns, json_fault
 from engine.core.retry import RetryPolicy
 from engine.wire.names import unseen
@@ -76,7 +76,7 @@ __all__ = [
     "ActionAnswer",
     "ActionRequest",
     "AttemptRow",
-    "BadSearch",
+    "BadFilter",
     "BulkAnswer",
     "BulkList",
     "BulkRequest",

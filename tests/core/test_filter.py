@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from engine.core.filter import (
     ABOUT,
+    FILTER_CHARACTERS_MAX,
     IS_WORDS,
-    SEARCH_CHARACTERS_MAX,
     TERMS_MAX,
-    BadSearch,
+    BadFilter,
     Compare,
     Field,
     Is,
@@ -111,7 +111,7 @@ BAD: list[tuple[str, int, str]] = [
     ('""', 0, "A term is missing here."),
     ("ab\0", 2, "'\\x00' is in no name."),
     ("\ud800", 0, "is in no name."),
-    ("x" * (SEARCH_CHARACTERS_MAX + 1), 0, "longer than 500 characters"),
+    ("x" * (FILTER_CHARACTERS_MAX + 1), 0, "longer than 500 characters"),
     ("a " * TERMS_MAX + " b", 2 * TERMS_MAX + 1, "More than 12 terms."),
 ]
 
@@ -123,7 +123,7 @@ BAD: list[tuple[str, int, str]] = [
 )
 def test_what_is_refused(text: str, at: int, detail: str) -> None:
     """Each refusal says what is wrong, and where it begins."""
-    with pytest.raises(BadSearch) as caught:
+    with pytest.raises(BadFilter) as caught:
         parse(text)
     assert detail in caught.value.detail
     assert (caught.value.at, str(caught.value)) == (at, caught.value.detail)
@@ -131,7 +131,7 @@ def test_what_is_refused(text: str, at: int, detail: str) -> None:
 
 def test_as_much_as_is_allowed() -> None:
     """The limits themselves are within them."""
-    assert len(parse("x" * SEARCH_CHARACTERS_MAX)) == 1
+    assert len(parse("x" * FILTER_CHARACTERS_MAX)) == 1
     assert len(parse("a " * TERMS_MAX)) == TERMS_MAX
 
 
@@ -147,12 +147,12 @@ PIECES = st.sampled_from(
 
 @given(st.text(max_size=40) | st.lists(PIECES, max_size=30).map("".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Whatever is typed: terms, or a BadSearch that points into the text."""
-    refused: BadSearch | None = None
+    """Whatever is typed: terms, or a BadFilter that points into the text."""
+    refused: BadFilter | None = None
     terms: tuple[Term, ...] = ()
     try:
         terms = parse(text)
-    except BadSearch as error:
+    except BadFilter as error:
         refused = error
     assert refused is None or (refused.detail and 0 <= refused.at <= len(text))
     assert len(terms) <= TERMS_MAX

@@ -140,7 +140,7 @@ async def test_runs_are_looked_for_oldest_first_with_the_filter(autojump_clock: 
     async with working(many(7)) as desk:
         await desk.ask(q="is:failed wf:o*")
         assert [query.cursor for query in desk.queries] == [None, "3", "6"]
-        assert {query.search for query in desk.queries} == {parse("is:failed wf:o*")}
+        assert {query.filter for query in desk.queries} == {parse("is:failed wf:o*")}
         assert {query.now for query in desk.queries} == {EPOCH_MS}
         assert not any(query.newest_first for query in desk.queries)
 

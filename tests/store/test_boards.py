@@ -115,7 +115,7 @@ async def retries(store_path: Path, query: RetryQuery) -> list[RetryRecord]:
             if page.next is None:
                 return found
             assert page.next > query.after
-            query = RetryQuery(query.now, page.next, query.search, query.limit)
+            query = RetryQuery(query.now, page.next, query.filter, query.limit)
 
 
 def times(found: list[RetryRecord]) -> list[tuple[int | None, str]]:
@@ -161,12 +161,12 @@ async def test_pages_of_retries(
     monkeypatch.setattr(boards, "ROWS_LOOKED_AT_MAX", at_most)
     runs = random_runs(40)
     await fill(tmp_path / "a.db", runs)
-    search = parse(text)
-    found = await retries(tmp_path / "a.db", RetryQuery(NOW, search=search or None, limit=limit))
+    terms = parse(text)
+    found = await retries(tmp_path / "a.db", RetryQuery(NOW, filter=terms or None, limit=limit))
     assert times(found) == sorted(
         (at, step.id)
         for run in runs
-        if all(holds(term, run) for term in search)
+        if all(holds(term, run) for term in terms)
         for step in run.steps.values()
         if (at := rows.wake_at(step))
     )

@@ -273,7 +273,7 @@ def test_only_the_steps_of_the_run_are_looked_at(shelf: Shelf, text: str) -> Non
     assert all("SEARCH step USING PRIMARY KEY (id>? AND id<?)" in detail for detail in steps), plan
 
 
-async def test_a_search_for_states_alone_is_counted(tmp_path: Path) -> None:
+async def test_a_filter_for_states_alone_is_counted(tmp_path: Path) -> None:
     """The tally knows how many there are, however many were read for the page."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
     await fill(tmp_path / "a.db", runs)
@@ -283,13 +283,13 @@ async def test_a_search_for_states_alone_is_counted(tmp_path: Path) -> None:
     async with store_at(tmp_path / "a.db") as store:
         views = SqliteViews(store)
         for text, total in (("is:failed", 5), ("is:ended !is:completed", 5), ("is:live", 0)):
-            query = RunQuery(search=parse(text), now=NOW, limit=2)
+            query = RunQuery(filter=parse(text), now=NOW, limit=2)
             found = await views.runs(query)
             assert (found.total, found.total_is_estimate) == (total, False), text
         for text in ("is:failed key:*", "is:stuck", "!is:dismissed"):
-            query = RunQuery(search=parse(text), now=NOW, limit=2)
+            query = RunQuery(filter=parse(text), now=NOW, limit=2)
             assert (await views.runs(query)).total_is_estimate, text
-        of_one = RunQuery(search=parse("is:failed"), client="shop", now=NOW, limit=2)
+        of_one = RunQuery(filter=parse("is:failed"), client="shop", now=NOW, limit=2)
         assert (await views.runs(of_one)).total_is_estimate
 
 
@@ -299,10 +299,10 @@ async def test_a_bare_page_has_no_steps(tmp_path: Path) -> None:
     await fill(tmp_path / "a.db", runs)
     async with store_at(tmp_path / "a.db") as store:
         views = SqliteViews(store)
-        for search_text in (None, "key:*"):
-            search_terms = None if search_text is None else parse(search_text)
+        for filter_text in (None, "key:*"):
+            filter_terms = None if filter_text is None else parse(filter_text)
             whole, bare = [
-                await views.runs(RunQuery(search=search_terms, now=NOW, bare=each))
+                await views.runs(RunQuery(filter=filter_terms, now=NOW, bare=each))
                 for each in (False, True)
             ]
             assert [run.id for run in bare.runs] == [run.id for run in whole.runs]
@@ -336,16 +336,16 @@ async def test_a_page_of_the_view(tmp_path: Path) -> None:
     await fill(tmp_path / "a.db", runs)
     async with store_at(tmp_path / "a.db") as store:
         views = SqliteViews(store)
-        whole = await views.runs(RunQuery(search=parse("key:*"), now=NOW))
+        whole = await views.runs(RunQuery(filter=parse("key:*"), now=NOW))
         assert (len(whole.runs), whole.total, whole.total_is_estimate) == (5, 5, False)
         assert whole.next is None
-        first = await views.runs(RunQuery(search=parse("key:*"), now=NOW, limit=3))
+        first = await views.runs(RunQuery(filter=parse("key:*"), now=NOW, limit=3))
         assert ([run.id for run in first.runs], first.next) == (["014", "013", "012"], "012")
         assert first.total_is_estimate
-        query = RunQuery(search=parse("key:*"), now=NOW, limit=3, cursor=first.next)
+        query = RunQuery(filter=parse("key:*"), now=NOW, limit=3, cursor=first.next)
         second = await views.runs(query)
         assert ([run.id for run in second.runs], second.next) == (["011", "010"], None)
-        other = RunQuery(search=parse("is:failed"), client="other", now=NOW)
+        other = RunQuery(filter=parse("is:failed"), client="other", now=NOW)
         assert (await views.runs(other)).runs == ()
-        states = RunQuery(search=parse("w"), states=("failed", "paused"), now=NOW)
+        states = RunQuery(filter=parse("w"), states=("failed", "paused"), now=NOW)
         assert len((await views.runs(states)).runs) == 5

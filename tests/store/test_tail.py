@@ -122,14 +122,14 @@ async def test_filters_look_at_all(autojump_clock, tmp_path: Path) -> None:
     rows were looked at."""
     async with away_and_restarted(tmp_path) as (views, after):
         for text, limit, newest in product(FILTERS, (1, 3, 50), (True, False)):
-            query = RunQuery(search=parse(text), now=NOW, newest_first=newest, limit=limit)
+            query = RunQuery(filter=parse(text), now=NOW, newest_first=newest, limit=limit)
             assert await pages(views, query) == await pages(after, query), query
         with (
             mock.patch.object(filters, "CHUNK_ROWS", 2),
             mock.patch.object(filters, "ROWS_LOOKED_AT_MAX", 2),
         ):
             for text, newest in product(FILTERS, (True, False)):
-                query = RunQuery(search=parse(text), now=NOW, newest_first=newest)
+                query = RunQuery(filter=parse(text), now=NOW, newest_first=newest)
                 found = [[r for page in await pages(each, query) for r in page.runs]
                          for each in (views, after)]  # fmt: skip
                 assert found[0] == found[1], query
