@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine.core.flight import (
+    note_left,
+    note_maybe_refused,
+    note_open_children,
+    note_unrecorded_ends,
+)
 from engine.core.model import Flight, Step, StepState
 from engine.core.outcome import (
     FAILED_BODY_BYTES_MAX,
@@ -66,7 +72,8 @@ class Attempt(Request):
             if run.parked:
                 return
             if (flight := self._flight()) is not None:
-                has_left = flight.left = True
+                has_left = True
+                note_left(flight)
                 host = host_of(step.spec.url)  # a run may be moved while it is called
                 flow.flight = flight
                 self.refused_unread = shared.refused_unread
@@ -88,16 +95,18 @@ class Attempt(Request):
                 CallError.ATTEMPT_TIMEOUT, f"no whole answer within {seconds:g} s (attemptTimeout)"
             )
         elif not is_ok:
-            self._note_open_children(step)
+            if flight := self._flight():
+                note_open_children(run, flight, step.id)
             await self.wait_unheld()
-            self._note_unrecorded()
+            receipt = self.live.receipt
+            if (flight := self._flight()) and receipt is not None and not receipt.durable:
+                note_unrecorded_ends(flight)
         if not (self.drained or run.parked):
             ended(self, outcome)
 
     def _flight(self) -> Flight | None:
         """What the core has of this attempt, while it is in flight."""
-        flight = self.live.run.flights.get(self.step_id)
-        return flight if flight is not None and flight.number == self.number else None
+        return self.live.run.flight(self.step_id, self.number)
 
     def _count_for_host(self, host: str, outcome: Outcome | None, *, is_ok: bool) -> None:
         if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
@@ -110,29 +119,12 @@ class Attempt(Request):
             now_ms=self._shared.clock.steady_ms(),
         )
 
-    def _note_open_children(self, step: Step) -> None:
-        """What excuses an attempt is how things stood when it ended, not when it is judged."""
-        flight, run = self._flight(), self.live.run
-        if step.open_children and flight is not None:
-            flight.open_at_end = frozenset(
-                id
-                for id in run.children.get(step.id, ())
-                if not (other := run.steps[id]).ended and not other.awaiting_post
-            )
-
-    def _note_unrecorded(self) -> None:
-        """A child whose end is not durable is open by the record: a post for it that was cut told
-        the function nothing."""
-        flight, receipt = self._flight(), self.live.receipt
-        if flight is not None and flight.cut and receipt is not None and not receipt.durable:
-            flight.open_at_end |= flight.cut
-
     def note_maybe_refused(self) -> None:
         """If since it left a post was refused of which nobody knows whose it was: perhaps its."""
         if self.refused_unread == self._shared.refused_unread or not self.left:
             return
         if (flight := self._flight()) is not None:
-            flight.maybe_refused = True
+            note_maybe_refused(flight)
 
     def _invocation(self, step: Step, flow: AttemptFlow) -> Invocation:
         assert flow.payload is not None

@@ -16,7 +16,8 @@ import trio
 from engine.attempt import Attempt, answer_body
 from engine.core import settle
 from engine.core.events import LateEnd, Started
-from engine.core.machine import Change
+from engine.core.flight import note_left
+from engine.core.machine import Change, park
 from engine.core.model import Run, Step, StepState
 from engine.core.next import decide, put_back, set_aside
 from engine.core.outcome import Answered, Outcome
@@ -172,7 +173,7 @@ class LiveRun:
                 self._shared.home.queued(self, step)
                 continue
             change.do(Started(now, step_id, attempt.number))
-            self.run.flights[step_id].left = False
+            note_left(self.run.flights[step_id], left=False)
             self.requests[step_id] = attempt
             started.append(attempt)
             if step_id in self.slots:
@@ -337,7 +338,8 @@ class LiveRun:
 
     def park(self, stopped_by: str) -> None:
         """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
-        self.run.parked, self.stopped_by = True, stopped_by
+        park(self.run)
+        self.stopped_by = stopped_by
         self.payloads.let_go()
         self._wake.set()
         self._count_under_way()
@@ -358,14 +360,13 @@ class LiveRun:
         change = Change(self.run)
         clock = self._shared.clock
         for step_id, request in list(self.requests.items()):
-            flight = self.run.flights.get(step_id)
             step = self.run.steps[step_id]
             if parents_only and not step.open_children:
                 continue
             if self.run.parked:
                 request.scope.cancel()
                 continue
-            if flight is not None and flight.number == request.number:
+            if self.run.flight(step_id, request.number) is not None:
                 settle.drain(change, step_id, now=clock.steady_ms(), chance=clock.chance())
             request.drained = True
             request.scope.cancel()

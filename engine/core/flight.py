@@ -25,6 +25,26 @@ def note_refused_post(run: Run, step_id: str) -> None:
         flight.refused_post = True
 
 
+def note_maybe_refused(flight: Flight) -> None:
+    """A post was refused of which nobody knows whose it was: perhaps one of its function's."""
+    flight.maybe_refused = True
+
+
+def note_open_children(run: Run, flight: Flight, step_id: str) -> None:
+    """Its request ended. What excuses it is how things stood then, not when it is judged."""
+    if run.steps[step_id].open_children:
+        children = (run.steps[id] for id in run.children[step_id])
+        flight.open_at_end = frozenset(
+            child.id for child in children if not child.ended and not child.awaiting_post
+        )
+
+
+def note_unrecorded_ends(flight: Flight) -> None:
+    """A child whose end is not durable is open by the record: a post for it that was cut told the
+    function nothing."""
+    flight.open_at_end |= flight.cut
+
+
 def note_outcome(flight: Flight, step_id: str, state: StepState) -> None:
     """A post of it was answered with the outcome of its step."""
     if state is not StepState.COMPLETED:
