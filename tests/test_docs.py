@@ -20,7 +20,7 @@ import pytest
 
 from docs.examples import first_app
 from engine import wire
-from engine.cli.main import main as atomic
+from engine.cli.main import COMMANDS, command_of
 from engine.config import settings
 from engine.core.actions import FITS, Action
 from engine.core.events import Count, Event, Started
@@ -146,7 +146,7 @@ def test_commands_on_the_pages_exist():
         lines += re.findall(r"`([^`\n]+)`", prose(text))
         for line in lines:
             for call in re.finditer(r"(?:^|[ /])atomic ([a-z]+)\b([^|;&]*)", line):
-                command = atomic.commands.get(call[1])
+                command = command_of(call[1]) if call[1] in COMMANDS else None
                 assert command is not None, f"{name_of(page)}: {line}"
                 if isinstance(command, click.Group):
                     below = re.match(r" ([a-z]+)", call[2])

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from engine.cli.lists import alarm_lines
 from engine.cli.options import actor_option, engine_option
-from engine.cli.text import alarm_lines, echo_json, safe, unicode_terminal
+from engine.cli.text import echo_json, on_terminal, safe, unicode_terminal
 from tui.keys import BOARDS
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ INSTALL_SERVE = "`pip install '.[serve]'` in the checkout, or with the wheel's n
 SERVE_PORT = 8430
 ONCE_WIDTH = 100
 SERVE_PORT_HELP = f"With --serve; 0: any that is free. [default: {SERVE_PORT}]"
-
-
-def on_terminal() -> bool:
-    """Whether there are keys to read and a screen to draw on."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 @click.command()

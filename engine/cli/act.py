@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.cli.lists import action_text
 from engine.cli.options import (
     RunName,
     actor_option,
@@ -16,7 +17,7 @@ from engine.cli.options import (
     run_name,
     url_options,
 )
-from engine.cli.text import action_text, echo_json, safe
+from engine.cli.text import echo_json, safe
 
 if TYPE_CHECKING:
     from engine.wire import RunTree
@@ -69,15 +70,15 @@ def _action(
     return click.command(action, help=text)(run_name(wrapped))
 
 
-ACTIONS = (
-    _action(
-        "retry", "Try now what is backing off or waiting; open a failed or cancelled run again."
-    ),
-    _action("pause", "Start no new attempt; attempts in flight end."),
-    _action("resume", "Let what is paused go on."),
-    _action("cancel", "End it with the outcome `cancelled`; waiting callers are told at once."),
-    _action("rerun", "Run a step that has ended again, and what came after it.", whole_run=False),
-    _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False),
-    _action("restore", "Put a dismissed run back on that list.", steps=False),
-    _action("retarget", "Move a run to other URLs.", steps=False, urls=True),
+retry = _action(
+    "retry", "Try now what is backing off or waiting; open a failed or cancelled run again."
 )
+pause = _action("pause", "Start no new attempt; attempts in flight end.")
+resume = _action("resume", "Let what is paused go on.")
+cancel = _action("cancel", "End it with the outcome `cancelled`; waiting callers are told at once.")
+rerun = _action(
+    "rerun", "Run a step that has ended again, and what came after it.", whole_run=False
+)
+dismiss = _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
+restore = _action("restore", "Put a dismissed run back on that list.", steps=False)
+retarget = _action("retarget", "Move a run to other URLs.", steps=False, urls=True)

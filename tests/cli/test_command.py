@@ -13,8 +13,10 @@ import click
 import pytest
 
 from engine import __version__
-from engine.cli.demo import command as cli_demo
-from engine.cli.main import EXIT_CODES, main
+from engine.cli.demo import run as demo_run
+from engine.cli.demo.stage import Options
+from engine.cli.exits import EXIT_CODES
+from engine.cli.main import COMMANDS, command_of
 from engine.config import Config
 from tests.cli.conftest import Atomic
 from tests.client.fake_engine import answer
@@ -25,8 +27,9 @@ DOC = ROOT / "docs" / "reference" / "cli.md"
 
 def commands() -> list[tuple[str, click.Command]]:
     """Every command, also those of a group, by what is typed."""
-    found = list(main.commands.items())
-    for name, group in main.commands.items():
+    top = [(name, command_of(name)) for name in COMMANDS]
+    found = list(top)
+    for name, group in top:
         if isinstance(group, click.Group):
             found += [(f"{name} {each}", below) for each, below in group.commands.items()]
     return sorted(found, key=lambda pair: pair[0])
@@ -77,7 +80,7 @@ def test_an_environment_older_than_the_program_is_told_what_to_do(
     """A checkout that was brought up to date, and its environment not: a line, no traceback."""
     monkeypatch.setitem(sys.modules, "trio", None)
     monkeypatch.delitem(sys.modules, "engine.main", raising=False)
-    monkeypatch.delitem(sys.modules, "engine.cli.demo.command", raising=False)
+    monkeypatch.delitem(sys.modules, "engine.cli.demo.run", raising=False)
     result = atomic("demo")
     assert result.exit_code == 2
     assert result.stderr == (
@@ -89,19 +92,19 @@ def test_an_environment_older_than_the_program_is_told_what_to_do(
 
 def test_the_demo_is_told_what_was_asked_for(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
     """Durations as seconds, everything else as given; its exit code is the command's."""
-    given: list[cli_demo.Options] = []
+    given: list[Options] = []
 
-    def demo(options: cli_demo.Options) -> int:
+    def demo(options: Options) -> int:
         given.append(options)
         return 1
 
-    monkeypatch.setattr(cli_demo, "demo", demo)
+    monkeypatch.setattr(demo_run, "run", demo)
     arguments = ("--seed", "7", "--rate", "2.5", "--duration", "1m", "--kill-engine", "2500ms")
     assert atomic("demo", *arguments, "--data", "here").exit_code == 1
     assert atomic("demo", "--once").exit_code == 1
     assert given == [
-        cli_demo.Options(False, 7, 2.5, 60.0, 2.5, Path("here")),
-        cli_demo.Options(once=True),
+        Options(False, 7, 2.5, 60.0, 2.5, Path("here")),
+        Options(once=True),
     ]
 
 
@@ -121,7 +124,7 @@ def test_the_version_is_told(atomic: Atomic):
 def test_help_needs_none_of_the_heavy_imports():
     """`atomic --help` comes at once: no HTTP library, no engine, no event loop."""
     code = (
-        "import sys, engine.cli\n"
+        "import sys, engine.cli.main\n"
         "heavy = {'httpx', 'msgspec', 'trio', 'anyio', 'quart', 'sqlite3', 'structlog'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

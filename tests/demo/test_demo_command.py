@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 import demo_app.promised
-from engine.cli.demo.command import Options, demo
 from engine.cli.demo.processes import DemoError, Part
+from engine.cli.demo.run import run as demo
+from engine.cli.demo.stage import Options
 
 ROOT = Path(__file__).parents[2]
 EXIT_TIMEOUT_S = 60

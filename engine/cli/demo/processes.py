@@ -38,7 +38,7 @@ TAIL_LINES_MAX = 15
 TAIL_BYTES_MAX = 16_384
 CRASHED = 1
 """The exit code of an application that dies on purpose (its fault `crash`)."""
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 _ADDRESS = re.compile(r"(?:http://)?127\.0\.0\.1:(\d+)")
 
 

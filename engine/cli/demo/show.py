@@ -23,7 +23,8 @@ from engine.cli.demo.log import (
 )
 from engine.cli.demo.processes import Parts, look_after
 from engine.cli.demo.stage import Options, Stop
-from engine.cli.text import count_text, safe, span_text, table
+from engine.cli.lists import table
+from engine.cli.text import count_text, safe, span_text
 from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed, SubmitOptions
 from engine.clock import SystemClock
 

@@ -1,0 +1,38 @@
+"""`atomic status` and `show`: the engine, and one run."""
+
+from __future__ import annotations
+
+import click
+
+from engine.cli.lists import status_lines
+from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
+from engine.cli.text import echo_json
+from engine.cli.tree import run_tree_lines
+
+
+@click.command()
+@engine_option
+@json_option
+def status(engine: str, as_json: bool) -> None:
+    """Show how the engine is: runs by state, what is late, durability."""
+    with client_of(engine) as client:
+        found = client.status()
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo("\n".join(status_lines(found)))
+
+
+@click.command()
+@run_name
+@click.option("--attempts", is_flag=True, help="Show every attempt under its step.")
+@engine_option
+@json_option
+def show(name: RunName, attempts: bool, engine: str, as_json: bool) -> None:
+    """Draw a run: its steps as a tree, their state, tries, and when the next try is."""
+    with client_of(engine) as client:
+        tree = client.run(name.find(client))
+    if as_json:
+        echo_json(tree)
+    else:
+        click.echo("\n".join(run_tree_lines(tree, attempts=attempts)))
