@@ -1,0 +1,1 @@
+"""The contract as it was recorded, and whether the engine still keeps it."""
