@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import click
 import structlog
 from click.testing import CliRunner
 
-from engine.cli import main
+from engine.cli.main import main
 from tests.contract.player import record
 from tests.contract.scenes import SCENES
 
@@ -35,15 +36,21 @@ def play_all() -> dict[str, Any]:
 
 def command_helps() -> dict[str, list[str]]:
     """What `--help` says of each command."""
-    names: list[list[str]] = [[]] + [[name] for name in sorted(main.commands)]
-    for name, group in main.commands.items():
-        if isinstance(group, click.Group):
-            names += [[name, each] for each in sorted(group.commands)]
     found = {}
-    for words in sorted(names):
-        said = CliRunner().invoke(main, [*words, "--help"], prog_name="atomic", terminal_width=80)
-        found[" ".join(["atomic", *words])] = said.stdout.splitlines()
+    for words in _commands(main, ("atomic",)):
+        asked = [*words[1:], "--help"]
+        said = CliRunner().invoke(main, asked, prog_name="atomic", terminal_width=80)
+        found[" ".join(words)] = said.stdout.splitlines()
     return found
+
+
+def _commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            if (below := command.get_command(context, name)) is not None:
+                yield from _commands(below, (*words, name))
 
 
 def text_of(value: Any, indent: int = 0) -> str:
