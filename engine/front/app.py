@@ -17,11 +17,13 @@ from engine.front import control, feed, openapi, pages, status
 from engine.front.actor import actor_of
 from engine.front.context import Front
 from engine.front.door import internal_error
+from engine.front.headers import read_headers, wait_of
+from engine.front.outcome import result_reply
 from engine.front.reasons import note_denied
-from engine.front.replies import problem_reply, refusal
+from engine.front.replies import json_reply, problem_reply, refusal
 from engine.front.reply import HELD, Reply
 from engine.front.strict import RawHeaders
-from engine.front.submit import answer_submission, read_headers, result_reply, wait_of
+from engine.front.submit import answer_submission
 
 _BY_STATUS = {
     404: Problem.NOT_FOUND,
@@ -146,19 +148,19 @@ def _bulk_routes(app: QuartTrio, front: Front) -> None:
         body = await request.body
         key = read_headers(raw_headers(request)).key
         answer = await front.bulk.ask(body, _actor(), key)
-        return response(status.json_reply(answer, 200 if answer.id is None else 202))
+        return response(json_reply(answer, 200 if answer.id is None else 202))
 
     @app.get("/api/v1/bulk")
     async def jobs() -> Response:
-        return response(status.json_reply(front.bulk.jobs()))
+        return response(json_reply(front.bulk.jobs()))
 
     @app.get("/api/v1/bulk/<job_id>")
     async def job(job_id: str) -> Response:
-        return response(status.json_reply(front.bulk.job(job_id)))
+        return response(json_reply(front.bulk.job(job_id)))
 
     @app.post("/api/v1/bulk/<job_id>/abort")
     async def abort(job_id: str) -> Response:
-        return response(status.json_reply(front.bulk.abort(job_id), 202))
+        return response(json_reply(front.bulk.abort(job_id), 202))
 
 
 def _actor() -> Actor:
@@ -233,7 +235,7 @@ def _health_routes(app: QuartTrio, front: Front) -> None:
 
     @app.get("/openapi.json")
     async def openapi_json() -> Response:
-        return response(status.json_reply(openapi.document(front.version)))
+        return response(json_reply(openapi.document(front.version)))
 
     @app.get("/problems/")
     async def problem_index() -> Response:

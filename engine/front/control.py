@@ -11,10 +11,9 @@ from engine.core.events import Actor
 from engine.core.model import PauseReason, Run, StepState, run_state
 from engine.front.context import Front
 from engine.front.moves import move_of
-from engine.front.replies import problem_reply
+from engine.front.replies import json_reply, problem_reply
 from engine.front.reply import Reply
 from engine.front.rows import named_step, run_row, step_row
-from engine.front.status import json_reply
 from engine.front.surrogates import why_no_text
 from engine.ports.views import RunRecord
 

@@ -1,8 +1,10 @@
-"""Answers by their kind: a problem, a refusal."""
+"""Answers by their kind: JSON, a problem, a refusal."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import msgspec
 
 from engine import wire
 from engine.core.errors import Problem, Refused
@@ -10,6 +12,12 @@ from engine.front.reply import Reply
 
 JSON = ("content-type", "application/json")
 PROBLEM_JSON = ("content-type", "application/problem+json")
+_encode = msgspec.json.Encoder().encode
+
+
+def json_reply(value: Any, status: int = 200) -> Reply:
+    """A JSON answer."""
+    return Reply(status, (JSON,), _encode(value))
 
 
 def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +13,15 @@ from engine.budget import Budget
 from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import StepState
+from engine.front.bodies import raw_body, whole_number
 from engine.front.context import Front
-from engine.front.replies import JSON
+from engine.front.replies import json_reply
 from engine.front.reply import Reply
 from engine.front.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
 from engine.hosts import HostFigures
 from engine.ports.caller import SMALL_BYTES_MAX
-from engine.ports.store import Body, Larger
+from engine.ports.store import Larger
 from engine.ports.views import RetryQuery, RunQuery
 from engine.replies import wait_room
 from engine.standstill import standstill_text
@@ -34,16 +34,7 @@ PAGE_LIMIT_DEFAULT = 50
 NEW_WITHIN_MS = 300_000
 """Runs that got stuck within so long are told apart."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
-_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 HOSTS_TOLD_MAX = 200
-NUMBER_MAX = 10**15
-"""Above everything that is counted here, and within what SQLite and Python take."""
-_encode = msgspec.json.Encoder().encode
-
-
-def json_reply(value: Any, status: int = 200) -> Reply:
-    """A JSON answer."""
-    return Reply(status, (JSON,), _encode(value))
 
 
 async def status(front: Front) -> Reply:
@@ -209,7 +200,7 @@ def _check_names(query: Mapping[str, str], known: set[str]) -> None:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    limit = _whole(query.get("limit", str(PAGE_LIMIT_DEFAULT)))
+    limit = whole_number(query.get("limit", str(PAGE_LIMIT_DEFAULT)))
     if not 1 <= limit <= PAGE_LIMIT_MAX:
         raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
     return limit
@@ -252,9 +243,9 @@ async def retries(front: Front, query: Mapping[str, str]) -> Reply:
 
 def _retry_cursor(text: str) -> tuple[int, str]:
     at, _, step_id = text.partition("-")
-    if _whole(at) < 1:
+    if whole_number(at) < 1:
         raise _invalid("`cursor`: give the one that came with the page before.")
-    return _whole(at), step_id
+    return whole_number(at), step_id
 
 
 async def tree(front: Front, run_id: str) -> Reply:
@@ -304,9 +295,9 @@ async def response(front: Front, step_id: str, number: str | None, byte_range: s
         raise _no_step(step_id)
     attempt = found[0].attempts
     if number is not None:
-        if not 1 <= _whole(number) <= attempt:
+        if not 1 <= whole_number(number) <= attempt:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
-        attempt = _whole(number)
+        attempt = whole_number(number)
     return await _raw(front, step_id, attempt, byte_range, answer=True)
 
 
@@ -324,44 +315,3 @@ async def _raw(
         room.give_back()
         raise
     return msgspec.structs.replace(reply, room=room)
-
-
-def _whole(text: str) -> int:
-    """A whole number from outside, at most NUMBER_MAX; -1: it is none."""
-    if not text.isascii() or not text.isdigit():
-        return -1
-    digits = text.lstrip("0") or "0"
-    return int(digits) if len(digits) <= 15 else NUMBER_MAX
-
-
-def raw_body(body: Body | None, byte_range: str | None) -> Reply:
-    """A recorded body, or the range asked for (RFC 9110 §14.2; one range).
-
-    Third parties wrote it: the type it came with is told, but not in Content-Type, lest a browser
-    act on it.
-    """
-    if body is None:
-        raise Refused(Problem.NOT_FOUND, "No body was recorded.")
-    size = len(body.data) if body.size < 0 else body.size
-    headers = (
-        ("content-type", "application/octet-stream"),
-        ("accept-ranges", "bytes"),
-        ("atomic-content-type", re.sub(r"[^\x20-\x7e]", "?", body.content_type)),
-        ("atomic-full-size", str(size)),
-        ("atomic-redacted", "false"),
-    )
-    span = _RANGE.fullmatch(byte_range or "")
-    if span is None or not (span[1] or span[2]):
-        return Reply(200, headers, body.data)
-    have = len(body.data)
-    first, last = _whole(span[1]), _whole(span[2])
-    if span[1] and span[2] and first > last:  # invalid, and so to be ignored (§14.1.1)
-        return Reply(200, headers, body.data)
-    if span[1]:
-        start, end = first, min(last if span[2] else have, have - 1)
-    else:
-        start, end = max(0, have - last), have - 1
-    if start > end:
-        return Reply(416, (*headers, ("content-range", f"bytes */{have}")), b"")
-    part = ("content-range", f"bytes {start}-{end}/{have}")
-    return Reply(206, (*headers, part), body.data[start : end + 1])

@@ -12,6 +12,7 @@ from engine import wire
 from engine.config import HOST_NAME, ConfigError, load
 from engine.core.errors import Refused
 from engine.front import submit
+from engine.front.headers import read_headers
 from engine.front.strict import BadRequest, ServerLimits, read_head
 
 CONTROLS = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\u2028\u2029\ufeff\u202e\u2066"
@@ -29,7 +30,7 @@ GOOD: dict[str, Any] = {
 def take(members: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
     """What is looked at before anything is recorded. Raises Refused."""
     submission = submit.decode(json.dumps(members).encode(), 64)
-    submit._spec(submission, submit.read_headers(headers))
+    submit._spec(submission, read_headers(headers))
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -66,8 +67,8 @@ def test_the_key_in_a_header_is_what_was_sent(quoted: bool) -> None:
             if not quoted and value.strip(b" \t") == b"k":
                 continue
             with pytest.raises(Refused):
-                submit.read_headers(((b"idempotency-key", value),))
-    assert submit.read_headers(((b"atomic-parent", b"t\xa0"),)).parent == "t\xa0"
+                read_headers(((b"idempotency-key", value),))
+    assert read_headers(((b"atomic-parent", b"t\xa0"),)).parent == "t\xa0"
 
 
 @pytest.mark.parametrize("client", ["shop\n", "shop\x00", "\nshop", "a" * 64 + "\n"])
@@ -135,7 +136,7 @@ def test_lone_surrogates_in_names(field: str) -> None:
     """Half a character is in no name, and the words are about the member at fault."""
     body = json.dumps(GOOD | {"payload": {"note": "\ud83d"}, field: "a\ud83d"}).encode()
     with pytest.raises(Refused) as caught:
-        submit._spec(submit.decode(body, 64), submit.read_headers(()))
+        submit._spec(submit.decode(body, 64), read_headers(()))
     assert caught.value.members["member"] == field
     assert "JSON" not in caught.value.detail
     assert caught.value.detail.isprintable()

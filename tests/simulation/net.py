@@ -20,9 +20,11 @@ from engine.core.errors import Refused
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.front.dear import Dear
+from engine.front.headers import Posted
+from engine.front.outcome import result_reply
 from engine.front.replies import refusal
 from engine.front.reply import Reply
-from engine.front.submit import Posted, answer_submission, result_reply
+from engine.front.submit import answer_submission
 from engine.ports.caller import Invocation
 from engine.supervisor import Engine
 from engine.waiting import Wait
