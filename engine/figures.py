@@ -10,7 +10,7 @@ from engine.budget import Budget
 from engine.front.server import ServerCounters
 from engine.log_output import LogOutput
 from engine.metrics import Metrics
-from engine.store.sqlite import SqliteStore
+from engine.ports.store import OpenStore
 from engine.supervisor import Engine
 
 
@@ -56,15 +56,15 @@ def _show_memory(metrics: Metrics, budget: Budget) -> None:
                     lambda: budget.refused)  # fmt: skip
 
 
-def show_store(metrics: Metrics, store: SqliteStore) -> None:
+def show_store(metrics: Metrics, store: OpenStore) -> None:
     """The record: whether it can be written, and what waits for that."""
-    store.writer.took = metrics.commits.add
+    store.tell_commits(metrics.commits.add)
     metrics.gauge("atomic_store_available", "Whether the store can be written",
                   lambda: store.away is None)  # fmt: skip
-    metrics.gauge("atomic_store_log_bytes", "Size of the write-ahead log", lambda: store.wal.bytes)
+    metrics.gauge("atomic_store_log_bytes", "Size of the write-ahead log", lambda: store.log_bytes)
     metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
     metrics.gauge("atomic_event_sequence", "Number of the last event, of the file",
-                  lambda: store.writer.durable_sequence)  # fmt: skip
+                  lambda: store.last_seq)  # fmt: skip
 
 
 def show_server(metrics: Metrics, counters: ServerCounters) -> None:

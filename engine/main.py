@@ -42,11 +42,12 @@ from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
 from engine.metrics import Metrics
 from engine.parent_tokens import ParentTokens
-from engine.ports.store import StoreError, StoreStopped
+from engine.ports.store import OpenStore, StoreError, StoreStopped
+from engine.ports.views import Views
 from engine.run_log import RunLog, Watchers
 from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.store.owner import Owner, check_unowned
-from engine.store.sqlite import SqliteStore, open_store
+from engine.store.sqlite import open_store
 from engine.store.views import SqliteViews
 from engine.supervisor import Engine
 from engine.telemetry import Log, configure_logging, logger
@@ -145,10 +146,10 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
     ) as store:
         async with working(config, store, clock, log) as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
-                db=str(store.path), epoch=store.epoch, **store.durability())  # fmt: skip
+                db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
-            front = _front(config, store, clock, engine, metrics, instance)
+            front = _front(config, store, SqliteViews(store), clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             await _serve_front(config, front, store, listeners, limits, stop.attach(), log)
     log("engine-stopped-well")
@@ -166,7 +167,7 @@ def _warn_of_few(room: Room) -> None:
 async def _serve_front(
     config: Config,
     front: Front,
-    store: SqliteStore,
+    store: OpenStore,
     listeners: list[trio.SocketListener],
     limits: server.ServerLimits,
     asked: trio.Event,
@@ -199,7 +200,7 @@ async def _serve_front(
         log("listening", url=_url(config, port))
         await asked.wait()
         give_up_s = config.stop_deadline_ms / 1000 * STORE_SHARE
-        store.availability.give_up_at = trio.current_time() + give_up_s
+        store.give_up_at(trio.current_time() + give_up_s)
         await front.engine.drain(config.drain_grace_ms / 1000)
         front.bulk.close()
         stop.set()
@@ -212,7 +213,7 @@ def _url(config: Config, port: int) -> str:
 
 @asynccontextmanager
 async def working(
-    config: Config, store: SqliteStore, clock: SystemClock, log: Log
+    config: Config, store: OpenStore, clock: SystemClock, log: Log
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
     dialler = Dialler()
@@ -292,13 +293,13 @@ def server_limits(
 
 def _front(
     config: Config,
-    store: SqliteStore,
+    store: OpenStore,
+    views: Views,
     clock: SystemClock,
     engine: Engine,
     metrics: Metrics,
     instance: str,
 ) -> Front:
-    views = SqliteViews(store)
     return Front(
         engine=engine,
         views=views,
@@ -307,7 +308,6 @@ def _front(
         access=Access((*config.hosts, config.host)),
         metrics=metrics,
         log=logger().error,
-        writer=store.writer,
         bulk=Bulk(views.runs, partial(act, engine), clock, logger().error, engine.why_not),
         dear=Dear(),
         file_id=store.file_id,

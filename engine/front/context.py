@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
-import trio
 from msgspec import Struct
 
 from engine.clock import Clock
@@ -19,20 +15,6 @@ from engine.supervisor import Engine
 from engine.telemetry import Log
 
 
-class Moves(Protocol):
-    """Says that something was committed, and what that comes to."""
-
-    @property
-    def moved(self) -> trio.Event:
-        """Set at the next commit; another one then takes its place."""
-        ...
-
-    @property
-    def tally(self) -> Mapping[str, int]:
-        """Durable runs by state."""
-        ...
-
-
 class Front(Struct, frozen=True):
     """Made once by the composition root."""
 
@@ -43,7 +25,6 @@ class Front(Struct, frozen=True):
     access: Access
     metrics: Metrics
     log: Log
-    writer: Moves
     bulk: Bulk
     dear: Dear
     file_id: str

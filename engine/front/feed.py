@@ -127,14 +127,14 @@ async def _stream(front: Front, tail: Tail, begin: bytes, at: int) -> AsyncItera
     counts_due = heartbeat_due = 0
     counts: dict[str, int] | None = None
     while not front.engine.draining:
-        moved = front.writer.moved
+        moved = front.views.moved
         frames, at = await tail.after(at)
         if frames:
             yield b"".join(frames)
         now = front.clock.steady_ms()
         if now >= counts_due:
             counts_due = now + COUNTS_EVERY_MS
-            fresh = _all(front.writer.tally)
+            fresh = _all(front.views.counts)
             if fresh != counts:
                 counts = fresh
                 yield frame("counts", _encode({"counts": counts, "serverTime": _now(front)}))

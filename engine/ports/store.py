@@ -121,7 +121,35 @@ class Stopped(Struct, frozen=True):
     """The record says so; False: it was found just now."""
 
 
-class Store(Protocol):
+class Marks(Protocol):
+    """What is done to runs that a bug of the engine's stopped."""
+
+    def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
+        """Have this called of a run whose rows could not be written. False: the engine is to end.
+
+        Its events are durable.
+        """
+
+    def withhold(self, run_id: str) -> bool:
+        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
+        something, until it is marked."""
+
+    def stop(self, stopped: Stopped, at: int) -> Receipt:
+        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+
+    def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Receipt:
+        """End a marked run as it is: all that is open of it is cancelled."""
+
+    def let_go_on(
+        self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
+    ) -> Receipt:
+        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+
+    async def read_again(self, run_id: str) -> Run:
+        """Try to read a marked run as it was recorded. Raises whatever reading it raises."""
+
+
+class Store(Marks, Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
     @property
@@ -156,30 +184,6 @@ class Store(Protocol):
         are not read, and one that cannot be read is told as such.
         """
 
-    def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
-        """Have this called of a run whose rows could not be written. False: the engine is to end.
-
-        Its events are durable.
-        """
-
-    def withhold(self, run_id: str) -> bool:
-        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
-        something, until it is marked."""
-
-    def stop(self, stopped: Stopped, at: int) -> Receipt:
-        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
-
-    def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Receipt:
-        """End a marked run as it is: all that is open of it is cancelled."""
-
-    def let_go_on(
-        self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
-    ) -> Receipt:
-        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
-
-    async def read_again(self, run_id: str) -> Run:
-        """Try to read a marked run as it was recorded. Raises whatever reading it raises."""
-
     async def payload(self, step_id: str, generation: int) -> bytes:
         """The payload as first received."""
 
@@ -193,3 +197,40 @@ class Store(Protocol):
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
+
+
+class OpenStore(Store, Protocol):
+    """A store as whoever opened it knows it: the composition root."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    @property
+    def file_id(self) -> str:
+        """Its own name: what was recorded elsewhere has other numbers."""
+
+    @property
+    def secret(self) -> bytes:
+        """What parent tokens are signed with."""
+
+    @property
+    def epoch(self) -> int:
+        """Of this owner: higher than of every one before it."""
+
+    def durability(self) -> dict[str, str | int]:
+        """The settings that durability rests on, as the store reports them."""
+
+    def give_up_at(self, at: float) -> None:
+        """After this, on Trio's clock, it ends the engine rather than wait while it is away."""
+
+    def tell_commits(self, took: Callable[[float], None]) -> None:
+        """Have this called of each commit with how long it took, its failed tries included."""
+
+    @property
+    def log_bytes(self) -> int:
+        """How long the log is that commits go to first."""
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event that is durable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -192,8 +193,23 @@ class Summary(Struct, frozen=True):
     last_seq: int
 
 
+class Signal(Protocol):
+    """Something that happens once."""
+
+    async def wait(self) -> None:
+        """Return when it has happened."""
+
+
 class Views(Protocol):
     """What the front reads of the store. Everything seen here is durable."""
+
+    @property
+    def moved(self) -> Signal:
+        """The next commit: a hint to read events again."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Runs by state, as of now."""
 
     async def runs(self, query: RunQuery) -> RunsFound:
         """A page of runs."""

@@ -186,6 +186,29 @@ class SqliteStore:
         """
         return await self.readers.due(after, until, limit)
 
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return str(self.path)
+
+    def give_up_at(self, at: float) -> None:
+        """After this, on Trio's clock, it ends the engine rather than wait while it is away."""
+        self.availability.give_up_at = at
+
+    def tell_commits(self, took: Callable[[float], None]) -> None:
+        """Have this called of each commit with how long it took, its failed tries included."""
+        self.writer.took = took
+
+    @property
+    def log_bytes(self) -> int:
+        """How long the file of the write-ahead log is."""
+        return self.wal.bytes
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event that is durable."""
+        return self.writer.durable_sequence
+
     def durability(self) -> dict[str, str | int]:
         """The settings that durability rests on, as SQLite reports them."""
         return {"sqlite": sqlite3.sqlite_version, **read_pragmas(self._connection)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
+
+import trio
 
 from engine.core.errors import Problem, Refused
 from engine.core.model import Step, run_of
@@ -43,6 +45,16 @@ class SqliteViews:
 
     def __init__(self, store: SqliteStore) -> None:
         self._writer, self._readers, self._tail = store.writer, store.view_readers, store.tail
+
+    @property
+    def moved(self) -> trio.Event:
+        """Set at the next commit; another one then takes its place."""
+        return self._writer.moved
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Durable runs by state."""
+        return self._writer.tally
 
     async def _of_all(
         self, work: Callable[[sqlite3.Connection], T], join: Callable[[T, T], T]

@@ -39,7 +39,7 @@ def watched(it: World) -> Metrics:
     """Figures of an engine's work from here on."""
     metrics = Metrics()
     it.engine.shared.watch = Watchers(metrics.watch, metrics.attempt_took)
-    it.store.writer.took = metrics.commits.add
+    it.store.tell_commits(metrics.commits.add)
     return metrics
 
 
