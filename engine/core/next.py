@@ -17,17 +17,17 @@ TIMERS_POPPED_MAX = 64
 """So many are taken off a run's heap one by one; beyond, a walk over all costs less."""
 
 
-class Moves(Struct, frozen=True):
+class Next(Struct, frozen=True):
     """What a run wants next: steps to call now, and when to ask again."""
 
     calls: tuple[str, ...]
     wake_at: int | None
 
 
-_NOTHING = Moves((), None)
+_NOTHING = Next((), None)
 
 
-def decide(run: Run, now: int) -> Moves:
+def decide(run: Run, now: int) -> Next:
     """What the run wants at `now`. Asking changes nothing but drops stale timers."""
     if run.parked or (not run.ready and not run.due):
         return _NOTHING  # most passages only wait for something
@@ -52,7 +52,7 @@ def decide(run: Run, now: int) -> Moves:
     else:
         due += later
         heapify(due)
-    return Moves(tuple(dict.fromkeys(calls)), wake_at)
+    return Next(tuple(dict.fromkeys(calls)), wake_at)
 
 
 def _waits_for(run: Run, timer: tuple[int, str]) -> bool:

@@ -12,7 +12,7 @@ from engine import drive
 from engine.core.actions import Action
 from engine.core.events import Actor
 from engine.core.model import Run, Step, StepState
-from engine.core.next import Moves, decide
+from engine.core.next import Next, decide
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.limits import EngineLimits
@@ -70,7 +70,7 @@ async def test_a_step_that_queues_is_not_looked_at_again(
     """Two places, 60 children that all fail once and are due at once: looks grow as they do."""
     looked_at = 0
 
-    def counted(run: Run, now: int) -> Moves:
+    def counted(run: Run, now: int) -> Next:
         nonlocal looked_at
         moves = decide(run, now)
         looked_at += len(moves.calls)
