@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.core.model import ENDED, OPEN
-from engine.core.table import TABLE, WITHIN, Hidden, Row
+from engine.core.model import ENDED, OPEN, StepState
+from engine.core.table import TABLE, Hidden, Row
 from engine.wire import PROBLEMS
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +43,12 @@ nothing about the step: post again with the same key, and never compensate on th
 This page is made from `engine/wire/problems.py`.
 """
 ORDER = ("request", "workflow", "engine")
+WITHIN: dict[Row, StepState] = {
+    Hidden.AWAITING_POST: StepState.PENDING,
+    Hidden.PAUSE_ASKED: StepState.RUNNING,
+    Hidden.CANCEL_ASKED: StepState.RUNNING,
+}
+"""What everybody sees of a row that is told apart in the table alone."""
 
 
 def unused() -> set[Problem]:

@@ -1,8 +1,8 @@
 """Run, step and flight: what the engine knows of a tree of steps, and how they are named.
 
-The records are mutable and belong to one owner, the supervisor; only `machine.evolve` changes
-them. All times are milliseconds: `…_at` on the engine's steady UTC scale (`engine/clock.py`),
-`…_ms` durations.
+The records are mutable, and nobody outside the core changes them: `machine.evolve` does as events
+tell, `flight.py` for what no event tells, `next.py` for what a limit keeps from starting. All times
+are milliseconds: `…_at` on the engine's steady UTC scale (`engine/clock.py`), `…_ms` durations.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Flight(Struct):
     told_failed: str | None = None
     """The failed or cancelled step that it was told of last, whatever it has posted since."""
     cut: set[str] = field(default_factory=set)
-    """Children whose held posts ended without an outcome."""
+    """Children for which a post of it waited, and ended without an outcome."""
     open_at_end: frozenset[str] = frozenset()
     """Children that were open when the request ended: it is judged a moment later, and one that
     ends in that moment excuses no less."""

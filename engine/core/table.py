@@ -71,12 +71,6 @@ AWAITING_POST, PAUSE_ASKED, CANCEL_ASKED = (
     Hidden.PAUSE_ASKED,
     Hidden.CANCEL_ASKED,
 )
-WITHIN: dict[Row, Row] = {
-    AWAITING_POST: PENDING,
-    PAUSE_ASKED: RUNNING,
-    CANCEL_ASKED: RUNNING,
-}
-"""The state that everybody sees."""
 
 
 def _to(*rows: Row) -> To:
