@@ -48,11 +48,8 @@ class Request(Occupant):
         super().__init__()
         self.number = number
         self.host: str | None = None
-        """Whose place it holds; None: it holds none."""
         self.is_on_ramp = False
-        """It holds one there too (`ramp.py`)."""
         self.workflow_host: str | None = None
-        """The same under `workflows_in_flight_per_host_max`, for as long as it lasts."""
         self.flow: AttemptFlow | None = None
         self.live = live
         self.step_id = step_id

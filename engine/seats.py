@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from typing import Protocol
 
 from engine.core.model import Run, Step
 from engine.places import Places
-from engine.ramp import Ramp
-from engine.request import Request
+from engine.ramp import Call, Ramp
+
+
+class Seated(Call, Protocol):
+    """A request, and which places it has."""
+
+    host: str | None
+    """Whose place it holds; None: it holds none."""
+    is_on_ramp: bool
+    """It holds one there too (`ramp.py`)."""
+    workflow_host: str | None
+    """The same under `workflows_in_flight_per_host_max`, for as long as it lasts."""
 
 
 class Seats:
@@ -42,7 +53,7 @@ class Seats:
         """How many in all."""
         return self.queued_by_host.total()
 
-    def take(self, request: Request, run: Run, step: Step, host: str) -> Places | None:
+    def take(self, request: Seated, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt, this request, needs. Else those of which none is
         free."""
         workflows = self.workflows
@@ -67,11 +78,11 @@ class Seats:
             request.workflow_host = host
         return None
 
-    def give_up(self, request: Request) -> None:
+    def give_up(self, request: Seated) -> None:
         """The attempt has an open child now: it holds no place at its host any more."""
         self._leave_host(request, answered=True)
 
-    def give_back(self, request: Request, *, answered: bool = False) -> None:
+    def give_back(self, request: Seated, *, answered: bool = False) -> None:
         """The attempt is over; `answered`: the host could take it."""
         self._leave_host(request, answered=answered)
         if request.workflow_host is not None:
@@ -79,7 +90,7 @@ class Seats:
             host, request.workflow_host = request.workflow_host, None
             self.workflows.give_back(host)
 
-    def _leave_host(self, request: Request, *, answered: bool) -> None:
+    def _leave_host(self, request: Seated, *, answered: bool) -> None:
         host, request.host = request.host, None
         if host is None:
             return
