@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import TypeGuard
 
 import trio
+from msgspec import Struct, field
 
 from engine.core import settle
 from engine.core.errors import Refused
@@ -25,6 +27,17 @@ from engine.stopped import StoppedRuns, refusal
 TAKEN_UP_AT_ONCE = 20
 """So many runs are taken up before others get their turn: some milliseconds."""
 
+Suffices = Callable[[Run], bool]
+"""Whether what is recorded of a run is all that somebody asks for."""
+
+
+class _Loading(Struct):
+    """A run that is being read from the store."""
+
+    over: trio.Event = field(default_factory=trio.Event)
+    read: Run | None = None
+    """The run, if it was only read, and not taken into memory."""
+
 
 class Memory:
     """Those of one engine. `start` starts a task that goes on as long as the engine runs."""
@@ -36,7 +49,7 @@ class Memory:
         self._shared, self._stopped = shared, stopped
         self._start, self._runs_max = start, runs_max
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
-        self._loading: dict[str, trio.Event] = {}
+        self._loading: dict[str, _Loading] = {}
 
     @property
     def is_full(self) -> bool:
@@ -49,31 +62,59 @@ class Memory:
         """The run of this identity, if it is in memory."""
         return self._by_identity.get((client, workflow, key))
 
-    async def by_key(self, client: str, workflow: str, key: str) -> LiveRun | None:
-        """The run of this identity. Raises Refused if a bug has stopped it."""
+    async def read_by_key(
+        self, client: str, workflow: str, key: str, suffices: Suffices
+    ) -> LiveRun | Run | None:
+        """The same as `read`, of the run of this identity."""
         if (live := self.by_key_nowait(client, workflow, key)) is not None:
-            return _unparked(live)
+            return _not_stopped(live)
         run_id = self._shared.store.find_run(client, workflow, key)
-        return None if run_id is None else await self.get(run_id)
+        return None if run_id is None else await self.read(run_id, suffices)
+
+    async def read(self, run_id: str, suffices: Suffices) -> LiveRun | Run | None:
+        """The run: as recorded, if it is not in memory, and that suffices. Else from memory.
+
+        Raises Refused if a bug has stopped it.
+        """
+        found = await self._find(run_id, suffices)
+        return found if isinstance(found, Run) else _not_stopped(found)
 
     async def get(self, run_id: str) -> LiveRun | None:
-        """The run, from memory or the store. Raises Refused if a bug has stopped it."""
-        found = await self.look(run_id)
-        if isinstance(found, Stopped):
-            raise refusal(found)
-        return _unparked(found)
+        """The run, taken into memory. Raises Refused if a bug has stopped it."""
+        return _not_stopped(await self.look(run_id))
 
     async def look(self, run_id: str) -> LiveRun | Stopped | None:
+        """The run, taken into memory if it can be."""
+        found = await self._find(run_id, lambda run: False)
+        assert not isinstance(found, Run)
+        return found
+
+    async def _find(self, run_id: str, suffices: Suffices) -> LiveRun | Run | Stopped | None:
         """The run, from memory or the store. Several at once load it once."""
         while True:
             if (live := self.live.get(run_id)) is not None:
                 return live
             if (loading := self._loading.get(run_id)) is not None:
-                await loading.wait()
+                await loading.over.wait()
+                if loading.read is not None and suffices(loading.read):
+                    return loading.read
                 continue
-            with self._load(run_id):
+            with self._load(run_id) as loading:
                 found = await self._shared.store.load_runs((run_id,), self._soon())
-                return self._take_up(found[0]) if found else None
+                if not found:
+                    return None
+                if self._is_as_recorded(found[0]) and suffices(found[0].run):
+                    loading.read = found[0].run
+                    return loading.read
+                return self._take_up(found[0])
+
+    def _is_as_recorded(self, stored: Stored | Stopped) -> TypeGuard[Stored]:
+        """Whether nothing has to be done to the run before anybody is told of it."""
+        return (
+            isinstance(stored, Stored)
+            and stored.run.engine_error is None
+            and self._stopped.being_marked(stored.run.id) is None
+        )
 
     async def get_all(self, run_ids: list[str]) -> None:
         """Bring runs into memory that are not there, and that nobody is bringing."""
@@ -88,13 +129,13 @@ class Memory:
                     await trio.lowlevel.checkpoint()
 
     @contextmanager
-    def _load(self, run_id: str) -> Iterator[None]:
-        loaded = self._loading[run_id] = trio.Event()
+    def _load(self, run_id: str) -> Iterator[_Loading]:
+        loading = self._loading[run_id] = _Loading()
         try:
-            yield
+            yield loading
         finally:
             del self._loading[run_id]
-            loaded.set()
+            loading.over.set()
 
     def _soon(self) -> int:
         """Until when payloads are read along with their runs."""
@@ -167,7 +208,9 @@ class Memory:
         return self._stopped.stop_forgotten(run, error)
 
 
-def _unparked(live: LiveRun | None) -> LiveRun | None:
-    if live is not None and live.run.parked:
-        raise engine_error(live.run.id, live.stopped_by)
-    return live
+def _not_stopped(found: LiveRun | Stopped | None) -> LiveRun | None:
+    if isinstance(found, Stopped):
+        raise refusal(found)
+    if found is not None and found.run.parked:
+        raise engine_error(found.run.id, found.stopped_by)
+    return found

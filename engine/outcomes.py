@@ -14,6 +14,7 @@ from engine.core.flight import note_cut, note_outcome, note_refused_post
 from engine.core.model import Run, Step, StepState
 from engine.core.place import Placed
 from engine.drive import LiveRun
+from engine.ports.store import Body
 from engine.replies import read_answer, with_body, with_room_nowait
 from engine.request import Request
 from engine.shared import Shared
@@ -131,10 +132,26 @@ async def _recorded(
     cause = _cause(live.run, outcome)
     # A function that hangs costs nothing; who asks from outside is told when the store is away.
     await (live.wait_durable() if request is None else live.wait_all_durable())
-    body, left_out = None, 0
-    if outcome.state is StepState.COMPLETED:
-        body, left_out = await read_answer(shared.store, outcome, shared.budget.small_bytes_max)
+    body, left_out = await _body(shared, outcome)
     return Recorded(outcome, body, cause, True, placed.payload_differs, left_out)
+
+
+async def read_outcome(shared: Shared, run: Run, step_id: str) -> Recorded:
+    """The outcome of a step that has ended, of a run that is not in memory."""
+    outcome = copy(run.steps[step_id])  # the store may yet hand the run to others, while it is away
+    cause = _cause(run, outcome)
+    body, left_out = await _body(shared, outcome)
+    result = Recorded(outcome, body, cause, replayed=True, left_out=left_out)
+    result = with_room_nowait(shared.budget, run.client, result)
+    if result.left_out:
+        result = await with_body(shared.store, shared.budget, run.client, result)
+    return result
+
+
+async def _body(shared: Shared, outcome: Step) -> tuple[Body | None, int]:
+    if outcome.state is not StepState.COMPLETED:
+        return None, 0
+    return await read_answer(shared.store, outcome, shared.budget.small_bytes_max)
 
 
 def _cause(run: Run, step: Step) -> Step | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -20,7 +21,7 @@ from engine.drive import LiveRun
 from engine.flow import let_go_when_durable
 from engine.limits import EngineLimits
 from engine.memory import Memory
-from engine.outcomes import wait_for
+from engine.outcomes import read_outcome, wait_for
 from engine.parent_tokens import ParentToken, ParentTokens
 from engine.places import host_of
 from engine.ports.caller import EndpointCaller
@@ -99,6 +100,9 @@ class Engine:
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
             live = await self._find(client, spec, parent)
+        if isinstance(live, Run):
+            payload.let_go()
+            return await read_outcome(self.shared, live, live.id)
         if live is None:
             live, placed = self._open(client, spec, payload.take())
         else:
@@ -169,9 +173,11 @@ class Engine:
 
     async def _find(
         self, client: str, spec: StepSpec, parent: ParentToken | None
-    ) -> LiveRun | None:
+    ) -> LiveRun | Run | None:
+        """The run of a post; only read, if the post asks for the outcome of a run that has one."""
         if parent is None:
-            return await self.memory.by_key(client, spec.workflow, spec.key)
+            told = partial(_is_told, spec)
+            return await self.memory.read_by_key(client, spec.workflow, spec.key, told)
         live = await self.memory.get(parent.run_id)
         if live is None:
             raise unknown_parent_token()
@@ -267,10 +273,15 @@ class Engine:
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
-        live = await self.memory.get(run_of(step_id))
-        if live is None or step_id not in live.run.steps:
+        found = await self.memory.read(
+            run_of(step_id), lambda run: (step := run.steps.get(step_id)) is None or step.ended
+        )
+        run = found.run if isinstance(found, LiveRun) else found
+        if run is None or step_id not in run.steps:
             raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
-        return await wait_for(self.shared, live, Placed(step_id), wait)
+        if isinstance(found, LiveRun):
+            return await wait_for(self.shared, found, Placed(step_id), wait)
+        return await read_outcome(self.shared, run, step_id)
 
     # -- operators -----------------------------------------------------------------------------
 
@@ -374,3 +385,14 @@ class Engine:
     def _drain_requests(self, *, parents_only: bool) -> None:
         for live in list(self.memory.live.values()):
             live.drain(parents_only=parents_only)
+
+
+def _is_told(spec: StepSpec, run: Run) -> bool:
+    """Whether a post without parent token is the root again, and that has ended: nothing is
+    recorded of it."""
+    root = run.root
+    return (
+        root.ended
+        and not run.moves
+        and (spec.url, spec.fingerprint) == (root.spec.url, root.spec.fingerprint)
+    )
