@@ -32,6 +32,7 @@ from engine.front.context import Front
 from engine.log_output import LogOutput
 from engine.store.owner import Owner
 from engine.store.sqlite import open_store
+from engine.store.views import SqliteViews
 from tests.e2e.harness import Answer, Application, Call, application
 from tests.store.faults import Disk
 from tests.world import EPOCH_MS, FakeClock, inline
@@ -420,7 +421,7 @@ async def playing(scene: Scene, directory: Path, clock: MockClock) -> AsyncItera
         trio.open_nursery() as nursery,
     ):  # fmt: skip
         show_process(metrics, log, __version__, "instance")
-        front = main._front(config, store, time, engine, metrics, "instance")
+        front = main._front(config, store, SqliteViews(store), time, engine, metrics, "instance")
         limits = main.server_limits(config)
         nursery.start_soon(
             main._serve_front, config, front, store, listeners, limits, stop, unheard
