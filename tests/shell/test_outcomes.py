@@ -13,8 +13,9 @@ from engine.core.model import Run, StepState, run_of
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.drive import LiveRun
+from engine.front.headers import Posted
+from engine.front.outcome import result_reply
 from engine.front.replies import refusal
-from engine.front.submit import Posted, result_reply
 from engine.memory import Memory
 from engine.ports.caller import Invocation
 from engine.ports.store import Stopped, Stored
@@ -104,7 +105,8 @@ async def test_many_who_ask_at_once_read_once(
         run_id = recorded(await it.post(key="completes")).step.id
         await trio.sleep(5)
         entered.clear()
-        load_runs, loads = it.store.load_runs, []
+        load_runs = it.store.load_runs
+        loads: list[str] = []
 
         async def counted(run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
             loads.extend(run_ids)
