@@ -51,7 +51,8 @@ SUPERVISOR = (
 TUI_DATA = (
     "tui.boards", "tui.bodies", "tui.clipboard", "tui.clock", "tui.compare", "tui.config",
     "tui.curl", "tui.detail", "tui.feed", "tui.fmt", "tui.fold", "tui.guard", "tui.help",
-    "tui.inputs", "tui.keys", "tui.listing", "tui.looks", "tui.model", "tui.notices", "tui.once",
+    "tui.inputs", "tui.keys", "tui.listing", "tui.looking", "tui.looks", "tui.model", "tui.notices",
+    "tui.once",
     "tui.options", "tui.query", "tui.record", "tui.redact", "tui.rows", "tui.sanitize",
     "tui.sorting", "tui.steptree", "tui.store", "tui.targets", "tui.tree",
     "tui.whereabouts",

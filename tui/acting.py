@@ -104,10 +104,10 @@ class Acting:
 
     def _target(self, row_id: str) -> Target | None:
         app = self._app
-        if app.view != "run":
-            return of_row(app.store, app.view, row_id)
-        line = app.rows.lines.get(row_id)
-        return None if line is None or line.step is None else of_step(app.store, line.step)
+        if app.looking.view != "run":
+            return of_row(app.store, app.looking.view, row_id)
+        step = app.looking.step(row_id)
+        return None if step is None else of_step(app.store, step)
 
     def label(self, command: Command) -> str:
         """The footer's word: which way a key goes here that goes both."""
@@ -121,7 +121,7 @@ class Acting:
         if app.options.read_only:
             why = "--serve without --allow-actions" if app.is_web else "--read-only"
             return f"this dashboard only reads ({why})"
-        if app.is_recording:
+        if app.looking.is_recording:
             return "this is a recording"
         if app.store.stale:
             return "not connected: what is shown may have passed"
@@ -129,7 +129,7 @@ class Acting:
             return "" if self._undo else "there is nothing to take back"
         if command.id == "abort":
             return self.many.why_not_abort()
-        if app.whole_filter:
+        if app.looking.whole_filter:
             return ""
         if targets is None:
             if (gone := self._why_not_here()) != "":
@@ -158,9 +158,9 @@ class Acting:
         """Whether the row that is meant is on the screen; else it is shown first."""
         app = self._app
         grid = app.grid()
-        if grid.marks or app.whole_filter or grid.cursor < 0 or grid.is_seen(grid.cursor):
+        if grid.marks or app.looking.whole_filter or grid.cursor < 0 or grid.is_seen(grid.cursor):
             return True
-        app.follow = False
+        app.looking.follow(following=False)
         grid.show_cursor()
         return False
 
@@ -179,12 +179,12 @@ class Acting:
                 self._take_back()
             case "abort":
                 self.many.abort()
-            case "retarget" if self._app.whole_filter:
-                self.retargeting.begin((), self._app.filters["runs"])
-            case _ if self._app.whole_filter:
+            case "retarget" if self._app.looking.whole_filter:
+                self.retargeting.begin((), self._app.looking.filters["runs"])
+            case _ if self._app.looking.whole_filter:
                 first = next(self.targets(), None)  # the footer says what its key would do
                 action = Action(command.id) if first is None else action_for(command.id, first)
-                self.many.bulk(action, self._app.filters["runs"])
+                self.many.bulk(action, self._app.looking.filters["runs"])
             case _:
                 self._on(command.id, list(self.targets()) if targets is None else targets)
 
@@ -216,7 +216,7 @@ class Acting:
         targets = list(self.targets())
         choices = []
         for command in self._app.commands:
-            if command.writes and self._app.view in command.views:
+            if command.writes and self._app.looking.view in command.views:
                 why = self.why_not(command)
                 key = shown_key(command.keys)
                 label = self.label(command)

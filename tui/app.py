@@ -44,6 +44,7 @@ from tui.keys import (
     remapped,
 )
 from tui.listing import Edge
+from tui.looking import Looking
 from tui.looks import in_ascii
 from tui.moving import Moving
 from tui.options import Options
@@ -123,25 +124,17 @@ class Dashboard(App[None]):
         self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
         self.ascii_filter = Asciify(enabled=options.ascii_only)
         self.client = client
-        self.is_recording = client is None and connects is None
         self.feed: Feed | None = None
         self.following = Following(self, take or store.apply, chance)
         self._connects = connects
         if client is not None and feed:
             self.following.follow(client)
-        self.rows = Rows(store)
-        self.view = options.board
-        self.back_to: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        """What `esc` goes back to: a view, the filters as they were, and those before them."""
-        self.before_typed: dict[str, str] = {}
-        """The filters that were there before others were typed over them."""
-        self.filters = {"runs": options.filter, "retries": ""}
-        self.newest_first = True
-        self.follow = True
-        self.whole_filter = False
-        """Every run of the filter is marked, read or not."""
-        self.helped = False
-        """The help was looked at: nobody needs to be told how to find it."""
+        self.looking = Looking(
+            view=options.board,
+            filters={"runs": options.filter, "retries": ""},
+            is_recording=client is None and connects is None,
+        )
+        self.rows = Rows(store, self.looking)
         self._flash: tuple[str, str] = ("", "plain")
         self._flash_until = 0.0
         self.also: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -175,7 +168,7 @@ class Dashboard(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Bar(2, id="top")
-        with ContentSwitcher(id="body", initial=self.view):
+        with ContentSwitcher(id="body", initial=self.looking.view):
             for name, columns in GRIDS.items():
                 cells = partial(self.rows.cells, name)
                 grid = Grid(columns, cells, id=f"{name}-grid")
@@ -199,7 +192,7 @@ class Dashboard(App[None]):
         self.theme = wanted if wanted in self.available_themes else DEFAULT
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
-        self.show_view(self.view, remember=False)
+        self.show_view(self.looking.view)
         # time has passed while it was suspended
         self.app_resume_signal.subscribe(self, lambda _: self.showing.do_resync())
         if self.feed is not None:
@@ -212,11 +205,11 @@ class Dashboard(App[None]):
 
     def grid(self, view: str | None = None) -> Grid:
         """The grid of a view."""
-        return self.screen_stack[0].query_one(f"#{view or self.view}-grid", Grid)
+        return self.screen_stack[0].query_one(f"#{view or self.looking.view}-grid", Grid)
 
     def _is_shown(self, grid: Grid) -> bool:
         """Whether it is the view's. (At the end there are messages without a screen.)"""
-        return grid.id == f"{self.view}-grid"
+        return grid.id == f"{self.looking.view}-grid"
 
     @property
     def prompt(self) -> Prompt:
@@ -314,21 +307,17 @@ class Dashboard(App[None]):
 
     # -- views ---------------------------------------------------------------------------------
 
-    def show_view(self, view: str, *, remember: bool = True) -> None:
+    def show_view(self, view: str) -> None:
         """Go to a view."""
-        if remember and view != self.view:
-            self._remember()
-        self.view = view
+        self.looking.go(view)
         self.end_flash()
         self.acting.row_left_at = float("-inf")
-        self.whole_filter = False
-        self.follow = True
         self.query_one("#body", ContentSwitcher).current = view
         grid = self.grid()
         if view == "runs":
-            grid.show_order(("age", self.newest_first))
+            grid.show_order(("age", self.looking.newest_first))
         if self.feed is not None:
-            self.feed.open(self.reading.run_id if view == "run" else None)
+            self.feed.open(self.looking.open_run_id)
             if view in LISTS:
                 self.show_board()
         grid.focus()
@@ -337,38 +326,28 @@ class Dashboard(App[None]):
 
     def list_runs(self, q: str) -> None:
         """Go to the runs that a filter finds."""
-        self._remember()
-        self.filters["runs"] = q
-        self.before_typed.pop("runs", None)
-        self.show_view("runs", remember=False)
-
-    def _remember(self) -> None:
-        here = (self.view, dict(self.filters), dict(self.before_typed))
-        self.back_to = [*self.back_to[-9:], here]
+        self.looking.list_runs(q)
+        self.show_view("runs")
 
     def show_board(self) -> None:
         """Have the list read that is looked at."""
         if self.feed is not None:
-            self.feed.show(Board(self.view, self.filters.get(self.view, ""), self.newest_first))
+            looking = self.looking
+            self.feed.show(Board(looking.view, looking.filter, looking.newest_first))
 
-    def set_filter(self, text: str, view: str | None = None) -> bool:
+    def set_filter(self, text: str) -> bool:
         """List other rows; False, and the fault is told, if the filter makes no sense."""
-        view = view or (self.view if self.view in self.filters else "runs")
         if (fault := query.fault(text)) is not None:
             self.flash(f"{fault.detail}", "alarm")
             return False
-        before = self.before_typed.setdefault(view, self.filters[view])
-        self.filters[view] = text.strip()
-        if self.filters[view] == before:
-            del self.before_typed[view]
-        if self.view == view:
-            self.show_view(view)
+        self.looking.filter_by(text)
+        self.show_view(self.looking.view)
         return True
 
     @on(Grid.CursorMoved)
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
-        if message.lost and self._is_shown(message.grid) and not self.follow:
+        if message.lost and self._is_shown(message.grid) and not self.looking.following:
             told = self.ordering.lost(message.grid)
             if not self.flash_now[0]:  # else it is the answer to what was just done
                 self.flash(told, "alarm")
@@ -378,7 +357,7 @@ class Dashboard(App[None]):
         if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
             self.draw(ids=False)
         behind = message.grid.first_seen - 1
-        if self.feed is not None and self.view == "runs":
+        if self.feed is not None and self.looking.view == "runs":
             ids = message.grid.ids
             self.feed.sees(ids[behind] if 0 <= behind < len(ids) else None)
 
@@ -386,12 +365,12 @@ class Dashboard(App[None]):
     def touched(self, message: Grid.Touched) -> None:
         """Who looks at other rows than the newest does not want to be taken back to them."""
         if self._is_shown(message.grid):
-            self.follow = False
+            self.looking.follow(following=False)
 
     @on(Grid.NearEdge)
     def near_edge(self, message: Grid.NearEdge) -> None:
         """Read more of a long list before its end is reached."""
-        if self.feed is None or self.view != "runs" or not self._is_shown(message.grid):
+        if self.feed is None or self.looking.view != "runs" or not self._is_shown(message.grid):
             return
         listing = self.store.listing("runs")
         if message.at_head and not listing.at_head:
@@ -428,7 +407,7 @@ class Dashboard(App[None]):
     def run_command(self, name: str, argument: str = "") -> None:
         """Do what a command says."""
         command = BY_ID[name]
-        if self.view not in command.views and command.id not in ("back", "quit"):
+        if self.looking.view not in command.views and command.id not in ("back", "quit"):
             self.flash(f"{command.label}: not here", "alarm")
             return
         if self._flash[1] == "alarm" and not self.prompt.kind:  # which hides it
@@ -455,21 +434,15 @@ class Dashboard(App[None]):
             self.close_prompt()
         elif self.acting.asking.leave():
             pass
-        elif grid.marks or self.whole_filter:
-            self.whole_filter = False
+        elif grid.marks or self.looking.whole_filter:
+            self.looking.mark_filter(whole=False)
             grid.clear_marks()
             self.draw()
-        elif self.view in self.before_typed:
-            self.filters[self.view] = self.before_typed.pop(self.view)
-            self.show_view(self.view)
-        elif self.back_to:
-            view, self.filters, self.before_typed = self.back_to.pop()
-            self.show_view(view, remember=False)
-        elif self.view == "run":
-            self.show_view("runs", remember=False)
+        elif self.looking.go_back():
+            self.show_view(self.looking.view)
 
     def do_up_or_quit(self) -> None:
-        if self.view == "run":
+        if self.looking.view == "run":
             self.do_back()
         else:
             self.exit()

@@ -61,7 +61,7 @@ class Asking:
         if self.waiting is not None:
             self._end(self.waiting)
         now = self._app.store.clock.monotonic()
-        waiting = self.waiting = Waiting(what, key, self._here(), now)
+        waiting = self.waiting = Waiting(what, key, self._app.looking.here(), now)
         self._app.end_flash()
         asked = self._asked(waiting, work)
         waiting.worker = self._app.run_worker(asked, group="asking", exit_on_error=True)
@@ -74,12 +74,6 @@ class Asking:
             if self.waiting is waiting:
                 self.waiting = None
                 self._app.draw(ids=False)
-
-    def _here(self) -> object:
-        """The board that is looked at, and what of it."""
-        app = self._app
-        of_run = app.reading.run_id if app.view == "run" else None
-        return app.view, app.filters.get(app.view), of_run, app.whole_filter
 
     def _end(self, waiting: Waiting) -> None:
         self.waiting = None
@@ -99,7 +93,7 @@ class Asking:
         """Another board is looked at: what was asked for here is not, unless it is done without a
         question."""
         waiting = self.waiting
-        if waiting is not None and waiting.place != self._here():
+        if waiting is not None and waiting.place != self._app.looking.here():
             self._end(waiting)
             self._left(waiting)
 
@@ -126,7 +120,7 @@ class Asking:
     ) -> None:
         """Put a question; after a yes do what was asked for."""
         app, waiting = self._app, self.waiting
-        if waiting is not None and (waiting.place != self._here() or app.is_covered):
+        if waiting is not None and (waiting.place != app.looking.here() or app.is_covered):
             self._left(waiting)
             return
 

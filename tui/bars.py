@@ -122,7 +122,7 @@ def tabs(app: Dashboard) -> Line:
     """The boards, each with its key and how much is on it; where that is too much, without the
     numbers, or with the name of the chosen one alone."""
     badges = [app.options.badge]
-    badges += ["RECORDING"] if app.is_recording else []
+    badges += ["RECORDING"] if app.looking.is_recording else []
     badges += ["READ ONLY"] if app.options.read_only else []
     right = [Piece(f" {badge} ", "reverse") for badge in badges if badge]
     room = app.size.width - sum(width(piece.text) for piece in right)
@@ -147,7 +147,7 @@ def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
         key = shown_key(command.keys)
         count, style = found.get(view, (0, "plain"))
         told = f" {fmt.short(count)}" if count and counts else ""
-        if view == app.view or (app.view == "run" and view == "runs"):
+        if view == app.looking.view or (app.looking.view == "run" and view == "runs"):
             pieces.append(Piece(f" {key} {command.label}{told} ", "reverse", action))
             continue
         label = f" {command.label}" if named else ""
@@ -163,7 +163,7 @@ def _timed(app: Dashboard) -> int:
     """Steps whose next attempt has a time: as their board has them, which is newer than the status,
     where that is looked at and all of it is there."""
     listing = app.store.listing("retries")
-    if app.view == "retries" and listing.at_tail and not app.filters["retries"]:
+    if app.looking.view == "retries" and listing.at_tail and not app.looking.filters["retries"]:
         return len(listing)
     timed: int = app.store.status.get("timedCount", 0)
     return timed
@@ -176,13 +176,13 @@ def status(app: Dashboard, grid: Grid) -> Line:
         return [*_marks(app, grid), Piece(f" {flash}", style)], []
     if asking := app.acting.asking.told():
         return [Piece(f" {asking}", "strong")], []
-    pieces = _run_status(app) if app.view == "run" else _board_status(app, grid)
+    pieces = _run_status(app) if app.looking.view == "run" else _board_status(app, grid)
     told = sum(width(piece.text) for piece in pieces)
-    when = _when_due(app.store) if app.view == "retries" else []
+    when = _when_due(app.store) if app.looking.view == "retries" else []
     if when and told + sum(width(piece.text) for piece in when) <= app.size.width:
         return pieces, when
     hint = _hint(app)
-    if app.helped or told + width(hint) > app.size.width:
+    if app.looking.helped or told + width(hint) > app.size.width:
         return pieces, []
     return pieces, [Piece(hint, "dim")]
 
@@ -215,21 +215,21 @@ def _when_due(store: Store) -> list[Piece]:
 
 def _hint(app: Dashboard) -> str:
     """Keys to begin with: those that this view has."""
-    here = {command.id: command for command in of_view(app.commands, app.view)}
+    here = {command.id: command for command in of_view(app.commands, app.looking.view)}
     told = [f"{shown_key(here[id].keys)} {does}" for id, does in HINTS.items() if id in here]
     return f" {' · '.join(told)} "
 
 
 def _marks(app: Dashboard, grid: Grid) -> list[Piece]:
-    if app.whole_filter:
+    if app.looking.whole_filter:
         return [Piece(" every run of the filter is marked ", "reverse")]
     return [Piece(f" {len(grid.marks):,} marked ", "reverse")] if grid.marks else []
 
 
 def _board_status(app: Dashboard, grid: Grid) -> list[Piece]:
     pieces: list[Piece] = _marks(app, grid)
-    if app.filters.get(app.view):
-        pieces.append(Piece(f" filter {app.filters[app.view]}", "plain"))
+    if app.looking.filter:
+        pieces.append(Piece(f" filter {app.looking.filter}", "plain"))
     totals = _totals(app, grid)
     if pieces and totals:
         pieces.append(Piece(" ·", "dim"))
@@ -237,38 +237,38 @@ def _board_status(app: Dashboard, grid: Grid) -> list[Piece]:
 
 
 def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
-    listing = app.store.listing(app.view)
-    if app.view == "events":
+    listing = app.store.listing(app.looking.view)
+    if app.looking.view == "events":
         store = app.store
         kept = f" {store.events_seen:,} seen · {len(grid.ids):,} shown"
         kept += f" · {store.events_dropped:,} dropped"
-        return [Piece(kept + (" · following" if app.follow else ""), "dim")]
+        return [Piece(kept + (" · following" if app.looking.following else ""), "dim")]
     if not grid.ids:
         return []
-    if app.view == "causes":
+    if app.looking.view == "causes":
         stuck = app.store.status.get("stuckCount", 0)
         causes = f"{len(grid.ids):,} cause{'s' if len(grid.ids) > 1 else ''}"
         return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
     total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
-    if app.view == "retries" and not listing.at_tail and not app.filters["retries"]:
+    if app.looking.view == "retries" and not listing.at_tail and not app.looking.filters["retries"]:
         timed = _timed(app)
         place = f"row {grid.cursor + 1:,} of the next {total:,}"
         place += f" · {counted(max(timed, total), fmt.count)} steps in all"
         return [Piece(f" {place}", "dim")]
     more = "+" if listing.is_estimate else ""
-    what = COUNTED_AS.get(app.view, "")
+    what = COUNTED_AS.get(app.looking.view, "")
     place = f"{total:,}{more}{what}"
-    if app.view not in app.filters:
+    if app.looking.view not in app.looking.filters:
         place = place.removesuffix("s") if total == 1 else place
     else:  # "row": not that so many of them match
         place = f"row {listing.before + max(0, grid.cursor) + 1:,} of {place}"
     pieces = [Piece(f" {place}", "dim")]
-    host = app.store.hosts.get(grid.cursor_id or "") if app.view == "hosts" else None
+    host = app.store.hosts.get(grid.cursor_id or "") if app.looking.view == "hosts" else None
     if host is not None and host.stands_still:
         pieces.append(Piece(f" · {host.stands_still}", "alarm"))
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
-    run = app.store.runs.get(grid.cursor_id or "") if app.view == "runs" else None
+    run = app.store.runs.get(grid.cursor_id or "") if app.looking.view == "runs" else None
     if run is not None and app.size.width < REASON_FROM_COLUMNS:
         why, _ = reason_cell(run)
         has_words = why != NONE[0] and not why.isdigit()
@@ -277,7 +277,7 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
 
 
 def _run_status(app: Dashboard) -> list[Piece]:
-    run_id = app.reading.run_id or ""
+    run_id = app.looking.run_id or ""
     tree = app.store.trees.get(run_id)
     if tree is None:
         return []  # in place of the table stands why
@@ -318,12 +318,12 @@ def foot(app: Dashboard) -> Line:
     left: list[Piece] = []
     right: list[Piece] = []
     for command in app.commands:
-        if not command.footer or app.view not in command.views:
+        if not command.footer or app.looking.view not in command.views:
             continue
         off = command.writes and bool(app.acting.why_not(command))
         action = f"app.cmd({command.id!r})"
         label = app.acting.label(command) if command.writes else command.label
-        if command.id == "up-or-quit" and app.view == "run":
+        if command.id == "up-or-quit" and app.looking.view == "run":
             label = "Back"
         key = shown_key(command.keys)
         side = right if command.id in ("help", "up-or-quit") else left

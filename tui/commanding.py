@@ -22,7 +22,7 @@ class Commanding:
         if text:
             app.set_filter(text)
         else:
-            app.prompt.open("filter", app.filters.get(app.view, ""))
+            app.prompt.open("filter", app.looking.filter)
 
     def do_command(self) -> None:
         self._app.prompt.open("command", "")

@@ -72,7 +72,8 @@ class Copying:
         if place is None:
             app.flash("nothing to copy here", "alarm")
             return
-        more = TOLD if app.client is not None and app.view in ("run", "runs", "retries") else {}
+        has_more = app.client is not None and app.looking.view in ("run", "runs", "retries")
+        more = TOLD if has_more else {}
         shown = [Choice(name[0], name, name, told) for name, told in (place.known | more).items()]
 
         def chosen(name: str | None) -> None:
@@ -91,16 +92,16 @@ class Copying:
         row_id = app.grid().cursor_id
         if row_id is None:
             return None
-        if app.view == "run":
-            step = app.reading.step()
+        if app.looking.view == "run":
+            step = app.looking.step(row_id)
             if step is None:
                 return None
             return Place(step.id, {"id": step.id, "key": step.key, "url": step.url}, step)
         known = {"id": row_id}
-        if app.view == "runs":
+        if app.looking.view == "runs":
             run = app.store.runs.get(row_id)
             known |= {} if run is None else {"key": run.key}
-            known |= {} if app.is_recording else {"url": ""}  # of the run's own step
+            known |= {} if app.looking.is_recording else {"url": ""}  # of the run's own step
         return Place(row_id, known)
 
     # -- getting it ----------------------------------------------------------------------------

@@ -35,21 +35,24 @@ class Drawing:
         grid = app.grid()
         grid.stale = app.store.stale
         app.rows.seen_now()
-        if app.view == "run":
+        if app.looking.view == "run":
             self._lay_out_run(grid)
         if ids and not self._keeps_rows():
-            follow = app.follow and app.view in ("events", "runs") and app.newest_first
+            looking = app.looking
+            follow = looking.following and looking.view in ("events", "runs")
             marks_lost = grid.marks_lost
-            rows = app.rows.ids(app.view)
+            rows = app.rows.ids(app.looking.view)
             at_end = self._jumps(grid, rows)
-            if grid.set_ids(rows, follow=follow):
+            if grid.set_ids(rows, follow=follow and looking.newest_first):
                 app.acting.row_left_at = app.store.clock.monotonic()
-            elif app.view == "runs":
-                app.ordering.is_turning = False
-            if grid.marks_lost > marks_lost and not app.ordering.is_turning:  # else it tells that
+            elif app.looking.view == "runs":
+                looking.turned()
+            if grid.marks_lost > marks_lost and not looking.is_turning:  # else it tells that
                 gone = grid.marks_lost - marks_lost
                 app.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
-            app.reading.land(grid)
+            tree = app.store.trees.get(looking.run_id or "")
+            if (step_id := looking.land(grid.ids, tree)) is not None:
+                grid.move_to_id(step_id)
             if at_end:
                 grid.move_to(-1)
         else:
@@ -57,7 +60,7 @@ class Drawing:
         app.acting.drawn(grid.ids[grid.first_seen : grid.first_seen + grid.page_rows])
         if not grid.ids and grid.size.width:  # it may not be laid out yet
             self._tell_why(grid)
-        if app.view == "run":
+        if app.looking.view == "run":
             self._draw_inspector()
         self._draw_bars(grid)
 
@@ -65,7 +68,7 @@ class Drawing:
         """Whether the last page has come for a cursor that waits for it at the end of what was read
         before. It goes on to the last row; its old one has not left."""
         listing = self._app.store.listing("runs")
-        if self._app.view != "runs" or not listing.has_jumped:
+        if self._app.looking.view != "runs" or not listing.has_jumped:
             return False
         listing.has_jumped = False
         if not rows or grid.cursor != len(grid.ids) - 1:
@@ -76,35 +79,35 @@ class Drawing:
     def _keeps_rows(self) -> bool:
         """Rows whose order is being turned stand as they were until the others are read."""
         app = self._app
-        turning = app.ordering.is_turning and app.store.listing("runs").total is None
-        return turning and app.view == "runs"
+        turning = app.looking.is_turning and app.store.listing("runs").total is None
+        return turning and app.looking.view == "runs"
 
     def _lay_out_run(self, grid: Grid) -> None:
-        reading, rows = self._app.reading, self._app.rows
+        looking, rows = self._app.looking, self._app.rows
         columns: tuple[Column, ...] = RUN_TIMES
-        if reading.has_chart:
+        if looking.has_chart:
             columns = RUN if self._app.size.width >= CHART_CELLS_MIN else RUN_PLAIN
         if columns != grid.columns:
-            grid.columns = rows.run_columns = columns
-            grid.refresh()
-        rows.draw_run(reading.run_id, reading.collapsed, grid.size.width, reading.asked)
+            grid.show_columns(columns)
+        rows.draw_run(columns, grid.size.width)
         grid.set_title("chart", rows.chart_head)
 
     def _tell_why(self, grid: Grid) -> None:
         """There are no rows: say why in their place."""
         app = self._app
         asked = Asked(
-            view=app.view,
+            view=app.looking.view,
             url=app.options.url,
-            q=app.filters.get(app.view, ""),
-            run_id=app.reading.run_id,
-            is_recording=app.is_recording,
+            q=app.looking.filter,
+            run_id=app.looking.run_id,
+            is_recording=app.looking.is_recording,
         )
         grid.set_notice(notice(app.store, asked, grid.size.width - 2))
 
     def _draw_inspector(self) -> None:
         app = self._app
-        step, tree = app.reading.step(), app.store.trees.get(app.reading.run_id or "")
+        step = app.looking.step(app.grid().cursor_id)
+        tree = app.store.trees.get(app.looking.run_id or "")
         moves = (
             tree.moves if tree is not None and step is not None and step.id == tree.run.id else ()
         )

@@ -36,7 +36,7 @@ class Following:
         """Make the client beside the screen, and follow its engine until cancelled."""
         app = self._app
         feed = self.follow(await to_thread.run_sync(connects))
-        feed.open(app.reading.run_id if app.view == "run" else None)
+        feed.open(app.looking.open_run_id)
         app.show_board()
         await feed.run()
 

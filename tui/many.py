@@ -135,7 +135,7 @@ class Many:
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return
-        self._app.whole_filter = False
+        self._app.looking.mark_filter(whole=False)
         self._app.grid().clear_marks()
         told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"
         self._app.flash(told)
@@ -149,7 +149,7 @@ class Many:
         """The job that `X` would stop."""
         jobs = self._app.store.jobs
         running = [job for job in jobs if job.state == "running"]
-        if self._app.view == "jobs":
+        if self._app.looking.view == "jobs":
             chosen = self._app.grid().cursor_id
             return next((job for job in running if job.id == chosen), None)
         return running[0] if running else None
@@ -158,8 +158,8 @@ class Many:
         """Why there is nothing to stop; empty: there is."""
         if self.marching or self.job() is not None:
             return ""
-        where = "the job under the cursor is not" if self._app.view == "jobs" else "no bulk job is"
-        return f"{where} running"
+        is_chosen = self._app.looking.view == "jobs"
+        return f"{'the job under the cursor is not' if is_chosen else 'no bulk job is'} running"
 
     def abort(self) -> None:
         """Stop what goes on: what is done stays done."""

@@ -28,7 +28,7 @@ class Moving:
 
     def _by_hand(self) -> None:
         """A person moves the cursor, and knows where it is: the next key is meant for that row."""
-        self._app.follow = False
+        self._app.looking.follow(following=False)
         self._app.acting.row_left_at = float("-inf")
 
     def do_down(self) -> None:
@@ -50,21 +50,23 @@ class Moving:
         self._move(-self._app.grid().page_rows)
 
     def do_first(self) -> None:
-        listing = self._app.store.listing(self._app.view)
-        if self._app.view == "runs" and self._app.feed is not None and not listing.at_head:
+        listing = self._app.store.listing(self._app.looking.view)
+        if self._app.looking.view == "runs" and self._app.feed is not None and not listing.at_head:
             self._app.feed.want_more(Edge.HEAD)
         self._by_hand()
         self._app.grid().move_to(0)
 
     def do_last(self) -> None:
-        listing = self._app.store.listing(self._app.view)
-        if self._app.view == "runs" and self._app.feed is not None and not listing.at_tail:
+        listing = self._app.store.listing(self._app.looking.view)
+        if self._app.looking.view == "runs" and self._app.feed is not None and not listing.at_tail:
             self._app.feed.want_more(Edge.TAIL)
         self._by_hand()
         self._app.grid().move_to(-1)
 
     def do_mark(self) -> None:
-        self._app.whole_filter = False  # from here on what is marked is what is seen to be
+        self._app.looking.mark_filter(
+            whole=False
+        )  # from here on what is marked is what is seen to be
         self._app.grid().toggle_mark()
         self._move(1)
         self._app.draw()
@@ -74,14 +76,15 @@ class Moving:
         self._app.draw()
 
     def do_mark_all(self) -> None:
-        listing = self._app.store.listing(self._app.view)
+        listing = self._app.store.listing(self._app.looking.view)
         self._app.grid().mark_all()
         read = listing.at_head and listing.at_tail and len(listing) <= MARKED_MAX
-        whole = self._app.view == "runs" and not read
-        self._app.whole_filter = whole and not query.is_empty(self._app.filters["runs"])
+        looking = self._app.looking
+        is_filtered = looking.view == "runs" and not query.is_empty(looking.filters["runs"])
+        looking.mark_filter(whole=is_filtered and not read)
         self._app.draw()
 
     def do_unmark(self) -> None:
-        self._app.whole_filter = False
+        self._app.looking.mark_filter(whole=False)
         self._app.grid().clear_marks()
         self._app.draw()

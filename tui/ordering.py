@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui.looks import SHAPES
 from tui.screens.ask import Choice, Choose
-from tui.sorting import FIXED, SORTS, UPWARDS
+from tui.sorting import FIXED, SORTS
 from tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -20,13 +20,11 @@ class Ordering:
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
-        self.is_turning = False
-        """The runs are read in their new order: until they are there the old rows are shown."""
 
     def do_sort(self) -> None:
         """Choose a column; of runs there is one, so it is turned round."""
         app = self._app
-        view = app.view
+        view = app.looking.view
         if view == "runs":
             self._turn()
             return
@@ -35,7 +33,7 @@ class Ordering:
             return
         columns = [c for c in app.grid().columns if c.key in SORTS[view]]
         keys = {column.title.lower(): column.key for column in columns}
-        now = app.rows.sorted_by.get(view)
+        now = app.looking.sorted_by.get(view)
         choices = [
             Choice(f"{at}", title, title, _direction(key, now))
             for at, (title, key) in enumerate(keys.items(), 1)
@@ -50,7 +48,7 @@ class Ordering:
 
     def clicked(self, key: str) -> None:
         """The head of a column was clicked."""
-        view = self._app.view
+        view = self._app.looking.view
         if view == "runs" and key == "age":
             self._turn()
         elif key in SORTS.get(view, {}):
@@ -61,13 +59,8 @@ class Ordering:
     def _by(self, key: str | None) -> None:
         """Sort by a column, the other way round if it is so already; None: as the engine does."""
         app = self._app
-        before = app.rows.sorted_by.pop(app.view, None)
-        if key is not None:
-            down = key not in UPWARDS
-            if before is not None and before[0] == key:
-                down = not before[1]
-            app.rows.sorted_by[app.view] = (key, down)
-        app.grid().show_order(app.rows.sorted_by.get(app.view))
+        app.looking.sort(key)
+        app.grid().show_order(app.looking.sorted_by.get(app.looking.view))
         app.draw()
 
     def _turn(self) -> None:
@@ -77,21 +70,20 @@ class Ordering:
         if app.store.stale and not (listing.at_head and listing.at_tail):
             app.flash("not connected: the other end of the list cannot be read", "alarm")
             return
-        app.newest_first = not app.newest_first
-        app.follow = False
-        app.grid().show_order(("age", app.newest_first))
+        app.looking.turn()
+        app.grid().show_order(("age", app.looking.newest_first))
         if app.feed is not None:
             app.show_board()
         else:
             listing.turn()
-        self.is_turning = listing.total is None
+        app.looking.turned(done=listing.total is not None)
         app.draw()
 
     def lost(self, grid: Grid) -> str:
         """What to say when the cursor's row is not among those that were read."""
-        if not self.is_turning:
+        if not self._app.looking.is_turning:
             return "the row under the cursor has left the list"
-        self.is_turning = False
+        self._app.looking.turned()
         marks = grid.marks_lost
         told = f", and {marks:,} marks were taken away" if marks else ""
         return f"its run is further down in this order: the cursor is on another one{told}"

@@ -17,7 +17,6 @@ from tui.tree import Tree
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
-    from tui.widgets.grid import Grid
 
 
 class Reading:
@@ -25,42 +24,23 @@ class Reading:
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
-        self.run_id: str | None = None
-        self.collapsed: set[str] = set()
-        self.asked: str | None = None
-        """The step at which it was opened: it is never folded."""
-        self.has_chart = True
         self.redactor = Redactor(app.options.redact)
         self.last_answer = LastAnswer(app)
         self.copying = Copying(app)
-        self._at: str | None = None
-        """The step to go to when the run has been read."""
 
     # -- which run and step --------------------------------------------------------------------
 
     def open_run(self, run_id: str, step_id: str | None = None) -> None:
         """Open a run, at one of its steps."""
-        self.run_id = run_id
-        self.collapsed = set()
         app = self._app
-        grid = app.grid("run")
-        grid.set_ids([])
-        self._at = self.asked = step_id
+        app.looking.open_run(run_id, step_id)
+        app.grid("run").set_ids([])
         app.show_view("run")
         app.draw()
 
-    def land(self, grid: Grid) -> None:
-        """Put the cursor on the step that the run was opened at, as soon as it is there."""
-        if self._at is None or self._app.view != "run" or not grid.ids:
-            return
-        tree = self._app.store.trees.get(self.run_id or "")
-        if grid.move_to_id(self._at) or tree is None or not tree.outdated:
-            self._at = None
-
     def step(self) -> Step | None:
         """The step under the cursor of the open run."""
-        line = self._app.rows.lines.get(self._app.grid("run").cursor_id or "")
-        return None if line is None else line.step
+        return self._app.looking.step(self._app.grid("run").cursor_id)
 
     def do_open(self) -> None:
         """Open what is under the cursor."""
@@ -68,7 +48,7 @@ class Reading:
         row_id = app.grid().cursor_id
         if row_id is None:
             return
-        match app.view:
+        match app.looking.view:
             case "runs":
                 run = store.runs.get(row_id)
                 at = None if run is None or run.at is None else run.at.step_id
@@ -94,14 +74,12 @@ class Reading:
 
     def _neighbour(self, by: int) -> None:
         app = self._app
-        ids = app.store.listing("runs").ids
-        if self.run_id in ids:
-            at = ids.index(self.run_id) + by
+        ids, run_id = app.store.listing("runs").ids, app.looking.run_id
+        if run_id in ids:
+            at = ids.index(run_id) + by
             if 0 <= at < len(ids):
                 app.grid("runs").move_to_id(ids[at])
-                back = app.back_to
                 self.open_run(ids[at])
-                app.back_to = back
                 return
         app.flash("no other run of the list there", "alarm")
 
@@ -114,13 +92,11 @@ class Reading:
     def _problem(self, by: int) -> None:
         app = self._app
         grid = app.grid("run")
-        ids, at = grid.ids, grid.cursor
-        for step in range(1, len(ids) + 1):
-            line = app.rows.lines.get(ids[(at + by * step) % len(ids)])
-            if line is not None and line.step is not None and line.step.is_problem:
-                grid.move_to_id(line.id)
-                return
-        app.flash("no step failed, is failing or paused")
+        found = app.looking.problem(grid.ids, grid.cursor, by)
+        if found is None:
+            app.flash("no step failed, is failing or paused")
+        else:
+            grid.move_to_id(found)
 
     def do_next_problem(self) -> None:
         self._problem(1)
@@ -131,17 +107,14 @@ class Reading:
     def do_collapse(self) -> None:
         """Hide what is below; where nothing is, go to the step above."""
         app = self._app
-        line = app.rows.lines.get(app.grid().cursor_id or "")
-        if line is None or line.step is None:
-            return
-        if line.children and not line.collapsed:
-            self.collapsed.add(line.id)
+        above = app.looking.collapse(app.grid().cursor_id)
+        if above is None:
             app.draw()
-        elif line.step.parent_id is not None:
-            app.grid().move_to_id(line.step.parent_id)
+        else:
+            app.grid().move_to_id(above)
 
     def do_expand(self) -> None:
-        self.collapsed.discard(self._app.grid().cursor_id or "")
+        self._app.looking.expand(self._app.grid().cursor_id)
         self._app.draw()
 
     def do_inspector(self) -> None:
@@ -150,7 +123,7 @@ class Reading:
 
     def do_chart(self) -> None:
         """The chart, or the times of the attempts in its place."""
-        self.has_chart = not self.has_chart
+        self._app.looking.toggle_chart()
         self._app.draw()
 
     # -- bodies --------------------------------------------------------------------------------
@@ -185,8 +158,10 @@ class Reading:
         """Show the steps of the two marked runs side by side."""
         app = self._app
         marked = list(app.grid().marks)
-        if len(marked) != 2 or app.whole_filter:
-            told = "every run of the filter is" if app.whole_filter else f"{len(marked)} are"
+        if len(marked) != 2 or app.looking.whole_filter:
+            told = (
+                "every run of the filter is" if app.looking.whole_filter else f"{len(marked)} are"
+            )
             app.flash(f"mark two runs with space, then d compares them: {told} marked", "alarm")
             return
         app.run_worker(self._compared(*marked), group="compare", exclusive=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import tzinfo
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from tui import boards, fmt, sorting, steptree
 from tui.boards import Cell, Column, Seen
+from tui.looking import Looking
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import Happening, Step, short_id
 from tui.steptree import Line
@@ -52,17 +52,11 @@ CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
 class Rows:
     """The rows of every view, as of the moment that `seen_now` took."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, looking: Looking | None = None) -> None:
         self._store = store
+        self.looking = looking or Looking()
         self.seen = Seen(0.0)
-        self.zone: tzinfo | None = None
-        """That times of the day are told in; None: the local one."""
         self._events: dict[str, Happening] = {}
-        self.sorted_by: dict[str, tuple[str, bool]] = {}
-        """By board: the column and whether downwards, where that was asked for."""
-        self.lines: dict[str, Line] = {}
-        """The lines of the run that is open, by the id of their step."""
-        self.run_columns: tuple[Column, ...] = RUN
         self.chart_head = ""
         self._chart_cells = 0
         self._span: steptree.Span | None = None
@@ -70,20 +64,20 @@ class Rows:
     def seen_now(self) -> None:
         """From now on cells are told as of now."""
         store = self._store
-        self.seen = Seen(store.time.now_ms(), store.stale, self.zone)
+        self.seen = Seen(store.time.now_ms(), store.stale, self.looking.zone)
 
     def ids(self, view: str) -> list[str]:
         """The rows of a view, in order."""
         if view == "run":
-            return list(self.lines)
+            return list(self.looking.lines)
         if view == "events":
             latest = list(self._store.events)[-EVENTS_SHOWN_MAX:]
             self._events = {event.id: event for event in reversed(latest)}
             return list(self._events)
         row_ids = self._store.listing(view).ids
-        if view not in self.sorted_by:
+        if view not in self.looking.sorted_by:
             return row_ids
-        key, down = self.sorted_by[view]
+        key, down = self.looking.sorted_by[view]
         return sorting.ordered(
             row_ids, partial(self.row, view), sorting.SORTS[view][key], down=down
         )
@@ -103,7 +97,7 @@ class Rows:
         """A row's cells; None: it is not known any more."""
         match view:
             case "run":
-                line = self.lines.get(row_id)
+                line = self.looking.lines.get(row_id)
                 return None if line is None else self._line_cells(line)
             case "events":
                 event = self._events.get(row_id)
@@ -130,17 +124,14 @@ class Rows:
 
     # -- a run ---------------------------------------------------------------------------------
 
-    def draw_run(
-        self, run_id: str | None, collapsed: Collection[str], width: int, asked: str | None = None
-    ) -> None:
-        """Lay the run out that is open; the step that was `asked` for is never folded."""
-        tree = None if run_id is None else self._store.trees.get(run_id)
+    def draw_run(self, columns: Sequence[Column], width: int) -> None:
+        """Lay the run out that is open."""
+        tree = self._store.trees.get(self.looking.run_id or "")
+        self.looking.lay_out(tree)
         if tree is None:
-            self.lines, self._span = {}, None
+            self._span = None
             return
-        found = steptree.lines(tree, collapsed, asked)
-        self.lines = {line.id: line for line in found}
-        sized = {column.key: cells for column, cells in boards.layout(self.run_columns, width - 2)}
+        sized = {column.key: cells for column, cells in boards.layout(columns, width - 2)}
         self._chart_cells = sized.get("chart", 0)
         self._span = steptree.span_of(tree, self.seen.now_ms)
         self.chart_head = steptree.axis(self._span, self._chart_cells)

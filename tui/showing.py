@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from tui.background import suspend
@@ -26,10 +25,10 @@ class Showing:
         self._app = app
 
     def do_help(self) -> None:
-        self._app.helped = True
+        self._app.looking.help()
         cells = self._app.size.width - READ_FRAME_CELLS
-        lines = help_lines(self._app.commands, self._app.view, cells)
-        self._app.push_screen(Read(f"Keys: {self._app.view}", lines))
+        lines = help_lines(self._app.commands, self._app.looking.view, cells)
+        self._app.push_screen(Read(f"Keys: {self._app.looking.view}", lines))
 
     def do_palette(self) -> None:
         self._app.push_screen(palette(self._app))
@@ -44,10 +43,10 @@ class Showing:
             self._app.flash("there is no shell to go back to", "alarm")
 
     def do_follow(self) -> None:
-        if not self._app.follow:
+        if not self._app.looking.following:
             self._app.moving.do_first()
-        self._app.follow = not self._app.follow
-        self._app.flash("following" if self._app.follow else "not following")
+        self._app.looking.follow(following=not self._app.looking.following)
+        self._app.flash("following" if self._app.looking.following else "not following")
 
     def do_theme(self, name: str) -> None:
         """Another look; without a name those that there are."""
@@ -61,9 +60,8 @@ class Showing:
             app.flash(f"there is no theme `{name}`: `:theme` lists them", "alarm")
 
     def do_utc(self) -> None:
-        rows = self._app.rows
-        rows.zone = UTC if rows.zone is None else None
-        self._app.flash(f"times are told in {'UTC' if rows.zone else 'local time'}")
+        is_utc = self._app.looking.tell_times_in_utc()
+        self._app.flash(f"times are told in {'UTC' if is_utc else 'local time'}")
 
     def do_run(self, wanted: str) -> None:
         try:

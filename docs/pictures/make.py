@@ -11,7 +11,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from datetime import UTC
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,7 +87,7 @@ def dashboard(store: Store, board: str) -> Dashboard:
     )
     options = Options(url="http://engine.example", board=board, filter="age:<1h")
     app = Dashboard(store, options, client=client, feed=False)
-    app.rows.zone = UTC
+    app.looking.tell_times_in_utc()
     return app
 
 

@@ -115,8 +115,9 @@ def test_every_style_is_one_of_the_theme() -> None:
 def test_rows_that_are_gone_have_no_cells() -> None:
     """The list may be ahead of what is kept."""
     rows = Rows(store_at())
-    rows.draw_run(None, (), 80)
-    rows.draw_run("nobody", (), 80)
+    rows.draw_run(GRIDS["run"], 80)
+    rows.looking.open_run("nobody")
+    rows.draw_run(GRIDS["run"], 80)
     for view in GRIDS:
         assert rows.cells(view, "nobody") is None
         assert rows.ids(view) == []

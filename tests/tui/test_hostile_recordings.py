@@ -71,13 +71,17 @@ def draw(random: Random, store: Store, rows: Rows) -> None:
     """Everything that a screen would show. Every text of it can be printed."""
     rows.seen_now()
     for run_id, tree in store.trees.items():
-        rows.draw_run(run_id, set(), random.choice([60, 80, 140]))
+        rows.looking.open_run(run_id)
+        rows.draw_run(GRIDS["run"], random.choice([60, 80, 140]))
         for step in tree.steps.values():
             inspector(step, rows.seen, 50, roomy=True)
         comparison(tree, random.choice(list(store.trees.values())), 120, rows.seen)
     for view in GRIDS:
         if view in sorting.SORTS:
-            rows.sorted_by[view] = (random.choice(list(sorting.SORTS[view])), random.random() < 0.5)
+            rows.looking.sorted_by[view] = (
+                random.choice(list(sorting.SORTS[view])),
+                random.random() < 0.5,
+            )
         for row_id in rows.ids(view):
             for cell in (rows.cells(view, row_id) or {}).values():
                 assert text_of(cell).isprintable()

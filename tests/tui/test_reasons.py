@@ -170,7 +170,7 @@ def test_the_list_of_runs_says_why(columns: int) -> None:
 
     async def test(world: World) -> None:
         world.live()
-        world.app.filters["runs"] = "is:failed"
+        world.app.looking.filters["runs"] = "is:failed"
         run, *_ = declined()
         world.runs(run)
         lines = await world.shown()

@@ -175,7 +175,7 @@ async def answered(world: World) -> list[str]:
 def whole_filter(world: World, **members: Any) -> None:
     """More runs of a filter than were read."""
     world.live()
-    world.app.filters["runs"] = "wf:order"
+    world.app.looking.filters["runs"] = "wf:order"
     world.runs(*(run_row(number) for number in range(200)), total=231)
     world.store.listing("runs").at_tail = False
     world.answers["/bulk"] = (200, bulk(action="pause", skipped={}, total=231) | members)
@@ -207,7 +207,7 @@ def test_escape_leaves_what_the_engine_is_asked() -> None:
         lines = await answered(world)
         line_with(lines, "pause: not asked any more, nothing was done")
         assert len(world.app.screen_stack) == 1
-        assert world.app.whole_filter
+        assert world.app.looking.whole_filter
 
     showing(test)
 
@@ -222,7 +222,7 @@ def test_a_question_does_not_open_over_another_board() -> None:
         line_with(await world.shown(), "pause: the board is another one now, nothing was done")
         lines = await answered(world)
         assert len(world.app.screen_stack) == 1
-        assert world.app.view == "causes"
+        assert world.app.looking.view == "causes"
         assert not any("Pause:" in line for line in lines)
 
     showing(test)

@@ -42,7 +42,7 @@ def test_a_retry_that_has_left_is_not_opened() -> None:
         await world.press("2")
         world.store.apply(retries(2))
         await world.press("enter")
-        assert world.app.view == "retries"
+        assert world.app.looking.view == "retries"
 
     showing(test)
 
@@ -92,7 +92,7 @@ def test_a_job_without_a_rate_is_asked_about(rate: int) -> None:
 
     async def test(world: World) -> None:
         world.live()
-        world.app.filters["runs"] = "wf:order"
+        world.app.looking.filters["runs"] = "wf:order"
         world.runs(*(run_row(number, "failed") for number in range(120)))
         await world.shown()
         world.answers["/bulk"] = (200, bulk(ratePerS=rate))

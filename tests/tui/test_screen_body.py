@@ -68,7 +68,7 @@ def test_a_body_that_is_closed_before_it_is_read() -> None:
         world.answers_after.set()
         await world.press("q")
         assert world.app.is_running
-        assert world.app.view == "run"
+        assert world.app.looking.view == "run"
 
     showing(test)
 

@@ -51,7 +51,7 @@ def test_30_a_chosen_command_is_done() -> None:
     async def test(world: World) -> None:
         world.live()
         await choose(world, "hosts that are called")
-        assert world.app.view == "hosts"
+        assert world.app.looking.view == "hosts"
         await choose(world, "a run by its id")
         assert isinstance(world.app.focused, Input)
         assert world.app.focused.value == "run "

@@ -120,7 +120,7 @@ def test_31_empty_boards_say_why() -> None:
         world.live(counts={"completed": 10_204})
         world.runs()
         line_with(await world.shown(), "No run is open. 10,204 have completed")
-        world.app.filters["runs"] = "wf:nothing"
+        world.app.looking.filters["runs"] = "wf:nothing"
         world.store.changes.counts = True
         line_with(await world.shown(), "esc clears the filter")
 
@@ -260,7 +260,7 @@ def test_a_row_that_has_left_and_is_still_drawn_does_not_open() -> None:
         await world.press("2")
         world.store.apply(RetriesRead("retries", RetryPage(())))
         world.app.run_command("open")
-        assert world.app.view == "retries"
+        assert world.app.looking.view == "retries"
         await world.shown()
         assert world.app.grid().cursor_id is None
 
@@ -290,7 +290,7 @@ def test_filter_with_a_mistake_is_told_and_changes_nothing() -> None:
         prompt = world.app.query_one("#prompt")
         prompt.value = "is:nonsense"  # type: ignore[attr-defined]
         await world.press("enter")
-        assert world.app.filters["runs"] == "is:live"
+        assert world.app.looking.filters["runs"] == "is:live"
         assert prompt.value == "is:nonsense"  # type: ignore[attr-defined]
         assert world.app.flash_now[0].startswith("`is:nonsense` is none of")
 
@@ -344,9 +344,9 @@ def test_esc_peels_one_layer() -> None:
         await world.press("escape")
         assert not world.app.grid().marks
         await world.press("enter")
-        assert world.app.view == "run"
+        assert world.app.looking.view == "run"
         await world.press("escape")
-        assert world.app.view == "runs"
+        assert world.app.looking.view == "runs"
 
     showing(test)
 

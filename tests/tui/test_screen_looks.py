@@ -55,7 +55,7 @@ def test_the_status_has_a_dot_between_two_things_alone() -> None:
         world.live()
         world.runs(*(run_row(n, at={"http_status": None}) for n in range(3)))
         assert "filter is:live · row 1 of 3 runs  " in line_with(await world.shown(), "1 of 3")
-        world.app.filters["runs"] = ""
+        world.app.looking.filters["runs"] = ""
         assert line_with(await world.press("j"), "2 of 3").startswith(" row 2 of 3 runs  ")
         lines = await world.press("space")
         assert line_with(lines, "3 of 3").startswith(" 1 marked  · row 3 of 3 runs  ")
@@ -146,7 +146,7 @@ def test_a_recording_says_which_runs_it_does_not_have() -> None:
     async def test(world: World) -> None:
         world.live()
         world.runs(run_row(1))
-        world.app.client, world.app.is_recording = None, True
+        world.app.client, world.app.looking.is_recording = None, True
         await world.shown()
         line_with(await world.press("enter"), "Run 00000001 is not in this recording")
 

@@ -104,7 +104,7 @@ def test_a_filter_is_moved_as_a_job() -> None:
         }  # fmt: skip
         world.answers["/bulk"] = (200, job)
         await world.shown()
-        world.app.whole_filter = True
+        world.app.looking.whole_filter = True
         await world.press("M")
         await typed(world, OLD)
         lines = await typed(world, NEW)

@@ -73,10 +73,10 @@ def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
             world.tree(rows[2], *steps)
             await world.shown()
         app = world.app
-        assert (app.view, list(app.rows.lines)) == ("run", [rows[2].id])
-        assert app.rows.lines[rows[2].id].collapsed
+        assert (app.looking.view, list(app.looking.lines)) == ("run", [rows[2].id])
+        assert app.looking.lines[rows[2].id].collapsed
         await world.press("escape")
-        assert (app.view, app.filters["runs"]) == ("runs", "wf:order")
+        assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "wf:order")
         assert (app.grid().cursor_id, list(app.grid().marks)) == (rows[2].id, [rows[0].id])
 
     showing(test)
@@ -182,7 +182,7 @@ def test_14_many_at_once_are_confirmed_by_their_number() -> None:
     async def test(world: World) -> None:
         world.live()
         await world.press("slash")
-        world.app.filters["runs"] = "wf:order"
+        world.app.looking.filters["runs"] = "wf:order"
         await world.press("escape")
         world.runs(*(run_row(number, "failed") for number in range(200)), total=231)
         world.store.listing("runs").at_tail = False
@@ -230,12 +230,12 @@ def test_15_an_empty_filter_is_no_bulk_job() -> None:
 
     async def test(world: World) -> None:
         world.live()
-        world.app.filters["runs"] = ""
+        world.app.looking.filters["runs"] = ""
         world.runs(run_row(1), run_row(2), total=500)
         world.store.listing("runs").at_tail = False
         await world.shown()
         await world.press("a")
-        assert not world.app.whole_filter
+        assert not world.app.looking.whole_filter
         assert len(world.app.grid().marks) == 2
 
     showing(test)

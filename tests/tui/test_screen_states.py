@@ -238,7 +238,7 @@ def test_26_a_terminal_without_room() -> None:
             assert told in lines[0]
             assert "".join(lines[1:]).strip() == ""
             await world.press("P", "enter", "2")
-            assert (world.posts, world.app.view) == ([], "runs")
+            assert (world.posts, world.app.looking.view) == ([], "runs")
         await world.pilot.resize_terminal(60, 12)
         await world.pilot.pause()
         lines = await world.shown()

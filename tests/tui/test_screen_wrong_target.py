@@ -77,11 +77,11 @@ def test_14_more_than_a_hundred_are_no_loop_of_ours() -> None:
     async def test(world: World) -> None:
         world.live()
         world.runs(*(run_row(number, "failed") for number in range(120)))
-        world.app.filters["runs"] = ""
+        world.app.looking.filters["runs"] = ""
         await world.shown()
         line_with(await world.press("a", "R"), "more than 100 are marked by hand")
         assert world.posts == []
-        world.app.filters["runs"] = "wf:order"
+        world.app.looking.filters["runs"] = "wf:order"
         world.answers["/bulk"] = (200, bulk(matched=120, total=120, skipped={}))
         line_with(await world.press("a", "R"), "retry 120 of 120 runs")
 
@@ -159,7 +159,7 @@ def test_13_p_on_every_run_of_a_filter_does_what_the_footer_says() -> None:
         world.store.apply(RunsRead("runs", Edge.HEAD, page))
         plan = bulk(action="resume", q="is:paused", matched=500, total=500, skipped={})
         world.answers["/bulk"] = (200, plan)
-        world.app.filters["runs"] = "is:paused"
+        world.app.looking.filters["runs"] = "is:paused"
         await world.shown()
         line_with(await world.press("a"), "P Resume")
         line_with(await world.press("P"), "Resume: 500 runs")
@@ -247,14 +247,14 @@ def test_escape_takes_back_one_layer() -> None:
         await world.press("2", "1")
         app.set_filter("wf:order")
         await world.press("space", "escape")
-        assert (app.view, app.filters["runs"]) == ("runs", "wf:order")
+        assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "wf:order")
         await world.press("escape")
-        assert (app.view, app.filters["runs"]) == ("runs", "is:live")
+        assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "is:live")
         await world.press("escape")
-        assert app.view == "retries"
+        assert app.looking.view == "retries"
         app.list_runs("is:stuck cause:a91c")
         await world.press("escape", "1")
-        assert app.filters["runs"] == "is:live"
+        assert app.looking.filters["runs"] == "is:live"
 
     showing(test)
 
@@ -269,7 +269,7 @@ def test_a_run_by_the_end_of_its_id() -> None:
         world.tree(one, step_row(one.id, None, "running"))
         await world.shown()
         world.app.run_command("run", "00071")
-        assert world.app.reading.run_id == one.id
+        assert world.app.looking.run_id == one.id
         world.app.run_command("run", "71")
         line_with(await world.shown(), "2 runs that were seen end with 71")
         world.app.run_command("run", "99")
@@ -307,7 +307,7 @@ def test_09_a_key_is_not_for_a_row_that_is_not_seen() -> None:
         world.runs(*rows)
         world.answers["/actions"] = accepted(rows[0])
         await world.shown()
-        world.app.follow = False
+        world.app.looking.follow(following=False)
         world.app.grid().scroll_to(y=50, animate=False)
         await world.shown()
         line_with(await world.press("R"), "this is the row: it was not on the screen")

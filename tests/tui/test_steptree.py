@@ -54,7 +54,8 @@ def drawn(store: Store, cells_wide: int) -> str:
     """The run as it stands on a screen so wide."""
     rows = Rows(store)
     rows.seen_now()
-    rows.draw_run(RUN, (), cells_wide + 2)
+    rows.looking.open_run(RUN)
+    rows.draw_run(GRIDS["run"], cells_wide + 2)
     head = head_text(GRIDS["run"], cells_wide)
     head = head.ljust(cells_wide - len(rows.chart_head)) + rows.chart_head
     told = [f"{cells_wide} cells", head.rstrip()]
@@ -152,9 +153,10 @@ def test_a_step_that_was_asked_for_is_not_folded() -> None:
     store.apply(tree_read(step_row(), *steps, below))
     rows = Rows(store)
     rows.seen_now()
-    rows.draw_run(RUN, (), 80, below.id)
+    rows.looking.open_run(RUN, below.id)
+    rows.draw_run(GRIDS["run"], 80)
     assert rows.ids("run") == [RUN, f"{RUN}-s150", below.id, f"{RUN}+rest"]
-    assert rest_text(rows.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
+    assert rest_text(rows.looking.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
 
 
 def test_41_nothing_to_look_at_is_one_line() -> None:

@@ -41,7 +41,7 @@ Entry = tuple[str, str, Callable[[], None]]
 
 
 def _entries(app: Dashboard, targets: Sequence[Target]) -> Iterator[Entry]:
-    for command in of_view(app.commands, app.view):
+    for command in of_view(app.commands, app.looking.view):
         if command.id == "palette":
             continue
         why = app.acting.why_not(command, targets) if command.writes else ""

@@ -166,6 +166,11 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self._look_for_edges()
         return lost
 
+    def show_columns(self, columns: Sequence[Column]) -> None:
+        """The columns are these now."""
+        self.columns = tuple(columns)
+        self.refresh()
+
     def set_title(self, key: str, title: str) -> None:
         """The head of a column is this now."""
         if self._titles.get(key) != title:
