@@ -31,12 +31,12 @@ from engine.figures import show_engine, show_process, show_server, show_store
 from engine.front import app as front_app
 from engine.front import server
 from engine.front.access import Access
-from engine.front.bulk import Bulk, act
 from engine.front.context import Front
 from engine.front.dear import Dear
 from engine.front.door import EngineDoor
 from engine.front.parent import looks_posted_by_a_run
 from engine.front.times import rfc3339
+from engine.jobs.bulk import Bulk
 from engine.limits import EngineLimits
 from engine.log_output import LogOutput, standard_error
 from engine.machine import default_budget, trim
@@ -308,7 +308,7 @@ def _front(
         access=Access((*config.hosts, config.host)),
         metrics=metrics,
         log=logger().error,
-        bulk=Bulk(views.runs, partial(act, engine), clock, logger().error, engine.why_not),
+        bulk=Bulk(views.runs, engine, clock, logger().error),
         dear=Dear(),
         file_id=store.file_id,
         instance=instance,

@@ -27,7 +27,8 @@ from engine.core.events import Count, Event, Started
 from engine.core.filter import FILTER_CHARACTERS_MAX, TERMS_MAX
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.table import TABLE
-from engine.front import bulk, feed
+from engine.front import feed
+from engine.jobs import bulk
 from engine.ports.views import EventRecord
 from engine.run_log import ERROR_CHARS_MAX
 from engine.store.filter import ROWS_LOOKED_AT_MAX

@@ -98,9 +98,16 @@ ROOMS = (
         ),
     ),
     Room(
+        ("engine.jobs",),
+        (
+            "engine.core", "engine.ports", "engine.clock", "engine.tasks", "engine.telemetry",
+            "msgspec", "trio",
+        ),
+    ),
+    Room(
         ("engine.front",),
         (
-            "engine.core", "engine.wire", "engine.ports", "engine.supervisor",
+            "engine.core", "engine.wire", "engine.ports", "engine.jobs", "engine.supervisor",
             "engine.parent_tokens", "engine.budget", "engine.platform",
             "engine.refusals", "engine.replies", "engine.waiting",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts",

@@ -55,6 +55,8 @@ FITS: dict[Action, frozenset[StepState]] = {
 }
 """The states of a run in which an action may be possible: what can be told without its steps.
 `rerun` needs one, and is not here."""
+BEYOND_A_JOB = "a job takes 100,000: ask again for these"
+"""Why a bulk job leaves runs alone that it would act on, were they not too many."""
 
 
 class Done(Struct, frozen=True):

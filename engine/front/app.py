@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.front import control, feed, openapi, pages, status
+from engine.front import bulk, control, feed, openapi, pages, status
 from engine.front.actor import actor_of
 from engine.front.context import Front
 from engine.front.door import internal_error
@@ -147,20 +147,20 @@ def _bulk_routes(app: QuartTrio, front: Front) -> None:
     async def ask() -> Response:
         body = await request.body
         key = read_headers(raw_headers(request)).key
-        answer = await front.bulk.ask(body, _actor(), key)
+        answer = await bulk.ask(front.bulk, body, _actor(), key)
         return response(json_reply(answer, 200 if answer.id is None else 202))
 
     @app.get("/api/v1/bulk")
     async def jobs() -> Response:
-        return response(json_reply(front.bulk.jobs()))
+        return response(json_reply(bulk.list_of(front.bulk)))
 
     @app.get("/api/v1/bulk/<job_id>")
     async def job(job_id: str) -> Response:
-        return response(json_reply(front.bulk.job(job_id)))
+        return response(json_reply(bulk.answer_of(front.bulk.job(job_id))))
 
     @app.post("/api/v1/bulk/<job_id>/abort")
     async def abort(job_id: str) -> Response:
-        return response(json_reply(front.bulk.abort(job_id), 202))
+        return response(json_reply(bulk.answer_of(front.bulk.abort(job_id)), 202))
 
 
 def _actor() -> Actor:

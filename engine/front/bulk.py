@@ -1,358 +1,54 @@
-"""One action on every run that a filter finds, as a job of the engine's: `/api/v1/bulk`.
-
-A job looks for its runs first, and only then acts on them, one by one and no faster than its rate:
-thousands of retries at once would bring down again what has just come back. Each is an action like
-any other, with its own event, so a job that an engine's end cuts short leaves nothing half done;
-what it had not come to is found by the same filter. A run that was at rest and has moved since is
-left alone: it is no longer what the operator saw. Jobs are kept in memory.
-`docs/reference/bulk.md`.
-"""
+"""`/api/v1/bulk`: bulk jobs as they are asked for and shown. `docs/reference/bulk.md`."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-
 import msgspec
-import trio
-from msgspec import Struct, field
 
 from engine import wire
-from engine.clock import Clock, Ids
-from engine.core.actions import FITS, Action
-from engine.core.errors import Problem, Refused, RefusedForDamage
+from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.filter import BadFilter, Filter, parse
-from engine.core.model import ENDED, OPEN, Move, StepState
-from engine.front.moves import move_of
+from engine.front.control import move_of
 from engine.front.rows import run_row
 from engine.front.surrogates import why_no_text
 from engine.front.times import maybe_rfc3339, rfc3339
-from engine.ports.views import RunQuery, RunRecord, RunsFound
-from engine.supervisor import Engine
-from engine.tasks import Tasks
-from engine.telemetry import Log
+from engine.jobs.bulk import Asked, Bulk, Job, Plan
 
-RUNS_MAX = 100_000
-"""A job's. More than an operator means, and their ids fit into a few megabytes."""
-PAGE = 500
-BARE_PAGE = 2_000
-COUNTED_MAX = 1_000_000
-"""Runs that a filter finds are counted up to here, which takes some tens of seconds; with more
-there is no job, as nobody can have said how many they mean."""
-SAMPLE_MAX = 10
-"""Runs that a dry run shows."""
-JOBS_KEPT_MAX = 50
-STORE_WAIT_S = 1.0
-"""Before a job asks again whether the store can be written."""
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
-AT_REST = ENDED | {StepState.PAUSED}
-BULK_FITS = FITS | {Action.RETARGET: OPEN}
-"""In bulk only what is open is moved: what has ended is answered under the URL that it has."""
 
-
-class Target(Struct, frozen=True, gc=False):
-    """A run to act on. `if_rev` is the revision it was found at, if it was at rest."""
-
-    run_id: str
-    if_rev: int | None
-
-
-class Job(Struct):
-    """A bulk action, under way or over."""
-
-    id: str
-    action: Action
-    q: str
-    actor: Actor
-    reason: str | None
-    rate_per_s: int
-    started_at: int
-    targets: list[Target]
-    """What it acts on; let go when it has ended."""
-    total: int
-    matched: int
-    skipped: dict[str, int]
-    """Runs that were left alone, by why."""
-    move: Move | None = None
-    """What `retarget` does."""
-    done: int = 0
-    ended_at: int | None = None
-    aborted: bool = False
-
-    @property
-    def state(self) -> str:
-        if self.ended_at is None:
-            return "running"
-        return "aborted" if self.aborted else "done"
-
-
-class Plan(Struct):
-    """What a job would do: the runs that it would act on, and those that it would leave alone."""
-
-    targets: list[Target] = field(default_factory=list)
-    matched: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    whole: bool = True
-    sample: list[RunRecord] = field(default_factory=list)
-    """The first of what it would act on."""
-
-    def take(self, action: Action, record: RunRecord) -> None:
-        """Sort a run that the filter found."""
-        self.matched += 1
-        # what waits for a person may do so in a step below an open root
-        waits = action is Action.RESUME and record.cause is not None
-        fits = record.state in BULK_FITS[action]
-        if not fits and not (waits and record.state != StepState.FAILED):
-            why = f"it is {record.state}"
-        elif action is Action.DISMISS and record.dismissed:
-            why = "it is dismissed already"
-        elif action is Action.RESTORE and not record.dismissed:
-            why = "it is not dismissed"
-        elif len(self.targets) >= RUNS_MAX:
-            why = wire.BEYOND_A_JOB
-        else:
-            if_rev = record.rev if record.state in AT_REST else None
-            self.targets.append(Target(record.id, if_rev))
-            if len(self.sample) < SAMPLE_MAX:
-                self.sample.append(record)
-            return
-        self.skipped[why] = self.skipped.get(why, 0) + 1
-
-
-Find = Callable[[RunQuery], Awaitable[RunsFound]]
-Act = Callable[[Target, "Job", Actor], Awaitable[object]]
-"""Carry a job's action out on a run; the actor is the last. Raises Refused."""
-
-WhyNot = Callable[[str], str | None]
-"""Why a URL may not be called; None: it may, as far as can be told without a call."""
-
-
-async def act(engine: Engine, target: Target, job: Job, actor: Actor) -> object:
-    """`Act` on an engine."""
-    return await engine.act(
-        target.run_id,
-        job.action,
-        step_id=None,
-        if_rev=target.if_rev,
-        dry_run=False,
+async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
+    """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
+    request = _read(body)
+    asked = Asked(
+        action=request.action,
+        q=request.q,
+        filter=_filter(request.q),
+        expect=request.expect,
+        rate_per_s=request.rate_per_s,
         actor=actor,
-        reason=job.reason,
-        move=job.move,
+        reason=request.reason,
+        move=move_of(request),
     )
+    if request.dry_run:
+        return _plan_answer(asked, await bulk.plan(asked))
+    return answer_of(await bulk.begin(asked, key))
 
 
-class Bulk:
-    """The jobs of this engine. `run` makes them work."""
-
-    def __init__(self, find: Find, act: Act, clock: Clock, log: Log, why_not: WhyNot) -> None:
-        self._find, self._act, self._now, self._log = find, act, clock.steady_ms, log
-        self._why_not = why_not
-        self._ids = Ids(clock)
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._by_key: dict[str, str] = {}
-        """Jobs by the idempotency key they were asked for with."""
-        self._tasks = Tasks()
-        self._scope = trio.CancelScope()
-
-    async def run(self) -> None:
-        """Carry jobs out until `close`."""
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    self._tasks.opened(nursery)
-                    await trio.sleep_forever()
-        finally:
-            self._tasks.closed()
-
-    def close(self) -> None:
-        """The engine stops: jobs end where they are."""
-        self._scope.cancel()
-
-    async def ask(self, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
-        """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
-        asked = _read(body)
-        terms = _filter(asked)
-        move = move_of(asked)
-        if asked.action not in BULK_FITS:
-            raise _invalid("action", f"`{asked.action}` is not done in bulk: it needs a step.")
-        if move is not None and (why := self._why_not(move.to_url)) is not None:
-            raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.")  # every run would
-        if asked.dry_run:
-            return self._dry(asked, await self._plan(asked.action, terms))
-        if (known := self._known(asked, key, move)) is not None:
-            return answer_of(known)
-        plan = await self._plan(asked.action, terms)
-        if plan.matched > asked.expect or not plan.whole:
-            raise Refused(
-                Problem.REVISION_CHANGED,
-                f"{plan.matched:,}{'' if plan.whole else ' or more'} runs match now, not"
-                f" {asked.expect:,}: look again, and say how many you mean.",
-                matched=plan.matched,
-            )
-        if (known := self._known(asked, key, move)) is not None:
-            return answer_of(known)  # asked for twice at once
-        job = self._begin(asked, plan, actor, key, move)
-        self._tasks.start_soon(self._work, job)
-        return answer_of(job)
-
-    def _known(self, asked: wire.BulkRequest, key: str | None, move: Move | None) -> Job | None:
-        """The job that was begun with this key. Raises Refused if it is another one."""
-        job = None if key is None else self._jobs.get(self._by_key.get(key, ""))
-        same = (asked.action, asked.q, move)
-        if job is not None and (job.action, job.q, job.move) != same:
-            raise Refused(
-                Problem.KEY_REUSED,
-                f"With this key the job {job.id} was begun, which is another: {job.action} of"
-                f" {job.q!r}.",
-            )
-        return job
-
-    async def _plan(self, action: Action, terms: Filter) -> Plan:
-        plan, cursor = Plan(), None
-        now = self._now()
-        while True:
-            bare = len(plan.sample) == SAMPLE_MAX  # of the sample more is told
-            found = await self._find(
-                RunQuery(
-                    filter=terms, now=now, newest_first=False, cursor=cursor,
-                    limit=PAGE if not bare else BARE_PAGE, bare=bare,
-                )
-            )  # fmt: skip
-            for record in found.runs:
-                plan.take(action, record)
-            cursor = found.next
-            if cursor is None:
-                return plan
-            if plan.matched >= COUNTED_MAX:
-                plan.whole = False
-                return plan
-
-    def _dry(self, asked: wire.BulkRequest, plan: Plan) -> wire.BulkAnswer:
-        return wire.BulkAnswer(
-            id=None,
-            state="dry-run",
-            action=asked.action,
-            q=asked.q,
-            matched=plan.matched,
-            total=len(plan.targets),
-            done=0,
-            skipped=plan.skipped,
-            rate_per_s=asked.rate_per_s,
-            sample=tuple(record.id for record in plan.sample),
-            sample_runs=tuple(map(run_row, plan.sample)),
-        )
-
-    def _begin(
-        self,
-        asked: wire.BulkRequest,
-        plan: Plan,
-        actor: Actor,
-        key: str | None,
-        move: Move | None,
-    ) -> Job:
-        if self._scope.cancel_called:
-            raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
-        self._make_room()
-        job = Job(
-            id=self._ids.run_id(),
-            action=asked.action,
-            q=asked.q,
-            actor=actor,
-            reason=asked.reason,
-            rate_per_s=asked.rate_per_s,
-            started_at=self._now(),
-            targets=plan.targets,
-            total=len(plan.targets),
-            matched=plan.matched,
-            skipped=plan.skipped,
-            move=move,
-        )
-        self._jobs[job.id] = job
-        if key is not None:
-            self._by_key[key] = job.id
-        return job
-
-    def _make_room(self) -> None:
-        """Forget the oldest job that has ended, when there are as many as are kept."""
-        if len(self._jobs) < JOBS_KEPT_MAX:
-            return
-        oldest = next((job.id for job in self._jobs.values() if job.ended_at is not None), None)
-        if oldest is None:
-            raise Refused(
-                Problem.NOT_POSSIBLE,
-                f"{JOBS_KEPT_MAX} jobs are under way: wait for one of them, or abort one.",
-            )
-        del self._jobs[oldest]
-        self._by_key = {key: id for key, id in self._by_key.items() if id != oldest}
-
-    async def _work(self, job: Job) -> None:
-        at = trio.current_time()
-        for target in job.targets:
-            await trio.sleep_until(at)
-            if job.aborted:
-                break
-            at = trio.current_time() + 1 / job.rate_per_s  # what was late is not caught up with
-            await self._act_on(target, job)
-        job.targets = []
-        job.ended_at = self._now()
-
-    async def _act_on(self, target: Target, job: Job) -> None:
-        while True:
-            why, may_wait = await self._left_alone(target, job)
-            if not may_wait or job.aborted:
-                break
-            await trio.sleep(STORE_WAIT_S)  # nothing was done: the job waits with the store
-        if why is None:
-            job.done += 1
-        else:
-            job.skipped[why] = job.skipped.get(why, 0) + 1
-
-    async def _left_alone(self, target: Target, job: Job) -> tuple[str | None, bool]:
-        """Act on a run; returns why it was left alone (None: it was not), and whether that will
-        pass."""
-        try:
-            actor = Actor(f"{job.actor.name} bulk:{job.id}", job.actor.address)
-            await self._act(target, job, actor)
-        except Refused as refused:
-            job.aborted = job.aborted or refused.problem is Problem.DRAINING
-            is_away = refused.problem is Problem.STORE_UNAVAILABLE
-            return refused.problem.value, is_away and not isinstance(refused, RefusedForDamage)
-        except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
-            self._log("bulk-action-failed", job=job.id, run_id=target.run_id, exc_info=error)
-            return Problem.INTERNAL.value, False
-        return None, False
-
-    def jobs(self) -> wire.BulkList:
-        """Every job that is remembered, the latest first."""
-        return wire.BulkList(tuple(answer_of(job) for job in reversed(self._jobs.values())))
-
-    def job(self, job_id: str) -> wire.BulkAnswer:
-        """One job. Raises Refused (`not-found`)."""
-        return answer_of(self._get(job_id))
-
-    def abort(self, job_id: str) -> wire.BulkAnswer:
-        """Stop a job: what it has done stays done. Raises Refused (`not-found`, `not-possible`)."""
-        job = self._get(job_id)
-        if job.ended_at is not None:
-            raise Refused(Problem.NOT_POSSIBLE, f"The job is {job.state}.")
-        job.aborted = True
-        return answer_of(job)
-
-    def _get(self, job_id: str) -> Job:
-        job = self._jobs.get(job_id)
-        if job is None:
-            raise Refused(
-                Problem.NOT_FOUND,
-                f"There is no job {job_id[:64]!r}. The engine remembers the last {JOBS_KEPT_MAX},"
-                " and none from before it started.",
-            )
-        return job
-
-
-def _invalid(member: str, detail: str, position: int | None = None) -> Refused:
-    return Refused(Problem.INVALID_REQUEST, detail, member=member, position=position)
+def _plan_answer(asked: Asked, plan: Plan) -> wire.BulkAnswer:
+    return wire.BulkAnswer(
+        id=None,
+        state="dry-run",
+        action=asked.action,
+        q=asked.q,
+        matched=plan.matched,
+        total=len(plan.targets),
+        done=0,
+        skipped=plan.skipped,
+        rate_per_s=asked.rate_per_s,
+        sample=tuple(record.id for record in plan.sample),
+        sample_runs=tuple(map(run_row, plan.sample)),
+    )
 
 
 def _read(body: bytes) -> wire.BulkRequest:
@@ -364,14 +60,18 @@ def _read(body: bytes) -> wire.BulkRequest:
         ) from error
 
 
-def _filter(asked: wire.BulkRequest) -> Filter:
+def _filter(q: str) -> Filter:
     try:
-        terms = parse(asked.q)
+        terms = parse(q)
     except BadFilter as error:
-        raise _invalid("q", f"`q`: {error.detail}", error.at) from error
+        raise _invalid_filter(f"`q`: {error.detail}", error.at) from error
     if not terms:
-        raise _invalid("q", "An empty filter would mean every run there is: say which.")
+        raise _invalid_filter("An empty filter would mean every run there is: say which.", None)
     return terms
+
+
+def _invalid_filter(detail: str, position: int | None) -> Refused:
+    return Refused(Problem.INVALID_REQUEST, detail, member="q", position=position)
 
 
 def answer_of(job: Job) -> wire.BulkAnswer:
@@ -379,16 +79,21 @@ def answer_of(job: Job) -> wire.BulkAnswer:
     return wire.BulkAnswer(
         id=job.id,
         state=job.state,
-        action=job.action,
-        q=job.q,
+        action=job.asked.action,
+        q=job.asked.q,
         matched=job.matched,
         total=job.total,
         done=job.done,
         skipped=dict(job.skipped),
-        rate_per_s=job.rate_per_s,
-        actor=job.actor.name,
-        address=job.actor.address,
-        reason=job.reason,
+        rate_per_s=job.asked.rate_per_s,
+        actor=job.asked.actor.name,
+        address=job.asked.actor.address,
+        reason=job.asked.reason,
         started_at=rfc3339(job.started_at),
         ended_at=maybe_rfc3339(job.ended_at),
     )
+
+
+def list_of(bulk: Bulk) -> wire.BulkList:
+    """Every job that is remembered, the latest first."""
+    return wire.BulkList(tuple(map(answer_of, bulk.jobs())))

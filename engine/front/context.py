@@ -7,8 +7,8 @@ from msgspec import Struct
 from engine.clock import Clock
 from engine.config import Config
 from engine.front.access import Access
-from engine.front.bulk import Bulk
 from engine.front.dear import Dear
+from engine.jobs.bulk import Bulk
 from engine.metrics import Metrics
 from engine.ports.views import Views
 from engine.supervisor import Engine

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from engine import wire
+from engine.core.actions import Action
 from engine.core.cause import stuck
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.model import PauseReason, Run, StepState, run_state
+from engine.core.model import Move, PauseReason, Run, StepState, run_state
+from engine.core.retarget import read_move
 from engine.front.context import Front
-from engine.front.moves import move_of
 from engine.front.replies import json_reply, problem_reply
 from engine.front.reply import Reply
 from engine.front.rows import named_step, run_row, step_row
@@ -61,6 +62,19 @@ async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
         ),
     )
     return json_reply(answer, 200 if asked.dry_run else 202)
+
+
+def move_of(asked: wire.ActionRequest | wire.BulkRequest) -> Move | None:
+    """What a `retarget` does. Raises Refused, also where another action was given URLs."""
+    if asked.action is Action.RETARGET:
+        return read_move(asked.from_ or None, asked.to or None)
+    if asked.from_ or asked.to:
+        raise Refused(
+            Problem.INVALID_REQUEST,
+            f"`from` and `to` belong to `retarget`, not to `{asked.action}`.",
+            member="from" if asked.from_ else "to",
+        )
+    return None
 
 
 async def _changed_meanwhile(

@@ -4,7 +4,7 @@ Imported by the front, the client and the dashboard. Field names on the wire are
 accept unknown members, the engine refuses them in what it is sent.
 """
 
-from engine.core.actions import FITS, Action
+from engine.core.actions import BEYOND_A_JOB, FITS, Action
 from engine.core.errors import EngineError, Problem
 from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
 from engine.core.json_text import StandIns, json_fault
@@ -13,7 +13,6 @@ from engine.wire.names import unseen
 from engine.wire.operate import (
     ACTOR_CHARACTERS_MAX,
     ACTOR_PATTERN,
-    BEYOND_A_JOB,
     ActionAnswer,
     ActionRequest,
     BulkAnswer,

@@ -16,10 +16,6 @@ Url = Annotated[str, Meta(max_length=2_048)]
 """Left out of what is sent where it is not given: older engines know no such member."""
 
 
-BEYOND_A_JOB = "a job takes 100,000: ask again for these"
-"""Why a bulk job leaves runs alone that it would act on, were they not too many."""
-
-
 class ActionRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The body of `POST /api/v1/runs/{id}/actions`."""
 

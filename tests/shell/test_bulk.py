@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from engine.core.model import OPEN, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.front import bulk
-from engine.front.bulk import JOBS_KEPT_MAX, Bulk, Job, Target
+from engine.jobs.bulk import JOBS_KEPT_MAX, Bulk
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery, RunRecord, RunsFound
 from engine.store.views import SqliteViews
@@ -52,9 +51,10 @@ class Desk:
         self.revs: dict[str, int | None] = {}
         self.troubles: dict[str, Exception] = {}
         self.barred: dict[str, str] = {}
+        self.why_not = self.barred.get
         self.takes_s = 0.0
         self.logged: list[tuple[str, dict[str, Any]]] = []
-        self.bulk = Bulk(self.find, self.act, FakeClock(), self.log, self.barred.get)
+        self.bulk = Bulk(self.find, self, FakeClock(), self.log)
 
     async def find(self, query: RunQuery) -> RunsFound:
         """Pages that come short, as those of a filter may."""
@@ -65,11 +65,19 @@ class Desk:
         found = tuple(self.runs[begin:end])
         return RunsFound(found, 0, True, str(end) if end < len(self.runs) else None)
 
-    async def act(self, target: Target, job: Job, actor: Actor) -> None:
-        run_id = target.run_id
+    async def act(
+        self,
+        run_id: str,
+        action: Action,
+        *,
+        if_rev: int | None,
+        actor: Actor,
+        reason: str | None,
+        **_: object,
+    ) -> None:
         self.acts.append((trio.current_time(), run_id))
-        self.said.append((job.action, actor, job.reason))
-        self.revs[run_id] = target.if_rev
+        self.said.append((action, actor, reason))
+        self.revs[run_id] = if_rev
         await trio.sleep(self.takes_s)
         if run_id in self.troubles:
             raise self.troubles[run_id]
@@ -80,7 +88,7 @@ class Desk:
     async def ask(self, key: str | None = None, **members: Any) -> wire.BulkAnswer:
         """Ask for a job: a retry of all there are, unless the members say otherwise."""
         asked = {"action": "retry", "q": "is:failed", "expect": len(self.runs), **members}
-        return await self.bulk.ask(json.dumps(asked).encode(), Actor("ada", "::1"), key)
+        return await bulk.ask(self.bulk, json.dumps(asked).encode(), Actor("ada", "::1"), key)
 
     async def refusal(self, key: str | None = None, **members: Any) -> Refused:
         """Why a job is refused."""
@@ -93,7 +101,7 @@ class Desk:
         assert job_id is not None
         while self.bulk.job(job_id).ended_at is None:
             await trio.sleep(0.01)
-        return self.bulk.job(job_id)
+        return bulk.answer_of(self.bulk.job(job_id))
 
 
 @asynccontextmanager
@@ -198,7 +206,7 @@ async def test_a_move_to_what_may_not_be_called_is_refused(*, dry: bool) -> None
     refused = await desk.refusal(**MOVE, dryRun=dry)
     assert refused.problem is Problem.NOT_POSSIBLE
     assert refused.detail == "http://app/v2: the address 8.8.8.8 may not be called."
-    assert [*desk.queries, *desk.bulk.jobs().jobs] == []
+    assert [*desk.queries, *desk.bulk.jobs()] == []
 
 
 async def test_dismissed_runs_are_not_dismissed_again() -> None:
@@ -224,7 +232,7 @@ async def test_a_dry_run_changes_nothing(autojump_clock: object) -> None:
         assert (dry.id, dry.state, dry.matched, dry.total) == (None, "dry-run", 25, 25)
         assert dry.sample == tuple(f"R{n}" for n in range(10))
         assert tuple(row.id for row in dry.sample_runs) == dry.sample
-        assert desk.bulk.jobs().jobs == ()
+        assert desk.bulk.jobs() == []
         await trio.sleep(10)
     assert desk.acts == []
 
@@ -235,7 +243,7 @@ async def test_more_than_expected_are_refused() -> None:
     refused = await desk.refusal(expect=4)
     assert (refused.problem, refused.members) == (Problem.REVISION_CHANGED, {"matched": 5})
     assert "5 runs match now, not 4" in refused.detail
-    assert desk.bulk.jobs().jobs == ()
+    assert desk.bulk.jobs() == []
     assert (await desk.ask(expect=6)).matched == 5
 
 
@@ -273,7 +281,7 @@ async def test_what_is_not_valid(
 async def test_a_body_that_is_no_job(body: bytes) -> None:
     """It is refused in words, also when it is too deep to read."""
     with pytest.raises(Refused, match="The job is not valid"):
-        await many(1).bulk.ask(body, Actor("ada"), None)
+        await bulk.ask(many(1).bulk, body, Actor("ada"), None)
 
 
 async def test_refusals_are_counted(autojump_clock: object) -> None:
@@ -319,7 +327,7 @@ async def test_after_the_close_nothing_begins(autojump_clock: object) -> None:
     assert len(desk.acts) == 3
     refused = await desk.refusal()
     assert refused.problem is Problem.DRAINING
-    assert [each.id for each in desk.bulk.jobs().jobs] == [job.id]
+    assert [each.id for each in desk.bulk.jobs()] == [job.id]
 
 
 async def test_abort(autojump_clock: object) -> None:
@@ -383,7 +391,7 @@ async def test_the_last_jobs_are_remembered(autojump_clock: object) -> None:
         for number in range(JOBS_KEPT_MAX):
             job = await desk.ask(str(number))
             ids.append((await desk.ended(job.id)).id)
-        assert [job.id for job in desk.bulk.jobs().jobs] == ids[:0:-1]
+        assert [job.id for job in desk.bulk.jobs()] == ids[:0:-1]
         again = await desk.ask("first")
         assert again.id not in ids
         await desk.ended(again.id)
@@ -399,7 +407,7 @@ async def test_a_job_under_way_is_never_forgotten(autojump_clock: object) -> Non
         desk.bulk.abort(ids[20])
         await desk.ended(ids[20])
         new = await desk.ask(ratePerS=1)
-        known = [job.id for job in desk.bulk.jobs().jobs]
+        known = [job.id for job in desk.bulk.jobs()]
         assert known == [new.id, *(id for id in reversed(ids) if id != ids[20])]
 
 
@@ -429,8 +437,8 @@ async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
         return ok() if mended and call.idempotency_key != "k2" else Answered(500)
 
     async with world(tmp_path / "a.db", app) as it:
-        views, do = SqliteViews(it.store), partial(bulk.act, it.engine)
-        jobs = Bulk(views.runs, do, FakeClock(), lambda *_, **__: None, it.engine.why_not)
+        views = SqliteViews(it.store)
+        jobs = Bulk(views.runs, it.engine, FakeClock(), lambda *_, **__: None)
         policy = RetryPolicy(count=1, back_off_ms=1_000, jitter=0)
         for number in range(4):
             posted = recorded(await it.post(key=f"k{number}", retry=policy))
@@ -439,11 +447,12 @@ async def test_with_an_engine(autojump_clock: object, tmp_path: Path) -> None:
         mended = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(jobs.run)
-            job = await jobs.ask(json.dumps(asked).encode(), Actor("ada"), None)
+            job = await bulk.ask(jobs, json.dumps(asked).encode(), Actor("ada"), None)
             runs = (await views.runs(RunQuery(newest_first=False))).runs
-            await bulk.act(
-                it.engine, bulk.Target(runs[2].id, None), jobs._jobs[str(job.id)], Actor("bob")
-            )
+            await it.engine.act(
+                runs[2].id, Action.RETRY, step_id=None, if_rev=None, dry_run=False,
+                actor=Actor("bob"), reason=None,
+            )  # fmt: skip
             await trio.sleep(10)
             jobs.close()
         done = jobs.job(str(job.id))

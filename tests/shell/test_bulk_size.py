@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import Problem
-from engine.front import bulk
-from engine.front.bulk import RUNS_MAX
+from engine.jobs import bulk
+from engine.jobs.bulk import RUNS_MAX
 from engine.wire import BEYOND_A_JOB
 from tests.shell.test_bulk import many, run, working
 
