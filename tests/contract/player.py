@@ -176,6 +176,7 @@ class Names:
             "span": "(?<=-)[0-9a-f]{16}(?=-01)",
             "time": r"20\d\d-\d\d-\d\dT[\d:.]{12}Z",
             "incident": '(?<="incident":")[0-9a-f]{12}',
+            "place": r"(?<=\(in )\w+, \w+\.py:\d+(?=\))",
             "cause": '(?<="cause":")[0-9a-f]{6,}(?=")',
         }
         self._pattern = re.compile("|".join(f"(?P<{kind}>{it})" for kind, it in kinds.items()))
