@@ -17,22 +17,16 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unittest import mock
 
 import trio
 from msgspec import Struct
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine import __version__, main
-from engine.clock import SystemClock
+from engine import main
 from engine.config import load
-from engine.figures import show_process
 from engine.front.context import Front
-from engine.log_output import LogOutput
-from engine.store.owner import Owner
-from engine.store.sqlite import open_store
-from engine.store.views import SqliteViews
 from tests.e2e.harness import Answer, Application, Call, application
 from tests.store.faults import Disk
 from tests.world import EPOCH_MS, FakeClock, inline
@@ -398,40 +392,47 @@ class Player:
 # -- playing a scene -----------------------------------------------------------------------------
 
 
-def unheard(event: str, **values: object) -> None:
-    """A log that nobody reads."""
-
-
 @asynccontextmanager
 async def playing(scene: Scene, directory: Path, clock: MockClock) -> AsyncIterator[Player]:
-    """A player before the scene begins. Its engine is composed as `engine.main` does it."""
-    disk, stop, time = Disk(), trio.Event(), cast("SystemClock", StillClock())
-    settings = {"db": str(directory / "a.db"), **UNDISTURBED, **scene.settings}
-    config = load(settings, {})
-    listeners = main._listen(config)
-    port = listeners[0].socket.getsockname()[1]
-    owner = Owner(1, "instance", "now")
-    log = LogOutput(2)
-    async with (
-        open_store(
-            Path(config.db), owner, started_at=time.steady_ms(), write_offload=disk,
-            read_offload=inline, synchronous="OFF",
-        ) as store,
-        main.working(config, store, time, unheard) as (engine, metrics),
-        application() as app,
-        trio.open_nursery() as nursery,
-    ):  # fmt: skip
-        show_process(metrics, log, __version__, "instance")
-        front = main._front(config, store, SqliteViews(store), time, engine, metrics, "instance")
-        limits = main.server_limits(config)
-        nursery.start_soon(
-            main._serve_front, config, front, store, listeners, limits, stop, unheard
-        )
+    """A player before the scene begins: the whole engine, but for clock, disk and signals."""
+    config = load({"db": str(directory / "a.db"), **UNDISTURBED, **scene.settings}, {})
+    disk, stop, listens = Disk(), trio.Event(), trio.Event()
+    urls: list[str] = []
+    fronts: list[Front] = []
+    composed: Any = main
+    make_front, open_file = composed._front, composed.open_store
+
+    def front_of(*parts: Any) -> Front:
+        fronts.append(make_front(*parts))
+        return fronts[0]
+
+    def opened(*where: Any, **options: Any) -> Any:
+        options |= {"write_offload": disk, "read_offload": inline, "synchronous": "OFF"}
+        return open_file(*where, **options)
+
+    def log(event: str, **values: Any) -> None:
+        if event == "listening":
+            urls.append(values["url"])
+            listens.set()
+
+    room, output = mock.Mock(config=config, refused_at_once_max=64), mock.Mock(dropped=0)
+    stand_ins: dict[str, Any] = {
+        "_front": front_of,
+        "open_store": opened,
+        "SystemClock": StillClock,
+    }
+    async with application() as app, trio.open_nursery() as nursery:
+        with mock.patch.multiple(main, **stand_ins):
+            signals = mock.Mock(attach=lambda: stop)
+            nursery.start_soon(main._serve, room, log, output, mock.Mock(), signals)
+            await listens.wait()
+        known = {"app": f"127.0.0.1:{app.port}", "engine": urls[0].removeprefix("http://")}
+        front = fronts[0]
         names = Names(
-            app=f"127.0.0.1:{app.port}", engine=f"127.0.0.1:{port}", version=__version__,
-            file=store.file_id, db=config.db, sqlite=sqlite3.sqlite_version,
+            **known, version=front.version, file=front.file_id, instance=front.instance,
+            db=config.db, sqlite=sqlite3.sqlite_version,
         )  # fmt: skip
-        yield Player(nursery, front, disk, app, stop, clock, port, names)
+        yield Player(nursery, front, disk, app, stop, clock, int(urls[0].split(":")[-1]), names)
         nursery.cancel_scope.cancel()
 
 
