@@ -56,8 +56,8 @@ def _engine_client(url: str) -> Send:
 
     async def send(body: dict[str, Any]) -> tuple[int, Any]:
         outcome = await client.submit(
-            name, body["workflowName"], body["stepInvokeUrl"], body["idempotencyKey"],
-            body["payload"], retry=body["retry"],
+            body["workflowName"], client=name, url=body["stepInvokeUrl"],
+            key=body["idempotencyKey"], payload=body["payload"], retry=body["retry"],
         )  # fmt: skip
         return 200, {"response": outcome.response}
 

@@ -286,7 +286,7 @@ async def long_body(url):
     late, found = [], []
     gc.freeze()  # as start.py has it
     async with app.run_test(size=(120, 40)) as pilot:
-        await app.client.payload("s", count=1)  # connected, as the dashboard is
+        await app.client.operate.payload("s", count=1)  # connected, as the dashboard is
         probe = asyncio.create_task(lateness(late))
         for _ in range(2):
             await pilot.pause(0.5)

@@ -21,6 +21,8 @@ WORDS = (
     (r"\bAsyncGenerator\[(\w+), None\]", r"Generator[\1, None, None]"),
     (r"\bAsyncTransport\b", "BlockingTransport"),
     (r"\bAsync(?=[A-Z])", ""),
+    (r"\basync_new_form, new_form\b", "new_form"),
+    (r"\basync_new_form\b", "new_form"),
     (r"\b__a(enter|exit|iter|next)__\b", r"__\1__"),
     (r"\baclosing\b", "nullcontext"),  # a generator that blocks is closed by whoever lets it go
     (r"\ba(close|close_reader|connect_sse|iter_sse|next|read)\b", r"\1"),

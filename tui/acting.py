@@ -248,7 +248,7 @@ class Acting:
         client = self._app.client
         assert client is not None
         try:
-            done = await client.act(
+            done = await client.operate.act(
                 target.run_id, action, step=target.step_id, from_url=urls[0], to_url=urls[1],
                 if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None,
             )  # fmt: skip

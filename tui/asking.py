@@ -184,7 +184,7 @@ class Asking:
         assert client is not None
         then = partial(self._acting.act_and_tell, Action.RETRY, target)
         try:
-            plan = await client.act(
+            plan = await client.operate.act(
                 target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
             )
         except Refused as error:
@@ -218,7 +218,7 @@ class Asking:
         assert client is not None
         step_id = target.step_id or target.run_id
         try:
-            plan = await client.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
+            plan = await client.operate.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
             return

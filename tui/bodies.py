@@ -84,8 +84,8 @@ async def read(
 ) -> BodyPart:
     """A step's payload (no attempt), or an attempt's answer. Raises AtomicError."""
     if attempt is None:
-        return await client.payload(step_id, first=first, count=count)
-    return await client.answer(step_id, attempt, first=first, count=count)
+        return await client.operate.payload(step_id, first=first, count=count)
+    return await client.operate.answer(step_id, attempt, first=first, count=count)
 
 
 def longer(part: BodyPart, more: BodyPart) -> BodyPart:

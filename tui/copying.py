@@ -141,7 +141,7 @@ class Copying:
         client = self._app.client
         if client is None:
             raise AtomicError("a recording has what was shown, no more")
-        return await client.step_row(place.step_id)
+        return await client.operate.step(place.step_id)
 
     async def _body(self, step_id: str, attempt: int | None) -> Copied:
         client = self._app.client

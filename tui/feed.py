@@ -194,7 +194,7 @@ class Feed:
         while True:
             reason = "the engine closed the stream"
             try:
-                async with self._client.events(self._store.last_event_id) as events:
+                async with self._client.operate.events(self._store.last_event_id) as events:
                     async for event in events:
                         if self._store.link.state is not LinkState.LIVE:
                             tries = 0
@@ -315,7 +315,7 @@ class Feed:
 
     async def _read_status(self) -> None:
         sent, began = self._store.clock.monotonic(), anyio.current_time()
-        members = await self._client.status()
+        members = await self._client.operate.status()
         self._take(StatusRead(members, sent, self._store.clock.monotonic()))
         self._status_due = anyio.current_time() + STATUS_EVERY_S
         self._status_soonest = _next_read(began)
@@ -343,8 +343,8 @@ class Feed:
         match board.name:
             case "runs":
                 cursor = self._cursor(edge)
-                page = await self._client.run_page(
-                    q=board.q or None,
+                page = await self._client.operate.run_page(
+                    filter=board.q or None,
                     sort="-submittedAt" if board.newest_first != (edge in BACKWARDS)
                     else "submittedAt",
                     limit=PAGE_ROWS,
@@ -352,12 +352,14 @@ class Feed:
                 )  # fmt: skip
                 return RunsRead(board.name, edge, page, cursor if edge is Edge.PART else None)
             case "retries":
-                found = await self._client.retry_page(q=board.q or None, limit=PAGE_ROWS)
+                found = await self._client.operate.retry_page(
+                    filter=board.q or None, limit=PAGE_ROWS
+                )
                 return RetriesRead(board.name, found)
             case "causes":
-                return CausesRead(await self._client.causes())
+                return CausesRead(await self._client.operate.causes())
             case _:
-                return JobsRead(await self._client.bulk_jobs())
+                return JobsRead(await self._client.operate.bulk_jobs())
 
     def _cursor(self, edge: Edge) -> str | None:
         """Where a page of runs begins."""
@@ -375,7 +377,7 @@ class Feed:
     async def _read_tree(self, run_id: str) -> None:
         began = anyio.current_time()
         try:
-            self._take(TreeRead(await self._client.run(run_id)))
+            self._take(TreeRead(await self._client.operate.run(run_id)))
         except ValueError:  # what was typed can be no id
             self._gone(run_id)
         except ProblemError as error:

@@ -101,7 +101,7 @@ class Many:
         assert client is not None
         try:
             plan = clean(
-                await client.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
+                await client.operate.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
             )
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
@@ -128,7 +128,7 @@ class Many:
         key = f"tui-{self._app.store.clock.wall():.6f}"
         try:
             job = clean(
-                await client.bulk(
+                await client.operate.bulk(
                     action, q, expect=plan.matched, key=key, from_url=urls[0], to_url=urls[1]
                 )
             )
@@ -173,7 +173,7 @@ class Many:
         if job is None or job.id is None or client is None:
             return
         try:
-            ended = await client.bulk_abort(job.id)
+            ended = await client.operate.bulk_abort(job.id)
         except (AtomicError, ValueError) as error:
             self._app.flash(str(error), "alarm")
         else:

@@ -44,21 +44,21 @@ def read(client: Client, clock: Clock, board: str, q: str) -> tuple[Store, Snaps
     store = Store(clock)
     store.apply(LinkMoved(LinkState.LIVE))
     sent = clock.monotonic()
-    status = client.status()
+    status = client.operate.status()
     store.apply(StatusRead(status, sent, clock.monotonic()))
     rows: Any = status.get("hosts", [])
     match board:
         case "runs":
-            rows = client.run_page(q=q or None, limit=ROWS_MAX)
+            rows = client.operate.run_page(filter=q or None, limit=ROWS_MAX)
             store.apply(RunsRead(board, Edge.HEAD, rows))
         case "retries":
-            rows = client.retry_page(q=q or None, limit=ROWS_MAX)
+            rows = client.operate.retry_page(filter=q or None, limit=ROWS_MAX)
             store.apply(RetriesRead(board, rows))
         case "causes":
-            rows = client.causes()
+            rows = client.operate.causes()
             store.apply(CausesRead(rows))
         case "jobs":
-            rows = client.bulk_jobs()
+            rows = client.operate.bulk_jobs()
             store.apply(JobsRead(rows))
         case _:
             pass

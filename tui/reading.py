@@ -184,5 +184,5 @@ class Reading:
             return known
         if app.client is None:
             raise AtomicError(f"the steps of {short_id(run_id)} are not in the recording")
-        found = clean(await app.client.run(run_id))
+        found = clean(await app.client.operate.run(run_id))
         return Tree(run_of(found.run), {row.id: step_of(row) for row in found.steps})

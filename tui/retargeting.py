@@ -68,7 +68,7 @@ class Retargeting:
         refused: list[str] = []
         for target in targets:
             try:
-                answer = await client.act(
+                answer = await client.operate.act(
                     target.run_id, Action.RETARGET, dry_run=True, from_url=urls[0], to_url=urls[1]
                 )
                 plans.append((target, clean(answer)))

@@ -48,9 +48,9 @@ async def place_order() -> Any:
     """Runs from its top whenever it is invoked; steps that have ended are answered from the
     record."""
     called = await request.get_json()
-    order, headers = called["payload"], dict(request.headers)
+    order, key, headers = called["payload"], called["idempotencyKey"], dict(request.headers)
     atomic: AsyncClient = app.extensions["atomic"]
-    flow = atomic.workflow(CLIENT, "placeOrder", called["idempotencyKey"], headers=headers)
+    flow = atomic.workflow("placeOrder", client=CLIENT, key=key, headers=headers)
     await flow.step(f"{STEPS}/reserveStock", order)
     try:
         await flow.step(f"{STEPS}/chargeCard", order, retry={"stopOn": [DECLINED_STATUS]})

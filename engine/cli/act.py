@@ -48,8 +48,8 @@ def _action(
         step = options.pop("step", None)
         with client_of(engine, actor=actor) as client:
             run_id = name.find(client)
-            step = None if step is None else step_id(client.run(run_id), step)
-            answer = client.act(run_id, action, step=step, **options)
+            step = None if step is None else step_id(client.operate.run(run_id), step)
+            answer = client.operate.act(run_id, action, step=step, **options)
         if as_json:
             echo_json(answer)
             return

@@ -38,10 +38,10 @@ def body(name: RunName, step: str | None, number: int | None, payload: bool, eng
     if payload and number is not None:
         raise click.UsageError("All tries of a step send one payload: leave --attempt out.")
     with client_of(engine) as client:
-        tree = client.run(name.find(client))
+        tree = client.operate.run(name.find(client))
         row = _step(tree, step)
         if payload:
-            part, what = client.payload(row.id), f"the payload of {safe(row.name)}"
+            part, what = client.operate.payload(row.id), f"the payload of {safe(row.name)}"
         else:
             number = _answered(row) if number is None else number
             part = _answer(client, row, number)
@@ -81,7 +81,7 @@ def _answer(client: Client, row: StepRow, number: int) -> BodyPart:
     if tried.ended_at is None:
         raise Refusal(f"Try {number} of {row.name} is under way: there is no answer yet.")
     try:
-        return client.answer(row.id, number)
+        return client.operate.answer(row.id, number)
     except Refused as refused:
         if refused.problem != "not-found":
             raise

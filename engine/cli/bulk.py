@@ -66,14 +66,14 @@ def _action(action: str, text: str, *, urls: bool = False) -> None:
         whole = whole_filter(q, client=client)
         with client_of(engine, patient=True, actor=actor) as atomic:
             with faults_shown(q):
-                would = atomic.bulk(action, whole, dry_run=True, **asked)
+                would = atomic.operate.bulk(action, whole, dry_run=True, **asked)
             if dry_run and as_json:
                 echo_json(would)
                 return
             click.echo("\n".join(dry_lines(would, options)), err=as_json)
             if dry_run or not _is_meant(would, yes):
                 return
-            job = atomic.bulk(action, whole, expect=would.matched, key=new_key(), **asked)
+            job = atomic.operate.bulk(action, whole, expect=would.matched, key=new_key(), **asked)
             click.echo(f"job {safe(job.id)} has begun", err=True)
             job = _follow(atomic, job)
         _tell_end(job, as_json=as_json)
@@ -150,7 +150,7 @@ def _follow(client: Client, job: BulkAnswer) -> BulkAnswer:
         while job.state not in ENDED:
             progress.tell(job)
             sleep(LOOK_EVERY_S)
-            job = client.bulk_job(job.id or "")
+            job = client.operate.bulk_job(job.id or "")
     except KeyboardInterrupt:
         name = f"{safe(job.id)}{engine_typed()}"
         click.echo(
@@ -240,7 +240,7 @@ _action("retarget", "Move the open ones to other URLs.", urls=True)
 def list_jobs(engine: str, as_json: bool) -> None:
     """List the jobs that the engine remembers, the latest first."""
     with client_of(engine) as client:
-        jobs = client.bulk_jobs()
+        jobs = client.operate.bulk_jobs()
     if as_json:
         echo_json({"jobs": jobs})
         return
@@ -281,7 +281,7 @@ def _job(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def follow(job: str, engine: str, as_json: bool) -> None:
     """Follow a job to its end."""
     with client_of(engine, patient=True) as client:
-        found = _follow(client, client.bulk_job(job))
+        found = _follow(client, client.operate.bulk_job(job))
     _tell_end(found, as_json=as_json)
 
 
@@ -293,7 +293,7 @@ def follow(job: str, engine: str, as_json: bool) -> None:
 def abort(job: str, engine: str, actor: str, as_json: bool) -> None:
     """Stop a job before its next run. What it has done stays done."""
     with client_of(engine, actor=actor) as client:
-        found = client.bulk_abort(job)
+        found = client.operate.bulk_abort(job)
     if as_json:
         echo_json(found)
     else:

@@ -13,7 +13,7 @@ from engine.cli.text import json_text
 from engine.core.errors import EngineError
 
 if TYPE_CHECKING:
-    from engine.client import Client, Event
+    from engine.client import Event, Operations
 
 NAMES_KEPT_MAX = 10_000
 """Steps; one that is forgotten is asked for again."""
@@ -30,9 +30,9 @@ def events(since: str | None, engine: str, as_json: bool) -> None:
     with (
         client_of(engine, patient=True) as client,
         client_of(engine) as other,
-        client.events(since) as stream,
+        client.operate.events(since) as stream,
     ):
-        names = StepNames(other)
+        names = StepNames(other.operate)
         for event in stream:
             if as_json:
                 line = {"id": event.id, "event": event.kind, "data": event.members}
@@ -44,8 +44,8 @@ def events(since: str | None, engine: str, as_json: bool) -> None:
 class StepNames:
     """What the steps of events are called: told when one is accepted, else asked for once."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, operate: Operations) -> None:
+        self._operate = operate
         self._names: OrderedDict[str, str | None] = OrderedDict()
 
     def of(self, event: Event) -> str | None:
@@ -72,7 +72,7 @@ class StepNames:
         from engine.wire import step_label
 
         try:
-            row = self._client.step_row(step_id)
+            row = self._operate.step(step_id)
         except (EngineError, ValueError):
             return None
         return step_label(row.name, row.step_key)

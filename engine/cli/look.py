@@ -16,7 +16,7 @@ from engine.cli.tree import run_tree_lines
 def status(engine: str, as_json: bool) -> None:
     """Show how the engine is: runs by state, what is late, durability."""
     with client_of(engine) as client:
-        found = client.status()
+        found = client.operate.status()
     if as_json:
         echo_json(found)
     else:
@@ -31,7 +31,7 @@ def status(engine: str, as_json: bool) -> None:
 def show(name: RunName, attempts: bool, engine: str, as_json: bool) -> None:
     """Draw a run: its steps as a tree, their state, tries, and when the next try is."""
     with client_of(engine) as client:
-        tree = client.run(name.find(client))
+        tree = client.operate.run(name.find(client))
     if as_json:
         echo_json(tree)
     else:

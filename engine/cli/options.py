@@ -83,7 +83,9 @@ class RunName(NamedTuple):
         """The run's id. Raises NotOneRun when there is none, or several."""
         if self.id is not None:
             return self.id
-        page = client.run_page(client=self.client, workflow=self.workflow, key=self.key, limit=2)
+        page = client.operate.run_page(
+            client=self.client, workflow=self.workflow, key=self.key, limit=2
+        )
         if len(page.runs) == 1:
             return page.runs[0].id
         wanted = f"of workflow {self.workflow} with key {self.key}"

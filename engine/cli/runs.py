@@ -43,7 +43,7 @@ def runs(
     whole = whole_filter(q, since=since)
     asked = names | {
         "client": client or None,
-        "q": whole or None,
+        "filter": whole or None,
         "sort": "submittedAt" if oldest_first else None,
     }
     with client_of(engine) as atomic, faults_shown(q):
@@ -72,7 +72,9 @@ def _listed(
     rows: list[RunRow] = []
     cursor: str | None = None
     while True:
-        page = client.run_page(**asked, limit=min(limit - len(rows), PAGE_RUNS_MAX), cursor=cursor)
+        page = client.operate.run_page(
+            **asked, limit=min(limit - len(rows), PAGE_RUNS_MAX), cursor=cursor
+        )
         rows += page.runs
         cursor = page.next
         if cursor is None or len(rows) >= limit:

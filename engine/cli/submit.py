@@ -93,11 +93,19 @@ def submit(
         try:
             answer: Outcome | Open
             if timeout is not None and not no_wait:
-                answer = atomic.submit(client, workflow, url, key, Raw(data), **options)
+                answer = atomic.submit(
+                    workflow, client=client, url=url, key=key, payload=Raw(data), **options
+                )
             else:
                 prefer = "respond-async" if no_wait else f"wait={TOLD_AFTER_S}"
                 answer = atomic.submit(
-                    client, workflow, url, key, Raw(data), prefer=prefer, **options
+                    workflow,
+                    client=client,
+                    url=url,
+                    key=key,
+                    payload=Raw(data),
+                    prefer=prefer,
+                    **options,
                 )
             at_once = isinstance(answer, Outcome)
             if not (at_once or no_wait):

@@ -64,7 +64,7 @@ def _how_it_stands(atomic: Client, run_id: str) -> str | None:
     from engine.client import AtomicError
 
     with suppress(AtomicError):
-        return how_it_stands(atomic.run(run_id).run)
+        return how_it_stands(atomic.operate.run(run_id).run)
     return None
 
 

@@ -3,7 +3,7 @@
 `AsyncClient` runs on asyncio and on Trio, `Client` blocks and is for scripts::
 
     async with AsyncClient("http://127.0.0.1:8420") as atomic:
-        outcome = await atomic.submit("shop", "createUser", url, key, {"userName": "ada"})
+        outcome = await atomic.submit("createUser", client="shop", url=url, key=key, payload=user)
         print(outcome.response)
 
 `docs/reference/client.md` has the whole of it.
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.client.aio.client import AsyncClient, AsyncWorkflow
     from engine.client.aio.events import AsyncEvents
+    from engine.client.aio.operate import AsyncOperations
     from engine.client.answers import BodyPart, Open, Outcome
     from engine.client.blocking.client import Client, Workflow
     from engine.client.blocking.events import Events
+    from engine.client.blocking.operate import Operations
     from engine.client.calls import DEFAULT_ENGINE, SubmitOptions
     from engine.client.errors import (
         AtomicError,
@@ -41,6 +43,7 @@ __all__ = [
     "Action",
     "AsyncClient",
     "AsyncEvents",
+    "AsyncOperations",
     "AsyncWorkflow",
     "AtomicError",
     "BodyPart",
@@ -50,6 +53,7 @@ __all__ = [
     "Events",
     "NothingKnown",
     "Open",
+    "Operations",
     "Outcome",
     "PassOn",
     "ProblemError",

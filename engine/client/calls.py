@@ -46,12 +46,12 @@ class SubmitOptions(TypedDict, total=False):
 
 
 def submission(
+    workflow: str,
+    *,
     client: str,
-    workflow_name: str,
     url: str,
     key: str,
     payload: Any,
-    *,
     parent: str | None = None,
     prefer: str | None = None,
     options: SubmitOptions,
@@ -60,7 +60,7 @@ def submission(
     if not re.fullmatch(CLIENT_PATTERN, client):
         raise ValueError(f"{client!r} is not a client name: letters, digits and . _ - only")
     members: dict[str, Any] = {
-        "workflowName": workflow_name,
+        "workflowName": workflow,
         "stepInvokeUrl": url,
         "idempotencyKey": key,
         "payload": json_text.encode(payload),

@@ -25,7 +25,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setenv("USER", "ada")
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
     monkeypatch.setattr("engine.cli.bulk.sleep", lambda seconds: None)
-    for module in ("client", "events"):
+    for module in ("exchange", "events"):
         monkeypatch.setattr(f"engine.client.blocking.{module}.sleep", lambda seconds: None)
     for name in ("ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)

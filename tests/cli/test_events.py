@@ -84,7 +84,7 @@ def test_names_are_kept_for_a_bounded_number_of_steps(monkeypatch: pytest.Monkey
     asked: list[str] = []
 
     class Asked:
-        def step_row(self, step_id: str) -> Any:
+        def step(self, step_id: str) -> Any:
             asked.append(step_id)
             return type("Row", (), {"name": step_id.upper(), "step_key": ""})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 import trio
@@ -35,23 +37,23 @@ async def test_a_step_carries_the_parent_token_of_the_invoking_request():
     """The header is found whatever its case; the argument does the same."""
     engine = FakeEngine(answer(), answer())
     atomic = client(engine)
-    names = ("shop", "createUser", "http://app/step", "k")
-    await atomic.step(*names, headers={"atomic-parent": "token-1"})
-    await atomic.step(*names, parent="token-2")
+    names: Any = {"name": "createUser", "client": "shop", "key": "k"}
+    await atomic.workflow(**names, headers={"atomic-parent": "token-1"}).step("http://app/step")
+    await atomic.workflow(**names, parent="token-2").step("http://app/step")
     assert [r.headers["atomic-parent"] for r in engine.requests] == ["token-1", "token-2"]
 
 
 async def test_a_step_without_a_parent_token_is_not_posted():
     """It would open a run of its own."""
     with pytest.raises(ValueError, match="use submit"):
-        await client(FakeEngine()).step("shop", "w", "http://app/", "k", headers={"Host": "x"})
+        client(FakeEngine()).workflow("w", client="shop", key="k", headers={"Host": "x"})
 
 
 async def test_a_workflow_posts_steps_in_few_words():
     """Names, key and parent token are said once; a loop varies the key."""
     engine = FakeEngine(answer(), answer())
     workflow = client(engine).workflow(
-        "shop", "createUser", "k", headers={"Atomic-Parent": "token"}
+        "createUser", client="shop", key="k", headers={"Atomic-Parent": "token"}
     )
     await workflow.step("http://app/a", {"n": 1})
     await workflow.step("http://app/b", key="k-2", step_key="turn-2")
@@ -100,7 +102,7 @@ async def test_runs_are_read_page_after_page():
     ]
     engine = FakeEngine(*map(answer, pages))
     ids = []
-    async for row in client(engine).runs(client="shop", status="backing-off"):
+    async for row in client(engine).operate.runs(client="shop", status="backing-off"):
         ids.append(row.id)
         assert len(engine.requests) == (2 if row.id == "01C" else 1)
     assert ids == ["01A", "01B", "01C"]
@@ -116,24 +118,24 @@ async def test_a_run_and_a_step_are_read():
     tree = {"run": RUN, "steps": [STEP], "serverTime": "2026-11-23T12:00:00.000Z"}
     engine = FakeEngine(answer(tree), answer(STEP), refusal(Problem.NOT_FOUND, "No such run."))
     atomic = client(engine)
-    assert (await atomic.run("01A")).steps[0].name == "index"
-    assert (await atomic.step_row("01A")).status == "running"
+    assert (await atomic.operate.run("01A")).steps[0].name == "index"
+    assert (await atomic.operate.step("01A")).status == "running"
     with pytest.raises(Refused, match="No such run"):
-        await atomic.run("../status?x")
+        await atomic.operate.run("../status?x")
     assert engine.requests[2].url.raw_path == b"/api/v1/runs/..%2Fstatus%3Fx"
     with pytest.raises(ValueError, match="not an id"):
-        await atomic.run("..")
+        await atomic.operate.run("..")
 
 
 async def test_an_action_says_what_it_is_given():
     """Only what was given is sent."""
     done = {"action": "retry", "dryRun": True, "run": RUN, "step": None, "changed": ["01B"]}
     engine = FakeEngine(answer(done, 202))
-    result = await client(engine).act("01A", "retry", step="01B", if_rev=0, dry_run=True)
+    result = await client(engine).operate.act("01A", "retry", step="01B", if_rev=0, dry_run=True)
     assert result.changed == ("01B",)
     assert engine.body() == {"action": "retry", "step": "01B", "ifRev": 0, "dryRun": True}
     with pytest.raises(ValueError, match="explode"):
-        await client(engine).act("01A", "explode")
+        await client(engine).operate.act("01A", "explode")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ async def test_an_action_that_may_have_arrived_is_not_repeated(trouble):
     """A second `retry` would be another retry: the operator looks first."""
     engine = FakeEngine(trouble)
     with pytest.raises(NothingKnown, match="not known"):
-        await client(engine).act("01A", "retry")
+        await client(engine).operate.act("01A", "retry")
     assert len(engine.requests) == 1
 
 
@@ -153,7 +155,7 @@ async def test_an_action_that_did_not_arrive_is_made_again(autojump_clock):
     engine = FakeEngine(
         httpx.ConnectError("refused"), refusal(Problem.DRAINING, "Stopping."), answer(done, 202)
     )
-    assert (await client(engine).act("01A", "pause")).action == "pause"
+    assert (await client(engine).operate.act("01A", "pause")).action == "pause"
 
 
 def test_the_blocking_client_does_the_same():
@@ -170,16 +172,21 @@ def test_the_blocking_client_does_the_same():
         answer({"version": "0.1.0"}),
     )
     with script(engine) as atomic:
-        assert atomic.submit("shop", "w", "http://app/", "k", prefer="wait=5").id == "01A"
-        assert atomic.workflow("shop", "w", "k", parent="t").step("http://app/").id == "01A"
+        assert (
+            atomic.submit("w", client="shop", url="http://app/", key="k", prefer="wait=5").id
+            == "01A"
+        )
+        assert (
+            atomic.workflow("w", client="shop", key="k", parent="t").step("http://app/").id == "01A"
+        )
         assert isinstance(atomic.outcome("01A").response, dict)
-        assert [row.id for row in atomic.runs()] == ["01A"]
-        assert atomic.act("01A", "pause").action == "pause"
-        assert atomic.status() == {"version": "0.1.0"}
+        assert [row.id for row in atomic.operate.runs()] == ["01A"]
+        assert atomic.operate.act("01A", "pause").action == "pause"
+        assert atomic.operate.status() == {"version": "0.1.0"}
 
 
 def test_the_blocking_client_gives_up_too():
     """A script is told when the engine is not there."""
     engine = FakeEngine(*[httpx.ConnectError("refused")] * 9)
     with pytest.raises(Unreachable):
-        script(engine).status()
+        script(engine).operate.status()

@@ -34,7 +34,7 @@ def client(engine: FakeEngine, **options) -> AsyncClient:
 async def take(engine: FakeEngine, count: int, last_event_id: str | None = None):
     """The first events of the stream."""
     taken = []
-    async with client(engine).events(last_event_id) as events:
+    async with client(engine).operate.events(last_event_id) as events:
         async for it in events:
             taken.append(it)
             if len(taken) == count:
@@ -120,7 +120,7 @@ async def test_what_is_no_stream_is_told(autojump_clock):
 async def test_it_must_be_entered():
     """Without `async with` nothing would close the connection."""
     with pytest.raises(RuntimeError, match="async with"):
-        await anext(client(FakeEngine()).events())
+        await anext(client(FakeEngine()).operate.events())
 
 
 def test_it_runs_on_asyncio_too():
@@ -165,7 +165,7 @@ def test_a_quiet_stream_can_be_left_on_asyncio():
 
 async def test_a_stream_that_was_not_read_can_be_left():
     """Nothing is asked for on the way out."""
-    async with client(FakeEngine()).events():
+    async with client(FakeEngine()).operate.events():
         pass
 
 
@@ -179,7 +179,7 @@ def test_the_blocking_stream_does_the_same():
     )
     http = httpx.Client(transport=engine.transport)
     atomic = Client("http://engine", http=http, reposts=Reposts(back_off_s=0.0))
-    with atomic.events() as events:
+    with atomic.operate.events() as events:
         kinds = [next(events).kind for _ in range(3)]
     assert kinds == ["run", "reset", "run"]
     assert engine.requests[1].headers["last-event-id"] == "1"

@@ -39,7 +39,7 @@ async def test_a_filter_goes_along_with_every_page() -> None:
     """Quoted as a query has it; what was not given is not sent."""
     page = {"runs": [RUN], "total": 1, "totalIsEstimate": True}
     engine = FakeEngine(answer(page | {"next": "c"}), answer(page | {"runs": []}))
-    assert [row.id async for row in client(engine).runs(q='wf:"a b" &c')] == ["01A"]
+    assert [row.id async for row in client(engine).operate.runs(filter='wf:"a b" &c')] == ["01A"]
     first, second = (dict(request.url.params) for request in engine.requests)
     assert first == {"q": 'wf:"a b" &c'}
     assert second == {"q": 'wf:"a b" &c', "cursor": "c"}
@@ -57,9 +57,9 @@ async def test_causes_and_retries_are_read() -> None:
         answer({"retries": [retry], "next": "5-01A"}),
     )
     atomic = client(engine)
-    (only,) = (await atomic.causes()).causes
+    (only,) = (await atomic.operate.causes()).causes
     assert (only.cause, only.at and only.at.name) == ("ab", "sendMail")
-    page = await atomic.retry_page(q="wf:w", limit=1, cursor="4-01B")
+    page = await atomic.operate.retry_page(filter="wf:w", limit=1, cursor="4-01B")
     assert (page.retries[0].at.failures, page.next) == (2, "5-01A")
     assert str(engine.requests[0].url) == "http://engine/api/v1/causes"
     assert dict(engine.requests[1].url.params) == {"q": "wf:w", "limit": "1", "cursor": "4-01B"}
@@ -68,7 +68,7 @@ async def test_causes_and_retries_are_read() -> None:
 async def test_a_job_says_what_it_is_given() -> None:
     """Members as the wire has them; the key as a quoted string, whatever stands in it."""
     engine = FakeEngine(answer(JOB, 202))
-    job = await client(engine).bulk(
+    job = await client(engine).operate.bulk(
         "retry", "is:failed", expect=3, rate_per_s=5, reason="up again", key=r'a "b" \c'
     )
     assert (job.id, job.total, job.skipped) == ("01J", 2, {"it is completed": 1})
@@ -83,7 +83,7 @@ async def test_a_job_says_what_it_is_given() -> None:
     (request,) = engine.requests
     assert request.headers["idempotency-key"] == r'"a \"b\" \\c"'
     with pytest.raises(ValueError, match="explode"):
-        await client(engine).bulk("explode", "is:failed")
+        await client(engine).operate.bulk("explode", "is:failed")
 
 
 async def test_who_acts_goes_along_with_what_changes_something() -> None:
@@ -93,17 +93,17 @@ async def test_who_acts_goes_along_with_what_changes_something() -> None:
     names = ["ada@laptop"] * 3 + [None]
     engine = FakeEngine(*map(answer, said))
     atomic = client(engine, actor="ada@laptop")
-    await atomic.act("01A", "retry")
-    await atomic.bulk("retry", "is:failed", dry_run=True)
-    await atomic.bulk_abort("01J")
-    await atomic.bulk_job("01J")
+    await atomic.operate.act("01A", "retry")
+    await atomic.operate.bulk("retry", "is:failed", dry_run=True)
+    await atomic.operate.bulk_abort("01J")
+    await atomic.operate.bulk_job("01J")
     assert [request.headers.get("atomic-actor") for request in engine.requests] == names
     engine = FakeEngine(*map(answer, said))
     with script(engine, actor="ada@laptop") as blocking:
-        blocking.act("01A", "retry")
-        blocking.bulk("retry", "is:failed", dry_run=True)
-        blocking.bulk_abort("01J")
-        blocking.bulk_job("01J")
+        blocking.operate.act("01A", "retry")
+        blocking.operate.bulk("retry", "is:failed", dry_run=True)
+        blocking.operate.bulk_abort("01J")
+        blocking.operate.bulk_job("01J")
     assert [request.headers.get("atomic-actor") for request in engine.requests] == names
 
 
@@ -122,10 +122,10 @@ async def test_a_job_that_may_have_begun_is_asked_for_again_only_with_a_key(
     """Without one a second job would act once more; a dry run acts on nothing."""
     engine = FakeEngine(httpx.ReadError("reset"))
     with pytest.raises(NothingKnown, match="not known"):
-        await client(engine).bulk("retry", "is:failed")
+        await client(engine).operate.bulk("retry", "is:failed")
     for options in ({"key": "k"}, {"dry_run": True}):
         engine = FakeEngine(httpx.ReadError("reset"), answer(JOB, 202))
-        assert (await client(engine).bulk("retry", "is:failed", **options)).id == "01J"
+        assert (await client(engine).operate.bulk("retry", "is:failed", **options)).id == "01J"
 
 
 def test_the_blocking_client_has_jobs_too() -> None:
@@ -138,12 +138,12 @@ def test_the_blocking_client_has_jobs_too() -> None:
         refusal(Problem.NOT_FOUND, "There is no job."),
     )
     with script(engine) as atomic:
-        assert atomic.bulk("retry", "is:failed", key="k").id == "01J"
-        assert [job.id for job in atomic.bulk_jobs()] == ["01J", "01I"]
-        assert atomic.bulk_job("01J").done == 1
-        assert atomic.bulk_abort("01J").state == "aborted"
+        assert atomic.operate.bulk("retry", "is:failed", key="k").id == "01J"
+        assert [job.id for job in atomic.operate.bulk_jobs()] == ["01J", "01I"]
+        assert atomic.operate.bulk_job("01J").done == 1
+        assert atomic.operate.bulk_abort("01J").state == "aborted"
         with pytest.raises(Refused, match="no job"):
-            atomic.bulk_job("../status")
+            atomic.operate.bulk_job("../status")
     assert [(r.method, r.url.raw_path.decode()) for r in engine.requests] == [
         ("POST", "/api/v1/bulk"),
         ("GET", "/api/v1/bulk"),
@@ -172,12 +172,16 @@ async def test_bodies_are_read_whole_or_in_part() -> None:
         refusal(Problem.NOT_FOUND, "No body was recorded."),
     )
     atomic = client(engine)
-    assert await atomic.payload("01A") == BodyPart(b"0123", "text/plain", 4, 99)
-    assert await atomic.answer("01A", 2, first=1, count=2) == BodyPart(b"12", "text/plain", 4, 99)
-    assert await atomic.payload("01A", first=7) == BodyPart(b"", "text/plain", 4, 99)
-    assert await atomic.payload("01A", count=17) == BodyPart(b"of another server", "", 17, 17)
+    assert await atomic.operate.payload("01A") == BodyPart(b"0123", "text/plain", 4, 99)
+    assert await atomic.operate.answer("01A", 2, first=1, count=2) == BodyPart(
+        b"12", "text/plain", 4, 99
+    )
+    assert await atomic.operate.payload("01A", first=7) == BodyPart(b"", "text/plain", 4, 99)
+    assert await atomic.operate.payload("01A", count=17) == BodyPart(
+        b"of another server", "", 17, 17
+    )
     with pytest.raises(Refused, match="No body"):
-        await atomic.answer("01A", 1)
+        await atomic.operate.answer("01A", 1)
     assert [(r.url.path.removeprefix("/api/v1/steps/"), r.headers.get("range"))
             for r in engine.requests] == [
         ("01A/payload", None),
@@ -192,4 +196,4 @@ async def test_bodies_are_read_whole_or_in_part() -> None:
 def test_a_range_that_there_cannot_be(span: dict[str, int]) -> None:
     """A server would ignore it, and send everything."""
     with pytest.raises(ValueError, match="counts from 0"):
-        script(FakeEngine()).payload("01A", **span)
+        script(FakeEngine()).operate.payload("01A", **span)

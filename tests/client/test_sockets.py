@@ -49,7 +49,9 @@ async def test_a_post_is_made_again_when_the_engine_cuts_it():
         ))  # fmt: skip
         url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
         async with AsyncClient(url, reposts=Reposts(back_off_s=0.0)) as atomic:
-            outcome = await atomic.submit("shop", "createUser", "http://app/", "k", {"a": 1})
+            outcome = await atomic.submit(
+                "createUser", client="shop", url="http://app/", key="k", payload={"a": 1}
+            )
         nursery.cancel_scope.cancel()
     assert outcome.response == {"id": 42}
     assert len(bodies) == 2
@@ -75,7 +77,7 @@ async def test_a_left_stream_is_closed(leave: str):
         url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
         async with AsyncClient(url) as atomic:
             try:
-                async with atomic.events() as events:
+                async with atomic.operate.events() as events:
                     async for event in events:
                         assert event.kind == "heartbeat"
                         if leave == "break":
@@ -103,7 +105,7 @@ def test_a_left_stream_is_closed_on_asyncio():
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             async with AsyncClient(f"http://127.0.0.1:{port}") as atomic:
-                async with atomic.events() as events:
+                async with atomic.operate.events() as events:
                     await anext(events)
                 await closed.wait()
         return True

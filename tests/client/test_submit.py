@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import msgspec
@@ -31,7 +32,12 @@ from engine.client import (
 from engine.wire import OutcomeAnswer, Problem
 from tests.client.fake_engine import OUTCOME, FakeEngine, answer, refusal
 
-ARGUMENTS = ("shop", "createUser", "http://app/index", "k")
+ARGUMENTS: Any = {
+    "workflow": "createUser",
+    "client": "shop",
+    "url": "http://app/index",
+    "key": "k",
+}
 
 
 def client(engine: FakeEngine, **options) -> AsyncClient:
@@ -44,8 +50,8 @@ async def test_a_submission_is_posted_as_the_contract_says():
     """Names, payload and options reach the wire under their own names; what is unset stays out."""
     engine = FakeEngine(answer())
     outcome = await client(engine).submit(
-        *ARGUMENTS,
-        {"userName": "ada"},
+        **ARGUMENTS,
+        payload={"userName": "ada"},
         timeout=8000,
         retry=RetryPolicy(count=3),
         step_name="first",
@@ -75,7 +81,7 @@ async def test_the_response_is_decoded_when_asked_for_and_its_bytes_are_kept():
     raw = b'{"id":   42}'
     content = msgspec.json.encode(OUTCOME | {"response": msgspec.Raw(raw)})
     engine = FakeEngine(httpx.Response(200, content=content))
-    outcome = await client(engine).submit(*ARGUMENTS)
+    outcome = await client(engine).submit(**ARGUMENTS)
     assert bytes(outcome.raw) == raw
     assert outcome.response == {"id": 42}
     assert outcome.response is outcome.response
@@ -90,13 +96,13 @@ async def test_half_a_character_is_sent_and_read():
     content = msgspec.json.encode(OUTCOME | {"response": msgspec.Raw(raw)})
     engine = FakeEngine(httpx.Response(200, content=content), answer())
     atomic = client(engine)
-    outcome = await atomic.submit(*ARGUMENTS)
+    outcome = await atomic.submit(**ARGUMENTS)
     assert bytes(outcome.raw) == raw
     assert outcome.response == {"note": "Thanks \ud83d \\ud83d"}
     assert outcome.decode(dict[str, str]) == outcome.response
     with pytest.raises(msgspec.ValidationError):
         outcome.decode(int)
-    await atomic.submit(*ARGUMENTS, outcome.response)
+    await atomic.submit(**ARGUMENTS, payload=outcome.response)
     assert rb"\ud83d" in engine.requests[1].content
     assert json.loads(engine.requests[1].content)["payload"] == outcome.response
 
@@ -105,7 +111,7 @@ async def test_headers_of_the_answer_are_kept():
     """Whether it was replayed, and for another payload, is told by headers."""
     engine = FakeEngine(answer(idempotent_replayed="true", atomic_payload_differs="true"), answer())
     atomic = client(engine)
-    first, second = await atomic.submit(*ARGUMENTS), await atomic.submit(*ARGUMENTS)
+    first, second = await atomic.submit(**ARGUMENTS), await atomic.submit(**ARGUMENTS)
     assert (first.replayed, first.payload_differs) == (True, True)
     assert (second.replayed, second.payload_differs) == (False, False)
 
@@ -121,7 +127,7 @@ def test_the_outcome_has_every_member_of_the_wire():
 async def test_with_a_preference_an_open_step_may_come_back():
     """202 is an answer, not an error."""
     engine = FakeEngine(answer({"id": "01A", "runId": "01A", "status": "pending"}, 202))
-    opened = await client(engine).submit(*ARGUMENTS, prefer="respond-async")
+    opened = await client(engine).submit(**ARGUMENTS, prefer="respond-async")
     assert opened == Open("01A", "01A", "pending")
     assert engine.requests[0].headers["prefer"] == "respond-async"
 
@@ -140,7 +146,7 @@ async def test_a_failed_step_is_raised_with_its_cause():
         )
     )
     with pytest.raises(StepFailed) as caught:
-        await client(engine).submit(*ARGUMENTS)
+        await client(engine).submit(**ARGUMENTS)
     error = caught.value
     assert error.cause is not None
     assert error.cause.step_name == "sendMail"
@@ -159,7 +165,7 @@ async def test_the_step_that_made_it_fail_is_named_once():
     cause = {"stepId": "01B", "stepName": "charge"}
     engine = FakeEngine(refusal(Problem.STEP_FAILED, text, cause=cause))
     with pytest.raises(StepFailed) as caught:
-        await client(engine).submit(*ARGUMENTS)
+        await client(engine).submit(**ARGUMENTS)
     assert str(caught.value).count("charge") == 1
 
 
@@ -171,9 +177,9 @@ async def test_cancelled_and_refused_are_told_apart():
     )
     atomic = client(engine)
     with pytest.raises(RunCancelled):
-        await atomic.submit(*ARGUMENTS)
+        await atomic.submit(**ARGUMENTS)
     with pytest.raises(Refused) as caught:
-        await atomic.submit(*ARGUMENTS)
+        await atomic.submit(**ARGUMENTS)
     assert caught.value.problem == Problem.KEY_REUSED
     assert caught.value.members["recordedFingerprint"] == "aa"
 
@@ -183,7 +189,7 @@ async def test_suspended_is_never_posted_again(autojump_clock):
     for timeout in (None, 60_000):
         engine = FakeEngine(refusal(Problem.SUSPENDED, "Let it fail.", runId="01A"), answer())
         with pytest.raises(Suspended) as caught:
-            await client(engine).submit(*ARGUMENTS, timeout=timeout)
+            await client(engine).submit(**ARGUMENTS, timeout=timeout)
         assert isinstance(caught.value, NothingKnown)
         assert len(engine.requests) == 1
 
@@ -201,7 +207,7 @@ async def test_what_says_nothing_is_posted_again_with_the_same_key(autojump_cloc
     )
     heard: list[Repost] = []
     began = trio.current_time()
-    outcome = await client(engine, on_repost=heard.append).submit(*ARGUMENTS, {"a": 1})
+    outcome = await client(engine, on_repost=heard.append).submit(**ARGUMENTS, payload={"a": 1})
     assert outcome.id == "01A"
     assert len({request.content for request in engine.requests}) == 1
     assert [it.delay_s for it in heard] == [0.25, 0.5, 1, 2, 4, 8]
@@ -233,7 +239,7 @@ async def test_retry_after_lengthens_the_delay(autojump_clock, headers, expected
     """Seconds and dates are honoured up to a minute, and never shorten the back-off."""
     engine = FakeEngine(refusal(Problem.DRAINING, "Stopping.", headers), answer())
     heard: list[Repost] = []
-    await client(engine, on_repost=heard.append).submit(*ARGUMENTS)
+    await client(engine, on_repost=heard.append).submit(**ARGUMENTS)
     assert [it.delay_s for it in heard] == [expected]
 
 
@@ -242,18 +248,18 @@ async def test_an_error_tells_no_password():
     http = httpx.AsyncClient(transport=FakeEngine(httpx.ConnectError("refused")).transport)
     atomic = AsyncClient("http://ada:hunter2@engine", http=http, reposts=Reposts(count=0))
     with pytest.raises(Unreachable, match=r"The engine at http://engine cannot be reached"):
-        await atomic.submit(*ARGUMENTS)
+        await atomic.submit(**ARGUMENTS)
 
 
 async def test_the_tries_are_bounded(autojump_clock):
     """An engine that stays away is reported in the end, with what went wrong last."""
     engine = FakeEngine(*[httpx.ConnectError("refused")] * 3)
     with pytest.raises(Unreachable, match=r"http://engine cannot be reached: refused"):
-        await client(engine, reposts=Reposts(count=2)).submit(*ARGUMENTS)
+        await client(engine, reposts=Reposts(count=2)).submit(**ARGUMENTS)
     assert len(engine.requests) == 3
     engine = FakeEngine(refusal(Problem.OVERLOADED, "Busy."))
     with pytest.raises(NothingKnown, match="503 overloaded") as caught:
-        await client(engine, reposts=Reposts(count=0)).submit(*ARGUMENTS)
+        await client(engine, reposts=Reposts(count=0)).submit(**ARGUMENTS)
     assert caught.value.cause is not None
     assert caught.value.cause.status == 503
 
@@ -273,7 +279,7 @@ async def test_cuts_of_a_long_wait_do_not_add_up(autojump_clock):
 
     slow = Slow()
     atomic = AsyncClient(http=httpx.AsyncClient(transport=slow), reposts=Reposts(count=1))
-    assert (await atomic.submit(*ARGUMENTS)).id == "01A"
+    assert (await atomic.submit(**ARGUMENTS)).id == "01A"
     assert slow.posts == 31
 
 
@@ -294,7 +300,7 @@ async def test_a_repost_waits_only_for_what_is_left_of_the_timeout(autojump_cloc
     atomic = AsyncClient(http=httpx.AsyncClient(transport=Script()), chance=lambda: 0.0)
     began = trio.current_time()
     with pytest.raises(NothingKnown):
-        await atomic.submit(*ARGUMENTS, timeout=3000)
+        await atomic.submit(**ARGUMENTS, timeout=3000)
     assert [body["timeout"] for body in engine.bodies()] == [3000, 1750, 250]
     assert trio.current_time() - began <= 4.0
 
@@ -303,7 +309,7 @@ async def test_the_own_timeout_is_told_with_the_step():
     """504 after one's own time-out is not tried again; the step can be asked for later."""
     engine = FakeEngine(refusal(Problem.WAIT_TIMEOUT, "3 s are over.", id="01A", runId="01A"))
     with pytest.raises(WaitTimeout, match="3 s are over") as caught:
-        await client(engine).submit(*ARGUMENTS, timeout=3000)
+        await client(engine).submit(**ARGUMENTS, timeout=3000)
     assert (caught.value.id, caught.value.run_id) == ("01A", "01A")
 
 
@@ -316,27 +322,27 @@ async def test_answers_that_are_not_the_engines_are_told_as_such():
     )
     for _ in range(3):
         with pytest.raises(UnexpectedAnswer, match="not as the engine does"):
-            await client(engine).submit(*ARGUMENTS)
+            await client(engine).submit(**ARGUMENTS)
 
 
 async def test_a_bug_of_the_engine_says_nothing_of_the_step():
     """500 is not a refusal: nothing may be concluded from it."""
     engine = FakeEngine(refusal(Problem.INTERNAL, "A bug.", incident="7"))
     with pytest.raises(NothingKnown, match="500 internal-error"):
-        await client(engine).submit(*ARGUMENTS)
+        await client(engine).submit(**ARGUMENTS)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a b", "é"])
 async def test_a_client_name_that_is_no_path_segment_is_not_sent(name):
     """A name with a slash would reach another address of the engine."""
     with pytest.raises(ValueError, match="client name"):
-        await client(FakeEngine()).submit(name, "w", "http://app/", "k")
+        await client(FakeEngine()).submit("w", client=name, url="http://app/", key="k")
 
 
 async def test_a_payload_that_is_no_json_is_not_sent():
     """NaN has no JSON; it must not become null on the way."""
     with pytest.raises(ValueError, match="JSON"):
-        await client(FakeEngine()).submit(*ARGUMENTS, {"price": math.nan})
+        await client(FakeEngine()).submit(**ARGUMENTS, payload={"price": math.nan})
 
 
 @pytest.mark.parametrize("engine", ["127.0.0.1:8420", "ftp://x", "http://", "http://[::1"])
@@ -352,6 +358,7 @@ def test_it_runs_on_asyncio_too():
     async def main() -> Outcome:
         engine = FakeEngine(httpx.ConnectError("refused"), answer())
         async with client(engine, reposts=Reposts(back_off_s=0.0)) as atomic:
-            return await atomic.submit(*ARGUMENTS)
+            outcome: Outcome = await atomic.submit(**ARGUMENTS)
+            return outcome
 
     assert asyncio.run(main()).id == "01A"

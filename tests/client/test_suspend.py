@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from flask import Flask
@@ -12,7 +14,7 @@ from engine.wire import Problem
 from tests.client.fake_engine import FakeEngine, answer, refusal
 
 OPEN = {"id": "01B", "runId": "01A", "status": "running"}
-FLOW = ("shop", "createUser", "k")
+FLOW: Any = {"name": "createUser", "client": "shop", "key": "k"}
 PARENT = {"Atomic-Parent": "01A.1.token"}
 STEP = "http://app/step"
 
@@ -21,7 +23,7 @@ async def test_an_open_step_is_not_waited_for():
     """The post asks for an answer at once; an open step raises, an ended one is its outcome."""
     engine = FakeEngine(answer(OPEN, 202), answer())
     client = AsyncClient("http://engine", http=httpx.AsyncClient(transport=engine.transport))
-    flow = client.workflow(*FLOW, headers=PARENT, suspend=True)
+    flow = client.workflow(**FLOW, headers=PARENT, suspend=True)
     with pytest.raises(Suspended, match="Step 01B is running"):
         await flow.step(STEP, 1)
     assert (await flow.step(STEP, 1)).response == {"id": 42}
@@ -33,7 +35,7 @@ def test_the_blocking_client_does_the_same():
     """One word, too."""
     engine = FakeEngine(answer(OPEN, 202), answer())
     client = Client("http://engine", http=httpx.Client(transport=engine.transport))
-    flow = client.workflow(*FLOW, headers=PARENT, suspend=True)
+    flow = client.workflow(**FLOW, headers=PARENT, suspend=True)
     with pytest.raises(Suspended):
         flow.step(STEP, 1)
     assert flow.step(STEP, 1).response == {"id": 42}
@@ -44,7 +46,7 @@ async def test_without_it_the_post_hangs():
     """The default is as it was."""
     engine = FakeEngine(answer())
     client = AsyncClient("http://engine", http=httpx.AsyncClient(transport=engine.transport))
-    await client.workflow(*FLOW, headers=PARENT).step(STEP, 1)
+    await client.workflow(**FLOW, headers=PARENT).step(STEP, 1)
     assert "prefer" not in engine.requests[0].headers
 
 

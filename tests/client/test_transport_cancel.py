@@ -157,13 +157,13 @@ async def cancel_at_every_wait(
     for warm in (False, True):
         for wait in range(100):
             async with AsyncClient(engine_of(server), reposts=ONCE, verify=verify) as client:
-                own = client._own
+                own = client._exchange._own
                 assert isinstance(own, AsyncTransport)
                 if warm:
-                    await client.status()
-                was_cancelled = await cancelled(client.status(), wait)
+                    await client.operate.status()
+                was_cancelled = await cancelled(client.operate.status(), wait)
                 assert left_open() == own.connections.idle_count
-                assert await client.status() == {"a": 1}
+                assert await client.operate.status() == {"a": 1}
                 assert own.connections.idle_count == 1
             assert left_open() == 0
             if not was_cancelled:
@@ -205,11 +205,11 @@ async def fail_at_every_wait(
         async with AsyncClient(engine_of(server), reposts=ONCE, verify=verify) as client:
             left = wait
             with suppress(NothingKnown, OSError):
-                await client.status()
+                await client.operate.status()
             was_reached, left = left <= 0, 0
-            assert client._own is not None
-            assert left_open() == client._own.connections.idle_count
-            assert await client.status() == {"a": 1}
+            assert client._exchange._own is not None
+            assert left_open() == client._exchange._own.connections.idle_count
+            assert await client.operate.status() == {"a": 1}
         assert left_open() == 0
         if not was_reached:
             break
@@ -233,13 +233,13 @@ def test_a_blocking_call_interrupted_at_every_operation(server: RawServer, verif
             Watched.left = operation
             was_interrupted = False
             try:
-                client.status()
+                client.operate.status()
             except Interrupted:
                 was_interrupted = True
             Watched.left = 0
-            assert client._own is not None
-            assert left_open() == client._own.connections.idle_count
-            assert client.status() == {"a": 1}
+            assert client._exchange._own is not None
+            assert left_open() == client._exchange._own.connections.idle_count
+            assert client.operate.status() == {"a": 1}
         assert left_open() == 0
         if not was_interrupted:
             break

@@ -39,17 +39,17 @@ def test_no_cap(backend: str):
         async with AsyncClient(url, reposts=Reposts(count=0)) as client:
             async with anyio.create_task_group() as group:
                 for _ in range(count):
-                    group.start_soon(client.status)
+                    group.start_soon(client.operate.status)
                 while all_there.n_waiting < count:
                     await anyio.lowlevel.checkpoint()
                 peer_is_last.release()
-                assert await client.status() == {"a": 1}
+                assert await client.operate.status() == {"a": 1}
                 all_there.wait()
-            assert client._own is not None
-            assert client._own.connections.idle_count == count + 1
+            assert client._exchange._own is not None
+            assert client._exchange._own.connections.idle_count == count + 1
             async with anyio.create_task_group() as group:
                 for _ in range(count):
-                    group.start_soon(client.status)
+                    group.start_soon(client.operate.status)
 
     with serving(script) as server:
         anyio.run(main, server.url.rpartition("/")[0], backend=backend)
@@ -137,7 +137,7 @@ def test_the_client_tells_of_too_many_open_files(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sockets, "socket", none)
     with Client("http://127.0.0.1:1", reposts=Reposts(count=0)) as client:
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1 cannot be reached: too many open"):
-            client.status()
+            client.operate.status()
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch):
@@ -146,12 +146,12 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(variable, "http://127.0.0.1:1")
     with serving(always(JSON), host="localhost") as server:
         with Client(server.url.rpartition("/")[0]) as client:
-            assert client.status() == {"a": 1}
+            assert client.operate.status() == {"a": 1}
 
 
 def test_a_name_and_a_password_in_the_address():
     """Are sent as RFC 7617 has it, for a proxy before the engine that asks for them."""
     with serving(always(JSON)) as server:
         with Client(server.url.replace("http://", "http://ada:p%40ss@").rpartition("/")[0]) as it:
-            it.status()
+            it.operate.status()
     assert b"\r\nAuthorization: Basic YWRhOnBAc3M=\r\n" in server.requests[0]

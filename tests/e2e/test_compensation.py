@@ -82,7 +82,7 @@ async def test_as_the_page_once_had_it(engine: EngineProcess, shop: Client) -> N
 
     async def order(call: Call) -> Answer:
         headers = {"Atomic-Parent": call.parent_token}
-        flow = atomic.workflow(shop.name, "w", call.key, headers=headers)
+        flow = atomic.workflow("w", client=shop.name, key=call.key, headers=headers)
         await flow.step(app.at("reserve"))
         try:
             await flow.step(app.at("charge"), retry={"stopOn": [402]})

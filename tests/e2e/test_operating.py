@@ -85,7 +85,7 @@ async def finished(atomic: AsyncClient, job: BulkAnswer) -> BulkAnswer:
 
     async def has_ended() -> bool:
         nonlocal now
-        now = await atomic.bulk_job(str(job.id))
+        now = await atomic.operate.bulk_job(str(job.id))
         return now.ended_at is not None
 
     await eventually_async(has_ended)
@@ -99,7 +99,7 @@ async def test_runs_by_a_filter(shop: Client, app: Application, atomic: AsyncCli
     mine = f"client:{shop.name}"
 
     async def found(q: str, **others: Any) -> list[str]:
-        rows = [row async for row in atomic.runs(q=f"{mine} {q}", **others)]
+        rows = [row async for row in atomic.operate.runs(filter=f"{mine} {q}", **others)]
         return [row.idempotency_key for row in rows]
 
     assert await found("is:failed") == ["ill-2", "ill-1", "ill-0"]
@@ -109,13 +109,13 @@ async def test_runs_by_a_filter(shop: Client, app: Application, atomic: AsyncCli
     assert await found(f"host:127.0.0.1:{app.port} age:<1h key:*-1") == ["fine-1", "ill-1"]
     assert await found("is:failed", status="completed") == []
     assert await found("age:>1d") == []
-    first = await atomic.run_page(q=f"{mine} is:failed", limit=2)
+    first = await atomic.operate.run_page(filter=f"{mine} is:failed", limit=2)
     assert (len(first.runs), first.total_is_estimate) == (2, True)
-    last = await atomic.run_page(q=f"{mine} is:failed", limit=2, cursor=first.next)
+    last = await atomic.operate.run_page(filter=f"{mine} is:failed", limit=2, cursor=first.next)
     assert (len(last.runs), last.next) == (1, None)
-    whole = await atomic.run_page(q=f"{mine} is:failed")
+    whole = await atomic.operate.run_page(filter=f"{mine} is:failed")
     assert (whole.total, whole.total_is_estimate) == (3, False)
-    assert (await atomic.run_page(client=shop.name, q=" ")).total == 5
+    assert (await atomic.operate.run_page(client=shop.name, filter=" ")).total == 5
 
 
 async def test_a_row_says_where_the_run_is_and_why_it_is_stuck(
@@ -124,7 +124,7 @@ async def test_a_row_says_where_the_run_is_and_why_it_is_stuck(
     """The step at fault, in a list as in the tree; a run that needs nobody has no cause."""
     await fail(shop, app, 1)
     await fail(shop, app, 1, "fine")
-    well, stuck = (await atomic.run_page(client=shop.name)).runs
+    well, stuck = (await atomic.operate.run_page(client=shop.name)).runs
     assert (well.cause, well.stuck_at) == (None, None)
     assert stuck.cause is not None
     assert stuck.stuck_at == stuck.ended_at
@@ -132,7 +132,7 @@ async def test_a_row_says_where_the_run_is_and_why_it_is_stuck(
     assert (stuck.at.name, stuck.at.url, stuck.at.status) == ("ill", app.at("ill"), "failed")
     assert (stuck.at.http_status, stuck.at.attempts, stuck.at.retries_max) == (503, 1, 0)
     assert stuck.at.started_at is not None
-    assert (await atomic.run(stuck.id)).run == stuck
+    assert (await atomic.operate.run(stuck.id)).run == stuck
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_a_filter_that_cannot_be_read(
         document = is_problem(answer, 400, "invalid-request")
         assert (document["member"], document["position"]) == ("q", position)
     with pytest.raises(Refused) as caught:
-        await atomic.bulk("retry", q)
+        await atomic.operate.bulk("retry", q)
     assert caught.value.members["member"] == "q"
     assert caught.value.members["position"] == position
 
@@ -157,7 +157,7 @@ async def test_causes(shop: Client, app: Application, atomic: AsyncClient) -> No
     await fail(shop, app, 3)
     await fail(shop, app, 2, "lame", retry=PAUSES)
     host = f"127.0.0.1:{app.port}"
-    before = await atomic.causes()
+    before = await atomic.operate.causes()
     ill, lame = (each for each in before.causes if each.at and host in each.at.url)
     assert (ill.runs, ill.new_runs, ill.status, ill.workflow_name) == (3, 3, "failed", "w")
     assert (lame.runs, lame.new_runs, lame.status) == (2, 2, "paused")
@@ -166,11 +166,11 @@ async def test_causes(shop: Client, app: Application, atomic: AsyncClient) -> No
     assert ill.first_at <= ill.last_at
     assert before.runs >= 5
     assert before.new_within_ms == 300_000
-    rows = (await atomic.run_page(q=f"cause:{ill.cause}")).runs
+    rows = (await atomic.operate.run_page(filter=f"cause:{ill.cause}")).runs
     assert [row.idempotency_key for row in rows] == ["ill-2", "ill-1", "ill-0"]
     assert rows[0].id == ill.run_id
-    await atomic.act(rows[0].id, "dismiss")
-    (now,) = (each for each in (await atomic.causes()).causes if each.cause == ill.cause)
+    await atomic.operate.act(rows[0].id, "dismiss")
+    (now,) = (each for each in (await atomic.operate.causes()).causes if each.cause == ill.cause)
     assert (now.runs, now.run_id) == (2, rows[1].id)
 
 
@@ -181,7 +181,7 @@ async def test_what_is_tried_next(shop: Client, app: Application, atomic: AsyncC
     found: list[RetryRow] = []
     cursor = None
     while True:
-        page = await atomic.retry_page(q=mine, limit=1, cursor=cursor)
+        page = await atomic.operate.retry_page(filter=mine, limit=1, cursor=cursor)
         found += page.retries
         cursor = page.next
         if cursor is None:
@@ -192,9 +192,9 @@ async def test_what_is_tried_next(shop: Client, app: Application, atomic: AsyncC
     assert {(row.at.name, row.at.status, row.at.attempts) for row in found} == {
         ("ill", "backing-off", 1)
     }
-    assert (await atomic.retry_page(q=f"{mine} due:<1m")).retries == ()
-    await atomic.act(found[0].run_id, "pause")
-    left = (await atomic.retry_page(q=mine)).retries
+    assert (await atomic.operate.retry_page(filter=f"{mine} due:<1m")).retries == ()
+    await atomic.operate.act(found[0].run_id, "pause")
+    left = (await atomic.operate.retry_page(filter=mine)).retries
     assert [row.run_id for row in left] == [row.run_id for row in found[1:]]
     for query in ("cursor=x", "cursor=0-", "limit=0", "sort=name"):
         document = is_problem(await shop.get(f"/api/v1/retries?{query}"), 400, "invalid-request")
@@ -208,30 +208,30 @@ async def test_all_stuck_runs_go_on(
     await fail(shop, app, 5)
     await fail(shop, app, 1, "lame", retry=PAUSES)
     q = f"is:stuck client:{shop.name}"
-    dry = await atomic.bulk("retry", q, dry_run=True)
+    dry = await atomic.operate.bulk("retry", q, dry_run=True)
     assert (dry.id, dry.matched, dry.total, dry.skipped) == (None, 6, 5, {"it is paused": 1})
     assert [row.id for row in dry.sample_runs] == list(dry.sample)
     assert {row.status for row in dry.sample_runs} == {"failed"}
     with pytest.raises(Refused, match="6 runs match now, not 5"):
-        await atomic.bulk("retry", q, expect=5)
+        await atomic.operate.bulk("retry", q, expect=5)
     ward.mended = True
-    job = await atomic.bulk(
+    job = await atomic.operate.bulk(
         "retry", q, expect=6, rate_per_s=500, reason="they are up again", key=f"{shop.name}"
     )
     assert (job.state, job.total, job.reason) == ("running", 5, "they are up again")
     assert (job.actor, job.address) == ("http:127.0.0.1", "127.0.0.1")
     done = await finished(atomic, job)
     assert (done.state, done.done, done.skipped) == ("done", 5, {"it is paused": 1})
-    again = await atomic.bulk("retry", q, expect=6, key=f"{shop.name}")
+    again = await atomic.operate.bulk("retry", q, expect=6, key=f"{shop.name}")
     assert again == done
-    await finished(atomic, await atomic.bulk("resume", q, expect=1))
+    await finished(atomic, await atomic.operate.bulk("resume", q, expect=1))
 
     async def all_completed() -> bool:
-        page = await atomic.run_page(client=shop.name, status="completed")
+        page = await atomic.operate.run_page(client=shop.name, status="completed")
         return page.total == 6
 
     await eventually_async(all_completed)
-    assert (await atomic.run_page(q=q)).runs == ()
+    assert (await atomic.operate.run_page(filter=q)).runs == ()
     assert len(app.called("ill")) == 10
 
 
@@ -240,19 +240,19 @@ async def test_a_job_is_aborted(shop: Client, app: Application, atomic: AsyncCli
     """It stops before its next run; it stands on the list, and cannot be aborted twice."""
     await fail(shop, app, 3)
     q = f"is:failed client:{shop.name}"
-    job = await atomic.bulk("dismiss", q, expect=3, rate_per_s=1)
+    job = await atomic.operate.bulk("dismiss", q, expect=3, rate_per_s=1)
     assert job.id is not None
-    await atomic.bulk_abort(job.id)
+    await atomic.operate.bulk_abort(job.id)
     done = await finished(atomic, job)
     assert done.state == "aborted"
     assert done.done < 3
-    dismissed = await atomic.run_page(q=f"is:dismissed client:{shop.name}")
+    dismissed = await atomic.operate.run_page(filter=f"is:dismissed client:{shop.name}")
     assert len(dismissed.runs) == done.done
-    assert (await atomic.bulk_jobs())[0] == done
+    assert (await atomic.operate.bulk_jobs())[0] == done
     with pytest.raises(Refused, match="The job is aborted"):
-        await atomic.bulk_abort(job.id)
+        await atomic.operate.bulk_abort(job.id)
     with pytest.raises(Refused, match="There is no job"):
-        await atomic.bulk_job("none")
+        await atomic.operate.bulk_job("none")
 
 
 async def test_what_a_job_must_say(shop: Client) -> None:
@@ -267,12 +267,14 @@ async def test_what_a_job_must_say(shop: Client) -> None:
 
 async def test_status_for_operators(shop: Client, app: Application, atomic: AsyncClient) -> None:
     """How many need a person, what is due when, how hosts do, how much ends."""
-    before = await atomic.status()
+    before = await atomic.operate.status()
     await fail(shop, app, 2)
     await fail(shop, app, 1, "lame", retry=SLOW_RETRY)
     await fail(shop, app, 1, "fine")
-    await atomic.retry_page()  # rows follow their events within a second: this waits for them
-    after = await atomic.status()
+    await (
+        atomic.operate.retry_page()
+    )  # rows follow their events within a second: this waits for them
+    after = await atomic.operate.status()
     assert after["stuckCount"] == before["stuckCount"] + 2
     assert [bucket["upToMs"] for bucket in after["due"]] == [10_000, 60_000, 600_000, None]
     later = [status["due"][3]["attempts"] for status in (before, after)]
@@ -291,22 +293,22 @@ async def test_bodies_and_parts_of_them(
     """Payload and answers of attempts, whole or a stretch; beyond the end there is nothing."""
     posted = await shop.post(app.at("ill"), payload="0123456789", retry=NO_RETRY)
     id = posted.json()["runId"]
-    whole = await atomic.payload(id)
+    whole = await atomic.operate.payload(id)
     assert (whole.data, whole.kept_bytes, whole.full_bytes) == (b'"0123456789"', 12, 12)
-    part = await atomic.payload(id, first=1, count=3)
+    part = await atomic.operate.payload(id, first=1, count=3)
     assert (part.data, part.kept_bytes, part.full_bytes) == (b"012", 12, 12)
-    assert (await atomic.payload(id, first=9)).data == b'89"'
-    beyond = await atomic.payload(id, first=100, count=5)
+    assert (await atomic.operate.payload(id, first=9)).data == b'89"'
+    beyond = await atomic.operate.payload(id, first=100, count=5)
     assert (beyond.data, beyond.kept_bytes) == (b"", 12)
-    answer = await atomic.answer(id, 1, count=8)
+    answer = await atomic.operate.answer(id, 1, count=8)
     assert (answer.data, answer.content_type) == (b'"of the ', "application/json")
     assert answer.full_bytes == 16
     with pytest.raises(Refused, match="no attempt"):
-        await atomic.answer(id, 2)
+        await atomic.operate.answer(id, 2)
     with pytest.raises(Refused, match="no step"):
-        await atomic.payload("none")
+        await atomic.operate.payload("none")
     with pytest.raises(ValueError, match="counts from 0"):
-        await atomic.payload(id, count=0)
+        await atomic.operate.payload(id, count=0)
 
 
 @pytest.mark.slow
@@ -317,10 +319,10 @@ async def test_a_stop_does_not_wait_for_jobs(tmp_path: Path) -> None:
         with running(tmp_path, **SETTINGS) as engine:
             async with client(engine.url) as shop, AsyncClient(engine.url) as atomic:
                 await fail(shop, app, 3)
-                job = await atomic.bulk("dismiss", "is:failed", expect=3, rate_per_s=1)
+                job = await atomic.operate.bulk("dismiss", "is:failed", expect=3, rate_per_s=1)
 
                 async def has_begun() -> bool:
-                    return (await atomic.bulk_job(str(job.id))).done > 0
+                    return (await atomic.operate.bulk_job(str(job.id))).done > 0
 
                 await eventually_async(has_begun)
             engine.signal(signal.SIGTERM)
@@ -328,7 +330,7 @@ async def test_a_stop_does_not_wait_for_jobs(tmp_path: Path) -> None:
             assert not engine.events("bulk-action-failed")
         with running(tmp_path, **SETTINGS) as engine:
             async with AsyncClient(engine.url) as atomic:
-                assert await atomic.bulk_jobs() == ()
-                left = len((await atomic.run_page(q="is:failed !is:dismissed")).runs)
-                gone = len((await atomic.run_page(q="is:dismissed")).runs)
+                assert await atomic.operate.bulk_jobs() == ()
+                left = len((await atomic.operate.run_page(filter="is:failed !is:dismissed")).runs)
+                gone = len((await atomic.operate.run_page(filter="is:dismissed")).runs)
                 assert (left + gone, gone > 0) == (3, True)

@@ -86,7 +86,7 @@ def eventually(condition: Callable[[], object], what: str) -> None:
 def rev(url: str) -> int:
     """The revision of the engine's only run."""
     with Client(url) as client:
-        (run,) = client.runs()
+        (run,) = client.operate.runs()
         return run.rev
 
 

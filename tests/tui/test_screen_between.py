@@ -136,7 +136,7 @@ def test_an_action_beside_another_is_not_lost_in_silence() -> None:
             return ActionAnswer(Action.PAUSE, False, run, None, ())
 
         assert app.client is not None
-        app.client.act = slow  # type: ignore[method-assign]
+        app.client.operate.act = slow  # type: ignore[method-assign]
         acting.run(acting.act_and_tell(Action.PAUSE, target))
         acting.run(acting.act_and_tell(Action.PAUSE, target))
         await world.pilot.pause()

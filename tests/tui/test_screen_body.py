@@ -52,7 +52,7 @@ def ranged(world: World, data: bytes, asked: list[str]) -> None:
         return httpx.Response(206, content=part, headers=headers)
 
     assert world.app.client is not None
-    world.app.client._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    world.app.client._exchange._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
 
 def test_a_body_that_is_closed_before_it_is_read() -> None:

@@ -69,7 +69,9 @@ def endpoint() -> Iterator[str]:
 def fail(url: str, app: str, key: str = "one") -> None:
     """A run that fails at once."""
     with Client(url) as client, pytest.raises(StepFailed):
-        client.submit("shop", "order", f"{app}/fail", key, HOSTILE, retry={"count": 0})
+        client.submit(
+            "order", client="shop", url=f"{app}/fail", key=key, payload=HOSTILE, retry={"count": 0}
+        )
 
 
 def recording(path: Path, *inputs: Input) -> Path:

@@ -93,7 +93,8 @@ def submit(client: Client, app: str, name: str, runs: int, **retry: int) -> None
     """So many runs of a workflow whose endpoint fails."""
     for number in range(runs):
         client.submit(
-            "shop", name, f"{app}/fail/{name}", f"{name}-{number}", {"order": number},
+            name, client="shop", url=f"{app}/fail/{name}", key=f"{name}-{number}",
+            payload={"order": number},
             prefer="respond-async",
             retry={"backOff": BACK_OFF_MS, "maxBackOff": BACK_OFF_MS, "jitter": 0, **retry},
         )  # fmt: skip

@@ -37,11 +37,11 @@ async def submit_and_wait() -> int:
     async with AsyncClient("http://127.0.0.1:8420", reposts=Reposts(count=3)) as atomic:
         try:
             outcome = await atomic.submit(
-                "shop",
                 "createUser",
-                URL,
-                "key-1",
-                {"userName": "ada"},
+                client="shop",
+                url=URL,
+                key="key-1",
+                payload={"userName": "ada"},
                 timeout=8_000,
                 retry=RetryPolicy(count=10, back_off_ms=1_000),
                 attempt_timeout=30_000,
@@ -60,7 +60,9 @@ async def submit_and_wait() -> int:
 
 
 async def submit_and_go(atomic: AsyncClient) -> str:
-    opened = await atomic.submit("shop", "w", URL, "k", prefer="respond-async", retry={"count": 1})
+    opened = await atomic.submit(
+        "w", client="shop", url=URL, key="k", prefer="respond-async", retry={"count": 1}
+    )
     assert_type(opened, Outcome | Open)
     assert_type(await atomic.outcome(opened.id, wait=5), Outcome | Open)
     return opened.id
@@ -69,7 +71,9 @@ async def submit_and_go(atomic: AsyncClient) -> str:
 async def a_workflow_function(
     atomic: AsyncClient, headers: dict[str, str], body: dict[str, Any]
 ) -> dict[str, Any]:
-    workflow = atomic.workflow("shop", "createUser", body["idempotencyKey"], headers=headers)
+    workflow = atomic.workflow(
+        "createUser", client="shop", key=body["idempotencyKey"], headers=headers
+    )
     created = await workflow.step(f"{URL}/user", body["payload"])
     try:
         await workflow.step(f"{URL}/mail", {"id": created.response["id"]}, step_key="mail")
@@ -86,17 +90,17 @@ async def what_nobody_caught(app: Any, failed: StepFailed) -> None:
 
 
 async def look_and_act(atomic: AsyncClient) -> None:
-    async for row in atomic.runs(client="shop", status="failed"):
+    async for row in atomic.operate.runs(client="shop", status="failed"):
         assert_type(row, RunRow)
-        tree = assert_type(await atomic.run(row.id), RunTree)
-        assert_type(await atomic.step_row(tree.steps[0].id), StepRow)
+        tree = assert_type(await atomic.operate.run(row.id), RunTree)
+        assert_type(await atomic.operate.step(tree.steps[0].id), StepRow)
         try:
-            answer = await atomic.act(row.id, Action.RETRY, if_rev=row.rev, reason="mended")
+            answer = await atomic.operate.act(row.id, Action.RETRY, if_rev=row.rev, reason="mended")
             assert_type(answer, ActionAnswer)
         except Refused as error:
             print(error.problem, error.detail, error.members)
-    assert_type(await atomic.run_page(limit=10, cursor=None), RunPage)
-    async with atomic.events(last_event_id="7") as events:
+    assert_type(await atomic.operate.run_page(limit=10, cursor=None), RunPage)
+    async with atomic.operate.events(last_event_id="7") as events:
         async for event in events:
             print(event.id, event.kind, event.data.run_id, event.data.at)
 
@@ -104,11 +108,11 @@ async def look_and_act(atomic: AsyncClient) -> None:
 def a_script() -> None:
     with Client(verify=ssl.create_default_context()) as atomic:
         try:
-            outcome = atomic.submit("shop", "createUser", URL, "key-1")
+            outcome = atomic.submit("createUser", client="shop", url=URL, key="key-1")
             assert_type(outcome, Outcome)
-            for row in atomic.runs():
-                print(row.id, atomic.status()["version"])
-            with atomic.events() as events:
+            for row in atomic.operate.runs():
+                print(row.id, atomic.operate.status()["version"])
+            with atomic.operate.events() as events:
                 print(next(events).kind)
         except NothingKnown as error:
             print("post again:", error)

@@ -25,7 +25,7 @@ from engine.cli.demo.processes import Parts, look_after
 from engine.cli.demo.stage import Options, Stop
 from engine.cli.lists import table
 from engine.cli.text import count_text, safe, span_text
-from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed, SubmitOptions
+from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed
 from engine.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ async def once(stage: Stage) -> int:
         if outcome is not None:
             completed.append(submission)
             unexpected += _not_as_expected(submission, outcome)
-        page = await stage.client.run_page(workflow=submission.workflow, key=submission.key)
+        page = await stage.client.operate.run_page(workflow=submission.workflow, key=submission.key)
         for run in page.runs:
-            click.echo("\n".join(tree_lines(await stage.client.run(run.id))))
+            click.echo("\n".join(tree_lines(await stage.client.operate.run(run.id))))
     return await _compare(stage, completed, unexpected, by_run=True)
 
 
@@ -115,7 +115,7 @@ async def _run_once(stage: Stage, submission: Submission, unexpected: list[str])
     """Submit it and wait for its outcome; None when it has none but a failure."""
     began = trio.current_time()
     try:
-        outcome = await stage.client.submit(*_call(stage, submission), **_options(submission))
+        outcome: Outcome = await stage.client.submit(**_submission(stage, submission))
     except (StepFailed, RunCancelled) as error:
         unexpected.append(f"{submission.workflow}, key {submission.key}: {safe(error)}")
         click.echo(f"   answer: {safe(error)}\n")
@@ -126,15 +126,17 @@ async def _run_once(stage: Stage, submission: Submission, unexpected: list[str])
     return outcome
 
 
-def _call(stage: Stage, submission: Submission) -> tuple[str, str, str, str, Any]:
-    """Client, workflow, URL, key and payload."""
-    url = f"{stage.parts.application.address}{submission.path}"
-    return CLIENT, submission.workflow, url, submission.key, submission.payload
-
-
-def _options(submission: Submission) -> SubmitOptions:
+def _submission(stage: Stage, submission: Submission) -> dict[str, Any]:
     options = submission.payload["options"]
-    return {"retry": options["retry"], "attempt_timeout": options["attemptTimeout"]}
+    return {
+        "workflow": submission.workflow,
+        "client": CLIENT,
+        "url": f"{stage.parts.application.address}{submission.path}",
+        "key": submission.key,
+        "payload": submission.payload,
+        "retry": options["retry"],
+        "attempt_timeout": options["attemptTimeout"],
+    }
 
 
 def _not_as_expected(submission: Submission, outcome: Outcome) -> list[str]:
@@ -205,7 +207,7 @@ class Mix:
 
     async def follow(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Print the events, from the first on: `started` as soon as none can be missed."""
-        async with self.stage.client.events() as events:
+        async with self.stage.client.operate.events() as events:
             async for event in events:
                 if event.kind == "heartbeat":
                     task_status.started()
@@ -225,8 +227,8 @@ class Mix:
                 nursery.start_soon(self._submit_one, submission)
 
     async def _submit_one(self, submission: Submission) -> None:
-        call, options = _call(self.stage, submission), _options(submission)
-        await self.stage.client.submit(*call, prefer="respond-async", **options)
+        asked = _submission(self.stage, submission)
+        await self.stage.client.submit(**asked, prefer="respond-async")
 
     async def kill_engine(self, every_s: float) -> None:
         """kill -9 the engine again and again; who looks after it starts it again."""
@@ -264,7 +266,7 @@ class Mix:
         """The submissions whose runs have completed, by the engine's record; others are told of."""
         found = []
         still_open = 0
-        async for run in self.stage.client.runs(client=CLIENT, sort="submittedAt"):
+        async for run in self.stage.client.operate.runs(client=CLIENT, sort="submittedAt"):
             submission = self.submissions.get(run.idempotency_key)
             if submission is None:
                 continue

@@ -1,0 +1,198 @@
+# Made from engine/client/aio/operate.py by `just blocking`: change that, and not this.
+"""What operators ask of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from engine.client.answers import BodyPart, read_answer, read_body
+from engine.client.blocking.events import Events
+from engine.client.blocking.exchange import Exchange
+from engine.client.calls import (
+    BULK_JOBS,
+    CAUSES,
+    abort_call,
+    action_call,
+    body_call,
+    bulk_call,
+    bulk_job_call,
+    retries_call,
+    run_call,
+    runs_call,
+    status_call,
+    step_call,
+    urls_of,
+)
+from engine.wire import (
+    Action,
+    ActionAnswer,
+    ActionRequest,
+    BulkAnswer,
+    BulkList,
+    BulkRequest,
+    CauseList,
+    RetryPage,
+    RunPage,
+    RunRow,
+    RunTree,
+    StepRow,
+)
+
+
+class Operations:
+    """Looks at runs and acts on them: `operate` of a client. `actor` is recorded as who asked."""
+
+    def __init__(self, exchange: Exchange, actor: str | None) -> None:
+        self._exchange = exchange
+        self._actor = actor
+
+    def run_page(
+        self,
+        *,
+        client: str | None = None,
+        workflow: str | None = None,
+        key: str | None = None,
+        status: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        filter: str | None = None,
+    ) -> RunPage:
+        """One page of runs; `next` of the answer is the `cursor` of the one after it.
+
+        With a `filter` (`docs/reference/filter.md`) a page may come short and not be the
+        last.
+        """
+        call = runs_call(
+            client=client,
+            workflow=workflow,
+            key=key,
+            status=status,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+            q=filter,
+        )
+        return read_answer(self._exchange.answer(call), RunPage)
+
+    def runs(
+        self,
+        *,
+        client: str | None = None,
+        workflow: str | None = None,
+        key: str | None = None,
+        status: str | None = None,
+        sort: str | None = None,
+        filter: str | None = None,
+    ) -> Iterator[RunRow]:
+        """Every run that fits, page after page as they are needed."""
+        cursor: str | None = None
+        while True:
+            page = self.run_page(
+                client=client,
+                workflow=workflow,
+                key=key,
+                status=status,
+                sort=sort,
+                cursor=cursor,
+                filter=filter,
+            )
+            yield from page.runs
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def run(self, run_id: str) -> RunTree:
+        """A run with its steps and their attempts."""
+        return read_answer(self._exchange.answer(run_call(run_id)), RunTree)
+
+    def step(self, step_id: str) -> StepRow:
+        """One step as it stands, with its attempts."""
+        return read_answer(self._exchange.answer(step_call(step_id)), StepRow)
+
+    def causes(self) -> CauseList:
+        """Why runs need a person, what most need it for first."""
+        return read_answer(self._exchange.answer(CAUSES), CauseList)
+
+    def retry_page(
+        self, *, filter: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> RetryPage:
+        """What is tried next, by time. `filter` is one of the runs."""
+        call = retries_call(q=filter, limit=limit, cursor=cursor)
+        return read_answer(self._exchange.answer(call), RetryPage)
+
+    def bulk(
+        self,
+        action: Action | str,
+        filter: str,
+        *,
+        expect: int = 0,
+        dry_run: bool = False,
+        rate_per_s: int = 20,
+        reason: str | None = None,
+        key: str | None = None,
+        from_url: str | None = None,
+        to_url: str | None = None,
+    ) -> BulkAnswer:
+        """One action on every run that the `filter` finds, as a job of the engine's.
+
+        `expect` is how many you mean: more, and it is Refused. With a `key` of yours the job is
+        begun once, however often the call is made.
+        """
+        request = BulkRequest(
+            *(Action(action), filter, expect, dry_run, rate_per_s, reason),
+            *urls_of(from_url, to_url),
+        )
+        return read_answer(self._exchange.answer(bulk_call(request, key, self._actor)), BulkAnswer)
+
+    def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
+        """The bulk jobs that the engine remembers, the latest first."""
+        return read_answer(self._exchange.answer(BULK_JOBS), BulkList).jobs
+
+    def bulk_job(self, job_id: str) -> BulkAnswer:
+        """How a bulk job stands."""
+        return read_answer(self._exchange.answer(bulk_job_call(job_id)), BulkAnswer)
+
+    def bulk_abort(self, job_id: str) -> BulkAnswer:
+        """Stop a bulk job; what it has done stays done."""
+        return read_answer(self._exchange.answer(abort_call(job_id, self._actor)), BulkAnswer)
+
+    def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
+        """A step's payload, or `count` bytes of it."""
+        return read_body(self._exchange.answer(body_call(step_id, None, first, count)))
+
+    def answer(
+        self, step_id: str, attempt: int, *, first: int = 0, count: int | None = None
+    ) -> BodyPart:
+        """What an attempt was answered, or `count` bytes of it."""
+        return read_body(self._exchange.answer(body_call(step_id, attempt, first, count)))
+
+    def act(
+        self,
+        run_id: str,
+        action: Action | str,
+        *,
+        step: str | None = None,
+        if_rev: int | None = None,
+        dry_run: bool = False,
+        reason: str | None = None,
+        from_url: str | None = None,
+        to_url: str | None = None,
+    ) -> ActionAnswer:
+        """Retry, pause, resume, cancel, rerun, dismiss or restore; or `retarget`, from a URL (or
+        what URLs begin with) to another. Raises Refused when the state does not allow it, or when
+        it has moved on from `if_rev`."""
+        request = ActionRequest(
+            *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
+        )
+        call = action_call(run_id, request, self._actor)
+        return read_answer(self._exchange.answer(call), ActionAnswer)
+
+    def status(self) -> dict[str, Any]:
+        """How the engine is: counts by state, limits, durability. Members are added over time."""
+        return read_answer(self._exchange.answer(status_call()), dict[str, Any])
+
+    def events(self, last_event_id: str | None = None) -> Events:
+        """What happens, as it happens: `with operate.events() as events: for …`."""
+        return self._exchange.events(last_event_id)
