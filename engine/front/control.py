@@ -6,17 +6,16 @@ import msgspec
 
 from engine import wire
 from engine.core.actions import Action
-from engine.core.cause import stuck
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.model import Move, PauseReason, Run, StepState, run_state
+from engine.core.model import Move
 from engine.core.retarget import read_move
 from engine.front.context import Front
 from engine.front.replies import json_reply, problem_reply
 from engine.front.reply import Reply
 from engine.front.rows import named_step, run_row, step_row
 from engine.front.surrogates import why_no_text
-from engine.ports.views import RunRecord
+from engine.ports.views import RunRecord, record_of
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 
@@ -95,33 +94,3 @@ async def stopped_record(front: Front, run_id: str) -> RunRecord:
     found = await front.views.tree(run_id)
     assert found is not None, run_id
     return found[0]
-
-
-def record_of(run: Run) -> RunRecord:
-    """A run in memory as the record that lists show."""
-    root, state, need = run.root, run_state(run), stuck(run)
-    due: list[int] = []
-    if state is StepState.BACKING_OFF:  # as `run_record` in queries.sql has it
-        timed = (step for step in run.steps.values() if step.state is StepState.BACKING_OFF)
-        due = [step.due_at for step in timed if step.due_at is not None]
-    return RunRecord(
-        id=run.id,
-        client=run.client,
-        workflow=root.spec.workflow,
-        key=root.spec.key,
-        state=state,
-        rev=run.rev,
-        dismissed=run.dismissed,
-        steps=len(run.steps),
-        open_steps=run.open_steps,
-        failed_steps=run.failed_steps,
-        submitted_at=run.submitted_at,
-        generation=root.generation,
-        ended_at=root.ended_at,
-        due_at=min(due, default=None),
-        pause_reason=PauseReason.ENGINE_ERROR if run.engine_error else root.pause_reason,
-        cause_id=root.cause_id,
-        error=run.engine_error or root.error,
-        cause=None if need is None else need.cause,
-        stuck_at=None if need is None else need.since,
-    )

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from engine.core.cause import stuck
 from engine.core.filter import Filter
-from engine.core.model import Move, Step
+from engine.core.model import Move, PauseReason, Run, Step, StepState, run_state
 from engine.ports.store import Body, Larger
 
 
@@ -89,6 +90,38 @@ class RunRecord(Struct, frozen=True):
     reason: Reason | None = None
     moves: tuple[Move, ...] = ()
     """Its rules, in their order."""
+
+
+def record_of(run: Run) -> RunRecord:
+    """A run in memory as a store records it, but for `at` and `reason`, which are looked up."""
+    root, state, need = run.root, run_state(run), stuck(run)
+    due: list[int] = []
+    if state is StepState.BACKING_OFF:
+        timed = (step for step in run.steps.values() if step.state is StepState.BACKING_OFF)
+        due = [step.due_at for step in timed if step.due_at is not None]
+    stands_still = run.engine_error and state is StepState.PAUSED
+    return RunRecord(
+        id=run.id,
+        client=run.client,
+        workflow=root.spec.workflow,
+        key=root.spec.key,
+        state=state,
+        rev=run.rev,
+        dismissed=run.dismissed,
+        steps=len(run.steps),
+        open_steps=run.open_steps,
+        failed_steps=run.failed_steps,
+        submitted_at=run.submitted_at,
+        generation=root.generation,
+        ended_at=root.ended_at,
+        due_at=min(due, default=None),
+        pause_reason=PauseReason.ENGINE_ERROR if stands_still else root.pause_reason,
+        cause_id=root.cause_id,
+        error=run.engine_error or root.error,
+        cause=None if need is None else need.cause,
+        stuck_at=None if need is None else need.since,
+        moves=run.moves,
+    )
 
 
 class RunQuery(Struct, frozen=True):

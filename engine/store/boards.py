@@ -16,7 +16,7 @@ from engine.ports.views import (
 from engine.store import rows
 from engine.store.filter import CHUNK_ROWS, LATE_AFTER_MS, ROWS_LOOKED_AT_MAX, condition
 from engine.store.readers import SQL
-from engine.store.records import record_of
+from engine.store.records import read_record
 
 CAUSES_MAX = 200
 DUE_COUNTED_MAX = 10_000
@@ -43,7 +43,7 @@ def causes(db: sqlite3.Connection, new_since: int) -> list[CauseRecord]:
 
 def _run(db: sqlite3.Connection, run_id: str) -> RunRecord:
     row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
-    return record_of(db, row)
+    return read_record(db, row)
 
 
 def stuck_count(db: sqlite3.Connection) -> int:

@@ -13,7 +13,7 @@ from engine.store import rows
 from engine.store.readers import SQL
 
 
-def record_of(db: sqlite3.Connection, row: sqlite3.Row, *, bare: bool = False) -> RunRecord:
+def read_record(db: sqlite3.Connection, row: sqlite3.Row, *, bare: bool = False) -> RunRecord:
     """A row of `run_record` as a record. `bare`: nothing of its steps is read."""
     if bare:
         return rows.run_record_from(row, None, None)

@@ -27,7 +27,7 @@ from engine.ports.views import (
 from engine.store import boards, rows, together
 from engine.store.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.readers import SQL
-from engine.store.records import record_of
+from engine.store.records import read_record
 from engine.store.sqlite import SqliteStore
 from engine.store.stopped import stopped_steps
 from engine.store.tail import snapshot
@@ -107,7 +107,7 @@ class SqliteViews:
                     return None
                 steps = db.execute(SQL["steps"], (run_id,)).fetchall()
                 attempts = db.execute(SQL["attempts"], (run_id,)).fetchall()
-                record = record_of(db, row)
+                record = read_record(db, row)
             finally:
                 db.execute("ROLLBACK")
             stopped = bool(row["engine_error"])
@@ -212,7 +212,7 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
         f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
         (*arguments, query.limit + 1),
     ).fetchall()
-    records = tuple(record_of(db, row, bare=query.bare) for row in found[: query.limit])
+    records = tuple(read_record(db, row, bare=query.bare) for row in found[: query.limit])
     more = len(found) > query.limit
     return RunsFound(records, total, estimate, records[-1].id if more else None)
 
@@ -229,7 +229,7 @@ def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
         newest_first=query.newest_first,
         limit=query.limit,
     )
-    records = tuple(record_of(db, row, bare=query.bare) for row in found.rows)
+    records = tuple(read_record(db, row, bare=query.bare) for row in found.rows)
     total = _of_states(db, query)
     if total is not None:
         return RunsFound(records, total, False, found.next)

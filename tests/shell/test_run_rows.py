@@ -13,8 +13,8 @@ from engine.core.actions import Action
 from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.front.control import record_of
 from engine.ports.caller import Invocation
+from engine.ports.views import record_of
 from engine.store.views import SqliteViews
 from engine.waiting import Wait
 from tests.world import still_open, world

@@ -22,10 +22,11 @@ from engine.core.events import Accepted, Acted, AttemptEnded, Count, Event
 from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.core.retry import OnExhausted
+from engine.ports.views import record_of
 from engine.store.journal import event_records
 from engine.store.readers import SQL
 from engine.store.replay import replay
-from engine.store.rows import run_from, step_from
+from engine.store.rows import run_from, run_record_from, step_from
 from engine.store.sink import SqliteKept
 from engine.store.sqlite import prepare
 from tests.simulation.history import History, Post
@@ -89,6 +90,7 @@ class Records:
             if row["seq"] != self._last[run_id]:
                 self._wrong("fold", f"the rows of {run_id} know event {row['seq']}, not the last")
             del self._behind[run_id]
+            self._compare_record(self.runs[run_id])
             for step_id in touched:
                 self._compare(step_id)
                 self._keep_outcomes(step_id)
@@ -192,6 +194,14 @@ class Records:
         row = self._db.execute(SQL["step"], (step_id,)).fetchone()
         ours = self.runs[run_of(step_id)].steps[step_id]
         self._differ(step_id, ours, None if row is None else step_from(row))
+
+    def _compare_record(self, run: Run) -> None:
+        """What lists show of the run is what an action on it would answer."""
+        row = self._db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run.id,)).fetchone()
+        ours, theirs = asdict(record_of(run)), asdict(run_record_from(row, None, None))
+        for name, value in ours.items():
+            if value != theirs[name]:
+                self._wrong("fold", f"{run.id}: {name} is listed as {theirs[name]!r}, is {value!r}")
 
     def _differ(self, what: str, ours: Step, theirs: Step | None) -> None:
         if theirs is None:
