@@ -13,9 +13,17 @@ check:
     {{python}} -m mypy --platform darwin --cache-dir .mypy_cache/darwin engine tui demo_app
     {{python}} -m pytest -q tests/test_layers.py tests/test_tidy.py
 
-# the tests; options go on to pytest: `just test -k retry`
+# the tests, on all cores; options go on to pytest: `just test -k retry`
 test *args:
-    {{python}} -m pytest -q {{args}}
+    {{python}} -m pytest -q -n auto {{args}}
+
+# those that take no second and need nothing more than pip brings: also on a second Python
+fast *args:
+    {{python}} -m pytest -q -n auto -m 'not slow and not system' {{args}}
+
+# all, and which 40 took longest
+slow *args:
+    {{python}} -m pytest -q -n auto --durations 40 {{args}}
 
 # mend what can be mended by itself
 fmt:

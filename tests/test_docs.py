@@ -51,7 +51,7 @@ INSTALL_AND_DEMO = (
 )
 INSTALL_AND_TEST = (
     "python3 -m venv .venv && .venv/bin/pip install --quiet -e '.[dev]'"
-    " && .venv/bin/python -m pytest -q -m 'not system'"
+    " && .venv/bin/python -m pytest -q -n auto -m 'not system'"
 )
 
 

@@ -234,7 +234,6 @@ class AnyRun(RuleBasedStateMachine):
 AnyRun.TestCase.settings = settings(
     max_examples=300,
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -56,7 +56,7 @@ def read(pieces: Iterable[bytes]) -> object:
     return answer.status, answer.body
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(STREAMS | st.binary(max_size=60), st.integers(1, 7))
 def test_any_bytes_in_any_pieces(data: bytes, piece_bytes: int) -> None:
     """Nothing but httpx's errors comes out, and how the bytes were split changes nothing."""

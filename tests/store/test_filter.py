@@ -210,7 +210,7 @@ FILTERS = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=FILTERS, newest_first=st.booleans(), limit=st.integers(1, 60), chunk=st.integers(1, 80))
 def test_any_filter_finds_what_it_says(
     shelf: Shelf, text: str, newest_first: bool, limit: int, chunk: int

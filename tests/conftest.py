@@ -1,0 +1,29 @@
+"""How the tests are spread over the cores (pytest-xdist), and how long Hypothesis may take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy core", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy core")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Who names tests or files has them in this process: at once, and what they print is seen."""
+    named = all("::" in argument or argument.endswith(".py") for argument in config.args)
+    return 0 if named else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """An equal share for each core, in order, and of the longest rest half when one has no more.
+
+    So neighbours stay together: an engine that a file shares is seldom started twice.
+    """
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
