@@ -218,7 +218,8 @@ def camel(name: str) -> str:
     [wire.Submission, wire.RetryPolicy, wire.OutcomeAnswer, wire.OpenAnswer, wire.RunRow,
      wire.StepRow, wire.AttemptRow, wire.RunPage, wire.RunTree, wire.ActionRequest,
      wire.ActionAnswer, wire.StepAt, wire.CauseList, wire.CauseRow, wire.RetryPage, wire.RetryRow,
-     wire.DueBucket, wire.HostRow, wire.BulkRequest, wire.BulkAnswer, wire.BulkList],
+     wire.DueBucket, wire.HostRow, wire.StandstillRow, wire.Status, wire.StoreStatus, wire.Memory,
+     wire.Rates, wire.BulkRequest, wire.BulkAnswer, wire.BulkList],
 )  # fmt: skip
 def test_every_member_of_the_contract_is_documented(struct: type[msgspec.Struct]):
     """What can be posted and what is answered stands on the protocol's page, or on that of bulk

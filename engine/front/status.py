@@ -9,22 +9,27 @@ import msgspec
 import trio
 
 from engine import wire
-from engine.budget import Budget
 from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import StepState
 from engine.front.bodies import raw_body, whole_number
 from engine.front.context import Front
+from engine.front.figures import (
+    host_rows,
+    limits_told,
+    memory_used,
+    run_counts,
+    standstill_rows,
+    store_status,
+)
 from engine.front.replies import json_reply
 from engine.front.reply import Reply
 from engine.front.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.times import rfc3339
-from engine.hosts import HostFigures
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Larger
 from engine.ports.views import RetryQuery, RunQuery
 from engine.replies import wait_room
-from engine.standstill import standstill_text
 from engine.supervisor import Engine
 
 OPERATORS = "/"
@@ -34,53 +39,41 @@ PAGE_LIMIT_DEFAULT = 50
 NEW_WITHIN_MS = 300_000
 """Runs that got stuck within so long are told apart."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
-HOSTS_TOLD_MAX = 200
 
 
 async def status(front: Front) -> Reply:
     """`GET /api/v1/status`."""
-    now = front.clock.steady_ms()
+    now, now_s = front.clock.steady_ms(), trio.current_time()
     summary = await front.views.summary(now)
     due = await front.views.due_counts(now)
-    engine, limits = front.engine, front.config
+    engine = front.engine
+    store, places, seats = engine.store, engine.seats.places, engine.seats
     return json_reply(
-        {
-            "instance": front.instance,
-            "version": front.version,
-            "serverTime": rfc3339(now),
-            "startedAt": rfc3339(front.started_at),
-            "ready": engine.ready and not engine.draining and engine.store.away is None,
-            "draining": engine.draining,
-            "sequence": f"{front.file_id}-{summary.last_seq}",
-            "durability": front.durability,
-            "store": _store(front, now),
-            "counts": {state: summary.runs.get(state, 0) for state in StepState},
-            "rates": front.metrics.rates(),
-            "stuckCount": summary.stuck,
-            "lateCount": summary.late,
-            "timedCount": summary.timed,
-            "due": [wire.DueBucket(each.up_to_ms, each.attempts) for each in due],
-            "hosts": _hosts(front, now),
-            "standstills": standstill_rows(engine, now),
-            "inMemory": len(engine.memory.live),
-            "inFlight": engine.seats.places.in_flight,
-            "cancelledInFlight": _cancelled_in_flight(engine),
-            "queued": engine.seats.queued,
-            "memory": _memory(engine.budget),
-            "limits": {
-                "bodyBytesMax": limits.body_bytes_max,
-                "answerBytesMax": limits.answer_bytes_max,
-                "jsonDepthMax": limits.json_depth_max,
-                "stepsPerRunMax": limits.steps_per_run_max,
-                "depthMax": limits.depth_max,
-                "inFlightMax": limits.in_flight_max,
-                "inFlightPerHostMax": limits.in_flight_per_host_max,
-                "workflowsInFlightPerHostMax": limits.workflows_in_flight_per_host_max,
-                "runsInMemoryMax": limits.runs_in_memory_max,
-                "memoryBytesMax": engine.budget.bytes_max,
-                "connectionsMax": limits.connections_max,
-            },
-        }
+        wire.Status(
+            instance=front.instance,
+            version=front.version,
+            server_time=rfc3339(now),
+            started_at=rfc3339(front.started_at),
+            ready=engine.ready and not engine.draining and store.away is None,
+            draining=engine.draining,
+            sequence=f"{front.file_id}-{summary.last_seq}",
+            durability=front.durability,
+            store=store_status(store.away, store.backlog, now, now_s),
+            counts=run_counts(summary.runs),
+            rates=msgspec.convert(front.metrics.rates(), wire.Rates),
+            stuck_count=summary.stuck,
+            late_count=summary.late,
+            timed_count=summary.timed,
+            due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
+            hosts=host_rows(engine.hosts.figures(now), places.by_host, seats.queued_by_host),
+            standstills=standstill_rows(engine.home.rule.standing(now_s), now, now_s),
+            in_memory=len(engine.memory.live),
+            in_flight=places.in_flight,
+            cancelled_in_flight=_cancelled_in_flight(engine),
+            queued=seats.queued,
+            memory=memory_used(engine.budget),
+            limits=limits_told(front.config, engine.budget.bytes_max),
+        )
     )
 
 
@@ -92,70 +85,6 @@ def _cancelled_in_flight(engine: Engine) -> int:
         if live.requests
         for step_id in live.requests
     )
-
-
-def _memory(budget: Budget) -> dict[str, object]:
-    """What counts against `memory_bytes_max`, in bytes, and who waits or was refused for it."""
-    return {
-        "bytesMax": budget.bytes_max,
-        "bytes": {kind: pool.used for kind, pool in budget.pools.items()},
-        "waiting": {kind: pool.waiting for kind, pool in budget.pools.items()},
-        "refused": budget.refused,
-    }
-
-
-def _store(front: Front, now: int) -> dict[str, Any]:
-    """Whether it can be written; if not, since when, why, and who keeps it so."""
-    away = front.engine.store.away
-    if away is None:
-        return {"available": True}
-    since = now - round((trio.current_time() - away.since_s) * 1000)
-    return {
-        "available": False,
-        "since": rfc3339(since),
-        "why": away.why,
-        "heldBy": away.who or None,
-        "eventsWaiting": front.engine.store.backlog,
-    }
-
-
-def _hosts(front: Front, now: int) -> list[wire.HostRow]:
-    """Hosts that were called lately, or have something in flight or queued."""
-    engine = front.engine
-    figures = {each.host: each for each in engine.hosts.figures(now)}
-    queued = engine.seats.queued_by_host
-    names = sorted({*figures, *engine.seats.places.by_host, *queued})[:HOSTS_TOLD_MAX]
-    return [
-        wire.HostRow(
-            host=name,
-            ended=known.ended,
-            succeeded=known.succeeded,
-            p95_ms=known.p95_ms,
-            by_minute=known.by_minute,
-            in_flight=engine.seats.places.by_host.get(name, 0),
-            queued=queued.get(name, 0),
-        )
-        for name in names
-        for known in (figures.get(name) or HostFigures(name),)
-    ]
-
-
-def standstill_rows(engine: Engine, now: int) -> list[wire.StandstillRow]:
-    """Hosts whose workers all waited for each other, and may again."""
-    now_s = trio.current_time()
-    return [
-        wire.StandstillRow(
-            host=pool.name,
-            since=rfc3339(now - round((now_s - pool.still_from) * 1000)),
-            until=rfc3339(now + round((pool.narrow_until - now_s) * 1000)),
-            waiting=pool.waited,
-            unaccepted=pool.unaccepted,
-            times=pool.stands,
-            why=standstill_text(pool.name, pool.waited, pool.unaccepted),
-        )
-        for pool in engine.home.rule.standing(now_s)[:HOSTS_TOLD_MAX]
-        if pool.still_from is not None
-    ]
 
 
 def _invalid(detail: str) -> Refused:

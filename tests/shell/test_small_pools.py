@@ -12,10 +12,11 @@ from engine.core.home import FORGOTTEN_MAX
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
-from engine.front.status import standstill_rows
+from engine.front.figures import standstill_rows
 from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
 from engine.waiting import StillOpen, Wait
+from engine.wire import StandstillRow
 from tests.world import World, ok, recorded, world
 
 ONCE = RetryPolicy(count=0)
@@ -156,11 +157,16 @@ async def test_a_key_that_is_drawn_anew_does_not_run_its_step_without_end(
 
 async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
     """By the status and the log, with the reason; and that it moves again."""
-    pools, lines, rows = Pools({"a": 4}), [], []
+    pools, lines = Pools({"a": 4}), []
+    rows: list[StandstillRow] = []
+
+    def told(now: int) -> tuple[StandstillRow, ...]:
+        now_s = trio.current_time()
+        return standstill_rows(pools.world.engine.home.rule.standing(now_s), now, now_s)
 
     def log(event: str, **values: object) -> None:
         lines.append((event, values.get("why")))
-        rows.extend(standstill_rows(pools.world.engine, 100_000))
+        rows.extend(told(100_000))
 
     async with world(tmp_path / "a.db", pools) as it:
         pools.world, it.engine.home.log = it, log
@@ -175,7 +181,7 @@ async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
         assert (it.engine.home.rule.still, it.engine.home.rule.stood) == (1, 1)
         await trio.sleep(10)
         assert lines[1:] == [("host-moves-again", None)]
-        assert standstill_rows(it.engine, 0) == []
+        assert told(0) == ()
 
 
 async def test_one_single_threaded_worker(autojump_clock, tmp_path: Path):
