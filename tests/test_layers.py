@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -225,8 +226,24 @@ def faults(module: str, room: Room, imported: set[str]) -> list[str]:
     return wrong
 
 
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules each of which imports the next, and the last the first; empty: there are none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
 ALL = modules()
 KNOWN = frozenset(ALL)
+
+
+def imported(module: str) -> set[str]:
+    """What a module of the product imports."""
+    path = ALL[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return imports(path.read_text(), KNOWN, package)
 
 
 def test_every_module_has_a_room() -> None:
@@ -239,9 +256,17 @@ def test_imports_stay_within_the_table(module: str) -> None:
     """No module imports what its room may not know."""
     room = room_of(module)
     assert room is not None
-    path = ALL[module]
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    assert faults(module, room, imports(path.read_text(), KNOWN, package)) == []
+    assert faults(module, room, imported(module)) == []
+
+
+@pytest.mark.parametrize("planted", [None, ("engine.shared", "engine.supervisor")])
+def test_modules_import_each_other_in_no_circle(planted: tuple[str, str] | None) -> None:
+    """Who knows whom can be drawn from top to bottom; one arrow more, and the test says so."""
+    below = {module: imported(module) & KNOWN for module in KNOWN if not covers("tui", module)}
+    if planted is not None:
+        below[planted[0]].add(planted[1])
+    assert set(planted or ()) <= set(circle(below))
+    assert planted or not circle(below)
 
 
 def test_36_the_dashboards_data_needs_no_screen() -> None:
