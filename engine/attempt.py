@@ -97,7 +97,7 @@ class Attempt(Request):
         elif not is_ok:
             if flight := self._flight():
                 note_open_children(run, flight, step.id)
-            await self.wait_unheld()
+            await self.wait_for_posts()
             receipt = self.live.receipt
             if (flight := self._flight()) and receipt is not None and not receipt.durable:
                 note_unrecorded_ends(flight)

@@ -34,7 +34,7 @@ from engine.waiting import Slot
 
 NOT_TAKEN = frozenset({429, 502, 503, 504})
 """What a host answers that has no room for a call."""
-RELEASED_AT_ONCE = 100
+LET_GO_AT_ONCE = 100
 """Steps whose callers are let go within one turn of the loop: answering one takes a tenth of a
 millisecond, and an operator may cancel ten thousand steps at once."""
 BEGUN_AT_ONCE = 32
@@ -209,11 +209,11 @@ class LiveRun:
             if slot is not None:
                 slot.outcome, slot.body = step, body
                 waited_for.append(slot)
-        if len(waited_for) > RELEASED_AT_ONCE:
-            self._tasks.start_soon(self._release, waited_for[RELEASED_AT_ONCE:])
-            del waited_for[RELEASED_AT_ONCE:]
+        if len(waited_for) > LET_GO_AT_ONCE:
+            self._tasks.start_soon(self._let_go, waited_for[LET_GO_AT_ONCE:])
+            del waited_for[LET_GO_AT_ONCE:]
         for slot in waited_for:
-            slot.release()
+            slot.let_go()
         if len(promised) > BEGUN_AT_ONCE:
             self._tasks.start_soon(self._begin, promised[BEGUN_AT_ONCE:])
             promised = promised[:BEGUN_AT_ONCE]
@@ -229,12 +229,12 @@ class LiveRun:
                 await trio.lowlevel.checkpoint()
             self._tasks.start_soon(self._attempt, each)
 
-    async def _release(self, waited_for: list[Slot]) -> None:
+    async def _let_go(self, waited_for: list[Slot]) -> None:
         """Let the callers of many steps go, and others have their turns in between."""
         for number, slot in enumerate(waited_for):
-            if not number % RELEASED_AT_ONCE:
+            if not number % LET_GO_AT_ONCE:
                 await trio.lowlevel.checkpoint()
-            slot.release()
+            slot.let_go()
 
     def attach(self, step_id: str, event: trio.Event, *, bare: bool) -> Slot:
         """Join the callers of an open step: its outcome sets it. `bare`: without parent token."""
@@ -343,14 +343,14 @@ class LiveRun:
         self.payloads.let_go()
         self._wake.set()
         self._count_under_way()
-        self.release_callers()
+        self.let_callers_go()
         for request in list(self.requests.values()):
             self._shared.seats.give_back(request)
 
-    def release_callers(self) -> None:
+    def let_callers_go(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""
         for slot in self.slots.values():
-            slot.release()
+            slot.let_go()
         self.slots.clear()
 
     # -- stopping ------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Home:
 
     def begins(self, request: Request, event: trio.Event, step: Step) -> None:
         """The engine holds a post of the attempt, for this step."""
-        request.holds[event] = step.id
+        request.posts[event] = step.id
         now = self._post_moved(request)
         if not request.sent_home:
             self.rule.begins(request, host_of(step.spec.url), now)
@@ -83,8 +83,8 @@ class Home:
 
     def ends(self, request: Request, event: trio.Event, step: Step) -> None:
         """The post was answered, or cut."""
-        del request.holds[event]
-        if request.holds:
+        del request.posts[event]
+        if request.posts:
             now = self._post_moved(request)
         else:
             now = request.posted_at = self._deadlines.now()
@@ -113,7 +113,7 @@ class Home:
         """A post of the attempt came; `new`: it recorded a step."""
         if new or not request.shown:
             self.rule.showed(request, self._deadlines.now())
-        if request.holds:
+        if request.posts:
             now = self._post_moved(request)
             self.rule.posted(request, now)
             if self.rule.look_at < self._rule_timer.deadline:
@@ -125,7 +125,7 @@ class Home:
         attempt timed out, who waits above it goes home."""
         if not request.sent_home and _timed_out(outcome):
             self._send_home_above(request, step)
-        if request.holds:
+        if request.posts:
             request.sent_home = True
             self._let_go(request)
 
@@ -143,7 +143,7 @@ class Home:
     def tell(self, request: Request, why: str) -> bool:
         """Send the attempt home, if it only waits and may go. True if it was sent."""
         live, step_id = request.live, request.step_id
-        if not request.holds:
+        if not request.posts:
             return False
         if self._store.away is not None:
             return False  # nothing would be called in its place: held posts hang on
@@ -154,7 +154,7 @@ class Home:
             if flight.refusal is None:
                 note_refusal(flight, stays)
             return False
-        if any(live.run.steps[id].ended for id in request.holds.values()):
+        if any(live.run.steps[id].ended for id in request.posts.values()):
             return False  # being committed: its function is about to hear of it
         send_home(live.run, step_id, why)
         request.sent_home = True
@@ -167,7 +167,7 @@ class Home:
     def _let_go(self, request: Request) -> None:
         run, slots = request.live.run, request.live.slots
         bare: set[str] = set()
-        for event, step_id in request.holds.items():
+        for event, step_id in request.posts.items():
             if not run.steps[step_id].ended:  # else it is being committed, and they hear of it
                 slot = slots.get(step_id)
                 if slot is not None and slot.callers.get(event):
@@ -259,7 +259,7 @@ def idle_since(request: Request) -> float | None:
     """Since when every step that the attempt waits for cannot move soon. None: one can."""
     live = request.live
     since = request.posted_at
-    for step_id in request.holds.values():
+    for step_id in request.posts.values():
         step = live.run.steps[step_id]
         if step.state not in IDLE and not (
             step.state is StepState.PENDING and step_id in live.queued

@@ -34,7 +34,7 @@ async def wait_for(
         request = live.requests.get(placed.poster)
     number = None if request is None else request.number
     if request is not None:
-        request.hold()
+        request.post_begins()
     result: Result | None = None
     try:
         if step.ended:
@@ -52,7 +52,7 @@ async def wait_for(
         raise
     finally:
         if request is not None:
-            request.let_go()
+            request.post_ends()
         _tell(live, placed, number, result)
 
 
@@ -91,7 +91,7 @@ async def _wait_open(
             if slot.outcome is None:
                 why = _let_go_for(live, request)
         elif wait.prefer_ms != 0:
-            why = await _hold(live, request, event, wait)
+            why = await _wait_as_asked(live, request, event, wait)
         if slot.outcome is None:
             await live.wait_durable()
             if step.ended:  # being committed: this caller hears of it when it is durable
@@ -106,7 +106,9 @@ async def _wait_open(
     return StillOpen(step.id, live.run.id, step.state, why)
 
 
-async def _hold(live: LiveRun, request: Request | None, event: trio.Event, wait: Wait) -> Why:
+async def _wait_as_asked(
+    live: LiveRun, request: Request | None, event: trio.Event, wait: Wait
+) -> Why:
     timeout = float("inf") if wait.timeout_ms is None else wait.timeout_ms / 1000
     prefer = float("inf") if wait.prefer_ms is None else wait.prefer_ms / 1000
     with trio.move_on_after(min(timeout, prefer)):

@@ -1,4 +1,4 @@
-"""An open request to an endpoint: its clock, its places, the posts of its function that are held.
+"""An open request to an endpoint: its clock, its places, and the posts of its function that wait.
 
 How it is made and ended is `attempt.py`.
 """
@@ -39,8 +39,8 @@ class Request(Occupant):
     """One open request to an endpoint."""
 
     __slots__ = (
-        "_deadlines", "_held", "_left_s", "_stops", "_timeout_s", "_unheld", "began_at", "drained",
-        "flow", "holds", "host", "is_on_ramp", "left", "live", "look_at", "number",
+        "_deadlines", "_left_s", "_none_waits", "_stops", "_timeout_s", "_waiting", "began_at",
+        "drained", "flow", "host", "is_on_ramp", "left", "live", "look_at", "number", "posts",
         "refused_unread", "scope", "sent_home", "step_id", "timer", "workflow_host",
     )  # fmt: skip
 
@@ -63,16 +63,16 @@ class Request(Occupant):
         """When it left."""
         self.left = False
         """It is under way: what was posted before is not its function's."""
-        self.holds: dict[trio.Event, str] = {}
-        """Posts of the attempt that the engine holds, and the steps that they wait for."""
+        self.posts: dict[trio.Event, str] = {}
+        """Posts of the attempt that wait, and the steps that they wait for."""
         self.look_at = math.inf
         """When it is looked at whether it can only wait for what cannot move soon."""
         self._deadlines = deadlines
-        self._held = 0
+        self._waiting = 0
         self._stops = 0
         self._left_s = self._timeout_s = 0.0
-        self._unheld: trio.Event | None = None
-        """Set when no post is held any more; None: nobody waits for that."""
+        self._none_waits: trio.Event | None = None
+        """Set when no post waits any more; None: nobody waits for that."""
 
     @property
     def dialling_since(self) -> float | None:
@@ -80,7 +80,7 @@ class Request(Occupant):
         return None if self.flow is None else self.flow.dialling_since
 
     def start_clock(self, timeout_ms: int) -> None:
-        """`attemptTimeout` begins to run, or will when the posts held already are answered.
+        """`attemptTimeout` begins to run, or will when the posts that wait already are answered.
 
         A post can come before the request has left: from outside, or from a function of an
         earlier attempt that is still alive.
@@ -109,16 +109,16 @@ class Request(Occupant):
         """The request has ended."""
         self._deadlines.stop(self.timer)
 
-    def hold(self) -> None:
-        """The engine holds an unanswered post of a child: the attempt's clock stands still."""
-        self._held += 1
+    def post_begins(self) -> None:
+        """A post for a child waits for its answer: the attempt's clock stands still."""
+        self._waiting += 1
         self._stand_still()
 
-    def let_go(self) -> None:
+    def post_ends(self) -> None:
         """The post was answered, or cut."""
-        self._held -= 1
-        if not self._held and self._unheld is not None:
-            self._unheld.set()
+        self._waiting -= 1
+        if not self._waiting and self._none_waits is not None:
+            self._none_waits.set()
         self._go_on()
 
     @contextmanager
@@ -141,9 +141,9 @@ class Request(Occupant):
         if not self._stops:
             self._deadlines.move(self.timer, self._deadlines.now() + self._left_s)
 
-    async def wait_unheld(self) -> None:
+    async def wait_for_posts(self) -> None:
         """Wait a moment for posts that are being hung up."""
-        if self._held:
-            self._unheld = trio.Event()
+        if self._waiting:
+            self._none_waits = trio.Event()
             with trio.move_on_after(HANG_UP_GRACE_S):
-                await self._unheld.wait()
+                await self._none_waits.wait()

@@ -368,7 +368,7 @@ class Engine:
         self._drain_requests(parents_only=True)
         await self._wait_durable()
         for live in list(self.memory.live.values()):
-            live.release_callers()
+            live.let_callers_go()
         with trio.move_on_after(grace_s):
             while any(live.requests for live in self.memory.live.values()):
                 self.shared.request_ended = trio.Event()

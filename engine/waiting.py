@@ -30,7 +30,7 @@ class Slot(Struct, gc=False):
     outcome: Step | None = None
     body: Body | None = None
 
-    def release(self) -> None:
+    def let_go(self) -> None:
         """Let all of them go."""
         for event in self.callers:
             event.set()

@@ -29,7 +29,7 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
     autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of many steps is cancelled: between its callers others have their turns."""
-    monkeypatch.setattr(drive, "RELEASED_AT_ONCE", 10)
+    monkeypatch.setattr(drive, "LET_GO_AT_ONCE", 10)
     order: list[str] = []
     the: list[World] = []
 

@@ -29,15 +29,15 @@ async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> No
     deadlines = Deadlines()
     no_run: Any = None
     early, over = Request(1, deadlines, no_run, ""), Request(2, deadlines, no_run, "")
-    early.hold()
+    early.post_begins()
     early.start_clock(1_000)
     await trio.sleep(5)
     assert early.timer.deadline == float("inf"), "it stands still while the post is held"
-    early.let_go()
+    early.post_ends()
     assert early.timer.deadline == trio.current_time() + 1
 
-    over.hold()
-    over.let_go()
+    over.post_begins()
+    over.post_ends()
     over.start_clock(1_000)
     assert over.timer.deadline == trio.current_time() + 1
 
