@@ -237,18 +237,18 @@ async def million(url):
                 await asyncio.sleep(0.002)
             return (time.monotonic() - began) * 1000
 
-        await until(lambda: len(app.grid().ids) >= 200)
+        await until(lambda: len(app.selection().ids) >= 200)
         began = time.monotonic()
         app.run_command("last")
         took["jump"] = await until(
-            lambda: app.grid().ids and app.grid().ids[-1].endswith("0" * 23), began
+            lambda: app.selection().ids and app.selection().ids[-1].endswith("0" * 23), began
         )
         app.set_filter("wf:order7")
         took["filter"] = await until(
-            lambda: store.listing("runs").total == 20_000 and app.grid().ids
+            lambda: store.listing("runs").total == 20_000 and app.selection().ids
         )
         app.run_command("sort")
-        took["sort"] = await until(lambda: app.grid().ids and app.grid().ids[0].endswith("0" * 23))
+        took["sort"] = await until(lambda: app.selection().ids and app.selection().ids[0].endswith("0" * 23))
         return took, rss_mib()
 
 
@@ -353,7 +353,7 @@ async def wide_run():
         taken = (time.monotonic() - began) * 1000
         began = time.monotonic()
         app.reading.open_run(row["id"])
-        while not app.grid("run").ids:
+        while not app.selection("run").ids:
             await asyncio.sleep(0.001)
         await pilot.pause()
         return taken, (time.monotonic() - began) * 1000

@@ -55,7 +55,7 @@ TUI_DATA = (
     "tui.inputs", "tui.keys", "tui.listing", "tui.looking", "tui.looks", "tui.model", "tui.notices",
     "tui.once",
     "tui.options", "tui.query", "tui.record", "tui.redact", "tui.rows", "tui.sanitize",
-    "tui.sorting", "tui.steptree", "tui.store", "tui.targets", "tui.tree",
+    "tui.selection", "tui.sorting", "tui.steptree", "tui.store", "tui.targets", "tui.tree",
     "tui.whereabouts",
 )  # fmt: skip
 """What the dashboard knows and decides: it is tested, and prints `--once`, without a screen."""

@@ -34,8 +34,6 @@ from tui.targets import (
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
-LOOK_AGAIN_S = 0.5
-"""So long after the cursor's row has left, a key was still meant for that one."""
 ANSWERED_KEPT_MAX = 200
 OF_NO_ROW = frozenset({"undo", "abort"})
 """Commands that are not about the row under the cursor."""
@@ -65,8 +63,6 @@ class Acting:
         self.asking = Asking(app, self)
         self.many = Many(app, self)
         self.retargeting = Retargeting(app, self)
-        self.row_left_at = float("-inf")
-        """Monotonic: when the row under the cursor last left the list."""
         self._answered: dict[tuple[str, str | None], Target] = {}
         """What actions have left behind, as the engine answered."""
         self._undo: list[tuple[Action, Target]] = []
@@ -81,10 +77,10 @@ class Acting:
     def targets(self) -> Iterator[Target]:
         """The marked rows, or the one under the cursor; made one by one, as there may be many and
         the footer asks for the first each time it is drawn."""
-        grid = self._app.grid()
-        row_ids: Iterable[str] = grid.marks
-        if not grid.marks and not grid.marks_lost and grid.cursor_id is not None:
-            row_ids = (grid.cursor_id,)
+        rows = self._app.selection()
+        row_ids: Iterable[str] = rows.marks
+        if not rows.marks and not rows.marks_lost and rows.cursor_id is not None:
+            row_ids = (rows.cursor_id,)
         for row_id in row_ids:
             target = self._drawn.get(row_id) or self._target(row_id)
             if target is not None:
@@ -144,24 +140,23 @@ class Acting:
 
     def _why_not_here(self) -> str:
         """Why what is under the cursor, or marked, is not what the key was meant for."""
-        grid = self._app.grid()
-        if grid.marks:
+        rows = self._app.selection()
+        if rows.marks:
             return ""
-        if grid.marks_lost:
+        if rows.marks_lost:
             return "what was marked has left the list"
-        passed = self._app.store.clock.monotonic() - self.row_left_at
-        if passed < LOOK_AGAIN_S:
+        if rows.has_just_left(self._app.store.clock.monotonic()):
             return "the row under the cursor has just left: look again"
         return ""
 
     def _has_seen(self) -> bool:
         """Whether the row that is meant is on the screen; else it is shown first."""
         app = self._app
-        grid = app.grid()
-        if grid.marks or app.looking.whole_filter or grid.cursor < 0 or grid.is_seen(grid.cursor):
+        rows = app.selection()
+        if rows.marks or app.looking.whole_filter or rows.cursor < 0 or rows.is_seen(rows.cursor):
             return True
         app.looking.follow(following=False)
-        grid.show_cursor()
+        rows.move(0)
         return False
 
     # -- doing it ------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ from tui.reading import Reading
 from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
 from tui.screens.small import TooSmall, is_too_small
+from tui.selection import Selection
 from tui.showing import Showing
 from tui.store import Store
 from tui.themes import ANSI_THEMES, DEFAULT, THEMES, variables
@@ -207,6 +208,10 @@ class Dashboard(App[None]):
         """The grid of a view."""
         return self.screen_stack[0].query_one(f"#{view or self.looking.view}-grid", Grid)
 
+    def selection(self, view: str | None = None) -> Selection:
+        """The rows of a view, its cursor and its marks."""
+        return self.grid(view).selection
+
     def _is_shown(self, grid: Grid) -> bool:
         """Whether it is the view's. (At the end there are messages without a screen.)"""
         return grid.id == f"{self.looking.view}-grid"
@@ -311,9 +316,11 @@ class Dashboard(App[None]):
         """Go to a view."""
         self.looking.go(view)
         self.end_flash()
-        self.acting.row_left_at = float("-inf")
+        self.selection().look_anew()
         self.query_one("#body", ContentSwitcher).current = view
         grid = self.grid()
+        if view == "run" and not self.looking.lines:  # another one: the cursor begins at its head
+            grid.set_ids([], 0.0)
         if view == "runs":
             grid.show_order(("age", self.looking.newest_first))
         if self.feed is not None:
@@ -348,17 +355,14 @@ class Dashboard(App[None]):
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and self._is_shown(message.grid) and not self.looking.following:
-            told = self.ordering.lost(message.grid)
+            told = self.ordering.lost()
             if not self.flash_now[0]:  # else it is the answer to what was just done
                 self.flash(told, "alarm")
-        if not message.lost:  # moved by a person, who knows where it is now
-            self.acting.row_left_at = float("-inf")
-            message.grid.marks_lost = 0
         if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
             self.draw(ids=False)
-        behind = message.grid.first_seen - 1
+        rows = message.grid.selection
+        behind, ids = rows.first_seen - 1, rows.ids
         if self.feed is not None and self.looking.view == "runs":
-            ids = message.grid.ids
             self.feed.sees(ids[behind] if 0 <= behind < len(ids) else None)
 
     @on(Grid.Touched)
@@ -429,14 +433,14 @@ class Dashboard(App[None]):
     def do_back(self) -> None:
         """One layer back: the prompt, what the engine is asked, the marks, a filter that was typed,
         the view."""
-        grid = self.grid()
+        rows = self.selection()
         if self.prompt.kind:
             self.close_prompt()
         elif self.acting.asking.leave():
             pass
-        elif grid.marks or self.looking.whole_filter:
+        elif rows.marks or self.looking.whole_filter:
             self.looking.mark_filter(whole=False)
-            grid.clear_marks()
+            rows.clear_marks()
             self.draw()
         elif self.looking.go_back():
             self.show_view(self.looking.view)

@@ -28,7 +28,7 @@ from tui.widgets.bar import Piece
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
-    from tui.widgets.grid import Grid
+    from tui.selection import Selection
 
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
@@ -169,14 +169,14 @@ def _timed(app: Dashboard) -> int:
     return timed
 
 
-def status(app: Dashboard, grid: Grid) -> Line:
+def status(app: Dashboard, rows: Selection) -> Line:
     """What is told for a moment; else the marks, the filter and how much it finds."""
     flash, style = app.flash_now
     if flash:
-        return [*_marks(app, grid), Piece(f" {flash}", style)], []
+        return [*_marks(app, rows), Piece(f" {flash}", style)], []
     if asking := app.acting.asking.told():
         return [Piece(f" {asking}", "strong")], []
-    pieces = _run_status(app) if app.looking.view == "run" else _board_status(app, grid)
+    pieces = _run_status(app) if app.looking.view == "run" else _board_status(app, rows)
     told = sum(width(piece.text) for piece in pieces)
     when = _when_due(app.store) if app.looking.view == "retries" else []
     if when and told + sum(width(piece.text) for piece in when) <= app.size.width:
@@ -220,39 +220,39 @@ def _hint(app: Dashboard) -> str:
     return f" {' · '.join(told)} "
 
 
-def _marks(app: Dashboard, grid: Grid) -> list[Piece]:
+def _marks(app: Dashboard, rows: Selection) -> list[Piece]:
     if app.looking.whole_filter:
         return [Piece(" every run of the filter is marked ", "reverse")]
-    return [Piece(f" {len(grid.marks):,} marked ", "reverse")] if grid.marks else []
+    return [Piece(f" {len(rows.marks):,} marked ", "reverse")] if rows.marks else []
 
 
-def _board_status(app: Dashboard, grid: Grid) -> list[Piece]:
-    pieces: list[Piece] = _marks(app, grid)
+def _board_status(app: Dashboard, rows: Selection) -> list[Piece]:
+    pieces: list[Piece] = _marks(app, rows)
     if app.looking.filter:
         pieces.append(Piece(f" filter {app.looking.filter}", "plain"))
-    totals = _totals(app, grid)
+    totals = _totals(app, rows)
     if pieces and totals:
         pieces.append(Piece(" ·", "dim"))
     return [*pieces, *totals]
 
 
-def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
+def _totals(app: Dashboard, rows: Selection) -> list[Piece]:
     listing = app.store.listing(app.looking.view)
     if app.looking.view == "events":
         store = app.store
-        kept = f" {store.events_seen:,} seen · {len(grid.ids):,} shown"
+        kept = f" {store.events_seen:,} seen · {len(rows.ids):,} shown"
         kept += f" · {store.events_dropped:,} dropped"
         return [Piece(kept + (" · following" if app.looking.following else ""), "dim")]
-    if not grid.ids:
+    if not rows.ids:
         return []
     if app.looking.view == "causes":
         stuck = app.store.status.get("stuckCount", 0)
-        causes = f"{len(grid.ids):,} cause{'s' if len(grid.ids) > 1 else ''}"
+        causes = f"{len(rows.ids):,} cause{'s' if len(rows.ids) > 1 else ''}"
         return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
-    total = len(grid.ids) if listing.total is None else max(listing.total, len(grid.ids))
+    total = len(rows.ids) if listing.total is None else max(listing.total, len(rows.ids))
     if app.looking.view == "retries" and not listing.at_tail and not app.looking.filters["retries"]:
         timed = _timed(app)
-        place = f"row {grid.cursor + 1:,} of the next {total:,}"
+        place = f"row {rows.cursor + 1:,} of the next {total:,}"
         place += f" · {counted(max(timed, total), fmt.count)} steps in all"
         return [Piece(f" {place}", "dim")]
     more = "+" if listing.is_estimate else ""
@@ -261,14 +261,14 @@ def _totals(app: Dashboard, grid: Grid) -> list[Piece]:
     if app.looking.view not in app.looking.filters:
         place = place.removesuffix("s") if total == 1 else place
     else:  # "row": not that so many of them match
-        place = f"row {listing.before + max(0, grid.cursor) + 1:,} of {place}"
+        place = f"row {listing.before + max(0, rows.cursor) + 1:,} of {place}"
     pieces = [Piece(f" {place}", "dim")]
-    host = app.store.hosts.get(grid.cursor_id or "") if app.looking.view == "hosts" else None
+    host = app.store.hosts.get(rows.cursor_id or "") if app.looking.view == "hosts" else None
     if host is not None and host.stands_still:
         pieces.append(Piece(f" · {host.stands_still}", "alarm"))
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
-    run = app.store.runs.get(grid.cursor_id or "") if app.looking.view == "runs" else None
+    run = app.store.runs.get(rows.cursor_id or "") if app.looking.view == "runs" else None
     if run is not None and app.size.width < REASON_FROM_COLUMNS:
         why, _ = reason_cell(run)
         has_words = why != NONE[0] and not why.isdigit()

@@ -89,7 +89,7 @@ class Copying:
 
     def _place(self) -> Place | None:
         app = self._app
-        row_id = app.grid().cursor_id
+        row_id = app.selection().cursor_id
         if row_id is None:
             return None
         if app.looking.view == "run":

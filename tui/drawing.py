@@ -9,6 +9,7 @@ from tui.boards import Cell, Column
 from tui.detail import inspector
 from tui.notices import Asked, notice
 from tui.rows import RUN, RUN_PLAIN, RUN_TIMES
+from tui.selection import Selection
 from tui.tree import at_fault
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
@@ -40,40 +41,39 @@ class Drawing:
         if ids and not self._keeps_rows():
             looking = app.looking
             follow = looking.following and looking.view in ("events", "runs")
-            marks_lost = grid.marks_lost
-            rows = app.rows.ids(app.looking.view)
-            at_end = self._jumps(grid, rows)
-            if grid.set_ids(rows, follow=follow and looking.newest_first):
-                app.acting.row_left_at = app.store.clock.monotonic()
-            elif app.looking.view == "runs":
+            rows = app.rows.ids(looking.view)
+            at_end = self._jumps(grid.selection, rows)
+            now = app.store.clock.monotonic()
+            moved = grid.set_ids(rows, now, follow=follow and looking.newest_first)
+            if app.looking.view == "runs" and not (moved and moved.lost):
                 looking.turned()
-            if grid.marks_lost > marks_lost and not looking.is_turning:  # else it tells that
-                gone = grid.marks_lost - marks_lost
-                app.flash(f"{gone:,} marked, and left the list: not marked any more", "alarm")
+            if moved and moved.marks_lost and not looking.is_turning:  # else it tells that
+                gone = f"{moved.marks_lost:,} marked, and left the list"
+                app.flash(f"{gone}: not marked any more", "alarm")
             tree = app.store.trees.get(looking.run_id or "")
-            if (step_id := looking.land(grid.ids, tree)) is not None:
-                grid.move_to_id(step_id)
+            if (step_id := looking.land(rows, tree)) is not None:
+                grid.selection.move_to_id(step_id)
             if at_end:
-                grid.move_to(-1)
+                grid.selection.move_to(-1)
         else:
             grid.refresh_cells()
-        app.acting.drawn(grid.ids[grid.first_seen : grid.first_seen + grid.page_rows])
-        if not grid.ids and grid.size.width:  # it may not be laid out yet
+        app.acting.drawn(grid.selection.ids_seen)
+        if not grid.selection.ids and grid.size.width:  # it may not be laid out yet
             self._tell_why(grid)
         if app.looking.view == "run":
             self._draw_inspector()
         self._draw_bars(grid)
 
-    def _jumps(self, grid: Grid, rows: list[str]) -> bool:
+    def _jumps(self, selection: Selection, rows: list[str]) -> bool:
         """Whether the last page has come for a cursor that waits for it at the end of what was read
         before. It goes on to the last row; its old one has not left."""
         listing = self._app.store.listing("runs")
         if self._app.looking.view != "runs" or not listing.has_jumped:
             return False
         listing.has_jumped = False
-        if not rows or grid.cursor != len(grid.ids) - 1:
+        if not rows or selection.cursor != len(selection.ids) - 1:
             return False
-        grid.cursor_id = rows[-1]
+        selection.stand_in(rows[-1])
         return True
 
     def _keeps_rows(self) -> bool:
@@ -106,7 +106,7 @@ class Drawing:
 
     def _draw_inspector(self) -> None:
         app = self._app
-        step = app.looking.step(app.grid().cursor_id)
+        step = app.looking.step(app.selection().cursor_id)
         tree = app.store.trees.get(app.looking.run_id or "")
         moves = (
             tree.moves if tree is not None and step is not None and step.id == tree.run.id else ()
@@ -131,7 +131,7 @@ class Drawing:
         """Below the steps it has at least the lines that they leave: it grows and shrinks as steps
         come, not as the cursor moves."""
         app = self._app
-        rows = len(app.grid().ids)
+        rows = len(app.selection().ids)
         has_room = bool(rows) or beside  # else in place of the steps stands why
         if (drawer.styles.max_height is None) is not has_room:
             drawer.styles.max_height = None if has_room else 0
@@ -142,7 +142,7 @@ class Drawing:
         top = self._app.query_one("#top", Bar)
         for at, (left, right) in enumerate(bars.top(self._app)):
             top.set_line(at, left, right)
-        left, right = bars.status(self._app, grid)
+        left, right = bars.status(self._app, grid.selection)
         self._app.query_one("#status", Bar).set_line(0, left, right)
         self.draw_foot()
 

@@ -161,7 +161,7 @@ class Looking(Struct, kw_only=True):
         """Have a run open, at one of its steps; `go` looks at it."""
         self.run_id = run_id
         self.landing = self.opened_at = step_id
-        self.collapsed = set()
+        self.collapsed, self.lines = set(), {}
 
     def land(self, ids: Sequence[str], tree: Tree | None) -> str | None:
         """The step to go to now, once: as soon as it is there."""

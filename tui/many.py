@@ -65,7 +65,7 @@ class Many:
         self, action: Action, targets: Sequence[Target], urls: Urls = (None, None)
     ) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
-        grid, done = self._app.grid(), []
+        rows, done = self._app.selection(), []
         whys: Counter[str] = Counter()
         self.marching = True
         try:
@@ -76,12 +76,12 @@ class Many:
                 now = await self._acting.act_on(action, target, urls)
                 if isinstance(now, Target):
                     done.append((action, now))
-                    grid.marks.pop(target.step_id or target.run_id, None)
+                    rows.unmark(target.step_id or target.run_id)
                 else:
                     whys[now.why or f"{action} is under way"] += 1
         finally:
             stopped, self.marching = not self.marching, False
-            grid.marks_lost = 0  # those that left were done
+            rows.told_of_marks()  # those that left were done
         self._acting.remember(done)
         left = len(targets) - len(done)
         told = f"{action}: {len(done):,} done"
@@ -136,7 +136,7 @@ class Many:
             self._app.flash(str(error), "alarm")
             return
         self._app.looking.mark_filter(whole=False)
-        self._app.grid().clear_marks()
+        self._app.selection().clear_marks()
         told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"
         self._app.flash(told)
         store = self._app.store
@@ -150,7 +150,7 @@ class Many:
         jobs = self._app.store.jobs
         running = [job for job in jobs if job.state == "running"]
         if self._app.looking.view == "jobs":
-            chosen = self._app.grid().cursor_id
+            chosen = self._app.selection().cursor_id
             return next((job for job in running if job.id == chosen), None)
         return running[0] if running else None
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tui.looks import SHAPES
 from tui.screens.ask import Choice, Choose
 from tui.sorting import FIXED, SORTS
-from tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -79,12 +78,12 @@ class Ordering:
         app.looking.turned(done=listing.total is not None)
         app.draw()
 
-    def lost(self, grid: Grid) -> str:
+    def lost(self) -> str:
         """What to say when the cursor's row is not among those that were read."""
         if not self._app.looking.is_turning:
             return "the row under the cursor has left the list"
         self._app.looking.turned()
-        marks = grid.marks_lost
+        marks = self._app.selection("runs").marks_lost
         told = f", and {marks:,} marks were taken away" if marks else ""
         return f"its run is further down in this order: the cursor is on another one{told}"
 

@@ -34,18 +34,17 @@ class Reading:
         """Open a run, at one of its steps."""
         app = self._app
         app.looking.open_run(run_id, step_id)
-        app.grid("run").set_ids([])
         app.show_view("run")
         app.draw()
 
     def step(self) -> Step | None:
         """The step under the cursor of the open run."""
-        return self._app.looking.step(self._app.grid("run").cursor_id)
+        return self._app.looking.step(self._app.selection("run").cursor_id)
 
     def do_open(self) -> None:
         """Open what is under the cursor."""
         app, store = self._app, self._app.store
-        row_id = app.grid().cursor_id
+        row_id = app.selection().cursor_id
         if row_id is None:
             return
         match app.looking.view:
@@ -78,7 +77,7 @@ class Reading:
         if run_id in ids:
             at = ids.index(run_id) + by
             if 0 <= at < len(ids):
-                app.grid("runs").move_to_id(ids[at])
+                app.selection("runs").move_to_id(ids[at])
                 self.open_run(ids[at])
                 return
         app.flash("no other run of the list there", "alarm")
@@ -91,12 +90,12 @@ class Reading:
 
     def _problem(self, by: int) -> None:
         app = self._app
-        grid = app.grid("run")
-        found = app.looking.problem(grid.ids, grid.cursor, by)
+        rows = app.selection("run")
+        found = app.looking.problem(rows.ids, rows.cursor, by)
         if found is None:
             app.flash("no step failed, is failing or paused")
         else:
-            grid.move_to_id(found)
+            rows.move_to_id(found)
 
     def do_next_problem(self) -> None:
         self._problem(1)
@@ -107,14 +106,14 @@ class Reading:
     def do_collapse(self) -> None:
         """Hide what is below; where nothing is, go to the step above."""
         app = self._app
-        above = app.looking.collapse(app.grid().cursor_id)
+        above = app.looking.collapse(app.selection().cursor_id)
         if above is None:
             app.draw()
         else:
-            app.grid().move_to_id(above)
+            app.selection().move_to_id(above)
 
     def do_expand(self) -> None:
-        self._app.looking.expand(self._app.grid().cursor_id)
+        self._app.looking.expand(self._app.selection().cursor_id)
         self._app.draw()
 
     def do_inspector(self) -> None:
@@ -157,7 +156,7 @@ class Reading:
     def do_compare(self) -> None:
         """Show the steps of the two marked runs side by side."""
         app = self._app
-        marked = list(app.grid().marks)
+        marked = list(app.selection().marks)
         if len(marked) != 2 or app.looking.whole_filter:
             told = (
                 "every run of the filter is" if app.looking.whole_filter else f"{len(marked)} are"

@@ -262,7 +262,7 @@ def test_a_row_that_has_left_and_is_still_drawn_does_not_open() -> None:
         world.app.run_command("open")
         assert world.app.looking.view == "retries"
         await world.shown()
-        assert world.app.grid().cursor_id is None
+        assert world.app.selection().cursor_id is None
 
     showing(test)
 
@@ -340,9 +340,9 @@ def test_esc_peels_one_layer() -> None:
         fill(world)
         await world.shown()
         await world.press("space", "slash", "escape")
-        assert world.app.grid().marks
+        assert world.app.selection().marks
         await world.press("escape")
-        assert not world.app.grid().marks
+        assert not world.app.selection().marks
         await world.press("enter")
         assert world.app.looking.view == "run"
         await world.press("escape")

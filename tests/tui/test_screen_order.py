@@ -50,17 +50,17 @@ def test_a_board_is_sorted_by_the_column_that_was_chosen() -> None:
         causes(world)
         await world.press("3", "j")
         grid = world.app.grid()
-        assert (grid.ids, grid.cursor_id) == (["a", "b", "c"], "b")
+        assert (grid.selection.ids, grid.selection.cursor_id) == (["a", "b", "c"], "b")
         line_with(await world.press("s"), "2  new")
         lines = await world.press("2")
-        assert (grid.ids, grid.cursor_id) == (["b", "c", "a"], "b")
+        assert (grid.selection.ids, grid.selection.cursor_id) == (["b", "c", "a"], "b")
         assert "NEW ▾" in line_with(lines, "CAUSE")
         line_with(await world.press("s"), "now ▾, again turns it round")
         lines = await world.press("2")
-        assert (grid.ids, grid.cursor_id) == (["a", "c", "b"], "b")
+        assert (grid.selection.ids, grid.selection.cursor_id) == (["a", "c", "b"], "b")
         assert "NEW ▴" in line_with(lines, "CAUSE")
         await world.press("s", "0")
-        assert grid.ids == ["a", "b", "c"]
+        assert grid.selection.ids == ["a", "b", "c"]
 
     showing(test)
 
@@ -74,7 +74,7 @@ def test_a_click_on_a_head_sorts() -> None:
         grid = world.app.grid()
         grid.post_message(Grid.HeadClicked(grid, "what"))
         await world.shown()
-        assert grid.ids == ["c", "a", "b"]
+        assert grid.selection.ids == ["c", "a", "b"]
         await world.press("1")
         grid = world.app.grid()
         grid.post_message(Grid.HeadClicked(grid, "workflow"))
@@ -93,9 +93,9 @@ def test_what_has_no_figure_comes_last() -> None:
                  for name, p95 in (("a", 5), ("b", None), ("c", 9))]  # fmt: skip
         world.live(hosts=hosts)
         await world.press("4", "s", "4")
-        assert world.app.grid().ids == ["c", "a", "b"]
+        assert world.app.selection().ids == ["c", "a", "b"]
         await world.press("s", "4")
-        assert world.app.grid().ids == ["a", "c", "b"]
+        assert world.app.selection().ids == ["a", "c", "b"]
 
     showing(test)
 
@@ -108,10 +108,10 @@ def test_10_turning_the_runs_round_keeps_cursor_and_marks() -> None:
         world.runs(*map(run_row, range(60)))
         await world.press("space", "j")
         grid = world.app.grid()
-        cursor, marks = grid.cursor_id, dict(grid.marks)
+        cursor, marks = grid.selection.cursor_id, dict(grid.selection.marks)
         lines = await world.press("s")
-        assert grid.ids[0] == run_row(59).id
-        assert (grid.cursor_id, grid.marks) == (cursor, marks)
+        assert grid.selection.ids[0] == run_row(59).id
+        assert (grid.selection.cursor_id, grid.selection.marks) == (cursor, marks)
         assert "AGE ▴" in line_with(lines, "STATE")
         assert any(line.startswith("▌") for line in lines), "the cursor is seen"
 
@@ -129,7 +129,7 @@ def test_32_a_part_is_not_turned_without_the_engine() -> None:
         lines = await world.press("s")
         line_with(lines, "not connected: the other end of the list cannot be read")
         assert "AGE ▾" in line_with(lines, "STATE")
-        assert world.app.grid().ids[0] == run_row(0).id
+        assert world.app.selection().ids[0] == run_row(0).id
 
     showing(test)
 
@@ -143,11 +143,11 @@ def test_09_a_run_that_is_further_down_in_the_other_order_is_told() -> None:
         world.store.listing("runs").at_tail = False
         await world.press("space")
         await world.press("s")
-        assert len(world.app.grid().ids) == 60
+        assert len(world.app.selection().ids) == 60
         world.runs(*map(run_row, range(200, 260)), total=900)
         line_with(await world.shown(), "further down in this order")
-        assert world.app.grid().cursor_id in world.app.grid().ids
-        assert not world.app.grid().marks
+        assert world.app.selection().cursor_id in world.app.selection().ids
+        assert not world.app.selection().marks
 
     showing(test)
 
@@ -175,7 +175,7 @@ def test_the_end_of_the_list_is_its_last_row() -> None:
             lines = await world.shown()
             line_with(lines, place)
             assert "has left the list" not in "".join(lines)
-            assert world.app.grid().cursor_id == run_row(n - 1).id
+            assert world.app.selection().cursor_id == run_row(n - 1).id
 
     showing(test)
 
@@ -203,6 +203,6 @@ def test_in_a_long_list_the_arrow_keys_move_the_cursor() -> None:
         for key, place in (("down", "2"), ("up", "1"), ("end", "100"), ("home", "1")):
             line_with(await world.press(key), f"{place} of 100 runs")
         await world.press("pagedown")
-        assert world.app.grid().cursor > 1
+        assert world.app.selection().cursor > 1
 
     showing(test)

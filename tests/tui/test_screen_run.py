@@ -62,7 +62,7 @@ def test_a_run_opens_at_the_step_that_was_asked_for() -> None:
         run_id = fill(world, steps=200, at_step=150)
         await world.shown()
         lines = await world.press("enter")
-        assert world.app.grid().cursor_id == f"{run_id}-s150"
+        assert world.app.selection().cursor_id == f"{run_id}-s150"
         assert line_with(lines, "s150").startswith("▌├─ ✓ s150")
         line_with(lines, "steps ×199  ✓199")
 
@@ -77,11 +77,11 @@ def test_a_run_opens_at_a_step_that_is_only_now_posted() -> None:
         world.store.trees[run_id].outdated = True
         world.app.reading.open_run(run_id, f"{run_id}-new")
         await world.shown()
-        assert world.app.grid().cursor_id == run_id
+        assert world.app.selection().cursor_id == run_id
         row = run_row(1)
         world.tree(row, step_row(run_id, None, "running"), step_row(run_id, "new", "running"))
         await world.shown()
-        assert world.app.grid().cursor_id == f"{run_id}-new"
+        assert world.app.selection().cursor_id == f"{run_id}-new"
 
     showing(test)
 

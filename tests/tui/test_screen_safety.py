@@ -40,14 +40,14 @@ def test_09_the_cursor_stays_on_its_run() -> None:
         await world.shown()
         await world.press("j", "j", "j")
         mine = rows[3].id
-        assert world.app.grid().cursor_id == mine
+        assert world.app.selection().cursor_id == mine
         world.runs(*(run_row(number) for number in range(100)), *rows)
         assert rows[3].id[-8:] in cursor(await world.shown())
         world.runs(*reversed(rows))
         assert rows[3].id[-8:] in cursor(await world.shown())
         world.runs(*(row for row in reversed(rows) if row.id != mine))
         lines = await world.shown()
-        assert world.app.grid().cursor_id in {rows[2].id, rows[4].id}
+        assert world.app.selection().cursor_id in {rows[2].id, rows[4].id}
         line_with(lines, "the row under the cursor has left the list")
 
     showing(test)
@@ -77,7 +77,10 @@ def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
         assert app.looking.lines[rows[2].id].collapsed
         await world.press("escape")
         assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "wf:order")
-        assert (app.grid().cursor_id, list(app.grid().marks)) == (rows[2].id, [rows[0].id])
+        assert (app.selection().cursor_id, list(app.selection().marks)) == (
+            rows[2].id,
+            [rows[0].id],
+        )
 
     showing(test)
 
@@ -91,10 +94,10 @@ def test_10_marks_stay_on_their_runs() -> None:
         world.runs(*rows)
         await world.shown()
         await world.press("space", "space")
-        assert set(world.app.grid().marks) == {rows[0].id, rows[1].id}
+        assert set(world.app.selection().marks) == {rows[0].id, rows[1].id}
         world.runs(*reversed(rows[1:]))
         await world.shown()
-        assert set(world.app.grid().marks) == {rows[1].id}
+        assert set(world.app.selection().marks) == {rows[1].id}
         line_with(await world.shown(), "1 marked")
 
     showing(test)
@@ -236,7 +239,7 @@ def test_15_an_empty_filter_is_no_bulk_job() -> None:
         await world.shown()
         await world.press("a")
         assert not world.app.looking.whole_filter
-        assert len(world.app.grid().marks) == 2
+        assert len(world.app.selection().marks) == 2
 
     showing(test)
 
@@ -330,7 +333,7 @@ def test_32_a_stale_board_refuses_actions() -> None:
         line_with(await world.press("R"), "not connected")
         assert world.posts == []
         await world.press("j")
-        assert world.app.grid().cursor == 1
+        assert world.app.selection().cursor == 1
 
     showing(test)
 

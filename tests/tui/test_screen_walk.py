@@ -99,7 +99,7 @@ class Walk:
         """What is drawn may be meant by the next key; so may marked rows beside the screen."""
         app = self.world.app
         self._drew(row_ids)
-        for row_id in app.grid().ids:
+        for row_id in app.selection().ids:
             target = app.acting._target(row_id)
             if target is not None:
                 self.drawn[target.run_id, target.step_id].add(target.rev)

@@ -2,8 +2,8 @@
 
 The terminal is drawn as regions that are marked dirty, and all of a region crosses the wire: a
 table that repaints itself for one cell costs twenty kilobytes a tick. So this one remembers what
-text it has drawn in each cell that is seen, and marks those that differ now. The cursor and the
-marks are ids: rows may come, go and be sorted anew around them.
+text it has drawn in each cell that is seen, and marks those that differ now. Which rows there are,
+where the cursor is and what is marked is its `selection`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from textual.strip import Strip
 from tui.boards import Cell, Column, Part, layout
 from tui.looks import SHAPES, STYLES
 from tui.sanitize import clip, fit, side_by_side, width
+from tui.selection import Moved, Selection
 
 HEAD_LINES = 1
 GUTTER_CELLS = 1
@@ -108,12 +109,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self._titles: dict[str, str] = {}
         """Heads that differ from those of the columns."""
         self._cells_of = cells_of
-        self.ids: list[str] = []
-        self._index: dict[str, int] = {}
-        self.cursor_id: str | None = None
-        self.marks: dict[str, None] = {}
-        self.marks_lost = 0
-        """Marks whose rows have left, since this was last told."""
+        self.selection = Selection(self._cursor_moved, self.refresh_cells)
         self.stale = False
         self._notice: list[Cell] = []
         """Stands in place of the table while there are no rows."""
@@ -125,46 +121,31 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
     # -- rows ----------------------------------------------------------------------------------
 
-    @property
-    def cursor(self) -> int:
-        """The index of the cursor's row; -1: there is none."""
-        return -1 if self.cursor_id is None else self._index.get(self.cursor_id, -1)
-
-    def set_ids(self, ids: Sequence[str], *, follow: bool = False) -> bool:
-        """The rows are these now. The cursor stays on its row, and its row on its line; returns
-        whether that row has left.
+    def set_ids(self, ids: Sequence[str], now: float, *, follow: bool = False) -> Moved | None:
+        """The rows are these now, on the monotonic clock. The cursor stays on its row, and its row
+        on its line. None: they are the same.
 
         `follow`: what is seen stays at the head instead, and the row moves on below it.
         """
-        if list(ids) == self.ids:
+        rows = self.selection
+        moved = rows.set_ids(ids, now)
+        if moved is None:
             self.refresh_cells()
-            return False
-        before = self.cursor
-        self.ids = list(ids)
-        self._index = {row_id: at for at, row_id in enumerate(self.ids)}
-        for gone in [row_id for row_id in self.marks if row_id not in self._index]:
-            del self.marks[gone]
-            self.marks_lost += 1
-        lost = self.cursor_id is not None and self.cursor_id not in self._index
-        if self._notice and (not self.ids or before < 0):
+            return None
+        before, lost, _ = moved
+        if self._notice and (not rows.ids or before < 0):
             self._drawn.clear()
             self.refresh()
-        if not self.ids:
-            self.cursor_id = None
-        elif self.cursor_id is None:
-            self.cursor_id = self.ids[0]
-        elif lost:
-            self.cursor_id = self.ids[min(max(before, 0), len(self.ids) - 1)]
-        self.virtual_size = Size(self.size.width, len(self.ids) + HEAD_LINES)
+        self.virtual_size = Size(self.size.width, len(rows.ids) + HEAD_LINES)
         if follow:
             self.scroll_to(y=0, animate=False)
-        elif before >= 0 and not lost and self.cursor != before and self.is_seen(before):
-            self.scroll_to(y=self.scroll_offset.y + self.cursor - before, animate=False)
+        elif before >= 0 and not lost and rows.cursor != before and rows.is_seen(before):
+            self.scroll_to(y=self.scroll_offset.y + rows.cursor - before, animate=False)
         if lost:
             self.post_message(self.CursorMoved(self, lost=True))
         self.refresh_cells()
         self._look_for_edges()
-        return lost
+        return moved
 
     def show_columns(self, columns: Sequence[Column]) -> None:
         """The columns are these now."""
@@ -180,7 +161,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     def set_notice(self, lines: Sequence[Cell]) -> None:
         """What to say in place of the table while there are no rows."""
         old, self._notice = self._notice, list(lines)
-        if self.ids or not self.is_attached:
+        if self.selection.ids or not self.is_attached:
             return
         if len(old) != len(self._notice):
             self.refresh()
@@ -225,24 +206,27 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _line_cells(self, line: int, sized: list[tuple[Column, int]]) -> list[Cell]:
         """What stands on a line; first what the whole line depends on."""
+        rows = self.selection
         at = self.scroll_offset.y + line - HEAD_LINES
-        if not 0 <= at < len(self.ids):
+        if not 0 <= at < len(rows.ids):
             return [BEYOND]
-        row_id = self.ids[at]
+        row_id = rows.ids[at]
         row = self._cells_of(row_id) or BLANK
-        whole = f"{row_id}\0{row_id == self.cursor_id}{row_id in self.marks}{self.stale}"
+        whole = f"{row_id}\0{row_id == rows.cursor_id}{row_id in rows.marks}{self.stale}"
         return [(whole, ""), *(row.get(column.key, ("", "plain")) for column, _ in sized)]
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
+            self._tell_seen()
             self._drawn.clear()
             self._look_for_edges()
 
     def on_resize(self, event: events.Resize) -> None:
         self._drawn.clear()
-        self.virtual_size = Size(event.size.width, len(self.ids) + HEAD_LINES)
-        self.show_cursor()
+        self.virtual_size = Size(event.size.width, len(self.selection.ids) + HEAD_LINES)
+        self._tell_seen()
+        self._show_cursor()
         self.refresh()
         self.post_message(self.Sized())
 
@@ -263,7 +247,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         sized = self._layout()
-        if not self.ids and self._notice:
+        if not self.selection.ids and self._notice:
             return self._notice_strip(y, width)
         if y < HEAD_LINES:
             return self._head_strip(sized, width)
@@ -271,9 +255,9 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self._drawn[y] = cells
         if len(cells) == 1:
             return Strip.blank(width, self.rich_style)
-        row_id = self.ids[self.scroll_offset.y + y - HEAD_LINES]
+        row_id = self.selection.ids[self.scroll_offset.y + y - HEAD_LINES]
         over = Style(dim=True) if self.stale else Style()
-        if row_id == self.cursor_id:
+        if row_id == self.selection.cursor_id:
             over += self._cursor_style()
         segments = [self._gutter(row_id, over)]
         for (column, cells_wide), cell in zip(sized, cells[1:], strict=True):
@@ -301,9 +285,9 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip([blank, *segments]).adjust_cell_length(width, self.style_of("plain"))
 
     def _gutter(self, row_id: str, over: Style) -> Segment:
-        if row_id in self.marks:
+        if row_id in self.selection.marks:
             return Segment(SHAPES.mark, self.style_of("mark") + over)
-        if row_id == self.cursor_id:
+        if row_id == self.selection.cursor_id:
             return Segment(SHAPES.cursor, self.style_of("cursor") + over)
         return Segment(" ", self.style_of("plain") + over)
 
@@ -320,94 +304,39 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
             segments.append(Segment(fit(title, cells, right=column.right) + " ", style))
         return Strip(segments).adjust_cell_length(whole, style)
 
-    # -- moving --------------------------------------------------------------------------------
+    # -- what is seen --------------------------------------------------------------------------
 
-    def move(self, by: int) -> None:
-        """Move the cursor by so many rows."""
-        if self.ids:
-            self.move_to(min(max(self.cursor + by, 0), len(self.ids) - 1))
-
-    def move_to(self, index: int) -> None:
-        """Move the cursor to a row."""
-        if not self.ids:
-            return
-        self.cursor_id = self.ids[index]
-        self.show_cursor()
+    def _cursor_moved(self) -> None:
+        """The cursor was moved to another row: see that it is seen."""
+        self._show_cursor()
         self.refresh_cells()
         self.post_message(self.CursorMoved(self, lost=False))
         self._look_for_edges()
 
-    def move_to_id(self, row_id: str) -> bool:
-        """Move the cursor to this row, if it is here."""
-        index = self._index.get(row_id)
-        if index is not None:
-            self.move_to(index)
-        return index is not None
+    def _tell_seen(self) -> None:
+        self.selection.see(self.scroll_offset.y, max(1, self.size.height - HEAD_LINES))
 
-    @property
-    def page_rows(self) -> int:
-        """How many rows are seen."""
-        return max(1, self.size.height - HEAD_LINES)
-
-    @property
-    def first_seen(self) -> int:
-        """The index of the first row that is seen."""
-        return self.scroll_offset.y
-
-    def is_seen(self, index: int) -> bool:
-        """Whether a row is on the screen."""
-        return self.first_seen <= index < self.first_seen + self.page_rows
-
-    def show_cursor(self) -> None:
+    def _show_cursor(self) -> None:
         """Scroll to the cursor's row, if it is not seen."""
-        at = self.cursor
+        at, rows = self.selection.cursor, self.selection
         if at < 0:
             return
-        if at < self.scroll_offset.y:
+        if at < rows.first_seen:
             self.scroll_to(y=at, animate=False)
-        elif at >= self.scroll_offset.y + self.page_rows:
-            self.scroll_to(y=at - self.page_rows + 1, animate=False)
+        elif not rows.is_seen(at):
+            self.scroll_to(y=at - rows.rows_seen + 1, animate=False)
 
     def _look_for_edges(self) -> None:
-        if not self.ids:
+        rows = self.selection
+        if not rows.ids:
             return
-        seen_to = max(self.cursor, self.first_seen + self.page_rows)
-        if seen_to >= len(self.ids) - NEAR_EDGE_ROWS:
+        seen_to = max(rows.cursor, rows.first_seen + rows.rows_seen)
+        if seen_to >= len(rows.ids) - NEAR_EDGE_ROWS:
             self.post_message(self.NearEdge(self, at_head=False))
-        if min(max(self.cursor, 0), self.first_seen) < NEAR_EDGE_ROWS:
+        if min(max(rows.cursor, 0), rows.first_seen) < NEAR_EDGE_ROWS:
             self.post_message(self.NearEdge(self, at_head=True))
 
-    # -- marks and mouse -----------------------------------------------------------------------
-
-    def toggle_mark(self) -> None:
-        """Mark the cursor's row, or take its mark away."""
-        if self.cursor_id is not None:
-            if self.cursor_id in self.marks:
-                del self.marks[self.cursor_id]
-            else:
-                self.marks[self.cursor_id] = None
-            self.refresh_cells()
-
-    def mark_range(self) -> None:
-        """Mark every row between the last mark and the cursor."""
-        last = next(reversed(self.marks), None)
-        if last is None or self.cursor < 0:
-            self.toggle_mark()
-            return
-        begin, end = sorted((self._index[last], self.cursor))
-        self.marks |= dict.fromkeys(self.ids[begin : end + 1])
-        self.refresh_cells()
-
-    def mark_all(self) -> None:
-        """Mark every row that was read."""
-        self.marks = dict.fromkeys(self.ids)
-        self.refresh_cells()
-
-    def clear_marks(self) -> None:
-        """Take all marks away."""
-        self.marks.clear()
-        self.marks_lost = 0
-        self.refresh_cells()
+    # -- the mouse -----------------------------------------------------------------------------
 
     def on_mouse_scroll_down(self) -> None:
         self.post_message(self.Touched(self))
@@ -416,7 +345,8 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.Touched(self))
 
     def on_click(self, event: events.Click) -> None:
-        if not self.ids:
+        rows = self.selection
+        if not rows.ids:
             return
         if event.y < HEAD_LINES:
             x = GUTTER_CELLS
@@ -425,9 +355,9 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
                     self.post_message(self.HeadClicked(self, column.key))
                 x += cells + 1
             return
-        at = self.first_seen + event.y - HEAD_LINES
-        if at < len(self.ids):
+        at = rows.first_seen + event.y - HEAD_LINES
+        if at < len(rows.ids):
             self.post_message(self.Touched(self))
-            self.move_to(at)
+            rows.move_to(at)
             if event.chain > 1:
-                self.post_message(self.Opened(self, self.ids[at]))
+                self.post_message(self.Opened(self, rows.ids[at]))
