@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from engine import __version__
 from engine.ports.store import StoreError
 from engine.store.schema import migrations
-from engine.store.shape import check_tables
+from engine.store.tables import check_tables
 from engine.store.words import RESTORE
 
 MIGRATIONS = "_sqlite_migrations"

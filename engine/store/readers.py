@@ -23,7 +23,7 @@ from engine.ports.store import Body, Due, Larger, Stopped, Stored, StoreError
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
 from engine.store.offload import Offload
-from engine.store.shape import check_tables
+from engine.store.tables import check_tables
 from engine.store.words import RESTORE, is_damage, primary
 
 T = TypeVar("T")

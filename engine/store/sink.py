@@ -21,11 +21,11 @@ from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
 from engine.store.readers import SQL, stored_run
-from engine.store.shape import check_tables
 from engine.store.stopped import write_mark
 from engine.store.tables import (
     JOURNAL,
     SQL_CAUGHT_UP,
+    check_tables,
     is_of_the_file,
     write_apart,
     write_together,

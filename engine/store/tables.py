@@ -1,15 +1,22 @@
-"""Rows into tables: the statements of a commit, and how many rows each takes at once."""
+"""Rows into tables: the statements of a commit, and how many rows each takes at once.
+
+And whether the tables of a file are those.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from engine import __version__
+from engine.ports.store import StoreError
 from engine.store import rows
 from engine.store.commit import Rows, RowsOfRun
 from engine.store.journal import JOURNAL_COLUMNS
+from engine.store.words import RESTORE
 
 ROWS_AT_ONCE = 16
 """SQLite works without Python's lock, and each statement gives it up and asks for it again: that
@@ -68,6 +75,7 @@ COLUMNS = {
     "tally": ("state", "runs"),
 }
 """What is written to each table."""
+ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up")
 SQL_ATTEMPT_END = (
     f"UPDATE attempt SET {','.join(f'{c}=?' for c in rows.ATTEMPT_END_COLUMNS)}"
     " WHERE step_id=? AND number=?"
@@ -126,3 +134,20 @@ def is_of_the_file(error: Exception) -> bool:
     """Whether SQLite speaks of the file, and not of the values that it is given."""
     of_values = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
     return isinstance(error, sqlite3.Error) and not isinstance(error, of_values)
+
+
+def check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Every table has the columns that this version asks for.
+
+    Raises StoreError, and sqlite3.DatabaseError for a file that cannot be read.
+    """
+    for table, columns in (("engine", ENGINE_COLUMNS), *COLUMNS.items()):
+        try:
+            connection.execute(f"SELECT {','.join(columns)} FROM {table} LIMIT 0")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise StoreError(
+                f"{path} is not as this Atomic ({__version__}) makes it: {error}. It was changed by"
+                f" hand or by another program. {RESTORE}"
+            ) from error

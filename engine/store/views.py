@@ -26,7 +26,7 @@ from engine.ports.views import (
 )
 from engine.store import boards, rows, together
 from engine.store.filter import LATE_AFTER_MS, Condition, find, only_states
-from engine.store.readers import SQL
+from engine.store.readers import SQL, tally
 from engine.store.records import read_record
 from engine.store.sqlite import SqliteStore
 from engine.store.stopped import stopped_steps
@@ -173,12 +173,12 @@ class SqliteViews:
 
     async def summary(self, now: int) -> Summary:
         """Counts and the ends of the event sequence. What is timed may be `LAG_S` old."""
-        tally = {state: runs for state, runs in self._writer.tally.items() if runs}
+        counts = {state: runs for state, runs in self._writer.tally.items() if runs}
 
         def work(db: sqlite3.Connection) -> Summary:
             first, last = db.execute(SQL["journal_span"]).fetchone()
             return Summary(
-                runs=tally,
+                runs=counts,
                 stuck=boards.stuck_count(db),
                 late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
                 timed=db.execute(SQL["timed"]).fetchone()[0],
@@ -243,8 +243,8 @@ def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
     states = only_states(query.filter or ())
     if states is None or query.client or query.workflow or query.key or query.states:
         return None
-    tally = {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
-    return sum(int(tally.get(state, 0)) for state in states)
+    runs = tally(db)
+    return sum(runs.get(state, 0) for state in states)
 
 
 def _where(conditions: list[str]) -> str:
@@ -256,9 +256,8 @@ def _total(
 ) -> tuple[int, bool]:
     """How many match: from the tally where it can say, else counted up to a bound."""
     if query.client is None and query.workflow is None and query.key is None:
-        tally = {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
-        states = query.states or tuple(tally)
-        return sum(tally.get(state, 0) for state in states), False
+        runs = tally(db)
+        return sum(runs.get(state, 0) for state in query.states or runs), False
     counted = db.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM run{_where(where)} LIMIT ?)",
         (*values, COUNTED_MAX + 1),
