@@ -7,10 +7,11 @@ import msgspec
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.filter import BadFilter, Filter, parse
+from engine.core.filter import Filter
 from engine.front.control import move_of
 from engine.front.rows import run_row
-from engine.front.surrogates import why_no_text
+from engine.front.status import read_filter
+from engine.front.surrogates import decode_asked
 from engine.front.times import maybe_rfc3339, rfc3339
 from engine.jobs.bulk import Asked, Bulk, Job, Plan
 
@@ -19,11 +20,11 @@ _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
 async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
     """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
-    request = _read(body)
+    request = decode_asked(body, _decode, "job")
     asked = Asked(
         action=request.action,
         q=request.q,
-        filter=_filter(request.q),
+        filter=_filter_of_some(request.q),
         expect=request.expect,
         rate_per_s=request.rate_per_s,
         actor=actor,
@@ -51,27 +52,12 @@ def _plan_answer(asked: Asked, plan: Plan) -> wire.BulkAnswer:
     )
 
 
-def _read(body: bytes) -> wire.BulkRequest:
-    try:
-        return _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused(
-            Problem.INVALID_REQUEST, f"The job is not valid: {why_no_text(body, error)}."
-        ) from error
-
-
-def _filter(q: str) -> Filter:
-    try:
-        terms = parse(q)
-    except BadFilter as error:
-        raise _invalid_filter(f"`q`: {error.detail}", error.at) from error
+def _filter_of_some(q: str) -> Filter:
+    terms = read_filter(q)
     if not terms:
-        raise _invalid_filter("An empty filter would mean every run there is: say which.", None)
+        detail = "An empty filter would mean every run there is: say which."
+        raise Refused(Problem.INVALID_REQUEST, detail, member="q")
     return terms
-
-
-def _invalid_filter(detail: str, position: int | None) -> Refused:
-    return Refused(Problem.INVALID_REQUEST, detail, member="q", position=position)
 
 
 def answer_of(job: Job) -> wire.BulkAnswer:

@@ -14,7 +14,7 @@ from engine.front.context import Front
 from engine.front.replies import json_reply, problem_reply
 from engine.front.reply import Reply
 from engine.front.rows import named_step, run_row, step_row
-from engine.front.surrogates import why_no_text
+from engine.front.surrogates import decode_asked
 from engine.ports.views import RunRecord, record_of
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
@@ -22,12 +22,7 @@ _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 
 async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
     """Carry out, or with `dryRun` only say, what an action does."""
-    try:
-        asked = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused(
-            Problem.INVALID_REQUEST, f"The action is not valid: {why_no_text(body, error)}."
-        ) from error
+    asked = decode_asked(body, _decode, "action")
     move = move_of(asked)
     try:
         run, done = await front.engine.act(

@@ -106,7 +106,7 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
             workflow=query.get("workflow"),
             key=query.get("key"),
             states=states,
-            filter=_filter(query["q"]) if query.get("q") else None,
+            filter=read_filter(query["q"]) if query.get("q") else None,
             now=front.clock.steady_ms(),
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
@@ -135,7 +135,8 @@ def _limit(query: Mapping[str, str]) -> int:
     return limit
 
 
-def _filter(text: str) -> Filter:
+def read_filter(text: str) -> Filter:
+    """The filter `q`. Raises Refused, naming the place at fault."""
     try:
         return parse(text)
     except BadFilter as error:
@@ -162,7 +163,7 @@ async def retries(front: Front, query: Mapping[str, str]) -> Reply:
         RetryQuery(
             now=front.clock.steady_ms(),
             after=_retry_cursor(query.get("cursor", "1-")),
-            filter=_filter(query["q"]) if query.get("q") else None,
+            filter=read_filter(query["q"]) if query.get("q") else None,
             limit=_limit(query),
         )
     )
