@@ -21,6 +21,7 @@ from engine.core.machine import Change, park
 from engine.core.model import Run, Step, StepState
 from engine.core.next import decide, put_back, set_aside
 from engine.core.outcome import Answered, Outcome
+from engine.core.place import Placed
 from engine.core.retarget import Moved
 from engine.deadlines import Timer
 from engine.flow import Payloads
@@ -114,6 +115,18 @@ class LiveRun:
         if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return self.receipt
+
+    def commit_post(self, change: Change, placed: Placed, payload: bytes, now: int) -> None:
+        """The same, of what a post changes. Of its payload nothing is stored, when its step was
+        recorded before."""
+        if not placed.new:
+            self.commit(change, now=now)
+            return
+        step = self.run.steps[placed.step_id]
+        self.payloads.keep(step.id, host_of(step.spec.url), payload)
+        self.commit(change, (Body(step.id, step.payload_generation, payload),), now=now)
+        if step.id not in self.requests:
+            self.payloads.queues(step.id)
 
     def _count_under_way(self) -> None:
         under_way = bool(self.requests or self.queued) and not self.run.parked

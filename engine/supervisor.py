@@ -23,9 +23,8 @@ from engine.limits import EngineLimits
 from engine.memory import Memory
 from engine.outcomes import read_outcome, wait_for
 from engine.parent_tokens import ParentToken, ParentTokens
-from engine.places import host_of
 from engine.ports.caller import EndpointCaller
-from engine.ports.store import Body, Stopped, Store
+from engine.ports.store import Stopped, Store
 from engine.refusals import (
     draining,
     engine_error,
@@ -93,19 +92,20 @@ class Engine:
         """
         if self.draining:
             self._refuse_while_draining(client, spec, parent)
-        live = self._at_hand(client, spec, parent) or await self._find(client, spec, parent)
-        if live is None:
+        found = self._at_hand(client, spec, parent) or await self._find(client, spec, parent)
+        if found is None:
             self._refuse_if_away()
-        if live is None and await self.admission.enter():
+        if found is None and await self.admission.enter():
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
-            live = await self._find(client, spec, parent)
-        if isinstance(live, Run):
+            found = await self._find(client, spec, parent)
+        if isinstance(found, Run):
             payload.let_go()
-            return await read_outcome(self.shared, live, live.id)
-        if live is None:
+            return await read_outcome(self.shared, found, found.id)
+        if found is None:
             live, placed = self._open(client, spec, payload.take())
         else:
+            live = found
             placed = self._post(live, spec, payload.take(), self._parent(live, parent))
         if placed.new and payload.has_room:
             self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
@@ -131,9 +131,7 @@ class Engine:
         try:
             change, now = Change(live.run), self.clock.steady_ms()
             placed = place(change, spec, parent, self.limits.run, now)
-            live.commit(change, self._payload(live, placed, payload), now=now)
-            if placed.new and placed.step_id not in live.requests:
-                live.payloads.queues(placed.step_id)
+            live.commit_post(change, placed, payload, now)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)
                 if request is not None:
@@ -201,22 +199,12 @@ class Engine:
         change, placed = open_run(run, spec, now)
         live = self.memory.enter(run)
         try:
-            live.commit(change, self._payload(live, placed, payload), now=now)
-            if placed.new and placed.step_id not in live.requests:
-                live.payloads.queues(placed.step_id)
+            live.commit_post(change, placed, payload, now)
             return live, placed
         except Exception as error:
             if not self.stopped.park(live, error):
                 raise
         raise engine_error(run.id, live.stopped_by)
-
-    def _payload(self, live: LiveRun, placed: Placed, payload: bytes) -> tuple[Body, ...]:
-        """What is stored of a post's payload: nothing, when its step was recorded before."""
-        if not placed.new:
-            return ()
-        step = live.run.steps[placed.step_id]
-        live.payloads.keep(step.id, host_of(step.spec.url), payload)
-        return (Body(step.id, step.payload_generation, payload),)
 
     def _refuse_while_draining(
         self, client: str, spec: StepSpec, parent: ParentToken | None
