@@ -21,13 +21,12 @@ import msgspec
 from engine.answers import AnswerTooLarge, BadAnswer
 from engine.core.json_text import declares_json, json_fault
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.retry import RETRY_AFTER_MS_MAX
 from engine.dial import DnsError, NoDescriptor, Target, TargetNotAllowed, parse_target
 from engine.ports.caller import Invocation
 from engine.tls import TlsError
 from engine.transport import Answer, LeanTransport
 
-RETRY_AFTER_MS_MAX = 3_600_000
-"""A longer wait is cut to this."""
 RETRY_AFTER_DIGITS_MAX = 9
 _USER_INFO = re.compile(r"//[^/@]*@")
 LOCATION_CHARS_MAX = 200

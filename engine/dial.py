@@ -42,11 +42,11 @@ import httpx
 import trio
 from msgspec import Struct
 
+from engine.core.target import URL_BYTES_MAX
 from engine.platform.sockets import keep_alive, unacknowledged
 from engine.resolve import Resolver, SystemResolver
 from engine.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context, describe
 
-URL_BYTES_MAX = 2048
 TARGETS_CACHED_MAX = 1024
 ADDRESSES_TRIED_MAX = 8
 """Of one name. All are checked, more than these are not tried in one call."""

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 from click.core import ParameterSource
 
+from engine import DEFAULT_ENGINE
 from engine.cli.exits import Refusal
 from engine.cli.text import safe
 
 if TYPE_CHECKING:
     from engine.client import Client, Repost
 
-DEFAULT_ENGINE = "http://127.0.0.1:8420"
 UNIT_MS = {"": 1, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 """Far above what an engine takes: only keeps a wrong file from filling the memory."""

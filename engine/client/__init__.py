@@ -12,6 +12,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from engine import DEFAULT_ENGINE
+
 if TYPE_CHECKING:
     from engine.client.aio.client import AsyncClient, AsyncWorkflow
     from engine.client.aio.events import AsyncEvents
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from engine.client.blocking.client import Client, Workflow
     from engine.client.blocking.events import Events
     from engine.client.blocking.operate import Operations
-    from engine.client.calls import DEFAULT_ENGINE, SubmitOptions
+    from engine.client.calls import SubmitOptions
     from engine.client.errors import (
         AtomicError,
         NothingKnown,

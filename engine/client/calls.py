@@ -14,6 +14,7 @@ import httpx
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from engine import DEFAULT_ENGINE
 from engine.client import json_text
 from engine.client.answers import Open
 from engine.client.errors import Suspended
@@ -27,7 +28,6 @@ from engine.wire import (
     RetryPolicy,
 )
 
-DEFAULT_ENGINE = "http://127.0.0.1:8420"
 PARENT_HEADER = "Atomic-Parent"
 OUTCOME_WAIT_S = 60
 """How long one request for an outcome is held; short enough for most proxies."""

@@ -10,11 +10,11 @@ from typing import Any, Self, Unpack, overload
 
 import httpx
 
+from engine import DEFAULT_ENGINE
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.aio.operate import AsyncOperations
 from engine.client.answers import Open, Outcome, read_outcome
 from engine.client.calls import (
-    DEFAULT_ENGINE,
     SubmitOptions,
     checked_actor,
     outcome_call,

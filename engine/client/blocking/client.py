@@ -11,11 +11,11 @@ from typing import Any, Self, Unpack, overload
 
 import httpx
 
+from engine import DEFAULT_ENGINE
 from engine.client.answers import Open, Outcome, read_outcome
 from engine.client.blocking.exchange import Exchange
 from engine.client.blocking.operate import Operations
 from engine.client.calls import (
-    DEFAULT_ENGINE,
     SubmitOptions,
     checked_actor,
     outcome_call,
