@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -9,6 +10,13 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("busy core", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy core")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the tests start hears a hang-up, under `nohup` too: a handler is not handed on to it."""
+    tests_run_here = config.getoption("dist", "no") == "no"
+    if tests_run_here and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)
