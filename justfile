@@ -17,11 +17,11 @@ check:
 test *args:
     {{python}} -m pytest -q -n auto {{args}}
 
-# those that take no second and need nothing more than pip brings: also on a second Python
+# the tests that are neither `slow` nor `system`: a minute; CI runs them on a second Python
 fast *args:
     {{python}} -m pytest -q -n auto -m 'not slow and not system' {{args}}
 
-# all, and which 40 took longest
+# all tests, and which 40 took longest: more than a second is marked `slow`
 slow *args:
     {{python}} -m pytest -q -n auto --durations 40 {{args}}
 

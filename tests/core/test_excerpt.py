@@ -267,6 +267,7 @@ def test_hostile_answers_cost_little(piece: str) -> None:
         assert time.process_time() - begin < 0.1  # 10 ms at most; an exponential one never ends
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     body=st.binary(max_size=300) | st.text(max_size=300).map(str.encode),

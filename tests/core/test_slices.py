@@ -76,6 +76,7 @@ def result(steps: Generator[None, None, T]) -> tuple[T, int]:
         pauses += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece_bytes", [1, 8, 40])
 @given(text=spelled())
 @example(text='{"a":[1,[2,3]],"b":{},"a":[ ]}')
