@@ -254,11 +254,6 @@ class Engine:
         if live is not None:
             note_refused(live.run, None, self.parent_tokens.parent(parent_token))
 
-    def run_in_memory(self, client: str, workflow: str, key: str) -> Run | None:
-        """The run of this identity, if it is in memory."""
-        live = self.memory.by_key_nowait(client, workflow, key)
-        return None if live is None else live.run
-
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
         found = await self.memory.read(

@@ -115,10 +115,10 @@ def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
         if parent_token is None or live is None or parent_token.epoch != engine.parent_tokens.epoch:
             return None
         return live.run.flight(parent_token.step_id, parent_token.attempt)
-    run = engine.run_in_memory(client, whose.workflow_name, whose.idempotency_key or "")
-    if run is None or not _is_of_a_step(run, whose.step_invoke_url):
+    live = engine.memory.by_key_nowait(client, whose.workflow_name, whose.idempotency_key or "")
+    if live is None or not _is_of_a_step(live.run, whose.step_invoke_url):
         return None
-    flight = run.flights.get(run.id)
+    flight = live.run.flights.get(live.run.id)
     return flight if flight is not None and flight.left else None
 
 
