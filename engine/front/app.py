@@ -137,7 +137,7 @@ def _submit_routes(app: QuartTrio, front: Front) -> None:
         return response(result_reply(result, posted))
 
     @app.post("/api/v1/runs/<run_id>/actions")
-    async def act(run_id: str) -> Response:
+    async def take_action(run_id: str) -> Response:
         body = await request.body
         return response(await control.action(front, run_id, body, _actor()))
 
@@ -197,7 +197,7 @@ def _reading_routes(app: QuartTrio, front: Front) -> None:
     tail = feed.Tail(front.views, front.file_id)
 
     @app.get("/api/v1/events")
-    async def events() -> Response:
+    async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
         last_id = request.headers.get("last-event-id")
