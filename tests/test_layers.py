@@ -112,9 +112,9 @@ ROOMS = (
             "engine.parent_tokens", "engine.budget", "engine.platform",
             "engine.refusals", "engine.replies", "engine.waiting",
             "engine.clock", "engine.config", "engine.deadlines", "engine.hosts",
-            "engine.metrics", "engine.standstill", "engine.tasks",
+            "engine.metrics", "engine.standstill",
             "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
-            "httptools", "msgspec", "trio",
+            "msgspec", "trio",
         ),
     ),
     Room(

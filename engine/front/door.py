@@ -1,9 +1,9 @@
 """The door: posts answered at the connection, without a framework between.
 
 `POST /{client}` is what the engine lives by. A connection that reads one (whole, with a
-Content-Length, checked by `strict.py` like every request) hands it here; it is answered by the same
-`submit.answer_submission`, behind the same access checks, that Quart's route calls. Anything else,
-and whatever is unusual about a post (chunked, `Expect`, HTTP/1.0), goes to Quart: one function, two
+Content-Length, checked as strictly as every request) hands it here; it is answered by the same
+`answer_submission`, behind the same access checks, that Quart's route calls. Anything else, and
+whatever is unusual about a post (chunked, `Expect`, HTTP/1.0), goes to Quart: one function, two
 ways to it.
 """
 

@@ -2,8 +2,7 @@
 
 A function whose post is refused mostly fails for it, with a status that says nothing: minutes of
 `answered 500` for a URL with a blank in it. So the run says it itself: the reason is noted with the
-attempt in flight and stands in its error when it ends (`settle.py`). It ends nothing and decides
-nothing.
+attempt in flight and stands in its error when it ends. It ends nothing and decides nothing.
 """
 
 from __future__ import annotations
