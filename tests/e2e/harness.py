@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -411,11 +411,12 @@ async def eventually_async(
 
 @dataclass
 class Proxy:
-    """A TCP proxy that cuts every request whose answer takes too long."""
+    """A TCP proxy that cuts every request whose answer takes too long, as long as it may."""
 
     port: int
     target_port: int
     patience_s: float
+    may_cut: Callable[[], bool]
     cuts: int = 0
 
     async def serve_connection(self, near: trio.SocketStream) -> None:
@@ -425,36 +426,33 @@ class Proxy:
                 far = await trio.open_tcp_stream("127.0.0.1", self.target_port)
             except OSError:
                 return
-            async with far:
-                with trio.CancelScope() as scope:
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(self._pass_on, near, far, scope, self.patience_s)
-                        nursery.start_soon(self._pass_on, far, near, scope, float("inf"))
-                if scope.deadline < float("inf"):
-                    self.cuts += 1
+            due = [float("inf")]
+            async with far, trio.open_nursery() as nursery:
 
-    async def _pass_on(
-        self,
-        source: trio.SocketStream,
-        sink: trio.SocketStream,
-        scope: trio.CancelScope,
-        then_within_s: float,
-    ) -> None:
-        try:
-            async for data in source:
-                scope.deadline = trio.current_time() + then_within_s
-                await sink.send_all(data)
-        except trio.BrokenResourceError:
-            pass
-        scope.deadline = float("inf")
-        scope.cancel()
+                async def pass_on(
+                    source: trio.SocketStream, sink: trio.SocketStream, then_within_s: float
+                ) -> None:
+                    with suppress(trio.BrokenResourceError):
+                        async for data in source:
+                            due[0] = trio.current_time() + then_within_s
+                            await sink.send_all(data)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(pass_on, near, far, self.patience_s)
+                nursery.start_soon(pass_on, far, near, float("inf"))
+                while trio.current_time() < due[0] or not self.may_cut():
+                    await trio.sleep(0.01)
+                self.cuts += 1
+                nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def cutting_proxy(target_port: int, patience_s: float) -> AsyncIterator[Proxy]:
+async def cutting_proxy(
+    target_port: int, patience_s: float, may_cut: Callable[[], bool]
+) -> AsyncIterator[Proxy]:
     """A proxy before a port of 127.0.0.1 that gives each request `patience_s` for its answer."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    proxy = Proxy(listeners[0].socket.getsockname()[1], target_port, patience_s)
+    proxy = Proxy(listeners[0].socket.getsockname()[1], target_port, patience_s, may_cut)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, proxy.serve_connection, listeners)
         yield proxy
