@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
+import msgspec
+from msgspec.structs import replace
+
 from engine import wire
 from engine.budget import Budget
 from engine.config import Config
@@ -33,20 +36,9 @@ def memory_used(budget: Budget) -> wire.Memory:
 
 
 def limits_told(config: Config, memory_bytes_max: int) -> wire.Limits:
-    """The limits that hold; that of memory is another where none was set."""
-    return wire.Limits(
-        body_bytes_max=config.body_bytes_max,
-        answer_bytes_max=config.answer_bytes_max,
-        json_depth_max=config.json_depth_max,
-        steps_per_run_max=config.steps_per_run_max,
-        depth_max=config.depth_max,
-        in_flight_max=config.in_flight_max,
-        in_flight_per_host_max=config.in_flight_per_host_max,
-        workflows_in_flight_per_host_max=config.workflows_in_flight_per_host_max,
-        runs_in_memory_max=config.runs_in_memory_max,
-        memory_bytes_max=memory_bytes_max,
-        connections_max=config.connections_max,
-    )
+    """The settings of these names; that of memory says what holds where none was set."""
+    limits = msgspec.convert(config, wire.Limits, from_attributes=True)
+    return replace(limits, memory_bytes_max=memory_bytes_max)
 
 
 def store_status(away: Away | None, backlog: int, now: int, now_s: float) -> wire.StoreStatus:
