@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from engine.client import AsyncClient, Client, Reposts
 from engine.wire import problem
 
 Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
@@ -102,3 +103,15 @@ class FakeEngine:
         """The body of the only request."""
         (only,) = self.bodies()
         return only
+
+
+def client(engine: FakeEngine, **options) -> AsyncClient:
+    """An asynchronous client of the fake, whose jitter is none."""
+    http = httpx.AsyncClient(transport=engine.transport)
+    return AsyncClient("http://engine/", http=http, chance=lambda: 0.0, **options)
+
+
+def script(engine: FakeEngine, **options) -> Client:
+    """A blocking client of the fake, which does not wait between tries."""
+    http = httpx.Client(transport=engine.transport)
+    return Client("http://engine", http=http, reposts=Reposts(back_off_s=0.0), **options)

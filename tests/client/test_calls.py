@@ -9,28 +9,13 @@ import pytest
 import trio
 
 from engine.client import (
-    AsyncClient,
-    Client,
     NothingKnown,
     Open,
     Refused,
-    Reposts,
     Unreachable,
 )
 from engine.wire import Problem
-from tests.client.fake_engine import OUTCOME, RUN, STEP, FakeEngine, answer, refusal
-
-
-def client(engine: FakeEngine, **options) -> AsyncClient:
-    """An asynchronous client of the fake."""
-    http = httpx.AsyncClient(transport=engine.transport)
-    return AsyncClient("http://engine", http=http, chance=lambda: 0.0, **options)
-
-
-def script(engine: FakeEngine, **options) -> Client:
-    """A blocking client of the fake, which does not wait between tries."""
-    http = httpx.Client(transport=engine.transport)
-    return Client("http://engine", http=http, reposts=Reposts(back_off_s=0.0), **options)
+from tests.client.fake_engine import OUTCOME, RUN, STEP, FakeEngine, answer, client, refusal, script
 
 
 async def test_a_step_carries_the_parent_token_of_the_invoking_request():

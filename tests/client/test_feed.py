@@ -9,9 +9,9 @@ import anyio
 import httpx
 import pytest
 
-from engine.client import AsyncClient, Client, Refused, Reposts, UnexpectedAnswer, Unreachable
+from engine.client import Refused, UnexpectedAnswer, Unreachable
 from engine.wire import Problem
-from tests.client.fake_engine import FakeEngine, refusal
+from tests.client.fake_engine import FakeEngine, client, refusal, script
 
 
 def event(id: str | None, name: str, /, **data: object) -> str:
@@ -23,12 +23,6 @@ def stream(*events: str) -> httpx.Response:
     """A stream that ends after these."""
     content = "".join(events).encode()
     return httpx.Response(200, content=content, headers={"content-type": "text/event-stream"})
-
-
-def client(engine: FakeEngine, **options) -> AsyncClient:
-    """An asynchronous client of the fake."""
-    http = httpx.AsyncClient(transport=engine.transport)
-    return AsyncClient("http://engine", http=http, chance=lambda: 0.0, **options)
 
 
 async def take(engine: FakeEngine, count: int, last_event_id: str | None = None):
@@ -177,9 +171,7 @@ def test_the_blocking_stream_does_the_same():
         httpx.Response(503),
         stream(event("4", "run", prev="3")),
     )
-    http = httpx.Client(transport=engine.transport)
-    atomic = Client("http://engine", http=http, reposts=Reposts(back_off_s=0.0))
-    with atomic.operate.events() as events:
+    with script(engine).operate.events() as events:
         kinds = [next(events).kind for _ in range(3)]
     assert kinds == ["run", "reset", "run"]
     assert engine.requests[1].headers["last-event-id"] == "1"

@@ -9,8 +9,7 @@ import pytest
 
 from engine.client import BodyPart, NothingKnown, Refused
 from engine.wire import Problem
-from tests.client.fake_engine import RUN, FakeEngine, answer, refusal
-from tests.client.test_calls import client, script
+from tests.client.fake_engine import RUN, FakeEngine, answer, client, refusal, script
 
 AT = {
     "stepId": "01A-1",

@@ -30,7 +30,7 @@ from engine.client import (
     WaitTimeout,
 )
 from engine.wire import OutcomeAnswer, Problem
-from tests.client.fake_engine import OUTCOME, FakeEngine, answer, refusal
+from tests.client.fake_engine import OUTCOME, FakeEngine, answer, client, refusal
 
 ARGUMENTS: Any = {
     "workflow": "createUser",
@@ -38,12 +38,6 @@ ARGUMENTS: Any = {
     "url": "http://app/index",
     "key": "k",
 }
-
-
-def client(engine: FakeEngine, **options) -> AsyncClient:
-    """A client of the fake, whose jitter is none."""
-    http = httpx.AsyncClient(transport=engine.transport)
-    return AsyncClient("http://engine/", http=http, chance=lambda: 0.0, **options)
 
 
 async def test_a_submission_is_posted_as_the_contract_says():

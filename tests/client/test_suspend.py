@@ -8,10 +8,10 @@ import httpx
 import pytest
 from flask import Flask
 
-from engine.client import AsyncClient, Client, PassOn, StepFailed, Suspended, answer_of, pass_on
+from engine.client import PassOn, StepFailed, Suspended, answer_of, pass_on
 from engine.client.errors import problem_error
 from engine.wire import Problem
-from tests.client.fake_engine import FakeEngine, answer, refusal
+from tests.client.fake_engine import FakeEngine, answer, client, refusal, script
 
 OPEN = {"id": "01B", "runId": "01A", "status": "running"}
 FLOW: Any = {"name": "createUser", "client": "shop", "key": "k"}
@@ -22,8 +22,7 @@ STEP = "http://app/step"
 async def test_an_open_step_is_not_waited_for():
     """The post asks for an answer at once; an open step raises, an ended one is its outcome."""
     engine = FakeEngine(answer(OPEN, 202), answer())
-    client = AsyncClient("http://engine", http=httpx.AsyncClient(transport=engine.transport))
-    flow = client.workflow(**FLOW, headers=PARENT, suspend=True)
+    flow = client(engine).workflow(**FLOW, headers=PARENT, suspend=True)
     with pytest.raises(Suspended, match="Step 01B is running"):
         await flow.step(STEP, 1)
     assert (await flow.step(STEP, 1)).response == {"id": 42}
@@ -34,8 +33,7 @@ async def test_an_open_step_is_not_waited_for():
 def test_the_blocking_client_does_the_same():
     """One word, too."""
     engine = FakeEngine(answer(OPEN, 202), answer())
-    client = Client("http://engine", http=httpx.Client(transport=engine.transport))
-    flow = client.workflow(**FLOW, headers=PARENT, suspend=True)
+    flow = script(engine).workflow(**FLOW, headers=PARENT, suspend=True)
     with pytest.raises(Suspended):
         flow.step(STEP, 1)
     assert flow.step(STEP, 1).response == {"id": 42}
@@ -45,8 +43,7 @@ def test_the_blocking_client_does_the_same():
 async def test_without_it_the_post_hangs():
     """The default is as it was."""
     engine = FakeEngine(answer())
-    client = AsyncClient("http://engine", http=httpx.AsyncClient(transport=engine.transport))
-    await client.workflow(**FLOW, headers=PARENT).step(STEP, 1)
+    await client(engine).workflow(**FLOW, headers=PARENT).step(STEP, 1)
     assert "prefer" not in engine.requests[0].headers
 
 
