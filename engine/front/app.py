@@ -21,7 +21,7 @@ from engine.front.headers import read_headers, wait_of
 from engine.front.outcome import result_reply
 from engine.front.reasons import note_denied
 from engine.front.replies import json_reply, problem_reply, refusal
-from engine.front.reply import HELD, Reply
+from engine.front.reply import ROOM, Reply
 from engine.front.strict import RawHeaders
 from engine.front.submit import answer_submission
 
@@ -34,9 +34,9 @@ _BY_STATUS = {
 
 
 def response(reply: Reply) -> Response:
-    """A Reply as Quart sends it; its room is held until it is sent."""
+    """A Reply as Quart sends it; its room is given back when it is sent."""
     if reply.room is not None:
-        request.scope["extensions"][HELD]["charges"].append(reply.room)
+        request.scope["extensions"][ROOM]["charges"].append(reply.room)
     answer = Response(reply.body, status=reply.status)
     answer.headers.clear()
     for name, value in reply.headers:

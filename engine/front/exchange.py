@@ -17,7 +17,7 @@ from hypercorn.utils import parse_socket_addr
 from engine.budget import Charge
 from engine.front.host import Host
 from engine.front.refusal import SAFE_HEADERS, refusal_headers
-from engine.front.reply import HELD
+from engine.front.reply import ROOM
 from engine.front.strict import BadRequest, Phase, RequestReader
 
 STREAM_ID = 1  # HTTP/1.1 has one stream
@@ -179,9 +179,9 @@ class Application:
         receive: Callable[[], Awaitable[ASGIReceiveEvent]],
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> None:
-        held: list[Charge] = []  # room of a large answer, until it is sent
+        charges: list[Charge] = []  # room of a large answer, until it is sent
         assert scope["type"] == "http"
-        scope["extensions"][HELD] = {"charges": held}
+        scope["extensions"][ROOM] = {"charges": charges}
         try:
             await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
         except BaseExceptionGroup as group:
@@ -193,7 +193,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 - an application's fault ends its request alone
             self._host.contain(error)
         finally:
-            for charge in held:
+            for charge in charges:
                 charge.give_back()
             with trio.move_on_after(FAREWELL_S, shield=True):
                 await send(None)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.budget import Charge
 
-HELD = "atomic.held"
+ROOM = "atomic.room"
 """An extension in a request's ASGI scope: room in memory that is given back when it is answered."""
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 

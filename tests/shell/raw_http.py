@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from engine.budget import Budget, Charge, Parcel
 from engine.front.parent import looks_posted_by_a_run
 from engine.front.refusal import Refuse
-from engine.front.reply import HELD, Reply
+from engine.front.reply import ROOM, Reply
 from engine.front.server import (
     ServerCounters,
     ServerLimits,
@@ -113,7 +113,7 @@ class App:
         return b"x" * LARGE_BYTES
 
     async def _roomy(self) -> bytes:
-        request.scope["extensions"][HELD]["charges"].append(self.room)
+        request.scope["extensions"][ROOM]["charges"].append(self.room)
         return b"x" * LARGE_BYTES
 
     async def _feed(self) -> Response:
