@@ -25,7 +25,10 @@ from tui.app import Dashboard  # noqa: E402
 from tui.clock import SystemClock  # noqa: E402
 from tui.model import step_of  # noqa: E402
 from tui.options import Options  # noqa: E402
+from tui.ordering import filter_by  # noqa: E402
+from tui.reading import open_run  # noqa: E402
 from tui.screens.body import BodyScreen  # noqa: E402
+from tui.stage import Bodies  # noqa: E402
 from tui.store import Store, TreeRead  # noqa: E402
 
 BEGAN = time.time()
@@ -243,7 +246,7 @@ async def million(url):
         took["jump"] = await until(
             lambda: app.selection().ids and app.selection().ids[-1].endswith("0" * 23), began
         )
-        app.set_filter("wf:order7")
+        filter_by(app, "wf:order7")
         took["filter"] = await until(
             lambda: store.listing("runs").total == 20_000 and app.selection().ids
         )
@@ -292,7 +295,7 @@ async def long_body(url):
             await pilot.pause(0.5)
             late.clear()
             began = time.monotonic()
-            app.push_screen(screen := BodyScreen(app, app.client, step, None))
+            app.push_screen(screen := BodyScreen(app, app.client, Bodies(step, None), app.copying, app.outside))
             while (
                 not screen.is_mounted or screen.query_one("#read-lines").virtual_size.height < 100
             ):
@@ -352,7 +355,7 @@ async def wide_run():
         store.apply(TreeRead(tree))
         taken = (time.monotonic() - began) * 1000
         began = time.monotonic()
-        app.reading.open_run(row["id"])
+        open_run(app, row["id"])
         while not app.selection("run").ids:
             await asyncio.sleep(0.001)
         await pilot.pause()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,10 +14,9 @@ from engine.client import AtomicError
 from tui.boards import Cell
 from tui.bodies import Body, beginning, read
 from tui.model import State, Step
+from tui.redact import Redactor
 from tui.sanitize import safe
-
-if TYPE_CHECKING:
-    from tui.app import Dashboard
+from tui.stage import Stage
 
 READ_BYTES = 2_048
 LINES_SHOWN = 8
@@ -34,8 +32,9 @@ Key = tuple[str, int]
 class LastAnswer:
     """See the head of this file."""
 
-    def __init__(self, app: Dashboard) -> None:
-        self._app = app
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._redactor = Redactor(stage.options.redact)
         self._read: OrderedDict[Key, Body | str] = OrderedDict()
         """What was read, or why it could not be."""
         self._reading: Key | None = None
@@ -56,28 +55,29 @@ class LastAnswer:
         return [head, *beginning(found, cells, LINES_SHOWN)]
 
     def _begin(self, key: Key) -> None:
-        app = self._app
-        if self._reading == key or app.client is None or app.store.stale or app.options.slow_link:
+        stage = self._stage
+        is_far = stage.client is None or stage.store.stale or stage.options.slow_link
+        if self._reading == key or is_far:
             return
         self._reading = key
-        app.run_worker(self._reads(key), group="last-answer", exclusive=True)
+        stage.start(self._reads(key), "last-answer", exclusive=True)
 
     async def _reads(self, key: Key) -> None:
-        app = self._app
-        assert app.client is not None
+        client = self._stage.client
+        assert client is not None
         try:
             await anyio.sleep(RESTS_S)
             step_id, number = key
             found: Body | str
             try:
-                part = await read(app.client, step_id, number, 0, READ_BYTES)
-                found = Body.of(part, app.reading.redactor)
+                part = await read(client, step_id, number, 0, READ_BYTES)
+                found = Body.of(part, self._redactor)
             except (AtomicError, ValueError) as error:
                 found = safe(str(error))
             self._read[key] = found
             while len(self._read) > KEPT_MAX:
                 self._read.popitem(last=False)
-            app.draw(ids=False)
+            self._stage.redraw(ids=False)
         finally:
             if self._reading == key:
                 self._reading = None

@@ -1,13 +1,14 @@
 """The dashboard's screen: boards over one store, one clock that ticks, one timer that draws.
 
-Nothing here knows more than the store; what is typed is looked up in `keys.py`, and what changes
-the engine is in `acting.py`. A tick a second moves the countdowns, changes of the store are drawn a
-few times a second, and both mark only the cells whose text is another.
+Nothing here knows more than the store; what is typed is looked up in `keys.py` and done by `DOES`,
+mostly by files that know the screen as a `Stage` alone. A tick a second moves the countdowns,
+changes of the store are drawn a few times a second, and both mark only the cells whose text is
+another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,19 +20,13 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
-from tui import background, query
+from tui import background, moving, ordering, reading, showing
 from tui.acting import Acting
 from tui.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
-from tui.commanding import Commanding
-from tui.drawing import (
-    CHART_CELLS_MIN,
-    SHORT_LINES_MIN,
-    TALL_LINES_MIN,
-    WIDE_CELLS_MIN,
-    WIDER_CELLS_MIN,
-    Drawing,
-)
-from tui.feed import Board, Feed
+from tui.boards import Part
+from tui.copying import Copying
+from tui.drawing import ACROSS, DOWN, Drawing
+from tui.feed import Feed
 from tui.following import Following
 from tui.inputs import Input as Taken
 from tui.inputs import LinkState
@@ -40,25 +35,26 @@ from tui.keys import (
     COMMANDS,
     LISTS,
     TYPED_BEHIND,
-    action_of,
+    Command,
     remapped,
 )
-from tui.listing import Edge
 from tui.looking import Looking
 from tui.looks import in_ascii
-from tui.moving import Moving
 from tui.options import Options
-from tui.ordering import Ordering
+from tui.ordering import clicked, row_lost
 from tui.outside import Outside
 from tui.prompt import Prompt
-from tui.reading import Reading
 from tui.rows import GRIDS, Rows
 from tui.sanitize import safe
+from tui.screens.ask import Ask, Choose, Read
+from tui.screens.body import BodyScreen
+from tui.screens.palette import Offered, palette
 from tui.screens.small import TooSmall, is_too_small
 from tui.selection import Selection
-from tui.showing import Showing
+from tui.showing import resync
+from tui.stage import Bodies, Line, Page, Question
 from tui.store import Store
-from tui.themes import ANSI_THEMES, DEFAULT, THEMES, variables
+from tui.themes import ANSI_THEMES, DEFAULT, THEMES, choose_theme, variables
 from tui.widgets.ascii import Asciify
 from tui.widgets.bar import Bar
 from tui.widgets.grid import Grid
@@ -81,17 +77,8 @@ class Dashboard(App[None]):
     CSS_PATH: ClassVar[Any] = "app.tcss"
     TITLE: str | None = "atomic"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as App has it
-        (0, "-narrow"),
-        (CHART_CELLS_MIN, "-middle"),
-        (WIDE_CELLS_MIN, "-wide"),
-        (WIDER_CELLS_MIN, "-wider"),
-    ]
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [  # noqa: RUF012 - as App has it
-        (0, "-flat"),
-        (SHORT_LINES_MIN, "-short"),
-        (TALL_LINES_MIN, "-tall"),
-    ]
+    HORIZONTAL_BREAKPOINTS = ACROSS
+    VERTICAL_BREAKPOINTS = DOWN
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             command.keys,
@@ -116,40 +103,35 @@ class Dashboard(App[None]):
         take: Callable[[Taken], None] | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         feed: bool = True,
+        also: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         """`connects` makes the client when the first picture has been drawn. Without one, or a
-        `feed`, what the store is given is shown: a replay, a test."""
+        `feed`, what the store is given is shown: `also` may give it, beside the screen; a test."""
         super().__init__()
         self.store, self.options = store, options
         self.commands = remapped(options.keys)
         self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
         self.ascii_filter = Asciify(enabled=options.ascii_only)
-        self.client = client
-        self.feed: Feed | None = None
-        self.following = Following(self, take or store.apply, chance)
-        self._connects = connects
+        self.following = Following(store, self, take or store.apply, chance, self._draw_soon)
+        self._connects, self._also = connects, also
         if client is not None and feed:
             self.following.follow(client)
+        elif client is not None:
+            self.following.speak(client)
         self.looking = Looking(
             view=options.board,
             filters={"runs": options.filter, "retries": ""},
             is_recording=client is None and connects is None,
         )
+        self._told: Part = ("", "plain")
+        self._told_until = float("-inf")
+        self._then: Callable[[str], None] = lambda text: None
+        """What is done with the line that is typed at the foot."""
         self.rows = Rows(store, self.looking)
-        self._flash: tuple[str, str] = ("", "plain")
-        self._flash_until = 0.0
-        self.also: Callable[[], Coroutine[Any, Any, None]] | None = None
-        """Runs beside the screen: a replay."""
-        self.acting = Acting(self)
-        self.reading = Reading(self)
-        self.moving = Moving(self)
-        self.showing = Showing(self)
-        self.ordering = Ordering(self)
-        self.drawing = Drawing(self)
-        self.outside = Outside(self)
-        self.commanding = Commanding(self)
-        self._owners = (self, self.moving, self.showing, self.ordering, self.reading, self.outside,
-                        self.commanding, self.acting)  # fmt: skip
+        self.acting = Acting(self, self)
+        self.copying = Copying(self, self)
+        self.outside = Outside(self, self)
+        self.drawing = Drawing(self, self, self.rows, self.acting, self.commands)
         self.attention = Attention(store)
 
     def get_line_filters(self) -> list[LineFilter]:
@@ -193,16 +175,30 @@ class Dashboard(App[None]):
         self.theme = wanted if wanted in self.available_themes else DEFAULT
         self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
-        self.show_view(self.looking.view)
+        self.show(self.looking.view)
         # time has passed while it was suspended
-        self.app_resume_signal.subscribe(self, lambda _: self.showing.do_resync())
+        self.app_resume_signal.subscribe(self, lambda _: resync(self))
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
         if self._connects is not None:
-            connecting = self.following.connect(self._connects)
+            connecting = self.following.connect(self._connects, self.looking)
             self.call_after_refresh(self.run_worker, connecting, group="feed")
-        if self.also is not None:
-            self.run_worker(self.also(), group="replay", exit_on_error=True)
+        if self._also is not None:
+            self.run_worker(self._also(), group="replay", exit_on_error=True)
+
+    @property
+    def client(self) -> AsyncClient | None:
+        """Speaks with the engine; None: it is not connected yet, or a recording is shown."""
+        return self.following.client
+
+    @property
+    def feed(self) -> Feed | None:
+        """Reads what is looked at; None: nothing is read."""
+        return self.following.feed
+
+    def _draw_soon(self) -> None:
+        if not self.options.slow_link:
+            self.call_later(self.flush)
 
     def grid(self, view: str | None = None) -> Grid:
         """The grid of a view."""
@@ -230,25 +226,33 @@ class Dashboard(App[None]):
             return
         if changes.link and self.store.link.state is LinkState.LIVE and self.feed is not None:
             self.feed.poke()
-        self.draw()
+        self.redraw()
 
     def tick(self) -> None:
         """A second has passed."""
         if self.store.time.slept() and self.feed is not None:
             self.feed.resync()
         self._call_attention()
-        self.draw(ids=False)
+        self.redraw(ids=False)
 
-    def draw(self, *, ids: bool = True) -> None:
+    def redraw(self, *, ids: bool = True) -> None:
         """Bring the view up to date. Without `ids` only what moves with time."""
         if self.is_running and self.query("#top"):
-            self.drawing.draw(ids=ids)
+            self.drawing.draw(self.grid(), ids=ids)
+            self.drawing.draw_bars(self.selection(), self.flash_now)
+            self.draw_foot()
+
+    @on(Prompt.Edited)
+    def draw_foot(self) -> None:
+        """The keys; while something is typed what could follow, or what is wrong with it."""
+        typed = self.prompt.foot(self.size.width) if self.prompt.kind else ()
+        self.drawing.draw_foot(self.selection(), typed)
 
     @on(Grid.Sized)
     @on(Lines.Sized)
     def sized(self) -> None:
         """What is laid out by its width is laid out anew."""
-        self.draw()
+        self.redraw()
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover everything where there is no room for it."""
@@ -258,36 +262,20 @@ class Dashboard(App[None]):
         elif is_covered and not is_too_small(event.size):
             self.pop_screen()
 
-    @on(Prompt.Edited)
-    def edited(self) -> None:
-        """Say below the line what could follow, or what is wrong with it."""
-        self.drawing.draw_foot()
-
     @property
-    def flash_now(self) -> tuple[str, str]:
+    def flash_now(self) -> Part:
         """What is told for a moment, and its style; empty when the moment has passed."""
-        if self.store.clock.monotonic() > self._flash_until:
-            return ("", "plain")
-        return self._flash
+        return ("", "plain") if self.store.clock.monotonic() > self._told_until else self._told
 
-    def flash(self, text: str, style: str = "strong") -> None:
-        """Tell something at the foot, for a moment."""
-        self._flash = (safe(text), style)
-        self._flash_until = self.store.clock.monotonic() + FLASH_S
-        self.draw(ids=False)
-
-    def end_flash(self) -> None:
-        """What was told for a moment is over."""
-        self._flash_until = float("-inf")
-
-    @property
-    def is_covered(self) -> bool:
-        """Something was opened over the board, or is being typed."""
-        return len(self.screen_stack) > 1 or bool(self.prompt.kind)
+    def tell(self, text: str, style: str = "strong") -> None:
+        """Tell something at the foot, for a moment. An empty text ends what was told before."""
+        self._told = (safe(text), style)
+        self._told_until = self.store.clock.monotonic() + FLASH_S
+        self.redraw(ids=False)
 
     def refused(self, error: Exception) -> None:
         """A read was refused: say so (the feed's reporter)."""
-        self.flash(str(error), "alarm")
+        self.tell(str(error), "alarm")
 
     def _call_attention(self) -> None:
         """Title and bell of the terminal."""
@@ -310,56 +298,68 @@ class Dashboard(App[None]):
     def on_unmount(self) -> None:
         self._tell_terminal(GIVE_TITLE_BACK)
 
-    # -- views ---------------------------------------------------------------------------------
+    # -- what commands ask of it (`Stage`, `Terminal`) -----------------------------------------
 
-    def show_view(self, view: str) -> None:
-        """Go to a view."""
-        self.looking.go(view)
-        self.end_flash()
-        self.selection().look_anew()
-        self.query_one("#body", ContentSwitcher).current = view
+    def show(self, view: str) -> None:
+        """Go to a view, as `looking` has it."""
+        looking = self.looking
+        looking.go(view)
+        self._told_until = float("-inf")
         grid = self.grid()
-        if view == "run" and not self.looking.lines:  # another one: the cursor begins at its head
+        grid.selection.look_anew()
+        self.query_one("#body", ContentSwitcher).current = view
+        if view == "run" and not looking.lines:  # another one: the cursor begins at its head
             grid.set_ids([], 0.0)
-        if view == "runs":
-            grid.show_order(("age", self.looking.newest_first))
         if self.feed is not None:
-            self.feed.open(self.looking.open_run_id)
+            self.feed.open(looking.open_run_id)
             if view in LISTS:
-                self.show_board()
+                self.feed.show(looking.board)
         grid.focus()
         self.acting.asking.went_on()
-        self.draw()
+        self.redraw()
 
-    def list_runs(self, q: str) -> None:
-        """Go to the runs that a filter finds."""
-        self.looking.list_runs(q)
-        self.show_view("runs")
-
-    def show_board(self) -> None:
-        """Have the list read that is looked at."""
-        if self.feed is not None:
-            looking = self.looking
-            self.feed.show(Board(looking.view, looking.filter, looking.newest_first))
-
-    def set_filter(self, text: str) -> bool:
-        """List other rows; False, and the fault is told, if the filter makes no sense."""
-        if (fault := query.fault(text)) is not None:
-            self.flash(f"{fault.detail}", "alarm")
+    def ask(
+        self, asked: Question | Line, then: Callable[[str], None], *, late: bool = False
+    ) -> bool:
+        """Ask something over the board, or at the foot."""
+        if late and (len(self.screen_stack) > 1 or self.prompt.kind):
             return False
-        self.looking.filter_by(text)
-        self.show_view(self.looking.view)
+        if isinstance(asked, Line):
+            self._then = then
+            self.prompt.open(asked.kind, asked.text)
+        else:
+            over = Choose(asked) if asked.choices else Ask(asked, self.store.clock)
+            self.push_screen(over, lambda answer: then(answer or ""))
         return True
+
+    def open(self, page: Page | Bodies) -> None:
+        """Lay something over the board that is read."""
+        if isinstance(page, Page):
+            self.push_screen(Read(page))
+        elif self.client is not None:
+            self.push_screen(BodyScreen(self, self.client, page, self.copying, self.outside))
+
+    def start(
+        self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = False
+    ) -> Callable[[], None]:
+        """Do something beside the screen. Returns what ends it."""
+        return self.run_worker(work, group=group, exclusive=exclusive).cancel
+
+    def run_program(self, words: Sequence[str]) -> None:
+        """Give the terminal to a program, and wait for it. Raises NoTerminal, OSError."""
+        background.run_program(self, words)
+
+    # -- the table and the mouse ---------------------------------------------------------------
 
     @on(Grid.CursorMoved)
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and self._is_shown(message.grid) and not self.looking.following:
-            told = self.ordering.lost()
+            told = row_lost(self)
             if not self.flash_now[0]:  # else it is the answer to what was just done
-                self.flash(told, "alarm")
+                self.tell(told, "alarm")
         if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
-            self.draw(ids=False)
+            self.redraw(ids=False)
         rows = message.grid.selection
         behind, ids = rows.first_seen - 1, rows.ids
         if self.feed is not None and self.looking.view == "runs":
@@ -374,13 +374,8 @@ class Dashboard(App[None]):
     @on(Grid.NearEdge)
     def near_edge(self, message: Grid.NearEdge) -> None:
         """Read more of a long list before its end is reached."""
-        if self.feed is None or self.looking.view != "runs" or not self._is_shown(message.grid):
-            return
-        listing = self.store.listing("runs")
-        if message.at_head and not listing.at_head:
-            self.feed.want_more(Edge.BEFORE)
-        elif not message.at_head and not listing.at_tail and listing.ids:
-            self.feed.want_more(Edge.AFTER)
+        if self._is_shown(message.grid):
+            moving.near_edge(self, at_head=message.at_head)
 
     @on(Grid.Opened)
     def opened(self, message: Grid.Opened) -> None:
@@ -390,7 +385,7 @@ class Dashboard(App[None]):
     @on(Grid.HeadClicked)
     def head_clicked(self, message: Grid.HeadClicked) -> None:
         """A click on a head sorts by it where that can be done."""
-        self.ordering.clicked(message.key)
+        clicked(self, message.key)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -412,57 +407,94 @@ class Dashboard(App[None]):
         """Do what a command says."""
         command = BY_ID[name]
         if self.looking.view not in command.views and command.id not in ("back", "quit"):
-            self.flash(f"{command.label}: not here", "alarm")
+            self.tell(f"{command.label}: not here", "alarm")
             return
-        if self._flash[1] == "alarm" and not self.prompt.kind:  # which hides it
-            self.end_flash()  # what was wrong is answered by another command
-        if command.writes:
-            self.acting.do(command)
-            return
-        if name in LISTS:
-            self.show_view(name)
-            return
-        action = f"do_{action_of(name)}"
-        owner = next(it for it in self._owners if hasattr(it, action))
-        method: Any = getattr(owner, action)
-        if command.argument:
-            method(argument)
+        if self._told[1] == "alarm" and not self.prompt.kind:  # which hides it
+            self._told_until = float("-inf")  # what was wrong is answered by another command
+        if name in moving.STEPS and isinstance(self.focused, Lines):
+            self.focused.scroll_lines(moving.STEPS[name](self.selection().rows_seen))
         else:
-            method()
+            DOES[name](self, argument)
 
-    def do_back(self) -> None:
+    def go_back(self) -> None:
         """One layer back: the prompt, what the engine is asked, the marks, a filter that was typed,
         the view."""
-        rows = self.selection()
         if self.prompt.kind:
             self.close_prompt()
         elif self.acting.asking.leave():
             pass
-        elif rows.marks or self.looking.whole_filter:
-            self.looking.mark_filter(whole=False)
-            rows.clear_marks()
-            self.draw()
+        elif self.selection().marks or self.looking.whole_filter:
+            moving.unmark(self)
         elif self.looking.go_back():
-            self.show_view(self.looking.view)
+            self.show(self.looking.view)
 
-    def do_up_or_quit(self) -> None:
+    def go_up_or_quit(self) -> None:
+        """Out of a run to its list; out of a list for good."""
         if self.looking.view == "run":
-            self.do_back()
+            self.go_back()
         else:
             self.exit()
 
-    def do_quit(self) -> None:
-        self.exit()
+    def open_palette(self) -> None:
+        """Any command, by a part of what it says."""
+        themes = sorted(self.available_themes)
+        offered = Offered(self.commands, self.looking.view, themes, self.acting, self.run_command,
+                          self.type_command)  # fmt: skip
+        self.push_screen(palette(offered))
+
+    def toggle_inspector(self) -> None:
+        """Show what is told of the cursor's step, or hide it."""
+        inspector = self.query_one("#inspector")
+        inspector.display = not inspector.display
+
+    def suspend_job(self) -> None:
+        """To the shell."""
+        if not background.suspend(self):
+            self.tell("there is no shell to go back to", "alarm")
 
     # -- the line at the foot ------------------------------------------------------------------
+
+    def type_command(self, text: str = "") -> None:
+        """Have a command typed, that begins so."""
+        showing.type_command(self, self.run_command, text)
 
     def close_prompt(self) -> None:
         """Leave the line at the foot as it was."""
         self.prompt.close()
-        self.grid().focus()
-        self.draw()
+        self.screen_stack[0].set_focus(self.grid())  # at once: the next key is the board's
+        self.redraw()
 
     @on(Prompt.Entered)
     def prompt_entered(self, event: Prompt.Entered) -> None:
-        """A line was typed to its end."""
-        self.commanding.entered(event)
+        """A line was typed to its end. One that makes no sense stays, to be mended."""
+        if event.fault:
+            self.tell(event.fault, "alarm")
+        else:
+            self.close_prompt()
+            self._then(event.text)
+
+
+def _acts(command: Command) -> Callable[[Dashboard, str], None]:
+    return lambda app, _: app.acting.do(command)
+
+
+DOES: dict[str, Callable[[Dashboard, str], None]] = {
+    **showing.DOES,
+    **moving.DOES,
+    **ordering.DOES,
+    **reading.DOES,
+    **{command.id: _acts(command) for command in COMMANDS if command.writes},
+    "menu": lambda app, _: app.acting.ask_menu(),
+    "copy": lambda app, _: app.copying.ask(),
+    "pager": lambda app, _: app.outside.show_last("PAGER"),
+    "editor": lambda app, _: app.outside.show_last("EDITOR"),
+    "inspector": lambda app, _: app.toggle_inspector(),
+    "theme": lambda app, name: choose_theme(app, app, name),
+    "palette": lambda app, _: app.open_palette(),
+    "command": lambda app, _: app.type_command(),
+    "back": lambda app, _: app.go_back(),
+    "up-or-quit": lambda app, _: app.go_up_or_quit(),
+    "suspend": lambda app, _: app.suspend_job(),
+    "quit": lambda app, _: app.exit(),
+}
+"""What each command does."""

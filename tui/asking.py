@@ -10,26 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import anyio
+from typing import Any
 
 from engine.client import Action, AtomicError, Refused
 from tui import fmt
 from tui.boards import Cell
+from tui.doing import Doing
+from tui.reading import read_tree
 from tui.sanitize import safe
-from tui.screens.ask import Ask
-from tui.targets import Target, after_text, refusal, who_acted
+from tui.stage import Question, Stage
+from tui.targets import Target, after_text
 from tui.tree import in_flight
 
-if TYPE_CHECKING:
-    from textual.worker import Worker
-
-    from tui.acting import Acting
-    from tui.app import Dashboard
-
-EVENT_COMES_S = 0.25
-"""An event may be this much behind an answer."""
+Work = Callable[[], Coroutine[Any, Any, None]]
 AGE_TOLD_S = 2.0
 """An answer that takes longer is waited for with its age."""
 
@@ -39,19 +32,19 @@ class Waiting:
 
     def __init__(self, what: str, key: object, place: object, since: float) -> None:
         self.what, self.key, self.place, self.since = what, key, place, since
-        self.worker: Worker[None] | None = None
+        self.end: Callable[[], None] = lambda: None
 
 
 class Asking:
     """See the head of this file."""
 
-    def __init__(self, app: Dashboard, acting: Acting) -> None:
-        self._app, self._acting = app, acting
+    def __init__(self, stage: Stage, doing: Doing) -> None:
+        self._stage, self._doing = stage, doing
         self.waiting: Waiting | None = None
 
     # -- while the engine is asked -------------------------------------------------------------
 
-    def begin(self, what: str, key: object, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def begin(self, what: str, key: object, work: Work) -> None:
         """Ask the engine what an action (`what`) would do, by `work`, which may put a question.
 
         A second press meanwhile is the first one; another question takes its place.
@@ -60,25 +53,23 @@ class Asking:
             return
         if self.waiting is not None:
             self._end(self.waiting)
-        now = self._app.store.clock.monotonic()
-        waiting = self.waiting = Waiting(what, key, self._app.looking.here(), now)
-        self._app.end_flash()
-        asked = self._asked(waiting, work)
-        waiting.worker = self._app.run_worker(asked, group="asking", exit_on_error=True)
-        self._app.draw(ids=False)
+        stage = self._stage
+        waiting = Waiting(what, key, stage.looking.here(), stage.store.clock.monotonic())
+        self.waiting = waiting
+        waiting.end = stage.start(self._asked(waiting, work), "asking")
+        stage.tell("")  # in its place stands what is asked
 
-    async def _asked(self, waiting: Waiting, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _asked(self, waiting: Waiting, work: Work) -> None:
         try:
             await work()
         finally:
             if self.waiting is waiting:
                 self.waiting = None
-                self._app.draw(ids=False)
+                self._stage.redraw(ids=False)
 
     def _end(self, waiting: Waiting) -> None:
         self.waiting = None
-        if waiting.worker is not None:
-            waiting.worker.cancel()
+        waiting.end()
 
     def leave(self) -> bool:
         """Ask no more (`esc`). False: nothing was asked."""
@@ -86,61 +77,48 @@ class Asking:
             return False
         what = self.waiting.what
         self._end(self.waiting)
-        self._app.flash(f"{what}: not asked any more, nothing was done")
+        self._stage.tell(f"{what}: not asked any more, nothing was done")
         return True
 
     def went_on(self) -> None:
         """Another board is looked at: what was asked for here is not, unless it is done without a
         question."""
         waiting = self.waiting
-        if waiting is not None and waiting.place != self._app.looking.here():
+        if waiting is not None and waiting.place != self._stage.looking.here():
             self._end(waiting)
             self._left(waiting)
 
     def _left(self, waiting: Waiting) -> None:
         told = "the board is another one now, nothing was done: ask again there"
-        self._app.flash(f"{waiting.what}: {told}", "alarm")
+        self._stage.tell(f"{waiting.what}: {told}", "alarm")
 
     def told(self) -> str:
         """What to say while the engine is asked; empty: it is not."""
         if self.waiting is None:
             return ""
-        passed = self._app.store.clock.monotonic() - self.waiting.since
+        passed = self._stage.store.clock.monotonic() - self.waiting.since
         age = f" {fmt.span(passed * 1000)}" if passed >= AGE_TOLD_S else ""
         return f"{self.waiting.what}: asking what it would do…{age} · esc leaves it"
 
     # -- the question --------------------------------------------------------------------------
 
-    def ask(
-        self,
-        title: str,
-        lines: Sequence[Cell],
-        typed: str | None,
-        then: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
+    def ask(self, title: str, lines: Sequence[Cell], typed: str | None, then: Work) -> None:
         """Put a question; after a yes do what was asked for."""
-        app, waiting = self._app, self.waiting
-        if waiting is not None and (waiting.place != app.looking.here() or app.is_covered):
-            self._left(waiting)
-            return
+        stage, waiting = self._stage, self.waiting
 
-        def answered(yes: bool | None) -> None:
-            if yes and app.store.stale:
-                app.flash("nothing was done: not connected", "alarm")
-            elif yes:
-                self._acting.run(then())
+        def answered(answer: str) -> None:
+            if answer and stage.store.stale:
+                stage.tell("nothing was done: not connected", "alarm")
+            elif answer:
+                stage.start(then(), "acting")
             else:
-                app.flash("nothing was done")
+                stage.tell("nothing was done")
 
-        app.push_screen(Ask(title, lines, app.store.clock, typed=typed), answered)
-
-    async def refusal(self, action: Action, target: Target, error: Refused) -> str:
-        """Why the engine did not do it. Who was quicker is told by the events, which come by
-        another way: a moment is waited for that."""
-        store = self._app.store
-        if error.problem == "revision-changed" and not who_acted(store, target):
-            await anyio.sleep(EVENT_COMES_S)
-        return refusal(store, action, target, error)
+        question = Question(title, lines, typed)
+        if waiting is None:
+            stage.ask(question, answered)
+        elif waiting.place != stage.looking.here() or not stage.ask(question, answered, late=True):
+            self._left(waiting)
 
     # -- what is asked ---------------------------------------------------------------------------
 
@@ -154,7 +132,7 @@ class Asking:
             ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
             *await self.in_flight_there([target]),
         ]
-        then = partial(self._acting.act_and_tell, Action.CANCEL, target)
+        then = partial(self._doing.act_and_tell, Action.CANCEL, target)
         self.ask("Cancel?", lines, None, then)
 
     async def in_flight_there(self, targets: Sequence[Target]) -> list[Cell]:
@@ -163,11 +141,11 @@ class Asking:
         unknown: list[str] = []
         for target in targets:
             try:
-                tree = await self._app.reading.tree(target.run_id)
+                tree = await read_tree(self._stage, target.run_id)
                 began += [call.started_at for call in in_flight(tree, target.step_id)]
             except (AtomicError, ValueError) as error:
                 unknown.append(str(error))  # a run that is broken is cancelled all the same
-        lines = in_flight_lines(sorted(began), self._app.store.time.now_ms())
+        lines = in_flight_lines(sorted(began), self._stage.store.time.now_ms())
         if unknown:
             of = f" of {len(unknown):,} runs" * (len(targets) > 1)
             lines[:0] = [
@@ -180,23 +158,23 @@ class Asking:
         self.begin(Action.RETRY, (target.run_id, target.step_id), partial(self._retry, target))
 
     async def _retry(self, target: Target) -> None:
-        client = self._app.client
+        client = self._stage.client
         assert client is not None
-        then = partial(self._acting.act_and_tell, Action.RETRY, target)
+        then = partial(self._doing.act_and_tell, Action.RETRY, target)
         try:
             plan = await client.operate.act(
                 target.run_id, Action.RETRY, step=target.step_id, if_rev=target.rev, dry_run=True
             )
         except Refused as error:
-            why = await self.refusal(Action.RETRY, target, error)
-            self._app.flash(f"{Action.RETRY}: {target.name}: {why}", "alarm")
+            why = await self._doing.refusal(Action.RETRY, target, error)
+            self._stage.tell(f"{Action.RETRY}: {target.name}: {why}", "alarm")
             return
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
+            self._stage.tell(str(error), "alarm")
             return
         after = after_text(plan)
-        if not (after or self._app.options.strict):
-            self._acting.run(then())
+        if not (after or self._stage.options.strict):
+            self._stage.start(then(), "acting")
             return
         lines: list[Cell] = [
             (target.name, "strong"),
@@ -214,15 +192,15 @@ class Asking:
         self.begin(Action.RERUN, (target.run_id, target.step_id), partial(self._rerun, target))
 
     async def _rerun(self, target: Target) -> None:
-        client = self._app.client
+        client = self._stage.client
         assert client is not None
         step_id = target.step_id or target.run_id
         try:
             plan = await client.operate.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
+            self._stage.tell(str(error), "alarm")
             return
-        tree = self._app.store.trees.get(target.run_id)
+        tree = self._stage.store.trees.get(target.run_id)
         names = [tree.steps[id].name for id in plan.changed if tree and id in tree.steps]
         kept = 0 if tree is None else len(tree.steps) - len(plan.changed)
         lines: list[Cell] = [
@@ -234,7 +212,7 @@ class Asking:
         root = None if tree is None else tree.steps.get(step_id)
         if target.step_id is None and root is not None:
             step = step._replace(rev=root.rev)
-        then = partial(self._acting.act_and_tell, Action.RERUN, step)
+        then = partial(self._doing.act_and_tell, Action.RERUN, step)
         self.ask("Re-run from here?", lines, None, then)
 
 

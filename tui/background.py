@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from textual.app import App, SuspendNotSupported
+
+from tui.stage import NoTerminal
 
 LOOK_AGAIN_S = 0.005
 
@@ -32,6 +35,22 @@ def suspend(app: App[Any]) -> bool:
     except SuspendNotSupported:
         return False
     return True
+
+
+def call(words: Sequence[str]) -> None:
+    """Run a program on this terminal, and wait for it. Raises OSError if there is none such."""
+    subprocess.run(words, check=False)
+
+
+def run_program(app: App[Any], words: Sequence[str]) -> None:
+    """The same while the terminal is given back. Raises NoTerminal, OSError."""
+    try:
+        with given_back(app):
+            call(words)
+    except SuspendNotSupported as error:
+        raise NoTerminal from error
+    finally:
+        app.refresh()
 
 
 @contextmanager

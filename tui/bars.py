@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tui import fmt
 from tui.boards import (
     NONE,
     STILL_IN_FLIGHT,
     Part,
+    Piece,
     Seen,
     reason_cell,
     run_state_cell,
@@ -17,18 +18,15 @@ from tui.boards import (
     why_text,
 )
 from tui.inputs import LinkState
-from tui.keys import LISTS, of_view, shown_key
+from tui.keys import LISTS, Command, of_view, shown_key
+from tui.looking import Looking
 from tui.looks import LOOKS, SHAPES, glyph
 from tui.model import State, number, short_id, standing_still, text
 from tui.notices import in_words
 from tui.sanitize import width
+from tui.selection import Selection
 from tui.store import Store
 from tui.tree import Tree, at_fault, in_flight_still
-from tui.widgets.bar import Piece
-
-if TYPE_CHECKING:
-    from tui.app import Dashboard
-    from tui.selection import Selection
 
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
@@ -43,9 +41,20 @@ COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": "
 Line = tuple[list[Piece], list[Piece]]
 
 
-def top(app: Dashboard) -> list[Line]:
+class Shown(NamedTuple):
+    """What bars tell of."""
+
+    looking: Looking
+    store: Store
+    rows: Selection
+    commands: Sequence[Command]
+    cells: int
+    """So many are there for a line."""
+
+
+def top(it: Shown, seen: Seen, badges: Sequence[str]) -> list[Line]:
     """Health, and the boards."""
-    return [health(app.store, app.rows.seen), tabs(app)]
+    return [health(it.store, seen), tabs(it, badges)]
 
 
 def health(store: Store, seen: Seen) -> Line:
@@ -118,36 +127,33 @@ def link(store: Store, seen: Seen) -> list[Piece]:
     return pieces
 
 
-def tabs(app: Dashboard) -> Line:
+def tabs(it: Shown, badges: Sequence[str]) -> Line:
     """The boards, each with its key and how much is on it; where that is too much, without the
     numbers, or with the name of the chosen one alone."""
-    badges = [app.options.badge]
-    badges += ["RECORDING"] if app.looking.is_recording else []
-    badges += ["READ ONLY"] if app.options.read_only else []
     right = [Piece(f" {badge} ", "reverse") for badge in badges if badge]
-    room = app.size.width - sum(width(piece.text) for piece in right)
-    pieces = _tabs(app, counts=True)
+    room = it.cells - sum(width(piece.text) for piece in right)
+    pieces = _tabs(it, counts=True)
     for named in (True, False):
         if sum(width(piece.text) for piece in pieces) > room:
-            pieces = _tabs(app, counts=False, named=named)
+            pieces = _tabs(it, counts=False, named=named)
     return pieces, right
 
 
-def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
-    store = app.store
+def _tabs(it: Shown, *, counts: bool, named: bool = True) -> list[Piece]:
+    store = it.store
     found = {
         "causes": (store.status.get("stuckCount", 0), "failed"),
         "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
     }
     pieces: list[Piece] = []
-    for command in app.commands:
+    for command in it.commands:
         view, action = command.id, f"app.cmd({command.id!r})"
         if view not in LISTS:
             continue
         key = shown_key(command.keys)
         count, style = found.get(view, (0, "plain"))
         told = f" {fmt.short(count)}" if count and counts else ""
-        if view == app.looking.view or (app.looking.view == "run" and view == "runs"):
+        if view == it.looking.view or (it.looking.view == "run" and view == "runs"):
             pieces.append(Piece(f" {key} {command.label}{told} ", "reverse", action))
             continue
         label = f" {command.label}" if named else ""
@@ -159,30 +165,31 @@ def _tabs(app: Dashboard, *, counts: bool, named: bool = True) -> list[Piece]:
     return pieces
 
 
-def _timed(app: Dashboard) -> int:
+def _timed(it: Shown) -> int:
     """Steps whose next attempt has a time: as their board has them, which is newer than the status,
     where that is looked at and all of it is there."""
-    listing = app.store.listing("retries")
-    if app.looking.view == "retries" and listing.at_tail and not app.looking.filters["retries"]:
+    listing = it.store.listing("retries")
+    if it.looking.view == "retries" and listing.at_tail and not it.looking.filters["retries"]:
         return len(listing)
-    timed: int = app.store.status.get("timedCount", 0)
+    timed: int = it.store.status.get("timedCount", 0)
     return timed
 
 
-def status(app: Dashboard, rows: Selection) -> Line:
-    """What is told for a moment; else the marks, the filter and how much it finds."""
-    flash, style = app.flash_now
+def status(it: Shown, told_now: Part, asking: str) -> Line:
+    """What is told for a moment, or what the engine is asked; else the marks, the filter and how
+    much it finds."""
+    flash, style = told_now
     if flash:
-        return [*_marks(app, rows), Piece(f" {flash}", style)], []
-    if asking := app.acting.asking.told():
+        return [*_marks(it), Piece(f" {flash}", style)], []
+    if asking:
         return [Piece(f" {asking}", "strong")], []
-    pieces = _run_status(app) if app.looking.view == "run" else _board_status(app, rows)
+    pieces = _run_status(it) if it.looking.view == "run" else _board_status(it)
     told = sum(width(piece.text) for piece in pieces)
-    when = _when_due(app.store) if app.looking.view == "retries" else []
-    if when and told + sum(width(piece.text) for piece in when) <= app.size.width:
+    when = _when_due(it.store) if it.looking.view == "retries" else []
+    if when and told + sum(width(piece.text) for piece in when) <= it.cells:
         return pieces, when
-    hint = _hint(app)
-    if app.looking.helped or told + width(hint) > app.size.width:
+    hint = _hint(it)
+    if it.looking.helped or told + width(hint) > it.cells:
         return pieces, []
     return pieces, [Piece(hint, "dim")]
 
@@ -213,72 +220,72 @@ def _when_due(store: Store) -> list[Piece]:
     return pieces
 
 
-def _hint(app: Dashboard) -> str:
+def _hint(it: Shown) -> str:
     """Keys to begin with: those that this view has."""
-    here = {command.id: command for command in of_view(app.commands, app.looking.view)}
+    here = {command.id: command for command in of_view(it.commands, it.looking.view)}
     told = [f"{shown_key(here[id].keys)} {does}" for id, does in HINTS.items() if id in here]
     return f" {' · '.join(told)} "
 
 
-def _marks(app: Dashboard, rows: Selection) -> list[Piece]:
-    if app.looking.whole_filter:
+def _marks(it: Shown) -> list[Piece]:
+    if it.looking.whole_filter:
         return [Piece(" every run of the filter is marked ", "reverse")]
-    return [Piece(f" {len(rows.marks):,} marked ", "reverse")] if rows.marks else []
+    return [Piece(f" {len(it.rows.marks):,} marked ", "reverse")] if it.rows.marks else []
 
 
-def _board_status(app: Dashboard, rows: Selection) -> list[Piece]:
-    pieces: list[Piece] = _marks(app, rows)
-    if app.looking.filter:
-        pieces.append(Piece(f" filter {app.looking.filter}", "plain"))
-    totals = _totals(app, rows)
+def _board_status(it: Shown) -> list[Piece]:
+    pieces: list[Piece] = _marks(it)
+    if it.looking.filter:
+        pieces.append(Piece(f" filter {it.looking.filter}", "plain"))
+    totals = _totals(it)
     if pieces and totals:
         pieces.append(Piece(" ·", "dim"))
     return [*pieces, *totals]
 
 
-def _totals(app: Dashboard, rows: Selection) -> list[Piece]:
-    listing = app.store.listing(app.looking.view)
-    if app.looking.view == "events":
-        store = app.store
-        kept = f" {store.events_seen:,} seen · {len(rows.ids):,} shown"
+def _totals(it: Shown) -> list[Piece]:
+    listing = it.store.listing(it.looking.view)
+    if it.looking.view == "events":
+        store = it.store
+        kept = f" {store.events_seen:,} seen · {len(it.rows.ids):,} shown"
         kept += f" · {store.events_dropped:,} dropped"
-        return [Piece(kept + (" · following" if app.looking.following else ""), "dim")]
-    if not rows.ids:
+        return [Piece(kept + (" · following" if it.looking.following else ""), "dim")]
+    if not it.rows.ids:
         return []
-    if app.looking.view == "causes":
-        stuck = app.store.status.get("stuckCount", 0)
-        causes = f"{len(rows.ids):,} cause{'s' if len(rows.ids) > 1 else ''}"
+    if it.looking.view == "causes":
+        stuck = it.store.status.get("stuckCount", 0)
+        causes = f"{len(it.rows.ids):,} cause{'s' if len(it.rows.ids) > 1 else ''}"
         return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
-    total = len(rows.ids) if listing.total is None else max(listing.total, len(rows.ids))
-    if app.looking.view == "retries" and not listing.at_tail and not app.looking.filters["retries"]:
-        timed = _timed(app)
-        place = f"row {rows.cursor + 1:,} of the next {total:,}"
+    total = len(it.rows.ids) if listing.total is None else max(listing.total, len(it.rows.ids))
+    if it.looking.view == "retries" and not listing.at_tail and not it.looking.filters["retries"]:
+        timed = _timed(it)
+        place = f"row {it.rows.cursor + 1:,} of the next {total:,}"
         place += f" · {counted(max(timed, total), fmt.count)} steps in all"
         return [Piece(f" {place}", "dim")]
     more = "+" if listing.is_estimate else ""
-    what = COUNTED_AS.get(app.looking.view, "")
+    what = COUNTED_AS.get(it.looking.view, "")
     place = f"{total:,}{more}{what}"
-    if app.looking.view not in app.looking.filters:
+    if it.looking.view not in it.looking.filters:
         place = place.removesuffix("s") if total == 1 else place
     else:  # "row": not that so many of them match
-        place = f"row {listing.before + max(0, rows.cursor) + 1:,} of {place}"
+        place = f"row {listing.before + max(0, it.rows.cursor) + 1:,} of {place}"
     pieces = [Piece(f" {place}", "dim")]
-    host = app.store.hosts.get(rows.cursor_id or "") if app.looking.view == "hosts" else None
+    host = it.store.hosts.get(it.rows.cursor_id or "") if it.looking.view == "hosts" else None
     if host is not None and host.stands_still:
         pieces.append(Piece(f" · {host.stands_still}", "alarm"))
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
-    run = app.store.runs.get(rows.cursor_id or "") if app.looking.view == "runs" else None
-    if run is not None and app.size.width < REASON_FROM_COLUMNS:
+    run = it.store.runs.get(it.rows.cursor_id or "") if it.looking.view == "runs" else None
+    if run is not None and it.cells < REASON_FROM_COLUMNS:
         why, _ = reason_cell(run)
         has_words = why != NONE[0] and not why.isdigit()
         pieces += [Piece(" · ", "dim"), Piece(why, str(run.state))] if has_words else []
     return pieces
 
 
-def _run_status(app: Dashboard) -> list[Piece]:
-    run_id = app.looking.run_id or ""
-    tree = app.store.trees.get(run_id)
+def _run_status(it: Shown) -> list[Piece]:
+    run_id = it.looking.run_id or ""
+    tree = it.store.trees.get(run_id)
     if tree is None:
         return []  # in place of the table stands why
     run = tree.run
@@ -313,23 +320,25 @@ def _tree_state(tree: Tree) -> Part:
     return told, style
 
 
-def foot(app: Dashboard) -> Line:
-    """The keys of this view; grey where they can do nothing now. Help and the way out stay."""
+def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
+    """The keys of this view; grey where they can do nothing now. Help and the way out stay.
+
+    `about` a command that writes: what it is called now, and why it can do nothing.
+    """
     left: list[Piece] = []
     right: list[Piece] = []
-    for command in app.commands:
-        if not command.footer or app.looking.view not in command.views:
+    for command in it.commands:
+        if not command.footer or it.looking.view not in command.views:
             continue
-        off = command.writes and bool(app.acting.why_not(command))
+        label, off = about(command) if command.writes else (command.label, "")
         action = f"app.cmd({command.id!r})"
-        label = app.acting.label(command) if command.writes else command.label
-        if command.id == "up-or-quit" and app.looking.view == "run":
+        if command.id == "up-or-quit" and it.looking.view == "run":
             label = "Back"
         key = shown_key(command.keys)
         side = right if command.id in ("help", "up-or-quit") else left
         side.append(Piece(f" {key} ", "dim" if off else "strong", action))
         side.append(Piece(f"{label} ", "dim" if off else "plain", action))
-    room = app.size.width - sum(len(piece.text) for piece in right)
+    room = it.cells - sum(len(piece.text) for piece in right)
     while left and sum(len(piece.text) for piece in left) > room:
         del left[-2:]  # whole, not cut
     return left, right

@@ -43,6 +43,14 @@ REASON_CELLS = 100
 """The most that a reason takes: a status, and an excerpt of 120 bytes is mostly shorter."""
 
 
+class Piece(NamedTuple):
+    """Text, the name of its style, and the action that a click on it runs (or none)."""
+
+    text: str
+    style: str = "plain"
+    action: str = ""
+
+
 class Column(NamedTuple):
     """A column, and from how many cells for all of them on it is shown."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from anyio import to_thread
 
@@ -18,11 +18,10 @@ from tui import clipboard, curl, fmt
 from tui.bodies import read, redacted_text
 from tui.model import Step, step_of
 from tui.outside import Tell
+from tui.reading import step_at
+from tui.redact import Redactor
 from tui.sanitize import TEXT_CHARACTERS_MAX
-from tui.screens.ask import Choice, Choose
-
-if TYPE_CHECKING:
-    from tui.app import Dashboard
+from tui.stage import Choice, Question, Stage, Terminal
 
 TOLD = {
     "payload": "what it was posted with",
@@ -59,55 +58,56 @@ def is_original(text: str) -> bool:
 class Copying:
     """See the head of this file."""
 
-    def __init__(self, app: Dashboard) -> None:
-        self._app = app
+    def __init__(self, stage: Stage, terminal: Terminal) -> None:
+        self._stage, self._terminal = stage, terminal
+        self._redactor = Redactor(stage.options.redact)
         self.find_tool: Callable[[], clipboard.Tool | None] = clipboard.tool
 
     # -- what there is to copy -----------------------------------------------------------------
 
     def ask(self) -> None:
         """Ask what to copy of the row under the cursor."""
-        app = self._app
+        stage = self._stage
         place = self._place()
         if place is None:
-            app.flash("nothing to copy here", "alarm")
+            stage.tell("nothing to copy here", "alarm")
             return
-        has_more = app.client is not None and app.looking.view in ("run", "runs", "retries")
+        has_more = stage.client is not None and stage.looking.view in ("run", "runs", "retries")
         more = TOLD if has_more else {}
         shown = [Choice(name[0], name, name, told) for name, told in (place.known | more).items()]
 
-        def chosen(name: str | None) -> None:
+        def chosen(name: str) -> None:
             if name:
-                self._run(name, place, app.flash)
+                self._begin(name, self._value(name, place), stage.tell)
 
-        app.push_screen(Choose("Copy", shown), chosen)
+        stage.ask(Question("Copy", choices=shown), chosen)
 
     def copy_body(self, step: Step, attempt: int | None, tell: Tell) -> None:
         """Copy a step's payload (no attempt) or an answer."""
         name = "payload" if attempt is None else "answer"
-        self._app.run_worker(self._copy(name, self._body(step.id, attempt), tell), group="copy")
+        self._begin(name, self._body(step.id, attempt), tell)
 
     def _place(self) -> Place | None:
-        app = self._app
-        row_id = app.selection().cursor_id
+        stage = self._stage
+        row_id = stage.selection().cursor_id
         if row_id is None:
             return None
-        if app.looking.view == "run":
-            step = app.looking.step(row_id)
+        if stage.looking.view == "run":
+            step = step_at(stage)
             if step is None:
                 return None
             return Place(step.id, {"id": step.id, "key": step.key, "url": step.url}, step)
         known = {"id": row_id}
-        if app.looking.view == "runs":
-            run = app.store.runs.get(row_id)
+        if stage.looking.view == "runs":
+            run = stage.store.runs.get(row_id)
             known |= {} if run is None else {"key": run.key}
-            known |= {} if app.looking.is_recording else {"url": ""}  # of the run's own step
+            known |= {} if stage.looking.is_recording else {"url": ""}  # of the run's own step
         return Place(row_id, known)
 
     # -- getting it ----------------------------------------------------------------------------
 
-    def _run(self, name: str, place: Place, tell: Tell) -> None:
-        self._app.run_worker(self._copy(name, self._value(name, place), tell), group="copy")
+    def _begin(self, name: str, value: Coroutine[Any, Any, Copied], tell: Tell) -> None:
+        self._stage.start(self._copy(name, value, tell), "copy")
 
     async def _value(self, name: str, place: Place) -> Copied:
         match name:
@@ -138,16 +138,16 @@ class Copying:
         return Copied(found, "" if found.isprintable() else ", with characters that do not print")
 
     async def _row(self, place: Place) -> StepRow:
-        client = self._app.client
+        client = self._stage.client
         if client is None:
             raise AtomicError("a recording has what was shown, no more")
         return await client.operate.step(place.step_id)
 
     async def _body(self, step_id: str, attempt: int | None) -> Copied:
-        client = self._app.client
+        client = self._stage.client
         assert client is not None  # else it is not offered
         part = await read(client, step_id, attempt)
-        work = partial(self._app.reading.redactor.body, part.data, part.content_type)
+        work = partial(self._redactor.body, part.data, part.content_type)
         data, redacted = await to_thread.run_sync(work)
         note = redacted_text(redacted)
         if part.kept_bytes < part.full_bytes:
@@ -158,17 +158,17 @@ class Copying:
             raise NotCopied("it is no text: e opens it in $EDITOR") from None
 
     async def _curl(self, row: StepRow) -> Copied:
-        app = self._app
-        assert app.client is not None  # else it is not offered
-        part = await read(app.client, row.id, None, 0, curl.INLINE_BYTES_MAX + 1)
-        _, secrets = app.reading.redactor.body(part.data, part.content_type)
+        stage = self._stage
+        assert stage.client is not None  # else it is not offered
+        part = await read(stage.client, row.id, None, 0, curl.INLINE_BYTES_MAX + 1)
+        _, secrets = self._redactor.body(part.data, part.content_type)
         note = ""
         payload: bytes | None = part.data
         if secrets or not curl.inline(part.data):
             payload, note = None, " · it asks the engine for the payload"
         if row.generation > 1:
             note += " · with the key of the first generation"
-        return Copied(curl.command(row, app.options.url, payload), note)
+        return Copied(curl.command(row, stage.options.url, payload), note)
 
     # -- giving it away ------------------------------------------------------------------------
 
@@ -182,8 +182,8 @@ class Copying:
         if tool is not None and await to_thread.run_sync(clipboard.give, tool, text):
             tell(f"{name} copied{note}", "strong")
         elif clipboard.terminal_takes(text):
-            self._app.copy_to_clipboard(text)
-            where = "browser, if it allows" if self._app.is_web else "terminal (OSC 52)"
+            self._terminal.copy_to_clipboard(text)
+            where = "browser, if it allows" if self._terminal.is_web else "terminal (OSC 52)"
             tell(f"{name} sent to the {where}{note}", "strong")
         else:
             size = fmt.size(len(text.encode()))

@@ -150,7 +150,7 @@ class Feed:
                         listing.turn()
                 elif before != board:
                     listing.clear()
-                listing.outdated = True
+                listing.expire()
             self._shown[board.name] = board
         self._board_due = 0.0
         self.poke()
@@ -294,9 +294,9 @@ class Feed:
         if asked != self._noticed[0]:
             self._status_due = self._board_due = self._tree_due = 0.0
             for listing in self._store.listings.values():
-                listing.outdated = True
+                listing.expire()
             for tree in self._store.trees.values():
-                tree.outdated = True
+                tree.expire()
         if epoch != self._noticed[1]:  # the store has marked what is outdated
             soon = anyio.current_time() + READ_EVERY_S_MIN
             self._status_due = min(self._status_due, soon)

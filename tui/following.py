@@ -8,40 +8,53 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from tui.feed import Feed
+from tui.feed import Feed, Reporter
 from tui.inputs import EventRead
 from tui.inputs import Input as Taken
+from tui.looking import Looking
+from tui.store import Store
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient
-    from tui.app import Dashboard
 
 
 class Following:
-    """See the head of this file."""
+    """See the head of this file. `take` is given what was read; `draw_soon` follows what was asked
+    for, while events are drawn when their turn comes."""
 
     def __init__(
-        self, app: Dashboard, take: Callable[[Taken], None], chance: Callable[[], float]
+        self,
+        store: Store,
+        reporter: Reporter,
+        take: Callable[[Taken], None],
+        chance: Callable[[], float],
+        draw_soon: Callable[[], None],
     ) -> None:
-        self._app, self._give, self._chance = app, take, chance
+        self._store, self._reporter, self._give = store, reporter, take
+        self._chance, self._draw_soon = chance, draw_soon
+        self.client: AsyncClient | None = None
+        self.feed: Feed | None = None
+
+    def speak(self, client: AsyncClient) -> None:
+        """From now on the engine is asked with this client."""
+        self.client = client
 
     def follow(self, client: AsyncClient) -> Feed:
-        """From now on the engine of this client is followed, as soon as the feed runs."""
-        app = self._app
-        app.client = client
-        app.feed = Feed(client, app.store, self._take, chance=self._chance, reporter=app)
-        return app.feed
+        """And followed, as soon as the feed runs."""
+        self.speak(client)
+        self.feed = Feed(
+            client, self._store, self._take, chance=self._chance, reporter=self._reporter
+        )
+        return self.feed
 
-    async def connect(self, connects: Callable[[], AsyncClient]) -> None:
+    async def connect(self, connects: Callable[[], AsyncClient], looking: Looking) -> None:
         """Make the client beside the screen, and follow its engine until cancelled."""
-        app = self._app
         feed = self.follow(await to_thread.run_sync(connects))
-        feed.open(app.looking.open_run_id)
-        app.show_board()
+        feed.open(looking.open_run_id)
+        feed.show(looking.board)
         await feed.run()
 
     def _take(self, taken: Taken) -> None:
-        """What was asked for is drawn as soon as it is there, events when their turn comes."""
         self._give(taken)
-        if not isinstance(taken, EventRead) and not self._app.options.slow_link:
-            self._app.call_later(self._app.flush)
+        if not isinstance(taken, EventRead):
+            self._draw_soon()

@@ -149,11 +149,6 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def action_of(command_id: str) -> str:
-    """The name of the method that does a command: `do_<this>`."""
-    return command_id.replace("-", "_")
-
-
 def of_view(commands: Iterable[Command], view: str) -> Iterator[Command]:
     """The commands that a view knows, in order."""
     return (command for command in commands if view in command.views)

@@ -68,12 +68,25 @@ class Listing:
         """Forget everything: another filter or order."""
         self.__init__()  # type: ignore[misc]
 
+    def expire(self) -> None:
+        """It is to be read again."""
+        self.outdated = True
+
+    def came(self) -> None:
+        """A row has come that was not read."""
+        self.unseen += 1
+
     def turn(self) -> None:
         """The other way round. What is held whole stays; of a part nothing is at its place."""
         if self.at_head and self.at_tail and self.total is not None:
             self.ids.reverse()
         else:
             self.clear()
+
+    def take_jump(self) -> bool:
+        """Whether the last page has come since this was last asked."""
+        has_jumped, self.has_jumped = self.has_jumped, False
+        return has_jumped
 
     def hold(self, ids: list[str], *, whole: bool) -> None:
         """These are the rows: of a list that comes whole, or of one whose order changes all the

@@ -13,9 +13,12 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from tui import steptree
+from tui.boards import Seen
+from tui.feed import Board
 from tui.model import Step
 from tui.sorting import UPWARDS
 from tui.steptree import Line
+from tui.store import Store
 from tui.tree import Tree
 
 BACK_MAX = 10
@@ -75,6 +78,20 @@ class Looking(Struct, kw_only=True):
     def filter(self) -> str:
         """The filter of the view; empty where it has none."""
         return self.filters.get(self.view, "")
+
+    @property
+    def board(self) -> Board:
+        """The list that is looked at, as it is to be read."""
+        return Board(self.view, self.filter, self.newest_first)
+
+    @property
+    def order(self) -> tuple[str, bool] | None:
+        """The column by which the rows are sorted, and whether downwards, where that is shown."""
+        return ("age", self.newest_first) if self.view == "runs" else self.sorted_by.get(self.view)
+
+    def seen(self, store: Store) -> Seen:
+        """As of now, on this clock."""
+        return Seen(store.time.now_ms(), store.stale, self.zone)
 
     def here(self) -> object:
         """The view, and what of it: what was asked for here is meant for nothing else."""

@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from engine.client import Action, AtomicError
 from engine.wire import BEYOND_A_JOB, BulkAnswer
 from tui import fmt
+from tui.asking import Asking
 from tui.boards import Cell
+from tui.doing import Doing
 from tui.inputs import JobsRead
 from tui.model import short_id
 from tui.sanitize import clean
+from tui.stage import Stage
 from tui.targets import Target, Urls, action_for
-
-if TYPE_CHECKING:
-    from tui.acting import Acting
-    from tui.app import Dashboard
 
 MARKED_MAX = 100
 """More are a job of the engine's."""
@@ -35,8 +33,8 @@ NAMES_SHOWN = 8
 class Many:
     """See the head of this file."""
 
-    def __init__(self, app: Dashboard, acting: Acting) -> None:
-        self._app, self._acting = app, acting
+    def __init__(self, stage: Stage, doing: Doing, asking: Asking) -> None:
+        self._stage, self._doing, self._asking = stage, doing, asking
         self.marching = False
         """Marked rows are being acted on, one after the other."""
 
@@ -50,7 +48,7 @@ class Many:
         lines: list[Cell] = [(target.name, "plain") for target in targets[:NAMES_SHOWN]]
         if len(targets) > NAMES_SHOWN:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
-        asking, then = self._acting.asking, partial(self.march, action, targets)
+        asking, then = self._asking, partial(self.march, action, targets)
         if action is not Action.CANCEL:
             asking.ask(title, lines, None, then)
             return
@@ -65,15 +63,15 @@ class Many:
         self, action: Action, targets: Sequence[Target], urls: Urls = (None, None)
     ) -> None:
         """One after the other; a mark goes when its action is done, so the rest can be tried."""
-        rows, done = self._app.selection(), []
+        rows, done = self._stage.selection(), []
         whys: Counter[str] = Counter()
         self.marching = True
         try:
             for at, target in enumerate(targets):
                 if not self.marching:
                     break
-                self._app.flash(f"{action}: {at:,} of {len(targets):,} · X stops")
-                now = await self._acting.act_on(action, target, urls)
+                self._stage.tell(f"{action}: {at:,} of {len(targets):,} · X stops")
+                now = await self._doing.act_on(action, target, urls)
                 if isinstance(now, Target):
                     done.append((action, now))
                     rows.unmark(target.step_id or target.run_id)
@@ -82,32 +80,32 @@ class Many:
         finally:
             stopped, self.marching = not self.marching, False
             rows.told_of_marks()  # those that left were done
-        self._acting.remember(done)
+        self._doing.remember(done)
         left = len(targets) - len(done)
         told = f"{action}: {len(done):,} done"
         if left:
             told += f", {left:,} {'left' if stopped else 'refused'} (still marked)"
             told += f": {reasons(whys)}" * bool(whys)
-        self._app.flash(told, "alarm" if left else "strong")
+        self._stage.tell(told, "alarm" if left else "strong")
 
     # -- a filter ------------------------------------------------------------------------------
 
     def bulk(self, action: Action, q: str, urls: Urls = (None, None)) -> None:
         """Ask for a job on all that a filter finds."""
-        self._acting.asking.begin(action, (action, q, urls), partial(self._plan, action, q, urls))
+        self._asking.begin(action, (action, q, urls), partial(self._plan, action, q, urls))
 
     async def _plan(self, action: Action, q: str, urls: Urls) -> None:
-        client = self._app.client
+        client = self._stage.client
         assert client is not None
         try:
             plan = clean(
                 await client.operate.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
             )
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
+            self._stage.tell(str(error), "alarm")
             return
         if not plan.total:
-            self._app.flash(
+            self._stage.tell(
                 f"{action}: nothing to do, {_skipped(plan) or 'no run matches'}", "alarm"
             )
             return
@@ -119,13 +117,13 @@ class Many:
         if urls[0] is not None:
             lines += [((f"{word:<7}", "dim"), (f"{clean(url)}", "plain"))
                       for word, url in zip(("from", "to"), urls, strict=True)]  # fmt: skip
-        self._acting.asking.ask(title, lines, typed, partial(self._begin, action, q, plan, urls))
+        self._asking.ask(title, lines, typed, partial(self._begin, action, q, plan, urls))
 
     async def _begin(self, action: Action, q: str, plan: BulkAnswer, urls: Urls) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""
-        client = self._app.client
+        client = self._stage.client
         assert client is not None
-        key = f"tui-{self._app.store.clock.wall():.6f}"
+        key = f"tui-{self._stage.store.clock.wall():.6f}"
         try:
             job = clean(
                 await client.operate.bulk(
@@ -133,24 +131,24 @@ class Many:
                 )
             )
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
+            self._stage.tell(str(error), "alarm")
             return
-        self._app.looking.mark_filter(whole=False)
-        self._app.selection().clear_marks()
+        self._stage.looking.mark_filter(whole=False)
+        self._stage.selection().clear_marks()
         told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"
-        self._app.flash(told)
-        store = self._app.store
+        self._stage.tell(told)
+        store = self._stage.store
         store.apply(JobsRead((job, *store.jobs)))  # X stops it from wherever one is
-        store.listing("jobs").outdated = True
+        store.listing("jobs").expire()
 
     # -- stopping ------------------------------------------------------------------------------
 
     def job(self) -> BulkAnswer | None:
         """The job that `X` would stop."""
-        jobs = self._app.store.jobs
+        jobs = self._stage.store.jobs
         running = [job for job in jobs if job.state == "running"]
-        if self._app.looking.view == "jobs":
-            chosen = self._app.selection().cursor_id
+        if self._stage.looking.view == "jobs":
+            chosen = self._stage.selection().cursor_id
             return next((job for job in running if job.id == chosen), None)
         return running[0] if running else None
 
@@ -158,7 +156,7 @@ class Many:
         """Why there is nothing to stop; empty: there is."""
         if self.marching or self.job() is not None:
             return ""
-        is_chosen = self._app.looking.view == "jobs"
+        is_chosen = self._stage.looking.view == "jobs"
         return f"{'the job under the cursor is not' if is_chosen else 'no bulk job is'} running"
 
     def abort(self) -> None:
@@ -166,18 +164,20 @@ class Many:
         if self.marching:
             self.marching = False
         else:
-            self._acting.run(self._abort())
+            self._stage.start(self._abort(), "acting")
 
     async def _abort(self) -> None:
-        job, client = self.job(), self._app.client
+        job, client = self.job(), self._stage.client
         if job is None or job.id is None or client is None:
             return
         try:
             ended = await client.operate.bulk_abort(job.id)
         except (AtomicError, ValueError) as error:
-            self._app.flash(str(error), "alarm")
+            self._stage.tell(str(error), "alarm")
         else:
-            self._app.flash(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")
+            self._stage.tell(
+                f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done"
+            )
 
 
 def reasons(whys: Counter[str]) -> str:

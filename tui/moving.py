@@ -1,89 +1,95 @@
-"""Moving the cursor over rows, and marking them."""
+"""Moving the cursor over rows, and marking them. With a move what is seen stops following."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from tui import query
 from tui.listing import Edge
 from tui.many import MARKED_MAX
-from tui.widgets.lines import Lines
+from tui.stage import Does, Stage
 
-if TYPE_CHECKING:
-    from tui.app import Dashboard
+STEPS: dict[str, Callable[[int], int]] = {
+    "down": lambda seen: 1,
+    "up": lambda seen: -1,
+    "half-down": lambda seen: seen // 2,
+    "half-up": lambda seen: -(seen // 2),
+    "page-down": lambda seen: seen,
+    "page-up": lambda seen: -seen,
+}
+"""By how many rows a command moves, of so many that are seen."""
 
 
-class Moving:
-    """The commands that move and mark. With the first one what is seen stops following."""
+def _step(command_id: str) -> Does:
+    def does(stage: Stage, _: str) -> None:
+        stage.looking.follow(following=False)
+        rows = stage.selection()
+        rows.move(STEPS[command_id](rows.rows_seen))
 
-    def __init__(self, app: Dashboard) -> None:
-        self._app = app
+    return does
 
-    def _move(self, by: int) -> None:
-        if isinstance(self._app.focused, Lines):
-            self._app.focused.scroll_lines(by)
-            return
-        self._by_hand()
-        self._app.selection().move(by)
 
-    def _by_hand(self) -> None:
-        """A person moves the cursor, and does not want to be taken away from there."""
-        self._app.looking.follow(following=False)
+def first(stage: Stage, _: str = "") -> None:
+    """To the head of the list, also if that was not read yet."""
+    _to_the_end(stage, 0, Edge.HEAD)
 
-    def do_down(self) -> None:
-        self._move(1)
 
-    def do_up(self) -> None:
-        self._move(-1)
+def _to_the_end(stage: Stage, index: int, edge: Edge) -> None:
+    looking = stage.looking
+    listing = stage.store.listing(looking.view)
+    is_read = listing.at_head if edge is Edge.HEAD else listing.at_tail
+    if looking.view == "runs" and stage.feed is not None and not is_read:
+        stage.feed.want_more(edge)
+    looking.follow(following=False)
+    stage.selection().move_to(index)
 
-    def do_half_down(self) -> None:
-        self._move(self._app.selection().rows_seen // 2)
 
-    def do_half_up(self) -> None:
-        self._move(-(self._app.selection().rows_seen // 2))
+def near_edge(stage: Stage, *, at_head: bool) -> None:
+    """Read more of a long list before its end is reached."""
+    listing = stage.store.listing("runs")
+    if stage.feed is None or stage.looking.view != "runs":
+        return
+    if at_head and not listing.at_head:
+        stage.feed.want_more(Edge.BEFORE)
+    elif not at_head and not listing.at_tail and listing.ids:
+        stage.feed.want_more(Edge.AFTER)
 
-    def do_page_down(self) -> None:
-        self._move(self._app.selection().rows_seen)
 
-    def do_page_up(self) -> None:
-        self._move(-self._app.selection().rows_seen)
+def _mark(stage: Stage, _: str) -> None:
+    stage.looking.mark_filter(whole=False)  # from here on what is marked is what is seen to be
+    stage.selection().toggle_mark()
+    DOES["down"](stage, "")
+    stage.redraw()
 
-    def do_first(self) -> None:
-        listing = self._app.store.listing(self._app.looking.view)
-        if self._app.looking.view == "runs" and self._app.feed is not None and not listing.at_head:
-            self._app.feed.want_more(Edge.HEAD)
-        self._by_hand()
-        self._app.selection().move_to(0)
 
-    def do_last(self) -> None:
-        listing = self._app.store.listing(self._app.looking.view)
-        if self._app.looking.view == "runs" and self._app.feed is not None and not listing.at_tail:
-            self._app.feed.want_more(Edge.TAIL)
-        self._by_hand()
-        self._app.selection().move_to(-1)
+def _mark_range(stage: Stage, _: str) -> None:
+    stage.selection().mark_range()
+    stage.redraw()
 
-    def do_mark(self) -> None:
-        self._app.looking.mark_filter(
-            whole=False
-        )  # from here on what is marked is what is seen to be
-        self._app.selection().toggle_mark()
-        self._move(1)
-        self._app.draw()
 
-    def do_mark_range(self) -> None:
-        self._app.selection().mark_range()
-        self._app.draw()
+def _mark_all(stage: Stage, _: str) -> None:
+    looking = stage.looking
+    listing = stage.store.listing(looking.view)
+    stage.selection().mark_all()
+    read = listing.at_head and listing.at_tail and len(listing) <= MARKED_MAX
+    is_filtered = looking.view == "runs" and not query.is_empty(looking.filter)
+    looking.mark_filter(whole=is_filtered and not read)
+    stage.redraw()
 
-    def do_mark_all(self) -> None:
-        listing = self._app.store.listing(self._app.looking.view)
-        self._app.selection().mark_all()
-        read = listing.at_head and listing.at_tail and len(listing) <= MARKED_MAX
-        looking = self._app.looking
-        is_filtered = looking.view == "runs" and not query.is_empty(looking.filters["runs"])
-        looking.mark_filter(whole=is_filtered and not read)
-        self._app.draw()
 
-    def do_unmark(self) -> None:
-        self._app.looking.mark_filter(whole=False)
-        self._app.selection().clear_marks()
-        self._app.draw()
+def unmark(stage: Stage, _: str = "") -> None:
+    """Take all marks away, those of a whole filter too."""
+    stage.looking.mark_filter(whole=False)
+    stage.selection().clear_marks()
+    stage.redraw()
+
+
+DOES: dict[str, Does] = {
+    **{command_id: _step(command_id) for command_id in STEPS},
+    "first": first,
+    "last": lambda stage, _: _to_the_end(stage, -1, Edge.TAIL),
+    "mark": _mark,
+    "mark-range": _mark_range,
+    "mark-all": _mark_all,
+    "unmark": unmark,
+}

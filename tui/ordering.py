@@ -1,94 +1,102 @@
-"""In which order the rows of a board stand."""
+"""Which rows of a board are listed, and in which order they stand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from tui import query
 from tui.looks import SHAPES
-from tui.screens.ask import Choice, Choose
+from tui.rows import GRIDS
 from tui.sorting import FIXED, SORTS
-
-if TYPE_CHECKING:
-    from tui.app import Dashboard
+from tui.stage import Choice, Does, Line, Question, Stage
 
 AS_LISTED = "as the engine lists them"
 
 
-class Ordering:
-    """Sorts boards that are held whole by any column, and turns the runs round."""
+def _filter(stage: Stage, text: str) -> None:
+    if text:
+        filter_by(stage, text)
+    else:
+        stage.ask(Line("filter", stage.looking.filter), lambda typed: filter_by(stage, typed))
 
-    def __init__(self, app: Dashboard) -> None:
-        self._app = app
 
-    def do_sort(self) -> None:
-        """Choose a column; of runs there is one, so it is turned round."""
-        app = self._app
-        view = app.looking.view
-        if view == "runs":
-            self._turn()
-            return
-        if view not in SORTS:
-            app.flash(FIXED[view], "alarm")
-            return
-        columns = [c for c in app.grid().columns if c.key in SORTS[view]]
-        keys = {column.title.lower(): column.key for column in columns}
-        now = app.looking.sorted_by.get(view)
-        choices = [
-            Choice(f"{at}", title, title, _direction(key, now))
-            for at, (title, key) in enumerate(keys.items(), 1)
-        ]
-        choices.append(Choice("0", AS_LISTED, AS_LISTED, "" if now else "now"))
+def filter_by(stage: Stage, text: str) -> None:
+    """List other rows; what is wrong with the filter is told."""
+    if (fault := query.fault(text)) is not None:
+        stage.tell(fault.detail, "alarm")
+        return
+    stage.looking.filter_by(text)
+    stage.show(stage.looking.view)
 
-        def chosen(title: str | None) -> None:
-            if title:
-                self._by(keys.get(title))
 
-        app.push_screen(Choose("Sort by", choices), chosen)
+def _sort(stage: Stage, _: str) -> None:
+    """Choose a column; of runs there is one, so it is turned round."""
+    view = stage.looking.view
+    if view == "runs":
+        _turn(stage)
+        return
+    if view not in SORTS:
+        stage.tell(FIXED[view], "alarm")
+        return
+    columns = [column for column in GRIDS[view] if column.key in SORTS[view]]
+    keys = {column.title.lower(): column.key for column in columns}
+    now = stage.looking.sorted_by.get(view)
+    choices = [
+        Choice(f"{at}", title, title, _direction(key, now))
+        for at, (title, key) in enumerate(keys.items(), 1)
+    ]
+    choices.append(Choice("0", AS_LISTED, AS_LISTED, "" if now else "now"))
 
-    def clicked(self, key: str) -> None:
-        """The head of a column was clicked."""
-        view = self._app.looking.view
-        if view == "runs" and key == "age":
-            self._turn()
-        elif key in SORTS.get(view, {}):
-            self._by(key)
-        else:
-            self._app.flash(FIXED.get(view, "this column does not sort"), "alarm")
+    def chosen(title: str) -> None:
+        if title:
+            _by(stage, keys.get(title))
 
-    def _by(self, key: str | None) -> None:
-        """Sort by a column, the other way round if it is so already; None: as the engine does."""
-        app = self._app
-        app.looking.sort(key)
-        app.grid().show_order(app.looking.sorted_by.get(app.looking.view))
-        app.draw()
+    stage.ask(Question("Sort by", choices=choices), chosen)
 
-    def _turn(self) -> None:
-        """Oldest first, or newest first again. The cursor stays on its run, and marks on theirs."""
-        app = self._app
-        listing = app.store.listing("runs")
-        if app.store.stale and not (listing.at_head and listing.at_tail):
-            app.flash("not connected: the other end of the list cannot be read", "alarm")
-            return
-        app.looking.turn()
-        app.grid().show_order(("age", app.looking.newest_first))
-        if app.feed is not None:
-            app.show_board()
-        else:
-            listing.turn()
-        app.looking.turned(done=listing.total is not None)
-        app.draw()
 
-    def lost(self) -> str:
-        """What to say when the cursor's row is not among those that were read."""
-        if not self._app.looking.is_turning:
-            return "the row under the cursor has left the list"
-        self._app.looking.turned()
-        marks = self._app.selection("runs").marks_lost
-        told = f", and {marks:,} marks were taken away" if marks else ""
-        return f"its run is further down in this order: the cursor is on another one{told}"
+def clicked(stage: Stage, key: str) -> None:
+    """The head of a column was clicked."""
+    view = stage.looking.view
+    if view == "runs" and key == "age":
+        _turn(stage)
+    elif key in SORTS.get(view, {}):
+        _by(stage, key)
+    else:
+        stage.tell(FIXED.get(view, "this column does not sort"), "alarm")
+
+
+def _by(stage: Stage, key: str | None) -> None:
+    stage.looking.sort(key)
+    stage.redraw()
+
+
+def _turn(stage: Stage) -> None:
+    """Oldest first, or newest first again. The cursor stays on its run, and marks on theirs."""
+    looking, listing = stage.looking, stage.store.listing("runs")
+    if stage.store.stale and not (listing.at_head and listing.at_tail):
+        stage.tell("not connected: the other end of the list cannot be read", "alarm")
+        return
+    looking.turn()
+    if stage.feed is not None:
+        stage.feed.show(looking.board)
+    else:
+        listing.turn()
+    looking.turned(done=listing.total is not None)
+    stage.redraw()
+
+
+def row_lost(stage: Stage) -> str:
+    """What to say when the cursor's row is not among those that were read."""
+    if not stage.looking.is_turning:
+        return "the row under the cursor has left the list"
+    stage.looking.turned()
+    marks = stage.selection("runs").marks_lost
+    told = f", and {marks:,} marks were taken away" if marks else ""
+    return f"its run is further down in this order: the cursor is on another one{told}"
 
 
 def _direction(key: str, now: tuple[str, bool] | None) -> str:
     if now is None or now[0] != key:
         return ""
     return f"now {SHAPES.arrow_down if now[1] else SHAPES.arrow_up}, again turns it round"
+
+
+DOES: dict[str, Does] = {"filter": _filter, "sort": _sort}

@@ -10,36 +10,28 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
-from textual.app import SuspendNotSupported
 
 from engine.client import AtomicError
-from tui.background import given_back
 from tui.bodies import read, readable
 from tui.model import Step
+from tui.reading import step_at
 from tui.redact import Redactor
+from tui.stage import NoTerminal, Stage, Terminal
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient, BodyPart
-    from tui.app import Dashboard
 
 Tell = Callable[[str, str], None]
 """Tells the operator something: a text, and its style."""
 USUAL = {"PAGER": "less", "EDITOR": "vi"}
-Call = Callable[[Sequence[str]], None]
-
-
-def call(words: Sequence[str]) -> None:
-    """Run a program on this terminal, and wait for it. Raises OSError if there is none such."""
-    subprocess.run(words, check=False)
 
 
 def words_of(variable: str, usual: str) -> list[str]:
@@ -71,31 +63,26 @@ def content(part: BodyPart, redactor: Redactor, variable: str) -> bytes:
 class Outside:
     """The commands that leave the dashboard for another program."""
 
-    def __init__(self, app: Dashboard, run: Call = call) -> None:
-        self._app, self._run = app, run
+    def __init__(self, stage: Stage, terminal: Terminal) -> None:
+        self._stage, self._terminal = stage, terminal
+        self._redactor = Redactor(stage.options.redact)
 
-    def do_pager(self) -> None:
-        self._show_last("PAGER")
-
-    def do_editor(self) -> None:
-        self._show_last("EDITOR")
-
-    def _show_last(self, variable: str) -> None:
+    def show_last(self, variable: str) -> None:
         """The answer to the last attempt that got one, or else the payload."""
-        step = self._app.reading.step()
+        step = step_at(self._stage)
         if step is None:
-            self._app.flash("there is no step under the cursor", "alarm")
+            self._stage.tell("there is no step under the cursor", "alarm")
         else:
-            self.show(step, step.last_answered, variable, self._app.flash)
+            self.show(step, step.last_answered, variable, self._stage.tell)
 
     def show(self, step: Step, attempt: int | None, variable: str, tell: Tell) -> None:
         """Open a step's payload (no attempt) or an answer in the program of that variable."""
-        client = self._app.client
+        client = self._stage.client
         if client is None:
             tell("bodies are not in a recording", "alarm")
             return
         work = self._fetched(client, step, attempt, variable, tell)
-        self._app.run_worker(work, group="outside", exclusive=True)
+        self._stage.start(work, "outside", exclusive=True)
 
     async def _fetched(
         self, client: AsyncClient, step: Step, attempt: int | None, variable: str, tell: Tell
@@ -106,13 +93,11 @@ class Outside:
         except (AtomicError, ValueError) as error:
             tell(str(error), "alarm")
             return
-        work = partial(content, part, self._app.reading.redactor, variable)
+        work = partial(content, part, self._redactor, variable)
         with private_file(await to_thread.run_sync(work)) as path:
             try:
-                with given_back(self._app):
-                    self._run([*words, str(path)])
-            except SuspendNotSupported:
+                self._terminal.run_program([*words, str(path)])
+            except NoTerminal:
                 tell(f"{words[0]} needs a terminal: in a browser p and b show it", "alarm")
             except OSError as error:
                 tell(f"{words[0]}: {error.strerror or error}", "alarm")
-        self._app.refresh()

@@ -14,32 +14,31 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from tui import query
+from tui.boards import Piece
 from tui.keys import COMMANDS
-from tui.retargeting import FROM, TO
 from tui.sanitize import clip, safe, width
 from tui.store import Store
-from tui.widgets.bar import Piece
 from tui.widgets.typed import Typed
 
 SIGNS = {
     "filter": " filter / ",
     "command": " command : ",
-    FROM: " retarget from ",
-    TO: " retarget to ",
+    "retarget-from": " retarget from ",
+    "retarget-to": " retarget to ",
 }
 EXAMPLES = {
     "filter": "is:stuck error:declined wf:order* host:… try:>3",
     "command": "help",
-    FROM: "a URL, or what URLs begin with",
-    TO: "what it stands for from now on",
+    "retarget-from": "a URL, or what URLs begin with",
+    "retarget-to": "what it stands for from now on",
 }
 THEME = "theme "
 """The command whose argument is one of a few."""
 ENTER_DOES = {
     "filter": "lists",
     "command": "does it",
-    FROM: "asks to which",
-    TO: "says what would be moved",
+    "retarget-from": "asks to which",
+    "retarget-to": "says what would be moved",
 }
 
 
@@ -79,11 +78,11 @@ class Prompt(Horizontal):
     """See the head of this file."""
 
     class Entered(Message):
-        """A line was typed to its end."""
+        """A line was typed to its end. `fault`: why it makes no sense; empty: it does."""
 
-        def __init__(self, kind: str, text: str) -> None:
+        def __init__(self, text: str, fault: str) -> None:
             super().__init__()
-            self.kind, self.text = kind, text
+            self.text, self.fault = text, fault
 
     class Edited(Message):
         """What is typed is another."""
@@ -138,10 +137,10 @@ class Prompt(Horizontal):
         """What to say below the line: its fault under the place, what could follow, or the keys."""
         text = self.field.value
         found = self.completions(text)
-        fault = query.fault(text) if self.kind == "filter" else None
+        fault = self._fault(text)
         if fault is not None and not (found and fault.at >= _last_term(text)):
             return _under(len(SIGNS[self.kind]) + fault.at, fault.detail, cells)
-        tab = "" if self.kind in (FROM, TO) else " · tab completes"
+        tab = " · tab completes" if self.kind in ("filter", "command") else ""
         keys = f" enter {ENTER_DOES[self.kind]}{tab} · esc leaves"
         follows = "  ".join(safe(each[_last_term(text) :]) for each in found)
         return [Piece(clip(f" {follows}" if follows else keys, cells), "dim")]
@@ -154,7 +153,11 @@ class Prompt(Horizontal):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.post_message(self.Entered(self.kind, event.value))
+        fault = self._fault(event.value)
+        self.post_message(self.Entered(event.value, "" if fault is None else fault.detail))
+
+    def _fault(self, text: str) -> query.Fault | None:
+        return query.fault(text) if self.kind == "filter" else None
 
 
 def _last_term(text: str) -> int:

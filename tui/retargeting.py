@@ -8,61 +8,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from engine.client import Action, AtomicError
 from engine.wire import ActionAnswer
+from tui.asking import Asking
 from tui.boards import Cell
+from tui.doing import Doing
+from tui.many import Many
 from tui.sanitize import clean
+from tui.stage import Line, Stage
 from tui.targets import Target
 
-if TYPE_CHECKING:
-    from tui.acting import Acting
-    from tui.app import Dashboard
-
-FROM, TO = "retarget-from", "retarget-to"
-"""What the line at the foot is then asking for."""
 STEPS_SHOWN = 6
 
 
 class Retargeting:
     """See the head of this file."""
 
-    def __init__(self, app: Dashboard, acting: Acting) -> None:
-        self._app, self._acting = app, acting
-        self._targets: Sequence[Target] = ()
-        self._filter: str | None = None
-        self._from = ""
+    def __init__(self, stage: Stage, doing: Doing, asking: Asking, many: Many) -> None:
+        self._stage, self._doing, self._asking, self._many = stage, doing, asking, many
 
     def begin(self, targets: Sequence[Target], q: str | None = None) -> None:
         """Ask from where. `q`: of all that this filter finds, and not of the targets."""
-        self._targets, self._filter = targets, q
-        tree = self._app.store.trees.get(targets[0].run_id) if targets and q is None else None
+        tree = self._stage.store.trees.get(targets[0].run_id) if targets and q is None else None
         root = None if tree is None else tree.steps.get(tree.run.id)
-        self._app.prompt.open(FROM, "" if root is None else root.url)
+        line = Line("retarget-from", "" if root is None else root.url)
+        self._stage.ask(line, partial(self._ask_to, targets, q))
 
-    def entered(self, kind: str, text: str) -> None:
-        """One of the two was typed to its end."""
-        url = text.strip()
-        if kind == FROM and url:
-            self._from = url
-            self._app.prompt.open(TO, url)
-            return
-        self._app.close_prompt()
-        if not url or url == self._from:
-            self._app.flash("retarget: nothing was done, both URLs are needed and differ", "alarm")
-            return
-        urls = (self._from, url)
-        if self._filter is not None:
-            self._acting.many.bulk(Action.RETARGET, self._filter, urls)
+    def _ask_to(self, targets: Sequence[Target], q: str | None, text: str) -> None:
+        """Ask to where."""
+        begin = text.strip()
+        then = partial(self._between, targets, q, begin)
+        if begin:
+            self._stage.ask(Line("retarget-to", begin), then)
         else:
-            targets = list(self._targets)
-            work = partial(self._plan, targets, urls)
-            self._acting.asking.begin(Action.RETARGET, (targets, urls), work)
+            then("")
+
+    def _between(self, targets: Sequence[Target], q: str | None, begin: str, text: str) -> None:
+        """Both are known."""
+        url = text.strip()
+        if not url or url == begin:
+            told = "retarget: nothing was done, both URLs are needed and differ"
+            self._stage.tell(told, "alarm")
+            return
+        urls = (begin, url)
+        if q is not None:
+            self._many.bulk(Action.RETARGET, q, urls)
+        else:
+            work = partial(self._plan, list(targets), urls)
+            self._asking.begin(Action.RETARGET, (list(targets), urls), work)
 
     async def _plan(self, targets: list[Target], urls: tuple[str, str]) -> None:
         """Ask the engine what would go along, and then whether it is to be done."""
-        client = self._app.client
+        client = self._stage.client
         assert client is not None
         plans: list[tuple[Target, ActionAnswer]] = []
         refused: list[str] = []
@@ -75,16 +73,16 @@ class Retargeting:
             except (AtomicError, ValueError) as error:
                 refused.append(f"{target.name}: {error}")
         if not plans:
-            self._app.flash(refused[0], "alarm")
+            self._stage.tell(refused[0], "alarm")
             return
         lines = _lines(plans, refused, clean(urls))
         if len(plans) == 1:
             target = plans[0][0]
-            then = partial(self._acting.act_and_tell, Action.RETARGET, target, urls)
+            then = partial(self._doing.act_and_tell, Action.RETARGET, target, urls)
         else:
             chosen = [target for target, _ in plans]
-            then = partial(self._acting.many.march, Action.RETARGET, chosen, urls)
-        self._acting.asking.ask("Retarget?", lines, None, then)
+            then = partial(self._many.march, Action.RETARGET, chosen, urls)
+        self._asking.ask("Retarget?", lines, None, then)
 
 
 def _lines(

@@ -63,8 +63,7 @@ class Rows:
 
     def seen_now(self) -> None:
         """From now on cells are told as of now."""
-        store = self._store
-        self.seen = Seen(store.time.now_ms(), store.stale, self.looking.zone)
+        self.seen = self.looking.seen(self._store)
 
     def ids(self, view: str) -> list[str]:
         """The rows of a view, in order."""

@@ -1,73 +1,71 @@
-"""The commands that change what is seen, and how: help, palette, look, times, another run."""
+"""The commands that change what is seen: a board, a run by its id, the help, how times are told."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
-from tui.background import suspend
-from tui.boards import Cell
+from tui import moving
 from tui.help import help_lines
-from tui.screens.ask import READ_FRAME_CELLS, Read
-from tui.screens.palette import palette
-
-if TYPE_CHECKING:
-    from tui.app import Dashboard
-    from tui.store import Store
+from tui.keys import BOARDS, NoCommand, parse_command, remapped
+from tui.reading import open_run
+from tui.stage import Does, Line, Page, Stage
+from tui.store import Store
 
 RUN_ID_CHARACTERS = 26
 """Of a ULID."""
 
 
-class Showing:
-    """See the head of this file."""
+def _show(view: str) -> Does:
+    return lambda stage, _: stage.show(view)
 
-    def __init__(self, app: Dashboard) -> None:
-        self._app = app
 
-    def do_help(self) -> None:
-        self._app.looking.help()
-        cells = self._app.size.width - READ_FRAME_CELLS
-        lines = help_lines(self._app.commands, self._app.looking.view, cells)
-        self._app.push_screen(Read(f"Keys: {self._app.looking.view}", lines))
+def _help(stage: Stage, _: str) -> None:
+    looking = stage.looking
+    looking.help()
+    lines = partial(help_lines, remapped(stage.options.keys), looking.view)
+    stage.open(Page(f"Keys: {looking.view}", lines))
 
-    def do_palette(self) -> None:
-        self._app.push_screen(palette(self._app))
 
-    def do_resync(self) -> None:
-        if self._app.feed is not None:
-            self._app.feed.resync()
-        self._app.flash("reading everything again")
+def resync(stage: Stage, _: str = "") -> None:
+    """Read everything again."""
+    if stage.feed is not None:
+        stage.feed.resync()
+    stage.tell("reading everything again")
 
-    def do_suspend(self) -> None:
-        if not suspend(self._app):
-            self._app.flash("there is no shell to go back to", "alarm")
 
-    def do_follow(self) -> None:
-        if not self._app.looking.following:
-            self._app.moving.do_first()
-        self._app.looking.follow(following=not self._app.looking.following)
-        self._app.flash("following" if self._app.looking.following else "not following")
+def type_command(stage: Stage, run: Callable[[str, str], None], text: str) -> None:
+    """Have a command typed, that begins so, and run it with what is typed behind its name."""
 
-    def do_theme(self, name: str) -> None:
-        """Another look; without a name those that there are."""
-        app = self._app
-        if not name:
-            names: list[Cell] = [(each, "plain") for each in sorted(app.available_themes)]
-            app.push_screen(Read(f"Themes: {app.theme} now", names))
-        elif name in app.available_themes:
-            app.theme = name
-        else:
-            app.flash(f"there is no theme `{name}`: `:theme` lists them", "alarm")
-
-    def do_utc(self) -> None:
-        is_utc = self._app.looking.tell_times_in_utc()
-        self._app.flash(f"times are told in {'UTC' if is_utc else 'local time'}")
-
-    def do_run(self, wanted: str) -> None:
+    def typed(line: str) -> None:
         try:
-            self._app.reading.open_run(run_id_of(self._app.store, wanted))
-        except LookupError as error:
-            self._app.flash(str(error.args[0]), "alarm")
+            command, argument = parse_command(line)
+        except NoCommand as error:
+            stage.tell(str(error), "alarm")
+        else:
+            run(command.id, argument)
+
+    stage.ask(Line("command", text), typed)
+
+
+def _follow(stage: Stage, _: str) -> None:
+    looking = stage.looking
+    if not looking.following:
+        moving.first(stage)
+    looking.follow(following=not looking.following)
+    stage.tell("following" if looking.following else "not following")
+
+
+def _utc(stage: Stage, _: str) -> None:
+    is_utc = stage.looking.tell_times_in_utc()
+    stage.tell(f"times are told in {'UTC' if is_utc else 'local time'}")
+
+
+def _run(stage: Stage, wanted: str) -> None:
+    try:
+        open_run(stage, run_id_of(stage.store, wanted))
+    except LookupError as error:
+        stage.tell(str(error.args[0]), "alarm")
 
 
 def run_id_of(store: Store, wanted: str) -> str:
@@ -82,3 +80,13 @@ def run_id_of(store: Store, wanted: str) -> str:
     if ends:
         raise LookupError(f"{len(ends):,} runs that were seen end with {wanted}: give more of it")
     raise LookupError(f"no run that was seen ends with {wanted or 'that'}: give its whole id")
+
+
+DOES: dict[str, Does] = {
+    **{view: _show(view) for view in BOARDS},
+    "run": _run,
+    "help": _help,
+    "resync": resync,
+    "follow": _follow,
+    "utc": _utc,
+}

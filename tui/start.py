@@ -86,8 +86,8 @@ def run(start: Start) -> int:
             recorder = record.Recorder(file, clock.monotonic(), round(clock.wall() * 1000))
             take = recorded(store, recorder, clock)
         if start.replay is not None:
-            app = Dashboard(store, start.options)
-            app.also = Replay(store, lines, start.speed).run
+            also = Replay(store, lines, start.speed).run
+            app = Dashboard(store, start.options, also=also)
         else:
             connects = partial(client, start.options)
             app = Dashboard(store, start.options, connects=connects, take=take, chance=random)

@@ -172,7 +172,8 @@ class Store:
                 self.jobs = read.found
                 self._hold("jobs", [job.id or "" for job in self.jobs])
                 # no event tells how a job goes on
-                self.listing("jobs").outdated = any(job.state == "running" for job in self.jobs)
+                if any(job.state == "running" for job in self.jobs):
+                    self.listing("jobs").expire()
             case TreeRead() as read:
                 self._keep_tree(read.tree)
             case TreeGone() as gone:
@@ -328,9 +329,9 @@ class Store:
         self.epoch += 1
         self.link.missed_events += 1
         for tree in self.trees.values():
-            tree.outdated = True
+            tree.expire()
         for name, listing in self.listings.items():
-            listing.outdated = True
+            listing.expire()
             self.changes.listings.add(name)
         self.changes.link = True
 
@@ -365,11 +366,11 @@ class Store:
             "jobs": acted,
         }
         if event.kind == "accepted" and event.is_root:
-            self.listing("runs").unseen += 1
+            self.listing("runs").came()
             touched["runs"] = True
         for name, is_touched in touched.items():
             if is_touched:
-                self.listing(name).outdated = True
+                self.listing(name).expire()
                 self.changes.listings.add(name)
 
     def _keep_name(self, event: Happening) -> None:
@@ -385,8 +386,7 @@ class Store:
         if run is not None and event.rev > run.rev:
             self.runs[run.id] = self._whereabouts.run_moved(run_after(run, event))
         tree = self.trees.get(event.run_id)
-        if tree is not None and event.rev > tree.run.rev:
-            tree.run = run_after(tree.run, event)
+        if tree is not None and tree.take_run(event):
             self.changes.steps.add(event.run_id)
 
     def _step_moved(self, event: Happening) -> None:

@@ -12,8 +12,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from textual.app import App
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
+
+from tui.boards import Cell
+from tui.stage import Page, Stage
 
 ORANGE, SKY, YELLOW, PURPLE = "#E69F00", "#56B4E9", "#F0E442", "#D285B1"
 
@@ -92,3 +96,15 @@ running look like completed, or backing off like failed."""
 DEFAULT = "dark"
 NAMES = frozenset({*BUILTIN_THEMES, *(theme.name for theme in THEMES)})
 """What `--theme` and `:theme` take."""
+
+
+def choose_theme(app: App[Any], stage: Stage, name: str) -> None:
+    """Another look; without a name those that there are."""
+    themes = sorted(app.available_themes)
+    if not name:
+        names: list[Cell] = [(each, "plain") for each in themes]
+        stage.open(Page(f"Themes: {app.theme} now", lambda cells: names))
+    elif name in themes:
+        app.theme = name
+    else:
+        stage.tell(f"there is no theme `{name}`: `:theme` lists them", "alarm")

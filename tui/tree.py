@@ -6,7 +6,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from engine.wire import MoveRow
-from tui.fold import freshens_parent, says_all, step_after, step_opened
+from tui.fold import freshens_parent, run_after, says_all, step_after, step_opened
 from tui.model import UNHANDLED_FAILURE, Attempt, Happening, Run, State, Step
 
 
@@ -49,6 +49,17 @@ class Tree(Struct):
             self.steps[parent.id] = replace(parent, failures=0)
             return {after.id, parent.id}
         return {after.id}
+
+    def expire(self) -> None:
+        """It is to be read again."""
+        self.outdated = True
+
+    def take_run(self, event: Happening) -> bool:
+        """Take in what has happened to the run itself; False: it is known."""
+        if event.rev <= self.run.rev:
+            return False
+        self.run = run_after(self.run, event)
+        return True
 
     def catch_up(self) -> None:
         """No more of the changes under way will come: what has not come was missed."""

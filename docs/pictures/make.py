@@ -25,6 +25,7 @@ from engine.wire import BulkAnswer
 from tui import record
 from tui.app import Dashboard
 from tui.options import Options
+from tui.reading import open_run
 from tui.store import Store
 
 HERE = Path(__file__).parent
@@ -110,13 +111,13 @@ async def drawn(picture: Picture, recording: bytes) -> str:
         for key in picture.keys:
             if key == "open":
                 opened = next(run for run in store.runs.values() if run.key == FIRST_SHOWN)
-                app.reading.open_run(opened.id)
+                open_run(app, opened.id)
             else:
                 await pilot.press(key)
             await app.workers.wait_for_complete()
         for prompt in app.screen.query(Input):
             prompt.cursor_blink = False
-        app.draw()
+        app.redraw()
         await pilot.pause()
         return tidied(app.export_screenshot(simplify=True), f"atomic-{picture.name}")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import tui.answered
-import tui.asking
+import tui.doing
 
 
 @pytest.fixture(autouse=True)
@@ -25,4 +25,4 @@ def utc() -> Iterator[None]:
 def _answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The inspector does not wait until the cursor rests, nor a refusal for who was quicker."""
     monkeypatch.setattr(tui.answered, "RESTS_S", 0)
-    monkeypatch.setattr(tui.asking, "EVENT_COMES_S", 0)
+    monkeypatch.setattr(tui.doing, "EVENT_COMES_S", 0)

@@ -155,7 +155,7 @@ def fill(world: World, **members: Any) -> list[str]:
         "/response": (200, {"token": "abc", "b": 2}),
         f"/steps/{run.id}": (200, msgspec.to_builtins(step)),
     }
-    world.app.reading.copying.find_tool = lambda: None
+    world.app.copying.find_tool = lambda: None
     sent: list[str] = []
 
     def send(text: str) -> None:
@@ -171,7 +171,7 @@ def test_44_sent_is_not_copied() -> None:
 
     async def test(world: World) -> None:
         sent = fill(world)
-        copying = world.app.reading.copying
+        copying = world.app.copying
         await world.shown()
         await world.press("y")
         line_with(await world.press("i"), "id sent to the terminal (OSC 52)")
@@ -253,7 +253,7 @@ def test_44_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_closed()
 
     async def test(world: World) -> None:
         sent = fill(world)
-        copying = world.app.reading.copying
+        copying = world.app.copying
         await world.shown()
         await world.press("enter", "b")
         screen = world.app.screen

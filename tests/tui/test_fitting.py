@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.boards import Piece
 from tui.sanitize import width, wrap
-from tui.widgets.bar import Piece, fit_pieces
+from tui.widgets.bar import fit_pieces
 from tui.widgets.grid import fit_parts
 
 

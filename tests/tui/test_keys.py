@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tui.app import DOES
 from tui.boards import text_of
 from tui.help import help_lines
 from tui.keys import (
@@ -18,7 +19,6 @@ from tui.keys import (
     WRITES,
     Group,
     NoCommand,
-    action_of,
     of_view,
     parse_command,
     shown_key,
@@ -43,10 +43,10 @@ def test_30_the_docs_have_the_keys_of_the_boards_and_of_what_writes() -> None:
 
 
 def test_30_ids_are_unique() -> None:
-    """They are names: for `:`, for a configuration of keys, and of methods."""
+    """They are names: for `:`, for a configuration of keys, and of what is done."""
     assert len(BY_ID) == len(COMMANDS)
+    assert DOES.keys() == BY_ID.keys()
     for command in COMMANDS:
-        assert action_of(command.id).isidentifier()
         assert command.views <= EVERYWHERE
         assert command.help
 

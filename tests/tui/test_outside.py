@@ -10,6 +10,7 @@ import pytest
 
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, run_row, showing, step_row
+from tui import background
 from tui.outside import private_file, words_of
 
 HOSTILE = b'{"a": "\x1b]52;c;x\x07"}\n$(touch pwned); `x`'
@@ -37,6 +38,9 @@ def test_23_programs_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_23_a_body_is_shown_without_a_shell(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program is called with a file's path as a word of its own, and has the body in it."""
     called: list[tuple[Sequence[str], bytes]] = []
+    monkeypatch.setattr(
+        background, "call", lambda words: called.append((words, Path(words[-1]).read_bytes()))
+    )
     monkeypatch.setenv("PAGER", "less -S")
     monkeypatch.setenv("EDITOR", "nano")
 
@@ -47,7 +51,6 @@ def test_23_a_body_is_shown_without_a_shell(key: str, monkeypatch: pytest.Monkey
         world.runs(run)
         world.tree(run, step_row(run.id, None, "failed", attempt_rows=tries))
         world.answers["/response"] = (200, HOSTILE)
-        world.app.outside._run = lambda words: called.append((words, Path(words[-1]).read_bytes()))
         monkeypatch.setattr(type(world.app), "suspend", nothing)
         await world.shown()
         await world.press("enter", key)

@@ -18,6 +18,7 @@ from tests.tui.support import step_row as step
 from tui.boards import cause_text, event_more, reason_cell, why_text
 from tui.inputs import CausesRead, LinkState
 from tui.model import cause_of, run_of
+from tui.reading import open_run
 from tui.tree import at_fault
 
 DECLINED = "card_declined: insufficient funds"
@@ -189,7 +190,7 @@ def test_a_run_and_its_steps_say_why() -> None:
         run, root, card = declined()
         world.runs(run)
         world.tree(run, root, card)
-        world.app.reading.open_run(run.id, root.id)
+        open_run(world.app, run.id, root.id)
         lines = await world.shown()
         line_with(lines, f"✗ failed  2/2 steps  2 tries  card: 402 {DECLINED}")
         line_with(lines, f"cause  card: 402 {DECLINED}")
@@ -211,7 +212,7 @@ def test_the_inspector_has_the_first_lines_of_the_last_answer() -> None:
         run, root, card = declined()
         world.answers["/response"] = (200, json.dumps(answer).encode())
         world.tree(run, root, card)
-        world.app.reading.open_run(run.id, card.id)
+        open_run(world.app, run.id, card.id)
         lines = await world.press()
         is_read = not world.app.options.slow_link
         assert any("answer to try 1 · b shows all" in line for line in lines) is is_read
@@ -231,7 +232,7 @@ def test_an_answer_that_was_not_kept_is_no_fault() -> None:
         world.live()
         run, root, card = declined()
         world.tree(run, root, card)
-        world.app.reading.open_run(run.id, card.id)
+        open_run(world.app, run.id, card.id)
         line_with(await world.press(), "No body (404")
         line_with(await world.passes(5), "No body (404")
 

@@ -11,6 +11,7 @@ from engine.wire import BEYOND_A_JOB, AttemptRow, RunRow, StepRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
 from tui.boards import Part
+from tui.reading import open_run
 from tui.screens.ask import Confirmation
 
 
@@ -61,7 +62,7 @@ def test_a_step_is_cancelled_with_its_own_calls() -> None:
         idle = step_row(run.id, "idle", "backing-off", due_at=at(60), attempt_rows=())
         world.runs(run)
         world.tree(run, root, called, idle)
-        world.app.reading.open_run(run.id, idle.id)
+        open_run(world.app, run.id, idle.id)
         await world.shown()
         lines = await world.press("C")
         line_with(lines, "› idle")
@@ -132,7 +133,7 @@ def test_a_cancelled_step_with_a_call_in_flight_says_so() -> None:
         run, root, called = with_a_call()
         world.runs(run)
         world.tree(run, root, called)
-        world.app.reading.open_run(run.id, called.id)
+        open_run(world.app, run.id, called.id)
         await world.shown()
         world.event("step", "cancelled", run.id, called.id, status="cancelled", rev=4)
         world.event("step", "cancelled", run.id, run.id, status="cancelled", rev=4)
@@ -239,7 +240,7 @@ def test_a_question_does_not_open_over_what_was_opened_meanwhile(key: str) -> No
         covered = len(world.app.screen_stack)
         await answered(world)
         assert len(world.app.screen_stack) == covered
-        if world.app.is_covered:
+        if len(world.app.screen_stack) > 1 or world.app.prompt.kind:
             await world.press("escape")
         line_with(await world.shown(), "pause: the board is another one now")
 

@@ -129,7 +129,7 @@ def test_an_action_beside_another_is_not_lost_in_silence() -> None:
         world.runs(run)
         await world.shown()
         (target,) = world.app.acting.targets()
-        acting, app, posted = world.app.acting, world.app, asyncio.Event()
+        doing, app, posted = world.app.acting.doing, world.app, asyncio.Event()
 
         async def slow(*_: Any, **__: Any) -> ActionAnswer:
             await posted.wait()
@@ -137,11 +137,11 @@ def test_an_action_beside_another_is_not_lost_in_silence() -> None:
 
         assert app.client is not None
         app.client.operate.act = slow  # type: ignore[method-assign]
-        acting.run(acting.act_and_tell(Action.PAUSE, target))
-        acting.run(acting.act_and_tell(Action.PAUSE, target))
+        app.start(doing.act_and_tell(Action.PAUSE, target), "acting")
+        app.start(doing.act_and_tell(Action.PAUSE, target), "acting")
         await world.pilot.pause()
         assert app.flash_now[0] == ""
-        acting.run(acting.act_and_tell(Action.CANCEL, target))
+        app.start(doing.act_and_tell(Action.CANCEL, target), "acting")
         await world.pilot.pause()
         assert app.flash_now[0].startswith("cancel: order 00000001: pause is under way")
         posted.set()

@@ -21,6 +21,7 @@ from tui.inputs import (
     RetriesRead,
 )
 from tui.keys import COMMANDS, shown_key
+from tui.reading import open_run
 
 SIZES = [(80, 24), (100, 30), (140, 40), (60, 16), (200, 60)]
 STATES = ("pending", "running", "backing-off", "waiting", "paused", "completed", "failed",
@@ -306,11 +307,11 @@ def test_back_from_the_background_everything_is_read_again() -> None:
         feed = SimpleNamespace(
             resync=lambda: asked.append(True), open=lambda _: None, poke=lambda: None
         )
-        world.app.feed = feed  # type: ignore[assignment]
+        world.app.following.feed = feed  # type: ignore[assignment]
         world.app.app_resume_signal.publish(world.app)
         line_with(await world.shown(), "STATE")
         assert asked == [True]
-        world.app.feed = None
+        world.app.following.feed = None
 
     showing(test)
 
@@ -322,12 +323,12 @@ def test_03_after_a_sleep_of_the_laptop_everything_is_read_again() -> None:
         fill(world)
         asked: list[bool] = []
         await world.shown()
-        world.app.feed = SimpleNamespace(resync=lambda: asked.append(True))  # type: ignore[assignment]
+        world.app.following.feed = SimpleNamespace(resync=lambda: asked.append(True))  # type: ignore[assignment]
         world.clock.sleep_s(600)
         world.app.tick()
         world.app.tick()
         assert asked == [True]
-        world.app.feed = None
+        world.app.following.feed = None
         assert not any(re.search(r"-\d", line) for line in await world.shown())
 
     showing(test)
@@ -367,7 +368,7 @@ def test_utc_turns_every_time_of_the_day(monkeypatch: pytest.MonkeyPatch) -> Non
             lines = await world.press("5")
             assert f"engine restarted {hour}:13:20" in lines[0]
             line_with(lines, f"{hour}:13:20.000")
-            world.app.reading.open_run(run.id)
+            open_run(world.app, run.id)
             line_with(await world.shown(), f"1 ▸ {hour}:12:30")
 
     showing(test)

@@ -8,6 +8,7 @@ from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tui.boards import text_of
 from tui.help import help_lines
 from tui.keys import COMMANDS, EVERYWHERE
+from tui.reading import open_run
 from tui.sanitize import width
 
 
@@ -22,7 +23,7 @@ def test_the_chart_has_the_head_of_its_run() -> None:
             world.tree(run, step_row(run.id, None, "running", submitted_at=at(-age_s)))
         run_ids = list(world.store.trees)
         for run_id, half in zip(run_ids, ("20s", "30m00"), strict=True):
-            world.app.reading.open_run(run_id)
+            open_run(world.app, run_id)
             head = line_with(await world.shown(), "STEP")
             assert head.split()[-3:] == ["0s", half, "now"]
         lines = await world.passes(600)
@@ -146,7 +147,7 @@ def test_a_recording_says_which_runs_it_does_not_have() -> None:
     async def test(world: World) -> None:
         world.live()
         world.runs(run_row(1))
-        world.app.client, world.app.looking.is_recording = None, True
+        world.app.following.client, world.app.looking.is_recording = None, True
         await world.shown()
         line_with(await world.press("enter"), "Run 00000001 is not in this recording")
 

@@ -6,6 +6,7 @@ import pytest
 
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tui.reading import open_run
 
 SUCCEEDED = AttemptRow(1, 1, "success", at(-50), at(-40), 200)
 
@@ -75,7 +76,7 @@ def test_a_run_opens_at_a_step_that_is_only_now_posted() -> None:
     async def test(world: World) -> None:
         run_id = fill(world)
         world.store.trees[run_id].outdated = True
-        world.app.reading.open_run(run_id, f"{run_id}-new")
+        open_run(world.app, run_id, f"{run_id}-new")
         await world.shown()
         assert world.app.selection().cursor_id == run_id
         row = run_row(1)

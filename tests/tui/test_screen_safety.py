@@ -16,6 +16,8 @@ from tui.inputs import (
     LinkState,
 )
 from tui.keys import COMMANDS, LISTS, WRITES
+from tui.ordering import filter_by
+from tui.reading import open_run
 
 
 def accepted(run: object) -> tuple[int, Any]:
@@ -62,7 +64,7 @@ def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
         steps = [step_row(rows[2].id, name, "running") for name in (None, "pay", "ship")]
         world.runs(*rows)
         world.tree(rows[2], *steps)
-        world.app.set_filter("wf:order")
+        filter_by(world.app, "wf:order")
         await world.press("space", "j", "enter", "h")
         for kind in ("heartbeat", "reset"):
             world.store.apply(LinkMoved(LinkState.LOST, "cut", 1, 0.5))
@@ -155,9 +157,9 @@ def test_13_only_the_writing_keys_post() -> None:
                 if command.writes or command.id in ("quit", "up-or-quit"):
                     continue
                 if view == "run":
-                    world.app.reading.open_run(run.id)
+                    open_run(world.app, run.id)
                 else:
-                    world.app.show_view(view)
+                    world.app.show(view)
                 world.app.run_command(command.id)
                 await world.app.workers.wait_for_complete()
                 await world.pilot.pause()

@@ -17,7 +17,7 @@ import pytest
 import tui.app
 from tests.tui.screen import World, run_row, showing
 from tests.tui.test_hostile_recordings import LINES, TEXTS, edited
-from tui import record
+from tui import background, record
 from tui.keys import COMMANDS, WRITES
 
 STEPS = 40
@@ -156,8 +156,8 @@ def test_a_walk_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def test(world: World) -> None:
         walks.append(walk := Walk(world, seed))
-        world.app.outside._run = lambda words: None
-        world.app.reading.copying.find_tool = lambda: None
+        monkeypatch.setattr(background, "call", lambda words: None)
+        world.app.copying.find_tool = lambda: None
         world.live()
         for line in LINES[:8]:
             taken = msgspec.convert(line, record.Line)

@@ -8,9 +8,11 @@ from engine.client import Action
 from engine.wire import RunPage
 from tests.tui.screen import World, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
-from tui.acting import Left
+from tui.doing import Left
 from tui.inputs import RunsRead, TreeGone
 from tui.listing import Edge
+from tui.ordering import filter_by
+from tui.reading import list_runs
 from tui.targets import Target, Urls
 
 
@@ -100,7 +102,8 @@ def test_14_x_stops_marked_rows_between_two() -> None:
         await world.press("space", "space", "space")
         await world.press("P")
         world.clock.pass_s(1)
-        many, one = world.app.acting.many, world.app.acting.act_on
+        many, doing = world.app.acting.many, world.app.acting.doing
+        one = doing.act_on
 
         async def stopped_after_it(
             action: Action, target: Target, urls: Urls = (None, None)
@@ -109,7 +112,7 @@ def test_14_x_stops_marked_rows_between_two() -> None:
             many.abort()
             return now
 
-        world.app.acting.act_on = stopped_after_it  # type: ignore[assignment, method-assign]
+        doing.act_on = stopped_after_it  # type: ignore[assignment, method-assign]
         lines = await world.press("y")
         line_with(lines, "1 done, 2 left (still marked)")
         assert len(world.posts) == 1
@@ -245,14 +248,14 @@ def test_escape_takes_back_one_layer() -> None:
         app = world.app
         world.runs(run_row(1), run_row(2))
         await world.press("2", "1")
-        app.set_filter("wf:order")
+        filter_by(app, "wf:order")
         await world.press("space", "escape")
         assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "wf:order")
         await world.press("escape")
         assert (app.looking.view, app.looking.filters["runs"]) == ("runs", "is:live")
         await world.press("escape")
         assert app.looking.view == "retries"
-        app.list_runs("is:stuck cause:a91c")
+        list_runs(app, "is:stuck cause:a91c")
         await world.press("escape", "1")
         assert app.looking.filters["runs"] == "is:live"
 

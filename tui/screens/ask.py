@@ -6,7 +6,7 @@ A question is put before something is done that is hard to undo: the answer is N
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 from tui.boards import Cell
 from tui.clock import Clock
 from tui.sanitize import fit, width
+from tui.stage import YES, Page, Question
 from tui.widgets.lines import Lines
 from tui.widgets.typed import Typed
 
@@ -61,33 +62,30 @@ class Confirmation(Typed):
         event.prevent_default()
 
 
-class Ask(ModalScreen[bool]):
-    """A question with its consequences. `typed`: what must be typed to say yes; else `y` does."""
+class Ask(ModalScreen[str]):
+    """A question with its consequences: `y` says yes, or what must be typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,n", "answer(False)", "No", show=False),
-        Binding("y", "answer(True)", "Yes", show=False),
+        Binding("escape,q,n", "answer('')", "No", show=False),
+        Binding("y", f"answer({YES!r})", "Yes", show=False),
     ]
 
-    def __init__(
-        self, title: str, lines: Sequence[Cell], clock: Clock, *, typed: str | None = None
-    ) -> None:
+    def __init__(self, asked: Question, clock: Clock) -> None:
         super().__init__()
-        self._title, self._lines, self._typed = title, list(lines), typed
-        self._clock = clock
+        self._asked, self._typed, self._clock = asked, asked.typed, clock
         self._since = 0.0
         self._is_meant = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="ask") as box:
-            box.border_title = Content(self._title)
+            box.border_title = Content(self._asked.title)
             yield Lines(id="ask-lines")
             if self._typed is not None:
                 yield Confirmation(self._takes, compact=True)
 
     def on_mount(self) -> None:
         self._since = self._clock.monotonic()
-        lines = [*self._lines]
+        lines = [*self._asked.lines]
         if self._typed is None:
             lines += [
                 ("", "plain"),
@@ -117,36 +115,23 @@ class Ask(ModalScreen[bool]):
     def _too_soon(self) -> bool:
         return self._clock.monotonic() - self._since < TYPED_AHEAD_S
 
-    def action_answer(self, yes: bool) -> None:
+    def action_answer(self, answer: str) -> None:
         """Close with this answer."""
-        if self._too_soon or (yes and self._typed is not None):
+        if self._too_soon or (answer and self._typed is not None):
             return
-        self.dismiss(yes)
+        self.dismiss(answer)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if self._too_soon:
             return
         if event.value.strip().replace(",", "") == self._typed:
-            self.dismiss(True)
+            self.dismiss(YES)
         else:
             event.input.value = ""
             event.input.placeholder = f"that was not {self._typed}"
 
 
-class Choice(NamedTuple):
-    """Something to choose."""
-
-    key: str
-    """The character that chooses it."""
-    name: str
-    """What the choice is known by."""
-    label: str
-    text: str
-    why_not: str = ""
-    """Why it cannot be chosen now; empty: it can."""
-
-
-class Choose(ModalScreen[str | None]):
+class Choose(ModalScreen[str]):
     """A few things to choose from: by their keys, with the cursor, or with the mouse.
 
     What cannot be chosen is there too, and says why.
@@ -156,9 +141,9 @@ class Choose(ModalScreen[str | None]):
         Binding("escape,q", "choose('')", "Close", show=False),
     ]
 
-    def __init__(self, title: str, choices: Sequence[Choice]) -> None:
+    def __init__(self, asked: Question) -> None:
         super().__init__()
-        self._title, self._choices = title, list(choices)
+        self._title, self._choices = asked.title, asked.choices
 
     def compose(self) -> ComposeResult:
         wide = max((width(choice.label) for choice in self._choices), default=0)
@@ -196,7 +181,7 @@ class Choose(ModalScreen[str | None]):
 
     def action_choose(self, name: str) -> None:
         """Close with this choice; an empty one is none."""
-        self.dismiss(name or None)
+        self.dismiss(name)
 
 
 class Read(ModalScreen[None]):
@@ -204,17 +189,19 @@ class Read(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*READING]
 
-    def __init__(self, title: str, lines: Sequence[Cell]) -> None:
+    def __init__(self, page: Page) -> None:
         super().__init__()
-        self._title, self._lines = title, list(lines)
+        self._page = page
+        self._lines: Sequence[Cell] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="read") as box:
-            box.border_title = Content(self._title)
+            box.border_title = Content(self._page.title)
             box.border_subtitle = CLOSES
             yield Lines(id="read-lines")
 
     def on_mount(self) -> None:
+        self._lines = self._page.lines(self.app.size.width - READ_FRAME_CELLS)
         self.query_one(Lines).show(self._lines, stay=False)
 
     @on(Lines.Sized)

@@ -18,16 +18,17 @@ from textual.content import Content
 from engine.client import AtomicError
 from tui.boards import Cell
 from tui.bodies import FIRST_BYTES, MORE_BYTES_MAX, Body, Look, lines_of, longer, looks_of, read
-from tui.model import Step
+from tui.copying import Copying
+from tui.outside import Outside
 from tui.redact import Redactor
 from tui.sanitize import safe
 from tui.screens.ask import READING
+from tui.stage import Bodies, Stage
 from tui.widgets.lines import Lines
 from tui.widgets.tight import TightScreen
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient, BodyPart
-    from tui.app import Dashboard
 
 KEYS = "m %s · [ ] tries · o pager · e editor · y copy · esc closes"
 FRAME_CELLS = 6
@@ -60,12 +61,14 @@ class BodyScreen(TightScreen):
     ]
 
     def __init__(
-        self, app: Dashboard, client: AsyncClient, step: Step, attempt: int | None
+        self, stage: Stage, client: AsyncClient, shown: Bodies, copying: Copying, outside: Outside
     ) -> None:
         """The payload of a step, or the answer to one of its tries."""
         super().__init__()
-        self._dashboard, self._client, self._step = app, client, step
-        self._attempt = attempt
+        self._stage, self._client = stage, client
+        self._step, self._attempt = shown
+        self._copying, self._outside = copying, outside
+        self._redactor = Redactor(stage.options.redact)
         self._parts: dict[int | None, BodyPart] = {}
         """What was read: neither a payload nor an answer changes."""
         self._wanted: Look | None = None
@@ -89,7 +92,7 @@ class BodyScreen(TightScreen):
     @property
     def _bodies(self) -> list[int | None]:
         """The payload, and the tries that were answered until now."""
-        tree = self._dashboard.store.trees.get(self._step.run_id)
+        tree = self._stage.store.trees.get(self._step.run_id)
         step = self._step if tree is None else tree.steps.get(self._step.id, self._step)
         return [None, *(attempt.number for attempt in step.answered)]
 
@@ -120,7 +123,7 @@ class BodyScreen(TightScreen):
             self._look = self._wanted or self._look
             lines.show([(safe(str(error)), "alarm")], stay=False)
             return
-        cells, redactor = self._cells - FRAME_CELLS, self._dashboard.reading.redactor
+        cells, redactor = self._cells - FRAME_CELLS, self._redactor
         work = partial(prepared, part, earlier, self._wanted, cells, redactor)
         found, looks, self._look = await to_thread.run_sync(work, abandon_on_cancel=True)
         if not self._is_there:
@@ -160,7 +163,7 @@ class BodyScreen(TightScreen):
     def tell(self, text: str, style: str = "plain") -> None:
         """Tell something in place of the keys, until the next one; on the board if it is closed."""
         if not self._is_there:
-            self._dashboard.flash(text, style)
+            self._stage.tell(text, style)
             return
         self.query_one("#read", Container).border_subtitle = Content(safe(text))
 
@@ -203,11 +206,11 @@ class BodyScreen(TightScreen):
 
     def action_program(self, variable: str) -> None:
         """Open all of it in $PAGER or $EDITOR."""
-        self._dashboard.outside.show(self._step, self._attempt, variable, self.tell)
+        self._outside.show(self._step, self._attempt, variable, self.tell)
 
     def action_copy(self) -> None:
         """Copy all of it."""
-        self._dashboard.reading.copying.copy_body(self._step, self._attempt, self.tell)
+        self._copying.copy_body(self._step, self._attempt, self.tell)
 
     def action_close(self) -> None:
         """Close it."""

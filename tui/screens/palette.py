@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
+from tui.acting import Acting
 from tui.keys import Command, of_view, shown_key
 from tui.targets import Target
 
-if TYPE_CHECKING:
-    from tui.app import Dashboard
+
+class Offered(NamedTuple):
+    """What can be chosen, and what does it."""
+
+    commands: Sequence[Command]
+    view: str
+    themes: Sequence[str]
+    acting: Acting
+    run: Callable[[str, str], None]
+    """Does a command, with what is typed behind it."""
+    begin: Callable[[str], None]
+    """Begins the line of a command that takes something behind it."""
 
 
-def palette(app: Dashboard) -> CommandPalette:
+def palette(offered: Offered) -> CommandPalette:
     """The palette of what is seen now. What changes the engine is done to what is under the cursor
     now, whatever happens to the list meanwhile."""
-    targets = list(app.acting.targets())
+    targets = list(offered.acting.targets())
 
     class Commands(Provider):
         """The commands of the one table, and the themes."""
 
         async def discover(self) -> Hits:
-            for name, text, run in _entries(app, targets):
+            for name, text, run in _entries(offered, targets):
                 yield DiscoveryHit(name, run, help=text)
 
         async def search(self, query: str) -> Hits:
             matcher = self.matcher(query)
-            for name, text, run in _entries(app, targets):
+            for name, text, run in _entries(offered, targets):
                 score = max(matcher.match(name), matcher.match(text) * 0.8)
                 if score > 0:
                     yield Hit(score, matcher.highlight(name), run, help=text)
@@ -40,23 +51,24 @@ def palette(app: Dashboard) -> CommandPalette:
 Entry = tuple[str, str, Callable[[], None]]
 
 
-def _entries(app: Dashboard, targets: Sequence[Target]) -> Iterator[Entry]:
-    for command in of_view(app.commands, app.looking.view):
+def _entries(offered: Offered, targets: Sequence[Target]) -> Iterator[Entry]:
+    acting = offered.acting
+    for command in of_view(offered.commands, offered.view):
         if command.id == "palette":
             continue
-        why = app.acting.why_not(command, targets) if command.writes else ""
+        why = acting.why_not(command, targets) if command.writes else ""
         key = shown_key(command.keys) if command.keys else f":{command.id}"
         text = f"{key}  {f'not now: {why}' if why else command.help}"
-        name = app.acting.label(command) if command.writes else command.label
-        yield name, text.replace("[", "\\["), partial(_do, app, command, targets)
-    for theme in sorted(app.available_themes):
-        yield f"Theme: {theme}", "another look", partial(app.run_command, "theme", theme)
+        name = acting.label(command) if command.writes else command.label
+        yield name, text.replace("[", "\\["), partial(_do, offered, command, targets)
+    for theme in offered.themes:
+        yield f"Theme: {theme}", "another look", partial(offered.run, "theme", theme)
 
 
-def _do(app: Dashboard, command: Command, targets: Sequence[Target]) -> None:
+def _do(offered: Offered, command: Command, targets: Sequence[Target]) -> None:
     if command.writes:
-        app.acting.do(command, targets)
+        offered.acting.do(command, targets)
     elif command.argument and command.id != "filter":
-        app.prompt.open("command", f"{command.id} ")
+        offered.begin(f"{command.id} ")
     else:
-        app.run_command(command.id)
+        offered.run(command.id, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -12,16 +12,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.boards import Piece
 from tui.looks import STYLES
 from tui.sanitize import side_by_side, width
-
-
-class Piece(NamedTuple):
-    """Text, the name of its style, and the action that a click on it runs (or none)."""
-
-    text: str
-    style: str = "plain"
-    action: str = ""
 
 
 class Bar(Widget):

@@ -110,7 +110,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         """Heads that differ from those of the columns."""
         self._cells_of = cells_of
         self.selection = Selection(self._cursor_moved, self.refresh_cells)
-        self.stale = False
+        self._stale = False
         self._notice: list[Cell] = []
         """Stands in place of the table while there are no rows."""
         self.sorted_by: tuple[str, bool] | None = None
@@ -146,6 +146,10 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh_cells()
         self._look_for_edges()
         return moved
+
+    def dim(self, *, stale: bool) -> None:
+        """What is drawn from now on may have passed."""
+        self._stale = stale
 
     def show_columns(self, columns: Sequence[Column]) -> None:
         """The columns are these now."""
@@ -212,7 +216,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
             return [BEYOND]
         row_id = rows.ids[at]
         row = self._cells_of(row_id) or BLANK
-        whole = f"{row_id}\0{row_id == rows.cursor_id}{row_id in rows.marks}{self.stale}"
+        whole = f"{row_id}\0{row_id == rows.cursor_id}{row_id in rows.marks}{self._stale}"
         return [(whole, ""), *(row.get(column.key, ("", "plain")) for column, _ in sized)]
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -256,7 +260,7 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         if len(cells) == 1:
             return Strip.blank(width, self.rich_style)
         row_id = self.selection.ids[self.scroll_offset.y + y - HEAD_LINES]
-        over = Style(dim=True) if self.stale else Style()
+        over = Style(dim=True) if self._stale else Style()
         if row_id == self.selection.cursor_id:
             over += self._cursor_style()
         segments = [self._gutter(row_id, over)]
