@@ -111,19 +111,10 @@ def outcome_call(step_id: str, wait: int | None) -> Call:
     return Call(method="GET", path=path, headers=held, held=True, timeout_ms=limit_ms)
 
 
-def runs_call(**query: str | int | None) -> Call:
-    """Ask for a page of runs."""
+def look(path: str, *ids: str, **query: str | int | None) -> Call:
+    """Ask for what is there; the path has `{}` for each id. Raises ValueError for what is none."""
     given = {name: str(value) for name, value in query.items() if value is not None}
-    return Call(method="GET", path="/api/v1/runs", query=given)
-
-
-def retries_call(**query: str | int | None) -> Call:
-    """Ask what is tried next."""
-    given = {name: str(value) for name, value in query.items() if value is not None}
-    return Call(method="GET", path="/api/v1/retries", query=given)
-
-
-CAUSES = Call(method="GET", path="/api/v1/causes")
+    return Call(method="GET", path=path.format(*map(segment, ids)), query=given)
 
 
 def body_call(step_id: str, attempt: int | None, first: int, count: int | None) -> Call:
@@ -137,21 +128,6 @@ def body_call(step_id: str, attempt: int | None, first: int, count: int | None) 
     last = "" if count is None else first + count - 1
     ranged = {} if first == 0 and count is None else {"Range": f"bytes={first}-{last}"}
     return Call(method="GET", path=f"/api/v1/steps/{segment(step_id)}/{of}", headers=ranged)
-
-
-def run_call(run_id: str) -> Call:
-    """Ask for a run with its tree."""
-    return Call(method="GET", path=f"/api/v1/runs/{segment(run_id)}")
-
-
-def step_call(step_id: str) -> Call:
-    """Ask for one step with its attempts."""
-    return Call(method="GET", path=f"/api/v1/steps/{segment(step_id)}")
-
-
-def status_call() -> Call:
-    """Ask how the engine is."""
-    return Call(method="GET", path="/api/v1/status")
 
 
 def segment(text: str) -> str:
@@ -173,8 +149,6 @@ def engine_url(engine: str) -> httpx.URL:
 
 
 # --- What operators ask for: actions on a run, bulk jobs, and who it is that asks ----------------
-
-BULK_JOBS = Call(method="GET", path="/api/v1/bulk")
 
 
 def checked_actor(actor: str | None) -> str | None:
@@ -221,11 +195,6 @@ def bulk_call(request: BulkRequest, key: str | None, actor: str | None) -> Call:
         members=msgspec.to_builtins(request),
         repeatable=request.dry_run or key is not None,
     )
-
-
-def bulk_job_call(job_id: str) -> Call:
-    """Ask how a bulk job stands."""
-    return Call(method="GET", path=f"/api/v1/bulk/{segment(job_id)}")
 
 
 def abort_call(job_id: str, actor: str | None) -> Call:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.client.aio.events import AsyncEvents
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.answers import BodyPart, read_answer, read_body
-from engine.client.calls import (
-    BULK_JOBS,
-    CAUSES,
-    abort_call,
-    action_call,
-    body_call,
-    bulk_call,
-    bulk_job_call,
-    retries_call,
-    run_call,
-    runs_call,
-    status_call,
-    step_call,
-    urls_of,
-)
+from engine.client.calls import abort_call, action_call, body_call, bulk_call, look, urls_of
+from engine.client.tries import Call
 from engine.wire import (
     Action,
     ActionAnswer,
@@ -37,6 +24,8 @@ from engine.wire import (
     RunTree,
     StepRow,
 )
+
+T = TypeVar("T")
 
 
 class AsyncOperations:
@@ -60,20 +49,10 @@ class AsyncOperations:
     ) -> RunPage:
         """One page of runs; `next` of the answer is the `cursor` of the one after it.
 
-        With a `filter` (`docs/reference/filter.md`) a page may come short and not be the
-        last.
+        With a `filter` (`docs/reference/filter.md`) a page may come short and not be the last.
         """
-        call = runs_call(
-            client=client,
-            workflow=workflow,
-            key=key,
-            status=status,
-            sort=sort,
-            limit=limit,
-            cursor=cursor,
-            q=filter,
-        )
-        return read_answer(await self._exchange.answer(call), RunPage)
+        asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
+        return await self._page(**asked, q=filter, limit=limit, cursor=cursor)
 
     async def runs(
         self,
@@ -86,17 +65,10 @@ class AsyncOperations:
         filter: str | None = None,
     ) -> AsyncIterator[RunRow]:
         """Every run that fits, page after page as they are needed."""
+        asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
         cursor: str | None = None
         while True:
-            page = await self.run_page(
-                client=client,
-                workflow=workflow,
-                key=key,
-                status=status,
-                sort=sort,
-                cursor=cursor,
-                filter=filter,
-            )
+            page = await self._page(**asked, q=filter, cursor=cursor)
             for row in page.runs:
                 yield row
             if page.next is None:
@@ -105,22 +77,22 @@ class AsyncOperations:
 
     async def run(self, run_id: str) -> RunTree:
         """A run with its steps and their attempts."""
-        return read_answer(await self._exchange.answer(run_call(run_id)), RunTree)
+        return await self._read(RunTree, look("/api/v1/runs/{}", run_id))
 
     async def step(self, step_id: str) -> StepRow:
         """One step as it stands, with its attempts."""
-        return read_answer(await self._exchange.answer(step_call(step_id)), StepRow)
+        return await self._read(StepRow, look("/api/v1/steps/{}", step_id))
 
     async def causes(self) -> CauseList:
         """Why runs need a person, what most need it for first."""
-        return read_answer(await self._exchange.answer(CAUSES), CauseList)
+        return await self._read(CauseList, look("/api/v1/causes"))
 
     async def retry_page(
         self, *, filter: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> RetryPage:
         """What is tried next, by time. `filter` is one of the runs."""
-        call = retries_call(q=filter, limit=limit, cursor=cursor)
-        return read_answer(await self._exchange.answer(call), RetryPage)
+        call = look("/api/v1/retries", q=filter, limit=limit, cursor=cursor)
+        return await self._read(RetryPage, call)
 
     async def bulk(
         self,
@@ -144,21 +116,19 @@ class AsyncOperations:
             *(Action(action), filter, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
         )
-        return read_answer(
-            await self._exchange.answer(bulk_call(request, key, self._actor)), BulkAnswer
-        )
+        return await self._read(BulkAnswer, bulk_call(request, key, self._actor))
 
     async def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
         """The bulk jobs that the engine remembers, the latest first."""
-        return read_answer(await self._exchange.answer(BULK_JOBS), BulkList).jobs
+        return (await self._read(BulkList, look("/api/v1/bulk"))).jobs
 
     async def bulk_job(self, job_id: str) -> BulkAnswer:
         """How a bulk job stands."""
-        return read_answer(await self._exchange.answer(bulk_job_call(job_id)), BulkAnswer)
+        return await self._read(BulkAnswer, look("/api/v1/bulk/{}", job_id))
 
     async def bulk_abort(self, job_id: str) -> BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
-        return read_answer(await self._exchange.answer(abort_call(job_id, self._actor)), BulkAnswer)
+        return await self._read(BulkAnswer, abort_call(job_id, self._actor))
 
     async def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""
@@ -188,13 +158,18 @@ class AsyncOperations:
         request = ActionRequest(
             *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
         )
-        call = action_call(run_id, request, self._actor)
-        return read_answer(await self._exchange.answer(call), ActionAnswer)
+        return await self._read(ActionAnswer, action_call(run_id, request, self._actor))
 
     async def status(self) -> dict[str, Any]:
         """How the engine is: counts by state, limits, durability. Members are added over time."""
-        return read_answer(await self._exchange.answer(status_call()), dict[str, Any])
+        return await self._read(dict[str, Any], look("/api/v1/status"))
 
     def events(self, last_event_id: str | None = None) -> AsyncEvents:
         """What happens, as it happens: `async with operate.events() as events: async for …`."""
         return self._exchange.events(last_event_id)
+
+    async def _page(self, **asked: str | int | None) -> RunPage:
+        return await self._read(RunPage, look("/api/v1/runs", **asked))
+
+    async def _read(self, type: type[T], call: Call) -> T:
+        return read_answer(await self._exchange.answer(call), type)

@@ -4,26 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.client.answers import BodyPart, read_answer, read_body
 from engine.client.blocking.events import Events
 from engine.client.blocking.exchange import Exchange
-from engine.client.calls import (
-    BULK_JOBS,
-    CAUSES,
-    abort_call,
-    action_call,
-    body_call,
-    bulk_call,
-    bulk_job_call,
-    retries_call,
-    run_call,
-    runs_call,
-    status_call,
-    step_call,
-    urls_of,
-)
+from engine.client.calls import abort_call, action_call, body_call, bulk_call, look, urls_of
+from engine.client.tries import Call
 from engine.wire import (
     Action,
     ActionAnswer,
@@ -38,6 +25,8 @@ from engine.wire import (
     RunTree,
     StepRow,
 )
+
+T = TypeVar("T")
 
 
 class Operations:
@@ -61,20 +50,10 @@ class Operations:
     ) -> RunPage:
         """One page of runs; `next` of the answer is the `cursor` of the one after it.
 
-        With a `filter` (`docs/reference/filter.md`) a page may come short and not be the
-        last.
+        With a `filter` (`docs/reference/filter.md`) a page may come short and not be the last.
         """
-        call = runs_call(
-            client=client,
-            workflow=workflow,
-            key=key,
-            status=status,
-            sort=sort,
-            limit=limit,
-            cursor=cursor,
-            q=filter,
-        )
-        return read_answer(self._exchange.answer(call), RunPage)
+        asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
+        return self._page(**asked, q=filter, limit=limit, cursor=cursor)
 
     def runs(
         self,
@@ -87,17 +66,10 @@ class Operations:
         filter: str | None = None,
     ) -> Iterator[RunRow]:
         """Every run that fits, page after page as they are needed."""
+        asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
         cursor: str | None = None
         while True:
-            page = self.run_page(
-                client=client,
-                workflow=workflow,
-                key=key,
-                status=status,
-                sort=sort,
-                cursor=cursor,
-                filter=filter,
-            )
+            page = self._page(**asked, q=filter, cursor=cursor)
             yield from page.runs
             if page.next is None:
                 return
@@ -105,22 +77,22 @@ class Operations:
 
     def run(self, run_id: str) -> RunTree:
         """A run with its steps and their attempts."""
-        return read_answer(self._exchange.answer(run_call(run_id)), RunTree)
+        return self._read(RunTree, look("/api/v1/runs/{}", run_id))
 
     def step(self, step_id: str) -> StepRow:
         """One step as it stands, with its attempts."""
-        return read_answer(self._exchange.answer(step_call(step_id)), StepRow)
+        return self._read(StepRow, look("/api/v1/steps/{}", step_id))
 
     def causes(self) -> CauseList:
         """Why runs need a person, what most need it for first."""
-        return read_answer(self._exchange.answer(CAUSES), CauseList)
+        return self._read(CauseList, look("/api/v1/causes"))
 
     def retry_page(
         self, *, filter: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> RetryPage:
         """What is tried next, by time. `filter` is one of the runs."""
-        call = retries_call(q=filter, limit=limit, cursor=cursor)
-        return read_answer(self._exchange.answer(call), RetryPage)
+        call = look("/api/v1/retries", q=filter, limit=limit, cursor=cursor)
+        return self._read(RetryPage, call)
 
     def bulk(
         self,
@@ -144,19 +116,19 @@ class Operations:
             *(Action(action), filter, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
         )
-        return read_answer(self._exchange.answer(bulk_call(request, key, self._actor)), BulkAnswer)
+        return self._read(BulkAnswer, bulk_call(request, key, self._actor))
 
     def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
         """The bulk jobs that the engine remembers, the latest first."""
-        return read_answer(self._exchange.answer(BULK_JOBS), BulkList).jobs
+        return (self._read(BulkList, look("/api/v1/bulk"))).jobs
 
     def bulk_job(self, job_id: str) -> BulkAnswer:
         """How a bulk job stands."""
-        return read_answer(self._exchange.answer(bulk_job_call(job_id)), BulkAnswer)
+        return self._read(BulkAnswer, look("/api/v1/bulk/{}", job_id))
 
     def bulk_abort(self, job_id: str) -> BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
-        return read_answer(self._exchange.answer(abort_call(job_id, self._actor)), BulkAnswer)
+        return self._read(BulkAnswer, abort_call(job_id, self._actor))
 
     def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""
@@ -186,13 +158,18 @@ class Operations:
         request = ActionRequest(
             *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
         )
-        call = action_call(run_id, request, self._actor)
-        return read_answer(self._exchange.answer(call), ActionAnswer)
+        return self._read(ActionAnswer, action_call(run_id, request, self._actor))
 
     def status(self) -> dict[str, Any]:
         """How the engine is: counts by state, limits, durability. Members are added over time."""
-        return read_answer(self._exchange.answer(status_call()), dict[str, Any])
+        return self._read(dict[str, Any], look("/api/v1/status"))
 
     def events(self, last_event_id: str | None = None) -> Events:
         """What happens, as it happens: `with operate.events() as events: for …`."""
         return self._exchange.events(last_event_id)
+
+    def _page(self, **asked: str | int | None) -> RunPage:
+        return self._read(RunPage, look("/api/v1/runs", **asked))
+
+    def _read(self, type: type[T], call: Call) -> T:
+        return read_answer(self._exchange.answer(call), type)
