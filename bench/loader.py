@@ -23,17 +23,17 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.clock import Ids  # noqa: E402
-from engine.core import settle  # noqa: E402
+from engine.process.clock import Ids  # noqa: E402
+from engine.core.rules import attempt as settle  # noqa: E402
 from engine.core.events import Started  # noqa: E402
-from engine.core.fingerprint import fingerprint  # noqa: E402
+from engine.core.text.fingerprint import fingerprint  # noqa: E402
 from engine.core.model import Run, StepSpec  # noqa: E402
 from engine.core.outcome import Answered  # noqa: E402
-from engine.core.place import Limits, open_run, place  # noqa: E402
+from engine.core.rules.post import Limits, open_run, place  # noqa: E402
 from engine.core.retry import RetryPolicy  # noqa: E402
 from engine.ports.store import Body, Write  # noqa: E402
-from engine.store.owner import Owner  # noqa: E402
-from engine.store.sqlite import open_store  # noqa: E402
+from engine.store.sqlite.file.owner import Owner  # noqa: E402
+from engine.store.sqlite.store import open_store  # noqa: E402
 
 HOUR_MS = 3_600_000
 BATCH_RUNS = 2_000

@@ -32,7 +32,7 @@ def load_file(path: Path, **options: Any) -> dict[str, Any]:
 def _digest() -> str:
     """Changes when a file that was loaded before may not be what the loader would make now."""
     files = sorted(
-        [*ROOT.glob("engine/store/*.*"), *ROOT.glob("engine/core/*.py"), HERE / "loader.py"]
+        [*ROOT.glob("engine/store/**/*.*"), *ROOT.glob("engine/core/**/*.py"), HERE / "loader.py"]
     )
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""Which figures the engine shows under /metrics, beside what `metrics.py` counts.
+"""Which figures the engine shows under /metrics, beside what `telemetry/metrics.py` counts.
 
 Each is read from the part that has it when the page is asked for. `docs/reference/metrics.md` has a
 row for each.
@@ -6,12 +6,12 @@ row for each.
 
 from __future__ import annotations
 
-from engine.budget import Budget
-from engine.front.server import ServerCounters
-from engine.log_output import LogOutput
-from engine.metrics import Metrics
+from engine.front.server.server import ServerCounters
 from engine.ports.store import OpenStore
-from engine.supervisor import Engine
+from engine.process.budget import Budget
+from engine.runs.engine import Engine
+from engine.telemetry.log_output import LogOutput
+from engine.telemetry.metrics import Metrics
 
 
 def show_process(metrics: Metrics, output: LogOutput, version: str, instance: str) -> None:

@@ -19,39 +19,39 @@ from typing import Any
 import trio
 
 from engine import __version__
-from engine.budget import Budget
-from engine.caller import HttpCaller
-from engine.clock import SystemClock
-from engine.config import Config, ConfigError, check_bind
+from engine.call.caller import HttpCaller
+from engine.call.dial import Dialler
+from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
-from engine.core.place import Limits
-from engine.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
-from engine.dial import Dialler
+from engine.core.rules.post import Limits
 from engine.figures import show_engine, show_process, show_server, show_store
-from engine.front import app as front_app
-from engine.front import server
-from engine.front.access import Access
-from engine.front.context import Front
-from engine.front.dear import Dear
-from engine.front.door import EngineDoor
-from engine.front.parent import looks_posted_by_a_run
-from engine.front.times import rfc3339
+from engine.front.access.parent import looks_posted_by_a_run
+from engine.front.access.request import Access
+from engine.front.api import routes
+from engine.front.api.context import Front
+from engine.front.api.door import EngineDoor
+from engine.front.server import server
+from engine.front.show.times import rfc3339
 from engine.jobs.bulk import Bulk
-from engine.limits import EngineLimits
-from engine.log_output import LogOutput, standard_error
-from engine.machine import default_budget, trim
-from engine.metrics import Metrics
-from engine.parent_tokens import ParentTokens
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
-from engine.run_log import RunLog, Watchers
-from engine.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
-from engine.store.owner import Owner, check_unowned
-from engine.store.sqlite import open_store
-from engine.store.views import SqliteViews
-from engine.supervisor import Engine
-from engine.telemetry import Log, configure_logging, logger
-from engine.transport import LeanTransport
+from engine.process.budget import Budget
+from engine.process.clock import SystemClock
+from engine.process.config import Config, ConfigError, check_bind
+from engine.process.dear import Dear
+from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
+from engine.process.memory import default_budget, trim
+from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.runs.engine import Engine
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.parent import ParentTokens
+from engine.store.sqlite.file.owner import Owner, check_unowned
+from engine.store.sqlite.store import open_store
+from engine.store.sqlite.views.views import SqliteViews
+from engine.telemetry.log import Log, configure_logging, logger
+from engine.telemetry.log_output import LogOutput, standard_error
+from engine.telemetry.metrics import Metrics
+from engine.telemetry.run_log import RunLog, Watchers
 from engine.wire import problem
 
 EXIT_FAILED, EXIT_REFUSED = 1, 2
@@ -183,7 +183,7 @@ async def _serve_front(
         await nursery.start(
             partial(
                 server.serve,
-                front_app.build(front),
+                routes.build(front),
                 listeners,
                 limits,
                 stop,

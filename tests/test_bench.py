@@ -12,8 +12,8 @@ import pytest
 
 from engine.core.model import StepState
 from engine.ports.store import Due
-from engine.store.sqlite import open_store
-from engine.store.views import SqliteViews
+from engine.store.sqlite.store import open_store
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.support import OWNER, the_run
 
 BENCH = Path(__file__).parents[1] / "bench"

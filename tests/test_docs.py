@@ -21,18 +21,18 @@ import pytest
 from docs.examples import first_app
 from engine import wire
 from engine.cli.main import COMMANDS, command_of
-from engine.config import settings
-from engine.core.actions import FITS, Action
 from engine.core.events import Count, Event, Started
 from engine.core.filter import FILTER_CHARACTERS_MAX, TERMS_MAX
 from engine.core.model import DelayBy, PauseReason, StepState
+from engine.core.rules.action import FITS, Action
 from engine.core.table import TABLE
-from engine.front import feed
+from engine.front.api import events as feed
 from engine.jobs import bulk
 from engine.ports.views import EventRecord
-from engine.run_log import ERROR_CHARS_MAX
-from engine.store.filter import ROWS_LOOKED_AT_MAX
-from engine.throttle import LEFT_OUT, LINES_PER_S_MAX
+from engine.process.config import settings
+from engine.store.sqlite.views.filter import ROWS_LOOKED_AT_MAX
+from engine.telemetry.run_log import ERROR_CHARS_MAX
+from engine.telemetry.throttle import LEFT_OUT, LINES_PER_S_MAX
 from tests.reference_pages import DESIGN, ERRORS, design_page, errors_page, states
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown
 

@@ -1,175 +1,159 @@
-"""Who may import whom. The table is the one of the architecture page, by today's modules.
+"""Who may import whom: one row a folder, from the ground up. An arrow goes down, never up.
 
-Imports are read from the syntax tree, also those inside functions and under TYPE_CHECKING: a layer
-that needs another only for a name still knows it.
+A row may name only rows above it in this table, so no circle of folders can be written down; that
+there is none of files within a folder is a test. Imports are read from the syntax tree, also those
+inside functions and under TYPE_CHECKING: a layer that needs another only for a name still knows it.
 """
 
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-IMPURE = frozenset({"time", "random", "os", "io", "threading", "uuid"})
 STDLIB = frozenset(sys.stdlib_module_names)
-ANYTHING = "anything at all"
+ROOMS_MAX = 14
+"""Files of a folder."""
+ANYTHING = "anything"
 BY_NAME = frozenset({"importlib.import_module", "import_module", "__import__"})
+CHANCE = frozenset({"sqlite3", "random", "uuid"})
+IMPURE = CHANCE | {"time", "os", "io", "threading"}
 
 
-@dataclass(frozen=True)
-class Room:
-    """Modules (or packages) that belong together, and what they may import beside the stdlib.
+class Row(NamedTuple):
+    """A folder's own files (not those of folders in it) or one file, and what they may import
+    beside each other and the standard library."""
 
-    A name allows itself and what is below it: `engine.core` allows `engine.core.model`.
-    """
-
-    modules: tuple[str, ...]
-    may: tuple[str, ...]
-    not_of_stdlib: frozenset[str] = frozenset({"sqlite3", "random", "uuid"})
+    name: str
+    may: frozenset[str]
+    not_of_stdlib: frozenset[str] = CHANCE
 
 
-EVERY_STORE = (
-    "engine.store.away", "engine.store.commit", "engine.store.folding", "engine.store.journal",
-    "engine.store.marks", "engine.store.pending", "engine.store.replay", "engine.store.rows",
-    "engine.store.writer",
-)  # fmt: skip
-"""What serves every store; all else below `engine.store` is SQLite's."""
-CALLER = ("engine.transport", "engine.dial", "engine.resolve", "engine.caller")
-SUPERVISOR = (
-    "engine.admission", "engine.attempt", "engine.drive", "engine.flow", "engine.home",
-    "engine.hosts", "engine.limits", "engine.memory", "engine.outcomes", "engine.parent_tokens",
-    "engine.places", "engine.ramp", "engine.refusals", "engine.replies", "engine.request",
-    "engine.run_log", "engine.seats", "engine.shared", "engine.standstill", "engine.stopped",
-    "engine.store_away", "engine.supervisor", "engine.sweep", "engine.tasks", "engine.throttle",
-    "engine.trace", "engine.waiting",
-)  # fmt: skip
-TUI_GROUND = ("tui.config", "tui.keys", "tui.options")
-TUI_TEXT = ("tui.curl", "tui.fmt", "tui.redact", "tui.sanitize")
-TUI_DATA = (
-    "tui.clock", "tui.feed", "tui.fold", "tui.inputs", "tui.listing", "tui.model", "tui.query",
-    "tui.record", "tui.store", "tui.tree", "tui.whereabouts",
-)  # fmt: skip
-"""What is known."""
-TUI_BOARDS = (
-    "tui.bars", "tui.boards", "tui.bodies", "tui.compare", "tui.detail", "tui.help", "tui.looking",
-    "tui.looks", "tui.notices", "tui.rows", "tui.selection", "tui.sorting", "tui.steptree",
-)  # fmt: skip
-"""What stands where."""
-TUI_ACT = (
-    "tui.acting", "tui.answered", "tui.asking", "tui.clipboard", "tui.copying", "tui.doing",
-    "tui.many", "tui.moving", "tui.ordering", "tui.outside", "tui.reading", "tui.retargeting",
-    "tui.showing", "tui.stage", "tui.targets",
-)  # fmt: skip
-"""What a key does."""
-TUI_SHOWN = (*TUI_GROUND, *TUI_TEXT, *TUI_DATA, *TUI_BOARDS)
-TUI_UNSEEN = (*TUI_SHOWN, *TUI_ACT, "tui.guard", "tui.once")
-"""It is tested, and prints `--once`, without a screen."""
-SHOWS = ("engine.wire", "engine.client", "engine.signs", "anyio", "msgspec")
-ROOMS = (
-    Room(("engine",), ()),
-    Room(("engine.core",), ("msgspec",), IMPURE | {"sqlite3"}),
-    Room(("engine.wire", "engine.ports"), ("engine.core", "msgspec"), IMPURE | {"sqlite3"}),
-    Room(("engine.clock",), ("engine.core", "trio"), frozenset({"sqlite3", "uuid"})),
-    Room(("engine.deadlines",), ("trio",)),
-    Room(("engine.budget",), ("engine.ports", "trio")),
-    Room(("engine.machine",), ()),
-    Room(("engine.platform",), ("trio",)),
-    Room(("engine.log_output",), ()),
-    Room(
-        ("engine.telemetry",), ("engine.log_output", "structlog"),
+def row(name: str, may: str = "", *, without: frozenset[str] = CHANCE) -> Row:
+    """A row of the table. `folder/*` is a folder with those in it."""
+    return Row(name, frozenset(may.split()), without)
+
+
+ROWS = (
+    # -- the ground
+    row("engine"),
+    row("engine.core.text", "msgspec", without=IMPURE),
+    row("engine.core", "engine.core.text msgspec", without=IMPURE),
+    row("engine.core.rules", "engine.core engine.core.text msgspec", without=IMPURE),
+    row("engine.signs"),
+    row("engine.wire", "engine.core.* msgspec", without=IMPURE),
+    row("engine.ports", "engine.core.* msgspec", without=IMPURE),
+    row("engine.http", "httptools httpx msgspec", without=IMPURE),
+    row("engine.telemetry", "engine.core.* msgspec prometheus_client structlog trio"),
+    row("engine.process.platform", "trio"),
+    row(
+        "engine.process",
+        "engine.core engine.ports engine.telemetry msgspec trio",
+        without=frozenset({"sqlite3"}),
     ),
-    Room(("engine.metrics",), ("engine.core", "prometheus_client")),
-    Room(("engine.descriptors",), ("engine.config", "engine.core", "msgspec")),
-    Room(("engine.stopping",), ("engine.log_output", "trio")),
-    Room(("engine.config",), ("engine.core", "msgspec")),
-    Room(
-        SUPERVISOR,
-        (
-            "engine.core", "engine.ports", "engine.budget", "engine.clock", "engine.deadlines",
-            "trio", "msgspec",
-        ),
-        IMPURE | {"sqlite3"},
+    # -- acting on what the core decides
+    row(
+        "engine.call",
+        "engine.core.* engine.ports engine.http engine.process.platform httpx msgspec trio",
     ),
-    Room(EVERY_STORE, ("engine.core", "engine.ports", "trio", "msgspec"), IMPURE | {"sqlite3"}),
-    Room(
-        ("engine.store",),
-        ("engine.core", "engine.platform", "engine.ports", "sqlite_utils", "trio", "msgspec"),
-        frozenset({"random", "uuid"}),
+    row("engine.store", "engine.core.* engine.ports msgspec trio"),
+    row(
+        "engine.store.sqlite.file",
+        "engine.ports engine.process.platform msgspec trio",
+        without=CHANCE - {"sqlite3"},
     ),
-    Room(("engine.answers", "engine.tls"), ("httpx", "httptools", "msgspec"), IMPURE),
-    Room(
-        CALLER,
-        (
-            "engine.core", "engine.platform", "engine.ports", "engine.answers", "engine.tls",
-            "httpx", "msgspec", "trio",
-        ),
+    row(
+        "engine.store.sqlite",
+        "engine.core.* engine.ports engine.process.platform engine.store engine.store.sqlite.file "
+        "sqlite_utils msgspec trio",
+        without=CHANCE - {"sqlite3"},
     ),
-    Room(
-        ("engine.jobs",),
-        (
-            "engine.core", "engine.ports", "engine.clock", "engine.tasks", "engine.telemetry",
-            "msgspec", "trio",
-        ),
+    row(
+        "engine.store.sqlite.views",
+        "engine.core.* engine.ports engine.store.* msgspec trio",
+        without=CHANCE - {"sqlite3"},
     ),
-    Room(
-        ("engine.front",),
-        (
-            "engine.core", "engine.wire", "engine.ports", "engine.jobs", "engine.supervisor",
-            "engine.parent_tokens", "engine.budget", "engine.platform",
-            "engine.refusals", "engine.replies", "engine.waiting",
-            "engine.clock", "engine.config", "engine.deadlines", "engine.hosts",
-            "engine.metrics", "engine.standstill",
-            "engine.telemetry", "quart", "quart_trio", "werkzeug", "hypercorn", "h11",
-            "msgspec", "trio",
-        ),
+    row(
+        "engine.runs.limits",
+        "engine.core.* engine.ports engine.process msgspec trio",
+        without=IMPURE,
     ),
-    Room(
-        ("engine.client",),
-        (
-            "engine.answers", "engine.tls", "engine.platform.sockets", "engine.wire", "anyio",
-            "httpx", "httpx_sse", "msgspec",
-        ),
-        frozenset({"sqlite3", "uuid"}),
+    row(
+        "engine.runs.open",
+        "engine.core.* engine.ports engine.process engine.runs.limits msgspec trio",
+        without=IMPURE,
     ),
-    Room(("engine.main", "engine.figures"), ("engine", "trio")),
-    Room(("engine.signs",), ()),
-    Room(("engine.leash",), ()),
-    Room(
-        ("engine.cli.demo",),
-        (
-            "engine.cli", "engine.client", "engine.clock", "engine.core", "engine.wire",
-            "tui.start", "demo_app", "click", "httpx", "msgspec", "trio",
-        ),
+    row(
+        "engine.runs",
+        "engine.core.* engine.ports engine.process engine.telemetry engine.runs.* msgspec trio",
+        without=IMPURE,
     ),
-    Room(("engine.cli.main",), ("engine", "engine.cli.exits", "click", ANYTHING)),  # its table
-    Room(("engine.cli",), ("engine", "click", "msgspec")),
-    Room(
-        ("tui.command",),
-        ("engine.cli", "engine.client", "engine.wire", "tui", "click"),
+    row(
+        "engine.jobs",
+        "engine.core.* engine.ports engine.process engine.telemetry msgspec trio",
     ),
-    Room(
-        ("demo_app",),
-        ("aiosmtpd", "httpx", "hypercorn", "quart", "werkzeug"), frozenset({"uuid"}),
+    # -- what comes in over HTTP
+    row("engine.front"),
+    row(
+        "engine.front.server",
+        "engine.ports engine.process.* engine.wire h11 httptools hypercorn msgspec trio",
     ),
-    Room(TUI_TEXT, ("engine.wire", "msgspec"), frozenset({"sqlite3"})),
-    Room(TUI_GROUND, (*TUI_TEXT, "engine.wire", "msgspec"), frozenset({"sqlite3"})),
-    Room(TUI_DATA, (*TUI_TEXT, *SHOWS), frozenset({"sqlite3"})),
-    Room(TUI_BOARDS, (*TUI_GROUND, *TUI_TEXT, *TUI_DATA, *SHOWS), frozenset({"sqlite3"})),
-    Room(TUI_ACT, (*TUI_SHOWN, *SHOWS), frozenset({"sqlite3"})),
-    Room(("tui.once",), (*TUI_SHOWN, *SHOWS), frozenset({"sqlite3"})),
-    Room(("tui.guard",), ("msgspec",)),
-    Room(("tui.serve",), ("tui.guard", "tui.options", "aiohttp", "textual_serve")),
-    Room(
-        ("tui",), (*SHOWS, "textual", "rich"),
-        frozenset({"sqlite3", "uuid"}),
+    row(
+        "engine.front.show",
+        "engine.core.* engine.ports engine.wire engine.front.server msgspec",
     ),
-)  # fmt: skip
+    row("engine.front.access", "engine.core engine.wire engine.front.*"),
+    row(
+        "engine.front.api",
+        "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.runs.* "
+        "engine.jobs engine.front.* msgspec quart quart_trio trio werkzeug",
+    ),
+    row("engine.figures", "engine.* engine.process engine.telemetry"),
+    row("engine.main", "engine.* trio"),
+    # -- those who talk to an engine
+    row(
+        "engine.client",
+        "engine.http engine.process.platform engine.wire anyio httpx httpx_sse msgspec",
+        without=frozenset({"sqlite3", "uuid"}),
+    ),
+    row(
+        "engine.client.aio",
+        "engine.client engine.wire anyio httpx httpx_sse",
+        without=frozenset({"sqlite3", "uuid"}),
+    ),
+    row(
+        "engine.client.blocking",
+        "engine.client engine.wire httpx httpx_sse",
+        without=frozenset({"sqlite3", "uuid"}),
+    ),
+    row("engine.client.__init__", "engine.client.* engine.wire"),
+    row("engine.cli.show", "engine.client.* engine.signs engine.wire click msgspec"),
+    row(
+        "engine.cli",
+        "engine.cli.show engine.core engine.client.* engine.main engine.process engine.signs "
+        "engine.wire click msgspec",
+    ),
+    row("engine.cli.main", f"engine.cli click {ANYTHING}"),
+    row("engine.cli.__main__", "engine.cli.main"),
+    # -- the demonstration
+    row(
+        "demo_app",
+        "aiosmtpd httpx hypercorn quart sqlite_utils werkzeug",
+        without=frozenset({"uuid"}),
+    ),
+    row(
+        "engine.cli.demo",
+        "engine.core engine.client.* engine.cli.* engine.process engine.wire tui.start demo_app "
+        "click httpx msgspec trio",
+    ),
+)
 
 
 def module_of(path: Path) -> str:
@@ -178,128 +162,118 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def modules() -> dict[str, Path]:
-    """Every module of the product."""
-    found = [
-        path
-        for package in ("engine", "demo_app", "tui")
-        for path in ROOT.glob(f"{package}/**/*.py")
-    ]
-    return {module_of(path): path for path in sorted(found)}
+PACKAGES = ("engine", "demo_app")
+MODULES = {
+    module_of(path): path
+    for package in PACKAGES
+    for path in sorted(ROOT.glob(f"{package}/**/*.py"))
+}
+KNOWN = frozenset(MODULES)
+FOLDERS = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+NAMES = {it.name: number for number, it in enumerate(ROWS)}
 
 
-def covers(name: str, module: str) -> bool:
-    """Whether a module is `name` or below it."""
-    return module == name or module.startswith(f"{name}.")
+def place_of(module: str) -> str:
+    """The name of the row that a module belongs to: its own, or its folder's."""
+    if f"{module}.__init__" in NAMES:
+        return f"{module}.__init__"
+    if module in FOLDERS or module in NAMES:
+        return module
+    return module.rpartition(".")[0]
 
 
-def room_of(module: str) -> Room | None:
-    """The room a module belongs to: `engine` itself is only the package's own file."""
-    for room in ROOMS:
-        names = room.modules
-        if module in names or any(covers(n, module) for n in names if n != "engine"):
-            return room
-    return None
-
-
-def imports(source: str, known: frozenset[str], package: str) -> set[str]:
+def imports(source: str, package: str) -> Iterator[str]:
     """The modules that a source imports; of `from a import b` it is `a.b` where that is one."""
-    found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, *([base] if base else [])])
-            below = {f"{base}.{alias.name}" for alias in node.names} & known
-            found |= below or {base}
+            yield from {f"{base}.{alias.name}" for alias in node.names} & KNOWN or {base}
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in BY_NAME:
             (name,) = node.args
-            found.add(str(name.value) if isinstance(name, ast.Constant) else ANYTHING)
-    return found
+            yield str(name.value) if isinstance(name, ast.Constant) else ANYTHING
 
 
-def faults(module: str, room: Room, imported: set[str]) -> list[str]:
-    """What of the imports the room may not have, as lines for people."""
-    wrong = []
-    for name in sorted(imported):
-        top = name.partition(".")[0]
-        if top in STDLIB:
-            allowed = top not in room.not_of_stdlib
-        else:
-            own = any(covers(n, name) for n in room.modules if n != "engine")
-            own = own or (name == "engine" and covers("engine", module))  # for its version
-            allowed = own or any(covers(n, name) for n in room.may)
-        if name == "engine.main" and module != "engine.cli.serve":
-            allowed = False
-        if not allowed:
-            wrong.append(f"{module} imports {name}")
-    return wrong
+def imported_by(module: str) -> set[str]:
+    """What a module of the product imports."""
+    package = module if module in FOLDERS else module.rpartition(".")[0]
+    return set(imports(MODULES[module].read_text(), package))
 
 
-def circle(graph: dict[str, set[str]]) -> list[str]:
-    """Modules each of which imports the next, and the last the first; empty: there are none."""
+def allowed(here: Row, name: str) -> bool:
+    """Whether a row may import a module."""
+    top = name.partition(".")[0]
+    if top in STDLIB:
+        return top not in here.not_of_stdlib
+    if name not in KNOWN:
+        return top in here.may or name in here.may
+    place = place_of(name)
+    folders = [place.rsplit(".", n)[0] for n in range(place.count(".") + 1)]
+    return (
+        (name == "engine" and here.name != "demo_app")  # its version
+        or place == here.name
+        or place in here.may
+        or any(f"{folder}.*" in here.may for folder in folders)
+    )
+
+
+def faults(module: str, imported: set[str]) -> list[str]:
+    """What of the imports the module's row may not have, as lines for people."""
+    here = ROWS[NAMES[place_of(module)]]
+    return [f"{module} imports {name}" for name in sorted(imported) if not allowed(here, name)]
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Some circle of the graph, and none if it has none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        return list(error.args[1])
+        found: list[str] = error.args[1]
+        return found
     return []
 
 
-ALL = modules()
-KNOWN = frozenset(ALL)
+def test_every_folder_has_a_row_and_every_row_something_in_it() -> None:
+    """A new folder must be put into the table before anybody may import from it."""
+    assert {place_of(module) for module in MODULES} == set(NAMES)
 
 
-def imported(module: str) -> set[str]:
-    """What a module of the product imports."""
-    path = ALL[module]
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return imports(path.read_text(), KNOWN, package)
+def test_a_row_names_only_rows_above_it() -> None:
+    """So the order of the table is the order of the layers, and no circle of folders is in it."""
+    for number, here in enumerate(ROWS):
+        above = {name for name in NAMES if NAMES[name] < number}
+        ours = {it.removesuffix(".*") for it in here.may if it.partition(".")[0] in PACKAGES}
+        assert ours <= above | {here.name}, here.name
 
 
-def test_every_module_has_a_room() -> None:
-    """A new file must be put into a room before anybody may import from it."""
-    assert [module for module in ALL if room_of(module) is None] == []
-
-
-@pytest.mark.parametrize("module", ALL)
+@pytest.mark.parametrize("module", MODULES)
 def test_imports_stay_within_the_table(module: str) -> None:
-    """No module imports what its room may not know."""
-    room = room_of(module)
-    assert room is not None
-    assert faults(module, room, imported(module)) == []
+    """No module imports what its row may not know."""
+    assert faults(module, imported_by(module)) == []
 
 
-@pytest.mark.parametrize(
-    "planted", [None, ("engine.shared", "engine.supervisor"), ("tui.fmt", "tui.app")]
-)
-def test_modules_import_each_other_in_no_circle(planted: tuple[str, str] | None) -> None:
-    """Who knows whom can be drawn from top to bottom; one arrow more, and the test says so."""
-    below = {module: imported(module) & KNOWN for module in KNOWN}
-    if planted is not None:
-        below[planted[0]].add(planted[1])
-    assert set(planted or ()) <= set(circle(below))
-    assert planted or not circle(below)
+def test_there_is_no_circle() -> None:
+    """Of files neither, whatever the import is for."""
+    assert circle({module: imported_by(module) & KNOWN - {module} for module in MODULES}) == []
 
 
-def test_36_the_dashboard_below_its_screen_needs_none() -> None:
-    """All of it can be imported where neither Textual nor Rich can be, by whatever way.
+def test_a_planted_circle_is_found() -> None:
+    """Also one that only type checkers see, through three files."""
+    graph = {module: imported_by(module) & KNOWN - {module} for module in MODULES}
+    source = "if TYPE_CHECKING:\n    from engine.runs.engine import Engine"
+    graph["engine.runs.shared"] |= set(imports(source, "engine.runs"))
+    assert {"engine.runs.shared", "engine.runs.engine"} <= set(circle(graph))
 
-    (httpx loads Rich for its own command line if it is there, and does without it.)
-    """
-    assert {module for module in TUI_UNSEEN if module not in KNOWN} == set()
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(('textual', 'rich', 'trio', 'quart')));"
-        f"import {', '.join(TUI_UNSEEN)}; print(*sys.modules)"
-    )
-    ran = subprocess.run(
-        (sys.executable, "-c", code), cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ran.stderr == ""
-    assert set(TUI_UNSEEN) <= set(ran.stdout.split())
-    assert "sqlite3" not in ran.stdout.split()
+
+def test_folders_stay_small() -> None:
+    """About a dozen rooms each; more is found by nobody."""
+    sizes = Counter(module.rpartition(".")[0] for module in MODULES if module not in FOLDERS)
+    del sizes["demo_app"]  # it is one application, as its users write them
+    assert {folder: size for folder, size in sizes.items() if size > ROOMS_MAX} == {}
 
 
 @pytest.mark.parametrize(
@@ -310,28 +284,21 @@ def test_36_the_dashboard_below_its_screen_needs_none() -> None:
         ("engine.core.x", "from engine import wire"),
         ("engine.core.x", "importlib.import_module('sqlite3')"),
         ("engine.core.x", "import trio"),
-        ("engine.supervisor", "from engine.store.sqlite import open_store"),
-        ("engine.drive", "from engine import main"),
-        ("engine.store.x", "from ..supervisor import Engine"),
-        ("engine.store.writer", "from engine.store.tables import RUN"),
+        ("engine.runs.engine", "from engine.store.sqlite.store import open_store"),
+        ("engine.runs.live", "from engine import main"),
+        ("engine.store.x", "from ..runs.engine import Engine"),
+        ("engine.store.writer", "from engine.store.sqlite.tables import RUN"),
         ("engine.store.replay", "import sqlite3"),
-        ("engine.front.x", "import sqlite3"),
-        ("engine.caller", "import requests"),
-        ("engine.client", "from engine.core.model import Run"),
+        ("engine.front.api.x", "import sqlite3"),
+        ("engine.front.server.x", "from engine.runs.engine import Engine"),
+        ("engine.call.caller", "import requests"),
+        ("engine.client.x", "from engine.core.model import Run"),
+        ("engine.cli.x", "from tui.command import tui"),
+        ("engine.cli.main", "from engine.main import serve"),
         ("demo_app.x", "from engine.wire import Submission"),
         ("demo_app.x", "import engine"),
-        ("tui.store", "from tui.app import Dashboard"),
-        ("tui.boards", "from rich.text import Text"),
-        ("tui.model", "from tui.boards import Cell"),
-        ("tui.looking", "from tui.stage import Stage"),
-        ("tui.moving", "from textual.app import App"),
-        ("tui.stage", "if TYPE_CHECKING:\n    from tui.app import Dashboard"),
-        ("tui.app", "from aiohttp import web"),
-        ("tui.guard", "from aiohttp import web"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str) -> None:
     """The walk sees imports in functions, relative ones, and submodules behind `from`."""
-    room = room_of(module)
-    assert room is not None
-    assert faults(module, room, imports(source, KNOWN, module.rpartition(".")[0]))
+    assert faults(module, set(imports(source, module.rpartition(".")[0])))

@@ -13,21 +13,21 @@ from typing import TypeVar
 
 import trio
 
-from engine.budget import Parcel
-from engine.core.fingerprint import fingerprint
 from engine.core.model import StepSpec
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.target import last_segment, normalise
-from engine.limits import EngineLimits
-from engine.parent_tokens import ParentToken, ParentTokens
+from engine.core.text.fingerprint import fingerprint
 from engine.ports.caller import Invocation
-from engine.run_log import NOBODY, Watchers
+from engine.process.budget import Parcel
+from engine.runs.engine import Engine
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Recorded, Result, StillOpen, Wait
+from engine.runs.open.parent import ParentToken, ParentTokens
 from engine.store.offload import Offload
-from engine.store.owner import Owner
-from engine.store.sqlite import SqliteStore, open_store
-from engine.supervisor import Engine
-from engine.waiting import Recorded, Result, StillOpen, Wait
+from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.store import SqliteStore, open_store
+from engine.telemetry.run_log import NOBODY, Watchers
 
 T = TypeVar("T")
 Handler = Callable[[Invocation], Awaitable[Outcome]]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from engine.cli.lists import alarm_lines
 from engine.cli.options import actor_option, engine_option
-from engine.cli.text import echo_json, on_terminal, safe, unicode_terminal
+from engine.cli.show.lists import alarm_lines
+from engine.cli.show.text import echo_json, on_terminal, safe, unicode_terminal
 from tui.keys import BOARDS
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from docs.pictures.plans import (
     Try,
     hosts_at,
 )
-from engine.front.times import rfc3339
+from engine.front.show.times import rfc3339
 from engine.wire import (
     AttemptRow,
     BulkAnswer,

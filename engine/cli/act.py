@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.lists import action_text
 from engine.cli.options import (
     RunName,
     actor_option,
@@ -17,7 +16,8 @@ from engine.cli.options import (
     run_name,
     url_options,
 )
-from engine.cli.text import echo_json, safe
+from engine.cli.show.lists import action_text
+from engine.cli.show.text import echo_json, safe
 
 if TYPE_CHECKING:
     from engine.wire import RunTree

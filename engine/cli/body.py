@@ -10,7 +10,7 @@ import click
 from engine.cli.act import step_id
 from engine.cli.exits import Refusal
 from engine.cli.options import RunName, client_of, engine_option, run_name
-from engine.cli.text import ascii_only, safe, unicode_terminal
+from engine.cli.show.text import ascii_only, safe, unicode_terminal
 
 if TYPE_CHECKING:
     from engine.client import BodyPart, Client

@@ -14,7 +14,6 @@ import click
 
 from engine.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, Refusal
 from engine.cli.filter import faults_shown, filter_option, whole_filter
-from engine.cli.lists import run_list_lines, table
 from engine.cli.options import (
     actor_option,
     client_of,
@@ -25,7 +24,8 @@ from engine.cli.options import (
     new_key,
     url_options,
 )
-from engine.cli.text import clock_text, count_text, echo_json, safe, span_text
+from engine.cli.show.lists import run_list_lines, table
+from engine.cli.show.text import clock_text, count_text, echo_json, safe, span_text
 
 if TYPE_CHECKING:
     from engine.client import Client

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.lists import event_text
 from engine.cli.options import client_of, engine_option
-from engine.cli.text import json_text
+from engine.cli.show.lists import event_text
+from engine.cli.show.text import json_text
 from engine.core.errors import EngineError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from engine.cli.text import safe
+from engine.cli.show.text import safe
 from engine.core.errors import EngineError
 
 EXIT_OK = 0
@@ -69,7 +69,7 @@ class Refusal(click.ClickException):
 
 def _exit_code(error: EngineError) -> int:
     from engine import client
-    from engine.config import ConfigError
+    from engine.process.config import ConfigError
 
     match error:
         case client.StepFailed() | client.RunCancelled():

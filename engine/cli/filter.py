@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from engine.cli.text import safe
+from engine.cli.show.text import safe
 
 # As the filter's own durations (`engine/core/filter.py`), which take days and several units too.
 _SINCE = re.compile(r"(?:[0-9]{1,6}(?:d|h|ms|m|s))+")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from engine.cli.lists import status_lines
 from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
-from engine.cli.text import echo_json
-from engine.cli.tree import run_tree_lines
+from engine.cli.show.lists import status_lines
+from engine.cli.show.text import echo_json
+from engine.cli.show.tree import run_tree_lines
 
 
 @click.command()

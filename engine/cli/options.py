@@ -20,7 +20,7 @@ from click.core import ParameterSource
 
 from engine import DEFAULT_ENGINE
 from engine.cli.exits import Refusal
-from engine.cli.text import safe
+from engine.cli.show.text import safe
 
 if TYPE_CHECKING:
     from engine.client import Client, Repost

@@ -27,8 +27,8 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
 
     Every setting can be given in the file or as an ATOMIC_… environment variable.
     """
-    from engine import config
     from engine import main as engine_main
+    from engine.process import config
 
     settings = config.load({**flags, "hosts": hosts or None}, os.environ, file)
     config.check_bind(settings)

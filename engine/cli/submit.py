@@ -20,7 +20,7 @@ from engine.cli.options import (
     payload,
     run_name,
 )
-from engine.cli.text import count_text, echo_json, json_text, safe, state_text
+from engine.cli.show.text import count_text, echo_json, json_text, safe, state_text
 from engine.cli.wait import TOLD_AFTER_S, first_look, wait_telling
 
 if TYPE_CHECKING:

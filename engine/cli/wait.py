@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.options import client_of, engine_typed
-from engine.cli.text import safe, state_text
-from engine.cli.tree import run_note
+from engine.cli.show.text import safe, state_text
+from engine.cli.show.tree import run_note
 
 if TYPE_CHECKING:  # `--help` does without
     from engine.client import Client, Open, Outcome

@@ -9,7 +9,7 @@ import httpx
 
 from engine import __version__
 from engine.client.tries import Call
-from engine.platform import sockets
+from engine.process.platform import sockets
 
 CONNECT_S = 5.0
 WRITE_S = 30.0

@@ -33,7 +33,7 @@ import anyio.lowlevel
 import httpx
 
 from engine.client.http import keep_alive
-from engine.tls import RECEIVE_BYTES_MAX, TlsWire, describe
+from engine.http.tls import RECEIVE_BYTES_MAX, TlsWire, describe
 
 T = TypeVar("T")
 

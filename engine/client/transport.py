@@ -25,7 +25,6 @@ from time import monotonic  # noqa: TID251 - the age of idle sockets, alike in t
 import anyio
 import httpx
 
-from engine.answers import Body, Head, HeadReader, body_of
 from engine.client.sockets import (
     AsyncWire,
     BlockingWire,
@@ -34,7 +33,8 @@ from engine.client.sockets import (
     run,
     secure,
 )
-from engine.tls import TlsError, TlsWire, default_ssl_context
+from engine.http.answers import Body, Head, HeadReader, body_of
+from engine.http.tls import TlsError, TlsWire, default_ssl_context
 
 JOINED_BYTES_MAX = 65_536
 """A request of no more bytes leaves in one piece; a larger body is not copied."""

@@ -72,8 +72,8 @@ class AttemptEnded(Fact, frozen=True, tag="attempt-ended"):
     may_post: bool | None = None
     """Of the root's: its function may still be at work (`alive.py`). None: before this was said."""
     excerpt: str | None = None
-    """Why it failed, as its answer or its connection says it (`excerpt.py`). None: it did not, or
-    nothing says it, or it is from before this was recorded."""
+    """Why it failed, as its answer or its connection says it (`core/rules/excerpt.py`). None: it
+    did not, or nothing says it, or it is from before this was recorded."""
 
 
 class LateEnd(Fact, frozen=True, tag="late-end"):

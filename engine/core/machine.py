@@ -4,7 +4,8 @@ Rule 1: whatever changes a run's records lives in this file. `evolve` is the onl
 does, and it does so for one event at a time, whole or not at all.
 
 Rule 2: this file does not judge. Whether an answer is a failure, when the next attempt is due, who
-is cancelled with whom: `settle.py`, `place.py` and `actions.py` decide that and say it in events.
+is cancelled with whom: `core/rules/attempt.py`, `core/rules/post.py` and `core/rules/action.py`
+decide that and say it in events.
 """
 
 from __future__ import annotations
@@ -378,7 +379,7 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
 
 
 def _end_as_it_is(run: Run, event: EndedAsItIs) -> tuple[Step, ...]:
-    """What `store/stopped.py` does by statements over the rows, which may be unreadable."""
+    """What `store/sqlite/stopped.py` does by statements over the rows, which may be unreadable."""
     touched = tuple(step for step in run.steps.values() if not step.ended)
     for step in touched:
         _finish(run, step, CANCELLED, event.at)

@@ -1,8 +1,9 @@
 """Run, step and flight: what the engine knows of a tree of steps, and how they are named.
 
 The records are mutable, and nobody outside the core changes them: `machine.evolve` does as events
-tell, `flight.py` for what no event tells, `next.py` for what a limit keeps from starting. All times
-are milliseconds: `…_at` on the engine's steady UTC scale (`engine/clock.py`), `…_ms` durations.
+tell, `core/rules/flight.py` for what no event tells, `core/rules/next.py` for what a limit keeps
+from starting. All times are milliseconds: `…_at` on the engine's steady UTC scale
+(`engine/process/clock.py`), `…_ms` durations.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Step(Struct):
     error: str | None = None
     """Of the last attempt."""
     excerpt: str | None = None
-    """Of the last attempt (`excerpt.py`)."""
+    """Of the last attempt (`core/rules/excerpt.py`)."""
     answer_attempt: int = 0
     """The attempt whose answer is the outcome."""
     ended_url: str | None = None

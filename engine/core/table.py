@@ -13,7 +13,8 @@ A pair that is not in the table is an error and changes nothing. What the table 
 3. Where a paused step goes back to: `Step.resumes_to`. It may change meanwhile (`Woken`).
 4. A pause that is asked for while a cancel is: it is noted, and comes to nothing.
 5. What a child's end does to its parent: one open child less, and after a success no failures.
-6. What is known of an open request, and who is kept from starting by a limit (`next.py`): neither
+6. What is known of an open request, and who is kept from starting by a limit
+(`core/rules/next.py`): neither
    is recorded, and no event tells it.
 
 If you add a state: `run_state`, `rebuild` and the front's words need it too. If you add an event, a

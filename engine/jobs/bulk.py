@@ -17,15 +17,15 @@ from typing import Protocol
 import trio
 from msgspec import Struct, field
 
-from engine.clock import Clock, Ids
-from engine.core.actions import BEYOND_A_JOB, FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
 from engine.core.filter import Filter
 from engine.core.model import ENDED, OPEN, Move, StepState
+from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.ports.views import RunQuery, RunRecord, RunsFound
-from engine.tasks import Tasks
-from engine.telemetry import Log
+from engine.process.clock import Clock, Ids
+from engine.process.tasks import Tasks
+from engine.telemetry.log import Log
 
 RUNS_MAX = 100_000
 """A job's. More than an operator means, and their ids fit into a few megabytes."""

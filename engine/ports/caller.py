@@ -9,8 +9,8 @@ from msgspec import Struct
 from engine.core.outcome import Outcome
 
 SMALL_BYTES_MAX = 16_384
-"""A body that is no larger is read without asking for room (`engine.budget`): each connection may
-hold a head of that size too."""
+"""A body that is no larger is read without asking for room (`engine.process.budget`): each
+connection may hold a head of that size too."""
 
 
 class Flow(Protocol):

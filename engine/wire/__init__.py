@@ -4,11 +4,11 @@ Imported by the front, the client and the dashboard. Field names on the wire are
 accept unknown members, the engine refuses them in what it is sent.
 """
 
-from engine.core.actions import BEYOND_A_JOB, FITS, Action
 from engine.core.errors import EngineError, Problem
 from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
-from engine.core.json_text import StandIns, json_fault
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
+from engine.core.text.json_text import StandIns, json_fault
 from engine.wire.names import unseen
 from engine.wire.operate import (
     ACTOR_CHARACTERS_MAX,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from engine.core.actions import Action
+from engine.core.rules.action import Action
 from engine.wire.view import RunRow, StepRow
 
 ACTOR_CHARACTERS_MAX = 64

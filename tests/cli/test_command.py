@@ -17,7 +17,7 @@ from engine.cli.demo import run as demo_run
 from engine.cli.demo.stage import Options
 from engine.cli.exits import EXIT_CODES
 from engine.cli.main import COMMANDS, command_of
-from engine.config import Config
+from engine.process.config import Config
 from tests.cli.conftest import Atomic
 from tests.client.fake_engine import answer
 

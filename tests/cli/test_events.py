@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from engine.cli import events as cli_events
-from engine.cli.lists import event_text
+from engine.cli.show.lists import event_text
 from engine.client import Event
 from engine.wire import EventData
 from tests.cli.conftest import Atomic

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from engine.cli.lists import event_text
-from engine.cli.text import json_text, safe, span_text
+from engine.cli.show.lists import event_text
+from engine.cli.show.text import json_text, safe, span_text
 from engine.client import Event
 from engine.wire import EventData, Problem
 from tests.cli.conftest import Atomic

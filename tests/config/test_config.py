@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config, ConfigError, check_bind, load, settings, settings_table
+from engine.process.config import Config, ConfigError, check_bind, load, settings, settings_table
 
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine import descriptors
-from engine.config import Config
+from engine.process import descriptors
+from engine.process.config import Config
 
 DEFAULT = Config()
 NEEDED = 12_000 + 2 * 4_096 + descriptors.OWN

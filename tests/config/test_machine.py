@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from engine import main
-from engine.budget import Budget
-from engine.machine import UNKNOWN_BYTES, default_budget, memory_bytes, trim
+from engine.process.budget import Budget
+from engine.process.memory import UNKNOWN_BYTES, default_budget, memory_bytes, trim
 
 MIB = 1 << 20
 

@@ -25,8 +25,8 @@ from msgspec import Struct
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine import main
-from engine.config import load
-from engine.front.context import Front
+from engine.front.api.context import Front
+from engine.process.config import load
 from tests.e2e.harness import Answer, Application, Call, application
 from tests.store.faults import Disk
 from tests.world import EPOCH_MS, FakeClock, inline
@@ -44,7 +44,7 @@ UNDISTURBED = {
 """Time that a scene lets pass is for what the scene is about."""
 GATHERS = "engine.store.writer.GATHER_S_MAX"
 """While time stands still a batch that waits for more would wait for ever."""
-CALLS_THE_APPLICATION = "engine.caller.HttpCaller.call"
+CALLS_THE_APPLICATION = "engine.call.caller.HttpCaller.call"
 A_BUG = LookupError("a bug of the engine's")
 ANSWERS = {
     "ok": Answer(200, b'{"done":true}'),

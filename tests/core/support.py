@@ -10,16 +10,18 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from engine.core import actions, place, settle
-from engine.core.actions import Action
 from engine.core.events import Actor, Event, Started
 from engine.core.machine import Change, evolve
 from engine.core.model import ENDED, Flight, Run, Step, StepSpec, StepState, rebuild
-from engine.core.next import decide
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.core.place import Limits, Parent, Placed
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
+from engine.core.rules import action as actions
+from engine.core.rules import attempt as settle
+from engine.core.rules import post as place
+from engine.core.rules.action import Action
+from engine.core.rules.next import decide
+from engine.core.rules.post import Limits, Parent, Placed
 from engine.core.table import TABLE, row_of
 
 ROOT_URL = "http://app:9000/workflows/sign-up"

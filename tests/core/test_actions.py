@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.core.actions import Action, act
 from engine.core.errors import Problem, Refused
 from engine.core.events import Acted, Actor, Cancelled, Event
 from engine.core.machine import Change
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.core.place import Placed
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.rules.action import Action, act
+from engine.core.rules.post import Placed
 from tests.core.support import (
     BAD,
     LETS_OUT,

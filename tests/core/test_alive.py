@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.core import home
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Event
 from engine.core.machine import evolve
 from engine.core.model import Run, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.core.place import Limits
 from engine.core.retry import RetryPolicy
+from engine.core.rules import home
+from engine.core.rules.action import Action
+from engine.core.rules.post import Limits
 from tests.core.support import BAD, LOST, OK, ROOT_URL, Driven, spec, started, unchanged_by
 
 MOVED = "http://app:9000/v2/sign-up"

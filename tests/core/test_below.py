@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.cause import stuck
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.rules.action import Action
 from tests.core.support import BAD, EXACT, LETS_OUT, LOST, OK, SUSPEND, Driven, spec, started
 
 ONE_TRY = RetryPolicy(count=0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.cause import CAUSE_HEX_DIGITS, Stuck, cause_id, stuck, what_happened
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.rules.action import Action
 from tests.core.support import BAD, LETS_OUT, LOST, OK, ROOT_URL, Driven, spec, started
 
 ONCE = RetryPolicy(count=0)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.excerpt import CUT, EXCERPT_BYTES_MAX, excerpt_of, shortened
 from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Unanswered
-from engine.core.secrets import MASK, without_secrets
+from engine.core.rules.excerpt import CUT, EXCERPT_BYTES_MAX, excerpt_of, shortened
+from engine.core.text.secrets import MASK, without_secrets
 
 CANARY = "cAnArY-7f3a"
 

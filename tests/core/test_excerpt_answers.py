@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from engine.core.excerpt import excerpt_of
 from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered
+from engine.core.rules.excerpt import excerpt_of
 
 JSON, HTML, XML = "application/json", "text/html; charset=utf-8", "application/xml"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.core.fingerprint import fingerprint
-from engine.core.slices import fingerprint_in_slices
+from engine.core.text.fingerprint import fingerprint
+from engine.core.text.slices import fingerprint_in_slices
 
 LOOK_ALIKE = (
     "0", "-0", "0.0", "false", "null", '""', "[]", "{}", '"0"', '"false"', '"null"', "[0]",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from tests.core.support import BAD, LOST, OK, SUSPEND, Driven, spec, started
 
 ONE_TRY = RetryPolicy(count=0, jitter=0.0)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.fingerprint import fingerprint
-from engine.core.json_text import StandIns, declares_json, json_fault, nesting
+from engine.core.text.fingerprint import fingerprint
+from engine.core.text.json_text import StandIns, declares_json, json_fault, nesting
 
 FAULTS: dict[bytes, int] = {
     b"NaN": 0,

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from engine.core import settle
-from engine.core.actions import Action, act
 from engine.core.errors import Refused
 from engine.core.events import Accepted, Actor, Started
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepState, child_id
-from engine.core.next import TIMERS_POPPED_MAX, decide
 from engine.core.outcome import Outcome
-from engine.core.place import open_run
+from engine.core.rules import attempt as settle
+from engine.core.rules.action import Action, act
+from engine.core.rules.next import TIMERS_POPPED_MAX, decide
+from engine.core.rules.post import open_run
 from tests.core.support import BAD, LETS_OUT, OK, spec
 
 FEW, MANY = 40, 160

@@ -7,7 +7,6 @@ from copy import deepcopy
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.errors import IllegalEvent
 from engine.core.events import (
     Accepted,
@@ -33,8 +32,9 @@ from engine.core.events import (
 )
 from engine.core.machine import evolve, park
 from engine.core.model import DelayBy, PauseReason, Run, StepState, child_id
-from engine.core.next import decide
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
+from engine.core.rules.next import decide
 from engine.core.table import TABLE, Hidden, row_of
 from tests.core.support import BAD, SUSPEND, Driven, indexes, spec, started, unchanged_by
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import PayloadDiffered
 from engine.core.model import StepSpec, StepState, child_id
 from engine.core.outcome import Outcome
-from engine.core.place import Limits, Parent, Placed, note_refused
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
+from engine.core.rules.post import Limits, Parent, Placed, note_refused
 from tests.core.support import BAD, LOST, OK, ROOT_URL, Driven, spec, started, unchanged_by
 
 

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from engine.core.actions import Action
 from engine.core.errors import Refused
 from engine.core.model import Step, StepState
-from engine.core.next import decide
 from engine.core.outcome import Answered, CallError, Unanswered
-from engine.core.place import Limits, Parent
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.rules.action import Action
+from engine.core.rules.next import decide
+from engine.core.rules.post import Limits, Parent
 from tests.core.support import BAD, OK, Driven, spec
 
 NAMES = st.sampled_from("abcdef")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from tests.core.support import BAD, LETS_OUT, OK, Driven, spec, started, unchanged_by
 
 ONE_TRY = RetryPolicy(count=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import Move, StepSpec
 from engine.core.outcome import Answered
-from engine.core.place import Placed
 from engine.core.retarget import MOVES_PER_RUN_MAX, moved, read_move
+from engine.core.rules.action import Action
+from engine.core.rules.post import Placed
 from tests.core.support import BAD, LOST, OK, Driven, spec, started, unchanged_by
 
 APP = "http://app:9000"

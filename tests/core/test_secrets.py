@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from engine.core.excerpt import excerpt_of
 from engine.core.outcome import Answered, CallError, Unanswered
-from engine.core.secrets import MASK, without_secrets
+from engine.core.rules.excerpt import excerpt_of
+from engine.core.text.secrets import MASK, without_secrets
 from tests.core.secret_shapes import KNOWN_KEYS, SENTENCES, SHAPES
 
 CANARIES = ("cAnArY7f3aZq9", "cAnArY-7f3a")

@@ -10,11 +10,11 @@ from random import Random
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.events import CancelAsked, Event, Replaced
 from engine.core.model import PauseReason
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.rules.action import Action
 from tests.core.support import BAD, LOST, OK, SUSPEND
 from tests.core.test_random_runs import AnyRun
 

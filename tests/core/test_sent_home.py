@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Count
-from engine.core.home import FORGOTTEN_MAX, note_told, send_home, why_it_stays
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
+from engine.core.rules.home import FORGOTTEN_MAX, note_told, send_home, why_it_stays
 from tests.core.support import BAD, LOST, OK, SUSPEND, Driven, spec, started, unchanged_by
 
 ONE_TRY = RetryPolicy(count=0, jitter=0.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.actions import Action
 from engine.core.events import CancelAsked, LateEnd
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from tests.core.support import BAD, EXACT, OK, spec, started
 
 HOUR_MS = 3_600_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.core import slices
-from engine.core.fingerprint import fingerprint
-from engine.core.slices import fingerprint_in_slices
+from engine.core.text import slices
+from engine.core.text.fingerprint import fingerprint
+from engine.core.text.slices import fingerprint_in_slices
 
 T = TypeVar("T")
 DEPTH_MAX = 63

@@ -33,7 +33,7 @@ PATIENCE_S = 60.0
 _SERVE = (
     "import json, resource as r, sys;"
     " n = sys.argv[2]; n and r.setrlimit(r.RLIMIT_NOFILE, (int(n), int(n)));"
-    " from engine.config import load; from engine.main import serve;"
+    " from engine.process.config import load; from engine.main import serve;"
     " sys.exit(serve(load(json.loads(sys.argv[1]), {}, None)))"
 )
 

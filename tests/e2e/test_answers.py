@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from engine.front.outcome import as_recorded_before
+from engine.front.api.outcome import as_recorded_before
 from engine.store.journal import BodyLine
 from tests.e2e.harness import Answer, Call, Client, application, fine, is_problem
 

@@ -38,7 +38,7 @@ def test_the_contract_holds_without_what_only_linux_has() -> None:
 def test_the_switch_chooses_the_other_way() -> None:
     """Without this the test above would try Linux's way twice."""
     code = (
-        "from engine.platform import hang_ups, sockets\n"
+        "from engine.process.platform import hang_ups, sockets\n"
         "print(type(hang_ups.hang_ups()).__name__, len(sockets.unacknowledged(30)))"
     )
     ways = [

@@ -19,8 +19,8 @@ from tests.loopback import free_port
 DEADLINE_S = 0.3
 _STUCK = f"""
 import sys, time, trio
-from engine.log_output import standard_error
-from engine.stopping import Stop, Watchdog, block_signals, listen
+from engine.telemetry.log_output import standard_error
+from engine.process.stopping import Stop, Watchdog, block_signals, listen
 
 async def main(stop):
     stop.attach()
@@ -37,7 +37,7 @@ with standard_error(until_the_end=True) as output:
 """
 _BLOCKED = """
 import signal
-from engine.stopping import block_signals
+from engine.process.stopping import block_signals
 print(*sorted(number.name for number in block_signals()))
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 print(*sorted(number.name for number in block_signals()))
@@ -79,7 +79,7 @@ def test_the_deadline_holds_while_the_loop_stands_still(number: signal.Signals) 
 def test_pythons_last_words_wait_for_nobody() -> None:
     """A traceback while the process ends, and a log that nobody reads: it ends all the same."""
     code = (
-        "import os; from engine.log_output import standard_error\n"
+        "import os; from engine.telemetry.log_output import standard_error\n"
         "with standard_error(until_the_end=True): pass\n"
         "class Last:\n"
         "    def __del__(self): raise ValueError('x' * 100_000)\n"

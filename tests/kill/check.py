@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from engine.store.journal import unpack
-from engine.store.readers import stored_body
+from engine.store.sqlite.readers import stored_body
 from tests.kill.application import RELEASE, STEPS, WORKFLOW, digest
 from tests.kill.callers import CLIENT, Load
 

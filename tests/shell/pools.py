@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.standstill import Occupant, Standstill
+from engine.runs.limits.standstill import Occupant, Standstill
 
 START_S, REPLAY_S, DEAD_S = 0.005, 0.002, 0.002
 """A call of a function, a recorded step posted again, the 500 of a function that was told."""

@@ -11,18 +11,18 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
-from engine.budget import Budget, Charge, Parcel
-from engine.front.parent import looks_posted_by_a_run
-from engine.front.refusal import Refuse
-from engine.front.reply import ROOM, Reply
-from engine.front.server import (
+from engine.front.access.parent import looks_posted_by_a_run
+from engine.front.server.refusal import Refuse
+from engine.front.server.reply import ROOM, Reply
+from engine.front.server.server import (
     ServerCounters,
     ServerLimits,
     default_refusal,
     open_listeners,
     serve,
 )
-from engine.front.strict import BadRequest, Head
+from engine.front.server.strict import BadRequest, Head
+from engine.process.budget import Budget, Charge, Parcel
 
 LARGE_BYTES = 8 * 1024 * 1024
 """More than the kernel takes of an answer that nobody reads."""

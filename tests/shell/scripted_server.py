@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from engine.dial import Dialler, Target, parse_target
-from engine.transport import Answer, LeanTransport
+from engine.call.dial import Dialler, Target, parse_target
+from engine.call.transport import Answer, LeanTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 POST_LINES = b"Content-Type: application/json\r\n"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.front.access import Access
+from engine.front.access.request import Access
 
 HOST, JSON = (b"host", b"localhost"), (b"content-type", b"application/json")
 

@@ -12,10 +12,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.admission import QUEUE_ALWAYS, QUEUE_PULSE_S, UNDER_WAY_ALWAYS, Admission, Idle
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
 from engine.ports.caller import Invocation
+from engine.runs.limits.admission import (
+    QUEUE_ALWAYS,
+    QUEUE_PULSE_S,
+    UNDER_WAY_ALWAYS,
+    Admission,
+    Idle,
+)
 from tests.world import ok, recorded, world
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.budget import Budget, Charge, Pool
+from engine.process.budget import Budget, Charge, Pool
 
 
 def took(pool: Pool, owner: str, size: int, *, new: bool = False) -> Charge:

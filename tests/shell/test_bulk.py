@@ -14,18 +14,18 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from engine import wire
-from engine.core.actions import FITS, Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
 from engine.core.filter import parse
 from engine.core.model import OPEN, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.front import bulk
+from engine.core.rules.action import FITS, Action
+from engine.front.api import bulk
 from engine.jobs.bulk import JOBS_KEPT_MAX, Bulk
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery, RunRecord, RunsFound
-from engine.store.views import SqliteViews
+from engine.store.sqlite.views.views import SqliteViews
 from tests.world import EPOCH_MS, FakeClock, ok, recorded, world
 
 _RECORD = RunRecord(

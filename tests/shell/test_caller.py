@@ -9,11 +9,11 @@ import msgspec
 import pytest
 import trio
 
-from engine.caller import HttpCaller, parse_retry_after
+from engine.call.caller import HttpCaller, parse_retry_after
+from engine.call.dial import Dialler, NoDescriptor, Target, Wire
+from engine.call.transport import LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.dial import Dialler, NoDescriptor, Target, Wire
 from engine.ports.caller import EndpointCaller, Invocation
-from engine.transport import LeanTransport
 from tests.shell.scripted_server import (
     OK,
     Peer,

@@ -8,14 +8,14 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from engine.core.actions import Action
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from engine.waiting import Recorded, Wait
+from engine.runs.open.callers import Recorded, Wait
 from tests.world import World, ok, recorded, world
 
 STEPS = "http://app:9000/workflows/w/steps/"

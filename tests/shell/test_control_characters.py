@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from engine import wire
-from engine.config import HOST_NAME, ConfigError, load
 from engine.core.errors import Refused
-from engine.front import submit
-from engine.front.headers import read_headers
-from engine.front.strict import BadRequest, ServerLimits, read_head
+from engine.front.api import submit
+from engine.front.api.headers import read_headers
+from engine.front.server.strict import BadRequest, ServerLimits, read_head
+from engine.process.config import HOST_NAME, ConfigError, load
 
 CONTROLS = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\u2028\u2029\ufeff\u202e\u2066"
 FIELDS = ("workflowName", "idempotencyKey", "stepKey", "stepName", "parent", "stepInvokeUrl")

@@ -9,14 +9,14 @@ from typing import TypeVar
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from engine.waiting import Wait
+from engine.runs.open.callers import Wait
 from tests import world as worlds
 from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, world
 

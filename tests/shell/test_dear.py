@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.front.dear import AT_ONCE_MAX, SLICE_S, Dear
+from engine.process.dear import AT_ONCE_MAX, SLICE_S, Dear
 
 STEP_S = SLICE_S / 4
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine import drive
-from engine.core.actions import Action
 from engine.core.events import Actor
 from engine.core.model import Run, Step, StepState
-from engine.core.next import Next, decide
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.limits import EngineLimits
+from engine.core.rules.action import Action
+from engine.core.rules.next import Next, decide
 from engine.ports.caller import Invocation
-from engine.waiting import Wait
+from engine.runs import live as drive
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Wait
 from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.front.context import Front
-from engine.front.feed import PAGE, TAIL_EVENTS_MAX, Tail, stream
+from engine.front.api.context import Front
+from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, Tail, stream
 from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 

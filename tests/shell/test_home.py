@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.limits import EngineLimits
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from engine.waiting import Recorded, Result, StillOpen, Wait, Why
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Recorded, Result, StillOpen, Wait, Why
 from tests.world import World, ok, recorded, world
 
 STEP = "http://steps:9000/"
@@ -350,7 +350,7 @@ async def test_posts_that_are_let_go_together_are_told_of_once(
 ):
     """Each telling looks at all that is in flight, and there may be thousands of both."""
     told: list[int] = []
-    monkeypatch.setattr("engine.home.note_told", lambda run, posted: told.append(len(posted)))
+    monkeypatch.setattr("engine.runs.home.note_told", lambda run, posted: told.append(len(posted)))
 
     async def function(app: App, call: Invocation) -> None:
         async def post(step_key: str) -> None:

@@ -10,11 +10,11 @@ import trio
 
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
-from engine.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
-from engine.limits import EngineLimits
-from engine.places import Places
 from engine.ports.caller import Invocation
-from engine.waiting import Wait
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.limits.concurrency import Places
+from engine.runs.limits.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
+from engine.runs.open.callers import Wait
 from tests.world import EPOCH_MS, ROOT, World, ok, still_open, world
 
 MINUTE_MS = 60_000

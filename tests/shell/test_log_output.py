@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import structlog
 
-from engine.log_output import LogOutput, standard_error
-from engine.telemetry import configure_logging, logger
+from engine.telemetry.log import configure_logging, logger
+from engine.telemetry.log_output import LogOutput, standard_error
 
 SOON_S = 10.0
 """How long a thread may take to get its turn. Never waited out."""

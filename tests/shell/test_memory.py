@@ -13,10 +13,10 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Wait
 from engine.store.commit import Commit
-from engine.waiting import Wait
 from tests.shell.test_store_away import away_world
 from tests.world import World, ok, recorded, world
 

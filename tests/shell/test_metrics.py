@@ -12,22 +12,22 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from engine.core.actions import Action
 from engine.core.events import Actor
 from engine.core.model import Run, StepState
 from engine.core.outcome import Answered, Outcome
-from engine.core.place import open_run
 from engine.core.retry import RetryPolicy
-from engine.metrics import (
+from engine.core.rules.action import Action
+from engine.core.rules.post import open_run
+from engine.ports.caller import Invocation
+from engine.runs.open.callers import Wait
+from engine.telemetry.metrics import (
     OTHER,
     WORKFLOWS_NAMED_MAX,
     Histogram,
     Metrics,
     wants_openmetrics,
 )
-from engine.ports.caller import Invocation
-from engine.run_log import Watchers
-from engine.waiting import Wait
+from engine.telemetry.run_log import Watchers
 from tests.core.support import spec
 from tests.world import World, ok, recorded, world
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.core.place import Limits
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
-from engine.limits import EngineLimits
+from engine.core.rules.action import Action
+from engine.core.rules.post import Limits
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
-from engine.store.views import SqliteViews
-from engine.waiting import Wait
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Wait
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.support import change_file
 from tests.world import World, ok, recorded, still_open, world
 

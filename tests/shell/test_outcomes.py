@@ -12,13 +12,13 @@ from engine.core.errors import Refused
 from engine.core.model import Run, StepState, run_of
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.drive import LiveRun
-from engine.front.headers import Posted
-from engine.front.outcome import result_reply
-from engine.front.replies import refusal
-from engine.memory import Memory
+from engine.front.api.headers import Posted
+from engine.front.api.outcome import result_reply
+from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
 from engine.ports.store import Stopped, Stored
+from engine.runs.live import LiveRun
+from engine.runs.memory import Memory
 from tests.world import NO_LIMIT, World, ok, recorded, world
 
 STEP = "http://app:9000/workflows/w/steps/a"

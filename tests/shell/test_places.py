@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from engine.places import NEW_ONE_IN, Places
+from engine.runs.limits.concurrency import NEW_ONE_IN, Places
 
 
 def served(places: Places, rounds: int) -> list[str]:

@@ -13,8 +13,8 @@ from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
-from engine.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
-from engine.waiting import Wait
+from engine.runs.limits.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
+from engine.runs.open.callers import Wait
 from tests.world import EPOCH_MS, FakeClock, World, ok, world
 
 ASYNC = Wait(prefer_ms=0)

@@ -9,16 +9,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.budget import Parcel
 from engine.core.errors import Problem, Refused
-from engine.core.fingerprint import fingerprint
 from engine.core.model import StepSpec, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.limits import EngineLimits
+from engine.core.text.fingerprint import fingerprint
 from engine.ports.caller import Invocation
-from engine.replies import WAIT_S_MAX
-from engine.waiting import Recorded, Wait
+from engine.process.budget import Parcel
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Recorded, Wait
+from engine.runs.open.replies import WAIT_S_MAX
 from tests.world import ROOT, World, recorded, world
 
 KIB = 1_024

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import IllegalEvent
 from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
-from engine.deadlines import Deadlines
-from engine.limits import EngineLimits
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from engine.request import Request
+from engine.process.deadlines import Deadlines
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Wait
+from engine.runs.open.request import Request
 from engine.store.commit import Commit
-from engine.waiting import Wait
 from tests.world import World, ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"
@@ -56,7 +56,7 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
 
     async with world(tmp_path / "a.db", app, strict=False) as it:
         run_id = still_open(await it.post(wait=Wait(prefer_ms=0))).run_id
-        monkeypatch.setattr("engine.supervisor.act", broken)
+        monkeypatch.setattr("engine.runs.engine.act", broken)
         with pytest.raises(IllegalEvent):
             await it.engine.act(
                 run_id, Action.CANCEL, step_id=None, if_rev=None, dry_run=True, actor=Actor("test"),

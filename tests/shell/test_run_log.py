@@ -11,19 +11,19 @@ import msgspec
 import pytest
 import trio
 
-from engine.budget import Parcel
-from engine.core.actions import Action
 from engine.core.events import Actor
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.front.dear import Dear
-from engine.front.reply import Reply
-from engine.front.submit import answer_submission
-from engine.limits import EngineLimits
+from engine.core.rules.action import Action
+from engine.front.api.submit import answer_submission
+from engine.front.server.reply import Reply
 from engine.ports.caller import Invocation
-from engine.run_log import ERROR_CHARS_MAX, RunLog, Watchers
-from engine.throttle import LEFT_OUT
-from engine.waiting import StillOpen, Wait
+from engine.process.budget import Parcel
+from engine.process.dear import Dear
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import StillOpen, Wait
+from engine.telemetry.run_log import ERROR_CHARS_MAX, RunLog, Watchers
+from engine.telemetry.throttle import LEFT_OUT
 from tests.world import Handler, World, ok, recorded, world
 
 STEP = "http://app:9000/workflows/w/steps/"

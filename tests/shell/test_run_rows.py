@@ -9,14 +9,14 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from engine.core.actions import Action
 from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.ports.views import record_of
-from engine.store.views import SqliteViews
-from engine.waiting import Wait
+from engine.runs.open.callers import Wait
+from engine.store.sqlite.views.views import SqliteViews
 from tests.world import still_open, world
 
 

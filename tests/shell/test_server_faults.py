@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.front.server import ServerLimits
+from engine.front.server.server import ServerLimits
 from tests.shell.raw_http import App, Client, get, post, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.budget import Budget
-from engine.front.room import LOOK_AGAIN_S, SLOW_S, WAIT_S_MAX
-from engine.front.server import ServerLimits
+from engine.front.server.room import LOOK_AGAIN_S, SLOW_S, WAIT_S_MAX
+from engine.front.server.server import ServerLimits
+from engine.process.budget import Budget
 from tests.shell import raw_http
 from tests.shell.raw_http import LARGE_BYTES, App, Client, Served, post, serving, settle
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.front.strict import ServerLimits
+from engine.front.server.strict import ServerLimits
 from tests.shell.raw_http import App, get, post, serving
 
 LIMITS = ServerLimits(

@@ -8,14 +8,14 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.home import FORGOTTEN_MAX
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
-from engine.front.figures import standstill_rows
-from engine.limits import EngineLimits
+from engine.core.rules.home import FORGOTTEN_MAX
+from engine.front.api.figures import standstill_rows
 from engine.ports.caller import Invocation
-from engine.waiting import StillOpen, Wait
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import StillOpen, Wait
 from engine.wire import StandstillRow
 from tests.world import World, ok, recorded, world
 

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from engine.standstill import (
+from engine.runs.limits.standstill import (
     GRACE_S,
     HOSTS_KEPT_MAX,
     L_MAX_S,

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 import trio
 
-from engine.core import settle
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
-from engine.flow import READ_AGAIN_S
-from engine.limits import EngineLimits
+from engine.core.rules import attempt as settle
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery, RunRecord
-from engine.store.sqlite import SqliteStore
-from engine.store.views import SqliteViews
-from engine.waiting import Recorded, Wait
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Recorded, Wait
+from engine.runs.open.flow import READ_AGAIN_S
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.support import change_file, rows
 from tests.world import World, ok, recorded, still_open, world
 

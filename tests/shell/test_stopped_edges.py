@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
-from engine.store.views import SqliteViews
+from engine.core.rules.action import Action
+from engine.store.sqlite.views.views import SqliteViews
 from tests.shell.test_stopped import ASYNC, App, a_bug, refused, row_of
 from tests.store.support import change_file
 from tests.world import World, recorded, still_open, world

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
+from engine.runs.open.callers import Recorded, Wait, Why
 from engine.store.away import AWAY_AFTER_S
-from engine.store.views import SqliteViews
-from engine.waiting import Recorded, Wait, Why
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
 from tests.store.support import recorded as journal
 from tests.world import ROOT, World, ok, recorded, still_open, world

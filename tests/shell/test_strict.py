@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.front.strict import BadRequest, Phase, RequestReader, ServerLimits
+from engine.front.server.strict import BadRequest, Phase, RequestReader, ServerLimits
 from tests.shell.raw_http import get, post
 from tests.shell.test_server_strict import GOOD, LIMITS, REFUSED
 

@@ -11,9 +11,9 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
-from engine.limits import EngineLimits
 from engine.ports.caller import Invocation
-from engine.waiting import Wait, Why
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.callers import Wait, Why
 from tests.store.support import the_run
 from tests.world import World, ok, recorded, still_open, world
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine import wire
-from engine.front import surrogates
+from engine.front.api import surrogates
 
 LONE, OTHER = "\\ud83d", "\\udc00"
 REST = '"workflowName":"w","stepInvokeUrl":"http://a/x","idempotencyKey":"k"'

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from engine.tasks import Tasks
+from engine.process.tasks import Tasks
 
 whose: ContextVar[str] = ContextVar("whose", default="nobody's")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from engine.throttle import LEFT_OUT, LINES_PER_S_MAX, Throttle
+from engine.telemetry.throttle import LEFT_OUT, LINES_PER_S_MAX, Throttle
 
 
 class Heard:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 import trio
 
-from engine.answers import HEADER_LINES_MAX, AnswerTooLarge, BadAnswer
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
+from engine.http.answers import HEADER_LINES_MAX, AnswerTooLarge, BadAnswer
 from tests.shell.scripted_server import OK, Peer, always_ok, answering, lean, post, serving
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

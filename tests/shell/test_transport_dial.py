@@ -16,8 +16,9 @@ import pytest
 import trio
 import trustme
 
-from engine import dial, resolve
-from engine.dial import (
+from engine.call import dial
+from engine.call import names as resolve
+from engine.call.dial import (
     Dialler,
     DnsError,
     NoDescriptor,
@@ -28,8 +29,8 @@ from engine.dial import (
     loopback_only,
     parse_target,
 )
-from engine.resolve import SystemResolver
-from engine.tls import TlsError, default_ssl_context
+from engine.call.names import SystemResolver
+from engine.http.tls import TlsError, default_ssl_context
 from tests.loopback import free_port
 from tests.shell.scripted_server import (
     OK,

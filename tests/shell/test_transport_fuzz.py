@@ -10,8 +10,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dial import PlainWire
-from engine.transport import read_answer
+from engine.call.dial import PlainWire
+from engine.call.transport import read_answer
 
 FRAGMENTS = st.sampled_from(
     [

@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-import engine.transport as transport_module
-from engine.answers import BadAnswer
-from engine.transport import LeanTransport
+import engine.call.transport as transport_module
+from engine.call.transport import LeanTransport
+from engine.http.answers import BadAnswer
 from tests.shell.scripted_server import (
     OK,
     POST_LINES,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from tests.shell.test_stopped import ASYNC, act, refused, row_of
 from tests.store.support import change_file, rows

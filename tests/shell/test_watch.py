@@ -11,8 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.deadlines import STOPPED_MAX, Deadlines, Timer
-from engine.platform.hang_ups import EpollHangUps, HangUps, SweptHangUps
+from engine.process.deadlines import STOPPED_MAX, Deadlines, Timer
+from engine.process.platform.hang_ups import EpollHangUps, HangUps, SweptHangUps
 from tests.shell.raw_http import App, post, serving, settle
 
 

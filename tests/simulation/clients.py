@@ -12,10 +12,10 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.core.actions import Action
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.model import Move
+from engine.core.rules.action import Action
 from tests.simulation.history import Act, History, Post
 from tests.simulation.life import Died
 from tests.simulation.net import Net, Submission

@@ -17,13 +17,13 @@ from typing import TypeVar
 import trio
 from trio.abc import Instrument
 
-from engine.limits import EngineLimits
-from engine.parent_tokens import ParentTokens
 from engine.ports.caller import EndpointCaller
 from engine.ports.store import StoreError
-from engine.store.owner import Owner
-from engine.store.sqlite import open_store, prepare
-from engine.supervisor import Engine
+from engine.runs.engine import Engine
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.open.parent import ParentTokens
+from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.store import open_store, prepare
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage
 

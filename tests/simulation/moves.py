@@ -20,8 +20,8 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.core.actions import Action
 from engine.core.model import Move, Run, StepState
+from engine.core.rules.action import Action
 from tests.simulation.clients import act, known_runs
 from tests.simulation.net import Net, Submission
 from tests.simulation.programs import HOSTS

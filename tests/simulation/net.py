@@ -15,19 +15,19 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.budget import Parcel
 from engine.core.errors import Refused
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
-from engine.front.dear import Dear
-from engine.front.headers import Posted
-from engine.front.outcome import result_reply
-from engine.front.replies import refusal
-from engine.front.reply import Reply
-from engine.front.submit import answer_submission
+from engine.front.api.headers import Posted
+from engine.front.api.outcome import result_reply
+from engine.front.api.submit import answer_submission
+from engine.front.server.reply import Reply
+from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
-from engine.supervisor import Engine
-from engine.waiting import Wait
+from engine.process.budget import Parcel
+from engine.process.dear import Dear
+from engine.runs.engine import Engine
+from engine.runs.open.callers import Wait
 from tests.simulation import wire
 from tests.simulation.history import History, Post, Send
 from tests.simulation.life import Died, Life

@@ -24,11 +24,11 @@ from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.core.retry import OnExhausted
 from engine.ports.views import record_of
 from engine.store.journal import event_records
-from engine.store.readers import SQL
 from engine.store.replay import replay
 from engine.store.rows import run_from, run_record_from, step_from
-from engine.store.sink import SqliteKept
-from engine.store.sqlite import prepare
+from engine.store.sqlite.readers import SQL
+from engine.store.sqlite.sink import SqliteKept
+from engine.store.sqlite.store import prepare
 from tests.simulation.history import History, Post
 from tests.simulation.undone import REFUSED_FOR_NOW
 

@@ -11,7 +11,7 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.limits import EngineLimits
+from engine.runs.limits.bounds import EngineLimits
 
 CALL_FAULTS = (
     "refused", "lost-before", "lost-answer", "slow", "error-before", "error-after", "throttled",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.core import settle
+from engine.core.rules import attempt as settle
 from tests.simulation.__main__ import kept_seeds, main
 from tests.simulation.life import Death
 from tests.simulation.scenarios import plan

@@ -17,13 +17,13 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from engine.caller import HttpCaller
+from engine.call.caller import HttpCaller
+from engine.call.dial import Dialler, Target, Wire
+from engine.call.transport import LeanTransport
 from engine.core.outcome import Answered, Outcome
-from engine.dial import Dialler, Target, Wire
-from engine.front.post import Post, read_post
-from engine.front.strict import Phase, RawHeaders, RequestReader, ServerLimits
+from engine.front.server.post import Post, read_post
+from engine.front.server.strict import Phase, RawHeaders, RequestReader, ServerLimits
 from engine.ports.caller import Invocation
-from engine.transport import LeanTransport
 
 Serve = Callable[[Invocation], Awaitable[bytes]]
 """Carries a request to its application; the bytes of the answer, as far as they come."""

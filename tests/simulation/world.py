@@ -22,7 +22,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.core.actions import Action
+from engine.core.rules.action import Action
 from tests.simulation import swarm as swarms
 from tests.simulation.apps import Apps
 from tests.simulation.checker import check

@@ -18,8 +18,8 @@ from tests.store.support import store_at
 HOLDER = """
 import sys, trio
 from pathlib import Path
-from engine.store.owner import Owner
-from engine.store.sqlite import open_store
+from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.store import open_store
 
 async def hold():
     owner = Owner(4711, "first", "2026-01-01T00:00:00.000Z", "http://127.0.0.1:8420")

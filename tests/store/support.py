@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.core import settle
 from engine.core.events import Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
-from engine.core.place import open_run
 from engine.core.retry import RetryPolicy
+from engine.core.rules import attempt as settle
+from engine.core.rules.post import open_run
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.journal import unpack
-from engine.store.owner import Owner
-from engine.store.sqlite import SqliteStore, open_store
+from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.store import SqliteStore, open_store
 from tests.world import inline
 
 OWNER = Owner(pid=1, instance="test", started_at="now")

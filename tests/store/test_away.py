@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from engine.ports.store import StoreStopped
-from engine.store import words
 from engine.store.away import AWAY_AFTER_S, Availability
-from engine.store.sink import Here
-from engine.store.sqlite import SqliteStore
-from engine.store.words import FileWords, passes
+from engine.store.sqlite.file import words
+from engine.store.sqlite.file.words import FileWords, passes
+from engine.store.sqlite.sink import Here
+from engine.store.sqlite.store import SqliteStore
 from tests.store.faults import Disk, sqlite_error
 from tests.store.support import new_run, recorded, rows, store_at, the_run
 

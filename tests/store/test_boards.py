@@ -14,11 +14,12 @@ from engine.core.cause import stuck
 from engine.core.filter import parse
 from engine.core.model import PauseReason, Run, Step, StepState
 from engine.ports.views import DueCount, RetryQuery, RetryRecord
-from engine.store import boards, rows
-from engine.store.readers import SQL
-from engine.store.schema import migrations
-from engine.store.tables import Table
-from engine.store.views import SqliteViews
+from engine.store import rows
+from engine.store.sqlite.readers import SQL
+from engine.store.sqlite.schema import migrations
+from engine.store.sqlite.tables import Table
+from engine.store.sqlite.views import boards
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import RETRY, answered, new_run, started, store_at
 

@@ -12,9 +12,9 @@ import pytest
 from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.ports.store import Due, StoreStopped
 from engine.ports.views import RetryQuery, RunQuery
-from engine.store import content
-from engine.store.sqlite import SqliteStore
-from engine.store.views import SqliteViews
+from engine.store.sqlite import content
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk, sqlite_error
 from tests.store.support import change_file, new_run, store_at
 

@@ -17,10 +17,10 @@ from engine.core.cause import stuck
 from engine.core.filter import parse
 from engine.core.model import Run, StepState
 from engine.ports.views import RunQuery
-from engine.store import filter as filters
-from engine.store.filter import Condition, find
-from engine.store.readers import SQL, connect_read_only
-from engine.store.views import SqliteViews
+from engine.store.sqlite.readers import SQL, connect_read_only
+from engine.store.sqlite.views import filter as filters
+from engine.store.sqlite.views.filter import Condition, find
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import HOSTS, NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import store_at
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.ports.store import StoreError
-from engine.store.owner import Owner, check_unowned
-from engine.store.readers import connect_read_only
-from engine.store.sqlite import open_store
+from engine.store.sqlite.file.owner import Owner, check_unowned
+from engine.store.sqlite.readers import connect_read_only
+from engine.store.sqlite.store import open_store
 from tests.world import inline
 
 OWNER = Owner(pid=1, instance="test", started_at="now", url="http://127.0.0.1:1")

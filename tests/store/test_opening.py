@@ -13,9 +13,9 @@ import pytest
 import trio
 from sqlite_utils import Database
 
-from engine.platform.files import sync
-from engine.store.owner import Owner
-from engine.store.schema import (
+from engine.process.platform.files import sync
+from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.schema import (
     EXCERPTS,
     MAY_POST,
     MOVES,
@@ -25,7 +25,7 @@ from engine.store.schema import (
     migrations,
     split_statements,
 )
-from engine.store.sqlite import PRAGMAS, read_pragmas
+from engine.store.sqlite.store import PRAGMAS, read_pragmas
 from tests.store.holder import holder, refusal
 from tests.store.support import new_run, rows, store_at
 

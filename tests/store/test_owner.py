@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from engine.ports.store import StoreError
-from engine.store import hands
-from engine.store import owner as owners
-from engine.store.owner import Owner, check_unowned, locked
+from engine.store.sqlite.file import hands
+from engine.store.sqlite.file import owner as owners
+from engine.store.sqlite.file.owner import Owner, check_unowned, locked
 from tests.store.holder import holder, refusal
 from tests.store.support import new_run, store_at
 

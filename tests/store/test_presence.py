@@ -14,10 +14,10 @@ import pytest
 import trio
 
 from engine.ports.store import StoreStopped
-from engine.store.log_file import LogFile
-from engine.store.presence import LOOK_EVERY_S, LOOK_IDLE_S
-from engine.store.sqlite import SqliteStore
-from engine.store.wal import CHECKPOINT_PAGES
+from engine.store.sqlite.file.log_file import LogFile
+from engine.store.sqlite.file.presence import LOOK_EVERY_S, LOOK_IDLE_S
+from engine.store.sqlite.file.wal import CHECKPOINT_PAGES
+from engine.store.sqlite.store import SqliteStore
 from tests.store.support import new_run, recorded, store_at
 
 

@@ -1,4 +1,5 @@
-"""queries.sql: every statement has a name and a user, runs, and the hot ones use an index."""
+"""engine/store/sqlite/queries.sql: every statement has a name and a user, runs, and the hot ones
+use an index."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.readers import SQL, named_queries
+from engine.store.sqlite.readers import SQL, named_queries
 from tests.store.support import new_run, store_at
 
 STORE = Path(__file__).parents[2] / "engine" / "store"
@@ -28,7 +29,7 @@ def parameters(statement: str) -> tuple[int, ...] | dict[str, int]:
 
 def test_every_statement_is_named() -> None:
     """The file holds nothing that its names do not reach, and no name twice."""
-    text = (resources.files("engine.store") / "queries.sql").read_text()
+    text = (resources.files("engine.store.sqlite") / "queries.sql").read_text()
     assert (
         len(SQL)
         == len(re.findall(r";$", text, flags=re.MULTILINE))
@@ -42,7 +43,7 @@ def test_every_statement_is_named() -> None:
 
 def test_every_query_is_used() -> None:
     """A statement that nobody asks is deleted; a name that nobody defined is a mistake."""
-    code = "".join(path.read_text() for path in STORE.glob("*.py"))
+    code = "".join(path.read_text() for path in STORE.rglob("*.py"))
     assert set(re.findall(r"SQL\[[\"'](\w+)[\"']\]", code)) == set(SQL)
 
 

@@ -9,7 +9,7 @@ import pytest
 from engine.core.below import UNHANDLED
 from engine.core.model import PauseReason, Run, StepState
 from engine.ports.views import Reason
-from engine.store.views import SqliteViews
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.shelf import a_run, a_step, fill
 from tests.store.support import store_at
 

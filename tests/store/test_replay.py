@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from engine.core.actions import Action, act
 from engine.core.events import Actor, AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepState
+from engine.core.rules.action import Action, act
 from engine.ports.store import Body, Stopped, StoreError, Write
 from engine.store.journal import ENTRY_EVENTS_MAX
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from engine.core.filter import parse
 from engine.core.model import Run
 from engine.ports.store import Stopped
 from engine.ports.views import RetriesFound, RetryQuery, RunQuery, RunsFound
-from engine.store import boards
-from engine.store import filter as filters
-from engine.store.readers import SQL
-from engine.store.sqlite import SqliteStore
-from engine.store.tail import _hide, snapshot
-from engine.store.views import SqliteViews
+from engine.store.sqlite.readers import SQL
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.tail import _hide, snapshot
+from engine.store.sqlite.views import boards
+from engine.store.sqlite.views import filter as filters
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
 from tests.store.support import answered, new_run, rows, started, store_at
 from tests.store.test_queries import HOT, parameters

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
 
 TO_M002 = (

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from engine.store import wal as wals
-from engine.store.wal import LONG_BYTES
+from engine.store.sqlite.file import wal as wals
+from engine.store.sqlite.file.wal import LONG_BYTES
 from tests.store.support import new_run, store_at
 
 READER = """

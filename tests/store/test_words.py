@@ -14,8 +14,8 @@ import pytest
 
 from engine import __version__
 from engine.ports.store import StoreError
-from engine.store import sqlite
-from engine.store.words import cannot_write, unusable
+from engine.store.sqlite import store as sqlite
+from engine.store.sqlite.file.words import cannot_write, unusable
 from tests.store.holder import refusal
 from tests.store.support import change_file, new_run, store_at
 

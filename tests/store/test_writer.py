@@ -13,9 +13,9 @@ import trio
 
 from engine.store.away import Availability
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX
-from engine.store.sink import SqliteSink
-from engine.store.sqlite import open_store
-from engine.store.words import FileWords
+from engine.store.sqlite.file.words import FileWords
+from engine.store.sqlite.sink import SqliteSink
+from engine.store.sqlite.store import open_store
 from engine.store.writer import GATHER_S_MAX, Batch, Writer
 from tests.store.support import (
     OWNER,

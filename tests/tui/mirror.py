@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from engine import wire
-from engine.front.feed import event_frame
-from engine.front.rows import run_row, step_row
-from engine.front.times import rfc3339
-from engine.store.views import SqliteViews
+from engine.front.api.events import event_frame
+from engine.front.show.rows import run_row, step_row
+from engine.front.show.times import rfc3339
+from engine.store.sqlite.views.views import SqliteViews
 from tests.tui.support import store_at
 from tests.world import EPOCH_MS, World
 from tui.inputs import EventRead, TreeRead

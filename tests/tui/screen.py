@@ -16,7 +16,7 @@ import msgspec
 from textual.pilot import Pilot
 
 from engine.client import AsyncClient, Reposts
-from engine.front.times import rfc3339
+from engine.front.show.times import rfc3339
 from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow
 from tests.tui.support import NOW, FakeClock
 from tui.app import Dashboard

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 
-from engine.front.times import maybe_rfc3339, rfc3339
+from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow
 from tui.boards import Cell, Column, layout, text_of
 from tui.inputs import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.front.times import rfc3339
+from engine.front.show.times import rfc3339
 from engine.wire import MoveRow
 from tests.tui.golden import same
 from tests.tui.scene import scene

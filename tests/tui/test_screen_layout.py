@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.store.boards import DUE_COUNTED_MAX
+from engine.store.sqlite.views.boards import DUE_COUNTED_MAX
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import retry_row

@@ -11,13 +11,13 @@ from random import Random
 import pytest
 import trio
 
-from engine.core.actions import Action
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from engine.waiting import Recorded, Wait
+from engine.runs.open.callers import Recorded, Wait
 from tests.tui.mirror import Mirror
 from tests.world import FakeClock, World, ok, still_open, world
 from tui.fold import KINDS

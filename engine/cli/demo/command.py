@@ -9,7 +9,7 @@ import click
 
 from engine.cli.demo.stage import Options
 from engine.cli.options import duration
-from engine.cli.text import on_terminal
+from engine.cli.show.text import on_terminal
 
 KILL_ENGINE_MS_MIN = 2_000
 DEMO_SEED = 23

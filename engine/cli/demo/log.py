@@ -14,9 +14,17 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.cli.lists import table
-from engine.cli.text import at, count_text, json_text, safe, span_text, state_text, unicode_terminal
-from engine.cli.tree import run_tree_lines
+from engine.cli.show.lists import table
+from engine.cli.show.text import (
+    at,
+    count_text,
+    json_text,
+    safe,
+    span_text,
+    state_text,
+    unicode_terminal,
+)
+from engine.cli.show.tree import run_tree_lines
 from engine.core.model import ENDED, StepState
 from engine.wire import step_label
 

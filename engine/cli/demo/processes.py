@@ -3,7 +3,7 @@
 Every part runs in a session of its own, so that Ctrl-C reaches the demonstration alone and the
 parts are stopped in order: the application and the mail server first, the engine last. Whatever
 happens in between, `Parts.stop` leaves none of them behind; and when it cannot (`kill -9`), their
-leash (`leash.py`) ends them.
+leash (`process/leash.py`) ends them.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Parts:
 
     def leash(self) -> tuple[str, ...]:
         """What to put before a module so that it does not outlive us; pass `life` on to it."""
-        return ("engine.leash", str(self.life))
+        return ("engine.process.leash", str(self.life))
 
     def _engine(self, port: int) -> list[str]:
         command = ["engine.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]

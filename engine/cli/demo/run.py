@@ -23,7 +23,7 @@ import trio
 
 from engine.cli.demo.processes import DemoError, Parts
 from engine.cli.demo.stage import Options, Stop
-from engine.cli.text import safe
+from engine.cli.show.text import safe
 from engine.core.errors import EngineError
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130

@@ -23,10 +23,10 @@ from engine.cli.demo.log import (
 )
 from engine.cli.demo.processes import Parts, look_after
 from engine.cli.demo.stage import Options, Stop
-from engine.cli.lists import table
-from engine.cli.text import count_text, safe, span_text
+from engine.cli.show.lists import table
+from engine.cli.show.text import count_text, safe, span_text
 from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed
-from engine.clock import SystemClock
+from engine.process.clock import SystemClock
 
 if TYPE_CHECKING:
     from demo_app.scenario import Submission

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from engine import answers, attempt
-from engine.front.strict import RequestReader
+from engine.front.server.strict import RequestReader
+from engine.http import answers
+from engine.runs import attempt
 from tests.mutants.catalog import KILLS, Planting, plant
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from engine.core import below, settle
-from engine.supervisor import Engine
+from engine.core import below
+from engine.core.rules import attempt as settle
+from engine.runs.engine import Engine
 from tests.mutants.catalog import Planting, plant
 
 

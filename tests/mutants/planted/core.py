@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engine.core import machine, place, settle
+from engine.core import machine
+from engine.core.rules import attempt as settle
+from engine.core.rules import post as place
 from tests.mutants.catalog import Planting, plant
 
 

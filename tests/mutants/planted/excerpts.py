@@ -1,9 +1,11 @@
-"""Bugs in what is told of a failure: `engine/core/excerpt.py`, `engine/store/records.py`."""
+"""Bugs in what is told of a failure: `engine/core/rules/excerpt.py`,
+`engine/store/sqlite/views/records.py`."""
 
 from __future__ import annotations
 
-from engine.core import excerpt, secrets
-from engine.store import records
+from engine.core.rules import excerpt
+from engine.core.text import secrets
+from engine.store.sqlite.views import records
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 ACROSS_THE_CUT = "tests/core/test_excerpt.py::test_a_secret_across_the_cut_is_masked"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from engine.core import home as core_home
-from engine.core import place, settle
-from engine.home import Home
-from engine.standstill import Standstill
+from engine.core.rules import attempt as settle
+from engine.core.rules import home as core_home
+from engine.core.rules import post as place
+from engine.runs.home import Home
+from engine.runs.limits.standstill import Standstill
 from tests.mutants.catalog import Planting, plant
 
 

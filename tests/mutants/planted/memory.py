@@ -1,9 +1,9 @@
-"""Bugs in the room that bodies take in memory: `engine/budget.py` and its users."""
+"""Bugs in the room that bodies take in memory: `engine/process/budget.py` and its users."""
 
 from __future__ import annotations
 
-from engine.budget import Charge, Pool
-from engine.flow import AttemptFlow
+from engine.process.budget import Charge, Pool
+from engine.runs.open.flow import AttemptFlow
 from tests.mutants.catalog import Planting, plant
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.core import alive, place, retarget
+from engine.core import alive, retarget
+from engine.core.rules import post as place
 from engine.store import rows
 from tests.mutants.catalog import Planting, plant
 

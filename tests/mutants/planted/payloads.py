@@ -1,8 +1,8 @@
-"""Bugs in what tells one payload from another: `engine/core/fingerprint.py`."""
+"""Bugs in what tells one payload from another: `engine/core/text/fingerprint.py`."""
 
 from __future__ import annotations
 
-from engine.core import fingerprint
+from engine.core.text import fingerprint
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 TYPES = "tests/core/test_fingerprint.py::test_one_fingerprint_exactly_for_one_value"

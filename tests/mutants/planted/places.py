@@ -1,8 +1,9 @@
-"""Bugs in the places under the limits of requests in flight: `engine/places.py` and its users."""
+"""Bugs in the places under the limits of requests in flight: `engine/runs/limits/concurrency.py`
+and its users."""
 
 from __future__ import annotations
 
-from engine.places import Places
+from engine.runs.limits.concurrency import Places
 from tests.mutants.catalog import Planting, plant
 
 

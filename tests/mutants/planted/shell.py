@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from engine.core.model import Step
-from engine.drive import LiveRun
-from engine.memory import Memory
-from engine.parent_tokens import ParentTokens
-from engine.supervisor import Engine
+from engine.runs.engine import Engine
+from engine.runs.live import LiveRun
+from engine.runs.memory import Memory
+from engine.runs.open.parent import ParentTokens
 from tests.mutants.catalog import KILLS, SIMULATION, Planting, plant
 
 

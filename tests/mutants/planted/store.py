@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine import store_away
-from engine.drive import LiveRun
-from engine.store.sink import SqliteSink
-from engine.store.views import SqliteViews
+from engine.runs import store_away
+from engine.runs.live import LiveRun
+from engine.store.sqlite.sink import SqliteSink
+from engine.store.sqlite.views.views import SqliteViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 READS_ON = "tests/shell/test_store_away.py::test_reads_go_on_and_say_nothing_untrue"

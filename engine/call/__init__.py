@@ -1,0 +1,1 @@
+"""HTTP out: one attempt becomes one outcome."""

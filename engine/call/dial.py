@@ -1,0 +1,352 @@
+"""From a URL to a connection: parse, resolve, check the address, connect, TLS.
+
+The rules:
+
+* **The address that was checked is the address that is dialled.** Names are resolved here, every
+  address of the answer must pass the gate, and the socket connects to one of exactly these.
+  `Host` and the TLS server name stay the URL's host.
+* `ipaddress.is_global` and its sisters are not a policy (they pass NAT64 of 127.0.0.1), so the
+  tables are our own.
+* A look-up cannot be cancelled, only abandoned: each holds a worker thread until the system's
+  resolver gives up. They have places of their own, few for each host, so that one dead name
+  server stops neither other hosts nor the store.
+* No time-out: the caller cancels. Nothing from the environment: no proxy, no .netrc.
+* Foreign errors are translated once, at the line that touches the library.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from select import POLLIN, poll
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_TCP,
+    SO_ERROR,
+    SO_LINGER,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_NODELAY,
+    gaierror,
+    socket,
+)
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+from msgspec import Struct
+
+from engine.call.names import Resolver, SystemResolver
+from engine.core.target import URL_BYTES_MAX
+from engine.http.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context, describe
+from engine.process.platform.sockets import keep_alive, unacknowledged
+
+TARGETS_CACHED_MAX = 1024
+ADDRESSES_TRIED_MAX = 8
+"""Of one name. All are checked, more than these are not tried in one call."""
+
+# A peer that vanished without a FIN is found after about 30 s, on the idle and on the sending side.
+GONE = (*keep_alive(idle_s=15, interval_s=5, probes=3), *unacknowledged(30))
+"""Half a minute after a host has gone without a word its connections end."""
+
+IPAddress = IPv4Address | IPv6Address
+AddressGate = Callable[[IPAddress], bool]
+"""May this address be dialled? Asked with IPv4 where IPv6 only wraps it (`::ffff:127.0.0.1`)."""
+
+
+class TargetNotAllowed(httpx.TransportError):
+    """The URL cannot be dialled by our rules, or one of its addresses may not be."""
+
+
+class DnsError(httpx.ConnectError):
+    """The host's name was not resolved."""
+
+
+class NoDescriptor(httpx.ConnectError):
+    """This process has no descriptor or memory for a connection: nobody was called."""
+
+
+OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors that say nothing of the other side."""
+
+
+class Target(Struct, frozen=True):
+    """The parts of a URL, made ready once for all its requests."""
+
+    scheme: str
+    host: str
+    """Lower case, IPv6 without brackets; also the TLS server name."""
+    port: int
+    origin: tuple[str, str, int]
+    authority: str
+    """`host:port` for people."""
+    path: bytes
+    """The request target: path and query."""
+    host_header: bytes
+    post_start: bytes
+    """Request line and Host of a POST, with their line ends."""
+
+
+@lru_cache(maxsize=TARGETS_CACHED_MAX)
+def parse_target(url: str) -> Target:
+    """Take an absolute http(s) URL apart.
+
+    Raises TargetNotAllowed for anything else, and for user information, a fragment, characters
+    outside printable ASCII, or a URL over `URL_BYTES_MAX`.
+    """
+    # urlsplit silently drops tabs and line ends: look before it does.
+    if not url.isascii() or not url.isprintable() or " " in url or len(url) > URL_BYTES_MAX:
+        raise TargetNotAllowed("the URL is too long or holds characters that no URL may hold")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise TargetNotAllowed("this is no URL that can be called") from error
+    scheme = parts.scheme
+    if scheme not in ("http", "https") or not host or port == 0:
+        raise TargetNotAllowed("the URL must be http://host/… or https://host/…")
+    if "@" in parts.netloc or "#" in url:
+        raise TargetNotAllowed("the URL must hold no user information and no fragment")
+    if not all(c.isalnum() or c in "-._" for c in host) and literal_address(host) is None:
+        raise TargetNotAllowed("the URL's host is neither a name nor an IP address")
+    default_port = 443 if scheme == "https" else 80
+    port = port or default_port
+    bracketed = f"[{host}]" if ":" in host else host
+    host_header = bracketed if port == default_port else f"{bracketed}:{port}"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(
+        scheme=scheme,
+        host=host,
+        port=port,
+        origin=(scheme, host, port),
+        authority=f"{bracketed}:{port}",
+        path=path.encode("ascii"),
+        host_header=host_header.encode("ascii"),
+        post_start=f"POST {path} HTTP/1.1\r\nHost: {host_header}\r\n".encode("ascii"),
+    )
+
+
+# --- Addresses -------------------------------------------------------------------------------
+
+LOOPBACK_IPV4 = IPv4Network("127.0.0.0/8")
+LOOPBACK_IPV6 = IPv6Address("::1")
+NEVER_DIALLED = (
+    IPv4Network("169.254.0.0/16"),  # link-local; the metadata service of most clouds
+    IPv4Network("100.100.100.200/32"),  # Alibaba Cloud
+    IPv4Network("168.63.129.16/32"),  # Azure
+    IPv4Network("192.0.0.192/32"),  # Oracle Cloud
+    IPv6Network("fe80::/10"),  # link-local
+    IPv6Network("fd00:ec2::254/128"),  # AWS
+    IPv6Network("fd20:ce::254/128"),  # Google Cloud
+)
+"""No policy can allow these: what answers there hands out the host's credentials."""
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_WRAPS_IPV4 = (
+    (IPv6Network("64:ff9b::/96"), 0),  # NAT64, RFC 6052
+    (IPv6Network("::/96"), 0),  # IPv4-compatible, RFC 4291 §2.5.5.1
+    (IPv6Network("2002::/16"), 80),  # 6to4, RFC 3056
+)
+"""Networks whose addresses carry an IPv4 address, and how many bits lie to the right of it."""
+
+
+@lru_cache(maxsize=TARGETS_CACHED_MAX)
+def literal_address(host: str) -> IPAddress | None:
+    """The address, if `host` is one in its canonical form; `127.1` and the like are names."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return None
+    return ip if str(ip) == host and getattr(ip, "scope_id", None) is None else None
+
+
+def judged_address(ip: IPAddress) -> IPAddress:
+    """The address that a policy is asked about: an IPv4-mapped one (RFC 4291) is its IPv4."""
+    if isinstance(ip, IPv6Address) and ip in _MAPPED:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip
+
+
+@lru_cache(maxsize=TARGETS_CACHED_MAX)
+def is_never_dialled(ip: IPAddress) -> bool:
+    """Whether it is, or wraps, an address of `NEVER_DIALLED`."""
+    if any(ip in network for network in NEVER_DIALLED):
+        return True
+    if isinstance(ip, IPv4Address):
+        return False
+    wrapped = [IPv4Address(int(ip) >> n & 0xFFFFFFFF) for net, n in _WRAPS_IPV4 if ip in net]
+    return any(is_never_dialled(inner) for inner in wrapped)
+
+
+def loopback_only(ip: IPAddress) -> bool:
+    """The default policy: 127.0.0.0/8 and ::1."""
+    return ip in LOOPBACK_IPV4 if isinstance(ip, IPv4Address) else ip == LOOPBACK_IPV6
+
+
+# --- Connections -----------------------------------------------------------------------------
+
+
+class PlainWire:
+    """A connected TCP socket. One task at a time; it sends, then receives."""
+
+    __slots__ = ("_poll", "_socket")
+
+    def __init__(self, connected: socket) -> None:
+        self._socket = connected
+        self._poll = poll()
+        self._poll.register(connected, POLLIN)
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it; no checkpoint while the socket's buffer takes it. Raises WriteError."""
+        try:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent == len(data):
+                return
+            rest = memoryview(data)[sent:]
+            while rest:
+                await trio.lowlevel.wait_writable(self._socket)
+                try:
+                    rest = rest[self._socket.send(rest) :]
+                except BlockingIOError:
+                    continue
+        except OSError as error:
+            raise httpx.WriteError(f"sending failed: {describe(error)}") from error
+
+    async def receive(self) -> bytes:
+        """The next bytes, at most `RECEIVE_BYTES_MAX`, `b""` at the end. Raises ReadError.
+
+        Always a checkpoint: a peer that floods us starves nobody.
+        """
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(RECEIVE_BYTES_MAX)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise httpx.ReadError(f"receiving failed: {describe(error)}") from error
+
+    async def pause(self) -> None:
+        """Let others run."""
+        await trio.lowlevel.checkpoint()
+
+    def is_quiet(self) -> bool:
+        """Whether the connection is open and nothing unasked lies in it: fit for a request."""
+        return not self._poll.poll(0)  # an end and an error are told like bytes
+
+    def close(self) -> None:
+        """Close at once. May be called again."""
+        self._socket.close()
+
+
+Wire = PlainWire | TlsWire
+
+
+class Dialler:
+    """Makes connections to targets that may be dialled."""
+
+    def __init__(
+        self,
+        *,
+        allowed: AddressGate = loopback_only,
+        resolve: Resolver | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allowed = allowed
+        self._resolve = resolve or SystemResolver()
+        self._ssl_context = ssl_context
+
+    async def connect(self, target: Target) -> Wire:
+        """A fresh connection. Raises DnsError, TargetNotAllowed, TlsError, httpx.ConnectError."""
+        addresses = await self._addresses(target.host)
+        for ip in addresses:
+            if not self._may_call(ip):
+                raise TargetNotAllowed(f"the address {ip} may not be called")
+        wire = await _connect_first(addresses[:ADDRESSES_TRIED_MAX], target.port)
+        if target.scheme == "http":
+            return wire
+        try:
+            if self._ssl_context is None:
+                # Not at construction: it reads the system's certificates, which takes a while.
+                self._ssl_context = default_ssl_context()
+            tls = TlsWire(wire, self._ssl_context, target.host)
+            await tls.handshake()
+        except BaseException:
+            wire.close()
+            raise
+        return tls
+
+    def why_not(self, url: str) -> str | None:
+        """Why the URL may not be called, as far as it can be told without a look-up of its name."""
+        try:
+            ip = literal_address(parse_target(url).host)
+        except TargetNotAllowed as error:
+            return str(error)
+        return None if ip is None or self._may_call(ip) else f"the address {ip} may not be called"
+
+    def _may_call(self, ip: IPAddress) -> bool:
+        judged = judged_address(ip)
+        return not is_never_dialled(judged) and self._allowed(judged)
+
+    async def _addresses(self, host: str) -> list[IPAddress]:
+        literal = literal_address(host)
+        if literal is not None:
+            return [literal]
+        try:
+            addresses = [ip_address(text) for text in await self._resolve(host)]
+        except (OSError, UnicodeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in OURS:
+                raise NoDescriptor(f"no look-up of the name: {describe(error)}") from error
+            why = error.strerror if isinstance(error, gaierror) else str(error)
+            raise DnsError(f"the name was not resolved: {why}") from error
+        if not addresses:
+            raise DnsError("the name has no address")
+        return addresses
+
+
+async def _connect_first(addresses: Sequence[IPAddress], port: int) -> PlainWire:
+    """Try in turn. Raises httpx.ConnectError with the last address' reason."""
+    last: OSError | None = None
+    for ip in addresses:
+        try:
+            return PlainWire(await _connect_socket(ip, port))
+        except OSError as error:
+            if error.errno in OURS:
+                raise NoDescriptor(f"no connection: {describe(error)}") from error
+            last = error
+    assert last is not None
+    raise httpx.ConnectError(f"no connection: {describe(last)}") from last
+
+
+async def _connect_socket(ip: IPAddress, port: int) -> socket:
+    family = AF_INET if ip.version == 4 else AF_INET6
+    sock = socket(family, SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        for option in GONE:
+            sock.setsockopt(*option)
+        try:
+            sock.connect((str(ip), port))
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+        code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        if sock.getsockname()[:2] == (str(ip), port):
+            # Nobody listens, and the system chose the port we dial as our own: TCP connects to
+            # itself. Reset it, lest it keep the port from the application that is about to start.
+            sock.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionRefusedError("nobody listens")
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,309 @@
+"""A lean HTTP/1.1 client transport: one call is one request and one whole answer, or an error.
+
+The rules:
+
+* **A request is never sent twice.** When a reused connection turns out to be closed, that is an
+  error like any other; whether to try again is not decided here.
+* **A connection is reused only after a whole answer** with nothing behind it. An error, a
+  cancellation at any point, `Connection: close` or an unasked byte closes it.
+* **Only a 2xx is read to its end**: of any other answer people read the beginning, and the
+  connection of one that is longer than is kept of it is closed.
+* No time-out: the caller cancels. Closing does not wait, so clean-up needs no shield.
+* Each call costs the same however many connections there are.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+
+import httpx
+import trio
+from msgspec import Struct
+
+from engine.call.dial import Dialler, Target, Wire, parse_target
+from engine.core.outcome import FAILED_BODY_BYTES_MAX
+from engine.http.answers import (
+    HEAD_BYTES_MAX,
+    AnswerTooLarge,
+    BadAnswer,
+    Body,
+    Head,
+    HeadReader,
+    body_of,
+)
+from engine.ports.caller import FREE_FLOW, SMALL_BYTES_MAX, Flow
+
+ANSWER_BYTES_MAX = 1_048_576
+JOINED_BYTES_MAX = 16_384
+"""A request of no more bytes leaves in one piece; the pieces of a larger one are not copied."""
+IDLE_PER_ORIGIN_MAX = 512
+"""As many as may be in flight to one host: a full load reuses all of its connections."""
+IDLE_TOTAL_MAX = 1024
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer, or the beginning of one that is no 2xx."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    """As they came; names in lower case."""
+    fields: Mapping[bytes, bytes]
+    """The same by name; lines of one name joined with a comma (RFC 9110 §5.3)."""
+    body: bytes
+    reuse_s: float
+    """How long the connection may be idle and then be used again; 0: not at all."""
+    size: int = -1
+    """Bytes of the whole body, as far as is known, where the rest was not read; -1: all was."""
+
+
+class _Connection:
+    """A wire and, while idle, until when it may be used again (`trio.current_time()`)."""
+
+    __slots__ = ("expires", "origin", "wire")
+
+    def __init__(self, origin: tuple[str, str, int], wire: Wire) -> None:
+        self.origin = origin
+        self.wire = wire
+        self.expires = 0.0
+
+
+class LeanTransport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 over Trio with a keep-alive pool for each origin.
+
+    `exchange` is the way in for the engine; `handle_async_request` serves `httpx.AsyncClient`.
+    """
+
+    def __init__(
+        self,
+        dialler: Dialler | None = None,
+        *,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+        failed_bytes_max: int = FAILED_BODY_BYTES_MAX,
+    ) -> None:
+        self._dialler = dialler or Dialler()
+        self._answer_bytes_max = answer_bytes_max
+        self._failed_bytes_max = min(answer_bytes_max, failed_bytes_max)
+        # Idle connections: newest last for each origin, and all of them in the order in which they
+        # became idle. The first of all is therefore also the first of its origin.
+        self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
+        self._by_age: OrderedDict[_Connection, None] = OrderedDict()
+        self._now = trio.lowlevel.current_clock().current_time
+        self._closed = False
+        self.connections_made = 0
+        """Since the start: against the number of calls it shows how well connections are reused."""
+
+    @property
+    def idle_count(self) -> int:
+        """Connections that are open and not in use."""
+        return len(self._by_age)
+
+    async def exchange(
+        self,
+        target: Target,
+        header_lines: bytes,
+        body: list[bytes],
+        *,
+        method: bytes = b"POST",
+        flow: Flow = FREE_FLOW,
+    ) -> Answer:
+        """Send one request and read its answer; redirects are not followed.
+
+        `body` is in pieces; it is empty when they are sent, so that they are nowhere any more.
+        `header_lines` are whole lines, each with its CRLF, checked by the caller; `Host`,
+        `Accept-Encoding` and `Content-Length` are set here. Raises DnsError, TargetNotAllowed,
+        TlsError, httpx.ConnectError (not sent); httpx.WriteError, httpx.ReadError (no whole head
+        came); BadAnswer, AnswerTooLarge.
+        """
+        assert not self._closed, "the transport is closed"
+        if method == b"POST":
+            start = target.post_start
+        else:
+            start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, target.path, target.host_header)
+        length = sum(map(len, body))
+        head = b"%b%bAccept-Encoding: identity\r\nContent-Length: %d\r\n\r\n" % (
+            start,
+            header_lines,
+            length,
+        )
+        if length <= JOINED_BYTES_MAX:
+            body[:] = [b"".join((head, *body))]
+        else:
+            body.insert(0, head)
+        connection = self._take_idle(target.origin)
+        if connection is None:
+            flow.connecting(under_way=True)
+            connection = _Connection(target.origin, await self._dialler.connect(target))
+            self.connections_made += 1
+            flow.connecting(under_way=False)
+        wire = connection.wire
+        try:
+            is_sent = True
+            try:
+                while body:
+                    await wire.send(body.pop(0))
+            except httpx.WriteError:
+                # A server may answer and close before it has read all. If it did not answer,
+                # reading fails too.
+                is_sent = False
+                body.clear()
+            flow.sent()
+            answer = await read_answer(
+                wire, method, self._answer_bytes_max, self._failed_bytes_max, flow
+            )
+        except BaseException:
+            wire.close()
+            raise
+        if is_sent and answer.reuse_s > 0:
+            self._keep(connection, answer.reuse_s)
+        else:
+            wire.close()
+        return answer
+
+    def _take_idle(self, origin: tuple[str, str, int]) -> _Connection | None:
+        """The connection of this origin that was used last and is still fit."""
+        now = self._now()
+        self._close_expired(now)
+        while (idle := self._idle.get(origin)) is not None:
+            connection = idle.pop()
+            if not idle:
+                del self._idle[origin]
+            del self._by_age[connection]
+            if connection.expires > now and connection.wire.is_quiet():
+                return connection
+            connection.wire.close()
+        return None
+
+    def _keep(self, connection: _Connection, reuse_s: float) -> None:
+        if self._closed:
+            connection.wire.close()
+            return
+        connection.expires = self._now() + reuse_s
+        idle = self._idle.setdefault(connection.origin, deque())
+        idle.append(connection)
+        self._by_age[connection] = None
+        if len(idle) > IDLE_PER_ORIGIN_MAX:
+            oldest = idle.popleft()
+            del self._by_age[oldest]
+            oldest.wire.close()
+        elif len(self._by_age) > IDLE_TOTAL_MAX:
+            self._close_oldest()
+
+    def _close_expired(self, now: float) -> None:
+        # Of any origin, or those of one that is not called again would stay for ever. Each is
+        # closed once, so this is O(1) for each call. One that expires before an older one is found
+        # when it is taken.
+        by_age = self._by_age
+        while by_age and next(iter(by_age)).expires <= now:
+            self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        oldest, _ = self._by_age.popitem(last=False)
+        idle = self._idle[oldest.origin]
+        first = idle.popleft()
+        assert first is oldest
+        if not idle:
+            del self._idle[oldest.origin]
+        oldest.wire.close()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The way in for `httpx.AsyncClient`. Its time-outs are not used: cancel the call.
+
+        Raises also BadAnswer for an encoded answer, which httpx would inflate, and for one that is
+        no 2xx and over its limit.
+        """
+        body = await request.aread()
+        ours = (b"host", b"accept-encoding", b"content-length", b"transfer-encoding", b"connection")
+        lines = [
+            b"%b: %b\r\n" % (name, value)
+            for name, value in request.headers.raw
+            if name.lower() not in ours
+        ]
+        answer = await self.exchange(
+            parse_target(str(request.url)), b"".join(lines), [body], method=request.method.encode()
+        )
+        encoding = answer.fields.get(b"content-encoding", b"identity").lower()
+        if answer.size >= 0 or (answer.body and encoding != b"identity"):
+            raise BadAnswer("the answer is encoded, or longer than is read of it", answer.status)
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body)
+        )
+
+    async def aclose(self) -> None:
+        """Close what is idle now, and what is in use as soon as it is not."""
+        self._closed = True
+        while self._by_age:
+            self._close_oldest()
+
+
+async def read_answer(
+    wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
+) -> Answer:
+    """The final answer. Any number of 100-199 before it is skipped and costs no memory.
+
+    A 2xx whose body is over `ok_bytes_max` is refused; of others `failed_bytes_max` are read.
+    """
+    reader = HeadReader()
+    data = await wire.receive()
+    while (head := reader.feed(data)) is None or head.status < 200:
+        if head is None:
+            data = await wire.receive()
+        else:
+            # One receive may bring thousands of these: let others run between them.
+            await trio.lowlevel.checkpoint()
+            data = reader.rest or await wire.receive()
+    most = ok_bytes_max if head.ok else failed_bytes_max
+    rest, size, clean = reader.rest, -1, True
+    if head.length != len(rest) or len(rest) > min(most, SMALL_BYTES_MAX) or method == b"HEAD":
+        body = body_of(head, method)
+        rest, size = await _read_body(wire, head, body, rest, most, flow)
+        clean = body.clean and size < 0
+    return Answer(
+        head.status, head.headers, head.fields, rest, head.reuse_s if clean else 0.0, size
+    )
+
+
+async def _read_body(
+    wire: Wire, head: Head, body: Body, rest: bytes, most: int, flow: Flow
+) -> tuple[bytes, int]:
+    """The body, and -1, or how long it is (or how much came) where it was cut."""
+    length = body.length
+    if length is not None and length > most:
+        _refuse_if_ok(head, most)
+    has_room = not head.ok
+    if length is not None and length > SMALL_BYTES_MAX and not has_room:
+        await flow.wait_room(length)
+        has_room = True
+    content, raw_bytes, data = bytearray(), 0, rest
+    while True:
+        if data:
+            raw_bytes += len(data)
+            content += body.feed(data)
+        # Chunk sizes, their extensions and trailers may at most double it.
+        if len(content) > most or raw_bytes > 2 * most + HEAD_BYTES_MAX:
+            _refuse_if_ok(head, most)
+            return bytes(memoryview(content)[:most]), length or len(content)
+        if length is not None and len(content) == most < length:
+            return bytes(content), length
+        if len(content) > SMALL_BYTES_MAX and not has_room:
+            await flow.wait_room(most)
+            has_room = True
+        if body.done:
+            return bytes(content), -1
+        data = await _receive_body(wire, head.status, len(content))
+        if not data:
+            body.feed(data)  # the end, or a body cut short
+
+
+def _refuse_if_ok(head: Head, most: int) -> None:
+    """A body is over its limit: of a 2xx nothing less than all would do."""
+    if head.ok:
+        raise AnswerTooLarge(f"the answer's body is over {most} bytes", head.status)
+
+
+async def _receive_body(wire: Wire, status: int, so_far: int) -> bytes:
+    """More of the body, or b"" at the end. A connection lost here is an answer cut short."""
+    try:
+        return await wire.receive()
+    except httpx.ReadError as error:
+        raise BadAnswer(f"the body was cut short after {so_far} bytes: {error}", status) from error

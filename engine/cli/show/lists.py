@@ -1,0 +1,173 @@
+"""Tables and lines for people: runs, the engine's status, what an action did, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.cli.show.text import clock_text, count_text, safe, state_text
+from engine.cli.show.tree import MOVED_SHOWN_MAX, answer_facts, run_note
+from engine.signs import SIGNS
+
+if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
+    from engine.client import Event
+    from engine.wire import ActionAnswer, RunRow
+
+CELL_CHARACTERS_MAX = 40
+STATE_WIDTH = max(map(len, SIGNS))
+NAMED_MAX = 10
+CHANGED_SHOWN_MAX = 100
+"""More steps than these are counted."""
+
+
+def run_list_lines(runs: Sequence[RunRow]) -> list[str]:
+    """Runs as a table, one line each."""
+    head = ["STATE", "RUN", "CLIENT", "WORKFLOW", "KEY", "STEPS", "SUBMITTED", ""]
+    rows = [
+        [
+            state_text(run.status, width=STATE_WIDTH),
+            safe(run.id),
+            _cell(run.client),
+            _cell(run.workflow_name),
+            _cell(run.idempotency_key),
+            f"{run.steps}" + (f" ({run.failed_steps} failed)" if run.failed_steps else ""),
+            clock_text(run.submitted_at),
+            run_note(run),
+        ]
+        for run in runs
+    ]
+    return table([head, *rows])
+
+
+def _cell(text: str) -> str:
+    shown = safe(text)
+    return shown if len(shown) <= CELL_CHARACTERS_MAX else shown[: CELL_CHARACTERS_MAX - 2] + ".."
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell; colours count for nothing."""
+    rows = list(rows)
+    widths = [
+        max(len(click.unstyle(cell)) for cell in column) for column in zip(*rows, strict=True)
+    ]
+    return [
+        "  ".join(
+            cell + " " * (width - len(click.unstyle(cell)))
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """How the engine is, from `GET /api/v1/status`; members it lacks are left out."""
+    lines = [f"Atomic {safe(status.get('version', '?'))}, instance {safe(status.get('instance'))}"]
+    if isinstance(started := status.get("startedAt"), str):
+        lines.append(f"started {clock_text(started)}")
+    counts = status.get("counts")
+    if isinstance(counts, dict):
+        shown = [(state_text(str(state)), number) for state, number in counts.items() if number]
+        lines += [f"{text}  {number:,}" for text, number in shown] or ["no runs"]
+    lines += alarm_lines(status)
+    facts = [("late", "lateCount"), ("in flight", "inFlight"), ("queued", "queued")]
+    lines += [f"{word} {safe(status[name])}" for word, name in facts if name in status]
+    durability = status.get("durability")
+    if isinstance(durability, dict):
+        told = ", ".join(f"{safe(name)} {safe(value)}" for name, value in durability.items())
+        lines.append(f"durability: {told}")
+    return lines
+
+
+def alarm_lines(status: dict[str, Any]) -> list[str]:
+    """What of the engine's status an operator must see beside whatever was asked for; mostly
+    nothing: it stops, its store cannot be written, a host stands still."""
+    stops = ["it is stopping"] if status.get("draining") else []
+    store = _store_lines(status.get("store"))
+    return stops + store + _standstill_lines(status.get("standstills"))
+
+
+def _standstill_lines(standstills: object) -> list[str]:
+    """Which hosts stand still, and why; nothing when none does."""
+    rows = standstills if isinstance(standstills, list) else []
+    whys = [row.get("why") for row in rows if isinstance(row, dict)]
+    return [f"stands still, and they are sent home: {safe(why)}" for why in whys]
+
+
+def _store_lines(store: object) -> list[str]:
+    """What keeps the store from being written; nothing when it can be."""
+    if not isinstance(store, dict) or store.get("available", True):
+        return []
+    since = store.get("since")
+    told = clock_text(since) if isinstance(since, str) else "?"
+    lines = [f"the store cannot be written since {told}: {safe(store.get('why'))}"]
+    if store.get("heldBy"):
+        lines.append(f"held by {safe(store['heldBy'])}")
+    return lines
+
+
+def action_text(answer: ActionAnswer) -> str:
+    """What an action did, or would do: the steps that a dry run names, and what may be left
+    undone."""
+    would = "would change" if answer.dry_run else "changed"
+    count = count_text(len(answer.changed), "step")
+    lines = [
+        f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}"
+        f"  {safe(answer.run.id)}  {answer.action}: {would} {count}"
+    ]
+    if answer.moved:
+        lines += [
+            f"  {safe(it.step_name)}: {safe(it.from_)} -> {safe(it.to)}"
+            for it in answer.moved[:MOVED_SHOWN_MAX]
+        ]
+        unsaid = len(answer.moved) - MOVED_SHOWN_MAX
+        lines += [f"  and {unsaid:,} more"] if unsaid > 0 else []
+    elif answer.action == "retarget":
+        lines += ["  No step of it is there: the rule is for what it posts from now on."]
+    else:
+        lines += _would_change(answer)
+    after = answer.recorded_after
+    if after:
+        names = ", ".join(safe(step.step_name) for step in after[:NAMED_MAX])
+        more = f" and {len(after) - NAMED_MAX:,} more" if len(after) > NAMED_MAX else ""
+        lines += [
+            f"  recorded since the failure: {names}{more}",
+            "  They may be its compensation, and are not done again; `atomic rerun --step` does.",
+        ]
+    return "\n".join(lines)
+
+
+def _would_change(answer: ActionAnswer) -> list[str]:
+    """The steps that a dry run tells of, with their ids; an older engine tells the ids alone."""
+    if not answer.dry_run:
+        return []
+    names = {step.step_id: f"{safe(step.step_name)}  " for step in answer.changed_steps}
+    lines = [f"  {names.get(id, '')}{safe(id)}" for id in answer.changed[:CHANGED_SHOWN_MAX]]
+    unsaid = len(answer.changed) - CHANGED_SHOWN_MAX
+    return lines + ([f"  and {unsaid:,} more"] if unsaid > 0 else [])
+
+
+def event_text(event: Event, step_name: str | None = None) -> str:
+    """An event in one line. A step's id begins with its run's, which thus is said once."""
+    data = event.data
+    time = data.at or data.server_time
+    parts = [clock_text(time) if time else " " * 20, f"{safe(event.kind):<9}"]
+    if data.status is not None:
+        parts.append(state_text(data.status, width=STATE_WIDTH))
+    parts += [safe(it) for it in (data.step_id or data.run_id, step_name, data.kind) if it]
+    parts += [safe(it) for it in (data.action, _by(data.actor, data.address)) if it]
+    if data.number is not None:
+        parts.append(f"try {data.number}")
+    parts += answer_facts(data)
+    parts += [safe(data.reason)] if data.reason else []
+    if data.counts is not None:
+        parts += [f"{safe(state)} {number:,}" for state, number in data.counts.items() if number]
+    return "  ".join(parts).rstrip()
+
+
+def _by(actor: str | None, address: str | None) -> str | None:
+    """Who acted, and from where; of some the address is all that is known."""
+    if actor is None:
+        return None
+    return f"by {actor}" if address is None or address in actor else f"by {actor} ({address})"

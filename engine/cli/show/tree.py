@@ -1,0 +1,172 @@
+"""A run for people: its tree of steps, what is known of each, and a run in one line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.show.text import (
+    at,
+    clock_text,
+    count_text,
+    safe,
+    span_text,
+    state_text,
+    unicode_terminal,
+    until_text,
+)
+
+if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
+    from engine.wire import AttemptRow, EventData, MoveRow, Reason, RunRow, RunTree, StepRow
+
+# what begins a branch, the last branch, and what goes on below each
+BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
+BRANCHES_ASCII = ("|- ", "`- ", "|  ", "   ")
+LEFT_CHARACTERS_MAX = 48
+MOVED_SHOWN_MAX = 20
+STOPPED = "engine-error"
+"""Why a run is paused that the engine could not go on with: its steps do not say why."""
+UNHANDLED = "unhandled-failure:"
+"""How the error of an attempt begins that did not handle the failure of a step."""
+
+
+def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
+    """A run as a tree of lines: state, name, tries, and when the next try is."""
+    from engine.wire import step_label
+
+    run = tree.run
+    lines = [
+        f"{state_text(run.status)}  {safe(run.workflow_name)}  {safe(run.id)}",
+        f"client {safe(run.client)}, key {safe(run.idempotency_key)},"
+        f" submitted {clock_text(run.submitted_at)}",
+    ]
+    if run.pause_reason == STOPPED and run.error:
+        lines.append(f"the engine could not go on with it: {safe(run.error)}")
+    lines += _move_lines(tree.moves)
+    known = {step.id for step in tree.steps}
+    children: defaultdict[str | None, list[StepRow]] = defaultdict(list)
+    for step in tree.steps:
+        # A root, and a step whose parent is not among them, stand at the left.
+        children[step.parent_id if step.parent_id in known else None].append(step)
+    branch, last_branch, pipe, blank = BRANCHES if unicode_terminal() else BRANCHES_ASCII
+    # What is known of a step stands in a column of its own; None: attempts, which have no columns.
+    rows: list[tuple[str, str | None]] = []
+    stack = [(step, "", "") for step in reversed(children[None])]
+    while stack:
+        step, first, further = stack.pop()
+        below = children.pop(step.id, [])
+        label = click.style(safe(step_label(step.name, step.step_key)), bold=True)
+        facts = step_facts(step, tree.server_time)
+        rows.append((f"{first}{state_text(step.status)}  {label}", facts))
+        if attempts and step.attempt_rows:
+            margin = further + (pipe if below else blank)
+            rows += [
+                (f"{margin}{attempt_text(row, run.submitted_at)}", None)
+                for row in step.attempt_rows
+            ]
+        for i, child in enumerate(reversed(below)):
+            head, rest = (last_branch, blank) if i == 0 else (branch, pipe)
+            stack.append((child, further + head, further + rest))
+    return lines + _in_columns(rows)
+
+
+def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
+    """The latest of what moved a run to other URLs."""
+    unsaid = len(moves) - MOVED_SHOWN_MAX
+    lines = [f"moved {count_text(unsaid, 'time')} before"] if unsaid > 0 else []
+    for move in moves[-MOVED_SHOWN_MAX:]:
+        when = "" if move.at is None else f" {clock_text(move.at)}"
+        lines.append(f"moved{when}: {safe(move.from_)} -> {safe(move.to)}")
+    return lines
+
+
+def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:
+    lengths = [len(click.unstyle(left)) for left, facts in rows if facts is not None]
+    # One long name must not push the facts of all the others off the screen.
+    width = max((it for it in lengths if it <= LEFT_CHARACTERS_MAX), default=0)
+    return [
+        left if not facts else left + " " * (width - len(click.unstyle(left))) + "  " + facts
+        for left, facts in rows
+    ]
+
+
+def step_facts(step: StepRow, now: str) -> str:
+    """Tries of a step, and what else is to be known of it."""
+    facts = []
+    if step.attempts:
+        facts.append(count_text(step.attempts, "try"))
+    if step.failures and step.ended_at is None:
+        used = min(
+            step.failures, step.retries_max
+        )  # where all are, one failure was the first try's
+        facts.append(f"{used} of {count_text(step.retries_max, 'retry')} used")
+    if step.generation > 1:
+        facts.append(f"generation {step.generation}")
+    facts += answer_facts(step)
+    if step.pause_reason and not (step.error or "").startswith(f"{step.pause_reason}:"):
+        facts.append(f"paused: {safe(step.pause_reason)}")
+    if step.awaiting_post:
+        facts.append("starts when the workflow posts it again")
+    if step.due_at is not None and step.ended_at is None and step.status != "paused":
+        facts.append(f"next try {until_text(step.due_at, now)}")
+    if step.ended_at is not None:
+        took = (at(step.ended_at) - at(step.submitted_at)).total_seconds()
+        facts.append(f"took {span_text(max(took, 0.0))}")
+    return ", ".join(facts)
+
+
+def answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
+    """What the last attempt came to, and what its answer gives as the reason."""
+    http_status, error = of.http_status, of.error
+    facts = [] if http_status is None else [f"HTTP {http_status}"]
+    excerpt = _beside_status(of)
+    if error and error.startswith(UNHANDLED):  # which names the status, and the reason below
+        same = f"answered {http_status} after "
+        own = f"answered {http_status} ({excerpt}) after " if excerpt else same
+        return [safe(error.replace(same, own, 1))]
+    same = f"http-status: answered {http_status}"
+    if error and (place := error.find(same)) >= 0:  # only what it says beyond the status is news
+        before, beyond = error[:place], error[place + len(same) :]
+        return [safe(f"{before}HTTP {http_status}{excerpt and f' {excerpt}'}{beyond}")]
+    if error:
+        facts.append(safe(error))
+    return facts
+
+
+def _beside_status(of: StepRow | AttemptRow | Reason | EventData) -> str:
+    """The excerpt for a line that has the status, and goes on behind it: `502 Bad Gateway` would
+    tell the number twice, and a sentence's full stop would stand before a comma."""
+    text = (of.excerpt or "").removeprefix(f"{of.http_status} ")
+    return text.removesuffix(".") if not text.endswith("..") else text
+
+
+def attempt_text(row: AttemptRow, since: str) -> str:
+    """One attempt of a step; its date only when it is not that of `since`."""
+    time = row.started_at.removeprefix(f"{since[:10]}T")
+    answer = ", ".join(answer_facts(row)).removeprefix("interrupted: ")
+    text = f"{safe(row.status)}: {answer}" if answer else safe(row.status)
+    if row.delay_ms:
+        # Of an interruption the line has just said so.
+        by = f" ({safe(row.delay_by)})" if row.delay_by not in (None, "interrupted") else ""
+        text += f", waited {span_text(row.delay_ms / 1000)}{by}"
+    return click.style(f"try {row.number}  {safe(time)}  {text}", dim=True)
+
+
+def run_note(run: RunRow) -> str:
+    """What else is to be known of a run in a list."""
+    facts = []
+    if run.pause_reason and not (run.error or "").startswith(f"{run.pause_reason}:"):
+        facts.append(safe(run.pause_reason))
+    if run.due_at is not None and run.ended_at is None:
+        facts.append(f"next try {clock_text(run.due_at)}")
+    if run.reason is not None:
+        where = "" if run.reason.step_id == run.id else f"{safe(run.reason.step_name)}: "
+        facts.append(where + ", ".join(answer_facts(run.reason)))
+    elif run.error:
+        facts.append(safe(run.error))
+    if run.dismissed:
+        facts.append("dismissed")
+    return ", ".join(facts)

@@ -1,0 +1,357 @@
+"""What the end of an attempt means for its step and the steps around it. `protocol.md` §3, §4.
+
+The order of the questions in `settle` is the contract's: an attempt that was sent home is
+suspended, whatever it answers; then an outcome, then an attempt whose post the engine refused, then
+an answer that says that a failure below ends the step (`core/below.py`), then what another attempt
+cannot mend, then the other interruptions, then failures.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from engine.core.alive import may_post_after
+from engine.core.below import (
+    HTTP_STATUS,
+    error_with,
+    failure_below,
+    may_fail,
+    says_that_it_ends,
+)
+from engine.core.events import (
+    AttemptEnded,
+    CancelAsked,
+    Cancelled,
+    Count,
+    LateEnd,
+    Woken,
+)
+from engine.core.machine import Change
+from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
+from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
+from engine.core.retry import RETRY_AFTER_MS_MAX, next_delay_ms
+from engine.core.rules.excerpt import excerpt_of
+
+CRASHES_IN_A_ROW_MAX = 10
+"""Engine crashes with an attempt of one step in flight and nothing new recorded in its run."""
+INTERRUPTIONS_IN_A_ROW_MAX = 2
+"""After so many with nothing new recorded, only a child's end brings the step back."""
+SUSPENDED = "suspended"
+"""How the error of an attempt begins that only waits."""
+INTERRUPTED = "interrupted: "
+"""And of one that costs no retry."""
+GATEWAY_STATUSES = frozenset({502, 503, 504})
+"""What proxies answer in the application's place: says nothing about the step."""
+
+
+def settle(
+    change: Change, step_id: str, number: int, outcome: Outcome, *, now: int, chance: float
+) -> None:
+    """Record the end of attempt `number` and all that follows from it.
+
+    `chance` in [0, 1) chooses the jitter. An attempt that is no longer its step's (the step was
+    cancelled meanwhile) leaves a LateEnd and changes nothing.
+    """
+    step = change.run.steps[step_id]
+    flight = change.run.flight(step_id, number)
+    status = outcome.http_status
+    error = _error(outcome)
+    if flight is None:
+        change.do(LateEnd(now, step_id, number, status, error, excerpt_of(outcome)))
+        return
+    event = _verdict(change.run, step, flight, outcome, now, chance)
+    if event.counts_as is not Count.SUCCESS and not _is_suspended(event):
+        event = replace(event, excerpt=excerpt_of(outcome))
+    if flight.refusal is not None:
+        event = _with_refusal(event, flight.refusal)
+    if step.is_root and event.state not in ENDED:
+        event = replace(event, may_post=may_post_after(flight, outcome))
+    change.do(event)
+    if step.ended:
+        _after_end(change, step, now)
+
+
+def _with_refusal(event: AttemptEnded, refusal: str) -> AttemptEnded:
+    """Say why a post of the attempt was refused; not of one that ended well, or only waits."""
+    if event.error is None or _is_suspended(event):
+        return event
+    return replace(event, error=f"{event.error}; {refusal}")
+
+
+def _is_suspended(event: AttemptEnded) -> bool:
+    """It only waits: nothing has failed, whatever it answered."""
+    return (event.error or "").startswith(SUSPENDED)
+
+
+def _verdict(
+    run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
+) -> AttemptEnded:
+    if flight.sent_home:
+        return _went_home(run, step, flight, outcome, now, chance)
+    answered = isinstance(outcome, Answered)
+    status = outcome.http_status
+    ok = isinstance(outcome, Answered) and outcome.ok
+    suspended = isinstance(outcome, Answered) and outcome.suspend
+    open_child = step.open_children > 0 or bool(flight.open_at_end)
+    if suspended and (open_child or flight.child_ended) and not step.cancel_asked:
+        return _interrupted(run, step, flight, outcome, now, chance, suspended=True)
+    if ok and not suspended:
+        return _ended(step, flight, outcome, now, StepState.COMPLETED)
+    if step.cancel_asked:
+        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
+    nobody_called = isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR
+    # A post that was refused was perhaps a compensation, whatever the function made of it.
+    if nobody_called or flight.refused_post:
+        return _interrupted(run, step, flight, outcome, now, chance)
+    below = failure_below(run, step, flight)
+    if below is not None and flight.maybe_refused:  # perhaps its compensation
+        return _interrupted(run, step, flight, outcome, now, chance)
+    if below is not None and says_that_it_ends(step, outcome):
+        return _ended(step, flight, outcome, now, StepState.FAILED, below.id)
+    mendable = not _cannot_be_mended(step, outcome)
+    if below is None and not mendable:
+        return _ended(step, flight, outcome, now, StepState.FAILED)
+    cut = any(child in flight.open_at_end or not run.steps[child].ended for child in flight.cut)
+    no_answer = (not answered and mendable) or status in GATEWAY_STATUSES
+    if open_child and (no_answer or cut):
+        return _interrupted(run, step, flight, outcome, now, chance)
+    return _failed(step, flight, outcome, now, chance, below)
+
+
+def _went_home(
+    run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
+) -> AttemptEnded:
+    """It was told 504 `suspended`: whatever it answers, or nothing, it is suspended. §4.
+
+    A function that swallows the 504 and answers 2xx has not done its work.
+    """
+    if step.cancel_asked:
+        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
+    event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
+    return replace(event, error=f"{SUSPENDED}: sent home, {flight.sent_home}")
+
+
+def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:
+    if isinstance(outcome, Unanswered):
+        return outcome.error in NEVER_RETRIED
+    return outcome.no_retry or outcome.http_status in step.policy.stop_on
+
+
+def _error(outcome: Outcome) -> str | None:
+    if isinstance(outcome, Unanswered):
+        return f"{outcome.error}: {outcome.detail}"
+    if outcome.fault is not None:
+        return f"{CallError.BAD_ANSWER}: {outcome.fault}"
+    if outcome.ok:
+        return "Atomic-Suspend without an open child" if outcome.suspend else None
+    if outcome.location is not None:
+        return (
+            f"{HTTP_STATUS}: answered {outcome.http_status} with Location: {outcome.location}"
+            " (redirects are not followed)"
+        )
+    return f"{HTTP_STATUS}: answered {outcome.http_status}"
+
+
+def _ended(
+    step: Step,
+    flight: Flight,
+    outcome: Outcome,
+    now: int,
+    state: StepState,
+    cause_id: str | None = None,
+) -> AttemptEnded:
+    return AttemptEnded(
+        now,
+        step.id,
+        flight.number,
+        Count.SUCCESS if state is StepState.COMPLETED else Count.FAILURE,
+        state,
+        outcome.http_status,
+        None if state is StepState.COMPLETED else _error(outcome),
+        cause_id=cause_id,
+    )
+
+
+def _failed(
+    step: Step, flight: Flight, outcome: Outcome, now: int, chance: float, below: Step | None
+) -> AttemptEnded:
+    """A failed attempt that counts: back off, or the retries are exhausted."""
+    policy = step.policy
+    retry = step.failures + 1
+    delay, by = _asked_for(outcome, next_delay_ms(policy, retry, chance), DelayBy.POLICY)
+    paused_ms = step.paused_ms + (0 if step.paused_at is None else max(0, now - step.paused_at))
+    elapsed = now + delay - step.opened_at - paused_ms
+    too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
+    status, error = outcome.http_status, _error(outcome)
+    if below is not None and error is not None:
+        error = error_with(below, step, flight, error)
+    if retry > policy.count or too_long or _cannot_be_mended(step, outcome):
+        if may_fail(step, below) and not step.pause_asked:  # paused: a failure waits
+            ended = _ended(
+                step, flight, outcome, now, StepState.FAILED, None if below is None else below.id
+            )
+            return replace(ended, error=error)
+        reason = PauseReason.EXHAUSTED if below is None else PauseReason.UNHANDLED_FAILURE
+        return AttemptEnded(
+            now, step.id, flight.number, Count.FAILURE, StepState.PAUSED, status, error,
+            due_at=now, pause_reason=reason,
+        )  # fmt: skip
+    return AttemptEnded(
+        now, step.id, flight.number, Count.FAILURE, _resting(step), status, error,
+        due_at=now + delay, delay_ms=delay, delay_by=by,
+        pause_reason=step.pause_reason if step.pause_asked else None,
+    )  # fmt: skip
+
+
+def _asked_for(outcome: Outcome | None, delay: int, by: DelayBy) -> tuple[int, DelayBy]:
+    """The delay, or the longer one that `Retry-After` asks for (RFC 9110 §10.2.3)."""
+    if isinstance(outcome, Answered) and outcome.retry_after_ms is not None:
+        asked = min(outcome.retry_after_ms, RETRY_AFTER_MS_MAX)
+        if asked > delay:
+            return asked, DelayBy.RETRY_AFTER
+    return delay, by
+
+
+def _resting(step: Step) -> StepState:
+    """Where a step with a due time rests: an operator's pause waits for no attempt."""
+    return StepState.PAUSED if step.pause_asked else StepState.BACKING_OFF
+
+
+def _interrupted(
+    run: Run,
+    step: Step,
+    flight: Flight,
+    outcome: Outcome | None,
+    now: int,
+    chance: float,
+    *,
+    suspended: bool = False,
+) -> AttemptEnded:
+    """An attempt that costs no retry: again after its back-off or when a child ends."""
+    in_a_row = 0 if run.progress > flight.progress_at_start else step.interruptions + 1
+    at_once = suspended or any(run.steps[child].ended for child in flight.open_at_end)
+    wait = step.open_children > 0 and (
+        # a child that ended after the function had looked must not be missed
+        not flight.child_ended
+        if suspended
+        else not at_once and in_a_row >= INTERRUPTIONS_IN_A_ROW_MAX
+    )
+    delay, by = 0, DelayBy.INTERRUPTED
+    if not at_once:
+        delay = next_delay_ms(step.policy, max(1, in_a_row), chance)
+        delay, _ = _asked_for(outcome, delay, by)  # a child's end still cuts it short
+    state = StepState.WAITING if wait and not step.pause_asked else _resting(step)
+    return AttemptEnded(
+        now,
+        step.id,
+        flight.number,
+        Count.INTERRUPTION,
+        state,
+        None if outcome is None else outcome.http_status,
+        (f"{SUSPENDED}: to be invoked again when a child ends" if suspended else INTERRUPTED)
+        + ("" if suspended or outcome is None else _error(outcome) or ""),
+        due_at=None if wait else now + delay,
+        delay_ms=0 if wait else delay,
+        delay_by=by,
+        pause_reason=step.pause_reason if step.pause_asked else None,
+        interruptions=in_a_row,
+    )
+
+
+def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
+    """The engine stops while an attempt is in flight: interrupted, and no crash."""
+    run = change.run
+    step, flight = run.steps[step_id], run.flights[step_id]
+    if step.cancel_asked:
+        change.do(Cancelled(now, step_id, step.cause_id))
+        _after_end(change, step, now)
+        return
+    event = _interrupted(run, step, flight, None, now, chance)
+    may_post = flight.left if step.is_root else None
+    change.do(replace(event, error=f"{INTERRUPTED}the engine was stopped", may_post=may_post))
+
+
+def recover(change: Change, *, now: int, chance: float, why: str = "the engine crashed") -> None:
+    """Bring a run back after a crash: what was in flight was interrupted.
+
+    Back-offs are clamped to their own length, so that a clock set back by an hour delays a retry
+    by no more than its back-off.
+    """
+    run = change.run
+    for step in list(run.steps.values()):
+        if step.state is not StepState.RUNNING:
+            _clamp(change, step, now)
+            continue
+        if step.cancel_asked:
+            change.do(Cancelled(now, step.id, step.cause_id))
+            _after_end(change, step, now)
+            continue
+        crashes = step.crashes + 1 if run.progress == step.crash_mark else 1
+        delay = next_delay_ms(step.policy, 1, chance)
+        poisoned = crashes >= CRASHES_IN_A_ROW_MAX
+        change.do(
+            AttemptEnded(
+                now,
+                step.id,
+                step.attempts,
+                Count.CRASH,
+                StepState.PAUSED if poisoned or step.pause_asked else StepState.BACKING_OFF,
+                error=f"{INTERRUPTED}{why}",
+                due_at=now + delay,
+                delay_ms=delay,
+                delay_by=DelayBy.INTERRUPTED,
+                pause_reason=PauseReason.POISONED if poisoned else step.pause_reason,
+                interruptions=step.interruptions,
+                crashes=crashes,
+            )
+        )
+
+
+def _clamp(change: Change, step: Step, now: int) -> None:
+    latest = now + step.delay_ms
+    if step.due_at is not None and step.delay_by is not None and step.due_at > latest:
+        change.do(Woken(now, step.id, step.delay_by, due_at=latest))
+
+
+def _after_end(change: Change, step: Step, now: int) -> None:
+    """A step has ended: its descendants, and the parent that may wait for it."""
+    if step.state is StepState.COMPLETED:
+        drop_unposted(change, step, now)
+    else:
+        cancel_descendants(change, step, now, by_operator=False)
+    wake_parent(change, step, now)
+
+
+def wake_parent(change: Change, step: Step, now: int) -> None:
+    """A waiting or interrupted parent runs again when a child ends."""
+    if step.parent_id is None:
+        return
+    parent = change.run.steps[step.parent_id]
+    resting = parent.resumes_to if parent.state is StepState.PAUSED else parent.state
+    if resting is StepState.WAITING or (
+        resting is StepState.BACKING_OFF and parent.delay_by is DelayBy.INTERRUPTED
+    ):
+        change.do(Woken(now, parent.id, DelayBy.CHILD_ENDED))
+
+
+def drop_unposted(change: Change, step: Step, now: int) -> None:
+    """The workflow completed without posting these again: nobody will ask for them."""
+    for child in [change.run.steps[id] for id in change.run.children.get(step.id, ())]:
+        if child.awaiting_post:
+            change.do(Cancelled(now, child.id, step.id))
+            cancel_descendants(change, child, now, by_operator=False)
+
+
+def cancel_descendants(change: Change, step: Step, now: int, *, by_operator: bool) -> None:
+    """Structured concurrency: no open step stays under one that failed or was cancelled.
+
+    A request in flight finishes its attempt: its result is recorded, unless an operator cancelled.
+    """
+    for other in change.run.below(step.id):
+        if other.ended:
+            continue
+        if other.state is StepState.RUNNING and not by_operator:
+            if not other.cancel_asked:
+                change.do(CancelAsked(now, other.id, step.id))
+        else:
+            change.do(Cancelled(now, other.id, step.id))

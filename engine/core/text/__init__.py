@@ -1,0 +1,1 @@
+"""Texts: JSON, its fingerprint, and the secrets that nobody should be shown."""

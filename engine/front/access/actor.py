@@ -1,0 +1,40 @@
+"""Who asks for an action: the header `Atomic-Actor`, a claim, and the address it came from.
+
+`docs/reference/protocol.md` §5.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
+from engine.front.server.strict import RawHeaders
+
+HEADER = "Atomic-Actor"
+_NAME = re.compile(wire.ACTOR_PATTERN)
+
+
+def actor_of(headers: RawHeaders, address: str | None) -> Actor:
+    """Who asks; without the header it is the address. Raises Refused for what is no name."""
+    claims = [value for name, value in headers if name == HEADER.lower().encode()]
+    if not claims:
+        return Actor(f"http:{address or 'unknown'}", address)
+    name = claims[0].decode("latin1").strip(" \t")
+    if len(claims) > 1 or not _NAME.fullmatch(name):
+        told = f"there are {len(claims)}" if len(claims) > 1 else f"it has {_what(name)}"
+        raise Refused(
+            Problem.INVALID_REQUEST,
+            f"The header {HEADER} says in 1 to {wire.ACTOR_CHARACTERS_MAX} printable ASCII"
+            f" characters who acts; {told}.",
+            member=HEADER,
+        )
+    return Actor(name, address)
+
+
+def _what(name: str) -> str:
+    if not name or len(name) > wire.ACTOR_CHARACTERS_MAX:
+        return str(len(name)) if name else "none"
+    at = next(i for i, character in enumerate(name) if not " " <= character <= "~")
+    return f"another at {at + 1}"

@@ -1,0 +1,76 @@
+"""Who may ask at all: the name asked for, the page that asks, the kind of body. `protocol.md` §7.
+
+A web page in somebody's browser can send requests to loopback. It cannot forge `Host` of its own
+name's requests, `Origin`, `Sec-Fetch-Site`, nor send JSON across origins unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from engine.core.errors import Problem
+from engine.front.server.reply import Reply
+from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
+from engine.front.show.replies import problem_reply
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Access:
+    """The checks that every request passes, whichever way it came in."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
+
+    @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
+    def check(self, method: str, headers: RawHeaders) -> Reply | None:
+        """None, or the refusal."""
+        host = origin = site = content_type = encoding = ""
+        for name, value in headers:
+            if name == b"host":
+                host = value.decode("latin1").strip(" \t").lower()
+            elif name == b"origin":
+                origin = value.decode("latin1").strip(" \t").lower()
+            elif name == b"sec-fetch-site":
+                site = value.decode("latin1").strip(" \t").lower()
+            elif name == b"content-type":
+                content_type = value.decode("latin1")
+            elif name == b"content-encoding":
+                encoding = value.decode("latin1").strip(" \t")
+        if host_name(host) not in self._hosts:
+            return problem_reply(
+                Problem.WRONG_HOST,
+                f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
+                " `hosts` in the configuration.",
+            )
+        foreign = origin and origin not in (f"http://{host}", f"https://{host}")
+        if foreign or site == "cross-site":
+            return problem_reply(
+                Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
+            )
+        if method in SAFE_METHODS:
+            return None
+        if not is_json(content_type):
+            return problem_reply(
+                Problem.UNSUPPORTED_MEDIA_TYPE,
+                f"Send `Content-Type: application/json`; it was {content_type[:100]!r}.",
+            )
+        if encoding.lower() not in ("", "identity"):
+            return problem_reply(
+                Problem.UNSUPPORTED_MEDIA_TYPE,
+                f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
+            )
+        return None
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def is_json(content_type: str) -> bool:
+    """Whether the media type is application/json, whatever its parameters."""
+    return content_type.partition(";")[0].strip(" \t").lower() == "application/json"

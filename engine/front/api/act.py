@@ -1,0 +1,91 @@
+"""`POST /api/v1/runs/{id}/actions`: what operators do. `protocol.md` §5."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
+from engine.core.model import Move
+from engine.core.retarget import read_move
+from engine.core.rules.action import Action
+from engine.front.api.context import Front
+from engine.front.api.surrogates import decode_asked
+from engine.front.server.reply import Reply
+from engine.front.show.replies import json_reply, problem_reply
+from engine.front.show.rows import named_step, run_row, step_row
+from engine.ports.views import RunRecord, record_of
+
+_decode = msgspec.json.Decoder(wire.ActionRequest).decode
+
+
+async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
+    """Carry out, or with `dryRun` only say, what an action does."""
+    asked = decode_asked(body, _decode, "action")
+    move = move_of(asked)
+    try:
+        run, done = await front.engine.act(
+            run_id,
+            asked.action,
+            step_id=asked.step,
+            if_rev=asked.if_rev,
+            dry_run=asked.dry_run,
+            actor=actor,
+            reason=asked.reason,
+            move=move,
+        )
+    except Refused as refused:
+        if refused.problem is not Problem.REVISION_CHANGED:
+            raise
+        return await _changed_meanwhile(front, refused, run_id, asked.step)
+    record = await stopped_record(front, run_id) if run is None else record_of(run)
+    steps = {} if run is None else run.steps
+    step = steps.get(asked.step or "")
+    answer = wire.ActionAnswer(
+        action=asked.action,
+        dry_run=asked.dry_run,
+        run=run_row(record),
+        step=None if step is None else step_row(step),
+        changed=tuple(done.changed),
+        changed_steps=tuple(named_step(steps[id]) for id in done.changed) if asked.dry_run else (),
+        recorded_after=tuple(named_step(steps[id]) for id in done.recorded_after),
+        moved=tuple(
+            wire.MovedStep(it.step_id, named_step(steps[it.step_id]).step_name, *it.urls)
+            for it in done.moved
+        ),
+    )
+    return json_reply(answer, 200 if asked.dry_run else 202)
+
+
+def move_of(asked: wire.ActionRequest | wire.BulkRequest) -> Move | None:
+    """What a `retarget` does. Raises Refused, also where another action was given URLs."""
+    if asked.action is Action.RETARGET:
+        return read_move(asked.from_ or None, asked.to or None)
+    if asked.from_ or asked.to:
+        raise Refused(
+            Problem.INVALID_REQUEST,
+            f"`from` and `to` belong to `retarget`, not to `{asked.action}`.",
+            member="from" if asked.from_ else "to",
+        )
+    return None
+
+
+async def _changed_meanwhile(
+    front: Front, refused: Refused, run_id: str, step_id: str | None
+) -> Reply:
+    """The row as it is goes with the refusal."""
+    found = await front.views.tree(run_id)
+    rows: dict[str, object] = {}
+    if found is not None:
+        rows["run"] = run_row(found[0])
+        if step_id is not None:
+            rows["step"] = next((step_row(s) for s in found[1] if s.id == step_id), None)
+    return problem_reply(refused.problem, refused.detail, **refused.members, **rows)
+
+
+async def stopped_record(front: Front, run_id: str) -> RunRecord:
+    """A run that a bug stopped, as the store has it: it is not read for this."""
+    found = await front.views.tree(run_id)
+    assert found is not None, run_id
+    return found[0]

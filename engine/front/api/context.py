@@ -1,0 +1,34 @@
+"""What every route needs: the engine, what it reads, its limits and names."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from engine.front.access.request import Access
+from engine.jobs.bulk import Bulk
+from engine.ports.views import Views
+from engine.process.clock import Clock
+from engine.process.config import Config
+from engine.process.dear import Dear
+from engine.runs.engine import Engine
+from engine.telemetry.log import Log
+from engine.telemetry.metrics import Metrics
+
+
+class Front(Struct, frozen=True):
+    """Made once by the composition root."""
+
+    engine: Engine
+    views: Views
+    clock: Clock
+    config: Config
+    access: Access
+    metrics: Metrics
+    log: Log
+    bulk: Bulk
+    dear: Dear
+    file_id: str
+    instance: str
+    version: str
+    started_at: int
+    durability: dict[str, str | int]

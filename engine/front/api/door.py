@@ -1,0 +1,83 @@
+"""The door: posts answered at the connection, without a framework between.
+
+`POST /{client}` is what the engine lives by. A connection that reads one (whole, with a
+Content-Length, checked as strictly as every request) hands it here; it is answered by the same
+`answer_submission`, behind the same access checks, that Quart's route calls. Anything else, and
+whatever is unusual about a post (chunked, `Expect`, HTTP/1.0), goes to Quart: one function, two
+ways to it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine.core.errors import Problem
+from engine.front.access.parent import parent_in, parent_of
+from engine.front.api.context import Front
+from engine.front.api.reasons import note_denied, note_unread
+from engine.front.api.submit import answer_submission
+from engine.front.server.reply import Reply
+from engine.front.server.strict import BadRequest, Head, RawHeaders
+from engine.front.show.replies import problem_reply
+from engine.process.budget import Parcel
+from engine.runs.limits.refusals import RETRY_AFTER_S
+
+_PATH = re.compile(rb"[A-Z]+ (/[^ ?\r\n]*)")
+
+
+class EngineDoor:
+    """Answers posts for one engine."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
+        """A post was refused before it was read."""
+        engine = self._front.engine
+        engine.run_log.overloaded(limit, client, retry_after_s=RETRY_AFTER_S)
+        engine.note_refused(parent_of(headers))
+
+    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+        """A request was refused before it was read: the attempt of its parent token says so."""
+        if refusal.status == 408:
+            return  # slow, and not wrong
+        if refusal.head:
+            target, parent_token = _PATH.match(refusal.head), parent_in(refusal.head)
+            path = "/" if target is None else target[1].decode("latin1")
+        elif head is not None:
+            path, parent_token = head.target.decode("latin1"), parent_of(head.fields) or ""
+        else:
+            return
+        note_unread(self._front.engine, path, parent_token, refusal.detail)
+
+    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
+        """The answer to a post. Raises nothing but a cancel."""
+        front = self._front
+        reply = front.access.check("POST", headers)
+        if reply is not None:
+            note_denied(front.engine, client, headers, body.data, reply)
+        else:
+            try:
+                reply = await answer_submission(
+                    front.engine,
+                    front.dear,
+                    client,
+                    headers,
+                    body,
+                    front.config.json_depth_max,
+                )
+            except Exception as error:  # noqa: BLE001 - a bug ends its request, not the server
+                reply = internal_error(front, error, f"/{client}")
+        front.metrics.request("POST", reply.status)
+        return reply
+
+
+def internal_error(front: Front, error: Exception, path: str) -> Reply:
+    """The answer to a request that met a bug of ours: an id that finds the log's traceback."""
+    incident = front.clock.token_bytes(6).hex()
+    front.log("request-failed", incident=incident, path=path, exc_info=error)
+    return problem_reply(
+        Problem.INTERNAL,
+        "The engine has a bug; its log has the details. Post again with the same key.",
+        incident=incident,
+    )

@@ -1,0 +1,99 @@
+"""Figures of the engine as the status shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import wire
+from engine.core.model import StepState
+from engine.front.show.times import rfc3339
+from engine.ports.store import Away
+from engine.process.budget import Budget
+from engine.process.config import Config
+from engine.runs.limits.hosts import HostFigures
+from engine.runs.limits.standstill import Pool, standstill_text
+
+HOSTS_TOLD_MAX = 200
+
+
+def run_counts(runs: Mapping[str, int]) -> wire.RunCounts:
+    """Runs by state."""
+    return wire.RunCounts(**{state.name.lower(): runs.get(state, 0) for state in StepState})
+
+
+def memory_used(budget: Budget) -> wire.Memory:
+    """What counts against `memory_bytes_max`, and who waits or was refused for it."""
+    return wire.Memory(
+        bytes_max=budget.bytes_max,
+        bytes={kind: pool.used for kind, pool in budget.pools.items()},
+        waiting={kind: pool.waiting for kind, pool in budget.pools.items()},
+        refused=budget.refused,
+    )
+
+
+def limits_told(config: Config, memory_bytes_max: int) -> wire.Limits:
+    """The settings of these names; that of memory says what holds where none was set."""
+    limits = msgspec.convert(config, wire.Limits, from_attributes=True)
+    return replace(limits, memory_bytes_max=memory_bytes_max)
+
+
+def store_status(away: Away | None, backlog: int, now: int, now_s: float) -> wire.StoreStatus:
+    """Whether it can be written; if not, since when, why, and who keeps it so."""
+    if away is None:
+        return wire.StoreStatus(available=True)
+    return wire.StoreStatus(
+        available=False,
+        since=_then(away.since_s, now, now_s),
+        why=away.why,
+        held_by=away.who or None,
+        events_waiting=backlog,
+    )
+
+
+def host_rows(
+    figures: Iterable[HostFigures], in_flight: Mapping[str, int], queued: Mapping[str, int]
+) -> tuple[wire.HostRow, ...]:
+    """Hosts that were called lately, or have something in flight or queued."""
+    known = {each.host: each for each in figures}
+    names = sorted({*known, *in_flight, *queued})[:HOSTS_TOLD_MAX]
+    return tuple(
+        wire.HostRow(
+            host=name,
+            ended=each.ended,
+            succeeded=each.succeeded,
+            p95_ms=each.p95_ms,
+            by_minute=each.by_minute,
+            in_flight=in_flight.get(name, 0),
+            queued=queued.get(name, 0),
+        )
+        for name in names
+        for each in (known.get(name) or HostFigures(name),)
+    )
+
+
+def standstill_rows(
+    pools: Iterable[Pool], now: int, now_s: float
+) -> tuple[wire.StandstillRow, ...]:
+    """Hosts whose workers all waited for each other, and may again."""
+    return tuple(
+        wire.StandstillRow(
+            host=pool.name,
+            since=_then(pool.still_from, now, now_s),
+            until=_then(pool.narrow_until, now, now_s),
+            waiting=pool.waited,
+            unaccepted=pool.unaccepted,
+            times=pool.stands,
+            why=standstill_text(pool.name, pool.waited, pool.unaccepted),
+        )
+        for pool in islice(pools, HOSTS_TOLD_MAX)
+        if pool.still_from is not None
+    )
+
+
+def _then(at_s: float, now: int, now_s: float) -> str:
+    """A time on Trio's clock; `now` and `now_s` are the same moment."""
+    return rfc3339(now + round((at_s - now_s) * 1000))

@@ -1,0 +1,247 @@
+"""What operators read: status, runs, trees, steps, bodies. `protocol.md` §5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import trio
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.filter import BadFilter, Filter, parse
+from engine.core.model import StepState
+from engine.front.api.context import Front
+from engine.front.api.figures import (
+    host_rows,
+    limits_told,
+    memory_used,
+    run_counts,
+    standstill_rows,
+    store_status,
+)
+from engine.front.server.reply import Reply
+from engine.front.show.bodies import raw_body, whole_number
+from engine.front.show.replies import json_reply
+from engine.front.show.rows import cause_row, move_row, retry_row, run_row, step_row
+from engine.front.show.times import rfc3339
+from engine.ports.caller import SMALL_BYTES_MAX
+from engine.ports.store import Larger
+from engine.ports.views import RetryQuery, RunQuery
+from engine.runs.engine import Engine
+from engine.runs.open.replies import wait_room
+
+OPERATORS = "/"
+"""Who has room for bodies that operators look at: no client can be called so."""
+PAGE_LIMIT_MAX = 500
+PAGE_LIMIT_DEFAULT = 50
+NEW_WITHIN_MS = 300_000
+"""Runs that got stuck within so long are told apart."""
+SORTS = {"-submittedAt": True, "submittedAt": False}
+
+
+async def status(front: Front) -> Reply:
+    """`GET /api/v1/status`."""
+    now, now_s = front.clock.steady_ms(), trio.current_time()
+    summary = await front.views.summary(now)
+    due = await front.views.due_counts(now)
+    engine = front.engine
+    store, places, seats = engine.store, engine.seats.places, engine.seats
+    return json_reply(
+        wire.Status(
+            instance=front.instance,
+            version=front.version,
+            server_time=rfc3339(now),
+            started_at=rfc3339(front.started_at),
+            ready=engine.ready and not engine.draining and store.away is None,
+            draining=engine.draining,
+            sequence=f"{front.file_id}-{summary.last_seq}",
+            durability=front.durability,
+            store=store_status(store.away, store.backlog, now, now_s),
+            counts=run_counts(summary.runs),
+            rates=msgspec.convert(front.metrics.rates(), wire.Rates),
+            stuck_count=summary.stuck,
+            late_count=summary.late,
+            timed_count=summary.timed,
+            due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
+            hosts=host_rows(engine.hosts.figures(now), places.by_host, seats.queued_by_host),
+            standstills=standstill_rows(engine.home.rule.standing(now_s), now, now_s),
+            in_memory=len(engine.memory.live),
+            in_flight=places.in_flight,
+            cancelled_in_flight=_cancelled_in_flight(engine),
+            queued=seats.queued,
+            memory=memory_used(engine.budget),
+            limits=limits_told(front.config, engine.budget.bytes_max),
+        )
+    )
+
+
+def _cancelled_in_flight(engine: Engine) -> int:
+    """Requests of steps that were cancelled: they are let finish, and are in no count of runs."""
+    return sum(
+        live.run.steps[step_id].ended
+        for live in engine.memory.live.values()
+        if live.requests
+        for step_id in live.requests
+    )
+
+
+def _invalid(detail: str) -> Refused:
+    return Refused(Problem.INVALID_REQUEST, detail)
+
+
+async def runs(front: Front, query: Mapping[str, str]) -> Reply:
+    """`GET /api/v1/runs`: newest first, keyset pages."""
+    _check_names(query, {"client", "workflow", "key", "status", "q", "sort", "cursor", "limit"})
+    states = tuple(filter(None, query.get("status", "").split(",")))
+    if bad := [state for state in states if state not in set(StepState)]:
+        raise _invalid(f"`status`: {bad[0][:64]!r} is none of {', '.join(StepState)}.")
+    sort = query.get("sort", "-submittedAt")
+    if sort not in SORTS:
+        raise _invalid(f"`sort`: runs are sorted by {' or '.join(SORTS)}; not {sort[:64]!r}.")
+    found = await front.views.runs(
+        RunQuery(
+            client=query.get("client"),
+            workflow=query.get("workflow"),
+            key=query.get("key"),
+            states=states,
+            filter=read_filter(query["q"]) if query.get("q") else None,
+            now=front.clock.steady_ms(),
+            newest_first=SORTS[sort],
+            cursor=query.get("cursor"),
+            limit=_limit(query),
+        )
+    )
+    return json_reply(
+        wire.RunPage(
+            runs=tuple(run_row(record) for record in found.runs),
+            total=found.total,
+            total_is_estimate=found.total_is_estimate,
+            next=found.next,
+        )
+    )
+
+
+def _check_names(query: Mapping[str, str], known: set[str]) -> None:
+    if unknown := sorted(set(query) - known):
+        raise _invalid(f"The parameter `{unknown[0][:64]}` is not known.")
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    limit = whole_number(query.get("limit", str(PAGE_LIMIT_DEFAULT)))
+    if not 1 <= limit <= PAGE_LIMIT_MAX:
+        raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
+    return limit
+
+
+def read_filter(text: str) -> Filter:
+    """The filter `q`. Raises Refused, naming the place at fault."""
+    try:
+        return parse(text)
+    except BadFilter as error:
+        members = {"member": "q", "position": error.at}
+        raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
+
+
+async def causes(front: Front) -> Reply:
+    """`GET /api/v1/causes`: why runs need a person."""
+    found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS)
+    return json_reply(
+        wire.CauseList(
+            causes=tuple(map(cause_row, found)),
+            runs=sum(each.runs for each in found),
+            new_within_ms=NEW_WITHIN_MS,
+        )
+    )
+
+
+async def retries(front: Front, query: Mapping[str, str]) -> Reply:
+    """`GET /api/v1/retries`: what is tried next, keyset pages."""
+    _check_names(query, {"q", "cursor", "limit"})
+    found = await front.views.retries(
+        RetryQuery(
+            now=front.clock.steady_ms(),
+            after=_retry_cursor(query.get("cursor", "1-")),
+            filter=read_filter(query["q"]) if query.get("q") else None,
+            limit=_limit(query),
+        )
+    )
+    behind = None if found.next is None else f"{found.next[0]}-{found.next[1]}"
+    return json_reply(wire.RetryPage(tuple(map(retry_row, found.retries)), behind))
+
+
+def _retry_cursor(text: str) -> tuple[int, str]:
+    at, _, step_id = text.partition("-")
+    if whole_number(at) < 1:
+        raise _invalid("`cursor`: give the one that came with the page before.")
+    return whole_number(at), step_id
+
+
+async def tree(front: Front, run_id: str) -> Reply:
+    """`GET /api/v1/runs/{id}`: the run, its steps, every attempt; no bodies."""
+    found = await front.views.tree(run_id)
+    if found is None:
+        raise Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
+    record, steps, attempts = found
+    epoch = front.engine.parent_tokens.epoch
+    by_step: dict[str, list[Any]] = {step.id: [] for step in steps}
+    for attempt in attempts:
+        by_step[attempt.step_id].append(attempt)
+    return json_reply(
+        wire.RunTree(
+            run=run_row(record),
+            steps=tuple(step_row(step, by_step[step.id], epoch) for step in steps),
+            server_time=rfc3339(front.clock.steady_ms()),
+            moves=tuple(move_row(move) for move in record.moves),
+        )
+    )
+
+
+async def step(front: Front, step_id: str) -> Reply:
+    """`GET /api/v1/steps/{id}`."""
+    found = await front.views.step(step_id)
+    if found is None:
+        raise _no_step(step_id)
+    return json_reply(step_row(*found, front.engine.parent_tokens.epoch))
+
+
+def _no_step(step_id: str) -> Refused:
+    return Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
+
+
+async def payload(front: Front, step_id: str, byte_range: str | None) -> Reply:
+    """`GET /api/v1/steps/{id}/payload`: as first received."""
+    found = await front.views.step(step_id)
+    if found is None:
+        raise _no_step(step_id)
+    return await _raw(front, step_id, found[0].payload_generation, byte_range, answer=False)
+
+
+async def response(front: Front, step_id: str, number: str | None, byte_range: str | None) -> Reply:
+    """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent."""
+    found = await front.views.step(step_id)
+    if found is None:
+        raise _no_step(step_id)
+    attempt = found[0].attempts
+    if number is not None:
+        if not 1 <= whole_number(number) <= attempt:
+            raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")
+        attempt = whole_number(number)
+    return await _raw(front, step_id, attempt, byte_range, answer=True)
+
+
+async def _raw(
+    front: Front, step_id: str, number: int, byte_range: str | None, *, answer: bool
+) -> Reply:
+    """A recorded body, when there is room in memory for it."""
+    body = await front.views.body_up_to(step_id, number, SMALL_BYTES_MAX, answer=answer)
+    if not isinstance(body, Larger):
+        return raw_body(body, byte_range)
+    room = await wait_room(front.engine.budget, OPERATORS, body.size)
+    try:
+        reply = raw_body(await front.views.body(step_id, number, answer=answer), byte_range)
+    except BaseException:
+        room.give_back()
+        raise
+    return msgspec.structs.replace(reply, room=room)

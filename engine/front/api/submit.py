@@ -1,0 +1,199 @@
+"""`POST /{client}`: a post, taken apart, done, and answered. `protocol.md` §2.
+
+One function of (client, headers, body) that knows no framework: whichever way a post comes in, it
+gets the same answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import Raw
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.core.model import StepSpec
+from engine.core.target import BadTarget, last_segment, normalise
+from engine.core.text.fingerprint import fingerprint
+from engine.core.text.json_text import nesting
+from engine.core.text.slices import fingerprint_in_slices
+from engine.front.api import surrogates
+from engine.front.api.headers import Posted, invalid, read_headers, wait_of
+from engine.front.api.outcome import result_reply
+from engine.front.api.reasons import note_reason
+from engine.front.server.reply import Reply
+from engine.front.server.strict import RawHeaders
+from engine.front.show.replies import refusal
+from engine.process.budget import Parcel
+from engine.process.dear import Dear
+from engine.runs.engine import Engine
+from engine.runs.open.parent import ParentToken
+
+_decode = msgspec.json.Decoder(wire.Submission).decode
+_CLIENT = re.compile(wire.CLIENT_PATTERN)
+_AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+_FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
+RESERVED_MEMBERS = frozenset({"delay", "notBefore", "signal", "mode"})
+READ_AT_ONCE_BYTES_MAX = 4_096
+"""A payload up to this is read in one go: 2 ms at most."""
+
+
+async def answer_submission(
+    engine: Engine, dear: Dear, client: str, headers: RawHeaders, body: Parcel, depth_max: int
+) -> Reply:
+    """Do what a post asks, and answer it. Never raises for anything that was sent."""
+    spec: StepSpec | None = None
+    parent: str | None = None
+    workflow, key = "", None
+    try:
+        check_client(client)
+        posted = read_headers(headers)
+        submission = decode(body.data, depth_max)
+        parent, key = submission.parent or posted.parent, submission.idempotency_key or posted.key
+        workflow = submission.workflow_name
+        if not parent and key:
+            engine.refuse_if_full(client, workflow, key)
+        spec = _spec(submission, posted)
+        body.data = bytes(submission.payload)
+        parent_token = _parent_token(engine, submission.parent, posted.parent)
+        wait = wait_of(posted, submission.timeout)
+        del submission  # a caller may wait for days, and thousands do
+        if len(body.data) > READ_AT_ONCE_BYTES_MAX:
+            mark = await _read_in_slices(body.data, dear, depth_max)
+            spec = msgspec.structs.replace(spec, fingerprint=mark)
+        result = await engine.submit(client, spec, body, parent_token, wait)
+    except Refused as refused:
+        if refused.problem is Problem.OVERLOADED:
+            told = refused.members
+            engine.run_log.overloaded(
+                str(told["limit"]), client, workflow, key or "", told["retryAfter"]
+            )
+        note_reason(engine, client, headers, body.data, spec, parent, refused)
+        return refusal(refused)
+    return result_reply(result, posted)
+
+
+def check_client(client: str) -> None:
+    """Raises Refused for a name that cannot be a client's."""
+    if not _CLIENT.fullmatch(client) or client in wire.RESERVED_CLIENTS:
+        reserved = client in wire.RESERVED_CLIENTS
+        raise invalid(
+            "client",
+            f"The name {client[:64]!r} is {'reserved' if reserved else 'not a client name'}:"
+            " post to /{client}, letters, digits and ._- , at most 64, beginning with a letter or"
+            " digit.",
+        )
+
+
+def decode(body: bytes, depth_max: int) -> wire.Submission:
+    """The submission. Raises Refused naming the member at fault."""
+    try:
+        submission = surrogates.decode(body, _decode)
+        if _bytes_of(submission.payload) <= READ_AT_ONCE_BYTES_MAX:  # else where it is read
+            payload = bytes(submission.payload)
+            brackets = payload.count(b"[") + payload.count(b"{")
+            if brackets >= depth_max and nesting(payload, depth_max) >= depth_max:  # and the body's
+                raise _too_deep(depth_max)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid("body", f"The body is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise _too_deep(depth_max) from error
+    return submission
+
+
+def _too_deep(depth_max: int) -> Refused:
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        f"The body nests deeper than {depth_max} levels.",
+        member="payload",
+        limit="json_depth_max",
+    )
+
+
+def _explain(message: str) -> Refused:
+    """Our words for what the decoder found; its path becomes the member's name."""
+    where = ""
+    if at := _AT.fullmatch(message):
+        message, where = at[1], at[2]
+    if field := _FIELD.search(message):
+        where = f"{where}.{field[1]}" if where else field[1]
+        if "unknown" in message:
+            kind = "is reserved for later" if field[1] in RESERVED_MEMBERS else "is not known"
+            return invalid(where, f"The member `{where}` {kind}.")
+        return invalid(where, f"The member `{where}` is missing.")
+    if "matching regex" in message:
+        message = "It must be printable ASCII (space to ~)"
+    if not where:
+        return invalid("body", f"The body must be a JSON object. {message}.")
+    return invalid(where, f"The member `{where}` is not valid: {message}.")
+
+
+def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
+    try:
+        url = normalise(submission.step_invoke_url)
+    except BadTarget as error:
+        raise invalid("stepInvokeUrl", f"The URL {error}.") from error
+    key = submission.idempotency_key
+    if key is not None and posted.key is not None and key != posted.key:
+        raise invalid(
+            "idempotencyKey", "The member `idempotencyKey` and the header Idempotency-Key differ."
+        )
+    key = key if key is not None else posted.key
+    if key is None:
+        raise invalid(
+            "idempotencyKey",
+            "The member `idempotencyKey` (or the header Idempotency-Key) is missing.",
+        )
+    name = submission.step_name or last_segment(url)[:128]
+    if (at := wire.unseen(name)) is not None:
+        raise invalid(
+            "stepName",
+            f"The member `stepName` is not valid: character {at + 1} is U+{ord(name[at]):04X}."
+            " Controls, line ends, formatting and unassigned characters have no place in a name.",
+        )
+    mark = b""  # of a large one it comes later
+    if _bytes_of(submission.payload) <= READ_AT_ONCE_BYTES_MAX:
+        try:
+            mark = fingerprint(bytes(submission.payload))
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise _no_json(error) from error
+    return StepSpec(
+        workflow=submission.workflow_name,
+        key=key,
+        url=url,
+        step_key=submission.step_key or url,
+        name=name,
+        fingerprint=mark,
+        retry=submission.retry,
+        attempt_timeout_ms=submission.attempt_timeout,
+    )
+
+
+async def _read_in_slices(payload: bytes, dear: Dear, depth_max: int) -> bytes:
+    """The fingerprint of a large payload. Raises Refused."""
+    try:
+        return await dear.run(fingerprint_in_slices(payload, depth_max - 1))
+    except RecursionError as error:
+        raise _too_deep(depth_max) from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise _no_json(error) from error
+
+
+def _bytes_of(raw: Raw) -> int:
+    return memoryview(raw).nbytes
+
+
+def _no_json(error: Exception) -> Refused:
+    return invalid("payload", f"The payload is not JSON: {error}.")
+
+
+def _parent_token(engine: Engine, member: str | None, header: str | None) -> ParentToken | None:
+    if member is not None and header is not None and member != header:
+        raise invalid("parent", "The member `parent` and the header Atomic-Parent differ.")
+    text = member or header
+    if not text:
+        return None
+    return engine.parent_token(text)

@@ -1,0 +1,65 @@
+"""Posts that are answered at the connection, and who answers them."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine.front.server.reply import Reply
+from engine.front.server.strict import HEADS_KEPT_MAX, BadRequest, Head, RawHeaders
+from engine.process.budget import Parcel
+from engine.wire import RESERVED_CLIENTS
+
+_TARGET = re.compile(rb"/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
+_ELSEWHERE = frozenset({b"transfer-encoding", b"expect"})
+_RESERVED = frozenset(name.encode() for name in RESERVED_CLIENTS)
+
+
+class Post(Struct, frozen=True):
+    """A post's head, taken apart."""
+
+    client: str
+    fields: RawHeaders
+    close: bool
+    """The client wants the connection closed afterwards."""
+
+
+@lru_cache(maxsize=HEADS_KEPT_MAX)
+def read_post(head: Head) -> Post | None:
+    """The head as a post that the door answers, or None."""
+    target = _TARGET.fullmatch(head.target)
+    if target is None or head.method != b"POST" or not head.is_http11 or target[1] in _RESERVED:
+        return None
+    close = False
+    for name, value in head.fields:
+        if name in _ELSEWHERE:
+            return None
+        if name == b"connection":
+            close = close or b"close" in value.lower()
+    return Post(target[1].decode(), head.fields, close)
+
+
+class Door(Protocol):
+    """Answers posts."""
+
+    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
+        """The answer to a post. Raises nothing but a cancel."""
+        ...
+
+    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+        """A request was refused before it was read, for what it is (400, 413, 431).
+
+        `head` is the current request's, unless the refusal has it as it came.
+        """
+        ...
+
+    def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
+        """A post was refused before it was read: for want of room (503).
+
+        `client` and `headers` as far as they were read: nothing, of a connection that was turned
+        away.
+        """
+        ...

@@ -1,0 +1,33 @@
+"""An answer as the server sends it, whoever made it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from msgspec import Struct
+
+from engine.process.budget import Charge
+
+ROOM = "atomic.room"
+"""An extension in a request's ASGI scope: room in memory that is given back when it is answered."""
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+class Reply(Struct, frozen=True):
+    """Status, headers and body of an answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    room: Charge | None = None
+    """What a large body takes in memory, until it is sent."""
+
+
+def reply_head(reply: Reply, shared: bytes, *, close: bool) -> bytes:
+    """The head of an HTTP/1.1 answer; `shared` are the header lines that every answer carries."""
+    own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+    head = (
+        f"HTTP/1.1 {reply.status} {_PHRASES[reply.status]}\r\n{own}"
+        f"content-length: {len(reply.body)}\r\n{'connection: close' if close else ''}"
+    )
+    return head.encode("latin1") + (b"\r\n" if close else b"") + shared + b"\r\n"

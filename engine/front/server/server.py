@@ -1,0 +1,306 @@
+"""The HTTP server: accepts connections and serves an ASGI (Quart-trio) application on Trio.
+
+Rules: no client can end the server, only its own connection; every wait has a limit; `serve`
+returns at most about a second after the grace, whatever clients and handlers do.
+
+It knows nothing of the engine. HTTP/1.1 and HTTP/1.0 only: nothing switches a connection to another
+protocol.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket as stdlib_socket
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+from hypercorn.utils import LifespanTimeoutError, wrap_app
+
+from engine.front.server.accept import ACCEPTED_AT_ONCE_MAX, accept_all
+from engine.front.server.connection import Connection
+from engine.front.server.post import Door
+from engine.front.server.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
+from engine.front.server.room import GoesFirst, Rooms, nobody_first
+from engine.front.server.strict import ServerLimits
+from engine.process.budget import Budget
+from engine.process.deadlines import Deadlines
+from engine.process.platform.hang_ups import hang_ups
+from engine.process.platform.sockets import unacknowledged
+
+__all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners", "serve"]
+
+Log = Callable[[str, dict[str, object]], None]
+"""(event, fields): what an operator should see."""
+
+LIFESPAN_SHUTDOWN_S = 0.5
+NO_ROOM_SAID_EVERY_S = 60.0
+"""No descriptor for a connection, ten times a second: a line for each would fill the log."""
+
+
+class ServerCounters(msgspec.Struct):
+    """What the server has seen since its start; `connections_open` is a gauge."""
+
+    connections_open: int = 0
+    connections: int = 0
+    connections_refused: int = 0
+    """Above `connections_max`."""
+    accepts_failed: int = 0
+    """The system had no descriptor or memory for one; tried again a moment later."""
+    requests_refused: int = 0
+    """Malformed, too large or too slow."""
+    faults_contained: int = 0
+    """Exceptions of the application or the protocol libraries that ended one connection."""
+
+
+def ignore_log(event: str, fields: dict[str, object]) -> None:
+    """A log for those who want none."""
+
+
+def default_refusal(status: int, problem: str, detail: str, limit: str | None) -> bytes:
+    """A problem document of RFC 9457; `problem` is the last segment of its type."""
+    named = {} if limit is None else {"limit": limit}
+    return msgspec.json.encode(
+        {
+            "type": f"/problems/{problem}",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "errorSource": "request" if status < 500 else "engine",
+            **named,
+        }
+    )
+
+
+def open_listeners(
+    host: str, port: int, limits: ServerLimits, backlog: int = 4096
+) -> list[trio.SocketListener]:
+    """Bind every address that the name or literal `host` has. Port 0: any free one.
+
+    Raises OSError when the name is unknown or an address is in use.
+    """
+    listeners: list[trio.SocketListener] = []
+    found = stdlib_socket.getaddrinfo(
+        host, port, type=stdlib_socket.SOCK_STREAM, flags=stdlib_socket.AI_PASSIVE
+    )
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sock = stdlib_socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_REUSEADDR, 1)
+                if family == stdlib_socket.AF_INET6:
+                    sock.setsockopt(stdlib_socket.IPPROTO_IPV6, stdlib_socket.IPV6_V6ONLY, 1)
+                # Accepted sockets inherit both. The first drops a client that leaves an answer
+                # unread in the kernel's buffers, where no deadline of ours reaches.
+                for option in unacknowledged(limits.unread_answer_timeout_s):
+                    sock.setsockopt(*option)
+                sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+                sock.bind(address)
+                sock.listen(backlog)
+                sock.setblocking(False)
+                listeners.append(trio.SocketListener(trio.socket.from_stdlib_socket(sock)))
+            except BaseException:
+                sock.close()
+                raise
+    except BaseException:
+        for listener in listeners:
+            listener.socket.close()
+        raise
+    return listeners
+
+
+async def serve(
+    app: ASGIFramework,
+    listeners: list[trio.SocketListener],
+    limits: ServerLimits,
+    stop: trio.Event,
+    *,
+    grace_s: float,
+    log: Log = ignore_log,
+    refuse: Refuse = default_refusal,
+    counters: ServerCounters | None = None,
+    door: Door | None = None,
+    budget: Budget | None = None,
+    goes_first: GoesFirst = nobody_first,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `stop`; then requests under way get `grace_s` seconds, idle clients none.
+
+    With a `door`, posts are answered there and never reach `app`. `budget` bounds the bytes in
+    memory (without one there is room for everything), and `goes_first` says for whom some is kept.
+    Takes the listeners over and closes them. Raises what the application's lifespan start-up
+    raises, in a group.
+    """
+    server = _Server(
+        app, limits, log, refuse, counters or ServerCounters(), door, budget, goes_first
+    )
+    lifespan = Lifespan(server.app, server.config, {})
+    async with trio.open_nursery() as lifespan_nursery:
+        try:
+            await lifespan_nursery.start(lifespan.handle_lifespan)
+            await lifespan.wait_for_startup()
+            await server.run(listeners, stop, grace_s, task_status)
+        finally:
+            for listener in listeners:
+                listener.socket.close()
+        try:
+            await lifespan.wait_for_shutdown()
+        except LifespanTimeoutError:
+            log("lifespan-shutdown-cut", {"after_s": LIFESPAN_SHUTDOWN_S})
+        lifespan_nursery.cancel_scope.cancel()
+
+
+class _Server:
+    """The connections of one `serve`, and what they share (see `connection.Host`)."""
+
+    def __init__(
+        self,
+        app: ASGIFramework,
+        limits: ServerLimits,
+        log: Log,
+        refuse: Refuse,
+        counters: ServerCounters,
+        door: Door | None,
+        budget: Budget | None,
+        goes_first: GoesFirst,
+    ) -> None:
+        self.config = Config()
+        self.config.include_server_header = False
+        self.config.errorlog = None  # faults go to `log`, accesses nowhere
+        self.config.shutdown_timeout = LIFESPAN_SHUTDOWN_S
+        self.app = wrap_app(app, limits.body_bytes_max, "asgi")
+        self.context = WorkerContext(None)
+        self.limits = limits
+        self.refuse = refuse
+        self.door = door
+        self.deadlines = Deadlines()
+        self.hang_ups = hang_ups()
+        self.budget = budget or Budget(1 << 50)
+        self.rooms = Rooms(self.budget, limits, goes_first)
+        self.stopping = False
+        self._shared = (-1, b"")  # the second it was made in, and the lines
+        self._log = log
+        self._counters = counters
+        self._connections: set[Connection] = set()
+        self._turning_away = 0
+        self._no_room_said_at = -math.inf
+
+    @property
+    def _accepted_at_once_max(self) -> int:
+        return max(1, min(ACCEPTED_AT_ONCE_MAX, self.limits.refused_at_once_max))
+
+    def shared_headers(self) -> bytes:
+        second = int(self.deadlines.now())
+        if self._shared[0] != second:
+            headers = [*SAFE_HEADERS, *self.config.response_headers("h11")]
+            self._shared = (second, b"".join(b"%s: %s\r\n" % header for header in headers))
+        return self._shared[1]
+
+    def contain(self, error: Exception) -> None:
+        self._counters.faults_contained += 1
+        self._log("connection-failed", {"error": error})
+
+    def count_refusal(self) -> None:
+        self._counters.requests_refused += 1
+
+    async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        stop: trio.Event,
+        grace_s: float,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        try:
+            async with trio.open_nursery() as watchers:
+                watchers.start_soon(self.deadlines.run)
+                watchers.start_soon(self.hang_ups.run)
+                watchers.start_soon(self.rooms.run)
+                await self._serve_all(listeners, stop, grace_s, task_status)
+                watchers.cancel_scope.cancel()
+        finally:
+            self.hang_ups.close()
+
+    async def _serve_all(
+        self,
+        listeners: list[trio.SocketListener],
+        stop: trio.Event,
+        grace_s: float,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+
+                def start(stream: trio.SocketStream) -> None:
+                    # Counted here, in the order they came: tasks begin in any order.
+                    self._counters.connections += 1
+                    has_room = self._counters.connections_open < self.limits.connections_max
+                    self._counters.connections_open += has_room
+                    connections.start_soon(self._handle, stream, has_room)
+
+                for listener in listeners:
+                    await accepting.start(
+                        accept_all, listener, start, self._no_room, self._accepted_at_once_max
+                    )
+                task_status.started()
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            # Each connection accepted till then has been started: it is in the set.
+            self.stopping = True
+            connections.cancel_scope.deadline = trio.current_time() + grace_s
+            for connection in self._connections:
+                connection.stop()
+
+    async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
+        """Serve one connection, and close it. No exception but a cancel leaves here."""
+        try:
+            if has_room:
+                connection = Connection(self, stream)
+                self._connections.add(connection)
+                try:
+                    await connection.run()
+                finally:
+                    self._connections.discard(connection)
+                    self._counters.connections_open -= 1
+            else:
+                await self._turn_away(stream)
+        except BaseExceptionGroup as group:
+            faults, rest = group.split(Exception)
+            if faults is not None:
+                self.contain(faults)
+            if rest is not None:
+                raise rest from None
+        except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
+            self.contain(error)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    def _no_room(self, error: OSError) -> None:
+        self._counters.accepts_failed += 1
+        if trio.current_time() >= self._no_room_said_at + NO_ROOM_SAID_EVERY_S:
+            self._no_room_said_at = trio.current_time()
+            reason = errno.errorcode[error.errno or 0]
+            self._log("accept-failed", {"reason": reason, "times": self._counters.accepts_failed})
+
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        """Above the limit: a 503, while few are being told so."""
+        self._counters.connections_refused += 1
+        if self.door is not None:
+            self.door.refused("connections_max", "", ())
+        if self._turning_away >= self.limits.refused_at_once_max:
+            return
+        self._turning_away += 1
+        try:
+            body = self.refuse(503, "overloaded", "too many connections", "connections_max")
+            with trio.move_on_after(self.limits.linger_timeout_s):
+                await stream.send_all(refusal_bytes(self.config, 503, body))
+            await linger(stream, self.limits)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # gone already
+        finally:
+            self._turning_away -= 1

@@ -1,0 +1,54 @@
+"""Recorded bodies as they are shown: whole, or the range asked for."""
+
+from __future__ import annotations
+
+import re
+
+from engine.core.errors import Problem, Refused
+from engine.front.server.reply import Reply
+from engine.ports.store import Body
+
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+NUMBER_MAX = 10**15
+"""Above everything that is counted here, and within what SQLite and Python take."""
+
+
+def raw_body(body: Body | None, byte_range: str | None) -> Reply:
+    """A recorded body, or the range asked for (RFC 9110 §14.2; one range).
+
+    Third parties wrote it: the type it came with is told, but not in Content-Type, lest a browser
+    act on it.
+    """
+    if body is None:
+        raise Refused(Problem.NOT_FOUND, "No body was recorded.")
+    size = len(body.data) if body.size < 0 else body.size
+    headers = (
+        ("content-type", "application/octet-stream"),
+        ("accept-ranges", "bytes"),
+        ("atomic-content-type", re.sub(r"[^\x20-\x7e]", "?", body.content_type)),
+        ("atomic-full-size", str(size)),
+        ("atomic-redacted", "false"),
+    )
+    span = _RANGE.fullmatch(byte_range or "")
+    if span is None or not (span[1] or span[2]):
+        return Reply(200, headers, body.data)
+    have = len(body.data)
+    first, last = whole_number(span[1]), whole_number(span[2])
+    if span[1] and span[2] and first > last:  # invalid, and so to be ignored (§14.1.1)
+        return Reply(200, headers, body.data)
+    if span[1]:
+        start, end = first, min(last if span[2] else have, have - 1)
+    else:
+        start, end = max(0, have - last), have - 1
+    if start > end:
+        return Reply(416, (*headers, ("content-range", f"bytes */{have}")), b"")
+    part = ("content-range", f"bytes {start}-{end}/{have}")
+    return Reply(206, (*headers, part), body.data[start : end + 1])
+
+
+def whole_number(text: str) -> int:
+    """A whole number from outside, at most NUMBER_MAX; -1: it is none."""
+    if not text.isascii() or not text.isdigit():
+        return -1
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 15 else NUMBER_MAX

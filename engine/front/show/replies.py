@@ -1,0 +1,34 @@
+"""Answers by their kind: JSON, a problem, a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine import wire
+from engine.core.errors import Problem, Refused
+from engine.front.server.reply import Reply
+
+JSON = ("content-type", "application/json")
+PROBLEM_JSON = ("content-type", "application/problem+json")
+_encode = msgspec.json.Encoder().encode
+
+
+def json_reply(value: Any, status: int = 200) -> Reply:
+    """A JSON answer."""
+    return Reply(status, (JSON,), _encode(value))
+
+
+def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:
+    """A problem document with its status; `retryAfter` (seconds) also becomes the header."""
+    headers: tuple[tuple[str, str], ...] = (PROBLEM_JSON,)
+    if (seconds := members.get("retryAfter")) is not None:
+        headers += (("retry-after", str(seconds)),)
+    body = wire.problem(kind, detail, **members)
+    return Reply(wire.PROBLEMS[kind].status, headers, body)
+
+
+def refusal(refused: Refused) -> Reply:
+    """The answer to what was refused."""
+    return problem_reply(refused.problem, refused.detail, **refused.members)

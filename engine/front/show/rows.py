@@ -1,0 +1,158 @@
+"""Records as the interface shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import wire
+from engine.core.model import Move, Step, StepState, run_of
+from engine.front.show.times import maybe_rfc3339, rfc3339
+from engine.ports.views import AttemptRecord, CauseRecord, Reason, RetryRecord, RunRecord, StepAt
+
+
+def run_row(record: RunRecord) -> wire.RunRow:
+    """A run as the interface shows it."""
+    return wire.RunRow(
+        id=record.id,
+        client=record.client,
+        workflow_name=record.workflow,
+        idempotency_key=record.key,
+        status=record.state,
+        rev=record.rev,
+        generation=record.generation,
+        open_steps=record.open_steps,
+        failed_steps=record.failed_steps,
+        steps=record.steps,
+        dismissed=record.dismissed,
+        submitted_at=rfc3339(record.submitted_at),
+        ended_at=maybe_rfc3339(record.ended_at),
+        due_at=maybe_rfc3339(record.due_at),
+        pause_reason=record.pause_reason,
+        cause_id=record.cause_id,
+        error=record.error,
+        cause=record.cause,
+        stuck_at=maybe_rfc3339(record.stuck_at),
+        at=None if record.at is None else step_at(record.at),
+        reason=None if record.reason is None else _reason(record.reason),
+    )
+
+
+def _reason(reason: Reason) -> wire.Reason:
+    return wire.Reason(*msgspec.structs.astuple(reason))
+
+
+def step_at(record: StepAt) -> wire.StepAt:
+    """The step at which a run is."""
+    return wire.StepAt(
+        step_id=record.id,
+        name=record.name,
+        url=record.url,
+        status=record.state,
+        attempts=record.attempts,
+        failures=record.failures,
+        retries_max=record.retries_max,
+        started_at=maybe_rfc3339(record.started_at),
+        due_at=maybe_rfc3339(record.due_at),
+        delay_by=record.delay_by,
+        http_status=record.http_status,
+        error=record.error,
+        excerpt=record.excerpt,
+    )
+
+
+def cause_row(record: CauseRecord) -> wire.CauseRow:
+    """A cause as the interface shows it."""
+    latest = record.latest
+    return wire.CauseRow(
+        cause=record.cause,
+        runs=record.runs,
+        new_runs=record.new_runs,
+        first_at=rfc3339(record.first_at),
+        last_at=rfc3339(record.last_at),
+        run_id=latest.id,
+        workflow_name=latest.workflow,
+        status=latest.state,
+        at=None if latest.at is None else step_at(latest.at),
+        reason=None if latest.reason is None else _reason(latest.reason),
+    )
+
+
+def retry_row(record: RetryRecord) -> wire.RetryRow:
+    """A step whose next attempt has a time."""
+    return wire.RetryRow(
+        run_id=run_of(record.at.id),
+        client=record.client,
+        workflow_name=record.workflow,
+        rev=record.rev,
+        at=step_at(record.at),
+    )
+
+
+def attempt_row(record: AttemptRecord, epoch: int) -> wire.AttemptRow:
+    """An attempt as the interface shows it. One of an engine before this one (`epoch`) whose end
+    is not recorded is in flight no more: of a step that was cancelled nobody records what became
+    of it."""
+    open_or_lost = "running" if record.epoch == epoch else "crash"
+    return wire.AttemptRow(
+        number=record.number,
+        generation=record.generation,
+        status=record.counts_as or open_or_lost,
+        started_at=rfc3339(record.started_at),
+        ended_at=maybe_rfc3339(record.ended_at),
+        http_status=record.http_status,
+        error=record.error,
+        excerpt=record.excerpt,
+        delay_ms=record.delay_ms if record.delay_by else None,
+        delay_by=record.delay_by,
+    )
+
+
+def move_row(move: Move) -> wire.MoveRow:
+    """A rule of a run that was moved."""
+    return wire.MoveRow(move.from_url, move.to_url, rfc3339(move.at) if move.at else None)
+
+
+def named_step(step: Step) -> wire.NamedStep:
+    """A step as actions tell of it."""
+    return wire.NamedStep(step.id, wire.step_label(step.spec.name, step.spec.step_key))
+
+
+def step_row(
+    step: Step, attempts: Iterable[AttemptRecord] | None = None, epoch: int = 0
+) -> wire.StepRow:
+    """A step as the interface shows it, with its attempts where they were asked for. `epoch`: of
+    the engine that is asked."""
+    timed = step.state in (StepState.BACKING_OFF, StepState.PAUSED)
+    row = wire.StepRow(
+        id=step.id,
+        run_id=step.run_id,
+        parent_id=step.parent_id,
+        name=step.spec.name,
+        workflow_name=step.spec.workflow,
+        idempotency_key=step.spec.key,
+        step_key=step.spec.step_key,
+        url=step.spec.url,
+        status=step.state,
+        rev=step.rev,
+        generation=step.generation,
+        attempts=step.attempts,
+        failures=step.failures,
+        retries_max=step.policy.count,
+        submitted_at=rfc3339(step.submitted_at),
+        ended_at=maybe_rfc3339(step.ended_at),
+        due_at=maybe_rfc3339(step.due_at) if timed else None,
+        delay_ms=step.delay_ms if step.delay_by else None,
+        delay_by=step.delay_by,
+        pause_reason=step.pause_reason,
+        cause_id=step.cause_id,
+        http_status=step.http_status,
+        error=step.error,
+        excerpt=step.excerpt,
+        awaiting_post=step.awaiting_post,
+    )
+    if attempts is not None:
+        row = replace(row, attempt_rows=tuple(attempt_row(each, epoch) for each in attempts))
+    return row

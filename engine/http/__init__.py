@@ -1,0 +1,1 @@
+"""HTTP as whoever asks reads it: shared by the caller and the client, owned by neither."""

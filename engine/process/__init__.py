@@ -1,0 +1,1 @@
+"""What every room may stand on: clocks, settings, tasks, the budget of bytes, the system."""

@@ -1,0 +1,110 @@
+"""How many file descriptors there are, and how much of the configured work they are enough for.
+
+Each caller that waits holds one, and so does each call to an endpoint. With none left, nothing is
+accepted, read or called: so the limits are lowered to what there is, and the log says so. It is
+better to refuse the ninth connection in words than to meet the limit in the midst of something.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import suppress
+
+from msgspec import Struct, structs
+
+from engine.core.errors import EngineError
+from engine.process.config import Config
+
+OWN = 128
+"""For the store, the log, the loop, look-ups of names, and connections that are being refused."""
+STORE = 44
+"""Of these, what is open always and may not be given away."""
+LEAST = 48
+"""With fewer the engine does not start: it could not even take one caller."""
+OPEN_MAX = 10_240
+"""macOS grants so many where it says "unlimited" (its setrlimit(2))."""
+REFUSED_AT_ONCE_MAX = 64
+"""Connections that are told at once that there is no room; those above are just closed."""
+
+
+class Room(Struct, frozen=True):
+    """What the descriptors are enough for."""
+
+    config: Config
+    """With limits that fit."""
+    has: int
+    needed: int
+    """For the limits as they were configured."""
+    refused_at_once_max: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Nothing had to be lowered."""
+        return self.has >= self.needed
+
+    @property
+    def hint(self) -> str:
+        """What to do, for people."""
+        return (
+            f"The engine may open {self.has} files and needs {self.needed} for connections_max"
+            " + 2 x in_flight_max. Until it may, it takes fewer. Raise the limit (LimitNOFILE= of"
+            " systemd, `ulimit -Hn`, --ulimit nofile of a container), or lower these settings."
+        )
+
+
+class TooFewDescriptors(EngineError):
+    """The engine cannot run with so few; the message says how many it needs."""
+
+
+def make_room(config: Config) -> Room:
+    """Raise the process's limit as far as it goes, and see what it is enough for.
+
+    Raises TooFewDescriptors.
+    """
+    has = raise_limit(needed(config))
+    if has < LEAST:
+        raise TooFewDescriptors(
+            f"this process may open {has} files (ulimit -n), and the engine needs {LEAST} before"
+            f" it takes a single caller, {needed(config)} for all that its settings allow."
+        )
+    return within(config, has)
+
+
+def needed(config: Config) -> int:
+    """Descriptors for all that the configuration allows."""
+    return config.connections_max + 2 * config.in_flight_max + OWN
+
+
+def within(config: Config, has: int) -> Room:
+    """The room that so many descriptors give: the limits shrink by the same share."""
+    wanted = needed(config)
+    if has >= wanted:
+        return Room(config, has, wanted, REFUSED_AT_ONCE_MAX)
+    own = min(OWN, has * 3 // 4)
+    free, whole = has - own, wanted - OWN
+    in_flight_max = max(1, config.in_flight_max * free // whole)
+    fitting = structs.replace(
+        config,
+        connections_max=max(1, config.connections_max * free // whole),
+        in_flight_max=in_flight_max,
+        in_flight_per_host_max=min(config.in_flight_per_host_max, in_flight_max),
+    )
+    return Room(fitting, has, wanted, min(REFUSED_AT_ONCE_MAX, max(1, own - STORE)))
+
+
+def raise_limit(wanted: int) -> int:
+    """Raise the soft limit to `wanted`, or to the hard one; returns what there is then."""
+    soft, hard = (
+        sys.maxsize if limit == resource.RLIM_INFINITY else limit
+        for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    if soft >= wanted:
+        return soft
+    most = resource.RLIM_INFINITY if hard == sys.maxsize else hard
+    for limit in (min(wanted, hard), min(wanted, hard, OPEN_MAX)):
+        if limit > soft:
+            with suppress(ValueError, OSError):  # a system with yet another limit
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+                return limit
+    return soft

@@ -1,0 +1,381 @@
+"""The engine: takes posts and what operators ask, and hands them to the runs that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
+from engine.core.machine import Change
+from engine.core.model import Move, Run, StepSpec, run_of
+from engine.core.rules.action import Action, Done, act
+from engine.core.rules.post import Parent, Placed, note_refused, open_run, place
+from engine.ports.caller import EndpointCaller
+from engine.ports.store import Stopped, Store
+from engine.process.budget import Parcel
+from engine.process.clock import Clock, Ids
+from engine.process.tasks import Tasks
+from engine.runs.limits.admission import Admission
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.limits.refusals import (
+    draining,
+    engine_error,
+    overloaded,
+    parent_token_of_another,
+    revision_changed,
+    store_unavailable,
+    unknown_parent_token,
+)
+from engine.runs.live import LiveRun
+from engine.runs.memory import Memory
+from engine.runs.open.callers import Result, Wait
+from engine.runs.open.flow import let_go_when_durable
+from engine.runs.open.parent import ParentToken, ParentTokens
+from engine.runs.outcomes import read_outcome, wait_for
+from engine.runs.shared import Shared
+from engine.runs.stopped import StoppedRuns
+from engine.runs.store_away import follow_store, would_record
+from engine.runs.sweep import sweep
+from engine.telemetry.run_log import NOBODY, Watchers
+
+
+class Engine:
+    """All runs of one store. `run` drives them; the rest is called from the front's tasks."""
+
+    def __init__(
+        self,
+        store: Store,
+        caller: EndpointCaller,
+        clock: Clock,
+        parent_tokens: ParentTokens,
+        *,
+        limits: EngineLimits,
+        log: Callable[..., None] = lambda event, **values: None,
+        watch: Watchers = NOBODY,
+        strict: bool = False,
+        why_not: Callable[[str], str | None] = lambda url: None,
+    ) -> None:
+        self.shared = shared = Shared(store, caller, clock, parent_tokens, limits, watch)
+        self.store, self.clock, self.parent_tokens = store, clock, parent_tokens
+        self.seats, self.home, self.hosts = shared.seats, shared.home, shared.hosts
+        self.budget, self.run_log = shared.budget, watch.log
+        self.limits = limits
+        self.admission = Admission(limits.new_runs_wait_s_max, lambda: shared.under_way)
+        self.ready = False
+        """Every run that was in flight at the last stop has been taken up again."""
+        self._tasks = Tasks()
+        self.stopped = StoppedRuns(store, clock, log, self._tasks.start_soon, strict=strict)
+        self.memory = Memory(
+            shared, self.stopped, self._tasks.start_soon, limits.runs_in_memory_max
+        )
+        store.tell_unwritable(self.memory.stop_unwritable)
+        self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
+        self._ids = Ids(clock)
+
+    @property
+    def draining(self) -> bool:
+        """The engine stops: it takes nothing new."""
+        return self.shared.draining
+
+    # -- posts ---------------------------------------------------------------------------------
+
+    async def submit(
+        self, client: str, spec: StepSpec, payload: Parcel, parent: ParentToken | None, wait: Wait
+    ) -> Result:
+        """Record a post, or find what was recorded, and wait as asked. Raises Refused.
+
+        The payload is let go when it is durable.
+        """
+        if self.draining:
+            self._refuse_while_draining(client, spec, parent)
+        found = self._at_hand(client, spec, parent) or await self._find(client, spec, parent)
+        if found is None:
+            self._refuse_if_away()
+        if found is None and await self.admission.enter():
+            if self.draining:
+                self._refuse_while_draining(client, spec, parent)
+            found = await self._find(client, spec, parent)
+        if isinstance(found, Run):
+            payload.let_go()
+            return await read_outcome(self.shared, found, found.id)
+        if found is None:
+            live, placed = self._open(client, spec, payload.take())
+        else:
+            live = found
+            placed = self._post(live, spec, payload.take(), self._parent(live, parent))
+        if placed.new and payload.has_room:
+            self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
+        else:
+            payload.let_go()
+        return await wait_for(self.shared, live, placed, wait, bare=parent is None)
+
+    def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
+        """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
+
+        Under overload most posts end so: it is asked before anything that costs more.
+        """
+        if not self.admission.is_full or self.draining:
+            return
+        if self.memory.by_key_nowait(client, workflow, key) is not None:
+            return
+        if self.store.find_run(client, workflow, key) is None:
+            raise self.admission.refuse()
+
+    def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, parent: Parent | None) -> Placed:
+        """Record a post to a run that there is. Raises Refused."""
+        self._refuse_if_full(live, parent, spec)
+        try:
+            change, now = Change(live.run), self.clock.steady_ms()
+            placed = place(change, spec, parent, self.limits.run, now)
+            live.commit_post(change, placed, payload, now)
+            if placed.poster is not None:
+                request = live.requests.get(placed.poster)
+                if request is not None:
+                    if request.host is not None and live.run.flights[placed.poster].parent_now:
+                        self.seats.give_up(request)
+                    if request.left:
+                        self.home.posted(request, new=placed.new)
+            return placed
+        except Exception as error:
+            if not self.stopped.park(live, error):
+                raise
+        raise engine_error(live.run.id, live.stopped_by)
+
+    def parent_token(self, text: str) -> ParentToken:
+        """What a parent token says. Raises Refused: for a made-up one as for another client's."""
+        parent_token = self.parent_tokens.read(text)
+        if parent_token is None:
+            raise unknown_parent_token()
+        return parent_token
+
+    def _parent(self, live: LiveRun, parent: ParentToken | None) -> Parent | None:
+        if parent is not None and parent.step_id not in live.run.steps:
+            # a child's first attempt may leave before its commit; a crash took the child back
+            detail = "The step this post comes from was lost in a crash; no step is recorded below."
+            raise Refused(Problem.STALE_EXECUTION, detail, runId=live.run.id, stepId=parent.step_id)
+        return self.parent_tokens.parent(parent)
+
+    def _at_hand(self, client: str, spec: StepSpec, parent: ParentToken | None) -> LiveRun | None:
+        """The run of a post, if it is in memory and nothing speaks against it."""
+        if parent is None:
+            live = self.memory.by_key_nowait(client, spec.workflow, spec.key)
+        else:
+            live = self.memory.live.get(parent.run_id)
+        if live is None or live.run.parked or live.run.client != client:
+            return None
+        return live
+
+    async def _find(
+        self, client: str, spec: StepSpec, parent: ParentToken | None
+    ) -> LiveRun | Run | None:
+        """The run of a post; only read, if the post asks for the outcome of a run that has one."""
+        if parent is None:
+            told = partial(_is_told, spec)
+            return await self.memory.read_by_key(client, spec.workflow, spec.key, told)
+        live = await self.memory.get(parent.run_id)
+        if live is None:
+            raise unknown_parent_token()
+        if live.run.client != client:
+            raise parent_token_of_another(live.run.client, client)
+        return live
+
+    def _open(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
+        """No run has this identity: this post opens it.
+
+        Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
+        opens a run and the other finds it.
+        """
+        self._refuse_if_away()
+        if self.memory.is_full:
+            raise overloaded("runs_in_memory_max")
+        if (limit := self._exceeded(2)) is not None:
+            raise self._overloaded(limit)
+        now = self.clock.steady_ms()
+        run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
+        change, placed = open_run(run, spec, now)
+        live = self.memory.enter(run)
+        try:
+            live.commit_post(change, placed, payload, now)
+            return live, placed
+        except Exception as error:
+            if not self.stopped.park(live, error):
+                raise
+        raise engine_error(run.id, live.stopped_by)
+
+    def _refuse_while_draining(
+        self, client: str, spec: StepSpec, parent: ParentToken | None
+    ) -> None:
+        if (live := self._at_hand(client, spec, parent)) is not None:
+            note_refused(live.run, spec, self.parent_tokens.parent(parent))
+        raise draining()
+
+    def _refuse_if_away(self) -> None:
+        if (away := self.store.away) is not None:
+            raise store_unavailable(away)
+
+    def _refuse_if_full(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
+        """Refuse a post to a run for which there is no room, in memory or in the store."""
+        away, limit = self.store.away, self._exceeded(1)
+        if (away is None and limit is None) or not would_record(live.run, parent, spec):
+            return
+        if away is not None:
+            refused = store_unavailable(away)
+        else:
+            assert limit is not None
+            refused = self._overloaded(limit)
+        note_refused(live.run, spec, parent)
+        raise refused
+
+    def _exceeded(self, part: int) -> str | None:
+        """The limit of which the backlog has reached one part of so many."""
+        if self.store.backlog >= self.limits.backlog_events_max // part:
+            return "backlog_events_max"
+        if self.store.backlog_bytes >= self.budget.backlog_bytes_max // part:
+            return "memory_bytes_max"
+        return None
+
+    def _overloaded(self, limit: str) -> Refused:
+        self.budget.refused += limit == "memory_bytes_max"
+        return overloaded(limit)
+
+    def note_refused(self, text: str | None) -> None:
+        """A post was refused before it was read, for want of room: the attempt that made it counts
+        as interrupted (`protocol.md` §4); without a parent token each that it may have been
+        (`Flight.maybe_refused`)."""
+        if not text:
+            self.shared.refused_unread += 1
+            return
+        parent_token = self.parent_tokens.read(text)
+        live = None if parent_token is None else self.memory.live.get(parent_token.run_id)
+        if live is not None:
+            note_refused(live.run, None, self.parent_tokens.parent(parent_token))
+
+    async def outcome(self, step_id: str, wait: Wait) -> Result:
+        """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
+        found = await self.memory.read(
+            run_of(step_id), lambda run: (step := run.steps.get(step_id)) is None or step.ended
+        )
+        run = found.run if isinstance(found, LiveRun) else found
+        if run is None or step_id not in run.steps:
+            raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
+        if isinstance(found, LiveRun):
+            return await wait_for(self.shared, found, Placed(step_id), wait)
+        return await read_outcome(self.shared, run, step_id)
+
+    # -- operators -----------------------------------------------------------------------------
+
+    async def act(
+        self,
+        run_id: str,
+        action: Action,
+        *,
+        step_id: str | None,
+        if_rev: int | None,
+        dry_run: bool,
+        actor: Actor,
+        reason: str | None,
+        move: Move | None = None,
+    ) -> tuple[Run | None, Done]:
+        """Carry an action out, durably; returns the run and what was done to which steps.
+
+        `move` is what `retarget` does. A dry run changes a copy. None for the run: a bug has
+        stopped it, and it is not read here. Raises Refused.
+        """
+        if self.draining:
+            raise draining()
+        live = await self.memory.look(run_id)
+        if isinstance(live, Stopped) or (live is not None and live.run.parked):
+            if await self.stopped.act(
+                run_id, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
+            ):
+                await self.memory.look(run_id)
+            return None, Done([], [])
+        if live is None:
+            raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
+        run = live.run
+        if step_id is not None and step_id not in run.steps:
+            raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)
+        rev = run.rev if step_id is None else run.steps[step_id].rev
+        if if_rev is not None and if_rev != rev:
+            raise revision_changed(run_id, step_id, rev, if_rev)
+        if move is not None and (why := self.why_not(move.to_url)) is not None:
+            raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.", runId=run_id)
+        if not dry_run:
+            self._refuse_if_away()
+        change = Change(run.copied() if dry_run else run)
+        now = self.clock.steady_ms()
+        try:
+            done = act(change, action, step_id, actor=actor, reason=reason, now=now, move=move)
+            if not dry_run:
+                live.call_elsewhere(done.moved)
+                live.commit(change)
+            await (live.wait_durable() if dry_run else live.wait_all_durable())
+            return change.run, done
+        except Exception as error:
+            if dry_run or not self.stopped.park(live, error):
+                raise
+        raise engine_error(run_id, live.stopped_by)
+
+    # -- running -------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Drive the runs, each in its own nursery, until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._tasks.opened(nursery)
+                nursery.start_soon(self.shared.deadlines.run)
+                nursery.start_soon(sweep, self.shared, self.memory, self._is_ready)
+                nursery.start_soon(self.seats.ramp.run)
+                nursery.start_soon(follow_store, self.store, self.memory.live)
+                task_status.started()
+        finally:
+            self._tasks.closed()
+
+    def _is_ready(self) -> None:
+        self.ready = True
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    async def drain(self, grace_s: float) -> None:
+        """Stop well: no new attempt, no new post; what is in flight is recorded.
+
+        Parents are recorded as interrupted before the posts they hold are answered (else their
+        functions would fail for it). Other requests have `grace_s` to end.
+        """
+        self.shared.draining = True
+        self.admission.let_all_in()
+        self._drain_requests(parents_only=True)
+        await self._wait_durable()
+        for live in list(self.memory.live.values()):
+            live.let_callers_go()
+        with trio.move_on_after(grace_s):
+            while any(live.requests for live in self.memory.live.values()):
+                self.shared.request_ended = trio.Event()
+                await self.shared.request_ended.wait()
+        self._drain_requests(parents_only=False)
+        await self._wait_durable()
+
+    async def _wait_durable(self) -> None:
+        """Return when all is durable, or cannot be: then the store says what was not recorded."""
+        for live in list(self.memory.live.values()):
+            with suppress(Refused):
+                await live.wait_durable()
+
+    def _drain_requests(self, *, parents_only: bool) -> None:
+        for live in list(self.memory.live.values()):
+            live.drain(parents_only=parents_only)
+
+
+def _is_told(spec: StepSpec, run: Run) -> bool:
+    """Whether a post without parent token is the root again, and that has ended: nothing is
+    recorded of it."""
+    root = run.root
+    return (
+        root.ended
+        and not run.moves
+        and (spec.url, spec.fingerprint) == (root.spec.url, root.spec.fingerprint)
+    )

@@ -1,0 +1,277 @@
+"""Who is sent home: attempts that only wait, where their waiting does harm. `protocol.md` §4.
+
+A function that waits for its steps holds a worker of its application and connections of the engine.
+It is let go, and called again when a step of its has ended, if
+
+- it waits for steps that cannot move soon, for `suspend_after_ms`;
+- its host stands still: a pool of workers that all wait for each other
+  (`runs/limits/standstill.py`);
+- a step below it needs a place among workflows, as it may itself (`runs/limits/concurrency.py`);
+- an attempt of a step below it timed out: before that is tried again, in case the workers that
+  would answer it are those that wait.
+
+What that means for the attempt is the core's (`core/rules/home.py`). An attempt waits when the
+engine holds a post that was made during it; what its function does beside, nobody sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+
+import trio
+
+from engine.core.model import Step, StepState
+from engine.core.outcome import Answered, CallError, Outcome, Unanswered
+from engine.core.rules.flight import note_refusal
+from engine.core.rules.home import IDLE, note_told, send_home, why_it_stays
+from engine.ports.store import Store
+from engine.process.deadlines import Deadlines, Timer
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.limits.concurrency import Places, host_of
+from engine.runs.limits.standstill import Standstill, standstill_text
+from engine.runs.open.request import Request, RunUnderWay
+from engine.telemetry.run_log import RunLog
+
+SUSPEND_UNDER_PRESSURE_S = 1.0
+"""Instead of `suspend_after_ms`, while connections run short. And how often that is looked at."""
+CANNOT_MOVE = "as its steps cannot move soon"
+
+
+class Home:
+    """Tells the attempts that only wait, and lets their posts go."""
+
+    def __init__(
+        self,
+        limits: EngineLimits,
+        deadlines: Deadlines,
+        store: Store,
+        workflow_places: Places | None,
+        run_log: RunLog,
+    ) -> None:
+        self.suspend_after_s = limits.suspend_after_s
+        self.rule = Standstill(limits.standstill_s)
+        self.log: Callable[..., None] = lambda event, **values: None
+        self.pressed: Callable[[], bool] | None = None
+        """Whether connections run short; None: nobody can tell."""
+        self.sent = 0
+        """Attempts sent home so far."""
+        self._deadlines, self._store = deadlines, store
+        self._workflow_places, self._run_log = workflow_places, run_log
+        self._fresh: dict[Request, None] = {}
+        """Attempts that wait, in the order of their last post: most are gone before their turn."""
+        self._looks: list[tuple[float, int, Request]] = []
+        """Heap of when to look again at those that had their turn."""
+        self._order = count()  # requests themselves cannot be compared
+        self._timer = Timer(self._look)
+        self._rule_timer = Timer(self._ask_rule)
+        self._was_pressed = False
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def begins(self, request: Request, event: trio.Event, step: Step) -> None:
+        """The engine holds a post of the attempt, for this step."""
+        request.posts[event] = step.id
+        now = self._post_moved(request)
+        if not request.sent_home:
+            self.rule.begins(request, host_of(step.spec.url), now)
+            if self.rule.look_at < self._rule_timer.deadline:
+                self._set_rule_timer()
+            if self._workflow_places is not None:
+                self._look_for_workflow_places(request.live)
+
+    def ends(self, request: Request, event: trio.Event, step: Step) -> None:
+        """The post was answered, or cut."""
+        del request.posts[event]
+        if request.posts:
+            now = self._post_moved(request)
+        else:
+            now = request.posted_at = self._deadlines.now()
+            self._fresh.pop(request, None)
+            request.look_at = math.inf
+        self.rule.ends(request, host_of(step.spec.url), now)
+        if self.rule.look_at < self._rule_timer.deadline:
+            self._set_rule_timer()
+
+    def queued(self, live: RunUnderWay, step: Step) -> None:
+        """The step queues for a place. If that is one of workflows, who waits for it goes home:
+        each may hold the place that the other waits for."""
+        if live.queued[step.id] is not self._workflow_places:
+            return
+        while step.parent_id is not None:
+            step = live.run.steps[step.parent_id]
+            if (above := live.requests.get(step.id)) is not None:
+                self.tell(above, "as a step below it needs a place among the host's workflows")
+
+    def _look_for_workflow_places(self, live: RunUnderWay) -> None:
+        for step_id, places in list(live.queued.items()):
+            if places is self._workflow_places:
+                self.queued(live, live.run.steps[step_id])
+
+    def posted(self, request: Request, *, new: bool) -> None:
+        """A post of the attempt came; `new`: it recorded a step."""
+        if new or not request.shown:
+            self.rule.showed(request, self._deadlines.now())
+        if request.posts:
+            now = self._post_moved(request)
+            self.rule.posted(request, now)
+            if self.rule.look_at < self._rule_timer.deadline:
+                self._set_rule_timer()
+
+    def failed(self, request: Request, step: Step, outcome: Outcome) -> None:
+        """The attempt is over and its step goes on: nobody reads what its function, which perhaps
+        lives on behind a connection that was cut, will answer. It need not wait any longer. If the
+        attempt timed out, who waits above it goes home."""
+        if not request.sent_home and _timed_out(outcome):
+            self._send_home_above(request, step)
+        if request.posts:
+            request.sent_home = True
+            self._let_go(request)
+
+    def _send_home_above(self, request: Request, step: Step) -> None:
+        run = request.live.run
+        why = f"as an attempt of {step.spec.name} timed out"
+        while step.parent_id is not None:
+            step = run.steps[step.parent_id]
+            above = request.live.requests.get(step.id)
+            if above is not None:
+                self.tell(above, why)
+
+    # -- what follows --------------------------------------------------------------------------
+
+    def tell(self, request: Request, why: str) -> bool:
+        """Send the attempt home, if it only waits and may go. True if it was sent."""
+        live, step_id = request.live, request.step_id
+        if not request.posts:
+            return False
+        if self._store.away is not None:
+            return False  # nothing would be called in its place: held posts hang on
+        flight = live.run.flight(step_id, request.number)
+        if flight is None or flight.sent_home:
+            return False
+        if (stays := why_it_stays(live.run, step_id)) is not None:
+            if flight.refusal is None:
+                note_refusal(flight, stays)
+            return False
+        if any(live.run.steps[id].ended for id in request.posts.values()):
+            return False  # being committed: its function is about to hear of it
+        send_home(live.run, step_id, why)
+        request.sent_home = True
+        self.rule.let_go(request, self._deadlines.now())
+        self.sent += 1
+        self._run_log.sent_home(live.run, step_id, request.number, why)
+        self._let_go(request)
+        return True
+
+    def _let_go(self, request: Request) -> None:
+        run, slots = request.live.run, request.live.slots
+        bare: set[str] = set()
+        for event, step_id in request.posts.items():
+            if not run.steps[step_id].ended:  # else it is being committed, and they hear of it
+                slot = slots.get(step_id)
+                if slot is not None and slot.callers.get(event):
+                    bare.add(step_id)
+                event.set()
+        if bare:
+            note_told(run, bare)  # all at once: each looks at all that is in flight
+
+    def _set_rule_timer(self) -> None:
+        self._deadlines.move(self._rule_timer, self.rule.look_at)
+
+    def _ask_rule(self) -> None:
+        going = self.rule.whom(self._deadlines.now())
+        news, self.rule.news = self.rule.news, []
+        for pool, still in news:
+            if still:
+                self.log("host-stands-still", host=pool.name, waiting=pool.waited,
+                         unaccepted=pool.unaccepted, times=pool.stands,
+                         pause_s=round(pool.pause, 1),
+                         why=standstill_text(pool.name, pool.waited, pool.unaccepted))  # fmt: skip
+            else:
+                self.log("host-moves-again", host=pool.name)
+        for attempt, pool in going:
+            assert isinstance(attempt, Request)
+            self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
+        self._set_rule_timer()
+
+    def _post_moved(self, request: Request) -> float:
+        now = request.posted_at = self._deadlines.now()
+        request.look_at = math.inf
+        self._fresh.pop(request, None)
+        self._fresh[request] = None
+        if self._timer.deadline == math.inf:
+            self._deadlines.move(self._timer, now + self._every_s())
+        return now
+
+    def _every_s(self) -> float:
+        if self.pressed is None:
+            return self.suspend_after_s
+        return min(SUSPEND_UNDER_PRESSURE_S, self.suspend_after_s)
+
+    def _look(self) -> None:
+        """Look at those whose turn it is."""
+        now = self._deadlines.now()
+        pressed = self.pressed is not None and self.pressed()
+        after = self._every_s() if pressed else self.suspend_after_s
+        if pressed and not self._was_pressed:
+            self._begin_anew()
+        self._was_pressed = pressed
+        while self._fresh:
+            request = next(iter(self._fresh))
+            if request.posted_at + after > now:
+                break
+            del self._fresh[request]
+            self._look_at(request, now, after)
+        while self._looks and self._looks[0][0] <= now:
+            at, _, request = heappop(self._looks)
+            if at == request.look_at:
+                self._look_at(request, now, after)
+        self._set_timer(now, after)
+
+    def _begin_anew(self) -> None:
+        """Everybody's turn comes sooner than it was thought."""
+        waiting = [*self._fresh, *(request for at, _, request in self._looks
+                                   if at == request.look_at)]  # fmt: skip
+        self._looks.clear()
+        self._fresh = dict.fromkeys(sorted(waiting, key=lambda request: request.posted_at))
+
+    def _set_timer(self, now: float, after: float) -> None:
+        at = math.inf
+        if self._fresh:
+            at = next(iter(self._fresh)).posted_at + after
+        if self._looks:
+            at = min(at, self._looks[0][0])
+        if at < math.inf:
+            at = max(now, min(at, now + self._every_s()))
+        self._deadlines.move(self._timer, at)
+
+    def _look_at(self, request: Request, now: float, after: float) -> None:
+        since = idle_since(request)
+        if since is not None and since + after <= now and self.tell(request, CANNOT_MOVE):
+            return
+        at = now + after if since is None or since + after <= now else since + after
+        request.look_at = at
+        heappush(self._looks, (at, next(self._order), request))
+
+
+def idle_since(request: Request) -> float | None:
+    """Since when every step that the attempt waits for cannot move soon. None: one can."""
+    live = request.live
+    since = request.posted_at
+    for step_id in request.posts.values():
+        step = live.run.steps[step_id]
+        if step.state not in IDLE and not (
+            step.state is StepState.PENDING and step_id in live.queued
+        ):
+            return None
+        since = max(since, live.slots[step_id].moved_at)
+    return since
+
+
+def _timed_out(outcome: Outcome) -> bool:
+    """By its own deadline, or by that of a server between: 504 says so of its answer."""
+    if isinstance(outcome, Unanswered):
+        return outcome.error is CallError.ATTEMPT_TIMEOUT
+    return isinstance(outcome, Answered) and outcome.http_status == 504

@@ -1,0 +1,1 @@
+"""How much may happen at once, and what is refused beyond it."""

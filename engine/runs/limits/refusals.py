@@ -1,0 +1,95 @@
+"""What is refused for want of room or a store; the core's own refusals: `core/rules/post.py`."""
+
+from __future__ import annotations
+
+from engine.core.errors import Problem, Refused
+from engine.ports.store import Away
+
+RETRY_AFTER_S = 1
+STOPPED_RETRY_AFTER_S = 30
+"""A person has to look first."""
+
+
+def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
+    """The refusal of a post for which there is no room; nothing was recorded."""
+    return Refused(
+        Problem.OVERLOADED,
+        "The engine has as much open work as it takes; post again with the same key.",
+        limit=limit,
+        retryAfter=retry_after_s,
+    )
+
+
+def store_unavailable(away: Away, *, unknown: bool = False) -> Refused:
+    """The refusal of what would have to be recorded while nothing can be.
+
+    `unknown`: it was taken before that began, and waits for its commit.
+    """
+    what = (
+        "Whether this is recorded will show when it can be" if unknown else "Nothing was recorded"
+    )
+    return Refused(
+        Problem.STORE_UNAVAILABLE,
+        f"The store cannot be written: {away.why} {what}; post again with the same key.",
+        retryAfter=RETRY_AFTER_S,
+    )
+
+
+def unknown_parent_token() -> Refused:
+    """The refusal of a parent token that this engine did not issue to this client."""
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        "The parent token (`parent`, Atomic-Parent) was not issued to this client by this engine.",
+        member="parent",
+    )
+
+
+def parent_token_of_another(owner: str, client: str) -> Refused:
+    """The refusal of a parent token under another client's path than that of its run."""
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        f"The parent token (`parent`, Atomic-Parent) is of client {owner}, and this post is to"
+        f" client {client}. Post it to /{owner}, which the header Atomic-Client of the invocation"
+        " names.",
+        member="parent",
+        parentTokenClient=owner,
+    )
+
+
+def draining() -> Refused:
+    """The refusal of everything new while the engine stops."""
+    return Refused(
+        Problem.DRAINING,
+        "The engine is stopping; post again with the same key.",
+        retryAfter=RETRY_AFTER_S,
+    )
+
+
+def engine_error(run_id: str, error: str) -> Refused:
+    """The refusal of everything about a run that a bug has stopped: what is in memory may never
+    become durable."""
+    return Refused(
+        Problem.ENGINE_ERROR,
+        f"The engine stopped this run: {error}. It is paused until somebody lets it be"
+        " read again (`retry`, `resume`) or ends it (`cancel`).",
+        runId=run_id,
+        error=error,
+        retryAfter=STOPPED_RETRY_AFTER_S,
+    )
+
+
+def run_cancelled(run_id: str) -> Refused:
+    """The refusal of everything about a stopped run that was ended as it is."""
+    return Refused(Problem.RUN_CANCELLED, "The run was cancelled.", runId=run_id)
+
+
+def revision_changed(run_id: str, step_id: str | None, rev: int, if_rev: int) -> Refused:
+    """The refusal of an action on what somebody has changed since it was looked at."""
+    what = "run" if step_id is None else "step"
+    return Refused(
+        Problem.REVISION_CHANGED,
+        f"The {what} is at revision {rev}, not {if_rev}: it has changed meanwhile.",
+        runId=run_id,
+        stepId=step_id,
+        rev=rev,
+    )

@@ -1,0 +1,216 @@
+"""Which runs are in memory: found there or in the store, loaded once, and forgotten.
+
+The record is the truth. What is in memory is the part of it that somebody waits for or that is due
+soon; everything else is found again by identity, by id, or by the index on due times (`sweep.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TypeGuard
+
+import trio
+from msgspec import Struct, field
+
+from engine.core.errors import Refused
+from engine.core.events import ReadAgain
+from engine.core.machine import Change
+from engine.core.model import Run
+from engine.core.rules.attempt import recover
+from engine.ports.store import Stopped, Stored
+from engine.runs.limits.refusals import engine_error
+from engine.runs.live import LEAVES_MEMORY_AFTER_MS, LiveRun
+from engine.runs.shared import Shared
+from engine.runs.stopped import StoppedRuns, refusal
+
+TAKEN_UP_AT_ONCE = 20
+"""So many runs are taken up before others get their turn: some milliseconds."""
+
+Suffices = Callable[[Run], bool]
+"""Whether what is recorded of a run is all that somebody asks for."""
+
+
+class _Loading(Struct):
+    """A run that is being read from the store."""
+
+    over: trio.Event = field(default_factory=trio.Event)
+    read: Run | None = None
+    """The run, if it was only read, and not taken into memory."""
+
+
+class Memory:
+    """Those of one engine. `start` starts a task that goes on as long as the engine runs."""
+
+    def __init__(
+        self, shared: Shared, stopped: StoppedRuns, start: Callable[..., None], runs_max: int
+    ) -> None:
+        self.live: dict[str, LiveRun] = {}
+        self._shared, self._stopped = shared, stopped
+        self._start, self._runs_max = start, runs_max
+        self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
+        self._loading: dict[str, _Loading] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """No further run may be opened, or be brought for its own sake."""
+        return len(self.live) >= self._runs_max
+
+    # -- finding -------------------------------------------------------------------------------
+
+    def by_key_nowait(self, client: str, workflow: str, key: str) -> LiveRun | None:
+        """The run of this identity, if it is in memory."""
+        return self._by_identity.get((client, workflow, key))
+
+    async def read_by_key(
+        self, client: str, workflow: str, key: str, suffices: Suffices
+    ) -> LiveRun | Run | None:
+        """The same as `read`, of the run of this identity."""
+        if (live := self.by_key_nowait(client, workflow, key)) is not None:
+            return _not_stopped(live)
+        run_id = self._shared.store.find_run(client, workflow, key)
+        return None if run_id is None else await self.read(run_id, suffices)
+
+    async def read(self, run_id: str, suffices: Suffices) -> LiveRun | Run | None:
+        """The run: as recorded, if it is not in memory, and that suffices. Else from memory.
+
+        Raises Refused if a bug has stopped it.
+        """
+        found = await self._find(run_id, suffices)
+        return found if isinstance(found, Run) else _not_stopped(found)
+
+    async def get(self, run_id: str) -> LiveRun | None:
+        """The run, taken into memory. Raises Refused if a bug has stopped it."""
+        return _not_stopped(await self.look(run_id))
+
+    async def look(self, run_id: str) -> LiveRun | Stopped | None:
+        """The run, taken into memory if it can be."""
+        found = await self._find(run_id, lambda run: False)
+        assert not isinstance(found, Run)
+        return found
+
+    async def _find(self, run_id: str, suffices: Suffices) -> LiveRun | Run | Stopped | None:
+        """The run, from memory or the store. Several at once load it once."""
+        while True:
+            if (live := self.live.get(run_id)) is not None:
+                return live
+            if (loading := self._loading.get(run_id)) is not None:
+                await loading.over.wait()
+                if loading.read is not None and suffices(loading.read):
+                    return loading.read
+                continue
+            with self._load(run_id) as loading:
+                found = await self._shared.store.load_runs((run_id,), self._soon())
+                if not found:
+                    return None
+                if self._is_as_recorded(found[0]) and suffices(found[0].run):
+                    loading.read = found[0].run
+                    return loading.read
+                return self._take_up(found[0])
+
+    def _is_as_recorded(self, stored: Stored | Stopped) -> TypeGuard[Stored]:
+        """Whether nothing has to be done to the run before anybody is told of it."""
+        return (
+            isinstance(stored, Stored)
+            and stored.run.engine_error is None
+            and self._stopped.being_marked(stored.run.id) is None
+        )
+
+    async def get_all(self, run_ids: list[str]) -> None:
+        """Bring runs into memory that are not there, and that nobody is bringing."""
+        missing = [id for id in run_ids if id not in self.live and id not in self._loading]
+        with ExitStack() as loading:
+            for run_id in missing:
+                loading.enter_context(self._load(run_id))
+            found = await self._shared.store.load_runs(missing, self._soon())
+            for number, stored in enumerate(found, 1):
+                self._take_up(stored)
+                if not number % TAKEN_UP_AT_ONCE:
+                    await trio.lowlevel.checkpoint()
+
+    @contextmanager
+    def _load(self, run_id: str) -> Iterator[_Loading]:
+        loading = self._loading[run_id] = _Loading()
+        try:
+            yield loading
+        finally:
+            del self._loading[run_id]
+            loading.over.set()
+
+    def _soon(self) -> int:
+        """Until when payloads are read along with their runs."""
+        return self._shared.clock.steady_ms() + LEAVES_MEMORY_AFTER_MS
+
+    # -- coming and going ----------------------------------------------------------------------
+
+    def enter(self, run: Run) -> LiveRun:
+        """A run that is not in memory comes there, and is driven."""
+        live = LiveRun(self._shared, run, self._stopped.park, self._forget)
+        self.live[run.id] = live
+        spec = run.root.spec
+        self._by_identity[run.client, spec.workflow, spec.key] = live
+        self._start(self._drive, live)
+        return live
+
+    def _take_up(self, stored: Stored | Stopped) -> LiveRun | Stopped:
+        """Take a stored run up again: what was in flight when the engine ended was interrupted."""
+        if isinstance(stored, Stopped):
+            self._stopped.found(stored)
+            return stored
+        if (stopped := self._stopped.being_marked(stored.run.id)) is not None:
+            return stopped
+        live = self.enter(stored.run)
+        try:
+            for step_id, payload in stored.payloads.items():
+                live.payloads.keep_small(step_id, payload)
+            change = Change(stored.run)
+            now, chance = self._shared.clock.steady_ms(), self._shared.clock.chance()
+            if stored.run.engine_error is None:
+                recover(change, now=now, chance=chance)
+            else:
+                change.do(ReadAgain(now, stored.run.id))
+                why = "the engine could not go on with the run"
+                recover(change, now=now, chance=chance, why=why)
+            live.commit(change)
+        except Exception as error:
+            if not self._stopped.park(live, error):
+                raise
+        return live
+
+    async def _drive(self, live: LiveRun) -> None:
+        try:
+            await live.drive()
+        except Exception as error:
+            if not self._stopped.park(live, error):
+                raise
+        if live.run.parked:  # nothing of it is open any more
+            await self._stopped.wait_marked(live.run.id)
+            self._forget(live)
+            with suppress(
+                Refused
+            ):  # the store may be away, or damaged there: the sweep looks again
+                await self.look(live.run.id)  # perhaps it was let go on meanwhile
+
+    def _forget(self, live: LiveRun) -> None:
+        """Nothing of the run needs memory."""
+        live.payloads.let_go()
+        spec = live.run.root.spec
+        del self.live[live.run.id]
+        del self._by_identity[live.run.client, spec.workflow, spec.key]
+
+    def stop_unwritable(self, run: Run, error: Exception) -> bool:
+        """The rows of a run do not fit the tables. False: the error is to end the engine.
+
+        It may have left memory since it was changed.
+        """
+        if (live := self.live.get(run.id)) is not None:
+            return self._stopped.park(live, error)
+        return self._stopped.stop_forgotten(run, error)
+
+
+def _not_stopped(found: LiveRun | Stopped | None) -> LiveRun | None:
+    if isinstance(found, Stopped):
+        raise refusal(found)
+    if found is not None and found.run.parked:
+        raise engine_error(found.run.id, found.stopped_by)
+    return found

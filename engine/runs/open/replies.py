@@ -1,0 +1,55 @@
+"""Room in memory for large outcomes on their way to callers (`memory_bytes_max`).
+
+An outcome lies in the store. To be answered it is read and made into an answer, which stays in
+memory until its caller has read it; a caller that does not is cut off after
+`unread_answer_timeout_ms`. While there is no room the outcome stays where it is.
+"""
+
+from __future__ import annotations
+
+import trio
+from msgspec.structs import replace
+
+from engine.core.model import Step
+from engine.ports.store import Body, Larger, Store
+from engine.process.budget import Budget, Charge
+from engine.runs.limits.refusals import overloaded
+from engine.runs.open.callers import Recorded
+
+WAIT_S_MAX = 5.0
+"""How long an outcome waits for room before its caller is told to ask again."""
+
+
+async def read_answer(store: Store, step: Step, bytes_max: int) -> tuple[Body | None, int]:
+    """The response of a step that has completed, if it is no larger, and else its size."""
+    found = await store.body_up_to(step.id, step.answer_attempt, bytes_max, answer=True)
+    return (None, found.size) if isinstance(found, Larger) else (found, 0)
+
+
+def with_room_nowait(budget: Budget, client: str, result: Recorded) -> Recorded:
+    """The outcome with room for a large body; or without the body, if there is none now."""
+    size = result.left_out or (0 if result.body is None else len(result.body.data))
+    if size <= budget.small_bytes_max:
+        return result
+    room = None if result.left_out else budget.replies.take(client, size)
+    return replace(result, body=None, left_out=size) if room is None else replace(result, room=room)
+
+
+async def wait_room(budget: Budget, owner: str, size: int) -> Charge:
+    """Room for an answer. Raises Refused (`overloaded`) when there is none for WAIT_S_MAX."""
+    with trio.move_on_after(WAIT_S_MAX):
+        return await budget.replies.wait(owner, size)
+    budget.refused += 1
+    raise overloaded("memory_bytes_max")
+
+
+async def with_body(store: Store, budget: Budget, client: str, result: Recorded) -> Recorded:
+    """The outcome with the body that was left out, when there is room for it. Raises Refused."""
+    room = await wait_room(budget, client, result.left_out)
+    try:
+        step = result.step
+        body = await store.answer(step.id, step.answer_attempt)
+    except BaseException:
+        room.give_back()
+        raise
+    return replace(result, body=body, left_out=0, room=room)

@@ -1,0 +1,52 @@
+"""What all runs in memory work with, and count together. A run knows this, and not the engine."""
+
+from __future__ import annotations
+
+import trio
+
+from engine.ports.caller import EndpointCaller
+from engine.ports.store import Store
+from engine.process.budget import Budget
+from engine.process.clock import Clock
+from engine.process.deadlines import Deadlines
+from engine.runs.home import Home
+from engine.runs.limits.bounds import EngineLimits
+from engine.runs.limits.hosts import Hosts
+from engine.runs.limits.seats import Seats
+from engine.runs.open.parent import ParentTokens
+from engine.telemetry.run_log import Watchers
+
+
+class Shared:
+    """Made once, by the engine."""
+
+    def __init__(
+        self,
+        store: Store,
+        caller: EndpointCaller,
+        clock: Clock,
+        parent_tokens: ParentTokens,
+        limits: EngineLimits,
+        watch: Watchers,
+    ) -> None:
+        self.store, self.caller, self.clock = store, caller, clock
+        self.parent_tokens = parent_tokens
+        self.watch = watch
+        self.seats = Seats(
+            limits.in_flight_max,
+            limits.in_flight_per_host_max,
+            limits.workflows_in_flight_per_host_max,
+            began_at=clock.steady_ms(),
+        )
+        self.budget = Budget(limits.memory_bytes_max)
+        self.hosts = Hosts()
+        self.deadlines = Deadlines()
+        """Of attempts in flight, and of runs that sleep until something is due."""
+        self.home = Home(limits, self.deadlines, store, self.seats.workflows, watch.log)
+        self.under_way = 0
+        """Runs with a request open, or that wait for a place for one."""
+        self.refused_unread = 0
+        """Posts that were refused before anybody could tell whose they were."""
+        self.draining = False
+        self.request_ended = trio.Event()
+        """Set when a request has ended: whoever drains waits for it, and makes a new one."""

@@ -1,0 +1,72 @@
+"""What is in the file, looked at before anything is written: Atomic's, of a schema known, whole."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from engine import __version__
+from engine.ports.store import StoreError
+from engine.store.sqlite.file.words import RESTORE
+from engine.store.sqlite.schema import migrations
+from engine.store.sqlite.tables import check_tables
+
+MIGRATIONS = "_sqlite_migrations"
+SQL_APPLIED = f"SELECT name FROM {MIGRATIONS} WHERE migration_set = ? ORDER BY name"
+WHOLE_BYTES_MAX = 32 << 20
+"""A file up to here is looked through at each start (a tenth of a second); a larger one is not, and
+what is damaged in it shows when it is read."""
+
+
+def check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """The file is empty, or Atomic's and of a schema that this version knows. Writes nothing.
+
+    The first start may have ended between sqlite-utils' table of migrations and ours. Raises
+    StoreError.
+    """
+    found = connection.execute("SELECT name, tbl_name FROM sqlite_schema").fetchall()
+    names = {name for name, table in found if table != MIGRATIONS}
+    if names and not names >= {"engine", "journal", "outcome_is_final"}:
+        raise StoreError(
+            f"{path} is another program's database, or of an Atomic before its first release. Give"
+            " this engine another --db."
+        )
+    if any(name == MIGRATIONS for name, _ in found):
+        _check_version(connection, path)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    applied = [name for (name,) in connection.execute(SQL_APPLIED, (migrations.name,))]
+    known = [each.name for each in migrations.pending(Database(memory=True))]
+    newer = sorted(set(applied) - set(known))
+    if newer:
+        raise StoreError(
+            f"{path} was written by a newer Atomic: its schema is at version {_number(newer[-1])}"
+            f" ({newer[-1]}), and this Atomic ({__version__}) knows versions up to"
+            f" {_number(known[-1])} ({known[-1]}). Start the newer one, or restore a copy from"
+            " before it (docs/how-to/upgrade.md)."
+        )
+
+
+def _number(migration: str) -> str:
+    found = re.match(r"m0*(\d+)", migration)
+    return found[1] if found else "?"
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """The tables are as they must be; a small file is looked through. Raises as `check_tables`."""
+    check_tables(connection, path)
+    if _bytes(path) <= WHOLE_BYTES_MAX:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreError(f"{path} is damaged: {' '.join(found.split())}. {RESTORE}")
+
+
+def _bytes(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0

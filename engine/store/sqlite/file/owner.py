@@ -1,0 +1,227 @@
+"""One file has one engine, whatever path leads to it.
+
+Two locks, both held until the process ends, however it ends:
+
+- on the file itself: an open file description lock (fcntl(2)) on one byte far behind any that
+  SQLite locks. It lies on the inode, so a hard link, a bind mount, a file that was moved and a lock
+  file that was removed all meet it.
+- on `<path>.lock` beside it, by flock(2), as every engine before did: older and newer engines keep
+  each other out, and file systems and systems without the first kind have this one.
+
+The database is opened here once, before SQLite does, and closed after it: closing any descriptor of
+a file drops the POSIX locks that this process has on it, and those are SQLite's.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from engine.ports.store import StoreError
+from engine.process.platform import files
+from engine.store.sqlite.file import hands
+from engine.store.sqlite.file.words import no_file, unusable
+
+LOCKED_BYTE = 1 << 60
+"""SQLite locks bytes around 1 GiB, and no file of its is larger than 2^48 bytes."""
+OWNER_ATTRIBUTE = "user.atomic.owner"
+"""The record lies where the lock does, with the inode (xattr(7)), and is read by whatever path;
+where attributes cannot be kept, who has the file open is looked for in `/proc`."""
+OWNER_BYTES_MAX = 4_096
+_TAKEN = (errno.EAGAIN, errno.EACCES)
+_held: dict[tuple[int, int], Owner] = {}
+"""Files of this very process, by device and inode: to open one again would be fatal, see above."""
+
+
+class Owner(Struct, frozen=True):
+    """Who has the file open, as written down beside the locks."""
+
+    pid: int
+    instance: str
+    started_at: str
+    url: str = ""
+
+
+def the_file(path: Path) -> Path:
+    """The file behind symbolic links: its companions (`-wal`, `-shm`, `.lock`) lie beside it."""
+    return Path(os.path.realpath(path))
+
+
+@contextmanager
+def locked(path: Path, owner: Owner) -> Iterator[int]:
+    """Hold both locks; gives the descriptor of the file, which is made if it is not there.
+
+    Raises StoreError, at once, naming the owner.
+    """
+    _check(path)
+    with _lock_file(path, owner), _inode(path, owner) as handle:
+        yield handle
+
+
+def check_unowned(path: Path) -> None:
+    """Raises StoreError, naming the owner, if an engine has the file open. Changes nothing.
+
+    Only for a better word about a start that has failed already: `locked` decides.
+    """
+    path = the_file(path)
+    with suppress(OSError):
+        _check(path)
+    with suppress(OSError), _opened(_lock_of(path), os.O_RDONLY) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _lock_taken(path, handle) from error
+    with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
+        if files.who_has_byte(handle, LOCKED_BYTE) is not None:
+            raise _refused(path, handle)
+
+
+def _check(path: Path) -> None:
+    """Raises StoreError for what is no file, and for one that this process has open itself."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unusable(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise no_file(path, found.st_mode)
+    owner = _held.get((found.st_dev, found.st_ino))
+    if owner is not None:
+        raise StoreError(_owned(path, owner))
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _lock_file(path: Path, owner: Owner) -> Iterator[None]:
+    try:
+        handle = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unusable(path, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _lock_taken(path, handle) from error
+        except OSError as error:
+            raise unusable(path, error) from error
+        with suppress(OSError):  # a disk that is full: the lock holds, only its record is missing
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, msgspec.json.encode(owner), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _inode(path: Path, owner: Owner) -> Iterator[int]:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unusable(path, error) from error
+    try:
+        _lock_byte(path, handle)
+        files.write_attribute(handle, OWNER_ATTRIBUTE, msgspec.json.encode(owner))
+        found = os.fstat(handle)
+        _held[found.st_dev, found.st_ino] = owner
+        try:
+            yield handle
+        finally:
+            del _held[found.st_dev, found.st_ino]
+    finally:
+        os.close(handle)
+
+
+def _lock_byte(path: Path, handle: int) -> None:
+    try:
+        files.take_byte(handle, LOCKED_BYTE)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise _refused(path, handle) from error
+        # not on this file system: the lock file is all there is
+
+
+def _is_an_engines(path: Path) -> bool:
+    """An engine has the byte. Not to be asked of a file that this process has open."""
+    with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
+        pid = files.who_has_byte(handle, LOCKED_BYTE)
+        return pid is not None and pid <= 0
+    return False
+
+
+def _refused(path: Path, handle: int) -> StoreError:
+    """Somebody else has the byte: an engine, or a program that locks files whole."""
+    with suppress(OSError):
+        pid = files.who_has_byte(handle, LOCKED_BYTE)
+        if pid is not None and pid > 0:
+            return StoreError(f"{path} is locked by {hands.hand(pid)}, and no engine. Let it end.")
+    return StoreError(_owned(path, _read_attribute(handle)))
+
+
+def _lock_taken(path: Path, handle: int) -> StoreError:
+    """Somebody else has the lock file: the engine that wrote its record there, or any program.
+
+    The record stays when an engine ends. It counts if an engine has the file itself, too, or if the
+    process in it, or none at all, is seen to hold the lock. (One in a container knows itself by
+    another process id than it is seen by.)
+    """
+    owner, lock = _read(handle), _lock_of(path)
+    seen = hands.flockers(lock)
+    if owner is not None and (
+        not seen or owner.pid in {each.pid for each in seen} or _is_an_engines(path)
+    ):
+        return StoreError(_owned(path, owner))
+    who = hands.told(seen) or "another program"
+    return StoreError(
+        f"{path} cannot be opened: {who} holds its lock file {lock}. Let it end, or give this"
+        " engine another --db."
+    )
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _read(handle: int) -> Owner | None:
+    return _decoded(os.read(handle, OWNER_BYTES_MAX))
+
+
+def _read_attribute(handle: int) -> Owner | None:
+    kept = files.read_attribute(handle, OWNER_ATTRIBUTE)
+    return None if kept is None else _decoded(kept)
+
+
+def _decoded(text: bytes) -> Owner | None:
+    try:
+        return msgspec.json.decode(text, type=Owner)
+    except msgspec.DecodeError:
+        return None
+
+
+def _owned(path: Path, owner: Owner | None) -> str:
+    """The refusal, naming the engine as well as it is known."""
+    what = "Stop it, or give this one another --db."
+    if owner is None:
+        who = hands.told(hands.openers(path))
+        return f"{path} is in use by another engine{f': {who}' if who else ''}. {what}"
+    at = f" at {owner.url}" if owner.url else ""
+    return (
+        f"{path} is in use by the engine with process id {owner.pid}{at}, started"
+        f" {owner.started_at}, instance {owner.instance}. {what}"
+    )

@@ -1,0 +1,379 @@
+"""Read-only connections, and what is read through them.
+
+They see what is committed and nothing else, never checkpoint, and have a limiter of their own, so
+that neither a slow listing nor a stuck resolver takes a place from the writer.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import lru_cache, partial
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+
+from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
+from engine.core.model import Run, Step, StepState, run_of
+from engine.ports.store import Body, Due, Larger, Stopped, Stored, StoreError
+from engine.ports.views import EventRecord
+from engine.store import journal, rows
+from engine.store.offload import Offload
+from engine.store.sqlite.file.words import RESTORE, is_damage, primary
+from engine.store.sqlite.tables import check_tables
+
+T = TypeVar("T")
+DAMAGED_RETRY_AFTER_S = 60
+"""Only a person can mend it."""
+UNREADABLE_RETRY_AFTER_S = 5
+_OF_THE_FILE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    }
+)
+"""What keeps a file from being read. Other errors are of the statement, and so of ours."""
+COUNT_MAX = 1 << 53
+"""No count of a step comes near it; one that is beyond was not written by an engine."""
+ENTRIES_KEPT_MAX = 8
+"""Of the journal, unpacked, while runs are loaded together."""
+LATEST_AMONG_EVENTS = 50_000
+"""How far back the latest time is looked for: what one recovery may have written."""
+
+
+def named_queries(text: str) -> dict[str, str]:
+    """The statements of queries.sql by the name in the comment above each."""
+    found = re.findall(r"^-- (\w+):[^\n]*\n(.*?);\s*$", text, flags=re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+SQL = named_queries((resources.files("engine.store.sqlite") / "queries.sql").read_text())
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, also not by mistake."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.row_factory = sqlite3.Row
+    add_functions(connection)
+    connection.execute("PRAGMA query_only=1")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # opens the log too
+    return connection
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """What statements over the rows need beside SQLite's own: `lower_case(text)`."""
+    connection.create_function("lower_case", 1, _lower_case, deterministic=True)
+
+
+def _lower_case(text: str | None) -> str | None:
+    """SQLite's own `lower` knows ASCII alone."""
+    return None if text is None else text.lower()
+
+
+def _is_of_the_file(error: sqlite3.Error) -> bool:
+    """And not of the statement. One that writes, here, is told `SQLITE_READONLY` and no more."""
+    return primary(error) in _OF_THE_FILE and error.sqlite_errorcode != sqlite3.SQLITE_READONLY
+
+
+class StoredRun(Struct, frozen=True):
+    """A run, as its rows have it."""
+
+    run: Run
+    seq: int
+    """The last event that they know."""
+    payload_in: dict[str, int | None]
+    """By step, the journal's entry with its payload."""
+
+
+def stored_run(db: sqlite3.Connection, run_id: str) -> StoredRun | None:
+    """The run, if the tables know it."""
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    return None if row is None else _with_steps(db, row)
+
+
+def _with_steps(db: sqlite3.Connection, row: sqlite3.Row) -> StoredRun:
+    steps = db.execute(SQL["steps"], (row["id"],)).fetchall()
+    found = [rows.step_from(step) for step in steps]
+    assert any(step.is_root for step in found), f"the row of the root of run {row['id']} is gone"
+    assert all(max(step.attempts, step.failures, step.rev) < COUNT_MAX for step in found)
+    run = rows.run_from(row, found)
+    return StoredRun(run, row["seq"], {step["id"]: step["payload_in"] for step in steps})
+
+
+def stored_body(
+    db: sqlite3.Connection, step_id: str, number: int, *, answer: bool, entry: int | None = None
+) -> Body | None:
+    """A body of the journal, found by the row of its step or attempt unless its entry is known."""
+    body = body_up_to(db, step_id, number, None, answer=answer, entry=entry)
+    assert not isinstance(body, Larger)
+    return body
+
+
+def body_up_to(
+    db: sqlite3.Connection,
+    step_id: str,
+    number: int,
+    bytes_max: int | None,
+    *,
+    answer: bool,
+    entry: int | None = None,
+) -> Body | Larger | None:
+    """The same, if it is no larger."""
+    if entry is None:
+        entry = _entry_of(db, step_id, number, answer=answer)
+    bodies = _bodies(db, entry)
+    place = None if bodies is None else bodies.find(step_id, number, answer=answer)
+    if place is None:
+        return None
+    if bytes_max is not None and place.line.length > bytes_max:
+        return Larger(place.line.length)
+    data = place.data
+    if data is None:
+        part = (place.offset + 1, place.line.length, entry)
+        data = db.execute(SQL["large"], part).fetchone()[0]
+    return journal.body_of(place, data)
+
+
+def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> int | None:
+    """The journal's entry with a body, as the tables know it."""
+    query = SQL["answer_in"] if answer else SQL["payload_in"]
+    row = db.execute(query, (step_id, number)).fetchone()
+    return None if row is None else row[0]
+
+
+def _bodies(db: sqlite3.Connection, entry: int | None) -> journal.Bodies | None:
+    row = None if entry is None else db.execute(SQL["packed"], (entry,)).fetchone()
+    return None if row is None else journal.Bodies(row[0])
+
+
+def _is_called_by(step: Step, until: int) -> bool:
+    if step.state is StepState.BACKING_OFF:
+        return step.due_at is not None and step.due_at <= until
+    return step.state in (StepState.PENDING, StepState.RUNNING)
+
+
+def _loaded(
+    db: sqlite3.Connection,
+    run_id: str,
+    until: int,
+    bodies_in: Callable[[int | None], journal.Bodies | None],
+) -> Stored | Stopped | None:
+    """A run with its small payloads; or that a bug stopped it, now or before.
+
+    `bodies_in` remembers entries: runs of one time lie in the same.
+    """
+    row = db.execute(SQL["run"], (run_id,)).fetchone()
+    if row is not None and row["engine_error"]:  # empty: it is to be read again
+        return _stopped(db, row, row["engine_error"], marked=True)
+    try:
+        found = None if row is None else _with_steps(db, row)
+        return None if found is None else _with_payloads(found, until, bodies_in)
+    except sqlite3.Error:
+        raise  # the file's, not the run's
+    except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
+        return _stopped(db, row, what_was_wrong(error), marked=False)
+
+
+def _stopped(db: sqlite3.Connection, row: sqlite3.Row, error: str, *, marked: bool) -> Stopped:
+    root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
+    state, rev = (row["state"], 0) if root is None else (root["state"], root["rev"])
+    return Stopped(row["id"], row["client"], row["state"], row["rev"], state, rev, error, marked)
+
+
+def _with_payloads(
+    stored: StoredRun, until: int, bodies_in: Callable[[int | None], journal.Bodies | None]
+) -> Stored:
+    payloads: dict[str, bytes] = {}
+    for step in stored.run.steps.values():
+        if _is_called_by(step, until):
+            bodies = bodies_in(stored.payload_in[step.id])
+            place = bodies and bodies.find(step.id, step.payload_generation, answer=False)
+            if place and place.data is not None:
+                payloads[step.id] = place.data
+    return Stored(stored.run, payloads)
+
+
+class Readers:
+    """A stack of read-only connections; each query borrows one.
+
+    `at_once`: so many queries run at a time. All are opened here: later there might be no
+    descriptor for one, and what reads the store is not to fail for that.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        offload: Offload,
+        at_once: int,
+        log: Callable[..., None] = lambda event, **values: None,
+    ) -> None:
+        self._path, self._offload, self._log = path, offload, log
+        self._damage: set[str] = set()
+        """What was said of it, and of why it could not be read."""
+        self._all: list[sqlite3.Connection] = []
+        try:
+            for _ in range(at_once + 1):
+                self._all.append(connect_read_only(path))
+        except BaseException:
+            self.close()
+            raise
+        self._own, *self._idle = self._all
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a read-only connection, off Trio's thread."""
+
+        def borrowed() -> T:
+            connection = self._idle.pop()
+            try:
+                with self._told(connection):
+                    return work(connection)
+            finally:
+                self._idle.append(connection)
+
+        return await self._offload(borrowed)
+
+    def close(self) -> None:
+        for connection in self._all:
+            connection.close()
+
+    def find_run(self, client: str, workflow: str, key: str) -> str | None:
+        """One look into one index, on Trio's own thread: it takes some 10 µs, the way to a worker
+        thread and back ten times that, and every new run is looked for first."""
+        try:
+            row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
+        except sqlite3.Error as error:
+            self._tell(error, self._own)
+            raise
+        return None if row is None else str(row[0])
+
+    @contextmanager
+    def _told(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A file that turns out to be damaged, or cannot be read, is called so: nobody is told of
+        a bug."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._tell(error, connection)
+            raise
+
+    def _tell(self, error: sqlite3.Error, connection: sqlite3.Connection) -> None:
+        """Raises Refused, and logs it once, if the error is of the file."""
+        words = f"{error}, {error.sqlite_errorname}" if primary(error) else str(error)
+        if is_damage(error) or self._is_changed(error, connection):
+            self._say("store-damaged", words, mend=RESTORE)
+            raise RefusedForDamage(
+                Problem.STORE_UNAVAILABLE,
+                f"The database is damaged where this is kept ({words}); its operator must restore a"
+                " copy.",
+                retryAfter=DAMAGED_RETRY_AFTER_S,
+            ) from error
+        if _is_of_the_file(error):
+            self._say("store-unreadable", words)
+            raise Refused(
+                Problem.STORE_UNAVAILABLE,
+                f"The database cannot be read where this is kept ({words}).",
+                retryAfter=UNREADABLE_RETRY_AFTER_S,
+            ) from error
+
+    def _is_changed(self, error: sqlite3.Error, connection: sqlite3.Connection) -> bool:
+        """A statement does not fit the tables, as they are not what the engine made."""
+        if primary(error) != sqlite3.SQLITE_ERROR:
+            return False
+        try:
+            check_tables(connection, self._path)
+        except StoreError:
+            return True
+        except sqlite3.Error as other:
+            return is_damage(other)
+        return False
+
+    def _say(self, event: str, words: str, **values: str) -> None:
+        if words not in self._damage:
+            self._damage.add(words)
+            self._log(event, db=str(self._path), error=words, **values)
+
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
+        """The runs, and the small payloads of their steps that are to be called by `until`."""
+
+        def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
+            db.execute("BEGIN")  # one snapshot for all
+            try:
+                bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
+                found = [_loaded(db, run_id, until, bodies_in) for run_id in run_ids]
+                return [each for each in found if each is not None]
+            finally:
+                db.execute("ROLLBACK")
+
+        return await self.read(work)
+
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, entry: int | None = None
+    ) -> Body | None:
+        """`entry` is the journal's where it is known to lie; None: the tables say which."""
+        return await self.read(
+            lambda db: stored_body(db, step_id, number, answer=answer, entry=entry)
+        )
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool, entry: int | None = None
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+        return await self.read(
+            lambda db: body_up_to(db, step_id, number, bytes_max, answer=answer, entry=entry)
+        )
+
+    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
+        where = (after.wake_at, after.step_id, until, limit)
+        found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
+        return [Due(row["wake_at"], row["id"], run_of(row["id"])) for row in found]
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        def work(db: sqlite3.Connection) -> list[EventRecord]:
+            found: list[EventRecord] = []
+            with closing(db.execute(SQL["journal_from"], (after,))) as entries:
+                for seq, packed in entries:
+                    found += (e for e in journal.event_records(seq, packed) if e.seq > after)
+                    if len(found) >= limit:
+                        break
+            return found[:limit]
+
+        return await self.read(work)
+
+
+def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
+    """The number of the last event, and the latest time among the last (0, 0: there are none).
+
+    Not the last event's: a life with its clock set back may have begun to recover, and died in it.
+    """
+    last = latest = looked_at = 0
+    with closing(db.execute(SQL["journal_back"])) as entries:
+        for seq, events, at in entries:
+            last = last or seq + events - 1
+            latest = max(latest, at)
+            looked_at += events
+            if looked_at >= LATEST_AMONG_EVENTS:
+                break
+    return last, latest
+
+
+def tally(db: sqlite3.Connection) -> dict[str, int]:
+    """Runs by state."""
+    return {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}

@@ -1,0 +1,280 @@
+"""The schema, as migrations of sqlite-utils: each commits together with the record of it.
+
+`journal` is the record: appended to in each commit, never changed. The other tables say what it
+leads to, and follow a moment later. Rows of a run lie together: a child's id begins with its run's,
+run ids rise with time, and the tables are clustered by id (WITHOUT ROWID), so that what is written
+together is neighbours on disk. `owner`, `epoch` and `kind` are there for a store with several
+engines and steps of other kinds.
+
+Expand, then contract: a migration may add; what it no longer needs is dropped a release later.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from engine.core.alive import may_post_of_old
+from engine.core.cause import stuck
+from engine.core.model import Run
+from engine.store.sqlite.readers import stored_run
+
+migrations = Migrations("atomic")
+
+TABLES = """
+CREATE TABLE engine (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    file_id TEXT NOT NULL,      -- names this file's event sequence; a copy keeps it
+    secret BLOB NOT NULL,       -- signs the tokens of attempts
+    epoch INTEGER NOT NULL,     -- rises with every start
+    owner TEXT NOT NULL,        -- who has it open, for people
+    started_at INTEGER NOT NULL,
+    caught_up INTEGER NOT NULL DEFAULT 0 -- the tables know every event up to this one
+) STRICT;
+
+CREATE TABLE journal (          -- engine/store/journal.py says what is in an entry
+    seq INTEGER PRIMARY KEY,    -- of its first event; gap-free, in commit order
+    events INTEGER NOT NULL,
+    at INTEGER NOT NULL,        -- the latest time in it
+    size INTEGER NOT NULL,      -- of `packed`, in bytes, when unpacked
+    packed BLOB NOT NULL,
+    large BLOB
+) STRICT;
+
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    client TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    progress INTEGER NOT NULL,
+    dismissed INTEGER NOT NULL,
+    steps INTEGER NOT NULL,
+    open_steps INTEGER NOT NULL,
+    failed_steps INTEGER NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,       -- the last event that the rows of this run know
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    kind TEXT                   -- null: http
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX run_identity ON run (client, workflow, key);
+CREATE INDEX run_state ON run (state, id);
+
+CREATE TABLE step (
+    id TEXT PRIMARY KEY,
+    run_id TEXT GENERATED ALWAYS AS
+        (CASE instr(id, '-') WHEN 0 THEN id ELSE substr(id, 1, instr(id, '-') - 1) END) VIRTUAL,
+    parent_id TEXT,             -- null at depth 0, and at depth 1: there it is the root
+    ordinal INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    workflow TEXT,              -- null: the run's
+    key TEXT,                   -- null: the run's
+    url TEXT NOT NULL,
+    step_key TEXT,              -- null: the url
+    name TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    retry TEXT,                 -- the policy as JSON; null: the engine's default
+    attempt_timeout_ms INTEGER NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    recorded_by INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    reruns INTEGER NOT NULL,
+    payload_generation INTEGER NOT NULL,
+    payload_in INTEGER,         -- the journal's entry that holds it
+    attempts INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    interruptions INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    crash_mark INTEGER NOT NULL,
+    due_at INTEGER,
+    delay_ms INTEGER NOT NULL,
+    delay_by TEXT,
+    opened_at INTEGER NOT NULL,
+    paused_at INTEGER,
+    paused_ms INTEGER NOT NULL,
+    pause_reason TEXT,
+    held_state TEXT,
+    hold INTEGER NOT NULL,
+    awaiting_post INTEGER NOT NULL,
+    cancel_asked INTEGER NOT NULL,
+    ended_at INTEGER,
+    cause_id TEXT,
+    http_status INTEGER,
+    error TEXT,
+    answer_attempt INTEGER NOT NULL,
+    wake_at INTEGER,            -- when the engine must look at it; 0: it was about to, or at it
+    kind TEXT                   -- null: http
+) STRICT, WITHOUT ROWID;
+CREATE INDEX step_wake ON step (wake_at, id) WHERE wake_at IS NOT NULL;
+
+CREATE TABLE attempt (
+    step_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    counts_as TEXT,             -- success, failure, interruption, crash, late; null: in flight
+    http_status INTEGER,
+    error TEXT,
+    delay_ms INTEGER,
+    delay_by TEXT,
+    answer_in INTEGER,          -- the journal's entry that holds its answer
+    epoch INTEGER NOT NULL,
+    PRIMARY KEY (step_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outcome (
+    step_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    answer_attempt INTEGER NOT NULL,
+    http_status INTEGER,
+    error TEXT,
+    cause_id TEXT,
+    ended_at INTEGER NOT NULL,
+    PRIMARY KEY (step_id, generation)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER outcome_is_final BEFORE UPDATE ON outcome
+BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END;
+
+CREATE TABLE tally (            -- runs by state, as `run` has them: nothing is ever counted
+    state TEXT PRIMARY KEY,
+    runs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m001_journal_and_tables(db: Database) -> None:
+    """The first schema."""
+    for statement in split_statements(TABLES):
+        db.execute(statement)
+
+
+STUCK = """
+ALTER TABLE run ADD COLUMN cause TEXT;
+ALTER TABLE run ADD COLUMN stuck_at INTEGER;
+CREATE INDEX run_cause ON run (cause, stuck_at) WHERE cause IS NOT NULL;
+"""
+"""`cause`: why a run needs a person, null when it does not (core/cause.py); `stuck_at`: since when.
+Few runs do, so the index is small however many there are."""
+SQL_MAY_BE_STUCK = """
+SELECT id FROM run WHERE state = 'failed' UNION SELECT run_id FROM step WHERE state = 'paused'
+"""
+
+
+@migrations()
+def m002_stuck_runs(db: Database) -> None:
+    """Runs that need a person, by cause; those that were there before are looked through once."""
+    for statement in split_statements(STUCK):
+        db.execute(statement)
+    for run in _stored(db, SQL_MAY_BE_STUCK):
+        if need := stuck(run):
+            values = (need.cause, need.since, run.id)
+            db.execute("UPDATE run SET cause = ?, stuck_at = ? WHERE id = ?", values)
+
+
+MAY_POST = "ALTER TABLE step ADD COLUMN may_post INTEGER NOT NULL DEFAULT 0"
+"""Of an open root: whether the function of its last attempt may still be at work."""
+SQL_OPEN_ROOTS = "SELECT id FROM step WHERE depth = 0 AND ended_at IS NULL AND attempts > 0"
+
+
+@migrations()
+def m003_functions_at_work(db: Database) -> None:
+    """Whether a function of a run may still post: of older runs, as their last attempt's end says.
+
+    Of an attempt in flight it is said when it ends.
+    """
+    db.execute(MAY_POST)
+    for run in _stored(db, SQL_OPEN_ROOTS):
+        if may_post_of_old(run):
+            db.execute("UPDATE step SET may_post = 1 WHERE id = ?", (run.id,))
+
+
+STOPPED = """
+ALTER TABLE run ADD COLUMN engine_error TEXT;
+ALTER TABLE run ADD COLUMN engine_error_seq INTEGER;
+"""
+"""`engine_error`: what was wrong when a bug stopped the run; empty: it is to be read again; null:
+none did. `engine_error_seq`: the event that says so; a row whose `seq` is smaller lacks events from
+before it (stopped.py)."""
+
+
+@migrations()
+def m004_engine_error(db: Database) -> None:
+    """Runs that a bug of the engine's stopped. Until now these were known in memory alone."""
+    for statement in split_statements(STOPPED):
+        db.execute(statement)
+
+
+MOVES = """
+ALTER TABLE run ADD COLUMN moves TEXT;
+ALTER TABLE step ADD COLUMN ended_url TEXT;
+"""
+"""`moves`: of a run that was retargeted, pairs of URLs in their order, JSON; `ended_url`: where a
+step ended that was moved since. `step.url` is where it would be called now."""
+
+
+@migrations()
+def m005_moved_runs(db: Database) -> None:
+    """Runs can be moved to other URLs; none has been."""
+    for statement in split_statements(MOVES):
+        db.execute(statement)
+
+
+EXCERPTS = """
+ALTER TABLE step ADD COLUMN excerpt TEXT;
+ALTER TABLE attempt ADD COLUMN excerpt TEXT;
+"""
+"""Why an attempt failed, in one line (core/rules/excerpt.py); of a step its last attempt's."""
+
+
+@migrations()
+def m006_excerpts(db: Database) -> None:
+    """Attempts tell their reason. Those from before have none: their bodies are not read again."""
+    for statement in split_statements(EXCERPTS):
+        db.execute(statement)
+
+
+class _OlderRow(dict[str, Any]):
+    """A row of a file that has not all of today's columns yet: those are null."""
+
+    def __missing__(self, column: str) -> None:
+        return None
+
+
+def _stored(db: Database, query: str) -> Iterator[Run]:
+    """The runs whose ids a query finds, as the schema so far has them."""
+    ids = [run_id for (run_id,) in db.execute(query).fetchall()]
+    known = db.conn.row_factory
+    for run_id in ids:
+        db.conn.row_factory = lambda cursor, row: _OlderRow(
+            zip((column[0] for column in cursor.description), row, strict=True)
+        )
+        try:
+            found = stored_run(db.conn, run_id)
+        finally:
+            db.conn.row_factory = known
+        if found is not None:
+            yield found.run
+
+
+def split_statements(script: str) -> list[str]:
+    """The statements of a script, as SQLite itself finds their ends (a trigger's are inside)."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current.strip())
+            current = ""
+    assert not current.strip(), current
+    return statements

@@ -1,0 +1,231 @@
+"""Commits into the file: `BEGIN IMMEDIATE … COMMIT` with `synchronous=FULL`, by one connection.
+
+One thread makes them; a small one is made on Trio's thread where the disk is fast. One that has
+certainly not happened is made again by the writer. Any other that fails may have happened (a failed
+fsync leaves that open): the error leaves, the engine stops, and the file is read again at the next
+start.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal
+
+import trio
+
+from engine.core.model import Run
+from engine.ports.store import StoreError, StoreStopped
+from engine.store.commit import Commit
+from engine.store.offload import Offload
+from engine.store.sqlite.file.wal import Wal
+from engine.store.sqlite.file.words import damage, is_busy, passes, primary
+from engine.store.sqlite.readers import SQL, stored_run
+from engine.store.sqlite.stopped import write_mark
+from engine.store.sqlite.tables import (
+    JOURNAL,
+    SQL_CAUGHT_UP,
+    check_tables,
+    is_of_the_file,
+    write_apart,
+    write_together,
+)
+
+HERE_S_MAX = 0.002
+"""Commits that take longer are made in a thread: meanwhile nobody else would get a turn."""
+SMOOTHING = 0.2
+LOOK_AGAIN_COMMITS = 500
+"""After so many commits in the thread one is made here again: the disk may be fast now."""
+SMALL_BYTES_MAX = 65_536
+"""Of bodies."""
+SMALL_EVENTS_MAX = 512
+"""Writing so many down takes a millisecond; an action on a large run makes ten thousand."""
+PAGE_BYTES = 4_096
+NEW_RUN_PAGES = 0.6
+KNOWN_RUN_PAGES = 6.0
+"""What the rows of a run add to the log, about: new ones lie together at the tables' ends, others
+anywhere."""
+
+
+class SqliteSink:
+    """The writer's `Sink` on the one connection that writes."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        wal: Wal,
+        offload: Offload,
+        *,
+        here: Here | None = None,
+        look: Callable[[], None] = lambda: None,
+        look_now: Callable[[], None] = lambda: None,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`look` is called before a commit is acknowledged, and may raise StoreStopped; so may
+        `look_now`, which is called, in any thread, before the log is put into the file.
+        `on_failure` is called at once when a commit fails for good."""
+        self.connection, self.wal, self._offload = connection, wal, offload
+        self._here, self._look, self._look_now = here, look, look_now
+        self._on_failure = on_failure
+        self._failed: sqlite3.Error | None = None
+        """How the last try did, if it did."""
+
+    async def append(self, commit: Commit) -> sqlite3.Error | None:
+        """Commit; or say why it has not happened, and may be tried again."""
+        try:
+            here = self._here if _is_small(commit) and not self.wal.is_long else None
+            if here is not None and here.is_fast and self._failed is None:
+                with here.timed():
+                    write(self.connection, commit)
+            else:
+                with trio.CancelScope(shield=True):  # a thread cannot be called back
+                    await self._offload(partial(self._write, commit))
+            self._failed = None
+            self.wal.grew(_pages(commit))
+            self._look()
+        except StoreStopped:
+            self._on_failure()
+            raise
+        except sqlite3.Error as error:
+            if passes(error):
+                self._failed = error
+                return error
+            self._on_failure()
+            self._look_now()  # perhaps that tells what has happened
+            self._tell_damage(error)
+            raise
+        return None
+
+    def _write(self, commit: Commit) -> None:
+        """In a thread: whatever takes longer."""
+        if self._failed is not None and not is_busy(self._failed):
+            self._put_into_file()  # it may begin anew then, and need no room
+        write(self.connection, commit)
+        if self.wal.is_long:
+            self._put_into_file()
+
+    def _put_into_file(self) -> None:
+        self._look_now()  # a log that was cut would spoil the file
+        self.wal.put_into_file()
+
+    def _tell_damage(self, error: sqlite3.Error) -> None:
+        """A commit has failed for good. Raises StoreStopped if the file is damaged, or its tables
+        are not what the engine made."""
+        path = self.wal.path
+        what = damage(path, error)
+        if what is None and primary(error) == sqlite3.SQLITE_ERROR:
+            try:
+                check_tables(self.connection, path)
+            except (StoreError, sqlite3.Error) as found:
+                what = damage(path, found) if isinstance(found, sqlite3.Error) else str(found)
+        if what is not None:
+            raise StoreStopped(f"{what} The commit that met it was not made.") from error
+
+
+class Here:
+    """Whether a small commit is made on Trio's own thread: when the disk syncs faster than the way
+    to a thread and back takes, which is a millisecond and more while Trio's thread is busy."""
+
+    def __init__(self) -> None:
+        self._took_s = 0.0
+        """How long commits took lately."""
+        self._passed_over = 0
+
+    @property
+    def is_fast(self) -> bool:
+        """Commits are fast here; or they were not, and it is time to look again."""
+        if self._took_s <= HERE_S_MAX:
+            return True
+        self._passed_over = (self._passed_over + 1) % LOOK_AGAIN_COMMITS
+        return not self._passed_over
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around a commit: remember how long it took."""
+        began = trio.current_time()
+        yield
+        took_s = trio.current_time() - began
+        self._took_s += (took_s - self._took_s) * SMOOTHING
+
+
+def _is_small(commit: Commit) -> bool:
+    """It costs little but the sync."""
+    if commit.rows or commit.marks:
+        return False
+    return commit.body_bytes <= SMALL_BYTES_MAX and commit.events <= SMALL_EVENTS_MAX
+
+
+def _pages(commit: Commit) -> int:
+    """How many pages it adds to the log, about."""
+    count = 2 + len(commit.entries) + commit.body_bytes // PAGE_BYTES
+    if not commit.rows:
+        return count
+    new = sum(each.is_new for each in commit.rows.made)
+    return int(count + 16 + NEW_RUN_PAGES * new + KNOWN_RUN_PAGES * (len(commit.rows) - new))
+
+
+def write(db: sqlite3.Connection, commit: Commit) -> None:
+    """Begin, write and commit; when that fails take back what was begun. In any thread.
+
+    Rows that only one run's damage keeps from being written fail nothing: `unwritable` says so.
+    """
+    try:
+        return _write(db, commit)
+    except Exception as error:
+        _roll_back(db)
+        if not commit.rows or is_of_the_file(error):
+            raise
+    try:
+        _write(db, commit, apart=True)
+    except Exception:
+        _roll_back(db)
+        raise
+
+
+def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> None:
+    commit.moved = {}  # it may be tried again
+    db.execute("BEGIN IMMEDIATE")
+    JOURNAL.insert(db, [entry.row() for entry in commit.entries])
+    if commit.rows:
+        (write_apart if apart else write_together)(db, commit.rows)
+        db.execute(SQL_CAUGHT_UP, (commit.caught_up,))
+    for mark in commit.marks:
+        commit.count(write_mark(db, mark, commit.owner, commit.epoch))
+    db.execute("COMMIT")
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+class SqliteKept:
+    """What a replay needs of a file: its journal, its runs, and to write into it."""
+
+    not_of_a_run: type[Exception] = sqlite3.Error
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        found = db.execute("SELECT caught_up, owner, epoch FROM engine").fetchone()
+        self.caught_up, self.owner, self.epoch = found
+
+    def journal(self) -> Iterable[tuple[int, bytes]]:
+        """Its entries behind what the tables know, each with the number of its first event."""
+        return self._db.execute(SQL["journal_from"], (self.caught_up,))
+
+    def run(self, run_id: str) -> tuple[Run, int] | Literal["marked"] | None:
+        """The run as its rows have it, and the last event that they know."""
+        row = self._db.execute(SQL["run"], (run_id,)).fetchone()
+        if row is None:
+            return None
+        if row["engine_error"]:
+            return "marked"
+        found = stored_run(self._db, run_id)
+        assert found is not None
+        return found.run, found.seq
+
+    def write(self, commit: Commit) -> None:
+        """Commit."""
+        write(self._db, commit)

@@ -1,0 +1,403 @@
+"""The embedded store: one file, one owner, one writer, read-only readers.
+
+Opening it takes the lock, brings the schema up to date, sets the pragmas and reads them back: a
+store that is not durable is refused, not used.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import trio
+from sqlite_utils import Database
+
+from engine.core.events import Actor
+from engine.core.model import Run
+from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, StoreError, Write
+from engine.process.platform.files import sync
+from engine.store.away import WAIT_S, Availability
+from engine.store.marks import What, acted_line, end_lines, stop_lines
+from engine.store.offload import Offload, threads
+from engine.store.replay import replay
+from engine.store.sqlite.content import check_ours, check_whole
+from engine.store.sqlite.file.owner import Owner, locked, the_file
+from engine.store.sqlite.file.presence import Presence
+from engine.store.sqlite.file.wal import LONG_BYTES, Wal
+from engine.store.sqlite.file.words import FileWords, unusable
+from engine.store.sqlite.readers import Readers, journal_end, tally
+from engine.store.sqlite.schema import migrations
+from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
+from engine.store.sqlite.stopped import read_again
+from engine.store.sqlite.tail import Tail
+from engine.store.writer import Batch, Writer
+
+READERS_MAX = 3
+WAL_PAGES = 20_000
+"""Pages of the log at which any commit puts them into the file; the writer does so before."""
+CACHE_KIB = 16_384
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0}
+"""What must hold on the writing connection, as read back. `synchronous` 2 is FULL: NORMAL may lose
+the last commits in a power cut, and acknowledged means durable."""
+
+
+class SqliteStore:
+    """The `Store` port on SQLite, and what the front reads beside it."""
+
+    def __init__(
+        self,
+        sink: SqliteSink,
+        writer: Writer,
+        readers: Readers,
+        view_readers: Readers,
+        availability: Availability,
+        *,
+        path: Path,
+        file_id: str,
+        secret: bytes,
+        epoch: int,
+    ) -> None:
+        self.sink = sink
+        self._connection = sink.connection
+        self.writer = writer
+        self.readers = readers
+        self.view_readers = view_readers
+        """For operators: what they ask for never stands in the engine's way, nor it in theirs."""
+        self.tail = Tail()
+        """For them, too."""
+        self.availability = availability
+        self.wal = sink.wal
+        self.path = path
+        self.file_id = file_id
+        self.secret = secret
+        self.epoch = epoch
+
+    def write(self, write: Write) -> Batch:
+        """Queue a write for the next group commit."""
+        return self.writer.write(write)
+
+    @property
+    def last_at(self) -> int:
+        """The latest time that an owner before this one recorded."""
+        return self.writer.last_at
+
+    @property
+    def backlog(self) -> int:
+        """Events that wait for a commit."""
+        return self.writer.gathering
+
+    @property
+    def away(self) -> Away | None:
+        """Why the file cannot be written for now; None: it can."""
+        return self.availability.away
+
+    async def wait_away_moved(self) -> None:
+        """Return when `away` has come or gone."""
+        await self.availability.wait_moved()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Of the small bodies that wait for a commit."""
+        return self.writer.backlog_bytes
+
+    def find_run(self, client: str, workflow: str, key: str) -> str | None:
+        """The id of the run with this identity."""
+        found = self.writer.find((client, workflow, key))
+        return found or self.readers.find_run(client, workflow, key)
+
+    async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
+        """The runs as committed; those that are not there are left out."""
+        if not run_ids:
+            return []
+        await self.writer.wait_rows(*run_ids)
+        if self.away is None:
+            return await self.readers.load_runs(run_ids, until)
+        # Let go with all durable, but for the rows: those cannot follow now.
+        behind = {run_id: run for run_id in run_ids if (run := self.writer.run_behind(run_id))}
+        rest = [run_id for run_id in run_ids if run_id not in behind]
+        found = {it.run_id: it for it in await self.readers.load_runs(rest, until)}
+        found |= {run_id: Stored(run, {}) for run_id, run in behind.items()}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
+    def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
+        """Have this called of a run whose rows could not be written. False: the engine is to end.
+
+        Its events are durable, and of its rows what has room in the tables, or nothing.
+        """
+        self.writer.stop_run = stop_run
+
+    def withhold(self, run_id: str) -> bool:
+        """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
+        something, until it is marked."""
+        return self.writer.withhold(run_id)
+
+    def stop(self, stopped: Stopped, at: int) -> Batch:
+        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+        return self.writer.stop(stopped, at, stop_lines(stopped, at), What.STOP)
+
+    def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Batch:
+        """End a marked run as it is: all that is open of it is cancelled."""
+        lines = end_lines(stopped, at, actor, reason)
+        return self.writer.stop(stopped, at, lines, What.END)
+
+    def let_go_on(
+        self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
+    ) -> Batch:
+        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+        lines = [acted_line(stopped, at, action, actor, reason)]
+        return self.writer.stop(stopped, at, lines, What.LET_GO_ON)
+
+    async def read_again(self, run_id: str) -> Run:
+        """A marked run as it was recorded. Raises whatever reading it raises."""
+        await self.writer.wait_rows(run_id)
+        return await self.readers.read(lambda db: read_again(db, run_id))
+
+    async def payload(self, step_id: str, generation: int) -> bytes:
+        """The payload as first received."""
+        body = await self.body(step_id, generation, answer=False)
+        assert body is not None, f"the payload of {step_id} is missing"
+        return body.data
+
+    async def answer(self, step_id: str, attempt: int) -> Body | None:
+        """The answer that an attempt got, if one was kept."""
+        return await self.body(step_id, attempt, answer=True)
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        """A payload by its generation, or an answer by its attempt."""
+        entry = self.writer.body_in(step_id, number, answer=answer)
+        return await self.readers.body(step_id, number, answer=answer, entry=entry)
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+        entry = self.writer.body_in(step_id, number, answer=answer)
+        return await self.readers.body_up_to(step_id, number, bytes_max, answer=answer, entry=entry)
+
+    async def due(self, after: Due, until: int, limit: int) -> list[Due]:
+        """Steps with `wake_at` up to `until`, in order, from just behind `after`.
+
+        As the tables have them: what was written within the last `LAG_S` may be missing.
+        """
+        return await self.readers.due(after, until, limit)
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return str(self.path)
+
+    def give_up_at(self, at: float) -> None:
+        """After this, on Trio's clock, it ends the engine rather than wait while it is away."""
+        self.availability.give_up_at = at
+
+    def tell_commits(self, took: Callable[[float], None]) -> None:
+        """Have this called of each commit with how long it took, its failed tries included."""
+        self.writer.took = took
+
+    @property
+    def log_bytes(self) -> int:
+        """How long the file of the write-ahead log is."""
+        return self.wal.bytes
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event that is durable."""
+        return self.writer.durable_sequence
+
+    def durability(self) -> dict[str, str | int]:
+        """The settings that durability rests on, as SQLite reports them."""
+        return {"sqlite": sqlite3.sqlite_version, **read_pragmas(self._connection)}
+
+
+def read_pragmas(connection: sqlite3.Connection) -> dict[str, str | int]:
+    """PRAGMAS as they are."""
+    return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """What SQLite and the system say of the file, as StoreError."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise unusable(path, error) from error
+
+
+def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
+    connection.row_factory = sqlite3.Row
+    for pragma in (
+        "journal_mode=WAL",
+        f"synchronous={synchronous}",
+        "fullfsync=ON",  # only macOS knows it: there a sync is none without
+        "checkpoint_fullfsync=ON",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+        f"wal_autocheckpoint={WAL_PAGES}",
+        f"journal_size_limit={LONG_BYTES}",
+        f"cache_size=-{CACHE_KIB}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def prepare(path: Path, synchronous: str = "FULL", wait_s: float = WAIT_S) -> sqlite3.Connection:
+    """Open and migrate; `wait_s` is how long others may hold a lock. Raises StoreError."""
+    new = not path.exists() or not path.stat().st_size
+    with _translated(path), ExitStack() as undo:
+        if not path.exists():
+            path.touch(0o600)
+        connection = sqlite3.connect(
+            path, timeout=wait_s, isolation_level=None, check_same_thread=False
+        )
+        undo.callback(connection.close)
+        check_ours(connection, path)
+        _configure(connection, synchronous)
+        found = read_pragmas(connection)
+        if synchronous == "FULL" and found != PRAGMAS:
+            raise StoreError(f"{path} cannot be used durably: {found}, wanted {PRAGMAS}.")
+        migrations.apply(Database(connection))
+        check_whole(connection, path)
+        connection.execute(
+            "INSERT INTO engine (id, file_id, secret, epoch, owner, started_at)"
+            " VALUES (1, ?, ?, 0, '', 0) ON CONFLICT (id) DO NOTHING",
+            (secrets.token_hex(4), secrets.token_bytes(32)),
+        )
+        if new:  # the file's name must survive a power cut as its content does
+            directory = os.open(path.parent, os.O_RDONLY)
+            sync(directory)
+            os.close(directory)
+        undo.pop_all()
+    return connection
+
+
+def _begin(connection: sqlite3.Connection, owner: Owner, started_at: int) -> None:
+    """Catch up with the journal, as its last owner would have; then begin this owner's epoch.
+
+    From then on no lock is waited for inside SQLite: commits are made on Trio's thread, too.
+    """
+    replay(SqliteKept(connection))
+    connection.execute(
+        # By the clock, so that a restored copy does not begin an epoch that already was.
+        "UPDATE engine SET epoch = max(epoch + 1, ?), owner = ?, started_at = ?",
+        (max(1, started_at), owner.instance, started_at),
+    )
+    connection.execute("PRAGMA busy_timeout = 0")
+
+
+def _writer(
+    sink: SqliteSink,
+    availability: Availability,
+    owner: Owner,
+    epoch: int,
+    on_failure: Callable[[], None],
+) -> Writer:
+    """A writer that goes on where the journal ends."""
+    sequence, last_at = journal_end(sink.connection)
+    return Writer(
+        sink,
+        availability,
+        owner=owner.instance,
+        epoch=epoch,
+        sequence=sequence,
+        last_at=last_at,
+        tally=tally(sink.connection),
+        on_failure=on_failure,
+    )
+
+
+async def _run(writer: Writer, watch: Callable[[], Awaitable[None]]) -> None:
+    """The writer, and a watch over its files for as long as it runs."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await writer.run()
+        nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def _reading(
+    path: Path, offload: Offload | None, log: Callable[..., None], after: ExitStack
+) -> Iterator[tuple[Readers, Readers]]:
+    """The engine's and the operators'. Closed before the writer; or after it, with an error.
+
+    The last connection of all puts the log into the file when it closes, if it may write. After an
+    error nobody shall: the log may be the matter, and both are read at the next start.
+    """
+    with ExitStack() as undo:
+        found = []
+        for _ in range(2):
+            found.append(Readers(path, offload or threads(READERS_MAX), READERS_MAX, log))
+            undo.callback(found[-1].close)
+        try:
+            yield found[0], found[1]
+        except BaseException:
+            after.push(undo.pop_all())
+            raise
+
+
+@asynccontextmanager
+async def open_store(
+    path: Path,
+    owner: Owner,
+    *,
+    started_at: int,
+    write_offload: Offload | None = None,
+    read_offload: Offload | None = None,
+    synchronous: str = "FULL",
+    on_failure: Callable[[], None] = lambda: None,
+    wait_s: float = WAIT_S,
+    log: Callable[..., None] = lambda event, **values: None,
+) -> AsyncIterator[SqliteStore]:
+    """The store, with its writer running; leaving commits what was written and closes.
+
+    `on_failure` is called at once when a commit fails, before the error leaves.
+    `synchronous` is FULL but in simulations, which crash the engine and not the machine.
+    `wait_s`: how long a start waits for another program's lock, and after what time of it in the
+    middle of things `log` (an event's name, and its values) is told whose it is. Raises StoreError.
+    """
+    path = the_file(path)
+    here = Here() if write_offload is None else None
+    write_offload = write_offload or threads(1)
+    with (
+        locked(path, owner) as handle,
+        ExitStack() as after,
+        closing(prepare(path, synchronous, wait_s)) as connection,
+    ):
+        try:
+            await write_offload(lambda: _begin(connection, owner, started_at))
+        except sqlite3.DatabaseError as error:
+            raise unusable(path, error) from error
+        row = connection.execute("SELECT file_id, secret, epoch FROM engine").fetchone()
+        presence = Presence(path, handle)
+        after.callback(presence.close)
+        availability = Availability(FileWords(path), wait_s=wait_s, log=log)
+        sink = SqliteSink(
+            connection,
+            Wal(connection, path, log),
+            write_offload,
+            here=here,
+            look=presence.look,
+            look_now=presence.look_now,
+            on_failure=on_failure,
+        )
+        writer = _writer(sink, availability, owner, row["epoch"], on_failure)
+        with _reading(path, read_offload, log, after) as (readers, view_readers):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
+                store = SqliteStore(
+                    sink,
+                    writer,
+                    readers,
+                    view_readers,
+                    availability,
+                    path=path,
+                    file_id=row["file_id"],
+                    secret=row["secret"],
+                    epoch=row["epoch"],
+                )
+                after.callback(store.tail.close)
+                yield store
+                writer.close()

@@ -1,0 +1,101 @@
+"""What operators watch beside the list of runs: why runs are stuck, and what is tried next when."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from engine.ports.views import (
+    CauseRecord,
+    DueCount,
+    RetriesFound,
+    RetryQuery,
+    RetryRecord,
+    RunRecord,
+)
+from engine.store import rows
+from engine.store.sqlite.readers import SQL
+from engine.store.sqlite.views.filter import (
+    CHUNK_ROWS,
+    LATE_AFTER_MS,
+    ROWS_LOOKED_AT_MAX,
+    condition,
+)
+from engine.store.sqlite.views.records import read_record
+
+CAUSES_MAX = 200
+DUE_COUNTED_MAX = 10_000
+"""Attempts of one class are counted up to here."""
+DUE_CLASSES_MS = (10_000, 60_000, 600_000, None)
+"""Upper ends, from now. None: any time later."""
+
+
+def causes(db: sqlite3.Connection, new_since: int) -> list[CauseRecord]:
+    """Why runs need a person, and how many each; what most need it for first."""
+    found = db.execute(SQL["causes"], (new_since, CAUSES_MAX)).fetchall()
+    return [
+        CauseRecord(
+            cause=row["cause"],
+            runs=row["runs"],
+            new_runs=row["new_runs"],
+            first_at=row["first_at"],
+            last_at=row["last_at"],
+            latest=_run(db, row["id"]),
+        )
+        for row in found
+    ]
+
+
+def _run(db: sqlite3.Connection, run_id: str) -> RunRecord:
+    row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
+    return read_record(db, row)
+
+
+def stuck_count(db: sqlite3.Connection) -> int:
+    """How many runs need a person."""
+    return int(db.execute(SQL["stuck_count"]).fetchone()[0])
+
+
+def due_counts(db: sqlite3.Connection, now: int) -> list[DueCount]:
+    """Attempts by when they are due, without those that are late."""
+    counts: list[DueCount] = []
+    begin = now - LATE_AFTER_MS
+    for up_to_ms in DUE_CLASSES_MS:
+        end = 1 << 62 if up_to_ms is None else now + up_to_ms
+        counted = db.execute(SQL["due_between"], (begin, end, DUE_COUNTED_MAX)).fetchone()[0]
+        counts.append(DueCount(up_to_ms, counted))
+        begin = end
+    return counts
+
+
+def retries(db: sqlite3.Connection, query: RetryQuery) -> RetriesFound:
+    """Steps whose next attempt has a time, the most overdue first."""
+    conditions = [condition(term, query.now) for term in query.filter or ()]
+    where = " AND ".join(sql for sql, _ in conditions) or "1"
+    values: list[Any] = [value for _, each in conditions for value in each]
+    found: list[sqlite3.Row] = []
+    at, step_id = query.after
+    for _ in range(ROWS_LOOKED_AT_MAX // CHUNK_ROWS):
+        part = db.execute(SQL["timed_behind"], (at, step_id, CHUNK_ROWS)).fetchall()
+        if part:
+            found += db.execute(
+                f"{SQL['retries']} WHERE step.wake_at IS NOT NULL AND (step.wake_at, step.id)"
+                f" > (?, ?) AND (step.wake_at, step.id) <= (?, ?) AND {where}"
+                " ORDER BY step.wake_at, step.id LIMIT ?",
+                (at, step_id, *part[-1], *values, query.limit + 1 - len(found)),
+            ).fetchall()
+            at, step_id = part[-1]
+        if len(found) > query.limit:
+            last = found[query.limit - 1]
+            return _found(found[: query.limit], (last["due_at"], last["id"]))
+        if len(part) < CHUNK_ROWS:
+            return _found(found, None)
+    return _found(found, (at, step_id))
+
+
+def _found(found: list[sqlite3.Row], behind: tuple[int, str] | None) -> RetriesFound:
+    records = tuple(
+        RetryRecord(row["client"], row["run_workflow"], row["rev"], rows.step_at_from(row))
+        for row in found
+    )
+    return RetriesFound(records, behind)

@@ -1,0 +1,95 @@
+"""What was found in the tables, and of other runs in the journal's tail (`store/sqlite/tail.py`),
+as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.ports.views import (
+    CauseRecord,
+    DueCount,
+    RetriesFound,
+    RetryQuery,
+    RetryRecord,
+    RunQuery,
+    RunsFound,
+    Summary,
+)
+from engine.store.sqlite.views.boards import CAUSES_MAX
+from engine.store.sqlite.views.filter import only_states
+
+
+def runs(query: RunQuery, tables: RunsFound, tail: RunsFound) -> RunsFound:
+    """A page of runs, and how many match."""
+    newest_first = query.newest_first
+    found = sorted((*tables.runs, *tail.runs), key=lambda run: run.id, reverse=newest_first)
+    ends = [part.next for part in (tables, tail) if part.next is not None]
+    end = None
+    if ends:  # behind it one of them was not looked at
+        end = max(ends) if newest_first else min(ends)
+        found = [run for run in found if (run.id >= end if newest_first else run.id <= end)]
+    if len(found) > query.limit:
+        found = found[: query.limit]
+        end = found[-1].id
+    estimate = tables.total_is_estimate or tail.total_is_estimate
+    if query.filter is None or only_states(query.filter) is not None:
+        return RunsFound(tuple(found), tables.total + tail.total, estimate, end)
+    whole = end is None and query.cursor is None
+    return RunsFound(tuple(found), len(found), not whole, end)
+
+
+def causes(tables: list[CauseRecord], tail: list[CauseRecord]) -> list[CauseRecord]:
+    """Why runs need a person, and how many each."""
+    by_cause = {each.cause: each for each in tables}
+    for each in tail:
+        other = by_cause.get(each.cause)
+        by_cause[each.cause] = each if other is None else _one_cause(other, each)
+    found = sorted(by_cause.values(), key=lambda it: (-it.runs, -it.last_at, it.cause))
+    return found[:CAUSES_MAX]
+
+
+def _one_cause(a: CauseRecord, b: CauseRecord) -> CauseRecord:
+    return CauseRecord(
+        cause=a.cause,
+        runs=a.runs + b.runs,
+        new_runs=a.new_runs + b.new_runs,
+        first_at=min(a.first_at, b.first_at),
+        last_at=max(a.last_at, b.last_at),
+        latest=max((a, b), key=lambda it: (it.last_at, it.latest.id)).latest,
+    )
+
+
+def retries(query: RetryQuery, tables: RetriesFound, tail: RetriesFound) -> RetriesFound:
+    """Steps whose next attempt has a time, the most overdue first."""
+    found = sorted((*tables.retries, *tail.retries), key=_place)
+    ends = [part.next for part in (tables, tail) if part.next is not None]
+    end = min(ends, default=None)
+    if end is not None:
+        found = [each for each in found if _place(each) <= end]
+    if len(found) > query.limit:
+        found = found[: query.limit]
+        end = _place(found[-1])
+    return RetriesFound(tuple(found), end)
+
+
+def _place(record: RetryRecord) -> tuple[int, str]:
+    return record.at.due_at or 0, record.at.id
+
+
+def due_counts(tables: Iterable[DueCount], tail: Iterable[DueCount]) -> list[DueCount]:
+    """Attempts by when they are due."""
+    return [
+        DueCount(a.up_to_ms, a.attempts + b.attempts) for a, b in zip(tables, tail, strict=True)
+    ]
+
+
+def summary(tables: Summary, tail: Summary) -> Summary:
+    """Counts. How runs stand, and the ends of the event sequence, do not come from rows."""
+    return Summary(
+        runs=tables.runs,
+        stuck=tables.stuck + tail.stuck,
+        late=tables.late + tail.late,
+        timed=tables.timed + tail.timed,
+        first_seq=tables.first_seq,
+        last_seq=tables.last_seq,
+    )

@@ -1,0 +1,266 @@
+"""What operators read: pages of runs, trees, events, counts. The `Views` port on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import trio
+
+from engine.core.errors import Problem, Refused
+from engine.core.model import Step, run_of
+from engine.ports.store import Body, Larger
+from engine.ports.views import (
+    AttemptRecord,
+    CauseRecord,
+    DueCount,
+    EventRecord,
+    RetriesFound,
+    RetryQuery,
+    RunQuery,
+    RunRecord,
+    RunsFound,
+    Summary,
+)
+from engine.store import rows
+from engine.store.sqlite.readers import SQL, tally
+from engine.store.sqlite.stopped import stopped_steps
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.tail import snapshot
+from engine.store.sqlite.views import boards, together
+from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
+from engine.store.sqlite.views.records import read_record
+
+T = TypeVar("T")
+COUNTED_MAX = 10_000
+"""Matches of a filter are counted up to here; beyond, the total is an estimate."""
+
+
+class SqliteViews:
+    """Reads through the read-only connections, once the tables know all that was written.
+
+    While they cannot know it all that is durable is read: `store/sqlite/tail.py`.
+    """
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._writer, self._readers, self._tail = store.writer, store.view_readers, store.tail
+
+    @property
+    def moved(self) -> trio.Event:
+        """Set at the next commit; another one then takes its place."""
+        return self._writer.moved
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Durable runs by state."""
+        return self._writer.tally
+
+    async def _of_all(
+        self, work: Callable[[sqlite3.Connection], T], join: Callable[[T, T], T]
+    ) -> T:
+        """What `work` finds. `join` makes one of what it finds in the tables and in the tail."""
+        is_away = self._writer.is_away
+
+        def both(db: sqlite3.Connection) -> T:
+            if is_away:
+                return join(*self._tail.of_all(db, work))
+            self._tail.forget()
+            with snapshot(db):  # or a run and the step at which it is would be of two moments
+                return work(db)
+
+        return await self._readers.read(both)
+
+    async def _of_run(
+        self, run_id: str, work: Callable[[sqlite3.Connection], T | None]
+    ) -> T | None:
+        """What `work` finds of a run. Raises Refused rather than say that there is no such run,
+        when there is, and it waits to be recorded."""
+        await self._writer.wait_rows(run_id)
+        if not self._writer.is_away:
+            return await self._readers.read(work)
+        found = await self._readers.read(lambda db: self._tail.of_run(db, run_id, work))
+        if found is None and self._writer.is_away and self._writer.run_behind(run_id):
+            raise Refused(
+                Problem.STORE_UNAVAILABLE,
+                "The store cannot be written, and this run waits to be recorded.",
+                runId=run_id,
+                retryAfter=1,
+            )
+        return found
+
+    async def runs(self, query: RunQuery) -> RunsFound:
+        """A page of runs, and how many match."""
+        await self._writer.wait_rows()
+        return await self._of_all(lambda db: _runs(db, query), partial(together.runs, query))
+
+    async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
+        """A run, its steps in order, and all their attempts, of one moment: what there is."""
+
+        def work(
+            db: sqlite3.Connection,
+        ) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
+            db.execute("BEGIN")
+            try:
+                row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
+                if row is None:
+                    return None
+                steps = db.execute(SQL["steps"], (run_id,)).fetchall()
+                attempts = db.execute(SQL["attempts"], (run_id,)).fetchall()
+                record = read_record(db, row)
+            finally:
+                db.execute("ROLLBACK")
+            stopped = bool(row["engine_error"])
+            shown = list(stopped_steps(steps)) if stopped else [rows.step_from(it) for it in steps]
+            ids = {step.id for step in shown}  # the row of a step may be gone, by hand
+            tries = [rows.attempt_from(it) for it in attempts if it["step_id"] in ids]
+            return record, shown, tries
+
+        return await self._of_run(run_id, work)
+
+    async def causes(self, new_since: int) -> list[CauseRecord]:
+        """Why runs need a person, and how many each."""
+        await self._writer.wait_rows()
+        return await self._of_all(lambda db: boards.causes(db, new_since), together.causes)
+
+    async def retries(self, query: RetryQuery) -> RetriesFound:
+        """Steps whose next attempt has a time, the most overdue first."""
+        await self._writer.wait_rows()
+        return await self._of_all(
+            lambda db: boards.retries(db, query), partial(together.retries, query)
+        )
+
+    async def due_counts(self, now: int) -> list[DueCount]:
+        """Attempts by when they are due. What is timed may be `LAG_S` old."""
+        return await self._of_all(lambda db: boards.due_counts(db, now), together.due_counts)
+
+    async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
+        """A step and its attempts, of one moment."""
+
+        def work(db: sqlite3.Connection) -> tuple[Step, list[AttemptRecord]] | None:
+            db.execute("BEGIN")
+            try:
+                row = db.execute(SQL["step"], (step_id,)).fetchone()
+                attempts = db.execute(SQL["step_attempts"], (step_id,)).fetchall()
+            finally:
+                db.execute("ROLLBACK")
+            if row is None:
+                return None
+            made = stopped_steps([row]) if row["engine_error"] else [rows.step_from(row)]
+            step = next(iter(made), None)
+            tries = [rows.attempt_from(attempt) for attempt in attempts]
+            return None if step is None else (step, tries)
+
+        return await self._of_run(run_of(step_id), work)
+
+    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
+        """A payload by its generation, or an answer by its attempt."""
+        entry = self._writer.body_in(step_id, number, answer=answer)
+        return await self._readers.body(step_id, number, answer=answer, entry=entry)
+
+    async def body_up_to(
+        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    ) -> Body | Larger | None:
+        """The same, if it is no larger."""
+        entry = self._writer.body_in(step_id, number, answer=answer)
+        return await self._readers.body_up_to(
+            step_id, number, bytes_max, answer=answer, entry=entry
+        )
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        """Events behind a sequence number."""
+        return await self._readers.events(after, limit)
+
+    async def summary(self, now: int) -> Summary:
+        """Counts and the ends of the event sequence. What is timed may be `LAG_S` old."""
+        counts = {state: runs for state, runs in self._writer.tally.items() if runs}
+
+        def work(db: sqlite3.Connection) -> Summary:
+            first, last = db.execute(SQL["journal_span"]).fetchone()
+            return Summary(
+                runs=counts,
+                stuck=boards.stuck_count(db),
+                late=db.execute(SQL["late"], (now - LATE_AFTER_MS,)).fetchone()[0],
+                timed=db.execute(SQL["timed"]).fetchone()[0],
+                first_seq=first,
+                last_seq=last,
+            )
+
+        return await self._of_all(work, together.summary)
+
+
+def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
+    where: list[str] = []
+    values: list[Any] = []
+    for column in ("client", "workflow", "key"):
+        wanted = getattr(query, column)
+        if wanted is not None:
+            where.append(f"run.{column} = ?")
+            values.append(wanted)
+    if query.states:
+        where.append(f"run.state IN ({','.join('?' * len(query.states))})")
+        values += query.states
+    if query.filter is not None:
+        return _filtered(db, query, [(" AND ".join(where) or "1", tuple(values))])
+    total, estimate = _total(db, query, where, values)
+    paged, arguments = list(where), list(values)
+    if query.cursor is not None:
+        paged.append(f"run.id {'<' if query.newest_first else '>'} ?")
+        arguments.append(query.cursor)
+    found = db.execute(
+        f"{SQL['run_record']}{_where(paged)} ORDER BY run.id"
+        f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
+        (*arguments, query.limit + 1),
+    ).fetchall()
+    records = tuple(read_record(db, row, bare=query.bare) for row in found[: query.limit])
+    more = len(found) > query.limit
+    return RunsFound(records, total, estimate, records[-1].id if more else None)
+
+
+def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) -> RunsFound:
+    """The same by a filter. How many match is known when all that could have been looked at."""
+    assert query.filter is not None
+    found = find(
+        db,
+        query.filter,
+        also,
+        now=query.now,
+        cursor=query.cursor,
+        newest_first=query.newest_first,
+        limit=query.limit,
+    )
+    records = tuple(read_record(db, row, bare=query.bare) for row in found.rows)
+    total = _of_states(db, query)
+    if total is not None:
+        return RunsFound(records, total, False, found.next)
+    whole = found.next is None and query.cursor is None
+    return RunsFound(records, len(records), not whole, found.next)
+
+
+def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
+    """How many match a filter that asks for states alone, which the tally knows; None: another
+    filter."""
+    states = only_states(query.filter or ())
+    if states is None or query.client or query.workflow or query.key or query.states:
+        return None
+    runs = tally(db)
+    return sum(runs.get(state, 0) for state in states)
+
+
+def _where(conditions: list[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _total(
+    db: sqlite3.Connection, query: RunQuery, where: list[str], values: list[Any]
+) -> tuple[int, bool]:
+    """How many match: from the tally where it can say, else counted up to a bound."""
+    if query.client is None and query.workflow is None and query.key is None:
+        runs = tally(db)
+        return sum(runs.get(state, 0) for state in query.states or runs), False
+    counted = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM run{_where(where)} LIMIT ?)",
+        (*values, COUNTED_MAX + 1),
+    ).fetchone()[0]
+    return min(counted, COUNTED_MAX), counted > COUNTED_MAX
