@@ -21,15 +21,15 @@ from msgspec import convert  # noqa: E402
 from engine.client import AsyncClient, Reposts  # noqa: E402
 from engine.wire import RunTree, StepRow  # noqa: E402
 from tests.tui.terminal import Terminal  # noqa: E402
-from tui.app import Dashboard  # noqa: E402
-from tui.clock import SystemClock  # noqa: E402
-from tui.model import step_of  # noqa: E402
+from tui.screen.app import Dashboard  # noqa: E402
+from tui.data.clock import SystemClock  # noqa: E402
+from tui.data.model import step_of  # noqa: E402
 from tui.options import Options  # noqa: E402
-from tui.ordering import filter_by  # noqa: E402
-from tui.reading import open_run  # noqa: E402
-from tui.screens.body import BodyScreen  # noqa: E402
-from tui.stage import Bodies  # noqa: E402
-from tui.store import Store, TreeRead  # noqa: E402
+from tui.act.sort import filter_by  # noqa: E402
+from tui.act.open import open_run  # noqa: E402
+from tui.screen.dialogs.body import BodyScreen  # noqa: E402
+from tui.act.stage import Bodies  # noqa: E402
+from tui.data.store import Store, TreeRead  # noqa: E402
 
 BEGAN = time.time()
 

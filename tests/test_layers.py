@@ -8,6 +8,7 @@ inside functions and under TYPE_CHECKING: a layer that needs another only for a 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -148,6 +149,46 @@ ROWS = (
         "aiosmtpd httpx hypercorn quart sqlite_utils werkzeug",
         without=frozenset({"uuid"}),
     ),
+    # -- the dashboard
+    row("tui"),
+    row("tui.keys"),
+    row("tui.text", "engine.wire msgspec"),
+    row("tui.options", "tui.text msgspec"),
+    row("tui.settings", "engine.wire tui.keys tui.text msgspec"),
+    row("tui.data", "engine.client.* engine.wire tui.text anyio msgspec"),
+    row(
+        "tui.boards",
+        "engine.client.* engine.wire engine.signs tui.data tui.keys tui.settings tui.text msgspec",
+    ),
+    row(
+        "tui.boards.run",
+        "engine.client.* engine.wire tui.boards tui.data tui.keys tui.text msgspec",
+    ),
+    row(
+        "tui.act",
+        "engine.client.* engine.wire tui.boards.* tui.data tui.keys tui.options tui.settings "
+        "tui.text anyio msgspec",
+    ),
+    row("tui.screen.widgets", "tui.boards tui.data tui.text textual rich"),
+    row(
+        "tui.screen.dialogs",
+        "engine.client.* anyio tui.act tui.boards.* tui.data tui.keys tui.settings tui.text "
+        "tui.screen.widgets textual",
+    ),
+    row(
+        "tui.screen",
+        "engine.client.* tui.act tui.boards.* tui.data tui.keys tui.options tui.settings tui.text "
+        "tui.screen.* anyio rich textual",
+    ),
+    row(
+        "tui.start",
+        "engine.client.* tui.data tui.options tui.screen tui.settings anyio msgspec textual",
+        without=frozenset({"sqlite3", "uuid"}),
+    ),
+    row("tui.once", "engine.client.* tui.boards.* tui.data tui.keys tui.text msgspec"),
+    row("tui.browser.guard", "msgspec"),
+    row("tui.browser", "tui.browser.guard tui.options tui.start aiohttp textual textual_serve"),
+    row("tui.command", "engine.cli engine.cli.show engine.client.* engine.wire tui.* click"),
     row(
         "engine.cli.demo",
         "engine.core engine.client.* engine.cli.* engine.process engine.wire tui.start demo_app "
@@ -162,7 +203,7 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-PACKAGES = ("engine", "demo_app")
+PACKAGES = ("engine", "demo_app", "tui")
 MODULES = {
     module_of(path): path
     for package in PACKAGES
@@ -276,6 +317,25 @@ def test_folders_stay_small() -> None:
     assert {folder: size for folder, size in sizes.items() if size > ROOMS_MAX} == {}
 
 
+def test_the_dashboards_data_needs_no_screen() -> None:
+    """All of it can be imported where neither Textual nor Rich can be, by whatever way.
+
+    (httpx loads Rich for its own command line if it is there, and does without it.)
+    """
+    rooms = ("tui.act", "tui.boards", "tui.data", "tui.text", "tui.once")
+    without = [module for module in MODULES if module.startswith(rooms)]
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('textual', 'rich', 'trio', 'quart')));"
+        f"import {', '.join(without)}; print(*sys.modules)"
+    )
+    ran = subprocess.run(
+        (sys.executable, "-c", code), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.stderr == ""
+    assert set(without) <= set(ran.stdout.split())
+    assert "sqlite3" not in ran.stdout.split()
+
+
 @pytest.mark.parametrize(
     ("module", "source"),
     [
@@ -297,6 +357,11 @@ def test_folders_stay_small() -> None:
         ("engine.cli.main", "from engine.main import serve"),
         ("demo_app.x", "from engine.wire import Submission"),
         ("demo_app.x", "import engine"),
+        ("tui.data.store", "from tui.screen.app import Dashboard"),
+        ("tui.boards.cells", "from rich.text import Text"),
+        ("tui.act.x", "from textual.app import App"),
+        ("tui.screen.app", "from aiohttp import web"),
+        ("tui.browser.guard", "from aiohttp import web"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str) -> None:

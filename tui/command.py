@@ -101,7 +101,7 @@ def tui(
         return
     if not (serve or on_terminal()):
         raise click.UsageError("The dashboard needs a terminal; --once prints a board as text.")
-    from tui.record import RecordingError
+    from tui.data.record import RecordingError
     from tui.start import Start, run
 
     _check(options)
@@ -116,9 +116,9 @@ def tui(
 
 def _options(ctx: click.Context) -> Options:
     """The command line before the profile, and that before the rest of the file of settings."""
-    from tui.config import Config, ConfigError, Profile, read, usual_path
     from tui.options import Options
-    from tui.redact import NAMES as SECRETS
+    from tui.settings import Config, ConfigError, Profile, read, usual_path
+    from tui.text.redact import NAMES as SECRETS
 
     given: dict[str, Any] = ctx.params
     url, config_path = given["url"], given["config_path"]
@@ -162,8 +162,8 @@ def _options(ctx: click.Context) -> Options:
 
 def _check(options: Options) -> None:
     """Raises UsageError for what would only be found out on the screen."""
-    from tui.query import fault
-    from tui.themes import NAMES
+    from tui.data.filter import fault
+    from tui.screen.themes import NAMES
 
     if (wrong := fault(options.filter)) is not None:
         raise click.UsageError(f"--filter: {safe(wrong.detail)}")
@@ -190,7 +190,7 @@ def _can_be_served(**asked: bool) -> None:
 def _serve(start: Start, port: int | None) -> int:
     """In a browser, until Ctrl-C."""
     try:
-        from tui.serve import serve
+        from tui.browser.serve import serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
             raise
@@ -211,8 +211,8 @@ def _serve(start: Start, port: int | None) -> int:
 
 def _once(options: Options, *, as_json: bool) -> None:
     from engine.client import Client, Reposts
-    from tui.clock import SystemClock
-    from tui.looks import in_ascii
+    from tui.boards.looks import in_ascii
+    from tui.data.clock import SystemClock
     from tui.once import BOARDS_ONCE, lines, read
 
     if options.board not in BOARDS_ONCE:

@@ -7,10 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 from engine.client import Client
-from tui import boards
-from tui.boards import Cell, text_of
-from tui.clock import Clock
-from tui.inputs import (
+from tui.boards import cells as boards
+from tui.boards.cells import Cell, text_of
+from tui.boards.rows import GRIDS, Rows
+from tui.data.clock import Clock
+from tui.data.inputs import (
     CausesRead,
     JobsRead,
     LinkMoved,
@@ -19,11 +20,10 @@ from tui.inputs import (
     RunsRead,
     StatusRead,
 )
+from tui.data.listing import Edge
+from tui.data.store import Store
 from tui.keys import BOARDS
-from tui.listing import Edge
-from tui.rows import GRIDS, Rows
-from tui.sanitize import fit
-from tui.store import Store
+from tui.text.sanitize import fit
 
 ROWS_MAX = 200
 NOTHING: Cell = ("", "plain")

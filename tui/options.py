@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from tui.redact import NAMES
+from tui.text.redact import NAMES
 
-SERVED_DRIVER = "tui.served:ServedDriver"
-"""In TEXTUAL_DRIVER: this dashboard is drawn in a browser (`serve.py`)."""
+SERVED_DRIVER = "tui.browser.served:ServedDriver"
+"""In TEXTUAL_DRIVER: this dashboard is drawn in a browser (`browser/serve.py`)."""
 
 
 class Options(Struct, frozen=True, kw_only=True):

@@ -18,12 +18,12 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from tui import record
-from tui.app import Dashboard
-from tui.clock import SystemClock
-from tui.inputs import Input
+from tui.data import record
+from tui.data.clock import SystemClock
+from tui.data.inputs import Input
+from tui.data.store import Store
 from tui.options import Options
-from tui.store import Store
+from tui.screen.app import Dashboard
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient
@@ -41,7 +41,7 @@ class Start(Struct, frozen=True):
     speed: float = 1.0
 
     def word(self) -> str:
-        """The same in one word, for a process of its own (`served.py`)."""
+        """The same in one word, for a process of its own (`browser/served.py`)."""
         return msgspec.json.encode(self).decode()
 
     @staticmethod

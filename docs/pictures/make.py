@@ -22,11 +22,11 @@ from docs.pictures import shop
 from docs.pictures.plans import EXCERPTS, FIRST_SHOWN, LAST_S, PLAN
 from engine.client import AsyncClient, Reposts
 from engine.wire import BulkAnswer
-from tui import record
-from tui.app import Dashboard
+from tui.act.open import open_run
+from tui.data import record
+from tui.data.store import Store
 from tui.options import Options
-from tui.reading import open_run
-from tui.store import Store
+from tui.screen.app import Dashboard
 
 HERE = Path(__file__).parent
 FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"

@@ -42,7 +42,7 @@ from engine.wire import (
     StepAt,
     StepRow,
 )
-from tui.inputs import (
+from tui.data.inputs import (
     CausesRead,
     EventRead,
     Input,
@@ -54,9 +54,9 @@ from tui.inputs import (
     StatusRead,
     TreeRead,
 )
-from tui.listing import Edge
-from tui.model import ms_of
-from tui.record import Recorder
+from tui.data.listing import Edge
+from tui.data.model import ms_of
+from tui.data.record import Recorder
 
 FILE = Path(__file__).with_name("shop.ndjson")
 BEGAN_MS = 1_790_000_000_000

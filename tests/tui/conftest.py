@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import tui.answered
-import tui.doing
+import tui.act.answered
+import tui.act.doing
 
 
 @pytest.fixture(autouse=True)
@@ -24,5 +24,5 @@ def utc() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The inspector does not wait until the cursor rests, nor a refusal for who was quicker."""
-    monkeypatch.setattr(tui.answered, "RESTS_S", 0)
-    monkeypatch.setattr(tui.doing, "EVENT_COMES_S", 0)
+    monkeypatch.setattr(tui.act.answered, "RESTS_S", 0)
+    monkeypatch.setattr(tui.act.doing, "EVENT_COMES_S", 0)

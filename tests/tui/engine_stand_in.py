@@ -16,9 +16,9 @@ from engine.client import AsyncClient, ProblemError, Reposts
 from engine.front.show.times import rfc3339
 from engine.wire import BulkList, CauseList, RetryPage, RunTree
 from tests.tui.support import NOW, page, run_row, step_row
-from tui.feed import Feed
-from tui.inputs import Input, LinkMoved, LinkState
-from tui.store import Store
+from tui.data.feed import Feed
+from tui.data.inputs import Input, LinkMoved, LinkState
+from tui.data.store import Store
 
 
 class TrioClock:

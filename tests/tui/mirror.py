@@ -11,7 +11,7 @@ from engine.front.show.times import rfc3339
 from engine.store.sqlite.views.views import SqliteViews
 from tests.tui.support import store_at
 from tests.world import EPOCH_MS, World
-from tui.inputs import EventRead, TreeRead
+from tui.data.inputs import EventRead, TreeRead
 
 FILE = "file"
 PAGE = 100

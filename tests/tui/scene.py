@@ -21,14 +21,14 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
-from tui.inputs import (
+from tui.data.inputs import (
     CausesRead,
     JobsRead,
     RetriesRead,
     RunsRead,
 )
-from tui.listing import Edge
-from tui.store import Store
+from tui.data.listing import Edge
+from tui.data.store import Store
 
 SHIP = f"{RUN}-ship"
 

@@ -19,8 +19,7 @@ from engine.client import AsyncClient, Reposts
 from engine.front.show.times import rfc3339
 from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow
 from tests.tui.support import NOW, FakeClock
-from tui.app import Dashboard
-from tui.inputs import (
+from tui.data.inputs import (
     EventRead,
     LinkMoved,
     LinkState,
@@ -28,9 +27,10 @@ from tui.inputs import (
     StatusRead,
     TreeRead,
 )
-from tui.listing import Edge
+from tui.data.listing import Edge
+from tui.data.store import Store
 from tui.options import Options
-from tui.store import Store
+from tui.screen.app import Dashboard
 
 
 def at(seconds: float) -> str:

@@ -9,16 +9,16 @@ from hypothesis import settings
 
 from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow
-from tui.boards import Cell, Column, layout, text_of
-from tui.inputs import (
+from tui.boards.cells import Cell, Column, layout, text_of
+from tui.data.inputs import (
     EventRead,
     LinkMoved,
     LinkState,
     StatusRead,
     TreeRead,
 )
-from tui.sanitize import fit, width
-from tui.store import Store
+from tui.data.store import Store
+from tui.text.sanitize import fit, width
 
 NOW = 1_790_000_000_000
 """2026-09-21T14:13:20.000Z."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.tui.screen import World
-from tui.attention import Attention
-from tui.inputs import LinkMoved, LinkState
+from tui.data.inputs import LinkMoved, LinkState
+from tui.screen.attention import Attention
 
 
 def test_the_title_says_what_is_stuck() -> None:

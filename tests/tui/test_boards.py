@@ -10,7 +10,7 @@ import pytest
 from tests.tui.golden import same
 from tests.tui.scene import scene
 from tests.tui.support import NOW, FakeClock, event, head_text, row_text, status_read, store_at
-from tui.boards import (
+from tui.boards.cells import (
     NONE,
     Column,
     Seen,
@@ -22,11 +22,11 @@ from tui.boards import (
     text_of,
     tries_cell,
 )
-from tui.inputs import LinkMoved, LinkState
-from tui.looks import STYLES, in_ascii
-from tui.model import At, State
-from tui.rows import GRIDS, Rows
-from tui.sanitize import fit
+from tui.boards.looks import STYLES, in_ascii
+from tui.boards.rows import GRIDS, Rows
+from tui.data.inputs import LinkMoved, LinkState
+from tui.data.model import At, State
+from tui.text.sanitize import fit
 
 BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 WIDTHS = (60, 80, 120, 160)

@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from engine.client import BodyPart
 from tests.tui.support import STEADY
-from tui.boards import text_of
-from tui.bodies import DIFF_LINES_MAX, Body, Look, indented, lines_of, longer, looks_of, readable
-from tui.redact import Redactor
-from tui.sanitize import width
+from tui.boards.cells import text_of
+from tui.boards.run.bodies import (
+    DIFF_LINES_MAX,
+    Body,
+    Look,
+    indented,
+    lines_of,
+    longer,
+    looks_of,
+    readable,
+)
+from tui.text.redact import Redactor
+from tui.text.sanitize import width
 
 
 def body(data: bytes, kind: str = "application/json", **more: int) -> BodyPart:

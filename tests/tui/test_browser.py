@@ -23,12 +23,12 @@ from tests.tui.browser import PATIENCE_S, browser, program
 from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import run_row
 from tests.tui.test_terminal import endpoint, fail, recording
-from tui.inputs import (
+from tui.data.inputs import (
     LinkMoved,
     LinkState,
     RunsRead,
 )
-from tui.listing import Edge
+from tui.data.listing import Edge
 
 
 class Served:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tui.support import NOW, STEADY, FakeClock, status_read, step_row, store_at, tree_read
-from tui import fmt
-from tui.clock import SAMPLES_KEPT_MAX, SLEW_MS_PER_S, STEP_MS_MIN, ServerClock
-from tui.inputs import EventRead
+from tui.data.clock import SAMPLES_KEPT_MAX, SLEW_MS_PER_S, STEP_MS_MIN, ServerClock
+from tui.data.inputs import EventRead
+from tui.text import fmt
 
 HOUR = 3_600.0
 

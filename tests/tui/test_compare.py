@@ -11,12 +11,12 @@ from engine.wire import AttemptRow, RunTree
 from tests.tui.golden import same
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import NOW
-from tui.boards import Seen, text_of
-from tui.compare import comparison, pairs
-from tui.looks import in_ascii
-from tui.model import run_of, step_of
-from tui.sanitize import width
-from tui.tree import Tree
+from tui.boards.cells import Seen, text_of
+from tui.boards.looks import in_ascii
+from tui.boards.run.compare import comparison, pairs
+from tui.data.model import run_of, step_of
+from tui.data.tree import Tree
+from tui.text.sanitize import width
 
 LEFT, RIGHT = run_row(1, "completed"), run_row(2, "failed")
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from engine.client import Unreachable
 from tui.command import tui
-from tui.config import Config, ConfigError, read, usual_path
+from tui.settings import Config, ConfigError, read, usual_path
 
 WHOLE = """
 theme = "cb-dark"

@@ -15,9 +15,9 @@ import pytest
 
 from engine.wire import AttemptRow, StepRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui import curl
-from tui.clipboard import MAC, OSC_52_BASE64_BYTES_MAX, Tool, give, terminal_takes, tool
-from tui.screens.body import BodyScreen
+from tui.screen.dialogs.body import BodyScreen
+from tui.text import curl
+from tui.text.clipboard import MAC, OSC_52_BASE64_BYTES_MAX, Tool, give, terminal_takes, tool
 
 HOSTILE = [
     "it's", 'say "x"', "a\nb", "$(touch pwned)", "`touch pwned`", "-rf", "--output=pwned", "@pwned",

@@ -12,12 +12,12 @@ from engine.wire import MoveRow
 from tests.tui.golden import same
 from tests.tui.scene import scene
 from tests.tui.support import NOW, RUN, attempt_row, step_row, store_at, tree_read
-from tui.boards import Seen, text_of
-from tui.detail import ATTEMPTS_SHOWN_MAX, inspector
-from tui.looks import in_ascii
-from tui.model import step_of
-from tui.rows import Rows
-from tui.sanitize import width
+from tui.boards.cells import Seen, text_of
+from tui.boards.looks import in_ascii
+from tui.boards.rows import Rows
+from tui.boards.run.detail import ATTEMPTS_SHOWN_MAX, inspector
+from tui.data.model import step_of
+from tui.text.sanitize import width
 
 
 def test_the_inspector_as_text() -> None:

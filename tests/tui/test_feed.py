@@ -12,7 +12,7 @@ from engine.wire import BulkAnswer, BulkList, Problem, RunPage, RunTree
 from tests.client.fake_engine import refusal
 from tests.tui.engine_stand_in import StandIn, fed, gaps
 from tests.tui.support import NOW, RUN, page, run_row, step_row
-from tui.feed import (
+from tui.data.feed import (
     BOARD_LASTS_S,
     FAILED_PAUSE_S,
     PAGE_ROWS,
@@ -21,10 +21,10 @@ from tui.feed import (
     STATUS_EVERY_S,
     Board,
 )
-from tui.inputs import (
+from tui.data.inputs import (
     TreeGone,
 )
-from tui.listing import Edge
+from tui.data.listing import Edge
 
 RUNS = Board("runs", "is:live")
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.boards import Piece
-from tui.sanitize import width, wrap
-from tui.widgets.bar import fit_pieces
-from tui.widgets.grid import fit_parts
+from tui.boards.cells import Piece
+from tui.screen.widgets.bar import fit_pieces
+from tui.screen.widgets.grid import fit_parts
+from tui.text.sanitize import width, wrap
 
 
 @given(st.text("ab 注e\u0301", max_size=60), st.integers(2, 20), st.integers(0, 4))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tui.support import NOW, STEADY
-from tui import fmt
-from tui.looks import in_ascii
+from tui.boards.looks import in_ascii
+from tui.text import fmt
 
 SPANS = [
     (-5, "0s"), (0, "0s"), (999, "0s"), (1_000, "1s"), (59_999, "59s"), (60_000, "1m00"),

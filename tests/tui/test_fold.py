@@ -21,11 +21,11 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
-from tui.fold import KINDS, OF_A_RUN
-from tui.inputs import EventRead
-from tui.model import State, Step
-from tui.store import Store
-from tui.tree import Tree
+from tui.data.fold import KINDS, OF_A_RUN
+from tui.data.inputs import EventRead
+from tui.data.model import State, Step
+from tui.data.store import Store
+from tui.data.tree import Tree
 
 SHIP = f"{RUN}-ship"
 

@@ -14,15 +14,16 @@ import msgspec
 import pytest
 
 from tests.tui.support import FakeClock
-from tui import bars, record, sorting
-from tui.attention import Attention
-from tui.boards import text_of
-from tui.compare import comparison
-from tui.detail import inspector
-from tui.notices import Asked, notice
-from tui.query import seen_values
-from tui.rows import GRIDS, Rows
-from tui.store import Store
+from tui.boards import bars, sorting
+from tui.boards.cells import text_of
+from tui.boards.notices import Asked, notice
+from tui.boards.rows import GRIDS, Rows
+from tui.boards.run.compare import comparison
+from tui.boards.run.detail import inspector
+from tui.data import record
+from tui.data.filter import seen_values
+from tui.data.store import Store
+from tui.screen.attention import Attention
 
 RECORDED = Path(__file__).parents[2] / "docs/pictures/shop.ndjson"
 LINES = [json.loads(line) for line in RECORDED.read_text("utf-8").splitlines()[1:]]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tui.app import DOES
-from tui.boards import text_of
-from tui.help import help_lines
+from tui.boards.cells import text_of
+from tui.boards.help import help_lines
+from tui.boards.looks import in_ascii
 from tui.keys import (
     BY_ID,
     COMMANDS,
@@ -23,8 +23,8 @@ from tui.keys import (
     parse_command,
     shown_key,
 )
-from tui.looks import in_ascii
-from tui.sanitize import width
+from tui.screen.app import DOES
+from tui.text.sanitize import width
 
 
 def test_30_the_docs_have_the_keys_of_the_boards_and_of_what_writes() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tui.support import STEADY
-from tui import listing as listings
-from tui.listing import Edge, Listing
+from tui.data import listing as listings
+from tui.data.listing import Edge, Listing
 
 PAGE = 5
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.tui.support import RUN, step_row, store_at, tree_read
-from tui.looking import BACK_MAX, Looking
-from tui.tree import Tree
+from tui.boards.looking import BACK_MAX, Looking
+from tui.data.tree import Tree
 
 
 def tree() -> Tree:

@@ -6,8 +6,8 @@ import unicodedata
 
 from rich.cells import cell_len
 
-from tui.looks import LOOKS, SHAPES, STYLES, glyph, in_ascii
-from tui.model import State
+from tui.boards.looks import LOOKS, SHAPES, STYLES, glyph, in_ascii
+from tui.data.model import State
 
 EMOJI_BLOCKS = ((0x1F000, 0x1FAFF), (0x2600, 0x26FF))
 EMOJI_ELSEWHERE = {

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tests.tui.screen import step_row
 from tests.tui.support import NOW
-from tui.model import (
+from tui.data.model import (
     ENDED,
     State,
     happening_of,

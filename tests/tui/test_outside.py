@@ -10,8 +10,8 @@ import pytest
 
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, run_row, showing, step_row
-from tui import background
-from tui.outside import private_file, words_of
+from tui.act.outside import private_file, words_of
+from tui.screen.dialogs import background
 
 HOSTILE = b'{"a": "\x1b]52;c;x\x07"}\n$(touch pwned); `x`'
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from docs.pictures import make, plans, shop
-from tui import record
-from tui.model import State
+from tui.data import record
+from tui.data.model import State
 
 MEND = "`just pictures` draws them anew"
 RECORDING_BYTES_MAX, PICTURE_BYTES_MAX = 150_000, 68_000

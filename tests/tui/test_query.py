@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from engine.wire import CauseList, CauseRow, Reason
 from tests.tui.scene import scene
 from tests.tui.support import RUN, STEADY
-from tui.inputs import CausesRead
-from tui.query import SUGGESTIONS_MAX, fault, is_empty, moves_with_time, seen_values, suggest
+from tui.data.filter import SUGGESTIONS_MAX, fault, is_empty, moves_with_time, seen_values, suggest
+from tui.data.inputs import CausesRead
 
 KNOWN = {"wf": ["order.fulfil", "order mail", 'o"x\\y'], "host": ["api.acme.io:443"]}
 

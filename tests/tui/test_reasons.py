@@ -15,11 +15,11 @@ from tests.tui.support import attempt_row as attempt
 from tests.tui.support import run_row as listed
 from tests.tui.support import step_at as stands
 from tests.tui.support import step_row as step
-from tui.boards import cause_text, event_more, reason_cell, why_text
-from tui.inputs import CausesRead, LinkState
-from tui.model import cause_of, run_of
-from tui.reading import open_run
-from tui.tree import at_fault
+from tui.act.open import open_run
+from tui.boards.cells import cause_text, event_more, reason_cell, why_text
+from tui.data.inputs import CausesRead, LinkState
+from tui.data.model import cause_of, run_of
+from tui.data.tree import at_fault
 
 DECLINED = "card_declined: insufficient funds"
 REFUSED = "no connection: connection refused (errno 111, ECONNREFUSED)"

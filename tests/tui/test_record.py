@@ -17,16 +17,16 @@ from tests.tui.engine_stand_in import StandIn, TrioClock
 from tests.tui.mirror import Mirror
 from tests.tui.support import NOW, RUN, FakeClock, event, status_read, step_row, tree_read
 from tests.tui.test_store_world import watched
-from tui import record
-from tui.feed import Board, Feed
-from tui.inputs import (
+from tui.data import record
+from tui.data.feed import Board, Feed
+from tui.data.inputs import (
     Input,
     LinkMoved,
     LinkState,
     TreeGone,
 )
-from tui.record import Head, Line, Recorder, RecordingError
-from tui.store import Link, Store
+from tui.data.record import Head, Line, Recorder, RecordingError
+from tui.data.store import Link, Store
 
 
 def contents(store: Store) -> dict[str, Any]:

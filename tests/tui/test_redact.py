@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from engine.client import BodyPart
 from tests.tui.support import STEADY
-from tui.boards import text_of
-from tui.bodies import Body, Look, lines_of
-from tui.redact import MASK, NAMES, Redactor, plain_name
+from tui.boards.cells import text_of
+from tui.boards.run.bodies import Body, Look, lines_of
+from tui.text.redact import MASK, NAMES, Redactor, plain_name
 
 SECRET = "Zx9-s3cr3t-Qk7"
 OFFSET = re.compile("[0-9a-f]{8}  ")

@@ -14,10 +14,11 @@ from rich.cells import cell_len
 from engine import wire
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree
 from tests.tui.support import STEADY, FakeClock
-from tui.bars import health
-from tui.inputs import EventRead, StatusRead
-from tui.rows import Rows
-from tui.sanitize import (
+from tui.boards.bars import health
+from tui.boards.rows import Rows
+from tui.data.inputs import EventRead, StatusRead
+from tui.data.store import Store
+from tui.text.sanitize import (
     CUT,
     DEPTH_MAX,
     MARKS_MAX,
@@ -30,7 +31,6 @@ from tui.sanitize import (
     safe,
     width,
 )
-from tui.store import Store
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m\u202eevil\u200b\u2066\ufeff\x00\r\n\ud800"
 NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

@@ -10,9 +10,9 @@ import pytest
 from engine.wire import BEYOND_A_JOB, AttemptRow, RunRow, StepRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
-from tui.boards import Part
-from tui.reading import open_run
-from tui.screens.ask import Confirmation
+from tui.act.open import open_run
+from tui.boards.cells import Part
+from tui.screen.dialogs.ask import Confirmation
 
 
 def with_a_call(number: int = 1) -> tuple[RunRow, StepRow, StepRow]:

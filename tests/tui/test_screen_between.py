@@ -10,19 +10,19 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-import tui.app
+import tui.screen.app
 from engine.client import Action
 from engine.wire import ActionAnswer, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
-from tui.inputs import RetriesRead
+from tui.data.inputs import RetriesRead
 
 
 @pytest.fixture(autouse=True)
 def _drawn_by_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn but when a test says so."""
-    monkeypatch.setattr(tui.app, "FLUSH_S", 1e6)
-    monkeypatch.setattr(tui.app, "TICK_S", 1e6)
+    monkeypatch.setattr(tui.screen.app, "FLUSH_S", 1e6)
+    monkeypatch.setattr(tui.screen.app, "TICK_S", 1e6)
 
 
 def retries(*numbers: int) -> RetriesRead:

@@ -10,11 +10,11 @@ import httpx
 
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.bodies import FIRST_BYTES
-from tui.inputs import Input
-from tui.record import Recorder
-from tui.screens.body import BodyScreen
-from tui.widgets.lines import Lines
+from tui.boards.run.bodies import FIRST_BYTES
+from tui.data.inputs import Input
+from tui.data.record import Recorder
+from tui.screen.dialogs.body import BodyScreen
+from tui.screen.widgets.lines import Lines
 
 SECRET = "hunter2-secret"
 

@@ -13,15 +13,15 @@ from engine.store.sqlite.views.boards import DUE_COUNTED_MAX
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import retry_row
-from tui.bars import COUNTED_MAX
-from tui.inputs import (
+from tui.act.open import open_run
+from tui.boards.bars import COUNTED_MAX
+from tui.data.inputs import (
     CausesRead,
     LinkMoved,
     LinkState,
     RetriesRead,
 )
 from tui.keys import COMMANDS, shown_key
-from tui.reading import open_run
 
 SIZES = [(80, 24), (100, 30), (140, 40), (60, 16), (200, 60)]
 STATES = ("pending", "running", "backing-off", "waiting", "paused", "completed", "failed",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.boards import text_of
-from tui.help import help_lines
+from tui.act.open import open_run
+from tui.boards.cells import text_of
+from tui.boards.help import help_lines
 from tui.keys import COMMANDS, EVERYWHERE
-from tui.reading import open_run
-from tui.sanitize import width
+from tui.text.sanitize import width
 
 
 def test_the_chart_has_the_head_of_its_run() -> None:

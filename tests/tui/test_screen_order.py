@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from engine.wire import CauseList, CauseRow, RunPage
 from tests.tui.screen import World, at, line_with, run_row, showing
-from tui.inputs import (
+from tui.data.inputs import (
     CausesRead,
     LinkMoved,
     LinkState,
     RunsRead,
 )
-from tui.listing import Edge
-from tui.widgets.grid import Grid
+from tui.data.listing import Edge
+from tui.screen.widgets.grid import Grid
 
 
 def causes(world: World) -> None:

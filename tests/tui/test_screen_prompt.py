@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.tui.screen import World, line_with, run_row, showing
-from tui.prompt import Field
+from tui.screen.prompt import Field
 
 
 def fill(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.wire import AttemptRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.reading import open_run
+from tui.act.open import open_run
 
 SUCCEEDED = AttemptRow(1, 1, "success", at(-50), at(-40), 200)
 

@@ -9,15 +9,15 @@ import pytest
 
 from engine.wire import BulkAnswer
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.inputs import (
+from tui.act.open import open_run
+from tui.act.sort import filter_by
+from tui.data.inputs import (
     EventRead,
     JobsRead,
     LinkMoved,
     LinkState,
 )
 from tui.keys import COMMANDS, LISTS, WRITES
-from tui.ordering import filter_by
-from tui.reading import open_run
 
 
 def accepted(run: object) -> tuple[int, Any]:

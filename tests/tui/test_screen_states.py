@@ -9,14 +9,14 @@ import pytest
 from tests.tui.golden import same
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
 from tests.tui.support import store_at
-from tui.boards import text_of
-from tui.inputs import (
+from tui.boards.cells import text_of
+from tui.boards.notices import Asked, in_words, notice
+from tui.data.inputs import (
     LinkMoved,
     LinkState,
     TreeGone,
 )
-from tui.notices import Asked, in_words, notice
-from tui.sanitize import width
+from tui.text.sanitize import width
 
 REFUSED = "The engine at http://engine.test cannot be reached: All connection attempts failed"
 UNTRUSTED = (

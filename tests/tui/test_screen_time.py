@@ -9,8 +9,8 @@ from textual.geometry import Region
 
 from engine.wire import AttemptRow, RetryPage, RetryRow
 from tests.tui.screen import World, at, line_with, run_row, showing, step_row
-from tui.inputs import RetriesRead
-from tui.widgets.tight import TightUpdate
+from tui.data.inputs import RetriesRead
+from tui.screen.widgets.tight import TightUpdate
 
 BACKING_OFF = {"at": {"status": "backing-off", "due_at": at(7)}}
 

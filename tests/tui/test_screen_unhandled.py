@@ -9,8 +9,8 @@ import pytest
 
 from engine.client import Action
 from tests.tui.screen import World, line_with, run_row, showing, step_row
-from tui.model import State
-from tui.targets import Target, action_for
+from tui.act.targets import Target, action_for
+from tui.data.model import State
 
 ERROR = "unhandled-failure: answered 500 after it was told that charge failed (answered 402)"
 

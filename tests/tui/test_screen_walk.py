@@ -14,11 +14,12 @@ import httpx
 import msgspec
 import pytest
 
-import tui.app
+import tui.screen.app
 from tests.tui.screen import World, run_row, showing
 from tests.tui.test_hostile_recordings import LINES, TEXTS, edited
-from tui import background, record
+from tui.data import record
 from tui.keys import COMMANDS, WRITES
+from tui.screen.dialogs import background
 
 STEPS = 40
 LEAVES = {"q", "ctrl+q", "ctrl+z"}
@@ -148,8 +149,8 @@ class Walk:
 def test_a_walk_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing ends the dashboard, nothing harmful reaches the terminal, and nothing is posted but
     by the keys that act, to what was on the screen."""
-    monkeypatch.setattr(tui.app, "FLUSH_S", 1e6)  # drawn when the walk says so
-    monkeypatch.setattr(tui.app, "TICK_S", 1e6)
+    monkeypatch.setattr(tui.screen.app, "FLUSH_S", 1e6)  # drawn when the walk says so
+    monkeypatch.setattr(tui.screen.app, "TICK_S", 1e6)
 
     walks: list[Walk] = []
     monkeypatch.setattr(World, "_answer", lambda _, request: walks[0].answer(request))

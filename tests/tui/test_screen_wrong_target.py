@@ -8,12 +8,12 @@ from engine.client import Action
 from engine.wire import RunPage
 from tests.tui.screen import World, line_with, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
-from tui.doing import Left
-from tui.inputs import RunsRead, TreeGone
-from tui.listing import Edge
-from tui.ordering import filter_by
-from tui.reading import list_runs
-from tui.targets import Target, Urls
+from tui.act.doing import Left
+from tui.act.open import list_runs
+from tui.act.sort import filter_by
+from tui.act.targets import Target, Urls
+from tui.data.inputs import RunsRead, TreeGone
+from tui.data.listing import Edge
 
 
 def test_09_a_key_meant_for_a_row_that_has_just_left() -> None:

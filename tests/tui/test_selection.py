@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tui.support import STEADY
-from tui.selection import LOOK_AGAIN_S, Moved, Selection
+from tui.boards.selection import LOOK_AGAIN_S, Moved, Selection
 
 ABC = ["a", "b", "c"]
 

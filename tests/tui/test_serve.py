@@ -16,12 +16,12 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-import tui.serve
+import tui.browser.serve
 from engine.cli.main import main as atomic
 from tests.tui.screen import World, run_row, showing, step_row
-from tui.guard import Asked, Guard, Refusal
+from tui.browser.guard import Asked, Guard, Refusal
+from tui.browser.serve import WINDOWS_MAX, GuardedServer, command, listen
 from tui.options import Options
-from tui.serve import WINDOWS_MAX, GuardedServer, command, listen
 from tui.start import Start
 
 STAND_IN = "echo __GANGLION__; exec head -c 1"
@@ -273,7 +273,7 @@ def test_46_no_word_reaches_the_shell(tmp_path: Path, monkeypatch: pytest.Monkey
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
     """The dashboards that would have been served."""
     found: list[Start] = []
-    monkeypatch.setattr(tui.serve, "serve", lambda word, *_: found.append(Start.of(word)))
+    monkeypatch.setattr(tui.browser.serve, "serve", lambda word, *_: found.append(Start.of(word)))
     return found
 
 
@@ -305,7 +305,7 @@ def test_46_a_password_in_the_address_is_not_told(monkeypatch: pytest.MonkeyPatc
         titles.append(title)
         tell("link")
 
-    monkeypatch.setattr(tui.serve, "serve", serve)
+    monkeypatch.setattr(tui.browser.serve, "serve", serve)
     assert "The dashboard of http://127.0.0.1:1, to look at." in invoke(url, "--serve").output
     assert titles == ["http://127.0.0.1:1"]
 
@@ -368,7 +368,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     """One line, with the command."""
     for missing in ("aiohttp", "textual_serve"):
         with monkeypatch.context() as without:
-            without.delitem(sys.modules, "tui.serve")
+            without.delitem(sys.modules, "tui.browser.serve")
             for name in [it for it in sys.modules if it.partition(".")[0] == missing]:
                 without.delitem(sys.modules, name)
             without.setitem(sys.modules, missing, None)
@@ -409,4 +409,4 @@ def test_shell_words_are_whole() -> None:
     """What is run is one program, that takes the shell's place: so it gets the signals."""
     words = shlex.split(command("a"))
     assert words[:2] == ["exec", "env"]
-    assert words[-5:] == [sys.executable, "-P", "-m", "tui.served", "a"]
+    assert words[-5:] == [sys.executable, "-P", "-m", "tui.browser.served", "a"]

@@ -9,16 +9,19 @@ from msgspec import Struct, field
 
 from engine.client import AsyncClient
 from tests.tui.scene import runs, scene
-from tui import moving, ordering, reading, showing
-from tui.acting import Acting
-from tui.feed import Feed
+from tui.act import move as moving
+from tui.act import open as reading
+from tui.act import show as showing
+from tui.act import sort as ordering
+from tui.act.act import Acting
+from tui.act.stage import Bodies, Line, Page, Question
+from tui.boards.looking import Looking
+from tui.boards.rows import Rows
+from tui.boards.selection import Selection
+from tui.data.feed import Feed
+from tui.data.store import Store
 from tui.keys import BY_ID
-from tui.looking import Looking
 from tui.options import Options
-from tui.rows import Rows
-from tui.selection import Selection
-from tui.stage import Bodies, Line, Page, Question
-from tui.store import Store
 
 DOES = {**showing.DOES, **moving.DOES, **ordering.DOES, **reading.DOES}
 

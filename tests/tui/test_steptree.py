@@ -24,12 +24,10 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
-from tui.boards import Seen
-from tui.inputs import TreeRead
-from tui.looks import in_ascii
-from tui.model import State
-from tui.rows import GRIDS, Rows
-from tui.steptree import (
+from tui.boards.cells import Seen
+from tui.boards.looks import in_ascii
+from tui.boards.rows import GRIDS, Rows
+from tui.boards.steptree import (
     CHILDREN_SHOWN_MAX,
     SHOWN_OF_FOLDED,
     Span,
@@ -40,8 +38,10 @@ from tui.steptree import (
     span_of,
     took_cell,
 )
-from tui.store import Store
-from tui.tree import Tree
+from tui.data.inputs import TreeRead
+from tui.data.model import State
+from tui.data.store import Store
+from tui.data.tree import Tree
 
 
 def tree_of(read: TreeRead) -> Tree:

@@ -26,8 +26,8 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
-from tui import store as stores
-from tui.inputs import (
+from tui.data import store as stores
+from tui.data.inputs import (
     CausesRead,
     EventRead,
     JobsRead,
@@ -38,8 +38,8 @@ from tui.inputs import (
     StatusRead,
     TreeGone,
 )
-from tui.listing import Edge
-from tui.store import Store
+from tui.data.listing import Edge
+from tui.data.store import Store
 
 
 def head(*ids: str, next: str | None = None) -> RunsRead:

@@ -20,9 +20,9 @@ from engine.ports.caller import Invocation
 from engine.runs.open.callers import Recorded, Wait
 from tests.tui.mirror import Mirror
 from tests.world import FakeClock, World, ok, still_open, world
-from tui.fold import KINDS
-from tui.inputs import TreeRead
-from tui.model import step_of
+from tui.data.fold import KINDS
+from tui.data.inputs import TreeRead
+from tui.data.model import step_of
 
 STEP = "http://app:9000/workflows/w/steps/"
 ASYNC = Wait(prefer_ms=0)

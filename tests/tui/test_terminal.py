@@ -19,7 +19,7 @@ from tests.e2e import harness
 from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import at, run_row, step_row
 from tests.tui.terminal import ALT_SCREEN, Terminal, dashboard
-from tui.inputs import (
+from tui.data.inputs import (
     EventRead,
     Input,
     LinkMoved,
@@ -28,8 +28,8 @@ from tui.inputs import (
     StatusRead,
     TreeRead,
 )
-from tui.listing import Edge
-from tui.record import FORMAT, Head, Line
+from tui.data.listing import Edge
+from tui.data.record import FORMAT, Head, Line
 
 HOSTILE = "\x1b]52;c;cHduZWQ=\x07\x1b]0;pwned\x07\x9b31m\x1bc\u202egnp\x00\x07\u009d0;x\u009c"
 FORBIDDEN = (
@@ -214,7 +214,7 @@ def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signa
 
 BROKEN = """
 from engine.cli import main
-from tui.widgets.grid import Grid
+from tui.screen.widgets.grid import Grid
 
 def move(self, by):
     body = "hun" + "ter2"

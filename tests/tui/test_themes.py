@@ -12,8 +12,8 @@ from rich.style import Style
 from textual.theme import BUILTIN_THEMES
 
 from tests.tui.screen import World, run_row, showing
-from tui.looks import LOOKS
-from tui.themes import ANSI_THEMES, THEMES
+from tui.boards.looks import LOOKS
+from tui.screen.themes import ANSI_THEMES, THEMES
 
 CONTRAST_MIN = 4.5
 """WCAG 2.2, 1.4.3, for text of usual size."""

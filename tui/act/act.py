@@ -1,0 +1,187 @@
+"""What changes the engine: whether it may, whether it is asked first, how it went, and undoing it.
+
+Nothing is queued for later: what cannot be done now is refused with the reason. A key that comes
+when the row it was meant for has just left is refused too: the row that is there now is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+
+from engine.client import Action
+from tui.act.ask import Asking
+from tui.act.bulk import MARKED_MAX, Many
+from tui.act.doing import Doing
+from tui.act.retarget import Retargeting
+from tui.act.stage import Choice, Question, Stage, Terminal
+from tui.act.targets import Target, action_for, of_row, of_step, opens_what_failed, why_not_on
+from tui.keys import BY_ID, Command, remapped, shown_key
+
+OF_NO_ROW = frozenset({"undo", "abort"})
+"""Commands that are not about the row under the cursor."""
+
+
+class Acting:
+    """See the head of this file."""
+
+    def __init__(self, stage: Stage, terminal: Terminal) -> None:
+        self._stage, self._terminal = stage, terminal
+        self._commands = remapped(stage.options.keys)
+        self.doing = Doing(stage)
+        self.asking = Asking(stage, self.doing)
+        self.many = Many(stage, self.doing, self.asking)
+        self._retargeting = Retargeting(stage, self.doing, self.asking, self.many)
+        self._drawn: dict[str, Target] = {}
+        """The rows on the screen, as they were drawn."""
+
+    # -- what a key would do -------------------------------------------------------------------
+
+    def targets(self) -> Iterator[Target]:
+        """The marked rows, or the one under the cursor; made one by one, as there may be many and
+        the footer asks for the first each time it is drawn."""
+        rows = self._stage.selection()
+        row_ids: Iterable[str] = rows.marks
+        if not rows.marks and not rows.marks_lost and rows.cursor_id is not None:
+            row_ids = (rows.cursor_id,)
+        for row_id in row_ids:
+            target = self._drawn.get(row_id) or self._target(row_id)
+            if target is not None:
+                yield self.doing.newest(target)
+
+    def drawn(self, row_ids: Sequence[str]) -> None:
+        """These rows were just drawn. A key is meant for them as they are seen, not as something
+        that comes before the next drawing makes them: `P` on what runs never resumes."""
+        self._drawn = {id: target for id in row_ids if (target := self._target(id)) is not None}
+
+    def _target(self, row_id: str) -> Target | None:
+        stage = self._stage
+        if stage.looking.view != "run":
+            return of_row(stage.store, stage.looking.view, row_id)
+        step = stage.looking.step(row_id)
+        return None if step is None else of_step(stage.store, step)
+
+    def label(self, command: Command) -> str:
+        """The footer's word: which way a key goes here that goes both."""
+        first = None if command.id in OF_NO_ROW else next(self.targets(), None)
+        action = command.id if first is None else action_for(command.id, first)
+        return command.label if action == command.id else str(action).capitalize()
+
+    def about(self, command: Command) -> tuple[str, str]:
+        """What a command is called now, and why it can do nothing; that is empty if it can."""
+        return self.label(command), self.why_not(command)
+
+    def why_not(self, command: Command, targets: Sequence[Target] | None = None) -> str:
+        """Why a command can do nothing now; empty: it can. `targets`: chosen before."""
+        stage = self._stage
+        if stage.options.read_only:
+            why = "--serve without --allow-actions" if self._terminal.is_web else "--read-only"
+            return f"this dashboard only reads ({why})"
+        if stage.looking.is_recording:
+            return "this is a recording"
+        if stage.store.stale:
+            return "not connected: what is shown may have passed"
+        if command.id == "undo":
+            return self.doing.why_not_undo()
+        if command.id == "abort":
+            return self.many.why_not_abort()
+        if stage.looking.whole_filter:
+            return ""
+        if targets is None:
+            if (gone := self._why_not_here()) != "":
+                return gone
+            targets = list(islice(self.targets(), MARKED_MAX + 1))
+        if not targets:
+            return "there is nothing under the cursor"
+        if len(targets) > MARKED_MAX:
+            return f"more than {MARKED_MAX} are marked by hand: filter, then mark all with a"
+        reasons = [why_not_on(command, target) for target in targets]
+        return "" if "" in reasons else reasons[0]
+
+    def _why_not_here(self) -> str:
+        """Why what is under the cursor, or marked, is not what the key was meant for."""
+        rows = self._stage.selection()
+        if rows.marks:
+            return ""
+        if rows.marks_lost:
+            return "what was marked has left the list"
+        if rows.has_just_left(self._stage.store.clock.monotonic()):
+            return "the row under the cursor has just left: look again"
+        return ""
+
+    def _has_seen(self) -> bool:
+        """Whether the row that is meant is on the screen; else it is shown first."""
+        stage = self._stage
+        rows = stage.selection()
+        if rows.marks or stage.looking.whole_filter or rows.cursor < 0 or rows.is_seen(rows.cursor):
+            return True
+        stage.looking.follow(following=False)
+        rows.move(0)
+        return False
+
+    # -- doing it ------------------------------------------------------------------------------
+
+    def do(self, command: Command, targets: Sequence[Target] | None = None) -> None:
+        """A key that changes the engine was pressed: do it, ask, or say why not."""
+        why = self.why_not(command, targets)
+        if not why and targets is None and command.id not in OF_NO_ROW:
+            why = "" if self._has_seen() else "this is the row: it was not on the screen"
+        if why:
+            self._stage.tell(f"{command.label}: {why}", "alarm")
+            return
+        match command.id:
+            case "undo":
+                self.doing.undo()
+            case "abort":
+                self.many.abort()
+            case "retarget" if self._stage.looking.whole_filter:
+                self._retargeting.begin((), self._stage.looking.filters["runs"])
+            case _ if self._stage.looking.whole_filter:
+                first = next(self.targets(), None)  # the footer says what its key would do
+                action = Action(command.id) if first is None else action_for(command.id, first)
+                self.many.bulk(action, self._stage.looking.filters["runs"])
+            case _:
+                self._on(command.id, list(self.targets()) if targets is None else targets)
+
+    def _on(self, command_id: str, targets: Sequence[Target]) -> None:
+        first = targets[0]
+        if first.cause is not None:
+            self.many.bulk(action_for(command_id, first), f"is:stuck cause:{first.cause}")
+        elif command_id == "retarget":
+            self._retargeting.begin(targets)
+        elif len(targets) > 1:
+            self.many.ask_marked(command_id, list(targets))
+        elif command_id == "rerun":
+            self.asking.rerun(first)
+        elif command_id == "cancel":
+            self.asking.cancel(first)
+        else:
+            action = action_for(command_id, first)
+            then = partial(self.doing.act_and_tell, action, first)
+            if opens_what_failed(action, first):
+                self.asking.retry(first)
+            elif self._stage.options.strict:
+                title = f"{str(action).capitalize()}?"
+                self.asking.ask(title, [(first.name, "strong")], None, then)
+            else:
+                self._stage.start(then(), "acting")
+
+    def ask_menu(self) -> None:
+        """Everything that could be done here, and why the rest could not."""
+        targets = list(self.targets())
+        choices = []
+        for command in self._commands:
+            if command.writes and self._stage.looking.view in command.views:
+                why = self.why_not(command)
+                key = shown_key(command.keys)
+                label = self.label(command)
+                choices.append(Choice(key, command.id, label, why or command.help, why))
+        name = targets[0].name if len(targets) == 1 else f"{len(targets):,} marked"
+        title = f"Act on {name}" if targets else "Act"
+
+        def chosen(command_id: str) -> None:
+            if command_id:
+                self.do(BY_ID[command_id], targets)
+
+        self._stage.ask(Question(title, choices=choices), chosen)

@@ -1,0 +1,144 @@
+"""Carrying an action out on one run or step, and taking it back: what was done, what is under way.
+
+Nothing is queued for later: what cannot be done now is left alone, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import anyio
+
+from engine.client import Action, AtomicError, Refused
+from tui.act.stage import Stage
+from tui.act.targets import PAST, Target, Urls, after_text, refusal, who_acted
+from tui.boards.cells import PAUSING
+from tui.data.model import State
+
+EVENT_COMES_S = 0.25
+"""An event may be this much behind an answer."""
+ANSWERED_KEPT_MAX = 200
+UNDONE_BY = {
+    Action.PAUSE: Action.RESUME,
+    Action.RESUME: Action.PAUSE,
+    Action.DISMISS: Action.RESTORE,
+    Action.RESTORE: Action.DISMISS,
+}
+OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
+"""What is meant of a run or step however far it has come since it was seen. The state still has to
+allow it; the others are held against the revision, which the engine's own retries move on."""
+
+
+class Left(NamedTuple):
+    """A target that was left alone."""
+
+    why: str
+    """Empty: the same is being done to it already."""
+
+
+class Doing:
+    """See the head of this file."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._answered: dict[tuple[str, str | None], Target] = {}
+        """What actions have left behind, as the engine answered."""
+        self._undo: list[tuple[Action, Target]] = []
+        """What `z` would do."""
+        self._busy: dict[tuple[str, str | None], str] = {}
+        """Targets with an action under way, and which: a second press of a key is the first one."""
+
+    def newest(self, target: Target) -> Target:
+        """What was just done to it has been told, though its row may not have been drawn since."""
+        told = self._answered.get((target.run_id, target.step_id))
+        if told is None or told.rev <= target.rev:
+            return target
+        return target._replace(rev=told.rev, state=told.state, dismissed=told.dismissed)
+
+    async def act_on(
+        self, action: Action, target: Target, urls: Urls = (None, None), *, undoing: bool = False
+    ) -> Target | Left:
+        """Carry an action out on one target; returns it as it is now, or why it was left alone.
+
+        What is `undoing` another action is held against what that one left behind.
+        """
+        key = (target.run_id, target.step_id)
+        if (other := self._busy.get(key)) is not None:
+            return Left("" if other == action else f"{other} is under way")
+        self._busy[key] = action
+        client = self._stage.client
+        assert client is not None
+        try:
+            done = await client.operate.act(
+                target.run_id, action, step=target.step_id, from_url=urls[0], to_url=urls[1],
+                if_rev=target.rev if undoing or action not in OF_ANY_REVISION else None,
+            )  # fmt: skip
+        except Refused as error:
+            return Left(await self.refusal(action, target, error))
+        except (AtomicError, ValueError) as error:
+            return Left(str(error))
+        finally:
+            del self._busy[key]
+        row = done.run if target.step_id is None else done.step
+        if row is None:
+            return target
+        now = target._replace(
+            rev=row.rev, state=State.of(row.status), dismissed=done.run.dismissed,
+            pause_reason=row.pause_reason, after=after_text(done),
+        )  # fmt: skip
+        self._answered = dict([*self._answered.items(), (key, now)][-ANSWERED_KEPT_MAX:])
+        return now
+
+    async def act_and_tell(self, action: Action, target: Target, urls: Urls = (None, None)) -> None:
+        """Carry an action out on one target, and tell how it went."""
+        now = await self.act_on(action, target, urls)
+        if isinstance(now, Left):
+            if now.why:  # else it is done already, by the press before
+                self._stage.tell(f"{action}: {target.name}: {now.why}", "alarm")
+            return
+        self.remember([(action, now)])
+        more = " · z takes it back" if self._undo else ""
+        more += f" · not done again: {now.after}" * bool(now.after)
+        told = PAUSING if now.is_pausing else PAST[action]
+        self._stage.tell(f"{told}: {target.name}{more}")
+
+    async def refusal(self, action: Action, target: Target, error: Refused) -> str:
+        """Why the engine did not do it. Who was quicker is told by the events, which come by
+        another way: a moment is waited for that."""
+        store = self._stage.store
+        if error.problem == "revision-changed" and not who_acted(store, target):
+            await anyio.sleep(EVENT_COMES_S)
+        return refusal(store, action, target, error)
+
+    # -- taking it back ------------------------------------------------------------------------
+
+    def why_not_undo(self) -> str:
+        """Why there is nothing to take back; empty: there is."""
+        return "" if self._undo else "there is nothing to take back"
+
+    def remember(self, done: Sequence[tuple[Action, Target]]) -> None:
+        """These are what `z` takes back, as far as that can be done; nothing before them is."""
+        self._undo = [(UNDONE_BY[action], now) for action, now in done if action in UNDONE_BY]
+
+    def undo(self) -> None:
+        """Take back what was done last."""
+        undo, self._undo = self._undo, []
+        self._stage.start(self._undone(undo), "acting")
+
+    async def _undone(self, undo: Sequence[tuple[Action, Target]]) -> None:
+        """Only what is as it was left: what somebody has changed since is theirs."""
+        done: list[tuple[Action, Target]] = []
+        why = ""
+        for action, target in undo:
+            now = await self.act_on(action, target, undoing=True)
+            if isinstance(now, Left):
+                why = f"{action}: {target.name}: {now.why}"
+            else:
+                done.append((action, target))
+        if not done:
+            self._stage.tell(why, "alarm")
+            return
+        action, target = done[0]
+        told = target.name if len(done) == 1 else f"{len(done):,} of {len(undo):,}"
+        self._stage.tell(f"taken back: {told} {PAST[action]}")

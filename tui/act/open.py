@@ -1,0 +1,179 @@
+"""Looking at one run, its tree and its steps' bodies, or at two beside each other."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from engine.client import AtomicError
+from tui.act.stage import Bodies, Does, Page, Stage
+from tui.boards.run.compare import comparison
+from tui.data.model import Step, run_of, short_id, step_of
+from tui.data.tree import Tree
+from tui.text.sanitize import clean
+
+
+def open_run(stage: Stage, run_id: str, step_id: str | None = None) -> None:
+    """Open a run, at one of its steps."""
+    stage.looking.open_run(run_id, step_id)
+    stage.show("run")
+
+
+def step_at(stage: Stage) -> Step | None:
+    """The step under the cursor of the open run."""
+    return stage.looking.step(stage.selection("run").cursor_id)
+
+
+def list_runs(stage: Stage, q: str) -> None:
+    """Go to the runs that a filter finds."""
+    stage.looking.list_runs(q)
+    stage.show("runs")
+
+
+def _open(stage: Stage, _: str) -> None:
+    """Open what is under the cursor."""
+    store, row_id = stage.store, stage.selection().cursor_id
+    if row_id is None:
+        return
+    match stage.looking.view:
+        case "runs":
+            run = store.runs.get(row_id)
+            at = None if run is None or run.at is None else run.at.step_id
+            open_run(stage, row_id, at)
+        case "retries":
+            retry = store.retries.get(row_id)
+            if retry is not None:  # else it has left, and that is not drawn yet
+                open_run(stage, retry.run_id, row_id)
+        case "causes":
+            list_runs(stage, f"is:stuck cause:{row_id}")
+        case "hosts":
+            list_runs(stage, f"is:live host:{row_id}")
+        case "events":
+            event = next((e for e in store.events if e.id == row_id), None)
+            if event is not None:
+                open_run(stage, event.run_id, event.step_id)
+        case "jobs":
+            job = next((job for job in store.jobs if job.id == row_id), None)
+            if job is not None:
+                list_runs(stage, job.q)
+        case _:
+            _answer(stage, "")
+
+
+def _neighbour(by: int) -> Does:
+    def does(stage: Stage, _: str) -> None:
+        ids, run_id = stage.store.listing("runs").ids, stage.looking.run_id
+        at = ids.index(run_id) + by if run_id in ids else -1
+        if 0 <= at < len(ids):
+            stage.selection("runs").move_to_id(ids[at])
+            open_run(stage, ids[at])
+        else:
+            stage.tell("no other run of the list there", "alarm")
+
+    return does
+
+
+def _problem(by: int) -> Does:
+    def does(stage: Stage, _: str) -> None:
+        rows = stage.selection("run")
+        found = stage.looking.problem(rows.ids, rows.cursor, by)
+        if found is None:
+            stage.tell("no step failed, is failing or paused")
+        else:
+            rows.move_to_id(found)
+
+    return does
+
+
+def _collapse(stage: Stage, _: str) -> None:
+    """Hide what is below; where nothing is, go to the step above."""
+    rows = stage.selection()
+    above = stage.looking.collapse(rows.cursor_id)
+    if above is None:
+        stage.redraw()
+    else:
+        rows.move_to_id(above)
+
+
+def _expand(stage: Stage, _: str) -> None:
+    stage.looking.expand(stage.selection().cursor_id)
+    stage.redraw()
+
+
+def _chart(stage: Stage, _: str) -> None:
+    stage.looking.toggle_chart()
+    stage.redraw()
+
+
+# -- bodies ----------------------------------------------------------------------------------------
+
+
+def _payload(stage: Stage, _: str) -> None:
+    step = step_at(stage)
+    if step is not None:
+        _read_body(stage, step, None)
+
+
+def _answer(stage: Stage, _: str) -> None:
+    step = step_at(stage)
+    if step is None:
+        return
+    if step.last_answered is None:
+        stage.tell("no attempt has been answered yet", "alarm")
+    else:
+        _read_body(stage, step, step.last_answered)
+
+
+def _read_body(stage: Stage, step: Step, attempt: int | None) -> None:
+    if stage.client is None:
+        stage.tell("bodies are not in a recording", "alarm")
+    else:
+        stage.open(Bodies(step, attempt))
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+
+def _compare(stage: Stage, _: str) -> None:
+    """Show the steps of the two marked runs side by side."""
+    marked, is_whole = list(stage.selection().marks), stage.looking.whole_filter
+    if len(marked) != 2 or is_whole:
+        told = "every run of the filter is" if is_whole else f"{len(marked)} are"
+        stage.tell(f"mark two runs with space, then d compares them: {told} marked", "alarm")
+        return
+    stage.start(_compared(stage, *marked), "compare", exclusive=True)
+
+
+async def _compared(stage: Stage, first: str, second: str) -> None:
+    try:
+        left, right = await read_tree(stage, first), await read_tree(stage, second)
+    except (AtomicError, ValueError) as error:
+        stage.tell(str(error), "alarm")
+        return
+    lines = partial(comparison, left, right, seen=stage.looking.seen(stage.store))
+    stage.open(Page("Compare two runs", lines))
+
+
+async def read_tree(stage: Stage, run_id: str) -> Tree:
+    """A run with its steps: as it is known, or read for this. Raises AtomicError."""
+    known = stage.store.trees.get(run_id)
+    if known is not None and not known.outdated:
+        return known
+    if stage.client is None:
+        raise AtomicError(f"the steps of {short_id(run_id)} are not in the recording")
+    found = clean(await stage.client.operate.run(run_id))
+    return Tree(run_of(found.run), {row.id: step_of(row) for row in found.steps})
+
+
+DOES: dict[str, Does] = {
+    "open": _open,
+    "next-run": _neighbour(1),
+    "previous-run": _neighbour(-1),
+    "next-problem": _problem(1),
+    "previous-problem": _problem(-1),
+    "collapse": _collapse,
+    "expand": _expand,
+    "chart": _chart,
+    "payload": _payload,
+    "answer": _answer,
+    "compare": _compare,
+}

@@ -1,0 +1,108 @@
+"""Moving runs to other URLs: from which and to which is asked for at the foot, then what the engine
+says it would do is shown, and asked about.
+
+No revision is held against it: a run of any state is moved, and one that is tried again and again
+would have another before two URLs are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from engine.client import Action, AtomicError
+from engine.wire import ActionAnswer
+from tui.act.ask import Asking
+from tui.act.bulk import Many
+from tui.act.doing import Doing
+from tui.act.stage import Line, Stage
+from tui.act.targets import Target
+from tui.boards.cells import Cell
+from tui.text.sanitize import clean
+
+STEPS_SHOWN = 6
+
+
+class Retargeting:
+    """See the head of this file."""
+
+    def __init__(self, stage: Stage, doing: Doing, asking: Asking, many: Many) -> None:
+        self._stage, self._doing, self._asking, self._many = stage, doing, asking, many
+
+    def begin(self, targets: Sequence[Target], q: str | None = None) -> None:
+        """Ask from where. `q`: of all that this filter finds, and not of the targets."""
+        tree = self._stage.store.trees.get(targets[0].run_id) if targets and q is None else None
+        root = None if tree is None else tree.steps.get(tree.run.id)
+        line = Line("retarget-from", "" if root is None else root.url)
+        self._stage.ask(line, partial(self._ask_to, targets, q))
+
+    def _ask_to(self, targets: Sequence[Target], q: str | None, text: str) -> None:
+        """Ask to where."""
+        begin = text.strip()
+        then = partial(self._between, targets, q, begin)
+        if begin:
+            self._stage.ask(Line("retarget-to", begin), then)
+        else:
+            then("")
+
+    def _between(self, targets: Sequence[Target], q: str | None, begin: str, text: str) -> None:
+        """Both are known."""
+        url = text.strip()
+        if not url or url == begin:
+            told = "retarget: nothing was done, both URLs are needed and differ"
+            self._stage.tell(told, "alarm")
+            return
+        urls = (begin, url)
+        if q is not None:
+            self._many.bulk(Action.RETARGET, q, urls)
+        else:
+            work = partial(self._plan, list(targets), urls)
+            self._asking.begin(Action.RETARGET, (list(targets), urls), work)
+
+    async def _plan(self, targets: list[Target], urls: tuple[str, str]) -> None:
+        """Ask the engine what would go along, and then whether it is to be done."""
+        client = self._stage.client
+        assert client is not None
+        plans: list[tuple[Target, ActionAnswer]] = []
+        refused: list[str] = []
+        for target in targets:
+            try:
+                answer = await client.operate.act(
+                    target.run_id, Action.RETARGET, dry_run=True, from_url=urls[0], to_url=urls[1]
+                )
+                plans.append((target, clean(answer)))
+            except (AtomicError, ValueError) as error:
+                refused.append(f"{target.name}: {error}")
+        if not plans:
+            self._stage.tell(refused[0], "alarm")
+            return
+        lines = _lines(plans, refused, clean(urls))
+        if len(plans) == 1:
+            target = plans[0][0]
+            then = partial(self._doing.act_and_tell, Action.RETARGET, target, urls)
+        else:
+            chosen = [target for target, _ in plans]
+            then = partial(self._many.march, Action.RETARGET, chosen, urls)
+        self._asking.ask("Retarget?", lines, None, then)
+
+
+def _lines(
+    plans: list[tuple[Target, ActionAnswer]], refused: list[str], urls: tuple[str, str]
+) -> list[Cell]:
+    """What would go along."""
+    name = plans[0][0].name if len(plans) == 1 else f"{len(plans):,} runs"
+    moved = [step for _, plan in plans for step in plan.moved]
+    lines: list[Cell] = [(name, "strong")]
+    lines += [(("from ", "dim"), (urls[0], "plain")), (("to   ", "dim"), (urls[1], "plain"))]
+    count = f"{len(moved):,} step{'s' * (len(moved) != 1)}"
+    if moved:
+        lines.append((f"{count} would be moved, and what is posted from now on", "plain"))
+    else:
+        lines.append(("no step of it is there: it is for what is posted from now on", "plain"))
+    for step in moved[:STEPS_SHOWN]:
+        lines.append((f"  {step.step_name} → {step.to}", "dim"))
+    if len(moved) > STEPS_SHOWN:
+        lines.append((f"  … and {len(moved) - STEPS_SHOWN:,} more", "dim"))
+    if refused:
+        lines.append((f"left alone: {len(refused):,}, as {refused[0]}", "alarm"))
+    lines.append(("Attempts in flight go on where they are.", "dim"))
+    return lines

@@ -1,0 +1,173 @@
+"""What a key that changes the engine is meant for: taken when it is pressed, with its revision.
+
+What happens to the list meanwhile changes nothing of a target, and what happened to the run is told
+by the engine (409) instead of being overrun.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from engine.client import Action, ProblemError
+from engine.wire import FITS, ActionAnswer
+from tui.data.model import GOES_ON, UNHANDLED_FAILURE, Run, State, Step, short_id, text
+from tui.data.store import Store
+from tui.keys import Command
+from tui.text import fmt, sanitize
+
+ACTED_LATELY_MS = 60_000
+"""What somebody did to a run before that is not why it has moved on."""
+EVENTS_LOOKED_AT = 2_000
+PAST: dict[str, str] = {
+    Action.RETRY: "retried",
+    Action.PAUSE: "paused",
+    Action.RESUME: "resumed",
+    Action.CANCEL: "cancelled",
+    Action.RERUN: "running again",
+    Action.DISMISS: "dismissed",
+    Action.RESTORE: "back on the list",
+    Action.RETARGET: "retargeted",
+}
+"""What has become of something by an action."""
+NAMED_MAX = 5
+"""More steps than these are counted."""
+
+
+Urls = tuple[str | None, str | None]
+"""From which to which a `retarget` moves; None of another action."""
+
+
+class Target(NamedTuple):
+    """A run, a step, or a group of runs, as it was then."""
+
+    run_id: str
+    step_id: str | None
+    rev: int
+    state: State
+    name: str
+    dismissed: bool = False
+    cause: str | None = None
+    """It is a group: every run with this cause."""
+    pause_reason: str | None = None
+    """Where it is known: lists of runs do not say it."""
+    after: str = ""
+    """Names of the steps recorded since the failure that a retry has just opened."""
+
+    @property
+    def is_pausing(self) -> bool:
+        """It is paused as soon as its call in flight has ended."""
+        return self.pause_reason is not None and self.state in GOES_ON
+
+
+def of_run(run: Run) -> Target:
+    """A run as a target."""
+    name = f"{run.workflow} {short_id(run.id)}"
+    target = Target(run.id, None, run.rev, run.state, name, run.dismissed)
+    return target._replace(pause_reason=run.pause_reason)
+
+
+def of_step(store: Store, step: Step) -> Target | None:
+    """A step as a target; a root stands for its run. None: its run has just gone."""
+    tree = store.trees.get(step.run_id)
+    if tree is None:
+        return None
+    run = tree.run
+    if step.id == run.id:
+        return of_run(run)._replace(pause_reason=step.pause_reason)
+    name = f"{run.workflow} {short_id(run.id)} › {step.name}"
+    target = Target(run.id, step.id, step.rev, step.state, name, run.dismissed)
+    return target._replace(pause_reason=step.pause_reason)
+
+
+def of_row(store: Store, view: str, row_id: str) -> Target | None:
+    """A row of a board as a target; None: it is none."""
+    if view == "retries" and (retry := store.retries.get(row_id)) is not None:
+        name = f"{retry.workflow} {short_id(retry.run_id)} › {retry.at.name}"
+        return Target(retry.run_id, row_id, retry.rev, retry.at.state, name)
+    if view == "causes" and (cause := store.causes.get(row_id)) is not None:
+        name = f"cause {row_id}"
+        return Target(cause.run_id, None, 0, cause.state, name, cause=row_id)
+    run = store.runs.get(row_id)
+    return None if run is None else of_run(run)
+
+
+def action_for(command_id: str, target: Target) -> Action:
+    """The action of a key on a target: `P` and `D` go both ways, and a group that has not failed is
+    resumed, as something of it is paused: its root, or a step below one that still runs."""
+    if command_id == "retry" and target.cause is not None and target.state is not State.FAILED:
+        return Action.RESUME
+    if command_id == "pause":
+        paused = target.state is State.PAUSED or target.is_pausing
+        return Action.RESUME if paused else Action.PAUSE
+    if command_id == "dismiss":
+        return Action.RESTORE if target.dismissed else Action.DISMISS
+    return Action(command_id)
+
+
+def why_not_on(command: Command, target: Target) -> str:
+    """Why a command can do nothing on a target; empty: it can."""
+    if target.cause is not None:
+        return ""
+    action, state = action_for(command.id, target), target.state
+    if action is Action.RETRY and state is State.PAUSED:
+        unhandled = target.pause_reason == UNHANDLED_FAILURE
+        return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"
+    if command.id in ("dismiss", "retarget") and target.step_id is not None:
+        return f"runs are {'dismissed' if command.id == 'dismiss' else 'retargeted'}, not steps"
+    if action is Action.RESUME and target.is_pausing:
+        fits = True  # its pause has not begun: it does not
+    elif action is Action.RERUN:  # of what has ended
+        fits = str(state) not in FITS[Action.CANCEL]
+    else:
+        fits = str(state) in FITS[action]
+    return "" if fits else f"it is {state}"
+
+
+def opens_what_failed(action: Action, target: Target) -> bool:
+    """Whether a step's failure is opened: what may have undone it is asked for first."""
+    ended = (State.FAILED, State.CANCELLED)
+    return action is Action.RETRY and target.step_id is not None and target.state in ended
+
+
+def after_text(answer: ActionAnswer) -> str:
+    """Names of the steps that may have undone what a retry opens; empty: there are none."""
+    names = [sanitize.safe(step.step_name) for step in answer.recorded_after]
+    more = f" and {len(names) - NAMED_MAX:,} more" if len(names) > NAMED_MAX else ""
+    return f"{', '.join(names[:NAMED_MAX])}{more}"
+
+
+def refusal(store: Store, action: Action, target: Target, error: ProblemError) -> str:
+    """What the engine says instead of doing it: mostly that the run has moved on, and who moved
+    it."""
+    if error.problem != "revision-changed":
+        return f"{error.detail}{_by_whom(store, target)}"
+    row = error.members.get("run" if target.step_id is None else "step")
+    if not isinstance(row, dict):
+        return "it has changed meanwhile; nothing was done"
+    state, attempts = row.get("status"), row.get("attempts")
+    if action is Action.RETRY and state == State.RUNNING:
+        tried = f": try {attempts} is in flight" if isinstance(attempts, int) else ""
+        return f"{who_acted(store, target) or 'already started'}{tried}"
+    return f"it is {state} meanwhile{_by_whom(store, target)}; nothing was done"
+
+
+def who_acted(store: Store, target: Target) -> str:
+    """`retried by ana 0.4s ago`: what somebody has just done to a target, as the events tell;
+    empty: nobody has, or that has not been told."""
+    about = (target.step_id, target.run_id)
+    for event in islice(reversed(store.events), EVENTS_LOOKED_AT):
+        passed = store.time.now_ms() - event.at
+        if passed > ACTED_LATELY_MS:
+            break
+        if event.kind == "acted" and event.run_id == target.run_id and event.step_id in about:
+            word = sanitize.safe(text(event.members, "action") or "")
+            done = PAST.get(word, word)
+            actor = text(event.members, "actor") or "somebody"
+            return f"{done} by {actor} {fmt.took(max(0.0, passed))} ago"
+    return ""
+
+
+def _by_whom(store: Store, target: Target) -> str:
+    acted = who_acted(store, target)
+    return f" ({acted})" if acted else ""

@@ -1,0 +1,344 @@
+"""What the bars say: health and boards at the top; the filter, what is told, and keys below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tui.boards.cells import (
+    NONE,
+    STILL_IN_FLIGHT,
+    Part,
+    Piece,
+    Seen,
+    reason_cell,
+    run_state_cell,
+    step_state_cell,
+    why_text,
+)
+from tui.boards.looking import Looking
+from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.boards.notices import in_words
+from tui.boards.selection import Selection
+from tui.data.inputs import LinkState
+from tui.data.model import State, number, short_id, standing_still, text
+from tui.data.store import Store
+from tui.data.tree import Tree, at_fault, in_flight_still
+from tui.keys import LISTS, Command, of_view, shown_key
+from tui.text import fmt
+from tui.text.sanitize import width
+
+COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
+RESTART_TOLD_S = 60.0
+HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
+"""What somebody is told who has not asked for help yet."""
+COUNTED_MAX = 10_000
+"""Steps whose next attempt has a time, and late ones, are counted by the engine up to here."""
+REASON_FROM_COLUMNS = 100
+"""A narrower list of runs has no column for it."""
+COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
+"""What a board has as its rows: a tab counts the same."""
+Line = tuple[list[Piece], list[Piece]]
+
+
+class Shown(NamedTuple):
+    """What bars tell of."""
+
+    looking: Looking
+    store: Store
+    rows: Selection
+    commands: Sequence[Command]
+    cells: int
+    """So many are there for a line."""
+
+
+def top(it: Shown, seen: Seen, badges: Sequence[str]) -> list[Line]:
+    """Health, and the boards."""
+    return [health(it.store, seen), tabs(it, badges)]
+
+
+def health(store: Store, seen: Seen) -> Line:
+    """Whether the engine answers, and its own counts."""
+    pieces = [Piece(" "), *link(store, seen)]
+    if store.link.state is not LinkState.LIVE and not store.counts:
+        return pieces, []
+    if why := store_away(store):
+        pieces.append(Piece("  store unavailable", "alarm"))
+    for state in COUNTED:
+        count = store.counts.get(state, 0)
+        style = LOOKS[state].style if count else "dim"
+        pieces.append(Piece(f"  {glyph(state)} {fmt.count(count)}", style))
+    stuck = store.status.get("stuckCount", 0)
+    pieces.append(
+        Piece(f"  {glyph(State.FAILED)} {fmt.count(stuck)}", "failed" if stuck else "dim")
+    )
+    if still := number(store.status, "cancelledInFlight"):
+        # they are in no count of runs, but in those of the hosts
+        told = f"  {glyph(State.CANCELLED)} {fmt.count(still)} still in flight"
+        pieces.append(Piece(told, "alarm"))
+    late = store.status.get("lateCount", 0)
+    if late:
+        pieces.append(Piece(f"  late {counted(late, fmt.count)}", "alarm"))
+    if hosts := list(standing_still(store.status)):
+        what = hosts[0] if len(hosts) == 1 else f"{fmt.count(len(hosts))} hosts"
+        pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
+    if why:
+        pieces.append(Piece(f"  store: {why}", "alarm"))
+    per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
+    return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
+
+
+def store_away(store: Store) -> str:
+    """Why the engine's store cannot be written, and who holds it; empty: it can."""
+    told = store.status.get("store")
+    if not isinstance(told, dict) or told.get("available", True):
+        return ""
+    held = text(told, "heldBy")
+    why = text(told, "why") or "the engine does not say why."
+    return f"{why} Held by {held}." if held else why
+
+
+def link(store: Store, seen: Seen) -> list[Piece]:
+    """How the connection is, in words."""
+    state = store.link
+    now = store.clock.monotonic()
+    match state.state:
+        case LinkState.CONNECTING:
+            return [Piece(f"{SHAPES.stale} connecting", "dim")]
+        case LinkState.REJECTED:
+            return [Piece(f"{SHAPES.stale} not let in: {state.reason}", "reverse")]
+        case LinkState.UNTRUSTED:
+            return [Piece(f"{SHAPES.stale} not trusted: {in_words(state.reason)}", "reverse")]
+        case LinkState.LOST:
+            left = 0 if state.retry_at is None else max(0, round(state.retry_at - now))
+            told = f"{SHAPES.stale} reconnecting, try {state.tries} in {left}s · r now"
+            return [Piece(told, "reverse")]
+        case LinkState.LIVE:
+            if store.stale:
+                silent = fmt.span((now - state.last_heard) * 1000)
+                return [Piece(f"{SHAPES.stale} stale {silent}", "reverse")]
+    trip = store.time.round_trip_ms
+    told = f"{SHAPES.live} live" + ("" if trip is None else f" {trip:.0f}ms")
+    pieces = [Piece(told, "good")]
+    restarted = state.restarted_at
+    if restarted is not None and now - state.since < RESTART_TOLD_S:
+        at = fmt.time_of_day(restarted, seen.zone)
+        pieces.append(Piece(f"  engine restarted {at}", "alarm"))
+    return pieces
+
+
+def tabs(it: Shown, badges: Sequence[str]) -> Line:
+    """The boards, each with its key and how much is on it; where that is too much, without the
+    numbers, or with the name of the chosen one alone."""
+    right = [Piece(f" {badge} ", "reverse") for badge in badges if badge]
+    room = it.cells - sum(width(piece.text) for piece in right)
+    pieces = _tabs(it, counts=True)
+    for named in (True, False):
+        if sum(width(piece.text) for piece in pieces) > room:
+            pieces = _tabs(it, counts=False, named=named)
+    return pieces, right
+
+
+def _tabs(it: Shown, *, counts: bool, named: bool = True) -> list[Piece]:
+    store = it.store
+    found = {
+        "causes": (store.status.get("stuckCount", 0), "failed"),
+        "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
+    }
+    pieces: list[Piece] = []
+    for command in it.commands:
+        view, action = command.id, f"app.cmd({command.id!r})"
+        if view not in LISTS:
+            continue
+        key = shown_key(command.keys)
+        count, style = found.get(view, (0, "plain"))
+        told = f" {fmt.short(count)}" if count and counts else ""
+        if view == it.looking.view or (it.looking.view == "run" and view == "runs"):
+            pieces.append(Piece(f" {key} {command.label}{told} ", "reverse", action))
+            continue
+        label = f" {command.label}" if named else ""
+        pieces += [
+            Piece(f" {key}", "dim", action),
+            Piece(label, "plain", action),
+            Piece(f"{told} ", style, action),
+        ]
+    return pieces
+
+
+def _timed(it: Shown) -> int:
+    """Steps whose next attempt has a time: as their board has them, which is newer than the status,
+    where that is looked at and all of it is there."""
+    listing = it.store.listing("retries")
+    if it.looking.view == "retries" and listing.at_tail and not it.looking.filters["retries"]:
+        return len(listing)
+    timed: int = it.store.status.get("timedCount", 0)
+    return timed
+
+
+def status(it: Shown, told_now: Part, asking: str) -> Line:
+    """What is told for a moment, or what the engine is asked; else the marks, the filter and how
+    much it finds."""
+    flash, style = told_now
+    if flash:
+        return [*_marks(it), Piece(f" {flash}", style)], []
+    if asking:
+        return [Piece(f" {asking}", "strong")], []
+    pieces = _run_status(it) if it.looking.view == "run" else _board_status(it)
+    told = sum(width(piece.text) for piece in pieces)
+    when = _when_due(it.store) if it.looking.view == "retries" else []
+    if when and told + sum(width(piece.text) for piece in when) <= it.cells:
+        return pieces, when
+    hint = _hint(it)
+    if it.looking.helped or told + width(hint) > it.cells:
+        return pieces, []
+    return pieces, [Piece(hint, "dim")]
+
+
+def counted(steps: int, told: Callable[[int], str]) -> str:
+    """A count of steps that may have ended early: `10,000+`."""
+    return f"{told(steps)}{'+' if steps >= COUNTED_MAX else ''}"
+
+
+def _when_due(store: Store) -> list[Piece]:
+    """How many attempts are due when, late ones apart, as the engine counts: all of them, not
+    those that are listed."""
+    buckets = store.status.get("due")
+    pieces: list[Piece] = []
+    for bucket in buckets if isinstance(buckets, list) else []:
+        attempts = number(bucket, "attempts") if isinstance(bucket, dict) else None
+        if attempts is None:
+            return []
+        up_to_ms = number(bucket, "upToMs")
+        when = "later" if up_to_ms is None else f"<{fmt.whole_span(up_to_ms)}"
+        pieces.append(Piece(f"{when} ", "dim"))
+        pieces.append(
+            Piece(f"{counted(attempts, fmt.short)}  ", "backing-off" if attempts else "dim")
+        )
+    late = store.status.get("lateCount", 0)
+    if pieces and late:
+        pieces[:0] = [Piece(f"late {counted(late, fmt.short)}  ", "alarm")]
+    return pieces
+
+
+def _hint(it: Shown) -> str:
+    """Keys to begin with: those that this view has."""
+    here = {command.id: command for command in of_view(it.commands, it.looking.view)}
+    told = [f"{shown_key(here[id].keys)} {does}" for id, does in HINTS.items() if id in here]
+    return f" {' · '.join(told)} "
+
+
+def _marks(it: Shown) -> list[Piece]:
+    if it.looking.whole_filter:
+        return [Piece(" every run of the filter is marked ", "reverse")]
+    return [Piece(f" {len(it.rows.marks):,} marked ", "reverse")] if it.rows.marks else []
+
+
+def _board_status(it: Shown) -> list[Piece]:
+    pieces: list[Piece] = _marks(it)
+    if it.looking.filter:
+        pieces.append(Piece(f" filter {it.looking.filter}", "plain"))
+    totals = _totals(it)
+    if pieces and totals:
+        pieces.append(Piece(" ·", "dim"))
+    return [*pieces, *totals]
+
+
+def _totals(it: Shown) -> list[Piece]:
+    listing = it.store.listing(it.looking.view)
+    if it.looking.view == "events":
+        store = it.store
+        kept = f" {store.events_seen:,} seen · {len(it.rows.ids):,} shown"
+        kept += f" · {store.events_dropped:,} dropped"
+        return [Piece(kept + (" · following" if it.looking.following else ""), "dim")]
+    if not it.rows.ids:
+        return []
+    if it.looking.view == "causes":
+        stuck = it.store.status.get("stuckCount", 0)
+        causes = f"{len(it.rows.ids):,} cause{'s' if len(it.rows.ids) > 1 else ''}"
+        return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
+    total = len(it.rows.ids) if listing.total is None else max(listing.total, len(it.rows.ids))
+    if it.looking.view == "retries" and not listing.at_tail and not it.looking.filters["retries"]:
+        timed = _timed(it)
+        place = f"row {it.rows.cursor + 1:,} of the next {total:,}"
+        place += f" · {counted(max(timed, total), fmt.count)} steps in all"
+        return [Piece(f" {place}", "dim")]
+    more = "+" if listing.is_estimate else ""
+    what = COUNTED_AS.get(it.looking.view, "")
+    place = f"{total:,}{more}{what}"
+    if it.looking.view not in it.looking.filters:
+        place = place.removesuffix("s") if total == 1 else place
+    else:  # "row": not that so many of them match
+        place = f"row {listing.before + max(0, it.rows.cursor) + 1:,} of {place}"
+    pieces = [Piece(f" {place}", "dim")]
+    host = it.store.hosts.get(it.rows.cursor_id or "") if it.looking.view == "hosts" else None
+    if host is not None and host.stands_still:
+        pieces.append(Piece(f" · {host.stands_still}", "alarm"))
+    if listing.unseen:
+        pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
+    run = it.store.runs.get(it.rows.cursor_id or "") if it.looking.view == "runs" else None
+    if run is not None and it.cells < REASON_FROM_COLUMNS:
+        why, _ = reason_cell(run)
+        has_words = why != NONE[0] and not why.isdigit()
+        pieces += [Piece(" · ", "dim"), Piece(why, str(run.state))] if has_words else []
+    return pieces
+
+
+def _run_status(it: Shown) -> list[Piece]:
+    run_id = it.looking.run_id or ""
+    tree = it.store.trees.get(run_id)
+    if tree is None:
+        return []  # in place of the table stands why
+    run = tree.run
+    ended = sum(step.ended for step in tree.steps.values())
+    tries = sum(step.attempts for step in tree.steps.values())
+    tried = "1 try" if tries == 1 else f"{tries} tries"
+    pieces = [
+        Piece(f" Runs {SHAPES.crumb} ", "dim", "app.cmd('back')"),
+        Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
+        Piece(*_tree_state(tree)),
+        Piece(f"  {ended}/{len(tree.steps)} steps  {tried}", "plain"),
+    ]
+    if run.generation > 1:
+        pieces.append(Piece(f"  generation {run.generation}", "plain"))
+    if run.dismissed:
+        pieces.append(Piece("  dismissed", "dim"))
+    if (step := at_fault(tree)) is not None and step.error is not None:
+        why = why_text(step.http_status, step.error, step.excerpt)
+        pieces.append(Piece(f"  {step.label}: {why}", str(step.state)))
+    return pieces
+
+
+def _tree_state(tree: Tree) -> Part:
+    """A run's state, and whether calls of it go on though it has ended."""
+    run, root = tree.run, tree.steps.get(tree.run.id)
+    told, style = run_state_cell(run)
+    if root is not None and root.is_pausing and not run.ended:
+        return step_state_cell(root)
+    calls = len(in_flight_still(tree))
+    if run.ended and calls:
+        told += STILL_IN_FLIGHT if calls == 1 else f", {calls:,} calls still in flight"
+    return told, style
+
+
+def foot(it: Shown, about: Callable[[Command], tuple[str, str]]) -> Line:
+    """The keys of this view; grey where they can do nothing now. Help and the way out stay.
+
+    `about` a command that writes: what it is called now, and why it can do nothing.
+    """
+    left: list[Piece] = []
+    right: list[Piece] = []
+    for command in it.commands:
+        if not command.footer or it.looking.view not in command.views:
+            continue
+        label, off = about(command) if command.writes else (command.label, "")
+        action = f"app.cmd({command.id!r})"
+        if command.id == "up-or-quit" and it.looking.view == "run":
+            label = "Back"
+        key = shown_key(command.keys)
+        side = right if command.id in ("help", "up-or-quit") else left
+        side.append(Piece(f" {key} ", "dim" if off else "strong", action))
+        side.append(Piece(f"{label} ", "dim" if off else "plain", action))
+    room = it.cells - sum(len(piece.text) for piece in right)
+    while left and sum(len(piece.text) for piece in left) > room:
+        del left[-2:]  # whole, not cut
+    return left, right

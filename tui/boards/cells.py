@@ -1,0 +1,464 @@
+"""What stands in each column of each board: plain functions from a row to its cells.
+
+A cell is a text and the name of its style. Nothing here knows a screen, so that what an operator
+reads is tested as text, and `--once` prints the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from engine.wire import BulkAnswer, Reason
+from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.data.model import (
+    UNHANDLED_FAILURE,
+    At,
+    Cause,
+    Happening,
+    Host,
+    Retry,
+    Run,
+    State,
+    Step,
+    ms_of,
+    number,
+    short_id,
+    text,
+)
+from tui.text import fmt
+
+Part = tuple[str, str]
+"""Text, and the name of its style."""
+Cell = Part | tuple[Part, ...]
+NONE: Part = ("—", "dim")
+STILL_IN_FLIGHT = ", still in flight"
+"""Of what was cancelled: its call is let finish, and its effect may still happen."""
+PAUSING = "pausing"
+"""Paused as soon as the call that is in flight has ended."""
+MIDDLE, WIDE, WIDEST = 96, 117, 157
+"""What a terminal of 100, 120 or 160 columns has for cells beside its edges and a scroll bar."""
+REASON_CELLS = 100
+"""The most that a reason takes: a status, and an excerpt of 120 bytes is mostly shorter."""
+
+
+class Piece(NamedTuple):
+    """Text, the name of its style, and the action that a click on it runs (or none)."""
+
+    text: str
+    style: str = "plain"
+    action: str = ""
+
+
+class Column(NamedTuple):
+    """A column, and from how many cells for all of them on it is shown."""
+
+    key: str
+    title: str
+    cells: int
+    """Its width, or the least if it flexes."""
+    flex: int = 0
+    """Its share of what is left over."""
+    right: bool = False
+    from_width: int = 0
+    most: int = 0
+    """It flexes no further; 0: as far as there is room."""
+    middle: bool = False
+    """What does not fit is cut in its middle: an id or a key."""
+
+
+class Seen(NamedTuple):
+    """By what cells are told beside their row."""
+
+    now_ms: float
+    estimated: bool = False
+    """The engine is not heard of: times are guesses."""
+    zone: tzinfo | None = None
+    """That times of the day are told in; None: the local one."""
+
+
+def text_of(cell: Cell) -> str:
+    """What a cell says."""
+    if isinstance(cell[0], str):
+        return cell[0]
+    return "".join(part[0] for part in cell)
+
+
+def layout(columns: Iterable[Column], width: int) -> list[tuple[Column, int]]:
+    """The columns that fit into so many cells, each with its width; one cell between two."""
+    shown = [column for column in columns if width >= column.from_width]
+    sizes = [column.cells for column in shown]
+    left = max(0, width - sum(sizes) - len(shown) + 1)
+    growing = [at for at, column in enumerate(shown) if column.flex]
+    while left and growing:  # a round more for each column that has enough
+        flex, room = sum(shown[at].flex for at in growing), left
+        for at in growing:
+            share, most = room * shown[at].flex // flex, shown[at].most
+            room, flex = room - share, flex - shown[at].flex
+            taken = min(share, most - sizes[at]) if most else share
+            sizes[at], left = sizes[at] + taken, left - taken
+        growing = [at for at in growing if not shown[at].most or sizes[at] < shown[at].most]
+    return list(zip(shown, sizes, strict=True))
+
+
+# -- cells that several boards share -------------------------------------------------------------
+
+
+def state_cell(state: State) -> Part:
+    """Glyph and word."""
+    return f"{glyph(state)} {state}", LOOKS[state].style
+
+
+def step_state_cell(step: Step) -> Part:
+    """The same of a step, and what its state alone does not say."""
+    told, style = state_cell(step.state)
+    if step.outlived_by is not None:
+        return f"{told}{STILL_IN_FLIGHT}", style
+    if step.is_pausing:
+        return f"{glyph(step.state)} {PAUSING}", "paused"
+    return told, style
+
+
+def age_cell(since_ms: int | None, seen: Seen) -> Part:
+    """Time that has passed; what is old moves seldom, for each change is drawn."""
+    if since_ms is None:
+        return NONE
+    passed = max(0.0, seen.now_ms - since_ms)
+    if passed <= fmt.FINE_MS_MAX:
+        return fmt.span(passed), "dim"
+    step_s = fmt.COARSE_STEP_S if passed < fmt.HOUR_S * 1000 else fmt.MINUTE_S
+    return fmt.coarse_span(passed, step_s), "dim"
+
+
+def time_cell(at_ms: int | None, seen: Seen) -> Part:
+    """A time of the day."""
+    return NONE if at_ms is None else (fmt.time_of_day(at_ms, seen.zone), "dim")
+
+
+def due_cell(due_at: int, seen: Seen) -> Part:
+    """A countdown to the next attempt."""
+    shown = fmt.countdown(due_at - seen.now_ms, estimated=seen.estimated)
+    return shown, "alarm" if shown.startswith("late") else "backing-off"
+
+
+def tries_cell(at: At | None) -> Part:
+    """Attempts started, of how many there may be."""
+    if at is None or not at.attempts:
+        return NONE
+    shown = fmt.tries(at.attempts, at.tries_left)
+    return shown, "alarm" if shown.endswith("!") else "plain"
+
+
+def next_cell(state: State, at: At | None, seen: Seen) -> Part:
+    """When what happens next: a countdown, or how long the attempt has been in flight; of what is
+    paused nothing does."""
+    if at is None or state in (State.COMPLETED, State.CANCELLED, State.FAILED):
+        return NONE
+    if State.PAUSED in (state, at.state):
+        return "paused", "paused"
+    if at.state is State.BACKING_OFF and at.due_at is not None:
+        return due_cell(at.due_at, seen)
+    if at.state is State.RUNNING and at.started_at is not None:
+        return f"{glyph(State.RUNNING)} {age_cell(at.started_at, seen)[0]}", "running"
+    return NONE
+
+
+def why_cell(at: At | Reason | None) -> Part:
+    """What the last attempt came to, and why."""
+    if at is None:
+        return NONE
+    return why_text(at.http_status, at.error, at.excerpt), "plain"
+
+
+def why_text(http_status: int | None, error: str | None, excerpt: str | None) -> str:
+    """`402 card_declined: insufficient funds`, `connection-refused: …`: what happened, and the
+    line in which the answer or the connection says why, where one was recorded."""
+    told = last_text(http_status, error)
+    if excerpt is None:
+        return told
+    if told == "—" or excerpt.startswith(f"{told} "):  # a page's title: `502 Bad Gateway`
+        return excerpt
+    return f"{told}{' ' if told.isdigit() else ': '}{excerpt}"
+
+
+def last_text(http_status: int | None, error: str | None) -> str:
+    """`503`, `connection-refused`, `attempt-timeout`; `—` when there is nothing to tell."""
+    if error is None or error.startswith("http-status"):
+        return "—" if http_status is None else f"{http_status}"
+    return error.partition(":")[0]
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+RUNS = (
+    Column("state", "STATE", 13),
+    Column("workflow", "WORKFLOW", 12, flex=3, most=32),
+    Column("run", "RUN", 8, from_width=72),
+    Column("at", "AT STEP", 10, flex=2, most=28),
+    Column("try", "TRY", 6, from_width=72),
+    Column("next", "NEXT", 10),
+    Column("age", "AGE", 6, right=True, from_width=72),
+    Column("host", "HOST", 14, flex=2, from_width=WIDE, most=36),
+    Column("reason", "REASON", 18, flex=10, from_width=MIDDLE, most=REASON_CELLS),
+    Column("client", "CLIENT", 10, flex=1, from_width=WIDEST, most=20),
+    Column("key", "KEY", 16, flex=2, from_width=WIDEST, most=64, middle=True),
+)
+
+
+def run_state_cell(run: Run) -> Part:
+    """Glyph and word of a run."""
+    if run.is_pausing:
+        return f"{glyph(run.state)} {PAUSING}", "paused"
+    return state_cell(run.state)
+
+
+def reason_cell(run: Run) -> Part:
+    """Why it failed or is paused; of others what the last attempt came to of the step at which it
+    is, or of the step below it that failed, if that attempt did not handle it."""
+    needs_a_person = run.state in (State.FAILED, State.PAUSED)
+    unhandled = run.at is not None and (run.at.error or "").startswith(f"{UNHANDLED_FAILURE}:")
+    told = run.reason if (needs_a_person or unhandled) and run.reason is not None else run.at
+    return why_cell(told)
+
+
+def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
+    """A run's row."""
+    at = run.at
+    return {
+        "state": run_state_cell(run),
+        "workflow": (run.workflow, "plain"),
+        "run": (short_id(run.id), "dim"),
+        "at": NONE if at is None else (at.name, "plain"),
+        "try": tries_cell(at),
+        "next": next_cell(run.state, at, seen),
+        "age": age_cell(run.submitted_at, seen),
+        "host": NONE if at is None else (at.host, "plain"),
+        "reason": reason_cell(run),
+        "client": (run.client, "dim"),
+        "key": (run.key, "dim"),
+    }
+
+
+# -- retries ---------------------------------------------------------------------------------------
+
+RETRIES = (
+    Column("next", "NEXT", 10),
+    Column("try", "TRY", 6),
+    Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
+    Column("host", "HOST", 14, flex=2, from_width=MIDDLE, most=40),
+    Column("reason", "REASON", 14, flex=5, most=REASON_CELLS),
+    Column("run", "RUN", 8, from_width=76),
+    Column("by", "SET BY", 12, from_width=WIDE),
+)
+
+
+def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
+    """A retry's row."""
+    at = retry.at
+    return {
+        "next": next_cell(State.BACKING_OFF, at, seen),
+        "try": tries_cell(at),
+        "what": (f"{retry.workflow} {SHAPES.crumb} {at.name}", "plain"),
+        "host": (at.host, "plain"),
+        "reason": why_cell(at),
+        "run": (short_id(retry.run_id), "dim"),
+        "by": (at.delay_by or "—", "dim"),
+    }
+
+
+# -- causes ----------------------------------------------------------------------------------------
+
+CAUSES = (
+    Column("runs", "RUNS", 6, right=True),
+    Column("new", "NEW", 5, right=True, from_width=76),
+    Column("cause", "CAUSE", 20, flex=6, most=REASON_CELLS),
+    Column("host", "HOST", 14, flex=2, from_width=MIDDLE, most=40),
+    Column("what", "WORKFLOW › STEP", 18, flex=3, most=64),
+    Column("last", "LAST", 6, right=True),
+    Column("id", "ID", 8, from_width=WIDE),
+)
+
+
+def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
+    """A cause's row."""
+    at = cause.at
+    return {
+        "runs": (fmt.count(cause.runs), "strong"),
+        "new": (fmt.count(cause.new_runs), "alarm" if cause.new_runs else "dim"),
+        "cause": (cause_text(cause), "failed" if cause.state is State.FAILED else "paused"),
+        "host": NONE if at is None else (at.host, "plain"),
+        "what": cause_what(cause),
+        "last": age_cell(cause.last_at, seen),
+        "id": (cause.id, "dim"),
+    }
+
+
+def cause_what(cause: Cause) -> Part:
+    """Workflow and step of the latest."""
+    step = "" if cause.at is None else f" {SHAPES.crumb} {cause.at.name}"
+    return f"{cause.workflow}{step}", "plain"
+
+
+def cause_text(cause: Cause) -> str:
+    """What happened, in the words of the latest run's last attempt: `402 card_declined: no funds`,
+    `connection-refused: …`, `paused after 503 …`."""
+    last = why_cell(cause.reason or cause.at)[0]
+    if cause.state is State.FAILED:
+        return last if last != "—" else "failed"
+    return "paused" if last == "—" else f"paused after {last}"
+
+
+# -- hosts -----------------------------------------------------------------------------------------
+
+HOSTS = (
+    Column("host", "HOST", 22, flex=3, most=48),
+    Column("spark", "OK 8m", 8, from_width=74),
+    Column("ok", "OK%", 6, right=True),
+    Column("rate", "REQ/MIN", 7, right=True),
+    Column("p95", "P95", 7, right=True),
+    Column("flight", "IN FLIGHT", 9, right=True, from_width=74),
+    Column("queued", "QUEUED", 7, right=True),
+)
+OK_ENDED_MIN = 5
+"""Of fewer attempts no share is told."""
+
+
+def ok_share(host: Host) -> float | None:
+    """How many of a host's attempts succeeded, from 0 to 1; None: too few have ended."""
+    return host.succeeded / host.ended if host.ended >= OK_ENDED_MIN else None
+
+
+def host_cell(host: Host) -> Cell:
+    """Its name; whether it stands still is said before, as a long name is cut."""
+    name: Part = (host.id, "plain")
+    return name if host.stands_still is None else (("stands still ", "alarm"), name)
+
+
+def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
+    """A host's row."""
+    share = ok_share(host)
+    bad = share is not None and share < 0.9
+    shares = [succeeded / ended if ended else None for ended, succeeded in host.by_minute]
+    spark = fmt.sparkline(shares, top=1.0)
+    return {
+        "host": host_cell(host),
+        "spark": (spark, "alarm" if bad else "good"),
+        "ok": (f"n<{OK_ENDED_MIN}", "dim") if share is None else (
+            f"{100 * share:.1f}", "alarm" if bad else "plain"
+        ),
+        "rate": (fmt.short(per_minute(host)), "plain"),
+        "p95": NONE if host.p95_ms is None else (fmt.took(host.p95_ms), "plain"),
+        "flight": (fmt.count(host.in_flight), "plain" if host.in_flight else "dim"),
+        "queued": (fmt.count(host.queued), "alarm" if host.queued else "dim"),
+    }  # fmt: skip
+
+
+def per_minute(host: Host) -> float:
+    """Of the minutes since the first in which an attempt ended."""
+    used = list(host.by_minute)
+    while len(used) > 1 and not used[0][0]:
+        del used[0]
+    return host.ended / max(1, len(used))
+
+
+# -- jobs ------------------------------------------------------------------------------------------
+
+JOBS = (
+    Column("state", "STATE", 8),
+    Column("action", "ACTION", 8),
+    Column("done", "DONE", 14, right=True),
+    Column("skipped", "SKIPPED", 8, right=True, from_width=70),
+    Column("q", "FILTER", 14, flex=2),
+    Column("began", "BEGAN", 9),
+)
+
+
+def job_cells(job: BulkAnswer, seen: Seen) -> dict[str, Cell]:
+    """A bulk job's row."""
+    skipped = sum(job.skipped.values())
+    style = {"running": "running", "aborted": "cancelled"}.get(job.state, "completed")
+    return {
+        "state": (job.state, style),
+        "action": (job.action, "plain"),
+        "done": (f"{job.done:,} of {job.total:,}", "plain"),
+        "skipped": (f"{skipped:,}", "alarm" if skipped else "dim"),
+        "q": (job.q, "plain"),
+        "began": time_cell(ms_of(job.started_at), seen),
+    }
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+EVENTS = (
+    Column("at", "TIME", 12),
+    Column("what", "WHAT", 20),
+    Column("step", "WORKFLOW › STEP", 20, flex=2, most=64),
+    Column("more", "DETAIL", 16, flex=3, from_width=72, most=REASON_CELLS),
+    Column("run", "RUN", 8, from_width=92),
+)
+
+
+def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
+    """An event's row; `what` names its workflow and step as far as they are known."""
+    words, style = event_words(event)
+    return {
+        "at": (fmt.time_of_day(event.at, seen.zone, millis=True), "dim"),
+        "what": (f"{glyph(event.state)} {words}", style),
+        "step": (what, "plain"),
+        "more": (event_more(event), "dim"),
+        "run": (short_id(event.run_id), "dim"),
+    }
+
+
+_EVENT_WORDS: dict[str, Callable[[Happening], str]] = {
+    "accepted": lambda e: "submitted" if e.is_root else "step posted",
+    "started": lambda e: f"{_try(e)} started",
+    "attempt-ended": lambda e: f"{_try(e)} {_ended_as(e)}",
+    "late-end": lambda e: f"{_try(e)} answered late",
+    "run-moved": lambda e: f"run {e.state}",
+    "acted": lambda e: text(e.members, "action") or "acted",
+    "woken": lambda e: "due now",
+    "retargeted": lambda e: "moved",
+    "payload-differed": lambda e: "other payload",
+    "cancel-asked": lambda e: "to be cancelled",
+}
+
+
+def _try(event: Happening) -> str:
+    found = number(event.members, "number")
+    return "try" if found is None else f"try {found}"
+
+
+def _ended_as(event: Happening) -> str:
+    counts_as = text(event.members, "countsAs")
+    return {"success": "succeeded", "failure": "failed", "crash": "lost in a crash"}.get(
+        counts_as or "", "interrupted"
+    )
+
+
+def event_words(event: Happening) -> Part:
+    """What happened, in a few words."""
+    words = _EVENT_WORDS.get(event.kind)
+    told = event.kind.replace("-", " ") if words is None else words(event)
+    return told, "strong" if event.kind == "acted" else LOOKS[event.state].style
+
+
+def event_more(event: Happening) -> str:
+    """What there is to tell beside it: a status, when the next attempt is, who acted."""
+    members: dict[str, Any] = event.members
+    parts: list[str] = []
+    if event.kind == "acted":
+        parts.append(f"by {text(members, 'actor') or '?'}")
+        parts += [f"“{reason}”" for reason in (text(members, "reason"),) if reason]
+    if event.kind == "retargeted":
+        parts.append(f"{text(members, 'fromUrl')} → {text(members, 'toUrl')}")
+    if event.kind in ("attempt-ended", "late-end"):
+        last = why_text(
+            number(members, "httpStatus"), text(members, "error"), text(members, "excerpt")
+        )
+        parts += [last] if last != "—" else []
+        delay = number(members, "delayMs")
+        if event.state is State.BACKING_OFF and delay is not None:
+            parts.append(f"again in {fmt.span(delay)}")
+    return " · ".join(parts)

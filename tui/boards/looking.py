@@ -1,0 +1,227 @@
+"""What is looked at: a view with its filter and its order, the open run, and the way back.
+
+Plain data. Nothing here draws, reads from the engine or knows a screen: who changes it has it drawn
+anew, and the tests need neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from tui.boards import steptree
+from tui.boards.cells import Seen
+from tui.boards.sorting import UPWARDS
+from tui.boards.steptree import Line
+from tui.data.feed import Board
+from tui.data.model import Step
+from tui.data.store import Store
+from tui.data.tree import Tree
+
+BACK_MAX = 10
+"""So many views are remembered."""
+
+
+class Place(NamedTuple):
+    """Where `esc` goes back to: a view, the filters as they were, and those before them."""
+
+    view: str
+    filters: dict[str, str]
+    before_typed: dict[str, str]
+
+
+class Looking(Struct, kw_only=True):
+    """See the head of this file. Its methods change it, nobody else does."""
+
+    view: str = "runs"
+    filters: dict[str, str] = field(default_factory=lambda: {"runs": "", "retries": ""})
+    before_typed: dict[str, str] = field(default_factory=dict)
+    """The filters that were there before others were typed over them."""
+    back: list[Place] = field(default_factory=list)
+    is_recording: bool = False
+    """There is no engine behind what is shown."""
+    newest_first: bool = True
+    following: bool = True
+    """The newest rows stay in sight."""
+    whole_filter: bool = False
+    """Every run of the filter is marked, read or not."""
+    is_turning: bool = False
+    """The runs are read in their new order: until they are there the old rows are shown."""
+    sorted_by: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """By board: the column and whether downwards, where that was asked for."""
+    zone: tzinfo | None = None
+    """That times of the day are told in; None: the local one."""
+    helped: bool = False
+    """The help was looked at: nobody needs to be told how to find it."""
+    run_id: str | None = None
+    """The run that is open, or was last."""
+    opened_at: str | None = None
+    """The step at which it was opened: it is never folded."""
+    landing: str | None = None
+    """The step to go to when the run has been read."""
+    collapsed: set[str] = field(default_factory=set)
+    has_chart: bool = True
+    lines: dict[str, Line] = field(default_factory=dict)
+    """The run as it was laid out last, by the ids of its lines."""
+
+    # -- which view ----------------------------------------------------------------------------
+
+    @property
+    def open_run_id(self) -> str | None:
+        """The run that is looked at now; None: a board is."""
+        return self.run_id if self.view == "run" else None
+
+    @property
+    def filter(self) -> str:
+        """The filter of the view; empty where it has none."""
+        return self.filters.get(self.view, "")
+
+    @property
+    def board(self) -> Board:
+        """The list that is looked at, as it is to be read."""
+        return Board(self.view, self.filter, self.newest_first)
+
+    @property
+    def order(self) -> tuple[str, bool] | None:
+        """The column by which the rows are sorted, and whether downwards, where that is shown."""
+        return ("age", self.newest_first) if self.view == "runs" else self.sorted_by.get(self.view)
+
+    def seen(self, store: Store) -> Seen:
+        """As of now, on this clock."""
+        return Seen(store.time.now_ms(), store.stale, self.zone)
+
+    def here(self) -> object:
+        """The view, and what of it: what was asked for here is meant for nothing else."""
+        return self.view, self.filter, self.open_run_id, self.whole_filter
+
+    def go(self, view: str) -> None:
+        """Look at a view, from its newest row on. The one before is gone back to."""
+        if view != self.view:
+            self._remember()
+        self.view = view
+        self.whole_filter = False
+        self.following = True
+
+    def go_back(self) -> bool:
+        """Back to the filter before the typed one, or else to the view before; False: this is where
+        it began."""
+        if self.view in self.before_typed:
+            self.filters[self.view] = self.before_typed.pop(self.view)
+        elif self.back:
+            self.view, self.filters, self.before_typed = self.back.pop()
+        elif self.view == "run":
+            self.view = "runs"
+        else:
+            return False
+        return True
+
+    def list_runs(self, q: str) -> None:
+        """Look at the runs that a filter finds."""
+        self._remember()
+        self.view = "runs"
+        self.filters["runs"] = q
+        self.before_typed.pop("runs", None)
+
+    def filter_by(self, text: str) -> None:
+        """List other rows of this view; going back takes the filter away again."""
+        before = self.before_typed.setdefault(self.view, self.filters[self.view])
+        self.filters[self.view] = text.strip()
+        if self.filters[self.view] == before:
+            del self.before_typed[self.view]
+
+    def _remember(self) -> None:
+        here = Place(self.view, dict(self.filters), dict(self.before_typed))
+        self.back = [*self.back[1 - BACK_MAX :], here]
+
+    # -- how -----------------------------------------------------------------------------------
+
+    def follow(self, *, following: bool = True) -> None:
+        """Keep the newest rows in sight, or stay at those that are."""
+        self.following = following
+
+    def mark_filter(self, *, whole: bool) -> None:
+        """Mean every run of the filter, or only the rows that are marked."""
+        self.whole_filter = whole
+
+    def sort(self, key: str | None) -> None:
+        """Sort by a column, the other way round if it is so already; None: as the engine does."""
+        before = self.sorted_by.pop(self.view, None)
+        if key is not None:
+            is_again = before is not None and before[0] == key
+            down = not before[1] if is_again and before is not None else key not in UPWARDS
+            self.sorted_by[self.view] = (key, down)
+
+    def turn(self) -> None:
+        """Look at the runs the other way round."""
+        self.newest_first = not self.newest_first
+        self.following = False
+
+    def turned(self, *, done: bool = True) -> None:
+        """Whether the runs are there in their new order."""
+        self.is_turning = not done
+
+    def tell_times_in_utc(self) -> bool:
+        """Or in local time again; returns which."""
+        self.zone = UTC if self.zone is None else None
+        return self.zone is not None
+
+    def help(self) -> None:
+        """The help is looked at."""
+        self.helped = True
+
+    # -- a run ---------------------------------------------------------------------------------
+
+    def open_run(self, run_id: str, step_id: str | None = None) -> None:
+        """Have a run open, at one of its steps; `go` looks at it."""
+        self.run_id = run_id
+        self.landing = self.opened_at = step_id
+        self.collapsed, self.lines = set(), {}
+
+    def land(self, ids: Sequence[str], tree: Tree | None) -> str | None:
+        """The step to go to now, once: as soon as it is there."""
+        wanted = self.landing
+        if wanted is None or self.view != "run" or not ids:
+            return None
+        is_there = wanted in ids
+        if is_there or tree is None or not tree.outdated:
+            self.landing = None
+        return wanted if is_there else None
+
+    def lay_out(self, tree: Tree | None) -> None:
+        """The open run is this now."""
+        found = [] if tree is None else steptree.lines(tree, self.collapsed, self.opened_at)
+        self.lines = {line.id: line for line in found}
+
+    def step(self, line_id: str | None) -> Step | None:
+        """The step of a line of the open run."""
+        line = self.lines.get(line_id or "")
+        return None if line is None else line.step
+
+    def problem(self, ids: Sequence[str], at: int, by: int) -> str | None:
+        """The next line in this direction whose step failed, is failing or paused."""
+        for step in range(1, len(ids) + 1):
+            found = self.step(row_id := ids[(at + by * step) % len(ids)])
+            if found is not None and found.is_problem:
+                return row_id
+        return None
+
+    def collapse(self, line_id: str | None) -> str | None:
+        """Hide what is below a line; where nothing is, returns the step above, to go there."""
+        line = self.lines.get(line_id or "")
+        if line is None or line.step is None:
+            return None
+        if line.children and not line.collapsed:
+            self.collapsed.add(line.id)
+            return None
+        return line.step.parent_id
+
+    def expand(self, line_id: str | None) -> None:
+        """Show again what is below a line."""
+        self.collapsed.discard(line_id or "")
+
+    def toggle_chart(self) -> None:
+        """The chart, or the times of the attempts in its place."""
+        self.has_chart = not self.has_chart

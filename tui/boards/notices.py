@@ -1,0 +1,191 @@
+"""What stands in place of a board that has no rows: why, and what can be done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from engine.client.errors import without_user
+from tui.boards.cells import (
+    NONE,
+    Cell,
+    Seen,
+    age_cell,
+    next_cell,
+    reason_cell,
+    run_state_cell,
+    text_of,
+    tries_cell,
+)
+from tui.data.inputs import LinkState
+from tui.data.model import State, short_id
+from tui.data.store import Store
+from tui.keys import LISTS
+from tui.text import fmt
+from tui.text.sanitize import safe, wrap
+
+LINES_OF_AN_ERROR_MAX = 3
+IN_WORDS = (
+    ("All connection attempts failed", "nothing answers there: the connection was refused"),
+    ("Name or service not known", "there is no host of that name"),
+    ("name resolution", "the host's name cannot be looked up now"),
+)
+CERTIFICATE = re.compile(r"certificate verify failed: (.*?)( \(_ssl|$)")
+
+
+class Asked(Struct, frozen=True):
+    """What is looked at."""
+
+    view: str
+    url: str
+    q: str = ""
+    """The filter of the board."""
+    run_id: str | None = None
+    is_recording: bool = False
+
+
+def notice(store: Store, asked: Asked, cells: int) -> list[Cell]:
+    """The lines, each of at most so many cells."""
+    match store.link.state:
+        case LinkState.LIVE:
+            return [(line, style) for text, style in _live(store, asked)
+                    for line in wrap(text, cells)]  # fmt: skip
+        case LinkState.CONNECTING:
+            return [("Connecting …", "strong"), *_facts(cells, address=_address(asked))]
+        case LinkState.LOST:
+            return [*_row_of(store, asked, cells), *_lost(store, asked, cells)]
+        case LinkState.REJECTED:
+            return list(_rejected(store, asked, cells))
+        case LinkState.UNTRUSTED:
+            return list(_untrusted(store, asked, cells))
+
+
+def _address(asked: Asked) -> str:
+    return safe(without_user(asked.url))
+
+
+def _facts(cells: int, **facts: str) -> Iterator[Cell]:
+    """Lines of a name and what is known by it."""
+    for name, text in facts.items():
+        for at, line in enumerate(wrap(text, cells - 9, LINES_OF_AN_ERROR_MAX)):
+            yield ((f"{'' if at else name:<9}", "dim"), (line, "plain"))
+
+
+def _row_of(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+    """What is known of a run without its steps: what its row in the lists told."""
+    run = store.runs.get(asked.run_id or "") if asked.view == "run" else None
+    if run is None:
+        return
+    seen = Seen(store.time.now_ms(), store.stale)
+    at = run.at
+    yield ((f"{run.workflow} {short_id(run.id)}  ", "strong"), run_state_cell(run))
+    facts = {"client": run.client, "key": run.key, "age": text_of(age_cell(run.submitted_at, seen))}
+    if at is not None:
+        facts["step"] = at.name
+        facts["host"] = at.host
+        facts["tries"] = text_of(tries_cell(at))
+        facts["next"] = text_of(next_cell(run.state, at, seen))
+        facts["last"] = text_of(reason_cell(run))
+    told = {name: text for name, text in facts.items() if text != NONE[0]}
+    yield from _facts(cells, **told)
+    yield ("Its steps are read when the engine is there again.", "dim")
+    yield ("", "plain")
+
+
+def _lost(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+    link = store.link
+    left = 0.0 if link.retry_at is None else max(0.0, link.retry_at - store.clock.monotonic())
+    yield ("The engine cannot be reached.", "alarm")
+    yield from _facts(
+        cells,
+        address=_address(asked),
+        error=in_words(link.reason),
+        next=f"try {link.tries} in {fmt.span(left * 1000 + 500)}",
+    )
+    yield ("", "plain")
+    yield (("Is the engine running?   ", "plain"), ("atomic serve", "strong"))
+    yield (("Is the address right?    ", "plain"), ("atomic tui URL", "strong"))
+    yield from _ways_out("tries again now")
+
+
+def _rejected(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+    yield ("Not let in.", "alarm")
+    yield from _facts(cells, address=_address(asked), answer=store.link.reason)
+    yield ("", "plain")
+    told = (
+        "The engine itself asks for no token: a proxy before it does. A name and a password for it"
+        " can stand in the address: http://name:password@host"
+    )
+    yield from ((line, "plain") for line in wrap(told, cells))
+    yield from _ways_out("tries again")
+
+
+def _untrusted(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+    yield ("The certificate of this address is not trusted.", "alarm")
+    yield from _facts(cells, address=_address(asked), error=in_words(store.link.reason))
+    yield ("", "plain")
+    told = "If it is yours, name a file with the authority that signed it:"
+    yield from ((line, "plain") for line in wrap(told, cells))
+    yield ("SSL_CERT_FILE=authority.pem atomic tui URL", "strong")
+    yield from _ways_out("tries again")
+
+
+def _ways_out(again: str) -> Iterator[Cell]:
+    yield (("r ", "strong"), (f"{again} · ", "plain"), ("q ", "strong"), ("quits", "plain"))
+
+
+def in_words(reason: str) -> str:
+    """What kept us from connecting, in words that do not ask for a manual."""
+    if found := CERTIFICATE.search(reason):
+        return found[1]
+    return next((words for sign, words in IN_WORDS if sign in reason), reason)
+
+
+def _live(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
+    """The engine answers: it is read, or there is nothing."""
+    view = asked.view
+    if view == "run":
+        run_id = short_id(asked.run_id or "")
+        if asked.run_id is not None and asked.run_id == store.gone:
+            yield f"The engine knows no run {run_id}.", "alarm"
+            yield "It was never there, or is older than what is kept: esc goes back.", "plain"
+        elif asked.is_recording:
+            yield f"Run {run_id} is not in this recording.", "alarm"
+        else:
+            yield f"reading run {run_id} …", "dim"
+    elif view == "events":
+        yield "Nothing has happened since the dashboard was opened.", "plain"
+        yield "What happens on the engine appears here as it does.", "dim"
+    elif view in LISTS and store.listing(view).total is None:
+        yield ("Not in this recording." if asked.is_recording else f"reading {view} …"), "dim"
+    else:
+        yield from _nothing(store, asked)
+
+
+def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
+    number = store.counts.get(State.COMPLETED, 0)
+    done, have = fmt.count(number), "has" if number == 1 else "have"
+    runs = "run" if number == 1 else "runs"
+    match asked.view:
+        case "runs" if store.status and not any(store.counts.values()):
+            yield "There is no run yet.", "plain"
+            yield "They appear here by themselves. `atomic demo` shows an engine with some.", "dim"
+        case "runs" if asked.q == "is:live":
+            yield f"No run is open. {done} {have} completed.", "plain"
+            yield "/ lists others: is:completed, wf:order*, age:<1h", "dim"
+        case "runs" | "retries" if asked.q:
+            yield f"Nothing matches {asked.q}", "plain"
+            yield "esc clears the filter, / changes it", "dim"
+        case "runs":
+            yield "There is no run.", "plain"
+        case "retries":
+            yield "Nothing waits to be tried again.", "good"
+        case "causes":
+            yield f"Nothing needs a person. {done} {runs} {have} completed.", "good"
+        case "hosts":
+            yield "No host was called within the last minutes.", "plain"
+        case _:
+            yield "No bulk job since the engine started.", "plain"
+            yield "Mark runs with a, then act on all of them: R, P, C", "dim"

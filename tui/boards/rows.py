@@ -1,0 +1,167 @@
+"""Which rows a view has, and what stands on them: the store, through `boards` and `steptree`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tui.boards import cells as boards
+from tui.boards import sorting, steptree
+from tui.boards.cells import Cell, Column, Seen
+from tui.boards.looking import Looking
+from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.boards.steptree import Line
+from tui.data.model import Happening, Step, short_id
+from tui.data.store import Store
+from tui.text import fmt
+
+EVENTS_SHOWN_MAX = 1_000
+CHART_FROM_CELLS = 60
+"""A narrower run has no chart."""
+TIMES_FROM_CELLS = 64
+
+RUN_PLAIN = (
+    Column("tree", "STEP", 24, flex=2, most=80),
+    Column("try", "TRY", 6),
+    Column("next", "NEXT / TOOK", 11),
+)
+RUN = (*RUN_PLAIN, Column("chart", "", 16, flex=3, from_width=CHART_FROM_CELLS))
+RUN_TIMES = (
+    *RUN_PLAIN,
+    Column("began", "STARTED", 8, from_width=TIMES_FROM_CELLS),
+    Column("ended", "ENDED", 8, from_width=TIMES_FROM_CELLS),
+)
+GRIDS: dict[str, tuple[Column, ...]] = {
+    "runs": boards.RUNS,
+    "retries": boards.RETRIES,
+    "causes": boards.CAUSES,
+    "hosts": boards.HOSTS,
+    "events": boards.EVENTS,
+    "jobs": boards.JOBS,
+    "run": RUN,
+}
+CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
+    "runs": boards.run_cells,
+    "retries": boards.retry_cells,
+    "causes": boards.cause_cells,
+    "hosts": boards.host_cells,
+    "jobs": boards.job_cells,
+}
+"""From a row that the store holds to what stands on it."""
+
+
+class Rows:
+    """The rows of every view, as of the moment that `seen_now` took."""
+
+    def __init__(self, store: Store, looking: Looking | None = None) -> None:
+        self._store = store
+        self.looking = looking or Looking()
+        self.seen = Seen(0.0)
+        self._events: dict[str, Happening] = {}
+        self.chart_head = ""
+        self._chart_cells = 0
+        self._span: steptree.Span | None = None
+
+    def seen_now(self) -> None:
+        """From now on cells are told as of now."""
+        self.seen = self.looking.seen(self._store)
+
+    def ids(self, view: str) -> list[str]:
+        """The rows of a view, in order."""
+        if view == "run":
+            return list(self.looking.lines)
+        if view == "events":
+            latest = list(self._store.events)[-EVENTS_SHOWN_MAX:]
+            self._events = {event.id: event for event in reversed(latest)}
+            return list(self._events)
+        row_ids = self._store.listing(view).ids
+        if view not in self.looking.sorted_by:
+            return row_ids
+        key, down = self.looking.sorted_by[view]
+        return sorting.ordered(
+            row_ids, partial(self.row, view), sorting.SORTS[view][key], down=down
+        )
+
+    def row(self, view: str, row_id: str) -> Any:
+        """A row of a board that the store holds by its id; None: it is not known any more."""
+        store = self._store
+        if view == "jobs":
+            return next((job for job in store.jobs if job.id == row_id), None)
+        held: dict[str, Mapping[str, Any]] = {
+            "runs": store.runs, "retries": store.retries, "causes": store.causes,
+            "hosts": store.hosts,
+        }  # fmt: skip
+        return held[view].get(row_id)
+
+    def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
+        """A row's cells; None: it is not known any more."""
+        match view:
+            case "run":
+                line = self.looking.lines.get(row_id)
+                return None if line is None else self._line_cells(line)
+            case "events":
+                event = self._events.get(row_id)
+                if event is None:
+                    return None
+                return boards.event_cells(event, self._name(event), self.seen)
+            case _:
+                row = self.row(view, row_id)
+                return None if row is None else CELLS[view](row, self.seen)
+
+    def _name(self, event: Happening) -> str:
+        """Workflow and step of an event, as far as they are known."""
+        store = self._store
+        run, tree = store.runs.get(event.run_id), store.trees.get(event.run_id)
+        workflow = run.workflow if run is not None else store.names.get(event.run_id)
+        told = workflow or f"run {short_id(event.run_id)}"
+        if event.is_root:
+            return told
+        step = None if tree is None else tree.steps.get(event.step_id)
+        name = step.label if step is not None else store.names.get(event.step_id)
+        if name is None and run is not None and run.at and run.at.step_id == event.step_id:
+            name = run.at.name
+        return f"{told} {SHAPES.crumb} {name or short_id(event.step_id)}"
+
+    # -- a run ---------------------------------------------------------------------------------
+
+    def draw_run(self, columns: Sequence[Column], width: int) -> None:
+        """Lay the run out that is open."""
+        tree = self._store.trees.get(self.looking.run_id or "")
+        self.looking.lay_out(tree)
+        if tree is None:
+            self._span = None
+            return
+        sized = {column.key: cells for column, cells in boards.layout(columns, width - 2)}
+        self._chart_cells = sized.get("chart", 0)
+        self._span = steptree.span_of(tree, self.seen.now_ms)
+        self.chart_head = steptree.axis(self._span, self._chart_cells)
+
+    def _line_cells(self, line: Line) -> dict[str, Cell]:
+        if line.step is None:
+            rest = steptree.rest_text(line.rest)
+            return {"tree": ((line.prefix, "dim"), (rest, "plain"))}
+        step = line.step
+        began = step.tries[0].started_at if step.tries else None
+        return {
+            "tree": self._tree_cell(line, step),
+            "try": (fmt.tries(step.attempts, step.tries_left), "plain"),
+            "next": steptree.took_cell(step, self.seen),
+            "chart": self._chart(step),
+            "began": boards.time_cell(began, self.seen),
+            "ended": boards.time_cell(step.ended_at, self.seen),
+        }
+
+    def _tree_cell(self, line: Line, step: Step) -> Cell:
+        folded = f" {SHAPES.folded}{line.children}" if line.collapsed else ""
+        return (
+            (line.prefix, "dim"),
+            (f"{glyph(step.state)} ", LOOKS[step.state].style),
+            (step.label, "strong" if step.parent_id is None else "plain"),
+            (folded, "dim"),
+        )
+
+    def _chart(self, step: Step) -> Cell:
+        if self._span is None or not self._chart_cells:
+            return ("", "plain")
+        return tuple(steptree.chart(step, self._span, self._chart_cells))

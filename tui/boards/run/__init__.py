@@ -1,0 +1,1 @@
+"""One run: its tree of steps, its details, its bodies, beside another."""

@@ -1,0 +1,254 @@
+"""Payloads and answers as lines: pretty where they are JSON, as they came, as hex, and compared.
+
+What is here has been through `redact`, and nothing of it reaches the terminal as a control.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import unified_diff
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from engine.wire import json_fault
+from tui.boards.cells import Cell
+from tui.text import fmt
+from tui.text.redact import Redactor
+from tui.text.sanitize import head, safe, width
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient, BodyPart
+
+FIRST_BYTES = 65_536
+"""So much of a body is read to begin with."""
+MORE_BYTES_MAX = 1_048_576
+"""As much again is read at its end, but no more than this at once."""
+HEX_BYTES_A_LINE = (16, 8, 4)
+"""As many as there is room for."""
+INDENT_LEVELS_MAX = 40
+"""Deeper JSON is indented no further, lest its indentation be most of it."""
+DIFF_LINES_MAX = 2_000
+"""Longer bodies are not compared: the time for it grows with the square."""
+
+
+class Look(StrEnum):
+    """How a body is shown."""
+
+    PRETTY = "pretty"
+    RAW = "raw"
+    HEX = "hex"
+    DIFF = "diff"
+
+
+class Body(Struct, frozen=True):
+    """What was read of a body, without its secrets."""
+
+    data: bytes
+    content_type: str
+    read_bytes: int
+    kept_bytes: int
+    full_bytes: int
+    redacted: int = 0
+    """How many values were replaced."""
+
+    @classmethod
+    def of(cls, part: BodyPart, redactor: Redactor) -> Body:
+        """The first part of a body without its secrets."""
+        data, redacted = redactor.body(part.data, part.content_type)
+        return cls(
+            data, part.content_type, len(part.data), part.kept_bytes, part.full_bytes, redacted
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """All of it that the engine keeps was read."""
+        return self.read_bytes >= self.kept_bytes
+
+    def text(self) -> str | None:
+        """It as text; None: it is none. A character that the end of the part cuts is left out."""
+        try:
+            return self.data.decode()
+        except UnicodeDecodeError as error:
+            if error.start < len(self.data) - 3 or self.is_whole:
+                return None
+            return self.data[: error.start].decode()
+
+
+async def read(
+    client: AsyncClient, step_id: str, attempt: int | None, first: int = 0, count: int | None = None
+) -> BodyPart:
+    """A step's payload (no attempt), or an attempt's answer. Raises AtomicError."""
+    if attempt is None:
+        return await client.operate.payload(step_id, first=first, count=count)
+    return await client.operate.answer(step_id, attempt, first=first, count=count)
+
+
+def longer(part: BodyPart, more: BodyPart) -> BodyPart:
+    """Two parts that follow each other as one."""
+    return msgspec.structs.replace(part, data=part.data + more.data)
+
+
+def told_of(body: Body) -> str:
+    """How long it is, of which type, and what of it is not shown."""
+    told = f"{fmt.size(body.full_bytes)} · {safe(body.content_type) or 'no content type'}"
+    told += redacted_text(body.redacted)
+    if body.kept_bytes < body.full_bytes:
+        told += f" · the engine kept the first {fmt.size(body.kept_bytes)}"
+    return told if body.is_whole else told + f" · the first {fmt.size(body.read_bytes)} shown"
+
+
+def redacted_text(values: int) -> str:
+    """How many values were replaced, to be put behind something else."""
+    return f" · {values} value{'s' if values > 1 else ''} redacted" if values else ""
+
+
+def looks_of(body: Body) -> list[Look]:
+    """The ways in which it can be shown by itself, the usual one first."""
+    text = body.text()
+    if text is None:
+        return [Look.HEX]
+    return [*([Look.PRETTY] if _is_json(body, text) else []), Look.RAW, Look.HEX]
+
+
+def lines_of(body: Body, look: Look, cells: int, before: Body | None = None) -> list[Cell]:
+    """A body as lines of at most so many cells, behind a head. What is no text is shown as hex."""
+    lines: list[Cell] = [(told_of(body), "dim"), ("", "plain")]
+    if not body.data:
+        return [*lines, ("(empty)", "dim")]
+    if look is Look.DIFF and before is not None:
+        lines += _diff(before, body, cells)
+    else:
+        lines += [(line, "plain") for line in _plain(body, look, cells)]
+    if not body.is_whole:
+        shown = f"the first {fmt.size(body.read_bytes)} of {fmt.size(body.kept_bytes)} shown"
+        lines += [
+            ("", "plain"),
+            ((f"{shown} · ", "dim"), ("space", "strong"), (" loads more", "dim")),
+        ]
+    return lines
+
+
+def beginning(body: Body, cells: int, most: int) -> list[Cell]:
+    """The first lines of a body as it is usually shown, at most so many."""
+    if not body.data:
+        return [("(empty)", "dim")]
+    found = list(islice(_plain(body, looks_of(body)[0], cells), most + 1))
+    lines: list[Cell] = [(line, "plain") for line in found[:most]]
+    if len(found) > most or not body.is_whole:
+        lines.append(("…", "dim"))
+    return lines
+
+
+def _plain(body: Body, look: Look, cells: int) -> Iterator[str]:
+    text = body.text()
+    if text is None or look is Look.HEX:
+        return _hex(body.data, cells)
+    pretty = look is Look.PRETTY and _is_json(body, text)
+    return _wrapped(indented(text) if pretty else text, max(8, cells))
+
+
+def _diff(before: Body, after: Body, cells: int) -> Iterator[Cell]:
+    old, new = (list(_plain(each, Look.PRETTY, cells - 1)) for each in (before, after))
+    if max(len(old), len(new)) > DIFF_LINES_MAX:
+        yield (f"more than {DIFF_LINES_MAX:,} lines are not compared: m shows it alone", "alarm")
+        return
+    found = list(unified_diff(old, new, lineterm="", n=3))[2:]
+    if not found:
+        what = "all of it" if before.is_whole and after.is_whole else "what was read of it"
+        yield (f"the same as the answer before, {what}", "dim")
+    styles = {"+": "good", "-": "failed", "@": "dim"}
+    for line in found:
+        yield (line, styles.get(line[0], "plain"))
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r'["{}\[\],:]|[^\s{}\[\],:"]++')
+
+
+def _is_json(body: Body, text: str) -> bool:
+    if "json" not in body.content_type.lower():
+        return False
+    if not body.is_whole:
+        return text.lstrip()[:1] in ("{", "[")
+    return json_fault(text.encode()) is None
+
+
+def indented(text: str) -> str:
+    """JSON as it is to be read, not as it travelled; it may end anywhere."""
+    found: list[str] = []
+    depth = 0
+    opened = False
+    at = 0
+    while (match := _TOKEN.search(text, at)) is not None:
+        at = match.end() if match[0] != '"' else _string_end(text, match.end())
+        token = text[match.start() : at]
+        if token in ("}", "]"):
+            depth = max(0, depth - 1)
+            found += [token] if opened else [_line(depth), token]
+            opened = False
+            continue
+        if opened:
+            found.append(_line(depth))
+        opened = token in ("{", "[")
+        depth += opened
+        found.append({",": f",{_line(depth)}", ":": ": "}.get(token, token))
+    return "".join(found)
+
+
+def _string_end(text: str, begin: int) -> int:
+    """Behind the quote that ends a string; an expression would hold the screen up for long ones."""
+    at = text.find('"', begin)
+    while at >= 0:
+        before = at
+        while before > begin and text[before - 1] == "\\":
+            before -= 1
+        if (at - before) % 2 == 0:
+            return at + 1
+        at = text.find('"', at + 1)
+    return len(text)
+
+
+def _line(depth: int) -> str:
+    return "\n" + "  " * min(depth, INDENT_LEVELS_MAX)
+
+
+# -- lines -----------------------------------------------------------------------------------------
+
+
+def _wrapped(text: str, cells: int) -> Iterator[str]:
+    for line in text.split("\n"):
+        rest = line.rstrip("\r")
+        rest = rest.expandtabs(4) if "\t" in rest else rest
+        piece = ""
+        for begin in range(0, len(rest), cells):
+            piece += safe(rest[begin : begin + cells])
+            while width(piece) > cells:
+                fits = head(piece, cells)
+                yield fits
+                piece = piece[len(fits) :]
+        yield piece
+
+
+def _hex(data: bytes, cells: int) -> Iterator[str]:
+    fitting = (count for count in HEX_BYTES_A_LINE if 4 * count + 11 <= cells)
+    count = next(fitting, HEX_BYTES_A_LINE[-1])
+    for begin in range(0, len(data), count):
+        row = data[begin : begin + count]
+        shown = "".join(chr(b) if 32 <= b < 127 else "." for b in row)
+        yield f"{begin:08x}  {row.hex(' '):<{3 * count - 1}}  {shown}"
+
+
+def readable(text: str) -> str:
+    """A whole text with everything that a terminal would obey replaced by its picture."""
+    return "\n".join(_safe_line(line) for line in text.split("\n"))
+
+
+def _safe_line(line: str) -> str:
+    """A whole line made safe: `safe` cuts what is long, and here nothing is left out."""
+    return "".join(safe(line[at : at + 1_000]) for at in range(0, len(line), 1_000))

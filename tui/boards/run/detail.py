@@ -1,0 +1,190 @@
+"""What the inspector says of a step: how it stands, whom it calls, its attempts, what followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.wire import MoveRow
+from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
+from tui.boards.looks import LOOKS
+from tui.boards.steptree import STILL, took_cell
+from tui.data.model import UNHANDLED_FAILURE, Attempt, State, Step, ms_of
+from tui.text import fmt
+from tui.text.sanitize import width, wrap
+
+ATTEMPTS_SHOWN_MAX = 200
+MOVES_SHOWN_MAX = 3
+LINES_OF_A_TEXT_MAX = 4
+"""So much of a long address or error is told."""
+INDENT_CELLS, RESULT_AT = 7, 25
+"""Where an attempt's time begins, and what it came to."""
+
+UNHANDLED_HINT = (
+    "A step below failed; this neither dealt with that nor answered 424."
+    " P resumes it: it is told again, with a fresh budget. R on the failed step opens that."
+)
+SET_BY = {
+    "policy": "the retry policy",
+    "retry-after": "Retry-After",
+    "interrupted": "an interruption, which costs no retry",
+    "child-ended": "the end of a step below",
+    "operator": "an operator",
+}
+
+
+def inspector(
+    step: Step,
+    seen: Seen,
+    cells: int,
+    *,
+    roomy: bool = False,
+    moves: Sequence[MoveRow] = (),
+    cause: Step | None = None,
+    answer: Sequence[Cell] = (),
+) -> list[Cell]:
+    """A step, in lines of so many cells. `roomy`: there are lines enough for all of it. `moves`: of
+    the run whose root it is, to other URLs. `cause`: the step for which it ended. `answer`: how the
+    answer to its last attempt begins."""
+    state, style = step_state_cell(step)
+    took, took_style = took_cell(step, seen)
+    if step.state is State.PAUSED or took == "—":
+        took = ""  # nothing, or what its state says already
+    took = took.removeprefix(STILL)  # which the state says too
+    lines: list[Cell] = [
+        ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
+    ]
+    whom, moved = _whom(step, seen, roomy=roomy), _moved(moves, seen)
+    for label, text, style in (*_why(step, cause), *whom, *moved, *_next(step, seen)):
+        lines += _told(f"{label:<6} ", text, style, cells)
+    if step.awaiting_post:
+        lines.append(("starts when the workflow posts it again", "dim"))
+    tries = [("", "plain"), *_attempts(step, seen, cells, roomy=roomy)]
+    told = [("", "plain"), *answer] if answer else []
+    return [*lines, *told, *tries] if roomy else [*lines, *tries, *told]
+
+
+def _told(label: str, text: str, style: str, cells: int) -> Iterator[Cell]:
+    """A text behind its label, on as many lines as it takes, up to a few."""
+    indent = len(label)
+    for at, line in enumerate(wrap(text, cells - indent, LINES_OF_A_TEXT_MAX)):
+        yield ((label if not at else " " * indent, "dim"), (line, style))
+
+
+def _whom(step: Step, seen: Seen, *, roomy: bool) -> Iterator[tuple[str, str, str]]:
+    """What is called, and how it is known."""
+    yield "POST", step.url, "plain"
+    yield "key", step.key, "plain"
+    yield "id", step.id, "plain"
+    if roomy:
+        began = fmt.time_of_day(step.submitted_at, seen.zone)
+        ended = step.ended_at
+        until = "" if ended is None else f", ended {fmt.time_of_day(ended, seen.zone)}"
+        yield "at", f"submitted {began}{until}", "plain"
+    if step.generation > 1:
+        yield "gen", f"{step.generation}", "plain"
+
+
+def _moved(moves: Sequence[MoveRow], seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """To which URLs its run was moved, the latest first."""
+    for move in moves[: -MOVES_SHOWN_MAX - 1 : -1]:
+        at = ms_of(move.at)
+        when = "" if at is None else f"{fmt.time_of_day(at, seen.zone)} "
+        yield "moved", f"{when}{move.from_} → {move.to}", "plain"
+    if len(moves) > MOVES_SHOWN_MAX:
+        yield "", f"… and {len(moves) - MOVES_SHOWN_MAX} before", "dim"
+
+
+def _why(step: Step, cause: Step | None) -> Iterator[tuple[str, str, str]]:
+    """What went wrong: first of all, as it is what one looks for."""
+    if step.error is not None and step.state is not State.COMPLETED:
+        yield "last", _last(step), "failed"
+    if cause is not None and cause.id != step.id:
+        yield "cause", f"{cause.label}: {_last(cause)}", "failed"
+    elif step.cause_id is not None:
+        yield "cause", step.cause_id, "plain"
+
+
+def _next(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """What it waits for, and what set that."""
+    if step.state is State.BACKING_OFF and step.due_at is not None:
+        at = fmt.time_of_day(step.due_at, seen.zone)
+        delay = "" if step.delay_ms is None else f" ({fmt.took(step.delay_ms)} back-off)"
+        by = SET_BY.get(step.delay_by or "", step.delay_by or "")
+        yield "next", f"{at}{delay}, set by {by}", "plain"
+    if step.pause_reason is not None:
+        yield "paused", step.pause_reason, "paused"
+        if step.pause_reason == UNHANDLED_FAILURE:
+            yield "", UNHANDLED_HINT, "dim"
+    left = step.tries_left
+    if left is not None:
+        yield "tries", f"{step.attempts} made, {left} left", "plain"
+
+
+def _last(step: Step) -> str:
+    """How its last attempt ended, whole: what its answer says, and what its error says beyond
+    that."""
+    told = why_text(step.http_status, step.error, step.excerpt)
+    status, error = f"{step.http_status}", step.error or ""
+    if step.http_status is not None and error.startswith("http-status"):
+        return told + error.partition(f"answered {status}")[2]
+    return told if step.excerpt is not None and step.excerpt in error else error or told
+
+
+def _attempts(step: Step, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:
+    if not step.tries:
+        yield ("no attempt yet", "dim")
+        return
+    yield (" try   started   took    result", "dim")
+    for attempt in reversed(step.tries[-ATTEMPTS_SHOWN_MAX:]):
+        yield from _attempt(attempt, seen, cells, roomy=roomy)
+    if len(step.tries) > ATTEMPTS_SHOWN_MAX:
+        yield (f"… and {len(step.tries) - ATTEMPTS_SHOWN_MAX:,} before", "dim")
+
+
+_COUNTS = {
+    "success": State.COMPLETED,
+    "failure": State.FAILED,
+    "running": State.RUNNING,
+    "interruption": State.WAITING,
+    "crash": State.CANCELLED,
+    "late": State.CANCELLED,
+}
+
+
+def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterator[Cell]:
+    """An attempt, with what followed behind it, or below it where there is no room."""
+    look = LOOKS[_COUNTS.get(attempt.status, State.UNKNOWN)]
+    ended_at = seen.now_ms if attempt.is_open else attempt.ended_at
+    lasted = "?" if ended_at is None else fmt.took(ended_at - attempt.started_at)
+    result, why = last_text(attempt.http_status, attempt.error), attempt.excerpt
+    if attempt.status in ("interruption", "crash", "late"):
+        result = f"{attempt.status} {'' if result == '—' else result}".rstrip()
+    if attempt.is_open:
+        result = "in flight"
+    waits = ""
+    if attempt.delay_ms is not None and attempt.delay_by is not None:
+        by = "Retry-After" if attempt.delay_by == "retry-after" else attempt.delay_by
+        waits = f"then {fmt.took(attempt.delay_ms)} ← {by}"
+    if why is not None:  # on the same line if there is room for it
+        joint = " " if result.isdigit() else ": "
+        room = cells - RESULT_AT - (2 + width(waits) if waits else 0)
+        if width(f"{result}{joint}{why}") <= room:
+            result, why = f"{result}{joint}{why}", None
+    line: tuple[Part, ...] = (
+        (f"{attempt.number:>4} ", "plain"),
+        (f"{look.glyph} ", look.style),
+        (f"{fmt.time_of_day(attempt.started_at, seen.zone)}  ", "dim"),
+        (f"{lasted:<7} ", "plain"),
+        (result, look.style),
+    )
+    indent = " " * INDENT_CELLS
+    fits = RESULT_AT + width(result) + 2 + width(waits) <= cells
+    yield (*line, (f"  {waits}", "backing-off")) if waits and fits else line
+    if why is not None:
+        yield from _told(indent, why, look.style, cells)
+    more = (attempt.error or "").partition(":")[2].strip()
+    has_more = more and more != f"answered {attempt.http_status}"  # which stands above
+    if roomy and has_more and (attempt.excerpt is None or more.startswith("answered ")):
+        yield from _told(indent, more, "dim", cells)
+    if waits and not fits:
+        yield ((indent, "plain"), (waits, "backing-off"))

@@ -1,0 +1,62 @@
+"""By which columns the boards that are held whole can be sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tui.boards import cells as boards
+from tui.data.model import Cause, ms_of
+
+By = Callable[[Any], Any]
+"""From a row to what it is sorted by; None comes last, whichever way."""
+
+
+def _cause_host(cause: Cause) -> str | None:
+    return None if cause.at is None else cause.at.host
+
+
+SORTS: dict[str, dict[str, By]] = {
+    "causes": {
+        "runs": lambda cause: cause.runs,
+        "new": lambda cause: cause.new_runs,
+        "cause": boards.cause_text,
+        "host": _cause_host,
+        "what": lambda cause: boards.text_of(boards.cause_what(cause)),
+        "last": lambda cause: cause.last_at,
+    },
+    "hosts": {
+        "host": lambda host: host.id,
+        "ok": boards.ok_share,
+        "rate": boards.per_minute,
+        "p95": lambda host: host.p95_ms,
+        "flight": lambda host: host.in_flight,
+        "queued": lambda host: host.queued,
+    },
+    "jobs": {
+        "state": lambda job: job.state,
+        "action": lambda job: job.action,
+        "done": lambda job: job.done,
+        "skipped": lambda job: sum(job.skipped.values()),
+        "began": lambda job: ms_of(job.started_at),
+    },
+}
+FIXED = {
+    "runs": "runs are sorted by when they were submitted; filter instead",
+    "retries": "retries are always sorted by when they are due",
+    "events": "events are always the newest first",
+    "run": "steps are in the order in which they were posted",
+}
+"""Why other boards are not sorted otherwise."""
+UPWARDS = frozenset({"cause", "host", "what", "state", "action"})
+"""Words are sorted from A on at first, figures from the largest."""
+
+
+def ordered(
+    row_ids: Iterable[str], row_of: Callable[[str], Any], by: By, *, down: bool
+) -> list[str]:
+    """The rows sorted; equal ones stay as they were."""
+    found = [(by(row), row_id) for row_id in row_ids if (row := row_of(row_id)) is not None]
+    known = [each for each in found if each[0] is not None]
+    known.sort(key=lambda each: each[0], reverse=down)
+    return [row_id for _, row_id in known] + [row_id for value, row_id in found if value is None]

@@ -1,0 +1,242 @@
+"""A run's steps as the lines of a tree, with a chart of their attempts in time.
+
+Lines are told by the step they show; what is collapsed is left out, and a fan-out of many is folded
+into the steps that need looking at and one line for the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from tui.boards.cells import NONE, Part, Seen, due_cell
+from tui.boards.looks import SHAPES, glyph
+from tui.data.model import Attempt, State, Step
+from tui.data.tree import Tree
+from tui.text import fmt
+
+CHILDREN_SHOWN_MAX = 50
+"""Of one step that has more children most are folded."""
+SHOWN_OF_FOLDED = 20
+"""Of these so many have lines of their own: those that need a person first, then those that fail,
+then those that run."""
+STILL = "still "
+"""Before the age of a call that goes on though its step has ended."""
+SHORT_MS = 10_000
+"""The chart of a run that took less tells parts of a second."""
+
+
+class Line(NamedTuple):
+    """A line of the tree."""
+
+    id: str
+    """The step's; of a folded rest its parent's with `+rest` behind it."""
+    step: Step | None
+    prefix: str
+    """The branches before it."""
+    children: int
+    collapsed: bool
+    rest: tuple[Step, ...] = ()
+    """The steps that this one line stands for."""
+
+
+def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> list[Line]:
+    """The tree as lines, the root first. The step that was `asked` for has a line of its own."""
+    children: dict[str | None, list[Step]] = {}
+    known = tree.steps
+    never_folded = _path_to(asked, known)
+    for step in known.values():
+        parent = step.parent_id if step.parent_id in known else None
+        children.setdefault(parent, []).append(step)
+    found: list[Line] = []
+    # lines, the last one first, each with what the lines below it begin with
+    todo = [(_line(step, "", children, collapsed), "") for step in children.get(None, [])[::-1]]
+    while todo:
+        line, below = todo.pop()
+        found.append(line)
+        if line.step is None or line.collapsed:
+            continue
+        shown, rest = _folded(children.get(line.id, []), never_folded)
+        if rest:
+            prefix = below + SHAPES.last
+            todo.append((Line(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
+        for child in reversed(shown):
+            ends = child is shown[-1] and not rest
+            prefix = below + (SHAPES.last if ends else SHAPES.branch)
+            under = below + ("   " if ends else SHAPES.pipe)
+            todo.append((_line(child, prefix, children, collapsed), under))
+    return found
+
+
+def _line(
+    step: Step,
+    prefix: str,
+    children: dict[str | None, list[Step]],
+    collapsed: Collection[str],
+) -> Line:
+    own = len(children.get(step.id, ()))
+    return Line(step.id, step, prefix, own, bool(own) and step.id in collapsed)
+
+
+def _path_to(step_id: str | None, known: Mapping[str, Step]) -> set[str]:
+    """A step and those above it."""
+    path: set[str] = set()
+    while step_id is not None and step_id not in path and step_id in known:
+        path.add(step_id)
+        step_id = known[step_id].parent_id
+    return path
+
+
+def _folded(steps: list[Step], never: Collection[str]) -> tuple[list[Step], list[Step]]:
+    """Which children have lines of their own: of many those that are not just done."""
+    if len(steps) <= CHILDREN_SHOWN_MAX:
+        return steps, []
+    worth = [step for step in steps if step.state not in (State.COMPLETED, State.PENDING)]
+    worth.sort(key=lambda step: (not step.is_problem, step.state is State.BACKING_OFF))
+    ids = {step.id for step in worth[:SHOWN_OF_FOLDED]} | set(never)
+    shown = [step for step in steps if step.id in ids]
+    return shown, [step for step in steps if step.id not in ids]
+
+
+def rest_text(rest: Iterable[Step]) -> str:
+    """`ship ×4,792  ✓4,790 ↻2`: what a folded line stands for."""
+    steps = list(rest)
+    names = Counter(step.name for step in steps)
+    name, _ = names.most_common(1)[0]
+    states = Counter(step.state for step in steps)
+    counts = " ".join(f"{glyph(state)}{count:,}" for state, count in states.most_common())
+    return f"{name if len(names) == 1 else 'steps'} ×{len(steps):,}  {counts}"
+
+
+# -- the chart -------------------------------------------------------------------------------------
+
+
+class Span(NamedTuple):
+    """The stretch of time that the chart shows."""
+
+    begin_ms: float
+    end_ms: float
+    now_ms: float
+    over: bool = False
+    """The run has ended: `now_ms` is its end."""
+
+    def cell(self, at_ms: float, cells: int) -> int:
+        """Where a time lies, as a cell from 0 to `cells`."""
+        whole = max(1.0, self.end_ms - self.begin_ms)
+        return round((min(max(at_ms, self.begin_ms), self.end_ms) - self.begin_ms) / whole * cells)
+
+
+def span_of(tree: Tree, now_ms: float) -> Span:
+    """From the run's beginning to now, or to its end, or to the next attempt if that is soon."""
+    begin = tree.run.submitted_at
+    ends = [step.ended_at for step in tree.steps.values() if step.ended_at is not None]
+    if tree.run.ended and not any(step.outlived_by for step in tree.steps.values()):
+        end = float(max([begin + 1, tree.run.ended_at or 0, *ends]))
+        return Span(begin, end, end, over=True)
+    passed = max(1_000.0, now_ms - begin)
+    due = [s.due_at for s in tree.steps.values() if s.state is State.BACKING_OFF and s.due_at]
+    # The future may take a quarter of the chart, lest a long back-off squeeze what has been.
+    ahead = min(max([0.0, *(at - now_ms for at in due)]), passed / 3)
+    return Span(begin, begin + passed + ahead, now_ms)
+
+
+def chart(step: Step, span: Span, cells: int) -> list[Part]:
+    """A step's attempts: bars for those that succeeded or run, another texture for failed ones,
+    dots for back-off (running into the future up to the next attempt)."""
+    row: list[Part] = [(" ", "plain")] * cells
+    if cells <= 0:
+        return []
+
+    def fill(begin: float, end: float, character: str, style: str, *, least: int) -> None:
+        first, last = span.cell(begin, cells), span.cell(end, cells)
+        last = min(cells, max(last, first + least))
+        for at in range(min(first, cells - least), last):
+            row[at] = (character, style)
+
+    if step.state is State.WAITING:
+        since = max((t.ended_at or t.started_at for t in step.tries), default=step.submitted_at)
+        fill(since, span.now_ms, SHAPES.waits, "waiting", least=1)
+    for before, after in zip(step.tries, (*step.tries[1:], None), strict=False):
+        end = before.ended_at
+        if end is not None and after is not None:
+            character, style = _between(before, after)
+            fill(end, after.started_at, character, style, least=0)
+        elif end is not None and step.state is State.BACKING_OFF and step.due_at is not None:
+            fill(end, max(step.due_at, span.now_ms), SHAPES.dots, "backing-off", least=0)
+    for attempt in step.tries:
+        character, style = _bar(step, attempt)
+        fill(attempt.started_at, attempt.ended_at or span.now_ms, character, style, least=1)
+    return _joined(row)
+
+
+def _between(before: Attempt, after: Attempt) -> Part:
+    """What lies between two attempts: back-off; waiting for a step below, which set no time; or
+    nothing, while the step had ended."""
+    if before.generation != after.generation:
+        return " ", "plain"
+    if before.status == "interruption" and before.delay_by is None:
+        return SHAPES.waits, "waiting"
+    return SHAPES.dots, "backing-off"
+
+
+def _bar(step: Step, attempt: Attempt) -> Part:
+    match attempt.status:
+        case "running" if step.ended:
+            return SHAPES.failed_bar, str(step.state)
+        case "running":
+            return SHAPES.bar, "running"
+        case "success":
+            return SHAPES.bar, "completed"
+        case "failure":
+            return SHAPES.failed_bar, "failed"
+        case _:
+            return SHAPES.failed_bar, "dim"
+
+
+def _joined(row: list[Part]) -> list[Part]:
+    found: list[Part] = []
+    for character, style in row:
+        if found and found[-1][1] == style:
+            found[-1] = (found[-1][0] + character, style)
+        else:
+            found.append((character, style))
+    return found
+
+
+def axis(span: Span, cells: int) -> str:
+    """The chart's head: `0s`, half of it, and where now is `now` (or how long the run took)."""
+    if cells < 12:
+        return " " * max(0, cells)
+    row = [" "] * cells
+    now = span.cell(span.now_ms, cells)
+    middle = span.begin_ms + (span.now_ms - span.begin_ms) / 2
+    end = _axis_time(span.end_ms - span.begin_ms) if span.over else "now"
+    half = _axis_time(middle - span.begin_ms)
+    marks = [(0, "0s"), (max(3, now - len(end)), end)]
+    if now >= 20:
+        marks.append((span.cell(middle, cells), half))
+    for at, label in marks:
+        row[at : at + len(label)] = label
+    return "".join(row)[:cells]
+
+
+def _axis_time(passed_ms: float) -> str:
+    return fmt.took(passed_ms) if passed_ms < SHORT_MS else fmt.span(passed_ms)
+
+
+def took_cell(step: Step, seen: Seen) -> Part:
+    """NEXT / TOOK of a step: a countdown, the age of the attempt in flight, that it is paused, or
+    what it took."""
+    if step.state is State.BACKING_OFF and step.due_at is not None:
+        return due_cell(step.due_at, seen)
+    if step.state is State.RUNNING and step.tries:
+        return fmt.span(seen.now_ms - step.tries[-1].started_at), "running"
+    if step.state is State.PAUSED:
+        return "paused", "paused"
+    if (attempt := step.outlived_by) is not None:
+        return f"{STILL}{fmt.span(seen.now_ms - attempt.started_at)}", str(step.state)
+    if step.ended and step.tries:
+        end = step.ended_at or step.tries[-1].ended_at or seen.now_ms
+        return fmt.took(end - step.tries[0].started_at), "dim"
+    return NONE

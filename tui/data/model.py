@@ -1,0 +1,461 @@
+"""What the dashboard knows of runs, steps and attempts: the wire's rows, with times as numbers.
+
+Every text in here has been through `sanitize`. Records are replaced, never changed, so that two
+screens that hold one see the same. All times are milliseconds, `…_at` since the epoch on the
+engine's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import UNSET, Struct
+
+from engine.wire import (
+    AttemptRow,
+    CauseRow,
+    HostRow,
+    Reason,
+    RetryRow,
+    RunRow,
+    StepAt,
+    StepRow,
+    step_label,
+)
+from tui.text.sanitize import NUMBER_MAX
+
+SHORT_ID_CHARACTERS = 8
+
+
+class State(StrEnum):
+    """Where a run or step stands: the protocol's words. Later engines may have more of them."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    BACKING_OFF = "backing-off"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, word: object) -> State:
+        """The state of this name; `UNKNOWN` for one that is not known here."""
+        try:
+            return cls(word) if isinstance(word, str) else cls.UNKNOWN
+        except ValueError:
+            return cls.UNKNOWN
+
+
+UNHANDLED_FAILURE = "unhandled-failure"
+"""Why a workflow is paused that neither dealt with the failure of a step nor answered 424."""
+ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
+
+
+MS_MAX = 253_370_764_800_000
+"""The year 9999: `datetime` can tell every time before it, in every zone."""
+
+
+def ms_of(time: object) -> int | None:
+    """A time of the wire (RFC 3339) in milliseconds; None for none, and for one that is not one."""
+    if not isinstance(time, str):
+        return None
+    try:
+        at = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        return None
+    ms = round(at.timestamp() * 1000)
+    return ms if 0 <= ms < MS_MAX else None
+
+
+def short_id(run_id: str) -> str:
+    """The end of an id, which tells runs of one minute apart (the beginning is the time)."""
+    return run_id.rpartition("-")[2][-SHORT_ID_CHARACTERS:]
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return url
+
+
+def tries_left(state: State, retries_max: int, failures: int) -> int | None:
+    """How many attempts may still start; None: the step has ended. One in flight is none of them,
+    and one that was interrupted costs none."""
+    if state in ENDED:
+        return None
+    return max(0, retries_max + 1 - failures - (state is State.RUNNING))
+
+
+class Attempt(Struct, frozen=True):
+    """One HTTP request of a step."""
+
+    number: int
+    generation: int
+    status: str
+    """running, success, failure, interruption, crash or late."""
+    started_at: int
+    ended_at: int | None = None
+    http_status: int | None = None
+    error: str | None = None
+    excerpt: str | None = None
+    """Why it failed, as its answer or its connection says, in one line."""
+    delay_ms: int | None = None
+    delay_by: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Its request is in flight. One that was lost with the engine is not, and has no end."""
+        return self.status == "running"
+
+
+class Step(Struct, frozen=True):
+    """A step as it stands, with its attempts."""
+
+    id: str
+    run_id: str
+    parent_id: str | None
+    name: str
+    workflow: str
+    key: str
+    step_key: str
+    url: str
+    state: State
+    rev: int
+    generation: int
+    attempts: int
+    failures: int
+    retries_max: int
+    submitted_at: int
+    ended_at: int | None = None
+    due_at: int | None = None
+    delay_ms: int | None = None
+    delay_by: str | None = None
+    pause_reason: str | None = None
+    cause_id: str | None = None
+    http_status: int | None = None
+    error: str | None = None
+    excerpt: str | None = None
+    """Of its latest attempt."""
+    awaiting_post: bool = False
+    tries: tuple[Attempt, ...] = ()
+
+    @property
+    def host(self) -> str:
+        return host_of(self.url)
+
+    @property
+    def label(self) -> str:
+        """What tells it from the others of its run."""
+        return step_label(self.name, self.step_key)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def outlived_by(self) -> Attempt | None:
+        """Its call that is still in flight though it has ended: it was cancelled meanwhile, and the
+        call's effect may still happen. None: there is none."""
+        if not self.ended or not self.tries or not self.tries[-1].is_open:
+            return None  # the next attempt begins when the one before is over
+        return self.tries[-1]
+
+    @property
+    def is_pausing(self) -> bool:
+        """A pause was asked for while its call is in flight, and begins when that ends."""
+        return self.state is State.RUNNING and self.pause_reason is not None
+
+    @property
+    def answered(self) -> list[Attempt]:
+        """Its attempts that got an answer, whatever it was."""
+        return [each for each in self.tries if not each.is_open and each.http_status is not None]
+
+    @property
+    def last_answered(self) -> int | None:
+        """The last of its attempts that got an answer; None: there is none yet."""
+        answered = self.answered
+        return answered[-1].number if answered else None
+
+    @property
+    def tries_left(self) -> int | None:
+        """How many attempts may still start; None: it has ended."""
+        if self.ended:
+            return None
+        return tries_left(self.state, self.retries_max, self.failures)
+
+    @property
+    def is_problem(self) -> bool:
+        """What an operator steps through: failed, paused, or failing."""
+        return self.state in (State.FAILED, State.PAUSED, State.BACKING_OFF)
+
+
+class At(Struct, frozen=True):
+    """The step at which a run is, as lists show it."""
+
+    step_id: str
+    name: str
+    host: str
+    state: State
+    attempts: int
+    tries_left: int | None
+    started_at: int | None
+    """Of its latest attempt."""
+    due_at: int | None
+    delay_by: str | None
+    http_status: int | None
+    error: str | None
+    excerpt: str | None = None
+
+
+class Run(Struct, frozen=True):
+    """A run as it stands."""
+
+    id: str
+    client: str
+    workflow: str
+    key: str
+    state: State
+    rev: int
+    generation: int
+    dismissed: bool
+    submitted_at: int
+    ended_at: int | None = None
+    at: At | None = None
+    pause_reason: str | None = None
+    reason: Reason | None = None
+    """What it fails, pauses or backs off for, as it was read: the step's, not the 500 that its
+    workflow made of it."""
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def is_pausing(self) -> bool:
+        """A pause was asked for while its own call is in flight, and begins when that ends."""
+        return self.pause_reason is not None and self.state in GOES_ON
+
+
+class Retry(Struct, frozen=True):
+    """A step whose next attempt has a time."""
+
+    run_id: str
+    workflow: str
+    rev: int
+    at: At
+
+
+class Cause(Struct, frozen=True):
+    """Runs that need a person for the same reason, told of the latest."""
+
+    id: str
+    runs: int
+    new_runs: int
+    last_at: int
+    run_id: str
+    workflow: str
+    state: State
+    at: At | None
+    reason: Reason | None = None
+
+
+class Host(Struct, frozen=True):
+    """How attempts at a host did lately, and what it has to do now."""
+
+    id: str
+    ended: int
+    succeeded: int
+    p95_ms: int | None
+    by_minute: tuple[tuple[int, int], ...]
+    in_flight: int
+    queued: int
+    stands_still: str | None = None
+    """Why it does, in a sentence; None: it does not."""
+
+
+class Happening(NamedTuple):
+    """One event of the stream: what happened to which run and step."""
+
+    id: str
+    kind: str
+    at: int
+    run_id: str
+    step_id: str
+    state: State
+    rev: int
+    members: dict[str, Any]
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it happened to a run's own step (a run's id is its root's)."""
+        return self.run_id == self.step_id
+
+
+def attempt_of(row: AttemptRow) -> Attempt:
+    """An attempt of the wire."""
+    return Attempt(
+        number=row.number,
+        generation=row.generation,
+        status=row.status,
+        started_at=ms_of(row.started_at) or 0,
+        ended_at=ms_of(row.ended_at),
+        http_status=row.http_status,
+        error=row.error,
+        excerpt=row.excerpt,
+        delay_ms=row.delay_ms,
+        delay_by=row.delay_by,
+    )
+
+
+def step_of(row: StepRow) -> Step:
+    """A step of the wire."""
+    rows = () if row.attempt_rows is UNSET else row.attempt_rows
+    return Step(
+        id=row.id,
+        run_id=row.run_id,
+        parent_id=row.parent_id,
+        name=row.name,
+        workflow=row.workflow_name,
+        key=row.idempotency_key,
+        step_key=row.step_key,
+        url=row.url,
+        state=State.of(row.status),
+        rev=row.rev,
+        generation=row.generation,
+        attempts=row.attempts,
+        failures=row.failures,
+        retries_max=row.retries_max,
+        submitted_at=ms_of(row.submitted_at) or 0,
+        ended_at=ms_of(row.ended_at),
+        due_at=ms_of(row.due_at),
+        delay_ms=row.delay_ms,
+        delay_by=row.delay_by,
+        pause_reason=row.pause_reason,
+        cause_id=row.cause_id,
+        http_status=row.http_status,
+        error=row.error,
+        excerpt=row.excerpt,
+        awaiting_post=row.awaiting_post,
+        tries=tuple(map(attempt_of, rows)),
+    )
+
+
+def run_of(row: RunRow) -> Run:
+    """A run of the wire."""
+    return Run(
+        id=row.id,
+        client=row.client,
+        workflow=row.workflow_name,
+        key=row.idempotency_key,
+        state=State.of(row.status),
+        rev=row.rev,
+        generation=row.generation,
+        dismissed=row.dismissed,
+        submitted_at=ms_of(row.submitted_at) or 0,
+        ended_at=ms_of(row.ended_at),
+        at=None if row.at is None else at_of(row.at),
+        pause_reason=row.pause_reason,
+        reason=row.reason,
+    )
+
+
+def at_of(row: StepAt) -> At:
+    """The step at which a run is."""
+    state = State.of(row.status)
+    return At(
+        step_id=row.step_id,
+        name=row.name,
+        host=host_of(row.url),
+        state=state,
+        attempts=row.attempts,
+        tries_left=tries_left(state, row.retries_max, row.failures),
+        started_at=ms_of(row.started_at),
+        due_at=ms_of(row.due_at),
+        delay_by=row.delay_by,
+        http_status=row.http_status,
+        error=row.error,
+        excerpt=row.excerpt,
+    )
+
+
+def retry_of(row: RetryRow) -> Retry:
+    """A retry of the wire."""
+    return Retry(row.run_id, row.workflow_name, row.rev, at_of(row.at))
+
+
+def cause_of(row: CauseRow) -> Cause:
+    """A cause of the wire."""
+    return Cause(
+        id=row.cause,
+        runs=row.runs,
+        new_runs=row.new_runs,
+        last_at=ms_of(row.last_at) or 0,
+        run_id=row.run_id,
+        workflow=row.workflow_name,
+        state=State.of(row.status),
+        at=None if row.at is None else at_of(row.at),
+        reason=row.reason,
+    )
+
+
+def standing_still(status: dict[str, Any]) -> dict[str, str]:
+    """Hosts whose workers all wait for each other, as the engine sees it, and why in a sentence."""
+    told = status.get("standstills")
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    return {host: text(row, "why") or "" for row in rows if (host := text(row, "host"))}
+
+
+def host_row(row: HostRow, stands_still: str | None = None) -> Host:
+    """A host of the wire."""
+    return Host(
+        id=row.host,
+        ended=row.ended,
+        succeeded=row.succeeded,
+        p95_ms=row.p95_ms,
+        by_minute=row.by_minute,
+        in_flight=row.in_flight,
+        queued=row.queued,
+        stands_still=stands_still,
+    )
+
+
+def happening_of(event_id: str, members: dict[str, Any]) -> Happening | None:
+    """A `run`, `step` or `attempt` event; None when it lacks what all of them have."""
+    run_id, step_id = members.get("runId"), members.get("stepId")
+    if not (isinstance(run_id, str) and isinstance(step_id, str)):
+        return None
+    return Happening(
+        id=event_id,
+        kind=text(members, "kind") or "",
+        at=ms_of(members.get("at")) or 0,
+        run_id=run_id,
+        step_id=step_id,
+        state=State.of(members.get("status")),
+        rev=number(members, "rev") or 0,
+        members=members,
+    )
+
+
+def number(members: dict[str, Any], name: str) -> int | None:
+    """A whole number among the members of an event."""
+    found = members.get(name)
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < NUMBER_MAX:
+        return None
+    return found
+
+
+def text(members: dict[str, Any], name: str) -> str | None:
+    """A text among the members of an event."""
+    found = members.get(name)
+    return found if isinstance(found, str) else None

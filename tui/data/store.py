@@ -1,0 +1,417 @@
+"""Everything that the dashboard knows, in one place, and what of it has just changed.
+
+Theory. Whatever comes in is an `Input`: an answer that was read, an event of the stream, a move of
+the connection. `apply` is the only way in, so a recording of inputs replays to the same store
+(`record.py`), and every text is made safe at that one edge. Screens read; they never write. What
+changed gathers in `changes` until the screen takes it, a few times a second.
+
+What the engine counts is never counted here: counts, totals and rates are shown as they were read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from engine.wire import BulkAnswer, HostRow, RunTree
+from tui.data.clock import Clock, ServerClock
+from tui.data.fold import run_after
+from tui.data.inputs import (
+    CausesRead,
+    EventRead,
+    Input,
+    JobsRead,
+    LinkMoved,
+    LinkState,
+    RetriesRead,
+    RunsRead,
+    StatusRead,
+    TreeGone,
+    TreeRead,
+)
+from tui.data.listing import Listing
+from tui.data.model import (
+    Cause,
+    Happening,
+    Host,
+    Retry,
+    Run,
+    State,
+    cause_of,
+    happening_of,
+    host_row,
+    ms_of,
+    number,
+    retry_of,
+    run_of,
+    standing_still,
+    step_of,
+)
+from tui.data.tree import Tree
+from tui.data.whereabouts import Whereabouts
+from tui.text.sanitize import clean
+
+RUNS_KEPT_MAX = 4_000
+TREES_KEPT_MAX = 4
+EVENTS_KEPT_MAX = 10_000
+NAMES_KEPT_MAX = 20_000
+SILENCE_S_MAX = 10.0
+"""Two heartbeats: who is silent for so long is not there, whatever the socket says."""
+
+
+class Changes(Struct):
+    """What changed since the screen last looked."""
+
+    runs: set[str] = field(default_factory=set)
+    steps: set[str] = field(default_factory=set)
+    listings: set[str] = field(default_factory=set)
+    counts: bool = False
+    link: bool = False
+    events: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.runs or self.steps or self.listings or self.counts or self.link or self.events
+        )
+
+
+class Link(Struct):
+    """The connection as it is shown."""
+
+    state: LinkState = LinkState.CONNECTING
+    reason: str = ""
+    tries: int = 0
+    since: float = 0.0
+    """Monotonic: when it came into this state."""
+    retry_at: float | None = None
+    last_heard: float = 0.0
+    restarted_at: int | None = None
+    """When the engine that is there now began, if another one was there before."""
+    missed_events: int = 0
+    unreadable: int = 0
+    """Lines of the stream that made no sense."""
+
+
+class Store:
+    """See the head of this file. All of it is synchronous."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.time = ServerClock(clock)
+        self.link = Link(last_heard=clock.monotonic(), since=clock.monotonic())
+        self.status: dict[str, Any] = {}
+        self.status_outdated = False
+        """Something happened that only the status tells of: it is read again soon."""
+        self.counts: dict[str, int] = {}
+        self.instance: str | None = None
+        self.runs: OrderedDict[str, Run] = OrderedDict()
+        self.trees: OrderedDict[str, Tree] = OrderedDict()
+        self.retries: dict[str, Retry] = {}
+        self.causes: dict[str, Cause] = {}
+        self.hosts: dict[str, Host] = {}
+        self.jobs: tuple[BulkAnswer, ...] = ()
+        self.gone: str | None = None
+        """The run that was asked for last, if it is not there."""
+        self.listings: dict[str, Listing] = {}
+        self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT_MAX)
+        self.events_seen = 0
+        self._whereabouts = Whereabouts()
+        self.names: OrderedDict[str, str] = OrderedDict()
+        """What steps are called, by their ids, as far as events have told."""
+        self.last_event_id: str | None = None
+        self.epoch = 0
+        """Rises when what is known may be wrong: all of it is to be read again."""
+        self.changes = Changes()
+
+    @property
+    def events_dropped(self) -> int:
+        """Events that the ring no longer holds."""
+        return self.events_seen - len(self.events)
+
+    @property
+    def stale(self) -> bool:
+        """What is shown may have passed: the engine was not heard of for too long."""
+        if self.link.state is not LinkState.LIVE:
+            return True
+        return self.clock.monotonic() - self.link.last_heard > SILENCE_S_MAX
+
+    def listing(self, name: str) -> Listing:
+        """The listing of this name; an empty one at first."""
+        return self.listings.setdefault(name, Listing())
+
+    def take_changes(self) -> Changes:
+        """What changed since this was last asked."""
+        changes, self.changes = self.changes, Changes()
+        return changes
+
+    # -- the one way in ------------------------------------------------------------------------
+
+    def apply(self, dirty: Input) -> None:
+        """Take in what was read."""
+        match clean(dirty):
+            case LinkMoved() as moved:
+                self._link_moved(moved)
+            case StatusRead() as read:
+                self._status_read(read)
+            case RunsRead() as read:
+                self._runs_read(read)
+            case RetriesRead() as read:
+                self._retries_read(read)
+            case CausesRead() as read:
+                self._heard()
+                self.causes = {row.cause: cause_of(row) for row in read.found.causes}
+                self.status["stuckCount"] = read.found.runs  # newer than the last status
+                self.changes.counts = True
+                self._hold("causes", list(self.causes))
+            case JobsRead() as read:
+                self._heard()
+                self.jobs = read.found
+                self._hold("jobs", [job.id or "" for job in self.jobs])
+                # no event tells how a job goes on
+                if any(job.state == "running" for job in self.jobs):
+                    self.listing("jobs").expire()
+            case TreeRead() as read:
+                self._keep_tree(read.tree)
+            case TreeGone() as gone:
+                self.trees.pop(gone.run_id, None)
+                self.gone = gone.run_id
+                self.changes.runs.add(gone.run_id)
+            case EventRead() as read:
+                self._event_read(read)
+
+    def _heard(self) -> None:
+        self.link.last_heard = self.clock.monotonic()
+
+    def _link_moved(self, moved: LinkMoved) -> None:
+        now = self.clock.monotonic()
+        link = self.link
+        if moved.state is not link.state:
+            link.since = now
+        link.state, link.reason, link.tries = moved.state, moved.reason, moved.tries
+        link.retry_at = now + moved.delay_s if moved.delay_s else None
+        if moved.state is LinkState.LIVE:
+            self._heard()
+        self.changes.link = True
+
+    def _status_read(self, read: StatusRead) -> None:
+        self._heard()
+        self.status, self.status_outdated = _fitting(read.members), False
+        self.changes.counts = True
+        server_ms = ms_of(read.members.get("serverTime"))
+        if server_ms is not None:
+            self.time.sample(server_ms, read.sent, read.received)
+        self._met(read.members.get("instance"))
+        if self.link.restarted_at is not None:  # a heartbeat did not say when
+            self.link.restarted_at = ms_of(read.members.get("startedAt")) or self.link.restarted_at
+        self._count(read.members)
+        try:
+            hosts = msgspec.convert(read.members.get("hosts", []), list[HostRow])
+        except msgspec.ValidationError:  # an engine of another kind: what was known stays
+            return
+        still = standing_still(read.members)
+        self.hosts = {row.host: host_row(row, still.get(row.host)) for row in hosts}
+        self._hold("hosts", list(self.hosts))
+
+    def _count(self, members: dict[str, Any]) -> None:
+        """Take the engine's counts of runs by state."""
+        counts = members.get("counts")
+        if isinstance(counts, dict):
+            told = {state: number(counts, state) for state in counts}
+            self.counts = {state: runs for state, runs in told.items() if runs is not None}
+            self.changes.counts = True
+
+    def _met(self, instance: object) -> None:
+        """Notice that another engine process answers than before.
+
+        Its store may be an older one, put back: what it answers counts, whatever was known.
+        """
+        if not isinstance(instance, str) or instance == self.instance:
+            return
+        if self.instance is not None:
+            self.link.restarted_at = round(self.time.now_ms())
+            self.changes.link = True
+            for run_id, run in self.runs.items():
+                self.runs[run_id] = replace(run, rev=0)
+            for tree in self.trees.values():
+                tree.distrust()
+        self.instance = instance
+
+    def _runs_read(self, read: RunsRead) -> None:
+        self._heard()
+        page = read.page
+        runs = [run_of(row) for row in page.runs]
+        for run in runs:
+            self._keep_run(run)
+        self.listing(read.listing).take(
+            read.edge,
+            [run.id for run in runs],
+            total=page.total,
+            is_estimate=page.total_is_estimate,
+            next=page.next,
+            behind=read.behind,
+        )
+        self.changes.listings.add(read.listing)
+
+    def _retries_read(self, read: RetriesRead) -> None:
+        self._heard()
+        self.retries = {row.at.step_id: retry_of(row) for row in read.page.retries}
+        self._hold(read.listing, list(self.retries), whole=read.page.next is None)
+
+    def _hold(self, name: str, ids: list[str], *, whole: bool = True) -> None:
+        """A list that is read from its head, and comes `whole` mostly."""
+        self.listing(name).hold(ids, whole=whole)
+        self.changes.listings.add(name)
+
+    def _keep_run(self, run: Run) -> None:
+        known = self.runs.get(run.id)
+        if known is not None and known.rev > run.rev:
+            return  # an event has told of something newer than this answer
+        self.runs[run.id] = run
+        self.runs.move_to_end(run.id)
+        self.changes.runs.add(run.id)
+        shown = self.listing("runs")
+        while len(self.runs) > RUNS_KEPT_MAX:
+            oldest = next(iter(self.runs))
+            if oldest in shown:  # these are fewer
+                self.runs.move_to_end(oldest)
+            else:
+                del self.runs[oldest]
+
+    def _keep_tree(self, read: RunTree) -> None:
+        self._heard()
+        run = run_of(read.run)
+        tree = Tree(run, {row.id: step_of(row) for row in read.steps}, moves=read.moves)
+        known = self.trees.get(run.id)
+        if known is not None:
+            tree.keep_what_is_ahead(known)
+        self.trees[run.id] = tree
+        if self.gone == run.id:
+            self.gone = None
+        self.trees.move_to_end(run.id)
+        while len(self.trees) > TREES_KEPT_MAX:
+            self.trees.popitem(last=False)
+        self._keep_run(run)
+        self.changes.steps |= tree.steps.keys()
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _event_read(self, read: EventRead) -> None:
+        self._heard()
+        match read.kind:
+            case "heartbeat":
+                self._met(read.members.get("instance"))
+                self._heartbeat(read)
+                self._all_has_come()
+            case "counts":
+                self._count(read.members)
+                self._all_has_come()
+            case "reset":
+                self._all_has_come()
+                self._reset()
+            case "run" | "step" | "attempt":
+                self._happened(read)
+            case _:
+                pass  # of a later engine
+        if read.id and read.id.isascii():  # else it was no id of an engine's
+            self.last_event_id = read.id
+
+    def _heartbeat(self, read: EventRead) -> None:
+        """A heartbeat comes when it comes: it tells the time only while no answer has."""
+        server_ms = ms_of(read.members.get("serverTime"))
+        if server_ms is not None:
+            self.time.hint(server_ms)
+
+    def _reset(self) -> None:
+        self.epoch += 1
+        self.link.missed_events += 1
+        for tree in self.trees.values():
+            tree.expire()
+        for name, listing in self.listings.items():
+            listing.expire()
+            self.changes.listings.add(name)
+        self.changes.link = True
+
+    def _happened(self, read: EventRead) -> None:
+        event = happening_of(read.id, read.members)
+        if event is None:
+            self.link.unreadable += 1
+            return
+        self.events.append(event)
+        self._keep_name(event)
+        self.events_seen += 1
+        self.changes.events += 1
+        self.changes.runs.add(event.run_id)
+        if read.kind == "run":  # the last event of a change
+            self._all_has_come()
+            self._run_moved(event)
+        else:
+            self._all_has_come(but_of=event.run_id)
+            self._step_moved(event)
+        self._touch_listings(event)
+
+    def _touch_listings(self, event: Happening) -> None:
+        """Which lists may be others for it: those are read again, when they are looked at."""
+        moved = event.kind == "run-moved"
+        acted = event.kind == "acted"
+        if acted or event.kind == "late-end":  # calls that a cancellation leaves in flight
+            self.status_outdated = True
+        touched = {
+            "runs": moved or acted or event.run_id in self.listing("runs"),
+            "retries": event.state is State.BACKING_OFF or event.step_id in self.retries,
+            "causes": moved or acted,
+            "jobs": acted,
+        }
+        if event.kind == "accepted" and event.is_root:
+            self.listing("runs").came()
+            touched["runs"] = True
+        for name, is_touched in touched.items():
+            if is_touched:
+                self.listing(name).expire()
+                self.changes.listings.add(name)
+
+    def _keep_name(self, event: Happening) -> None:
+        spec = event.members.get("spec")
+        name = spec.get("workflow" if event.is_root else "name") if isinstance(spec, dict) else None
+        if isinstance(name, str):
+            self.names[event.step_id] = name
+            while len(self.names) > NAMES_KEPT_MAX:
+                self.names.popitem(last=False)
+
+    def _run_moved(self, event: Happening) -> None:
+        run = self.runs.get(event.run_id)
+        if run is not None and event.rev > run.rev:
+            self.runs[run.id] = self._whereabouts.run_moved(run_after(run, event))
+        tree = self.trees.get(event.run_id)
+        if tree is not None and tree.take_run(event):
+            self.changes.steps.add(event.run_id)
+
+    def _step_moved(self, event: Happening) -> None:
+        self._whereabouts.posted(event)
+        run = self.runs.get(event.run_id)
+        if run is not None:
+            self.runs[run.id] = self._whereabouts.step_moved(run, event)
+        tree = self.trees.get(event.run_id)
+        if tree is not None:
+            self.changes.steps |= tree.take(event)
+
+    def _all_has_come(self, *, but_of: str = "") -> None:
+        """The stream has gone on to something else: what of a change has not come was missed."""
+        for run_id, tree in self.trees.items():
+            if run_id != but_of:
+                tree.catch_up()
+
+
+def _fitting(status: dict[str, Any]) -> dict[str, Any]:
+    """The status without members that are not what they should be."""
+    counts = ("stuckCount", "lateCount", "timedCount")
+    rates = status.get("rates")
+    known = rates.items() if isinstance(rates, dict) else ()
+    return {
+        **{name: told for name, told in status.items() if name not in counts},
+        **{name: told for name in counts if (told := number(status, name)) is not None},
+        "rates": {name: rate for name, rate in known if isinstance(rate, (int, float))},
+    }

@@ -1,0 +1,497 @@
+"""The dashboard's screen: boards over one store, one clock that ticks, one timer that draws.
+
+Nothing here knows more than the store; what is typed is looked up in `keys.py` and done by `DOES`,
+mostly by files that know the screen as a `Stage` alone. A tick a second moves the countdowns,
+changes of the store are drawn a few times a second, and both mark only the cells whose text is
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import events, on
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Input
+
+from tui.act import move as moving
+from tui.act import open as reading
+from tui.act import show as showing
+from tui.act import sort as ordering
+from tui.act.act import Acting
+from tui.act.copy import Copying
+from tui.act.outside import Outside
+from tui.act.show import resync
+from tui.act.sort import clicked, row_lost
+from tui.act.stage import Bodies, Line, Page, Question
+from tui.boards.cells import Part
+from tui.boards.looking import Looking
+from tui.boards.looks import in_ascii
+from tui.boards.rows import GRIDS, Rows
+from tui.boards.selection import Selection
+from tui.data.feed import Feed
+from tui.data.inputs import Input as Taken
+from tui.data.inputs import LinkState
+from tui.data.store import Store
+from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped
+from tui.options import Options
+from tui.screen.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
+from tui.screen.dialogs import background
+from tui.screen.dialogs.ask import Ask, Choose, Read
+from tui.screen.dialogs.body import BodyScreen
+from tui.screen.dialogs.palette import Offered, palette
+from tui.screen.dialogs.small import TooSmall, is_too_small
+from tui.screen.draw import ACROSS, DOWN, Drawing
+from tui.screen.follow import Following
+from tui.screen.prompt import Prompt
+from tui.screen.themes import ANSI_THEMES, DEFAULT, THEMES, choose_theme, variables
+from tui.screen.widgets.ascii import Asciify
+from tui.screen.widgets.bar import Bar
+from tui.screen.widgets.grid import Grid
+from tui.screen.widgets.lines import Lines
+from tui.screen.widgets.tight import TightScreen
+from tui.text.sanitize import safe
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient
+
+FLUSH_S = 0.25
+TICK_S = 1.0
+SLOW_FLUSH_S, SLOW_TICK_S = 1.0, 5.0
+"""With --slow-link."""
+FLASH_S = 5.0
+
+
+class Dashboard(App[None]):
+    """See the head of this file."""
+
+    CSS_PATH: ClassVar[Any] = "app.tcss"
+    TITLE: str | None = "atomic"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = ACROSS
+    VERTICAL_BREAKPOINTS = DOWN
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            command.keys,
+            f"cmd({command.id!r})",
+            command.label,
+            show=False,
+            id=command.id,
+            # seen to before the next key is looked at, which then goes to the prompt
+            priority=command.id in TYPED_BEHIND,
+        )
+        for command in COMMANDS
+        if command.keys
+    ]
+
+    def __init__(
+        self,
+        store: Store,
+        options: Options,
+        *,
+        client: AsyncClient | None = None,
+        connects: Callable[[], AsyncClient] | None = None,
+        take: Callable[[Taken], None] | None = None,
+        chance: Callable[[], float] = lambda: 0.5,
+        feed: bool = True,
+        also: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        """`connects` makes the client when the first picture has been drawn. Without one, or a
+        `feed`, what the store is given is shown: `also` may give it, beside the screen; a test."""
+        super().__init__()
+        self.store, self.options = store, options
+        self.commands = remapped(options.keys)
+        self.set_keymap({each.id: each.keys for each in self.commands if each.id in options.keys})
+        self.ascii_filter = Asciify(enabled=options.ascii_only)
+        self.following = Following(store, self, take or store.apply, chance, self._draw_soon)
+        self._connects, self._also = connects, also
+        if client is not None and feed:
+            self.following.follow(client)
+        elif client is not None:
+            self.following.speak(client)
+        self.looking = Looking(
+            view=options.board,
+            filters={"runs": options.filter, "retries": ""},
+            is_recording=client is None and connects is None,
+        )
+        self._told: Part = ("", "plain")
+        self._told_until = float("-inf")
+        self._then: Callable[[str], None] = lambda text: None
+        """What is done with the line that is typed at the foot."""
+        self.rows = Rows(store, self.looking)
+        self.acting = Acting(self, self)
+        self.copying = Copying(self, self)
+        self.outside = Outside(self, self)
+        self.drawing = Drawing(self, self, self.rows, self.acting, self.commands)
+        self.attention = Attention(store)
+
+    def get_line_filters(self) -> list[LineFilter]:
+        """The last thing that is done to a line."""
+        found = list(super().get_line_filters())
+        return [*found, self.ascii_filter] if self.ascii_filter.enabled else found
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What Textual's own themes do not have."""
+        return variables(self.current_theme)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen of the boards."""
+        return TightScreen()
+
+    # -- composing -----------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        yield Bar(2, id="top")
+        with ContentSwitcher(id="body", initial=self.looking.view):
+            for name, columns in GRIDS.items():
+                cells = partial(self.rows.cells, name)
+                grid = Grid(columns, cells, id=f"{name}-grid")
+                if name == "run":
+                    with Container(id="run"):
+                        yield grid
+                        yield Lines(id="inspector")
+                else:
+                    with Container(id=name):
+                        yield grid
+        yield Bar(1, id="status")
+        yield Prompt(self.store, id="prompt-line")
+        yield Bar(1, id="foot")
+
+    def on_mount(self) -> None:
+        self._tell_terminal(KEEP_TITLE)
+        background.watch(self)
+        for theme in (*THEMES, *ANSI_THEMES):
+            self.register_theme(theme)
+        wanted = self.options.theme or DEFAULT
+        self.theme = wanted if wanted in self.available_themes else DEFAULT
+        self.set_interval(SLOW_FLUSH_S if self.options.slow_link else FLUSH_S, self.flush)
+        self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
+        self.show(self.looking.view)
+        # time has passed while it was suspended
+        self.app_resume_signal.subscribe(self, lambda _: resync(self))
+        if self.feed is not None:
+            self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
+        if self._connects is not None:
+            connecting = self.following.connect(self._connects, self.looking)
+            self.call_after_refresh(self.run_worker, connecting, group="feed")
+        if self._also is not None:
+            self.run_worker(self._also(), group="replay", exit_on_error=True)
+
+    @property
+    def client(self) -> AsyncClient | None:
+        """Speaks with the engine; None: it is not connected yet, or a recording is shown."""
+        return self.following.client
+
+    @property
+    def feed(self) -> Feed | None:
+        """Reads what is looked at; None: nothing is read."""
+        return self.following.feed
+
+    def _draw_soon(self) -> None:
+        if not self.options.slow_link:
+            self.call_later(self.flush)
+
+    def grid(self, view: str | None = None) -> Grid:
+        """The grid of a view."""
+        return self.screen_stack[0].query_one(f"#{view or self.looking.view}-grid", Grid)
+
+    def selection(self, view: str | None = None) -> Selection:
+        """The rows of a view, its cursor and its marks."""
+        return self.grid(view).selection
+
+    def _is_shown(self, grid: Grid) -> bool:
+        """Whether it is the view's. (At the end there are messages without a screen.)"""
+        return grid.id == f"{self.looking.view}-grid"
+
+    @property
+    def prompt(self) -> Prompt:
+        """The line at the foot."""
+        return self.screen_stack[0].query_one(Prompt)
+
+    # -- drawing -------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Draw what changed since the last time."""
+        changes = self.store.take_changes()
+        if not changes:
+            return
+        if changes.link and self.store.link.state is LinkState.LIVE and self.feed is not None:
+            self.feed.poke()
+        self.redraw()
+
+    def tick(self) -> None:
+        """A second has passed."""
+        if self.store.time.slept() and self.feed is not None:
+            self.feed.resync()
+        self._call_attention()
+        self.redraw(ids=False)
+
+    def redraw(self, *, ids: bool = True) -> None:
+        """Bring the view up to date. Without `ids` only what moves with time."""
+        if self.is_running and self.query("#top"):
+            self.drawing.draw(self.grid(), ids=ids)
+            self.drawing.draw_bars(self.selection(), self.flash_now)
+            self.draw_foot()
+
+    @on(Prompt.Edited)
+    def draw_foot(self) -> None:
+        """The keys; while something is typed what could follow, or what is wrong with it."""
+        typed = self.prompt.foot(self.size.width) if self.prompt.kind else ()
+        self.drawing.draw_foot(self.selection(), typed)
+
+    @on(Grid.Sized)
+    @on(Lines.Sized)
+    def sized(self) -> None:
+        """What is laid out by its width is laid out anew."""
+        self.redraw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cover everything where there is no room for it."""
+        is_covered = isinstance(self.screen, TooSmall)
+        if is_too_small(event.size) and not is_covered:
+            self.push_screen(TooSmall())
+        elif is_covered and not is_too_small(event.size):
+            self.pop_screen()
+
+    @property
+    def flash_now(self) -> Part:
+        """What is told for a moment, and its style; empty when the moment has passed."""
+        return ("", "plain") if self.store.clock.monotonic() > self._told_until else self._told
+
+    def tell(self, text: str, style: str = "strong") -> None:
+        """Tell something at the foot, for a moment. An empty text ends what was told before."""
+        self._told = (safe(text), style)
+        self._told_until = self.store.clock.monotonic() + FLASH_S
+        self.redraw(ids=False)
+
+    def refused(self, error: Exception) -> None:
+        """A read was refused: say so (the feed's reporter)."""
+        self.tell(str(error), "alarm")
+
+    def _call_attention(self) -> None:
+        """Title and bell of the terminal."""
+        if (title := self.attention.new_title()) is not None:
+            self._tell_terminal(in_ascii(title) if self.options.ascii_only else title)
+        if self.attention.rings() and self.options.bell:
+            self.bell()
+
+    def _tell_terminal(self, sequence: str) -> None:
+        """What Textual has no words for. The text in it is ours."""
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(sequence)
+
+    def _fatal_error(self) -> None:
+        """As Textual has it, but without the values of variables: bodies are among them."""
+        from rich.traceback import Traceback
+
+        self.panic(Traceback(show_locals=False, width=None))
+
+    def on_unmount(self) -> None:
+        self._tell_terminal(GIVE_TITLE_BACK)
+
+    # -- what commands ask of it (`Stage`, `Terminal`) -----------------------------------------
+
+    def show(self, view: str) -> None:
+        """Go to a view, as `looking` has it."""
+        looking = self.looking
+        looking.go(view)
+        self._told_until = float("-inf")
+        grid = self.grid()
+        grid.selection.look_anew()
+        self.query_one("#body", ContentSwitcher).current = view
+        if view == "run" and not looking.lines:  # another one: the cursor begins at its head
+            grid.set_ids([], 0.0)
+        if self.feed is not None:
+            self.feed.open(looking.open_run_id)
+            if view in LISTS:
+                self.feed.show(looking.board)
+        grid.focus()
+        self.acting.asking.went_on()
+        self.redraw()
+
+    def ask(
+        self, asked: Question | Line, then: Callable[[str], None], *, late: bool = False
+    ) -> bool:
+        """Ask something over the board, or at the foot."""
+        if late and (len(self.screen_stack) > 1 or self.prompt.kind):
+            return False
+        if isinstance(asked, Line):
+            self._then = then
+            self.prompt.open(asked.kind, asked.text)
+        else:
+            over = Choose(asked) if asked.choices else Ask(asked, self.store.clock)
+            self.push_screen(over, lambda answer: then(answer or ""))
+        return True
+
+    def open(self, page: Page | Bodies) -> None:
+        """Lay something over the board that is read."""
+        if isinstance(page, Page):
+            self.push_screen(Read(page))
+        elif self.client is not None:
+            self.push_screen(BodyScreen(self, self.client, page, self.copying, self.outside))
+
+    def start(
+        self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = False
+    ) -> Callable[[], None]:
+        """Do something beside the screen. Returns what ends it."""
+        return self.run_worker(work, group=group, exclusive=exclusive).cancel
+
+    def run_program(self, words: Sequence[str]) -> None:
+        """Give the terminal to a program, and wait for it. Raises NoTerminal, OSError."""
+        background.run_program(self, words)
+
+    # -- the table and the mouse ---------------------------------------------------------------
+
+    @on(Grid.CursorMoved)
+    def cursor_moved(self, message: Grid.CursorMoved) -> None:
+        """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
+        if message.lost and self._is_shown(message.grid) and not self.looking.following:
+            told = row_lost(self)
+            if not self.flash_now[0]:  # else it is the answer to what was just done
+                self.tell(told, "alarm")
+        if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
+            self.redraw(ids=False)
+        rows = message.grid.selection
+        behind, ids = rows.first_seen - 1, rows.ids
+        if self.feed is not None and self.looking.view == "runs":
+            self.feed.sees(ids[behind] if 0 <= behind < len(ids) else None)
+
+    @on(Grid.Touched)
+    def touched(self, message: Grid.Touched) -> None:
+        """Who looks at other rows than the newest does not want to be taken back to them."""
+        if self._is_shown(message.grid):
+            self.looking.follow(following=False)
+
+    @on(Grid.NearEdge)
+    def near_edge(self, message: Grid.NearEdge) -> None:
+        """Read more of a long list before its end is reached."""
+        if self._is_shown(message.grid):
+            moving.near_edge(self, at_head=message.at_head)
+
+    @on(Grid.Opened)
+    def opened(self, message: Grid.Opened) -> None:
+        """A double click is `enter`."""
+        self.run_command("open")
+
+    @on(Grid.HeadClicked)
+    def head_clicked(self, message: Grid.HeadClicked) -> None:
+        """A click on a head sorts by it where that can be done."""
+        clicked(self, message.key)
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is typed or asked there is none. Why one does nothing here is told."""
+        if action != "cmd":
+            return True
+        if len(self.screen_stack) > 1:
+            return False
+        command = BY_ID[str(parameters[0])]
+        is_typed = isinstance(self.focused, Input)
+        return not is_typed or command.id in ("back", "quit", "suspend")
+
+    def action_cmd(self, name: str) -> None:
+        """A key was pressed."""
+        self.run_command(name)
+
+    def run_command(self, name: str, argument: str = "") -> None:
+        """Do what a command says."""
+        command = BY_ID[name]
+        if self.looking.view not in command.views and command.id not in ("back", "quit"):
+            self.tell(f"{command.label}: not here", "alarm")
+            return
+        if self._told[1] == "alarm" and not self.prompt.kind:  # which hides it
+            self._told_until = float("-inf")  # what was wrong is answered by another command
+        if name in moving.STEPS and isinstance(self.focused, Lines):
+            self.focused.scroll_lines(moving.STEPS[name](self.selection().rows_seen))
+        else:
+            DOES[name](self, argument)
+
+    def go_back(self) -> None:
+        """One layer back: the prompt, what the engine is asked, the marks, a filter that was typed,
+        the view."""
+        if self.prompt.kind:
+            self.close_prompt()
+        elif self.acting.asking.leave():
+            pass
+        elif self.selection().marks or self.looking.whole_filter:
+            moving.unmark(self)
+        elif self.looking.go_back():
+            self.show(self.looking.view)
+
+    def go_up_or_quit(self) -> None:
+        """Out of a run to its list; out of a list for good."""
+        if self.looking.view == "run":
+            self.go_back()
+        else:
+            self.exit()
+
+    def open_palette(self) -> None:
+        """Any command, by a part of what it says."""
+        themes = sorted(self.available_themes)
+        offered = Offered(self.commands, self.looking.view, themes, self.acting, self.run_command,
+                          self.type_command)  # fmt: skip
+        self.push_screen(palette(offered))
+
+    def toggle_inspector(self) -> None:
+        """Show what is told of the cursor's step, or hide it."""
+        inspector = self.query_one("#inspector")
+        inspector.display = not inspector.display
+
+    def suspend_job(self) -> None:
+        """To the shell."""
+        if not background.suspend(self):
+            self.tell("there is no shell to go back to", "alarm")
+
+    # -- the line at the foot ------------------------------------------------------------------
+
+    def type_command(self, text: str = "") -> None:
+        """Have a command typed, that begins so."""
+        showing.type_command(self, self.run_command, text)
+
+    def close_prompt(self) -> None:
+        """Leave the line at the foot as it was."""
+        self.prompt.close()
+        self.screen_stack[0].set_focus(self.grid())  # at once: the next key is the board's
+        self.redraw()
+
+    @on(Prompt.Entered)
+    def prompt_entered(self, event: Prompt.Entered) -> None:
+        """A line was typed to its end. One that makes no sense stays, to be mended."""
+        if event.fault:
+            self.tell(event.fault, "alarm")
+        else:
+            self.close_prompt()
+            self._then(event.text)
+
+
+def _acts(command: Command) -> Callable[[Dashboard, str], None]:
+    return lambda app, _: app.acting.do(command)
+
+
+DOES: dict[str, Callable[[Dashboard, str], None]] = {
+    **showing.DOES,
+    **moving.DOES,
+    **ordering.DOES,
+    **reading.DOES,
+    **{command.id: _acts(command) for command in COMMANDS if command.writes},
+    "menu": lambda app, _: app.acting.ask_menu(),
+    "copy": lambda app, _: app.copying.ask(),
+    "pager": lambda app, _: app.outside.show_last("PAGER"),
+    "editor": lambda app, _: app.outside.show_last("EDITOR"),
+    "inspector": lambda app, _: app.toggle_inspector(),
+    "theme": lambda app, name: choose_theme(app, app, name),
+    "palette": lambda app, _: app.open_palette(),
+    "command": lambda app, _: app.type_command(),
+    "back": lambda app, _: app.go_back(),
+    "up-or-quit": lambda app, _: app.go_up_or_quit(),
+    "suspend": lambda app, _: app.suspend_job(),
+    "quit": lambda app, _: app.exit(),
+}
+"""What each command does."""

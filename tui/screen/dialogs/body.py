@@ -1,0 +1,226 @@
+"""A step's payload and the answers to its tries: read in parts, and shown in several ways.
+
+What takes long is done beside the screen's loop: reading, replacing secrets, cutting into lines.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from anyio import to_thread
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+
+from engine.client import AtomicError
+from tui.act.copy import Copying
+from tui.act.outside import Outside
+from tui.act.stage import Bodies, Stage
+from tui.boards.cells import Cell
+from tui.boards.run.bodies import (
+    FIRST_BYTES,
+    MORE_BYTES_MAX,
+    Body,
+    Look,
+    lines_of,
+    longer,
+    looks_of,
+    read,
+)
+from tui.screen.dialogs.ask import READING
+from tui.screen.widgets.lines import Lines
+from tui.screen.widgets.tight import TightScreen
+from tui.text.redact import Redactor
+from tui.text.sanitize import safe
+
+if TYPE_CHECKING:
+    from engine.client import AsyncClient, BodyPart
+
+KEYS = "m %s · [ ] tries · o pager · e editor · y copy · esc closes"
+FRAME_CELLS = 6
+"""Border, padding and scroll bar."""
+
+
+def prepared(
+    part: BodyPart, earlier: BodyPart | None, wanted: Look | None, cells: int, redactor: Redactor
+) -> tuple[list[Cell], list[Look], Look]:
+    """The lines of a body, the looks that it has by itself, and which one this is."""
+    body = Body.of(part, redactor)
+    looks = looks_of(body)
+    if earlier is not None:
+        return lines_of(body, Look.DIFF, cells, Body.of(earlier, redactor)), looks, Look.DIFF
+    look = wanted if wanted is not None and wanted in looks else looks[0]
+    return lines_of(body, look, cells), looks, look
+
+
+class BodyScreen(TightScreen):
+    """See the head of this file."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *READING,
+        Binding("m", "look", show=False),
+        Binding("right_square_bracket", "try(1)", show=False),
+        Binding("left_square_bracket", "try(-1)", show=False),
+        Binding("o", "program('PAGER')", show=False),
+        Binding("e", "program('EDITOR')", show=False),
+        Binding("y", "copy", show=False),
+    ]
+
+    def __init__(
+        self, stage: Stage, client: AsyncClient, shown: Bodies, copying: Copying, outside: Outside
+    ) -> None:
+        """The payload of a step, or the answer to one of its tries."""
+        super().__init__()
+        self._stage, self._client = stage, client
+        self._step, self._attempt = shown
+        self._copying, self._outside = copying, outside
+        self._redactor = Redactor(stage.options.redact)
+        self._parts: dict[int | None, BodyPart] = {}
+        """What was read: neither a payload nor an answer changes."""
+        self._wanted: Look | None = None
+        """How to show bodies, if they can be shown so; None: as is usual."""
+        self._looks: list[Look] = [Look.RAW]
+        self._look = Look.RAW
+        self._cells = 0
+
+    def compose(self) -> ComposeResult:
+        with Container(id="read"):  # as the boards have it: other styles would first be parsed
+            yield Lines(id="read-lines")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cut the lines anew."""
+        if event.size.width != self._cells:
+            self._cells = event.size.width
+            self._show()
+
+    # -- what is shown -------------------------------------------------------------------------
+
+    @property
+    def _bodies(self) -> list[int | None]:
+        """The payload, and the tries that were answered until now."""
+        tree = self._stage.store.trees.get(self._step.run_id)
+        step = self._step if tree is None else tree.steps.get(self._step.id, self._step)
+        return [None, *(attempt.number for attempt in step.answered)]
+
+    def _before(self) -> int | None:
+        """The answered try before this one; None: there is none."""
+        at = self._at()
+        return self._bodies[at - 1] if at > 1 else None
+
+    def _at(self) -> int:
+        """Which of them is shown."""
+        bodies = self._bodies
+        return bodies.index(self._attempt) if self._attempt in bodies else 0
+
+    def _show(self, *, more: bool = False) -> None:
+        self.run_worker(self._shown(more=more), group="body", exclusive=True)
+
+    async def _shown(self, *, more: bool) -> None:
+        box, lines = self.query_one("#read", Container), self.query_one(Lines)
+        box.border_title = Content(self._title())
+        if self._attempt not in self._parts:
+            lines.show([("reading …", "dim")], stay=False)
+        try:
+            part = await self._part(self._attempt, more=more)
+            before = self._before()
+            compares = self._wanted is Look.DIFF and before is not None
+            earlier = await self._part(before, more=more) if compares else None
+        except (AtomicError, ValueError) as error:
+            self._look = self._wanted or self._look
+            lines.show([(safe(str(error)), "alarm")], stay=False)
+            return
+        cells, redactor = self._cells - FRAME_CELLS, self._redactor
+        work = partial(prepared, part, earlier, self._wanted, cells, redactor)
+        found, looks, self._look = await to_thread.run_sync(work, abandon_on_cancel=True)
+        if not self._is_there:
+            return
+        self._looks = looks if before is None else [*looks, Look.DIFF]
+        box.border_title = Content(self._title(self._look))
+        self._tell_keys()
+        lines.show(found, stay=more)
+
+    async def _part(self, attempt: int | None, *, more: bool = False) -> BodyPart:
+        """What was read of a body, with the next part of it if there is one and it is asked for."""
+        known = self._parts.get(attempt)
+        have = 0 if known is None else len(known.data)
+        if known is None or (more and have < known.kept_bytes):
+            count = min(max(FIRST_BYTES, have), MORE_BYTES_MAX)
+            found = await read(self._client, self._step.id, attempt, have, count)
+            known = found if known is None else longer(known, found)
+            self._parts[attempt] = known
+        return known
+
+    def _title(self, look: Look | None = None) -> str:
+        bodies = self._bodies
+        what = "payload"
+        if self._attempt is not None:
+            answered = {attempt.number: attempt.http_status for attempt in self._step.answered}
+            status = answered.get(self._attempt)
+            what = f"answer to try {self._attempt}" + ("" if status is None else f" · {status}")
+            what += f" · {self._at()} of {len(bodies) - 1}"
+        told = f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
+        return told
+
+    @property
+    def _is_there(self) -> bool:
+        """It was not closed: what is on it goes before the screen itself does."""
+        return self.is_attached and bool(self.query("#read"))
+
+    def tell(self, text: str, style: str = "plain") -> None:
+        """Tell something in place of the keys, until the next one; on the board if it is closed."""
+        if not self._is_there:
+            self._stage.tell(text, style)
+            return
+        self.query_one("#read", Container).border_subtitle = Content(safe(text))
+
+    def _tell_keys(self) -> None:
+        self.tell(KEYS % self._next_look())
+
+    def _next_look(self) -> Look:
+        looks = self._looks
+        return (
+            looks[(looks.index(self._look) + 1) % len(looks)] if self._look in looks else looks[0]
+        )
+
+    # -- keys ----------------------------------------------------------------------------------
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by so many lines; at the end more is read."""
+        self._tell_keys()
+        lines = self.query_one(Lines)
+        part = self._parts.get(self._attempt)
+        at_end = lines.scroll_offset.y + by >= lines.max_scroll_y
+        lines.scroll_lines(by)
+        if by > 0 and at_end and part is not None and len(part.data) < part.kept_bytes:
+            self.tell("reading more …")
+            self._show(more=True)
+
+    def action_look(self) -> None:
+        """Show it in another way."""
+        self._wanted = self._next_look()
+        self._show()
+
+    def action_try(self, by: int) -> None:
+        """Go to the answer to the next or previous try; before the first is the payload."""
+        bodies = self._bodies
+        at = self._at() + by
+        if 0 <= at < len(bodies):
+            self._attempt = bodies[at]
+            self._show()
+        else:
+            self.tell("no answer to a later try" if by > 0 else "nothing before the payload")
+
+    def action_program(self, variable: str) -> None:
+        """Open all of it in $PAGER or $EDITOR."""
+        self._outside.show(self._step, self._attempt, variable, self.tell)
+
+    def action_copy(self) -> None:
+        """Copy all of it."""
+        self._copying.copy_body(self._step, self._attempt, self.tell)
+
+    def action_close(self) -> None:
+        """Close it."""
+        self.dismiss(None)

@@ -1,0 +1,74 @@
+"""The palette: every command of the view, found by a part of its name or of what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+
+from tui.act.act import Acting
+from tui.act.targets import Target
+from tui.keys import Command, of_view, shown_key
+
+
+class Offered(NamedTuple):
+    """What can be chosen, and what does it."""
+
+    commands: Sequence[Command]
+    view: str
+    themes: Sequence[str]
+    acting: Acting
+    run: Callable[[str, str], None]
+    """Does a command, with what is typed behind it."""
+    begin: Callable[[str], None]
+    """Begins the line of a command that takes something behind it."""
+
+
+def palette(offered: Offered) -> CommandPalette:
+    """The palette of what is seen now. What changes the engine is done to what is under the cursor
+    now, whatever happens to the list meanwhile."""
+    targets = list(offered.acting.targets())
+
+    class Commands(Provider):
+        """The commands of the one table, and the themes."""
+
+        async def discover(self) -> Hits:
+            for name, text, run in _entries(offered, targets):
+                yield DiscoveryHit(name, run, help=text)
+
+        async def search(self, query: str) -> Hits:
+            matcher = self.matcher(query)
+            for name, text, run in _entries(offered, targets):
+                score = max(matcher.match(name), matcher.match(text) * 0.8)
+                if score > 0:
+                    yield Hit(score, matcher.highlight(name), run, help=text)
+
+    return CommandPalette(providers=[Commands], placeholder="a command, or what it does")
+
+
+Entry = tuple[str, str, Callable[[], None]]
+
+
+def _entries(offered: Offered, targets: Sequence[Target]) -> Iterator[Entry]:
+    acting = offered.acting
+    for command in of_view(offered.commands, offered.view):
+        if command.id == "palette":
+            continue
+        why = acting.why_not(command, targets) if command.writes else ""
+        key = shown_key(command.keys) if command.keys else f":{command.id}"
+        text = f"{key}  {f'not now: {why}' if why else command.help}"
+        name = acting.label(command) if command.writes else command.label
+        yield name, text.replace("[", "\\["), partial(_do, offered, command, targets)
+    for theme in offered.themes:
+        yield f"Theme: {theme}", "another look", partial(offered.run, "theme", theme)
+
+
+def _do(offered: Offered, command: Command, targets: Sequence[Target]) -> None:
+    if command.writes:
+        offered.acting.do(command, targets)
+    elif command.argument and command.id != "filter":
+        offered.begin(f"{command.id} ")
+    else:
+        offered.run(command.id, "")

@@ -1,0 +1,179 @@
+"""Draws what the store knows: the rows of a view, the inspector, the bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.app import App
+
+from tui.act.act import Acting
+from tui.act.answered import LastAnswer
+from tui.act.stage import Stage
+from tui.boards import bars
+from tui.boards.bars import Shown
+from tui.boards.cells import Cell, Column, Part, Piece
+from tui.boards.notices import Asked, notice
+from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, Rows
+from tui.boards.run.detail import inspector
+from tui.boards.selection import Selection
+from tui.data.tree import at_fault
+from tui.keys import Command
+from tui.screen.widgets.bar import Bar
+from tui.screen.widgets.grid import Grid
+from tui.screen.widgets.lines import Lines
+
+CHART_CELLS_MIN, WIDE_CELLS_MIN, WIDER_CELLS_MIN = 80, 120, 160
+"""From so many columns on a run has its chart, the inspector beside it, and a wider one."""
+SHORT_LINES_MIN, TALL_LINES_MIN = 16, 24
+"""From so many lines on there is a drawer below a run, and one of full height."""
+ACROSS: list[tuple[int, str]] | None = [
+    (0, "-narrow"),
+    (CHART_CELLS_MIN, "-middle"),
+    (WIDE_CELLS_MIN, "-wide"),
+    (WIDER_CELLS_MIN, "-wider"),
+]
+DOWN: list[tuple[int, str]] | None = [
+    (0, "-flat"),
+    (SHORT_LINES_MIN, "-short"),
+    (TALL_LINES_MIN, "-tall"),
+]
+
+
+class Drawing:
+    """Brings the view up to date: what is on the `stage`, on the screen of an `app`."""
+
+    def __init__(
+        self, app: App[Any], stage: Stage, rows: Rows, acting: Acting, commands: Sequence[Command]
+    ) -> None:
+        self._app, self._stage, self._rows, self._acting = app, stage, rows, acting
+        self._commands = commands
+        self._last_answer = LastAnswer(stage)
+        options = stage.options
+        self._badges = [options.badge] if options.badge else []
+        self._badges += ["RECORDING"] if stage.looking.is_recording else []
+        self._badges += ["READ ONLY"] if options.read_only else []
+
+    def draw(self, grid: Grid, *, ids: bool) -> None:
+        """The rows of the view, and the inspector. Without `ids` only what moves with time."""
+        looking, store = self._stage.looking, self._stage.store
+        grid.dim(stale=store.stale)
+        grid.show_order(looking.order)
+        self._rows.seen_now()
+        if looking.view == "run":
+            self._lay_out_run(grid)
+        if ids and not self._keeps_rows():
+            self._set_rows(grid)
+        else:
+            grid.refresh_cells()
+        self._acting.drawn(grid.selection.ids_seen)
+        if not grid.selection.ids and grid.size.width:  # it may not be laid out yet
+            self._tell_why(grid)
+        if looking.view == "run":
+            self._draw_inspector(grid.selection)
+
+    def _set_rows(self, grid: Grid) -> None:
+        stage, looking, rows = self._stage, self._stage.looking, grid.selection
+        follow = looking.following and looking.view in ("events", "runs") and looking.newest_first
+        ids = self._rows.ids(looking.view)
+        at_end = self._jumps(rows, ids)
+        moved = grid.set_ids(ids, stage.store.clock.monotonic(), follow=follow)
+        if looking.view == "runs" and not (moved and moved.lost):
+            looking.turned()
+        if moved and moved.marks_lost and not looking.is_turning:  # else it tells that
+            gone = f"{moved.marks_lost:,} marked, and left the list"
+            stage.tell(f"{gone}: not marked any more", "alarm")
+        tree = stage.store.trees.get(looking.run_id or "")
+        if (step_id := looking.land(ids, tree)) is not None:
+            rows.move_to_id(step_id)
+        if at_end:
+            rows.move_to(-1)
+
+    def _jumps(self, rows: Selection, ids: list[str]) -> bool:
+        """Whether the last page has come for a cursor that waits for it at the end of what was read
+        before. It goes on to the last row; its old one has not left."""
+        listing = self._stage.store.listing("runs")
+        if self._stage.looking.view != "runs" or not listing.take_jump():
+            return False
+        if not ids or rows.cursor != len(rows.ids) - 1:
+            return False
+        rows.stand_in(ids[-1])
+        return True
+
+    def _keeps_rows(self) -> bool:
+        """Rows whose order is being turned stand as they were until the others are read."""
+        looking = self._stage.looking
+        turning = looking.is_turning and self._stage.store.listing("runs").total is None
+        return turning and looking.view == "runs"
+
+    def _lay_out_run(self, grid: Grid) -> None:
+        columns: tuple[Column, ...] = RUN_TIMES
+        if self._stage.looking.has_chart:
+            columns = RUN if self._app.size.width >= CHART_CELLS_MIN else RUN_PLAIN
+        if columns != grid.columns:
+            grid.show_columns(columns)
+        self._rows.draw_run(columns, grid.size.width)
+        grid.set_title("chart", self._rows.chart_head)
+
+    def _tell_why(self, grid: Grid) -> None:
+        """There are no rows: say why in their place."""
+        looking = self._stage.looking
+        asked = Asked(
+            view=looking.view,
+            url=self._stage.options.url,
+            q=looking.filter,
+            run_id=looking.run_id,
+            is_recording=looking.is_recording,
+        )
+        grid.set_notice(notice(self._stage.store, asked, grid.size.width - 2))
+
+    def _draw_inspector(self, rows: Selection) -> None:
+        looking = self._stage.looking
+        step = looking.step(rows.cursor_id)
+        tree = self._stage.store.trees.get(looking.run_id or "")
+        moves = (
+            tree.moves if tree is not None and step is not None and step.id == tree.run.id else ()
+        )
+        shown = self._app.query_one("#inspector", Lines)
+        roomy = self._app.size.width >= WIDE_CELLS_MIN
+        cells = shown.size.width or self._app.size.width
+        self._lay_out_drawer(shown, len(rows.ids), beside=roomy)
+        lines: list[Cell] = []
+        if step is not None and tree is not None:
+            cause = tree.steps.get(step.cause_id or "")
+            if step.id == tree.run.id and step.cause_id is not None:
+                cause = at_fault(tree)
+            answer = self._last_answer.lines(step, cells)
+            seen = self._rows.seen
+            lines = inspector(
+                step, seen, cells, roomy=roomy, moves=moves, cause=cause, answer=answer
+            )
+        shown.show(lines)
+
+    def _lay_out_drawer(self, drawer: Lines, rows: int, *, beside: bool) -> None:
+        """Below the steps it has at least the lines that they leave: it grows and shrinks as steps
+        come, not as the cursor moves."""
+        has_room = bool(rows) or beside  # else in place of the steps stands why
+        if (drawer.styles.max_height is None) is not has_room:
+            drawer.styles.max_height = None if has_room else 0
+        left = self._app.query_one("#run").size.height - (rows + 1) if rows else 0
+        drawer.styles.min_height = 0 if beside else max(0, left)
+
+    def _shown(self, rows: Selection) -> Shown:
+        stage = self._stage
+        return Shown(stage.looking, stage.store, rows, self._commands, self._app.size.width)
+
+    def draw_bars(self, rows: Selection, told: Part) -> None:
+        """What is above and below it. `told`: for a moment."""
+        shown = self._shown(rows)
+        top = self._app.query_one("#top", Bar)
+        for at, (left, right) in enumerate(bars.top(shown, self._rows.seen, self._badges)):
+            top.set_line(at, left, right)
+        left, right = bars.status(shown, told, self._acting.asking.told())
+        self._app.query_one("#status", Bar).set_line(0, left, right)
+
+    def draw_foot(self, rows: Selection, typed: Sequence[Piece]) -> None:
+        """The keys; while something is `typed` what could follow, or what is wrong with it."""
+        shown = self._shown(rows)
+        left, right = (list(typed), []) if typed else bars.foot(shown, self._acting.about)
+        self._app.query_one("#foot", Bar).set_line(0, left, right)

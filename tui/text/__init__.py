@@ -1,0 +1,1 @@
+"""Texts from others: made safe, redacted, and told in few characters."""
