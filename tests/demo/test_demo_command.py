@@ -60,7 +60,9 @@ def children(pid: int) -> dict[str, int]:
     found = {}
     for child in " ".join(task.read_text() for task in tasks).split():
         command = Path(f"/proc/{child}/cmdline").read_text()
-        leashed = re.search(r"\0engine\.leash\0\d+\0(?:--remove\0[^\0]+\0)?([\w.]+)\0", command)
+        leashed = re.search(
+            r"\0engine\.process\.leash\0\d+\0(?:--remove\0[^\0]+\0)?([\w.]+)\0", command
+        )
         assert leashed is not None, command
         found[leashed[1]] = int(child)
     return found
