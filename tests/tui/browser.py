@@ -19,7 +19,7 @@ from typing import Any
 from tests.e2e.harness import EXIT_TIMEOUT_S
 
 PROGRAMS = ("chromium-headless-shell", "chromium")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """A browser starts slowly on a busy machine. Never waited out in full."""
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

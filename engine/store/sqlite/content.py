@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -41,7 +41,8 @@ def check_ours(connection: sqlite3.Connection, path: Path) -> None:
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     applied = [name for (name,) in connection.execute(SQL_APPLIED, (migrations.name,))]
-    known = [each.name for each in migrations.pending(Database(memory=True))]
+    with closing(Database(memory=True)) as fresh:
+        known = [each.name for each in migrations.pending(fresh)]
     newer = sorted(set(applied) - set(known))
     if newer:
         raise StoreError(
