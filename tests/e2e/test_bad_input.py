@@ -13,7 +13,7 @@ import trio
 
 from engine.core.errors import Problem
 from tests.e2e.harness import Application, Client, EngineProcess, application, fine, is_problem
-from tests.shell.raw_http import Client as Peer
+from tests.front.raw_http import Client as Peer
 
 LIMIT_BYTES = 1_048_576
 HEADERS = {"Content-Type": "application/json"}

@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHOSEN = (
-    "e2e/test_cuts.py", "e2e/test_waiting.py", "shell/test_server.py", "shell/test_watch.py",
-    "store/test_opening.py",
+    "e2e/test_cuts.py", "e2e/test_waiting.py", "front/server/test_server.py",
+    "process/test_deadlines.py", "store/test_opening.py",
 )  # fmt: skip
 """Where it matters who has left, and whose file it is. Of all of `tests/e2e` one fails, when it was
 tried: it names the program that holds a lock, as only `/proc` can."""

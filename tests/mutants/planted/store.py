@@ -8,7 +8,7 @@ from engine.store.sqlite.sink import SqliteSink
 from engine.store.sqlite.views.views import SqliteViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
-READS_ON = "tests/shell/test_store_away.py::test_reads_go_on_and_say_nothing_untrue"
+READS_ON = "tests/runs/test_store_away.py::test_reads_go_on_and_say_nothing_untrue"
 
 
 @plant("a commit that was refused counts as made", rules=("R1", "I6", "fold"))

@@ -13,7 +13,7 @@ from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from tests.shell.test_stopped import ASYNC, act, refused, row_of
+from tests.runs.test_stopped import ASYNC, act, refused, row_of
 from tests.store.support import change_file, rows
 from tests.world import World, ok, recorded, still_open, world
 

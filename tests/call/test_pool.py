@@ -10,7 +10,7 @@ from trio.testing import MockClock
 import engine.call.transport as transport_module
 from engine.call.transport import LeanTransport
 from engine.http.answers import BadAnswer
-from tests.shell.scripted_server import (
+from tests.call.scripted_server import (
     OK,
     POST_LINES,
     Peer,

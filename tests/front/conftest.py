@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.shell import raw_http
+from tests.front import raw_http
 
 
 @pytest.fixture(params=["quart", "door"])

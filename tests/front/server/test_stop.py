@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from engine.front.server.server import ServerLimits, open_listeners
-from tests.shell.raw_http import App, get, serving, settle
+from tests.front.raw_http import App, get, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

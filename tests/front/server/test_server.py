@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.front.server.server import ServerLimits
-from tests.shell.raw_http import App, Client, Served, get, post, serving, settle
+from tests.front.raw_http import App, Client, Served, get, post, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

@@ -15,7 +15,7 @@ from engine.runs.limits.standstill import (
     Standstill,
     standstill_text,
 )
-from tests.shell.pools import Done, Pools, Shape, Work, drawn, drawn_work, invoice
+from tests.runs.pools import Done, Pools, Shape, Work, drawn, drawn_work, invoice
 
 NESTED = tuple(drawn(Random(7), ("a",)) for _ in range(60))
 CROSS = Shape("a", ((Shape("b", ((Shape("a", work_s=0.2),), (Shape("a", work_s=0.2),))),),))

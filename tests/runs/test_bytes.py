@@ -17,7 +17,7 @@ from engine.ports.caller import Invocation
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
 from engine.store.commit import Commit
-from tests.shell.test_store_away import away_world
+from tests.runs.test_store_away import away_world
 from tests.world import World, ok, recorded, world
 
 KIB = 1_024

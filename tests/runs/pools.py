@@ -1,4 +1,4 @@
-"""A model of hosts with few workers, to try the standstill rule on: `python -m tests.shell.pools`.
+"""A model of hosts with few workers, to try the standstill rule on: `python -m tests.runs.pools`.
 
 Discrete events, seeded. A host has W workers and a listen queue (`pods` of them, each with its own
 queue and W workers, if asked). A function holds its worker while it waits for the steps that it
@@ -336,7 +336,7 @@ def drawn_work(seed: int) -> Work:
 
 def main() -> None:
     """Search seeds of random work for one that never ends."""
-    parser = argparse.ArgumentParser(prog="python -m tests.shell.pools", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.runs.pools", description=__doc__)
     parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--first", type=int, default=0)
     asked = parser.parse_args()

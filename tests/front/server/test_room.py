@@ -11,8 +11,8 @@ from trio.testing import MockClock
 from engine.front.server.room import LOOK_AGAIN_S, SLOW_S, WAIT_S_MAX
 from engine.front.server.server import ServerLimits
 from engine.process.budget import Budget
-from tests.shell import raw_http
-from tests.shell.raw_http import LARGE_BYTES, App, Client, Served, post, serving, settle
+from tests.front import raw_http
+from tests.front.raw_http import LARGE_BYTES, App, Client, Served, post, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from engine.front.server.server import ServerLimits
-from tests.shell.raw_http import App, Client, get, post, serving, settle
+from tests.front.raw_http import App, Client, get, post, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

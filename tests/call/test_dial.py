@@ -31,8 +31,7 @@ from engine.call.dial import (
 )
 from engine.call.names import SystemResolver
 from engine.http.tls import TlsError, default_ssl_context
-from tests.loopback import free_port
-from tests.shell.scripted_server import (
+from tests.call.scripted_server import (
     OK,
     Peer,
     always_ok,
@@ -42,6 +41,7 @@ from tests.shell.scripted_server import (
     post,
     serving,
 )
+from tests.loopback import free_port
 
 
 @pytest.mark.parametrize(

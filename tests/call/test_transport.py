@@ -10,7 +10,7 @@ import trio
 
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.http.answers import HEADER_LINES_MAX, AnswerTooLarge, BadAnswer
-from tests.shell.scripted_server import OK, Peer, always_ok, answering, lean, post, serving
+from tests.call.scripted_server import OK, Peer, always_ok, answering, lean, post, serving
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK_AND_CLOSE = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from engine.ports.caller import SMALL_BYTES_MAX, FreeFlow
-from tests.shell.scripted_server import POST_LINES, Peer, answering, lean, serving
+from tests.call.scripted_server import POST_LINES, Peer, answering, lean, serving
 
 MOST = 100_000
 

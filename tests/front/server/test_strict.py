@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.front.server.strict import BadRequest, Phase, RequestReader, ServerLimits
-from tests.shell.raw_http import get, post
-from tests.shell.test_server_strict import GOOD, LIMITS, REFUSED
+from tests.front.raw_http import get, post
+from tests.front.server.test_strict_server import GOOD, LIMITS, REFUSED
 
 BEHIND = get("/second")
 

@@ -14,7 +14,7 @@ from engine.call.dial import Dialler, NoDescriptor, Target, Wire
 from engine.call.transport import LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.ports.caller import EndpointCaller, Invocation
-from tests.shell.scripted_server import (
+from tests.call.scripted_server import (
     OK,
     Peer,
     Script,

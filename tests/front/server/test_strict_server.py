@@ -7,7 +7,7 @@ import json
 import pytest
 
 from engine.front.server.strict import ServerLimits
-from tests.shell.raw_http import App, get, post, serving
+from tests.front.raw_http import App, get, post, serving
 
 LIMITS = ServerLimits(
     header_bytes_max=1024, header_lines_max=8, target_bytes_max=64, body_bytes_max=100

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.process.deadlines import STOPPED_MAX, Deadlines, Timer
 from engine.process.platform.hang_ups import EpollHangUps, HangUps, SweptHangUps
-from tests.shell.raw_http import App, post, serving, settle
+from tests.front.raw_http import App, post, serving, settle
 
 
 @asynccontextmanager
@@ -185,7 +185,7 @@ async def test_forgotten_socket(
 @pytest.fixture(autouse=True)
 def door(monkeypatch: pytest.MonkeyPatch) -> None:
     """Posts are answered at the connection."""
-    monkeypatch.setattr("tests.shell.raw_http.WITH_DOOR", True)
+    monkeypatch.setattr("tests.front.raw_http.WITH_DOOR", True)
 
 
 async def test_post_and_end_in_one_packet(autojump_clock: MockClock) -> None:

@@ -12,7 +12,7 @@ from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.rules.action import Action
 from engine.store.sqlite.views.views import SqliteViews
-from tests.shell.test_stopped import ASYNC, App, a_bug, refused, row_of
+from tests.runs.test_stopped import ASYNC, App, a_bug, refused, row_of
 from tests.store.support import change_file
 from tests.world import World, recorded, still_open, world
 
