@@ -17,7 +17,7 @@ check:
 test *args:
     {{python}} -m pytest -q -n auto {{args}}
 
-# the tests that are neither `slow` nor `system`: a minute; CI runs them on a second Python
+# the tests that are neither `slow` nor `system`; CI runs most of them on a second Python
 fast *args:
     {{python}} -m pytest -q -n auto -m 'not slow and not system' {{args}}
 
