@@ -55,6 +55,7 @@ from tui.screen.widgets.ascii import Asciify
 from tui.screen.widgets.bar import Bar
 from tui.screen.widgets.grid import Grid
 from tui.screen.widgets.lines import Lines
+from tui.screen.widgets.styled import COMPONENTS
 from tui.screen.widgets.tight import TightScreen
 from tui.text.sanitize import safe
 
@@ -72,6 +73,7 @@ class Dashboard(App[None]):
     """See the head of this file."""
 
     CSS_PATH: ClassVar[Any] = "app.tcss"
+    COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
     TITLE: str | None = "atomic"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = ACROSS

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.boards.cells import Piece
-from tui.boards.looks import STYLES
+from tui.screen.widgets.styled import Styled
 from tui.text.sanitize import side_by_side, width
 
 
-class Bar(Widget):
+class Bar(Styled):
     """Lines of pieces, with others at the right end. Only what changed is drawn again."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"bar--{style}" for style in STYLES} | {"bar--reverse"}
 
     def __init__(self, lines: int = 1, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -56,10 +52,6 @@ class Bar(Widget):
             right = self._right[at]
         room -= right_width
         return [*fit_pieces(self._left[at], room), *right]
-
-    def style_of(self, name: str) -> Style:
-        """A style of the theme by its name."""
-        return self.get_component_rich_style(f"bar--{name}")
 
     def render_line(self, y: int) -> Strip:
         pieces = self._drawn[y] = self._pieces(y)

@@ -9,7 +9,7 @@ where the cursor is and what is marked is its `selection`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeGuard
+from typing import TypeGuard
 
 from rich.segment import Segment
 from rich.style import Style
@@ -20,8 +20,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.boards.cells import Cell, Column, Part, layout
-from tui.boards.looks import SHAPES, STYLES
+from tui.boards.looks import SHAPES
 from tui.boards.selection import Moved, Selection
+from tui.screen.widgets.styled import Styled
 from tui.text.sanitize import clip, fit, side_by_side, width
 
 HEAD_LINES = 1
@@ -51,12 +52,9 @@ def is_part(cell: Cell) -> TypeGuard[Part]:
     return len(cell) == 2 and isinstance(cell[0], str)
 
 
-class Grid(ScrollView, can_focus=True, inherit_bindings=False):
+class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
     """A table of rows that others keep. `cells_of` gives a row's cells by the key of the column."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"grid--{style}" for style in ("head", "cursor", "mark", *STYLES)
-    }
     ALLOW_SELECT = False
 
     class CursorMoved(Message):
@@ -117,7 +115,6 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         """The column by which rows are sorted, and whether downwards."""
         self._drawn: dict[int, list[Cell]] = {}
         """By line of the screen, what was drawn there last."""
-        self._styles: dict[str, Style] = {}
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -235,18 +232,11 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.Sized())
 
     def notify_style_update(self) -> None:
-        self._styles.clear()
-        self._drawn.clear()
         super().notify_style_update()
+        self._drawn.clear()
+        self.refresh()  # of what it has drawn the cursor's row also tells the focus
 
     # -- drawing -------------------------------------------------------------------------------
-
-    def style_of(self, name: str) -> Style:
-        """A style of the theme by its name."""
-        style = self._styles.get(name)
-        if style is None:
-            style = self._styles[name] = self.get_component_rich_style(f"grid--{name}")
-        return style
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
@@ -14,18 +12,17 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.boards.cells import Cell
-from tui.boards.looks import STYLES
 from tui.screen.widgets.grid import fit_parts
+from tui.screen.widgets.styled import Styled
 
 
-class Lines(ScrollView, can_focus=True):
+class Lines(ScrollView, Styled, can_focus=True):
     """Lines of cells. What is on them is made safe by whoever gives them."""
 
     class Sized(Message):
         """It has another size: what is wrapped may be wrapped otherwise."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{style}" for style in STYLES}
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -50,10 +47,6 @@ class Lines(ScrollView, can_focus=True):
         self.virtual_size = Size(event.size.width, len(self._lines))
         self.refresh()
         self.post_message(self.Sized())
-
-    def style_of(self, name: str) -> Style:
-        """A style of the theme by its name."""
-        return self.get_component_rich_style(f"lines--{name}")
 
     def render_line(self, y: int) -> Strip:
         at = self.scroll_offset.y + y
