@@ -213,7 +213,7 @@ def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signa
 
 
 BROKEN = """
-from engine.cli import main
+from engine.cli.main import main
 from tui.screen.widgets.grid import Grid
 
 def move(self, by):
