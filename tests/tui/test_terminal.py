@@ -214,13 +214,13 @@ def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signa
 
 BROKEN = """
 from engine.cli.main import main
-from tui.screen.widgets.grid import Grid
+from tui.boards.selection import Selection
 
 def move(self, by):
     body = "hun" + "ter2"
     raise RuntimeError("this widget is broken")
 
-Grid.move = move
+Selection.move = move
 main()
 """
 
