@@ -32,7 +32,7 @@ fmt:
 
 # make the blocking client anew from the asynchronous one
 blocking:
-    {{python}} scripts/make_blocking.py
+    {{python}} .ci/make_blocking.py
 
 # the engine on loopback
 serve *args:
