@@ -91,6 +91,28 @@ def test_pages_that_the_code_names_exist():
             assert (ROOT / page).exists(), f"{name_of(source)}: {page}"
 
 
+def files_called(name: str) -> list[Path]:
+    """The project's files whose path ends so."""
+    tops = ("engine", "tui", "demo_app", "tests", "bench", "docs", ".ci")
+    files = (path for top in tops for path in (ROOT / top).rglob(Path(name).name))
+    return [path for path in files if f"/{path.relative_to(ROOT)}".endswith(f"/{name}")]
+
+
+def test_places_in_the_code_that_pages_name_are_there():
+    """Each file is one only, by its whole path or as much as tells it from others; and in
+    "`function` in `file`" has that function. So a move or a new name makes the page stale."""
+    for page in (ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        text = prose(page.read_text())
+        for name in re.findall(r"`([\w./-]+\.(?:py|sql|html|tcss))`", text):
+            assert len(files_called(name)) == 1, f"{name_of(page)}: {name}"
+        for function, name in re.findall(r"`([\w.]+)` in `([\w./]+\.py)`", text):
+            (file,) = files_called(name)
+            defined = rf"^ *(?:(?:async )?def|class) {function.rpartition('.')[2]}\b"
+            assert re.search(defined, file.read_text(), re.MULTILINE), (
+                f"{name_of(page)}: {function}"
+            )
+
+
 def test_every_page_is_linked():
     """No page is an island: each is reached from another one."""
     linked = {

@@ -37,7 +37,7 @@ async def sweep(shared: Shared, memory: Memory, is_ready: Callable[[], None]) ->
     is_ready()
     ahead_ms = AHEAD_MS
     if (set_back_ms := shared.store.last_at - shared.clock.steady_ms()) > 0:
-        ahead_ms = set_back_ms + DAY_MS  # whoever waits: `settle.recover` cuts what is too long
+        ahead_ms = set_back_ms + DAY_MS  # whoever waits: the core's `recover` cuts what is too long
     sweeps = 1
     while not shared.draining:
         if shared.store.away is None:  # else nothing that it found might start

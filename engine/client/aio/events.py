@@ -1,4 +1,4 @@
-"""The event stream: connected again with `Last-Event-ID`. `feed.py` has what it says."""
+"""The event stream: connected again with `Last-Event-ID`. `client/feed.py` has what it says."""
 
 from __future__ import annotations
 

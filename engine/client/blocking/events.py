@@ -1,5 +1,5 @@
 # Made from engine/client/aio/events.py by `just blocking`: change that, and not this.
-"""The event stream: connected again with `Last-Event-ID`. `feed.py` has what it says."""
+"""The event stream: connected again with `Last-Event-ID`. `client/feed.py` has what it says."""
 
 from __future__ import annotations
 

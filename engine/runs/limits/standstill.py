@@ -16,7 +16,7 @@ The engine sees requests opened, posts and answers, never whether a worker took 
   the host stands still again within a pause of its end.
 
 Why all ends: workers that all wait give no sign, and each further call of a function needs the end
-of a step. `tests/pools.py` has the model that the rule was found with.
+of a step. `tests/runs/pools.py` has the model that the rule was found with.
 """
 
 from __future__ import annotations
