@@ -251,7 +251,9 @@ async def million(url):
             lambda: store.listing("runs").total == 20_000 and app.selection().ids
         )
         app.run_command("sort")
-        took["sort"] = await until(lambda: app.selection().ids and app.selection().ids[0].endswith("0" * 23))
+        took["sort"] = await until(
+            lambda: app.selection().ids and app.selection().ids[0].endswith("0" * 23)
+        )
         return took, rss_mib()
 
 
@@ -295,7 +297,9 @@ async def long_body(url):
             await pilot.pause(0.5)
             late.clear()
             began = time.monotonic()
-            app.push_screen(screen := BodyScreen(app, app.client, Bodies(step, None), app.copying, app.outside))
+            shown = Bodies(step, None)
+            screen = BodyScreen(app, app.client, shown, app.copying, app.outside)
+            app.push_screen(screen)
             while (
                 not screen.is_mounted or screen.query_one("#read-lines").virtual_size.height < 100
             ):
