@@ -43,7 +43,8 @@ class Terminal:
             **os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor",
             "PYTHONPATH": str(ROOT_DIRECTORY), "XDG_CONFIG_HOME": str(ROOT_DIRECTORY / "none"),
         }  # fmt: skip
-        environment.pop("NO_COLOR", None)
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):  # these last go before the terminal's size
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             [sys.executable, *program, command, *arguments],
             stdin=theirs,
