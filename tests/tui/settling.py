@@ -24,7 +24,7 @@ async def settled(*_: float) -> None:
         await asyncio.sleep(0)
         if loop._ready:
             continue
-        app = active_app.get()
+        app: Any = active_app.get()
         if app._resize_timer is not None:
             app._check_resize()
         elif app.screen_stack and app.screen._update_timer._active.is_set():
