@@ -67,6 +67,31 @@ def test_sizes(path: Path) -> None:
     assert long == {}
 
 
+def set_elsewhere(source: str) -> list[str]:
+    """Attributes that a file sets, and that none of its own classes has."""
+    own, found = set(), {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+            own |= {ast.unparse(field) for field in fields}
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found[ast.unparse(node)] = node.attr
+            own |= {node.attr} if ast.unparse(node.value) == "self" else set()
+    return [written for written, name in found.items() if name not in own]
+
+
+UNSEEN = [p for room in ("act", "boards", "data", "text") for p in ROOT.glob(f"tui/{room}/**/*.py")]
+
+
+@pytest.mark.parametrize("path", UNSEEN, ids=relative)
+def test_no_part_of_the_dashboard_sets_anothers_attribute(path: Path) -> None:
+    """What is looked at, marked and known is changed by its own methods alone. (On the screen
+    Textual is told by attributes what to show.)"""
+    assert set_elsewhere(path.read_text()) == []
+    planted = "def stay(stage): stage.looking.following = False"
+    assert set_elsewhere(planted) == ["stage.looking.following"]
+
+
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.name.startswith("test_")], ids=relative)
 def test_every_test_says_what_it_proves(path: Path) -> None:
     """A test without a docstring cannot be judged when it fails."""
