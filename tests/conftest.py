@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import Any
 
@@ -17,6 +18,12 @@ def pytest_configure(config: pytest.Config) -> None:
     tests_run_here = config.getoption("dist", "no") == "no"
     if tests_run_here and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector need not look at it again, a sixth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
