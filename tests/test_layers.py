@@ -143,6 +143,7 @@ ROWS = (
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
     row("engine.cli.__main__", "engine.cli.main"),
+    row("engine.cli.__init__", "engine.cli.main"),
     # -- the demonstration
     row(
         "demo_app",

@@ -121,6 +121,13 @@ def test_the_version_is_told(atomic: Atomic):
     assert __version__ in atomic("--version").stdout
 
 
+def test_a_script_that_was_installed_before_goes_on():
+    """An environment is older than its checkout: its `atomic` asks for `engine.cli:main`."""
+    code = "import sys; from engine.cli import main; sys.argv[1:] = ['version']; sys.exit(main())"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{__version__}\n", "")
+
+
 def test_help_needs_none_of_the_heavy_imports():
     """`atomic --help` comes at once: no HTTP library, no engine, no event loop."""
     code = (
