@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import AttemptEnded, Count
+from engine.core.failure import CRASHED, STOPPED, Failure, FailureKind
 from engine.core.model import Flight, Run, StepSpec, StepState
 from engine.core.outcome import CallError, Outcome, Unanswered
 
@@ -41,7 +42,7 @@ def may_post_since(run: Run, event: AttemptEnded) -> bool:
         return event.may_post
     if event.counts_as is Count.CRASH:
         return True
-    return _may_post_as_told(run, event.number, event.http_status, event.error or "")
+    return _may_post_as_told(run, event.number, event.http_status, event.error)
 
 
 def may_post_of_old(run: Run) -> bool:
@@ -49,14 +50,15 @@ def may_post_of_old(run: Run) -> bool:
     root = run.root
     if root.ended or not root.attempts:
         return False
-    return _may_post_as_told(run, root.attempts, root.http_status, root.error or "")
+    return _may_post_as_told(run, root.attempts, root.http_status, root.error)
 
 
-def _may_post_as_told(run: Run, number: int, status: int | None, error: str) -> bool:
-    if error.startswith("suspended"):
+def _may_post_as_told(run: Run, number: int, status: int | None, error: str | None) -> bool:
+    failure = Failure.parse(error)
+    if failure.kind is FailureKind.SUSPENDED:
         return False
-    why = error.removeprefix("interrupted: ")
-    if why.startswith((*CUT, "the engine crashed", "the engine was stopped")):
+    why = failure.inner
+    if why.kind in CUT or why.detail.startswith((CRASHED, STOPPED)):
         return True
     if status in UNAVAILABLE:
         children = run.children.get(run.id, ())

@@ -8,17 +8,16 @@ was told: one that dies before it posts the failed step again was told nothing.
 
 from __future__ import annotations
 
+from engine.core.failure import Failure, FailureKind
 from engine.core.model import Flight, Run, Step, StepState, step_label
 from engine.core.outcome import Answered, CallError, Outcome
 from engine.core.retry import OnExhausted
 
 FAILED_DEPENDENCY = 424
 """RFC 4918 §11.4: what a function answers that lets a failure below end it."""
-UNHANDLED = "unhandled-failure"
-"""The kind of an attempt that came to nothing although a step below had failed."""
-HTTP_STATUS = "http-status"
-"""The kind of an attempt that was answered with a status that is no success."""
 _STANDS = (StepState.FAILED, StepState.CANCELLED)
+_HINT = ". If that ends the "
+"""How a text goes on that tells of a failure below: with what its function may answer."""
 _REASON_CHARS_MAX = 200
 """Of what is told of the failure: those of several levels would add up."""
 
@@ -58,28 +57,28 @@ def may_fail(step: Step, below: Step | None) -> bool:
     return step.spec.retry is not None and step.spec.retry.on_exhausted is OnExhausted.FAIL
 
 
-def error_with(below: Step, step: Step, flight: Flight, error: str) -> str:
+def with_failure_below(failure: Failure, below: Step, step: Step, flight: Flight) -> Failure:
     """What an attempt came to, with the failure below that it had to deal with."""
     name = step_label(below.spec.name, below.spec.step_key)
     cancelled = below.state is StepState.CANCELLED
-    kind, _, detail = error.partition(": ")
     stood = f"{name}, a step below it, had {'been cancelled' if cancelled else 'failed'}"
-    if kind == CallError.ANSWER_TOO_LARGE:  # an answer all the same, and not tried again
-        what = f"{error}; {stood}{_why(below)}"
-    elif kind != HTTP_STATUS:
-        return f"{error}; {stood}{_why(below)}"
+    if failure.kind is CallError.ANSWER_TOO_LARGE:  # an answer all the same, and not tried again
+        what = f"{failure.text}; {stood}{_why(below)}"
+    elif failure.kind is not FailureKind.HTTP_STATUS:
+        return failure.adding(f"{stood}{_why(below)}")
     elif flight.told_failed == below.id:
         how = "was cancelled" if cancelled else "failed"
-        what = f"{detail} after it was told that {name} {how}{_why(below)}"
+        what = f"{failure.detail} after it was told that {name} {how}{_why(below)}"
     else:
-        what = f"{detail}; {stood}{_why(below)}"
-    return f"{UNHANDLED}: {what}. If that ends the {_what(step)}, answer {FAILED_DEPENDENCY}"
+        what = failure.adding(f"{stood}{_why(below)}").detail
+    ends = f"{_HINT}{_what(step)}, answer {FAILED_DEPENDENCY}"
+    return Failure(FailureKind.UNHANDLED, f"{what}{ends}")
 
 
 def excerpt_beside(step: Step) -> str:
     """What the answer that failed its last attempt tells, for a text that has the status already:
     `500 Internal Server Error` would tell it twice. Empty: nothing, or it was no answer."""
-    if not (step.error or "").startswith(HTTP_STATUS):
+    if Failure.parse(step.error).kind is not FailureKind.HTTP_STATUS:
         return ""
     return (step.excerpt or "").removeprefix(f"{step.http_status} ")
 
@@ -91,7 +90,9 @@ def _what(step: Step) -> str:
 def _why(below: Step) -> str:
     if below.state is StepState.CANCELLED or not below.error:
         return ""
-    reason = below.error.removeprefix("http-status: ").partition(". If that ends the ")[0]
+    failure = Failure.parse(below.error)
+    told = failure.detail if failure.kind is FailureKind.HTTP_STATUS else below.error
+    reason = told.partition(_HINT)[0]
     if excerpt := excerpt_beside(below):
         reason = f"{reason}: {excerpt}"
     if len(reason) > _REASON_CHARS_MAX:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from engine.core.below import HTTP_STATUS, UNHANDLED
+from engine.core.failure import Failure, FailureKind
 from engine.core.model import PauseReason, Run, Step, StepState
 
 CAUSE_HEX_DIGITS = 8
@@ -77,7 +77,9 @@ def reason(run: Run) -> Step:
 def unhandled(pause_reason: str | None, error: str | None) -> bool:
     """Whether an attempt came to nothing although a step below had failed, and nothing dealt with
     that."""
-    return pause_reason == PauseReason.UNHANDLED_FAILURE or (error or "").startswith(UNHANDLED)
+    if pause_reason == PauseReason.UNHANDLED_FAILURE:
+        return True
+    return Failure.parse(error).kind is FailureKind.UNHANDLED
 
 
 def _at_fault(run: Run, step: Step) -> Step:
@@ -91,9 +93,10 @@ def _at_fault(run: Run, step: Step) -> Step:
 
 def what_happened(http_status: int | None, error: str | None) -> str:
     """The kind of a failure: the status that was answered, or what kept an answer from coming."""
-    if http_status is not None and (error is None or error.startswith(HTTP_STATUS)):
+    failure = Failure.parse(error)
+    if http_status is not None and (error is None or failure.kind is FailureKind.HTTP_STATUS):
         return f"{http_status}"
-    return (error or "unknown").partition(":")[0]
+    return failure.word or "unknown"
 
 
 def cause_id(what: str, url: str, workflow: str, step_name: str) -> str:

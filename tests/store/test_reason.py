@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.below import UNHANDLED
+from engine.core.failure import FailureKind
 from engine.core.model import PauseReason, Run, StepState
 from engine.ports.views import Reason
 from engine.store.sqlite.views.views import SqliteViews
@@ -15,7 +15,7 @@ from tests.store.support import store_at
 
 FAILED, PAUSED, BACKING_OFF = StepState.FAILED, StepState.PAUSED, StepState.BACKING_OFF
 ANSWERED = "http-status: answered 500"
-HANDLED_NOT = f"{UNHANDLED}: answered 500 after it was told that charge failed"
+HANDLED_NOT = f"{FailureKind.UNHANDLED}: answered 500 after it was told that charge failed"
 
 
 async def reason_of(path: Path, run: Run) -> Reason | None:

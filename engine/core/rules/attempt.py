@@ -11,13 +11,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.core.alive import may_post_after
-from engine.core.below import (
-    HTTP_STATUS,
-    error_with,
-    failure_below,
-    may_fail,
-    says_that_it_ends,
-)
+from engine.core.below import failure_below, may_fail, says_that_it_ends, with_failure_below
 from engine.core.events import (
     AttemptEnded,
     CancelAsked,
@@ -26,6 +20,7 @@ from engine.core.events import (
     LateEnd,
     Woken,
 )
+from engine.core.failure import CRASHED, STOPPED, Failure, FailureKind
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
 from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
@@ -36,10 +31,6 @@ CRASHES_IN_A_ROW_MAX = 10
 """Engine crashes with an attempt of one step in flight and nothing new recorded in its run."""
 INTERRUPTIONS_IN_A_ROW_MAX = 2
 """After so many with nothing new recorded, only a child's end brings the step back."""
-SUSPENDED = "suspended"
-"""How the error of an attempt begins that only waits."""
-INTERRUPTED = "interrupted: "
-"""And of one that costs no retry."""
 GATEWAY_STATUSES = frozenset({502, 503, 504})
 """What proxies answer in the application's place: says nothing about the step."""
 
@@ -54,16 +45,18 @@ def settle(
     """
     step = change.run.steps[step_id]
     flight = change.run.flight(step_id, number)
-    status = outcome.http_status
-    error = _error(outcome)
     if flight is None:
+        status, failure = outcome.http_status, _failure(outcome)
+        error = None if failure is None else failure.text
         change.do(LateEnd(now, step_id, number, status, error, excerpt_of(outcome)))
         return
-    event = _verdict(change.run, step, flight, outcome, now, chance)
-    if event.counts_as is not Count.SUCCESS and not _is_suspended(event):
-        event = replace(event, excerpt=excerpt_of(outcome))
-    if flight.refusal is not None:
-        event = _with_refusal(event, flight.refusal)
+    event, failure = _verdict(change.run, step, flight, outcome, now, chance)
+    if failure is not None and failure.kind is FailureKind.SUSPENDED:
+        event = replace(event, error=failure.text)  # nothing has failed, whatever it answered
+    elif failure is not None:
+        if flight.refusal is not None:
+            failure = failure.adding(flight.refusal)
+        event = replace(event, error=failure.text, excerpt=excerpt_of(outcome))
     if step.is_root and event.state not in ENDED:
         event = replace(event, may_post=may_post_after(flight, outcome))
     change.do(event)
@@ -71,64 +64,58 @@ def settle(
         _after_end(change, step, now)
 
 
-def _with_refusal(event: AttemptEnded, refusal: str) -> AttemptEnded:
-    """Say why a post of the attempt was refused; not of one that ended well, or only waits."""
-    if event.error is None or _is_suspended(event):
-        return event
-    return replace(event, error=f"{event.error}; {refusal}")
-
-
-def _is_suspended(event: AttemptEnded) -> bool:
-    """It only waits: nothing has failed, whatever it answered."""
-    return (event.error or "").startswith(SUSPENDED)
-
-
 def _verdict(
     run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
-) -> AttemptEnded:
+) -> tuple[AttemptEnded, Failure | None]:
+    """What follows for the step, and what the attempt came to; None: it has completed."""
     if flight.sent_home:
         return _went_home(run, step, flight, outcome, now, chance)
+    failure = _failure(outcome)
     answered = isinstance(outcome, Answered)
     status = outcome.http_status
-    ok = isinstance(outcome, Answered) and outcome.ok
     suspended = isinstance(outcome, Answered) and outcome.suspend
     open_child = step.open_children > 0 or bool(flight.open_at_end)
     if suspended and (open_child or flight.child_ended) and not step.cancel_asked:
-        return _interrupted(run, step, flight, outcome, now, chance, suspended=True)
-    if ok and not suspended:
-        return _ended(step, flight, outcome, now, StepState.COMPLETED)
+        event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
+        return event, Failure(FailureKind.SUSPENDED, "to be invoked again when a child ends")
+    if failure is None:
+        return _ended(step, flight, outcome, now, StepState.COMPLETED), None
     if step.cancel_asked:
-        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
-    nobody_called = isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR
+        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id), failure
+    interrupted = Failure(FailureKind.INTERRUPTED, failure.text)
+    nobody_called = failure.kind is CallError.NO_DESCRIPTOR
     # A post that was refused was perhaps a compensation, whatever the function made of it.
     if nobody_called or flight.refused_post:
-        return _interrupted(run, step, flight, outcome, now, chance)
+        return _interrupted(run, step, flight, outcome, now, chance), interrupted
     below = failure_below(run, step, flight)
     if below is not None and flight.maybe_refused:  # perhaps its compensation
-        return _interrupted(run, step, flight, outcome, now, chance)
+        return _interrupted(run, step, flight, outcome, now, chance), interrupted
     if below is not None and says_that_it_ends(step, outcome):
-        return _ended(step, flight, outcome, now, StepState.FAILED, below.id)
+        return _ended(step, flight, outcome, now, StepState.FAILED, below.id), failure
     mendable = not _cannot_be_mended(step, outcome)
     if below is None and not mendable:
-        return _ended(step, flight, outcome, now, StepState.FAILED)
+        return _ended(step, flight, outcome, now, StepState.FAILED), failure
     cut = any(child in flight.open_at_end or not run.steps[child].ended for child in flight.cut)
     no_answer = (not answered and mendable) or status in GATEWAY_STATUSES
     if open_child and (no_answer or cut):
-        return _interrupted(run, step, flight, outcome, now, chance)
-    return _failed(step, flight, outcome, now, chance, below)
+        return _interrupted(run, step, flight, outcome, now, chance), interrupted
+    if below is not None:
+        failure = with_failure_below(failure, below, step, flight)
+    return _failed(step, flight, outcome, now, chance, below), failure
 
 
 def _went_home(
     run: Run, step: Step, flight: Flight, outcome: Outcome, now: int, chance: float
-) -> AttemptEnded:
+) -> tuple[AttemptEnded, Failure | None]:
     """It was told 504 `suspended`: whatever it answers, or nothing, it is suspended. §4.
 
     A function that swallows the 504 and answers 2xx has not done its work.
     """
     if step.cancel_asked:
-        return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
+        event = _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id)
+        return event, _failure(outcome)
     event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
-    return replace(event, error=f"{SUSPENDED}: sent home, {flight.sent_home}")
+    return event, Failure(FailureKind.SUSPENDED, f"sent home, {flight.sent_home}")
 
 
 def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:
@@ -137,19 +124,18 @@ def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:
     return outcome.no_retry or outcome.http_status in step.policy.stop_on
 
 
-def _error(outcome: Outcome) -> str | None:
+def _failure(outcome: Outcome) -> Failure | None:
+    """How the attempt failed, by its outcome alone; None: it did not."""
     if isinstance(outcome, Unanswered):
-        return f"{outcome.error}: {outcome.detail}"
+        return Failure(outcome.error, outcome.detail)
     if outcome.fault is not None:
-        return f"{CallError.BAD_ANSWER}: {outcome.fault}"
+        return Failure(CallError.BAD_ANSWER, outcome.fault)
     if outcome.ok:
-        return "Atomic-Suspend without an open child" if outcome.suspend else None
-    if outcome.location is not None:
-        return (
-            f"{HTTP_STATUS}: answered {outcome.http_status} with Location: {outcome.location}"
-            " (redirects are not followed)"
-        )
-    return f"{HTTP_STATUS}: answered {outcome.http_status}"
+        no_child = "Atomic-Suspend without an open child"
+        return Failure(FailureKind.OTHER, no_child) if outcome.suspend else None
+    where = outcome.location
+    more = "" if where is None else f" with Location: {where} (redirects are not followed)"
+    return Failure.answered(outcome.http_status, more)
 
 
 def _ended(
@@ -167,7 +153,6 @@ def _ended(
         Count.SUCCESS if state is StepState.COMPLETED else Count.FAILURE,
         state,
         outcome.http_status,
-        None if state is StepState.COMPLETED else _error(outcome),
         cause_id=cause_id,
     )
 
@@ -182,22 +167,17 @@ def _failed(
     paused_ms = step.paused_ms + (0 if step.paused_at is None else max(0, now - step.paused_at))
     elapsed = now + delay - step.opened_at - paused_ms
     too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
-    status, error = outcome.http_status, _error(outcome)
-    if below is not None and error is not None:
-        error = error_with(below, step, flight, error)
     if retry > policy.count or too_long or _cannot_be_mended(step, outcome):
         if may_fail(step, below) and not step.pause_asked:  # paused: a failure waits
-            ended = _ended(
-                step, flight, outcome, now, StepState.FAILED, None if below is None else below.id
-            )
-            return replace(ended, error=error)
+            cause_id = None if below is None else below.id
+            return _ended(step, flight, outcome, now, StepState.FAILED, cause_id)
         reason = PauseReason.EXHAUSTED if below is None else PauseReason.UNHANDLED_FAILURE
         return AttemptEnded(
-            now, step.id, flight.number, Count.FAILURE, StepState.PAUSED, status, error,
+            now, step.id, flight.number, Count.FAILURE, StepState.PAUSED, outcome.http_status,
             due_at=now, pause_reason=reason,
         )  # fmt: skip
     return AttemptEnded(
-        now, step.id, flight.number, Count.FAILURE, _resting(step), status, error,
+        now, step.id, flight.number, Count.FAILURE, _resting(step), outcome.http_status,
         due_at=now + delay, delay_ms=delay, delay_by=by,
         pause_reason=step.pause_reason if step.pause_asked else None,
     )  # fmt: skip
@@ -248,8 +228,6 @@ def _interrupted(
         Count.INTERRUPTION,
         state,
         None if outcome is None else outcome.http_status,
-        (f"{SUSPENDED}: to be invoked again when a child ends" if suspended else INTERRUPTED)
-        + ("" if suspended or outcome is None else _error(outcome) or ""),
         due_at=None if wait else now + delay,
         delay_ms=0 if wait else delay,
         delay_by=by,
@@ -268,10 +246,11 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
         return
     event = _interrupted(run, step, flight, None, now, chance)
     may_post = flight.left if step.is_root else None
-    change.do(replace(event, error=f"{INTERRUPTED}the engine was stopped", may_post=may_post))
+    failure = Failure(FailureKind.INTERRUPTED, STOPPED)
+    change.do(replace(event, error=failure.text, may_post=may_post))
 
 
-def recover(change: Change, *, now: int, chance: float, why: str = "the engine crashed") -> None:
+def recover(change: Change, *, now: int, chance: float, why: str = CRASHED) -> None:
     """Bring a run back after a crash: what was in flight was interrupted.
 
     Back-offs are clamped to their own length, so that a clock set back by an hour delays a retry
@@ -296,7 +275,7 @@ def recover(change: Change, *, now: int, chance: float, why: str = "the engine c
                 step.attempts,
                 Count.CRASH,
                 StepState.PAUSED if poisoned or step.pause_asked else StepState.BACKING_OFF,
-                error=f"{INTERRUPTED}{why}",
+                error=Failure(FailureKind.INTERRUPTED, why).text,
                 due_at=now + delay,
                 delay_ms=delay,
                 delay_by=DelayBy.INTERRUPTED,

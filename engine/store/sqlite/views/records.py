@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from engine.core.cause import unhandled
+from engine.core.failure import Failure, FailureKind
 from engine.core.model import ENDED, StepState
 from engine.core.retry import DEFAULT_POLICY
-from engine.core.rules.attempt import INTERRUPTED, SUSPENDED
 from engine.ports.views import Reason, RunRecord, StepAt
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
@@ -88,15 +88,18 @@ def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason
             return None  # only interrupted, and at work again
     if unhandled(fault["pause_reason"], fault["error"]):
         fault = _failed_below(db, run["id"], fault) or fault
-    if not fault["error"] or fault["error"].startswith(SUSPENDED):
+    if not fault["error"] or Failure.parse(fault["error"]).kind is FailureKind.SUSPENDED:
         return None
     told = (fault[column] for column in ("id", "name", "http_status", "error", "excerpt"))
     return Reason(*told)
 
 
+_NOT_FAILED = (FailureKind.SUSPENDED, FailureKind.INTERRUPTED)
+
+
 def _has_failed(step: sqlite3.Row) -> bool:
     error = step["error"] or ""
-    return error != "" and not error.startswith((SUSPENDED, INTERRUPTED))
+    return error != "" and Failure.parse(error).kind not in _NOT_FAILED
 
 
 def _failing(db: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
@@ -104,9 +107,9 @@ def _failing(db: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
     failing: sqlite3.Row | None = db.execute(
         f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.'"
         " AND step.state IN ('backing-off', 'paused') AND step.error IS NOT NULL"
-        " AND step.error NOT LIKE ?2 || '%' AND step.error NOT LIKE ?3 || '%'"
+        " AND step.error NOT LIKE ?2 || ': %' AND step.error NOT LIKE ?3 || ': %'"
         " ORDER BY step.due_at, step.ordinal LIMIT 1",
-        (run_id, SUSPENDED, INTERRUPTED),
+        (run_id, *_NOT_FAILED),
     ).fetchone()
     return failing
 
