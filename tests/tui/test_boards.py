@@ -44,20 +44,20 @@ def drawn(rows: Rows, view: str, cells_wide: int) -> str:
 
 
 @pytest.mark.parametrize("cells_wide", WIDTHS)
-def test_25_boards_as_text(cells_wide: int) -> None:
+def test_columns_of_boards_go_and_come_with_the_width(cells_wide: int) -> None:
     """Columns go and come with the width; none runs into another."""
     rows = Rows(scene())
     same(f"boards-{cells_wide}", "".join(drawn(rows, view, cells_wide) for view in BOARDS))
 
 
-def test_27_boards_in_ascii() -> None:
+def test_boards_in_ascii_hold_no_glyph_of_ours() -> None:
     """Nothing of ours needs more; of other people's texts what there is of it."""
     rows = Rows(scene())
     same("boards-ascii", in_ascii("".join(drawn(rows, view, 80) for view in BOARDS)))
 
 
 @pytest.mark.parametrize("view", GRIDS)
-def test_25_a_layout_fills_its_width(view: str) -> None:
+def test_a_layout_fills_its_width(view: str) -> None:
     """Never a cell too many, and none too few while a column could use it, at any width that there
     is a screen for."""
     for cells_wide in range(58, 210):
@@ -137,7 +137,7 @@ def at(
     )
 
 
-def test_01_next_counts_down() -> None:
+def test_next_counts_down() -> None:
     """`in 7s`, `in 6s`, and only that cell's text is another."""
     retry = at(State.BACKING_OFF, due_at=NOW + 7_000)
     assert next_cell(State.BACKING_OFF, retry, Seen(NOW)) == ("in 7s", "backing-off")
@@ -146,7 +146,7 @@ def test_01_next_counts_down() -> None:
     assert next_cell(State.BACKING_OFF, retry, Seen(NOW + 8_500)) == ("late 1s", "alarm")
 
 
-def test_01_next_of_other_states() -> None:
+def test_next_of_other_states() -> None:
     """An attempt in flight has an age; what has ended, or has no time, has nothing."""
     flies = at(State.RUNNING, started_at=NOW - 29_000)
     assert next_cell(State.RUNNING, flies, Seen(NOW)) == ("▸ 29s", "running")
@@ -166,7 +166,7 @@ def test_next_of_what_is_paused() -> None:
     assert next_cell(State.WAITING, at(State.PAUSED), Seen(NOW)) == ("paused", "paused")
 
 
-def test_32_countdowns_of_a_lost_engine_are_guesses() -> None:
+def test_countdowns_of_a_lost_engine_are_guesses() -> None:
     """`≈7s`, and never behind zero."""
     clock = FakeClock()
     store = scene(clock)

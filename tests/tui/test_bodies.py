@@ -1,4 +1,4 @@
-"""Bodies as lines: pretty, as they came, as hex and compared; the checks 19, 21 and 22."""
+"""Bodies as lines: pretty, as they came, as hex and compared."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_head_says_what_is_not_there() -> None:
 
 
 @pytest.mark.slow
-def test_21_five_megabytes_in_one_line() -> None:
+def test_five_megabytes_in_one_line() -> None:
     """They are cut to lines that fit, and all of it is there."""
     data = json.dumps({"text": "x" * 5_000_000}).encode()
     lines = shown(body(data), 100, Look.RAW)
@@ -68,7 +68,7 @@ def test_21_five_megabytes_in_one_line() -> None:
     assert "".join(lines).encode() == data
 
 
-def test_22_what_is_no_text_is_shown_as_hex() -> None:
+def test_what_is_no_text_is_shown_as_hex() -> None:
     """As many bytes a line as fit, with their characters where they have any."""
     assert shown(body(b"\x89PNG\r\n\x1a\n\x00\xffabcdefgh", "image/png"), 80) == [
         "00000000  89 50 4e 47 0d 0a 1a 0a 00 ff 61 62 63 64 65 66  .PNG......abcdef",
@@ -80,14 +80,14 @@ def test_22_what_is_no_text_is_shown_as_hex() -> None:
     ]
 
 
-def test_22_a_character_that_was_cut_is_no_binary() -> None:
+def test_a_character_that_was_cut_is_no_binary() -> None:
     """The part that was read may end within one; a whole body must not."""
     data = "grüß".encode()[:-1]
     assert shown(body(data, "text/plain", kept=99)) == ["grü"]
     assert shown(body(data, "text/plain"))[0].startswith("00000000  67 72 c3 bc  gr")
 
 
-def test_19_a_hostile_body_is_only_shown() -> None:
+def test_a_hostile_body_is_only_shown() -> None:
     """Its sequences become pictures, its lines stay lines, its content type is no better."""
     data = b"\x1b]52;c;aGk=\x07\r\n\xc2\x9b31m\tx\x00\x0cy\xe2\x80\xae"
     assert shown(body(data, "text/\x1b[31m")) == ["␛]52;c;aGk=␇", "␦31m    x␀␌y␦"]
@@ -96,7 +96,7 @@ def test_19_a_hostile_body_is_only_shown() -> None:
 
 @STEADY
 @given(st.binary(max_size=300), st.integers(8, 60), st.sampled_from(["text/plain", "a/json"]))
-def test_19_no_line_of_any_body_is_too_long(data: bytes, cells: int, kind: str) -> None:
+def test_no_line_of_any_body_is_too_long(data: bytes, cells: int, kind: str) -> None:
     """Nor has it a character that a terminal obeys."""
     for line in shown(body(data, kind), cells):
         assert line.isprintable()

@@ -1,4 +1,4 @@
-"""`atomic tui --serve` as processes: a real browser, and nothing that stays behind (check 46)."""
+"""`atomic tui --serve` as processes: a real browser, and nothing that stays behind."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def closed(window: aiohttp.ClientWebSocketResponse) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_46_dashboards_end_with_their_server(number: signal.Signals, some_runs: str) -> None:
+def test_dashboards_end_with_their_server(number: signal.Signals, some_runs: str) -> None:
     """However it ends, and without a traceback."""
     with served("--replay", some_runs) as server:
 
@@ -177,7 +177,7 @@ def test_46_dashboards_end_with_their_server(number: signal.Signals, some_runs: 
 
 
 @pytest.mark.slow
-def test_46_a_window_closes_with_its_dashboard(some_runs: str) -> None:
+def test_a_window_closes_with_its_dashboard(some_runs: str) -> None:
     """Left by its key, and when it was killed: nobody looks at a picture that stands still."""
     with served("--replay", some_runs) as server:
 
@@ -199,7 +199,7 @@ def test_46_a_window_closes_with_its_dashboard(some_runs: str) -> None:
 
 
 @pytest.mark.slow
-def test_46_a_dashboard_ends_with_its_window(some_runs: str) -> None:
+def test_a_dashboard_ends_with_its_window(some_runs: str) -> None:
     """Also one that hangs."""
     with served("--replay", some_runs) as server:
 
@@ -216,7 +216,7 @@ def test_46_a_dashboard_ends_with_its_window(some_runs: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("allowed", [False, True])
-def test_46_keys_act_only_if_allowed(allowed: bool, tmp_path: Path) -> None:
+def test_keys_act_only_if_allowed(allowed: bool, tmp_path: Path) -> None:
     """The same key on the same run: refused with the reason, or done."""
     with endpoint() as app, harness.running(tmp_path) as engine:
         fail(engine.url, app)
@@ -258,7 +258,7 @@ def other_site(link: str) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.system
-def test_46_in_a_browser(some_runs: str, tmp_path: Path) -> None:
+def test_the_link_opens_the_dashboard_in_a_browser_once(some_runs: str, tmp_path: Path) -> None:
     """The link, clicked on another site, opens the dashboard: it shows its rows, and takes
     keys. When it was left the page says so, and opens it again. The link is void for
     another window without the cookie, and a page of that site cannot open a websocket."""

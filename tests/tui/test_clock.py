@@ -17,7 +17,7 @@ HOUR = 3_600.0
 
 
 @pytest.mark.parametrize("off_s", [-HOUR, HOUR])
-def test_03_client_clock_wrong_by_an_hour(off_s: float) -> None:
+def test_client_clock_wrong_by_an_hour(off_s: float) -> None:
     """A countdown is right: it is held against what the engine says the time is."""
     clock = FakeClock(wall=NOW / 1000 + off_s)
     store = store_at(clock)
@@ -108,7 +108,7 @@ def test_far_off_is_corrected_at_once() -> None:
         max_size=40,
     )
 )
-def test_03_no_countdown_is_seen_to_step_back(samples: list[tuple[float, float, float]]) -> None:
+def test_no_countdown_is_seen_to_step_back(samples: list[tuple[float, float, float]]) -> None:
     """Whatever the samples say within a second of each other: time goes on, at nearly its pace."""
     clock = FakeClock()
     time = ServerClock(clock)
@@ -123,7 +123,7 @@ def test_03_no_countdown_is_seen_to_step_back(samples: list[tuple[float, float, 
         last = now
 
 
-def test_03_laptop_sleep_is_noticed_once() -> None:
+def test_laptop_sleep_is_noticed_once() -> None:
     """Ten minutes asleep: what was measured before is forgotten, the next answer sets it right."""
     clock = FakeClock()
     time = ServerClock(clock)

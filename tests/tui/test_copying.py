@@ -1,5 +1,4 @@
-"""Copying says the truth, and a command that is copied does nothing but what it says: the checks
-22, 24 and 44."""
+"""Copying says the truth, and a command that is copied does nothing but what it says."""
 
 from __future__ import annotations
 
@@ -60,7 +59,7 @@ def row(text: str = "x", **members: Any) -> StepRow:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_24_a_copied_command_is_quoted(text: str, tmp_path: Path) -> None:
+def test_a_copied_command_is_quoted(text: str, tmp_path: Path) -> None:
     """Whatever is in a URL, a header or the payload is a word of curl's, in bash itself."""
     payload = json.dumps({"text": text}, ensure_ascii=False)
     words, _ = ran(curl.command(row(text), "http://e", payload.encode()), tmp_path)
@@ -72,7 +71,7 @@ def test_24_a_copied_command_is_quoted(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_24_a_long_payload_is_fetched_when_it_is_run(text: str, tmp_path: Path) -> None:
+def test_a_long_payload_is_fetched_when_it_is_run(text: str, tmp_path: Path) -> None:
     """The command asks the engine for it, and sends the same body."""
     command = curl.command(row(text), "http://e:1/", None)
     words, body = ran(command, tmp_path, json.dumps("y" * 9_000))
@@ -80,7 +79,7 @@ def test_24_a_long_payload_is_fetched_when_it_is_run(text: str, tmp_path: Path) 
     assert json.loads(body) == {"idempotencyKey": text, "payload": "y" * 9_000}
 
 
-def test_24_the_command_sends_what_the_engine_would() -> None:
+def test_the_command_sends_what_the_engine_would() -> None:
     """The headers of the protocol, but for those that the engine alone can send."""
     step = row(id="01K-1", run_id="01K", workflow_name="order", idempotency_key="key", url="http://a/",
                attempts=3)  # fmt: skip
@@ -113,7 +112,7 @@ def test_24_the_command_sends_what_the_engine_would() -> None:
         ({"DISPLAY": ":0", "SSH_CONNECTION": "x"}, {"xclip"}, "linux", None),
     ],
 )
-def test_44_which_program_copies(
+def test_which_program_copies(
     environment: dict[str, str], there: set[str], platform: str, word: str | None
 ) -> None:
     """That of the desktop the operator sits at, which is none over SSH."""
@@ -121,7 +120,7 @@ def test_44_which_program_copies(
     assert (None if found is None else found.words[0]) == word
 
 
-def test_44_a_program_says_whether_it_has_the_text(tmp_path: Path) -> None:
+def test_a_program_says_whether_it_has_the_text(tmp_path: Path) -> None:
     """By its code alone; one that is not there, or fails, has it not."""
     path = tmp_path / "kept"
     assert give(Tool(("tee", str(path))), "é\n")
@@ -130,7 +129,7 @@ def test_44_a_program_says_whether_it_has_the_text(tmp_path: Path) -> None:
     assert not give(Tool((str(tmp_path / "none"),)), "x")
 
 
-def test_44_a_terminal_takes_so_much() -> None:
+def test_a_terminal_takes_so_much() -> None:
     """As base64, in which three bytes are four."""
     most = OSC_52_BASE64_BYTES_MAX // 4 * 3
     assert terminal_takes("x" * most)
@@ -165,7 +164,7 @@ def fill(world: World, **members: Any) -> list[str]:
     return sent
 
 
-def test_44_sent_is_not_copied() -> None:
+def test_sent_is_not_copied() -> None:
     """A program that has it is told of as `copied`; where there is none, or it fails, the terminal
     is sent the text, and that is said."""
 
@@ -186,7 +185,7 @@ def test_44_sent_is_not_copied() -> None:
     showing(test)
 
 
-def test_44_what_is_copied_is_the_original() -> None:
+def test_what_is_copied_is_the_original() -> None:
     """Not what is shown of it; where the engine cannot be asked that is said."""
 
     async def test(world: World) -> None:
@@ -204,7 +203,7 @@ def test_44_what_is_copied_is_the_original() -> None:
     showing(test, size=(140, 24))
 
 
-def test_24_curl_of_a_run_and_of_a_step() -> None:
+def test_curl_of_a_run_and_of_a_step_holds_no_secret() -> None:
     """On both boards; secrets in the payload are not in the command, which fetches them."""
 
     async def test(world: World) -> None:
@@ -224,7 +223,7 @@ def test_24_curl_of_a_run_and_of_a_step() -> None:
     showing(test, size=(120, 30))
 
 
-def test_22_bodies_are_copied_without_secrets() -> None:
+def test_bodies_are_copied_without_secrets() -> None:
     """From the menu and from the screen that shows them; what is no text or too long is refused
     with the reason."""
 
@@ -248,7 +247,7 @@ def test_22_bodies_are_copied_without_secrets() -> None:
     showing(test)
 
 
-def test_44_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_closed() -> None:
+def test_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_closed() -> None:
     """A program may take its time; the screen it was begun on need not wait for it."""
 
     async def test(world: World) -> None:

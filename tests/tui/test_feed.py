@@ -88,7 +88,7 @@ async def test_a_filter_by_time_is_read_again_without_events(autojump_clock) -> 
         assert set(gaps(engine.reads("runs"))) == {BOARD_LASTS_S}
 
 
-async def test_38_a_busy_board_is_read_at_most_so_often(autojump_clock) -> None:
+async def test_a_busy_board_is_read_at_most_so_often(autojump_clock) -> None:
     """However many events there are: and after the last one it is read once more."""
     engine = StandIn()
     async with fed(engine) as it:
@@ -185,7 +185,7 @@ async def test_a_read_that_is_refused_is_told(autojump_clock) -> None:
         refusal(Problem.DRAINING, "Stopping."),
     ],
 )
-async def test_34_a_read_that_fails_is_tried_again(autojump_clock, failure) -> None:
+async def test_a_read_that_fails_is_tried_again(autojump_clock, failure) -> None:
     """Not at once; and all that was to be read is, when the engine answers again."""
     engine = StandIn()
     good, engine.answers["status"] = engine.answers["status"], failure
@@ -208,7 +208,7 @@ def many(prefix: str, next: str | None = None):
     return page(*rows, next=next, total=10_000)
 
 
-async def test_39_pages_are_read_at_the_edges(autojump_clock) -> None:
+async def test_pages_are_read_at_the_edges(autojump_clock) -> None:
     """Behind the last row; the last page from the end, and from there backwards."""
     engine = StandIn()
     answers = iter([many("a", "a199"), many("b", "b199"), many("z", "z199"), many("y", "y199")])
@@ -228,7 +228,7 @@ async def test_39_pages_are_read_at_the_edges(autojump_clock) -> None:
         assert (ids[0], ids[-1], len(ids)) == ("y199", "z000", 2 * PAGE_ROWS)
 
 
-async def test_39_the_part_that_is_seen_is_kept_up(autojump_clock) -> None:
+async def test_the_part_that_is_seen_is_kept_up(autojump_clock) -> None:
     """Far down the list its own rows are read again, and the window stays where it is."""
     engine = StandIn()
     engine.answers["runs"] = many("a", "a199")
@@ -244,7 +244,7 @@ async def test_39_the_part_that_is_seen_is_kept_up(autojump_clock) -> None:
         assert [q.get("cursor") for q in engine.queries("runs")] == [None, "a100", None]
 
 
-async def test_39_at_the_tail_the_tail_is_kept_up(autojump_clock) -> None:
+async def test_at_the_tail_the_tail_is_kept_up(autojump_clock) -> None:
     """It was jumped to: reading the head again would take it away."""
     engine = StandIn()
     engine.answers["runs"] = many("z", "z199")
@@ -331,7 +331,7 @@ async def test_a_board_that_is_come_back_to_is_still_there(autojump_clock) -> No
         assert it.store.listing("runs").ids == []
 
 
-async def test_10_a_list_that_is_held_whole_is_turned_where_it_is(autojump_clock) -> None:
+async def test_a_list_that_is_held_whole_is_turned_where_it_is(autojump_clock) -> None:
     """And read again, as it may be another by now; under another filter nothing of it is kept."""
     engine = StandIn()
     async with fed(engine) as it:

@@ -23,7 +23,7 @@ from tui.data.inputs import (
 RUNS = Board("runs", "is:live")
 
 
-async def test_34_a_lost_stream_is_tried_again_ever_later(autojump_clock) -> None:
+async def test_a_lost_stream_is_tried_again_ever_later(autojump_clock) -> None:
     """Half a second, then twice as long each time, with jitter, up to a bound; and it goes on
     behind the last event."""
     engine = StandIn()
@@ -92,7 +92,7 @@ async def test_the_first_delay_is_short_again(autojump_clock) -> None:
 
 
 @pytest.mark.parametrize("kind", [Problem.UNAUTHORIZED, Problem.FORBIDDEN])
-async def test_34_who_is_not_let_in_does_not_knock_again(autojump_clock, kind) -> None:
+async def test_who_is_not_let_in_does_not_knock_again(autojump_clock, kind) -> None:
     """It is told as what it is, until a person asks for another try."""
     engine = StandIn()
     engine.refuses = refusal(kind, "No.")
@@ -107,7 +107,7 @@ async def test_34_who_is_not_let_in_does_not_knock_again(autojump_clock, kind) -
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_34_a_proxy_that_does_not_let_us_in(autojump_clock, status) -> None:
+async def test_a_proxy_that_does_not_let_us_in(autojump_clock, status) -> None:
     """It answers in its own way, which is no problem document; asking again would not help."""
     engine = StandIn()
     engine.refuses = httpx.Response(status, content=b"<h1>Log in</h1>")
@@ -118,7 +118,7 @@ async def test_34_a_proxy_that_does_not_let_us_in(autojump_clock, status) -> Non
         assert f"HTTP {status}" in it.store.link.reason
 
 
-async def test_34_a_certificate_that_is_not_trusted(autojump_clock) -> None:
+async def test_a_certificate_that_is_not_trusted(autojump_clock) -> None:
     """It will not be trusted in a second either: it is told as what it is."""
     engine = StandIn()
     engine.refuses = httpx.ConnectError("certificate verify failed: self-signed certificate")
@@ -129,7 +129,7 @@ async def test_34_a_certificate_that_is_not_trusted(autojump_clock) -> None:
         assert it.store.link.state is LinkState.UNTRUSTED
 
 
-async def test_34_what_cannot_be_read_is_counted_and_read_again(autojump_clock) -> None:
+async def test_what_cannot_be_read_is_counted_and_read_again(autojump_clock) -> None:
     """A line of rubbish on the stream: something was missed, so everything is looked at anew."""
     engine = StandIn()
     async with fed(engine) as it:
@@ -147,7 +147,7 @@ async def test_34_what_cannot_be_read_is_counted_and_read_again(autojump_clock) 
         assert [t.kind for _, t in it.taken if isinstance(t, EventRead)][-1] == "step"
 
 
-async def test_33_a_gap_is_read_over(autojump_clock) -> None:
+async def test_a_gap_is_read_over(autojump_clock) -> None:
     """Events that did not come are noticed by their ids."""
     engine = StandIn()
     async with fed(engine) as it:
@@ -183,7 +183,7 @@ async def test_resync_reads_everything_now(autojump_clock) -> None:
         assert it.is_live
 
 
-async def test_22_a_password_in_the_address_is_not_told(autojump_clock) -> None:
+async def test_a_password_in_the_address_is_not_told(autojump_clock) -> None:
     """The reason goes to the screen and into recordings."""
     engine = StandIn()
     engine.refuses = httpx.ConnectError("refused")

@@ -54,7 +54,7 @@ def test_took(ms: float, told: str) -> None:
 
 
 @pytest.mark.parametrize(("left_ms", "told", "guessed"), COUNTDOWNS)
-def test_02_countdown(left_ms: float, told: str, guessed: str) -> None:
+def test_a_countdown_says_when_it_is_due_and_late(left_ms: float, told: str, guessed: str) -> None:
     """Down to zero, then `due now`, then `late`; of an engine that is away nothing behind zero."""
     assert fmt.countdown(left_ms) == told
     assert fmt.countdown(left_ms, estimated=True) == guessed

@@ -27,7 +27,7 @@ from tui.screen.app import DOES
 from tui.text.sanitize import width
 
 
-def test_30_the_docs_have_the_keys_of_the_boards_and_of_what_writes() -> None:
+def test_the_docs_have_the_keys_of_the_boards_and_of_what_writes() -> None:
     """The tables of the how-to say what the one table of commands says, and no more."""
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "dashboard.md").read_text()
     rows = re.findall(r"^\| `(\w)` \| (.+?) \|", page, re.MULTILINE)
@@ -42,7 +42,7 @@ def test_30_the_docs_have_the_keys_of_the_boards_and_of_what_writes() -> None:
     assert named <= known | {shown_key(key) for key in known}
 
 
-def test_30_ids_are_unique() -> None:
+def test_ids_are_unique() -> None:
     """They are names: for `:`, for a configuration of keys, and of what is done."""
     assert len(BY_ID) == len(COMMANDS)
     assert DOES.keys() == BY_ID.keys()
@@ -52,13 +52,13 @@ def test_30_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("view", sorted(EVERYWHERE))
-def test_30_keys_are_unique_in_a_view(view: str) -> None:
+def test_keys_are_unique_in_a_view(view: str) -> None:
     """No key of a view means two things there."""
     keys = [key for command in of_view(COMMANDS, view) for key in command.keys.split(",") if key]
     assert sorted(keys) == sorted(set(keys))
 
 
-def test_13_only_capitals_and_z_write() -> None:
+def test_only_capitals_and_z_write() -> None:
     """Lower case looks. `G` and `N` only move, as in vi."""
     assert set("RPCEDMXz") == WRITES
     for command in COMMANDS:
@@ -122,7 +122,7 @@ def test_keys_as_people_write_them() -> None:
 
 
 @pytest.mark.parametrize("view", sorted(EVERYWHERE))
-def test_30_the_help_has_each_command_of_the_view(view: str) -> None:
+def test_the_help_has_each_command_of_the_view(view: str) -> None:
     """And none of another one's."""
     lines = [text_of(line) for line in help_lines(COMMANDS, view)]
     for command in COMMANDS:
@@ -146,7 +146,7 @@ def test_the_help_is_cut_nowhere(cells: int) -> None:
     assert "take the last pause, resume or dismissal" in " ".join(words.split())
 
 
-def test_27_the_help_in_ascii() -> None:
+def test_the_help_in_ascii() -> None:
     """All of it: the signs of the states, those of the numbers, and the keys."""
     for view in EVERYWHERE:
         lines = [in_ascii(text_of(line)) for line in help_lines(COMMANDS, view)]

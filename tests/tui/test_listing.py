@@ -161,7 +161,7 @@ STEPS = st.lists(
 @pytest.mark.slow
 @settings(STEADY, max_examples=400)
 @given(st.integers(0, 40), st.integers(6, 30), STEPS)
-def test_39_a_window_is_a_part_of_the_list(
+def test_a_window_is_a_part_of_the_list(
     rows: int, kept_max: int, steps: list[tuple[str, int]]
 ) -> None:
     """Whatever is read in whatever order while rows come and go: no row twice, none left out

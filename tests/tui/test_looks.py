@@ -1,4 +1,4 @@
-"""How states look, on any terminal: checks 27 and 29 of the design."""
+"""How states look, on any terminal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_emoji(character: str) -> bool:
     return code in EMOJI_ELSEWHERE or any(a <= code <= b for a, b in EMOJI_BLOCKS)
 
 
-def test_29_glyphs_of_states_are_one_cell_everywhere() -> None:
+def test_glyphs_of_states_are_one_cell_everywhere() -> None:
     """Neutral or narrow, no emoji, one cell by Rich's table: columns stand in tmux and in Tokyo."""
     for look in LOOKS.values():
         assert len(look.glyph) == 1
@@ -37,7 +37,7 @@ def test_29_glyphs_of_states_are_one_cell_everywhere() -> None:
         assert cell_len(look.glyph) == 1
 
 
-def test_29_shapes_are_one_cell_a_character() -> None:
+def test_shapes_are_one_cell_a_character() -> None:
     """And each has a likeness in ASCII."""
     for one in SHAPES:
         assert cell_len(one) == len(one)
@@ -45,7 +45,7 @@ def test_29_shapes_are_one_cell_a_character() -> None:
         assert not any(map(is_emoji, one))
 
 
-def test_27_states_differ_without_colour() -> None:
+def test_states_differ_without_colour() -> None:
     """Each has a glyph of its own, a word of its own, and an ASCII sign of its own."""
     assert set(LOOKS) == set(State)
     for of in (lambda look: look.glyph, lambda look: look.ascii, lambda look: look.meaning):
@@ -53,7 +53,7 @@ def test_27_states_differ_without_colour() -> None:
     assert len({str(state) for state in State}) == len(State)
 
 
-def test_27_the_plain_set_is_ascii() -> None:
+def test_the_plain_set_is_ascii() -> None:
     """`--ascii` is for terminals that have nothing else."""
     assert all(look.ascii.isascii() and len(look.ascii) == 1 for look in LOOKS.values())
     assert in_ascii(glyph(State.FAILED)) == "X"

@@ -1,4 +1,4 @@
-"""Bodies in the operator's own programs: the checks 23, and that nothing becomes a command."""
+"""Bodies in the operator's own programs, and nothing becomes a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.screen.dialogs import background
 HOSTILE = b'{"a": "\x1b]52;c;x\x07"}\n$(touch pwned); `x`'
 
 
-def test_23_the_file_is_its_owners_and_goes() -> None:
+def test_the_file_is_its_owners_and_goes() -> None:
     """0600, a name with nothing of a run in it, and gone afterwards, also after an error."""
     opened = private_file(b"x")
     path = opened.__enter__()
@@ -26,7 +26,7 @@ def test_23_the_file_is_its_owners_and_goes() -> None:
     assert not path.exists()
 
 
-def test_23_programs_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable may carry options; an empty one means the usual program."""
     monkeypatch.setenv("EDITOR", "code --wait '/opt/a b'")
     assert words_of("EDITOR", "vi") == ["code", "--wait", "/opt/a b"]
@@ -35,7 +35,7 @@ def test_23_programs_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("key", ["o", "e"])
-def test_23_a_body_is_shown_without_a_shell(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_is_shown_without_a_shell(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program is called with a file's path as a word of its own, and has the body in it."""
     called: list[tuple[Sequence[str], bytes]] = []
     monkeypatch.setattr(

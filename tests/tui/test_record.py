@@ -62,7 +62,7 @@ def replayed(recording: bytes, began: float = 1_000.0) -> Store:
 
 
 @pytest.mark.slow
-async def test_43_a_recording_of_an_engine_replays_to_the_same_store(
+async def test_a_recording_of_an_engine_replays_to_the_same_store(
     autojump_clock, tmp_path: Path
 ) -> None:
     """Trees, runs, events, lists: all that is known, of a run with everything in it."""
@@ -80,7 +80,7 @@ async def test_43_a_recording_of_an_engine_replays_to_the_same_store(
     assert Mirror is type(mirror)
 
 
-async def test_43_a_session_replays_to_the_same_store(autojump_clock) -> None:
+async def test_a_session_replays_to_the_same_store(autojump_clock) -> None:
     """With the connection's moves, the status, and lists; and no token is in it."""
     engine = StandIn()
     store = Store(TrioClock())
@@ -119,7 +119,7 @@ async def test_43_a_session_replays_to_the_same_store(autojump_clock) -> None:
     assert b"sesame" not in file.getvalue()
 
 
-def test_43_countdowns_are_right_on_another_machine() -> None:
+def test_countdowns_are_right_on_another_machine() -> None:
     """Its monotonic clock begins elsewhere: the times in the recording go along."""
     clock = FakeClock(monotonic=77.0)
     recording = recorded([(0.0, status_read(NOW, clock))], began=77.0)

@@ -1,4 +1,4 @@
-"""Secrets do not come out of a body, whatever it looks like: the check 22."""
+"""Secrets do not come out of a body, whatever it looks like."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def around(secret: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 @STEADY
 @given(around(secrets()), st.booleans(), st.sampled_from([None, 1]), st.integers(0, 400))
-def test_22_a_secret_is_in_no_view(document: Any, ascii_only: bool, indent: Any, cut: int) -> None:
+def test_a_secret_is_in_no_view(document: Any, ascii_only: bool, indent: Any, cut: int) -> None:
     """However deep it lies, also in JSON that is a string of JSON, whole or cut anywhere: neither
     as it is, nor pretty, nor as hex."""
     whole = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
@@ -76,7 +76,7 @@ def test_22_a_secret_is_in_no_view(document: Any, ascii_only: bool, indent: Any,
 
 @STEADY
 @given(around(st.just("x")))
-def test_22_what_was_json_is_json(document: Any) -> None:
+def test_what_was_json_is_json(document: Any) -> None:
     """A whole document stays one, with the mask in place of values and nothing else changed."""
     found = json.loads(redacted(json.dumps(document)))
     assert type(found) is type(document)
@@ -84,7 +84,7 @@ def test_22_what_was_json_is_json(document: Any) -> None:
 
 @STEADY
 @given(st.recursive(TEXTS | st.integers(), lambda of: st.lists(of) | st.dictionaries(TEXTS, of)))
-def test_22_what_has_no_such_name_stays(document: Any) -> None:
+def test_what_has_no_such_name_stays(document: Any) -> None:
     """Byte for byte, also where names and values resemble one; without names everything does."""
     data = json.dumps(document).encode()
     assert Redactor(("cvv",)).body(data) == (data, 0)
@@ -114,7 +114,7 @@ def test_22_what_has_no_such_name_stays(document: Any) -> None:
         (r'{"at": "http://a/?q=1\u0026token=x"}', r'{"at": "http://a/?q=1\u0026token=••••"}'),
     ],
 )
-def test_22_values_that_are_replaced(text: str, told: str) -> None:
+def test_secret_values_are_replaced(text: str, told: str) -> None:
     """By their name alone, in JSON and in what is nearly JSON."""
     assert redacted(text) == told
 
@@ -128,12 +128,12 @@ def test_22_values_that_are_replaced(text: str, told: str) -> None:
         ("token=&a=token", "token=&a=token"),
     ],
 )
-def test_22_forms(form: str, told: str) -> None:
+def test_members_of_forms_are_replaced(form: str, told: str) -> None:
     """Members of forms, whose names may be escaped or in brackets."""
     assert redacted(form, "application/x-www-form-urlencoded") == told
 
 
-def test_22_bytes_that_are_no_text_stay() -> None:
+def test_bytes_that_are_no_text_stay() -> None:
     """All but the secret among them."""
     data = b'\xff\x00{"token": "\xfe!"}\x80'
     clean, replaced = Redactor().body(data)

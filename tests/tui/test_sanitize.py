@@ -39,7 +39,7 @@ anything = st.text(st.characters(), max_size=80)  # surrogates too
 
 @settings(STEADY, max_examples=300)
 @given(anything)
-def test_19_any_text_becomes_one_harmless_line(text: str) -> None:
+def test_any_text_becomes_one_harmless_line(text: str) -> None:
     """Nothing that a terminal obeys, hides or turns round is left; and twice safe is safe."""
     shown = safe(text)
     assert not {unicodedata.category(c) for c in shown} & NEVER
@@ -73,7 +73,7 @@ def test_controls_become_their_pictures() -> None:
     assert safe("a\u00a0b\u3000c") == "a b c"
 
 
-def test_20_markup_is_only_text() -> None:
+def test_markup_is_only_text() -> None:
     """Nothing here knows of markup: it passes as it is, for widgets that know none either."""
     for text in ("[/red]", "[@click=app.quit]x[/]", "[link='"):
         assert safe(text) == text
@@ -130,7 +130,7 @@ def texts(value: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [RunTree, RunPage, CauseList, RetryPage, BulkAnswer])
-def test_19_every_field_of_every_answer_is_cleaned(kind: type[msgspec.Struct]) -> None:
+def test_every_field_of_every_answer_is_cleaned(kind: type[msgspec.Struct]) -> None:
     """No member of any answer comes through as it was: also one that is added later."""
     dirty = hostile(kind)
     assert HOSTILE in texts(dirty)
@@ -140,7 +140,7 @@ def test_19_every_field_of_every_answer_is_cleaned(kind: type[msgspec.Struct]) -
     assert set(texts(cleaned)) == {safe(HOSTILE)}
 
 
-def test_19_hostile_rows_reach_every_field() -> None:
+def test_hostile_rows_reach_every_field() -> None:
     """The rows that the test above fills are those of the wire, all of them."""
     rows = {name for name in wire.__all__ if name.endswith("Row")} | {"StepAt"}
     filled = set()
@@ -159,7 +159,7 @@ def test_19_hostile_rows_reach_every_field() -> None:
     assert rows - filled == {"HostRow", "StandstillRow"}  # come in the status, a mapping
 
 
-def test_19_keys_of_mappings_are_cleaned() -> None:
+def test_keys_of_mappings_are_cleaned() -> None:
     """Members of a status or event may be called anything."""
     dirty = {HOSTILE: [{"a": (HOSTILE, 1, None)}]}
     assert clean(dirty) == {safe(HOSTILE): [{"a": (safe(HOSTILE), 1, None)}]}

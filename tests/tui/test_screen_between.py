@@ -179,7 +179,7 @@ def test_a_terminal_of_one_cell_is_not_laid_out_for_ever() -> None:
     showing(test)
 
 
-def test_06_a_key_right_after_another_knows_what_that_one_did() -> None:
+def test_a_key_right_after_another_knows_what_that_one_did() -> None:
     """The answer to the first was told; the second names its revision, though no event has come."""
 
     async def test(world: World) -> None:

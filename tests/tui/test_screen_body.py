@@ -1,4 +1,4 @@
-"""Payloads and answers on a screen of their own: the checks 21 and 22."""
+"""Payloads and answers on a screen of their own."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_an_engine_without_the_body_is_told() -> None:
     showing(test)
 
 
-def test_21_a_long_body_is_read_in_parts() -> None:
+def test_a_long_body_is_read_in_parts() -> None:
     """Of five megabytes in one line the first 64 KiB are read; at their end more is, and what was
     looked at stays where it is."""
     asked: list[str] = []
@@ -159,7 +159,7 @@ def test_21_a_long_body_is_read_in_parts() -> None:
     showing(test)
 
 
-def test_22_secrets_are_on_no_screen_and_in_no_recording() -> None:
+def test_secrets_are_on_no_screen_and_in_no_recording() -> None:
     """Neither in what is drawn, in any look, nor in a picture of it; nothing of a body is recorded.
     With --no-redact it is shown."""
     file = io.BytesIO()
@@ -194,7 +194,7 @@ def test_22_secrets_are_on_no_screen_and_in_no_recording() -> None:
     showing(bare, redact=frozenset())
 
 
-def test_22_the_mask_in_ascii() -> None:
+def test_the_mask_in_ascii_is_stars() -> None:
     """Stars."""
 
     async def test(world: World) -> None:

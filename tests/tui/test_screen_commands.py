@@ -1,4 +1,4 @@
-"""Commands by key, by palette and by name are those of the one table: check 30."""
+"""Commands by key, by palette and by name are those of the one table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.tui.test_screen_safety import accepted
 from tui.keys import BY_ID
 
 
-def test_30_the_palette_finds_every_command_of_the_view() -> None:
+def test_the_palette_finds_every_command_of_the_view() -> None:
     """By a part of its name, or of what it says; nothing of other views."""
 
     async def test(world: World) -> None:
@@ -45,7 +45,7 @@ async def choose(world: World, text: str) -> None:
     await world.pilot.pause()
 
 
-def test_30_a_chosen_command_is_done() -> None:
+def test_a_chosen_command_is_done() -> None:
     """As if its key had been pressed; one that takes something behind it waits for that."""
 
     async def test(world: World) -> None:
@@ -59,7 +59,7 @@ def test_30_a_chosen_command_is_done() -> None:
     showing(test)
 
 
-def test_11_the_palette_is_about_the_row_it_was_opened_on() -> None:
+def test_the_palette_is_about_the_row_it_was_opened_on() -> None:
     """The list moves under it; the action is done to that run."""
 
     async def test(world: World) -> None:
@@ -77,7 +77,7 @@ def test_11_the_palette_is_about_the_row_it_was_opened_on() -> None:
     showing(test)
 
 
-def test_30_a_remapped_key_shows_everywhere() -> None:
+def test_a_remapped_key_shows_everywhere() -> None:
     """Footer, help, menu and palette; the old key does nothing any more, the new one does."""
 
     async def test(world: World) -> None:

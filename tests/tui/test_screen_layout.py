@@ -1,4 +1,4 @@
-"""The boards at every size, in ASCII, without colour, empty and cut off: the checks 25 to 31."""
+"""The boards at every size, in ASCII, without colour, empty and cut off."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fill(world: World) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_25_every_board_fits_every_size(size: tuple[int, int]) -> None:
+def test_every_board_fits_every_size(size: tuple[int, int]) -> None:
     """At each size every board has its two lines on top, its keys at the foot, a head over columns
     that do not overlap, and lines as wide as the screen."""
 
@@ -72,7 +72,7 @@ def test_25_every_board_fits_every_size(size: tuple[int, int]) -> None:
     showing(test, size=size)
 
 
-def test_27_states_differ_in_ascii() -> None:
+def test_states_differ_in_ascii() -> None:
     """In ASCII nothing on the screen is beyond it, and each state has a mark and a word of its
     own."""
 
@@ -87,7 +87,7 @@ def test_27_states_differ_in_ascii() -> None:
     showing(test, ascii_only=True)
 
 
-def test_29_the_cursor_and_marks_are_seen_without_colour() -> None:
+def test_the_cursor_and_marks_are_seen_without_colour() -> None:
     """The row under the cursor and the marked ones have a sign of their own at the edge."""
 
     async def test(world: World) -> None:
@@ -99,7 +99,7 @@ def test_29_the_cursor_and_marks_are_seen_without_colour() -> None:
     showing(test)
 
 
-def test_30_footer_and_help_come_from_one_table() -> None:
+def test_footer_and_help_come_from_one_table() -> None:
     """What the footer shows is in the help of the view, with the same key."""
 
     async def test(world: World) -> None:
@@ -114,7 +114,7 @@ def test_30_footer_and_help_come_from_one_table() -> None:
     showing(test, size=(120, 90))
 
 
-def test_31_empty_boards_say_why() -> None:
+def test_empty_boards_say_why() -> None:
     """An empty board says what that means and what to press."""
 
     async def test(world: World) -> None:
@@ -128,7 +128,7 @@ def test_31_empty_boards_say_why() -> None:
     showing(test)
 
 
-def test_31_an_empty_board_counts_one_as_one() -> None:
+def test_an_empty_board_counts_one_as_one() -> None:
     """Not: 1 have completed."""
 
     async def test(world: World) -> None:
@@ -139,7 +139,7 @@ def test_31_an_empty_board_counts_one_as_one() -> None:
     showing(test)
 
 
-def test_30_the_footer_says_where_q_leads() -> None:
+def test_the_footer_says_where_q_leads() -> None:
     """Out of the dashboard from a board, and from a run to the board."""
 
     async def test(world: World) -> None:
@@ -151,7 +151,7 @@ def test_30_the_footer_says_where_q_leads() -> None:
     showing(test)
 
 
-def test_31_what_is_wrong_with_the_connection_is_said() -> None:
+def test_what_is_wrong_with_the_connection_is_said() -> None:
     """Connecting, lost, not let in, restarted: each is told apart in the top line."""
 
     async def test(world: World) -> None:
@@ -316,7 +316,7 @@ def test_back_from_the_background_everything_is_read_again() -> None:
     showing(test)
 
 
-def test_03_after_a_sleep_of_the_laptop_everything_is_read_again() -> None:
+def test_after_a_sleep_of_the_laptop_everything_is_read_again() -> None:
     """Once, with the first tick after it; no countdown shows a time behind zero meanwhile."""
 
     async def test(world: World) -> None:

@@ -167,7 +167,7 @@ def test_help_says_how_to_scroll_where_it_does_not_fit() -> None:
     showing(test)
 
 
-def test_07_retries_say_how_many_are_due_when() -> None:
+def test_retries_say_how_many_are_due_when() -> None:
     """By the engine's own histogram, with the late ones apart; where there is no room, without."""
 
     async def test(world: World) -> None:

@@ -100,7 +100,7 @@ def test_what_has_no_figure_comes_last() -> None:
     showing(test)
 
 
-def test_10_turning_the_runs_round_keeps_cursor_and_marks() -> None:
+def test_turning_the_runs_round_keeps_cursor_and_marks() -> None:
     """The list is held whole: every row is still there."""
 
     async def test(world: World) -> None:
@@ -118,7 +118,7 @@ def test_10_turning_the_runs_round_keeps_cursor_and_marks() -> None:
     showing(test)
 
 
-def test_32_a_part_is_not_turned_without_the_engine() -> None:
+def test_a_part_is_not_turned_without_the_engine() -> None:
     """The arrow would say what the rows do not."""
 
     async def test(world: World) -> None:
@@ -134,7 +134,7 @@ def test_32_a_part_is_not_turned_without_the_engine() -> None:
     showing(test)
 
 
-def test_09_a_run_that_is_further_down_in_the_other_order_is_told() -> None:
+def test_a_run_that_is_further_down_in_the_other_order_is_told() -> None:
     """Until the first page of the new order is there the old rows stay; then that is said."""
 
     async def test(world: World) -> None:

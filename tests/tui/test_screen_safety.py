@@ -1,4 +1,4 @@
-"""The cursor stays on its run, and nothing is done to another one: the checks 9 to 18 and 20."""
+"""The cursor stays on its run, and nothing is done to another one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cursor(lines: list[str]) -> str:
     return next(line for line in lines if line.startswith("▌"))
 
 
-def test_09_the_cursor_stays_on_its_run() -> None:
+def test_the_cursor_stays_on_its_run() -> None:
     """Rows come above, the run moves, the order turns: the cursor is on that run. When it goes, the
     cursor is on its neighbour and that is said."""
 
@@ -55,7 +55,7 @@ def test_09_the_cursor_stays_on_its_run() -> None:
     showing(test)
 
 
-def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
+def test_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
     """The engine goes and comes back with events missed; all is read again, and is where it was."""
 
     async def test(world: World) -> None:
@@ -87,7 +87,7 @@ def test_33_a_reconnect_keeps_cursor_marks_filter_and_folds() -> None:
     showing(test)
 
 
-def test_10_marks_stay_on_their_runs() -> None:
+def test_marks_stay_on_their_runs() -> None:
     """Marks survive another order; that of a run which vanished is dropped and goes nowhere."""
 
     async def test(world: World) -> None:
@@ -105,7 +105,7 @@ def test_10_marks_stay_on_their_runs() -> None:
     showing(test)
 
 
-def test_11_a_question_is_about_the_run_it_was_asked_for() -> None:
+def test_a_question_is_about_the_run_it_was_asked_for() -> None:
     """Cancel is asked for one run; the list moves; yes cancels that one."""
 
     async def test(world: World) -> None:
@@ -125,7 +125,7 @@ def test_11_a_question_is_about_the_run_it_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("key", ["escape", "q", "enter", "n"])
-def test_12_a_question_is_not_answered_by_accident(key: str) -> None:
+def test_a_question_is_not_answered_by_accident(key: str) -> None:
     """Keys typed ahead do not answer it, and enter, escape and q are never Yes."""
 
     async def test(world: World) -> None:
@@ -141,7 +141,7 @@ def test_12_a_question_is_not_answered_by_accident(key: str) -> None:
     showing(test)
 
 
-def test_13_only_the_writing_keys_post() -> None:
+def test_only_the_writing_keys_post() -> None:
     """Every other command of every view posts nothing, and each key has one command."""
 
     async def test(world: World) -> None:
@@ -180,7 +180,7 @@ def bulk(**members: Any) -> dict[str, Any]:
     } | members  # fmt: skip
 
 
-def test_14_many_at_once_are_confirmed_by_their_number() -> None:
+def test_many_at_once_are_confirmed_by_their_number() -> None:
     """A filter of more than a hundred runs: another number is refused, the right one posts one job
     with the number that was seen."""
 
@@ -209,7 +209,7 @@ def test_14_many_at_once_are_confirmed_by_their_number() -> None:
     showing(test)
 
 
-def test_14_a_job_goes_on_before_ones_eyes_until_it_is_aborted() -> None:
+def test_a_job_goes_on_before_ones_eyes_until_it_is_aborted() -> None:
     """How far it is stands on its board; X stops the one under the cursor, and tells how far."""
 
     async def test(world: World) -> None:
@@ -230,7 +230,7 @@ def test_14_a_job_goes_on_before_ones_eyes_until_it_is_aborted() -> None:
     showing(test)
 
 
-def test_15_an_empty_filter_is_no_bulk_job() -> None:
+def test_an_empty_filter_is_no_bulk_job() -> None:
     """Everything there is cannot be marked by an empty filter: only the rows that were read are."""
 
     async def test(world: World) -> None:
@@ -246,7 +246,7 @@ def test_15_an_empty_filter_is_no_bulk_job() -> None:
     showing(test)
 
 
-def test_16_read_only_reads() -> None:
+def test_read_only_reads() -> None:
     """With --read-only every writing key says why it does nothing, and nothing is posted."""
 
     async def test(world: World) -> None:
@@ -263,7 +263,7 @@ def test_16_read_only_reads() -> None:
     showing(test, read_only=True)
 
 
-def test_17_z_takes_a_pause_back() -> None:
+def test_z_takes_a_pause_back() -> None:
     """After P, z resumes and says so; with nothing to take back it says that."""
 
     async def test(world: World) -> None:
@@ -280,7 +280,7 @@ def test_17_z_takes_a_pause_back() -> None:
     showing(test)
 
 
-def test_18_two_presses_are_told_apart_by_the_revision() -> None:
+def test_two_presses_are_told_apart_by_the_revision() -> None:
     """Each press names the revision that was seen, so the engine does the second one only if the
     first has changed nothing."""
 
@@ -299,7 +299,7 @@ def test_18_two_presses_are_told_apart_by_the_revision() -> None:
 @pytest.mark.parametrize(
     "text", ["[/red]", "[@click=app.quit]x[/]", "[link='", "\x1b]0;title\x07", "\u202egnol"]
 )
-def test_20_markup_is_shown_as_it_is(text: str) -> None:
+def test_markup_is_shown_as_it_is(text: str) -> None:
     """What third parties wrote is no markup: the app lives, the text or its picture is there."""
 
     async def test(world: World) -> None:
@@ -318,7 +318,7 @@ def test_20_markup_is_shown_as_it_is(text: str) -> None:
     showing(test)
 
 
-def test_32_a_stale_board_refuses_actions() -> None:
+def test_a_stale_board_refuses_actions() -> None:
     """When nothing is heard for ten seconds that is said, times are guesses, and keys that act are
     refused with the reason; moving goes on."""
 

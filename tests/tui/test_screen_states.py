@@ -1,4 +1,4 @@
-"""What stands on the screen when there is nothing to list, and when there is no room: 26 and 31."""
+"""What stands on the screen when there is nothing to list, and when there is no room."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_31_each_state_has_its_picture(state: str) -> None:
+def test_each_state_has_its_picture(state: str) -> None:
     """What it is, why, and what can be done, in place of an empty table."""
 
     async def test(world: World) -> None:
@@ -78,7 +78,7 @@ def test_31_each_state_has_its_picture(state: str) -> None:
     showing(test)
 
 
-def test_31_a_lost_engine_is_tried_again_before_ones_eyes() -> None:
+def test_a_lost_engine_is_tried_again_before_ones_eyes() -> None:
     """The countdown moves, and when the engine answers the board is there."""
 
     async def test(world: World) -> None:
@@ -97,7 +97,7 @@ def test_31_a_lost_engine_is_tried_again_before_ones_eyes() -> None:
     showing(test)
 
 
-def test_31_what_was_read_stays_when_the_engine_goes() -> None:
+def test_what_was_read_stays_when_the_engine_goes() -> None:
     """Rows are not replaced by an explanation: they were true, and are marked as stale."""
 
     async def test(world: World) -> None:
@@ -111,7 +111,7 @@ def test_31_what_was_read_stays_when_the_engine_goes() -> None:
     showing(test)
 
 
-def test_31_a_run_that_is_opened_while_the_engine_is_away() -> None:
+def test_a_run_that_is_opened_while_the_engine_is_away() -> None:
     """What its row knows stands there, and that its steps will be read; then they are."""
 
     async def test(world: World) -> None:
@@ -134,7 +134,7 @@ def test_31_a_run_that_is_opened_while_the_engine_is_away() -> None:
     showing(test)
 
 
-def test_31_the_drawer_is_there_again_when_there_are_steps() -> None:
+def test_the_drawer_is_there_again_when_there_are_steps() -> None:
     """In whatever shape the terminal was while there were none."""
 
     async def test(world: World) -> None:
@@ -158,7 +158,7 @@ def test_31_the_drawer_is_there_again_when_there_are_steps() -> None:
     showing(test)
 
 
-def test_31_a_run_that_is_not_there_is_said_to_be_gone() -> None:
+def test_a_run_that_is_not_there_is_said_to_be_gone() -> None:
     """It is not `reading` for ever."""
 
     async def test(world: World) -> None:
@@ -172,7 +172,7 @@ def test_31_a_run_that_is_not_there_is_said_to_be_gone() -> None:
 
 
 @pytest.mark.parametrize("cells", [20, 38, 58, 78])
-def test_31_notices_fit(cells: int) -> None:
+def test_notices_fit(cells: int) -> None:
     """At every width, with an address and an error that are longer than the screen."""
     store = store_at()
     url = f"https://ada:secret@engine.test/{'x' * 100}"
@@ -186,7 +186,7 @@ def test_31_notices_fit(cells: int) -> None:
                 assert all(width(line) <= cells for line in told), told
 
 
-def test_31_errors_in_words() -> None:
+def test_errors_are_told_in_words() -> None:
     """What the system calls it says little to most; what is not known is left as it is."""
     assert in_words(REFUSED) == "nothing answers there: the connection was refused"
     assert in_words("[Errno -2] Name or service not known") == "there is no host of that name"
@@ -194,7 +194,7 @@ def test_31_errors_in_words() -> None:
     assert in_words("the engine closed the stream") == "the engine closed the stream"
 
 
-def test_31_a_recording_has_no_more_than_is_in_it() -> None:
+def test_a_recording_has_no_more_than_is_in_it() -> None:
     """A board that was not looked at while it was made."""
     asked = Asked(view="causes", url="", is_recording=True)
     assert notice(store_at(), asked, 70) == [("Not in this recording.", "dim")]
@@ -224,7 +224,7 @@ def test_the_hint_has_no_key_that_does_nothing_here() -> None:
     showing(test)
 
 
-def test_26_a_terminal_without_room() -> None:
+def test_a_terminal_without_room() -> None:
     """One line says what there is and what is needed; no key acts; room brings all back."""
 
     async def test(world: World) -> None:
@@ -248,7 +248,7 @@ def test_26_a_terminal_without_room() -> None:
     showing(test)
 
 
-def test_26_a_question_is_covered_too() -> None:
+def test_a_question_is_covered_too() -> None:
     """What is asked cannot be answered unseen, and is there again afterwards."""
 
     async def test(world: World) -> None:
@@ -267,7 +267,7 @@ def test_26_a_question_is_covered_too() -> None:
     showing(test)
 
 
-def test_26_a_dashboard_that_begins_without_room() -> None:
+def test_a_dashboard_that_begins_without_room() -> None:
     """It says so from the start."""
 
     async def test(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Countdowns, attempts and counts on the screen tell the truth: the checks 1 to 8."""
+"""Countdowns, attempts and counts on the screen tell the truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.screen.widgets.tight import TightUpdate
 BACKING_OFF = {"at": {"status": "backing-off", "due_at": at(7)}}
 
 
-def test_01_a_back_off_ticks_in_its_own_cell() -> None:
+def test_a_back_off_ticks_in_its_own_cell() -> None:
     """A second later the countdown is a second less, and nothing else was drawn again."""
 
     async def test(world: World) -> None:
@@ -39,7 +39,7 @@ def test_01_a_back_off_ticks_in_its_own_cell() -> None:
     showing(test)
 
 
-def test_02_due_then_late_then_started() -> None:
+def test_due_then_late_then_started() -> None:
     """At its time it is due, then late, and the event that it has started ends that."""
 
     async def test(world: World) -> None:
@@ -58,7 +58,7 @@ def test_02_due_then_late_then_started() -> None:
     showing(test)
 
 
-def test_04_a_step_ticks_in_place() -> None:
+def test_a_step_ticks_in_place() -> None:
     """A second changes the countdown of a step in the tree; the tree is the same otherwise."""
 
     async def test(world: World) -> None:
@@ -78,7 +78,7 @@ def test_04_a_step_ticks_in_place() -> None:
     showing(test)
 
 
-def test_37_only_what_changed_is_written() -> None:
+def test_only_what_changed_is_written() -> None:
     """An update of one cell writes that cell: where it is, and its text, nothing beside it."""
 
     async def test(world: World) -> None:
@@ -99,7 +99,7 @@ def test_37_only_what_changed_is_written() -> None:
 ACTED: dict[str, Any] = {"action": "retry", "dryRun": False, "step": None, "changed": []}
 
 
-def test_05_retry_posts_once_with_step_and_revision() -> None:
+def test_retry_posts_once_with_step_and_revision() -> None:
     """R on a step that backs off posts that step with its revision, once; its event ends the
     countdown."""
 
@@ -127,7 +127,7 @@ def test_05_retry_posts_once_with_step_and_revision() -> None:
     showing(test)
 
 
-def test_06_a_retry_that_comes_too_late_says_so() -> None:
+def test_a_retry_that_comes_too_late_says_so() -> None:
     """When the engine has begun the attempt by itself the 409 is told as that, and nothing is
     posted again."""
 
@@ -152,7 +152,7 @@ def test_06_a_retry_that_comes_too_late_says_so() -> None:
     showing(test)
 
 
-def test_07_retries_stand_in_the_order_they_are_due() -> None:
+def test_retries_stand_in_the_order_they_are_due() -> None:
     """The board shows what the engine answers in its order: the most overdue first."""
 
     async def test(world: World) -> None:
@@ -172,7 +172,7 @@ def test_07_retries_stand_in_the_order_they_are_due() -> None:
     showing(test)
 
 
-def test_08_counts_are_the_engines() -> None:
+def test_counts_are_the_engines() -> None:
     """Whatever events come, the top bar shows what the engine counted."""
 
     async def test(world: World) -> None:

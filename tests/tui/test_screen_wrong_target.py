@@ -16,7 +16,7 @@ from tui.data.inputs import RunsRead, TreeGone
 from tui.data.listing import Edge
 
 
-def test_09_a_key_meant_for_a_row_that_has_just_left() -> None:
+def test_a_key_meant_for_a_row_that_has_just_left() -> None:
     """For half a second after the cursor's row has left nothing is done; then, or when the cursor
     was moved, the key is meant for the row that is there."""
 
@@ -38,7 +38,7 @@ def test_09_a_key_meant_for_a_row_that_has_just_left() -> None:
     showing(test)
 
 
-def test_09_a_moved_cursor_is_meant() -> None:
+def test_a_moved_cursor_is_meant() -> None:
     """Who moves the cursor has seen where it is."""
 
     async def test(world: World) -> None:
@@ -56,7 +56,7 @@ def test_09_a_moved_cursor_is_meant() -> None:
     showing(test)
 
 
-def test_10_marks_that_left_are_counted() -> None:
+def test_marks_that_left_are_counted() -> None:
     """It is told how many, and how many are marked still."""
 
     async def test(world: World) -> None:
@@ -72,7 +72,7 @@ def test_10_marks_that_left_are_counted() -> None:
     showing(test)
 
 
-def test_14_more_than_a_hundred_are_no_loop_of_ours() -> None:
+def test_more_than_a_hundred_are_no_loop_of_ours() -> None:
     """What is marked by hand is posted one by one, a hundred at most; a filter that finds more is a
     job of the engine's, also when all of its rows were read."""
 
@@ -90,7 +90,7 @@ def test_14_more_than_a_hundred_are_no_loop_of_ours() -> None:
     showing(test)
 
 
-def test_14_x_stops_marked_rows_between_two() -> None:
+def test_x_stops_marked_rows_between_two() -> None:
     """What is done stays done, the rest stays marked."""
 
     async def test(world: World) -> None:
@@ -120,7 +120,7 @@ def test_14_x_stops_marked_rows_between_two() -> None:
     showing(test)
 
 
-def test_17_z_takes_back_what_it_was_told_about() -> None:
+def test_z_takes_back_what_it_was_told_about() -> None:
     """With the revision that the action left behind: what somebody changed since is theirs."""
 
     async def test(world: World) -> None:
@@ -135,7 +135,7 @@ def test_17_z_takes_back_what_it_was_told_about() -> None:
     showing(test)
 
 
-def test_13_the_question_says_which_way_a_key_goes() -> None:
+def test_the_question_says_which_way_a_key_goes() -> None:
     """`P` resumes what is paused: the question and the answer say so. Of rows of both kinds all are
     resumed, as the footer says, and none is paused in passing."""
 
@@ -153,7 +153,7 @@ def test_13_the_question_says_which_way_a_key_goes() -> None:
     showing(test)
 
 
-def test_13_p_on_every_run_of_a_filter_does_what_the_footer_says() -> None:
+def test_p_on_every_run_of_a_filter_does_what_the_footer_says() -> None:
     """Of a filter that finds paused runs they are resumed, not paused once more."""
 
     async def test(world: World) -> None:
@@ -171,7 +171,7 @@ def test_13_p_on_every_run_of_a_filter_does_what_the_footer_says() -> None:
     showing(test)
 
 
-def test_17_z_takes_back_all_that_were_marked() -> None:
+def test_z_takes_back_all_that_were_marked() -> None:
     """Each of them, with its own revision."""
 
     async def test(world: World) -> None:
@@ -189,7 +189,7 @@ def test_17_z_takes_back_all_that_were_marked() -> None:
     showing(test)
 
 
-def test_16_the_menu_says_what_cannot_be_done_and_why() -> None:
+def test_the_menu_says_what_cannot_be_done_and_why() -> None:
     """`x` lists every action of the view; one that cannot be done gives its reason, and its key
     does nothing."""
 
@@ -207,7 +207,7 @@ def test_16_the_menu_says_what_cannot_be_done_and_why() -> None:
     showing(test)
 
 
-def test_16_the_menu_when_read_only() -> None:
+def test_the_menu_when_read_only() -> None:
     """All of it is there, grey."""
 
     async def test(world: World) -> None:
@@ -222,7 +222,7 @@ def test_16_the_menu_when_read_only() -> None:
     showing(test, read_only=True)
 
 
-def test_11_the_menu_is_about_the_row_it_was_opened_on() -> None:
+def test_the_menu_is_about_the_row_it_was_opened_on() -> None:
     """The list moves under it; the action is done to that run."""
 
     async def test(world: World) -> None:
@@ -301,7 +301,7 @@ def test_what_is_typed_or_pasted_is_shown_safely() -> None:
     showing(test)
 
 
-def test_09_a_key_is_not_for_a_row_that_is_not_seen() -> None:
+def test_a_key_is_not_for_a_row_that_is_not_seen() -> None:
     """With the wheel the cursor's row leaves the screen: a key that acts shows it first."""
 
     async def test(world: World) -> None:
@@ -321,7 +321,7 @@ def test_09_a_key_is_not_for_a_row_that_is_not_seen() -> None:
     showing(test)
 
 
-def test_30_a_key_of_another_board_says_so() -> None:
+def test_a_key_of_another_board_says_so() -> None:
     """It is not dead; and what was wrong is no longer told when something else was done."""
 
     async def test(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard in a browser: who is let in (check 46), and what is started for him."""
+"""The dashboard in a browser: who is let in, and what is started for him."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def invoke(*arguments: str) -> Result:
         ({"Origin": "http://127.0.0.1:1"}, 403),
     ],
 )
-def test_46_a_foreign_host_or_origin_is_refused(headers: dict[str, str], status: int) -> None:
+def test_a_foreign_host_or_origin_is_refused(headers: dict[str, str], status: int) -> None:
     """On every path and whoever asks: a name that was rebound, a page of another site or port."""
 
     async def test(site: Site) -> None:
@@ -140,7 +140,7 @@ def test_46_a_foreign_host_or_origin_is_refused(headers: dict[str, str], status:
     visiting(test)
 
 
-def test_46_without_the_cookie_there_is_nothing() -> None:
+def test_without_the_cookie_there_is_nothing() -> None:
     """Not the page, not a file of it, not what does not exist; the answer says what to do."""
 
     async def test(site: Site) -> None:
@@ -152,7 +152,7 @@ def test_46_without_the_cookie_there_is_nothing() -> None:
     visiting(test)
 
 
-def test_46_the_link_works_once() -> None:
+def test_the_link_works_once() -> None:
     """It is exchanged for a cookie that no script and no other site gets, and is void then."""
 
     async def test(site: Site) -> None:
@@ -174,7 +174,7 @@ def test_46_the_link_works_once() -> None:
     visiting(test)
 
 
-def test_46_a_websocket_says_where_it_is_from() -> None:
+def test_a_websocket_says_where_it_is_from() -> None:
     """One without Origin, or without the cookie, is refused; by any name of the server it opens."""
 
     async def test(site: Site) -> None:
@@ -195,7 +195,7 @@ def test_46_a_websocket_says_where_it_is_from() -> None:
     visiting(test)
 
 
-def test_46_the_page_is_of_this_server_alone() -> None:
+def test_the_page_is_of_this_server_alone() -> None:
     """It names no other host and has no script in it, and every answer forbids both; it is kept in
     no cache and shown in no frame. What it is of is text."""
 
@@ -219,7 +219,7 @@ def test_46_the_page_is_of_this_server_alone() -> None:
     visiting(test)
 
 
-def test_46_windows_are_bounded() -> None:
+def test_windows_are_bounded() -> None:
     """One too many is refused, and the page says so; when one was closed there is room again."""
 
     async def test(site: Site) -> None:
@@ -242,7 +242,7 @@ def test_46_windows_are_bounded() -> None:
     visiting(test)
 
 
-def test_46_a_port_of_80_is_left_out() -> None:
+def test_a_port_of_80_is_left_out() -> None:
     """Browsers do not name it."""
     guard = Guard(80)
     refusal = guard.refusal(Asked(hosts=["localhost"], origins=["http://localhost"]))
@@ -256,7 +256,7 @@ def test_46_a_port_of_80_is_left_out() -> None:
 HOSTILE = "$(touch pwned) `touch pwned` ; touch pwned # a'b\"c --json a\nb *"
 
 
-def test_46_no_word_reaches_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_word_reaches_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is passed on arrives as it was, in one word, and is done by nobody."""
     program = tmp_path / "program"
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
@@ -277,7 +277,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
     return found
 
 
-def test_46_it_only_looks_unless_told_otherwise(started: list[Start]) -> None:
+def test_it_only_looks_unless_told_otherwise(started: list[Start]) -> None:
     """Without --allow-actions the dashboard behind it is read-only."""
     assert invoke("--serve").exit_code == 0
     assert invoke("--serve", "--read-only").exit_code == 0
@@ -285,7 +285,7 @@ def test_46_it_only_looks_unless_told_otherwise(started: list[Start]) -> None:
     assert [start.options.read_only for start in started] == [True, True, False]
 
 
-def test_46_a_profile_that_only_reads_contradicts_actions(
+def test_a_profile_that_only_reads_contradicts_actions(
     started: list[Start], tmp_path: Path
 ) -> None:
     """As --read-only does; nothing is served."""
@@ -296,7 +296,7 @@ def test_46_a_profile_that_only_reads_contradicts_actions(
     assert "--allow-actions contradict each other" in result.output
 
 
-def test_46_a_password_in_the_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_in_the_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither at the terminal nor in the title of the page; the dashboard is started with it."""
     url, titles = "http://ada:secret@127.0.0.1:1", []
 

@@ -76,7 +76,7 @@ def after_30_s() -> Store:
     return store
 
 
-def test_25_a_run_as_text() -> None:
+def test_a_run_as_text_tells_what_waits_from_what_runs() -> None:
     """Failed attempts are of another texture, back-off is dots up to the next attempt, in the
     future too; and what waits is told apart from what runs."""
     store = after_30_s()
@@ -85,7 +85,7 @@ def test_25_a_run_as_text() -> None:
     same("run-ascii", in_ascii(told))
 
 
-def test_25_a_run_that_has_ended() -> None:
+def test_a_run_that_has_ended() -> None:
     """Its chart ends with it, and says how long it took: there is no `now` in it any more."""
     store = after_30_s()
     store.apply(event("run-moved", 9, "failed", at=30_000))
@@ -128,7 +128,7 @@ def wide(count: int) -> Tree:
     return tree
 
 
-def test_41_a_wide_fan_out_is_folded() -> None:
+def test_a_wide_fan_out_is_folded() -> None:
     """Lines of their own have those that need a look, failed ones first; the rest is one line."""
     tree = wide(4_812)
     found = lines(tree, ())
@@ -159,7 +159,7 @@ def test_a_step_that_was_asked_for_is_not_folded() -> None:
     assert rest_text(rows.looking.lines[f"{RUN}+rest"].rest) == "steps ×199  ✓199"
 
 
-def test_41_nothing_to_look_at_is_one_line() -> None:
+def test_nothing_to_look_at_is_one_line() -> None:
     """All done, or none begun: the fan-out is told in one line, the last below its step."""
     steps = [step_row(f"ship{n}", "completed", parent=RUN, ended=1) for n in range(200)]
     found = lines(tree_of(tree_read(step_row(), *steps)), ())

@@ -54,7 +54,7 @@ def job(state: str = "running", id: str | None = "j1") -> BulkAnswer:
 # -- the connection --------------------------------------------------------------------------------
 
 
-def test_32_silence_is_stale() -> None:
+def test_silence_is_stale() -> None:
     """Two heartbeats that did not come: what is shown may have passed, whatever the socket says."""
     clock = FakeClock()
     store = store_at(clock)
@@ -85,7 +85,7 @@ def test_the_link_tells_since_when_and_when_next() -> None:
     assert store.take_changes().link
 
 
-def test_35_another_instance_is_a_restart() -> None:
+def test_another_instance_is_a_restart() -> None:
     """It is told, with when the new one began: as near as is known."""
     clock = FakeClock()
     store = store_at(clock)
@@ -99,7 +99,7 @@ def test_35_another_instance_is_a_restart() -> None:
     assert store.instance == "b"
 
 
-def test_35_a_store_that_was_put_back_is_believed() -> None:
+def test_a_store_that_was_put_back_is_believed() -> None:
     """An engine that starts on an older copy of its file knows less: that is how it is then."""
     clock = FakeClock()
     store = store_at(clock)
@@ -113,7 +113,7 @@ def test_35_a_store_that_was_put_back_is_believed() -> None:
     assert not store.trees[RUN].outdated
 
 
-def test_33_a_reset_makes_all_of_it_outdated() -> None:
+def test_a_reset_makes_all_of_it_outdated() -> None:
     """Events were missed: trees and lists are to be read again, all of them."""
     store = store_at()
     store.apply(tree_read(step_row()))
@@ -130,7 +130,7 @@ def test_33_a_reset_makes_all_of_it_outdated() -> None:
     assert store.last_event_id == "f-7"
 
 
-def test_34_what_is_no_event_is_counted() -> None:
+def test_what_is_no_event_is_counted() -> None:
     """A line that makes no sense, and a kind of a later engine, stop nothing."""
     store = store_at()
     store.apply(EventRead("f-1", "step", {"kind": "acted"}))
@@ -151,7 +151,7 @@ def test_an_id_that_is_none_is_not_sent_back() -> None:
 
 
 @pytest.mark.slow
-def test_08_counts_are_only_what_was_read() -> None:
+def test_counts_are_only_what_was_read() -> None:
     """However many events come by, the numbers are the engine's own."""
     clock = FakeClock()
     store = store_at(clock)
@@ -201,7 +201,7 @@ def test_hosts_come_with_the_status() -> None:
 # -- lists -----------------------------------------------------------------------------------------
 
 
-def test_07_retries_are_in_the_order_they_were_read() -> None:
+def test_retries_are_in_the_order_they_were_read() -> None:
     """A page takes the place of the one before it, with all that is on it."""
     store = store_at()
     store.apply(RetriesRead("retries", RetryPage((retry_row("a", 5), retry_row("b", 7)), "more")))

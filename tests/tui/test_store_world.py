@@ -119,9 +119,7 @@ async def watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
 
 
 @pytest.mark.slow
-async def test_33_the_store_after_events_is_the_engine_asked(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_the_store_after_events_is_the_engine_asked(autojump_clock, tmp_path: Path) -> None:
     """Every step, with every attempt, of every seed: members, order, revision. Of the run what
     events tell: the rest is read with the list. Nothing is left to be read again but dismissals.
     """

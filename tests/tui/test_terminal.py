@@ -82,7 +82,7 @@ def recording(path: Path, *inputs: Input) -> Path:
 
 
 @pytest.mark.slow
-def test_19_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
+def test_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
     """Payload and answer full of control sequences are shown with pictures in their place."""
     with endpoint() as app, harness.running(tmp_path) as engine:
         fail(engine.url, app)
@@ -106,7 +106,7 @@ def test_19_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_23_an_editor_gets_the_terminal_and_gives_it_back(
+def test_an_editor_gets_the_terminal_and_gives_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that is slow to end has the terminal, as it was before, and a file that is its
@@ -148,7 +148,7 @@ def test_redact_and_no_redact_say_the_opposite() -> None:
 
 
 @pytest.mark.slow
-def test_19_no_field_carries_control_sequences(tmp_path: Path) -> None:
+def test_no_field_carries_control_sequences(tmp_path: Path) -> None:
     """Every text of runs, steps, attempts, events and status goes through the same edge."""
     row = run_row(
         1, "failed", workflow_name=HOSTILE, client=HOSTILE, idempotency_key=HOSTILE, error=HOSTILE,
@@ -184,7 +184,7 @@ def test_19_no_field_carries_control_sequences(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_35_the_engine_is_killed_and_comes_back(tmp_path: Path) -> None:
+def test_the_engine_is_killed_and_comes_back(tmp_path: Path) -> None:
     """The dashboard says that it reconnects, connects by itself, and tells of the restart."""
     with harness.running(tmp_path) as engine:
         with dashboard(engine.url) as terminal:
@@ -202,7 +202,7 @@ def test_35_the_engine_is_killed_and_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_42_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signals) -> None:
     """Asked to end, it leaves the terminal as it was."""
     path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
     with dashboard("--replay", str(path)) as terminal:
@@ -226,7 +226,7 @@ main()
 
 
 @pytest.mark.slow
-def test_42_an_error_in_a_widget_leaves_a_sane_terminal(tmp_path: Path) -> None:
+def test_an_error_in_a_widget_leaves_a_sane_terminal(tmp_path: Path) -> None:
     """And is told, with the code of a failure, but not what the variables held."""
     path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
     with Terminal("--replay", str(path), program=("-c", BROKEN)) as terminal:
@@ -239,7 +239,7 @@ def test_42_an_error_in_a_widget_leaves_a_sane_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_42_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
+def test_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
     """When its terminal goes, the dashboard goes too, though there is nobody to say goodbye to."""
     path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
     with dashboard("--replay", str(path)) as terminal:
@@ -258,7 +258,7 @@ def six_runs(tmp_path: Path) -> Path:
     )
 
 
-def test_42_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
+def test_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
     """`ctrl+z` gives the shell its terminal as it was; `fg` brings the whole screen back."""
     with dashboard("--replay", str(six_runs(tmp_path))) as terminal:
         terminal.until_shown("STATE")
@@ -277,7 +277,7 @@ def test_42_it_goes_to_the_background_and_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGTSTP, None])
-def test_42_it_ends_after_it_was_stopped_from_outside(
+def test_it_ends_after_it_was_stopped_from_outside(
     tmp_path: Path, how: signal.Signals | None
 ) -> None:
     """Stopped by another process, or told to go on though it never stopped: `q` still ends it."""
@@ -295,7 +295,7 @@ def test_42_it_ends_after_it_was_stopped_from_outside(
 
 
 @pytest.mark.slow
-def test_26_two_hundred_resizes(tmp_path: Path) -> None:
+def test_two_hundred_resizes(tmp_path: Path) -> None:
     """Whatever size the terminal takes, also none that fits, the dashboard lives."""
     chance = Random(26)
     path = recording(

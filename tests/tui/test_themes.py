@@ -1,4 +1,4 @@
-"""Each look can be read, and tells the states apart: the checks 28."""
+"""Each look can be read, and tells the states apart."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def colors(name: str) -> dict[str, tuple[Color, Color]]:
 
 
 @pytest.mark.parametrize("name", [theme.name for theme in THEMES])
-def test_28_states_can_be_read(name: str) -> None:
+def test_states_can_be_read(name: str) -> None:
     """Every state's word stands out from what is behind it."""
     low = {
         style: round(contrast(*pair), 2)
@@ -122,7 +122,7 @@ LIGHT = [theme.name for theme in (*THEMES, *BUILTIN_THEMES.values()) if not them
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_28_the_row_of_the_cursor_is_seen(name: str) -> None:
+def test_the_row_of_the_cursor_is_seen(name: str) -> None:
     """It stands out from the page, in every theme: a light one too, where lighter is white."""
     row, page = (cursor_rows(name)[it].style for it in ("cursor", "other"))
     assert row is not None
@@ -131,7 +131,7 @@ def test_28_the_row_of_the_cursor_is_seen(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [theme.name for theme in THEMES])
-def test_28_states_can_be_read_on_the_row_of_the_cursor(name: str) -> None:
+def test_states_can_be_read_on_the_row_of_the_cursor(name: str) -> None:
     """Every state's word stands out from the cursor's row too."""
     row = cursor_rows(name)["cursor"].style
     assert row is not None
@@ -145,7 +145,7 @@ def test_28_states_can_be_read_on_the_row_of_the_cursor(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [theme.name for theme in ANSI_THEMES])
-def test_28_the_terminals_own_colours_tell_the_states_apart(name: str) -> None:
+def test_the_terminals_own_colours_tell_the_states_apart(name: str) -> None:
     """Backing off, failed, running, paused, waiting and completed have six colours, all of the
     palette, as what is muted has; the cursor's row is reversed."""
 
@@ -169,7 +169,7 @@ def test_28_the_terminals_own_colours_tell_the_states_apart(name: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(SIMULATED))
 @pytest.mark.parametrize("name", ["cb-dark", "cb-light"])
-def test_28_colour_blind_people_tell_the_states_apart(name: str, kind: str) -> None:
+def test_colour_blind_people_tell_the_states_apart(name: str, kind: str) -> None:
     """Completed, failed, backing off and paused differ also for who sees no red or no green."""
     shown = colors(name)
     close = {}

@@ -1,4 +1,4 @@
-"""Check 45: what an operator does, by keyboard alone, in tmux: a terminal of somebody else's make.
+"""What an operator does, by keyboard alone, in tmux: a terminal of somebody else's make.
 
 An engine, an application whose endpoints fail until they are mended, and a dashboard. Nothing here
 knows the dashboard's code: keys go in, and what stands on the screen is read.
@@ -113,7 +113,7 @@ def dashboard(tmp_path: Path, url: str, size: tuple[int, int]) -> Iterator[Tmux]
 @pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)
-def test_45_a_tour_by_keyboard(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_an_operator_does_it_all_by_keyboard(tmp_path: Path, size: tuple[int, int]) -> None:
     """Every board, open, read why, retry before the countdown ends, cancel, mark, a bulk job of a
     cause, an engine that is killed and comes back, and out."""
     with application() as app, harness.running(tmp_path) as engine:
