@@ -1,15 +1,17 @@
 """The dashboard on a screen that is not there, over a store that a test fills, with an engine that
 answers what the test says.
 
-Textual runs on asyncio and the tests on Trio, so each test hands a coroutine to `showing`.
+Textual runs on asyncio and the tests on Trio, so each test is a coroutine `on_screen`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import httpx
 import msgspec
@@ -31,6 +33,8 @@ from tui.data.listing import Edge
 from tui.data.store import Store
 from tui.options import Options
 from tui.screen.app import Dashboard
+
+P = ParamSpec("P")
 
 
 def at(seconds: float) -> str:
@@ -199,6 +203,24 @@ def showing(
             await test(world)
 
     asyncio.run(run())
+
+
+def on_screen(
+    *, size: tuple[int, int] = (80, 24), **options: Any
+) -> Callable[[Callable[Concatenate[World, P], Awaitable[None]]], Callable[P, None]]:
+    """Makes a test of a coroutine: it is `showing`, and takes what else it asks for."""
+
+    def of(test: Callable[Concatenate[World, P], Awaitable[None]]) -> Callable[P, None]:
+        def on_this_screen(*arguments: P.args, **named: P.kwargs) -> None:
+            showing(lambda world: test(world, *arguments, **named), size=size, **options)
+
+        functools.update_wrapper(on_this_screen, test)
+        signature = inspect.signature(test)
+        asked = list(signature.parameters.values())[1:]
+        vars(on_this_screen)["__signature__"] = signature.replace(parameters=asked)
+        return on_this_screen
+
+    return of
 
 
 def line_with(lines: list[str], text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.wire import AttemptRow, RunTree
 from tests.tui.golden import same
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import NOW
 from tui.boards.cells import Seen, text_of
 from tui.boards.looks import in_ascii
@@ -91,38 +91,32 @@ def test_steps_are_paired_by_name_and_key() -> None:
     assert [pair.differs for pair in pairs(left, right)] == [False] * 4 + [True]
 
 
-def test_d_compares_two_marked_runs() -> None:
+@on_screen()
+async def test_d_compares_two_marked_runs(world: World) -> None:
     """Those that are not known are read; with another number of marks it is said what to do."""
-
-    async def test(world: World) -> None:
-        world.live()
-        rows = [run_row(1, "completed"), run_row(2, "failed"), run_row(3)]
-        world.runs(*rows)
-        world.tree(rows[0], ended(LEFT, None, "completed", 200))
-        read = RunTree(rows[1], (ended(RIGHT, None, "failed", 500),), at(0))
-        world.answers[rows[1].id] = (200, msgspec.to_builtins(read))
-        await world.shown()
-        line_with(await world.press("d"), "mark two runs with space, then d compares them: 0 are")
-        lines = await world.press("space", "space", "d")
-        assert "Compare two runs" in lines[0]
-        line_with(lines, "1 step, 1 differs")
-        line_with(lines, "✓ completed   1    1.0s    ✗ failed      1    1.0s")
-        await world.press("escape")
-        line_with(await world.press("space", "d"), "3 are marked")
-        assert world.posts == []
-
-    showing(test)
+    world.live()
+    rows = [run_row(1, "completed"), run_row(2, "failed"), run_row(3)]
+    world.runs(*rows)
+    world.tree(rows[0], ended(LEFT, None, "completed", 200))
+    read = RunTree(rows[1], (ended(RIGHT, None, "failed", 500),), at(0))
+    world.answers[rows[1].id] = (200, msgspec.to_builtins(read))
+    await world.shown()
+    line_with(await world.press("d"), "mark two runs with space, then d compares them: 0 are")
+    lines = await world.press("space", "space", "d")
+    assert "Compare two runs" in lines[0]
+    line_with(lines, "1 step, 1 differs")
+    line_with(lines, "✓ completed   1    1.0s    ✗ failed      1    1.0s")
+    await world.press("escape")
+    line_with(await world.press("space", "d"), "3 are marked")
+    assert world.posts == []
 
 
-def test_d_says_what_cannot_be_read() -> None:
+@on_screen()
+async def test_d_says_what_cannot_be_read(world: World) -> None:
     """A run that the engine does not know any more."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1), run_row(2))
-        problem = {"type": "x", "title": "No", "status": 404, "detail": "It has gone."}
-        world.answers["/runs/" + run_row(1).id] = (404, problem)
-        await world.shown()
-        line_with(await world.press("space", "space", "d"), "It has gone")
-
-    showing(test)
+    world.live()
+    world.runs(run_row(1), run_row(2))
+    problem = {"type": "x", "title": "No", "status": 404, "detail": "It has gone."}
+    world.answers["/runs/" + run_row(1).id] = (404, problem)
+    await world.shown()
+    line_with(await world.press("space", "space", "d"), "It has gone")

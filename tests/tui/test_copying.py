@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from engine.wire import AttemptRow, StepRow
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
 from tui.screen.dialogs.body import BodyScreen
 from tui.text import curl
 from tui.text.clipboard import MAC, OSC_52_BASE64_BYTES_MAX, Tool, give, terminal_takes, tool
@@ -164,103 +164,90 @@ def fill(world: World, **members: Any) -> list[str]:
     return sent
 
 
-def test_sent_is_not_copied() -> None:
+@on_screen()
+async def test_sent_is_not_copied(world: World) -> None:
     """A program that has it is told of as `copied`; where there is none, or it fails, the terminal
     is sent the text, and that is said."""
-
-    async def test(world: World) -> None:
-        sent = fill(world)
-        copying = world.app.copying
-        await world.shown()
-        await world.press("y")
-        line_with(await world.press("i"), "id sent to the terminal (OSC 52)")
-        copying.find_tool = lambda: Tool(("false",))
-        await world.press("y")
-        line_with(await world.press("i"), "id sent to the terminal (OSC 52)")
-        copying.find_tool = lambda: Tool(("true",))
-        await world.press("y")
-        line_with(await world.press("i"), "id copied")
-        assert sent == [run_row(1).id] * 2
-
-    showing(test)
+    sent = fill(world)
+    copying = world.app.copying
+    await world.shown()
+    await world.press("y")
+    line_with(await world.press("i"), "id sent to the terminal (OSC 52)")
+    copying.find_tool = lambda: Tool(("false",))
+    await world.press("y")
+    line_with(await world.press("i"), "id sent to the terminal (OSC 52)")
+    copying.find_tool = lambda: Tool(("true",))
+    await world.press("y")
+    line_with(await world.press("i"), "id copied")
+    assert sent == [run_row(1).id] * 2
 
 
-def test_what_is_copied_is_the_original() -> None:
+@on_screen(size=(140, 24))
+async def test_what_is_copied_is_the_original(world: World) -> None:
     """Not what is shown of it; where the engine cannot be asked that is said."""
-
-    async def test(world: World) -> None:
-        sent = fill(world)
-        await world.shown()
-        await world.press("y")
-        line_with(await world.press("k"), "characters that do not print")
-        del world.answers[f"/steps/{run_row(1).id}"]
-        problem = {"type": "x", "title": "No", "status": 404, "detail": "It has gone."}
-        world.answers["/steps/" + run_row(1).id] = (404, problem)
-        await world.press("y")
-        line_with(await world.press("k"), "as it is shown, not the original: No: It has gone")
-        assert sent == [KEY, "key ␦␛1"]
-
-    showing(test, size=(140, 24))
+    sent = fill(world)
+    await world.shown()
+    await world.press("y")
+    line_with(await world.press("k"), "characters that do not print")
+    del world.answers[f"/steps/{run_row(1).id}"]
+    problem = {"type": "x", "title": "No", "status": 404, "detail": "It has gone."}
+    world.answers["/steps/" + run_row(1).id] = (404, problem)
+    await world.press("y")
+    line_with(await world.press("k"), "as it is shown, not the original: No: It has gone")
+    assert sent == [KEY, "key ␦␛1"]
 
 
-def test_curl_of_a_run_and_of_a_step_holds_no_secret() -> None:
+@on_screen(size=(120, 30))
+async def test_curl_of_a_run_and_of_a_step_holds_no_secret(world: World) -> None:
     """On both boards; secrets in the payload are not in the command, which fetches them."""
-
-    async def test(world: World) -> None:
-        sent = fill(world, generation=2)
-        await world.shown()
-        await world.press("y")
-        line_with(await world.press("c"), "with the key of the first generation")
-        await world.press("enter", "y", "c")
-        assert sent[0] == sent[1]
-        assert '"payload":{"a": 1}}' in sent[0]
-        assert "--url http://pay.test/order" in sent[0]
-        world.answers["/payload"] = (200, {"password": "hunter2"})
-        await world.press("y")
-        line_with(await world.press("c"), "it asks the engine for the payload")
-        assert "hunter2" not in sent[2]
-
-    showing(test, size=(120, 30))
+    sent = fill(world, generation=2)
+    await world.shown()
+    await world.press("y")
+    line_with(await world.press("c"), "with the key of the first generation")
+    await world.press("enter", "y", "c")
+    assert sent[0] == sent[1]
+    assert '"payload":{"a": 1}}' in sent[0]
+    assert "--url http://pay.test/order" in sent[0]
+    world.answers["/payload"] = (200, {"password": "hunter2"})
+    await world.press("y")
+    line_with(await world.press("c"), "it asks the engine for the payload")
+    assert "hunter2" not in sent[2]
 
 
-def test_bodies_are_copied_without_secrets() -> None:
+@on_screen()
+async def test_bodies_are_copied_without_secrets(world: World) -> None:
     """From the menu and from the screen that shows them; what is no text or too long is refused
     with the reason."""
-
-    async def test(world: World) -> None:
-        sent = fill(world)
-        await world.shown()
-        await world.press("enter", "y")
-        line_with(await world.press("a"), "answer sent to the terminal (OSC 52) · 1 value redacted")
-        await world.press("b")
-        assert "payload sent" not in (await world.press("y"))[-1]
-        assert sent == ['{"token": "••••", "b": 2}'] * 2
-        await world.press("escape")
-        world.answers["/payload"] = (200, b"\xff")
-        await world.press("y")
-        line_with(await world.press("p"), "it is no text")
-        world.answers["/payload"] = (200, b"x" * 60_000)
-        await world.press("y")
-        line_with(await world.press("p"), "a terminal takes no 58.6 KiB (OSC 52)")
-        assert len(sent) == 2
-
-    showing(test)
+    sent = fill(world)
+    await world.shown()
+    await world.press("enter", "y")
+    line_with(await world.press("a"), "answer sent to the terminal (OSC 52) · 1 value redacted")
+    await world.press("b")
+    assert "payload sent" not in (await world.press("y"))[-1]
+    assert sent == ['{"token": "••••", "b": 2}'] * 2
+    await world.press("escape")
+    world.answers["/payload"] = (200, b"\xff")
+    await world.press("y")
+    line_with(await world.press("p"), "it is no text")
+    world.answers["/payload"] = (200, b"x" * 60_000)
+    await world.press("y")
+    line_with(await world.press("p"), "a terminal takes no 58.6 KiB (OSC 52)")
+    assert len(sent) == 2
 
 
-def test_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_closed() -> None:
+@on_screen()
+async def test_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_closed(
+    world: World,
+) -> None:
     """A program may take its time; the screen it was begun on need not wait for it."""
-
-    async def test(world: World) -> None:
-        sent = fill(world)
-        copying = world.app.copying
-        await world.shown()
-        await world.press("enter", "b")
-        screen = world.app.screen
-        assert isinstance(screen, BodyScreen)
-        await world.press("escape")
-        copying.copy_body(screen._step, 1, screen.tell)
-        await world.app.workers.wait_for_complete()
-        line_with(await world.shown(), "answer sent to the terminal (OSC 52)")
-        assert len(sent) == 1
-
-    showing(test)
+    sent = fill(world)
+    copying = world.app.copying
+    await world.shown()
+    await world.press("enter", "b")
+    screen = world.app.screen
+    assert isinstance(screen, BodyScreen)
+    await world.press("escape")
+    copying.copy_body(screen._step, 1, screen.tell)
+    await world.app.workers.wait_for_complete()
+    line_with(await world.shown(), "answer sent to the terminal (OSC 52)")
+    assert len(sent) == 1

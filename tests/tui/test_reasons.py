@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.wire import AttemptRow, CauseList, CauseRow, Reason, RunRow, StepRow
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.support import RUN, event, store_at, tree_read
 from tests.tui.support import attempt_row as attempt
 from tests.tui.support import run_row as listed
@@ -154,15 +154,12 @@ def stuck(world: World, excerpt: str = DECLINED) -> None:
     world.store.apply(CausesRead(CauseList((row,), 40, 300_000)))
 
 
-def test_stuck_says_why_at_80_columns() -> None:
+@on_screen()
+async def test_stuck_says_why_at_80_columns(world: World) -> None:
     """No key has to be pressed for it."""
-
-    async def test(world: World) -> None:
-        world.live()
-        stuck(world)
-        line_with(await world.press("3"), "402 card_declined: insufficient")
-
-    showing(test)
+    world.live()
+    stuck(world)
+    line_with(await world.press("3"), "402 card_declined: insufficient")
 
 
 @pytest.mark.parametrize("columns", [80, 100, 140])
@@ -182,24 +179,21 @@ def test_the_list_of_runs_says_why(columns: int) -> None:
     showing(test, size=(columns, 24))
 
 
-def test_a_run_and_its_steps_say_why() -> None:
+@on_screen(size=(140, 40))
+async def test_a_run_and_its_steps_say_why(world: World) -> None:
     """The line of the run, the root (its step's reason), the step, and its attempt."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run, root, card = declined()
-        world.runs(run)
-        world.tree(run, root, card)
-        open_run(world.app, run.id, root.id)
-        lines = await world.shown()
-        line_with(lines, f"✗ failed  2/2 steps  2 tries  card: 402 {DECLINED}")
-        line_with(lines, f"cause  card: 402 {DECLINED}")
-        lines = await world.press("j")
-        line_with(lines, f"last   402 {DECLINED}")
-        line_with(lines, "1 ✗ 14:13:11  1.0s    402")
-        assert sum(DECLINED in line for line in lines) == 3
-
-    showing(test, size=(140, 40))
+    world.live()
+    run, root, card = declined()
+    world.runs(run)
+    world.tree(run, root, card)
+    open_run(world.app, run.id, root.id)
+    lines = await world.shown()
+    line_with(lines, f"✗ failed  2/2 steps  2 tries  card: 402 {DECLINED}")
+    line_with(lines, f"cause  card: 402 {DECLINED}")
+    lines = await world.press("j")
+    line_with(lines, f"last   402 {DECLINED}")
+    line_with(lines, "1 ✗ 14:13:11  1.0s    402")
+    assert sum(DECLINED in line for line in lines) == 3
 
 
 def test_the_inspector_has_the_first_lines_of_the_last_answer() -> None:
@@ -225,18 +219,15 @@ def test_the_inspector_has_the_first_lines_of_the_last_answer() -> None:
     showing(test, size=(140, 40), slow_link=True)
 
 
-def test_an_answer_that_was_not_kept_is_no_fault() -> None:
+@on_screen(size=(140, 40))
+async def test_an_answer_that_was_not_kept_is_no_fault(world: World) -> None:
     """What the engine says of it stands in its place, and is asked for once."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run, root, card = declined()
-        world.tree(run, root, card)
-        open_run(world.app, run.id, card.id)
-        line_with(await world.press(), "No body (404")
-        line_with(await world.passes(5), "No body (404")
-
-    showing(test, size=(140, 40))
+    world.live()
+    run, root, card = declined()
+    world.tree(run, root, card)
+    open_run(world.app, run.id, card.id)
+    line_with(await world.press(), "No body (404")
+    line_with(await world.passes(5), "No body (404")
 
 
 def test_hostile_reasons_are_shown_as_they_are() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.wire import BEYOND_A_JOB, AttemptRow, RunRow, StepRow
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.test_screen_safety import accepted, bulk
 from tui.act.open import open_run
 from tui.boards.cells import Part
@@ -35,124 +35,106 @@ def charted(world: World, step_id: str) -> list[Part]:
 # -- cancel with a call in flight ------------------------------------------------------------------
 
 
-def test_a_cancellation_says_that_the_call_goes_on() -> None:
+@on_screen()
+async def test_a_cancellation_says_that_the_call_goes_on(world: World) -> None:
     """How many calls are in flight and for how long; nothing is said to be cut."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run, *steps = with_a_call()
-        world.runs(run)
-        world.tree(run, *steps)
-        lines = await world.press("C")
-        line_with(lines, "1 call is in flight for 2m00.")
-        line_with(lines, "It is let finish, and its effect may still happen.")
-        line_with(lines, "Nothing is compensated.")
-        assert not any("cut" in line for line in lines)
-
-    showing(test)
+    world.live()
+    run, *steps = with_a_call()
+    world.runs(run)
+    world.tree(run, *steps)
+    lines = await world.press("C")
+    line_with(lines, "1 call is in flight for 2m00.")
+    line_with(lines, "It is let finish, and its effect may still happen.")
+    line_with(lines, "Nothing is compensated.")
+    assert not any("cut" in line for line in lines)
 
 
-def test_a_step_is_cancelled_with_its_own_calls() -> None:
+@on_screen()
+async def test_a_step_is_cancelled_with_its_own_calls(world: World) -> None:
     """Only those of the step and of what is below it are counted; of a step that backs off there is
     none."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run, root, called = with_a_call()
-        idle = step_row(run.id, "idle", "backing-off", due_at=at(60), attempt_rows=())
-        world.runs(run)
-        world.tree(run, root, called, idle)
-        open_run(world.app, run.id, idle.id)
-        await world.shown()
-        lines = await world.press("C")
-        line_with(lines, "› idle")
-        assert not any("in flight" in line for line in lines)
-
-    showing(test)
+    world.live()
+    run, root, called = with_a_call()
+    idle = step_row(run.id, "idle", "backing-off", due_at=at(60), attempt_rows=())
+    world.runs(run)
+    world.tree(run, root, called, idle)
+    open_run(world.app, run.id, idle.id)
+    await world.shown()
+    lines = await world.press("C")
+    line_with(lines, "› idle")
+    assert not any("in flight" in line for line in lines)
 
 
-def test_marked_runs_are_cancelled_with_the_calls_of_all() -> None:
+@on_screen()
+async def test_marked_runs_are_cancelled_with_the_calls_of_all(world: World) -> None:
     """The steps of runs that were not opened are read for it."""
-
-    async def test(world: World) -> None:
-        world.live()
-        told = [with_a_call(number) for number in (1, 2)]
-        world.runs(*(run for run, *_ in told))
-        for run, *steps in told:
-            world.tree(run, *steps)
-        world.store.trees.clear()
-        await world.shown()
-        lines = await world.press("space", "space", "C")
-        line_with(lines, "Cancel: 2 marked")
-        line_with(lines, "2 calls are in flight, the oldest for 2m00.")
-        line_with(lines, "their effects may still happen")
-
-    showing(test)
+    world.live()
+    told = [with_a_call(number) for number in (1, 2)]
+    world.runs(*(run for run, *_ in told))
+    for run, *steps in told:
+        world.tree(run, *steps)
+    world.store.trees.clear()
+    await world.shown()
+    lines = await world.press("space", "space", "C")
+    line_with(lines, "Cancel: 2 marked")
+    line_with(lines, "2 calls are in flight, the oldest for 2m00.")
+    line_with(lines, "their effects may still happen")
 
 
-def test_a_job_that_cancels_says_that_calls_go_on() -> None:
+@on_screen()
+async def test_a_job_that_cancels_says_that_calls_go_on(world: World) -> None:
     """Not how many: the engine acts on the runs one after the other, and calls begin and end."""
-
-    async def test(world: World) -> None:
-        whole_filter(world, action="cancel")
-        await world.shown()
-        line_with(await world.press("a", "C"), "Calls in flight are let finish, and their effects")
-        world.answers["/bulk"] = (200, bulk(action="pause"))
-        world.clock.pass_s(1)
-        await world.press("escape")
-        assert not any("let finish" in line for line in await world.press("P"))
-
-    showing(test)
+    whole_filter(world, action="cancel")
+    await world.shown()
+    line_with(await world.press("a", "C"), "Calls in flight are let finish, and their effects")
+    world.answers["/bulk"] = (200, bulk(action="pause"))
+    world.clock.pass_s(1)
+    await world.press("escape")
+    assert not any("let finish" in line for line in await world.press("P"))
 
 
-def test_a_run_that_cannot_be_read_is_cancelled_all_the_same() -> None:
+@on_screen()
+async def test_a_run_that_cannot_be_read_is_cancelled_all_the_same(world: World) -> None:
     """What is in flight is not known, and that is said."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1)
-        world.runs(run)
-        world.trees.clear()
-        world.answers[run.id] = (503, {"type": "/problems/engine-error", "detail": "broken row"})
-        world.answers["/actions"] = accepted(run)
-        await world.shown()
-        line_with(await world.press("C"), "which calls are in flight is not known")
-        world.clock.pass_s(1)
-        await world.press("y")
-        assert [members["action"] for _, members in world.posts] == ["cancel"]
-
-    showing(test)
+    world.live()
+    run = run_row(1)
+    world.runs(run)
+    world.trees.clear()
+    world.answers[run.id] = (503, {"type": "/problems/engine-error", "detail": "broken row"})
+    world.answers["/actions"] = accepted(run)
+    await world.shown()
+    line_with(await world.press("C"), "which calls are in flight is not known")
+    world.clock.pass_s(1)
+    await world.press("y")
+    assert [members["action"] for _, members in world.posts] == ["cancel"]
 
 
-def test_a_cancelled_step_with_a_call_in_flight_says_so() -> None:
+@on_screen(size=(140, 40))
+async def test_a_cancelled_step_with_a_call_in_flight_says_so(world: World) -> None:
     """The state's words, the age of the call, the chart to the present in the style of what was
     cancelled, the run's line and the top line; when the call has ended nothing of it is left."""
-
-    async def test(world: World) -> None:
-        world.live(cancelledInFlight=1, hosts=[])
-        run, root, called = with_a_call()
-        world.runs(run)
-        world.tree(run, root, called)
-        open_run(world.app, run.id, called.id)
-        await world.shown()
-        world.event("step", "cancelled", run.id, called.id, status="cancelled", rev=4)
-        world.event("step", "cancelled", run.id, run.id, status="cancelled", rev=4)
-        world.event("run", "run-moved", run.id, run.id, status="cancelled", rev=5)
-        lines = await world.passes(14)
-        line_with(lines, "render  ⊘ cancelled, still in flight  2m14")
-        line_with(lines, "still 2m14")
-        line_with(lines, "⊘ cancelled, still in flight  2/2 steps")
-        assert "▸ 0" in lines[0]
-        assert "⊘ 1 still in flight" in lines[0]
-        assert {style for text, style in charted(world, called.id) if text.strip()} == {"cancelled"}
-        assert world.app.rows.chart_head.rstrip().endswith("now")
-        world.live(cancelledInFlight=0, hosts=[])
-        world.event("attempt", "late-end", run.id, called.id, status="cancelled", rev=5, number=1)
-        lines = await world.shown()
-        assert not any("still" in line for line in lines)
-        line_with(lines, "late")
-
-    showing(test, size=(140, 40))
+    world.live(cancelledInFlight=1, hosts=[])
+    run, root, called = with_a_call()
+    world.runs(run)
+    world.tree(run, root, called)
+    open_run(world.app, run.id, called.id)
+    await world.shown()
+    world.event("step", "cancelled", run.id, called.id, status="cancelled", rev=4)
+    world.event("step", "cancelled", run.id, run.id, status="cancelled", rev=4)
+    world.event("run", "run-moved", run.id, run.id, status="cancelled", rev=5)
+    lines = await world.passes(14)
+    line_with(lines, "render  ⊘ cancelled, still in flight  2m14")
+    line_with(lines, "still 2m14")
+    line_with(lines, "⊘ cancelled, still in flight  2/2 steps")
+    assert "▸ 0" in lines[0]
+    assert "⊘ 1 still in flight" in lines[0]
+    assert {style for text, style in charted(world, called.id) if text.strip()} == {"cancelled"}
+    assert world.app.rows.chart_head.rstrip().endswith("now")
+    world.live(cancelledInFlight=0, hosts=[])
+    world.event("attempt", "late-end", run.id, called.id, status="cancelled", rev=5, number=1)
+    lines = await world.shown()
+    assert not any("still" in line for line in lines)
+    line_with(lines, "late")
 
 
 # -- while the engine is asked ---------------------------------------------------------------------
@@ -182,104 +164,88 @@ def whole_filter(world: World, **members: Any) -> None:
     world.answers["/bulk"] = (200, bulk(action="pause", skipped={}, total=231) | members)
 
 
-def test_what_the_engine_is_asked_is_said_at_once() -> None:
+@on_screen()
+async def test_what_the_engine_is_asked_is_said_at_once(world: World) -> None:
     """And how long it takes; then the question is put."""
-
-    async def test(world: World) -> None:
-        whole_filter(world)
-        await world.shown()
-        line_with(await asked(world, "a", "P"), "pause: asking what it would do… · esc leaves it")
-        line_with(await world.passes(12), "pause: asking what it would do… 12s · esc leaves it")
-        lines = await answered(world)
-        line_with(lines, "Pause: 231 runs")
-        assert not any("asking" in line for line in lines)
-
-    showing(test)
+    whole_filter(world)
+    await world.shown()
+    line_with(await asked(world, "a", "P"), "pause: asking what it would do… · esc leaves it")
+    line_with(await world.passes(12), "pause: asking what it would do… 12s · esc leaves it")
+    lines = await answered(world)
+    line_with(lines, "Pause: 231 runs")
+    assert not any("asking" in line for line in lines)
 
 
-def test_escape_leaves_what_the_engine_is_asked() -> None:
+@on_screen()
+async def test_escape_leaves_what_the_engine_is_asked(world: World) -> None:
     """No question comes; what was marked is still marked."""
-
-    async def test(world: World) -> None:
-        whole_filter(world)
-        await world.shown()
-        await asked(world, "a", "P")
-        await world.pilot.press("escape")
-        lines = await answered(world)
-        line_with(lines, "pause: not asked any more, nothing was done")
-        assert len(world.app.screen_stack) == 1
-        assert world.app.looking.whole_filter
-
-    showing(test)
+    whole_filter(world)
+    await world.shown()
+    await asked(world, "a", "P")
+    await world.pilot.press("escape")
+    lines = await answered(world)
+    line_with(lines, "pause: not asked any more, nothing was done")
+    assert len(world.app.screen_stack) == 1
+    assert world.app.looking.whole_filter
 
 
-def test_a_question_does_not_open_over_another_board() -> None:
+@on_screen()
+async def test_a_question_does_not_open_over_another_board(world: World) -> None:
     """Whoever went on is told that it was dropped, and is left in peace."""
-
-    async def test(world: World) -> None:
-        whole_filter(world)
-        await world.shown()
-        await asked(world, "a", "P", "3")
-        line_with(await world.shown(), "pause: the board is another one now, nothing was done")
-        lines = await answered(world)
-        assert len(world.app.screen_stack) == 1
-        assert world.app.looking.view == "causes"
-        assert not any("Pause:" in line for line in lines)
-
-    showing(test)
+    whole_filter(world)
+    await world.shown()
+    await asked(world, "a", "P", "3")
+    line_with(await world.shown(), "pause: the board is another one now, nothing was done")
+    lines = await answered(world)
+    assert len(world.app.screen_stack) == 1
+    assert world.app.looking.view == "causes"
+    assert not any("Pause:" in line for line in lines)
 
 
 @pytest.mark.parametrize("key", ["question_mark", "slash", "u"])
-def test_a_question_does_not_open_over_what_was_opened_meanwhile(key: str) -> None:
+@on_screen()
+async def test_a_question_does_not_open_over_what_was_opened_meanwhile(
+    world: World, key: str
+) -> None:
     """The help, a line that is typed, or marks taken away: the question is not put any more."""
-
-    async def test(world: World) -> None:
-        whole_filter(world)
-        await world.shown()
-        await asked(world, "a", "P", key)
-        covered = len(world.app.screen_stack)
-        await answered(world)
-        assert len(world.app.screen_stack) == covered
-        if len(world.app.screen_stack) > 1 or world.app.prompt.kind:
-            await world.press("escape")
-        line_with(await world.shown(), "pause: the board is another one now")
-
-    showing(test)
+    whole_filter(world)
+    await world.shown()
+    await asked(world, "a", "P", key)
+    covered = len(world.app.screen_stack)
+    await answered(world)
+    assert len(world.app.screen_stack) == covered
+    if len(world.app.screen_stack) > 1 or world.app.prompt.kind:
+        await world.press("escape")
+    line_with(await world.shown(), "pause: the board is another one now")
 
 
-def test_a_second_press_is_the_first_one() -> None:
+@on_screen()
+async def test_a_second_press_is_the_first_one(world: World) -> None:
     """The engine is asked once; another action takes the first one's place."""
-
-    async def test(world: World) -> None:
-        whole_filter(world)
-        await world.shown()
-        await asked(world, "a", "P", "P", "P", "C")
-        lines = await answered(world)
-        assert [members["action"] for _, members in world.posts][-1] == "cancel"
-        assert sum("runs ─" in line for line in lines) == 1
-
-    showing(test)
+    whole_filter(world)
+    await world.shown()
+    await asked(world, "a", "P", "P", "P", "C")
+    lines = await answered(world)
+    assert [members["action"] for _, members in world.posts][-1] == "cancel"
+    assert sum("runs ─" in line for line in lines) == 1
 
 
-def test_keys_that_were_under_way_are_not_typed_into_a_question() -> None:
+@on_screen()
+async def test_keys_that_were_under_way_are_not_typed_into_a_question(world: World) -> None:
     """Not those of the first quarter of a second, and not those that go on coming; what is to be
     typed stays in sight."""
-
-    async def test(world: World) -> None:
-        whole_filter(world)
-        await world.shown()
-        await world.press("a", "P")
-        field = world.app.screen.query_one(Confirmation)
-        for _ in range(3):
-            await world.press("1", "a", "P")
-            assert field.value == ""
-            world.clock.pass_s(0.2)
-        world.clock.pass_s(0.3)
-        lines = await world.press("2", "3")
-        assert field.value == "23"
-        line_with(lines, "type 231 and enter to confirm · esc no")
-
-    showing(test)
+    whole_filter(world)
+    await world.shown()
+    await world.press("a", "P")
+    field = world.app.screen.query_one(Confirmation)
+    for _ in range(3):
+        await world.press("1", "a", "P")
+        assert field.value == ""
+        world.clock.pass_s(0.2)
+    world.clock.pass_s(0.3)
+    lines = await world.press("2", "3")
+    assert field.value == "23"
+    line_with(lines, "type 231 and enter to confirm · esc no")
 
 
 def test_a_job_that_takes_only_the_first_says_so() -> None:

@@ -9,7 +9,7 @@ import re
 import httpx
 
 from engine.wire import AttemptRow
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.boards.run.bodies import FIRST_BYTES
 from tui.data.inputs import Input
 from tui.data.record import Recorder
@@ -55,84 +55,72 @@ def ranged(world: World, data: bytes, asked: list[str]) -> None:
     world.app.client._exchange._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
 
-def test_a_body_that_is_closed_before_it_is_read() -> None:
+@on_screen()
+async def test_a_body_that_is_closed_before_it_is_read(world: World) -> None:
     """`b` and `q` in one go: what is read then is for nobody, and nothing breaks."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        await world.press("enter")
-        world.answers_after = asyncio.Event()
-        await world.pilot.press("b")
-        await world.app.screen.query("#read").remove()  # which goes before the screen does
-        world.answers_after.set()
-        await world.press("q")
-        assert world.app.is_running
-        assert world.app.looking.view == "run"
-
-    showing(test)
+    fill(world)
+    await world.shown()
+    await world.press("enter")
+    world.answers_after = asyncio.Event()
+    await world.pilot.press("b")
+    await world.app.screen.query("#read").remove()  # which goes before the screen does
+    world.answers_after.set()
+    await world.press("q")
+    assert world.app.is_running
+    assert world.app.looking.view == "run"
 
 
-def test_the_answer_to_any_try_is_shown() -> None:
+@on_screen()
+async def test_the_answer_to_any_try_is_shown(world: World) -> None:
     """The last one first; `[` and `]` go to the others that were answered, and to the payload. The
     title says which it is."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        lines = await world.press("enter", "b")
-        assert "order: answer to try 3 · 503 · 2 of 2 · raw" in lines[0]
-        line_with(lines, "closed")
-        assert "no answer to a later try" in (await world.press("right_square_bracket"))[-1]
-        lines = await world.press("left_square_bracket")
-        assert "answer to try 1 · 500 · 1 of 2" in lines[0]
-        line_with(lines, "busy")
-        lines = await world.press("left_square_bracket")
-        assert "order: payload" in lines[0]
-        assert "nothing before the payload" in (await world.press("left_square_bracket"))[-1]
-        await world.press("escape")
-        assert len(world.app.screen_stack) == 1
-
-    showing(test)
+    fill(world)
+    await world.shown()
+    lines = await world.press("enter", "b")
+    assert "order: answer to try 3 · 503 · 2 of 2 · raw" in lines[0]
+    line_with(lines, "closed")
+    assert "no answer to a later try" in (await world.press("right_square_bracket"))[-1]
+    lines = await world.press("left_square_bracket")
+    assert "answer to try 1 · 500 · 1 of 2" in lines[0]
+    line_with(lines, "busy")
+    lines = await world.press("left_square_bracket")
+    assert "order: payload" in lines[0]
+    assert "nothing before the payload" in (await world.press("left_square_bracket"))[-1]
+    await world.press("escape")
+    assert len(world.app.screen_stack) == 1
 
 
-def test_m_shows_it_in_other_ways() -> None:
+@on_screen()
+async def test_m_shows_it_in_other_ways(world: World) -> None:
     """As it came, as hex, and beside the answer before it, where there is one."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        world.answers["/attempts/3/response"] = (200, {"order": 1, "error": "closed"})
-        await world.shown()
-        await world.press("enter", "b")
-        line_with(await world.press("m"), "00000000  7b 22")
-        lines = await world.press("m")
-        assert "· diff" in lines[0]
-        line_with(lines, "-{")
-        line_with(lines, "+{")
-        line_with(await world.press("left_square_bracket"), '"busy"')
-        assert "diff" not in (await world.shown())[0]
-
-    showing(test)
+    fill(world)
+    world.answers["/attempts/3/response"] = (200, {"order": 1, "error": "closed"})
+    await world.shown()
+    await world.press("enter", "b")
+    line_with(await world.press("m"), "00000000  7b 22")
+    lines = await world.press("m")
+    assert "· diff" in lines[0]
+    line_with(lines, "-{")
+    line_with(lines, "+{")
+    line_with(await world.press("left_square_bracket"), '"busy"')
+    assert "diff" not in (await world.shown())[0]
 
 
-def test_an_engine_without_the_body_is_told() -> None:
+@on_screen()
+async def test_an_engine_without_the_body_is_told(world: World) -> None:
     """In place of it; the other ones can still be looked at."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        problem = {"type": "x", "title": "No", "status": 404, "detail": "No body was recorded."}
-        world.answers = {"/3/response": (404, problem), **world.answers}
-        await world.shown()
-        line_with(await world.press("enter", "b"), "No body was recorded")
-        line_with(await world.press("left_square_bracket"), "busy")
-        await world.press("escape")
-        world.answers["/3/response"] = (200, b"closed")
-        world.answers = {"/1/response": (404, problem), **world.answers}
-        await world.press("b", "m")
-        line_with(await world.press("m"), "No body was recorded")
-        line_with(await world.press("m"), "closed")
-
-    showing(test)
+    fill(world)
+    problem = {"type": "x", "title": "No", "status": 404, "detail": "No body was recorded."}
+    world.answers = {"/3/response": (404, problem), **world.answers}
+    await world.shown()
+    line_with(await world.press("enter", "b"), "No body was recorded")
+    line_with(await world.press("left_square_bracket"), "busy")
+    await world.press("escape")
+    world.answers["/3/response"] = (200, b"closed")
+    world.answers = {"/1/response": (404, problem), **world.answers}
+    await world.press("b", "m")
+    line_with(await world.press("m"), "No body was recorded")
+    line_with(await world.press("m"), "closed")
 
 
 def test_a_long_body_is_read_in_parts() -> None:
@@ -194,28 +182,22 @@ def test_secrets_are_on_no_screen_and_in_no_recording() -> None:
     showing(bare, redact=frozenset())
 
 
-def test_the_mask_in_ascii_is_stars() -> None:
+@on_screen(ascii_only=True)
+async def test_the_mask_in_ascii_is_stars(world: World) -> None:
     """Stars."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        line_with(await world.press("enter", "p"), '"password": "****"')
-
-    showing(test, ascii_only=True)
+    fill(world)
+    await world.shown()
+    line_with(await world.press("enter", "p"), '"password": "****"')
 
 
-def test_another_width_cuts_the_lines_anew() -> None:
+@on_screen()
+async def test_another_width_cuts_the_lines_anew(world: World) -> None:
     """On a narrower screen nothing is cut off."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        world.answers["/payload"] = (200, {"text": "x" * 70 + "END"})
-        await world.shown()
-        await world.press("enter", "p")
-        await world.pilot.resize_terminal(60, 20)
-        await world.app.workers.wait_for_complete()
-        line_with(await world.shown(), "END")
-        assert isinstance(world.app.screen, BodyScreen)
-
-    showing(test)
+    fill(world)
+    world.answers["/payload"] = (200, {"text": "x" * 70 + "END"})
+    await world.shown()
+    await world.press("enter", "p")
+    await world.pilot.resize_terminal(60, 20)
+    await world.app.workers.wait_for_complete()
+    line_with(await world.shown(), "END")
+    assert isinstance(world.app.screen, BodyScreen)

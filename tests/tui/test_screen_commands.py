@@ -6,24 +6,21 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from tests.tui.screen import World, line_with, run_row, showing
+from tests.tui.screen import World, line_with, on_screen, run_row
 from tests.tui.test_screen_safety import accepted
 from tui.keys import BY_ID
 
 
-def test_the_palette_finds_every_command_of_the_view() -> None:
+@on_screen(size=(100, 60))
+async def test_the_palette_finds_every_command_of_the_view(world: World) -> None:
     """By a part of its name, or of what it says; nothing of other views."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1))
-        await world.shown()
-        shown = await found(world, "", BY_ID["events"].help)
-        assert BY_ID["payload"].help not in shown
-        await world.press("escape")
-        await found(world, "another look", "Theme: dark")
-
-    showing(test, size=(100, 60))
+    world.live()
+    world.runs(run_row(1))
+    await world.shown()
+    shown = await found(world, "", BY_ID["events"].help)
+    assert BY_ID["payload"].help not in shown
+    await world.press("escape")
+    await found(world, "another look", "Theme: dark")
 
 
 async def found(world: World, text: str, told: str) -> str:
@@ -45,90 +42,75 @@ async def choose(world: World, text: str) -> None:
     await world.pilot.pause()
 
 
-def test_a_chosen_command_is_done() -> None:
+@on_screen()
+async def test_a_chosen_command_is_done(world: World) -> None:
     """As if its key had been pressed; one that takes something behind it waits for that."""
-
-    async def test(world: World) -> None:
-        world.live()
-        await choose(world, "hosts that are called")
-        assert world.app.looking.view == "hosts"
-        await choose(world, "a run by its id")
-        assert isinstance(world.app.focused, Input)
-        assert world.app.focused.value == "run "
-
-    showing(test)
+    world.live()
+    await choose(world, "hosts that are called")
+    assert world.app.looking.view == "hosts"
+    await choose(world, "a run by its id")
+    assert isinstance(world.app.focused, Input)
+    assert world.app.focused.value == "run "
 
 
-def test_the_palette_is_about_the_row_it_was_opened_on() -> None:
+@on_screen()
+async def test_the_palette_is_about_the_row_it_was_opened_on(world: World) -> None:
     """The list moves under it; the action is done to that run."""
-
-    async def test(world: World) -> None:
-        world.live()
-        rows = [run_row(number, "backing-off") for number in range(3)]
-        world.runs(*rows)
-        world.answers["/actions"] = accepted(rows[0])
-        await world.shown()
-        await found(world, BY_ID["retry"].help[:12], BY_ID["retry"].help)
-        world.runs(*rows[1:])
-        await world.shown()
-        await world.press("enter")
-        assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
-
-    showing(test)
+    world.live()
+    rows = [run_row(number, "backing-off") for number in range(3)]
+    world.runs(*rows)
+    world.answers["/actions"] = accepted(rows[0])
+    await world.shown()
+    await found(world, BY_ID["retry"].help[:12], BY_ID["retry"].help)
+    world.runs(*rows[1:])
+    await world.shown()
+    await world.press("enter")
+    assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
 
 
-def test_a_remapped_key_shows_everywhere() -> None:
+@on_screen(keys={"retry": "T", "help": "f1"})
+async def test_a_remapped_key_shows_everywhere(world: World) -> None:
     """Footer, help, menu and palette; the old key does nothing any more, the new one does."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1, "backing-off")
-        world.runs(run)
-        world.answers["/actions"] = accepted(run)
-        lines = await world.shown()
-        assert "T Retry now" in lines[-1]
-        assert "f1 Help" in lines[-1]
-        line_with(await world.press("f1", *["space"] * 2), "T       Retry now")
-        line_with(await world.press("escape", "x"), " T  Retry now")
-        await world.press("escape", "R", "question_mark")
-        assert (world.posts, len(world.app.screen_stack)) == ([], 1)
-        await world.press("T")
-        assert [members["action"] for _, members in world.posts] == ["retry"]
-        await found(world, BY_ID["retry"].help[:12], f"T  {BY_ID['retry'].help}")
-
-    showing(test, keys={"retry": "T", "help": "f1"})
+    world.live()
+    run = run_row(1, "backing-off")
+    world.runs(run)
+    world.answers["/actions"] = accepted(run)
+    lines = await world.shown()
+    assert "T Retry now" in lines[-1]
+    assert "f1 Help" in lines[-1]
+    line_with(await world.press("f1", *["space"] * 2), "T       Retry now")
+    line_with(await world.press("escape", "x"), " T  Retry now")
+    await world.press("escape", "R", "question_mark")
+    assert (world.posts, len(world.app.screen_stack)) == ([], 1)
+    await world.press("T")
+    assert [members["action"] for _, members in world.posts] == ["retry"]
+    await found(world, BY_ID["retry"].help[:12], f"T  {BY_ID['retry'].help}")
 
 
 @pytest.mark.parametrize("key", ["R", "P"])
-def test_strict_asks_before_every_action(key: str) -> None:
+@on_screen(strict=True, badge="PROD")
+async def test_strict_asks_before_every_action(world: World, key: str) -> None:
     """Of an engine whose profile says so; its badge is on every board."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1, "backing-off")
-        world.runs(run)
-        world.answers["/actions"] = accepted(run)
-        assert " PROD " in (await world.shown())[1]
-        await world.press(key)
-        assert world.posts == []
-        world.clock.pass_s(1)
-        await world.press("y")
-        assert len(world.posts) == 1
-
-    showing(test, strict=True, badge="PROD")
+    world.live()
+    run = run_row(1, "backing-off")
+    world.runs(run)
+    world.answers["/actions"] = accepted(run)
+    assert " PROD " in (await world.shown())[1]
+    await world.press(key)
+    assert world.posts == []
+    world.clock.pass_s(1)
+    await world.press("y")
+    assert len(world.posts) == 1
 
 
-def test_what_is_typed_in_one_piece_keeps_its_order() -> None:
+@on_screen()
+async def test_what_is_typed_in_one_piece_keeps_its_order(world: World) -> None:
     """Over a slow link keys come together: those that edit are not overtaken by those behind."""
-
-    async def test(world: World) -> None:
-        world.live()
-        await world.shown()
-        for key in ("slash", "ctrl+u", *"wx", "backspace", *"fpay"):
-            character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
-            world.app.post_message(events.Key(key, character))
-        await world.pilot.pause()
-        assert isinstance(world.app.focused, Input)
-        assert world.app.focused.value == "wfpay"
-
-    showing(test)
+    world.live()
+    await world.shown()
+    for key in ("slash", "ctrl+u", *"wx", "backspace", *"fpay"):
+        character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
+        world.app.post_message(events.Key(key, character))
+    await world.pilot.pause()
+    assert isinstance(world.app.focused, Input)
+    assert world.app.focused.value == "wfpay"

@@ -11,7 +11,7 @@ import pytest
 
 from engine.store.sqlite.views.boards import DUE_COUNTED_MAX
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.support import retry_row
 from tui.act.open import open_run
 from tui.boards.bars import COUNTED_MAX
@@ -72,123 +72,99 @@ def test_every_board_fits_every_size(size: tuple[int, int]) -> None:
     showing(test, size=size)
 
 
-def test_states_differ_in_ascii() -> None:
+@on_screen(ascii_only=True)
+async def test_states_differ_in_ascii(world: World) -> None:
     """In ASCII nothing on the screen is beyond it, and each state has a mark and a word of its
     own."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        lines = await world.shown()
-        shown = [line.split()[:2] for line in lines[3:11]]
-        assert len({tuple(words) for words in shown}) == len(STATES)
-        for screen in (lines, await world.press("enter"), await world.press("question_mark")):
-            assert all(line.isascii() for line in screen), screen
-
-    showing(test, ascii_only=True)
+    fill(world)
+    lines = await world.shown()
+    shown = [line.split()[:2] for line in lines[3:11]]
+    assert len({tuple(words) for words in shown}) == len(STATES)
+    for screen in (lines, await world.press("enter"), await world.press("question_mark")):
+        assert all(line.isascii() for line in screen), screen
 
 
-def test_the_cursor_and_marks_are_seen_without_colour() -> None:
+@on_screen()
+async def test_the_cursor_and_marks_are_seen_without_colour(world: World) -> None:
     """The row under the cursor and the marked ones have a sign of their own at the edge."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        lines = await world.press("space")
-        assert [line[0] for line in lines[3:6]] == ["◆", "▌", " "]
-
-    showing(test)
+    fill(world)
+    await world.shown()
+    lines = await world.press("space")
+    assert [line[0] for line in lines[3:6]] == ["◆", "▌", " "]
 
 
-def test_footer_and_help_come_from_one_table() -> None:
+@on_screen(size=(120, 90))
+async def test_footer_and_help_come_from_one_table(world: World) -> None:
     """What the footer shows is in the help of the view, with the same key."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        foot = (await world.shown())[-1]
-        help_lines = await world.press("question_mark")
-        for command in COMMANDS:
-            if command.footer and "runs" in command.views:
-                assert f"{shown_key(command.keys)} " in foot
-        line_with(help_lines, "the runs, the newest first")
-
-    showing(test, size=(120, 90))
+    fill(world)
+    foot = (await world.shown())[-1]
+    help_lines = await world.press("question_mark")
+    for command in COMMANDS:
+        if command.footer and "runs" in command.views:
+            assert f"{shown_key(command.keys)} " in foot
+    line_with(help_lines, "the runs, the newest first")
 
 
-def test_empty_boards_say_why() -> None:
+@on_screen()
+async def test_empty_boards_say_why(world: World) -> None:
     """An empty board says what that means and what to press."""
-
-    async def test(world: World) -> None:
-        world.live(counts={"completed": 10_204})
-        world.runs()
-        line_with(await world.shown(), "No run is open. 10,204 have completed")
-        world.app.looking.filters["runs"] = "wf:nothing"
-        world.store.changes.counts = True
-        line_with(await world.shown(), "esc clears the filter")
-
-    showing(test)
+    world.live(counts={"completed": 10_204})
+    world.runs()
+    line_with(await world.shown(), "No run is open. 10,204 have completed")
+    world.app.looking.filters["runs"] = "wf:nothing"
+    world.store.changes.counts = True
+    line_with(await world.shown(), "esc clears the filter")
 
 
-def test_an_empty_board_counts_one_as_one() -> None:
+@on_screen()
+async def test_an_empty_board_counts_one_as_one(world: World) -> None:
     """Not: 1 have completed."""
-
-    async def test(world: World) -> None:
-        world.live(counts={"completed": 1})
-        world.runs()
-        line_with(await world.shown(), "No run is open. 1 has completed.")
-
-    showing(test)
+    world.live(counts={"completed": 1})
+    world.runs()
+    line_with(await world.shown(), "No run is open. 1 has completed.")
 
 
-def test_the_footer_says_where_q_leads() -> None:
+@on_screen()
+async def test_the_footer_says_where_q_leads(world: World) -> None:
     """Out of the dashboard from a board, and from a run to the board."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        assert "q Quit" in (await world.shown())[-1]
-        assert "q Back" in (await world.press("enter"))[-1]
-        assert "q Quit" in (await world.press("q"))[-1]
-
-    showing(test)
+    fill(world)
+    assert "q Quit" in (await world.shown())[-1]
+    assert "q Back" in (await world.press("enter"))[-1]
+    assert "q Quit" in (await world.press("q"))[-1]
 
 
-def test_what_is_wrong_with_the_connection_is_said() -> None:
+@on_screen()
+async def test_what_is_wrong_with_the_connection_is_said(world: World) -> None:
     """Connecting, lost, not let in, restarted: each is told apart in the top line."""
-
-    async def test(world: World) -> None:
-        assert "connecting" in (await world.shown())[0]
-        world.store.apply(LinkMoved(LinkState.LOST, "refused", 2, 3.0))
-        assert "reconnecting, try 2 in 3s" in (await world.shown())[0]
-        world.store.apply(LinkMoved(LinkState.REJECTED, "A token is needed"))
-        assert "not let in: A token is needed" in (await world.shown())[0]
-        world.live()
-        world.live(instance="two", startedAt=at(0))
-        assert "engine restarted" in (await world.shown())[0]
-
-    showing(test)
+    assert "connecting" in (await world.shown())[0]
+    world.store.apply(LinkMoved(LinkState.LOST, "refused", 2, 3.0))
+    assert "reconnecting, try 2 in 3s" in (await world.shown())[0]
+    world.store.apply(LinkMoved(LinkState.REJECTED, "A token is needed"))
+    assert "not let in: A token is needed" in (await world.shown())[0]
+    world.live()
+    world.live(instance="two", startedAt=at(0))
+    assert "engine restarted" in (await world.shown())[0]
 
 
-def test_what_is_counted_has_a_name() -> None:
+@on_screen()
+async def test_what_is_counted_has_a_name(world: World) -> None:
     """The figure of a tab and that of its board count the same, or say what they count."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        world.live(stuckCount=7, timedCount=1_421)
-        causes = (CauseRow("a", 5, 0, at(-9), at(-9), "01K", "order", "failed", None),)
-        world.store.apply(CausesRead(CauseList(causes, 9, 300_000)))
-        line_with(await world.press("1"), "row 1 of 8 runs")
-        lines = await world.press("3")
-        line_with(lines, "9 stuck runs · 1 cause")
-        assert "3 Stuck 9" in lines[1]
-        page = RetryPage((retry_row("s1", 9_000), retry_row("s2", 9_000)), next="s2")
-        world.store.apply(RetriesRead("retries", page))
-        lines = await world.press("2")
-        line_with(lines, "row 1 of the next 2 · 1,421 steps in all")
-        assert "2 Retries  3" in lines[1]  # the top line has runs that back off: no other unit here
-        world.store.apply(RetriesRead("retries", RetryPage(page.retries)))
-        lines = await world.shown()
-        line_with(lines, "row 1 of 2 steps")
-
-    showing(test)
+    fill(world)
+    world.live(stuckCount=7, timedCount=1_421)
+    causes = (CauseRow("a", 5, 0, at(-9), at(-9), "01K", "order", "failed", None),)
+    world.store.apply(CausesRead(CauseList(causes, 9, 300_000)))
+    line_with(await world.press("1"), "row 1 of 8 runs")
+    lines = await world.press("3")
+    line_with(lines, "9 stuck runs · 1 cause")
+    assert "3 Stuck 9" in lines[1]
+    page = RetryPage((retry_row("s1", 9_000), retry_row("s2", 9_000)), next="s2")
+    world.store.apply(RetriesRead("retries", page))
+    lines = await world.press("2")
+    line_with(lines, "row 1 of the next 2 · 1,421 steps in all")
+    assert "2 Retries  3" in lines[1]  # the top line has runs that back off: no other unit here
+    world.store.apply(RetriesRead("retries", RetryPage(page.retries)))
+    lines = await world.shown()
+    line_with(lines, "row 1 of 2 steps")
 
 
 def test_what_was_not_counted_on_says_so() -> None:
@@ -210,146 +186,125 @@ def test_what_was_not_counted_on_says_so() -> None:
     assert COUNTED_MAX == DUE_COUNTED_MAX
 
 
-def test_the_rows_of_a_list_say_where_the_runs_are() -> None:
+@on_screen()
+async def test_the_rows_of_a_list_say_where_the_runs_are(world: World) -> None:
     """Never at a step that has just succeeded: at the one that has begun since, at none where that
     is not known, and at the one that backs off if that is what the run does."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1, at={"status": "running"})
-        assert run.at is not None
-        world.runs(run)
-        ended = {"countsAs": "success", "httpStatus": 200, "number": 2}
-        world.event("attempt", "attempt-ended", run.id, run.at.step_id, status="completed", rev=5,
-                    **ended)  # fmt: skip
-        row = line_with(await world.shown(), "running")
-        assert "charge" not in row
-        assert "200" not in row
-        ship = f"{run.id}-ship"
-        spec = {"name": "ship", "workflow": "order", "url": "http://ship.test/x", "key": "k",
-                "retry": {"count": 4}}  # fmt: skip
-        world.event("step", "accepted", run.id, ship, status="pending", rev=1, spec=spec)
-        world.event("attempt", "started", run.id, ship, status="running", rev=2, number=1)
-        row = line_with(await world.shown(), "running")
-        assert ("ship" in row, "1/5" in row) == (True, True)
-        root = dict(spec, name="index")
-        world.event("step", "accepted", run.id, run.id, status="pending", rev=1, spec=root)
-        world.event("attempt", "started", run.id, run.id, status="running", rev=2, number=2)
-        assert "ship" in line_with(await world.shown(), "running")
-        failed = {"countsAs": "failure", "httpStatus": 503, "dueAt": at(9), "delayMs": 9_000,
-                  "excerpt": "busy", "number": 1}  # fmt: skip
-        other = f"{run.id}-other"
-        world.event("step", "accepted", run.id, other, status="pending", rev=1,
-                    spec=dict(spec, name="other"))  # fmt: skip
-        world.event("attempt", "attempt-ended", run.id, other, status="backing-off", rev=2,
-                    **failed)  # fmt: skip
-        assert "ship" in line_with(await world.shown(), "running")
-        world.event("run", "run-moved", run.id, run.id, status="backing-off", rev=9)
-        row = line_with(await world.shown(), "backing-off")
-        assert "other" in row
-        assert "in 9s" in row
-
-    showing(test)
+    world.live()
+    run = run_row(1, at={"status": "running"})
+    assert run.at is not None
+    world.runs(run)
+    ended = {"countsAs": "success", "httpStatus": 200, "number": 2}
+    world.event("attempt", "attempt-ended", run.id, run.at.step_id, status="completed", rev=5,
+                **ended)  # fmt: skip
+    row = line_with(await world.shown(), "running")
+    assert "charge" not in row
+    assert "200" not in row
+    ship = f"{run.id}-ship"
+    spec = {"name": "ship", "workflow": "order", "url": "http://ship.test/x", "key": "k",
+            "retry": {"count": 4}}  # fmt: skip
+    world.event("step", "accepted", run.id, ship, status="pending", rev=1, spec=spec)
+    world.event("attempt", "started", run.id, ship, status="running", rev=2, number=1)
+    row = line_with(await world.shown(), "running")
+    assert ("ship" in row, "1/5" in row) == (True, True)
+    root = dict(spec, name="index")
+    world.event("step", "accepted", run.id, run.id, status="pending", rev=1, spec=root)
+    world.event("attempt", "started", run.id, run.id, status="running", rev=2, number=2)
+    assert "ship" in line_with(await world.shown(), "running")
+    failed = {"countsAs": "failure", "httpStatus": 503, "dueAt": at(9), "delayMs": 9_000,
+              "excerpt": "busy", "number": 1}  # fmt: skip
+    other = f"{run.id}-other"
+    world.event("step", "accepted", run.id, other, status="pending", rev=1,
+                spec=dict(spec, name="other"))  # fmt: skip
+    world.event("attempt", "attempt-ended", run.id, other, status="backing-off", rev=2,
+                **failed)  # fmt: skip
+    assert "ship" in line_with(await world.shown(), "running")
+    world.event("run", "run-moved", run.id, run.id, status="backing-off", rev=9)
+    row = line_with(await world.shown(), "backing-off")
+    assert "other" in row
+    assert "in 9s" in row
 
 
-def test_a_row_that_has_left_and_is_still_drawn_does_not_open() -> None:
+@on_screen()
+async def test_a_row_that_has_left_and_is_still_drawn_does_not_open(world: World) -> None:
     """What was read has not been drawn yet when `enter` comes."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        world.store.apply(RetriesRead("retries", RetryPage((retry_row("s1", 9_000),))))
-        await world.press("2")
-        world.store.apply(RetriesRead("retries", RetryPage(())))
-        world.app.run_command("open")
-        assert world.app.looking.view == "retries"
-        await world.shown()
-        assert world.app.selection().cursor_id is None
-
-    showing(test)
+    fill(world)
+    world.store.apply(RetriesRead("retries", RetryPage((retry_row("s1", 9_000),))))
+    await world.press("2")
+    world.store.apply(RetriesRead("retries", RetryPage(())))
+    world.app.run_command("open")
+    assert world.app.looking.view == "retries"
+    await world.shown()
+    assert world.app.selection().cursor_id is None
 
 
-def test_events_are_counted_honestly() -> None:
+@on_screen()
+async def test_events_are_counted_honestly(world: World) -> None:
     """How many came, how many are listed, and how many are kept no more."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1)
-        for _ in range(1_005):
-            world.event("step", "started", run.id, run.id, status="running", rev=1)
-        world.store.events_seen += 11_896
-        line_with(await world.press("5"), "12,901 seen · 1,000 shown · 11,896 dropped")
-
-    showing(test)
+    world.live()
+    run = run_row(1)
+    for _ in range(1_005):
+        world.event("step", "started", run.id, run.id, status="running", rev=1)
+    world.store.events_seen += 11_896
+    line_with(await world.press("5"), "12,901 seen · 1,000 shown · 11,896 dropped")
 
 
-def test_filter_with_a_mistake_is_told_and_changes_nothing() -> None:
+@on_screen()
+async def test_filter_with_a_mistake_is_told_and_changes_nothing(world: World) -> None:
     """A filter that makes no sense is told; the list stays, and so does what was typed."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.press("slash")
-        prompt = world.app.query_one("#prompt")
-        prompt.value = "is:nonsense"  # type: ignore[attr-defined]
-        await world.press("enter")
-        assert world.app.looking.filters["runs"] == "is:live"
-        assert prompt.value == "is:nonsense"  # type: ignore[attr-defined]
-        assert world.app.flash_now[0].startswith("`is:nonsense` is none of")
-
-    showing(test)
+    fill(world)
+    await world.press("slash")
+    prompt = world.app.query_one("#prompt")
+    prompt.value = "is:nonsense"  # type: ignore[attr-defined]
+    await world.press("enter")
+    assert world.app.looking.filters["runs"] == "is:live"
+    assert prompt.value == "is:nonsense"  # type: ignore[attr-defined]
+    assert world.app.flash_now[0].startswith("`is:nonsense` is none of")
 
 
-def test_back_from_the_background_everything_is_read_again() -> None:
+@on_screen()
+async def test_back_from_the_background_everything_is_read_again(world: World) -> None:
     """The clock went on meanwhile, and so did the engine."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        asked: list[bool] = []
-        feed = SimpleNamespace(
-            resync=lambda: asked.append(True), open=lambda _: None, poke=lambda: None
-        )
-        world.app.following.feed = feed  # type: ignore[assignment]
-        world.app.app_resume_signal.publish(world.app)
-        line_with(await world.shown(), "STATE")
-        assert asked == [True]
-        world.app.following.feed = None
-
-    showing(test)
+    fill(world)
+    asked: list[bool] = []
+    feed = SimpleNamespace(
+        resync=lambda: asked.append(True), open=lambda _: None, poke=lambda: None
+    )
+    world.app.following.feed = feed  # type: ignore[assignment]
+    world.app.app_resume_signal.publish(world.app)
+    line_with(await world.shown(), "STATE")
+    assert asked == [True]
+    world.app.following.feed = None
 
 
-def test_after_a_sleep_of_the_laptop_everything_is_read_again() -> None:
+@on_screen()
+async def test_after_a_sleep_of_the_laptop_everything_is_read_again(world: World) -> None:
     """Once, with the first tick after it; no countdown shows a time behind zero meanwhile."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        asked: list[bool] = []
-        await world.shown()
-        world.app.following.feed = SimpleNamespace(resync=lambda: asked.append(True))  # type: ignore[assignment]
-        world.clock.sleep_s(600)
-        world.app.tick()
-        world.app.tick()
-        assert asked == [True]
-        world.app.following.feed = None
-        assert not any(re.search(r"-\d", line) for line in await world.shown())
-
-    showing(test)
+    fill(world)
+    asked: list[bool] = []
+    await world.shown()
+    world.app.following.feed = SimpleNamespace(resync=lambda: asked.append(True))  # type: ignore[assignment]
+    world.clock.sleep_s(600)
+    world.app.tick()
+    world.app.tick()
+    assert asked == [True]
+    world.app.following.feed = None
+    assert not any(re.search(r"-\d", line) for line in await world.shown())
 
 
-def test_esc_peels_one_layer() -> None:
+@on_screen()
+async def test_esc_peels_one_layer(world: World) -> None:
     """Escape closes the prompt, then clears the marks, then goes back, one at a time."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        await world.press("space", "slash", "escape")
-        assert world.app.selection().marks
-        await world.press("escape")
-        assert not world.app.selection().marks
-        await world.press("enter")
-        assert world.app.looking.view == "run"
-        await world.press("escape")
-        assert world.app.looking.view == "runs"
-
-    showing(test)
+    fill(world)
+    await world.shown()
+    await world.press("space", "slash", "escape")
+    assert world.app.selection().marks
+    await world.press("escape")
+    assert not world.app.selection().marks
+    await world.press("enter")
+    assert world.app.looking.view == "run"
+    await world.press("escape")
+    assert world.app.looking.view == "runs"
 
 
 def test_utc_turns_every_time_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.wire import CauseList, CauseRow, RunPage
-from tests.tui.screen import World, at, line_with, run_row, showing
+from tests.tui.screen import World, at, line_with, on_screen, run_row
 from tui.data.inputs import (
     CausesRead,
     LinkMoved,
@@ -25,131 +25,110 @@ def causes(world: World) -> None:
     world.store.apply(CausesRead(CauseList(tuple(rows), 60, 300_000)))
 
 
-def test_the_board_of_hosts_says_why_one_stands_still() -> None:
+@on_screen()
+async def test_the_board_of_hosts_says_why_one_stands_still(world: World) -> None:
     """In its row that it does, and below the board why, of the one under the cursor."""
-
-    async def test(world: World) -> None:
-        host = {"ended": 9, "succeeded": 9, "p95Ms": 9, "byMinute": [[9, 9]], "inFlight": 4,
-                "queued": 4}  # fmt: skip
-        why = "4 attempts at app:8000 wait for 4 steps that it has not accepted"
-        hosts = [host | {"host": "app:8000"}, host | {"host": "b.test"}]
-        world.live(hosts=hosts, standstills=[{"host": "app:8000", "why": why}])
-        lines = await world.press("4")
-        line_with(lines, "stands still app:8000")
-        line_with(lines, f"2 hosts · {why}")
-        assert why not in "".join(await world.press("j"))
-
-    showing(test)
+    host = {"ended": 9, "succeeded": 9, "p95Ms": 9, "byMinute": [[9, 9]], "inFlight": 4,
+            "queued": 4}  # fmt: skip
+    why = "4 attempts at app:8000 wait for 4 steps that it has not accepted"
+    hosts = [host | {"host": "app:8000"}, host | {"host": "b.test"}]
+    world.live(hosts=hosts, standstills=[{"host": "app:8000", "why": why}])
+    lines = await world.press("4")
+    line_with(lines, "stands still app:8000")
+    line_with(lines, f"2 hosts · {why}")
+    assert why not in "".join(await world.press("j"))
 
 
-def test_a_board_is_sorted_by_the_column_that_was_chosen() -> None:
+@on_screen()
+async def test_a_board_is_sorted_by_the_column_that_was_chosen(world: World) -> None:
     """`s` names the columns; figures begin with the largest; the same again turns it round; the
     cursor stays on its row."""
-
-    async def test(world: World) -> None:
-        causes(world)
-        await world.press("3", "j")
-        grid = world.app.grid()
-        assert (grid.selection.ids, grid.selection.cursor_id) == (["a", "b", "c"], "b")
-        line_with(await world.press("s"), "2  new")
-        lines = await world.press("2")
-        assert (grid.selection.ids, grid.selection.cursor_id) == (["b", "c", "a"], "b")
-        assert "NEW ▾" in line_with(lines, "CAUSE")
-        line_with(await world.press("s"), "now ▾, again turns it round")
-        lines = await world.press("2")
-        assert (grid.selection.ids, grid.selection.cursor_id) == (["a", "c", "b"], "b")
-        assert "NEW ▴" in line_with(lines, "CAUSE")
-        await world.press("s", "0")
-        assert grid.selection.ids == ["a", "b", "c"]
-
-    showing(test)
+    causes(world)
+    await world.press("3", "j")
+    grid = world.app.grid()
+    assert (grid.selection.ids, grid.selection.cursor_id) == (["a", "b", "c"], "b")
+    line_with(await world.press("s"), "2  new")
+    lines = await world.press("2")
+    assert (grid.selection.ids, grid.selection.cursor_id) == (["b", "c", "a"], "b")
+    assert "NEW ▾" in line_with(lines, "CAUSE")
+    line_with(await world.press("s"), "now ▾, again turns it round")
+    lines = await world.press("2")
+    assert (grid.selection.ids, grid.selection.cursor_id) == (["a", "c", "b"], "b")
+    assert "NEW ▴" in line_with(lines, "CAUSE")
+    await world.press("s", "0")
+    assert grid.selection.ids == ["a", "b", "c"]
 
 
-def test_a_click_on_a_head_sorts() -> None:
+@on_screen()
+async def test_a_click_on_a_head_sorts(world: World) -> None:
     """Words begin with A; where there is nothing to sort by, that is said."""
-
-    async def test(world: World) -> None:
-        causes(world)
-        await world.press("3")
-        grid = world.app.grid()
-        grid.post_message(Grid.HeadClicked(grid, "what"))
-        await world.shown()
-        assert grid.selection.ids == ["c", "a", "b"]
-        await world.press("1")
-        grid = world.app.grid()
-        grid.post_message(Grid.HeadClicked(grid, "workflow"))
-        line_with(await world.shown(), "runs are sorted by when they were submitted")
-        line_with(await world.press("2", "s"), "retries are always sorted by when they are due")
-
-    showing(test)
+    causes(world)
+    await world.press("3")
+    grid = world.app.grid()
+    grid.post_message(Grid.HeadClicked(grid, "what"))
+    await world.shown()
+    assert grid.selection.ids == ["c", "a", "b"]
+    await world.press("1")
+    grid = world.app.grid()
+    grid.post_message(Grid.HeadClicked(grid, "workflow"))
+    line_with(await world.shown(), "runs are sorted by when they were submitted")
+    line_with(await world.press("2", "s"), "retries are always sorted by when they are due")
 
 
-def test_what_has_no_figure_comes_last() -> None:
+@on_screen()
+async def test_what_has_no_figure_comes_last(world: World) -> None:
     """Whichever way the others are sorted."""
-
-    async def test(world: World) -> None:
-        host = {"ended": 9, "succeeded": 9, "byMinute": [[9, 9]], "inFlight": 0, "queued": 0}
-        hosts = [host | {"host": name, "p95Ms": p95}
-                 for name, p95 in (("a", 5), ("b", None), ("c", 9))]  # fmt: skip
-        world.live(hosts=hosts)
-        await world.press("4", "s", "4")
-        assert world.app.selection().ids == ["c", "a", "b"]
-        await world.press("s", "4")
-        assert world.app.selection().ids == ["a", "c", "b"]
-
-    showing(test)
+    host = {"ended": 9, "succeeded": 9, "byMinute": [[9, 9]], "inFlight": 0, "queued": 0}
+    hosts = [host | {"host": name, "p95Ms": p95}
+             for name, p95 in (("a", 5), ("b", None), ("c", 9))]  # fmt: skip
+    world.live(hosts=hosts)
+    await world.press("4", "s", "4")
+    assert world.app.selection().ids == ["c", "a", "b"]
+    await world.press("s", "4")
+    assert world.app.selection().ids == ["a", "c", "b"]
 
 
-def test_turning_the_runs_round_keeps_cursor_and_marks() -> None:
+@on_screen()
+async def test_turning_the_runs_round_keeps_cursor_and_marks(world: World) -> None:
     """The list is held whole: every row is still there."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(*map(run_row, range(60)))
-        await world.press("space", "j")
-        grid = world.app.grid()
-        cursor, marks = grid.selection.cursor_id, dict(grid.selection.marks)
-        lines = await world.press("s")
-        assert grid.selection.ids[0] == run_row(59).id
-        assert (grid.selection.cursor_id, grid.selection.marks) == (cursor, marks)
-        assert "AGE ▴" in line_with(lines, "STATE")
-        assert any(line.startswith("▌") for line in lines), "the cursor is seen"
-
-    showing(test)
+    world.live()
+    world.runs(*map(run_row, range(60)))
+    await world.press("space", "j")
+    grid = world.app.grid()
+    cursor, marks = grid.selection.cursor_id, dict(grid.selection.marks)
+    lines = await world.press("s")
+    assert grid.selection.ids[0] == run_row(59).id
+    assert (grid.selection.cursor_id, grid.selection.marks) == (cursor, marks)
+    assert "AGE ▴" in line_with(lines, "STATE")
+    assert any(line.startswith("▌") for line in lines), "the cursor is seen"
 
 
-def test_a_part_is_not_turned_without_the_engine() -> None:
+@on_screen()
+async def test_a_part_is_not_turned_without_the_engine(world: World) -> None:
     """The arrow would say what the rows do not."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(*map(run_row, range(60)), total=900)
-        world.store.listing("runs").at_tail = False
-        world.store.apply(LinkMoved(LinkState.LOST, "reset", 1, 2.0))
-        lines = await world.press("s")
-        line_with(lines, "not connected: the other end of the list cannot be read")
-        assert "AGE ▾" in line_with(lines, "STATE")
-        assert world.app.selection().ids[0] == run_row(0).id
-
-    showing(test)
+    world.live()
+    world.runs(*map(run_row, range(60)), total=900)
+    world.store.listing("runs").at_tail = False
+    world.store.apply(LinkMoved(LinkState.LOST, "reset", 1, 2.0))
+    lines = await world.press("s")
+    line_with(lines, "not connected: the other end of the list cannot be read")
+    assert "AGE ▾" in line_with(lines, "STATE")
+    assert world.app.selection().ids[0] == run_row(0).id
 
 
-def test_a_run_that_is_further_down_in_the_other_order_is_told() -> None:
+@on_screen()
+async def test_a_run_that_is_further_down_in_the_other_order_is_told(world: World) -> None:
     """Until the first page of the new order is there the old rows stay; then that is said."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(*map(run_row, range(60)), total=900)
-        world.store.listing("runs").at_tail = False
-        await world.press("space")
-        await world.press("s")
-        assert len(world.app.selection().ids) == 60
-        world.runs(*map(run_row, range(200, 260)), total=900)
-        line_with(await world.shown(), "further down in this order")
-        assert world.app.selection().cursor_id in world.app.selection().ids
-        assert not world.app.selection().marks
-
-    showing(test)
+    world.live()
+    world.runs(*map(run_row, range(60)), total=900)
+    world.store.listing("runs").at_tail = False
+    await world.press("space")
+    await world.press("s")
+    assert len(world.app.selection().ids) == 60
+    world.runs(*map(run_row, range(200, 260)), total=900)
+    line_with(await world.shown(), "further down in this order")
+    assert world.app.selection().cursor_id in world.app.selection().ids
+    assert not world.app.selection().marks
 
 
 def ends(n: int) -> tuple[RunsRead, RunsRead]:
@@ -160,49 +139,40 @@ def ends(n: int) -> tuple[RunsRead, RunsRead]:
     return RunsRead("runs", Edge.HEAD, head), RunsRead("runs", Edge.TAIL, tail)
 
 
-def test_the_end_of_the_list_is_its_last_row() -> None:
+@on_screen()
+async def test_the_end_of_the_list_is_its_last_row(world: World) -> None:
     """`G`, when the last page is there: where it meets the first page, and where it does not."""
-
-    async def test(world: World) -> None:
-        world.live()
-        for n, place in ((30, "30 of 30 runs"), (300, "20 of 20+ runs")):
-            first, last = ends(n)
-            world.store.listing("runs").clear()
-            world.store.apply(first)
-            line_with(await world.press("g"), "1 of 20+ runs")
-            line_with(await world.press("G"), "20 of 20+ runs")
-            world.store.apply(last)
-            lines = await world.shown()
-            line_with(lines, place)
-            assert "has left the list" not in "".join(lines)
-            assert world.app.selection().cursor_id == run_row(n - 1).id
-
-    showing(test)
-
-
-def test_who_has_moved_on_is_not_taken_to_the_end() -> None:
-    """The last page came late."""
-
-    async def test(world: World) -> None:
-        world.live()
-        first, last = ends(30)
+    world.live()
+    for n, place in ((30, "30 of 30 runs"), (300, "20 of 20+ runs")):
+        first, last = ends(n)
+        world.store.listing("runs").clear()
         world.store.apply(first)
-        await world.press("G", "k")
+        line_with(await world.press("g"), "1 of 20+ runs")
+        line_with(await world.press("G"), "20 of 20+ runs")
         world.store.apply(last)
-        line_with(await world.shown(), "19 of 30 runs")
+        lines = await world.shown()
+        line_with(lines, place)
+        assert "has left the list" not in "".join(lines)
+        assert world.app.selection().cursor_id == run_row(n - 1).id
 
-    showing(test)
+
+@on_screen()
+async def test_who_has_moved_on_is_not_taken_to_the_end(world: World) -> None:
+    """The last page came late."""
+    world.live()
+    first, last = ends(30)
+    world.store.apply(first)
+    await world.press("G", "k")
+    world.store.apply(last)
+    line_with(await world.shown(), "19 of 30 runs")
 
 
-def test_in_a_long_list_the_arrow_keys_move_the_cursor() -> None:
+@on_screen()
+async def test_in_a_long_list_the_arrow_keys_move_the_cursor(world: World) -> None:
     """They do not scroll past it."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(*(run_row(number) for number in range(100)))
-        for key, place in (("down", "2"), ("up", "1"), ("end", "100"), ("home", "1")):
-            line_with(await world.press(key), f"{place} of 100 runs")
-        await world.press("pagedown")
-        assert world.app.selection().cursor > 1
-
-    showing(test)
+    world.live()
+    world.runs(*(run_row(number) for number in range(100)))
+    for key, place in (("down", "2"), ("up", "1"), ("end", "100"), ("home", "1")):
+        line_with(await world.press(key), f"{place} of 100 runs")
+    await world.press("pagedown")
+    assert world.app.selection().cursor > 1

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.wire import RunRow
-from tests.tui.screen import World, line_with, run_row, showing, step_row
+from tests.tui.screen import World, line_with, on_screen, run_row, step_row
 from tests.tui.test_screen_safety import accepted
 
 
@@ -16,63 +16,56 @@ from tests.tui.test_screen_safety import accepted
     ("key", "state", "action"),
     [("P", "running", "pause"), ("C", "running", "cancel"), ("D", "failed", "dismiss")],
 )
-def test_a_wish_does_not_lose_against_the_clock(key: str, state: str, action: str) -> None:
+@on_screen()
+async def test_a_wish_does_not_lose_against_the_clock(
+    world: World, key: str, state: str, action: str
+) -> None:
     """The engine starts tries between the question and its answer, which moves revisions: what is
     wished does not depend on them, so none is sent. Every marked run is done."""
-
-    async def test(world: World) -> None:
-        world.live()
-        rows = [run_row(number, state) for number in range(12)]
-        world.runs(*rows)
-        world.answers["/actions"] = accepted(rows[0])
-        await world.shown()
-        await world.press("a", key)
-        world.clock.pass_s(1)
-        line_with(await world.press("y"), f"{action}: 12 done")
-        assert [members for _, members in world.posts] == [{"action": action}] * 12
-
-    showing(test)
+    world.live()
+    rows = [run_row(number, state) for number in range(12)]
+    world.runs(*rows)
+    world.answers["/actions"] = accepted(rows[0])
+    await world.shown()
+    await world.press("a", key)
+    world.clock.pass_s(1)
+    line_with(await world.press("y"), f"{action}: 12 done")
+    assert [members for _, members in world.posts] == [{"action": action}] * 12
 
 
-def test_a_retry_and_a_resume_are_held_against_the_revision() -> None:
+@on_screen()
+async def test_a_retry_and_a_resume_are_held_against_the_revision(world: World) -> None:
     """A second start of what has just started is nobody's wish."""
-
-    async def test(world: World) -> None:
-        world.live()
-        rows = [run_row(1, "failed"), run_row(2, "paused")]
-        world.runs(*rows)
-        world.answers["/actions"] = accepted(rows[0])
-        await world.shown()
-        await world.press("R", "j", "P")
-        assert [members["ifRev"] for _, members in world.posts] == [4, 4]
-
-    showing(test)
+    world.live()
+    rows = [run_row(1, "failed"), run_row(2, "paused")]
+    world.runs(*rows)
+    world.answers["/actions"] = accepted(rows[0])
+    await world.shown()
+    await world.press("R", "j", "P")
+    assert [members["ifRev"] for _, members in world.posts] == [4, 4]
 
 
-def test_the_reasons_of_refusals_are_told() -> None:
+@on_screen(size=(140, 40))
+async def test_the_reasons_of_refusals_are_told(world: World) -> None:
     """Why marked runs were left alone: one reason by itself, several with how often each."""
-
-    async def test(world: World) -> None:
-        world.live()
-        rows = [run_row(number) for number in range(4)]
-        world.runs(*rows)
-        ended = {"type": "/problems/not-possible", "detail": "Nothing here is open and unpaused."}
-        world.answers[f"{rows[0].id}/actions"] = (409, ended)
-        world.answers[f"{rows[1].id}/actions"] = (409, ended)
-        world.answers["/actions"] = accepted(rows[3])
-        await world.shown()
-        await world.press("a", "P")
-        world.clock.pass_s(1)
-        told = "pause: 2 done, 2 refused (still marked): Nothing here is open and unpaused."
-        line_with(await world.press("y"), told)
-        other = {"type": "/problems/not-possible", "detail": "It has already ended (failed)."}
-        world.answers[f"{rows[1].id}/actions"] = (409, other)
-        await world.press("P")
-        world.clock.pass_s(1)
-        lines = await world.press("y")
-        line_with(lines, "0 done, 2 refused (still marked): 1: Nothing here is open and unpa")
-
-    showing(test, size=(140, 40))
+    world.live()
+    rows = [run_row(number) for number in range(4)]
+    world.runs(*rows)
+    ended = {"type": "/problems/not-possible", "detail": "Nothing here is open and unpaused."}
+    world.answers[f"{rows[0].id}/actions"] = (409, ended)
+    world.answers[f"{rows[1].id}/actions"] = (409, ended)
+    world.answers["/actions"] = accepted(rows[3])
+    await world.shown()
+    await world.press("a", "P")
+    world.clock.pass_s(1)
+    told = "pause: 2 done, 2 refused (still marked): Nothing here is open and unpaused."
+    line_with(await world.press("y"), told)
+    other = {"type": "/problems/not-possible", "detail": "It has already ended (failed)."}
+    world.answers[f"{rows[1].id}/actions"] = (409, other)
+    await world.press("P")
+    world.clock.pass_s(1)
+    lines = await world.press("y")
+    line_with(lines, "0 done, 2 refused (still marked): 1: Nothing here is open and unpa")
 
 
 def pausing(run: RunRow) -> RunRow:
@@ -80,33 +73,30 @@ def pausing(run: RunRow) -> RunRow:
     return msgspec.structs.replace(run, pause_reason="operator")
 
 
-def test_a_pause_that_waits_for_a_call_is_pausing() -> None:
+@on_screen()
+async def test_a_pause_that_waits_for_a_call_is_pausing(world: World) -> None:
     """The run goes on until its call has ended: its state says so, in lists, in its own page, and
     when it is told; `P` takes it back."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1)
-        world.runs(run)
-        world.answers["/actions"] = accepted(pausing(run))
-        await world.shown()
-        line_with(await world.press("P"), "pausing: order 00000001 · z takes it back")
-        world.runs(pausing(run))
-        lines = await world.shown()
-        line_with(lines, "▸ pausing")
-        assert "P Resume" in lines[-1]
-        root = step_row(run.id, None, "running", pause_reason="operator")
-        world.tree(pausing(run), root)
-        lines = await world.press("enter")
-        line_with(lines, "order 00000001  ▸ pausing")
-        await world.press("P")
-        assert world.posts[-1][1]["action"] == "resume"
-        moved: dict[str, Any] = {"status": "paused", "rev": 9}
-        world.event("run", "run-moved", run.id, run.id, **moved)
-        await world.press("escape")
-        line_with(await world.shown(), "◫ paused")
-
-    showing(test)
+    world.live()
+    run = run_row(1)
+    world.runs(run)
+    world.answers["/actions"] = accepted(pausing(run))
+    await world.shown()
+    line_with(await world.press("P"), "pausing: order 00000001 · z takes it back")
+    world.runs(pausing(run))
+    lines = await world.shown()
+    line_with(lines, "▸ pausing")
+    assert "P Resume" in lines[-1]
+    root = step_row(run.id, None, "running", pause_reason="operator")
+    world.tree(pausing(run), root)
+    lines = await world.press("enter")
+    line_with(lines, "order 00000001  ▸ pausing")
+    await world.press("P")
+    assert world.posts[-1][1]["action"] == "resume"
+    moved: dict[str, Any] = {"status": "paused", "rev": 9}
+    world.event("run", "run-moved", run.id, run.id, **moved)
+    await world.press("escape")
+    line_with(await world.shown(), "◫ paused")
 
 
 # -- who was quicker -------------------------------------------------------------------------------
@@ -129,40 +119,34 @@ def acted(world: World, run: RunRow, action: str, actor: str, **members: Any) ->
     world.event("step", "acted", run.id, run.id, **(what | members))
 
 
-def test_a_retry_that_comes_too_late_names_who_was_quicker() -> None:
+@on_screen(size=(100, 24))
+async def test_a_retry_that_comes_too_late_names_who_was_quicker(world: World) -> None:
     """Not the engine, but the person who pressed `R` on another dashboard."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1, "backing-off")
-        world.runs(run, run_row(2))
-        world.answers["/actions"] = moved_on(run, status="running")
-        await world.shown()
-        line_with(await world.press("R"), "retry: order 00000001: already started: try 4 is in")
-        acted(world, run_row(2), "retry", "bob")
-        acted(world, run, "retry", "ana@desk")
-        world.clock.pass_s(0.4)
-        told = "retried by ana@desk 0.4s ago: try 4 is in flight"
-        line_with(await world.press("R"), told)
-
-    showing(test, size=(100, 24))
+    world.live()
+    run = run_row(1, "backing-off")
+    world.runs(run, run_row(2))
+    world.answers["/actions"] = moved_on(run, status="running")
+    await world.shown()
+    line_with(await world.press("R"), "retry: order 00000001: already started: try 4 is in")
+    acted(world, run_row(2), "retry", "bob")
+    acted(world, run, "retry", "ana@desk")
+    world.clock.pass_s(0.4)
+    told = "retried by ana@desk 0.4s ago: try 4 is in flight"
+    line_with(await world.press("R"), told)
 
 
 @pytest.mark.parametrize("passed_s", [2, 61])
-def test_what_was_cancelled_meanwhile_names_who_did_it(passed_s: float) -> None:
+@on_screen(size=(140, 24))
+async def test_what_was_cancelled_meanwhile_names_who_did_it(world: World, passed_s: float) -> None:
     """If that was just now; hostile names are told as they are."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1)
-        world.runs(run)
-        ended = {"type": "/problems/not-possible", "detail": "It has already ended (cancelled)."}
-        world.answers["/actions"] = (409, ended)
-        await world.shown()
-        acted(world, run, "cancel", "ana\x1b[2J[/red]")
-        await world.passes(passed_s)
-        lines = await world.press("P")
-        line = line_with(lines, "pause: order 00000001: It has already ended (cancelled).")
-        assert ("(cancelled by ana␛[2J[/red] 2.0s ago)" in line) is (passed_s < 60)
-
-    showing(test, size=(140, 24))
+    world.live()
+    run = run_row(1)
+    world.runs(run)
+    ended = {"type": "/problems/not-possible", "detail": "It has already ended (cancelled)."}
+    world.answers["/actions"] = (409, ended)
+    await world.shown()
+    acted(world, run, "cancel", "ana\x1b[2J[/red]")
+    await world.passes(passed_s)
+    lines = await world.press("P")
+    line = line_with(lines, "pause: order 00000001: It has already ended (cancelled).")
+    assert ("(cancelled by ana␛[2J[/red] 2.0s ago)" in line) is (passed_s < 60)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from tests.tui.screen import World, line_with, run_row, showing, step_row
+from tests.tui.screen import World, line_with, on_screen, run_row, step_row
 from tests.tui.test_screen_safety import accepted
 
 OLD, NEW = "http://pay.test/v1", "http://pay.test/v2"
@@ -28,106 +28,91 @@ async def typed(world: World, text: str) -> list[str]:
     return await world.press("enter")
 
 
-def test_a_run_is_moved_after_two_urls_and_a_yes() -> None:
+@on_screen()
+async def test_a_run_is_moved_after_two_urls_and_a_yes(world: World) -> None:
     """The engine is asked what would be moved; that is shown; then it is done."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1, "backing-off")
-        world.runs(run)
-        world.answers["/actions"] = would_move(run, "order", "charge")
-        await world.shown()
-        line_with(await world.press("M"), " retarget from ")
-        line_with(await typed(world, OLD), f" retarget to {OLD}")
-        lines = await typed(world, NEW)
-        line_with(lines, "Retarget?")
-        line_with(lines, "2 steps would be moved")
-        line_with(lines, f"charge → {NEW}/charge")
-        urls = {"action": "retarget", "from": OLD, "to": NEW}  # whatever its revision is by now
-        assert [body for _, body in world.posts] == [urls | {"dryRun": True}]
-        world.clock.pass_s(1)
-        line_with(await world.press("y"), "retargeted: order")
-        assert [body for _, body in world.posts[1:]] == [urls]
-
-    showing(test)
+    world.live()
+    run = run_row(1, "backing-off")
+    world.runs(run)
+    world.answers["/actions"] = would_move(run, "order", "charge")
+    await world.shown()
+    line_with(await world.press("M"), " retarget from ")
+    line_with(await typed(world, OLD), f" retarget to {OLD}")
+    lines = await typed(world, NEW)
+    line_with(lines, "Retarget?")
+    line_with(lines, "2 steps would be moved")
+    line_with(lines, f"charge → {NEW}/charge")
+    urls = {"action": "retarget", "from": OLD, "to": NEW}  # whatever its revision is by now
+    assert [body for _, body in world.posts] == [urls | {"dryRun": True}]
+    world.clock.pass_s(1)
+    line_with(await world.press("y"), "retargeted: order")
+    assert [body for _, body in world.posts[1:]] == [urls]
 
 
-def test_nothing_is_asked_of_the_engine_without_two_urls() -> None:
+@on_screen()
+async def test_nothing_is_asked_of_the_engine_without_two_urls(world: World) -> None:
     """`esc` leaves, and the same twice, or nothing, is no move."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1, "backing-off"))
-        await world.shown()
-        await world.press("M")
-        line_with(await typed(world, ""), "both URLs are needed and differ")
-        await world.press("M")
-        await typed(world, OLD)
-        line_with(await typed(world, OLD), "both URLs are needed and differ")
-        await world.press("M", "escape")
-        assert world.app.prompt.kind == ""
-        assert world.posts == []
-
-    showing(test)
+    world.live()
+    world.runs(run_row(1, "backing-off"))
+    await world.shown()
+    await world.press("M")
+    line_with(await typed(world, ""), "both URLs are needed and differ")
+    await world.press("M")
+    await typed(world, OLD)
+    line_with(await typed(world, OLD), "both URLs are needed and differ")
+    await world.press("M", "escape")
+    assert world.app.prompt.kind == ""
+    assert world.posts == []
 
 
-def test_marked_runs_are_moved_one_after_the_other() -> None:
+@on_screen()
+async def test_marked_runs_are_moved_one_after_the_other(world: World) -> None:
     """After what all of them would move was asked for; their sum is told."""
-
-    async def test(world: World) -> None:
-        world.live()
-        runs = [run_row(number, "backing-off") for number in range(2)]
-        world.runs(*runs)
-        world.answers["/actions"] = would_move(runs[0], "order")
-        await world.shown()
-        await world.press("space", "space", "M")
-        await typed(world, OLD)
-        lines = await typed(world, NEW)
-        line_with(lines, "2 runs")
-        line_with(lines, "2 steps would be moved")
-        world.clock.pass_s(1)
-        line_with(await world.press("y"), "retarget: 2 done")
-        assert [body.get("dryRun", False) for _, body in world.posts] == [True, True, False, False]
-
-    showing(test)
+    world.live()
+    runs = [run_row(number, "backing-off") for number in range(2)]
+    world.runs(*runs)
+    world.answers["/actions"] = would_move(runs[0], "order")
+    await world.shown()
+    await world.press("space", "space", "M")
+    await typed(world, OLD)
+    lines = await typed(world, NEW)
+    line_with(lines, "2 runs")
+    line_with(lines, "2 steps would be moved")
+    world.clock.pass_s(1)
+    line_with(await world.press("y"), "retarget: 2 done")
+    assert [body.get("dryRun", False) for _, body in world.posts] == [True, True, False, False]
 
 
-def test_a_filter_is_moved_as_a_job() -> None:
+@on_screen()
+async def test_a_filter_is_moved_as_a_job(world: World) -> None:
     """With what the engine would do and leave alone, and both URLs."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1, "backing-off"), total=9)
-        job = {
-            "id": "01K", "action": "retarget", "q": "is:live", "state": "running", "total": 8,
-            "matched": 9, "done": 0, "skipped": {"it has ended": 1}, "ratePerS": 20,
-        }  # fmt: skip
-        world.answers["/bulk"] = (200, job)
-        await world.shown()
-        world.app.looking.whole_filter = True
-        await world.press("M")
-        await typed(world, OLD)
-        lines = await typed(world, NEW)
-        line_with(lines, "retarget 8 of 9 runs")
-        line_with(lines, f"to     {NEW}")
-        world.clock.pass_s(1)
-        await world.press("y")
-        asked = [(it["from"], it["to"], it.get("dryRun", False)) for _, it in world.posts]
-        assert asked == [(OLD, NEW, True), (OLD, NEW, False)]
-
-    showing(test)
+    world.live()
+    world.runs(run_row(1, "backing-off"), total=9)
+    job = {
+        "id": "01K", "action": "retarget", "q": "is:live", "state": "running", "total": 8,
+        "matched": 9, "done": 0, "skipped": {"it has ended": 1}, "ratePerS": 20,
+    }  # fmt: skip
+    world.answers["/bulk"] = (200, job)
+    await world.shown()
+    world.app.looking.whole_filter = True
+    await world.press("M")
+    await typed(world, OLD)
+    lines = await typed(world, NEW)
+    line_with(lines, "retarget 8 of 9 runs")
+    line_with(lines, f"to     {NEW}")
+    world.clock.pass_s(1)
+    await world.press("y")
+    asked = [(it["from"], it["to"], it.get("dryRun", False)) for _, it in world.posts]
+    assert asked == [(OLD, NEW, True), (OLD, NEW, False)]
 
 
-def test_a_step_is_not_moved_by_itself() -> None:
+@on_screen()
+async def test_a_step_is_not_moved_by_itself(world: World) -> None:
     """In a run the root stands for it, and its URL is what one begins with."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(1, "waiting")
-        world.runs(run)
-        world.tree(run, step_row(run.id, None, "waiting"), step_row(run.id, "charge", "running"))
-        await world.press("enter")
-        line_with(await world.press("g", "M"), " retarget from http://pay.test/order")
-        line_with(await world.press("escape", "j", "M"), "runs are retargeted, not steps")
-
-    showing(test)
+    world.live()
+    run = run_row(1, "waiting")
+    world.runs(run)
+    world.tree(run, step_row(run.id, None, "waiting"), step_row(run.id, "charge", "running"))
+    await world.press("enter")
+    line_with(await world.press("g", "M"), " retarget from http://pay.test/order")
+    line_with(await world.press("escape", "j", "M"), "runs are retargeted, not steps")

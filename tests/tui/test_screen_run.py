@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.wire import AttemptRow
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.act.open import open_run
 
 SUCCEEDED = AttemptRow(1, 1, "success", at(-50), at(-40), 200)
@@ -42,49 +42,40 @@ def test_a_run_that_is_opened_has_its_chart_at_once(size: tuple[int, int]) -> No
     showing(test, size=size)
 
 
-def test_the_chart_grows_with_the_terminal() -> None:
+@on_screen()
+async def test_the_chart_grows_with_the_terminal(world: World) -> None:
     """What is laid out by its width is laid out anew, at once."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        before = line_with(await world.press("enter"), "├─ ✓ s1").count("█")
-        await world.pilot.resize_terminal(110, 24)
-        await world.pilot.pause()
-        assert line_with(await world.shown(), "├─ ✓ s1").count("█") > before
-
-    showing(test)
+    fill(world)
+    await world.shown()
+    before = line_with(await world.press("enter"), "├─ ✓ s1").count("█")
+    await world.pilot.resize_terminal(110, 24)
+    await world.pilot.pause()
+    assert line_with(await world.shown(), "├─ ✓ s1").count("█") > before
 
 
-def test_a_run_opens_at_the_step_that_was_asked_for() -> None:
+@on_screen()
+async def test_a_run_opens_at_the_step_that_was_asked_for(world: World) -> None:
     """Also when that is one of many that are folded into one line."""
-
-    async def test(world: World) -> None:
-        run_id = fill(world, steps=200, at_step=150)
-        await world.shown()
-        lines = await world.press("enter")
-        assert world.app.selection().cursor_id == f"{run_id}-s150"
-        assert line_with(lines, "s150").startswith("▌├─ ✓ s150")
-        line_with(lines, "steps ×199  ✓199")
-
-    showing(test)
+    run_id = fill(world, steps=200, at_step=150)
+    await world.shown()
+    lines = await world.press("enter")
+    assert world.app.selection().cursor_id == f"{run_id}-s150"
+    assert line_with(lines, "s150").startswith("▌├─ ✓ s150")
+    line_with(lines, "steps ×199  ✓199")
 
 
-def test_a_run_opens_at_a_step_that_is_only_now_posted() -> None:
+@on_screen()
+async def test_a_run_opens_at_a_step_that_is_only_now_posted(world: World) -> None:
     """What was kept of the run is read again first, and does not have it yet."""
-
-    async def test(world: World) -> None:
-        run_id = fill(world)
-        world.store.trees[run_id].outdated = True
-        open_run(world.app, run_id, f"{run_id}-new")
-        await world.shown()
-        assert world.app.selection().cursor_id == run_id
-        row = run_row(1)
-        world.tree(row, step_row(run_id, None, "running"), step_row(run_id, "new", "running"))
-        await world.shown()
-        assert world.app.selection().cursor_id == f"{run_id}-new"
-
-    showing(test)
+    run_id = fill(world)
+    world.store.trees[run_id].outdated = True
+    open_run(world.app, run_id, f"{run_id}-new")
+    await world.shown()
+    assert world.app.selection().cursor_id == run_id
+    row = run_row(1)
+    world.tree(row, step_row(run_id, None, "running"), step_row(run_id, "new", "running"))
+    await world.shown()
+    assert world.app.selection().cursor_id == f"{run_id}-new"
 
 
 @pytest.mark.parametrize(
@@ -145,16 +136,13 @@ def test_the_inspector_stands_beside_a_wide_run(columns: int, cells: int) -> Non
     showing(test, size=(columns, 40))
 
 
-def test_times_in_place_of_the_chart() -> None:
+@on_screen()
+async def test_times_in_place_of_the_chart(world: World) -> None:
     """`t` tells when steps began and ended, and once more draws the chart again."""
-
-    async def test(world: World) -> None:
-        fill(world)
-        await world.shown()
-        await world.press("enter")
-        lines = await world.press("t")
-        assert line_with(lines, "STARTED").rstrip().endswith("ENDED")
-        assert "14:12:30" in line_with(lines, "s1")
-        assert "0s" in line_with(await world.press("t"), "NEXT / TOOK")
-
-    showing(test)
+    fill(world)
+    await world.shown()
+    await world.press("enter")
+    lines = await world.press("t")
+    assert line_with(lines, "STARTED").rstrip().endswith("ENDED")
+    assert "14:12:30" in line_with(lines, "s1")
+    assert "0s" in line_with(await world.press("t"), "NEXT / TOOK")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.tui.golden import same
-from tests.tui.screen import World, at, line_with, run_row, showing, step_row
+from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import store_at
 from tui.boards.cells import text_of
 from tui.boards.notices import Asked, in_words, notice
@@ -67,108 +67,90 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_each_state_has_its_picture(state: str) -> None:
+@on_screen()
+async def test_each_state_has_its_picture(world: World, state: str) -> None:
     """What it is, why, and what can be done, in place of an empty table."""
-
-    async def test(world: World) -> None:
-        STATES[state](world)
-        lines = [line.rstrip() for line in await world.shown()]
-        same(f"state-{state}", "\n".join(lines) + "\n")
-
-    showing(test)
+    STATES[state](world)
+    lines = [line.rstrip() for line in await world.shown()]
+    same(f"state-{state}", "\n".join(lines) + "\n")
 
 
-def test_a_lost_engine_is_tried_again_before_ones_eyes() -> None:
+@on_screen()
+async def test_a_lost_engine_is_tried_again_before_ones_eyes(world: World) -> None:
     """The countdown moves, and when the engine answers the board is there."""
-
-    async def test(world: World) -> None:
-        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
-        line_with(await world.shown(), "next     try 2 in 4s")
-        world.clock.pass_s(1)
-        world.app.tick()
-        line_with(await world.shown(), "next     try 2 in 3s")
-        world.live()
-        world.runs(run_row(1))
-        lines = await world.shown()
-        line_with(lines, "STATE")
-        line_with(lines, "order")
-        assert not any("cannot be reached" in line for line in lines)
-
-    showing(test)
+    world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
+    line_with(await world.shown(), "next     try 2 in 4s")
+    world.clock.pass_s(1)
+    world.app.tick()
+    line_with(await world.shown(), "next     try 2 in 3s")
+    world.live()
+    world.runs(run_row(1))
+    lines = await world.shown()
+    line_with(lines, "STATE")
+    line_with(lines, "order")
+    assert not any("cannot be reached" in line for line in lines)
 
 
-def test_what_was_read_stays_when_the_engine_goes() -> None:
+@on_screen()
+async def test_what_was_read_stays_when_the_engine_goes(world: World) -> None:
     """Rows are not replaced by an explanation: they were true, and are marked as stale."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1))
-        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
-        lines = await world.shown()
-        line_with(lines, "charge")
-        line_with(await world.press("2"), "The engine cannot be reached.")
-
-    showing(test)
+    world.live()
+    world.runs(run_row(1))
+    world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
+    lines = await world.shown()
+    line_with(lines, "charge")
+    line_with(await world.press("2"), "The engine cannot be reached.")
 
 
-def test_a_run_that_is_opened_while_the_engine_is_away() -> None:
+@on_screen()
+async def test_a_run_that_is_opened_while_the_engine_is_away(world: World) -> None:
     """What its row knows stands there, and that its steps will be read; then they are."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(7, "backing-off", at={"status": "backing-off", "due_at": at(60)})
-        world.runs(run)
-        await world.shown()
-        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
-        lines = await world.press("enter")
-        for told in ("order 00000007  ↻ backing-off", "client   shop", "key      key-7",
-                     "age      1m00", "step     charge", "host     pay.test", "tries    2/12",
-                     "next     ≈1m00", "last     503", "Its steps are read when the engine",
-                     "The engine cannot be reached."):  # fmt: skip
-            line_with(lines, told)
-        world.live()
-        world.tree(run, step_row(run.id, None, "running"), step_row(run.id, "charge", "running"))
-        assert not any("cannot be reached" in line for line in await world.shown())
-        line_with(await world.shown(), "└─ ▸ charge")
-
-    showing(test)
+    world.live()
+    run = run_row(7, "backing-off", at={"status": "backing-off", "due_at": at(60)})
+    world.runs(run)
+    await world.shown()
+    world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
+    lines = await world.press("enter")
+    for told in ("order 00000007  ↻ backing-off", "client   shop", "key      key-7",
+                 "age      1m00", "step     charge", "host     pay.test", "tries    2/12",
+                 "next     ≈1m00", "last     503", "Its steps are read when the engine",
+                 "The engine cannot be reached."):  # fmt: skip
+        line_with(lines, told)
+    world.live()
+    world.tree(run, step_row(run.id, None, "running"), step_row(run.id, "charge", "running"))
+    assert not any("cannot be reached" in line for line in await world.shown())
+    line_with(await world.shown(), "└─ ▸ charge")
 
 
-def test_the_drawer_is_there_again_when_there_are_steps() -> None:
+@on_screen()
+async def test_the_drawer_is_there_again_when_there_are_steps(world: World) -> None:
     """In whatever shape the terminal was while there were none."""
-
-    async def test(world: World) -> None:
-        world.live()
-        run = run_row(7)
-        world.runs(run)
-        world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
-        await world.shown()
-        await world.press("enter")
-        await world.pilot.resize_terminal(140, 40)
-        await world.pilot.pause()
-        await world.shown()
-        await world.pilot.resize_terminal(80, 24)
-        world.live()
-        world.tree(run, step_row(run.id, None, "running"))
-        line_with(await world.shown(), "POST   http://pay.test/order")
-        await world.pilot.resize_terminal(140, 40)
-        await world.pilot.pause()
-        line_with(await world.shown(), "POST   http://pay.test/order")
-
-    showing(test)
+    world.live()
+    run = run_row(7)
+    world.runs(run)
+    world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
+    await world.shown()
+    await world.press("enter")
+    await world.pilot.resize_terminal(140, 40)
+    await world.pilot.pause()
+    await world.shown()
+    await world.pilot.resize_terminal(80, 24)
+    world.live()
+    world.tree(run, step_row(run.id, None, "running"))
+    line_with(await world.shown(), "POST   http://pay.test/order")
+    await world.pilot.resize_terminal(140, 40)
+    await world.pilot.pause()
+    line_with(await world.shown(), "POST   http://pay.test/order")
 
 
-def test_a_run_that_is_not_there_is_said_to_be_gone() -> None:
+@on_screen()
+async def test_a_run_that_is_not_there_is_said_to_be_gone(world: World) -> None:
     """It is not `reading` for ever."""
-
-    async def test(world: World) -> None:
-        world.live()
-        await world.press("colon", *"run", "space", *NOBODY, "enter")
-        line_with(await world.shown(), "reading run 99999999")
-        world.store.apply(TreeGone(NOBODY))
-        line_with(await world.shown(), "knows no run 99999999")
-
-    showing(test)
+    world.live()
+    await world.press("colon", *"run", "space", *NOBODY, "enter")
+    line_with(await world.shown(), "reading run 99999999")
+    world.store.apply(TreeGone(NOBODY))
+    line_with(await world.shown(), "knows no run 99999999")
 
 
 @pytest.mark.parametrize("cells", [20, 38, 58, 78])
@@ -200,77 +182,62 @@ def test_a_recording_has_no_more_than_is_in_it() -> None:
     assert notice(store_at(), asked, 70) == [("Not in this recording.", "dim")]
 
 
-def test_hint_until_the_help_was_read() -> None:
+@on_screen()
+async def test_hint_until_the_help_was_read(world: World) -> None:
     """One dim line says how to find everything, until `?` was pressed once."""
-
-    async def test(world: World) -> None:
-        first_run(world)
-        assert any("? keys · / filter · enter opens" in line for line in await world.shown())
-        await world.press("question_mark")
-        lines = await world.press("escape")
-        assert not any("? keys · / filter" in line for line in lines)
-
-    showing(test)
+    first_run(world)
+    assert any("? keys · / filter · enter opens" in line for line in await world.shown())
+    await world.press("question_mark")
+    lines = await world.press("escape")
+    assert not any("? keys · / filter" in line for line in lines)
 
 
-def test_the_hint_has_no_key_that_does_nothing_here() -> None:
+@on_screen()
+async def test_the_hint_has_no_key_that_does_nothing_here(world: World) -> None:
     """What is stuck cannot be filtered, so it does not say that `/` does."""
-
-    async def test(world: World) -> None:
-        world.live()
-        lines = await world.press("3")
-        line_with(lines, "? keys · enter opens")
-
-    showing(test)
+    world.live()
+    lines = await world.press("3")
+    line_with(lines, "? keys · enter opens")
 
 
-def test_a_terminal_without_room() -> None:
+@on_screen()
+async def test_a_terminal_without_room(world: World) -> None:
     """One line says what there is and what is needed; no key acts; room brings all back."""
-
-    async def test(world: World) -> None:
-        first_run(world)
-        world.runs(run_row(1))
-        await world.shown()
-        for size, told in (((52, 10), "too small: have 52×10, need 60×12"), ((59, 40), "59×40"),
-                           ((200, 11), "200×11")):  # fmt: skip
-            await world.pilot.resize_terminal(*size)
-            lines = await world.shown()
-            assert told in lines[0]
-            assert "".join(lines[1:]).strip() == ""
-            await world.press("P", "enter", "2")
-            assert (world.posts, world.app.looking.view) == ([], "runs")
-        await world.pilot.resize_terminal(60, 12)
-        await world.pilot.pause()
+    first_run(world)
+    world.runs(run_row(1))
+    await world.shown()
+    for size, told in (((52, 10), "too small: have 52×10, need 60×12"), ((59, 40), "59×40"),
+                       ((200, 11), "200×11")):  # fmt: skip
+        await world.pilot.resize_terminal(*size)
         lines = await world.shown()
-        line_with(lines, "STATE")
-        assert world.app.grid().has_focus
+        assert told in lines[0]
+        assert "".join(lines[1:]).strip() == ""
+        await world.press("P", "enter", "2")
+        assert (world.posts, world.app.looking.view) == ([], "runs")
+    await world.pilot.resize_terminal(60, 12)
+    await world.pilot.pause()
+    lines = await world.shown()
+    line_with(lines, "STATE")
+    assert world.app.grid().has_focus
 
-    showing(test)
 
-
-def test_a_question_is_covered_too() -> None:
+@on_screen()
+async def test_a_question_is_covered_too(world: World) -> None:
     """What is asked cannot be answered unseen, and is there again afterwards."""
-
-    async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1))
-        await world.shown()
-        await world.press("C")
-        await world.pilot.resize_terminal(52, 10)
-        world.clock.pass_s(1)
-        await world.press("y")
-        assert world.posts == []
-        await world.pilot.resize_terminal(80, 24)
-        await world.pilot.pause()
-        line_with(await world.shown(), "Cancel?")
-
-    showing(test)
+    world.live()
+    world.runs(run_row(1))
+    await world.shown()
+    await world.press("C")
+    await world.pilot.resize_terminal(52, 10)
+    world.clock.pass_s(1)
+    await world.press("y")
+    assert world.posts == []
+    await world.pilot.resize_terminal(80, 24)
+    await world.pilot.pause()
+    line_with(await world.shown(), "Cancel?")
 
 
-def test_a_dashboard_that_begins_without_room() -> None:
+@on_screen(size=(52, 10))
+async def test_a_dashboard_that_begins_without_room(world: World) -> None:
     """It says so from the start."""
-
-    async def test(world: World) -> None:
-        assert "too small: have 52×10" in (await world.shown())[0]
-
-    showing(test, size=(52, 10))
+    assert "too small: have 52×10" in (await world.shown())[0]

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.client import Action
-from tests.tui.screen import World, line_with, run_row, showing, step_row
+from tests.tui.screen import World, line_with, on_screen, run_row, step_row
 from tui.act.targets import Target, action_for
 from tui.data.model import State
 
@@ -45,55 +45,43 @@ async def opened(world: World, **answer: Any) -> list[str]:
 AFTER = [{"stepId": "x", "stepName": "release"}]
 
 
-def test_the_inspector_says_what_to_do() -> None:
+@on_screen()
+async def test_the_inspector_says_what_to_do(world: World) -> None:
     """What it was told, what it answered, and which key does what."""
-
-    async def test(world: World) -> None:
-        await opened(world)
-        lines = await world.press("k")
-        line_with(lines, "unhandled-failure")
-        line_with(lines, "opens that.")
-
-    showing(test)
+    await opened(world)
+    lines = await world.press("k")
+    line_with(lines, "unhandled-failure")
+    line_with(lines, "opens that.")
 
 
-def test_r_on_the_paused_workflow_says_the_ways_out() -> None:
+@on_screen()
+async def test_r_on_the_paused_workflow_says_the_ways_out(world: World) -> None:
     """It cannot be retried: it is resumed, or the failed step is opened."""
-
-    async def test(world: World) -> None:
-        await opened(world)
-        line_with(await world.press("k", "R"), "P resumes it, R on the failed step opens that")
-        assert world.posts == []
-
-    showing(test)
+    await opened(world)
+    line_with(await world.press("k", "R"), "P resumes it, R on the failed step opens that")
+    assert world.posts == []
 
 
-def test_r_on_the_failed_step_names_what_may_have_undone_it() -> None:
+@on_screen()
+async def test_r_on_the_failed_step_names_what_may_have_undone_it(world: World) -> None:
     """First it asks the engine, then the operator; nothing is done before a yes."""
-
-    async def test(world: World) -> None:
-        await opened(world, recordedAfter=AFTER)
-        asked = await world.press("R")
-        line_with(asked, "Open the failed step again?")
-        line_with(asked, "recorded since the failure: release")
-        assert [members.get("dryRun") for _, members in world.posts] == [True]
-        await world.passes(1)
-        await world.press("n")
-        assert len(world.posts) == 1
-        await world.press("R")
-        await world.passes(1)
-        line_with(await world.press("y"), "not done again: release")
-        assert [members.get("dryRun", False) for _, members in world.posts] == [True, True, False]
-
-    showing(test)
+    await opened(world, recordedAfter=AFTER)
+    asked = await world.press("R")
+    line_with(asked, "Open the failed step again?")
+    line_with(asked, "recorded since the failure: release")
+    assert [members.get("dryRun") for _, members in world.posts] == [True]
+    await world.passes(1)
+    await world.press("n")
+    assert len(world.posts) == 1
+    await world.press("R")
+    await world.passes(1)
+    line_with(await world.press("y"), "not done again: release")
+    assert [members.get("dryRun", False) for _, members in world.posts] == [True, True, False]
 
 
-def test_r_on_a_failed_step_with_nothing_after_it_asks_nothing() -> None:
+@on_screen()
+async def test_r_on_a_failed_step_with_nothing_after_it_asks_nothing(world: World) -> None:
     """Nothing can have undone it: it is opened at once."""
-
-    async def test(world: World) -> None:
-        await opened(world)
-        line_with(await world.press("R"), "retried: ")
-        assert [members.get("dryRun", False) for _, members in world.posts] == [True, False]
-
-    showing(test)
+    await opened(world)
+    line_with(await world.press("R"), "retried: ")
+    assert [members.get("dryRun", False) for _, members in world.posts] == [True, False]
