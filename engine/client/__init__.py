@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from engine.client.blocking.client import Client, Workflow
     from engine.client.blocking.events import Events
     from engine.client.blocking.operate import Operations
-    from engine.client.calls import SubmitOptions
     from engine.client.errors import (
         AtomicError,
         NothingKnown,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from engine.client.feed import Event
     from engine.client.tries import Repost, Reposts
     from engine.client.uncaught import EngineAnswer, PassOn, answer_of, pass_on
-    from engine.wire import Action, RetryPolicy
+    from engine.wire import Action, RetryPolicy, SubmitOptions
 
 __all__ = [
     "DEFAULT_ENGINE",

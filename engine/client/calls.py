@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import fields
 
 from engine import DEFAULT_ENGINE
 from engine.client import json_text
@@ -25,7 +26,8 @@ from engine.wire import (
     CLIENT_PATTERN,
     ActionRequest,
     BulkRequest,
-    RetryPolicy,
+    Submission,
+    SubmitOptions,
 )
 
 PARENT_HEADER = "Atomic-Parent"
@@ -33,16 +35,9 @@ OUTCOME_WAIT_S = 60
 """How long one request for an outcome is held; short enough for most proxies."""
 
 
-class SubmitOptions(TypedDict, total=False):
-    """What a submission may carry beside its names and payload. `docs/reference/protocol.md` §2."""
-
-    timeout: int | None
-    """Milliseconds that the caller waits; the work goes on after it."""
-    retry: RetryPolicy | Mapping[str, Any] | None
-    attempt_timeout: int | None
-    """Milliseconds, a hard deadline for one attempt."""
-    step_key: str | None
-    step_name: str | None
+_MEMBERS = {it.name: it.encode_name for it in fields(Submission)}
+_OPTIONS = [(it, _MEMBERS[it]) for it in SubmitOptions.__annotations__ if it != "timeout"]
+"""Each with its name in the body."""
 
 
 def submission(
@@ -64,11 +59,7 @@ def submission(
         "stepInvokeUrl": url,
         "idempotencyKey": key,
         "payload": json_text.encode(payload),
-        "retry": options.get("retry"),
-        "attemptTimeout": options.get("attempt_timeout"),
-        "stepKey": options.get("step_key"),
-        "stepName": options.get("step_name"),
-    }
+    } | {name: options.get(option) for option, name in _OPTIONS}
     headers = {"Content-Type": "application/json"}
     if parent is not None:
         headers[PARENT_HEADER] = parent

@@ -40,6 +40,7 @@ from engine.wire.submit import (
     OutcomeAnswer,
     StepKey,
     Submission,
+    SubmitOptions,
 )
 from engine.wire.view import (
     AttemptRow,
@@ -117,6 +118,7 @@ __all__ = [
     "StepRow",
     "StoreStatus",
     "Submission",
+    "SubmitOptions",
     "json_fault",
     "parse",
     "problem",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -41,6 +42,18 @@ class Submission(
     step_key: StepKey | None = None
     step_name: StepName | None = None
     parent: Annotated[str, Meta(min_length=1, max_length=512, pattern=PRINTABLE)] | None = None
+
+
+class SubmitOptions(TypedDict, total=False):
+    """The same as an option of the client's, where it is neither name, payload nor parent token."""
+
+    timeout: int | None
+    """Milliseconds that the caller waits; the work goes on after it."""
+    retry: RetryPolicy | Mapping[str, Any] | None
+    attempt_timeout: int | None
+    """Milliseconds, a hard deadline for one attempt."""
+    step_key: str | None
+    step_name: str | None
 
 
 class OutcomeAnswer(Struct, frozen=True, rename="camel"):

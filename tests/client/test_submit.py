@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 import trio
+from msgspec.structs import fields
 
 from engine.client import (
     AsyncClient,
@@ -29,7 +30,7 @@ from engine.client import (
     Unreachable,
     WaitTimeout,
 )
-from engine.wire import OutcomeAnswer, Problem
+from engine.wire import OutcomeAnswer, Problem, Submission, SubmitOptions
 from tests.client.fake_engine import OUTCOME, FakeEngine, answer, client, refusal
 
 ARGUMENTS: Any = {
@@ -63,6 +64,12 @@ async def test_a_submission_is_posted_as_the_contract_says():
         "stepName": "first",
     }
     assert (outcome.run_id, outcome.http_status, outcome.attempts) == ("01A", 201, 4)
+
+
+def test_every_member_of_a_submission_is_an_option():
+    """But for those that `submit` and `step` name themselves."""
+    named = {"workflow_name", "step_invoke_url", "idempotency_key", "payload", "parent"}
+    assert {it.name for it in fields(Submission)} - named == SubmitOptions.__annotations__.keys()
 
 
 async def test_the_response_is_decoded_when_asked_for_and_its_bytes_are_kept():

@@ -15,7 +15,6 @@ from engine.client.aio.exchange import AsyncExchange
 from engine.client.aio.operate import AsyncOperations
 from engine.client.answers import Open, Outcome, read_outcome
 from engine.client.calls import (
-    SubmitOptions,
     checked_actor,
     outcome_call,
     parent_of,
@@ -24,6 +23,7 @@ from engine.client.calls import (
 )
 from engine.client.renamed import Renamed, async_new_form, new_form
 from engine.client.tries import Answering, Repost, Reposts
+from engine.wire import SubmitOptions
 
 
 class AsyncClient(Renamed):

@@ -16,7 +16,6 @@ from engine.client.answers import Open, Outcome, read_outcome
 from engine.client.blocking.exchange import Exchange
 from engine.client.blocking.operate import Operations
 from engine.client.calls import (
-    SubmitOptions,
     checked_actor,
     outcome_call,
     parent_of,
@@ -25,6 +24,7 @@ from engine.client.calls import (
 )
 from engine.client.renamed import Renamed, new_form
 from engine.client.tries import Answering, Repost, Reposts
+from engine.wire import SubmitOptions
 
 
 class Client(Renamed):
