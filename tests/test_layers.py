@@ -186,7 +186,7 @@ ROWS = (
         "engine.client.* tui.data tui.options tui.screen tui.settings anyio msgspec textual",
         without=frozenset({"sqlite3", "uuid"}),
     ),
-    row("tui.once", "engine.client.* tui.boards.* tui.data tui.keys tui.text msgspec"),
+    row("tui.once", "engine.client.* engine.wire tui.boards.* tui.data tui.keys tui.text msgspec"),
     row("tui.browser.guard", "msgspec"),
     row("tui.browser", "tui.browser.guard tui.options tui.start aiohttp textual textual_serve"),
     row("tui.command", "engine.cli engine.cli.show engine.client.* engine.wire tui.* click"),

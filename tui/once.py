@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.client import Client
+from engine.wire import Status
 from tui.boards import cells as boards
 from tui.boards.cells import Cell, text_of
 from tui.boards.rows import GRIDS, Rows
@@ -34,7 +35,7 @@ BOARDS_ONCE = tuple(board for board in BOARDS if board != "events")
 class Snapshot(Struct, frozen=True):
     """A board and the engine's status, as the engine answered them."""
 
-    status: dict[str, Any]
+    status: Status
     board: str
     rows: Any
 
@@ -46,7 +47,7 @@ def read(client: Client, clock: Clock, board: str, q: str) -> tuple[Store, Snaps
     sent = clock.monotonic()
     status = client.operate.status()
     store.apply(StatusRead(status, sent, clock.monotonic()))
-    rows: Any = status.get("hosts", [])
+    rows: Any = status.hosts or ()
     match board:
         case "runs":
             rows = client.operate.run_page(filter=q or None, limit=ROWS_MAX)

@@ -41,6 +41,7 @@ from engine.wire import (
     RunTree,
     StepAt,
     StepRow,
+    status_of,
 )
 from tui.data.inputs import (
     CausesRead,
@@ -347,7 +348,7 @@ def status(runs: list[Run], at_s: float) -> StatusRead:
         "rates": {"finishedPerS": 4.2},
         "hosts": [HostRow(*figures) for figures in hosts_at(at_s)],
     }
-    return StatusRead(members, at_s - TRIP_S / 2, at_s + TRIP_S / 2)
+    return StatusRead(status_of(members), at_s - TRIP_S / 2, at_s + TRIP_S / 2)
 
 
 def recording() -> bytes:

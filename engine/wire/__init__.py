@@ -29,7 +29,7 @@ from engine.wire.problems import (
     ProblemType,
     problem,
 )
-from engine.wire.status import Limits, Memory, Rates, RunCounts, Status, StoreStatus
+from engine.wire.status import Limits, Memory, Rates, RunCounts, Status, StoreStatus, status_of
 from engine.wire.submit import (
     CLIENT_PATTERN,
     PRINTABLE,
@@ -122,6 +122,7 @@ __all__ = [
     "json_fault",
     "parse",
     "problem",
+    "status_of",
     "step_label",
     "unseen",
 ]

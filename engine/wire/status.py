@@ -1,39 +1,49 @@
-"""`GET /api/v1/status`: the engine itself, as operators see it."""
+"""`GET /api/v1/status`: the engine itself, as operators see it.
+
+The engine tells all of it. What is None was not told: by an engine of another version, or not as
+it is known here. It is the one answer that is taken as far as it fits: who looks at an engine that
+is not as it should be sees what there is to see.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import fields
 
 from engine.wire.view import DueBucket, HostRow, StandstillRow
 
 
-class RunCounts(Struct, frozen=True, rename="kebab"):
+class RunCounts(Struct, frozen=True, rename="kebab", omit_defaults=True):
     """Runs by state."""
 
-    pending: int
-    running: int
-    backing_off: int
-    waiting: int
-    paused: int
-    completed: int
-    failed: int
-    cancelled: int
+    pending: int | None = None
+    running: int | None = None
+    backing_off: int | None = None
+    waiting: int | None = None
+    paused: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    cancelled: int | None = None
 
 
-class Rates(Struct, frozen=True, rename="camel"):
+class Rates(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What happened each second, lately."""
 
-    runs_per_s: float
-    finished_per_s: float
-    steps_per_s: float
-    attempts_per_s: float
-    failures_per_s: float
+    runs_per_s: float | None = None
+    finished_per_s: float | None = None
+    steps_per_s: float | None = None
+    attempts_per_s: float | None = None
+    failures_per_s: float | None = None
 
 
 class StoreStatus(Struct, frozen=True, rename="camel"):
     """Whether the store can be written. What follows is told when it cannot."""
 
-    available: bool
+    available: bool = True
     since: str | UnsetType = UNSET
     why: str | UnsetType = UNSET
     """A sentence."""
@@ -70,33 +80,54 @@ class Limits(Struct, frozen=True, rename="camel"):
     connections_max: int
 
 
-class Status(Struct, frozen=True, rename="camel"):
+class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The engine as it stands."""
 
-    instance: str
-    version: str
-    server_time: str
-    started_at: str
-    ready: bool
-    draining: bool
-    sequence: str
+    instance: str | None = None
+    version: str | None = None
+    server_time: str | None = None
+    started_at: str | None = None
+    ready: bool | None = None
+    draining: bool | None = None
+    sequence: str | None = None
     """The id of the last event."""
-    durability: dict[str, str | int]
+    durability: dict[str, str | int] | None = None
     """Settings, as the store reports them."""
-    store: StoreStatus
-    counts: RunCounts
-    rates: Rates
-    stuck_count: int
+    store: StoreStatus | None = None
+    counts: RunCounts | None = None
+    rates: Rates | None = None
+    stuck_count: int | None = None
     """Runs that need a person."""
-    late_count: int
-    timed_count: int
-    due: tuple[DueBucket, ...]
-    hosts: tuple[HostRow, ...]
-    standstills: tuple[StandstillRow, ...]
-    in_memory: int
-    in_flight: int
-    cancelled_in_flight: int
+    late_count: int | None = None
+    timed_count: int | None = None
+    due: tuple[DueBucket, ...] | None = None
+    hosts: tuple[HostRow, ...] | None = None
+    standstills: tuple[StandstillRow, ...] | None = None
+    in_memory: int | None = None
+    in_flight: int | None = None
+    cancelled_in_flight: int | None = None
     """Calls of cancelled steps that are let finish."""
-    queued: int
-    memory: Memory
-    limits: Limits
+    queued: int | None = None
+    memory: Memory | None = None
+    limits: Limits | None = None
+
+    if not TYPE_CHECKING:  # it was a mapping once: who reads it as one is told the new name
+
+        def __getitem__(self, name: str, *_: object) -> NoReturn:
+            new = {it.encode_name: it.name for it in fields(Status)}.get(name, name)
+            raise TypeError(f"the status is a struct now: its {name} is .{new}")
+
+        get = __getitem__
+
+
+def status_of(members: Mapping[str, Any]) -> Status:
+    """The status without members that are not what they should be."""
+    told = {it.name: _fitting(members.get(it.encode_name), it.type) for it in fields(Status)}
+    return Status(**told)
+
+
+def _fitting(value: Any, type: Any) -> Any:
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError:
+        return None

@@ -12,6 +12,7 @@ from engine.client import Event
 from engine.wire import EventData, Problem
 from tests.cli.conftest import Atomic
 from tests.client.fake_engine import RUN, STEP, FakeEngine, answer, refusal
+from tests.tui.support import standstill
 
 ATTEMPT = {
     "number": 1,
@@ -439,7 +440,7 @@ def test_the_status_says_what_stands_still(atomic: Atomic):
     """And nothing of it where nothing does, or an engine of another kind says it otherwise."""
     why = "4 attempts at app:8000 wait for 4 steps that it has not accepted"
     told = {"version": "1", "instance": "i", "counts": {}}
-    rows = [{"host": "app:8000", "why": why}, "odd"]
+    rows = [standstill("app:8000", why)]
     shown = atomic("status", answers=[answer(told | {"standstills": rows})]).stdout
     assert f"stands still, and they are sent home: {why}\n" in shown
     others: tuple[object, ...] = ([], None, "odd", {"host": 1})
@@ -456,7 +457,7 @@ def test_a_board_as_text_says_first_what_is_wrong(atomic: Atomic):
         "serverTime": "2026-11-23T12:00:01.000Z",
         "draining": True,
         "store": {**store, "heldBy": "process 7 (sh\x1b[2J)"},
-        "standstills": [{"host": "app:8000", "why": "4 attempts at app:8000 wait"}],
+        "standstills": [standstill("app:8000", "4 attempts at app:8000 wait")],
     }
     shown = atomic("tui", "--once", answers=[answer(status), answer(runs)]).stdout.splitlines()
     assert shown[:-1] == [

@@ -14,7 +14,7 @@ from engine.client import (
     Refused,
     Unreachable,
 )
-from engine.wire import Problem
+from engine.wire import Problem, Status
 from tests.client.fake_engine import OUTCOME, RUN, STEP, FakeEngine, answer, client, refusal, script
 
 
@@ -167,7 +167,7 @@ def test_the_blocking_client_does_the_same():
         assert isinstance(atomic.outcome("01A").response, dict)
         assert [row.id for row in atomic.operate.runs()] == ["01A"]
         assert atomic.operate.act("01A", "pause").action == "pause"
-        assert atomic.operate.status() == {"version": "0.1.0"}
+        assert atomic.operate.status() == Status(version="0.1.0")
 
 
 def test_the_blocking_client_gives_up_too():

@@ -9,6 +9,7 @@ import pytest
 
 from engine.client import AsyncClient, Client
 from engine.client.renamed import FORMS, NAMES
+from engine.wire import Status
 
 PAGES = [Path(__file__).parents[2] / name for name in ("CHANGELOG.md", "docs/how-to/upgrade.md")]
 BOTH: Any = pytest.mark.parametrize("kind", [AsyncClient, Client])
@@ -40,6 +41,14 @@ def test_a_name_that_never_was_is_no_name(kind: type):
     with pytest.raises(AttributeError, match="there is no"):
         kind().explode  # noqa: B018
     assert not hasattr(kind(), "act")
+
+
+@pytest.mark.parametrize("read", [lambda it: it["stuckCount"], lambda it: it.get("stuckCount", 0)])
+def test_a_status_read_as_a_mapping_says_how_it_is_read(read: Any):
+    """A script of before does not have to guess."""
+    with pytest.raises(TypeError) as told:
+        read(Status(stuck_count=1))
+    assert str(told.value) == "the status is a struct now: its stuckCount is .stuck_count"
 
 
 OLD: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 
 from engine.client import AsyncClient, Reposts
 from engine.front.show.times import rfc3339
-from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow
+from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
 from tests.tui.support import NOW, FakeClock
 from tui.data.inputs import (
     EventRead,
@@ -143,7 +143,7 @@ class World:
         self.store.apply(LinkMoved(LinkState.LIVE))
         now = self.clock.monotonic()
         members = {"serverTime": at(self.now_s), "instance": "one", "counts": {}} | status
-        self.store.apply(StatusRead(members, now, now))
+        self.store.apply(StatusRead(status_of(members), now, now))
 
     def runs(self, *rows: RunRow, total: int | None = None) -> None:
         """The list of runs, whole. What is not known of their steps is that each has a root."""

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import settings
 
 from engine.front.show.times import maybe_rfc3339, rfc3339
-from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow
+from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
 from tui.boards.cells import Cell, Column, layout, text_of
 from tui.data.inputs import (
     EventRead,
@@ -156,10 +156,16 @@ def page(*rows: RunRow, next: str | None = None, total: int | None = None) -> Ru
     return RunPage(rows, len(rows) if total is None else total, False, next)
 
 
+def standstill(host: str, why: str = "it waits") -> dict[str, Any]:
+    """A host that stands still, as the status tells of it."""
+    till = {"since": rfc3339(NOW), "until": rfc3339(NOW)}
+    return {"host": host, "why": why, "waiting": 4, "unaccepted": 4, "times": 1} | till
+
+
 def status_read(at_ms: int, clock: FakeClock, trip_s: float = 0.0, **more: Any) -> StatusRead:
     """The answer that the engine is there. It took its time half-way of the trip."""
     members = {"serverTime": rfc3339(at_ms), "instance": "a", "counts": {}} | more
-    return StatusRead(members, clock.monotonic(), clock.monotonic() + trip_s)
+    return StatusRead(status_of(members), clock.monotonic(), clock.monotonic() + trip_s)
 
 
 # -- events ----------------------------------------------------------------------------------------

@@ -9,7 +9,16 @@ import pytest
 
 from tests.tui.golden import same
 from tests.tui.scene import scene
-from tests.tui.support import NOW, FakeClock, event, head_text, row_text, status_read, store_at
+from tests.tui.support import (
+    NOW,
+    FakeClock,
+    event,
+    head_text,
+    row_text,
+    standstill,
+    status_read,
+    store_at,
+)
 from tui.boards.cells import (
     NONE,
     Column,
@@ -216,7 +225,7 @@ def test_a_host_that_stands_still_is_marked() -> None:
     host = {"ended": 1, "succeeded": 1, "p95Ms": 1, "byMinute": [[1, 1]], "inFlight": 4,
             "queued": 4}  # fmt: skip
     hosts = [host | {"host": "app:8000"}, host | {"host": "b"}]
-    store.apply(status_read(NOW, clock, hosts=hosts, standstills=[{"host": "app:8000"}]))
+    store.apply(status_read(NOW, clock, hosts=hosts, standstills=[standstill("app:8000")]))
     rows = Rows(store)
     told = [text_of((rows.cells("hosts", id) or {})["host"]) for id in rows.ids("hosts")]
     assert told == ["stands still app:8000", "b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.wire import CauseList, CauseRow, RunPage
 from tests.tui.screen import World, at, line_with, on_screen, run_row
+from tests.tui.support import standstill
 from tui.data.inputs import (
     CausesRead,
     LinkMoved,
@@ -32,7 +33,7 @@ async def test_the_board_of_hosts_says_why_one_stands_still(world: World) -> Non
             "queued": 4}  # fmt: skip
     why = "4 attempts at app:8000 wait for 4 steps that it has not accepted"
     hosts = [host | {"host": "app:8000"}, host | {"host": "b.test"}]
-    world.live(hosts=hosts, standstills=[{"host": "app:8000", "why": why}])
+    world.live(hosts=hosts, standstills=[standstill("app:8000", why)])
     lines = await world.press("4")
     line_with(lines, "stands still app:8000")
     line_with(lines, f"2 hosts · {why}")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.front.show.times import rfc3339
-from engine.wire import BulkAnswer, CauseList, CauseRow, RetryPage
+from engine.wire import BulkAnswer, CauseList, CauseRow, RetryPage, status_of
 from tests.tui.support import (
     HEARTBEAT,
     NOW,
@@ -176,9 +176,9 @@ def test_the_status_is_taken_as_far_as_it_fits() -> None:
         )
     )
     assert (store.counts, store.hosts) == ({}, {})
-    assert store.status["rates"] == {}
-    assert "stuckCount" not in store.status
-    assert (store.status["lateCount"], store.status["more"]) == (3, [1])
+    assert store.status.rates is None
+    assert store.status.stuck_count is None
+    assert store.status.late_count == 3
 
 
 def test_hosts_come_with_the_status() -> None:
@@ -340,6 +340,6 @@ odd: st.SearchStrategy[Any] = st.sampled_from(
 def test_no_status_can_raise(members: dict[str, Any]) -> None:
     """Whatever answers: another server's JSON, a later engine's."""
     store = Store(FakeClock())
-    store.apply(StatusRead(members, 0.0, 1.0))
+    store.apply(StatusRead(status_of(members), 0.0, 1.0))
     assert store.time.now_ms() > 0
     assert all(isinstance(count, int) for count in store.counts.values())

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from engine.client import Client, StepFailed
-from engine.wire import RunPage, RunTree
+from engine.wire import RunCounts, RunPage, RunTree, Status
 from tests.e2e import harness
 from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import at, run_row, step_row
@@ -166,7 +166,7 @@ def test_no_field_carries_control_sequences(tmp_path: Path) -> None:
     path = recording(
         tmp_path / "hostile.ndjson",
         LinkMoved(LinkState.LIVE),
-        StatusRead({"instance": HOSTILE, "serverTime": at(0), "counts": {}}, 0.0, 0.0),
+        StatusRead(Status(instance=HOSTILE, server_time=at(0), counts=RunCounts()), 0.0, 0.0),
         RunsRead("runs", Edge.HEAD, RunPage((row,), 1, False)),
         TreeRead(RunTree(row, steps, at(0))),
         EventRead("f-1", "attempt", event),

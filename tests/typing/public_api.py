@@ -111,7 +111,7 @@ def a_script() -> None:
             outcome = atomic.submit("createUser", client="shop", url=URL, key="key-1")
             assert_type(outcome, Outcome)
             for row in atomic.operate.runs():
-                print(row.id, atomic.operate.status()["version"])
+                print(row.id, atomic.operate.status().version)
             with atomic.operate.events() as events:
                 print(next(events).kind)
         except NothingKnown as error:

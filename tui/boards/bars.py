@@ -21,7 +21,7 @@ from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.notices import in_words
 from tui.boards.selection import Selection
 from tui.data.inputs import LinkState
-from tui.data.model import State, number, short_id, standing_still, text
+from tui.data.model import State, short_id, standing_still
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still
 from tui.keys import LISTS, Command, of_view, shown_key
@@ -68,34 +68,33 @@ def health(store: Store, seen: Seen) -> Line:
         count = store.counts.get(state, 0)
         style = LOOKS[state].style if count else "dim"
         pieces.append(Piece(f"  {glyph(state)} {fmt.count(count)}", style))
-    stuck = store.status.get("stuckCount", 0)
+    stuck = store.status.stuck_count or 0
     pieces.append(
         Piece(f"  {glyph(State.FAILED)} {fmt.count(stuck)}", "failed" if stuck else "dim")
     )
-    if still := number(store.status, "cancelledInFlight"):
+    if still := store.status.cancelled_in_flight:
         # they are in no count of runs, but in those of the hosts
         told = f"  {glyph(State.CANCELLED)} {fmt.count(still)} still in flight"
         pieces.append(Piece(told, "alarm"))
-    late = store.status.get("lateCount", 0)
-    if late:
+    if late := store.status.late_count:
         pieces.append(Piece(f"  late {counted(late, fmt.count)}", "alarm"))
     if hosts := list(standing_still(store.status)):
         what = hosts[0] if len(hosts) == 1 else f"{fmt.count(len(hosts))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
     if why:
         pieces.append(Piece(f"  store: {why}", "alarm"))
-    per_s = store.status.get("rates", {}).get("finishedPerS", 0.0)
+    rates = store.status.rates
+    per_s = (rates.finished_per_s if rates else None) or 0.0
     return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
 
 
 def store_away(store: Store) -> str:
     """Why the engine's store cannot be written, and who holds it; empty: it can."""
-    told = store.status.get("store")
-    if not isinstance(told, dict) or told.get("available", True):
+    told = store.status.store
+    if told is None or told.available:
         return ""
-    held = text(told, "heldBy")
-    why = text(told, "why") or "the engine does not say why."
-    return f"{why} Held by {held}." if held else why
+    why = told.why or "the engine does not say why."
+    return f"{why} Held by {told.held_by}." if told.held_by else str(why)
 
 
 def link(store: Store, seen: Seen) -> list[Piece]:
@@ -142,7 +141,7 @@ def tabs(it: Shown, badges: Sequence[str]) -> Line:
 def _tabs(it: Shown, *, counts: bool, named: bool = True) -> list[Piece]:
     store = it.store
     found = {
-        "causes": (store.status.get("stuckCount", 0), "failed"),
+        "causes": (store.status.stuck_count or 0, "failed"),
         "jobs": (sum(job.state == "running" for job in store.jobs), "running"),
     }
     pieces: list[Piece] = []
@@ -171,8 +170,7 @@ def _timed(it: Shown) -> int:
     listing = it.store.listing("retries")
     if it.looking.view == "retries" and listing.at_tail and not it.looking.filters["retries"]:
         return len(listing)
-    timed: int = it.store.status.get("timedCount", 0)
-    return timed
+    return it.store.status.timed_count or 0
 
 
 def status(it: Shown, told_now: Part, asking: str) -> Line:
@@ -202,19 +200,15 @@ def counted(steps: int, told: Callable[[int], str]) -> str:
 def _when_due(store: Store) -> list[Piece]:
     """How many attempts are due when, late ones apart, as the engine counts: all of them, not
     those that are listed."""
-    buckets = store.status.get("due")
     pieces: list[Piece] = []
-    for bucket in buckets if isinstance(buckets, list) else []:
-        attempts = number(bucket, "attempts") if isinstance(bucket, dict) else None
-        if attempts is None:
-            return []
-        up_to_ms = number(bucket, "upToMs")
+    for bucket in store.status.due or ():
+        attempts, up_to_ms = bucket.attempts, bucket.up_to_ms
         when = "later" if up_to_ms is None else f"<{fmt.whole_span(up_to_ms)}"
         pieces.append(Piece(f"{when} ", "dim"))
         pieces.append(
             Piece(f"{counted(attempts, fmt.short)}  ", "backing-off" if attempts else "dim")
         )
-    late = store.status.get("lateCount", 0)
+    late = store.status.late_count
     if pieces and late:
         pieces[:0] = [Piece(f"late {counted(late, fmt.short)}  ", "alarm")]
     return pieces
@@ -253,7 +247,7 @@ def _totals(it: Shown) -> list[Piece]:
     if not it.rows.ids:
         return []
     if it.looking.view == "causes":
-        stuck = it.store.status.get("stuckCount", 0)
+        stuck = it.store.status.stuck_count or 0
         causes = f"{len(it.rows.ids):,} cause{'s' if len(it.rows.ids) > 1 else ''}"
         return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
     total = len(it.rows.ids) if listing.total is None else max(listing.total, len(it.rows.ids))

@@ -21,7 +21,7 @@ from tui.boards.cells import (
 )
 from tui.data.inputs import LinkState
 from tui.data.model import State, short_id
-from tui.data.store import Store
+from tui.data.store import NOT_READ, Store
 from tui.keys import LISTS
 from tui.text import fmt
 from tui.text.sanitize import safe, wrap
@@ -169,7 +169,7 @@ def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
     done, have = fmt.count(number), "has" if number == 1 else "have"
     runs = "run" if number == 1 else "runs"
     match asked.view:
-        case "runs" if store.status and not any(store.counts.values()):
+        case "runs" if store.status is not NOT_READ and not any(store.counts.values()):
             yield "There is no run yet.", "plain"
             yield "They appear here by themselves. `atomic demo` shows an engine with some.", "dim"
         case "runs" if asked.q == "is:live":

@@ -315,8 +315,8 @@ class Feed:
 
     async def _read_status(self) -> None:
         sent, began = self._store.clock.monotonic(), anyio.current_time()
-        members = await self._client.operate.status()
-        self._take(StatusRead(members, sent, self._store.clock.monotonic()))
+        status = await self._client.operate.status()
+        self._take(StatusRead(status, sent, self._store.clock.monotonic()))
         self._status_due = anyio.current_time() + STATUS_EVERY_S
         self._status_soonest = _next_read(began)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.wire import (
     BulkAnswer,
@@ -16,6 +16,7 @@ from engine.wire import (
     RetryPage,
     RunPage,
     RunTree,
+    Status,
 )
 from tui.data.listing import Edge
 
@@ -48,7 +49,7 @@ class LinkMoved(Struct, frozen=True, tag="link"):
 class StatusRead(Struct, frozen=True, tag="status"):
     """`GET /api/v1/status` was answered. `sent` and `received` are monotonic seconds."""
 
-    members: dict[str, Any]
+    status: Status = field(name="members")
     sent: float
     received: float
 

@@ -21,6 +21,7 @@ from engine.wire import (
     Reason,
     RetryRow,
     RunRow,
+    Status,
     StepAt,
     StepRow,
     step_label,
@@ -409,11 +410,9 @@ def cause_of(row: CauseRow) -> Cause:
     )
 
 
-def standing_still(status: dict[str, Any]) -> dict[str, str]:
+def standing_still(status: Status) -> dict[str, str]:
     """Hosts whose workers all wait for each other, as the engine sees it, and why in a sentence."""
-    told = status.get("standstills")
-    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
-    return {host: text(row, "why") or "" for row in rows if (host := text(row, "host"))}
+    return {row.host: row.why for row in status.standstills or ()}
 
 
 def host_row(row: HostRow, stands_still: str | None = None) -> Host:

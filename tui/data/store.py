@@ -11,13 +11,12 @@ What the engine counts is never counted here: counts, totals and rates are shown
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from engine.wire import BulkAnswer, HostRow, RunTree
+from engine.wire import BulkAnswer, RunTree, Status
 from tui.data.clock import Clock, ServerClock
 from tui.data.fold import run_after
 from tui.data.inputs import (
@@ -59,6 +58,7 @@ RUNS_KEPT_MAX = 4_000
 TREES_KEPT_MAX = 4
 EVENTS_KEPT_MAX = 10_000
 NAMES_KEPT_MAX = 20_000
+NOT_READ = Status()
 SILENCE_S_MAX = 10.0
 """Two heartbeats: who is silent for so long is not there, whatever the socket says."""
 
@@ -103,7 +103,7 @@ class Store:
         self.clock = clock
         self.time = ServerClock(clock)
         self.link = Link(last_heard=clock.monotonic(), since=clock.monotonic())
-        self.status: dict[str, Any] = {}
+        self.status = NOT_READ
         self.status_outdated = False
         """Something happened that only the status tells of: it is read again soon."""
         self.counts: dict[str, int] = {}
@@ -164,7 +164,8 @@ class Store:
             case CausesRead() as read:
                 self._heard()
                 self.causes = {row.cause: cause_of(row) for row in read.found.causes}
-                self.status["stuckCount"] = read.found.runs  # newer than the last status
+                # newer than the last status
+                self.status = replace(self.status, stuck_count=read.found.runs)
                 self.changes.counts = True
                 self._hold("causes", list(self.causes))
             case JobsRead() as read:
@@ -199,26 +200,24 @@ class Store:
 
     def _status_read(self, read: StatusRead) -> None:
         self._heard()
-        self.status, self.status_outdated = _fitting(read.members), False
+        status = self.status = read.status
+        self.status_outdated = False
         self.changes.counts = True
-        server_ms = ms_of(read.members.get("serverTime"))
+        server_ms = ms_of(status.server_time)
         if server_ms is not None:
             self.time.sample(server_ms, read.sent, read.received)
-        self._met(read.members.get("instance"))
+        self._met(status.instance)
         if self.link.restarted_at is not None:  # a heartbeat did not say when
-            self.link.restarted_at = ms_of(read.members.get("startedAt")) or self.link.restarted_at
-        self._count(read.members)
-        try:
-            hosts = msgspec.convert(read.members.get("hosts", []), list[HostRow])
-        except msgspec.ValidationError:  # an engine of another kind: what was known stays
+            self.link.restarted_at = ms_of(status.started_at) or self.link.restarted_at
+        self._count(msgspec.to_builtins(status.counts))
+        if status.hosts is None:  # an engine of another kind: what was known stays
             return
-        still = standing_still(read.members)
-        self.hosts = {row.host: host_row(row, still.get(row.host)) for row in hosts}
+        still = standing_still(status)
+        self.hosts = {row.host: host_row(row, still.get(row.host)) for row in status.hosts}
         self._hold("hosts", list(self.hosts))
 
-    def _count(self, members: dict[str, Any]) -> None:
+    def _count(self, counts: object) -> None:
         """Take the engine's counts of runs by state."""
-        counts = members.get("counts")
         if isinstance(counts, dict):
             told = {state: number(counts, state) for state in counts}
             self.counts = {state: runs for state, runs in told.items() if runs is not None}
@@ -307,7 +306,7 @@ class Store:
                 self._heartbeat(read)
                 self._all_has_come()
             case "counts":
-                self._count(read.members)
+                self._count(read.members.get("counts"))
                 self._all_has_come()
             case "reset":
                 self._all_has_come()
@@ -403,15 +402,3 @@ class Store:
         for run_id, tree in self.trees.items():
             if run_id != but_of:
                 tree.catch_up()
-
-
-def _fitting(status: dict[str, Any]) -> dict[str, Any]:
-    """The status without members that are not what they should be."""
-    counts = ("stuckCount", "lateCount", "timedCount")
-    rates = status.get("rates")
-    known = rates.items() if isinstance(rates, dict) else ()
-    return {
-        **{name: told for name, told in status.items() if name not in counts},
-        **{name: told for name in counts if (told := number(status, name)) is not None},
-        "rates": {name: rate for name, rate in known if isinstance(rate, (int, float))},
-    }

@@ -27,7 +27,7 @@ class Attention:
     def new_title(self) -> str | None:
         """The terminal's title as a control sequence; None: it is as it was."""
         store = self._store
-        stuck = store.status.get("stuckCount", 0)
+        stuck = store.status.stuck_count or 0
         parts = [
             f"{glyph(state)}{fmt.short(count)}"
             for state, count in (
@@ -47,7 +47,7 @@ class Attention:
     def rings(self) -> bool:
         """Whether something has begun to need a person: more is stuck, or the engine has gone."""
         store = self._store
-        stuck, before = store.status.get("stuckCount", 0), self._stuck
+        stuck, before = store.status.stuck_count or 0, self._stuck
         live = store.link.state is LinkState.LIVE
         gone = self._was_live and not live
         self._stuck, self._was_live = stuck, live

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from engine.signs import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import ActionAnswer, RunRow
+    from engine.wire import ActionAnswer, RunRow, Status, StoreStatus
 
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
@@ -61,50 +61,48 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def status_lines(status: dict[str, Any]) -> list[str]:
+def status_lines(status: Status) -> list[str]:
     """How the engine is, from `GET /api/v1/status`; members it lacks are left out."""
-    lines = [f"Atomic {safe(status.get('version', '?'))}, instance {safe(status.get('instance'))}"]
-    if isinstance(started := status.get("startedAt"), str):
-        lines.append(f"started {clock_text(started)}")
-    counts = status.get("counts")
-    if isinstance(counts, dict):
-        shown = [(state_text(str(state)), number) for state, number in counts.items() if number]
-        lines += [f"{text}  {number:,}" for text, number in shown] or ["no runs"]
+    from msgspec import to_builtins
+
+    lines = [f"Atomic {safe(status.version or '?')}, instance {safe(status.instance)}"]
+    if status.started_at is not None:
+        lines.append(f"started {clock_text(status.started_at)}")
+    if status.counts is not None:
+        counts = to_builtins(status.counts).items()
+        lines += [f"{state_text(state)}  {number:,}" for state, number in counts if number] or [
+            "no runs"
+        ]
     lines += alarm_lines(status)
-    facts = [("late", "lateCount"), ("in flight", "inFlight"), ("queued", "queued")]
-    lines += [f"{word} {safe(status[name])}" for word, name in facts if name in status]
-    durability = status.get("durability")
-    if isinstance(durability, dict):
-        told = ", ".join(f"{safe(name)} {safe(value)}" for name, value in durability.items())
-        lines.append(f"durability: {told}")
+    facts = (
+        ("late", status.late_count),
+        ("in flight", status.in_flight),
+        ("queued", status.queued),
+    )
+    lines += [f"{word} {number}" for word, number in facts if number is not None]
+    if status.durability is not None:
+        told = status.durability.items()
+        lines.append("durability: " + ", ".join(f"{safe(name)} {safe(it)}" for name, it in told))
     return lines
 
 
-def alarm_lines(status: dict[str, Any]) -> list[str]:
+def alarm_lines(status: Status) -> list[str]:
     """What of the engine's status an operator must see beside whatever was asked for; mostly
     nothing: it stops, its store cannot be written, a host stands still."""
-    stops = ["it is stopping"] if status.get("draining") else []
-    store = _store_lines(status.get("store"))
-    return stops + store + _standstill_lines(status.get("standstills"))
+    stops = ["it is stopping"] if status.draining else []
+    stands = [
+        f"stands still, and they are sent home: {safe(row.why)}" for row in status.standstills or ()
+    ]
+    return stops + _store_lines(status.store) + stands
 
 
-def _standstill_lines(standstills: object) -> list[str]:
-    """Which hosts stand still, and why; nothing when none does."""
-    rows = standstills if isinstance(standstills, list) else []
-    whys = [row.get("why") for row in rows if isinstance(row, dict)]
-    return [f"stands still, and they are sent home: {safe(why)}" for why in whys]
-
-
-def _store_lines(store: object) -> list[str]:
+def _store_lines(store: StoreStatus | None) -> list[str]:
     """What keeps the store from being written; nothing when it can be."""
-    if not isinstance(store, dict) or store.get("available", True):
+    if store is None or store.available:
         return []
-    since = store.get("since")
-    told = clock_text(since) if isinstance(since, str) else "?"
-    lines = [f"the store cannot be written since {told}: {safe(store.get('why'))}"]
-    if store.get("heldBy"):
-        lines.append(f"held by {safe(store['heldBy'])}")
-    return lines
+    since = clock_text(store.since) if store.since else "?"
+    lines = [f"the store cannot be written since {since}: {safe(store.why or '?')}"]
+    return lines + ([f"held by {safe(store.held_by)}"] if store.held_by else [])
 
 
 def action_text(answer: ActionAnswer) -> str:

@@ -22,7 +22,9 @@ from engine.wire import (
     RunPage,
     RunRow,
     RunTree,
+    Status,
     StepRow,
+    status_of,
 )
 
 T = TypeVar("T")
@@ -160,9 +162,10 @@ class AsyncOperations:
         )
         return await self._read(ActionAnswer, action_call(run_id, request, self._actor))
 
-    async def status(self) -> dict[str, Any]:
-        """How the engine is: counts by state, limits, durability. Members are added over time."""
-        return await self._read(dict[str, Any], look("/api/v1/status"))
+    async def status(self) -> Status:
+        """How the engine is: counts by state, limits, durability. Members are added over time;
+        None is what the engine does not tell."""
+        return status_of(await self._read(dict[str, Any], look("/api/v1/status")))
 
     def events(self, last_event_id: str | None = None) -> AsyncEvents:
         """What happens, as it happens: `async with operate.events() as events: async for …`."""

@@ -23,7 +23,9 @@ from engine.wire import (
     RunPage,
     RunRow,
     RunTree,
+    Status,
     StepRow,
+    status_of,
 )
 
 T = TypeVar("T")
@@ -160,9 +162,10 @@ class Operations:
         )
         return self._read(ActionAnswer, action_call(run_id, request, self._actor))
 
-    def status(self) -> dict[str, Any]:
-        """How the engine is: counts by state, limits, durability. Members are added over time."""
-        return self._read(dict[str, Any], look("/api/v1/status"))
+    def status(self) -> Status:
+        """How the engine is: counts by state, limits, durability. Members are added over time;
+        None is what the engine does not tell."""
+        return status_of(self._read(dict[str, Any], look("/api/v1/status")))
 
     def events(self, last_event_id: str | None = None) -> Events:
         """What happens, as it happens: `with operate.events() as events: for …`."""
