@@ -17,6 +17,7 @@ from engine.front.show.times import rfc3339
 from engine.ports.store import Body
 from engine.runs.limits.refusals import RETRY_AFTER_S, STOPPED_RETRY_AFTER_S
 from engine.runs.open.callers import Recorded, Result, StillOpen, Why
+from engine.wire.routes import OUTCOME
 
 _encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder(float_hook=str).decode
@@ -119,7 +120,7 @@ def _outcome_members(result: Recorded) -> dict[str, object]:
 
 
 def _open_reply(result: StillOpen, posted: Posted) -> Reply:
-    location = ("location", f"/api/v1/steps/{result.step_id}/outcome")
+    location = ("location", OUTCOME.path.format(id=result.step_id))
     ids = {"id": result.step_id, "runId": result.run_id}
     if result.why in (Why.ASYNC, Why.WAIT):
         applied = "respond-async" if posted.respond_async else f"wait={posted.wait_s}"

@@ -31,6 +31,7 @@ from engine.ports.store import Larger
 from engine.ports.views import RetryQuery, RunQuery
 from engine.runs.engine import Engine
 from engine.runs.open.replies import wait_room
+from engine.wire.routes import RETRIES, RUNS, Route
 
 OPERATORS = "/"
 """Who has room for bodies that operators look at: no client can be called so."""
@@ -93,7 +94,7 @@ def _invalid(detail: str) -> Refused:
 
 async def runs(front: Front, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/runs`: newest first, keyset pages."""
-    _check_names(query, {"client", "workflow", "key", "status", "q", "sort", "cursor", "limit"})
+    _check_names(query, RUNS)
     states = tuple(filter(None, query.get("status", "").split(",")))
     if bad := [state for state in states if state not in set(StepState)]:
         raise _invalid(f"`status`: {bad[0][:64]!r} is none of {', '.join(StepState)}.")
@@ -123,8 +124,8 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
     )
 
 
-def _check_names(query: Mapping[str, str], known: set[str]) -> None:
-    if unknown := sorted(set(query) - known):
+def _check_names(query: Mapping[str, str], route: Route[Any]) -> None:
+    if unknown := sorted(set(query) - set(route.queries)):
         raise _invalid(f"The parameter `{unknown[0][:64]}` is not known.")
 
 
@@ -158,7 +159,7 @@ async def causes(front: Front) -> Reply:
 
 async def retries(front: Front, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/retries`: what is tried next, keyset pages."""
-    _check_names(query, {"q", "cursor", "limit"})
+    _check_names(query, RETRIES)
     found = await front.views.retries(
         RetryQuery(
             now=front.clock.steady_ms(),

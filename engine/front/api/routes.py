@@ -1,8 +1,8 @@
-"""The routes: Quart-trio in front of functions that know no framework."""
+"""Each route's answer: Quart-trio in front of functions that know no framework."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
@@ -25,7 +25,13 @@ from engine.front.server.strict import RawHeaders
 from engine.front.show import openapi, pages
 from engine.front.show.replies import json_reply, problem_reply, refusal
 from engine.process.budget import Parcel
+from engine.runs.engine import Engine
+from engine.wire import routes
 
+Answer = Callable[..., Reply | Awaitable[Reply | Response]]
+"""What answers a route; it is called with the names of its path."""
+Answers = dict[routes.Route[Any], Answer]
+TEXT = (("content-type", "text/plain; charset=utf-8"),)
 _BY_STATUS = {
     404: Problem.NOT_FOUND,
     405: Problem.METHOD_NOT_ALLOWED,
@@ -62,11 +68,20 @@ def build(front: Front) -> QuartTrio:
     )
     app.url_map.strict_slashes = False
     _common(app, front)
-    _submit_routes(app, front)
-    _bulk_routes(app, front)
-    _reading_routes(app, front)
-    _health_routes(app, front)
+    answers = _work(front) | _reads(front) | _pages(front)
+    for route in routes.ROUTES:
+        rule, name = route.path.replace("{", "<").replace("}", ">"), f"{route.method} {route.path}"
+        app.add_url_rule(rule, name, _view(answers[route]), methods=[route.method])
     return app
+
+
+def _view(answer: Answer) -> Callable[..., Awaitable[Response]]:
+    async def view(**names: str) -> Response:
+        given = answer(**names)
+        reply = given if isinstance(given, Reply) else await given
+        return response(reply) if isinstance(reply, Reply) else reply
+
+    return view
 
 
 def _common(app: QuartTrio, front: Front) -> None:
@@ -120,48 +135,34 @@ def _explain(kind: Problem, error: HTTPException, front: Front) -> str:
     return error.description or "The request cannot be answered."
 
 
-def _submit_routes(app: QuartTrio, front: Front) -> None:
-    depth_max = front.config.json_depth_max
+def _work(front: Front) -> Answers:
+    async def submit(client: str) -> Reply:
+        body, depth_max = Parcel(await request.body), front.config.json_depth_max
+        headers = raw_headers(request)
+        return await answer_submission(front.engine, front.dear, client, headers, body, depth_max)
 
-    @app.post("/<client>")
-    async def submit(client: str) -> Response:
-        body = Parcel(await request.body)
-        reply = await answer_submission(
-            front.engine, front.dear, client, raw_headers(request), body, depth_max
-        )
-        return response(reply)
-
-    @app.get("/api/v1/steps/<step_id>/outcome")
-    async def outcome(step_id: str) -> Response:
+    async def outcome(id: str) -> Reply:
         posted = read_headers(raw_headers(request))
-        result = await front.engine.outcome(step_id, wait_of(posted, None))
-        return response(result_reply(result, posted))
+        return result_reply(await front.engine.outcome(id, wait_of(posted, None)), posted)
 
-    @app.post("/api/v1/runs/<run_id>/actions")
-    async def take_action(run_id: str) -> Response:
-        body = await request.body
-        return response(await act.action(front, run_id, body, _actor()))
+    async def take_action(id: str) -> Reply:
+        return await act.action(front, id, await request.body, _actor())
 
-
-def _bulk_routes(app: QuartTrio, front: Front) -> None:
-    @app.post("/api/v1/bulk")
-    async def ask() -> Response:
+    async def begin_bulk() -> Reply:
         body = await request.body
         key = read_headers(raw_headers(request)).key
         answer = await bulk.ask(front.bulk, body, _actor(), key)
-        return response(json_reply(answer, 200 if answer.id is None else 202))
+        return json_reply(answer, 200 if answer.id is None else 202)
 
-    @app.get("/api/v1/bulk")
-    async def jobs() -> Response:
-        return response(json_reply(bulk.list_of(front.bulk)))
-
-    @app.get("/api/v1/bulk/<job_id>")
-    async def job(job_id: str) -> Response:
-        return response(json_reply(bulk.answer_of(front.bulk.job(job_id))))
-
-    @app.post("/api/v1/bulk/<job_id>/abort")
-    async def abort(job_id: str) -> Response:
-        return response(json_reply(bulk.answer_of(front.bulk.abort(job_id)), 202))
+    return {
+        routes.SUBMIT: submit,
+        routes.OUTCOME: outcome,
+        routes.ACT: take_action,
+        routes.BULK: begin_bulk,
+        routes.JOBS: lambda: json_reply(bulk.list_of(front.bulk)),
+        routes.JOB: lambda id: json_reply(bulk.answer_of(front.bulk.job(id))),
+        routes.ABORT: lambda id: json_reply(bulk.answer_of(front.bulk.abort(id)), 202),
+    }
 
 
 def _actor() -> Actor:
@@ -169,79 +170,55 @@ def _actor() -> Actor:
     return actor_of(raw_headers(request), request.remote_addr)
 
 
-def _reading_routes(app: QuartTrio, front: Front) -> None:
-    def route(path: str, answer: Callable[..., Awaitable[Reply]]) -> None:
-        async def view(**names: Any) -> Response:
-            return response(await answer(**names))
+def _byte_range() -> str | None:
+    return request.headers.get("range")
 
-        app.add_url_rule(path, path, view, methods=["GET"])
 
-    route("/api/v1/status", lambda: read.status(front))
-    route("/api/v1/runs", lambda: read.runs(front, request.args.to_dict()))
-    route("/api/v1/causes", lambda: read.causes(front))
-    route("/api/v1/retries", lambda: read.retries(front, request.args.to_dict()))
-    route("/api/v1/runs/<id>", lambda id: read.tree(front, id))
-    route("/api/v1/steps/<id>", lambda id: read.step(front, id))
-    route(
-        "/api/v1/steps/<id>/payload",
-        lambda id: read.payload(front, id, request.headers.get("range")),
-    )
-    route(
-        "/api/v1/steps/<id>/response",
-        lambda id: read.response(front, id, None, request.headers.get("range")),
-    )
-    route(
-        "/api/v1/steps/<id>/attempts/<number>/response",
-        lambda id, number: read.response(front, id, number, request.headers.get("range")),
-    )
-
+def _reads(front: Front) -> Answers:
     tail = events.Tail(front.views, front.file_id)
 
-    @app.get("/api/v1/events")
     async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
-        last_id = request.headers.get("last-event-id")
-        stream: AsyncIterator[bytes] = await events.stream(front, tail, last_id)
+        stream = await events.stream(front, tail, request.headers.get("last-event-id"))
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer
 
+    return {
+        routes.STATUS: lambda: read.status(front),
+        routes.RUNS: lambda: read.runs(front, request.args.to_dict()),
+        routes.RUN: lambda id: read.tree(front, id),
+        routes.CAUSES: lambda: read.causes(front),
+        routes.RETRIES: lambda: read.retries(front, request.args.to_dict()),
+        routes.STEP: lambda id: read.step(front, id),
+        routes.PAYLOAD: lambda id: read.payload(front, id, _byte_range()),
+        routes.LAST_ANSWER: lambda id: read.response(front, id, None, _byte_range()),
+        routes.ANSWER: lambda id, number: read.response(front, id, number, _byte_range()),
+        routes.EVENTS: event_stream,
+    }
 
-def _health_routes(app: QuartTrio, front: Front) -> None:
-    text = (("content-type", "text/plain; charset=utf-8"),)
 
-    @app.get("/healthz")
-    async def healthz() -> Response:
-        return response(Reply(200, text, b"ok\n"))
-
-    @app.get("/readyz")
-    async def readyz() -> Response:
-        engine = front.engine
-        if engine.ready and not engine.draining and engine.store.away is None:
-            return response(Reply(200, text, b"ready\n"))
-        why = b"recovering\n"
-        if engine.draining:
-            why = b"draining\n"
-        elif engine.store.away is not None:
-            why = b"store-unavailable\n"
-        return response(Reply(503, (*text, ("retry-after", "1")), why))
-
-    @app.get("/metrics")
-    async def metrics() -> Response:
+def _pages(front: Front) -> Answers:
+    async def metrics() -> Reply:
         body, content_type = await trio.to_thread.run_sync(
             front.metrics.page, ", ".join(request.headers.getlist("accept"))
         )
-        return response(Reply(200, (("content-type", content_type),), body))
+        return Reply(200, (("content-type", content_type),), body)
 
-    @app.get("/openapi.json")
-    async def openapi_json() -> Response:
-        return response(json_reply(openapi.document(front.version)))
+    return {
+        routes.HEALTH: lambda: Reply(200, TEXT, b"ok\n"),
+        routes.READY: lambda: _readiness(front.engine),
+        routes.METRICS: metrics,
+        routes.OPENAPI: lambda: json_reply(openapi.document(front.version)),
+        routes.PROBLEMS: pages.problem_index,
+        routes.PROBLEM: pages.problem_page,
+    }
 
-    @app.get("/problems/")
-    async def problem_index() -> Response:
-        return response(pages.problem_index())
 
-    @app.get("/problems/<name>")
-    async def problem_page(name: str) -> Response:
-        return response(pages.problem_page(name))
+def _readiness(engine: Engine) -> Reply:
+    draining, is_away = engine.draining, engine.store.away is not None
+    if engine.ready and not draining and not is_away:
+        return Reply(200, TEXT, b"ready\n")
+    why = b"draining\n" if draining else b"store-unavailable\n" if is_away else b"recovering\n"
+    return Reply(503, (*TEXT, ("retry-after", "1")), why)

@@ -1,0 +1,87 @@
+"""Every route once. The rules that the engine serves, the OpenAPI document and the client's calls
+are made from this table, and so cannot differ.
+
+`role` is what an access token will have to allow (`docs/reference/protocol.md` §7). It is only
+written down: there are no tokens yet, and nothing asks for it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+from engine.wire.operate import ActionAnswer, ActionRequest, BulkAnswer, BulkList, BulkRequest
+from engine.wire.status import Status
+from engine.wire.submit import OutcomeAnswer, Submission
+from engine.wire.view import CauseList, RetryPage, RunPage, RunTree, StepRow
+
+T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """What an access token allows."""
+
+    SUBMIT = "submit"
+    """To post as one client, and to read the outcomes of its steps."""
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+    """Tokens and settings: no route needs it yet."""
+
+
+class Route(Struct, Generic[T], frozen=True):
+    """A method of a path, and what it answers when it does as asked."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    """With each name that is filled in in braces: `/api/v1/runs/{id}`."""
+    role: Role | None
+    """None: whoever asks."""
+    answer: type[T]
+    """`bytes` for what is no JSON."""
+    summary: str = ""
+    """Empty: not in the OpenAPI document."""
+    queries: tuple[str, ...] = ()
+    body: type[Struct] | None = None
+
+
+# fmt: off
+SUBMIT = Route("POST", "/{client}", Role.SUBMIT, OutcomeAnswer,
+               "Submit a workflow or a step, and wait for its recorded outcome.", body=Submission)
+STATUS = Route("GET", "/api/v1/status", Role.READ, Status, "The engine itself.")
+RUNS = Route("GET", "/api/v1/runs", Role.READ, RunPage, "Runs, newest first.",
+             ("client", "workflow", "key", "status", "q", "sort", "cursor", "limit"))
+RUN = Route("GET", "/api/v1/runs/{id}", Role.READ, RunTree, "A run and its steps.")
+ACT = Route("POST", "/api/v1/runs/{id}/actions", Role.OPERATE, ActionAnswer,
+            "Carry out an operator's action.", body=ActionRequest)
+CAUSES = Route("GET", "/api/v1/causes", Role.READ, CauseList, "Why runs need a person.")
+RETRIES = Route("GET", "/api/v1/retries", Role.READ, RetryPage, "What is tried next, by time.",
+                ("q", "cursor", "limit"))
+BULK = Route("POST", "/api/v1/bulk", Role.OPERATE, BulkAnswer,
+             "One action on every run that a filter finds.", body=BulkRequest)
+JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs.")
+JOB = Route("GET", "/api/v1/bulk/{id}", Role.READ, BulkAnswer, "A bulk job.")
+ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
+              "Stop a bulk job; what it has done stays done.")
+STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
+OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
+                "A step's outcome; waits.")
+PAYLOAD = Route("GET", "/api/v1/steps/{id}/payload", Role.READ, bytes, "A step's payload, raw.")
+LAST_ANSWER = Route("GET", "/api/v1/steps/{id}/response", Role.READ, bytes,
+                    "The last attempt's answer, raw.")
+ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.READ, bytes,
+               "An attempt's answer, raw.")
+EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
+               "Server-Sent Events, resumable with Last-Event-ID.")
+PROBLEM = Route("GET", "/problems/{name}", Role.READ, bytes, "The page of a problem type.")
+PROBLEMS = Route("GET", "/problems/", Role.READ, bytes)
+HEALTH = Route("GET", "/healthz", None, bytes, "Liveness.")
+READY = Route("GET", "/readyz", None, bytes, "Readiness.")
+METRICS = Route("GET", "/metrics", Role.READ, bytes, "Prometheus metrics.")
+OPENAPI = Route("GET", "/openapi.json", Role.READ, dict)
+# fmt: on
+
+ROUTES: tuple[Route[Any], ...] = tuple(it for it in list(globals().values()) if type(it) is Route)
+"""All of the above, in their order."""
