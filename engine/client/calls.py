@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -15,28 +16,21 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import fields
 
-from engine import DEFAULT_ENGINE
+from engine import DEFAULT_ENGINE, wire
 from engine.client import json_text
 from engine.client.answers import Open
 from engine.client.errors import Suspended
 from engine.client.tries import Call
-from engine.wire import (
-    ACTOR_CHARACTERS_MAX,
-    ACTOR_PATTERN,
-    CLIENT_PATTERN,
-    ActionRequest,
-    BulkRequest,
-    Submission,
-    SubmitOptions,
-)
+from engine.wire import routes
 
 PARENT_HEADER = "Atomic-Parent"
+_NAME = re.compile(r"\{\w+\}")
 OUTCOME_WAIT_S = 60
 """How long one request for an outcome is held; short enough for most proxies."""
 
 
-_MEMBERS = {it.name: it.encode_name for it in fields(Submission)}
-_OPTIONS = [(it, _MEMBERS[it]) for it in SubmitOptions.__annotations__ if it != "timeout"]
+_MEMBERS = {it.name: it.encode_name for it in fields(wire.Submission)}
+_OPTIONS = [(it, _MEMBERS[it]) for it in wire.SubmitOptions.__annotations__ if it != "timeout"]
 """Each with its name in the body."""
 
 
@@ -49,10 +43,10 @@ def submission(
     payload: Any,
     parent: str | None = None,
     prefer: str | None = None,
-    options: SubmitOptions,
+    options: wire.SubmitOptions,
 ) -> Call:
     """The post of a step. Raises ValueError for a client name that has no place in a path."""
-    if not re.fullmatch(CLIENT_PATTERN, client):
+    if not re.fullmatch(wire.CLIENT_PATTERN, client):
         raise ValueError(f"{client!r} is not a client name: letters, digits and . _ - only")
     members: dict[str, Any] = {
         "workflowName": workflow,
@@ -66,8 +60,8 @@ def submission(
     if prefer is not None:
         headers["Prefer"] = prefer
     return Call(
-        method="POST",
-        path=f"/{client}",
+        method=routes.SUBMIT.method,
+        path=routes.SUBMIT.path.format(client=client),
         headers=headers,
         members={k: v for k, v in members.items() if v is not None},
         timeout_ms=options.get("timeout"),
@@ -96,16 +90,15 @@ def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
 
 def outcome_call(step_id: str, wait: int | None) -> Call:
     """Ask for a step's outcome, held for `wait` seconds at most."""
-    path = f"/api/v1/steps/{segment(step_id)}/outcome"
     held = {"Prefer": f"wait={OUTCOME_WAIT_S}"}
     limit_ms = None if wait is None else wait * 1000
-    return Call(method="GET", path=path, headers=held, held=True, timeout_ms=limit_ms)
+    return _call(routes.OUTCOME, step_id)(headers=held, held=True, timeout_ms=limit_ms)
 
 
-def look(path: str, *ids: str, **query: str | int | None) -> Call:
-    """Ask for what is there; the path has `{}` for each id. Raises ValueError for what is none."""
+def look(route: routes.Route[Any], *ids: str, **query: str | int | None) -> Call:
+    """Ask for what is there. Raises ValueError for what is no id."""
     given = {name: str(value) for name, value in query.items() if value is not None}
-    return Call(method="GET", path=path.format(*map(segment, ids)), query=given)
+    return _call(route, *ids)(query=given)
 
 
 def body_call(step_id: str, attempt: int | None, first: int, count: int | None) -> Call:
@@ -115,17 +108,19 @@ def body_call(step_id: str, attempt: int | None, first: int, count: int | None) 
     """
     if first < 0 or (count is not None and count < 1):
         raise ValueError("`first` counts from 0, and `count` from 1")
-    of = "payload" if attempt is None else f"attempts/{attempt}/response"
     last = "" if count is None else first + count - 1
     ranged = {} if first == 0 and count is None else {"Range": f"bytes={first}-{last}"}
-    return Call(method="GET", path=f"/api/v1/steps/{segment(step_id)}/{of}", headers=ranged)
+    if attempt is None:
+        return _call(routes.PAYLOAD, step_id)(headers=ranged)
+    return _call(routes.ANSWER, step_id, str(attempt))(headers=ranged)
 
 
-def segment(text: str) -> str:
-    """An id as a part of a path. Raises ValueError."""
-    if text in ("", ".", ".."):
+def _call(route: routes.Route[Any], *ids: str) -> partial[Call]:
+    """A call to a route; what it carries is still to be given. Raises ValueError."""
+    for text in {"", ".", ".."} & {*ids}:
         raise ValueError(f"{text!r} is not an id")
-    return quote(text, safe="")
+    path = _NAME.sub("{}", route.path).format(*(quote(it, safe="") for it in ids))
+    return partial(Call, method=route.method, path=path)
 
 
 def engine_url(engine: str) -> httpx.URL:
@@ -144,9 +139,10 @@ def engine_url(engine: str) -> httpx.URL:
 
 def checked_actor(actor: str | None) -> str | None:
     """The name as it is. Raises ValueError for one that the engine would refuse."""
-    if actor is not None and not re.fullmatch(ACTOR_PATTERN, actor):
+    if actor is not None and not re.fullmatch(wire.ACTOR_PATTERN, actor):
         raise ValueError(
-            f"{actor!r} cannot say who acts: 1 to {ACTOR_CHARACTERS_MAX} printable ASCII characters"
+            f"{actor!r} cannot say who acts: 1 to {wire.ACTOR_CHARACTERS_MAX} printable ASCII"
+            " characters"
         )
     return actor
 
@@ -161,27 +157,23 @@ def urls_of(from_url: str | None, to_url: str | None) -> tuple[str | UnsetType, 
     return (UNSET if from_url is None else from_url, UNSET if to_url is None else to_url)
 
 
-def action_call(run_id: str, request: ActionRequest, actor: str | None) -> Call:
+def action_call(run_id: str, request: wire.ActionRequest, actor: str | None) -> Call:
     """Ask for an action."""
     members = msgspec.to_builtins(request)
-    return Call(
-        method="POST",
-        path=f"/api/v1/runs/{segment(run_id)}/actions",
+    return _call(routes.ACT, run_id)(
         headers=_headers(actor),
         members={k: v for k, v in members.items() if v is not None and v is not False},
         repeatable=request.dry_run,
     )
 
 
-def bulk_call(request: BulkRequest, key: str | None, actor: str | None) -> Call:
+def bulk_call(request: wire.BulkRequest, key: str | None, actor: str | None) -> Call:
     """Ask for a bulk job. With a key it is begun once, however often it is asked for."""
     headers = _headers(actor)
     if key is not None:  # RFC 8941 §3.3.3
         escaped = key.replace("\\", "\\\\").replace('"', '\\"')
         headers["Idempotency-Key"] = f'"{escaped}"'
-    return Call(
-        method="POST",
-        path="/api/v1/bulk",
+    return _call(routes.BULK)(
         headers=headers,
         members=msgspec.to_builtins(request),
         repeatable=request.dry_run or key is not None,
@@ -190,5 +182,4 @@ def bulk_call(request: BulkRequest, key: str | None, actor: str | None) -> Call:
 
 def abort_call(job_id: str, actor: str | None) -> Call:
     """Ask to stop a bulk job."""
-    path = f"/api/v1/bulk/{segment(job_id)}/abort"
-    return Call(method="POST", path=path, headers=_headers(actor), members={})
+    return _call(routes.ABORT, job_id)(headers=_headers(actor), members={})

@@ -22,11 +22,12 @@ from engine.client.errors import AtomicError, UnexpectedAnswer
 from engine.client.http import CONNECT_S, WRITE_S
 from engine.client.tries import Call, Tries
 from engine.wire import EventData
+from engine.wire.routes import EVENTS
 
 SILENCE_S = 20.0
 """Nothing for so long, where a heartbeat comes every 5 s: the connection is dead."""
 RECONNECT_S_MAX = 60.0
-CALL = Call(method="GET", path="/api/v1/events", held=True)
+CALL = Call(method=EVENTS.method, path=EVENTS.path, held=True)
 TIMEOUT = httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=None)
 
 

@@ -13,11 +13,10 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct
 
 from engine.wire.operate import ActionAnswer, ActionRequest, BulkAnswer, BulkList, BulkRequest
-from engine.wire.status import Status
 from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, RetryPage, RunPage, RunTree, StepRow
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Role(StrEnum):
@@ -31,7 +30,7 @@ class Role(StrEnum):
     """Tokens and settings: no route needs it yet."""
 
 
-class Route(Struct, Generic[T], frozen=True):
+class Route(Struct, Generic[T_co], frozen=True):
     """A method of a path, and what it answers when it does as asked."""
 
     method: Literal["GET", "POST"]
@@ -39,8 +38,8 @@ class Route(Struct, Generic[T], frozen=True):
     """With each name that is filled in in braces: `/api/v1/runs/{id}`."""
     role: Role | None
     """None: whoever asks."""
-    answer: type[T]
-    """`bytes` for what is no JSON."""
+    answer: type[T_co]
+    """`bytes` for what is no JSON; `dict` for JSON without a schema (`status_of` reads the status)."""
     summary: str = ""
     """Empty: not in the OpenAPI document."""
     queries: tuple[str, ...] = ()
@@ -50,7 +49,7 @@ class Route(Struct, Generic[T], frozen=True):
 # fmt: off
 SUBMIT = Route("POST", "/{client}", Role.SUBMIT, OutcomeAnswer,
                "Submit a workflow or a step, and wait for its recorded outcome.", body=Submission)
-STATUS = Route("GET", "/api/v1/status", Role.READ, Status, "The engine itself.")
+STATUS = Route("GET", "/api/v1/status", Role.READ, dict, "The engine itself.")
 RUNS = Route("GET", "/api/v1/runs", Role.READ, RunPage, "Runs, newest first.",
              ("client", "workflow", "key", "status", "q", "sort", "cursor", "limit"))
 RUN = Route("GET", "/api/v1/runs/{id}", Role.READ, RunTree, "A run and its steps.")

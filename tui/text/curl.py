@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from engine.wire import StepRow
+from engine.wire.routes import PAYLOAD
 from tui.text.sanitize import safe
 
 INLINE_BYTES_MAX = 4_096
@@ -51,7 +52,7 @@ def command(row: StepRow, engine: str, payload: bytes | None) -> str:
         words += ["--data-raw", f"{before}{payload.decode()}}}", "--url", row.url]
         return shlex.join(words)
     words += ["--data-binary", "@-", "--url", row.url]
-    at = f"{engine.rstrip('/')}/api/v1/steps/{quote(row.id, safe='')}/payload"
+    at = engine.rstrip("/") + PAYLOAD.path.format(id=quote(row.id, safe=""))
     fetched = shlex.join(["curl", "-fsS", "-g", "--url", at])
     first, last = shlex.join(["printf", "%s", before]), shlex.join(["printf", "%s", "}"])
     return f"{{ {first}; {fetched}; {last}; }} | {shlex.join(words)}"

@@ -4,29 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from engine import wire
 from engine.client.answers import BodyPart, read_answer, read_body
 from engine.client.blocking.events import Events
 from engine.client.blocking.exchange import Exchange
 from engine.client.calls import abort_call, action_call, body_call, bulk_call, look, urls_of
 from engine.client.tries import Call
-from engine.wire import (
-    Action,
-    ActionAnswer,
-    ActionRequest,
-    BulkAnswer,
-    BulkList,
-    BulkRequest,
-    CauseList,
-    RetryPage,
-    RunPage,
-    RunRow,
-    RunTree,
-    Status,
-    StepRow,
-    status_of,
-)
+from engine.wire import routes
 
 T = TypeVar("T")
 
@@ -49,13 +35,13 @@ class Operations:
         limit: int | None = None,
         cursor: str | None = None,
         filter: str | None = None,
-    ) -> RunPage:
+    ) -> wire.RunPage:
         """One page of runs; `next` of the answer is the `cursor` of the one after it.
 
         With a `filter` (`docs/reference/filter.md`) a page may come short and not be the last.
         """
         asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
-        return self._page(**asked, q=filter, limit=limit, cursor=cursor)
+        return self._look(routes.RUNS, **asked, q=filter, limit=limit, cursor=cursor)
 
     def runs(
         self,
@@ -66,39 +52,38 @@ class Operations:
         status: str | None = None,
         sort: str | None = None,
         filter: str | None = None,
-    ) -> Iterator[RunRow]:
+    ) -> Iterator[wire.RunRow]:
         """Every run that fits, page after page as they are needed."""
         asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
         cursor: str | None = None
         while True:
-            page = self._page(**asked, q=filter, cursor=cursor)
+            page = self._look(routes.RUNS, **asked, q=filter, cursor=cursor)
             yield from page.runs
             if page.next is None:
                 return
             cursor = page.next
 
-    def run(self, run_id: str) -> RunTree:
+    def run(self, run_id: str) -> wire.RunTree:
         """A run with its steps and their attempts."""
-        return self._read(RunTree, look("/api/v1/runs/{}", run_id))
+        return self._look(routes.RUN, run_id)
 
-    def step(self, step_id: str) -> StepRow:
+    def step(self, step_id: str) -> wire.StepRow:
         """One step as it stands, with its attempts."""
-        return self._read(StepRow, look("/api/v1/steps/{}", step_id))
+        return self._look(routes.STEP, step_id)
 
-    def causes(self) -> CauseList:
+    def causes(self) -> wire.CauseList:
         """Why runs need a person, what most need it for first."""
-        return self._read(CauseList, look("/api/v1/causes"))
+        return self._look(routes.CAUSES)
 
     def retry_page(
         self, *, filter: str | None = None, limit: int | None = None, cursor: str | None = None
-    ) -> RetryPage:
+    ) -> wire.RetryPage:
         """What is tried next, by time. `filter` is one of the runs."""
-        call = look("/api/v1/retries", q=filter, limit=limit, cursor=cursor)
-        return self._read(RetryPage, call)
+        return self._look(routes.RETRIES, q=filter, limit=limit, cursor=cursor)
 
     def bulk(
         self,
-        action: Action | str,
+        action: wire.Action | str,
         filter: str,
         *,
         expect: int = 0,
@@ -108,29 +93,29 @@ class Operations:
         key: str | None = None,
         from_url: str | None = None,
         to_url: str | None = None,
-    ) -> BulkAnswer:
+    ) -> wire.BulkAnswer:
         """One action on every run that the `filter` finds, as a job of the engine's.
 
         `expect` is how many you mean: more, and it is Refused. With a `key` of yours the job is
         begun once, however often the call is made.
         """
-        request = BulkRequest(
-            *(Action(action), filter, expect, dry_run, rate_per_s, reason),
+        request = wire.BulkRequest(
+            *(wire.Action(action), filter, expect, dry_run, rate_per_s, reason),
             *urls_of(from_url, to_url),
         )
-        return self._read(BulkAnswer, bulk_call(request, key, self._actor))
+        return self._read(routes.BULK, bulk_call(request, key, self._actor))
 
-    def bulk_jobs(self) -> tuple[BulkAnswer, ...]:
+    def bulk_jobs(self) -> tuple[wire.BulkAnswer, ...]:
         """The bulk jobs that the engine remembers, the latest first."""
-        return (self._read(BulkList, look("/api/v1/bulk"))).jobs
+        return (self._look(routes.JOBS)).jobs
 
-    def bulk_job(self, job_id: str) -> BulkAnswer:
+    def bulk_job(self, job_id: str) -> wire.BulkAnswer:
         """How a bulk job stands."""
-        return self._read(BulkAnswer, look("/api/v1/bulk/{}", job_id))
+        return self._look(routes.JOB, job_id)
 
-    def bulk_abort(self, job_id: str) -> BulkAnswer:
+    def bulk_abort(self, job_id: str) -> wire.BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
-        return self._read(BulkAnswer, abort_call(job_id, self._actor))
+        return self._read(routes.ABORT, abort_call(job_id, self._actor))
 
     def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""
@@ -145,7 +130,7 @@ class Operations:
     def act(
         self,
         run_id: str,
-        action: Action | str,
+        action: wire.Action | str,
         *,
         step: str | None = None,
         if_rev: int | None = None,
@@ -153,26 +138,26 @@ class Operations:
         reason: str | None = None,
         from_url: str | None = None,
         to_url: str | None = None,
-    ) -> ActionAnswer:
+    ) -> wire.ActionAnswer:
         """Retry, pause, resume, cancel, rerun, dismiss or restore; or `retarget`, from a URL (or
         what URLs begin with) to another. Raises Refused when the state does not allow it, or when
         it has moved on from `if_rev`."""
-        request = ActionRequest(
-            *(Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
+        request = wire.ActionRequest(
+            *(wire.Action(action), step, if_rev, dry_run, reason), *urls_of(from_url, to_url)
         )
-        return self._read(ActionAnswer, action_call(run_id, request, self._actor))
+        return self._read(routes.ACT, action_call(run_id, request, self._actor))
 
-    def status(self) -> Status:
+    def status(self) -> wire.Status:
         """How the engine is: counts by state, limits, durability. Members are added over time;
         None is what the engine does not tell."""
-        return status_of(self._read(dict[str, Any], look("/api/v1/status")))
+        return wire.status_of(self._look(routes.STATUS))
 
     def events(self, last_event_id: str | None = None) -> Events:
         """What happens, as it happens: `with operate.events() as events: for …`."""
         return self._exchange.events(last_event_id)
 
-    def _page(self, **asked: str | int | None) -> RunPage:
-        return self._read(RunPage, look("/api/v1/runs", **asked))
+    def _look(self, route: routes.Route[T], *ids: str, **query: str | int | None) -> T:
+        return self._read(route, look(route, *ids, **query))
 
-    def _read(self, type: type[T], call: Call) -> T:
-        return read_answer(self._exchange.answer(call), type)
+    def _read(self, route: routes.Route[T], call: Call) -> T:
+        return read_answer(self._exchange.answer(call), route.answer)

@@ -62,13 +62,8 @@ _CALL_ENDS = {
 }
 
 
-def _is_json(of: type) -> bool:
-    """Not bodies and pages; of the status the document has no schema."""
-    return issubclass(of, Struct) and of is not wire.Status
-
-
 def _content(of: type) -> dict[str, Any]:
-    if not _is_json(of):
+    if not issubclass(of, Struct):
         return {"application/octet-stream": {}}
     kind = "application/problem+json" if of is wire.ProblemDocument else "application/json"
     return {kind: {"schema": {"$ref": f"#/components/schemas/{of.__name__}"}}}
@@ -135,7 +130,9 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
 def document(version: str) -> dict[str, Any]:
     """The whole description."""
     told = [route for route in ROUTES if route.summary]
-    used = [it for route in told for it in (route.body, route.answer) if it and _is_json(it)]
+    used = [
+        it for route in told for it in (route.body, route.answer) if it and issubclass(it, Struct)
+    ]
     # what the order is stays: readers compare the document with the one of before
     types = dict.fromkeys([*used[:2], wire.OpenAnswer, *used[2:], wire.ProblemDocument])
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
