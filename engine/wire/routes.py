@@ -39,7 +39,7 @@ class Route(Struct, Generic[T_co], frozen=True):
     role: Role | None
     """None: whoever asks."""
     answer: type[T_co]
-    """`bytes` for what is no JSON; `dict` for JSON without a schema (`status_of` reads the status)."""
+    """`bytes` for what is no JSON; `dict` for JSON without a schema (the status: `status_of`)."""
     summary: str = ""
     """Empty: not in the OpenAPI document."""
     queries: tuple[str, ...] = ()
