@@ -8,10 +8,7 @@ a deadline, and times are asserted only where they are the promise ("never early
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -22,6 +19,7 @@ from typing import Any
 import httpx
 import trio
 
+from tests.e2e import warm
 from tests.loopback import free_port
 
 ROOT_DIRECTORY = Path(__file__).parents[2]
@@ -30,13 +28,6 @@ EXIT_TIMEOUT_S = 60
 PATIENCE_S = 60.0
 """How long a condition may take to come true before its test fails. Never waited out in full."""
 
-_SERVE = (
-    "import json, resource as r, sys;"
-    " n = sys.argv[2]; n and r.setrlimit(r.RLIMIT_NOFILE, (int(n), int(n)));"
-    " from engine.process.config import load; from engine.main import serve;"
-    " sys.exit(serve(load(json.loads(sys.argv[1]), {}, None)))"
-)
-
 
 # -- the engine ----------------------------------------------------------------------------------
 
@@ -44,7 +35,7 @@ _SERVE = (
 class EngineProcess:
     """An engine as a process of its own. Ended by its id, and always waited for."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    def __init__(self, process: warm.Engine, log_path: Path) -> None:
         self._process = process
         self.log_path = log_path
         self.url = ""
@@ -72,7 +63,7 @@ class EngineProcess:
         self._process.send_signal(number)
 
     def wait(self, timeout_s: float = EXIT_TIMEOUT_S) -> int:
-        """Its exit code, once it has ended. Blocks; raises subprocess.TimeoutExpired."""
+        """Its exit code, once it has ended. Blocks; raises TimeoutExpired of subprocess."""
         return self._process.wait(timeout_s)
 
     async def ended(self, timeout_s: float = EXIT_TIMEOUT_S) -> int:
@@ -102,14 +93,8 @@ def launch(
     number = len(list(directory.glob("engine-*.log")))
     log_path = directory / f"engine-{number}.log"
     with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, json.dumps(values), str(descriptors or "")],
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log if stderr is None else stderr,
-            env={**os.environ, "PYTHONPATH": str(ROOT_DIRECTORY)},
-        )
+        err = log.fileno() if stderr is None else stderr
+        process = warm.engine(values, directory, log.fileno(), err, descriptors)
     return EngineProcess(process, log_path)
 
 
