@@ -48,7 +48,7 @@ ROWS = (
     row("engine.core.text", "msgspec", without=IMPURE),
     row("engine.core", "engine.core.text msgspec", without=IMPURE),
     row("engine.core.rules", "engine.core engine.core.text msgspec", without=IMPURE),
-    row("engine.signs"),
+    row("engine.shown", without=IMPURE),
     row("engine.wire", "engine.core.* msgspec", without=IMPURE),
     row("engine.ports", "engine.core.* msgspec", without=IMPURE),
     row("engine.http", "httptools httpx msgspec", without=IMPURE),
@@ -135,10 +135,10 @@ ROWS = (
         without=frozenset({"sqlite3", "uuid"}),
     ),
     row("engine.client.__init__", "engine.client.* engine.wire"),
-    row("engine.cli.show", "engine.client.* engine.signs engine.wire click msgspec"),
+    row("engine.cli.show", "engine.client.* engine.shown engine.wire click msgspec"),
     row(
         "engine.cli",
-        "engine.cli.show engine.core engine.client.* engine.main engine.process engine.signs "
+        "engine.cli.show engine.core engine.client.* engine.main engine.process engine.shown "
         "engine.wire click msgspec",
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
@@ -159,7 +159,7 @@ ROWS = (
     row("tui.data", "engine.client.* engine.wire tui.text anyio msgspec"),
     row(
         "tui.boards",
-        "engine.client.* engine.wire engine.signs tui.data tui.keys tui.settings tui.text msgspec",
+        "engine.client.* engine.wire engine.shown tui.data tui.keys tui.settings tui.text msgspec",
     ),
     row(
         "tui.boards.run",

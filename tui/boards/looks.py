@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.signs import SIGNS, UNKNOWN_SIGN
+from engine.shown.states import SIGNS, UNKNOWN_SIGN
 from tui.data.model import State
 from tui.text.sanitize import width
 

@@ -9,7 +9,7 @@ import click
 
 from engine.cli.show.text import clock_text, count_text, safe, state_text
 from engine.cli.show.tree import MOVED_SHOWN_MAX, answer_facts, run_note
-from engine.signs import SIGNS
+from engine.shown.states import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from engine.signs import SIGNS, UNKNOWN_SIGN
+from engine.shown.states import SIGNS, UNKNOWN_SIGN
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 COLOURS = {

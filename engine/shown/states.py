@@ -1,7 +1,6 @@
 """The sign of each state, and the one in ASCII: the same on the command line and the dashboard.
 
-All are one cell wide everywhere (East Asian width neutral, and none is an emoji). Imports nothing,
-as `atomic --help` brings it along.
+All are one cell wide everywhere (East Asian width neutral, and none is an emoji).
 """
 
 from __future__ import annotations
