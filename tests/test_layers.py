@@ -153,7 +153,7 @@ ROWS = (
     # -- the dashboard
     row("tui"),
     row("tui.keys"),
-    row("tui.text", "engine.wire msgspec"),
+    row("tui.text", "engine.shown engine.wire msgspec"),
     row("tui.options", "tui.text msgspec"),
     row("tui.settings", "engine.wire tui.keys tui.text msgspec"),
     row("tui.data", "engine.client.* engine.wire tui.text anyio msgspec"),

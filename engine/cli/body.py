@@ -10,7 +10,8 @@ import click
 from engine.cli.act import step_id
 from engine.cli.exits import Refusal
 from engine.cli.options import RunName, client_of, engine_option, run_name
-from engine.cli.show.text import ascii_only, safe, unicode_terminal
+from engine.cli.show.text import safe, unicode_terminal
+from engine.shown.text import ascii_only
 
 if TYPE_CHECKING:
     from engine.client import BodyPart, Client

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from engine import wire
+from engine.shown.text import MARKS_MAX, UNSEEN
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree, Status, status_of
 from tests.tui.support import STEADY, FakeClock, standstill
 from tui.boards.bars import health
@@ -21,10 +22,8 @@ from tui.data.store import Store
 from tui.text.sanitize import (
     CUT,
     DEPTH_MAX,
-    MARKS_MAX,
     NUMBER_MAX,
     TEXT_CHARACTERS_MAX,
-    UNSEEN,
     clean,
     clip,
     fit,

@@ -1,9 +1,7 @@
-"""Text from elsewhere, made harmless: what an operator's terminal must never be told to do.
+"""Texts from elsewhere on their way into the store, and the cells that they take there.
 
-Names, errors and answers are written by third parties. A terminal obeys what is in them: ESC
-sequences move the cursor and change the clipboard (OSC 52), C1 bytes do the same in one character,
-bidi controls turn the reading order around. So every text passes through here on its way into the
-store, and only there; what comes out takes one cell a character, or two, and says what it is.
+Every text passes through here on its way in, and only there; what comes out takes one cell a
+character, or two, and says what it is. What a terminal would obey, and why: `engine/shown/text.py`.
 """
 
 from __future__ import annotations
@@ -16,24 +14,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from engine.shown.text import MARKS
+from engine.shown.text import safe as one_line
+
 T = TypeVar("T")
 
 TEXT_CHARACTERS_MAX = 4_096
 """Of one value: longer ones are cut, with `CUT` for the rest. Bodies are fetched by themselves."""
 CUT = "…"
-UNSEEN = "\u2426"
-"""␦ stands for what has no picture of its own: C1, bidi, zero-width, private, unassigned."""
-MARKS = frozenset({"Mn", "Me", "Mc"})
-"""Categories of what is drawn onto the character before, and takes no cell of its own."""
-MARKS_MAX = 2
-"""Combining marks on one character; more pile up over the lines above and below."""
-DISPUTED = (
-    (0x1160, 0x11FF), (0xD7B0, 0xD7FF), (0x3164, 0x3164), (0xFFA0, 0xFFA0),  # Hangul's parts
-    (0x2630, 0x2637), (0x268A, 0x268F), (0x4DC0, 0x4DFF), (0x1D300, 0x1D376),  # wide of late
-    (0x1F3FB, 0x1F3FF),  # skin tones: alone, or joined to what is before
-    (0xFE00, 0xFE0F), (0xE0100, 0xE01EF),  # variation selectors
-)  # fmt: skip
-"""Characters of which terminals do not agree how many cells they take."""
 NUMBER_MAX = 10**15
 """Beyond everything that is counted or timed, and within what can be told: JSON has numbers of
 thousands of digits, which become no float and no time."""
@@ -42,36 +30,10 @@ DEPTH_MAX = 64
 
 
 def safe(text: str) -> str:
-    """The text as one line that a terminal can only print.
-
-    C0 and DEL become their pictures (`␛`, `␊`), everything else that does not print `␦`.
-    """
+    """The text as one line that a terminal can only print, a cell or two for each character."""
     if len(text) > TEXT_CHARACTERS_MAX:
         text = text[: TEXT_CHARACTERS_MAX - 1] + CUT
-    if text.isascii() and text.isprintable():
-        return text
-    found: list[str] = []
-    marks = 0
-    for character in text:
-        marks = marks + 1 if unicodedata.category(character) in MARKS else 0
-        if marks <= MARKS_MAX:
-            found.append(_shown(character))
-    return "".join(found)
-
-
-@lru_cache(maxsize=4_096)
-def _shown(character: str) -> str:
-    if character < " ":
-        return chr(0x2400 + ord(character))
-    if character == "\x7f":
-        return "\u2421"
-    category = unicodedata.category(character)
-    if category == "Zs":
-        return " "
-    code = ord(character)
-    if not character.isprintable() or any(first <= code <= last for first, last in DISPUTED):
-        return UNSEEN
-    return character
+    return one_line(text, exact=False)
 
 
 def clean(value: T) -> T:

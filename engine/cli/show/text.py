@@ -15,8 +15,9 @@ from typing import Any
 import click
 
 from engine.shown.states import SIGNS, UNKNOWN_SIGN
+from engine.shown.text import ascii_only, printable
+from engine.shown.text import safe as one_line
 
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 COLOURS = {
     "pending": None,
     "running": "cyan",
@@ -30,23 +31,8 @@ COLOURS = {
 
 
 def safe(text: object) -> str:
-    """The text with everything that does not print (C0, C1, bidi, …) written as an escape."""
-    string = str(text)
-    if string.isprintable():
-        return string
-    return "".join(c if c.isprintable() else _escaped(c) for c in string)
-
-
-def _escaped(character: str) -> str:
-    if character in _SHORT:
-        return _SHORT[character]
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
-
-
-def ascii_only(text: str) -> str:
-    """The text with escapes for what a terminal without Unicode cannot show."""
-    return "".join(c if c.isascii() else _escaped(c) for c in text)
+    """What was written by others, as one line that the terminal can only print."""
+    return one_line(str(text), exact=True)
 
 
 def json_text(document: bytes, *, indent: int = 2) -> str:
@@ -61,7 +47,7 @@ def json_text(document: bytes, *, indent: int = 2) -> str:
         stand_ins = StandIns(document)
         text = stand_ins.spelled(msgspec.json.format(stand_ins.text, indent=indent).decode())
     # A raw line break stands between tokens only, so what is left to escape is inside strings.
-    lines = "\n".join(safe(line) for line in text.split("\n"))
+    lines = "\n".join(map(printable, text.split("\n")))
     return lines if unicode_terminal() else ascii_only(lines)
 
 
