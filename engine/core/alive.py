@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import AttemptEnded, Count
-from engine.core.failure import CRASHED, STOPPED, Failure, FailureKind
+from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
 from engine.core.model import Flight, Run, StepSpec, StepState
 from engine.core.outcome import CallError, Outcome, Unanswered
 
@@ -58,7 +58,7 @@ def _may_post_as_told(run: Run, number: int, status: int | None, error: str | No
     if failure.kind is FailureKind.SUSPENDED:
         return False
     why = failure.inner
-    if why.kind in CUT or why.detail.startswith((CRASHED, STOPPED)):
+    if why.kind in CUT or why.detail.startswith((ENGINE_CRASHED, ENGINE_STOPPED)):
         return True
     if status in UNAVAILABLE:
         children = run.children.get(run.id, ())

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from engine.core.outcome import CallError
 
-CRASHED = "the engine crashed"
-STOPPED = "the engine was stopped"
+ENGINE_CRASHED = "the engine crashed"
+ENGINE_STOPPED = "the engine was stopped"
 """What is told of attempts that the engine itself interrupted."""
 
 
@@ -58,12 +58,19 @@ class Failure(Struct, frozen=True):
     @property
     def text(self) -> str:
         """It, as it is recorded and told."""
-        return f"{self.kind}: {self.detail}" if self.kind else self.detail
+        if self.kind and self.detail:
+            return f"{self.kind}: {self.detail}"
+        return self.kind.value or self.detail
 
     @property
     def word(self) -> str:
         """What happened, in a word: its kind, or how a text of no known kind begins."""
         return self.kind.value or self.detail.partition(":")[0]
+
+    @property
+    def more(self) -> str:
+        """What is told beside that word."""
+        return (self.detail if self.kind else self.detail.partition(":")[2]).strip()
 
     @property
     def inner(self) -> Failure:

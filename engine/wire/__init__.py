@@ -5,7 +5,10 @@ accept unknown members, the engine refuses them in what it is sent.
 """
 
 from engine.core.errors import EngineError, Problem
+from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
 from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
+from engine.core.model import PauseReason
+from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.text.json_text import StandIns, json_fault
@@ -68,6 +71,8 @@ __all__ = [
     "ACTOR_PATTERN",
     "BEYOND_A_JOB",
     "CLIENT_PATTERN",
+    "ENGINE_CRASHED",
+    "ENGINE_STOPPED",
     "FITS",
     "IS_WORDS",
     "PRINTABLE",
@@ -81,12 +86,15 @@ __all__ = [
     "BulkAnswer",
     "BulkList",
     "BulkRequest",
+    "CallError",
     "Cause",
     "CauseList",
     "CauseRow",
     "DueBucket",
     "EngineError",
     "EventData",
+    "Failure",
+    "FailureKind",
     "HostRow",
     "Key",
     "LastAttempt",
@@ -98,6 +106,7 @@ __all__ = [
     "NamedStep",
     "OpenAnswer",
     "OutcomeAnswer",
+    "PauseReason",
     "Problem",
     "ProblemDocument",
     "ProblemType",

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from engine.client import Action, ProblemError
-from engine.wire import FITS, ActionAnswer
-from tui.data.model import GOES_ON, UNHANDLED_FAILURE, Run, State, Step, short_id, text
+from engine.wire import FITS, ActionAnswer, PauseReason
+from tui.data.model import GOES_ON, Run, State, Step, short_id, text
 from tui.data.store import Store
 from tui.keys import Command
 from tui.text import fmt, sanitize
@@ -111,7 +111,7 @@ def why_not_on(command: Command, target: Target) -> str:
         return ""
     action, state = action_for(command.id, target), target.state
     if action is Action.RETRY and state is State.PAUSED:
-        unhandled = target.pause_reason == UNHANDLED_FAILURE
+        unhandled = target.pause_reason == PauseReason.UNHANDLED_FAILURE
         return f"it is paused: P resumes it{', R on the failed step opens that' * unhandled}"
     if command.id in ("dismiss", "retarget") and target.step_id is not None:
         return f"runs are {'dismissed' if command.id == 'dismiss' else 'retargeted'}, not steps"

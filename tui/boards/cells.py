@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from engine.wire import BulkAnswer, Reason
+from engine.wire import BulkAnswer, Failure, FailureKind, Reason
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.data.model import (
-    UNHANDLED_FAILURE,
     At,
     Cause,
     Happening,
@@ -184,9 +183,10 @@ def why_text(http_status: int | None, error: str | None, excerpt: str | None) ->
 
 def last_text(http_status: int | None, error: str | None) -> str:
     """`503`, `connection-refused`, `attempt-timeout`; `—` when there is nothing to tell."""
-    if error is None or error.startswith("http-status"):
+    failure = Failure.parse(error)
+    if error is None or failure.kind is FailureKind.HTTP_STATUS:
         return "—" if http_status is None else f"{http_status}"
-    return error.partition(":")[0]
+    return failure.word
 
 
 # -- runs ------------------------------------------------------------------------------------------
@@ -217,7 +217,8 @@ def reason_cell(run: Run) -> Part:
     """Why it failed or is paused; of others what the last attempt came to of the step at which it
     is, or of the step below it that failed, if that attempt did not handle it."""
     needs_a_person = run.state in (State.FAILED, State.PAUSED)
-    unhandled = run.at is not None and (run.at.error or "").startswith(f"{UNHANDLED_FAILURE}:")
+    error = None if run.at is None else run.at.error
+    unhandled = Failure.parse(error).kind is FailureKind.UNHANDLED
     told = run.reason if (needs_a_person or unhandled) and run.reason is not None else run.at
     return why_cell(told)
 

@@ -53,8 +53,6 @@ class State(StrEnum):
             return cls.UNKNOWN
 
 
-UNHANDLED_FAILURE = "unhandled-failure"
-"""Why a workflow is paused that neither dealt with the failure of a step nor answered 424."""
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 GOES_ON = frozenset({State.RUNNING, State.BACKING_OFF, State.WAITING})
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from engine.wire import MoveRow
+from engine.wire import MoveRow, PauseReason
 from tui.data.fold import freshens_parent, run_after, says_all, step_after, step_opened
-from tui.data.model import UNHANDLED_FAILURE, Attempt, Happening, Run, State, Step
+from tui.data.model import Attempt, Happening, Run, State, Step
 
 
 class Tree(Struct):
@@ -121,7 +121,7 @@ def at_fault(tree: Tree) -> Step | None:
         failed = root is not None and root.state is State.FAILED
         return step if failed else None
     problems = [each for each in tree.steps.values() if each.is_problem]
-    if root.pause_reason == UNHANDLED_FAILURE:
+    if root.pause_reason == PauseReason.UNHANDLED_FAILURE:
         problems = [each for each in problems if each.state is State.FAILED] or [root]
     return max(problems, key=lambda each: _WORST.index(each.state), default=None)
 

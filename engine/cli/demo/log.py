@@ -26,7 +26,7 @@ from engine.cli.show.text import (
 )
 from engine.cli.show.tree import run_tree_lines
 from engine.core.model import ENDED, StepState
-from engine.wire import step_label
+from engine.wire import ENGINE_CRASHED, ENGINE_STOPPED, CallError, Failure, FailureKind, step_label
 
 if TYPE_CHECKING:
     from demo_app.promised import Row
@@ -38,12 +38,12 @@ KEY_WIDTH = 10
 NAME_WIDTH = 17
 STEP_INDENT = "  "
 DELAY_BY = {"policy": "policy", "retry-after": "Retry-After"}
-ERRORS = {
-    "connection-refused": "refused",
-    "connection-lost": "cut off",
-    "attempt-timeout": "timeout",
-    "the engine crashed": "engine crash",
-    "the engine was stopped": "engine stop",
+ERRORS: dict[str, str] = {
+    CallError.CONNECTION_REFUSED: "refused",
+    CallError.CONNECTION_LOST: "cut off",
+    CallError.ATTEMPT_TIMEOUT: "timeout",
+    ENGINE_CRASHED: "engine crash",
+    ENGINE_STOPPED: "engine stop",
 }
 """Errors of an attempt, short enough for a log of 80 columns; others are shown by their name."""
 FAULTS = {
@@ -157,11 +157,11 @@ def attempt_end_text(event: Event, *, root: bool) -> str | None:
         tries = f" at {tried}" if data.number != 1 else ""
         return None if root else f"{state_text('completed')}{tries}"
     state, delay_ms = more.get("state"), more.get("delayMs", 0)
-    error = data.error or ""
-    if error.startswith("suspended:"):
+    failure = Failure.parse(data.error)
+    if failure.kind is FailureKind.SUSPENDED:
         return f"{tried} suspended" + (" until a step ends" if state == StepState.WAITING else "")
     arrow = "→" if unicode_terminal() else "->"
-    text = f"{tried} {arrow} {short_error(data.http_status, error)}"
+    text = f"{tried} {arrow} {_short_failure(data.http_status, failure)}"
     if state == StepState.BACKING_OFF:
         by = more.get("delayBy", "")
         why = f" ({DELAY_BY[by]})" if by in DELAY_BY else ""
@@ -171,12 +171,12 @@ def attempt_end_text(event: Event, *, root: bool) -> str | None:
     return f"{text}, {state_text(safe(state))}"
 
 
-def short_error(http_status: int | None, error: str) -> str:
-    """The status that was answered, else what kind of error it was."""
+def _short_failure(http_status: int | None, failure: Failure) -> str:
+    """The status that was answered, else how it failed."""
     if http_status is not None:
         return str(http_status)
-    kind = error.removeprefix("interrupted: ").partition(":")[0]
-    return ERRORS.get(kind, safe(kind) or "interrupted")
+    word = failure.inner.word
+    return ERRORS.get(word, safe(word) or "interrupted")
 
 
 def fault_text(fault: str) -> str:
@@ -224,9 +224,9 @@ def _told_attempts(step: StepRow) -> tuple[AttemptRow, ...]:
 
 def _short(error: str | None) -> str | None:
     """Without the detail, which repeats the application's address every time."""
-    if not error or error.startswith("http-status:"):
-        return error
-    return error.removeprefix("interrupted: ").partition(":")[0]
+    failure = Failure.parse(error)
+    is_short = not error or failure.kind is FailureKind.HTTP_STATUS
+    return error if is_short else failure.inner.word
 
 
 def totals_line(

@@ -27,15 +27,11 @@ BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
 BRANCHES_ASCII = ("|- ", "`- ", "|  ", "   ")
 LEFT_CHARACTERS_MAX = 48
 MOVED_SHOWN_MAX = 20
-STOPPED = "engine-error"
-"""Why a run is paused that the engine could not go on with: its steps do not say why."""
-UNHANDLED = "unhandled-failure:"
-"""How the error of an attempt begins that did not handle the failure of a step."""
 
 
 def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
     """A run as a tree of lines: state, name, tries, and when the next try is."""
-    from engine.wire import step_label
+    from engine.wire import PauseReason, step_label
 
     run = tree.run
     lines = [
@@ -43,7 +39,7 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
         f"client {safe(run.client)}, key {safe(run.idempotency_key)},"
         f" submitted {clock_text(run.submitted_at)}",
     ]
-    if run.pause_reason == STOPPED and run.error:
+    if run.pause_reason == PauseReason.ENGINE_ERROR and run.error:  # its steps do not say why
         lines.append(f"the engine could not go on with it: {safe(run.error)}")
     lines += _move_lines(tree.moves)
     known = {step.id for step in tree.steps}
@@ -106,8 +102,8 @@ def step_facts(step: StepRow, now: str) -> str:
     if step.generation > 1:
         facts.append(f"generation {step.generation}")
     facts += answer_facts(step)
-    if step.pause_reason and not (step.error or "").startswith(f"{step.pause_reason}:"):
-        facts.append(f"paused: {safe(step.pause_reason)}")
+    if reason := _pause_reason(step):
+        facts.append(f"paused: {reason}")
     if step.awaiting_post:
         facts.append("starts when the workflow posts it again")
     if step.due_at is not None and step.ended_at is None and step.status != "paused":
@@ -118,22 +114,30 @@ def step_facts(step: StepRow, now: str) -> str:
     return ", ".join(facts)
 
 
+def _pause_reason(of: StepRow | RunRow) -> str:
+    """Why it is paused, where its error does not say so itself."""
+    from engine.wire import Failure
+
+    reason = of.pause_reason or ""
+    return "" if Failure.parse(of.error).word == reason else safe(reason)
+
+
 def answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
     """What the last attempt came to, and what its answer gives as the reason."""
-    http_status, error = of.http_status, of.error
-    facts = [] if http_status is None else [f"HTTP {http_status}"]
-    excerpt = _beside_status(of)
-    if error and error.startswith(UNHANDLED):  # which names the status, and the reason below
-        same = f"answered {http_status} after "
-        own = f"answered {http_status} ({excerpt}) after " if excerpt else same
-        return [safe(error.replace(same, own, 1))]
-    same = f"http-status: answered {http_status}"
-    if error and (place := error.find(same)) >= 0:  # only what it says beyond the status is news
-        before, beyond = error[:place], error[place + len(same) :]
-        return [safe(f"{before}HTTP {http_status}{excerpt and f' {excerpt}'}{beyond}")]
-    if error:
-        facts.append(safe(error))
-    return facts
+    from engine.wire import Failure, FailureKind
+
+    status, failure, excerpt = of.http_status, Failure.parse(of.error), _beside_status(of)
+    inner = failure.inner
+    beyond = inner.beyond(status)  # only that is news beside the status
+    if failure.kind is FailureKind.UNHANDLED and failure.detail:  # it names the status itself
+        if excerpt and beyond is not None and beyond.startswith(" after "):
+            failure = Failure(failure.kind, f"answered {status} ({excerpt}){beyond}")
+        return [safe(failure.text)]
+    if inner.kind is FailureKind.HTTP_STATUS and beyond is not None:
+        told = f"HTTP {status}{excerpt and f' {excerpt}'}{beyond}"
+        return [safe(told if inner is failure else Failure(failure.kind, told).text)]
+    facts = [] if status is None else [f"HTTP {status}"]
+    return [*facts, safe(of.error)] if of.error else facts
 
 
 def _beside_status(of: StepRow | AttemptRow | Reason | EventData) -> str:
@@ -145,8 +149,10 @@ def _beside_status(of: StepRow | AttemptRow | Reason | EventData) -> str:
 
 def attempt_text(row: AttemptRow, since: str) -> str:
     """One attempt of a step; its date only when it is not that of `since`."""
+    from engine.wire import FailureKind
+
     time = row.started_at.removeprefix(f"{since[:10]}T")
-    answer = ", ".join(answer_facts(row)).removeprefix("interrupted: ")
+    answer = ", ".join(answer_facts(row)).removeprefix(f"{FailureKind.INTERRUPTED}: ")
     text = f"{safe(row.status)}: {answer}" if answer else safe(row.status)
     if row.delay_ms:
         # Of an interruption the line has just said so.
@@ -158,8 +164,8 @@ def attempt_text(row: AttemptRow, since: str) -> str:
 def run_note(run: RunRow) -> str:
     """What else is to be known of a run in a list."""
     facts = []
-    if run.pause_reason and not (run.error or "").startswith(f"{run.pause_reason}:"):
-        facts.append(safe(run.pause_reason))
+    if reason := _pause_reason(run):
+        facts.append(reason)
     if run.due_at is not None and run.ended_at is None:
         facts.append(f"next try {clock_text(run.due_at)}")
     if run.reason is not None:

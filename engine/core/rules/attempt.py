@@ -20,7 +20,7 @@ from engine.core.events import (
     LateEnd,
     Woken,
 )
-from engine.core.failure import CRASHED, STOPPED, Failure, FailureKind
+from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
 from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
@@ -246,11 +246,11 @@ def drain(change: Change, step_id: str, *, now: int, chance: float) -> None:
         return
     event = _interrupted(run, step, flight, None, now, chance)
     may_post = flight.left if step.is_root else None
-    failure = Failure(FailureKind.INTERRUPTED, STOPPED)
+    failure = Failure(FailureKind.INTERRUPTED, ENGINE_STOPPED)
     change.do(replace(event, error=failure.text, may_post=may_post))
 
 
-def recover(change: Change, *, now: int, chance: float, why: str = CRASHED) -> None:
+def recover(change: Change, *, now: int, chance: float, why: str = ENGINE_CRASHED) -> None:
     """Bring a run back after a crash: what was in flight was interrupted.
 
     Back-offs are clamped to their own length, so that a clock set back by an hour delays a retry

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.wire import MoveRow
+from engine.wire import Failure, FailureKind, MoveRow, PauseReason
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.boards.looks import LOOKS
 from tui.boards.steptree import STILL, took_cell
-from tui.data.model import UNHANDLED_FAILURE, Attempt, State, Step, ms_of
+from tui.data.model import Attempt, State, Step, ms_of
 from tui.text import fmt
 from tui.text.sanitize import width, wrap
 
@@ -113,7 +113,7 @@ def _next(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
         yield "next", f"{at}{delay}, set by {by}", "plain"
     if step.pause_reason is not None:
         yield "paused", step.pause_reason, "paused"
-        if step.pause_reason == UNHANDLED_FAILURE:
+        if step.pause_reason == PauseReason.UNHANDLED_FAILURE:
             yield "", UNHANDLED_HINT, "dim"
     left = step.tries_left
     if left is not None:
@@ -124,9 +124,9 @@ def _last(step: Step) -> str:
     """How its last attempt ended, whole: what its answer says, and what its error says beyond
     that."""
     told = why_text(step.http_status, step.error, step.excerpt)
-    status, error = f"{step.http_status}", step.error or ""
-    if step.http_status is not None and error.startswith("http-status"):
-        return told + error.partition(f"answered {status}")[2]
+    error, failure = step.error or "", Failure.parse(step.error)
+    if step.http_status is not None and failure.kind is FailureKind.HTTP_STATUS:
+        return told + (failure.beyond(step.http_status) or "")
     return told if step.excerpt is not None and step.excerpt in error else error or told
 
 
@@ -182,9 +182,10 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     yield (*line, (f"  {waits}", "backing-off")) if waits and fits else line
     if why is not None:
         yield from _told(indent, why, look.style, cells)
-    more = (attempt.error or "").partition(":")[2].strip()
-    has_more = more and more != f"answered {attempt.http_status}"  # which stands above
-    if roomy and has_more and (attempt.excerpt is None or more.startswith("answered ")):
+    failure = Failure.parse(attempt.error)
+    more, beyond = failure.more, failure.beyond(attempt.http_status)
+    # "" is beyond a status that stands above, and an excerpt says more than other failures do
+    if roomy and more and beyond != "" and (attempt.excerpt is None or beyond is not None):
         yield from _told(indent, more, "dim", cells)
     if waits and not fits:
         yield ((indent, "plain"), (waits, "backing-off"))

@@ -12,6 +12,8 @@ from engine.ports.views import Reason, RunRecord, StepAt
 from engine.store import rows
 from engine.store.sqlite.readers import SQL
 
+_NOT_FAILED = (FailureKind.SUSPENDED, FailureKind.INTERRUPTED)
+
 
 def read_record(db: sqlite3.Connection, row: sqlite3.Row, *, bare: bool = False) -> RunRecord:
     """A row of `run_record` as a record. `bare`: nothing of its steps is read."""
@@ -94,9 +96,6 @@ def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason
     return Reason(*told)
 
 
-_NOT_FAILED = (FailureKind.SUSPENDED, FailureKind.INTERRUPTED)
-
-
 def _has_failed(step: sqlite3.Row) -> bool:
     error = step["error"] or ""
     return error != "" and Failure.parse(error).kind not in _NOT_FAILED
@@ -107,9 +106,9 @@ def _failing(db: sqlite3.Connection, run_id: str) -> sqlite3.Row | None:
     failing: sqlite3.Row | None = db.execute(
         f"{SQL['step_at']} WHERE step.id >= ?1 AND step.id < ?1 || '.'"
         " AND step.state IN ('backing-off', 'paused') AND step.error IS NOT NULL"
-        " AND step.error NOT LIKE ?2 || ': %' AND step.error NOT LIKE ?3 || ': %'"
+        " AND step.error NOT LIKE ?2 || '%' AND step.error NOT LIKE ?3 || '%'"
         " ORDER BY step.due_at, step.ordinal LIMIT 1",
-        (run_id, *_NOT_FAILED),
+        (run_id, *(Failure(kind, "").text for kind in _NOT_FAILED)),
     ).fetchone()
     return failing
 
