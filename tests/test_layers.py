@@ -163,12 +163,12 @@ ROWS = (
     ),
     row(
         "tui.boards.run",
-        "engine.client.* engine.wire tui.boards tui.data tui.keys tui.text msgspec",
+        "engine.client.* engine.shown engine.wire tui.boards tui.data tui.keys tui.text msgspec",
     ),
     row(
         "tui.act",
-        "engine.client.* engine.wire tui.boards.* tui.data tui.keys tui.options tui.settings "
-        "tui.text anyio msgspec",
+        "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys tui.options "
+        "tui.settings tui.text anyio msgspec",
     ),
     row("tui.screen.widgets", "tui.boards tui.data tui.text textual rich"),
     row(

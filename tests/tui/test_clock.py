@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.shown import times
 from tests.tui.support import NOW, STEADY, FakeClock, status_read, step_row, store_at, tree_read
 from tui.data.clock import SAMPLES_KEPT_MAX, SLEW_MS_PER_S, STEP_MS_MIN, ServerClock
 from tui.data.inputs import EventRead
@@ -25,9 +26,9 @@ def test_client_clock_wrong_by_an_hour(off_s: float) -> None:
     store.apply(tree_read(step_row(status="backing-off", due=7_000)))
     (step,) = store.trees.popitem()[1].steps.values()
     assert step.due_at is not None
-    assert fmt.countdown(step.due_at - store.time.now_ms()) == "in 7s"
+    assert times.countdown(step.due_at - store.time.now_ms()) == "in 7s"
     clock.pass_s(1)
-    assert fmt.countdown(step.due_at - store.time.now_ms()) == "in 6s"
+    assert times.countdown(step.due_at - store.time.now_ms()) == "in 6s"
 
 
 def test_before_the_engine_was_heard_of_our_own_clock_counts() -> None:

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from engine.client import Action, AtomicError, Refused
+from engine.shown import times
 from tui.act.doing import Doing
 from tui.act.open import read_tree
 from tui.act.stage import Question, Stage
 from tui.act.targets import Target, after_text
 from tui.boards.cells import Cell
 from tui.data.tree import in_flight
-from tui.text import fmt
 from tui.text.sanitize import safe
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -97,7 +97,7 @@ class Asking:
         if self.waiting is None:
             return ""
         passed = self._stage.store.clock.monotonic() - self.waiting.since
-        age = f" {fmt.span(passed * 1000)}" if passed >= AGE_TOLD_S else ""
+        age = f" {times.span(passed * 1000)}" if passed >= AGE_TOLD_S else ""
         return f"{self.waiting.what}: asking what it would do…{age} · esc leaves it"
 
     # -- the question --------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def in_flight_lines(calls: Sequence[float], now_ms: float) -> list[Cell]:
     nothing: Cell = ("Nothing is compensated.", "dim")
     if not calls:
         return [nothing]
-    age = fmt.span(max(0.0, now_ms - calls[0]))
+    age = times.span(max(0.0, now_ms - calls[0]))
     told = f"1 call is in flight for {age}."
     let = "It is let finish, and its effect may still happen."
     if len(calls) > 1:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from engine.client import Action, AtomicError
+from engine.shown import times
 from engine.wire import BEYOND_A_JOB, BulkAnswer
 from tui.act.ask import Asking
 from tui.act.doing import Doing
@@ -20,7 +21,6 @@ from tui.act.targets import Target, Urls, action_for
 from tui.boards.cells import Cell
 from tui.data.inputs import JobsRead
 from tui.data.model import short_id
-from tui.text import fmt
 from tui.text.sanitize import clean
 
 MARKED_MAX = 100
@@ -206,6 +206,6 @@ def bulk_lines(plan: BulkAnswer) -> list[Cell]:
         told = "Calls in flight are let finish, and their effects may still happen."
         lines.append((told, "alarm"))
     seconds = plan.total / max(1, plan.rate_per_s)
-    pace = f"{plan.rate_per_s}/s, about {fmt.span(seconds * 1000)}"
+    pace = f"{plan.rate_per_s}/s, about {times.span(seconds * 1000)}"
     lines.append((("rate   ", "dim"), (pace, "plain")))
     return lines

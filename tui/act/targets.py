@@ -10,11 +10,12 @@ from itertools import islice
 from typing import NamedTuple
 
 from engine.client import Action, ProblemError
+from engine.shown import times
 from engine.wire import FITS, ActionAnswer, PauseReason
 from tui.data.model import GOES_ON, Run, State, Step, short_id, text
 from tui.data.store import Store
 from tui.keys import Command
-from tui.text import fmt, sanitize
+from tui.text import sanitize
 
 ACTED_LATELY_MS = 60_000
 """What somebody did to a run before that is not why it has moved on."""
@@ -164,7 +165,7 @@ def who_acted(store: Store, target: Target) -> str:
             word = sanitize.safe(text(event.members, "action") or "")
             done = PAST.get(word, word)
             actor = text(event.members, "actor") or "somebody"
-            return f"{done} by {actor} {fmt.took(max(0.0, passed))} ago"
+            return f"{done} by {actor} {times.took(max(0.0, passed))} ago"
     return ""
 
 

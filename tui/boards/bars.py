@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from engine.shown import times
 from tui.boards.cells import (
     NONE,
     STILL_IN_FLIGHT,
@@ -114,7 +115,7 @@ def link(store: Store, seen: Seen) -> list[Piece]:
             return [Piece(told, "reverse")]
         case LinkState.LIVE:
             if store.stale:
-                silent = fmt.span((now - state.last_heard) * 1000)
+                silent = times.span((now - state.last_heard) * 1000)
                 return [Piece(f"{SHAPES.stale} stale {silent}", "reverse")]
     trip = store.time.round_trip_ms
     told = f"{SHAPES.live} live" + ("" if trip is None else f" {trip:.0f}ms")
@@ -203,7 +204,7 @@ def _when_due(store: Store) -> list[Piece]:
     pieces: list[Piece] = []
     for bucket in store.status.due or ():
         attempts, up_to_ms = bucket.attempts, bucket.up_to_ms
-        when = "later" if up_to_ms is None else f"<{fmt.whole_span(up_to_ms)}"
+        when = "later" if up_to_ms is None else f"<{times.whole_span(up_to_ms)}"
         pieces.append(Piece(f"{when} ", "dim"))
         pieces.append(
             Piece(f"{counted(attempts, fmt.short)}  ", "backing-off" if attempts else "dim")

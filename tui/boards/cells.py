@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
+from engine.shown import times
 from engine.wire import BulkAnswer, Failure, FailureKind, Reason
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.data.model import (
@@ -124,10 +125,10 @@ def age_cell(since_ms: int | None, seen: Seen) -> Part:
     if since_ms is None:
         return NONE
     passed = max(0.0, seen.now_ms - since_ms)
-    if passed <= fmt.FINE_MS_MAX:
-        return fmt.span(passed), "dim"
-    step_s = fmt.COARSE_STEP_S if passed < fmt.HOUR_S * 1000 else fmt.MINUTE_S
-    return fmt.coarse_span(passed, step_s), "dim"
+    if passed <= times.FINE_MS_MAX:
+        return times.span(passed), "dim"
+    step_s = times.COARSE_STEP_S if passed < times.HOUR_S * 1000 else times.MINUTE_S
+    return times.coarse_span(passed, step_s), "dim"
 
 
 def time_cell(at_ms: int | None, seen: Seen) -> Part:
@@ -137,7 +138,7 @@ def time_cell(at_ms: int | None, seen: Seen) -> Part:
 
 def due_cell(due_at: int, seen: Seen) -> Part:
     """A countdown to the next attempt."""
-    shown = fmt.countdown(due_at - seen.now_ms, estimated=seen.estimated)
+    shown = times.countdown(due_at - seen.now_ms, estimated=seen.estimated)
     return shown, "alarm" if shown.startswith("late") else "backing-off"
 
 
@@ -349,7 +350,7 @@ def host_cells(host: Host, seen: Seen) -> dict[str, Cell]:
             f"{100 * share:.1f}", "alarm" if bad else "plain"
         ),
         "rate": (fmt.short(per_minute(host)), "plain"),
-        "p95": NONE if host.p95_ms is None else (fmt.took(host.p95_ms), "plain"),
+        "p95": NONE if host.p95_ms is None else (times.took(host.p95_ms), "plain"),
         "flight": (fmt.count(host.in_flight), "plain" if host.in_flight else "dim"),
         "queued": (fmt.count(host.queued), "alarm" if host.queued else "dim"),
     }  # fmt: skip
@@ -461,5 +462,5 @@ def event_more(event: Happening) -> str:
         parts += [last] if last != "—" else []
         delay = number(members, "delayMs")
         if event.state is State.BACKING_OFF and delay is not None:
-            parts.append(f"again in {fmt.span(delay)}")
+            parts.append(f"again in {times.span(delay)}")
     return " · ".join(parts)

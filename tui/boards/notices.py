@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from engine.client.errors import without_user
+from engine.shown import times
 from tui.boards.cells import (
     NONE,
     Cell,
@@ -102,7 +103,7 @@ def _lost(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
         cells,
         address=_address(asked),
         error=in_words(link.reason),
-        next=f"try {link.tries} in {fmt.span(left * 1000 + 500)}",
+        next=f"try {link.tries} in {times.span(left * 1000 + 500)}",
     )
     yield ("", "plain")
     yield (("Is the engine running?   ", "plain"), ("atomic serve", "strong"))

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from engine.shown import times
 from tui.boards.cells import NONE, Part, Seen, due_cell
 from tui.boards.looks import SHAPES, glyph
 from tui.data.model import Attempt, State, Step
 from tui.data.tree import Tree
-from tui.text import fmt
 
 CHILDREN_SHOWN_MAX = 50
 """Of one step that has more children most are folded."""
@@ -222,7 +222,7 @@ def axis(span: Span, cells: int) -> str:
 
 
 def _axis_time(passed_ms: float) -> str:
-    return fmt.took(passed_ms) if passed_ms < SHORT_MS else fmt.span(passed_ms)
+    return times.took(passed_ms) if passed_ms < SHORT_MS else times.span(passed_ms)
 
 
 def took_cell(step: Step, seen: Seen) -> Part:
@@ -231,12 +231,12 @@ def took_cell(step: Step, seen: Seen) -> Part:
     if step.state is State.BACKING_OFF and step.due_at is not None:
         return due_cell(step.due_at, seen)
     if step.state is State.RUNNING and step.tries:
-        return fmt.span(seen.now_ms - step.tries[-1].started_at), "running"
+        return times.span(seen.now_ms - step.tries[-1].started_at), "running"
     if step.state is State.PAUSED:
         return "paused", "paused"
     if (attempt := step.outlived_by) is not None:
-        return f"{STILL}{fmt.span(seen.now_ms - attempt.started_at)}", str(step.state)
+        return f"{STILL}{times.span(seen.now_ms - attempt.started_at)}", str(step.state)
     if step.ended and step.tries:
         end = step.ended_at or step.tries[-1].ended_at or seen.now_ms
-        return fmt.took(end - step.tries[0].started_at), "dim"
+        return times.took(end - step.tries[0].started_at), "dim"
     return NONE

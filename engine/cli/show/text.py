@@ -17,6 +17,7 @@ import click
 from engine.shown.states import SIGNS, UNKNOWN_SIGN
 from engine.shown.text import ascii_only, printable
 from engine.shown.text import safe as one_line
+from engine.shown.times import took
 
 COLOURS = {
     "pending": None,
@@ -90,17 +91,7 @@ def clock_text(time: str) -> str:
 
 def span_text(seconds: float) -> str:
     """A duration for people: `120 ms`, `1.2 s`, `14 s`, `2 m 5 s`, `3 h 20 m`, `2 d 4 h`."""
-    if 0 < seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    for size, unit, rest_size, rest in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // rest_size} {rest}"
-    return f"{whole // 60} m {whole % 60} s"
+    return took(seconds * 1000, wide=True)
 
 
 def until_text(due_at: str, now: str) -> str:

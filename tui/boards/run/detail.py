@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from engine.shown import times
 from engine.wire import Failure, FailureKind, MoveRow, PauseReason
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.boards.looks import LOOKS
@@ -108,7 +109,7 @@ def _next(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     """What it waits for, and what set that."""
     if step.state is State.BACKING_OFF and step.due_at is not None:
         at = fmt.time_of_day(step.due_at, seen.zone)
-        delay = "" if step.delay_ms is None else f" ({fmt.took(step.delay_ms)} back-off)"
+        delay = "" if step.delay_ms is None else f" ({times.took(step.delay_ms)} back-off)"
         by = SET_BY.get(step.delay_by or "", step.delay_by or "")
         yield "next", f"{at}{delay}, set by {by}", "plain"
     if step.pause_reason is not None:
@@ -155,7 +156,7 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     """An attempt, with what followed behind it, or below it where there is no room."""
     look = LOOKS[_COUNTS.get(attempt.status, State.UNKNOWN)]
     ended_at = seen.now_ms if attempt.is_open else attempt.ended_at
-    lasted = "?" if ended_at is None else fmt.took(ended_at - attempt.started_at)
+    lasted = "?" if ended_at is None else times.took(ended_at - attempt.started_at)
     result, why = last_text(attempt.http_status, attempt.error), attempt.excerpt
     if attempt.status in ("interruption", "crash", "late"):
         result = f"{attempt.status} {'' if result == '—' else result}".rstrip()
@@ -164,7 +165,7 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
     waits = ""
     if attempt.delay_ms is not None and attempt.delay_by is not None:
         by = "Retry-After" if attempt.delay_by == "retry-after" else attempt.delay_by
-        waits = f"then {fmt.took(attempt.delay_ms)} ← {by}"
+        waits = f"then {times.took(attempt.delay_ms)} ← {by}"
     if why is not None:  # on the same line if there is room for it
         joint = " " if result.isdigit() else ": "
         room = cells - RESULT_AT - (2 + width(waits) if waits else 0)
