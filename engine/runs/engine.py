@@ -13,7 +13,8 @@ from engine.core.events import Actor
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.rules.action import Action, Done, act
-from engine.core.rules.post import Parent, Placed, note_refused, open_run, place
+from engine.core.rules.flight import note_refusal
+from engine.core.rules.post import Parent, Placed, note_refused, open_run, place, poster_of
 from engine.ports.caller import EndpointCaller
 from engine.ports.store import Stopped, Store
 from engine.process.budget import Parcel
@@ -249,10 +250,27 @@ class Engine:
         if not text:
             self.shared.refused_unread += 1
             return
+        live, parent = self._of_token(text)
+        if live is not None:
+            note_refused(live.run, None, parent)
+
+    def note_reason(
+        self, client: str, workflow: str, key: str, url: str, text: str | None, why: str
+    ) -> None:
+        """A post was refused for good: the attempt that made it says so when it ends, if it can be
+        told which that was. `text`: the parent token; the others as far as they were read."""
+        live, parent = self._of_token(text) if text else (None, None)
+        if not text:
+            live = self.memory.by_key_nowait(client, workflow, key)
+        flight = None if live is None else poster_of(live.run, url, parent)
+        if flight is not None:
+            note_refusal(flight, why)
+
+    def _of_token(self, text: str) -> tuple[LiveRun | None, Parent | None]:
+        """The run of a parent token, if it is in memory, and what the token says."""
         parent_token = self.parent_tokens.read(text)
         live = None if parent_token is None else self.memory.live.get(parent_token.run_id)
-        if live is not None:
-            note_refused(live.run, None, self.parent_tokens.parent(parent_token))
+        return live, self.parent_tokens.parent(parent_token)
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
         """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""

@@ -56,6 +56,12 @@ class Memory:
         """No further run may be opened, or be brought for its own sake."""
         return len(self.live) >= self._runs_max
 
+    @property
+    def cancelled_in_flight(self) -> int:
+        """Requests of steps that were cancelled: they are let finish, and are in no count."""
+        lives = self.live.values()
+        return sum(live.run.steps[id].ended for live in lives for id in live.requests)
+
     # -- finding -------------------------------------------------------------------------------
 
     def by_key_nowait(self, client: str, workflow: str, key: str) -> LiveRun | None:

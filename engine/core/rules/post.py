@@ -13,9 +13,9 @@ from engine.core.errors import Problem, Refused
 from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
 from engine.core.machine import Change
 from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState
-from engine.core.retarget import moved_spec, new_child_id, posted_spec
+from engine.core.retarget import moved, moved_spec, new_child_id, posted_spec
 from engine.core.rules.home import note_told, suspended
-from engine.core.target import URL_BYTES_MAX
+from engine.core.target import URL_BYTES_MAX, BadTarget, normalise
 
 STEPS_PER_RUN_MAX = 10_000
 DEPTH_MAX = 32
@@ -138,6 +138,21 @@ def note_refused(run: Run, spec: StepSpec | None, parent: Parent | None) -> None
         its = parent.current and flight is not None and flight.number == parent.attempt
     if its and flight is not None:
         flight.refused_post = True
+
+
+def poster_of(run: Run, url: str, parent: Parent | None) -> Flight | None:
+    """The attempt in flight that made a post that was refused for good, if that can be told.
+
+    By its parent token; of one without, by its URL as it was sent: the root's all may post.
+    """
+    if parent is not None:
+        return run.flight(parent.step_id, parent.attempt) if parent.current else None
+    flight = run.flights.get(run.id)
+    try:
+        is_of_a_step = bool(url) and moved(normalise(url), run.moves) != run.root.spec.url
+    except BadTarget:
+        is_of_a_step = True
+    return flight if is_of_a_step and flight is not None and flight.left else None
 
 
 def _moved(run: Run, spec: StepSpec) -> StepSpec:

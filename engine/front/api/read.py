@@ -29,7 +29,6 @@ from engine.front.show.times import rfc3339
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Larger
 from engine.ports.views import RetryQuery, RunQuery
-from engine.runs.engine import Engine
 from engine.runs.open.replies import wait_room
 from engine.wire.routes import RETRIES, RUNS, Route
 
@@ -70,21 +69,11 @@ async def status(front: Front) -> Reply:
             standstills=standstill_rows(engine.home.rule.standing(now_s), now, now_s),
             in_memory=len(engine.memory.live),
             in_flight=places.in_flight,
-            cancelled_in_flight=_cancelled_in_flight(engine),
+            cancelled_in_flight=engine.memory.cancelled_in_flight,
             queued=seats.queued,
             memory=memory_used(engine.budget),
             limits=limits_told(front.config, engine.budget.bytes_max),
         )
-    )
-
-
-def _cancelled_in_flight(engine: Engine) -> int:
-    """Requests of steps that were cancelled: they are let finish, and are in no count of runs."""
-    return sum(
-        live.run.steps[step_id].ended
-        for live in engine.memory.live.values()
-        if live.requests
-        for step_id in live.requests
     )
 
 

@@ -11,10 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import Flight, Run, StepSpec
-from engine.core.retarget import moved
-from engine.core.rules.flight import note_refusal
-from engine.core.target import BadTarget, normalise
+from engine.core.model import StepSpec
 from engine.front.access.parent import parent_of
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
@@ -68,7 +65,7 @@ def note_reason(
         return
     whose = _whose(headers, body) if spec is None else _Whose(spec.workflow, spec.key, spec.url)
     whose.parent = parent_token or whose.parent
-    _note(_flight(engine, client, whose), f"/{client}", refused.detail)
+    _note(engine, client, whose, f"/{client}", refused.detail)
 
 
 def note_denied(
@@ -76,21 +73,22 @@ def note_denied(
 ) -> None:
     """The same for a post that was answered so before anything of it was looked at (415, 421)."""
     detail = _decode_problem(denied.body).detail
-    _note(_flight(engine, client, _whose(headers, body)), f"/{client}", detail)
+    _note(engine, client, _whose(headers, body), f"/{client}", detail)
 
 
 def note_unread(engine: Engine, path: str, parent_token: str, detail: str) -> None:
     """The same for a request that was not read, by its parent token."""
     if parent_token:
-        _note(_flight(engine, "", _Whose(parent=parent_token)), path, detail)
+        _note(engine, "", _Whose(parent=parent_token), path, detail)
 
 
-def _note(found: Flight | None, path: str, detail: str) -> None:
-    if found is not None:
-        detail = detail.removesuffix(".")
-        if len(detail) > REASON_CHARS_MAX:
-            detail = f"{detail[:REASON_CHARS_MAX]}…"
-        note_refusal(found, f"its post to {path[:65]} was refused: {detail}")
+def _note(engine: Engine, client: str, whose: _Whose, path: str, detail: str) -> None:
+    detail = detail.removesuffix(".")
+    if len(detail) > REASON_CHARS_MAX:
+        detail = f"{detail[:REASON_CHARS_MAX]}…"
+    why = f"its post to {path[:65]} was refused: {detail}"
+    key = whose.idempotency_key or ""
+    engine.note_reason(client, whose.workflow_name, key, whose.step_invoke_url, whose.parent, why)
 
 
 def _whose(headers: RawHeaders, body: bytes) -> _Whose:
@@ -105,25 +103,3 @@ def _whose(headers: RawHeaders, body: bytes) -> _Whose:
         if name == b"idempotency-key" and whose.idempotency_key is None:
             whose.idempotency_key = value.decode("latin1").strip().strip('"')
     return whose
-
-
-def _flight(engine: Engine, client: str, whose: _Whose) -> Flight | None:
-    if whose.parent:
-        parent_token = engine.parent_tokens.read(whose.parent)
-        live = None if parent_token is None else engine.memory.live.get(parent_token.run_id)
-        if parent_token is None or live is None or parent_token.epoch != engine.parent_tokens.epoch:
-            return None
-        return live.run.flight(parent_token.step_id, parent_token.attempt)
-    live = engine.memory.by_key_nowait(client, whose.workflow_name, whose.idempotency_key or "")
-    if live is None or not _is_of_a_step(live.run, whose.step_invoke_url):
-        return None
-    flight = live.run.flights.get(live.run.id)
-    return flight if flight is not None and flight.left else None
-
-
-def _is_of_a_step(run: Run, url: str) -> bool:
-    """Whether a post of this URL, without parent token, is none for the root: that all may send."""
-    try:
-        return bool(url) and moved(normalise(url), run.moves) != run.root.spec.url
-    except BadTarget:
-        return True
