@@ -43,7 +43,7 @@ import trio
 from msgspec import Struct
 
 from engine.call.names import Resolver, SystemResolver
-from engine.core.target import URL_BYTES_MAX
+from engine.core.target import BadTarget, normalise
 from engine.http.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context, describe
 from engine.process.platform.sockets import keep_alive, unacknowledged
 
@@ -95,31 +95,17 @@ class Target(Struct, frozen=True):
 
 @lru_cache(maxsize=TARGETS_CACHED_MAX)
 def parse_target(url: str) -> Target:
-    """Take an absolute http(s) URL apart.
-
-    Raises TargetNotAllowed for anything else, and for user information, a fragment, characters
-    outside printable ASCII, or a URL over `URL_BYTES_MAX`.
-    """
-    # urlsplit silently drops tabs and line ends: look before it does.
-    if not url.isascii() or not url.isprintable() or " " in url or len(url) > URL_BYTES_MAX:
-        raise TargetNotAllowed("the URL is too long or holds characters that no URL may hold")
+    """Take an endpoint's URL apart. Raises TargetNotAllowed for what can be none."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise TargetNotAllowed("this is no URL that can be called") from error
-    scheme = parts.scheme
-    if scheme not in ("http", "https") or not host or port == 0:
-        raise TargetNotAllowed("the URL must be http://host/… or https://host/…")
-    if "@" in parts.netloc or "#" in url:
-        raise TargetNotAllowed("the URL must hold no user information and no fragment")
-    if not all(c.isalnum() or c in "-._" for c in host) and literal_address(host) is None:
+        parts = urlsplit(normalise(url))
+    except BadTarget as error:
+        raise TargetNotAllowed(f"the URL {error}") from error
+    scheme, host = parts.scheme, parts.hostname or ""
+    if ":" in host and literal_address(host) is None:
         raise TargetNotAllowed("the URL's host is neither a name nor an IP address")
-    default_port = 443 if scheme == "https" else 80
-    port = port or default_port
+    port = parts.port or (443 if scheme == "https" else 80)
     bracketed = f"[{host}]" if ":" in host else host
-    host_header = bracketed if port == default_port else f"{bracketed}:{port}"
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
     return Target(
         scheme=scheme,
         host=host,
@@ -127,8 +113,8 @@ def parse_target(url: str) -> Target:
         origin=(scheme, host, port),
         authority=f"{bracketed}:{port}",
         path=path.encode("ascii"),
-        host_header=host_header.encode("ascii"),
-        post_start=f"POST {path} HTTP/1.1\r\nHost: {host_header}\r\n".encode("ascii"),
+        host_header=parts.netloc.encode("ascii"),
+        post_start=f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode("ascii"),
     )
 
 
