@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # `--help` does without
 TOLD_AFTER_S = 5
 """Whoever waits longer is told how the run stands, and again whenever that has changed, at most as
 often. Most runs have ended by then."""
-OPERATOR = "operator"
-"""Why a run is paused of which nothing need be wrong."""
 ENDS_WAIT_ALONE = "Ctrl-C stops the waiting, not the run."
 
 
@@ -70,6 +68,8 @@ def _how_it_stands(atomic: Client, run_id: str) -> str | None:
 
 def how_it_stands(run: RunRow) -> str:
     """The run's state with its reason, or the step it is at; and what to do where it is paused."""
+    from engine.wire import PauseReason
+
     note = run_note(run)
     if not note and run.at is not None:
         note = f"at {safe(run.at.name)}"
@@ -77,7 +77,7 @@ def how_it_stands(run: RunRow) -> str:
     if run.status != "paused":
         return line
     needs = "It waits for you. When what is wrong is mended"
-    if run.pause_reason == OPERATOR:
+    if run.pause_reason == PauseReason.OPERATOR:  # nothing need be wrong
         needs = "Somebody has paused it. To let it go on"
     named = f"{safe(run.id)}{engine_typed()}"
     return f"{line}\n{needs}: atomic resume {named} (or give it up: atomic cancel {named})"

@@ -37,17 +37,15 @@ def stuck(run: Run) -> Stuck | None:
     if run.dismissed or not (failed or run.counts.get(StepState.PAUSED)):
         return None
     if failed:
-        step = _at_fault(run, run.root)
-        since = run.root.ended_at or 0
+        step, since = _at_fault(run, run.root), run.root.ended_at or 0
+    else:
+        paused = (s for s in run.steps.values() if s.state is StepState.PAUSED)
+        step = min(paused, key=lambda s: s.ordinal)
+        since = step.paused_at or 0
+    if failed or step.pause_reason is PauseReason.EXHAUSTED:
         what = what_happened(step.http_status, step.error)
     else:
-        step = min(
-            (s for s in run.steps.values() if s.state is StepState.PAUSED), key=lambda s: s.ordinal
-        )
-        since = step.paused_at or 0
-        what = what_happened(step.http_status, step.error)
-        if step.pause_reason is not PauseReason.EXHAUSTED:
-            what = f"paused:{step.pause_reason}"
+        what = f"paused:{step.pause_reason}"
     return Stuck(
         cause_id(what, step.spec.url, run.root.spec.workflow, step.spec.name), since, step.id
     )

@@ -7,7 +7,7 @@ accept unknown members, the engine refuses them in what it is sent.
 from engine.core.errors import EngineError, Problem
 from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
 from engine.core.filter import ABOUT, IS_WORDS, BadFilter, parse
-from engine.core.model import PauseReason
+from engine.core.model import DelayBy, PauseReason
 from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
@@ -90,6 +90,7 @@ __all__ = [
     "Cause",
     "CauseList",
     "CauseRow",
+    "DelayBy",
     "DueBucket",
     "EngineError",
     "EventData",

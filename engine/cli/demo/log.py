@@ -25,7 +25,7 @@ from engine.cli.show.text import (
     unicode_terminal,
 )
 from engine.cli.show.tree import run_tree_lines
-from engine.core.model import ENDED, StepState
+from engine.core.model import ENDED, DelayBy, StepState
 from engine.wire import ENGINE_CRASHED, ENGINE_STOPPED, CallError, Failure, FailureKind, step_label
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 KEY_WIDTH = 10
 NAME_WIDTH = 17
 STEP_INDENT = "  "
-DELAY_BY = {"policy": "policy", "retry-after": "Retry-After"}
+DELAY_BY: dict[str, str] = {DelayBy.POLICY: "policy", DelayBy.RETRY_AFTER: "Retry-After"}
 ERRORS: dict[str, str] = {
     CallError.CONNECTION_REFUSED: "refused",
     CallError.CONNECTION_LOST: "cut off",

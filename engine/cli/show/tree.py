@@ -149,14 +149,14 @@ def _beside_status(of: StepRow | AttemptRow | Reason | EventData) -> str:
 
 def attempt_text(row: AttemptRow, since: str) -> str:
     """One attempt of a step; its date only when it is not that of `since`."""
-    from engine.wire import FailureKind
+    from engine.wire import DelayBy, FailureKind
 
     time = row.started_at.removeprefix(f"{since[:10]}T")
     answer = ", ".join(answer_facts(row)).removeprefix(f"{FailureKind.INTERRUPTED}: ")
     text = f"{safe(row.status)}: {answer}" if answer else safe(row.status)
     if row.delay_ms:
         # Of an interruption the line has just said so.
-        by = f" ({safe(row.delay_by)})" if row.delay_by not in (None, "interrupted") else ""
+        by = f" ({safe(row.delay_by)})" if row.delay_by not in (None, DelayBy.INTERRUPTED) else ""
         text += f", waited {span_text(row.delay_ms / 1000)}{by}"
     return click.style(f"try {row.number}  {safe(time)}  {text}", dim=True)
 

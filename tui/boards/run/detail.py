@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.shown import times
-from engine.wire import Failure, FailureKind, MoveRow, PauseReason
+from engine.wire import DelayBy, Failure, FailureKind, MoveRow, PauseReason
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
 from tui.boards.looks import LOOKS
 from tui.boards.steptree import STILL, took_cell
@@ -24,12 +24,12 @@ UNHANDLED_HINT = (
     "A step below failed; this neither dealt with that nor answered 424."
     " P resumes it: it is told again, with a fresh budget. R on the failed step opens that."
 )
-SET_BY = {
-    "policy": "the retry policy",
-    "retry-after": "Retry-After",
-    "interrupted": "an interruption, which costs no retry",
-    "child-ended": "the end of a step below",
-    "operator": "an operator",
+SET_BY: dict[str, str] = {
+    DelayBy.POLICY: "the retry policy",
+    DelayBy.RETRY_AFTER: "Retry-After",
+    DelayBy.INTERRUPTED: "an interruption, which costs no retry",
+    DelayBy.CHILD_ENDED: "the end of a step below",
+    DelayBy.OPERATOR: "an operator",
 }
 
 
@@ -164,7 +164,7 @@ def _attempt(attempt: Attempt, seen: Seen, cells: int, *, roomy: bool) -> Iterat
         result = "in flight"
     waits = ""
     if attempt.delay_ms is not None and attempt.delay_by is not None:
-        by = "Retry-After" if attempt.delay_by == "retry-after" else attempt.delay_by
+        by = "Retry-After" if attempt.delay_by == DelayBy.RETRY_AFTER else attempt.delay_by
         waits = f"then {times.took(attempt.delay_ms)} ← {by}"
     if why is not None:  # on the same line if there is room for it
         joint = " " if result.isdigit() else ": "
