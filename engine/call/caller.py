@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
-from engine.call.dial import DnsError, NoDescriptor, Target, TargetNotAllowed, parse_target
+from engine.call.dial import CalledUrl, DnsError, NoDescriptor, TargetNotAllowed, called_url
 from engine.call.transport import Answer, LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX
@@ -77,9 +77,9 @@ class HttpCaller:
         ]
         url, flow = invocation.url, invocation.flow
         del invocation  # its payload is only in `body` now, from where it goes as it is sent
-        target: Target | None = None
+        target: CalledUrl | None = None
         try:
-            target = parse_target(url)
+            target = called_url(url)
             answer = await self._transport.exchange(target, lines, body, flow=flow)
         except httpx.TransportError as error:
             return _unanswered(error, target)
@@ -110,7 +110,7 @@ class HttpCaller:
             f"traceparent: {i.traceparent}\r\n"
         ).encode("ascii")
 
-    def _outcome(self, answer: Answer, target: Target) -> Outcome:
+    def _outcome(self, answer: Answer, target: CalledUrl) -> Outcome:
         fields = answer.fields
         retry_after = fields.get(b"retry-after")
         content_type = fields.get(b"content-type", b"").decode("latin-1")
@@ -179,7 +179,7 @@ def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:
     return None
 
 
-def _unanswered(error: httpx.TransportError, target: Target | None) -> Unanswered:
+def _unanswered(error: httpx.TransportError, target: CalledUrl | None) -> Unanswered:
     kind = next(kind for kinds, kind in ERRORS if isinstance(error, kinds))
     detail = f"{target.authority}: {error}" if target else str(error)
     status = error.http_status if isinstance(error, BadAnswer) else None

@@ -76,7 +76,7 @@ OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say nothing of the other side."""
 
 
-class Target(Struct, frozen=True):
+class CalledUrl(Struct, frozen=True):
     """The parts of a URL, made ready once for all its requests."""
 
     scheme: str
@@ -94,7 +94,7 @@ class Target(Struct, frozen=True):
 
 
 @lru_cache(maxsize=TARGETS_CACHED_MAX)
-def parse_target(url: str) -> Target:
+def called_url(url: str) -> CalledUrl:
     """Take an endpoint's URL apart. Raises TargetNotAllowed for what can be none."""
     try:
         parts = urlsplit(normalise(url))
@@ -106,7 +106,7 @@ def parse_target(url: str) -> Target:
     port = parts.port or (443 if scheme == "https" else 80)
     bracketed = f"[{host}]" if ":" in host else host
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    return Target(
+    return CalledUrl(
         scheme=scheme,
         host=host,
         port=port,
@@ -250,7 +250,7 @@ class Dialler:
         self._resolve = resolve or SystemResolver()
         self._ssl_context = ssl_context
 
-    async def connect(self, target: Target) -> Wire:
+    async def connect(self, target: CalledUrl) -> Wire:
         """A fresh connection. Raises DnsError, TargetNotAllowed, TlsError, httpx.ConnectError."""
         addresses = await self._addresses(target.host)
         for ip in addresses:
@@ -273,7 +273,7 @@ class Dialler:
     def why_not(self, url: str) -> str | None:
         """Why the URL may not be called, as far as it can be told without a look-up of its name."""
         try:
-            ip = literal_address(parse_target(url).host)
+            ip = literal_address(called_url(url).host)
         except TargetNotAllowed as error:
             return str(error)
         return None if ip is None or self._may_call(ip) else f"the address {ip} may not be called"

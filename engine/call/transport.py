@@ -21,7 +21,7 @@ import httpx
 import trio
 from msgspec import Struct
 
-from engine.call.dial import Dialler, Target, Wire, parse_target
+from engine.call.dial import CalledUrl, Dialler, Wire, called_url
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.http.answers import (
     HEAD_BYTES_MAX,
@@ -100,7 +100,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
     async def exchange(
         self,
-        target: Target,
+        target: CalledUrl,
         header_lines: bytes,
         body: list[bytes],
         *,
@@ -220,7 +220,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
             if name.lower() not in ours
         ]
         answer = await self.exchange(
-            parse_target(str(request.url)), b"".join(lines), [body], method=request.method.encode()
+            called_url(str(request.url)), b"".join(lines), [body], method=request.method.encode()
         )
         encoding = answer.fields.get(b"content-encoding", b"identity").lower()
         if answer.size >= 0 or (answer.body and encoding != b"identity"):

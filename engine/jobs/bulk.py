@@ -45,7 +45,7 @@ BULK_FITS = FITS | {Action.RETARGET: OPEN}
 """In bulk only what is open is moved: what has ended is answered under the URL that it has."""
 
 
-class Target(Struct, frozen=True, gc=False):
+class FoundRun(Struct, frozen=True, gc=False):
     """A run to act on. `if_rev` is the revision it was found at, if it was at rest."""
 
     run_id: str
@@ -74,7 +74,7 @@ class Job(Struct):
     id: str
     asked: Asked
     started_at: int
-    targets: list[Target]
+    runs: list[FoundRun]
     """What it acts on; let go when it has ended."""
     total: int
     matched: int
@@ -94,7 +94,7 @@ class Job(Struct):
 class Plan(Struct):
     """What a job would do: the runs that it would act on, and those that it would leave alone."""
 
-    targets: list[Target] = field(default_factory=list)
+    runs: list[FoundRun] = field(default_factory=list)
     matched: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     whole: bool = True
@@ -113,11 +113,11 @@ class Plan(Struct):
             why = "it is dismissed already"
         elif action is Action.RESTORE and not record.dismissed:
             why = "it is not dismissed"
-        elif len(self.targets) >= RUNS_MAX:
+        elif len(self.runs) >= RUNS_MAX:
             why = BEYOND_A_JOB
         else:
             if_rev = record.rev if record.state in AT_REST else None
-            self.targets.append(Target(record.id, if_rev))
+            self.runs.append(FoundRun(record.id, if_rev))
             if len(self.sample) < SAMPLE_MAX:
                 self.sample.append(record)
             return
@@ -255,8 +255,8 @@ class Bulk:
             id=self._ids.run_id(),
             asked=asked,
             started_at=self._now(),
-            targets=plan.targets,
-            total=len(plan.targets),
+            runs=plan.runs,
+            total=len(plan.runs),
             matched=plan.matched,
             skipped=plan.skipped,
         )
@@ -280,19 +280,19 @@ class Bulk:
 
     async def _work(self, job: Job) -> None:
         at = trio.current_time()
-        for target in job.targets:
+        for found in job.runs:
             await trio.sleep_until(at)
             if job.aborted:
                 break
             # What was late is not caught up with.
             at = trio.current_time() + 1 / job.asked.rate_per_s
-            await self._act_on(target, job)
-        job.targets = []
+            await self._act_on(found, job)
+        job.runs = []
         job.ended_at = self._now()
 
-    async def _act_on(self, target: Target, job: Job) -> None:
+    async def _act_on(self, found: FoundRun, job: Job) -> None:
         while True:
-            why, may_wait = await self._left_alone(target, job)
+            why, may_wait = await self._left_alone(found, job)
             if not may_wait or job.aborted:
                 break
             await trio.sleep(STORE_WAIT_S)  # nothing was done: the job waits with the store
@@ -301,16 +301,16 @@ class Bulk:
         else:
             job.skipped[why] = job.skipped.get(why, 0) + 1
 
-    async def _left_alone(self, target: Target, job: Job) -> tuple[str | None, bool]:
+    async def _left_alone(self, found: FoundRun, job: Job) -> tuple[str | None, bool]:
         """Act on a run; returns why it was left alone (None: it was not), and whether that will
         pass."""
         asked = job.asked
         try:
             await self._engine.act(
-                target.run_id,
+                found.run_id,
                 asked.action,
                 step_id=None,
-                if_rev=target.if_rev,
+                if_rev=found.if_rev,
                 dry_run=False,
                 actor=Actor(f"{asked.actor.name} bulk:{job.id}", asked.actor.address),
                 reason=asked.reason,
@@ -321,7 +321,7 @@ class Bulk:
             is_away = refused.problem is Problem.STORE_UNAVAILABLE
             return refused.problem.value, is_away and not isinstance(refused, RefusedForDamage)
         except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
-            self._log("bulk-action-failed", job=job.id, run_id=target.run_id, exc_info=error)
+            self._log("bulk-action-failed", job=job.id, run_id=found.run_id, exc_info=error)
             return Problem.INTERNAL.value, False
         return None, False
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from engine.call.dial import Dialler, Target, parse_target
+from engine.call.dial import CalledUrl, Dialler, called_url
 from engine.call.transport import Answer, LeanTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -79,8 +79,8 @@ class ScriptedServer:
         self.connections = 0
 
     @property
-    def target(self) -> Target:
-        return parse_target(self.url)
+    def target(self) -> CalledUrl:
+        return called_url(self.url)
 
 
 @asynccontextmanager

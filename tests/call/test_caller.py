@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from engine.call.caller import HttpCaller, parse_retry_after
-from engine.call.dial import Dialler, NoDescriptor, Target, Wire
+from engine.call.dial import CalledUrl, Dialler, NoDescriptor, Wire
 from engine.call.transport import LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.ports.caller import EndpointCaller, Invocation
@@ -61,7 +61,7 @@ async def test_no_descriptor_for_a_connection_is_said() -> None:
     """The core is told that nobody was called."""
 
     class Full(Dialler):
-        async def connect(self, target: Target) -> Wire:
+        async def connect(self, target: CalledUrl) -> Wire:
             await trio.lowlevel.checkpoint()
             raise NoDescriptor("no connection: too many open files") from OSError(24, "too many")
 

@@ -23,11 +23,11 @@ from engine.call.dial import (
     DnsError,
     NoDescriptor,
     TargetNotAllowed,
+    called_url,
     is_never_dialled,
     judged_address,
     literal_address,
     loopback_only,
-    parse_target,
 )
 from engine.call.names import SystemResolver
 from engine.http.tls import TlsError, default_ssl_context
@@ -56,7 +56,7 @@ from tests.loopback import free_port
 )
 def test_urls_are_taken_apart(url: str, host_header: bytes, path: bytes) -> None:
     """Host in lower case, default ports left out, the query kept."""
-    target = parse_target(url)
+    target = called_url(url)
     assert (target.host_header, target.path) == (host_header, path)
     assert target.post_start == b"POST " + path + b" HTTP/1.1\r\nHost: " + host_header + b"\r\n"
 
@@ -88,7 +88,7 @@ def test_urls_are_taken_apart(url: str, host_header: bytes, path: bytes) -> None
 def test_urls_that_are_refused(url: str) -> None:
     """Nothing that could name another host, or smuggle a line into the request, is dialled."""
     with pytest.raises(TargetNotAllowed):
-        parse_target(url)
+        called_url(url)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_metadata_is_never_dialled(address: str) -> None:
     assert is_never_dialled(judged_address(ip_address(address)))
     dialler = Dialler(allowed=lambda _ip: True, resolve=fixed_resolver(address))
     with pytest.raises(TargetNotAllowed):
-        await dialler.connect(parse_target("http://app/"))
+        await dialler.connect(called_url("http://app/"))
 
 
 def test_only_canonical_forms_are_literals() -> None:
@@ -214,7 +214,7 @@ async def test_a_connection_to_itself_is_none() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dial, "socket", BoundFirst)
         with pytest.raises(httpx.ConnectError, match="nobody listens"):
-            await Dialler().connect(parse_target(f"http://127.0.0.1:{port}/"))
+            await Dialler().connect(called_url(f"http://127.0.0.1:{port}/"))
     with socket(AF_INET, SOCK_STREAM) as application:
         application.bind(("127.0.0.1", port))
 
@@ -226,13 +226,13 @@ async def test_dns_failures() -> None:
         await trio.lowlevel.checkpoint()
         raise gaierror(-2, "Name or service not known")
 
-    target = parse_target("http://app.test/")
+    target = called_url("http://app.test/")
     with pytest.raises(DnsError, match="not known"):
         await Dialler(resolve=nxdomain).connect(target)
     with pytest.raises(DnsError, match="no address"):
         await Dialler(resolve=fixed_resolver()).connect(target)
     with pytest.raises(DnsError):
-        await Dialler().connect(parse_target("http://" + "a" * 70 + ".test/"))
+        await Dialler().connect(called_url("http://" + "a" * 70 + ".test/"))
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
@@ -250,9 +250,9 @@ async def test_a_connection_for_which_the_engine_has_no_descriptor(number: int) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dial, "socket", NoSocket)
         with pytest.raises(NoDescriptor, match=f"no connection: {os.strerror(number).lower()}"):
-            await Dialler().connect(parse_target("http://127.0.0.1:9/"))
+            await Dialler().connect(called_url("http://127.0.0.1:9/"))
     with pytest.raises(NoDescriptor, match="no look-up of the name"):
-        await Dialler(resolve=no_look_up).connect(parse_target("http://app.test/"))
+        await Dialler(resolve=no_look_up).connect(called_url("http://app.test/"))
 
 
 async def test_the_systems_resolver() -> None:

@@ -415,7 +415,7 @@ async def test_jobs_that_have_ended_hold_no_ids(autojump_clock: object) -> None:
     """Fifty jobs of a hundred thousand runs would be hundreds of megabytes."""
     async with working(many(3)) as desk:
         job = await desk.ended((await desk.ask()).id)
-        assert (job.total, [each.targets for each in desk.bulk._jobs.values()]) == (3, [[]])
+        assert (job.total, [each.runs for each in desk.bulk._jobs.values()]) == (3, [[]])
 
 
 async def test_a_job_of_no_run_ends_at_once() -> None:

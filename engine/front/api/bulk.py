@@ -43,7 +43,7 @@ def _plan_answer(asked: Asked, plan: Plan) -> wire.BulkAnswer:
         action=asked.action,
         q=asked.q,
         matched=plan.matched,
-        total=len(plan.targets),
+        total=len(plan.runs),
         done=0,
         skipped=plan.skipped,
         rate_per_s=asked.rate_per_s,
