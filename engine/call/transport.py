@@ -25,10 +25,10 @@ from engine.call.dial import CalledUrl, Dialler, Wire, called_url
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.http.answers import (
     HEAD_BYTES_MAX,
+    AnswerHead,
     AnswerTooLarge,
     BadAnswer,
     Body,
-    Head,
     HeadReader,
     body_of,
 )
@@ -264,7 +264,7 @@ async def read_answer(
 
 
 async def _read_body(
-    wire: Wire, head: Head, body: Body, rest: bytes, most: int, flow: Flow
+    wire: Wire, head: AnswerHead, body: Body, rest: bytes, most: int, flow: Flow
 ) -> tuple[bytes, int]:
     """The body, and -1, or how long it is (or how much came) where it was cut."""
     length = body.length
@@ -295,7 +295,7 @@ async def _read_body(
             body.feed(data)  # the end, or a body cut short
 
 
-def _refuse_if_ok(head: Head, most: int) -> None:
+def _refuse_if_ok(head: AnswerHead, most: int) -> None:
     """A body is over its limit: of a 2xx nothing less than all would do."""
     if head.ok:
         raise AnswerTooLarge(f"the answer's body is over {most} bytes", head.status)

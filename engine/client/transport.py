@@ -33,7 +33,7 @@ from engine.client.sockets import (
     run,
     secure,
 )
-from engine.http.answers import Body, Head, HeadReader, body_of
+from engine.http.answers import AnswerHead, Body, HeadReader, body_of
 from engine.http.tls import TlsError, TlsWire, default_ssl_context
 
 JOINED_BYTES_MAX = 65_536
@@ -357,7 +357,7 @@ async def _send(wire: AsyncWire | BlockingWire | TlsWire, data: list[bytes]) -> 
     return True
 
 
-async def _read_head(wire: AsyncWire | BlockingWire | TlsWire) -> tuple[Head, bytes]:
+async def _read_head(wire: AsyncWire | BlockingWire | TlsWire) -> tuple[AnswerHead, bytes]:
     """The final answer's head, and what came with it. Those of 100-199 are skipped."""
     reader = HeadReader()
     data = await wire.receive()

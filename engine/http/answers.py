@@ -43,7 +43,7 @@ class AnswerTooLarge(BadAnswer):
     """A head is over its limits, of what may be a 2xx."""
 
 
-class Head(Struct, frozen=True):
+class AnswerHead(Struct, frozen=True):
     """An answer's head, taken apart."""
 
     raw: bytes
@@ -134,7 +134,7 @@ class HeadReader:
         self._so_far: bytearray | None = None
         self._parts: _Reader | None = None
 
-    def feed(self, data: bytes) -> Head | None:
+    def feed(self, data: bytes) -> AnswerHead | None:
         """The next head once it is whole, one of 100-199 too; `b""` says that the peer has closed.
 
         Raises BadAnswer, AnswerTooLarge; httpx.ReadError for an end before the head's.
@@ -188,7 +188,7 @@ def _check_head_size(reader: _Reader, size: int) -> None:
         )
 
 
-def _parse_head(raw: bytes) -> Head:
+def _parse_head(raw: bytes) -> AnswerHead:
     """Take a whole head apart. Raises BadAnswer, AnswerTooLarge."""
     reader = _Reader()
     reader.feed(raw)
@@ -205,7 +205,7 @@ def _parse_head(raw: bytes) -> Head:
     length = None
     if reader.status not in BODILESS and b"transfer-encoding" not in fields:
         length = _length(fields)
-    return Head(
+    return AnswerHead(
         *(raw, reader.status, tuple(headers), fields, is_http11, length),
         reuse_s=_reuse_s(fields, is_http11),
     )
@@ -272,7 +272,7 @@ class _ChunkedBody(Body):
 
     __slots__ = ("_came", "_reader", "_status")
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: AnswerHead) -> None:
         super().__init__(None)
         self._reader, self._status, self._came = _Reader(), head.status, 0
         self._reader.feed(head.raw)
@@ -307,7 +307,7 @@ class _RestBody(Body):
         return data
 
 
-def body_of(head: Head, method: bytes) -> Body:
+def body_of(head: AnswerHead, method: bytes) -> Body:
     """How the body behind this final head is read (RFC 9112 §6.3). Raises BadAnswer."""
     coding = head.fields.get(b"transfer-encoding")
     if method == b"HEAD" or head.status in BODILESS:

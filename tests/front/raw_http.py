@@ -21,7 +21,7 @@ from engine.front.server.server import (
     open_listeners,
     serve,
 )
-from engine.front.server.strict import BadRequest, Head
+from engine.front.server.strict import BadRequest, RequestHead
 from engine.process.budget import Budget, Charge, Parcel
 
 LARGE_BYTES = 8 * 1024 * 1024
@@ -79,7 +79,7 @@ class App:
         """A post was refused before it was read, for want of room."""
         self.calls.append("refused")
 
-    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+    def refused_for_good(self, head: RequestHead | None, refusal: BadRequest) -> None:
         """A request was refused for what it is."""
 
     async def _note(self) -> None:

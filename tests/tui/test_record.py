@@ -25,7 +25,7 @@ from tui.data.inputs import (
     LinkState,
     TreeGone,
 )
-from tui.data.record import Head, Line, Recorder, RecordingError
+from tui.data.record import Line, Recorder, RecordingError, RecordingHead
 from tui.data.store import Link, Store
 
 
@@ -51,7 +51,7 @@ def recorded(inputs: list[tuple[float, Input]], began: float = 1_000.0) -> bytes
 def replayed(recording: bytes, began: float = 1_000.0) -> Store:
     """The store after a recording was played, on a machine whose clock begins anywhere."""
     head, *lines = record.read(recording.splitlines())
-    assert isinstance(head, Head)
+    assert isinstance(head, RecordingHead)
     clock = FakeClock(monotonic=began)
     store = Store(clock)
     for line in lines:

@@ -26,7 +26,7 @@ class RecordingError(Exception):
     """The file is no recording; the message says where and why."""
 
 
-class Head(Struct, frozen=True):
+class RecordingHead(Struct, frozen=True):
     """The first line."""
 
     format: str
@@ -47,7 +47,7 @@ class Recorder:
     def __init__(self, file: IO[bytes], began_s: float, began_ms: int) -> None:
         self._file, self._began_s = file, began_s
         self._encode = msgspec.json.Encoder().encode
-        self._write(Head(FORMAT, began_ms))
+        self._write(RecordingHead(FORMAT, began_ms))
 
     def _write(self, value: object) -> None:
         self._file.write(self._encode(value) + b"\n")
@@ -81,7 +81,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def read(lines: Iterable[bytes], name: str = "the recording") -> Iterator[Head | Line]:
+def read(lines: Iterable[bytes], name: str = "the recording") -> Iterator[RecordingHead | Line]:
     """The head, then the inputs. Raises RecordingError naming the line at fault."""
     decode_line = msgspec.json.Decoder(Line).decode
     number = 0
@@ -92,7 +92,7 @@ def read(lines: Iterable[bytes], name: str = "the recording") -> Iterator[Head |
             if number > 1:
                 yield decode_line(line)
                 continue
-            head = msgspec.json.decode(line, type=Head)
+            head = msgspec.json.decode(line, type=RecordingHead)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordingError(f"{name}, line {number}, cannot be read: {error}.") from error
         if head.format != FORMAT:

@@ -17,7 +17,7 @@ from engine.front.api.context import Front
 from engine.front.api.reasons import note_denied, note_unread
 from engine.front.api.submit import answer_submission
 from engine.front.server.reply import Reply
-from engine.front.server.strict import BadRequest, Head, RawHeaders
+from engine.front.server.strict import BadRequest, RawHeaders, RequestHead
 from engine.front.show.replies import problem_reply
 from engine.process.budget import Parcel
 from engine.runs.limits.refusals import RETRY_AFTER_S
@@ -37,7 +37,7 @@ class EngineDoor:
         engine.run_log.overloaded(limit, client, retry_after_s=RETRY_AFTER_S)
         engine.note_refused(parent_of(headers))
 
-    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+    def refused_for_good(self, head: RequestHead | None, refusal: BadRequest) -> None:
         """A request was refused before it was read: the attempt of its parent token says so."""
         if refusal.status == 408:
             return  # slow, and not wrong

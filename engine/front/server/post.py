@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.front.server.reply import Reply
-from engine.front.server.strict import HEADS_KEPT_MAX, BadRequest, Head, RawHeaders
+from engine.front.server.strict import HEADS_KEPT_MAX, BadRequest, RawHeaders, RequestHead
 from engine.process.budget import Parcel
 from engine.wire import RESERVED_CLIENTS
 
@@ -28,7 +28,7 @@ class Post(Struct, frozen=True):
 
 
 @lru_cache(maxsize=HEADS_KEPT_MAX)
-def read_post(head: Head) -> Post | None:
+def read_post(head: RequestHead) -> Post | None:
     """The head as a post that the door answers, or None."""
     target = _TARGET.fullmatch(head.target)
     if target is None or head.method != b"POST" or not head.is_http11 or target[1] in _RESERVED:
@@ -49,7 +49,7 @@ class Door(Protocol):
         """The answer to a post. Raises nothing but a cancel."""
         ...
 
-    def refused_for_good(self, head: Head | None, refusal: BadRequest) -> None:
+    def refused_for_good(self, head: RequestHead | None, refusal: BadRequest) -> None:
         """A request was refused before it was read, for what it is (400, 413, 431).
 
         `head` is the current request's, unless the refusal has it as it came.

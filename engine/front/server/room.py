@@ -16,7 +16,7 @@ from itertools import islice
 
 import trio
 
-from engine.front.server.strict import BadRequest, Head, RawHeaders, ServerLimits
+from engine.front.server.strict import BadRequest, RawHeaders, RequestHead, ServerLimits
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.process.budget import Budget, Charge, Parcel
 
@@ -97,7 +97,7 @@ class BodyRoom:
         """`give_up` is called when the request is to be refused; `is_given_up` says so then."""
         self._rooms = rooms
         self._give_up = give_up
-        self._head: Head | None = None
+        self._head: RequestHead | None = None
         self._charge: Charge | None = None
         self._data: bytes | bytearray = b""
         self.size = 0
@@ -117,11 +117,11 @@ class BodyRoom:
         return target[1:65].partition(b"/")[0].decode("latin1")
 
     @property
-    def current(self) -> Head | None:
+    def current(self) -> RequestHead | None:
         """The current request's head, as far as it is known."""
         return self._head
 
-    def came(self, head: Head | None, size: int) -> bool:
+    def came(self, head: RequestHead | None, size: int) -> bool:
         """So many bytes of the body came (with its head, or behind it); whether there must be room
         before they are taken up."""
         if head is not None:

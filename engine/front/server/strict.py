@@ -101,7 +101,7 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, values without the white space around them."""
 
 
-class Head(Struct, frozen=True, gc=False):
+class RequestHead(Struct, frozen=True, gc=False):
     """A request's head, checked and taken apart."""
 
     method: bytes
@@ -123,7 +123,7 @@ class RequestReader:
 
     def __init__(self, limits: ServerLimits) -> None:
         self.phase = Phase.IDLE
-        self.head: Head | None = None
+        self.head: RequestHead | None = None
         """The head with which begins what `take` last handed out."""
         self.head_size = 0
         """Its bytes."""
@@ -320,7 +320,7 @@ def read_request_line(line: bytes, limits: ServerLimits) -> tuple[bytes, bytes, 
 
 
 @lru_cache(maxsize=HEADS_KEPT_MAX)
-def read_head(head: bytes, limits: ServerLimits) -> Head:
+def read_head(head: bytes, limits: ServerLimits) -> RequestHead:
     """Check a head, from the request line through the empty line, and take it apart."""
     line_end = head.find(b"\r\n")
     if line_end <= 0:
@@ -354,7 +354,7 @@ def read_head(head: bytes, limits: ServerLimits) -> Head:
     if expectation is not None and expectation.lower() != b"100-continue":
         raise BadRequest(417, "the only expectation that is met is 100-continue")
     body_bytes = _body_length(values, is_http11, limits)
-    return Head(method, target, is_http11, tuple(fields), body_bytes)
+    return RequestHead(method, target, is_http11, tuple(fields), body_bytes)
 
 
 def _body_length(values: dict[bytes, bytes], is_http11: bool, limits: ServerLimits) -> int | None:
