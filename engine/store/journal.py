@@ -152,7 +152,7 @@ def event_records(seq: int, packed: bytes) -> Iterator[EventRecord]:
         yield EventRecord(number, event.at, run_id, event.step_id, state, rev, text)
 
 
-class Place(Struct, frozen=True):
+class Extent(Struct, frozen=True):
     """Where a body lies: in the small bodies of its entry, or (`large`) in its large ones."""
 
     line: BodyLine
@@ -168,20 +168,20 @@ class Bodies:
         head, self._small = _split(packed)
         self._lines = _body_head(head).bodies
 
-    def find(self, step_id: str, number: int, *, answer: bool) -> Place | None:
+    def find(self, step_id: str, number: int, *, answer: bool) -> Extent | None:
         """Where a body lies, if it is here."""
         offsets = {False: 0, True: 0}
         for line in self._lines:
             offset = offsets[line.large]
             if (line.step_id, line.answer, line.number) == (step_id, answer, number):
                 data = None if line.large else self._small[offset : offset + line.length]
-                return Place(line, offset, data)
+                return Extent(line, offset, data)
             offsets[line.large] += line.length
         return None
 
 
-def body_of(place: Place, data: bytes) -> Body:
+def body_of(extent: Extent, data: bytes) -> Body:
     """A body as it was written."""
-    line = place.line
+    line = extent.line
     size = -1 if line.size == line.length else line.size
     return Body(line.step_id, line.number, data, line.content_type, line.answer, size, line.json)

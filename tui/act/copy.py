@@ -30,7 +30,7 @@ TOLD = {
 }
 
 
-class Place(NamedTuple):
+class Copyable(NamedTuple):
     """What was under the cursor."""
 
     step_id: str
@@ -68,17 +68,19 @@ class Copying:
     def ask(self) -> None:
         """Ask what to copy of the row under the cursor."""
         stage = self._stage
-        place = self._place()
-        if place is None:
+        copyable = self._under_cursor()
+        if copyable is None:
             stage.tell("nothing to copy here", "alarm")
             return
         has_more = stage.client is not None and stage.looking.view in ("run", "runs", "retries")
         more = TOLD if has_more else {}
-        shown = [Choice(name[0], name, name, told) for name, told in (place.known | more).items()]
+        shown = [
+            Choice(name[0], name, name, told) for name, told in (copyable.known | more).items()
+        ]
 
         def chosen(name: str) -> None:
             if name:
-                self._begin(name, self._value(name, place), stage.tell)
+                self._begin(name, self._value(name, copyable), stage.tell)
 
         stage.ask(Question("Copy", choices=shown), chosen)
 
@@ -87,7 +89,7 @@ class Copying:
         name = "payload" if attempt is None else "answer"
         self._begin(name, self._body(step.id, attempt), tell)
 
-    def _place(self) -> Place | None:
+    def _under_cursor(self) -> Copyable | None:
         stage = self._stage
         row_id = stage.selection().cursor_id
         if row_id is None:
@@ -96,40 +98,40 @@ class Copying:
             step = step_at(stage)
             if step is None:
                 return None
-            return Place(step.id, {"id": step.id, "key": step.key, "url": step.url}, step)
+            return Copyable(step.id, {"id": step.id, "key": step.key, "url": step.url}, step)
         known = {"id": row_id}
         if stage.looking.view == "runs":
             run = stage.store.runs.get(row_id)
             known |= {} if run is None else {"key": run.key}
             known |= {} if stage.looking.is_recording else {"url": ""}  # of the run's own step
-        return Place(row_id, known)
+        return Copyable(row_id, known)
 
     # -- getting it ----------------------------------------------------------------------------
 
     def _begin(self, name: str, value: Coroutine[Any, Any, Copied], tell: Tell) -> None:
         self._stage.start(self._copy(name, value, tell), "copy")
 
-    async def _value(self, name: str, place: Place) -> Copied:
+    async def _value(self, name: str, copyable: Copyable) -> Copied:
         match name:
             case "payload":
-                return await self._body(place.step_id, None)
+                return await self._body(copyable.step_id, None)
             case "answer":
-                step = place.step or step_of(await self._row(place))
+                step = copyable.step or step_of(await self._row(copyable))
                 if step.last_answered is None:
                     raise NotCopied("no attempt has been answered yet")
-                return await self._body(place.step_id, step.last_answered)
+                return await self._body(copyable.step_id, step.last_answered)
             case "curl":
-                return await self._curl(await self._row(place))
+                return await self._curl(await self._row(copyable))
             case _:
-                return await self._text(name, place)
+                return await self._text(name, copyable)
 
-    async def _text(self, name: str, place: Place) -> Copied:
+    async def _text(self, name: str, copyable: Copyable) -> Copied:
         """An id, key or URL: the engine's, where what is known may be another."""
-        known = place.known[name]
+        known = copyable.known[name]
         if is_original(known):
             return Copied(known)
         try:
-            row = await self._row(place)
+            row = await self._row(copyable)
         except (AtomicError, ValueError) as error:
             if not known:
                 raise
@@ -137,11 +139,11 @@ class Copying:
         found = {"id": row.id, "key": row.idempotency_key, "url": row.url}[name]
         return Copied(found, "" if found.isprintable() else ", with characters that do not print")
 
-    async def _row(self, place: Place) -> StepRow:
+    async def _row(self, copyable: Copyable) -> StepRow:
         client = self._stage.client
         if client is None:
             raise AtomicError("a recording has what was shown, no more")
-        return await client.operate.step(place.step_id)
+        return await client.operate.step(copyable.step_id)
 
     async def _body(self, step_id: str, attempt: int | None) -> Copied:
         client = self._stage.client

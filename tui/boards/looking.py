@@ -25,7 +25,7 @@ BACK_MAX = 10
 """So many views are remembered."""
 
 
-class Place(NamedTuple):
+class Visit(NamedTuple):
     """Where `esc` goes back to: a view, the filters as they were, and those before them."""
 
     view: str
@@ -40,7 +40,7 @@ class Looking(Struct, kw_only=True):
     filters: dict[str, str] = field(default_factory=lambda: {"runs": "", "retries": ""})
     before_typed: dict[str, str] = field(default_factory=dict)
     """The filters that were there before others were typed over them."""
-    back: list[Place] = field(default_factory=list)
+    back: list[Visit] = field(default_factory=list)
     is_recording: bool = False
     """There is no engine behind what is shown."""
     newest_first: bool = True
@@ -133,7 +133,7 @@ class Looking(Struct, kw_only=True):
             del self.before_typed[self.view]
 
     def _remember(self) -> None:
-        here = Place(self.view, dict(self.filters), dict(self.before_typed))
+        here = Visit(self.view, dict(self.filters), dict(self.before_typed))
         self.back = [*self.back[1 - BACK_MAX :], here]
 
     # -- how -----------------------------------------------------------------------------------

@@ -140,16 +140,16 @@ def body_up_to(
     if entry is None:
         entry = _entry_of(db, step_id, number, answer=answer)
     bodies = _bodies(db, entry)
-    place = None if bodies is None else bodies.find(step_id, number, answer=answer)
-    if place is None:
+    extent = None if bodies is None else bodies.find(step_id, number, answer=answer)
+    if extent is None:
         return None
-    if bytes_max is not None and place.line.length > bytes_max:
-        return Larger(place.line.length)
-    data = place.data
+    if bytes_max is not None and extent.line.length > bytes_max:
+        return Larger(extent.line.length)
+    data = extent.data
     if data is None:
-        part = (place.offset + 1, place.line.length, entry)
+        part = (extent.offset + 1, extent.line.length, entry)
         data = db.execute(SQL["large"], part).fetchone()[0]
-    return journal.body_of(place, data)
+    return journal.body_of(extent, data)
 
 
 def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool) -> int | None:
@@ -205,9 +205,9 @@ def _with_payloads(
     for step in stored.run.steps.values():
         if _is_called_by(step, until):
             bodies = bodies_in(stored.payload_in[step.id])
-            place = bodies and bodies.find(step.id, step.payload_generation, answer=False)
-            if place and place.data is not None:
-                payloads[step.id] = place.data
+            extent = bodies and bodies.find(step.id, step.payload_generation, answer=False)
+            if extent and extent.data is not None:
+                payloads[step.id] = extent.data
     return Stored(stored.run, payloads)
 
 
