@@ -50,12 +50,12 @@ class Start(Struct, frozen=True):
         return msgspec.json.decode(word, type=Start)
 
 
-def checked(start: Start) -> list[record.Line]:
+def checked(start: Start) -> list[record.RecordedInput]:
     """What is to be replayed, if anything. Raises what `run` would raise at once: RecordingError
     and OSError for a recording, ValueError for an address that is none."""
     if start.replay is not None:
         lines = record.read(Path(start.replay).read_bytes().splitlines(), start.replay)
-        return [each for each in lines if isinstance(each, record.Line)]
+        return [each for each in lines if isinstance(each, record.RecordedInput)]
     parts = urlsplit(start.options.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         client(start.options)  # says what is wrong with it; takes long to import
@@ -133,7 +133,7 @@ def recorded(
 class Replay:
     """Gives a store what a recording has, when it came."""
 
-    def __init__(self, store: Store, lines: list[record.Line], speed: float) -> None:
+    def __init__(self, store: Store, lines: list[record.RecordedInput], speed: float) -> None:
         self._store, self._lines, self._speed = store, lines, speed
         self._began_s = store.clock.monotonic()
 

@@ -71,7 +71,7 @@ def replayed(recording: bytes) -> Store:
     clock = StillClock()
     store = Store(clock)
     for line in record.read(recording.splitlines(), shop.FILE.name):
-        if isinstance(line, record.Line):
+        if isinstance(line, record.RecordedInput):
             clock.at_s = line.at_s
             store.apply(record.played(line, 0.0))
     clock.at_s = LAST_S

@@ -29,7 +29,7 @@ TOLD = frozenset({StepState.FAILED, StepState.PAUSED})
 """States of a run that a person should hear of."""
 
 
-class Line(Struct, frozen=True, gc=False):
+class LogLine(Struct, frozen=True, gc=False):
     """Something to say, and what makes another alike."""
 
     throttle: Throttle
@@ -54,7 +54,7 @@ class RunLog:
 
     def changed(self, change: Change) -> Callable[[], None] | None:
         """What says what is to be said of a change, once that is durable; None: nothing is."""
-        lines: list[Line] = []
+        lines: list[LogLine] = []
         for event in change.events:
             match event:
                 case AttemptEnded():
@@ -67,7 +67,7 @@ class RunLog:
                     pass
         return partial(_say, lines) if lines else None
 
-    def _attempt(self, lines: list[Line], run: Run, event: AttemptEnded) -> None:
+    def _attempt(self, lines: list[LogLine], run: Run, event: AttemptEnded) -> None:
         step = run.steps[event.step_id]
         what = _what(event.number, event.http_status, event.error, event.excerpt)
         if event.counts_as is Count.FAILURE:
@@ -83,7 +83,7 @@ class RunLog:
             why: Values = {"pause_reason": str(event.pause_reason)}
             self._add(lines, self._warnings, "step-paused", run, step, what, why)
 
-    def _moved(self, lines: list[Line], change: Change, state: StepState) -> None:
+    def _moved(self, lines: list[LogLine], change: Change, state: StepState) -> None:
         run = change.run
         step = reason(run)
         what = _what(step.attempts, step.http_status, step.error, step.excerpt)
@@ -101,7 +101,7 @@ class RunLog:
 
     def _add(
         self,
-        lines: list[Line],
+        lines: list[LogLine],
         throttle: Throttle | None,
         event: str,
         run: Run,
@@ -115,7 +115,7 @@ class RunLog:
                 run.client, workflow, step.spec.name, then.get("pause_reason"),
                 what.get("http_status"), what.get("error"), what.get("excerpt"),
             )  # fmt: skip
-            lines.append(Line(throttle, event, alike, _where(run, step) | what | then))
+            lines.append(LogLine(throttle, event, alike, _where(run, step) | what | then))
 
     def sent_home(self, run: Run, step_id: str, number: int, why: str) -> None:
         """An attempt that only waited was let go."""
@@ -160,7 +160,7 @@ class Watchers(Struct, frozen=True):
 NOBODY = Watchers()
 
 
-def _say(lines: list[Line]) -> None:
+def _say(lines: list[LogLine]) -> None:
     for line in lines:
         line.throttle.say(line.event, line.alike, line.values)
 

@@ -105,7 +105,7 @@ def test_an_edited_recording_is_shown(seed: int) -> None:
         line = random.choice([each for each in LINES if each["input"]["type"] == kind])
         raw = edited(random, line) if random.random() < 0.7 else json.dumps(line).encode()
         try:
-            taken = msgspec.json.decode(raw, type=record.Line)
+            taken = msgspec.json.decode(raw, type=record.RecordedInput)
         except msgspec.DecodeError:
             continue
         accepted += 1

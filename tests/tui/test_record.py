@@ -25,7 +25,7 @@ from tui.data.inputs import (
     LinkState,
     TreeGone,
 )
-from tui.data.record import Line, Recorder, RecordingError, RecordingHead
+from tui.data.record import RecordedInput, Recorder, RecordingError, RecordingHead
 from tui.data.store import Link, Store
 
 
@@ -55,7 +55,7 @@ def replayed(recording: bytes, began: float = 1_000.0) -> Store:
     clock = FakeClock(monotonic=began)
     store = Store(clock)
     for line in lines:
-        assert isinstance(line, Line)
+        assert isinstance(line, RecordedInput)
         clock.monotonic_s = began + line.at_s
         store.apply(record.played(line, began))
     return store

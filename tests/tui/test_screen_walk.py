@@ -113,7 +113,7 @@ class Walk:
         if self.random.random() < 0.5:
             raw = edited(self.random, line)
         try:
-            taken = msgspec.json.decode(raw, type=record.Line)
+            taken = msgspec.json.decode(raw, type=record.RecordedInput)
         except msgspec.DecodeError:
             return
         self.world.store.apply(record.played(taken, self.world.clock.monotonic()))
@@ -161,7 +161,7 @@ def test_a_walk_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         world.app.copying.find_tool = lambda: None
         world.live()
         for line in LINES[:8]:
-            taken = msgspec.convert(line, record.Line)
+            taken = msgspec.convert(line, record.RecordedInput)
             world.store.apply(record.played(taken, world.clock.monotonic()))
         await walk.looks()
         for _ in range(STEPS):

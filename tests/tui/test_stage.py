@@ -14,7 +14,7 @@ from tui.act import open as reading
 from tui.act import show as showing
 from tui.act import sort as ordering
 from tui.act.act import Acting
-from tui.act.stage import Bodies, Line, Page, Question
+from tui.act.stage import Bodies, Page, Question, TypedLine
 from tui.boards.looking import Looking
 from tui.boards.rows import Rows
 from tui.boards.selection import Selection
@@ -47,7 +47,7 @@ class OnPaper(Struct):
         self.told.append(text)
 
     def ask(
-        self, asked: Question | Line, then: Callable[[str], None], *, late: bool = False
+        self, asked: Question | TypedLine, then: Callable[[str], None], *, late: bool = False
     ) -> bool:
         self.over.append(asked)
         self.then = then
@@ -101,7 +101,7 @@ def test_a_filter_is_typed_at_the_foot() -> None:
     """One that makes no sense lists nothing else."""
     stage = OnPaper()
     stage.press("runs", "filter")
-    assert stage.over == [Line("filter", "")]
+    assert stage.over == [TypedLine("filter", "")]
     stage.then("is:nonsense")
     assert (stage.looking.filter, len(stage.told)) == ("", 1)
     stage.then("wf:order")

@@ -29,7 +29,7 @@ from tui.data.inputs import (
     TreeRead,
 )
 from tui.data.listing import Edge
-from tui.data.record import FORMAT, Line, RecordingHead
+from tui.data.record import FORMAT, RecordedInput, RecordingHead
 
 HOSTILE = "\x1b]52;c;cHduZWQ=\x07\x1b]0;pwned\x07\x9b31m\x1bc\u202egnp\x00\x07\u009d0;x\u009c"
 FORBIDDEN = (
@@ -76,7 +76,7 @@ def fail(url: str, app: str, key: str = "one") -> None:
 
 def recording(path: Path, *inputs: Input) -> Path:
     """A recording of these inputs."""
-    lines = [RecordingHead(FORMAT, 0), *(Line(0.0, each) for each in inputs)]
+    lines = [RecordingHead(FORMAT, 0), *(RecordedInput(0.0, each) for each in inputs)]
     path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     return path
 

@@ -14,7 +14,7 @@ from engine.wire import ActionAnswer
 from tui.act.ask import Asking
 from tui.act.bulk import Many
 from tui.act.doing import Doing
-from tui.act.stage import Line, Stage
+from tui.act.stage import Stage, TypedLine
 from tui.act.targets import Target
 from tui.boards.cells import Cell
 from tui.text.sanitize import clean
@@ -32,7 +32,7 @@ class Retargeting:
         """Ask from where. `q`: of all that this filter finds, and not of the targets."""
         tree = self._stage.store.trees.get(targets[0].run_id) if targets and q is None else None
         root = None if tree is None else tree.steps.get(tree.run.id)
-        line = Line("retarget-from", "" if root is None else root.url)
+        line = TypedLine("retarget-from", "" if root is None else root.url)
         self._stage.ask(line, partial(self._ask_to, targets, q))
 
     def _ask_to(self, targets: Sequence[Target], q: str | None, text: str) -> None:
@@ -40,7 +40,7 @@ class Retargeting:
         begin = text.strip()
         then = partial(self._between, targets, q, begin)
         if begin:
-            self._stage.ask(Line("retarget-to", begin), then)
+            self._stage.ask(TypedLine("retarget-to", begin), then)
         else:
             then("")
 

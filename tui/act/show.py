@@ -7,7 +7,7 @@ from functools import partial
 
 from tui.act import move as moving
 from tui.act.open import open_run
-from tui.act.stage import Does, Line, Page, Stage
+from tui.act.stage import Does, Page, Stage, TypedLine
 from tui.boards.help import help_lines
 from tui.data.store import Store
 from tui.keys import BOARDS, NoCommand, parse_command, remapped
@@ -45,7 +45,7 @@ def type_command(stage: Stage, run: Callable[[str, str], None], text: str) -> No
         else:
             run(command.id, argument)
 
-    stage.ask(Line("command", text), typed)
+    stage.ask(TypedLine("command", text), typed)
 
 
 def _follow(stage: Stage, _: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.act.stage import Choice, Does, Line, Question, Stage
+from tui.act.stage import Choice, Does, Question, Stage, TypedLine
 from tui.boards.looks import SHAPES
 from tui.boards.rows import GRIDS
 from tui.boards.sorting import FIXED, SORTS
@@ -15,7 +15,7 @@ def _filter(stage: Stage, text: str) -> None:
     if text:
         filter_by(stage, text)
     else:
-        stage.ask(Line("filter", stage.looking.filter), lambda typed: filter_by(stage, typed))
+        stage.ask(TypedLine("filter", stage.looking.filter), lambda typed: filter_by(stage, typed))
 
 
 def filter_by(stage: Stage, text: str) -> None:

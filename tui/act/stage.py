@@ -48,7 +48,7 @@ class Question(NamedTuple):
     choices: Sequence[Choice] = ()
 
 
-class Line(NamedTuple):
+class TypedLine(NamedTuple):
     """Typed at the foot: a filter, a command, a URL. Its answer is what was typed to the end."""
 
     kind: str
@@ -93,7 +93,7 @@ class Stage(Protocol):
         """Tell something at the foot, for a moment. An empty text ends what was told before."""
 
     def ask(
-        self, asked: Question | Line, then: Callable[[str], None], *, late: bool = False
+        self, asked: Question | TypedLine, then: Callable[[str], None], *, late: bool = False
     ) -> bool:
         """Ask something, and give the answer to `then`. What comes `late`, a while after it was
         wanted, is not asked if something lies over the board by now; returns whether it is."""

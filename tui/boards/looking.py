@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from tui.boards import steptree
 from tui.boards.cells import Seen
 from tui.boards.sorting import UPWARDS
-from tui.boards.steptree import Line
+from tui.boards.steptree import TreeLine
 from tui.data.feed import Board
 from tui.data.model import Step
 from tui.data.store import Store
@@ -64,7 +64,7 @@ class Looking(Struct, kw_only=True):
     """The step to go to when the run has been read."""
     collapsed: set[str] = field(default_factory=set)
     has_chart: bool = True
-    lines: dict[str, Line] = field(default_factory=dict)
+    lines: dict[str, TreeLine] = field(default_factory=dict)
     """The run as it was laid out last, by the ids of its lines."""
 
     # -- which view ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tui.boards import sorting, steptree
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
-from tui.boards.steptree import Line
+from tui.boards.steptree import TreeLine
 from tui.data.model import Happening, Step, short_id
 from tui.data.store import Store
 from tui.text import fmt
@@ -137,7 +137,7 @@ class Rows:
         self._span = steptree.span_of(tree, self.seen.now_ms)
         self.chart_head = steptree.axis(self._span, self._chart_cells)
 
-    def _line_cells(self, line: Line) -> dict[str, Cell]:
+    def _line_cells(self, line: TreeLine) -> dict[str, Cell]:
         if line.step is None:
             rest = steptree.rest_text(line.rest)
             return {"tree": ((line.prefix, "dim"), (rest, "plain"))}
@@ -152,7 +152,7 @@ class Rows:
             "ended": boards.time_cell(step.ended_at, self.seen),
         }
 
-    def _tree_cell(self, line: Line, step: Step) -> Cell:
+    def _tree_cell(self, line: TreeLine, step: Step) -> Cell:
         folded = f" {SHAPES.folded}{line.children}" if line.collapsed else ""
         return (
             (line.prefix, "dim"),

@@ -27,7 +27,7 @@ SHORT_MS = 10_000
 """The chart of a run that took less tells parts of a second."""
 
 
-class Line(NamedTuple):
+class TreeLine(NamedTuple):
     """A line of the tree."""
 
     id: str
@@ -41,7 +41,7 @@ class Line(NamedTuple):
     """The steps that this one line stands for."""
 
 
-def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> list[Line]:
+def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> list[TreeLine]:
     """The tree as lines, the root first. The step that was `asked` for has a line of its own."""
     children: dict[str | None, list[Step]] = {}
     known = tree.steps
@@ -49,7 +49,7 @@ def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> l
     for step in known.values():
         parent = step.parent_id if step.parent_id in known else None
         children.setdefault(parent, []).append(step)
-    found: list[Line] = []
+    found: list[TreeLine] = []
     # lines, the last one first, each with what the lines below it begin with
     todo = [(_line(step, "", children, collapsed), "") for step in children.get(None, [])[::-1]]
     while todo:
@@ -60,7 +60,7 @@ def lines(tree: Tree, collapsed: Collection[str], asked: str | None = None) -> l
         shown, rest = _folded(children.get(line.id, []), never_folded)
         if rest:
             prefix = below + SHAPES.last
-            todo.append((Line(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
+            todo.append((TreeLine(f"{line.id}+rest", None, prefix, 0, False, tuple(rest)), ""))
         for child in reversed(shown):
             ends = child is shown[-1] and not rest
             prefix = below + (SHAPES.last if ends else SHAPES.branch)
@@ -74,9 +74,9 @@ def _line(
     prefix: str,
     children: dict[str | None, list[Step]],
     collapsed: Collection[str],
-) -> Line:
+) -> TreeLine:
     own = len(children.get(step.id, ()))
-    return Line(step.id, step, prefix, own, bool(own) and step.id in collapsed)
+    return TreeLine(step.id, step, prefix, own, bool(own) and step.id in collapsed)
 
 
 def _path_to(step_id: str | None, known: Mapping[str, Step]) -> set[str]:

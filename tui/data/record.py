@@ -34,7 +34,7 @@ class RecordingHead(Struct, frozen=True):
     """On the engine's clock, as far as it was known."""
 
 
-class Line(Struct, frozen=True):
+class RecordedInput(Struct, frozen=True):
     """An input, `at_s` seconds after the beginning."""
 
     at_s: float
@@ -54,10 +54,10 @@ class Recorder:
 
     def record(self, taken: Input, now_s: float) -> None:
         """Keep an input that came at `now_s` (monotonic)."""
-        self._write(Line(round(now_s - self._began_s, 4), _moved(taken, -self._began_s)))
+        self._write(RecordedInput(round(now_s - self._began_s, 4), _moved(taken, -self._began_s)))
 
 
-def played(line: Line, began_s: float) -> Input:
+def played(line: RecordedInput, began_s: float) -> Input:
     """The input of a line, when the recording is shown from `began_s` on (monotonic)."""
     return _moved(line.input, began_s)
 
@@ -81,9 +81,11 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def read(lines: Iterable[bytes], name: str = "the recording") -> Iterator[RecordingHead | Line]:
+def read(
+    lines: Iterable[bytes], name: str = "the recording"
+) -> Iterator[RecordingHead | RecordedInput]:
     """The head, then the inputs. Raises RecordingError naming the line at fault."""
-    decode_line = msgspec.json.Decoder(Line).decode
+    decode_line = msgspec.json.Decoder(RecordedInput).decode
     number = 0
     for number, line in enumerate(lines, 1):
         if len(line) > LINE_BYTES_MAX:

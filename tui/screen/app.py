@@ -29,7 +29,7 @@ from tui.act.copy import Copying
 from tui.act.outside import Outside
 from tui.act.show import resync
 from tui.act.sort import clicked, row_lost
-from tui.act.stage import Bodies, Line, Page, Question
+from tui.act.stage import Bodies, Page, Question, TypedLine
 from tui.boards.cells import Part
 from tui.boards.looking import Looking
 from tui.boards.looks import in_ascii
@@ -318,12 +318,12 @@ class Dashboard(App[None]):
         self.redraw()
 
     def ask(
-        self, asked: Question | Line, then: Callable[[str], None], *, late: bool = False
+        self, asked: Question | TypedLine, then: Callable[[str], None], *, late: bool = False
     ) -> bool:
         """Ask something over the board, or at the foot."""
         if late and (len(self.screen_stack) > 1 or self.prompt.kind):
             return False
-        if isinstance(asked, Line):
+        if isinstance(asked, TypedLine):
             self._then = then
             self.prompt.open(asked.kind, asked.text)
         else:

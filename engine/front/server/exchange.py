@@ -68,7 +68,7 @@ def _address(socket: trio.socket.SocketType, name: Callable[[], object]) -> tupl
         return None
 
 
-class Line(Protocol):
+class RequestConnection(Protocol):
     """The connection, as the application's side of it sees it."""
 
     is_muted: bool
@@ -96,13 +96,13 @@ class Application:
         host: Host,
         socket: trio.socket.SocketType,
         requests: RequestReader,
-        line: Line,
+        connection: RequestConnection,
         tasks: trio.Nursery,
     ) -> None:
         self._host = host
         self._socket = socket
         self._requests = requests
-        self._line = line
+        self._connection = connection
         self._tasks = tasks
         self._exchange: Exchange | None = None
         self._unsent = b""  # an answer's head that waits for its body
@@ -139,7 +139,7 @@ class Application:
         """Start the application on a request. An Upgrade is ignored (RFC 9110 §7.8)."""
         if self._h11.they_are_waiting_for_100_continue and not self._requests.buffered:
             # Before the application starts: two tasks must not write at once.
-            await self._line.write(
+            await self._connection.write(
                 self._h11.send(h11.InformationalResponse(status_code=100, headers=[]))
             )
         self._exchange = Exchange(self._host, self._socket, self, self.answer)
@@ -202,7 +202,7 @@ class Application:
         """Write one event of the application's answer; called by Hypercorn's `HTTPStream`."""
         if isinstance(event, StreamClosed):
             await self.end()
-        elif self._line.is_muted:
+        elif self._connection.is_muted:
             pass
         elif isinstance(event, Response):
             # Known length: the whole answer leaves in one packet. A stream's head leaves at once.
@@ -227,19 +227,19 @@ class Application:
     async def _flush(self, data: bytes) -> None:
         data, self._unsent = self._unsent + data, b""
         if data:
-            await self._line.write(data)
+            await self._connection.write(data)
 
     async def end(self) -> None:
         """The current request's answer is complete, or nobody waits for it any more."""
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        if self._line.is_muted:
-            self._line.wake()
+        if self._connection.is_muted:
+            self._connection.wake()
         else:
             states = (self._h11.our_state, self._h11.their_state)
             close = states != (h11.DONE, h11.DONE) or self._host.stopping
             if not close:
                 self._h11.start_next_cycle()
-            self._line.answered(close)
+            self._connection.answered(close)
         await exchange.handle(StreamClosed(STREAM_ID))
