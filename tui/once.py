@@ -10,7 +10,7 @@ from engine.client import Client
 from engine.wire import Status
 from tui.boards import cells as boards
 from tui.boards.cells import Cell, text_of
-from tui.boards.rows import GRIDS, Rows
+from tui.boards.rows import GRIDS, BoardRows
 from tui.data.clock import Clock
 from tui.data.inputs import (
     CausesRead,
@@ -68,7 +68,7 @@ def read(client: Client, clock: Clock, board: str, q: str) -> tuple[Store, Snaps
 
 def lines(store: Store, board: str, width: int) -> list[str]:
     """The head, and a line for each row."""
-    rows = Rows(store)
+    rows = BoardRows(store)
     rows.seen_now()
     sized = boards.layout(GRIDS[board], width)
     shown = [" ".join(fit(column.title, cells, right=column.right) for column, cells in sized)]

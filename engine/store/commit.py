@@ -70,7 +70,7 @@ class Unwritable(Struct, frozen=True):
         return self.lacking or run.shown not in ENDED or bool(run.open_steps)
 
 
-class Rows:
+class RowsToWrite:
     """The rows of some runs. What is wrong with those of one is not felt by the others."""
 
     def __init__(self, pending: Iterable[RunRows], owner: str, epoch: int) -> None:
@@ -113,7 +113,7 @@ class Commit:
     ) -> None:
         self.entries, self.marks = entries, marks
         self.owner, self.epoch = owner, epoch
-        self.rows = Rows(pending, owner, epoch)
+        self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up
         self.moved: dict[str, int] = {}
         """How the marks move the counts of runs by state, once written."""

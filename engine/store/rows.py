@@ -22,7 +22,7 @@ from engine.core.retry import DEFAULT_POLICY, RetryPolicy
 from engine.ports.views import AttemptRecord, Reason, RunRecord, StepAt
 
 
-class Row(Protocol):
+class Columns(Protocol):
     """Values by the names of their columns."""
 
     def __getitem__(self, name: str, /) -> Any: ...
@@ -113,7 +113,7 @@ def outcome_row(step: Step) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def step_from(row: Row) -> Step:
+def step_from(row: Columns) -> Step:
     """A row of `step` that was joined with `run_workflow` and `run_key`."""
     url, run_id = row["url"], run_of(row["id"])
     parent_id = row["parent_id"] if row["depth"] > 1 else run_id if row["depth"] else None
@@ -154,7 +154,7 @@ def step_from(row: Row) -> Step:
     )
 
 
-def run_from(row: Row, steps: list[Step]) -> Run:
+def run_from(row: Columns, steps: list[Step]) -> Run:
     run = Run(
         id=row["id"],
         client=row["client"],
@@ -171,11 +171,11 @@ def run_from(row: Row, steps: list[Step]) -> Run:
     return rebuild(run)
 
 
-def attempt_from(row: Row) -> AttemptRecord:
+def attempt_from(row: Columns) -> AttemptRecord:
     return AttemptRecord(**{column: row[column] for column in ATTEMPT_COLUMNS})
 
 
-def run_record_from(row: Row, at: StepAt | None, reason: Reason | None) -> RunRecord:
+def run_record_from(row: Columns, at: StepAt | None, reason: Reason | None) -> RunRecord:
     made = ("at", "reason", "moves")
     taken = {name: row[name] for name in RunRecord.__struct_fields__ if name not in made}
     taken["dismissed"] = bool(row["dismissed"])
@@ -190,7 +190,7 @@ def _moves_shown(text: str | None) -> tuple[Move, ...]:
         return ()
 
 
-def step_at_from(row: Row) -> StepAt:
+def step_at_from(row: Columns) -> StepAt:
     """A row of `step_at`."""
     retry = DEFAULT_POLICY if row["retry"] is None else _policy_from(row["retry"])
     taken = {name: row[name] for name in StepAt.__struct_fields__ if name != "retries_max"}

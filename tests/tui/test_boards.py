@@ -32,7 +32,7 @@ from tui.boards.cells import (
     tries_cell,
 )
 from tui.boards.looks import STYLES, in_ascii
-from tui.boards.rows import GRIDS, Rows
+from tui.boards.rows import GRIDS, BoardRows
 from tui.data.inputs import LinkMoved, LinkState
 from tui.data.model import At, State
 from tui.text.sanitize import fit
@@ -41,7 +41,7 @@ BOARDS = ("runs", "retries", "causes", "hosts", "events", "jobs")
 WIDTHS = (60, 80, 120, 160)
 
 
-def drawn(rows: Rows, view: str, cells_wide: int) -> str:
+def drawn(rows: BoardRows, view: str, cells_wide: int) -> str:
     """A board as it stands on a screen so wide."""
     rows.seen_now()
     lines = [f"{view}, {cells_wide} cells", head_text(GRIDS[view], cells_wide)]
@@ -55,13 +55,13 @@ def drawn(rows: Rows, view: str, cells_wide: int) -> str:
 @pytest.mark.parametrize("cells_wide", WIDTHS)
 def test_columns_of_boards_go_and_come_with_the_width(cells_wide: int) -> None:
     """Columns go and come with the width; none runs into another."""
-    rows = Rows(scene())
+    rows = BoardRows(scene())
     same(f"boards-{cells_wide}", "".join(drawn(rows, view, cells_wide) for view in BOARDS))
 
 
 def test_boards_in_ascii_hold_no_glyph_of_ours() -> None:
     """Nothing of ours needs more; of other people's texts what there is of it."""
-    rows = Rows(scene())
+    rows = BoardRows(scene())
     same("boards-ascii", in_ascii("".join(drawn(rows, view, 80) for view in BOARDS)))
 
 
@@ -112,7 +112,7 @@ def test_a_layout_without_room() -> None:
 
 def test_every_style_is_one_of_the_theme() -> None:
     """A cell of a style that nobody defined would stop the screen."""
-    rows = Rows(scene())
+    rows = BoardRows(scene())
     rows.seen_now()
     for view in BOARDS:
         for row_id in rows.ids(view):
@@ -123,7 +123,7 @@ def test_every_style_is_one_of_the_theme() -> None:
 
 def test_rows_that_are_gone_have_no_cells() -> None:
     """The list may be ahead of what is kept."""
-    rows = Rows(store_at())
+    rows = BoardRows(store_at())
     rows.draw_run(GRIDS["run"], 80)
     rows.looking.open_run("nobody")
     rows.draw_run(GRIDS["run"], 80)
@@ -180,7 +180,7 @@ def test_countdowns_of_a_lost_engine_are_guesses() -> None:
     clock = FakeClock()
     store = scene(clock)
     store.apply(LinkMoved(LinkState.LOST, "reset", 1, 0.5))
-    rows = Rows(store)
+    rows = BoardRows(store)
     told = drawn(rows, "retries", 80)
     assert "≈due" in told
     assert "≈14m55" in told
@@ -226,7 +226,7 @@ def test_a_host_that_stands_still_is_marked() -> None:
             "queued": 4}  # fmt: skip
     hosts = [host | {"host": "app:8000"}, host | {"host": "b"}]
     store.apply(status_read(NOW, clock, hosts=hosts, standstills=[standstill("app:8000")]))
-    rows = Rows(store)
+    rows = BoardRows(store)
     told = [text_of((rows.cells("hosts", id) or {})["host"]) for id in rows.ids("hosts")]
     assert told == ["stands still app:8000", "b"]
 

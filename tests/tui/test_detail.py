@@ -14,7 +14,7 @@ from tests.tui.scene import scene
 from tests.tui.support import NOW, RUN, attempt_row, step_row, store_at, tree_read
 from tui.boards.cells import Seen, text_of
 from tui.boards.looks import in_ascii
-from tui.boards.rows import Rows
+from tui.boards.rows import BoardRows
 from tui.boards.run.detail import ATTEMPTS_SHOWN_MAX, inspector
 from tui.data.model import step_of
 from tui.text.sanitize import width
@@ -23,7 +23,7 @@ from tui.text.sanitize import width
 def test_the_inspector_as_text() -> None:
     """How each step stands, whom it calls, every attempt, and what set the next one."""
     store = scene()
-    rows = Rows(store)
+    rows = BoardRows(store)
     rows.seen_now()
     told = ""
     for step in store.trees[RUN].steps.values():

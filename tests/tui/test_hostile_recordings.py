@@ -17,7 +17,7 @@ from tests.tui.support import FakeClock
 from tui.boards import bars, sorting
 from tui.boards.cells import text_of
 from tui.boards.notices import Asked, notice
-from tui.boards.rows import GRIDS, Rows
+from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.run.compare import comparison
 from tui.boards.run.detail import inspector
 from tui.data import record
@@ -68,7 +68,7 @@ def edited(random: Random, line: Any) -> bytes:
     return json.dumps(line).encode()
 
 
-def draw(random: Random, store: Store, rows: Rows) -> None:
+def draw(random: Random, store: Store, rows: BoardRows) -> None:
     """Everything that a screen would show. Every text of it can be printed."""
     rows.seen_now()
     for run_id, tree in store.trees.items():
@@ -97,7 +97,7 @@ def test_an_edited_recording_is_shown(seed: int) -> None:
     """Lines of every kind, in any order, most of them edited: what is accepted can be shown."""
     random, clock = Random(seed), FakeClock()
     store = Store(clock)
-    rows, attention = Rows(store), Attention(store)
+    rows, attention = BoardRows(store), Attention(store)
     kinds = sorted({line["input"]["type"] for line in LINES})
     accepted = 0
     for _ in range(60):

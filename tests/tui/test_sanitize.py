@@ -16,7 +16,7 @@ from engine.shown.text import MARKS_MAX, UNSEEN
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree, Status, status_of
 from tests.tui.support import STEADY, FakeClock, standstill
 from tui.boards.bars import health
-from tui.boards.rows import Rows
+from tui.boards.rows import BoardRows
 from tui.data.inputs import EventRead, StatusRead
 from tui.data.store import Store
 from tui.text.sanitize import (
@@ -194,7 +194,7 @@ def test_numbers_stay_within_what_can_be_told(count: float) -> None:
     store = Store(FakeClock())
     status = status_of({"hosts": [host], "rates": {"finishedPerS": count}})
     store.apply(StatusRead(status, 0.0, 0.0))
-    rows = Rows(store)
+    rows = BoardRows(store)
     for row_id in rows.ids("hosts"):
         assert rows.cells("hosts", row_id)
     assert health(store, rows.seen)
@@ -212,7 +212,7 @@ def test_the_top_line_says_which_host_stands_still() -> None:
         store = Store(FakeClock())
         status = status_of({"standstills": told, "counts": {"running": 1}})
         store.apply(StatusRead(status, 0.0, 0.0))
-        pieces = [piece.text for piece in health(store, Rows(store).seen)[0]]
+        pieces = [piece.text for piece in health(store, BoardRows(store).seen)[0]]
         assert [text for text in pieces if "still" in text] == ([] if said is None else [said])
 
 
@@ -228,7 +228,7 @@ def test_the_top_line_says_that_the_store_cannot_be_written() -> None:
     ):
         status = status_of({"store": told, "counts": {"running": 1}})
         store.apply(StatusRead(status, 0.0, 0.0))
-        pieces = [piece.text for piece in health(store, Rows(store).seen)[0]]
+        pieces = [piece.text for piece in health(store, BoardRows(store).seen)[0]]
         whole = f"  store: {said}"
         found = [text for text in pieces if "store" in text]
         assert found == ([] if said is None else ["  store unavailable", whole])

@@ -16,7 +16,7 @@ from tui.act import sort as ordering
 from tui.act.act import Acting
 from tui.act.stage import Bodies, Page, Question, TypedLine
 from tui.boards.looking import Looking
-from tui.boards.rows import Rows
+from tui.boards.rows import BoardRows
 from tui.boards.selection import Selection
 from tui.data.feed import Feed
 from tui.data.store import Store
@@ -67,7 +67,7 @@ class OnPaper(Struct):
 
     def redraw(self, *, ids: bool = True) -> None:
         self.looking.lay_out(self.store.trees.get(self.looking.run_id or ""))
-        ids_now = Rows(self.store, self.looking).ids(self.looking.view)
+        ids_now = BoardRows(self.store, self.looking).ids(self.looking.view)
         self.selection().set_ids(ids_now, self.store.clock.monotonic())
 
     def copy_to_clipboard(self, text: str) -> None:

@@ -26,7 +26,7 @@ from tests.tui.support import (
 )
 from tui.boards.cells import Seen
 from tui.boards.looks import in_ascii
-from tui.boards.rows import GRIDS, Rows
+from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.steptree import (
     CHILDREN_SHOWN_MAX,
     SHOWN_OF_FOLDED,
@@ -52,7 +52,7 @@ def tree_of(read: TreeRead) -> Tree:
 
 def drawn(store: Store, cells_wide: int) -> str:
     """The run as it stands on a screen so wide."""
-    rows = Rows(store)
+    rows = BoardRows(store)
     rows.seen_now()
     rows.looking.open_run(RUN)
     rows.draw_run(GRIDS["run"], cells_wide + 2)
@@ -151,7 +151,7 @@ def test_a_step_that_was_asked_for_is_not_folded() -> None:
     steps = [step_row(f"s{n}", "completed", parent=RUN, ended=1) for n in range(200)]
     below = step_row("below", "completed", parent=f"{RUN}-s150", ended=1)
     store.apply(tree_read(step_row(), *steps, below))
-    rows = Rows(store)
+    rows = BoardRows(store)
     rows.seen_now()
     rows.looking.open_run(RUN, below.id)
     rows.draw_run(GRIDS["run"], 80)

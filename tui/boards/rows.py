@@ -51,7 +51,7 @@ CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
 """From a row that the store holds to what stands on it."""
 
 
-class Rows:
+class BoardRows:
     """The rows of every view, as of the moment that `seen_now` took."""
 
     def __init__(self, store: Store, looking: Looking | None = None) -> None:

@@ -33,7 +33,7 @@ from tui.act.stage import Bodies, Page, Question, TypedLine
 from tui.boards.cells import Part
 from tui.boards.looking import Looking
 from tui.boards.looks import in_ascii
-from tui.boards.rows import GRIDS, Rows
+from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.selection import Selection
 from tui.data.feed import Feed
 from tui.data.inputs import Input as Taken
@@ -126,7 +126,7 @@ class Dashboard(App[None]):
         self._told_until = float("-inf")
         self._then: Callable[[str], None] = lambda text: None
         """What is done with the line that is typed at the foot."""
-        self.rows = Rows(store, self.looking)
+        self.rows = BoardRows(store, self.looking)
         self.acting = Acting(self, self)
         self.copying = Copying(self, self)
         self.outside = Outside(self, self)

@@ -14,7 +14,7 @@ from tui.boards import bars
 from tui.boards.bars import Shown
 from tui.boards.cells import Cell, Column, Part, Piece
 from tui.boards.notices import Asked, notice
-from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, Rows
+from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
 from tui.boards.selection import Selection
 from tui.data.tree import at_fault
@@ -44,7 +44,12 @@ class Drawing:
     """Brings the view up to date: what is on the `stage`, on the screen of an `app`."""
 
     def __init__(
-        self, app: App[Any], stage: Stage, rows: Rows, acting: Acting, commands: Sequence[Command]
+        self,
+        app: App[Any],
+        stage: Stage,
+        rows: BoardRows,
+        acting: Acting,
+        commands: Sequence[Command],
     ) -> None:
         self._app, self._stage, self._rows, self._acting = app, stage, rows, acting
         self._commands = commands

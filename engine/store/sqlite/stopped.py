@@ -22,7 +22,7 @@ from engine.core.errors import EngineError
 from engine.core.machine import evolve
 from engine.core.model import ENDED, PauseReason, Run, Step, StepState, run_of
 from engine.store import rows
-from engine.store.commit import Rows
+from engine.store.commit import RowsToWrite
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack
 from engine.store.marks import Mark, What
@@ -160,7 +160,7 @@ def _catch_up(
     pending, failed_at = _folded(db, run_id, first, last, epoch)
     if failed_at is not None:  # what failed may have changed a part: again, without it
         pending, _ = _folded(db, run_id, first, failed_at - 1, epoch)
-    found = Rows(pending, owner, epoch)
+    found = RowsToWrite(pending, owner, epoch)
     write_apart(db, found)
     return failed_at is None and not any(it.lacking for it in found.unwritable)
 

@@ -14,7 +14,7 @@ from typing import Any
 from engine import __version__
 from engine.ports.store import StoreError
 from engine.store import rows
-from engine.store.commit import Rows, RowsOfRun
+from engine.store.commit import RowsOfRun, RowsToWrite
 from engine.store.journal import JOURNAL_COLUMNS
 from engine.store.sqlite.file.words import RESTORE
 
@@ -83,13 +83,13 @@ SQL_ATTEMPT_END = (
 SQL_CAUGHT_UP = "UPDATE engine SET caught_up = ?"
 
 
-def write_together(db: sqlite3.Connection, some: Rows) -> None:
+def write_together(db: sqlite3.Connection, some: RowsToWrite) -> None:
     """All of them, within the caller's transaction, which is lost if this raises."""
     some.begin()
     _insert(db, some.made)
 
 
-def write_apart(db: sqlite3.Connection, some: Rows) -> None:
+def write_apart(db: sqlite3.Connection, some: RowsToWrite) -> None:
     """Each run's by themselves. Raises only what is not of one run."""
     some.begin()
     for each in some.made:
