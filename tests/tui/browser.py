@@ -49,7 +49,7 @@ def program() -> str | None:
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
-class Refused(Exception):
+class BrowserError(Exception):
     """The browser did not do what it was told."""
 
 
@@ -103,7 +103,7 @@ class Browser:
         while (answer := self._read(deadline)).get("id") != number:
             self.events.append(answer)
         if "error" in answer:
-            raise Refused(f"{method}: {answer['error']}")
+            raise BrowserError(f"{method}: {answer['error']}")
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -175,7 +175,7 @@ class Page:
     def _holds(self, condition: Callable[[], bool]) -> bool:
         try:
             return condition()
-        except Refused:  # the page went on to the next one meanwhile
+        except BrowserError:  # the page went on to the next one meanwhile
             return False
 
     def until_shown(self, text: str) -> list[str]:

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 import tui.browser.serve
 from engine.cli.main import main as atomic
 from tests.tui.screen import World, run_row, showing, step_row
-from tui.browser.guard import Asked, Guard, Refusal
+from tui.browser.guard import Asked, Guard, TurnedAway
 from tui.browser.serve import WINDOWS_MAX, GuardedServer, command, listen
 from tui.options import Options
 from tui.start import Start
@@ -248,7 +248,7 @@ def test_a_port_of_80_is_left_out() -> None:
     refusal = guard.refusal(Asked(hosts=["localhost"], origins=["http://localhost"]))
     assert refusal is not None
     assert refusal.status == 401
-    assert isinstance(guard.exchange(""), Refusal)
+    assert isinstance(guard.exchange(""), TurnedAway)
 
 
 # -- what is started -----------------------------------------------------------------------------

@@ -36,7 +36,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     websocket: bool = False
 
 
-class Refusal(Struct, frozen=True):
+class TurnedAway(Struct, frozen=True):
     """Why a request is not answered, for the person who sees it."""
 
     status: int
@@ -57,31 +57,31 @@ class Guard:
         self.link = f"{self.address}/?token={self._token}"
         """To be opened once."""
 
-    def refusal(self, asked: Asked) -> Refusal | None:
+    def refusal(self, asked: Asked) -> TurnedAway | None:
         """Why this is refused; None if it may be answered. Links are for `exchange`."""
         if len(asked.hosts) != 1 or asked.hosts[0].lower() not in self._hosts:
-            return Refusal(
+            return TurnedAway(
                 403,
                 f"This server is {self.address} and answers to no other name or port. Forward the"
                 " same port if it runs on another machine.",
             )
         own = f"http://{asked.hosts[0].lower()}"
         if any(origin != own for origin in asked.origins):
-            return Refusal(403, f"A page that is not of this server asked for this. {ONLY_LINK}")
+            return TurnedAway(403, f"A page that is not of this server asked for this. {ONLY_LINK}")
         if asked.websocket and not asked.origins:
-            return Refusal(403, "A websocket must say in `Origin` which page it is of.")
+            return TurnedAway(403, "A websocket must say in `Origin` which page it is of.")
         if asked.token is None and not self.knows(asked.cookie):
-            return Refusal(401, f"This browser was not let in. {ONLY_LINK}")
+            return TurnedAway(401, f"This browser was not let in. {ONLY_LINK}")
         return None
 
     def knows(self, cookie: str | None) -> bool:
         """Whether the cookie is the one that the link was exchanged for."""
         return cookie is not None and _same(cookie, self._session)
 
-    def exchange(self, token: str) -> str | Refusal:
+    def exchange(self, token: str) -> str | TurnedAway:
         """The cookie for a link's token, which is void from now on."""
         if self._token is None or not _same(token, self._token):
-            return Refusal(401, f"This link was used, or is of another server. {ONLY_LINK}")
+            return TurnedAway(401, f"This link was used, or is of another server. {ONLY_LINK}")
         self._token = None
         return self._session
 

@@ -22,7 +22,7 @@ from aiohttp import web
 from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
-from tui.browser.guard import ADDRESS, Asked, Guard, Refusal
+from tui.browser.guard import ADDRESS, Asked, Guard, TurnedAway
 from tui.options import SERVED_DRIVER
 
 WINDOWS_MAX = 8
@@ -55,7 +55,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-TOO_MANY = Refusal(503, f"{WINDOWS_MAX} windows are open, which is all there may be: close one.")
+TOO_MANY = TurnedAway(503, f"{WINDOWS_MAX} windows are open, which is all there may be: close one.")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -159,7 +159,7 @@ class GuardedServer(Server):
         if self._guard.knows(cookie):
             return answer
         session = self._guard.exchange(token)
-        if isinstance(session, Refusal):
+        if isinstance(session, TurnedAway):
             return _told(session)
         answer.set_cookie(self._guard.cookie, session, httponly=True, samesite="Strict")
         return answer
@@ -213,7 +213,7 @@ async def _script(request: web.Request) -> web.FileResponse:
     return web.FileResponse(SCRIPT)
 
 
-def _told(refused: Refusal) -> web.Response:
+def _told(refused: TurnedAway) -> web.Response:
     return web.Response(status=refused.status, text=f"{refused.detail}\n")
 
 
