@@ -21,11 +21,11 @@ import os
 import trio
 
 from engine.front.server.exchange import FAREWELL_S, Application
-from engine.front.server.host import Host
 from engine.front.server.post import Door, Post, read_post
 from engine.front.server.refusal import linger, refusal_bytes
 from engine.front.server.reply import Reply, reply_head
 from engine.front.server.room import BodyRoom, no_room
+from engine.front.server.serving import Serving
 from engine.front.server.strict import BadRequest, Phase, RequestReader
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.process.deadlines import Timer
@@ -36,12 +36,12 @@ READ_BYTES = 64 * 1024
 class Connection:
     """Serves the requests of one client, one after the other."""
 
-    def __init__(self, host: Host, stream: trio.SocketStream) -> None:
-        self._host = host
+    def __init__(self, server: Serving, stream: trio.SocketStream) -> None:
+        self._server = server
         self._stream = stream
-        self._requests = RequestReader(host.limits)
+        self._requests = RequestReader(server.limits)
         self._post: Post | None = None  # a post for the door, while its body comes
-        self._room = BodyRoom(host.rooms, self.wake)
+        self._room = BodyRoom(server.rooms, self.wake)
         self._roomless: bytes | None = None  # taken, and not passed on before there is room
         self._app: Application | None = None  # once it is needed
         self._for_app: bytes | None = None  # taken, and not passed on before there is an `_app`
@@ -65,15 +65,15 @@ class Connection:
         Lets through what the protocol libraries raise; the caller contains it and closes the
         stream.
         """
-        self._host.hang_ups.watch(self._fd, self._client_left)
-        self._arm(self._host.limits.header_timeout_s, Phase.IDLE)
+        self._server.hang_ups.watch(self._fd, self._client_left)
+        self._arm(self._server.limits.header_timeout_s, Phase.IDLE)
         try:
             await self._read()
             if self._for_app is not None:
                 self._woken = True
                 async with trio.open_nursery() as tasks:
                     socket = self._stream.socket
-                    self._app = Application(self._host, socket, self._requests, self, tasks)
+                    self._app = Application(self._server, socket, self._requests, self, tasks)
                     await self._read()
                     await self._leave()
                     # The application had its `http.disconnect`; whoever ignores that is cancelled.
@@ -83,8 +83,8 @@ class Connection:
         finally:
             self._app = None  # it knows this: a circle would wait for the collector
             self._room.closed()
-            self._host.deadlines.stop(self._timer)
-            self._host.hang_ups.forget(self._fd)
+            self._server.deadlines.stop(self._timer)
+            self._server.hang_ups.forget(self._fd)
 
     def stop(self) -> None:
         """The server stops: end now if no request is under way, else after its answer."""
@@ -97,7 +97,7 @@ class Connection:
         if self._app is not None:
             await self._app.end()
         if self._lingers:
-            await linger(self._stream, self._host.limits)
+            await linger(self._stream, self._server.limits)
 
     # --- the reader ---
 
@@ -133,7 +133,7 @@ class Connection:
         nobody. While a body has no room nothing is read. Raises BadRequest."""
         if self._roomless is not None:
             return await self._wait_room()
-        room = self._requests.buffered < self._host.limits.pipelined_bytes_max
+        room = self._requests.buffered < self._server.limits.pipelined_bytes_max
         self._reading = True
         try:
             if room:
@@ -175,7 +175,7 @@ class Connection:
         elif self._roomless is not None:
             self._over = True
             self.wake()
-        elif self._requests.buffered >= self._host.limits.pipelined_bytes_max:
+        elif self._requests.buffered >= self._server.limits.pipelined_bytes_max:
             self.wake()
 
     async def _advance(self) -> None:
@@ -186,18 +186,18 @@ class Connection:
         checked, phase = self._take(), self._requests.phase
         if phase is not self._phase:
             if phase is Phase.HEAD:
-                self._arm(self._host.limits.header_timeout_s, phase)
+                self._arm(self._server.limits.header_timeout_s, phase)
             elif phase is Phase.BODY:
-                self._arm(self._host.limits.body_timeout_s, phase)
+                self._arm(self._server.limits.body_timeout_s, phase)
             else:
                 self._arm(math.inf, phase)
         if not checked:
             return
         if phase is Phase.DONE:
             self._room.whole()
-        if self._host.door is not None and self._take_post(checked):
+        if self._server.door is not None and self._take_post(checked):
             if phase is Phase.DONE:
-                await self._answer_post(self._host.door)
+                await self._answer_post(self._server.door)
         elif self._app is None:
             self._for_app = checked
         else:
@@ -238,14 +238,14 @@ class Connection:
             self._client_left()  # it is taken up all the same, as if the client had left just now
         try:
             reply = await door.answer(post.client, post.fields, body)
-            close = post.close or self._host.stopping
+            close = post.close or self._server.stopping
             if not self.is_muted:
                 await self._write_reply(reply, close=close)
         except trio.Cancelled:
-            if self._host.stopping and not self.is_muted:
-                refusal = self._host.refuse(503, "draining", "the server is stopping", None)
+            if self._server.stopping and not self.is_muted:
+                refusal = self._server.refuse(503, "draining", "the server is stopping", None)
                 with trio.move_on_after(FAREWELL_S, shield=True):
-                    await self.write(refusal_bytes(self._host.config, 503, refusal))
+                    await self.write(refusal_bytes(self._server.config, 503, refusal))
             raise
         finally:
             self._answering = False
@@ -265,7 +265,7 @@ class Connection:
             return
         self._room.give_back()
         self._requests.next_request()
-        self._arm(self._host.limits.keep_alive_timeout_s, Phase.IDLE)
+        self._arm(self._server.limits.keep_alive_timeout_s, Phase.IDLE)
         if self._requests.buffered:
             self.wake()
 
@@ -280,8 +280,8 @@ class Connection:
 
     async def _refuse(self, refusal: BadRequest) -> None:
         """Answer with a problem, if no other answer has begun, and end the connection."""
-        self._host.count_refusal()
-        if (door := self._host.door) is not None and refusal.status == 503:
+        self._server.count_refusal()
+        if (door := self._server.door) is not None and refusal.status == 503:
             door.refused(refusal.limit or "", self._room.client, self._room.fields)
         elif door is not None and (refusal.head or self._phase is Phase.BODY):
             door.refused_for_good(self._room.current, refusal)
@@ -292,8 +292,10 @@ class Connection:
         if self._app is not None:
             await self._app.end()
         if not is_answered:
-            body = self._host.refuse(refusal.status, refusal.problem, refusal.detail, refusal.limit)
-            await self.write(refusal_bytes(self._host.config, refusal.status, body))
+            body = self._server.refuse(
+                refusal.status, refusal.problem, refusal.detail, refusal.limit
+            )
+            await self.write(refusal_bytes(self._server.config, refusal.status, body))
             self._lingers = True
 
     # --- time ---
@@ -301,7 +303,7 @@ class Connection:
     def _arm(self, seconds: float, phase: Phase) -> None:
         self._phase = phase
         self._timed_out = False
-        deadlines = self._host.deadlines
+        deadlines = self._server.deadlines
         deadlines.move(self._timer, deadlines.now() + seconds)
 
     def _time_out(self) -> None:
@@ -315,7 +317,7 @@ class Connection:
             self._scope.cancel()
 
     async def _write_reply(self, reply: Reply, *, close: bool) -> None:
-        head = reply_head(reply, self._host.shared_headers(), close=close)
+        head = reply_head(reply, self._server.shared_headers(), close=close)
         if len(reply.body) <= SMALL_BYTES_MAX:
             await self.write(head + reply.body)
         else:  # not copied
@@ -330,7 +332,7 @@ class Connection:
             # Nearly every answer fits into the kernel's buffer: then no scope, lock or checkpoint.
             rest = self._write_nowait(data)
             if rest:
-                with trio.move_on_after(self._host.limits.unread_answer_timeout_s) as scope:
+                with trio.move_on_after(self._server.limits.unread_answer_timeout_s) as scope:
                     await self._stream.send_all(rest)
                 whole = not scope.cancelled_caught
             else:

@@ -14,9 +14,9 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 
-from engine.front.server.host import Host
 from engine.front.server.refusal import SAFE_HEADERS, refusal_headers
 from engine.front.server.reply import ROOM
+from engine.front.server.serving import Serving
 from engine.front.server.strict import BadRequest, Phase, RequestReader
 from engine.process.budget import Charge
 
@@ -30,16 +30,16 @@ class Exchange(HTTPStream):
 
     def __init__(
         self,
-        host: Host,
+        server: Serving,
         socket: trio.socket.SocketType,
         task_group: Any,
         answer: Callable[[Event], Awaitable[None]],
     ) -> None:
         """All that is called of `task_group` is `spawn_app`."""
         super().__init__(
-            host.app,
-            host.config,
-            host.context,
+            server.app,
+            server.config,
+            server.context,
             task_group,
             False,
             _address(socket, socket.getpeername),
@@ -47,14 +47,14 @@ class Exchange(HTTPStream):
             answer,
             STREAM_ID,
         )
-        self._host = host
+        self._server = server
 
     async def _send_error_response(self, status_code: int) -> None:
-        if self._host.stopping:
+        if self._server.stopping:
             status_code, problem, detail = 503, "draining", "the server is stopping"
         else:
             problem, detail = "internal-error", "the request could not be answered"
-        body = self._host.refuse(status_code, problem, detail, None)
+        body = self._server.refuse(status_code, problem, detail, None)
         await self.send(Response(STREAM_ID, refusal_headers(status_code, body), status_code))
         await self.send(Body(STREAM_ID, body))
         await self.send(EndBody(STREAM_ID))
@@ -93,13 +93,13 @@ class Application:
 
     def __init__(
         self,
-        host: Host,
+        server: Serving,
         socket: trio.socket.SocketType,
         requests: RequestReader,
         connection: RequestConnection,
         tasks: trio.Nursery,
     ) -> None:
-        self._host = host
+        self._server = server
         self._socket = socket
         self._requests = requests
         self._connection = connection
@@ -107,7 +107,7 @@ class Application:
         self._exchange: Exchange | None = None
         self._unsent = b""  # an answer's head that waits for its body
         # What reaches it is checked and bounded already; its own limit must not strike first.
-        bytes_max = 4 * host.limits.body_bytes_max
+        bytes_max = 4 * server.limits.body_bytes_max
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=bytes_max)
 
     @property
@@ -142,7 +142,7 @@ class Application:
             await self._connection.write(
                 self._h11.send(h11.InformationalResponse(status_code=100, headers=[]))
             )
-        self._exchange = Exchange(self._host, self._socket, self, self.answer)
+        self._exchange = Exchange(self._server, self._socket, self, self.answer)
         await self._exchange.handle(
             Request(
                 STREAM_ID,
@@ -187,11 +187,11 @@ class Application:
         except BaseExceptionGroup as group:
             faults, rest = group.split(Exception)
             if faults is not None:
-                self._host.contain(faults)
+                self._server.contain(faults)
             if rest is not None:
                 raise rest from None
         except Exception as error:  # noqa: BLE001 - an application's fault ends its request alone
-            self._host.contain(error)
+            self._server.contain(error)
         finally:
             for charge in charges:
                 charge.give_back()
@@ -218,8 +218,8 @@ class Application:
         headers = list(event.headers)
         present = {name.lower() for name, _ in headers}
         headers += [header for header in SAFE_HEADERS if header[0] not in present]
-        headers += self._host.config.response_headers("h11")
-        if self._host.stopping or self._requests.phase is not Phase.DONE:
+        headers += self._server.config.response_headers("h11")
+        if self._server.stopping or self._requests.phase is not Phase.DONE:
             # With a body still to come the next request could not be told from its rest.
             headers.append((b"connection", b"close"))
         return h11.Response(status_code=event.status_code, headers=headers)
@@ -238,7 +238,7 @@ class Application:
             self._connection.wake()
         else:
             states = (self._h11.our_state, self._h11.their_state)
-            close = states != (h11.DONE, h11.DONE) or self._host.stopping
+            close = states != (h11.DONE, h11.DONE) or self._server.stopping
             if not close:
                 self._h11.start_next_cycle()
             self._connection.answered(close)

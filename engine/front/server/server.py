@@ -157,7 +157,7 @@ async def serve(
 
 
 class _Server:
-    """The connections of one `serve`, and what they share (see `connection.Host`)."""
+    """The connections of one `serve`, and what they share (see `serving.Serving`)."""
 
     def __init__(
         self,

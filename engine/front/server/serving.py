@@ -16,7 +16,7 @@ from engine.process.deadlines import Deadlines
 from engine.process.platform.hang_ups import HangUps
 
 
-class Host(Protocol):
+class Serving(Protocol):
     """The server, as its connections see it."""
 
     app: AppWrapper
