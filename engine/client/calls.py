@@ -26,7 +26,7 @@ from engine.wire import routes
 PARENT_HEADER = "Atomic-Parent"
 _NAME = re.compile(r"\{\w+\}")
 OUTCOME_WAIT_S = 60
-"""How long one request for an outcome is held; short enough for most proxies."""
+"""How long one request for an outcome hangs; short enough for most proxies."""
 
 
 _MEMBERS = {it.name: it.encode_name for it in fields(wire.Submission)}
@@ -65,7 +65,7 @@ def submission(
         headers=headers,
         members={k: v for k, v in members.items() if v is not None},
         timeout_ms=options.get("timeout"),
-        held=True,
+        hangs=True,
     )
 
 
@@ -89,10 +89,10 @@ def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
 
 
 def outcome_call(step_id: str, wait: int | None) -> Call:
-    """Ask for a step's outcome, held for `wait` seconds at most."""
-    held = {"Prefer": f"wait={OUTCOME_WAIT_S}"}
+    """Ask for a step's outcome, and wait `wait` seconds at most."""
+    prefer = {"Prefer": f"wait={OUTCOME_WAIT_S}"}
     limit_ms = None if wait is None else wait * 1000
-    return _call(routes.OUTCOME, step_id)(headers=held, held=True, timeout_ms=limit_ms)
+    return _call(routes.OUTCOME, step_id)(headers=prefer, hangs=True, timeout_ms=limit_ms)
 
 
 def look(route: routes.Route[Any], *ids: str, **query: str | int | None) -> Call:

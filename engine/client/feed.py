@@ -27,7 +27,7 @@ from engine.wire.routes import EVENTS
 SILENCE_S = 20.0
 """Nothing for so long, where a heartbeat comes every 5 s: the connection is dead."""
 RECONNECT_S_MAX = 60.0
-CALL = Call(method=EVENTS.method, path=EVENTS.path, held=True)
+CALL = Call(method=EVENTS.method, path=EVENTS.path, hangs=True)
 TIMEOUT = httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=None)
 
 

@@ -29,8 +29,8 @@ from engine.wire import Problem
 
 RETRY_AFTER_S_MAX = 60.0
 """A server that asks for more waits in vain: the caller would rather know."""
-HELD_S = 5.0
-"""A post that was held this long reached a living engine: a cut after it counts from one again.
+HUNG_S = 5.0
+"""A post that hung this long reached a living engine: a cut after it counts from one again.
 Proxies cut waiting posts every minute; that must never add up to a failure."""
 GRACE_S = 10.0
 """How long after a caller's own `timeout` the engine's 504 may take to arrive."""
@@ -81,7 +81,7 @@ class Call(Struct, frozen=True, kw_only=True):
     members: dict[str, Any] | None = None
     timeout_ms: int | None = None
     """The caller's own wait, all tries together; each carries what is left of it."""
-    held: bool = False
+    hangs: bool = False
     """The engine may hold the answer back as long as it likes."""
     repeatable: bool = True
     """Making it twice does no more than making it once."""
@@ -103,7 +103,7 @@ class Call(Struct, frozen=True, kw_only=True):
         """How long nothing may arrive. None: for ever; TCP keep-alive notices a dead peer."""
         if left_ms is not None:
             return left_ms / 1000 + GRACE_S
-        return None if self.held else usual_s
+        return None if self.hangs else usual_s
 
 
 class Tries:
@@ -153,7 +153,7 @@ class Tries:
         return self._next(NothingKnown(text, problem), retry_after_s(response), now)
 
     def _next(self, reason: NothingKnown, retry_after: float | None, now: float) -> float:
-        if now - self._began >= HELD_S:
+        if now - self._began >= HUNG_S:
             self._failures = 0
         self._failures += 1
         if self._failures > self._how.reposts.count:

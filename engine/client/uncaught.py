@@ -23,7 +23,7 @@ from engine.client.errors import RunCancelled, StepFailed, Suspended
 
 FAILED_DEPENDENCY = 424
 """RFC 4918 §11.4. Says that the failure of a step ends the one that posted it."""
-HELD_BYTES_MAX = 65_536
+KEPT_BYTES_MAX = 65_536
 """A longer error page goes out as it comes."""
 
 Message = MutableMapping[str, Any]
@@ -80,7 +80,7 @@ class PassOn:
     that is open with `Atomic-Suspend`.
 
     Only requests of the engine are touched: they carry `Atomic-Parent`. Inside a framework or
-    around it: an answer of 5xx is held back until the application has returned, since frameworks
+    around it: an answer of 5xx is kept back until the application has returned, since frameworks
     answer 500 first and let the error out then.
     """
 
@@ -106,31 +106,31 @@ class PassOn:
 
 
 class _Out:
-    """What an application sends, an answer of 5xx held back."""
+    """What an application sends, an answer of 5xx kept back."""
 
     def __init__(self, send: Send) -> None:
         self.begun = False
         """Something has gone out: there is no other answer any more."""
         self._send = send
-        self._held: list[Message] = []
-        self._held_bytes = 0
+        self._kept: list[Message] = []
+        self._kept_bytes = 0
 
     async def send(self, message: Message) -> None:
-        """Hold it, or let it out."""
+        """Keep it, or let it out."""
         starts_5xx = message["type"] == "http.response.start" and message["status"] >= 500
-        if not (starts_5xx or self._held):
+        if not (starts_5xx or self._kept):
             self.begun = True
             await self._send(message)
             return
-        self._held.append(message)
-        self._held_bytes += len(message.get("body", b""))
-        if self._held_bytes > HELD_BYTES_MAX:
+        self._kept.append(message)
+        self._kept_bytes += len(message.get("body", b""))
+        if self._kept_bytes > KEPT_BYTES_MAX:
             await self.flush()
 
     async def flush(self) -> None:
-        """Let out what is held."""
-        held, self._held = self._held, []
-        for message in held:
+        """Let out what is kept."""
+        kept, self._kept = self._kept, []
+        for message in kept:
             self.begun = True
             await self._send(message)
 

@@ -361,7 +361,7 @@ class Engine:
     async def drain(self, grace_s: float) -> None:
         """Stop well: no new attempt, no new post; what is in flight is recorded.
 
-        Parents are recorded as interrupted before the posts they hold are answered (else their
+        Parents are recorded as interrupted before their waiting callers are answered (else their
         functions would fail for it). Other requests have `grace_s` to end.
         """
         self.shared.draining = True

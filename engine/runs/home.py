@@ -11,7 +11,7 @@ It is let go, and called again when a step of its has ended, if
   would answer it are those that wait.
 
 What that means for the attempt is the core's (`core/rules/home.py`). An attempt waits when the
-engine holds a post that was made during it; what its function does beside, nobody sees.
+engine has not answered a post that was made during it; what its function does beside, nobody sees.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Home:
     # -- what happens --------------------------------------------------------------------------
 
     def begins(self, request: Request, event: trio.Event, step: Step) -> None:
-        """The engine holds a post of the attempt, for this step."""
+        """A post of the attempt hangs, for this step."""
         request.posts[event] = step.id
         now = self._post_moved(request)
         if not request.sent_home:
@@ -147,7 +147,7 @@ class Home:
         if not request.posts:
             return False
         if self._store.away is not None:
-            return False  # nothing would be called in its place: held posts hang on
+            return False  # nothing would be called in its place: its posts hang on
         flight = live.run.flight(step_id, request.number)
         if flight is None or flight.sent_home:
             return False

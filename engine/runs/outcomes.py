@@ -57,7 +57,7 @@ async def wait_for(
 
 
 def _tell(live: LiveRun, placed: Placed, number: int | None, result: Result | None) -> None:
-    """Note in the poster's attempt what it was told, or that its held post was cut."""
+    """Note in the poster's attempt what it was told, or that its post was cut."""
     if placed.poster is None:
         return
     flight = live.run.flights.get(placed.poster)

@@ -54,7 +54,7 @@ class Batch:
         self.small_bytes = 0
         self.tally: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
-        self.durable = self.held_up = False
+        self.durable = self.stalled = False
         self.marks: list[Mark] = []
         """What is done to the rows of runs that a bug stopped."""
         self.asked = trio.Event()
@@ -74,15 +74,15 @@ class Batch:
             await self._moved.wait()
 
     async def wait_unless_away(self) -> bool:
-        """Return when the batch is durable (True), or is held up by a store that is away."""
+        """Return when the batch is durable (True), or waits for a store that is away."""
         self.asked.set()
-        while not self.durable and not self.held_up:
+        while not self.durable and not self.stalled:
             await self._moved.wait()
         return self.durable
 
-    def hold_up(self, held_up: bool) -> None:
+    def stall(self, stalled: bool) -> None:
         """Whether the store is away, with this batch waiting for it."""
-        self.held_up = held_up
+        self.stalled = stalled
         moved, self._moved = self._moved, trio.Event()
         moved.set()
 
@@ -324,7 +324,7 @@ class Writer:
     def _away_moved(self) -> None:
         """The store has gone away, or is back: whoever waits for it looks again."""
         for batch in (self._committing, self._gathering):
-            batch.hold_up(self.is_away)
+            batch.stall(self.is_away)
         rows_moved, self._rows_moved = self._rows_moved, trio.Event()
         rows_moved.set()
 

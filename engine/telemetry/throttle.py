@@ -3,7 +3,7 @@
 Ten thousand runs that fail for one reason are one trouble: as ten thousand lines they hide the
 next, and fill a disk. So:
 
-* The first of its kind is said at once. What is alike within ALIKE_S is held; then the latest of it
+* The first of its kind is said at once. What is alike within ALIKE_S is kept; then the latest of it
   is said, with how many more there were (`left_out`), and so on until a second passes without one.
 * No more than so many lines a second, whatever they say. What finds no room is counted, and a line
   of its own says how many.
@@ -30,7 +30,7 @@ Say = Callable[..., None]
 Values = dict[str, object]
 
 
-class _Held:
+class _Unsaid:
     """What is alike and was not said, since it was said last."""
 
     __slots__ = ("count", "due", "values")
@@ -43,11 +43,11 @@ class _Held:
 
 
 class Throttle:
-    """Between who has something to say and the log. `run` says in time what was held."""
+    """Between who has something to say and the log. `run` says in time what was kept."""
 
     def __init__(self, say: Say, *, lines_per_s_max: int = LINES_PER_S_MAX) -> None:
         self._say = say
-        self._held: dict[tuple[str, Hashable], _Held] = {}
+        self._unsaid: dict[tuple[str, Hashable], _Unsaid] = {}
         """By event and what makes it alike; the one that is due first stands first."""
         self._said_at: deque[float] = deque(maxlen=lines_per_s_max)
         self._left_out = 0
@@ -57,14 +57,14 @@ class Throttle:
 
     def say(self, event: str, alike: Hashable, values: Values) -> None:
         """Say it, now or with others that are alike. The throttle keeps `values`."""
-        held = self._held.get((event, alike))
-        if held is not None:
-            held.count += 1
-            held.values = values
+        unsaid = self._unsaid.get((event, alike))
+        if unsaid is not None:
+            unsaid.count += 1
+            unsaid.values = values
             return
         now = trio.current_time()
         if self._say_now(event, values, now):
-            self._held[event, alike] = _Held(now + ALIKE_S)
+            self._unsaid[event, alike] = _Unsaid(now + ALIKE_S)
         else:
             self._leave_out(1, now)
         self._stirred.set()
@@ -97,20 +97,20 @@ class Throttle:
 
     @property
     def _due(self) -> float:
-        first = next(iter(self._held.values()), None)
+        first = next(iter(self._unsaid.values()), None)
         return min(self._left_out_due, math.inf if first is None else first.due)
 
     def _say_due(self, now: float) -> None:
-        for alike, held in list(self._held.items()):
-            if held.due > now:
+        for alike, unsaid in list(self._unsaid.items()):
+            if unsaid.due > now:
                 break
-            del self._held[alike]
-            if not held.count:
+            del self._unsaid[alike]
+            if not unsaid.count:
                 continue
-            if self._say_now(alike[0], _with_count(held), now):
-                self._held[alike] = _Held(now + ALIKE_S)
+            if self._say_now(alike[0], _with_count(unsaid), now):
+                self._unsaid[alike] = _Unsaid(now + ALIKE_S)
             else:
-                self._leave_out(held.count, now)
+                self._leave_out(unsaid.count, now)
         if now >= self._left_out_due:
             self._say_left_out()
 
@@ -120,13 +120,13 @@ class Throttle:
 
     def _say_rest(self) -> None:
         now = trio.current_time()
-        for (event, _), held in self._held.items():
-            if held.count and not self._say_now(event, _with_count(held), now):
-                self._leave_out(held.count, now)
-        self._held.clear()
+        for (event, _), unsaid in self._unsaid.items():
+            if unsaid.count and not self._say_now(event, _with_count(unsaid), now):
+                self._leave_out(unsaid.count, now)
+        self._unsaid.clear()
         if self._left_out:
             self._say_left_out()
 
 
-def _with_count(held: _Held) -> Values:
-    return held.values if held.count == 1 else {**held.values, "left_out": held.count - 1}
+def _with_count(unsaid: _Unsaid) -> Values:
+    return unsaid.values if unsaid.count == 1 else {**unsaid.values, "left_out": unsaid.count - 1}

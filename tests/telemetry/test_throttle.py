@@ -164,4 +164,4 @@ async def test_nothing_is_kept_of_what_is_over(autojump_clock) -> None:
         for number in range(100):
             heard.say(number, alike=number)
             await trio.sleep(2)
-        assert not heard.throttle._held
+        assert not heard.throttle._unsaid

@@ -98,7 +98,7 @@ def test_turning_a_list_round() -> None:
     read(listing, served, Edge.HEAD)
     listing.turn()
     assert (listing.ids, listing.total) == ([], None)
-    listing.hold(["a", "b", "c"], whole=True)
+    listing.put(["a", "b", "c"], whole=True)
     listing.turn()
     assert (listing.ids, listing.total) == (["c", "b", "a"], 3)
 
@@ -140,10 +140,10 @@ def test_a_list_that_is_held_whole() -> None:
     """What is read at once takes the place of what was there, and has no row twice."""
     listing = Listing()
     listing.unseen = 3
-    listing.hold(["a", "b", "a"], whole=True)
+    listing.put(["a", "b", "a"], whole=True)
     assert (listing.ids, listing.total, listing.unseen) == (["a", "b"], 2, 0)
     assert (listing.at_head, listing.at_tail, listing.outdated) == (True, True, False)
-    listing.hold(["c"], whole=False)
+    listing.put(["c"], whole=False)
     assert (listing.ids, listing.total, listing.is_estimate) == (["c"], 1, True)
     assert not (listing.at_tail and listing.at_head)
     listing.clear()

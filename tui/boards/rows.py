@@ -88,11 +88,11 @@ class BoardRows:
         store = self._store
         if view == "jobs":
             return next((job for job in store.jobs if job.id == row_id), None)
-        held: dict[str, Mapping[str, Any]] = {
+        rows: dict[str, Mapping[str, Any]] = {
             "runs": store.runs, "retries": store.retries, "causes": store.causes,
             "hosts": store.hosts,
         }  # fmt: skip
-        return held[view].get(row_id)
+        return rows[view].get(row_id)
 
     def cells(self, view: str, row_id: str) -> dict[str, Cell] | None:
         """A row's cells; None: it is not known any more."""

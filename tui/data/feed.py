@@ -227,15 +227,15 @@ class Feed:
                 try:
                     await self._read_what_is_due()
                 except ProblemError as error:
-                    self._hold_off()
+                    self._pause()
                     if self._reporter is not None:
                         self._reporter.refused(error)
                 except NothingKnown:
-                    self._hold_off()  # the stream will tell how the engine is
+                    self._pause()  # the stream will tell how the engine is
             with anyio.move_on_after(self._until_due()):
                 await self._poked.wait()
 
-    def _hold_off(self) -> None:
+    def _pause(self) -> None:
         """A read failed: nothing is read for a moment."""
         later = anyio.current_time() + FAILED_PAUSE_S
         self._status_due = self._board_due = self._tree_due = self._status_soonest = later

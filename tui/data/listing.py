@@ -88,7 +88,7 @@ class Listing:
         has_jumped, self.has_jumped = self.has_jumped, False
         return has_jumped
 
-    def hold(self, ids: list[str], *, whole: bool) -> None:
+    def put(self, ids: list[str], *, whole: bool) -> None:
         """These are the rows: of a list that comes whole, or of one whose order changes all the
         time, so that only its head is read."""
         self.ids = list(dict.fromkeys(ids))[:ROWS_KEPT_MAX]

@@ -167,11 +167,11 @@ class Store:
                 # newer than the last status
                 self.status = replace(self.status, stuck_count=read.found.runs)
                 self.changes.counts = True
-                self._hold("causes", list(self.causes))
+                self._put("causes", list(self.causes))
             case JobsRead() as read:
                 self._heard()
                 self.jobs = read.found
-                self._hold("jobs", [job.id or "" for job in self.jobs])
+                self._put("jobs", [job.id or "" for job in self.jobs])
                 # no event tells how a job goes on
                 if any(job.state == "running" for job in self.jobs):
                     self.listing("jobs").expire()
@@ -214,7 +214,7 @@ class Store:
             return
         still = standing_still(status)
         self.hosts = {row.host: host_row(row, still.get(row.host)) for row in status.hosts}
-        self._hold("hosts", list(self.hosts))
+        self._put("hosts", list(self.hosts))
 
     def _count(self, counts: object) -> None:
         """Take the engine's counts of runs by state."""
@@ -258,11 +258,11 @@ class Store:
     def _retries_read(self, read: RetriesRead) -> None:
         self._heard()
         self.retries = {row.at.step_id: retry_of(row) for row in read.page.retries}
-        self._hold(read.listing, list(self.retries), whole=read.page.next is None)
+        self._put(read.listing, list(self.retries), whole=read.page.next is None)
 
-    def _hold(self, name: str, ids: list[str], *, whole: bool = True) -> None:
+    def _put(self, name: str, ids: list[str], *, whole: bool = True) -> None:
         """A list that is read from its head, and comes `whole` mostly."""
-        self.listing(name).hold(ids, whole=whole)
+        self.listing(name).put(ids, whole=whole)
         self.changes.listings.add(name)
 
     def _keep_run(self, run: Run) -> None:

@@ -179,7 +179,7 @@ class Parts:
         self.directory = directory
         self.maildir = directory / "mail"
         self.database = directory / "atomic.db"
-        self.life, self._held = os.pipe()
+        self.life, self._our_end = os.pipe()
         """What a leash watches: its other end is ours alone."""
         leash = self.leash()
         last = (*leash, "--remove", str(directory)) if is_temporary else leash
@@ -247,7 +247,7 @@ class Parts:
             for part in self:
                 await part.stop()
         os.close(self.life)
-        os.close(self._held)
+        os.close(self._our_end)
 
 
 async def look_after(part: Part, say: Callable[[str], None]) -> None:

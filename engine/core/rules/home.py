@@ -1,6 +1,6 @@
 """Sending an attempt home: a function that only waits for its steps is let go. `protocol.md` §4.
 
-The engine holds posts of the attempt and answers them all with 504 `suspended`. From then on the
+Posts of the attempt hang, and the engine answers them all with 504 `suspended`. From then on the
 attempt can neither record nor complete anything: what has ended is answered from the record, and
 whatever it answers itself counts as suspended (`post.py`, `attempt.py`). Telling is not recorded.
 """

@@ -53,7 +53,7 @@ class Pool:
         self.waiting: dict[Occupant, None] = {}
         """Of these, those that only wait (an ordered set)."""
         self.awaited = 0
-        """How many wait there, and posts held for steps there."""
+        """How many wait there, and posts that hang for steps there."""
         self.nobody_from = 0.0
         """Since when that is nought."""
         self.sign_at = 0.0
@@ -83,7 +83,7 @@ class Occupant:
         """Where it is in flight; None: nowhere."""
         self.shown = False
         self.waits: dict[Pool, int] = {}
-        """How many of its held posts are for steps at which host."""
+        """How many of its posts hang for steps at which host."""
         self.posted_at = 0.0
         """When a post of it last came, was answered or was cut."""
 
@@ -149,7 +149,7 @@ class Standstill:
         attempt.pool = None
 
     def begins(self, attempt: Occupant, host: str, now: float) -> None:
-        """A post of it is held, for a step at this host."""
+        """A post of it hangs, for a step at this host."""
         pool = attempt.pool
         if pool is None:
             return
@@ -172,7 +172,7 @@ class Standstill:
             self.look_at = min(self.look_at, now + GRACE_S)
 
     def ends(self, attempt: Occupant, host: str, now: float) -> None:
-        """The post is held no more."""
+        """The post hangs no more."""
         target = self.pools.get(host)
         if target is None or target not in attempt.waits:
             return  # let go before

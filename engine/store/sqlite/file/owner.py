@@ -37,7 +37,7 @@ OWNER_ATTRIBUTE = "user.atomic.owner"
 where attributes cannot be kept, who has the file open is looked for in `/proc`."""
 OWNER_BYTES_MAX = 4_096
 _TAKEN = (errno.EAGAIN, errno.EACCES)
-_held: dict[tuple[int, int], Owner] = {}
+_owners: dict[tuple[int, int], Owner] = {}
 """Files of this very process, by device and inode: to open one again would be fatal, see above."""
 
 
@@ -94,7 +94,7 @@ def _check(path: Path) -> None:
         raise unusable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise no_file(path, found.st_mode)
-    owner = _held.get((found.st_dev, found.st_ino))
+    owner = _owners.get((found.st_dev, found.st_ino))
     if owner is not None:
         raise StoreError(_owned(path, owner))
 
@@ -139,11 +139,11 @@ def _inode(path: Path, owner: Owner) -> Iterator[int]:
         _lock_byte(path, handle)
         files.write_attribute(handle, OWNER_ATTRIBUTE, msgspec.json.encode(owner))
         found = os.fstat(handle)
-        _held[found.st_dev, found.st_ino] = owner
+        _owners[found.st_dev, found.st_ino] = owner
         try:
             yield handle
         finally:
-            del _held[found.st_dev, found.st_ino]
+            del _owners[found.st_dev, found.st_ino]
     finally:
         os.close(handle)
 
