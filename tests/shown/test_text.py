@@ -5,24 +5,30 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.shown.text import MARKS_MAX, UNSEEN, ascii_only, printable, safe
+from tests.tui.support import STEADY
 
 NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+PILE = "e" + "\u0301" * MARKS_MAX
 anything = st.text(st.characters(), max_size=80)  # surrogates too
 
 
+@settings(STEADY, max_examples=300)
 @given(anything, st.booleans())
 def test_any_text_becomes_one_harmless_line(text: str, exact: bool) -> None:
     """Nothing that a terminal obeys, hides or turns round is left; and twice safe is safe."""
     shown = safe(text, exact=exact)
     assert not {unicodedata.category(c) for c in shown} & NEVER
     assert shown.isprintable()
+    assert exact or len(shown) <= len(text)
     assert safe(shown, exact=exact) == shown
+    shown.encode()
 
 
+@STEADY
 @given(anything)
 def test_both_spellings_refuse_the_same(text: str) -> None:
     """What one shows as it is, the other does: they differ in the sign alone."""
@@ -34,11 +40,13 @@ def test_both_spellings_refuse_the_same(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column"),
     [
-        ("\x1b[2J\n", "\\u001b[2J\\n", "␛[2J␊"),
-        ("a\u202eb\x9b", "a\\u202eb\\u009b", f"a{UNSEEN}b{UNSEEN}"),
+        ("\x1b[31m", "\\u001b[31m", "␛[31m"),
+        ("a\nb\tc\x00\x7f", "a\\nb\\tc\\u0000\\u007f", "a␊b␉c␀␡"),
+        ("\x9b1m\u202ea", "\\u009b1m\\u202ea", f"{UNSEEN}1m{UNSEEN}a"),
+        ("b\u200b\u2028", "b\\u200b\\u2028", f"b{UNSEEN * 2}"),
         ("a\u00a0b\u3000", "a\\u00a0b\\u3000", "a b "),
         ("❤\ufe0f👍🏽", "❤\\ufe0f👍\\ud83c\\udffd", f"❤{UNSEEN}👍{UNSEEN}"),
-        ("e" + "\u0301" * 3, "e" + "\u0301" * MARKS_MAX + "\\u0301", "e" + "\u0301" * MARKS_MAX),
+        (f"{PILE}\u0301\u0301f", f"{PILE}\\u0301\\u0301f", f"{PILE}f"),
         ("é 日本 क्षि", "é 日本 क्षि", "é 日本 क्षि"),
     ],
 )

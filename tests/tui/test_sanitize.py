@@ -7,12 +7,11 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from engine import wire
-from engine.shown.text import MARKS_MAX, UNSEEN
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree, Status, status_of
 from tests.tui.support import STEADY, FakeClock, standstill
 from tui.boards.bars import health
@@ -36,18 +35,6 @@ NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 anything = st.text(st.characters(), max_size=80)  # surrogates too
 
 
-@settings(STEADY, max_examples=300)
-@given(anything)
-def test_any_text_becomes_one_harmless_line(text: str) -> None:
-    """Nothing that a terminal obeys, hides or turns round is left; and twice safe is safe."""
-    shown = safe(text)
-    assert not {unicodedata.category(c) for c in shown} & NEVER
-    assert shown.isprintable()
-    assert len(shown) <= len(text)
-    assert safe(shown) == shown
-    shown.encode()
-
-
 @pytest.mark.slow
 def test_every_character_alone() -> None:
     """The whole of Unicode, one by one: printable, of one or two cells, or drawn on the last one.
@@ -64,14 +51,6 @@ def test_every_character_alone() -> None:
     assert wrong == []
 
 
-def test_controls_become_their_pictures() -> None:
-    """One can see what somebody tried."""
-    assert safe("\x1b[31m") == "␛[31m"
-    assert safe("a\nb\tc\x00\x7f") == "a␊b␉c␀␡"
-    assert safe("\x9b31m\u202eabc\u200b\u2028") == f"{UNSEEN}31m{UNSEEN}abc{UNSEEN * 2}"
-    assert safe("a\u00a0b\u3000c") == "a b c"
-
-
 def test_markup_is_only_text() -> None:
     """Nothing here knows of markup: it passes as it is, for widgets that know none either."""
     for text in ("[/red]", "[@click=app.quit]x[/]", "[link='"):
@@ -84,12 +63,6 @@ def test_long_texts_are_cut() -> None:
     assert len(shown) == TEXT_CHARACTERS_MAX
     assert shown.endswith(CUT)
     assert safe("x" * TEXT_CHARACTERS_MAX) == "x" * TEXT_CHARACTERS_MAX
-
-
-def test_marks_do_not_pile_up() -> None:
-    """Of a hundred accents on one letter a few are left: the lines above stay readable."""
-    assert safe("e" + "\u0301" * 100 + "f") == "e" + "\u0301" * MARKS_MAX + "f"
-    assert safe("क्षि") == "क्षि"
 
 
 # -- whole answers ---------------------------------------------------------------------------------
