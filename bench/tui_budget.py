@@ -24,7 +24,7 @@ from tests.tui.terminal import Terminal  # noqa: E402
 from tui.screen.app import Dashboard  # noqa: E402
 from tui.data.clock import SystemClock  # noqa: E402
 from tui.data.model import step_of  # noqa: E402
-from tui.options import Options  # noqa: E402
+from tui.settings import Options  # noqa: E402
 from tui.act.sort import filter_by  # noqa: E402
 from tui.act.open import open_run  # noqa: E402
 from tui.screen.dialogs.body import BodyScreen  # noqa: E402

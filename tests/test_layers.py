@@ -154,7 +154,6 @@ ROWS = (
     row("tui"),
     row("tui.keys"),
     row("tui.text", "engine.shown engine.wire msgspec"),
-    row("tui.options", "tui.text msgspec"),
     row("tui.settings", "engine.wire tui.keys tui.text msgspec"),
     row("tui.data", "engine.client.* engine.wire tui.text anyio msgspec"),
     row(
@@ -167,7 +166,7 @@ ROWS = (
     ),
     row(
         "tui.act",
-        "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys tui.options "
+        "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys "
         "tui.settings tui.text anyio msgspec",
     ),
     row("tui.screen.widgets", "tui.boards tui.data tui.text textual rich"),
@@ -178,17 +177,17 @@ ROWS = (
     ),
     row(
         "tui.screen",
-        "engine.client.* tui.act tui.boards.* tui.data tui.keys tui.options tui.settings tui.text "
+        "engine.client.* tui.act tui.boards.* tui.data tui.keys tui.settings tui.text "
         "tui.screen.* anyio rich textual",
     ),
     row(
         "tui.start",
-        "engine.client.* tui.data tui.options tui.screen tui.settings anyio msgspec textual",
+        "engine.client.* tui.data tui.screen tui.settings anyio msgspec textual",
         without=frozenset({"sqlite3", "uuid"}),
     ),
     row("tui.once", "engine.client.* engine.wire tui.boards.* tui.data tui.keys tui.text msgspec"),
     row("tui.browser.guard", "msgspec"),
-    row("tui.browser", "tui.browser.guard tui.options tui.start aiohttp textual textual_serve"),
+    row("tui.browser", "tui.browser.guard tui.settings tui.start aiohttp textual textual_serve"),
     row("tui.command", "engine.cli engine.cli.show engine.client.* engine.wire tui.* click"),
     row(
         "engine.cli.demo",

@@ -17,7 +17,7 @@ from engine.cli.show.text import echo_json, on_terminal, safe, unicode_terminal
 from tui.keys import BOARDS
 
 if TYPE_CHECKING:
-    from tui.options import Options
+    from tui.settings import Options
     from tui.start import Start
 
 INSTALL_SERVE = "`pip install '.[serve]'` in the checkout, or with the wheel's name before [serve]"
@@ -116,8 +116,7 @@ def tui(
 
 def _options(ctx: click.Context) -> Options:
     """The command line before the profile, and that before the rest of the file of settings."""
-    from tui.options import Options
-    from tui.settings import Config, ConfigError, Profile, read, usual_path
+    from tui.settings import Config, ConfigError, Options, Profile, read, usual_path
     from tui.text.redact import NAMES as SECRETS
 
     given: dict[str, Any] = ctx.params

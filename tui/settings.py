@@ -1,4 +1,4 @@
-"""The dashboard's file of settings: looks, keys, and the engines that one goes to by a name.
+"""How a dashboard is started, and its file of settings: looks, keys, and engines by a name.
 
 TOML, at `$XDG_CONFIG_HOME/atomic/dashboard.toml` (`~/.config` where that is not set), as the XDG
 Base Directory Specification has it. What is said on the command line goes before it.
@@ -16,8 +16,36 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from engine.wire import ACTOR_CHARACTERS_MAX, ACTOR_PATTERN
 from tui.keys import LISTS, BadKeys, remapped
+from tui.text.redact import NAMES
 
 NAME = Path("atomic") / "dashboard.toml"
+SERVED_DRIVER = "tui.browser.served:ServedDriver"
+"""In TEXTUAL_DRIVER: this dashboard is drawn in a browser (`browser/serve.py`)."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What the command line said."""
+
+    url: str
+    board: str = "runs"
+    filter: str = "is:live"
+    read_only: bool = False
+    ascii_only: bool = False
+    slow_link: bool = False
+    mouse: bool = True
+    theme: str | None = None
+    bell: bool = False
+    """Ring when something begins to need a person."""
+    actor: str | None = None
+    """Who acts, for the record."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Other keys, by the id of the command."""
+    badge: str = ""
+    """Stands in the top bar: which engine this is."""
+    strict: bool = False
+    """Every action is asked first."""
+    redact: frozenset[str] = NAMES
+    """Names whose values are never shown."""
 
 
 class ConfigError(ValueError):

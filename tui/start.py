@@ -22,8 +22,8 @@ from tui.data import record
 from tui.data.clock import SystemClock
 from tui.data.inputs import Input
 from tui.data.store import Store
-from tui.options import Options
 from tui.screen.app import Dashboard
+from tui.settings import Options
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient

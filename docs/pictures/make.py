@@ -25,8 +25,8 @@ from engine.wire import BulkAnswer
 from tui.act.open import open_run
 from tui.data import record
 from tui.data.store import Store
-from tui.options import Options
 from tui.screen.app import Dashboard
+from tui.settings import Options
 
 HERE = Path(__file__).parent
 FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"

@@ -31,8 +31,8 @@ from tui.data.inputs import (
 )
 from tui.data.listing import Edge
 from tui.data.store import Store
-from tui.options import Options
 from tui.screen.app import Dashboard
+from tui.settings import Options
 
 P = ParamSpec("P")
 

@@ -21,7 +21,7 @@ from engine.cli.main import main as atomic
 from tests.tui.screen import World, run_row, showing, step_row
 from tui.browser.guard import Asked, Guard, TurnedAway
 from tui.browser.serve import WINDOWS_MAX, GuardedServer, command, listen
-from tui.options import Options
+from tui.settings import Options
 from tui.start import Start
 
 STAND_IN = "echo __GANGLION__; exec head -c 1"

@@ -21,7 +21,7 @@ from tui.boards.selection import Selection
 from tui.data.feed import Feed
 from tui.data.store import Store
 from tui.keys import BY_ID
-from tui.options import Options
+from tui.settings import Options
 
 DOES = {**showing.DOES, **moving.DOES, **ordering.DOES, **reading.DOES}
 

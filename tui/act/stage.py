@@ -15,7 +15,7 @@ from tui.boards.selection import Selection
 from tui.data.feed import Feed
 from tui.data.model import Step
 from tui.data.store import Store
-from tui.options import Options
+from tui.settings import Options
 
 if TYPE_CHECKING:
     from engine.client import AsyncClient

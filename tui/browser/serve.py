@@ -23,7 +23,7 @@ from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
 from tui.browser.guard import ADDRESS, Asked, Guard, TurnedAway
-from tui.options import SERVED_DRIVER
+from tui.settings import SERVED_DRIVER
 
 WINDOWS_MAX = 8
 """A dashboard each, some 50 MB and a reader of the engine's event stream."""

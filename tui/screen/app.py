@@ -40,7 +40,6 @@ from tui.data.inputs import Input as Taken
 from tui.data.inputs import LinkState
 from tui.data.store import Store
 from tui.keys import BY_ID, COMMANDS, LISTS, TYPED_BEHIND, Command, remapped
-from tui.options import Options
 from tui.screen.attention import GIVE_TITLE_BACK, KEEP_TITLE, Attention
 from tui.screen.dialogs import background
 from tui.screen.dialogs.ask import Ask, Choose, Read
@@ -57,6 +56,7 @@ from tui.screen.widgets.grid import Grid
 from tui.screen.widgets.lines import Lines
 from tui.screen.widgets.styled import COMPONENTS
 from tui.screen.widgets.tight import TightScreen
+from tui.settings import Options
 from tui.text.sanitize import safe
 
 if TYPE_CHECKING:
