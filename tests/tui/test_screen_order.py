@@ -66,12 +66,12 @@ async def test_a_click_on_a_head_sorts(world: World) -> None:
     causes(world)
     await world.press("3")
     grid = world.app.grid()
-    grid.post_message(Grid.HeadClicked(grid, "what"))
+    grid.post_message(Grid.HeadClicked("what"))
     await world.shown()
     assert grid.selection.ids == ["c", "a", "b"]
     await world.press("1")
     grid = world.app.grid()
-    grid.post_message(Grid.HeadClicked(grid, "workflow"))
+    grid.post_message(Grid.HeadClicked("workflow"))
     line_with(await world.shown(), "runs are sorted by when they were submitted")
     line_with(await world.press("2", "s"), "retries are always sorted by when they are due")
 

@@ -9,10 +9,7 @@ from msgspec import Struct, field
 
 from engine.client import AsyncClient
 from tests.tui.scene import runs, scene
-from tui.act import move as moving
-from tui.act import open as reading
-from tui.act import show as showing
-from tui.act import sort as ordering
+from tui.act import move, open, show, sort
 from tui.act.act import Acting
 from tui.act.stage import Bodies, Page, Question, TypedLine
 from tui.boards.looking import Looking
@@ -23,7 +20,7 @@ from tui.data.store import Store
 from tui.keys import BY_ID
 from tui.settings import Options
 
-DOES = {**showing.DOES, **moving.DOES, **ordering.DOES, **reading.DOES}
+DOES = {**show.DOES, **move.DOES, **sort.DOES, **open.DOES}
 
 
 class OnPaper(Struct):

@@ -152,20 +152,17 @@ class Acting:
             self._retargeting.begin(targets)
         elif len(targets) > 1:
             self.many.ask_marked(command_id, list(targets))
-        elif command_id == "rerun":
-            self.asking.rerun(first)
-        elif command_id == "cancel":
-            self.asking.cancel(first)
         else:
-            action = action_for(command_id, first)
-            then = partial(self.doing.act_and_tell, action, first)
-            if opens_what_failed(action, first):
-                self.asking.retry(first)
-            elif self._stage.options.strict:
-                title = f"{str(action).capitalize()}?"
-                self.asking.ask(title, [(first.name, "strong")], None, then)
-            else:
-                self._stage.start(then(), "acting")
+            self._on_one(action_for(command_id, first), first)
+
+    def _on_one(self, action: Action, target: Target) -> None:
+        then = partial(self.doing.act_and_tell, action, target)
+        if action in (Action.CANCEL, Action.RERUN) or opens_what_failed(action, target):
+            self.asking.before(action, target)
+        elif self._stage.options.strict:
+            self.asking.ask(f"{str(action).capitalize()}?", [(target.name, "strong")], then)
+        else:
+            self._stage.start(then(), "acting")
 
     def ask_menu(self) -> None:
         """Everything that could be done here, and why the rest could not."""

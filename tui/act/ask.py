@@ -8,13 +8,12 @@ meanwhile, it is not put any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from engine.client import Action, AtomicError, Refused
 from engine.shown import times
-from tui.act.doing import Doing
+from tui.act.doing import Doing, Work, telling
 from tui.act.open import read_tree
 from tui.act.stage import Question, Stage
 from tui.act.targets import Target, after_text
@@ -22,7 +21,6 @@ from tui.boards.cells import Cell
 from tui.data.tree import in_flight
 from tui.text.sanitize import safe
 
-Work = Callable[[], Coroutine[Any, Any, None]]
 AGE_TOLD_S = 2.0
 """An answer that takes longer is waited for with its age."""
 
@@ -61,7 +59,7 @@ class Asking:
 
     async def _asked(self, waiting: Waiting, work: Work) -> None:
         try:
-            await work()
+            await telling(self._stage, work)
         finally:
             if self.waiting is waiting:
                 self.waiting = None
@@ -102,7 +100,7 @@ class Asking:
 
     # -- the question --------------------------------------------------------------------------
 
-    def ask(self, title: str, lines: Sequence[Cell], typed: str | None, then: Work) -> None:
+    def ask(self, title: str, lines: Sequence[Cell], then: Work, typed: str | None = None) -> None:
         """Put a question; after a yes do what was asked for."""
         stage, waiting = self._stage, self.waiting
 
@@ -110,7 +108,7 @@ class Asking:
             if answer and stage.store.stale:
                 stage.tell("nothing was done: not connected", "alarm")
             elif answer:
-                stage.start(then(), "acting")
+                stage.start(telling(stage, then), "acting")
             else:
                 stage.tell("nothing was done")
 
@@ -122,18 +120,21 @@ class Asking:
 
     # -- what is asked ---------------------------------------------------------------------------
 
-    def cancel(self, target: Target) -> None:
-        """Ask before a run or step is cancelled, and say what goes on all the same."""
-        self.begin(Action.CANCEL, (target.run_id, target.step_id), partial(self._cancel, target))
+    def before(self, action: Action, target: Target) -> None:
+        """Ask before a run or step is cancelled, steps lose their outcome, or a failure is opened
+        that something may have undone."""
+        asks = {Action.CANCEL: self._cancel, Action.RERUN: self._rerun, Action.RETRY: self._retry}
+        self.begin(action, (target.run_id, target.step_id), partial(asks[action], target))
 
     async def _cancel(self, target: Target) -> None:
+        """Say what goes on all the same."""
         lines: list[Cell] = [
             (target.name, "strong"),
             ("Its outcome will be `cancelled`; whoever waits for it gets 409.", "plain"),
             *await self.in_flight_there([target]),
         ]
         then = partial(self._doing.act_and_tell, Action.CANCEL, target)
-        self.ask("Cancel?", lines, None, then)
+        self.ask("Cancel?", lines, then)
 
     async def in_flight_there(self, targets: Sequence[Target]) -> list[Cell]:
         """What a cancellation of these does not undo."""
@@ -153,11 +154,8 @@ class Asking:
             ]
         return lines
 
-    def retry(self, target: Target) -> None:
-        """Ask before a failure is opened, if something may have undone it."""
-        self.begin(Action.RETRY, (target.run_id, target.step_id), partial(self._retry, target))
-
     async def _retry(self, target: Target) -> None:
+        """If nothing may have undone the failure, it is opened without a question."""
         client = self._stage.client
         assert client is not None
         then = partial(self._doing.act_and_tell, Action.RETRY, target)
@@ -168,9 +166,6 @@ class Asking:
         except Refused as error:
             why = await self._doing.refusal(Action.RETRY, target, error)
             self._stage.tell(f"{Action.RETRY}: {target.name}: {why}", "alarm")
-            return
-        except (AtomicError, ValueError) as error:
-            self._stage.tell(str(error), "alarm")
             return
         after = after_text(plan)
         if not (after or self._stage.options.strict):
@@ -185,21 +180,14 @@ class Asking:
                 (f"recorded since the failure: {after}", "alarm"),
                 ("They may be its compensation, and are not done again: E does that.", "dim"),
             ]
-        self.ask("Open the failed step again?", lines, None, then)
-
-    def rerun(self, target: Target) -> None:
-        """Ask before steps lose their outcome, and say which."""
-        self.begin(Action.RERUN, (target.run_id, target.step_id), partial(self._rerun, target))
+        self.ask("Open the failed step again?", lines, then)
 
     async def _rerun(self, target: Target) -> None:
+        """Say which steps lose their outcome."""
         client = self._stage.client
         assert client is not None
         step_id = target.step_id or target.run_id
-        try:
-            plan = await client.operate.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
-        except (AtomicError, ValueError) as error:
-            self._stage.tell(str(error), "alarm")
-            return
+        plan = await client.operate.act(target.run_id, Action.RERUN, step=step_id, dry_run=True)
         tree = self._stage.store.trees.get(target.run_id)
         names = [tree.steps[id].name for id in plan.changed if tree and id in tree.steps]
         kept = 0 if tree is None else len(tree.steps) - len(plan.changed)
@@ -213,7 +201,7 @@ class Asking:
         if target.step_id is None and root is not None:
             step = step._replace(rev=root.rev)
         then = partial(self._doing.act_and_tell, Action.RERUN, step)
-        self.ask("Re-run from here?", lines, None, then)
+        self.ask("Re-run from here?", lines, then)
 
 
 def in_flight_lines(calls: Sequence[float], now_ms: float) -> list[Cell]:

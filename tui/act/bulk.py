@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from engine.client import Action, AtomicError
+from engine.client import Action
 from engine.shown import times
 from engine.wire import BEYOND_A_JOB, BulkAnswer
 from tui.act.ask import Asking
-from tui.act.doing import Doing
+from tui.act.doing import Doing, telling
 from tui.act.stage import Stage
 from tui.act.targets import Target, Urls, action_for
 from tui.boards.cells import Cell
@@ -50,12 +50,12 @@ class Many:
             lines.append((f"… and {len(targets) - NAMES_SHOWN:,} more", "dim"))
         asking, then = self._asking, partial(self.march, action, targets)
         if action is not Action.CANCEL:
-            asking.ask(title, lines, None, then)
+            asking.ask(title, lines, then)
             return
 
         async def ask() -> None:
             also = await asking.in_flight_there(targets)
-            asking.ask(title, [*lines, *also], None, then)
+            asking.ask(title, [*lines, *also], then)
 
         asking.begin(action, [(each.run_id, each.step_id) for each in targets], ask)
 
@@ -97,13 +97,9 @@ class Many:
     async def _plan(self, action: Action, q: str, urls: Urls) -> None:
         client = self._stage.client
         assert client is not None
-        try:
-            plan = clean(
-                await client.operate.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
-            )
-        except (AtomicError, ValueError) as error:
-            self._stage.tell(str(error), "alarm")
-            return
+        plan = clean(
+            await client.operate.bulk(action, q, dry_run=True, from_url=urls[0], to_url=urls[1])
+        )
         if not plan.total:
             self._stage.tell(
                 f"{action}: nothing to do, {_skipped(plan) or 'no run matches'}", "alarm"
@@ -117,22 +113,18 @@ class Many:
         if urls[0] is not None:
             lines += [((f"{word:<7}", "dim"), (f"{clean(url)}", "plain"))
                       for word, url in zip(("from", "to"), urls, strict=True)]  # fmt: skip
-        self._asking.ask(title, lines, typed, partial(self._begin, action, q, plan, urls))
+        self._asking.ask(title, lines, partial(self._begin, action, q, plan, urls), typed)
 
     async def _begin(self, action: Action, q: str, plan: BulkAnswer, urls: Urls) -> None:
         """`q` is the filter itself: that of the plan was made safe to be shown."""
         client = self._stage.client
         assert client is not None
         key = f"tui-{self._stage.store.clock.wall():.6f}"
-        try:
-            job = clean(
-                await client.operate.bulk(
-                    action, q, expect=plan.matched, key=key, from_url=urls[0], to_url=urls[1]
-                )
+        job = clean(
+            await client.operate.bulk(
+                action, q, expect=plan.matched, key=key, from_url=urls[0], to_url=urls[1]
             )
-        except (AtomicError, ValueError) as error:
-            self._stage.tell(str(error), "alarm")
-            return
+        )
         self._stage.looking.mark_filter(whole=False)
         self._stage.selection().clear_marks()
         told = f"job {short_id(job.id or '')} began: {job.total:,} runs · 6 shows it · X stops it"
@@ -164,20 +156,14 @@ class Many:
         if self.marching:
             self.marching = False
         else:
-            self._stage.start(self._abort(), "acting")
+            self._stage.start(telling(self._stage, self._abort), "acting")
 
     async def _abort(self) -> None:
         job, client = self.job(), self._stage.client
         if job is None or job.id is None or client is None:
             return
-        try:
-            ended = await client.operate.bulk_abort(job.id)
-        except (AtomicError, ValueError) as error:
-            self._stage.tell(str(error), "alarm")
-        else:
-            self._stage.tell(
-                f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done"
-            )
+        ended = await client.operate.bulk_abort(job.id)
+        self._stage.tell(f"job {short_id(job.id)} stops: {ended.done:,} of {ended.total:,} done")
 
 
 def reasons(whys: Counter[str]) -> str:

@@ -5,8 +5,8 @@ Nothing is queued for later: what cannot be done now is left alone, with the rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -28,6 +28,18 @@ UNDONE_BY = {
 OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
 """What is meant of a run or step however far it has come since it was seen. The state still has to
 allow it; the others are held against the revision, which the engine's own retries move on."""
+
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What asks the engine. Raises AtomicError, ValueError."""
+
+
+async def telling(stage: Stage, work: Work) -> None:
+    """Do it; what stands against it is told."""
+    try:
+        await work()
+    except (AtomicError, ValueError) as error:
+        stage.tell(str(error), "alarm")
 
 
 class Left(NamedTuple):

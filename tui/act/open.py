@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from engine.client import AtomicError
+from tui.act.doing import telling
 from tui.act.stage import Bodies, Does, Page, Stage
 from tui.boards.run.compare import comparison
 from tui.data.model import Step, run_of, short_id, step_of
@@ -140,15 +141,12 @@ def _compare(stage: Stage, _: str) -> None:
         told = "every run of the filter is" if is_whole else f"{len(marked)} are"
         stage.tell(f"mark two runs with space, then d compares them: {told} marked", "alarm")
         return
-    stage.start(_compared(stage, *marked), "compare", exclusive=True)
+    work = telling(stage, partial(_compared, stage, *marked))
+    stage.start(work, "compare", exclusive=True)
 
 
 async def _compared(stage: Stage, first: str, second: str) -> None:
-    try:
-        left, right = await read_tree(stage, first), await read_tree(stage, second)
-    except (AtomicError, ValueError) as error:
-        stage.tell(str(error), "alarm")
-        return
+    left, right = await read_tree(stage, first), await read_tree(stage, second)
     lines = partial(comparison, left, right, seen=stage.looking.seen(stage.store))
     stage.open(Page("Compare two runs", lines))
 

@@ -82,7 +82,7 @@ class Retargeting:
         else:
             chosen = [target for target, _ in plans]
             then = partial(self._many.march, Action.RETARGET, chosen, urls)
-        self._asking.ask("Retarget?", lines, None, then)
+        self._asking.ask("Retarget?", lines, then)
 
 
 def _lines(

@@ -20,15 +20,10 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
-from tui.act import move as moving
-from tui.act import open as reading
-from tui.act import show as showing
-from tui.act import sort as ordering
+from tui.act import move, open, show, sort
 from tui.act.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
-from tui.act.show import resync
-from tui.act.sort import clicked, row_lost
 from tui.act.stage import Bodies, Page, Question, TypedLine
 from tui.boards.cells import Part
 from tui.boards.looking import Looking
@@ -176,7 +171,7 @@ class Dashboard(App[None]):
         self.set_interval(SLOW_TICK_S if self.options.slow_link else TICK_S, self.tick)
         self.show(self.looking.view)
         # time has passed while it was suspended
-        self.app_resume_signal.subscribe(self, lambda _: resync(self))
+        self.app_resume_signal.subscribe(self, lambda _: show.resync(self))
         if self.feed is not None:
             self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
         if self._connects is not None:
@@ -354,7 +349,7 @@ class Dashboard(App[None]):
     def cursor_moved(self, message: Grid.CursorMoved) -> None:
         """Keep the inspector on the cursor's step; say when the cursor's row has gone."""
         if message.lost and self._is_shown(message.grid) and not self.looking.following:
-            told = row_lost(self)
+            told = sort.row_lost(self)
             if not self.flash_now[0]:  # else it is the answer to what was just done
                 self.tell(told, "alarm")
         if self._is_shown(message.grid):  # the place in the list, the keys that fit the row
@@ -374,17 +369,17 @@ class Dashboard(App[None]):
     def near_edge(self, message: Grid.NearEdge) -> None:
         """Read more of a long list before its end is reached."""
         if self._is_shown(message.grid):
-            moving.near_edge(self, at_head=message.at_head)
+            move.near_edge(self, at_head=message.at_head)
 
     @on(Grid.Opened)
-    def opened(self, message: Grid.Opened) -> None:
+    def opened(self) -> None:
         """A double click is `enter`."""
         self.run_command("open")
 
     @on(Grid.HeadClicked)
     def head_clicked(self, message: Grid.HeadClicked) -> None:
         """A click on a head sorts by it where that can be done."""
-        clicked(self, message.key)
+        sort.clicked(self, message.key)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -410,8 +405,8 @@ class Dashboard(App[None]):
             return
         if self._told[1] == "alarm" and not self.prompt.kind:  # which hides it
             self._told_until = float("-inf")  # what was wrong is answered by another command
-        if name in moving.STEPS and isinstance(self.focused, Lines):
-            self.focused.scroll_lines(moving.STEPS[name](self.selection().rows_seen))
+        if name in move.STEPS and isinstance(self.focused, Lines):
+            self.focused.scroll_lines(move.STEPS[name](self.selection().rows_seen))
         else:
             DOES[name](self, argument)
 
@@ -423,7 +418,7 @@ class Dashboard(App[None]):
         elif self.acting.asking.leave():
             pass
         elif self.selection().marks or self.looking.whole_filter:
-            moving.unmark(self)
+            move.unmark(self)
         elif self.looking.go_back():
             self.show(self.looking.view)
 
@@ -455,7 +450,7 @@ class Dashboard(App[None]):
 
     def type_command(self, text: str = "") -> None:
         """Have a command typed, that begins so."""
-        showing.type_command(self, self.run_command, text)
+        show.type_command(self, self.run_command, text)
 
     def close_prompt(self) -> None:
         """Leave the line at the foot as it was."""
@@ -478,10 +473,10 @@ def _acts(command: Command) -> Callable[[Dashboard, str], None]:
 
 
 DOES: dict[str, Callable[[Dashboard, str], None]] = {
-    **showing.DOES,
-    **moving.DOES,
-    **ordering.DOES,
-    **reading.DOES,
+    **show.DOES,
+    **move.DOES,
+    **sort.DOES,
+    **open.DOES,
     **{command.id: _acts(command) for command in COMMANDS if command.writes},
     "menu": lambda app, _: app.acting.ask_menu(),
     "copy": lambda app, _: app.copying.ask(),

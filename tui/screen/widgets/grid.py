@@ -67,16 +67,12 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
     class Opened(Message):
         """A row was double-clicked."""
 
-        def __init__(self, grid: Grid, row_id: str) -> None:
-            super().__init__()
-            self.grid, self.row_id = grid, row_id
-
     class HeadClicked(Message):
         """The head of a column was clicked."""
 
-        def __init__(self, grid: Grid, key: str) -> None:
+        def __init__(self, key: str) -> None:
             super().__init__()
-            self.grid, self.key = grid, key
+            self.key = key
 
     class Touched(Message):
         """The mouse moved what is seen, or the cursor."""
@@ -346,7 +342,7 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
             x = GUTTER_CELLS
             for column, cells in self._layout():
                 if x <= event.x <= x + cells:
-                    self.post_message(self.HeadClicked(self, column.key))
+                    self.post_message(self.HeadClicked(column.key))
                 x += cells + 1
             return
         at = rows.first_seen + event.y - HEAD_LINES
@@ -354,4 +350,4 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
             self.post_message(self.Touched(self))
             rows.move_to(at)
             if event.chain > 1:
-                self.post_message(self.Opened(self, rows.ids[at]))
+                self.post_message(self.Opened())
