@@ -27,6 +27,9 @@ UNWANTED = {
         r"|ind" + r"ex-url\s*=?\s*ht" + r"tp|extra-ind" + r"ex-url\s*=?\s*ht" + r"tp",
         re.IGNORECASE,
     ),
+    "an import from a file of tests: what two need is in a file of support": re.compile(
+        r"^\s*from tests\.(?:\w+\.)*(?:te" + r"st_\w+|conf" + r"test) import "
+    ),
     "a marker of unfinished work": re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b"),
 }
 
@@ -123,6 +126,8 @@ def test_nothing_unwanted_in_the_files() -> None:
         "cd /ho" + "me/ada",
         "https://py" + "pi.org/simple",
         "# TO" + "DO: later",
+        "from tests.cli.te" + "st_show import DONE",
+        "from tests.e2e.conf" + "test import SETTINGS",
     ],
 )
 def test_the_patterns_find_what_they_are_for(text: str) -> None:

@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
-from engine.core.model import StepSpec
+from engine.core.events import Actor
+from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action, Done
 from engine.core.target import last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
 from engine.ports.caller import Invocation
@@ -124,6 +126,11 @@ class World:
         if isinstance(result, Recorded) and result.room is not None:
             result.room.give_back()  # it is answered
         return result
+
+    async def act(self, run_id: str, action: Action, **options: Any) -> tuple[Run | None, Done]:
+        """What Ada does to a run, as the front would ask for it."""
+        asked = {"step_id": None, "if_rev": None, "dry_run": False, "reason": None} | options
+        return await self.engine.act(run_id, action, **{"actor": Actor("ada"), **asked})
 
 
 def recorded(result: Result) -> Recorded:

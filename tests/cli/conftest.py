@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -11,9 +11,7 @@ from click.testing import CliRunner, Result
 
 from engine.cli.main import main
 from engine.client import Client
-from tests.client.fake_engine import Answer, FakeEngine
-
-Atomic = Callable[..., Result]
+from tests.client.fake_engine import Answer, Atomic, FakeEngine
 
 
 @pytest.fixture

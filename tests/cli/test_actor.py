@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.cli.options import user_at_host
-from tests.cli.conftest import Atomic
-from tests.cli.test_show import DONE
-from tests.client.fake_engine import RUN, FakeEngine, answer
+from tests.cli.tree import DONE
+from tests.client.fake_engine import RUN, Atomic, FakeEngine, answer
 
 PAGE = {"runs": [RUN], "total": 1, "totalIsEstimate": False}
 JOB = {

@@ -7,9 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.conftest import Atomic
-from tests.cli.test_show import ATTEMPT, TREE
-from tests.client.fake_engine import STEP, FakeEngine, answer, refusal
+from tests.cli.tree import ATTEMPT, TREE
+from tests.client.fake_engine import STEP, Atomic, FakeEngine, answer, refusal
 
 ENDED = ATTEMPT | {"endedAt": "2026-11-23T12:00:00.100Z"}
 OPEN = ATTEMPT | {"number": 2, "httpStatus": None, "status": "running"}

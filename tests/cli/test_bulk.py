@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.conftest import Atomic
-from tests.client.fake_engine import RUN, FakeEngine, answer, refusal
+from tests.client.fake_engine import RUN, Atomic, FakeEngine, answer, refusal
 
 WOULD = {
     "id": None, "state": "dry-run", "action": "retry", "q": "is:failed", "matched": 12, "total": 11,

@@ -18,8 +18,7 @@ from engine.cli.demo.stage import Options
 from engine.cli.exits import EXIT_CODES
 from engine.cli.main import COMMANDS, command_of
 from engine.process.config import Config
-from tests.cli.conftest import Atomic
-from tests.client.fake_engine import answer
+from tests.client.fake_engine import Atomic, answer
 
 ROOT = Path(__file__).parents[2]
 DOC = ROOT / "docs" / "reference" / "cli.md"

@@ -12,8 +12,7 @@ from engine.cli import events as cli_events
 from engine.cli.show.lists import event_text
 from engine.client import Event
 from engine.wire import EventData
-from tests.cli.conftest import Atomic
-from tests.client.fake_engine import STEP, Answer, FakeEngine, answer, refusal
+from tests.client.fake_engine import STEP, Answer, Atomic, FakeEngine, answer, refusal
 
 AT = {"at": "2026-11-23T12:00:00.000Z", "runId": "01A", "stepId": "01A-b"}
 ENDED = AT | {"kind": "attempt-ended", "status": "backing-off", "number": 2, "error": "x\x1b"}

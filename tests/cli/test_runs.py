@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from engine.cli.filter import marked
-from tests.cli.conftest import Atomic
-from tests.client.fake_engine import RUN, FakeEngine, answer, refusal
+from tests.client.fake_engine import RUN, Atomic, FakeEngine, answer, refusal
 
 
 def page(*runs: dict[str, Any], more: str | None = None) -> Any:

@@ -10,51 +10,9 @@ from engine.cli.show.lists import event_text
 from engine.cli.show.text import json_text, safe, span_text
 from engine.client import Event
 from engine.wire import EventData, Problem
-from tests.cli.conftest import Atomic
-from tests.client.fake_engine import RUN, STEP, FakeEngine, answer, refusal
+from tests.cli.tree import ATTEMPT, DONE, TREE
+from tests.client.fake_engine import RUN, STEP, Atomic, FakeEngine, answer, refusal
 from tests.tui.support import standstill
-
-ATTEMPT = {
-    "number": 1,
-    "generation": 1,
-    "status": "failure",
-    "startedAt": "2026-11-23T12:00:00.000Z",
-    "httpStatus": 500,
-    "delayMs": 1000,
-    "delayBy": "policy",
-}
-TREE = {
-    "run": RUN,
-    "serverTime": "2026-11-23T12:00:00.000Z",
-    "steps": [
-        STEP | {"status": "waiting"},
-        STEP
-        | {
-            "id": "01B",
-            "parentId": "01A",
-            "name": "createUser",
-            "status": "completed",
-            "attempts": 4,
-            "httpStatus": 201,
-            "endedAt": "2026-11-23T12:00:03.100Z",
-        },
-        STEP | {"id": "01D", "parentId": "01B", "name": "log", "status": "cancelled"},
-        STEP
-        | {
-            "id": "01C",
-            "parentId": "01A",
-            "name": "sendMail",
-            "status": "backing-off",
-            "attempts": 3,
-            "failures": 3,
-            "error": "HTTP 500",
-            "dueAt": "2026-11-23T12:00:14.000Z",
-            "attemptRows": [ATTEMPT],
-        },
-        STEP | {"id": "01E", "parentId": "gone", "name": "stray", "status": "dreaming"},
-    ],
-}
-DONE = {"action": "retry", "dryRun": False, "run": RUN, "step": None, "changed": ["01B", "01C"]}
 
 
 def test_a_retry_names_what_may_have_undone_the_failure(atomic: Atomic):

@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from engine.wire import Problem
-from tests.cli.conftest import Atomic
-from tests.client.fake_engine import OUTCOME, RUN, FakeEngine, answer, refusal
+from tests.client.fake_engine import OUTCOME, RUN, Atomic, FakeEngine, answer, refusal
 
 URL = "http://app/index"
 SUBMIT = ("submit", URL, "--client", "shop", "--workflow", "createUser", "--key", "k")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from click.testing import Result
 
 from engine.client import AsyncClient, Client, Reposts
 from engine.wire import problem
@@ -115,3 +116,6 @@ def script(engine: FakeEngine, **options) -> Client:
     """A blocking client of the fake, which does not wait between tries."""
     http = httpx.Client(transport=engine.transport)
     return Client("http://engine", http=http, reposts=Reposts(back_off_s=0.0), **options)
+
+
+Atomic = Callable[..., Result]

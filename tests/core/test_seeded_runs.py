@@ -1,4 +1,4 @@
-"""The machine of `test_random_runs.py`, driven by seeds with a workload like a real one's.
+"""The machine of `any_run.py`, driven by seeds with a workload like a real one's.
 
 Hypothesis shrinks well and seldom goes deep; here most attempts come to an end, steps post steps,
 and now and then an operator or a crash comes between. One seed replays everything.
@@ -15,8 +15,8 @@ from engine.core.model import PauseReason
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
+from tests.core.any_run import AnyRun
 from tests.core.support import BAD, LOST, OK, SUSPEND
-from tests.core.test_random_runs import AnyRun
 
 STEPS_PER_SEED = 100
 SEEDS = 120

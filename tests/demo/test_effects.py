@@ -13,6 +13,7 @@ from demo_app import effects, orders
 from demo_app.calls import Call, unquote_key
 from demo_app.database import open_database
 from demo_app.effects import Effects
+from tests.on_asyncio import on_asyncio
 
 CALL = Call("reserveStock", "placeOrder", "run-1", "own-1", {"item": "lamp", "parcels": 2})
 
@@ -46,55 +47,49 @@ def test_effect_that_fails_leaves_nothing(database: sqlite3.Connection) -> None:
     assert table.listing("other") == []
 
 
-def test_half_done_outside_effect_is_done_again(database: sqlite3.Connection) -> None:
+@on_asyncio
+async def test_half_done_outside_effect_is_done_again(database: sqlite3.Connection) -> None:
     """Died between `sending` and `done`: the state says so, and the next call does it again."""
+    asked: list[str] = []
 
-    async def main() -> None:
-        asked: list[str] = []
+    async def send() -> str:
+        asked.append("send")
+        if len(asked) == 1:
+            raise ConnectionResetError("the process ends here")
+        return "sent"
 
-        async def send() -> str:
-            asked.append("send")
-            if len(asked) == 1:
-                raise ConnectionResetError("the process ends here")
-            return "sent"
+    table = Effects(database)
+    table.count_call(CALL)
+    with pytest.raises(ConnectionResetError):
+        await table.once_outside(CALL, send)
+    assert (table.listing()[0]["state"], table.listing()[0]["effects"]) == ("sending", 0)
 
-        table = Effects(database)
-        table.count_call(CALL)
-        with pytest.raises(ConnectionResetError):
-            await table.once_outside(CALL, send)
-        assert (table.listing()[0]["state"], table.listing()[0]["effects"]) == ("sending", 0)
-
-        after_restart = Effects(database)
-        assert await after_restart.once_outside(CALL, send) == "sent"
-        assert await after_restart.once_outside(CALL, send) == "sent"
-        assert (table.listing()[0]["state"], table.listing()[0]["effects"]) == ("done", 1)
-        assert len(asked) == 2
-
-    asyncio.run(main())
+    after_restart = Effects(database)
+    assert await after_restart.once_outside(CALL, send) == "sent"
+    assert await after_restart.once_outside(CALL, send) == "sent"
+    assert (table.listing()[0]["state"], table.listing()[0]["effects"]) == ("done", 1)
+    assert len(asked) == 2
 
 
-def test_wait_idle_waits_for_what_is_under_way(database: sqlite3.Connection) -> None:
+@on_asyncio
+async def test_wait_idle_waits_for_what_is_under_way(database: sqlite3.Connection) -> None:
     """A send whose caller has left is still waited for before the database is closed."""
+    table, may_go = Effects(database), asyncio.Event()
+    table.count_call(CALL)
 
-    async def main() -> None:
-        table, may_go = Effects(database), asyncio.Event()
-        table.count_call(CALL)
+    async def send() -> str:
+        await may_go.wait()
+        return "sent"
 
-        async def send() -> str:
-            await may_go.wait()
-            return "sent"
-
-        caller = asyncio.create_task(table.once_outside(CALL, send))
-        await asyncio.sleep(0)
-        caller.cancel()
-        idle = asyncio.create_task(table.wait_idle())
-        await asyncio.sleep(0)
-        assert not idle.done()
-        may_go.set()
-        await idle
-        assert table.listing()[0]["state"] == "done"
-
-    asyncio.run(main())
+    caller = asyncio.create_task(table.once_outside(CALL, send))
+    await asyncio.sleep(0)
+    caller.cancel()
+    idle = asyncio.create_task(table.wait_idle())
+    await asyncio.sleep(0)
+    assert not idle.done()
+    may_go.set()
+    await idle
+    assert table.listing()[0]["state"] == "done"
 
 
 @pytest.mark.parametrize(

@@ -6,27 +6,25 @@ import socket
 import pytest
 
 from demo_app.listener import Listener
+from tests.on_asyncio import on_asyncio
 
 
-def test_accepted_connections_send_at_once_and_can_be_cut() -> None:
+@on_asyncio
+async def test_accepted_connections_send_at_once_and_can_be_cut() -> None:
     """Small answers do not wait for acknowledgements; a cut connection ends for its peer."""
-
-    async def main() -> None:
-        accepted = asyncio.get_running_loop().create_future()
-        with Listener("127.0.0.1", 0) as listener:
-            server = await asyncio.start_server(
-                lambda reader, writer: accepted.set_result((reader, writer)), sock=listener
-            )
-            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-            _, theirs = await accepted
-            connection = theirs.get_extra_info("socket")
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
-            listener.drop(writer.get_extra_info("sockname"))
-            assert await reader.read() == b""
-            with pytest.raises(KeyError):
-                listener.drop(("127.0.0.1", 1))
-            for open_writer in (writer, theirs):
-                open_writer.close()
-            server.close()
-
-    asyncio.run(main())
+    accepted = asyncio.get_running_loop().create_future()
+    with Listener("127.0.0.1", 0) as listener:
+        server = await asyncio.start_server(
+            lambda reader, writer: accepted.set_result((reader, writer)), sock=listener
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        _, theirs = await accepted
+        connection = theirs.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        listener.drop(writer.get_extra_info("sockname"))
+        assert await reader.read() == b""
+        with pytest.raises(KeyError):
+            listener.drop(("127.0.0.1", 1))
+        for open_writer in (writer, theirs):
+            open_writer.close()
+        server.close()

@@ -9,10 +9,8 @@ from itertools import count
 import pytest
 
 from tests.e2e import harness
-from tests.e2e.harness import Client, EngineProcess
+from tests.e2e.harness import SETTINGS, Client, EngineProcess
 
-SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
-"""Short: what a test leaves behind is not waited for, and the stream says often that it lives."""
 _number = count(1)
 
 

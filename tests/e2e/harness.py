@@ -442,3 +442,7 @@ async def cutting_proxy(
         nursery.start_soon(trio.serve_listeners, proxy.serve_connection, listeners)
         yield proxy
         nursery.cancel_scope.cancel()
+
+
+SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
+"""Short: what a test leaves behind is not waited for, and the stream says often that it lives."""

@@ -12,8 +12,8 @@ import pytest
 
 from engine.client import AsyncClient, Refused
 from engine.wire import BulkAnswer, Rates, RetryRow
-from tests.e2e.conftest import SETTINGS
 from tests.e2e.harness import (
+    SETTINGS,
     Answer,
     Application,
     Call,

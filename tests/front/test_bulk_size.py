@@ -8,7 +8,7 @@ from engine.core.errors import Problem
 from engine.jobs import bulk
 from engine.jobs.bulk import RUNS_MAX
 from engine.wire import BEYOND_A_JOB
-from tests.front.test_bulk import many, run, working
+from tests.front.desk import many, run, working
 
 
 async def test_a_job_takes_the_first_of_too_many(

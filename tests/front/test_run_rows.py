@@ -9,7 +9,6 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
@@ -21,26 +20,18 @@ from tests.world import still_open, world
 
 
 @pytest.mark.parametrize("paused", [False, True])
-async def test_rows_agree(paused: bool, autojump_clock: object, tmp_path: Path) -> None:
+async def test_rows_agree(paused: bool, autojump_clock: object, path: Path) -> None:
     """Backing off, the next attempt's time is told; paused, why it needs a person, since when."""
 
     async def app(call: Invocation) -> Outcome:
         return Answered(500)
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         policy = RetryPolicy(back_off_ms=60_000, jitter=0)
         opened = still_open(await it.post(retry=policy, wait=Wait(prefer_ms=0)))
         await trio.sleep(1)
         if paused:
-            await it.engine.act(
-                opened.run_id,
-                Action.PAUSE,
-                step_id=None,
-                if_rev=None,
-                dry_run=False,
-                actor=Actor("ada"),
-                reason=None,
-            )
+            await it.act(opened.run_id, Action.PAUSE)
         live = await it.engine.memory.get(opened.run_id)
         assert live is not None
         listed = await SqliteViews(it.store).tree(opened.run_id)

@@ -17,7 +17,7 @@ from engine.ports.caller import Invocation
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
 from engine.store.commit import Commit
-from tests.runs.test_store_away import away_world
+from tests.runs.away import away_world
 from tests.world import World, ok, recorded, world
 
 KIB = 1_024
@@ -62,13 +62,11 @@ class App:
 
 
 @pytest.mark.parametrize("kib", [1, 250, 2_000])
-async def test_large_payloads_take_turns(
-    kib: int, autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_large_payloads_take_turns(kib: int, autojump_clock: MockClock, path: Path) -> None:
     """Thirty payloads of 100 KiB for two hosts: each is sent whole, and no more are in memory than
     the budget has room for; nobody is refused, as what waits lies in the store."""
     app = App()
-    async with world(tmp_path / "a.db", app, limits=limits(kib)) as it:
+    async with world(path, app, limits=limits(kib)) as it:
         for number in range(30):
             host = f"app{number % 2}"
             await it.post(url(host, "w"), key=str(number), payload=LARGE, wait=LATER)
@@ -81,7 +79,7 @@ async def test_large_payloads_take_turns(
 
 
 async def test_a_host_that_hangs_leaves_room_for_others(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """While the payloads of one host stick in its sockets, another host's go out at once."""
     app = App()
@@ -91,7 +89,7 @@ async def test_a_host_that_hangs_leaves_room_for_others(
             await trio.sleep_forever()
         return await app(call)
 
-    async with world(tmp_path / "a.db", hangs, limits=limits(4_000)) as it:
+    async with world(path, hangs, limits=limits(4_000)) as it:
         for number in range(30):
             await it.post(url("dead", "w"), key=str(number), payload=LARGE, wait=LATER)
         assert it.engine.budget.payloads.used < 600 * KIB
@@ -101,12 +99,12 @@ async def test_a_host_that_hangs_leaves_room_for_others(
 
 
 async def test_the_clock_stands_still_while_an_answer_waits(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """Ten answers of 100 KiB with room for one: all come whole, also of an attempt whose time is
     shorter than the wait."""
     app = App(took_s=1.0, answer=LARGE)
-    async with world(tmp_path / "a.db", app, limits=limits(1)) as it:
+    async with world(path, app, limits=limits(1)) as it:
         async with trio.open_nursery() as nursery:
 
             async def post(number: int) -> None:
@@ -125,7 +123,7 @@ async def test_the_clock_stands_still_while_an_answer_waits(
 
 
 async def test_what_was_kept_of_a_payload_is_given_back(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """Steps that never leave, as their run is paused, keep nothing large; nor does a run that left
     memory with payloads of any size."""
@@ -133,7 +131,7 @@ async def test_what_was_kept_of_a_payload_is_given_back(
     async def app(call: Invocation) -> Outcome:
         return ok()
 
-    async with world(tmp_path / "a.db", app, limits=limits(4_000, in_flight=1)) as it:
+    async with world(path, app, limits=limits(4_000, in_flight=1)) as it:
         for number in range(10):
             payload = LARGE if number % 2 else b'"small"'
             await it.post(url("app", "w"), key=str(number), payload=payload, wait=LATER)
@@ -144,7 +142,7 @@ async def test_what_was_kept_of_a_payload_is_given_back(
 
 
 async def test_small_bodies_that_wait_for_the_disk_are_bounded(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """While a commit takes long, small payloads gather up to the budget's part for them: new runs
     are refused from half of it, posts of runs under way at all of it, with the limit's name. The
@@ -180,7 +178,7 @@ async def test_small_bodies_that_wait_for_the_disk_are_bounded(
             disk.set()
         return Answered(500, b"", "")
 
-    async with world(tmp_path / "a.db", app, limits=limits(8 * 64)) as it:
+    async with world(path, app, limits=limits(8 * 64)) as it:
         the.append(it)
         root = recorded(await it.post(url("app", "w"), retry=RetryPolicy(count=0)))
         assert (root.step.state, root.step.attempts) == (StepState.COMPLETED, 2)
@@ -191,22 +189,20 @@ async def test_small_bodies_that_wait_for_the_disk_are_bounded(
 
 
 async def test_an_attempt_whose_post_found_no_room_is_interrupted(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """A post with the attempt's parent token was refused before it was read: its failure costs no
     retry. A parent token of an earlier attempt, or none of ours, changes nothing."""
-    the: list[World] = []
     parent_tokens: list[str] = []
 
     async def app(call: Invocation) -> Outcome:
         parent_tokens.append(call.parent_token)
-        the[0].engine.note_refused("made up")
+        it.engine.note_refused("made up")
         if call.attempt != 2:
-            the[0].engine.note_refused(parent_tokens[0])
+            it.engine.note_refused(parent_tokens[0])
         return Answered(500, b"", "")
 
-    async with world(tmp_path / "a.db", app) as it:
-        the.append(it)
+    async with world(path, app) as it:
         outcome = recorded(await it.post(retry=RetryPolicy(count=1, on_exhausted=OnExhausted.FAIL)))
         assert outcome.step.state is StepState.FAILED
         assert len(parent_tokens) == 3

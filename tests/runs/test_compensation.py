@@ -9,7 +9,6 @@ import trio
 from msgspec.structs import replace
 
 from engine.core.errors import Refused
-from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
@@ -54,11 +53,11 @@ class Order:
 
 @pytest.mark.parametrize("wrong", [Answered(500), Answered(503, retry_after_ms=1_000), LOST])
 async def test_what_goes_wrong_on_the_way_is_tried_again(
-    autojump_clock, tmp_path: Path, wrong: Outcome
+    autojump_clock, path: Path, wrong: Outcome
 ) -> None:
     """The database is away for two executions: released once, and the run completes."""
     order = Order(wrong, wrong)
-    async with world(tmp_path / "a.db", order) as it:
+    async with world(path, order) as it:
         order.it = it
         answer = recorded(await it.post())
 
@@ -66,12 +65,10 @@ async def test_what_goes_wrong_on_the_way_is_tried_again(
         assert [len(it.caller.times(name)) for name in ("reserve", "charge", "release")] == [1] * 3
 
 
-async def test_a_run_that_never_handles_it_waits_for_a_person(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_a_run_that_never_handles_it_waits_for_a_person(autojump_clock, path: Path) -> None:
     """Paused, with what was told and answered; resumed when it is mended, it compensates."""
     order = Order(*[Answered(500)] * 3)
-    async with world(tmp_path / "a.db", order) as it:
+    async with world(path, order) as it:
         order.it = it
         opened = await it.post(retry=RetryPolicy(count=2), wait=Wait(prefer_ms=20_000))
         run = (await it.engine.memory.get(opened.run_id)).run  # type: ignore[union-attr]
@@ -81,18 +78,15 @@ async def test_a_run_that_never_handles_it_waits_for_a_person(
             " If that ends the workflow, answer 424"
         )
 
-        await it.engine.act(
-            run.id, Action.RESUME, step_id=None, if_rev=None, dry_run=False, actor=Actor("ada"),
-            reason=None,
-        )  # fmt: skip
+        await it.act(run.id, Action.RESUME)
         assert recorded(await it.post()).step.state is StepState.COMPLETED
         assert len(it.caller.times("release")) == 1
 
 
-async def test_a_post_refused_under_load_is_made_again(autojump_clock, tmp_path: Path) -> None:
+async def test_a_post_refused_under_load_is_made_again(autojump_clock, path: Path) -> None:
     """The compensation was refused with 503, and the function gave up: it is called once more."""
     order = Order()
-    async with world(tmp_path / "a.db", order) as it:
+    async with world(path, order) as it:
         order.it = it
         limits = it.engine.limits
 
@@ -112,7 +106,7 @@ async def test_a_post_refused_under_load_is_made_again(autojump_clock, tmp_path:
 
 
 async def test_a_post_refused_while_the_engine_stops_is_made_again(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """The engine drains as the function is told, refuses the compensation, and is told 424."""
     order = Order()
@@ -123,14 +117,14 @@ async def test_a_post_refused_while_the_engine_stops_is_made_again(
         return await Order.step(order, call, name)
 
     order.step = step  # type: ignore[method-assign]
-    async with world(tmp_path / "a.db", order) as it:
+    async with world(path, order) as it:
         order.it = it
         await it.post(wait=Wait(prefer_ms=0))
         await trio.sleep(1)
         await it.engine.drain(10)
         assert not it.caller.times("release")
 
-    async with world(tmp_path / "a.db", order) as it:
+    async with world(path, order) as it:
         order.it = it
         answer = recorded(await it.post())
         assert answer.step.state is StepState.COMPLETED

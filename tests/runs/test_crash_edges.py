@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
@@ -30,7 +29,7 @@ async def commits_take_a_second(work: Callable[[], T]) -> T:
 
 
 async def test_cancelled_before_its_request_left_is_not_invoked(
-    autojump_clock, tmp_path: Path, monkeypatch
+    autojump_clock, path: Path, monkeypatch
 ) -> None:
     """A step cancelled while its attempt waits for its commit is not called any more."""
     monkeypatch.setattr(worlds, "inline", commits_take_a_second)
@@ -38,21 +37,13 @@ async def test_cancelled_before_its_request_left_is_not_invoked(
     async def app(call: Invocation) -> Outcome:
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as nursery:
+    async with world(path, app) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.post)
         await trio.sleep(0.5)
         [run_id] = it.engine.memory.live
         assert not it.caller.calls
 
-        await it.engine.act(
-            run_id,
-            Action.CANCEL,
-            step_id=None,
-            if_rev=None,
-            dry_run=False,
-            actor=Actor("test"),
-            reason=None,
-        )
+        await it.act(run_id, Action.CANCEL)
         answer = recorded(await it.post())
         await trio.sleep(5)
 
@@ -60,16 +51,14 @@ async def test_cancelled_before_its_request_left_is_not_invoked(
         assert not it.caller.calls
 
 
-async def test_parent_token_of_a_step_lost_in_a_crash_is_stale(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_parent_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, path: Path) -> None:
     """A child may be called before its commit; after a crash its function is told it is stale."""
 
     async def app(call: Invocation) -> Outcome:
         await trio.sleep_forever()
         raise AssertionError
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         open_ = still_open(await it.post(ROOT, wait=Wait(prefer_ms=0)))
         parent_token = it.engine.parent_tokens.issue(f"{open_.run_id}-neverrecorded", 1)
 
@@ -79,44 +68,44 @@ async def test_parent_token_of_a_step_lost_in_a_crash_is_stale(
         assert refused.value.problem is Problem.STALE_EXECUTION
 
 
-async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, tmp_path: Path) -> None:
+async def test_clock_set_back_between_lives_stalls_no_retry(autojump_clock, path: Path) -> None:
     """After a restart with the clock an hour back, a retry waits no longer than its back-off."""
 
     async def app(call: Invocation) -> Outcome:
         return Answered(500) if call.attempt == 1 else ok()
 
     retry = RetryPolicy(back_off_ms=30_000, jitter=0)
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         still_open(await it.post(ROOT, retry=retry, wait=Wait(prefer_ms=0)))
         await trio.sleep(5)
     hour_back = FakeClock(base_ms=EPOCH_MS - 3_600_000)
-    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+    async with world(path, app, clock=hour_back) as it:
         await trio.sleep(32)
 
         assert it.caller.times("index") == pytest.approx([35], abs=0.1)
 
 
 async def test_clock_set_forward_between_lives_makes_a_retry_early(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """What the pages say: early by no more than the clock was set, and only what was due then."""
 
     async def app(call: Invocation) -> Outcome:
         return Answered(500) if call.attempt == 1 else ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         for key, back_off_ms in (("soon", 20_000), ("later", 50_000)):
             retry = RetryPolicy(back_off_ms=back_off_ms, jitter=0)
             still_open(await it.post(ROOT, key=key, retry=retry, wait=Wait(prefer_ms=0)))
         await trio.sleep(5)
     half_a_minute_on = FakeClock(base_ms=EPOCH_MS + 30_000)
-    async with world(tmp_path / "a.db", app, clock=half_a_minute_on) as it:
+    async with world(path, app, clock=half_a_minute_on) as it:
         await trio.sleep(60)
         assert it.caller.times("index") == pytest.approx([5, 20], abs=0.1)
 
 
 async def test_latest_time_outlives_a_life_with_its_clock_set_back(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """A second restart still knows that the clock was set back: the first may have died early."""
 
@@ -124,9 +113,9 @@ async def test_latest_time_outlives_a_life_with_its_clock_set_back(
         return ok()
 
     hour_back = FakeClock(base_ms=EPOCH_MS - 3_600_000)
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         await it.post(ROOT, key="before")
-    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+    async with world(path, app, clock=hour_back) as it:
         await it.post(ROOT, key="after")
-    async with world(tmp_path / "a.db", app, clock=hour_back) as it:
+    async with world(path, app, clock=hour_back) as it:
         assert it.store.last_at >= EPOCH_MS

@@ -21,23 +21,21 @@ STEP = "http://app:9000/workflows/w/steps/"
 NO_JITTER = RetryPolicy(jitter=0)
 
 
-async def test_seeds_sequence_at_its_own_times(autojump_clock, tmp_path: Path) -> None:
+async def test_seeds_sequence_at_its_own_times(autojump_clock, path: Path) -> None:
     """The seed's diagram with the seed's numbers: 404, 404, 404, 200 after 1, 2 and 4 seconds."""
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
-            await the[0].post(STEP + "createUser", retry=NO_JITTER)
+            await it.post(STEP + "createUser", retry=NO_JITTER)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(lambda: the[0].post(STEP + "sendEmail", retry=NO_JITTER))
-                nursery.start_soon(lambda: the[0].post(STEP + "sendAnalytics", retry=NO_JITTER))
+                nursery.start_soon(lambda: it.post(STEP + "sendEmail", retry=NO_JITTER))
+                nursery.start_soon(lambda: it.post(STEP + "sendAnalytics", retry=NO_JITTER))
             return ok(b'{"done":true}')
         if call.url.endswith("sendAnalytics") and call.attempt < 4:
             return Answered(404)
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
-        the.append(it)
+    async with world(path, app) as it:
         answer = recorded(await it.post())
 
         assert answer.step.state is StepState.COMPLETED
@@ -52,14 +50,14 @@ async def test_seeds_sequence_at_its_own_times(autojump_clock, tmp_path: Path) -
         assert len(it.caller.calls) == 7
 
 
-async def test_identical_posts_at_once_are_one_run(autojump_clock, tmp_path: Path) -> None:
+async def test_identical_posts_at_once_are_one_run(autojump_clock, path: Path) -> None:
     """200 identical submissions: one call, one answer for all."""
 
     async def app(call: Invocation) -> Outcome:
         await trio.sleep(1)
         return ok(b'"once"')
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         answers = []
 
         async def submit() -> None:
@@ -74,13 +72,13 @@ async def test_identical_posts_at_once_are_one_run(autojump_clock, tmp_path: Pat
         assert len(answers) == 200
 
 
-async def test_other_payload_is_refused(autojump_clock, tmp_path: Path) -> None:
+async def test_other_payload_is_refused(autojump_clock, path: Path) -> None:
     """Same key, other payload: 422 with both fingerprints; another spelling of it is the same."""
 
     async def app(call: Invocation) -> Outcome:
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         await it.post(payload=b'{"a": 1}')
         await it.post(payload=b'{"a":1.0}')
         with pytest.raises(Refused) as refused:
@@ -90,7 +88,7 @@ async def test_other_payload_is_refused(autojump_clock, tmp_path: Path) -> None:
         assert len(it.caller.calls) == 1
 
 
-async def test_crash_resumes(autojump_clock, tmp_path: Path) -> None:
+async def test_crash_resumes(autojump_clock, path: Path) -> None:
     """After a crash the run goes on; a step that was recorded is not called again."""
     the: list[World] = []
     done = trio.Event()
@@ -106,13 +104,13 @@ async def test_crash_resumes(autojump_clock, tmp_path: Path) -> None:
             await trio.sleep_forever()
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         the.append(it)
         still_open(await it.post(wait=Wait(prefer_ms=0)))
         await trio.sleep(0.5)
         assert len(it.caller.times("two")) == 1
         first = it.caller
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         the.append(it)
         answer = recorded(await it.post())
 
@@ -122,14 +120,14 @@ async def test_crash_resumes(autojump_clock, tmp_path: Path) -> None:
         assert len(it.caller.times("two")) == 1
 
 
-async def test_waits_end_as_asked(autojump_clock, tmp_path: Path) -> None:
+async def test_waits_end_as_asked(autojump_clock, path: Path) -> None:
     """timeout, Prefer: wait and respond-async leave the work going on."""
 
     async def app(call: Invocation) -> Outcome:
         await trio.sleep(10)
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         assert still_open(await it.post(wait=Wait(prefer_ms=0))).why is Why.ASYNC
         assert still_open(await it.post(wait=Wait(timeout_ms=1000))).why is Why.TIMEOUT
         assert still_open(await it.post(wait=Wait(prefer_ms=2000))).why is Why.WAIT
@@ -137,13 +135,13 @@ async def test_waits_end_as_asked(autojump_clock, tmp_path: Path) -> None:
         assert recorded(await it.post()).step.attempts == 1
 
 
-async def test_exhausted_root_pauses_and_step_fails(autojump_clock, tmp_path: Path) -> None:
+async def test_exhausted_root_pauses_and_step_fails(autojump_clock, path: Path) -> None:
     """A step out of retries fails; a root without its own policy pauses."""
 
     async def app(call: Invocation) -> Outcome:
         return Answered(500)
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         failed = recorded(await it.post(retry=RetryPolicy(count=2, back_off_ms=100, jitter=0)))
         assert failed.step.state is StepState.FAILED
         assert failed.step.attempts == 3
@@ -154,9 +152,8 @@ async def test_exhausted_root_pauses_and_step_fails(autojump_clock, tmp_path: Pa
         assert run.state is StepState.PAUSED
 
 
-async def test_no_lock_out(autojump_clock, tmp_path: Path) -> None:
+async def test_no_lock_out(autojump_clock, path: Path) -> None:
     """Four places, 50 workflows of three steps: all complete, and never more than four at once."""
-    the: list[World] = []
     open_leaves = 0
     most = 0
 
@@ -164,7 +161,7 @@ async def test_no_lock_out(autojump_clock, tmp_path: Path) -> None:
         nonlocal open_leaves, most
         if call.url.endswith("/index"):
             for name in ("a", "b", "c"):
-                await the[0].post(STEP + name, key=call.idempotency_key)
+                await it.post(STEP + name, key=call.idempotency_key)
             return ok()
         open_leaves += 1
         most = max(most, open_leaves)
@@ -173,8 +170,7 @@ async def test_no_lock_out(autojump_clock, tmp_path: Path) -> None:
         return ok()
 
     limits = EngineLimits(in_flight_max=4, in_flight_per_host_max=4)
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
-        the.append(it)
+    async with world(path, app, limits=limits) as it:
 
         async def submit(key: str) -> None:
             assert recorded(await it.post(key=key)).step.state is StepState.COMPLETED
@@ -188,21 +184,19 @@ async def test_no_lock_out(autojump_clock, tmp_path: Path) -> None:
 
 
 async def test_attempt_timeout_stands_still_while_a_child_is_held(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """A workflow waits for a child longer than its own attemptTimeout; alone it is cut."""
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
-            await the[0].post(STEP + "slow", key=call.idempotency_key)
+            await it.post(STEP + "slow", key=call.idempotency_key)
             await trio.sleep(0.5)
             return ok()
         await trio.sleep(5)
         return ok()
 
-    async with world(tmp_path / "a.db", app, limits=EngineLimits(standstill_s=60)) as it:
-        the.append(it)
+    async with world(path, app, limits=EngineLimits(standstill_s=60)) as it:
         assert recorded(await it.post(attempt_timeout_ms=1000)).step.attempts == 1
 
         policy = RetryPolicy(count=0)
@@ -211,13 +205,13 @@ async def test_attempt_timeout_stands_still_while_a_child_is_held(
         assert (cut.step.error or "").startswith(CallError.ATTEMPT_TIMEOUT)
 
 
-async def test_runs_that_wait_leave_memory_and_come_back(autojump_clock, tmp_path: Path) -> None:
+async def test_runs_that_wait_leave_memory_and_come_back(autojump_clock, path: Path) -> None:
     """A run in a long back-off is not in memory; it is called again when it is due."""
 
     async def app(call: Invocation) -> Outcome:
         return Answered(503) if call.attempt == 1 else ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         policy = RetryPolicy(back_off_ms=60_000, jitter=0)
         await it.post(retry=policy, wait=Wait(prefer_ms=0))
         await trio.sleep(10)
@@ -227,22 +221,18 @@ async def test_runs_that_wait_leave_memory_and_come_back(autojump_clock, tmp_pat
         assert recorded(await it.post()).step.attempts == 2
 
 
-async def test_connection_lost_with_open_child_costs_no_retry(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_connection_lost_with_open_child_costs_no_retry(autojump_clock, path: Path) -> None:
     """A proxy cuts every request after 1 s while a step backs off 5 s: no retry is used up."""
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
             with trio.move_on_after(1):
-                await the[0].post(STEP + "slow", retry=RetryPolicy(back_off_ms=5000, jitter=0))
+                await it.post(STEP + "slow", retry=RetryPolicy(back_off_ms=5000, jitter=0))
                 return ok()
             return Unanswered(CallError.CONNECTION_LOST, "cut")
         return Answered(500) if call.attempt == 1 else ok()
 
-    async with world(tmp_path / "a.db", app) as it:
-        the.append(it)
+    async with world(path, app) as it:
         policy = RetryPolicy(count=0, back_off_ms=100, jitter=0)
         answer = recorded(await it.post(retry=policy))
 
@@ -251,12 +241,11 @@ async def test_connection_lost_with_open_child_costs_no_retry(
         assert len(it.caller.times("index")) <= 5
 
 
-async def test_child_ends_while_the_lost_attempt_is_judged(autojump_clock, tmp_path: Path) -> None:
+async def test_child_ends_while_the_lost_attempt_is_judged(autojump_clock, path: Path) -> None:
     """The connection is lost, its function still holds a post: the child's end is no failure."""
-    the: list[World] = []
 
     async def post_slow() -> None:
-        await the[0].post(STEP + "slow")
+        await it.post(STEP + "slow")
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/slow"):
@@ -269,8 +258,7 @@ async def test_child_ends_while_the_lost_attempt_is_judged(autojump_clock, tmp_p
         await post_slow()
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as functions:
-        the.append(it)
+    async with world(path, app) as it, trio.open_nursery() as functions:
         answer = recorded(await it.post(retry=RetryPolicy(count=0, back_off_ms=5000, jitter=0)))
 
         assert (answer.step.state, answer.step.failures) == (StepState.COMPLETED, 0)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.core.events import Actor
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
@@ -18,7 +17,7 @@ from engine.ports.caller import Invocation
 from engine.runs import live as drive
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
-from tests.world import World, ok, recorded, still_open, world
+from tests.world import ok, recorded, still_open, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 CHILDREN = 60
@@ -26,19 +25,18 @@ ASYNC = Wait(prefer_ms=0)
 
 
 async def test_callers_of_many_steps_go_a_few_at_a_time(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of many steps is cancelled: between its callers others have their turns."""
     monkeypatch.setattr(drive, "LET_GO_AT_ONCE", 10)
     order: list[str] = []
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         await trio.sleep_forever()
         raise AssertionError
 
     async def caller(parent_token: str, number: int) -> None:
-        answer = recorded(await the[0].post(STEP + f"s{number}", parent_token=parent_token))
+        answer = recorded(await it.post(STEP + f"s{number}", parent_token=parent_token))
         assert answer.step.state is StepState.CANCELLED
         order.append("caller")
 
@@ -47,25 +45,21 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
             order.append("other")
             await trio.lowlevel.checkpoint()
 
-    async with world(tmp_path / "a.db", app) as it:
-        the.append(it)
+    async with world(path, app) as it:
         run_id = still_open(await it.post(wait=ASYNC)).run_id
         async with trio.open_nursery() as nursery:
             for number in range(CHILDREN):
                 nursery.start_soon(caller, it.engine.parent_tokens.issue(run_id, 1), number)
             await trio.sleep(1)
             nursery.start_soon(others)
-            _, done = await it.engine.act(
-                *(run_id, Action.CANCEL), step_id=None, if_rev=None, dry_run=False,
-                actor=Actor("test"), reason=None,
-            )  # fmt: skip
+            _, done = await it.act(run_id, Action.CANCEL)
         assert len(done.changed) == CHILDREN + 1
         together = "".join(word[0] for word in order).split("o")
         assert max(map(len, together)) <= 20  # two turns, where theirs was last and then first
 
 
 async def test_a_step_that_queues_is_not_looked_at_again(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two places, 60 children that all fail once and are due at once: looks grow as they do."""
     looked_at = 0
@@ -77,21 +71,19 @@ async def test_a_step_that_queues_is_not_looked_at_again(
         return moves
 
     monkeypatch.setattr(drive, "decide", counted)
-    the: list[World] = []
     policy = RetryPolicy(jitter=0, back_off_ms=100_000, max_back_off_ms=100_000)
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
             for number in range(CHILDREN):
-                await the[0].post(STEP + f"s{number}", retry=policy, wait=ASYNC)
+                await it.post(STEP + f"s{number}", retry=policy, wait=ASYNC)
             await trio.sleep(200)
             return ok()
         await trio.sleep(0.01)
         return Answered(500) if call.attempt == 1 else ok()
 
     limits = EngineLimits(in_flight_max=2, in_flight_per_host_max=2)
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
-        the.append(it)
+    async with world(path, app, limits=limits) as it:
         answer = recorded(await it.post(attempt_timeout_ms=600_000))
 
         assert answer.step.state is StepState.COMPLETED
@@ -110,24 +102,22 @@ class Counted(dict[str, Step]):
         return super().values()
 
 
-async def test_a_leafs_end_does_not_look_at_the_other_steps(autojump_clock, tmp_path: Path) -> None:
+async def test_a_leafs_end_does_not_look_at_the_other_steps(autojump_clock, path: Path) -> None:
     """A step without children that ends has nothing below it to be looked for."""
-    the: list[World] = []
     steps = Counted()
 
     async def app(call: Invocation) -> Outcome:
         nonlocal steps
         if call.url.endswith("/index"):
-            run = the[0].engine.memory.live[call.run_id].run
+            run = it.engine.memory.live[call.run_id].run
             run.steps = steps = Counted(run.steps)
             for number in range(CHILDREN):
-                await the[0].post(STEP + f"s{number}", retry=RetryPolicy(count=0), wait=ASYNC)
+                await it.post(STEP + f"s{number}", retry=RetryPolicy(count=0), wait=ASYNC)
             await trio.sleep(1)
             return ok()
         return ok() if int(call.url.rpartition("s")[2]) % 2 else Answered(500)
 
-    async with world(tmp_path / "a.db", app) as it:
-        the.append(it)
+    async with world(path, app) as it:
         answer = recorded(await it.post())
 
         assert answer.step.state is StepState.COMPLETED

@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
@@ -82,14 +81,15 @@ class App:
             return it, recorded(await it.post())
 
 
-async def test_who_waits_for_a_step_that_backs_off_goes_after_20_s(autojump_clock, tmp_path: Path):
+async def waits(app: App, call: Invocation) -> None:
+    """A function that waits for a step which succeeds after a minute."""
+    await app.step(call, "second")
+
+
+async def test_who_waits_for_a_step_that_backs_off_goes_after_20_s(autojump_clock, path: Path):
     """Not a moment earlier; it is called again when the step has ended, and not before."""
-
-    async def function(app: App, call: Invocation) -> None:
-        await app.step(call, "second")
-
-    app = App(function)
-    it, done = await app.run(tmp_path / "a.db")
+    app = App(waits)
+    it, done = await app.run(path)
     assert app.seen == [(pytest.approx(20, abs=0.01), "second let go")]
     assert it.caller.times("second") == pytest.approx([0, 60], abs=0.01)
     assert it.caller.times("index") == pytest.approx([0, 60], abs=0.01)
@@ -97,18 +97,14 @@ async def test_who_waits_for_a_step_that_backs_off_goes_after_20_s(autojump_cloc
 
 
 @pytest.mark.parametrize("after_s", [0.001, 3600])
-async def test_suspend_after_is_a_setting(autojump_clock, tmp_path: Path, after_s: float):
+async def test_suspend_after_is_a_setting(autojump_clock, path: Path, after_s: float):
     """From a millisecond to an hour: with the latter nobody goes within a minute."""
-
-    async def function(app: App, call: Invocation) -> None:
-        await app.step(call, "second")
-
-    app = App(function)
-    _, done = await app.run(tmp_path / "a.db", suspend_after_s=after_s)
+    app = App(waits)
+    _, done = await app.run(path, suspend_after_s=after_s)
     assert done.step.attempts == (1 if after_s == 3600 else 2)
 
 
-async def test_who_waits_for_a_step_that_works_stays(autojump_clock, tmp_path: Path):
+async def test_who_waits_for_a_step_that_works_stays(autojump_clock, path: Path):
     """A call may take as long as it likes; the time counts from when nothing moves any more."""
 
     async def function(app: App, call: Invocation) -> None:
@@ -117,13 +113,13 @@ async def test_who_waits_for_a_step_that_works_stays(autojump_clock, tmp_path: P
             nursery.start_soon(app.step, call, "second")
 
     app = App(function)
-    it, done = await app.run(tmp_path / "a.db")
+    it, done = await app.run(path)
     assert app.seen == []
     assert done.step.attempts == 1
     assert it.caller.times("second") == pytest.approx([0, 60], abs=0.01)
 
 
-async def test_the_time_counts_from_when_the_step_comes_to_rest(autojump_clock, tmp_path: Path):
+async def test_the_time_counts_from_when_the_step_comes_to_rest(autojump_clock, path: Path):
     """An attempt of 30 s that fails is followed by a back-off: 20 s of that, and not one less."""
     the: list[App] = []
 
@@ -137,13 +133,13 @@ async def test_the_time_counts_from_when_the_step_comes_to_rest(autojump_clock, 
         return await the[0](call)
 
     the.append(App(function))
-    async with world(tmp_path / "a.db", endpoint, limits=ALONE) as it:
+    async with world(path, endpoint, limits=ALONE) as it:
         the[0].world = it
         await it.post()
     assert the[0].seen == [(pytest.approx(50, abs=0.01), "slow let go")]
 
 
-async def test_a_post_that_comes_begins_the_time_anew(autojump_clock, tmp_path: Path):
+async def test_a_post_that_comes_begins_the_time_anew(autojump_clock, path: Path):
     """The function does something beside its wait: that one does not only wait."""
 
     async def function(app: App, call: Invocation) -> None:
@@ -154,18 +150,18 @@ async def test_a_post_that_comes_begins_the_time_anew(autojump_clock, tmp_path: 
                 await app.step(call, f"quick{number}", wait=Wait(prefer_ms=0))
 
     app = App(function)
-    _, done = await app.run(tmp_path / "a.db")
+    _, done = await app.run(path)
     assert (app.seen, done.step.attempts) == ([], 1)
 
 
-async def test_a_paused_step_sends_home_and_an_outside_caller_stays(autojump_clock, tmp_path: Path):
+async def test_a_paused_step_sends_home_and_an_outside_caller_stays(autojump_clock, path: Path):
     """Whoever submits from outside hangs on, also on the very step."""
 
     async def function(app: App, call: Invocation) -> None:
         await app.step(call, "second", RetryPolicy(count=0, on_exhausted=OnExhausted.PAUSE))
 
     app = App(function)
-    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
+    async with world(path, app, limits=ALONE) as it:
         app.world = it
         outside: list[Result] = []
 
@@ -187,13 +183,10 @@ async def test_a_paused_step_sends_home_and_an_outside_caller_stays(autojump_clo
 
 @pytest.mark.parametrize("answer", [ok(), Answered(424), Unanswered(CallError.DNS, "cut")])
 async def test_a_function_that_swallows_it_completes_nothing(
-    autojump_clock, tmp_path: Path, answer: Outcome
+    autojump_clock, path: Path, answer: Outcome
 ):
     """It posts a compensation, is refused, and answers whatever it likes: called again."""
     the: list[App] = []
-
-    async def function(app: App, call: Invocation) -> None:
-        await app.step(call, "second")
 
     async def endpoint(call: Invocation) -> Outcome:
         app = the[0]
@@ -209,8 +202,8 @@ async def test_a_function_that_swallows_it_completes_nothing(
             return ok(b'"whole"')
         return await app(call)
 
-    the.append(App(function))
-    async with world(tmp_path / "a.db", endpoint, limits=ALONE) as it:
+    the.append(App(waits))
+    async with world(path, endpoint, limits=ALONE) as it:
         the[0].world = it
         done = recorded(await it.post())
         assert (done.body and done.body.data, done.step.failures) == (b'"whole"', 0)
@@ -218,7 +211,7 @@ async def test_a_function_that_swallows_it_completes_nothing(
         assert it.caller.times("index") == pytest.approx([0, 60], abs=0.01)
 
 
-async def test_a_timed_out_attempt_below_sends_home_who_waits_above(autojump_clock, tmp_path: Path):
+async def test_a_timed_out_attempt_below_sends_home_who_waits_above(autojump_clock, path: Path):
     """Before the step is tried again: perhaps those who wait have the worker that it needs."""
     the: list[App] = []
 
@@ -239,7 +232,7 @@ async def test_a_timed_out_attempt_below_sends_home_who_waits_above(autojump_clo
         await app.step(call, "nested")
 
     the.append(App(function))
-    async with world(tmp_path / "a.db", endpoint, limits=ALONE) as it:
+    async with world(path, endpoint, limits=ALONE) as it:
         the[0].world = it
         done = recorded(await it.post())
     told = [(pytest.approx(0.9, abs=0.01), name) for name in ("slow let go", "nested let go")]
@@ -247,7 +240,7 @@ async def test_a_timed_out_attempt_below_sends_home_who_waits_above(autojump_clo
     assert (done.step.attempts, done.step.failures) == (2, 0)
 
 
-async def test_a_told_attempt_that_hangs_is_cut_by_its_own_time_out(autojump_clock, tmp_path: Path):
+async def test_a_told_attempt_that_hangs_is_cut_by_its_own_time_out(autojump_clock, path: Path):
     """`attemptTimeout` goes on where it stood; the end is no failure."""
 
     async def function(app: App, call: Invocation) -> None:
@@ -257,7 +250,7 @@ async def test_a_told_attempt_that_hangs_is_cut_by_its_own_time_out(autojump_clo
             await trio.sleep_forever()
 
     app = App(function)
-    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
+    async with world(path, app, limits=ALONE) as it:
         app.world = it
         once = RetryPolicy(count=0)
         done = recorded(await it.post(retry=once, attempt_timeout_ms=30_000))
@@ -265,14 +258,10 @@ async def test_a_told_attempt_that_hangs_is_cut_by_its_own_time_out(autojump_clo
         assert it.caller.times("index") == pytest.approx([0, 60], abs=0.01)
 
 
-async def test_connections_that_run_short_send_home_sooner(autojump_clock, tmp_path: Path):
+async def test_connections_that_run_short_send_home_sooner(autojump_clock, path: Path):
     """A second, as soon as over half are taken: also those that had waited longer already."""
-
-    async def function(app: App, call: Invocation) -> None:
-        await app.step(call, "second")
-
-    app = App(function)
-    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
+    app = App(waits)
+    async with world(path, app, limits=ALONE) as it:
         app.world = it
         short = False
         it.engine.home.pressed = lambda: short
@@ -286,21 +275,19 @@ async def test_connections_that_run_short_send_home_sooner(autojump_clock, tmp_p
             nursery.cancel_scope.cancel()
 
 
-async def test_who_asks_for_other_steps_at_each_call_is_sent_home_once(
-    autojump_clock, tmp_path: Path
-):
+async def test_who_asks_for_other_steps_at_each_call_is_sent_home_once(autojump_clock, path: Path):
     """Its keys are drawn anew: another call would wait for another step, for ever."""
 
     async def function(app: App, call: Invocation) -> None:
         await app.step(call, "second", key=f"at {trio.current_time():.0f}")
 
     app = App(function)
-    _, done = await app.run(tmp_path / "a.db")
+    _, done = await app.run(path)
     assert len(app.seen) == 1
     assert done.step.attempts == 2
 
 
-async def test_a_step_that_queues_for_a_place_sends_home(autojump_clock, tmp_path: Path):
+async def test_a_step_that_queues_for_a_place_sends_home(autojump_clock, path: Path):
     """The only place at its host is another's for a minute."""
 
     async def function(app: App, call: Invocation) -> None:
@@ -308,7 +295,7 @@ async def test_a_step_that_queues_for_a_place_sends_home(autojump_clock, tmp_pat
 
     app = App(function)
     limits = EngineLimits(in_flight_per_host_max=1, standstill_s=NEVER)
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
+    async with world(path, app, limits=limits) as it:
         app.world = it
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: it.post(key="other"))
@@ -318,35 +305,23 @@ async def test_a_step_that_queues_for_a_place_sends_home(autojump_clock, tmp_pat
             assert [name for _, name in app.seen] == ["1 let go"]
 
 
-async def test_a_cancelled_run_is_not_called_again(autojump_clock, tmp_path: Path):
+async def test_a_cancelled_run_is_not_called_again(autojump_clock, path: Path):
     """A told attempt whose run was cancelled meanwhile ends with it."""
-
-    async def function(app: App, call: Invocation) -> None:
-        await app.step(call, "second")
-
-    app = App(function)
-    async with world(tmp_path / "a.db", app, limits=ALONE) as it:
+    app = App(waits)
+    async with world(path, app, limits=ALONE) as it:
         app.world = it
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)
             await trio.sleep(30)
             (run_id,) = it.engine.memory.live
-            await it.engine.act(
-                run_id,
-                Action.CANCEL,
-                step_id=None,
-                if_rev=None,
-                dry_run=False,
-                actor=Actor("ada"),
-                reason=None,
-            )
+            await it.act(run_id, Action.CANCEL)
             await trio.sleep(100)
             nursery.cancel_scope.cancel()
         assert it.caller.times("index") == [0]
 
 
 async def test_posts_that_are_let_go_together_are_told_of_once(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Each telling looks at all that is in flight, and there may be thousands of both."""
     told: list[int] = []
@@ -362,6 +337,6 @@ async def test_posts_that_are_let_go_together_are_told_of_once(
             for number in range(5):
                 nursery.start_soon(post, str(number))
 
-    _, done = await App(function).run(tmp_path / "a.db")
+    _, done = await App(function).run(path)
     assert (done.step.state, done.step.attempts) == (StepState.COMPLETED, 2)
     assert told == [5]

@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retarget import read_move
@@ -30,10 +29,7 @@ OLD, NEW = "http://old:1", "http://new:2"
 
 async def move(it: World, run_id: str, start: str, to: str) -> None:
     """An operator moves the run."""
-    await it.engine.act(
-        run_id, Action.RETARGET, step_id=None, if_rev=None, dry_run=False,
-        actor=Actor("ada"), reason=None, move=read_move(start, to),
-    )  # fmt: skip
+    await it.act(run_id, Action.RETARGET, move=read_move(start, to))
 
 
 async def away(call: Invocation) -> Outcome:
@@ -41,13 +37,12 @@ async def away(call: Invocation) -> Outcome:
     return Answered(503)
 
 
-async def test_a_rule_outlives_the_engine(autojump_clock: object, tmp_path: Path) -> None:
+async def test_a_rule_outlives_the_engine(autojump_clock: object, path: Path) -> None:
     """From the rows and, where they lag, from the journal: what it posts is moved as before."""
 
     async def app(call: Invocation) -> Outcome:
         return ok() if call.url.startswith(NEW) else Answered(503)
 
-    path = tmp_path / "a.db"
     for wait_rows in (False, True):
         key = f"k{wait_rows}"
         async with world(path, app) as it:
@@ -73,10 +68,9 @@ async def test_a_rule_outlives_the_engine(autojump_clock: object, tmp_path: Path
     ("kept", "shown"), [(f'[["{OLD}","{NEW}"]]', [(OLD, NEW, 0)]), ("[1", [])], ids=["old", "odd"]
 )
 async def test_rules_without_a_time_and_unreadable_ones_are_listed(
-    autojump_clock: object, tmp_path: Path, kept: str, shown: list[tuple[str, str, int]]
+    autojump_clock: object, path: Path, kept: str, shown: list[tuple[str, str, int]]
 ) -> None:
     """As they were kept before; and damaged ones break no list."""
-    path = tmp_path / "a.db"
     async with world(path, away) as it:
         run_id = still_open(await it.post(f"{OLD}/w", retry=SLOW, wait=AT_ONCE)).run_id
     change_file(path, f"UPDATE run SET moves = '{kept}'")
@@ -87,7 +81,7 @@ async def test_rules_without_a_time_and_unreadable_ones_are_listed(
 
 
 async def test_who_queues_at_a_dead_host_is_called_elsewhere(
-    autojump_clock: object, tmp_path: Path
+    autojump_clock: object, path: Path
 ) -> None:
     """A step without a place at the old host does not wait for one there."""
 
@@ -97,7 +91,7 @@ async def test_who_queues_at_a_dead_host_is_called_elsewhere(
         return ok()
 
     limits = EngineLimits(in_flight_per_host_max=1)
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
+    async with world(path, app, limits=limits) as it:
         await it.post(f"{OLD}/w", "first", wait=AT_ONCE)
         second = still_open(await it.post(f"{OLD}/w", "second", wait=AT_ONCE))
         await trio.sleep(1)
@@ -107,7 +101,7 @@ async def test_who_queues_at_a_dead_host_is_called_elsewhere(
 
 @pytest.mark.parametrize("failing", [True, False])
 async def test_a_post_while_the_connection_is_made(
-    autojump_clock: object, tmp_path: Path, failing: bool
+    autojump_clock: object, path: Path, failing: bool
 ) -> None:
     """Nobody can be at work before the request has left: no step is recorded for them."""
 
@@ -120,7 +114,7 @@ async def test_a_post_while_the_connection_is_made(
         await trio.sleep(5)
         return Answered(500)
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         await it.post(f"{OLD}/w", retry=SLOW, wait=AT_ONCE)
         await trio.sleep(1)
         for _ in range(2):
@@ -134,7 +128,7 @@ async def test_a_post_while_the_connection_is_made(
 
 
 async def test_the_setting_refuses_steps_without_a_parent_token(
-    autojump_clock: object, tmp_path: Path
+    autojump_clock: object, path: Path
 ) -> None:
     """`steps_need_parent`: also while the function is at work."""
     refused: list[Problem] = []
@@ -151,6 +145,6 @@ async def test_the_setting_refuses_steps_without_a_parent_token(
         )
 
     limits = EngineLimits(run=Limits(steps_need_parent=True))
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
+    async with world(path, app, limits=limits) as it:
         assert recorded(await it.post(f"{OLD}/w")).step.state is StepState.COMPLETED
     assert refused == [Problem.TARGET_MOVED]

@@ -64,13 +64,11 @@ async def answer(it: World, step_id: str) -> tuple[object, ...]:
 
 
 async def test_the_outcome_of_an_ended_run_is_only_read(
-    autojump_clock, tmp_path: Path, entered: list[str]
+    autojump_clock, path: Path, entered: list[str]
 ) -> None:
     """Of root and step alike, by id and by posting again: nothing is loaded, recovered or driven,
     and every byte is the one that a run in memory answers."""
-    the: list[World] = []
-    async with world(tmp_path / "a.db", lambda call: app(the[0], call)) as it:
-        the.append(it)
+    async with world(path, lambda call: app(it, call)) as it:
         for key in KEYS:
             recorded(await it.post(key=key, retry=NO_RETRY))
         await trio.sleep(5)
@@ -96,12 +94,10 @@ async def test_the_outcome_of_an_ended_run_is_only_read(
 
 
 async def test_many_who_ask_at_once_read_once(
-    autojump_clock, tmp_path: Path, entered: list[str], monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, entered: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run may have thousands of steps, and an outcome hundreds who wait for it."""
-    the: list[World] = []
-    async with world(tmp_path / "a.db", lambda call: app(the[0], call)) as it:
-        the.append(it)
+    async with world(path, lambda call: app(it, call)) as it:
         run_id = recorded(await it.post(key="completes")).step.id
         await trio.sleep(5)
         entered.clear()

@@ -42,10 +42,10 @@ def whole(result: Recorded) -> bool:
     return result.body is not None and result.body.data == LARGE
 
 
-async def test_large_outcomes_take_turns(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_large_outcomes_take_turns(autojump_clock: MockClock, path: Path) -> None:
     """With room for one, the second is read when the first is sent, whether it is the first answer
     or asked for again; what waits is in nobody's memory, and small ones pass."""
-    async with world(tmp_path / "a.db", large, limits=LIMITS) as it:
+    async with world(path, large, limits=LIMITS) as it:
         pool = it.engine.budget.replies
         first = await asked(it, "a")
         assert whole(first)
@@ -76,27 +76,23 @@ async def test_large_outcomes_take_turns(autojump_clock: MockClock, tmp_path: Pa
         assert pool.granted == 0
 
 
-async def test_who_waits_long_is_told_to_ask_again(
-    autojump_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_who_waits_long_is_told_to_ask_again(autojump_clock: MockClock, path: Path) -> None:
     """503 with the limit's name. The outcome stands, the post of a function makes its attempt an
     interrupted one, and a caller that leaves holds nothing."""
     held: list[Recorded] = []
     refused: list[Refused] = []
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url == ROOT and call.attempt == 1:
-            held.append(await asked(the[0], "k", ROOT + "/child"))
+            held.append(await asked(it, "k", ROOT + "/child"))
             with pytest.raises(Refused) as caught:
-                await asked(the[0], "k", ROOT + "/child")
+                await asked(it, "k", ROOT + "/child")
             refused.append(caught.value)
             held[0].room.give_back()  # type: ignore[union-attr]
             return Answered(500)
         return await large(call)
 
-    async with world(tmp_path / "a.db", app, limits=LIMITS) as it:
-        the.append(it)
+    async with world(path, app, limits=LIMITS) as it:
         result = recorded(await it.post(retry=RetryPolicy(count=0, on_exhausted=OnExhausted.FAIL)))
         assert (result.step.state, result.step.attempts) == (StepState.COMPLETED, 2)
         assert refused[0].problem is Problem.OVERLOADED

@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from engine.core.errors import IllegalEvent
-from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
@@ -43,7 +42,7 @@ async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> No
 
 
 async def test_a_dry_runs_bug_does_not_park_the_run(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dry run works on a copy: what goes wrong with it has not touched the run."""
 
@@ -54,25 +53,20 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
     def broken(*values: object, **named: object) -> list[str]:
         raise IllegalEvent("a bug")
 
-    async with world(tmp_path / "a.db", app, strict=False) as it:
+    async with world(path, app, strict=False) as it:
         run_id = still_open(await it.post(wait=Wait(prefer_ms=0))).run_id
         monkeypatch.setattr("engine.runs.engine.act", broken)
         with pytest.raises(IllegalEvent):
-            await it.engine.act(
-                run_id, Action.CANCEL, step_id=None, if_rev=None, dry_run=True, actor=Actor("test"),
-                reason=None,
-            )  # fmt: skip
+            await it.act(run_id, Action.CANCEL, dry_run=True)
         assert not it.engine.memory.live[run_id].run.parked
 
 
 async def act(it: World, run_id: str, action: Action) -> None:
-    await it.engine.act(
-        run_id, action, step_id=None, if_rev=None, dry_run=False, actor=Actor("test"), reason=None
-    )
+    await it.act(run_id, action)
 
 
 async def test_a_cancelled_step_that_queued_does_not_keep_its_run(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """A run that was cancelled while it queued for a place leaves memory when one is free."""
 
@@ -81,7 +75,7 @@ async def test_a_cancelled_step_that_queued_does_not_keep_its_run(
         return ok()
 
     limits = EngineLimits(in_flight_max=1, in_flight_per_host_max=1)
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
+    async with world(path, app, limits=limits) as it:
         still_open(await it.post(key="first", wait=Wait(prefer_ms=0)))
         run_id = still_open(await it.post(key="second", wait=Wait(prefer_ms=0))).run_id
         await act(it, run_id, Action.CANCEL)
@@ -91,9 +85,7 @@ async def test_a_cancelled_step_that_queued_does_not_keep_its_run(
         assert not it.engine.memory.live
 
 
-async def test_an_outcome_that_is_being_committed_is_waited_for(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_an_outcome_that_is_being_committed_is_waited_for(autojump_clock, path: Path) -> None:
     """Durable before visible: a wait that ends while the outcome is on its way to the disk brings
     that outcome, never a 504 or 202 that says `completed`."""
 
@@ -101,7 +93,7 @@ async def test_an_outcome_that_is_being_committed_is_waited_for(
         await trio.sleep(1)
         return ok()
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         commit_off = it.store.writer._commit_off
 
         async def slowly(commit: Commit) -> None:
@@ -114,18 +106,17 @@ async def test_an_outcome_that_is_being_committed_is_waited_for(
             assert answer.step.state is StepState.COMPLETED
 
 
-async def test_a_large_payload_does_not_wait_in_memory(autojump_clock, tmp_path: Path) -> None:
+async def test_a_large_payload_does_not_wait_in_memory(autojump_clock, path: Path) -> None:
     """Steps that queue for a place leave their payloads in the store, and are sent them whole."""
     large = b'"' + b"x" * 100_000 + b'"'
     sent: list[bytes] = []
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
             for name in ("a", "b", "c"):
-                await the[0].post(STEP + name, payload=large, wait=Wait(prefer_ms=0))
+                await it.post(STEP + name, payload=large, wait=Wait(prefer_ms=0))
             await trio.sleep(1)
-            live = the[0].engine.memory.live[call.run_id]
+            live = it.engine.memory.live[call.run_id]
             assert len(live.queued) == 2
             assert not live.payloads
             return ok()
@@ -134,8 +125,7 @@ async def test_a_large_payload_does_not_wait_in_memory(autojump_clock, tmp_path:
         return ok()
 
     limits = EngineLimits(in_flight_max=1, in_flight_per_host_max=1)
-    async with world(tmp_path / "a.db", app, limits=limits) as it:
-        the.append(it)
+    async with world(path, app, limits=limits) as it:
         recorded(await it.post())
         await trio.sleep(10)
 

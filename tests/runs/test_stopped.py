@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,91 +10,31 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused, RefusedForDamage
-from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
-from engine.core.rules import attempt as settle
 from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from engine.ports.views import RunQuery, RunRecord
+from engine.ports.views import RunQuery
 from engine.runs.limits.bounds import EngineLimits
-from engine.runs.open.callers import Recorded, Wait
+from engine.runs.open.callers import Wait
 from engine.runs.open.flow import READ_AGAIN_S
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.views import SqliteViews
+from tests.runs.stopped_runs import ASYNC, STEP, App, a_bug, refused, row_of
 from tests.store.support import change_file, rows
-from tests.world import World, ok, recorded, still_open, world
+from tests.world import ok, recorded, still_open, world
 
-STEP = "http://app:9000/workflows/w/steps/charge"
-ASYNC = Wait(prefer_ms=0)
 ALL = RunQuery()
 
 
-class App:
-    """A function that posts one step and hands on what it was told; and the step's endpoint."""
-
-    def __init__(self) -> None:
-        self.it: World | None = None
-        self.calls: list[str] = []
-        self.takes_s = 0.0
-        """What the step's endpoint takes."""
-        self.lingers_s = 0.0
-        """How long the function goes on after its post was let go."""
-
-    async def __call__(self, call: Invocation) -> Outcome:
-        self.calls.append(f"{call.idempotency_key} {call.url.rpartition('/')[2]} {call.attempt}")
-        if call.url.endswith("/charge"):
-            await trio.sleep(self.takes_s)
-            return ok()
-        assert self.it is not None
-        told = await self.it.post(STEP, key=call.idempotency_key, parent_token=call.parent_token)
-        if not isinstance(told, Recorded):
-            await trio.sleep(self.lingers_s)
-        return ok()
-
-
-@contextmanager
-def a_bug(monkeypatch: pytest.MonkeyPatch, key: str) -> Iterator[None]:
-    """While this is open, an answer to the step of the run `key` cannot be judged."""
-    judge = settle._verdict
-
-    def broken(run, step, *rest):
-        if step.spec.key == key and not step.is_root:
-            raise LookupError("a bug of the engine's")
-        return judge(run, step, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(settle, "_verdict", broken)
-        yield
-
-
-async def act(it: World, run_id: str, action: Action, *, dry_run: bool = False) -> None:
-    await it.engine.act(
-        run_id, action, step_id=None, if_rev=None, dry_run=dry_run, actor=Actor("ada"), reason=None
-    )
-
-
-async def refused(it: World, *, key: str = "bad", url: str | None = None) -> Refused:
-    """What a post is told."""
-    with pytest.raises(Refused) as told:
-        await (it.post(key=key) if url is None else it.post(url, key=key))
-    return told.value
-
-
-async def row_of(it: World, run_id: str) -> RunRecord:
-    found = await SqliteViews(it.store).tree(run_id)
-    assert found is not None
-    return found[0]
-
-
 async def test_a_bug_stops_its_run_and_nothing_else(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its callers are let go, its places are free, it is paused with what was wrong and stuck; and
     another run on the same endpoints goes on."""
     app = App()
     limits = EngineLimits(in_flight_max=2, in_flight_per_host_max=2)
-    async with world(tmp_path / "a.db", app, limits=limits, strict=False) as app.it:
+    async with world(path, app, limits=limits, strict=False) as app.it:
         it = app.it
         with a_bug(monkeypatch, "bad"), trio.fail_after(60):
             run_id = still_open(await it.post(key="bad")).run_id
@@ -110,7 +48,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
             assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
         row = await row_of(it, run_id)
         assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
-        assert "LookupError: a bug of the engine's (in broken, test_stopped.py" in str(row.error)
+        assert "LookupError: a bug of the engine's (in broken, stopped_runs.py" in str(row.error)
         assert row.cause is not None
         (cause,) = await SqliteViews(it.store).causes(0)
         assert (cause.runs, cause.latest.id) == (1, run_id)
@@ -118,7 +56,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
 
 
 async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is damaged there: the engine goes on. When it can be read again
     `retry` lets the run go on."""
@@ -128,7 +66,7 @@ async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
         left = answers.get(call.idempotency_key)
         return left.pop() if left else ok()
 
-    async with world(tmp_path / "a.db", app, strict=False) as it:
+    async with world(path, app, strict=False) as it:
         read = it.store.body_up_to
 
         async def damaged(step_id: str, *arguments: Any, **named: Any) -> Any:
@@ -145,12 +83,12 @@ async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
             assert "stopped this run: Unreadable: The database is damaged here." in told.detail
             assert recorded(await it.post(key="good")).step.state is StepState.COMPLETED
         assert (await row_of(it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
-        await act(it, run_id, Action.RETRY)
+        await it.act(run_id, Action.RETRY)
         assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
 
 
 async def test_a_payload_that_cannot_be_read_now_is_read_later(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk refuses, and may not again: that uses up no retry and needs no operator."""
     tries: list[float] = []
@@ -159,7 +97,7 @@ async def test_a_payload_that_cannot_be_read_now_is_read_later(
     async def app(call: Invocation) -> Outcome:
         return answers.pop() if answers else ok()
 
-    async with world(tmp_path / "a.db", app, strict=False) as it:
+    async with world(path, app, strict=False) as it:
         read = it.store.body_up_to
 
         async def refuses(step_id: str, *arguments: Any, **named: Any) -> Any:
@@ -179,11 +117,11 @@ async def test_a_payload_that_cannot_be_read_now_is_read_later(
 
 @pytest.mark.parametrize("action", [Action.RETRY, Action.RESUME])
 async def test_comes_back_stopped_and_is_read_again(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
 ) -> None:
     """After a restart it is as it was, and nothing of it is called; mended and let go on it ends,
     with the attempts that were in flight interrupted."""
-    app, path = App(), tmp_path / "a.db"
+    app = App()
     async with world(path, app, strict=False) as app.it:
         with a_bug(monkeypatch, "bad"):
             run_id = still_open(await app.it.post(key="bad")).run_id
@@ -193,9 +131,9 @@ async def test_comes_back_stopped_and_is_read_again(
         await trio.sleep(200)
         assert app.calls == calls
         assert (await row_of(app.it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
-        await act(app.it, run_id, action, dry_run=True)
+        await app.it.act(run_id, action, dry_run=True)
         assert (await refused(app.it)).problem is Problem.ENGINE_ERROR
-        await act(app.it, run_id, action)
+        await app.it.act(run_id, action)
         assert recorded(await app.it.post(key="bad")).step.state is StepState.COMPLETED
         row = await row_of(app.it, run_id)
         assert (row.state, row.cause, row.error) == (StepState.COMPLETED, None, None)
@@ -204,17 +142,17 @@ async def test_comes_back_stopped_and_is_read_again(
 
 
 async def test_cancelled_as_it_is(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`cancel` needs nothing of the run to be read: posts are told so, now and after a restart."""
-    app, path = App(), tmp_path / "a.db"
+    app = App()
     async with world(path, app, strict=False) as app.it:
         with a_bug(monkeypatch, "bad"):
             run_id = still_open(await app.it.post(key="bad")).run_id
-            await act(app.it, run_id, Action.CANCEL)
+            await app.it.act(run_id, Action.CANCEL)
             assert (await refused(app.it)).problem is Problem.RUN_CANCELLED
             with pytest.raises(Refused, match="was cancelled"):
-                await act(app.it, run_id, Action.RETRY)
+                await app.it.act(run_id, Action.RETRY)
     async with world(path, app, strict=False) as app.it:
         assert (await refused(app.it)).problem is Problem.RUN_CANCELLED
         row = await row_of(app.it, run_id)
@@ -225,16 +163,16 @@ async def test_cancelled_as_it_is(
 
 
 async def test_nothing_is_called_anew_while_an_old_request_is_open(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that is let go on is read when the last request of before has ended."""
     app = App()
     app.lingers_s = 30
-    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+    async with world(path, app, strict=False) as app.it:
         it = app.it
         with a_bug(monkeypatch, "bad"):
             run_id = still_open(await it.post(key="bad")).run_id
-        await act(it, run_id, Action.RETRY)
+        await it.act(run_id, Action.RETRY)
         await trio.sleep(25)
         assert (await refused(it)).problem is Problem.ENGINE_ERROR
         assert app.calls == ["bad index 1", "bad charge 1"]
@@ -244,16 +182,16 @@ async def test_nothing_is_called_anew_while_an_old_request_is_open(
 
 
 async def test_a_store_that_cannot_be_read_when_it_leaves_memory_ends_nothing(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked for once more then, in case it was let go on: that may be refused."""
     app = App()
     app.lingers_s = 30
-    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+    async with world(path, app, strict=False) as app.it:
         it = app.it
         with a_bug(monkeypatch, "bad"):
             run_id = still_open(await it.post(key="bad")).run_id
-        await act(it, run_id, Action.RETRY)
+        await it.act(run_id, Action.RETRY)
         with monkeypatch.context() as patch:
             looked: list[object] = []
 
@@ -271,9 +209,9 @@ async def test_a_store_that_cannot_be_read_when_it_leaves_memory_ends_nothing(
 
 
 @pytest.mark.parametrize("column", ["retry = '{'", "state = 'odd'", "delay_by = 'nobody'"])
-async def test_a_run_that_cannot_be_read(autojump_clock, tmp_path: Path, column: str) -> None:
+async def test_a_run_that_cannot_be_read(autojump_clock, path: Path, column: str) -> None:
     """The engine starts, marks it, goes on with the others; it can be looked at and cancelled."""
-    app, path = App(), tmp_path / "a.db"
+    app = App()
     app.takes_s = 5
     async with world(path, app) as app.it:
         run_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
@@ -296,17 +234,17 @@ async def test_a_run_that_cannot_be_read(autojump_clock, tmp_path: Path, column:
         assert [step.state for step in steps] == [StepState.PAUSED] * 2
         assert {each.step_id for each in tries} <= {step.id for step in steps}
         with pytest.raises(Refused) as still_broken:
-            await act(it, run_id, Action.RETRY)
+            await it.act(run_id, Action.RETRY)
         assert still_broken.value.problem is Problem.ENGINE_ERROR
-        await act(it, run_id, Action.CANCEL)
+        await it.act(run_id, Action.CANCEL)
         assert (await refused(it)).problem is Problem.RUN_CANCELLED
 
 
 async def test_damage_in_the_file_leaves_the_others(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that lies where the file is damaged is left; the engine starts, the others go on."""
-    app, path = App(), tmp_path / "a.db"
+    app = App()
     app.takes_s = 5
     async with world(path, app) as app.it:
         bad_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
@@ -329,7 +267,7 @@ async def test_damage_in_the_file_leaves_the_others(
 
 @pytest.mark.parametrize("after_s", [0.2, 5])
 async def test_a_cancelled_run_is_not_called_again_when_a_bug_strikes_its_last_request(
-    autojump_clock, tmp_path: Path, after_s: float
+    autojump_clock, path: Path, after_s: float
 ):
     """Also while its rows do not know yet that it was cancelled: they follow within a second."""
     calls: list[int] = []
@@ -341,14 +279,14 @@ async def test_a_cancelled_run_is_not_called_again_when_a_bug_strikes_its_last_r
             raise ValueError("a bug")
         return Answered(500)
 
-    async with world(tmp_path / "a.db", app, strict=False) as it:
+    async with world(path, app, strict=False) as it:
         run_id = still_open(await it.post(key="bad", wait=ASYNC)).run_id
         while len(calls) < 2:
             await trio.sleep(0.1)
-        await act(it, run_id, Action.CANCEL)
+        await it.act(run_id, Action.CANCEL)
         await trio.sleep(60)
         assert len(calls) == 2
         assert (await row_of(it, run_id)).state == StepState.CANCELLED
-    async with world(tmp_path / "a.db", app, strict=False) as it:
+    async with world(path, app, strict=False) as it:
         await trio.sleep(60)
         assert len(calls) == 2

@@ -8,11 +8,10 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.events import Actor
 from engine.core.model import PauseReason, StepState
 from engine.core.rules.action import Action
 from engine.store.sqlite.views.views import SqliteViews
-from tests.runs.test_stopped import ASYNC, App, a_bug, refused, row_of
+from tests.runs.stopped_runs import ASYNC, App, a_bug, refused, row_of
 from tests.store.support import change_file
 from tests.world import World, recorded, still_open, world
 
@@ -28,42 +27,31 @@ async def stopped_run(it: World, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_if_rev_holds_for_a_stopped_run(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
 ) -> None:
     """`ifRev`: 409 `revision-changed`, and nothing is cancelled."""
     app = App()
-    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+    async with world(path, app, strict=False) as app.it:
         run_id = await stopped_run(app.it, monkeypatch)
         with pytest.raises(Refused) as told:
-            await app.it.engine.act(
-                run_id,
-                Action.CANCEL,
-                step_id=None,
-                if_rev=999,
-                dry_run=dry_run,
-                actor=Actor("ada"),
-                reason=None,
-            )
+            await app.it.act(run_id, Action.CANCEL, if_rev=999, dry_run=dry_run)
         assert told.value.problem is Problem.REVISION_CHANGED
         assert (await row_of(app.it, run_id)).state == StepState.PAUSED
 
 
 @pytest.mark.parametrize("which", ["child", "nonsense"])
 async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
-    autojump_clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     """`step` is not left out of account: it is refused, and nothing is cancelled."""
     app = App()
-    async with world(tmp_path / "a.db", app, strict=False) as app.it:
+    async with world(path, app, strict=False) as app.it:
         run_id = await stopped_run(app.it, monkeypatch)
         found = await SqliteViews(app.it.store).tree(run_id)
         assert found is not None
         step_id = found[1][1].id if which == "child" else "nonsense"
         with pytest.raises(Refused) as told:
-            await app.it.engine.act(
-                run_id, Action.CANCEL, step_id=step_id, if_rev=None, dry_run=False,
-                actor=Actor("ada"), reason=None,
-            )  # fmt: skip
+            await app.it.act(run_id, Action.CANCEL, step_id=step_id)
         assert told.value.problem is Problem.NOT_POSSIBLE
         assert (await row_of(app.it, run_id)).state == StepState.PAUSED
 
@@ -77,11 +65,9 @@ async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
         "DELETE FROM step WHERE id = '{run}'",
     ],
 )
-async def test_damage_of_one_run_ends_no_engine(
-    autojump_clock, tmp_path: Path, damage: str
-) -> None:
+async def test_damage_of_one_run_ends_no_engine(autojump_clock, path: Path, damage: str) -> None:
     """The engine starts and lives; others go on; boards can be read; it can be cancelled."""
-    app, path = App(), tmp_path / "a.db"
+    app = App()
     app.takes_s = 5
     async with world(path, app) as app.it:
         run_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
@@ -95,25 +81,17 @@ async def test_damage_of_one_run_ends_no_engine(
         problem = (await refused(it)).problem
         assert problem in (Problem.ENGINE_ERROR, Problem.STORE_UNAVAILABLE), problem
         await SqliteViews(it.store).causes(0)
-        await it.engine.act(
-            run_id,
-            Action.CANCEL,
-            step_id=None,
-            if_rev=None,
-            dry_run=False,
-            actor=Actor("ada"),
-            reason=None,
-        )
+        await it.act(run_id, Action.CANCEL)
         assert recorded(await it.post(key="other")).step.state is StepState.COMPLETED
 
 
 @pytest.mark.parametrize("gone", ["id = '{run}'", "id LIKE '{run}-%'"])
 async def test_the_tree_of_a_run_without_a_row_is_what_there_is(
-    autojump_clock, tmp_path: Path, gone: str
+    autojump_clock, path: Path, gone: str
 ) -> None:
     """Also of one that has ended, which nothing marks: the attempts of a step whose row was deleted
     by hand are no reason to show nothing."""
-    app, path = App(), tmp_path / "a.db"
+    app = App()
     async with world(path, app) as app.it:
         run_id = recorded(await app.it.post(key="good")).step.run_id
     change_file(path, f"DELETE FROM step WHERE {gone.format(run=run_id)}")

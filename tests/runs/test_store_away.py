@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.events import Actor
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
@@ -21,55 +18,12 @@ from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
 from engine.runs.open.callers import Recorded, Wait, Why
 from engine.store.away import AWAY_AFTER_S
-from engine.store.sqlite.views.views import SqliteViews
-from tests.store.faults import Disk
+from tests.runs.away import ASYNC, Away, away_world
 from tests.store.support import recorded as journal
-from tests.world import ROOT, World, ok, recorded, still_open, world
+from tests.world import ROOT, ok, recorded, still_open
 
 STEP = "http://app:9000/workflows/w/steps/"
-FIRST = "http://other:9000/workflows/first"
-ASYNC = Wait(prefer_ms=0)
 SOON = RetryPolicy(count=3, back_off_ms=5_000, jitter=0)
-
-
-class Away:
-    """A world whose disk is full from `begin` to `end`."""
-
-    def __init__(self, it: World, disk: Disk) -> None:
-        self.it, self.disk = it, disk
-        self.views = SqliteViews(it.store)
-
-    async def begin(self) -> None:
-        """The disk is full, and something is written: the store is away when this returns."""
-        self.disk.code = sqlite3.SQLITE_FULL
-        with pytest.raises(Refused):
-            await self.it.post(FIRST, key="the first to find out", wait=ASYNC)
-        assert self.it.store.away is not None
-
-    async def end(self) -> None:
-        """There is room again; returns when all is written."""
-        self.disk.code = None
-        while self.it.store.away is not None:
-            await self.it.store.wait_away_moved()
-        await self.it.store.writer.wait_rows()
-
-    async def refused(self, **options: Any) -> Refused:
-        """How a post is refused."""
-        with pytest.raises(Refused) as caught:
-            await self.it.post(**options)
-        assert caught.value.problem is Problem.STORE_UNAVAILABLE
-        assert caught.value.members["retryAfter"] == 1
-        return caught.value
-
-
-@asynccontextmanager
-async def away_world(
-    path: Path, handler: Callable[[Invocation], Any]
-) -> AsyncIterator[tuple[World, Away]]:
-    """A world whose disk can be full."""
-    disk = Disk()
-    async with world(path / "a.db", handler, write_offload=disk) as it:
-        yield it, Away(it, disk)
 
 
 async def answers(call: Invocation) -> Outcome:
@@ -224,7 +178,6 @@ async def test_a_function_whose_post_is_refused_is_interrupted(
     autojump_clock, tmp_path: Path
 ) -> None:
     """A workflow that cannot have its step recorded has done nothing wrong: no retry is spent."""
-    the: list[World] = []
     disks: list[Away] = []
 
     async def app(call: Invocation) -> Outcome:
@@ -234,13 +187,12 @@ async def test_a_function_whose_post_is_refused_is_interrupted(
             await trio.sleep(1)
             await disks[0].begin()
             with pytest.raises(Refused):
-                await the[0].post(STEP + "step")
+                await it.post(STEP + "step")
             return Answered(500)
-        recorded(await the[0].post(STEP + "step"))
+        recorded(await it.post(STEP + "step"))
         return ok()
 
     async with away_world(tmp_path, app) as (it, away):
-        the.append(it)
         disks.append(away)
         async with trio.open_nursery() as nursery:
             results: list[Recorded] = []
@@ -260,7 +212,6 @@ async def test_a_function_that_posts_a_recorded_step_hangs_on(
     autojump_clock, tmp_path: Path
 ) -> None:
     """What its run has not recorded yet is waited for, rather than refused: it would only fail."""
-    the: list[World] = []
     disks: list[Away] = []
     heard: list[float] = []
 
@@ -269,18 +220,17 @@ async def test_a_function_that_posts_a_recorded_step_hangs_on(
             await trio.sleep(1.8)
         if call.url != ROOT:
             return ok()
-        recorded(await the[0].post(STEP + "step"))
+        recorded(await it.post(STEP + "step"))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: the[0].post(STEP + "slow"))
+            nursery.start_soon(lambda: it.post(STEP + "slow"))
             await trio.sleep(0.5)
             await disks[0].begin()
             await trio.sleep(10)  # "slow" has ended, and that is not recorded
-            recorded(await the[0].post(STEP + "step"))
+            recorded(await it.post(STEP + "step"))
             heard.append(trio.current_time())
         return ok()
 
     async with away_world(tmp_path, app) as (it, away):
-        the.append(it)
         disks.append(away)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)
@@ -297,22 +247,20 @@ async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
 ) -> None:
     """A step has ended, and the store is away: by the record it is open, and a function whose
     client gives up was told nothing of it. `protocol.md` §4 (b)."""
-    the: list[World] = []
     disks: list[Away] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url != ROOT:
-            if len(the[0].caller.calls) == 2:
+            if len(it.caller.calls) == 2:
                 await disks[0].begin()
             return ok()
         with trio.move_on_after(3):
-            recorded(await the[0].post(STEP + "step", parent_token=call.parent_token))
+            recorded(await it.post(STEP + "step", parent_token=call.parent_token))
             return ok()
         return Answered(500)
 
     once = RetryPolicy(count=0, on_exhausted=OnExhausted.FAIL)
     async with away_world(tmp_path, app) as (it, away):
-        the.append(it)
         disks.append(away)
         root_id = still_open(await it.post(wait=ASYNC, retry=once)).run_id
         await trio.sleep(10)
@@ -347,19 +295,13 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, tmp_path
         held = still_open(await it.post(wait=ASYNC, retry=RetryPolicy(back_off_ms=60_000)))
         await trio.sleep(1)
         await away.begin()
-        options: dict[str, Any] = {
-            "step_id": None,
-            "if_rev": None,
-            "actor": Actor("a"),
-            "reason": None,
-        }
-        run, done = await it.engine.act(held.run_id, Action.CANCEL, dry_run=True, **options)
+        run, done = await it.act(held.run_id, Action.CANCEL, dry_run=True)
         assert run is not None
         assert done.changed == [run.id]
         with pytest.raises(Refused, match="Nothing was recorded"):
-            await it.engine.act(held.run_id, Action.CANCEL, dry_run=False, **options)
+            await it.act(held.run_id, Action.CANCEL)
         await away.end()
-        run, _ = await it.engine.act(held.run_id, Action.CANCEL, dry_run=False, **options)
+        run, _ = await it.act(held.run_id, Action.CANCEL)
         assert run is not None
         assert run.root.state is StepState.CANCELLED
 

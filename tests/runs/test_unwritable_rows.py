@@ -13,7 +13,7 @@ from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
-from tests.runs.test_stopped import ASYNC, act, refused, row_of
+from tests.runs.stopped_runs import ASYNC, refused, row_of
 from tests.store.support import change_file, rows
 from tests.world import World, ok, recorded, still_open, world
 
@@ -75,10 +75,10 @@ async def is_stopped(it: World, run_id: str) -> None:
 
 @pytest.mark.parametrize(("damage", "mended"), CASES)
 async def test_rows_that_cannot_be_written_stop_their_run_alone(
-    autojump_clock, tmp_path: Path, damage: str, *, mended: bool
+    autojump_clock, path: Path, damage: str, *, mended: bool
 ) -> None:
     """The engine lives, others go on, and after a restart all is as it was."""
-    app, path = Failing(), tmp_path / "a.db"
+    app = Failing()
     run_id = await damaged(path, app, damage)
     app.mended = mended
     async with world(path, app, strict=False) as it:
@@ -96,7 +96,7 @@ async def test_rows_that_cannot_be_written_stop_their_run_alone(
         if before.state == StepState.COMPLETED:
             assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
             return
-        await act(it, run_id, Action.CANCEL)
+        await it.act(run_id, Action.CANCEL)
         assert (await refused(it)).problem is Problem.RUN_CANCELLED
         await trio.sleep(2)
         assert (await row_of(it, run_id)).state == StepState.CANCELLED
@@ -105,15 +105,15 @@ async def test_rows_that_cannot_be_written_stop_their_run_alone(
 
 @pytest.mark.parametrize("action", [Action.RETRY, Action.RESUME])
 async def test_counts_behind_the_attempts_are_told_and_mended_by_hand(
-    autojump_clock, tmp_path: Path, action: Action
+    autojump_clock, path: Path, action: Action
 ) -> None:
     """`retry` says what does not fit instead of stopping again; set right it goes on."""
-    app, path = Failing(), tmp_path / "a.db"
+    app = Failing()
     run_id = await damaged(path, app, BACK)
     async with world(path, app, strict=False) as it:
         await trio.sleep(60)
         with pytest.raises(Refused) as told:
-            await act(it, run_id, action)
+            await it.act(run_id, action)
         assert f"step {run_id} has 2 attempts, and attempt 3 is recorded" in str(
             told.value.members["error"]
         )
@@ -122,15 +122,13 @@ async def test_counts_behind_the_attempts_are_told_and_mended_by_hand(
     change_file(path, f"UPDATE step SET attempts = 3 WHERE id = '{run_id}'")
     app.mended = True
     async with world(path, app, strict=False) as it:
-        await act(it, run_id, action)
+        await it.act(run_id, action)
         assert recorded(await it.post(key="bad")).step.state is StepState.COMPLETED
 
 
-async def test_an_error_that_is_not_of_one_run_ends_the_engine(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_an_error_that_is_not_of_one_run_ends_the_engine(autojump_clock, path: Path) -> None:
     """The journal itself holds what was to be written: as before."""
-    app, path = Failing(), tmp_path / "a.db"
+    app = Failing()
     journal_has_it = pytest.RaisesExc(sqlite3.IntegrityError, match="UNIQUE.*journal.seq")
     with pytest.RaisesGroup(journal_has_it, flatten_subgroups=True):
         async with world(path, app, strict=False) as it:

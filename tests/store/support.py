@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -108,3 +109,17 @@ class Failing:
                 self._connection.execute(statement)
             raise sqlite3.OperationalError("disk I/O error")
         return self._connection.execute(statement, *values)
+
+
+HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "payload_in", "answer_in",
+       "packed", "large", "due", "late", "timed", "due_between", "timed_behind",
+       "journal_from")  # fmt: skip
+"""Asked for each post, step, sweep or look: their cost must not grow with what is stored."""
+
+
+def parameters(statement: str) -> tuple[int, ...] | dict[str, int]:
+    """As many values as the statement takes."""
+    if named := re.findall(r":(\w+)", statement):
+        return dict.fromkeys(named, 0)
+    numbered = [int(n) for n in re.findall(r"\?(\d+)", statement)]
+    return (0,) * (max(numbered) if numbered else statement.count("?"))

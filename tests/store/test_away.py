@@ -52,9 +52,9 @@ def test_only_what_certainly_did_not_happen_is_made_again(name: str, is_retried:
     assert not passes(sqlite3.OperationalError("no code at all"))
 
 
-async def test_a_foreign_lock_is_waited_for(autojump_clock, tmp_path: Path) -> None:
+async def test_a_foreign_lock_is_waited_for(autojump_clock, path: Path) -> None:
     """A real one: commits wait without holding the loop up, and are made once it is gone."""
-    path, logged = tmp_path / "a.db", []
+    logged = []
     async with store_at(path, log=lambda event, **values: logged.append((event, values))) as store:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -79,12 +79,12 @@ async def test_a_foreign_lock_is_waited_for(autojump_clock, tmp_path: Path) -> N
     assert logged[1][1]["away_ms"] >= 5_000
 
 
-async def test_no_lock_is_waited_for_on_trios_thread(tmp_path: Path) -> None:
+async def test_no_lock_is_waited_for_on_trios_thread(path: Path) -> None:
     """SQLite itself waits for nothing: a small commit is made on Trio's thread, with the loop."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         store.sink._here = Here()
         assert store._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 0
-        with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             receipt = store.write(new_run("a")[1])
             with trio.move_on_after(0.05):
@@ -94,9 +94,8 @@ async def test_no_lock_is_waited_for_on_trios_thread(tmp_path: Path) -> None:
         await receipt.wait()
 
 
-async def test_a_full_file_is_waited_for(autojump_clock, tmp_path: Path) -> None:
+async def test_a_full_file_is_waited_for(autojump_clock, path: Path) -> None:
     """SQLite's own error for want of room: the batch is made again, whole, when there is some."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -113,11 +112,11 @@ async def test_a_full_file_is_waited_for(autojump_clock, tmp_path: Path) -> None
         assert len(recorded(path)) == 80
 
 
-async def test_a_moment_is_nobodys_business(autojump_clock, tmp_path: Path) -> None:
+async def test_a_moment_is_nobodys_business(autojump_clock, path: Path) -> None:
     """What passes within half a second is neither told nor logged; what lasts longer is."""
     disk, logged = Disk(), []
     async with store_at(
-        tmp_path / "a.db", write_offload=disk, log=lambda event, **_: logged.append(event)
+        path, write_offload=disk, log=lambda event, **_: logged.append(event)
     ) as store:
         for lasts_s, told in ((AWAY_AFTER_S * 0.8, []), (AWAY_AFTER_S * 2, ["store-unavailable"])):
             disk.code = sqlite3.SQLITE_BUSY
@@ -131,12 +130,10 @@ async def test_a_moment_is_nobodys_business(autojump_clock, tmp_path: Path) -> N
     assert logged == ["store-unavailable", "store-available"]
 
 
-async def test_who_waits_for_a_commit_is_told_when_it_cannot_be(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_who_waits_for_a_commit_is_told_when_it_cannot_be(autojump_clock, path: Path) -> None:
     """`wait_unless_away` returns False then, `wait` does not, and rows are waited for no longer."""
     disk = Disk()
-    async with store_at(tmp_path / "a.db", write_offload=disk) as store:
+    async with store_at(path, write_offload=disk) as store:
         disk.code = sqlite3.SQLITE_FULL
         first = store.write(new_run("a")[1])
         assert await first.wait_unless_away() is False
@@ -155,11 +152,11 @@ async def test_who_waits_for_a_commit_is_told_when_it_cannot_be(
 
 
 async def test_a_run_whose_rows_cannot_be_written_is_still_known(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """A run that was let go a moment before is loaded as it was written, with its payload."""
     disk = Disk()
-    async with store_at(tmp_path / "a.db", write_offload=disk) as store:
+    async with store_at(path, write_offload=disk) as store:
         await store.write(new_run("old")[1]).wait()
         await store.writer.wait_rows()
         run, write = new_run("new")
@@ -173,19 +170,19 @@ async def test_a_run_whose_rows_cannot_be_written_is_still_known(
         disk.code = None
 
 
-async def test_a_failed_sync_still_stops(autojump_clock, tmp_path: Path) -> None:
+async def test_a_failed_sync_still_stops(autojump_clock, path: Path) -> None:
     """Nobody knows what is on the disk: the error leaves, at once, and nothing is tried again."""
     disk, failed = Disk(), []
     with pytest.RaisesGroup(sqlite3.OperationalError, flatten_subgroups=True):
         async with store_at(
-            tmp_path / "a.db", write_offload=disk, on_failure=lambda: failed.append(disk.tries)
+            path, write_offload=disk, on_failure=lambda: failed.append(disk.tries)
         ) as store:
             disk.code = sqlite3.SQLITE_IOERR_FSYNC
             await store.write(new_run("a")[1]).wait()
     assert failed == [1]
 
 
-async def test_a_stop_says_what_was_not_recorded(autojump_clock, tmp_path: Path) -> None:
+async def test_a_stop_says_what_was_not_recorded(autojump_clock, path: Path) -> None:
     """An engine that is to stop waits until it has no more time, and then says how much is lost."""
     disk = Disk()
     began = trio.current_time()
@@ -193,7 +190,7 @@ async def test_a_stop_says_what_was_not_recorded(autojump_clock, tmp_path: Path)
         pytest.RaisesExc(StoreStopped, match=r"is full\. Make room\. 4 events were not recorded"),
         flatten_subgroups=True,
     ):
-        async with store_at(tmp_path / "a.db", write_offload=disk) as store:
+        async with store_at(path, write_offload=disk) as store:
             disk.code = sqlite3.SQLITE_FULL
             store.write(new_run("a")[1])
             store.write(new_run("b")[1])
@@ -222,9 +219,9 @@ async def test_the_holder_is_said_after_the_time_that_was_set(
     assert availability.away.who == "process 7 (sqlite3 a.db)"
 
 
-async def test_a_log_that_cannot_be_put_into_the_file_is_no_failure(tmp_path: Path) -> None:
+async def test_a_log_that_cannot_be_put_into_the_file_is_no_failure(path: Path) -> None:
     """The commit has happened: only the sync of a checkpoint that fails ends the engine."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         wal = store.wal
         real, codes = wal._connection, [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC]
 

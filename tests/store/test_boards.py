@@ -51,14 +51,14 @@ def retrying(id: str, *due: int) -> Run:
     return a_run(id, a_step(id, state=StepState.RUNNING), *children, shown=BACKING_OFF)
 
 
-async def test_runs_with_one_cause_stand_together(tmp_path: Path) -> None:
+async def test_runs_with_one_cause_stand_together(path: Path) -> None:
     """How many, since when, how many of them lately; what most need a person for first, and the
     latest run as the example: not the one with the last id, nor the first to get stuck."""
     runs = [failed("01A", 10), failed("01B", 50), failed("01C", 30), failed("01D", 40, 404)]
     dismissed = failed("01E", 60)
     dismissed.dismissed = True
-    await fill(tmp_path / "a.db", [*runs, dismissed, a_run("01F", a_step("01F"))])
-    async with store_at(tmp_path / "a.db") as store:
+    await fill(path, [*runs, dismissed, a_run("01F", a_step("01F"))])
+    async with store_at(path) as store:
         views = SqliteViews(store)
         first, second = await views.causes(new_since=30)
         assert (first.runs, first.new_runs, first.first_at, first.last_at) == (3, 1, 10, 50)
@@ -72,26 +72,25 @@ async def test_runs_with_one_cause_stand_together(tmp_path: Path) -> None:
         assert (await views.summary(0)).stuck == 4
 
 
-async def test_exhausted_and_failed_by_the_same_thing_are_one_cause(tmp_path: Path) -> None:
+async def test_exhausted_and_failed_by_the_same_thing_are_one_cause(path: Path) -> None:
     """What has to be mended is the same; of two that got stuck at once the later run is told."""
-    await fill(tmp_path / "a.db", [failed("01A", 10), paused("01B", 10)])
-    async with store_at(tmp_path / "a.db") as store:
+    await fill(path, [failed("01A", 10), paused("01B", 10)])
+    async with store_at(path) as store:
         (only,) = await SqliteViews(store).causes(0)
         assert (only.runs, only.latest.id, only.latest.state) == (2, "01B", "paused")
 
 
-async def test_as_many_causes_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_as_many_causes_as_fit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of equally many runs the causes with the latest come first, and the list has an end."""
     monkeypatch.setattr(boards, "CAUSES_MAX", 2)
-    await fill(tmp_path / "a.db", [failed(f"01{n}", n, 500 + n) for n in range(4)])
-    async with store_at(tmp_path / "a.db") as store:
+    await fill(path, [failed(f"01{n}", n, 500 + n) for n in range(4)])
+    async with store_at(path) as store:
         found = await SqliteViews(store).causes(0)
         assert [each.latest.id for each in found] == ["013", "012"]
 
 
-async def test_rows_learn_that_a_run_is_stuck_and_is_no_longer(tmp_path: Path) -> None:
+async def test_rows_learn_that_a_run_is_stuck_and_is_no_longer(path: Path) -> None:
     """The columns follow the events, also where a crash left them to the next start."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("k")
         store.write(write)
@@ -123,11 +122,11 @@ def times(found: list[RetryRecord]) -> list[tuple[int | None, str]]:
     return [(each.at.due_at, each.at.id) for each in found]
 
 
-async def test_what_is_tried_next(tmp_path: Path) -> None:
+async def test_what_is_tried_next(path: Path) -> None:
     """By time, the most overdue first; of one time by id. What runs or is paused has no time."""
     runs = [retrying("01A", NOW + 5, NOW - 9), retrying("01B", NOW - 9), paused("01C", 1)]
-    await fill(tmp_path / "a.db", runs)
-    found = await retries(tmp_path / "a.db", RetryQuery(NOW))
+    await fill(path, runs)
+    found = await retries(path, RetryQuery(NOW))
     assert times(found) == [(NOW - 9, "01A-2"), (NOW - 9, "01B-1"), (NOW + 5, "01A-1")]
     first = found[0]
     assert (first.client, first.workflow, first.rev) == ("shop", "w", 0)
@@ -150,7 +149,7 @@ async def test_what_is_tried_next(tmp_path: Path) -> None:
     ],
 )
 async def test_pages_of_retries(
-    tmp_path: Path,
+    path: Path,
     monkeypatch: pytest.MonkeyPatch,
     limit: int,
     chunk: int,
@@ -161,9 +160,9 @@ async def test_pages_of_retries(
     monkeypatch.setattr(boards, "CHUNK_ROWS", chunk)
     monkeypatch.setattr(boards, "ROWS_LOOKED_AT_MAX", at_most)
     runs = random_runs(40)
-    await fill(tmp_path / "a.db", runs)
+    await fill(path, runs)
     terms = parse(text)
-    found = await retries(tmp_path / "a.db", RetryQuery(NOW, filter=terms or None, limit=limit))
+    found = await retries(path, RetryQuery(NOW, filter=terms or None, limit=limit))
     assert times(found) == sorted(
         (at, step.id)
         for run in runs
@@ -173,14 +172,14 @@ async def test_pages_of_retries(
     )
 
 
-async def test_retries_are_found_by_their_time(tmp_path: Path) -> None:
+async def test_retries_are_found_by_their_time(path: Path) -> None:
     """No statement of the list reads all steps, or sorts them."""
-    await fill(tmp_path / "a.db", [retrying("01A", NOW)])
+    await fill(path, [retrying("01A", NOW)])
     retries = (
         f"{SQL['retries']} WHERE step.wake_at IS NOT NULL AND (step.wake_at, step.id) > (1, '')"
         f" AND (step.wake_at, step.id) <= ({NOW}, '') ORDER BY step.wake_at, step.id LIMIT 5"
     )
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         for statement in (retries, SQL["timed_behind"].replace("?", "1")):
             plan = await store.view_readers.read(
                 lambda db, it=statement: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {it}")]  # type: ignore[misc]
@@ -190,12 +189,12 @@ async def test_retries_are_found_by_their_time(tmp_path: Path) -> None:
             assert not any("TEMP B-TREE" in detail or "SCAN" in detail for detail in plan), plan
 
 
-async def test_what_is_due_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_due_when(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Classes touch and do not overlap; late ones are in none; each is counted up to a bound."""
     edges = (-1_001, -1_000, 0, 9_999, 10_000, 59_999, 60_000, 599_999, 600_000, 10**9)
     runs = [retrying("01A", *(NOW + edge for edge in edges)), a_run("01B", a_step("01B"))]
-    await fill(tmp_path / "a.db", runs)
-    async with store_at(tmp_path / "a.db") as store:
+    await fill(path, runs)
+    async with store_at(path) as store:
         views = SqliteViews(store)
         wanted = [(10_000, 3), (60_000, 2), (600_000, 2), (None, 2)]
         assert await views.due_counts(NOW) == [DueCount(*each) for each in wanted]
@@ -230,9 +229,8 @@ def _insert(
     Table(table, tuple(columns[place] for place in kept)).insert(db, older)
 
 
-async def test_a_file_of_before_learns_which_runs_are_stuck(tmp_path: Path) -> None:
+async def test_a_file_of_before_learns_which_runs_are_stuck(path: Path) -> None:
     """Those that were there already are looked through once, and nothing else of them changes."""
-    path = tmp_path / "a.db"
     runs = random_runs(60)
     file_of_before(path, runs)
     with closing(sqlite3.connect(path)) as db:

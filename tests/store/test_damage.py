@@ -73,10 +73,10 @@ class Broken:
     ],
 )
 async def test_whoever_reads_is_told_of_the_file(
-    tmp_path: Path, look: str, code: int, name: str, told: tuple[str, int]
+    path: Path, look: str, code: int, name: str, told: tuple[str, int]
 ) -> None:
     """503 `store-unavailable` and why, from every look into the file; the log says it, once."""
-    path, logged = tmp_path / "a.db", []
+    logged = []
     async with store_at(path, log=lambda event, **values: logged.append((event, values))) as store:
         await store.write(new_run("k")[1]).wait()
         await store.writer.wait_rows()
@@ -95,9 +95,8 @@ async def test_whoever_reads_is_told_of_the_file(
         assert [each for each, _ in logged] == [event]
 
 
-async def test_a_table_that_is_gone_is_damage_and_a_bad_statement_is_a_bug(tmp_path: Path) -> None:
+async def test_a_table_that_is_gone_is_damage_and_a_bad_statement_is_a_bug(path: Path) -> None:
     """SQLite has one code for both: whether the tables are as the engine made them tells."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         with pytest.raises(sqlite3.OperationalError, match="no such function"):
             await store.readers.read(lambda db: db.execute("SELECT nothing_of_the_kind()"))
@@ -106,12 +105,10 @@ async def test_a_table_that_is_gone_is_damage_and_a_bad_statement_is_a_bug(tmp_p
             await store.readers.read(lambda db: db.execute("SELECT * FROM step"))
 
 
-async def test_damage_is_named_when_it_is_met(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_damage_is_named_when_it_is_met(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file too large to be looked through at the start: who asks for what lies on a damaged page
     is told so, the log says it once, and what lies elsewhere is answered."""
-    path, logged = tmp_path / "a.db", []
+    logged = []
     async with store_at(path) as store:
         for number in range(300):
             store.write(new_run(f"{number:03}")[1])
@@ -133,11 +130,9 @@ async def test_damage_is_named_when_it_is_met(
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR_SHORT_READ])
-async def test_a_commit_that_meets_damage_ends_the_engine_in_words(
-    tmp_path: Path, code: int
-) -> None:
+async def test_a_commit_that_meets_damage_ends_the_engine_in_words(path: Path, code: int) -> None:
     """The reason is told without a traceback, and that the commit was not made."""
-    path, disk, failed = tmp_path / "a.db", Disk(), []
+    disk, failed = Disk(), []
     words = "a.db is damaged: simulated.*Restore a copy.*The commit that met it was not made"
     with pytest.RaisesGroup(pytest.RaisesExc(StoreStopped, match=words), flatten_subgroups=True):
         async with store_at(
@@ -149,11 +144,8 @@ async def test_a_commit_that_meets_damage_ends_the_engine_in_words(
 
 
 @pytest.mark.parametrize("table", ["journal", "run", "step", "engine"])
-async def test_a_commit_without_its_table_ends_the_engine_in_words(
-    tmp_path: Path, table: str
-) -> None:
+async def test_a_commit_without_its_table_ends_the_engine_in_words(path: Path, table: str) -> None:
     """Another program dropped it while the engine ran: that is told, without a traceback."""
-    path = tmp_path / "a.db"
     words = f"not as this Atomic .* makes it: no such table: {table}. It was changed by hand"
     with pytest.RaisesGroup(pytest.RaisesExc(StoreStopped, match=words), flatten_subgroups=True):
         async with store_at(path) as store:

@@ -273,14 +273,14 @@ def test_only_the_steps_of_the_run_are_looked_at(shelf: Shelf, text: str) -> Non
     assert all("SEARCH step USING PRIMARY KEY (id>? AND id<?)" in detail for detail in steps), plan
 
 
-async def test_a_filter_for_states_alone_is_counted(tmp_path: Path) -> None:
+async def test_a_filter_for_states_alone_is_counted(path: Path) -> None:
     """The tally knows how many there are, however many were read for the page."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
-    await fill(tmp_path / "a.db", runs)
-    with sqlite3.connect(tmp_path / "a.db") as db:
+    await fill(path, runs)
+    with sqlite3.connect(path) as db:
         db.execute("INSERT INTO tally VALUES ('failed', 5)")
     db.close()
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         views = SqliteViews(store)
         for text, total in (("is:failed", 5), ("is:ended !is:completed", 5), ("is:live", 0)):
             query = RunQuery(filter=parse(text), now=NOW, limit=2)
@@ -293,11 +293,11 @@ async def test_a_filter_for_states_alone_is_counted(tmp_path: Path) -> None:
         assert (await views.runs(of_one)).total_is_estimate
 
 
-async def test_a_bare_page_has_no_steps(tmp_path: Path) -> None:
+async def test_a_bare_page_has_no_steps(path: Path) -> None:
     """The same runs, without where they are."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(3)]
-    await fill(tmp_path / "a.db", runs)
-    async with store_at(tmp_path / "a.db") as store:
+    await fill(path, runs)
+    async with store_at(path) as store:
         views = SqliteViews(store)
         for filter_text in (None, "key:*"):
             filter_terms = None if filter_text is None else parse(filter_text)
@@ -310,10 +310,9 @@ async def test_a_bare_page_has_no_steps(tmp_path: Path) -> None:
             assert all(run.at is not None for run in whole.runs)
 
 
-async def test_a_page_is_of_one_moment(tmp_path: Path) -> None:
+async def test_a_page_is_of_one_moment(path: Path) -> None:
     """A run and the step at which it is are read one after the other: what is committed between
     the two is in neither."""
-    path = tmp_path / "a.db"
     await fill(path, [a_run("010", a_step("010", state=StepState.FAILED, ended_at=1))])
     async with store_at(path) as store:
 
@@ -330,11 +329,11 @@ async def test_a_page_is_of_one_moment(tmp_path: Path) -> None:
         assert await views._of_all(work, lambda a, b: a + b) == ["failed", "failed"]
 
 
-async def test_a_page_of_the_view(tmp_path: Path) -> None:
+async def test_a_page_of_the_view(path: Path) -> None:
     """How many match is known when all was looked at for one page, and an estimate else."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
-    await fill(tmp_path / "a.db", runs)
-    async with store_at(tmp_path / "a.db") as store:
+    await fill(path, runs)
+    async with store_at(path) as store:
         views = SqliteViews(store)
         whole = await views.runs(RunQuery(filter=parse("key:*"), now=NOW))
         assert (len(whole.runs), whole.total, whole.total_is_estimate) == (5, 5, False)

@@ -30,9 +30,9 @@ from tests.store.holder import holder, refusal
 from tests.store.support import new_run, rows, store_at
 
 
-async def test_durable_settings_are_read_back(tmp_path: Path) -> None:
+async def test_durable_settings_are_read_back(path: Path) -> None:
     """The writing connection has WAL and FULL, and the store says so with SQLite's version."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         assert read_pragmas(store._connection) == PRAGMAS
         assert store.durability() == {
             "sqlite": sqlite3.sqlite_version,
@@ -52,17 +52,15 @@ async def test_a_sync_is_a_full_one(tmp_path: Path) -> None:
         sync(file.fileno())
 
 
-async def test_an_undurable_store_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_undurable_store_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that does not hold stops the opening: no store acknowledges what may be lost."""
     monkeypatch.setitem(PRAGMAS, "synchronous", 3)
-    assert "cannot be used durably" in await refusal(tmp_path / "a.db")
+    assert "cannot be used durably" in await refusal(path)
 
 
-async def test_every_table_is_strict(tmp_path: Path) -> None:
+async def test_every_table_is_strict(path: Path) -> None:
     """SQLite checks the types of all columns; what is looked up by id is clustered by it."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         tables = {
             row["name"]: row
             for row in store._connection.execute("PRAGMA table_list")
@@ -74,7 +72,7 @@ async def test_every_table_is_strict(tmp_path: Path) -> None:
     assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal"}
 
 
-async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
+async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     """What the migrations lead to is what the schema's text says; opening again changes nothing."""
     schema = (
         "SELECT type, name, tbl_name, sql FROM sqlite_schema"
@@ -85,15 +83,13 @@ async def test_fresh_schema_equals_the_migrated_one(tmp_path: Path) -> None:
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
     fresh.close()
-    path = tmp_path / "a.db"
     for _ in range(2):
         async with store_at(path):
             assert rows(path, schema) == wanted
 
 
-async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
+async def test_migrations_are_recorded_once(path: Path) -> None:
     """sqlite-utils knows which migrations the file has had; none is applied a second time."""
-    path = tmp_path / "a.db"
     for _ in range(2):
         async with store_at(path) as store:
             done = migrations.applied(Database(store._connection))
@@ -108,20 +104,19 @@ async def test_migrations_are_recorded_once(tmp_path: Path) -> None:
             assert migrations.pending(Database(store._connection)) == []
 
 
-async def test_epochs_rise_and_the_file_keeps_its_secret(tmp_path: Path) -> None:
+async def test_epochs_rise_and_the_file_keeps_its_secret(path: Path) -> None:
     """Each start is a new epoch; parent tokens of earlier ones can still be read."""
     seen = []
     for _ in range(3):
-        async with store_at(tmp_path / "a.db") as store:
+        async with store_at(path) as store:
             seen.append((store.epoch, store.secret, store.file_id))
     assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
     assert len({(secret, file_id) for _, secret, file_id in seen}) == 1
     assert len(seen[0][1]) == 32
 
 
-async def test_only_its_user_can_read_the_files(tmp_path: Path) -> None:
+async def test_only_its_user_can_read_the_files(tmp_path: Path, path: Path) -> None:
     """Payloads and the secret are in there: database, log, index and lock have mode 0600."""
-    path = tmp_path / "a.db"
     old = os.umask(0)
     try:
         async with store_at(path) as store:
@@ -132,9 +127,8 @@ async def test_only_its_user_can_read_the_files(tmp_path: Path) -> None:
     assert found == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm", "a.db.lock"), 0o600)
 
 
-async def test_second_owner_is_refused_and_told_the_first(tmp_path: Path) -> None:
+async def test_second_owner_is_refused_and_told_the_first(path: Path) -> None:
     """Of two engines on one file the second does not start, and says who has it."""
-    path = tmp_path / "a.db"
     first = Owner(4711, "first", "2026-01-01T00:00:00.000Z", "http://127.0.0.1:8420")
     async with store_at(path, owner=first):
         said = await refusal(path)
@@ -145,9 +139,8 @@ async def test_second_owner_is_refused_and_told_the_first(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-async def test_a_killed_owner_leaves_the_file_free(tmp_path: Path) -> None:
+async def test_a_killed_owner_leaves_the_file_free(path: Path) -> None:
     """The system takes the lock from a dead process; while it lives, refusal comes at once."""
-    path = tmp_path / "a.db"
     with holder(path) as process:
         began = time.monotonic()
         assert "process id 4711" in await refusal(path)
@@ -177,17 +170,15 @@ async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+async def test_an_empty_file_becomes_a_database(path: Path) -> None:
     """An engine that died between making the file and its schema does no harm."""
-    path = tmp_path / "a.db"
     path.touch()
     async with store_at(path) as store:
         assert store.epoch == 1
 
 
-async def test_a_first_start_that_died_early(tmp_path: Path) -> None:
+async def test_a_first_start_that_died_early(path: Path) -> None:
     """A file that has only the table of migrations, still empty, is gone on with."""
-    path = tmp_path / "a.db"
     started = sqlite3.connect(path)
     migrations.ensure_migrations_table(Database(started))
     started.commit()
@@ -203,9 +194,8 @@ def test_statements_are_split_where_sqlite_ends_them() -> None:
     assert len(split_statements(script)) == 2
 
 
-async def test_a_failed_opening_gives_the_lock_back(tmp_path: Path) -> None:
+async def test_a_failed_opening_gives_the_lock_back(path: Path) -> None:
     """After a refusal the next try is judged by itself, not by what the first one left."""
-    path = tmp_path / "a.db"
     path.write_bytes(b"x" * 8_192)
     assert "not an SQLite database" in await refusal(path)
     path.unlink()

@@ -43,11 +43,11 @@ def told(path: Path) -> str:
 
 
 @pytest.mark.slow
-async def test_every_path_to_the_file_meets_its_owner(tmp_path: Path) -> None:
+async def test_every_path_to_the_file_meets_its_owner(tmp_path: Path, path: Path) -> None:
     """A hard link, a symbolic link, the file moved, its lock file removed: the second engine is
     refused and told process, instance and time of the first, which has the file under another name.
     """
-    path, elsewhere = tmp_path / "a.db", tmp_path / "there"
+    elsewhere = tmp_path / "there"
     elsewhere.mkdir()
     with holder(path):
         os.link(path, tmp_path / "hard.db")
@@ -67,10 +67,9 @@ async def test_every_path_to_the_file_meets_its_owner(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="needs locks on the inode")
 async def test_an_owner_that_left_no_record_is_found_by_its_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the inode keeps no attributes, the process that has the file open is named."""
-    path = tmp_path / "a.db"
     with holder(path) as process:
         os.removexattr(path, owners.OWNER_ATTRIBUTE)
         os.link(path, tmp_path / "hard.db")
@@ -79,9 +78,8 @@ async def test_an_owner_that_left_no_record_is_found_by_its_process(
 
 
 @pytest.mark.slow
-async def test_a_program_that_locks_the_whole_file_is_not_called_an_engine(tmp_path: Path) -> None:
+async def test_a_program_that_locks_the_whole_file_is_not_called_an_engine(path: Path) -> None:
     """A lock of another kind over the whole file is told as what it is, with its process."""
-    path = tmp_path / "a.db"
     async with store_at(path):
         """Makes the file, and leaves a record of an owner that is gone."""
     with subprocess.Popen(
@@ -98,11 +96,10 @@ async def test_a_program_that_locks_the_whole_file_is_not_called_an_engine(tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["LOCK_EX", "LOCK_SH"])
 async def test_a_program_that_has_the_lock_file_is_not_called_an_engine(
-    tmp_path: Path, kind: str
+    tmp_path: Path, path: Path, kind: str
 ) -> None:
     """`flock atomic.db.lock` by whomever: the process is named, not the engine of which the record
     was left there, nor another one."""
-    path = tmp_path / "a.db"
     (tmp_path / "a.db.lock").touch()
     for _ in range(2):
         with subprocess.Popen(
@@ -123,19 +120,17 @@ async def test_a_program_that_has_the_lock_file_is_not_called_an_engine(
 
 
 async def test_a_lock_file_held_by_nobody_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process of another user or container, and no record: it is said that there is one."""
     monkeypatch.setattr(hands, "PROC", tmp_path / "nowhere")
-    path = tmp_path / "a.db"
     with (tmp_path / "a.db.lock").open("w+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert "another program holds its lock file" in await refusal(path)
 
 
-async def test_an_engine_of_before_is_met_at_its_lock_file(tmp_path: Path) -> None:
+async def test_an_engine_of_before_is_met_at_its_lock_file(tmp_path: Path, path: Path) -> None:
     """Engines of earlier commits lock only `<path>.lock`: who has that is named."""
-    path = tmp_path / "a.db"
     with (tmp_path / "a.db.lock").open("w+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(msgspec.json.encode({"pid": 7, "instance": "old", "started_at": "then"}))
@@ -145,19 +140,17 @@ async def test_an_engine_of_before_is_met_at_its_lock_file(tmp_path: Path) -> No
         assert not path.exists(), "refused before anything is made"
 
 
-async def test_an_engine_of_before_meets_the_lock_file(tmp_path: Path) -> None:
+async def test_an_engine_of_before_meets_the_lock_file(tmp_path: Path, path: Path) -> None:
     """As long as a file is owned its lock file is locked too, as earlier commits look at it."""
-    path = tmp_path / "a.db"
     with locked(path, Owner(1, "x", "now")), (tmp_path / "a.db.lock").open("r+b") as file:
         with pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert msgspec.json.decode(file.read(), type=Owner) == Owner(1, "x", "now")
 
 
-async def test_a_refusal_leaves_sqlites_locks_alone(tmp_path: Path) -> None:
+async def test_a_refusal_leaves_sqlites_locks_alone(tmp_path: Path, path: Path) -> None:
     """To open and close the file once more would drop the locks that this process has on it: a
     second owner in the same process is refused without opening it."""
-    path = tmp_path / "a.db"
 
     def ours() -> list[str]:
         mark = f":{path.stat().st_ino} "
@@ -177,7 +170,7 @@ async def test_a_refusal_leaves_sqlites_locks_alone(tmp_path: Path) -> None:
 
 
 def test_without_locks_on_inodes_there_is_the_lock_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a file system that knows no such locks the file opens as it did."""
 
@@ -185,5 +178,5 @@ def test_without_locks_on_inodes_there_is_the_lock_file(
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(fcntl, "fcntl", refuse)
-    with locked(tmp_path / "a.db", Owner(1, "x", "now")) as handle:
-        assert os.path.samestat(os.fstat(handle), (tmp_path / "a.db").stat())
+    with locked(path, Owner(1, "x", "now")) as handle:
+        assert os.path.samestat(os.fstat(handle), (path).stat())

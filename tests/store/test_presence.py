@@ -139,9 +139,8 @@ async def test_it_is_noticed_when_nothing_is_written(
     assert took[0] <= LOOK_IDLE_S + LOOK_EVERY_S
 
 
-async def test_what_is_no_harm_ends_nothing(autojump_clock, tmp_path: Path) -> None:
+async def test_what_is_no_harm_ends_nothing(autojump_clock, tmp_path: Path, path: Path) -> None:
     """Another name for the file, other rights, another's checkpoint: the file is still the file."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         os.link(path, tmp_path / "b.db")
         path.chmod(0o640)
@@ -151,9 +150,8 @@ async def test_what_is_no_harm_ends_nothing(autojump_clock, tmp_path: Path) -> N
     assert recorded(path) == ["Ra", "Ra"]
 
 
-async def test_a_log_that_sqlite_cuts_ends_nothing(autojump_clock, tmp_path: Path) -> None:
+async def test_a_log_that_sqlite_cuts_ends_nothing(autojump_clock, path: Path) -> None:
     """By another program's checkpoint, at whatever time, and by the engine's own."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for number in range(40):
             await store.write(new_run(f"{number}")[1]).wait()
@@ -168,9 +166,8 @@ async def test_a_log_that_sqlite_cuts_ends_nothing(autojump_clock, tmp_path: Pat
     assert len(recorded(path)) == 80
 
 
-def test_a_log_that_sqlite_cuts_during_a_look_is_whole(tmp_path: Path) -> None:
+def test_a_log_that_sqlite_cuts_during_a_look_is_whole(path: Path) -> None:
     """Its index is read before its length: what it was then does not count if it has changed."""
-    path = tmp_path / "a.db"
     with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as other:
         writer.execute("PRAGMA journal_mode=WAL")
         writer.execute("CREATE TABLE t (a)")

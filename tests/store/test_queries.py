@@ -10,21 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.store.sqlite.readers import SQL, named_queries
-from tests.store.support import new_run, store_at
+from tests.store.support import HOT, new_run, parameters, store_at
 
 STORE = Path(__file__).parents[2] / "engine" / "store"
-HOT = ("find_run", "run", "steps", "step", "attempts", "step_attempts", "payload_in", "answer_in",
-       "packed", "large", "due", "late", "timed", "due_between", "timed_behind",
-       "journal_from")  # fmt: skip
-"""Asked for each post, step, sweep or look: their cost must not grow with what is stored."""
-
-
-def parameters(statement: str) -> tuple[int, ...] | dict[str, int]:
-    """As many values as the statement takes."""
-    if named := re.findall(r":(\w+)", statement):
-        return dict.fromkeys(named, 0)
-    numbered = [int(n) for n in re.findall(r"\?(\d+)", statement)]
-    return (0,) * (max(numbered) if numbered else statement.count("?"))
 
 
 def test_every_statement_is_named() -> None:
@@ -48,18 +36,18 @@ def test_every_query_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", SQL)
-async def test_every_query_runs(tmp_path: Path, name: str) -> None:
+async def test_every_query_runs(path: Path, name: str) -> None:
     """Each statement fits today's schema."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         await store.write(new_run("k")[1]).wait()
         statement = SQL[name]
         store._connection.execute(statement, parameters(statement)).fetchall()
 
 
 @pytest.mark.parametrize("name", HOT)
-async def test_hot_queries_use_an_index(tmp_path: Path, name: str) -> None:
+async def test_hot_queries_use_an_index(path: Path, name: str) -> None:
     """No statement on the way of a step reads a whole table, and `due` sorts nothing."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         statement = f"EXPLAIN QUERY PLAN {SQL[name]}"
         plan = await store.readers.read(
             lambda db: [row["detail"] for row in db.execute(statement, parameters(SQL[name]))]

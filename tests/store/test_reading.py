@@ -132,27 +132,27 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
         assert getattr(found, name) == getattr(wanted, name), name
 
 
-async def test_what_is_not_there(tmp_path: Path) -> None:
+async def test_what_is_not_there(path: Path) -> None:
     """An unknown run, key or body is None, not an error."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         assert await store.load_runs(["R"], 0) == []
         assert store.find_run("shop", "w", "k") is None
         assert await store.answer("R", 1) is None
 
 
-async def test_a_run_is_found_by_all_of_its_identity(tmp_path: Path) -> None:
+async def test_a_run_is_found_by_all_of_its_identity(path: Path) -> None:
     """Client, workflow and key name a run together; none of them alone."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         await store.write(new_run("k")[1]).wait()
         assert store.find_run("shop", "w", "k") == "Rk"
         for other in (("x", "w", "k"), ("shop", "x", "k"), ("shop", "w", "x")):
             assert store.find_run(*other) is None
 
 
-async def test_bodies_are_kept_byte_for_byte(tmp_path: Path) -> None:
+async def test_bodies_are_kept_byte_for_byte(path: Path) -> None:
     """Payloads by generation, answers by attempt; a cut one knows its full size, and a large one
     is found among other large ones of its commit."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         wanted = {}
         for key, data in (("a", b"\x00\xff"), ("b", b"b" * 5_000), ("c", b""), ("d", b"d" * 9_999)):
             run, write = new_run(key)
@@ -171,9 +171,8 @@ async def test_bodies_are_kept_byte_for_byte(tmp_path: Path) -> None:
             assert await store.answer(run_id, 2) is None
 
 
-async def test_due_steps_come_in_order_and_page_by_page(tmp_path: Path) -> None:
+async def test_due_steps_come_in_order_and_page_by_page(path: Path) -> None:
     """Pages by (time, id) reach every due step once; what is later, ended or waits is not there."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for number in range(10):
             await store.write(new_run(f"{number:02}")[1]).wait()
@@ -197,9 +196,8 @@ async def test_due_steps_come_in_order_and_page_by_page(tmp_path: Path) -> None:
         ]
 
 
-async def test_open_steps_are_due_and_ended_ones_are_not(tmp_path: Path) -> None:
+async def test_open_steps_are_due_and_ended_ones_are_not(path: Path) -> None:
     """A step that is pending or running at a crash is looked at first at the next start."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("k")
         store.write(write)
@@ -215,9 +213,8 @@ async def test_open_steps_are_due_and_ended_ones_are_not(tmp_path: Path) -> None
     "statement",
     ["DELETE FROM run", "CREATE TABLE x (y)", "PRAGMA user_version = 7", "BEGIN IMMEDIATE"],
 )
-async def test_readers_cannot_write(tmp_path: Path, statement: str) -> None:
+async def test_readers_cannot_write(path: Path, statement: str) -> None:
     """A reading connection refuses what would change the file, or hold up the writer."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         store.write(new_run("k")[1])
         await store.writer.wait_rows()
@@ -226,9 +223,9 @@ async def test_readers_cannot_write(tmp_path: Path, statement: str) -> None:
     assert rows(path, "SELECT key FROM run") == [("k",)]
 
 
-async def test_readers_see_nothing_uncommitted(tmp_path: Path) -> None:
+async def test_readers_see_nothing_uncommitted(path: Path) -> None:
     """Durable before visible, also for those who only look."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         store._connection.execute("BEGIN IMMEDIATE")
         store._connection.execute("INSERT INTO tally VALUES ('pending', 1)")
         count = await store.readers.read(lambda db: db.execute("SELECT * FROM tally").fetchall())
@@ -246,10 +243,10 @@ async def test_readers_see_nothing_uncommitted(tmp_path: Path) -> None:
     ids=["small and due", "not due yet", "large"],
 )
 async def test_payloads_come_with_runs_that_are_called_before_long(
-    tmp_path: Path, payload: bytes, until: int, comes: bool
+    path: Path, payload: bytes, until: int, comes: bool
 ) -> None:
     """The small ones: their calls need no look of their own. Others are read when they are due."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         for key in "abc":
             run, write = new_run(key)
             store.write(Write(write.change, (Body(run.id, 1, payload),)))

@@ -54,19 +54,19 @@ def root(state: StepState, error: str | None = ANSWERED, **members: object):
     ],
     ids=["failed", "paused", "backing off"],
 )
-async def test_it_is_the_steps_and_not_the_workflows(tmp_path: Path, top) -> None:
+async def test_it_is_the_steps_and_not_the_workflows(path: Path, top) -> None:
     """Of a workflow that answered 500 because a step below it had failed, that step's."""
-    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, charge("01A")))
+    reason = await reason_of(path, a_run("01A", top, charge("01A")))
     assert reason == Reason("01A-1", "charge", 402, "http-status: answered 402", "declined")
 
 
-async def test_of_several_the_last_that_failed(tmp_path: Path) -> None:
+async def test_of_several_the_last_that_failed(path: Path) -> None:
     """And of that one what made it fail."""
     top = root(PAUSED, pause_reason=PauseReason.UNHANDLED_FAILURE)
     deep = charge("01A", 3, ended_at=2, excerpt="deep")
     deep.parent_id, deep.depth = "01A-2", 2
     steps = (charge("01A", 1), charge("01A", 2, ended_at=4, cause_id="01A-3"), deep)
-    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, *steps))
+    reason = await reason_of(path, a_run("01A", top, *steps))
     assert reason is not None
     assert (reason.step_id, reason.excerpt) == ("01A-3", "deep")
 
@@ -83,9 +83,9 @@ async def test_of_several_the_last_that_failed(tmp_path: Path) -> None:
         (root(StepState.COMPLETED, ended_at=5), None),
     ],
 )
-async def test_else_it_is_its_own_or_none(tmp_path: Path, top, excerpt: str | None) -> None:
+async def test_else_it_is_its_own_or_none(path: Path, top, excerpt: str | None) -> None:
     """Nothing is wrong with what only waits, has completed, or was cancelled."""
-    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, charge("01A")))
+    reason = await reason_of(path, a_run("01A", top, charge("01A")))
     assert (reason and reason.excerpt) == excerpt
 
 
@@ -121,34 +121,34 @@ HANGS = root(StepState.RUNNING, None, excerpt=None, http_status=None)
     ],
 )
 async def test_of_a_fan_out_it_is_the_line_that_fails(
-    tmp_path: Path, top, lines, excerpt: str | None
+    path: Path, top, lines, excerpt: str | None
 ) -> None:
     """Whatever else is under way, and although a proxy cut off the workflow that waits for it."""
     run = a_run("01A", top, *lines)
     run.shown = run.state
-    reason = await reason_of(tmp_path / "a.db", run)
+    reason = await reason_of(path, run)
     assert (reason and reason.excerpt) == excerpt
 
 
-async def test_the_failure_that_was_told_of_may_be_elsewhere(tmp_path: Path) -> None:
+async def test_the_failure_that_was_told_of_may_be_elsewhere(path: Path) -> None:
     """A workflow is told of a step that a nested one has recorded: it has no failed child."""
     top = root(PAUSED, pause_reason=PauseReason.UNHANDLED_FAILURE)
     nested = line(1, StepState.COMPLETED, ended_at=1)
     deep = charge("01A", 2)
     deep.parent_id, deep.depth = "01A-1", 2
-    reason = await reason_of(tmp_path / "a.db", a_run("01A", top, nested, deep))
+    reason = await reason_of(path, a_run("01A", top, nested, deep))
     assert reason is not None
     assert reason.excerpt == "declined"
 
 
 @pytest.mark.parametrize("state", [PAUSED, StepState.CANCELLED])
 async def test_of_a_run_that_a_bug_stopped_it_is_what_was_wrong(
-    tmp_path: Path, state: StepState
+    path: Path, state: StepState
 ) -> None:
     """Unless it has been ended."""
     top = root(state, ended_at=None if state is PAUSED else 5)
     run = a_run("01A", top)
     run.engine_error = "AssertionError: a bug"
-    reason = await reason_of(tmp_path / "a.db", run)
+    reason = await reason_of(path, run)
     wanted = Reason("01A", "order", None, "AssertionError: a bug", None)
     assert reason == (wanted if state is PAUSED else None)

@@ -87,9 +87,8 @@ async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
     assert contents(tmp_path / "crashed.db") == contents(tmp_path / "well.db")
 
 
-async def test_a_write_of_many_events_lies_in_several_entries(tmp_path: Path) -> None:
+async def test_a_write_of_many_events_lies_in_several_entries(path: Path) -> None:
     """Who reads one of them unpacks no more than for others; bodies are found all the same."""
-    path = tmp_path / "a.db"
     count = 5 * ENTRY_EVENTS_MAX // 2
     async with crashing(path) as store:
         run, write = new_run("k")
@@ -117,9 +116,8 @@ async def test_a_write_of_many_events_lies_in_several_entries(tmp_path: Path) ->
         assert await store.payload(run.id, 1) == b'{"a": 1}'
 
 
-async def test_no_event_is_folded_twice(tmp_path: Path) -> None:
+async def test_no_event_is_folded_twice(path: Path) -> None:
     """Rows that were written ahead of the mark stay; only what came behind is added to them."""
-    path = tmp_path / "a.db"
     async with crashing(path) as store:
         older = new_run("older")[0:2]
         store.write(older[1])
@@ -140,9 +138,8 @@ async def test_no_event_is_folded_twice(tmp_path: Path) -> None:
     assert attempts == [(1, "success")]
 
 
-async def test_the_sequence_goes_on_behind_the_journal(tmp_path: Path) -> None:
+async def test_the_sequence_goes_on_behind_the_journal(path: Path) -> None:
     """After a crash the next event has the next number, though no row was written."""
-    path = tmp_path / "a.db"
     async with crashing(path) as store:
         await store.write(new_run("a", at=7)[1]).wait()
     async with store_at(path) as store:
@@ -151,9 +148,8 @@ async def test_the_sequence_goes_on_behind_the_journal(tmp_path: Path) -> None:
     assert rows(path, "SELECT seq, events FROM journal") == [(1, 2), (3, 2)]
 
 
-async def test_a_run_that_does_not_fold_is_stopped_alone(tmp_path: Path) -> None:
+async def test_a_run_that_does_not_fold_is_stopped_alone(path: Path) -> None:
     """Its row says so, with what could be folded of it; another run's rows are whole."""
-    path = tmp_path / "a.db"
     async with crashing(path) as store:
         run, write = new_run("a")
         await store.write(write).wait()
@@ -177,9 +173,8 @@ async def test_a_run_that_does_not_fold_is_stopped_alone(tmp_path: Path) -> None
     ]
 
 
-async def test_a_crash_while_folding_changes_nothing(tmp_path: Path) -> None:
+async def test_a_crash_while_folding_changes_nothing(path: Path) -> None:
     """The catching up is one transaction: the next start finds it all still to be done."""
-    path = tmp_path / "a.db"
     async with crashing(path) as store:
         history(store)
         await store.writer._gathering.wait()
@@ -205,10 +200,9 @@ async def test_a_crash_while_folding_changes_nothing(tmp_path: Path) -> None:
     ids=["fits but for what is there", "does not fit"],
 )  # fmt: skip
 async def test_rows_that_a_start_cannot_write_stop_their_run_alone(
-    tmp_path: Path, damage: str, known: int
+    path: Path, damage: str, known: int
 ) -> None:
     """Its row is marked, knows what could be written, and starts do not stumble over it again."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("a")
         store.write(write)
@@ -232,9 +226,8 @@ async def test_rows_that_a_start_cannot_write_stop_their_run_alone(
     ]
 
 
-async def test_entries_end_where_they_are_large(tmp_path: Path) -> None:
+async def test_entries_end_where_they_are_large(path: Path) -> None:
     """One commit with much in it makes several entries, each with whole writes, gap-free."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for key in "abc":
             _, write = new_run(key)

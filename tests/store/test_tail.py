@@ -26,8 +26,7 @@ from engine.store.sqlite.views import boards
 from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.faults import Disk
-from tests.store.support import answered, new_run, rows, started, store_at
-from tests.store.test_queries import HOT, parameters
+from tests.store.support import HOT, answered, new_run, parameters, rows, started, store_at
 
 FAILS, FAILS_FOR_GOOD = 500, 410
 BEFORE = {"a": (), "b": (410,), "c": (200,), "d": (500,), "h": (500,), "x": (410,)}
@@ -180,10 +179,10 @@ async def test_trees_are_shown(autojump_clock, tmp_path: Path) -> None:
             assert await read("Rnone") is None
 
 
-async def test_one_fold_serves_an_outage(autojump_clock, tmp_path: Path) -> None:
+async def test_one_fold_serves_an_outage(autojump_clock, path: Path) -> None:
     """It is made when somebody reads, made anew for what is recorded later, and not kept after."""
     disk = Disk()
-    async with store_at(tmp_path / "a.db", write_offload=disk) as store:
+    async with store_at(path, write_offload=disk) as store:
         views, folds = SqliteViews(store), []
         for key in ("a", "b"):
             await store.write(new_run(key)[1]).wait()
@@ -205,9 +204,9 @@ async def test_one_fold_serves_an_outage(autojump_clock, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "name", sorted({*HOT, "causes", "stuck_count"} - {"journal_from", "large", "packed"})
 )
-async def test_hiding_runs_costs_no_index(tmp_path: Path, name: str) -> None:
+async def test_hiding_runs_costs_no_index(path: Path, name: str) -> None:
     """Who reads the file without some runs reads no whole table for it."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
 
         def plan(db: sqlite3.Connection) -> list[str]:
             with snapshot(db):
@@ -220,9 +219,9 @@ async def test_hiding_runs_costs_no_index(tmp_path: Path, name: str) -> None:
     assert not [each for each in details if "MATERIALIZE" in each or "CO-ROUTINE run" in each]
 
 
-async def test_a_reader_still_cannot_write(tmp_path: Path) -> None:
+async def test_a_reader_still_cannot_write(path: Path) -> None:
     """Hiding runs leaves a connection as it was."""
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
 
         def work(db: sqlite3.Connection) -> None:
             with snapshot(db):

@@ -39,10 +39,9 @@ async def _write(store: SqliteStore, key: str, status: int) -> None:
 
 @pytest.mark.parametrize("back", [TO_M002, TO_M001])
 async def test_whether_a_function_is_at_work_is_told_from_its_end(
-    tmp_path: Path, back: tuple[str, ...]
+    path: Path, back: tuple[str, ...]
 ) -> None:
     """As truthfully as possible: a gateway's time-out was no answer, a failure was one."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for key, status in (("cut", 504), ("failed", 500), ("done", 200)):
             await _write(store, key, status)

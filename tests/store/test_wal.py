@@ -41,9 +41,9 @@ def reader(path: Path) -> Iterator[int]:
 
 
 @pytest.mark.slow
-async def test_who_holds_the_log_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_holds_the_log_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once when it is long, again when it is twice as long, and when it is free."""
-    path, logged = tmp_path / "a.db", Logged()
+    logged = Logged()
     monkeypatch.setattr(wals, "LONG_BYTES", 100_000)
     async with store_at(path, log=lambda event, **values: logged.append((event, values))) as store:
         store.wal._say_at = 100_000
@@ -68,9 +68,8 @@ async def test_who_holds_the_log_is_said(tmp_path: Path, monkeypatch: pytest.Mon
         assert [event for event, _ in logged[len(more) + 2 :]] == ["store-log-free"]
 
 
-async def test_the_log_begins_anew_and_its_file_is_cut(tmp_path: Path) -> None:
+async def test_the_log_begins_anew_and_its_file_is_cut(path: Path) -> None:
     """What a reader has let it grow to is given back."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         limit = store._connection.execute("PRAGMA journal_size_limit").fetchone()[0]
         assert limit == LONG_BYTES

@@ -148,9 +148,8 @@ def test_a_failed_write_is_called_what_the_disk_says(
     assert "can only be read" in cannot_write(tmp_path / "a.db", error)
 
 
-async def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
+async def test_a_newer_schema_is_refused_with_both_versions(path: Path) -> None:
     """A file that a newer Atomic has migrated is not written to by an older one."""
-    path = tmp_path / "a.db"
     async with store_at(path):
         pass
     change_file(
@@ -166,9 +165,8 @@ async def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
-async def test_a_schema_changed_by_hand_is_told(tmp_path: Path) -> None:
+async def test_a_schema_changed_by_hand_is_told(path: Path) -> None:
     """A column that is not there is named at the start, not met by a request."""
-    path = tmp_path / "a.db"
     async with store_at(path):
         pass
     change_file(path, "ALTER TABLE step RENAME COLUMN due_at TO due2")
@@ -177,9 +175,8 @@ async def test_a_schema_changed_by_hand_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["a page of zeroes", "cut in half"])
-async def test_a_damaged_file_is_called_damaged(tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_file_is_called_damaged(path: Path, damage: str) -> None:
     """A small file is looked through at the start; what is wrong in it is named."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for number in range(200):
             store.write(new_run(str(number))[1])
@@ -195,9 +192,8 @@ async def test_a_damaged_file_is_called_damaged(tmp_path: Path, damage: str) -> 
     assert "another program" not in said
 
 
-async def test_a_lock_at_the_start_is_told(tmp_path: Path) -> None:
+async def test_a_lock_at_the_start_is_told(path: Path) -> None:
     """Another program has begun to write: it is named, as far as the system tells."""
-    path = tmp_path / "a.db"
     async with store_at(path):
         pass
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

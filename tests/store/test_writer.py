@@ -50,10 +50,10 @@ class Gate:
         return work()
 
 
-async def test_writes_share_commits(tmp_path: Path) -> None:
+async def test_writes_share_commits(path: Path) -> None:
     """What comes while one commit is under way makes up the next one: 100 writes, two commits."""
     gate = Gate()
-    async with store_at(tmp_path / "a.db", write_offload=gate) as store:
+    async with store_at(path, write_offload=gate) as store:
         receipts = [store.write(new_run("0")[1])]
         await gate.arrived.wait()
         receipts += [store.write(new_run(str(n))[1]) for n in range(1, 100)]
@@ -67,9 +67,8 @@ async def test_writes_share_commits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_receipt_is_honoured_after_the_commit(tmp_path: Path) -> None:
+async def test_a_receipt_is_honoured_after_the_commit(path: Path) -> None:
     """When `wait()` returns, another connection sees the events; with the real thread and FULL."""
-    path = tmp_path / "a.db"
     seen: list[int] = []
 
     async def one(key: str) -> None:
@@ -89,9 +88,9 @@ async def test_a_receipt_is_honoured_after_the_commit(tmp_path: Path) -> None:
     assert store.writer.commits <= 20
 
 
-async def test_callbacks_come_after_the_commit_in_order(tmp_path: Path) -> None:
+async def test_callbacks_come_after_the_commit_in_order(path: Path) -> None:
     """`then` is called once each, in the order of the writes, when the events can be read."""
-    path, called = tmp_path / "a.db", []
+    called = []
     async with store_at(path) as store:
         for number in range(3):
             write = new_run(str(number))[1]
@@ -102,11 +101,9 @@ async def test_callbacks_come_after_the_commit_in_order(tmp_path: Path) -> None:
     assert called == [(0, 6), (1, 6), (2, 6)]
 
 
-async def test_what_is_only_to_be_said_makes_no_commit_sooner(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_what_is_only_to_be_said_makes_no_commit_sooner(autojump_clock, path: Path) -> None:
     """`say` is called after the commit like `then`, but nobody waits for it."""
-    path, called = tmp_path / "a.db", []
+    called = []
     async with store_at(path) as store:
         write = new_run("k")[1]
         began = trio.current_time()
@@ -117,11 +114,11 @@ async def test_what_is_only_to_be_said_makes_no_commit_sooner(
     assert (after_s >= GATHER_S_MAX, events) == (True, 2)
 
 
-async def test_a_row_is_written_once(tmp_path: Path) -> None:
+async def test_a_row_is_written_once(path: Path) -> None:
     """A step that is opened, called and answered within the lag costs one row of each kind,
     whatever the number of its commits."""
     statements: list[str] = []
-    async with store_at(tmp_path / "a.db") as store:
+    async with store_at(path) as store:
         store._connection.set_trace_callback(statements.append)
         run, write = new_run("k")
         await store.write(write).wait()
@@ -141,9 +138,8 @@ async def test_a_row_is_written_once(tmp_path: Path) -> None:
     assert loaded.root == run.root
 
 
-async def test_rows_follow_by_themselves(autojump_clock, tmp_path: Path) -> None:
+async def test_rows_follow_by_themselves(autojump_clock, path: Path) -> None:
     """Rows that nobody asks for are there a moment later, a bounded number with each commit."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for number in range(RUNS_PER_COMMIT_MAX + 1):
             receipt = store.write(new_run(str(number))[1])
@@ -155,9 +151,8 @@ async def test_rows_follow_by_themselves(autojump_clock, tmp_path: Path) -> None
         assert store.writer.commits == 3
 
 
-async def test_rows_wait_for_nothing_that_came_later(tmp_path: Path) -> None:
+async def test_rows_wait_for_nothing_that_came_later(path: Path) -> None:
     """Who waits for a run's rows gets them as of now: what others write is not waited for."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("k")
         store.write(write)
@@ -170,9 +165,8 @@ async def test_rows_wait_for_nothing_that_came_later(tmp_path: Path) -> None:
         assert rows(path, "SELECT caught_up FROM engine") == [(5,)]
 
 
-async def test_an_attempt_over_two_batches(tmp_path: Path) -> None:
+async def test_an_attempt_over_two_batches(path: Path) -> None:
     """An attempt whose beginning is stored already gets its end added."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("k")
         store.write(write)
@@ -185,9 +179,9 @@ async def test_an_attempt_over_two_batches(tmp_path: Path) -> None:
         assert rows(path, attempt) == [(1, 5, 9, "failure", 500)]
 
 
-async def test_events_are_gap_free_over_reopening(tmp_path: Path) -> None:
+async def test_events_are_gap_free_over_reopening(path: Path) -> None:
     """The sequence goes on where it stopped: no number is missing, none comes twice."""
-    path, after = tmp_path / "a.db", 0
+    after = 0
     for opening in range(3):
         async with store_at(path) as store:
             assert store.writer.durable_sequence == after
@@ -200,17 +194,15 @@ async def test_events_are_gap_free_over_reopening(tmp_path: Path) -> None:
     assert after == 3 * 4 * 2  # accepted, run-moved
 
 
-async def test_leaving_commits_what_was_written(tmp_path: Path) -> None:
+async def test_leaving_commits_what_was_written(path: Path) -> None:
     """A graceful end loses no write that nobody waited for."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         store.write(new_run("k")[1])
     assert rows(path, "SELECT key FROM run") == [("k",)]
 
 
-async def test_tally_counts_runs_by_state(tmp_path: Path) -> None:
+async def test_tally_counts_runs_by_state(path: Path) -> None:
     """The counts that are kept are the counts that counting gives."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         for number in range(5):
             run, write = new_run(str(number))
@@ -224,9 +216,8 @@ async def test_tally_counts_runs_by_state(tmp_path: Path) -> None:
     assert tally == counted == [("completed", 2), ("failed", 1), ("running", 2)]
 
 
-async def test_the_same_identity_is_refused_by_the_file(tmp_path: Path) -> None:
+async def test_the_same_identity_is_refused_by_the_file(path: Path) -> None:
     """Should the engine ever open a second run for a key, the commit fails: never two runs."""
-    path = tmp_path / "a.db"
     with pytest.RaisesGroup(sqlite3.IntegrityError, flatten_subgroups=True):
         async with store_at(path) as store:
             store.write(new_run("k")[1])
@@ -239,9 +230,8 @@ async def test_the_same_identity_is_refused_by_the_file(tmp_path: Path) -> None:
     assert rows(path, "SELECT id FROM run") == [("Rk",)]
 
 
-async def test_an_outcome_cannot_be_changed(tmp_path: Path) -> None:
+async def test_an_outcome_cannot_be_changed(path: Path) -> None:
     """The file itself refuses to rewrite an outcome."""
-    path = tmp_path / "a.db"
     async with store_at(path) as store:
         run, write = new_run("k")
         store.write(write)
@@ -259,13 +249,12 @@ async def waits_for_ever(receipt: Batch, returned: list[Any]) -> None:
     returned.append(receipt)
 
 
-async def test_a_failed_commit_acknowledges_nothing(tmp_path: Path) -> None:
+async def test_a_failed_commit_acknowledges_nothing(path: Path) -> None:
     """The error stops the store, `on_failure` is called first, and nobody's wait returns.
 
     Neither that of the batch which failed nor that of the one gathering behind it; and nothing of
     either is in the file afterwards.
     """
-    path = tmp_path / "a.db"
     failed: list[Any] = []
     returned: list[Any] = []
     gate = Gate()
@@ -299,12 +288,12 @@ async def test_a_failed_commit_acknowledges_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("commits", [False, True], ids=["not committed", "committed unnoticed"])
-async def test_a_commit_that_reports_an_error_is_unknown(tmp_path: Path, commits: bool) -> None:
+async def test_a_commit_that_reports_an_error_is_unknown(path: Path, commits: bool) -> None:
     """After an error nothing is acknowledged, whether the rows are there at the next start or not.
 
     The writer neither tries again nor takes back: at the next start the file says what is true.
     """
-    path, failed = tmp_path / "a.db", []
+    failed = []
     async with store_at(path) as store:
         connection = Failing(store._connection, commits=commits)
         sink = SqliteSink(

@@ -12,7 +12,6 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from engine.core.events import Actor
 from engine.core.model import Run, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
@@ -59,15 +58,14 @@ def figure(metrics: Metrics, name: str, **labels: str) -> float:
     return value
 
 
-async def test_a_workflow_is_counted_by_its_name(autojump_clock, tmp_path: Path) -> None:
+async def test_a_workflow_is_counted_by_its_name(autojump_clock, path: Path) -> None:
     """Steps, attempts by what they count as, states of runs; and how long each took, an attempt
     without the time in which it waited for its steps."""
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
             await trio.sleep(0.2)
-            await the[0].post(
+            await it.post(
                 STEP + "one",
                 workflow="sign up",
                 retry=RetryPolicy(jitter=0),
@@ -77,8 +75,7 @@ async def test_a_workflow_is_counted_by_its_name(autojump_clock, tmp_path: Path)
         await trio.sleep(0.4)
         return ok() if call.attempt == 2 else Answered(500)
 
-    async with world(tmp_path / "a.db", app) as it:
-        the.append(it)
+    async with world(path, app) as it:
         metrics = watched(it)
         recorded(await it.post(workflow="sign up"))
 
@@ -107,21 +104,18 @@ async def test_a_workflow_is_counted_by_its_name(autojump_clock, tmp_path: Path)
 
 
 async def test_a_run_that_was_opened_again_took_what_it_took_since(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """Nobody's work took the minute after which somebody looked."""
 
     async def app(call: Invocation) -> Outcome:
         return ok() if call.attempt == 2 else Answered(500)
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         metrics = watched(it)
         answer = recorded(await it.post(retry=RetryPolicy(count=0)))
         await trio.sleep(60)
-        await it.engine.act(
-            answer.step.run_id, Action.RETRY,
-            step_id=None, if_rev=None, dry_run=False, actor=Actor("ada"), reason=None,
-        )  # fmt: skip
+        await it.act(answer.step.run_id, Action.RETRY)
         recorded(await it.post(wait=Wait()))
         took = "atomic_run_duration_seconds_sum"
         assert figure(metrics, took, workflow="w", state="completed") < 1

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import trio
 
-from engine.core.events import Actor
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
@@ -81,13 +80,13 @@ async def heard_world(
             nursery.cancel_scope.cancel()
 
 
-async def test_a_run_that_fails_and_each_attempt(autojump_clock, tmp_path: Path) -> None:
+async def test_a_run_that_fails_and_each_attempt(autojump_clock, path: Path) -> None:
     """All that a person needs to go on, with the reason that the endpoint gave."""
 
     async def app(call: Invocation) -> Outcome:
         return DECLINED
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
+    async with heard_world(path, app) as (it, heard):
         step = recorded(await it.post(workflow="checkout", key="k 1", retry=TWICE)).step
         await trio.sleep(2)
     where = {
@@ -106,21 +105,19 @@ async def test_a_run_that_fails_and_each_attempt(autojump_clock, tmp_path: Path)
     assert [*heard.lines[0][2]][:6] == [*where]  # people read them in this order
 
 
-async def test_the_runs_line_says_the_steps_reason(autojump_clock, tmp_path: Path) -> None:
+async def test_the_runs_line_says_the_steps_reason(autojump_clock, path: Path) -> None:
     """Not the 424 that the workflow answers because of it, nor the 500 for which it is paused."""
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
-            await the[0].post(
+            await it.post(
                 STEP + "charge", workflow=call.workflow, key=call.idempotency_key,
                 step_key="card 7", retry=ONCE, parent_token=call.parent_token,
             )  # fmt: skip
             return Answered(424 if call.workflow == "lets-out" else 500)
         return DECLINED
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
-        the.append(it)
+    async with heard_world(path, app) as (it, heard):
         recorded(await it.post(workflow="lets-out"))
         await it.post(key="k2", wait=Wait(prefer_ms=0))
         while not heard.of("run-paused"):
@@ -137,7 +134,7 @@ async def test_the_runs_line_says_the_steps_reason(autojump_clock, tmp_path: Pat
     assert "(answered 402: insufficient funds)" in unhandled["error"]
 
 
-async def test_a_step_that_pauses_under_a_run_that_does_not(autojump_clock, tmp_path: Path) -> None:
+async def test_a_step_that_pauses_under_a_run_that_does_not(autojump_clock, path: Path) -> None:
     """Its run goes on, as its function waits; a person is needed all the same."""
     the: list[World] = []
     paused = RetryPolicy(count=0, on_exhausted=OnExhausted.PAUSE)
@@ -148,7 +145,7 @@ async def test_a_step_that_pauses_under_a_run_that_does_not(autojump_clock, tmp_
             return ok()
         return Unanswered(CallError.CONNECTION_REFUSED, "no")
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
+    async with heard_world(path, app) as (it, heard):
         the.append(it)
         assert isinstance(await it.post(wait=Wait(prefer_ms=1_000)), StillOpen)
     assert ("warning", "step-paused") in heard.events
@@ -158,19 +155,16 @@ async def test_a_step_that_pauses_under_a_run_that_does_not(autojump_clock, tmp_
     assert heard.of("run-paused") == []
 
 
-async def test_an_operators_pause(autojump_clock, tmp_path: Path) -> None:
+async def test_an_operators_pause(autojump_clock, path: Path) -> None:
     """Is said of the run, and not with an error of before."""
 
     async def app(call: Invocation) -> Outcome:
         return DECLINED
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
+    async with heard_world(path, app) as (it, heard):
         done = await it.post(wait=Wait(prefer_ms=5_000))
         assert isinstance(done, StillOpen)
-        await it.engine.act(
-            done.run_id, Action.PAUSE,
-            step_id=None, if_rev=None, dry_run=False, actor=Actor("ada"), reason=None,
-        )  # fmt: skip
+        await it.act(done.run_id, Action.PAUSE)
     (line,) = heard.of("run-paused")
     assert (line["pause_reason"], line["run_id"]) == ("operator", done.run_id)
     assert line["actor"] == "ada"
@@ -178,13 +172,13 @@ async def test_an_operators_pause(autojump_clock, tmp_path: Path) -> None:
     assert heard.of("step-paused") == []
 
 
-async def test_nothing_is_said_before_it_is_durable(autojump_clock, tmp_path: Path) -> None:
+async def test_nothing_is_said_before_it_is_durable(autojump_clock, path: Path) -> None:
     """A run that a crash would bring back has not failed."""
 
     async def app(call: Invocation) -> Outcome:
         return DECLINED
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
+    async with heard_world(path, app) as (it, heard):
         commit_off = it.store.writer._commit_off
         gate = trio.Event()
 
@@ -203,20 +197,18 @@ async def test_nothing_is_said_before_it_is_durable(autojump_clock, tmp_path: Pa
         assert heard.events == [("info", "attempt-failed")]
 
 
-async def test_who_is_sent_home_and_why(autojump_clock, tmp_path: Path) -> None:
+async def test_who_is_sent_home_and_why(autojump_clock, path: Path) -> None:
     """Suspensions for standstill are told of, with the host."""
-    the: list[World] = []
     hung = trio.Event()
 
     async def app(call: Invocation) -> Outcome:
         if call.url.endswith("/index"):
-            await the[0].post(STEP + "charge", parent_token=call.parent_token)
+            await it.post(STEP + "charge", parent_token=call.parent_token)
             return Answered(500)
         await hung.wait()
         return ok()
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
-        the.append(it)
+    async with heard_world(path, app) as (it, heard):
         assert isinstance(await it.post(wait=Wait(prefer_ms=10_000)), StillOpen)
     (line,) = heard.of("attempt-sent-home")
     assert ("info", "attempt-sent-home") in heard.events
@@ -227,7 +219,7 @@ async def test_who_is_sent_home_and_why(autojump_clock, tmp_path: Path) -> None:
 @pytest.mark.parametrize("runs", [20, pytest.param(1_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("alike", [True, False])
 async def test_ten_thousand_attempts_that_fail_in_ten_seconds(
-    autojump_clock, tmp_path: Path, runs: int, alike: bool
+    autojump_clock, path: Path, runs: int, alike: bool
 ) -> None:
     """Ten each, a second apart: a line a second if they are alike, and else under a hundred; all
     are counted."""
@@ -238,7 +230,7 @@ async def test_ten_thousand_attempts_that_fail_in_ten_seconds(
     attempts = 10
     policy = RetryPolicy(count=attempts - 1, back_off_ms=1_000, factor=1, jitter=0)
     limits = EngineLimits(in_flight_max=4_096, in_flight_per_host_max=4_096)
-    async with heard_world(tmp_path / "a.db", app, limits=limits) as (it, heard):
+    async with heard_world(path, app, limits=limits) as (it, heard):
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for number in range(runs):
@@ -252,21 +244,21 @@ async def test_ten_thousand_attempts_that_fail_in_ten_seconds(
     assert heard.busiest_second() < 100
 
 
-async def test_secrets_and_long_errors_are_cut(autojump_clock, tmp_path: Path) -> None:
+async def test_secrets_and_long_errors_are_cut(autojump_clock, path: Path) -> None:
     """The error of a redirect is its target, whatever stands in that."""
     where = "https://ada:hunter2@id.example/login?token=hunter2&" + "x" * ERROR_CHARS_MAX
 
     async def app(call: Invocation) -> Outcome:
         return Answered(302, location=where if call.attempt == 1 else where[:60])
 
-    async with heard_world(tmp_path / "a.db", app) as (it, heard):
+    async with heard_world(path, app) as (it, heard):
         await it.post(retry=TWICE)
         await trio.sleep(2)
     assert "hunter2" not in str(heard.lines)
     assert all(len(line["error"]) <= ERROR_CHARS_MAX + 2 for line in heard.of("attempt-failed"))
 
 
-async def test_refusals_of_overload(autojump_clock, tmp_path: Path) -> None:
+async def test_refusals_of_overload(autojump_clock, path: Path) -> None:
     """Which limit, and whose post it was; alike ones once a second."""
 
     async def app(call: Invocation) -> Outcome:
@@ -280,7 +272,7 @@ async def test_refusals_of_overload(autojump_clock, tmp_path: Path) -> None:
         return await answer_submission(it.engine, Dear(), "shop", headers, data, 64)
 
     limits = EngineLimits(runs_in_memory_max=1)
-    async with heard_world(tmp_path / "a.db", app, limits=limits) as (it, heard):
+    async with heard_world(path, app, limits=limits) as (it, heard):
         assert (await post(it, "k0")).status == 202
         for number in range(1, 4):
             assert (await post(it, f"k{number}")).status == 503

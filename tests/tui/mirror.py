@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
 import msgspec
+import trio
 
 from engine import wire
+from engine.core.errors import Refused
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
 from engine.front.api.events import event_frame
 from engine.front.show.rows import run_row, step_row
 from engine.front.show.times import rfc3339
+from engine.ports.caller import Invocation
+from engine.runs.open.callers import Recorded, Wait
 from engine.store.sqlite.views.views import SqliteViews
 from tests.tui.support import store_at
-from tests.world import EPOCH_MS, World
+from tests.world import EPOCH_MS, FakeClock, World, ok, still_open, world
 from tui.data.inputs import EventRead, TreeRead
 
 FILE = "file"
@@ -57,3 +68,88 @@ class Mirror:
         record, steps, attempts = found
         rows = tuple(step_row(s, [a for a in attempts if a.step_id == s.id]) for s in steps)
         return TreeRead(wire.RunTree(run_row(record), rows, rfc3339(EPOCH_MS)))
+
+
+STEP = "http://app:9000/workflows/w/steps/"
+ASYNC = Wait(prefer_ms=0)
+OPERATED = 40
+GENTLE = (Action.RETRY, Action.PAUSE, Action.RESUME)
+"""What ends nothing is done more often."""
+
+
+class Flow:
+    """A workflow of two levels whose endpoints fail as a seed has it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.world: World | None = None
+        self.payload = 0
+
+    def policy(self) -> RetryPolicy:
+        return RetryPolicy(count=self.random.randrange(4), back_off_ms=500, max_back_off_ms=4_000)
+
+    async def call(self, call: Invocation) -> Outcome:
+        """The application."""
+        name = call.url.rpartition("/")[2]
+        await trio.sleep(self.random.random() * 2)
+        below = {"index": ["a", "b", "c"], "b": ["d", "e"]}.get(name, [])
+        for child in below:
+            if not await self._post(call, child):
+                return Answered(self.random.choice((424, 500)))
+        if self.random.random() < 0.4:
+            return Answered(503, retry_after_ms=self.random.choice([None, 3_000]))
+        return Answered(200, suspend=True) if self.random.random() < 0.1 else ok()
+
+    async def _post(self, call: Invocation, name: str) -> bool:
+        assert self.world is not None
+        self.payload += self.random.random() < 0.05
+        try:
+            answer = await self.world.post(
+                STEP + name,
+                payload=b"%d" % self.payload,
+                parent_token=call.parent_token,
+                retry=self.policy(),
+                wait=ASYNC if self.random.random() < 0.3 else Wait(),
+            )
+        except Refused:
+            return False
+        return not isinstance(answer, Recorded) or answer.step.state == "completed"
+
+
+async def operate(it: World, run_id: str, flow: Flow) -> None:
+    """One of an operator's random actions, if it may be done now."""
+    live = await it.engine.memory.get(run_id)
+    assert live is not None
+    actions = [action for action in Action if action is not Action.RETARGET]  # it needs URLs
+    action = flow.random.choice([*actions, *GENTLE, *GENTLE])
+    steps = [None, *live.run.steps]
+    step_id = None if action in (Action.DISMISS, Action.RESTORE) else flow.random.choice(steps)
+    with suppress(Refused):
+        await it.act(run_id, action, step_id=step_id, reason="so")
+
+
+async def watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
+    """A run that is operated and followed to its rest; and what the engine says of it then.
+
+    Trees are read now and then, and given to the store late: events are ahead of them.
+    """
+    flow = Flow(seed)
+    async with world(path, flow.call, clock=FakeClock(seed)) as it:
+        flow.world = it
+        mirror = Mirror(it)
+        run_id = still_open(await it.post(wait=ASYNC, attempt_timeout_ms=20_000)).run_id
+        await trio.sleep(0.1)
+        mirror.take(await mirror.tree(run_id))
+        late: list[TreeRead] = []
+        for _ in range(OPERATED):
+            await trio.sleep(flow.random.random() * 3)
+            if flow.random.random() < 0.7:
+                await operate(it, run_id, flow)
+            await mirror.follow(flow.random.randrange(1, 12))
+            if late and flow.random.random() < 0.5:
+                mirror.take(late.pop(0))
+            if flow.random.random() < 0.2:
+                late.append(await mirror.tree(run_id))
+        await trio.sleep(300)
+        await mirror.follow_all()
+        return mirror, await mirror.tree(run_id)

@@ -178,6 +178,11 @@ class World:
         strips = self.app.screen._compositor.render_strips()
         return ["".join(segment.text for segment in strip) for strip in strips]
 
+    async def lists(self, *rows: RunRow) -> list[str]:
+        """The list of runs comes, whole, and is on the screen."""
+        self.runs(*rows)
+        return await self.shown()
+
     async def passes(self, seconds: float) -> list[str]:
         """Time passes; the engine is heard of meanwhile."""
         self.clock.pass_s(seconds)
@@ -193,26 +198,32 @@ class World:
 
 
 def showing(
-    test: Callable[[World], Awaitable[None]], *, size: tuple[int, int] = (80, 24), **options: Any
+    test: Callable[[World], Awaitable[None]],
+    *,
+    size: tuple[int, int] = (80, 24),
+    live: bool = True,
+    **options: Any,
 ) -> None:
-    """Run a test on a screen of this size."""
+    """Run a test on a screen of this size; the engine is there, unless the test says when."""
     world = World(**options)
 
     async def run() -> None:
         async with world.app.run_test(size=size) as world.pilot:
+            if live:
+                world.live()
             await test(world)
 
     asyncio.run(run())
 
 
 def on_screen(
-    *, size: tuple[int, int] = (80, 24), **options: Any
+    **how: Any,
 ) -> Callable[[Callable[Concatenate[World, P], Awaitable[None]]], Callable[P, None]]:
     """Makes a test of a coroutine: it is `showing`, and takes what else it asks for."""
 
     def of(test: Callable[Concatenate[World, P], Awaitable[None]]) -> Callable[P, None]:
         def on_this_screen(*arguments: P.args, **named: P.kwargs) -> None:
-            showing(lambda world: test(world, *arguments, **named), size=size, **options)
+            showing(lambda world: test(world, *arguments, **named), **how)
 
         functools.update_wrapper(on_this_screen, test)
         signature = inspect.signature(test)
@@ -228,3 +239,17 @@ def line_with(lines: list[str], text: str) -> str:
     found = [line for line in lines if text in line]
     assert found, "\n".join(lines)
     return found[0]
+
+
+def accepted(run: object) -> tuple[int, Any]:
+    """What an action is answered."""
+    row = msgspec.to_builtins(run)
+    return 202, {"action": "x", "dryRun": False, "run": row, "step": None, "changed": []}
+
+
+def bulk(**members: Any) -> dict[str, Any]:
+    """A bulk job as the engine answers it."""
+    return {
+        "id": None, "state": "dry-run", "action": "retry", "q": "wf:order", "matched": 231,
+        "total": 219, "done": 0, "skipped": {"it is running": 12}, "ratePerS": 20,
+    } | members  # fmt: skip

@@ -14,9 +14,17 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from pathlib import Path
+from typing import ClassVar, Self
 
+import msgspec
+import pytest
+
+from engine.client import Client, StepFailed
 from tests.e2e.harness import PATIENCE_S, ROOT_DIRECTORY
+from tests.tui.endpoint import Handler, serving
+from tui.data.inputs import Input
+from tui.data.record import FORMAT, RecordedInput, RecordingHead
 
 ALT_SCREEN, MAIN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 CURSOR_ON, CURSOR_OFF = b"\x1b[?25h", b"\x1b[?25l"
@@ -135,3 +143,38 @@ def dashboard(*arguments: str, size: tuple[int, int] = (80, 24)) -> Iterator[Ter
     with Terminal(*arguments, size=size) as terminal:
         terminal.until_shown("Runs")
         yield terminal
+
+
+HOSTILE = "\x1b]52;c;cHduZWQ=\x07\x1b]0;pwned\x07\x9b31m\x1bc\u202egnp\x00\x07\u009d0;x\u009c"
+
+
+class Endpoint(Handler):
+    """Answers every post with the body, and fails those to /fail."""
+
+    body: ClassVar[bytes] = HOSTILE.encode()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.answer(500 if self.path.startswith("/fail") else 200, self.body, "text/plain")
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """An application that answers hostile text."""
+    with serving(Endpoint) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def fail(url: str, app: str, key: str = "one") -> None:
+    """A run that fails at once."""
+    with Client(url) as client, pytest.raises(StepFailed):
+        client.submit(
+            "order", client="shop", url=f"{app}/fail", key=key, payload=HOSTILE, retry={"count": 0}
+        )
+
+
+def recording(path: Path, *inputs: Input) -> Path:
+    """A recording of these inputs."""
+    lines = [RecordingHead(FORMAT, 0), *(RecordedInput(0.0, each) for each in inputs)]
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    return path

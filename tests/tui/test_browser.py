@@ -22,7 +22,7 @@ from tests.e2e import harness
 from tests.tui.browser import PATIENCE_S, browser, program
 from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import run_row
-from tests.tui.test_terminal import endpoint, fail, recording
+from tests.tui.terminal import endpoint, fail, recording
 from tui.data.inputs import (
     LinkMoved,
     LinkState,

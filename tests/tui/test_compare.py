@@ -94,7 +94,6 @@ def test_steps_are_paired_by_name_and_key() -> None:
 @on_screen()
 async def test_d_compares_two_marked_runs(world: World) -> None:
     """Those that are not known are read; with another number of marks it is said what to do."""
-    world.live()
     rows = [run_row(1, "completed"), run_row(2, "failed"), run_row(3)]
     world.runs(*rows)
     world.tree(rows[0], ended(LEFT, None, "completed", 200))
@@ -114,7 +113,6 @@ async def test_d_compares_two_marked_runs(world: World) -> None:
 @on_screen()
 async def test_d_says_what_cannot_be_read(world: World) -> None:
     """A run that the engine does not know any more."""
-    world.live()
     world.runs(run_row(1), run_row(2))
     problem = {"type": "x", "title": "No", "status": 404, "detail": "It has gone."}
     world.answers["/runs/" + run_row(1).id] = (404, problem)

@@ -143,7 +143,6 @@ KEY = "key \u202e\x1b1"
 
 def fill(world: World, **members: Any) -> list[str]:
     """A run with a key that cannot be shown; returns what is sent to the terminal."""
-    world.live()
     run = run_row(1, "failed", idempotency_key=KEY)
     tries = (AttemptRow(1, 1, "failure", at(-5), at(-3), 500),)
     step = step_row(run.id, None, "failed", idempotency_key=KEY, attempt_rows=tries, **members)

@@ -45,7 +45,6 @@ def test_a_body_is_shown_without_a_shell(key: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("EDITOR", "nano")
 
     async def test(world: World) -> None:
-        world.live()
         run = run_row(1, "failed")
         tries = (AttemptRow(1, 1, "failure", at(-5), at(-3), 500),)
         world.runs(run)

@@ -157,7 +157,6 @@ def stuck(world: World, excerpt: str = DECLINED) -> None:
 @on_screen()
 async def test_stuck_says_why_at_80_columns(world: World) -> None:
     """No key has to be pressed for it."""
-    world.live()
     stuck(world)
     line_with(await world.press("3"), "402 card_declined: insufficient")
 
@@ -167,11 +166,9 @@ def test_the_list_of_runs_says_why(columns: int) -> None:
     """In a column, or of the row under the cursor below the list where there is no room for one."""
 
     async def test(world: World) -> None:
-        world.live()
         world.app.looking.filters["runs"] = "is:failed"
         run, *_ = declined()
-        world.runs(run)
-        lines = await world.shown()
+        lines = await world.lists(run)
         told = line_with(lines, "402 card_declined")
         assert told.startswith("▌") is (columns >= 100)
         assert any("REASON" in line for line in lines) is (columns >= 100)
@@ -182,7 +179,6 @@ def test_the_list_of_runs_says_why(columns: int) -> None:
 @on_screen(size=(140, 40))
 async def test_a_run_and_its_steps_say_why(world: World) -> None:
     """The line of the run, the root (its step's reason), the step, and its attempt."""
-    world.live()
     run, root, card = declined()
     world.runs(run)
     world.tree(run, root, card)
@@ -202,7 +198,6 @@ def test_the_inspector_has_the_first_lines_of_the_last_answer() -> None:
     answer = {"error": "card_declined", "password": "hunter2", "lines": list(range(300))}
 
     async def test(world: World) -> None:
-        world.live()
         run, root, card = declined()
         world.answers["/response"] = (200, json.dumps(answer).encode())
         world.tree(run, root, card)
@@ -222,7 +217,6 @@ def test_the_inspector_has_the_first_lines_of_the_last_answer() -> None:
 @on_screen(size=(140, 40))
 async def test_an_answer_that_was_not_kept_is_no_fault(world: World) -> None:
     """What the engine says of it stands in its place, and is asked for once."""
-    world.live()
     run, root, card = declined()
     world.tree(run, root, card)
     open_run(world.app, run.id, card.id)
@@ -235,7 +229,6 @@ def test_hostile_reasons_are_shown_as_they_are() -> None:
     hostile = "\x1b]0;pwned\x07[/red][@click=app.quit]x[/]\u202egnol"
 
     async def test(world: World) -> None:
-        world.live()
         stuck(world, hostile)
         run, *_ = declined()
         reason = Reason("s", "card", 402, "http-status", hostile)

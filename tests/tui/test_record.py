@@ -14,17 +14,11 @@ import trio
 
 from engine.client import AsyncClient, Reposts
 from tests.tui.engine_stand_in import StandIn, TrioClock
-from tests.tui.mirror import Mirror
+from tests.tui.mirror import Mirror, watched
 from tests.tui.support import NOW, RUN, FakeClock, event, status_read, step_row, tree_read
-from tests.tui.test_store_world import watched
 from tui.data import record
 from tui.data.feed import Board, Feed
-from tui.data.inputs import (
-    Input,
-    LinkMoved,
-    LinkState,
-    TreeGone,
-)
+from tui.data.inputs import Input, LinkMoved, LinkState, TreeGone
 from tui.data.record import RecordedInput, Recorder, RecordingError, RecordingHead
 from tui.data.store import Link, Store
 

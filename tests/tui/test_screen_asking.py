@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 
 from engine.wire import BEYOND_A_JOB, AttemptRow, RunRow, StepRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
-from tests.tui.test_screen_safety import accepted, bulk
+from tests.tui.screen import (
+    World,
+    accepted,
+    at,
+    bulk,
+    line_with,
+    on_screen,
+    run_row,
+    showing,
+    step_row,
+)
 from tui.act.open import open_run
 from tui.boards.cells import Part
 from tui.screen.dialogs.ask import Confirmation
@@ -38,7 +47,6 @@ def charted(world: World, step_id: str) -> list[Part]:
 @on_screen()
 async def test_a_cancellation_says_that_the_call_goes_on(world: World) -> None:
     """How many calls are in flight and for how long; nothing is said to be cut."""
-    world.live()
     run, *steps = with_a_call()
     world.runs(run)
     world.tree(run, *steps)
@@ -53,7 +61,6 @@ async def test_a_cancellation_says_that_the_call_goes_on(world: World) -> None:
 async def test_a_step_is_cancelled_with_its_own_calls(world: World) -> None:
     """Only those of the step and of what is below it are counted; of a step that backs off there is
     none."""
-    world.live()
     run, root, called = with_a_call()
     idle = step_row(run.id, "idle", "backing-off", due_at=at(60), attempt_rows=())
     world.runs(run)
@@ -68,7 +75,6 @@ async def test_a_step_is_cancelled_with_its_own_calls(world: World) -> None:
 @on_screen()
 async def test_marked_runs_are_cancelled_with_the_calls_of_all(world: World) -> None:
     """The steps of runs that were not opened are read for it."""
-    world.live()
     told = [with_a_call(number) for number in (1, 2)]
     world.runs(*(run for run, *_ in told))
     for run, *steps in told:
@@ -96,7 +102,6 @@ async def test_a_job_that_cancels_says_that_calls_go_on(world: World) -> None:
 @on_screen()
 async def test_a_run_that_cannot_be_read_is_cancelled_all_the_same(world: World) -> None:
     """What is in flight is not known, and that is said."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     world.trees.clear()
@@ -157,7 +162,6 @@ async def answered(world: World) -> list[str]:
 
 def whole_filter(world: World, **members: Any) -> None:
     """More runs of a filter than were read."""
-    world.live()
     world.app.looking.filters["runs"] = "wf:order"
     world.runs(*(run_row(number) for number in range(200)), total=231)
     world.store.listing("runs").at_tail = False

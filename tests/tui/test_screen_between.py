@@ -13,8 +13,7 @@ from msgspec.structs import replace
 import tui.screen.app
 from engine.client import Action
 from engine.wire import ActionAnswer, RetryPage, RetryRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
-from tests.tui.test_screen_safety import accepted, bulk
+from tests.tui.screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
 from tui.data.inputs import RetriesRead
 
 
@@ -36,7 +35,6 @@ def retries(*numbers: int) -> RetriesRead:
 @on_screen()
 async def test_a_retry_that_has_left_is_not_opened(world: World) -> None:
     """`enter` on a row whose step was retried since it was drawn does nothing."""
-    world.live()
     world.store.apply(retries(1, 2))
     await world.press("2")
     world.store.apply(retries(2))
@@ -48,10 +46,8 @@ async def test_a_retry_that_has_left_is_not_opened(world: World) -> None:
 async def test_pause_does_not_resume_what_was_seen_running(world: World) -> None:
     """Somebody else pauses a run, and `P` comes before that is drawn: it asks for a pause of what
     was seen, which the engine refuses."""
-    world.live()
     run = run_row(1)
-    world.runs(run)
-    await world.shown()
+    await world.lists(run)
     world.answers["/actions"] = accepted(run)
     world.runs(msgspec.structs.replace(run, status="paused", rev=5))
     await world.press("P")
@@ -64,7 +60,6 @@ async def test_pause_does_not_resume_what_was_seen_running(world: World) -> None
 @on_screen()
 async def test_one_question_is_about_one_action(world: World, first: str, action: str) -> None:
     """Of marked runs some are paused and some are not: all get what the question said."""
-    world.live()
     second = "paused" if first == "running" else "running"
     rows = [run_row(1, first), run_row(2, second)]
     world.runs(*rows)
@@ -81,10 +76,8 @@ async def test_one_question_is_about_one_action(world: World, first: str, action
 @on_screen()
 async def test_a_job_without_a_rate_is_asked_about(world: World, rate: int) -> None:
     """How long it takes cannot be told; nothing breaks."""
-    world.live()
     world.app.looking.filters["runs"] = "wf:order"
-    world.runs(*(run_row(number, "failed") for number in range(120)))
-    await world.shown()
+    await world.lists(*(run_row(number, "failed") for number in range(120)))
     world.answers["/bulk"] = (200, bulk(ratePerS=rate))
     line_with(await world.press("a", "R"), "retry 219 of 231 runs")
 
@@ -92,7 +85,6 @@ async def test_a_job_without_a_rate_is_asked_about(world: World, rate: int) -> N
 @on_screen()
 async def test_a_run_without_its_root(world: World) -> None:
     """A step without a parent that is not the run's own stands for itself, not for the run."""
-    world.live()
     run = run_row(1, "running")
     step = step_row(run.id, "a", "running", parent_id=None)
     world.runs(run)
@@ -108,10 +100,8 @@ async def test_a_run_without_its_root(world: World) -> None:
 @on_screen()
 async def test_an_action_beside_another_is_not_lost_in_silence(world: World) -> None:
     """While the engine has not answered a pause, a cancel of the same run is refused with words."""
-    world.live()
     run = run_row(1)
-    world.runs(run)
-    await world.shown()
+    await world.lists(run)
     (target,) = world.app.acting.targets()
     doing, app, posted = world.app.acting.doing, world.app, asyncio.Event()
 
@@ -136,7 +126,6 @@ async def test_an_action_beside_another_is_not_lost_in_silence(world: World) -> 
 @on_screen()
 async def test_what_has_no_usable_id_ends_nothing(world: World, run_id: str) -> None:
     """The client refuses to ask for it; that is told like any other refusal."""
-    world.live()
     run = msgspec.structs.replace(run_row(1), id=run_id)
     world.runs(run)
     world.tree(run, msgspec.structs.replace(step_row("", None, "failed"), id=run_id))
@@ -147,7 +136,7 @@ async def test_what_has_no_usable_id_ends_nothing(world: World, run_id: str) -> 
     assert world.posts == []
 
 
-@on_screen()
+@on_screen(live=False)
 async def test_a_terminal_of_one_cell_is_not_laid_out_for_ever(world: World) -> None:
     """What says that it is too small has no scroll bars, which would come and go without end."""
     await world.pilot.resize_terminal(1, 1)
@@ -158,7 +147,6 @@ async def test_a_terminal_of_one_cell_is_not_laid_out_for_ever(world: World) -> 
 @on_screen()
 async def test_a_key_right_after_another_knows_what_that_one_did(world: World) -> None:
     """The answer to the first was told; the second names its revision, though no event has come."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     world.answers["/actions"] = accepted(replace(run, status="paused", rev=5))

@@ -25,7 +25,6 @@ def answered(number: int, status: int) -> AttemptRow:
 
 def fill(world: World) -> None:
     """A run with three attempts, of which the second got no answer."""
-    world.live()
     run = run_row(1, "failed")
     lost = AttemptRow(2, 1, "failure", at(-5), at(-3), None, "connection-refused: no")
     tries = (answered(1, 500), lost, answered(3, 503))

@@ -6,17 +6,14 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from tests.tui.screen import World, line_with, on_screen, run_row
-from tests.tui.test_screen_safety import accepted
+from tests.tui.screen import World, accepted, line_with, on_screen, run_row
 from tui.keys import BY_ID
 
 
 @on_screen(size=(100, 60))
 async def test_the_palette_finds_every_command_of_the_view(world: World) -> None:
     """By a part of its name, or of what it says; nothing of other views."""
-    world.live()
-    world.runs(run_row(1))
-    await world.shown()
+    await world.lists(run_row(1))
     shown = await found(world, "", BY_ID["events"].help)
     assert BY_ID["payload"].help not in shown
     await world.press("escape")
@@ -45,7 +42,6 @@ async def choose(world: World, text: str) -> None:
 @on_screen()
 async def test_a_chosen_command_is_done(world: World) -> None:
     """As if its key had been pressed; one that takes something behind it waits for that."""
-    world.live()
     await choose(world, "hosts that are called")
     assert world.app.looking.view == "hosts"
     await choose(world, "a run by its id")
@@ -56,14 +52,12 @@ async def test_a_chosen_command_is_done(world: World) -> None:
 @on_screen()
 async def test_the_palette_is_about_the_row_it_was_opened_on(world: World) -> None:
     """The list moves under it; the action is done to that run."""
-    world.live()
     rows = [run_row(number, "backing-off") for number in range(3)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
     await world.shown()
     await found(world, BY_ID["retry"].help[:12], BY_ID["retry"].help)
-    world.runs(*rows[1:])
-    await world.shown()
+    await world.lists(*rows[1:])
     await world.press("enter")
     assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
 
@@ -71,7 +65,6 @@ async def test_the_palette_is_about_the_row_it_was_opened_on(world: World) -> No
 @on_screen(keys={"retry": "T", "help": "f1"})
 async def test_a_remapped_key_shows_everywhere(world: World) -> None:
     """Footer, help, menu and palette; the old key does nothing any more, the new one does."""
-    world.live()
     run = run_row(1, "backing-off")
     world.runs(run)
     world.answers["/actions"] = accepted(run)
@@ -91,7 +84,6 @@ async def test_a_remapped_key_shows_everywhere(world: World) -> None:
 @on_screen(strict=True, badge="PROD")
 async def test_strict_asks_before_every_action(world: World, key: str) -> None:
     """Of an engine whose profile says so; its badge is on every board."""
-    world.live()
     run = run_row(1, "backing-off")
     world.runs(run)
     world.answers["/actions"] = accepted(run)
@@ -106,7 +98,6 @@ async def test_strict_asks_before_every_action(world: World, key: str) -> None:
 @on_screen()
 async def test_what_is_typed_in_one_piece_keeps_its_order(world: World) -> None:
     """Over a slow link keys come together: those that edit are not overtaken by those behind."""
-    world.live()
     await world.shown()
     for key in ("slash", "ctrl+u", *"wx", "backspace", *"fpay"):
         character = {"slash": "/"}.get(key, key if len(key) == 1 else None)

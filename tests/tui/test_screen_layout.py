@@ -69,7 +69,7 @@ def test_every_board_fits_every_size(size: tuple[int, int]) -> None:
         assert all(a < b for a, b in pairwise(edges))
         assert edges[-1] <= size[0] + 1
 
-    showing(test, size=size)
+    showing(test, size=size, live=False)
 
 
 @on_screen(ascii_only=True)
@@ -133,7 +133,7 @@ async def test_the_footer_says_where_q_leads(world: World) -> None:
     assert "q Quit" in (await world.press("q"))[-1]
 
 
-@on_screen()
+@on_screen(live=False)
 async def test_what_is_wrong_with_the_connection_is_said(world: World) -> None:
     """Connecting, lost, not let in, restarted: each is told apart in the top line."""
     assert "connecting" in (await world.shown())[0]
@@ -182,7 +182,7 @@ def test_what_was_not_counted_on_says_so() -> None:
         assert "↻ 150,000" in lines[0]
         assert "late 10,000+" in lines[0]
 
-    showing(test, size=(100, 24))
+    showing(test, size=(100, 24), live=False)
     assert COUNTED_MAX == DUE_COUNTED_MAX
 
 
@@ -190,7 +190,6 @@ def test_what_was_not_counted_on_says_so() -> None:
 async def test_the_rows_of_a_list_say_where_the_runs_are(world: World) -> None:
     """Never at a step that has just succeeded: at the one that has begun since, at none where that
     is not known, and at the one that backs off if that is what the run does."""
-    world.live()
     run = run_row(1, at={"status": "running"})
     assert run.at is not None
     world.runs(run)
@@ -241,7 +240,6 @@ async def test_a_row_that_has_left_and_is_still_drawn_does_not_open(world: World
 @on_screen()
 async def test_events_are_counted_honestly(world: World) -> None:
     """How many came, how many are listed, and how many are kept no more."""
-    world.live()
     run = run_row(1)
     for _ in range(1_005):
         world.event("step", "started", run.id, run.id, status="running", rev=1)
@@ -326,4 +324,4 @@ def test_utc_turns_every_time_of_the_day(monkeypatch: pytest.MonkeyPatch) -> Non
             open_run(world.app, run.id)
             line_with(await world.shown(), f"1 ▸ {hour}:12:30")
 
-    showing(test)
+    showing(test, live=False)

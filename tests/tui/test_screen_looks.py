@@ -16,7 +16,6 @@ from tui.text.sanitize import width
 async def test_the_chart_has_the_head_of_its_run(world: World) -> None:
     """The head of the chart tells the time that it shows, also when a run grows older or another
     one is opened."""
-    world.live()
     for number, age_s in ((1, 40), (2, 3_600)):
         run = run_row(number, submitted_at=at(-age_s))
         world.tree(run, step_row(run.id, None, "running", submitted_at=at(-age_s)))
@@ -32,9 +31,7 @@ async def test_the_chart_has_the_head_of_its_run(world: World) -> None:
 @on_screen()
 async def test_the_edge_is_plain_but_for_the_cursors_row(world: World) -> None:
     """The cell before a row has the cursor's background on the cursor's row alone."""
-    world.live()
-    world.runs(*map(run_row, range(3)))
-    await world.shown()
+    await world.lists(*map(run_row, range(3)))
     grid = world.app.grid()
     edges = [next(iter(grid.render_line(y))).style for y in (1, 2, 3)]
     shown = [None if edge is None else edge.bgcolor for edge in edges]
@@ -46,7 +43,6 @@ async def test_the_edge_is_plain_but_for_the_cursors_row(world: World) -> None:
 @on_screen()
 async def test_the_status_has_a_dot_between_two_things_alone(world: World) -> None:
     """The place in the list stands by itself where nothing is filtered or marked."""
-    world.live()
     world.runs(*(run_row(n, at={"http_status": None}) for n in range(3)))
     assert "filter is:live · row 1 of 3 runs  " in line_with(await world.shown(), "1 of 3")
     world.app.looking.filters["runs"] = ""
@@ -58,7 +54,6 @@ async def test_the_status_has_a_dot_between_two_things_alone(world: World) -> No
 @on_screen(size=(60, 16))
 async def test_events_name_their_steps(world: World) -> None:
     """Whole, also on a narrow screen; the one of a run that is listed by what the list says."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     assert run.at is not None
@@ -92,7 +87,7 @@ def test_tabs_are_not_cut(cells_wide: int, read_only: bool, told: str) -> None:
         world.live(timedCount=1_421, stuckCount=512)
         assert (await world.shown())[1].rstrip() == told.rstrip()
 
-    showing(test, size=(cells_wide, 16), read_only=read_only)
+    showing(test, size=(cells_wide, 16), read_only=read_only, live=False)
 
 
 @pytest.mark.parametrize("view", sorted(EVERYWHERE))
@@ -108,7 +103,6 @@ def test_wide_columns_are_there_at_120_and_160(cells_wide: int, last: str) -> No
     """Also beside a scroll bar."""
 
     async def test(world: World) -> None:
-        world.live()
         for many in (2, 40):
             world.runs(*map(run_row, range(many)))
             assert (await world.shown())[2].split()[-1] == last
@@ -119,9 +113,7 @@ def test_wide_columns_are_there_at_120_and_160(cells_wide: int, last: str) -> No
 @on_screen()
 async def test_nothing_touches_the_ends_of_the_screen(world: World) -> None:
     """A cell is free at the right as at the left, where only the cursor and marks stand."""
-    world.live()
-    world.runs(*map(run_row, range(3)))
-    lines = await world.shown()
+    lines = await world.lists(*map(run_row, range(3)))
     assert {line[-1] for line in lines} == {" "}
     assert [line[0] for line in lines if line[0] != " "] == ["▌"]
 
@@ -129,7 +121,6 @@ async def test_nothing_touches_the_ends_of_the_screen(world: World) -> None:
 @on_screen()
 async def test_a_recording_says_which_runs_it_does_not_have(world: World) -> None:
     """Nobody can read them: it is not said that they are being read."""
-    world.live()
     world.runs(run_row(1))
     world.app.following.client, world.app.looking.is_recording = None, True
     await world.shown()
@@ -139,7 +130,6 @@ async def test_a_recording_says_which_runs_it_does_not_have(world: World) -> Non
 @on_screen()
 async def test_help_says_how_to_scroll_where_it_does_not_fit(world: World) -> None:
     """On 80x24 more than half of it is below; on a tall terminal nothing is."""
-    world.live()
     line_with(await world.press("question_mark"), "j k scroll · esc closes")
     await world.pilot.resize_terminal(80, 90)
     line = line_with(await world.shown(), "esc closes")

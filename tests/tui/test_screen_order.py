@@ -17,7 +17,6 @@ from tui.screen.widgets.grid import Grid
 
 def causes(world: World) -> None:
     """Three causes, as the engine lists them: the one with most runs first."""
-    world.live()
     rows = [
         CauseRow(name, runs, new, at(-9), at(-last), f"01K{runs}", workflow, "failed", None)
         for name, runs, new, last, workflow in (
@@ -92,7 +91,6 @@ async def test_what_has_no_figure_comes_last(world: World) -> None:
 @on_screen()
 async def test_turning_the_runs_round_keeps_cursor_and_marks(world: World) -> None:
     """The list is held whole: every row is still there."""
-    world.live()
     world.runs(*map(run_row, range(60)))
     await world.press("space", "j")
     grid = world.app.grid()
@@ -107,7 +105,6 @@ async def test_turning_the_runs_round_keeps_cursor_and_marks(world: World) -> No
 @on_screen()
 async def test_a_part_is_not_turned_without_the_engine(world: World) -> None:
     """The arrow would say what the rows do not."""
-    world.live()
     world.runs(*map(run_row, range(60)), total=900)
     world.store.listing("runs").at_tail = False
     world.store.apply(LinkMoved(LinkState.LOST, "reset", 1, 2.0))
@@ -120,7 +117,6 @@ async def test_a_part_is_not_turned_without_the_engine(world: World) -> None:
 @on_screen()
 async def test_a_run_that_is_further_down_in_the_other_order_is_told(world: World) -> None:
     """Until the first page of the new order is there the old rows stay; then that is said."""
-    world.live()
     world.runs(*map(run_row, range(60)), total=900)
     world.store.listing("runs").at_tail = False
     await world.press("space")
@@ -143,7 +139,6 @@ def ends(n: int) -> tuple[RunsRead, RunsRead]:
 @on_screen()
 async def test_the_end_of_the_list_is_its_last_row(world: World) -> None:
     """`G`, when the last page is there: where it meets the first page, and where it does not."""
-    world.live()
     for n, place in ((30, "30 of 30 runs"), (300, "20 of 20+ runs")):
         first, last = ends(n)
         world.store.listing("runs").clear()
@@ -160,7 +155,6 @@ async def test_the_end_of_the_list_is_its_last_row(world: World) -> None:
 @on_screen()
 async def test_who_has_moved_on_is_not_taken_to_the_end(world: World) -> None:
     """The last page came late."""
-    world.live()
     first, last = ends(30)
     world.store.apply(first)
     await world.press("G", "k")
@@ -171,7 +165,6 @@ async def test_who_has_moved_on_is_not_taken_to_the_end(world: World) -> None:
 @on_screen()
 async def test_in_a_long_list_the_arrow_keys_move_the_cursor(world: World) -> None:
     """They do not scroll past it."""
-    world.live()
     world.runs(*(run_row(number) for number in range(100)))
     for key, place in (("down", "2"), ("up", "1"), ("end", "100"), ("home", "1")):
         line_with(await world.press(key), f"{place} of 100 runs")

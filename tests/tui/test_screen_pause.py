@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from engine.wire import RunRow
-from tests.tui.screen import World, line_with, on_screen, run_row, step_row
-from tests.tui.test_screen_safety import accepted
+from tests.tui.screen import World, accepted, line_with, on_screen, run_row, step_row
 
 
 @pytest.mark.parametrize(
@@ -22,7 +21,6 @@ async def test_a_wish_does_not_lose_against_the_clock(
 ) -> None:
     """The engine starts tries between the question and its answer, which moves revisions: what is
     wished does not depend on them, so none is sent. Every marked run is done."""
-    world.live()
     rows = [run_row(number, state) for number in range(12)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
@@ -36,7 +34,6 @@ async def test_a_wish_does_not_lose_against_the_clock(
 @on_screen()
 async def test_a_retry_and_a_resume_are_held_against_the_revision(world: World) -> None:
     """A second start of what has just started is nobody's wish."""
-    world.live()
     rows = [run_row(1, "failed"), run_row(2, "paused")]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
@@ -48,7 +45,6 @@ async def test_a_retry_and_a_resume_are_held_against_the_revision(world: World) 
 @on_screen(size=(140, 40))
 async def test_the_reasons_of_refusals_are_told(world: World) -> None:
     """Why marked runs were left alone: one reason by itself, several with how often each."""
-    world.live()
     rows = [run_row(number) for number in range(4)]
     world.runs(*rows)
     ended = {"type": "/problems/not-possible", "detail": "Nothing here is open and unpaused."}
@@ -77,14 +73,12 @@ def pausing(run: RunRow) -> RunRow:
 async def test_a_pause_that_waits_for_a_call_is_pausing(world: World) -> None:
     """The run goes on until its call has ended: its state says so, in lists, in its own page, and
     when it is told; `P` takes it back."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     world.answers["/actions"] = accepted(pausing(run))
     await world.shown()
     line_with(await world.press("P"), "pausing: order 00000001 · z takes it back")
-    world.runs(pausing(run))
-    lines = await world.shown()
+    lines = await world.lists(pausing(run))
     line_with(lines, "▸ pausing")
     assert "P Resume" in lines[-1]
     root = step_row(run.id, None, "running", pause_reason="operator")
@@ -122,7 +116,6 @@ def acted(world: World, run: RunRow, action: str, actor: str, **members: Any) ->
 @on_screen(size=(100, 24))
 async def test_a_retry_that_comes_too_late_names_who_was_quicker(world: World) -> None:
     """Not the engine, but the person who pressed `R` on another dashboard."""
-    world.live()
     run = run_row(1, "backing-off")
     world.runs(run, run_row(2))
     world.answers["/actions"] = moved_on(run, status="running")
@@ -139,7 +132,6 @@ async def test_a_retry_that_comes_too_late_names_who_was_quicker(world: World) -
 @on_screen(size=(140, 24))
 async def test_what_was_cancelled_meanwhile_names_who_did_it(world: World, passed_s: float) -> None:
     """If that was just now; hostile names are told as they are."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     ended = {"type": "/problems/not-possible", "detail": "It has already ended (cancelled)."}

@@ -8,7 +8,6 @@ from tui.screen.prompt import Field
 
 def fill(world: World) -> None:
     """Runs of two workflows."""
-    world.live()
     world.runs(run_row(1), run_row(2, workflow_name="onboard partner"))
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from tests.tui.screen import World, line_with, on_screen, run_row, step_row
-from tests.tui.test_screen_safety import accepted
+from tests.tui.screen import World, accepted, line_with, on_screen, run_row, step_row
 
 OLD, NEW = "http://pay.test/v1", "http://pay.test/v2"
 
@@ -31,7 +30,6 @@ async def typed(world: World, text: str) -> list[str]:
 @on_screen()
 async def test_a_run_is_moved_after_two_urls_and_a_yes(world: World) -> None:
     """The engine is asked what would be moved; that is shown; then it is done."""
-    world.live()
     run = run_row(1, "backing-off")
     world.runs(run)
     world.answers["/actions"] = would_move(run, "order", "charge")
@@ -52,9 +50,7 @@ async def test_a_run_is_moved_after_two_urls_and_a_yes(world: World) -> None:
 @on_screen()
 async def test_nothing_is_asked_of_the_engine_without_two_urls(world: World) -> None:
     """`esc` leaves, and the same twice, or nothing, is no move."""
-    world.live()
-    world.runs(run_row(1, "backing-off"))
-    await world.shown()
+    await world.lists(run_row(1, "backing-off"))
     await world.press("M")
     line_with(await typed(world, ""), "both URLs are needed and differ")
     await world.press("M")
@@ -68,7 +64,6 @@ async def test_nothing_is_asked_of_the_engine_without_two_urls(world: World) -> 
 @on_screen()
 async def test_marked_runs_are_moved_one_after_the_other(world: World) -> None:
     """After what all of them would move was asked for; their sum is told."""
-    world.live()
     runs = [run_row(number, "backing-off") for number in range(2)]
     world.runs(*runs)
     world.answers["/actions"] = would_move(runs[0], "order")
@@ -86,7 +81,6 @@ async def test_marked_runs_are_moved_one_after_the_other(world: World) -> None:
 @on_screen()
 async def test_a_filter_is_moved_as_a_job(world: World) -> None:
     """With what the engine would do and leave alone, and both URLs."""
-    world.live()
     world.runs(run_row(1, "backing-off"), total=9)
     job = {
         "id": "01K", "action": "retarget", "q": "is:live", "state": "running", "total": 8,
@@ -109,7 +103,6 @@ async def test_a_filter_is_moved_as_a_job(world: World) -> None:
 @on_screen()
 async def test_a_step_is_not_moved_by_itself(world: World) -> None:
     """In a run the root stands for it, and its URL is what one begins with."""
-    world.live()
     run = run_row(1, "waiting")
     world.runs(run)
     world.tree(run, step_row(run.id, None, "waiting"), step_row(run.id, "charge", "running"))

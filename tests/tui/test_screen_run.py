@@ -13,7 +13,6 @@ SUCCEEDED = AttemptRow(1, 1, "success", at(-50), at(-40), 200)
 
 def fill(world: World, *, steps: int = 3, at_step: int = 1) -> str:
     """A run of some steps, at one of them; its id."""
-    world.live()
     row = run_row(1)
     row = run_row(1, at={"step_id": f"{row.id}-s{at_step}"})
     world.runs(row)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from engine.wire import BulkAnswer
-from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
+from tests.tui.screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
 from tui.act.open import open_run
 from tui.act.sort import filter_by
 from tui.data.inputs import (
@@ -20,12 +18,6 @@ from tui.data.inputs import (
 from tui.keys import COMMANDS, LISTS, WRITES
 
 
-def accepted(run: object) -> tuple[int, Any]:
-    """What an action is answered."""
-    row = msgspec.to_builtins(run)
-    return 202, {"action": "x", "dryRun": False, "run": row, "step": None, "changed": []}
-
-
 def cursor(lines: list[str]) -> str:
     """The line that the cursor is on."""
     return next(line for line in lines if line.startswith("▌"))
@@ -35,10 +27,8 @@ def cursor(lines: list[str]) -> str:
 async def test_the_cursor_stays_on_its_run(world: World) -> None:
     """Rows come above, the run moves, the order turns: the cursor is on that run. When it goes, the
     cursor is on its neighbour and that is said."""
-    world.live()
     rows = [run_row(number) for number in range(100, 120)]
-    world.runs(*rows)
-    await world.shown()
+    await world.lists(*rows)
     await world.press("j", "j", "j")
     mine = rows[3].id
     assert world.app.selection().cursor_id == mine
@@ -46,8 +36,7 @@ async def test_the_cursor_stays_on_its_run(world: World) -> None:
     assert rows[3].id[-8:] in cursor(await world.shown())
     world.runs(*reversed(rows))
     assert rows[3].id[-8:] in cursor(await world.shown())
-    world.runs(*(row for row in reversed(rows) if row.id != mine))
-    lines = await world.shown()
+    lines = await world.lists(*(row for row in reversed(rows) if row.id != mine))
     assert world.app.selection().cursor_id in {rows[2].id, rows[4].id}
     line_with(lines, "the row under the cursor has left the list")
 
@@ -55,7 +44,6 @@ async def test_the_cursor_stays_on_its_run(world: World) -> None:
 @on_screen()
 async def test_a_reconnect_keeps_cursor_marks_filter_and_folds(world: World) -> None:
     """The engine goes and comes back with events missed; all is read again, and is where it was."""
-    world.live()
     rows = [run_row(number) for number in range(5)]
     steps = [step_row(rows[2].id, name, "running") for name in (None, "pay", "ship")]
     world.runs(*rows)
@@ -84,14 +72,11 @@ async def test_a_reconnect_keeps_cursor_marks_filter_and_folds(world: World) -> 
 @on_screen()
 async def test_marks_stay_on_their_runs(world: World) -> None:
     """Marks survive another order; that of a run which vanished is dropped and goes nowhere."""
-    world.live()
     rows = [run_row(number) for number in range(5)]
-    world.runs(*rows)
-    await world.shown()
+    await world.lists(*rows)
     await world.press("space", "space")
     assert set(world.app.selection().marks) == {rows[0].id, rows[1].id}
-    world.runs(*reversed(rows[1:]))
-    await world.shown()
+    await world.lists(*reversed(rows[1:]))
     assert set(world.app.selection().marks) == {rows[1].id}
     line_with(await world.shown(), "1 marked")
 
@@ -99,14 +84,12 @@ async def test_marks_stay_on_their_runs(world: World) -> None:
 @on_screen()
 async def test_a_question_is_about_the_run_it_was_asked_for(world: World) -> None:
     """Cancel is asked for one run; the list moves; yes cancels that one."""
-    world.live()
     rows = [run_row(number) for number in range(5)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
     await world.shown()
     await world.press("C")
-    world.runs(*reversed(rows[1:]))
-    await world.shown()
+    await world.lists(*reversed(rows[1:]))
     world.clock.pass_s(1)
     await world.press("y")
     assert world.posts == [(f"/api/v1/runs/{rows[0].id}/actions", {"action": "cancel"})]
@@ -116,9 +99,7 @@ async def test_a_question_is_about_the_run_it_was_asked_for(world: World) -> Non
 @on_screen()
 async def test_a_question_is_not_answered_by_accident(world: World, key: str) -> None:
     """Keys typed ahead do not answer it, and enter, escape and q are never Yes."""
-    world.live()
-    world.runs(run_row(1))
-    await world.shown()
+    await world.lists(run_row(1))
     await world.press("C", "y")
     assert len(world.app.screen_stack) == 2, "answered before it could be read"
     world.clock.pass_s(1)
@@ -129,7 +110,6 @@ async def test_a_question_is_not_answered_by_accident(world: World, key: str) ->
 @on_screen()
 async def test_only_the_writing_keys_post(world: World) -> None:
     """Every other command of every view posts nothing, and each key has one command."""
-    world.live()
     run = run_row(1, "backing-off", at={"status": "backing-off", "due_at": at(9)})
     world.runs(run)
     world.tree(run, step_row(run.id, None, "running"), step_row(run.id, "a", "failed"))
@@ -154,19 +134,10 @@ async def test_only_the_writing_keys_post(world: World) -> None:
     assert all(key == "z" or (key.isupper() and key not in "GN") for key in WRITES)
 
 
-def bulk(**members: Any) -> dict[str, Any]:
-    """A bulk job as the engine answers it."""
-    return {
-        "id": None, "state": "dry-run", "action": "retry", "q": "wf:order", "matched": 231,
-        "total": 219, "done": 0, "skipped": {"it is running": 12}, "ratePerS": 20,
-    } | members  # fmt: skip
-
-
 @on_screen()
 async def test_many_at_once_are_confirmed_by_their_number(world: World) -> None:
     """A filter of more than a hundred runs: another number is refused, the right one posts one job
     with the number that was seen."""
-    world.live()
     await world.press("slash")
     world.app.looking.filters["runs"] = "wf:order"
     await world.press("escape")
@@ -191,7 +162,6 @@ async def test_many_at_once_are_confirmed_by_their_number(world: World) -> None:
 @on_screen()
 async def test_a_job_goes_on_before_ones_eyes_until_it_is_aborted(world: World) -> None:
     """How far it is stands on its board; X stops the one under the cursor, and tells how far."""
-    world.live()
     jobs = msgspec.convert([bulk(id="01JOB", state="running", done=40)], list[BulkAnswer])
     world.store.apply(JobsRead(tuple(jobs)))
     lines = await world.press("6")
@@ -209,7 +179,6 @@ async def test_a_job_goes_on_before_ones_eyes_until_it_is_aborted(world: World) 
 @on_screen()
 async def test_an_empty_filter_is_no_bulk_job(world: World) -> None:
     """Everything there is cannot be marked by an empty filter: only the rows that were read are."""
-    world.live()
     world.app.looking.filters["runs"] = ""
     world.runs(run_row(1), run_row(2), total=500)
     world.store.listing("runs").at_tail = False
@@ -222,7 +191,6 @@ async def test_an_empty_filter_is_no_bulk_job(world: World) -> None:
 @on_screen(read_only=True)
 async def test_read_only_reads(world: World) -> None:
     """With --read-only every writing key says why it does nothing, and nothing is posted."""
-    world.live()
     run = run_row(1, "backing-off")
     world.runs(run)
     world.tree(run, step_row(run.id, None, "running"))
@@ -236,7 +204,6 @@ async def test_read_only_reads(world: World) -> None:
 @on_screen()
 async def test_z_takes_a_pause_back(world: World) -> None:
     """After P, z resumes and says so; with nothing to take back it says that."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     world.answers["/actions"] = accepted(run)
@@ -251,7 +218,6 @@ async def test_z_takes_a_pause_back(world: World) -> None:
 async def test_two_presses_are_told_apart_by_the_revision(world: World) -> None:
     """Each press names the revision that was seen, so the engine does the second one only if the
     first has changed nothing."""
-    world.live()
     run = run_row(1, "backing-off")
     world.runs(run)
     world.answers["/actions"] = accepted(run)
@@ -266,7 +232,6 @@ async def test_two_presses_are_told_apart_by_the_revision(world: World) -> None:
 @on_screen()
 async def test_markup_is_shown_as_it_is(world: World, text: str) -> None:
     """What third parties wrote is no markup: the app lives, the text or its picture is there."""
-    world.live()
     run = run_row(1, "failed", workflow_name=text, idempotency_key=text, client=text,
                   at={"name": text, "url": f"http://{text}/", "error": text})  # fmt: skip
     steps = (step_row(run.id, None, "failed", error=text), step_row(run.id, text, "failed"))
@@ -283,7 +248,6 @@ async def test_markup_is_shown_as_it_is(world: World, text: str) -> None:
 async def test_a_stale_board_refuses_actions(world: World) -> None:
     """When nothing is heard for ten seconds that is said, times are guesses, and keys that act are
     refused with the reason; moving goes on."""
-    world.live()
     world.runs(*(run_row(n, "backing-off", at={"status": "backing-off", "due_at": at(60)})
                  for n in range(3)))  # fmt: skip
     await world.shown()
@@ -302,13 +266,10 @@ async def test_a_stale_board_refuses_actions(world: World) -> None:
 async def test_lost_marks_do_not_become_the_cursors_row(world: World) -> None:
     """When every marked run has left the list, a key does nothing and says why: it was meant for
     those, not for the run that happens to be under the cursor."""
-    world.live()
     rows = [run_row(number) for number in range(4)]
-    world.runs(*rows)
-    await world.shown()
+    await world.lists(*rows)
     await world.press("space")
-    world.runs(*rows[1:])
-    await world.shown()
+    await world.lists(*rows[1:])
     line_with(await world.press("P"), "what was marked has left the list")
     assert world.posts == []
 
@@ -316,9 +277,7 @@ async def test_lost_marks_do_not_become_the_cursors_row(world: World) -> None:
 @on_screen()
 async def test_a_yes_that_comes_too_late_does_nothing(world: World) -> None:
     """A question that is answered when the engine is not heard of any more is answered in vain."""
-    world.live()
-    world.runs(run_row(1))
-    await world.shown()
+    await world.lists(run_row(1))
     await world.press("C")
     world.clock.pass_s(60)
     line_with(await world.press("y"), "nothing was done: not connected")

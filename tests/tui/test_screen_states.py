@@ -67,7 +67,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", STATES)
-@on_screen()
+@on_screen(live=False)
 async def test_each_state_has_its_picture(world: World, state: str) -> None:
     """What it is, why, and what can be done, in place of an empty table."""
     STATES[state](world)
@@ -75,7 +75,7 @@ async def test_each_state_has_its_picture(world: World, state: str) -> None:
     same(f"state-{state}", "\n".join(lines) + "\n")
 
 
-@on_screen()
+@on_screen(live=False)
 async def test_a_lost_engine_is_tried_again_before_ones_eyes(world: World) -> None:
     """The countdown moves, and when the engine answers the board is there."""
     world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
@@ -84,8 +84,7 @@ async def test_a_lost_engine_is_tried_again_before_ones_eyes(world: World) -> No
     world.app.tick()
     line_with(await world.shown(), "next     try 2 in 3s")
     world.live()
-    world.runs(run_row(1))
-    lines = await world.shown()
+    lines = await world.lists(run_row(1))
     line_with(lines, "STATE")
     line_with(lines, "order")
     assert not any("cannot be reached" in line for line in lines)
@@ -94,7 +93,6 @@ async def test_a_lost_engine_is_tried_again_before_ones_eyes(world: World) -> No
 @on_screen()
 async def test_what_was_read_stays_when_the_engine_goes(world: World) -> None:
     """Rows are not replaced by an explanation: they were true, and are marked as stale."""
-    world.live()
     world.runs(run_row(1))
     world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 4.0))
     lines = await world.shown()
@@ -105,10 +103,8 @@ async def test_what_was_read_stays_when_the_engine_goes(world: World) -> None:
 @on_screen()
 async def test_a_run_that_is_opened_while_the_engine_is_away(world: World) -> None:
     """What its row knows stands there, and that its steps will be read; then they are."""
-    world.live()
     run = run_row(7, "backing-off", at={"status": "backing-off", "due_at": at(60)})
-    world.runs(run)
-    await world.shown()
+    await world.lists(run)
     world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
     lines = await world.press("enter")
     for told in ("order 00000007  ↻ backing-off", "client   shop", "key      key-7",
@@ -125,7 +121,6 @@ async def test_a_run_that_is_opened_while_the_engine_is_away(world: World) -> No
 @on_screen()
 async def test_the_drawer_is_there_again_when_there_are_steps(world: World) -> None:
     """In whatever shape the terminal was while there were none."""
-    world.live()
     run = run_row(7)
     world.runs(run)
     world.store.apply(LinkMoved(LinkState.LOST, REFUSED, 2, 2.0))
@@ -146,7 +141,6 @@ async def test_the_drawer_is_there_again_when_there_are_steps(world: World) -> N
 @on_screen()
 async def test_a_run_that_is_not_there_is_said_to_be_gone(world: World) -> None:
     """It is not `reading` for ever."""
-    world.live()
     await world.press("colon", *"run", "space", *NOBODY, "enter")
     line_with(await world.shown(), "reading run 99999999")
     world.store.apply(TreeGone(NOBODY))
@@ -195,7 +189,6 @@ async def test_hint_until_the_help_was_read(world: World) -> None:
 @on_screen()
 async def test_the_hint_has_no_key_that_does_nothing_here(world: World) -> None:
     """What is stuck cannot be filtered, so it does not say that `/` does."""
-    world.live()
     lines = await world.press("3")
     line_with(lines, "? keys · enter opens")
 
@@ -204,8 +197,7 @@ async def test_the_hint_has_no_key_that_does_nothing_here(world: World) -> None:
 async def test_a_terminal_without_room(world: World) -> None:
     """One line says what there is and what is needed; no key acts; room brings all back."""
     first_run(world)
-    world.runs(run_row(1))
-    await world.shown()
+    await world.lists(run_row(1))
     for size, told in (((52, 10), "too small: have 52×10, need 60×12"), ((59, 40), "59×40"),
                        ((200, 11), "200×11")):  # fmt: skip
         await world.pilot.resize_terminal(*size)
@@ -224,9 +216,7 @@ async def test_a_terminal_without_room(world: World) -> None:
 @on_screen()
 async def test_a_question_is_covered_too(world: World) -> None:
     """What is asked cannot be answered unseen, and is there again afterwards."""
-    world.live()
-    world.runs(run_row(1))
-    await world.shown()
+    await world.lists(run_row(1))
     await world.press("C")
     await world.pilot.resize_terminal(52, 10)
     world.clock.pass_s(1)
@@ -237,7 +227,7 @@ async def test_a_question_is_covered_too(world: World) -> None:
     line_with(await world.shown(), "Cancel?")
 
 
-@on_screen(size=(52, 10))
+@on_screen(size=(52, 10), live=False)
 async def test_a_dashboard_that_begins_without_room(world: World) -> None:
     """It says so from the start."""
     assert "too small: have 52×10" in (await world.shown())[0]

@@ -18,7 +18,6 @@ BACKING_OFF = {"at": {"status": "backing-off", "due_at": at(7)}}
 @on_screen()
 async def test_a_back_off_ticks_in_its_own_cell(world: World) -> None:
     """A second later the countdown is a second less, and nothing else was drawn again."""
-    world.live()
     world.runs(run_row(1, "backing-off", **BACKING_OFF), run_row(2, submitted_at=at(-9_000)))
     assert "in 7s" in line_with(await world.shown(), "00000001")
     grid = world.app.grid()
@@ -39,7 +38,6 @@ async def test_a_back_off_ticks_in_its_own_cell(world: World) -> None:
 @on_screen()
 async def test_due_then_late_then_started(world: World) -> None:
     """At its time it is due, then late, and the event that it has started ends that."""
-    world.live()
     world.runs(run_row(1, "backing-off", **BACKING_OFF))
     assert "due now" in line_with(await world.passes(7), "00000001")
     assert "late 1s" in line_with(await world.passes(1.5), "00000001")
@@ -55,7 +53,6 @@ async def test_due_then_late_then_started(world: World) -> None:
 @on_screen()
 async def test_a_step_ticks_in_place(world: World) -> None:
     """A second changes the countdown of a step in the tree; the tree is the same otherwise."""
-    world.live()
     run = run_row(1, "backing-off")
     tries = (AttemptRow(1, 1, "failure", at(-5), at(-3), 503, delay_ms=10_000),)
     ship = step_row(run.id, "ship", "backing-off", due_at=at(7), attempt_rows=tries, failures=1)
@@ -72,7 +69,6 @@ async def test_a_step_ticks_in_place(world: World) -> None:
 @on_screen()
 async def test_only_what_changed_is_written(world: World) -> None:
     """An update of one cell writes that cell: where it is, and its text, nothing beside it."""
-    world.live()
     world.runs(run_row(1, "backing-off", **BACKING_OFF))
     at_cell = line_with(await world.shown(), "00000001").index("in 7s")
     compositor = world.app.screen._compositor
@@ -91,7 +87,6 @@ ACTED: dict[str, Any] = {"action": "retry", "dryRun": False, "step": None, "chan
 async def test_retry_posts_once_with_step_and_revision(world: World) -> None:
     """R on a step that backs off posts that step with its revision, once; its event ends the
     countdown."""
-    world.live()
     run = run_row(1, "backing-off")
     ship = step_row(run.id, "ship", "backing-off", due_at=at(7), rev=9)
     world.runs(run)
@@ -116,7 +111,6 @@ async def test_retry_posts_once_with_step_and_revision(world: World) -> None:
 async def test_a_retry_that_comes_too_late_says_so(world: World) -> None:
     """When the engine has begun the attempt by itself the 409 is told as that, and nothing is
     posted again."""
-    world.live()
     run = run_row(1, "backing-off")
     ship = step_row(run.id, "ship", "backing-off", due_at=at(1), rev=9)
     world.runs(run)
@@ -137,7 +131,6 @@ async def test_a_retry_that_comes_too_late_says_so(world: World) -> None:
 @on_screen()
 async def test_retries_stand_in_the_order_they_are_due(world: World) -> None:
     """The board shows what the engine answers in its order: the most overdue first."""
-    world.live()
     rows = [
         RetryRow(run.id, "shop", "order", 4, run.at)
         for seconds, number in ((-3, 5), (2, 1), (31, 3))

@@ -27,7 +27,6 @@ def test_a_cause_that_has_not_failed_is_resumed(state: str, action: Action) -> N
 
 async def opened(world: World, **answer: Any) -> list[str]:
     """The run's screen, with the cursor on the failed step."""
-    world.live()
     run = run_row(1, "paused")
     root = step_row(run.id, None, "paused", pause_reason="unhandled-failure", error=ERROR)
     charge = step_row(run.id, "charge", "failed")

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 import tui.screen.app
+from tests.tui.hostile import LINES, TEXTS, edited
 from tests.tui.screen import World, run_row, showing
-from tests.tui.test_hostile_recordings import LINES, TEXTS, edited
 from tui.data import record
 from tui.keys import COMMANDS, WRITES
 from tui.screen.dialogs import background
@@ -159,7 +159,6 @@ def test_a_walk_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         walks.append(walk := Walk(world, seed))
         monkeypatch.setattr(background, "call", lambda words: None)
         world.app.copying.find_tool = lambda: None
-        world.live()
         for line in LINES[:8]:
             taken = msgspec.convert(line, record.RecordedInput)
             world.store.apply(record.played(taken, world.clock.monotonic()))

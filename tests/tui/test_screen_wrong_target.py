@@ -6,8 +6,7 @@ import msgspec
 
 from engine.client import Action
 from engine.wire import RunPage
-from tests.tui.screen import World, line_with, on_screen, run_row, step_row
-from tests.tui.test_screen_safety import accepted, bulk
+from tests.tui.screen import World, accepted, bulk, line_with, on_screen, run_row, step_row
 from tui.act.doing import Left
 from tui.act.open import list_runs
 from tui.act.sort import filter_by
@@ -20,14 +19,12 @@ from tui.data.listing import Edge
 async def test_a_key_meant_for_a_row_that_has_just_left(world: World) -> None:
     """For half a second after the cursor's row has left nothing is done; then, or when the cursor
     was moved, the key is meant for the row that is there."""
-    world.live()
     rows = [run_row(number, "backing-off") for number in range(3)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[2])
     await world.shown()
     await world.press("j")
-    world.runs(rows[0], rows[2])
-    await world.shown()
+    await world.lists(rows[0], rows[2])
     line_with(await world.press("R"), "has just left: look again")
     assert world.posts == []
     world.clock.pass_s(0.6)
@@ -38,14 +35,12 @@ async def test_a_key_meant_for_a_row_that_has_just_left(world: World) -> None:
 @on_screen()
 async def test_a_moved_cursor_is_meant(world: World) -> None:
     """Who moves the cursor has seen where it is."""
-    world.live()
     rows = [run_row(number, "backing-off") for number in range(4)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[3])
     await world.shown()
     await world.press("j")
-    world.runs(rows[0], rows[2], rows[3])
-    await world.shown()
+    await world.lists(rows[0], rows[2], rows[3])
     await world.press("j", "R")
     assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[3].id}/actions"]
 
@@ -53,10 +48,8 @@ async def test_a_moved_cursor_is_meant(world: World) -> None:
 @on_screen()
 async def test_marks_that_left_are_counted(world: World) -> None:
     """It is told how many, and how many are marked still."""
-    world.live()
     rows = [run_row(number) for number in range(5)]
-    world.runs(*rows)
-    await world.shown()
+    await world.lists(*rows)
     await world.press("space", "space", "space")
     world.runs(*rows[2:])
     line = line_with(await world.shown(), "2 marked, and left the list")
@@ -67,7 +60,6 @@ async def test_marks_that_left_are_counted(world: World) -> None:
 async def test_more_than_a_hundred_are_no_loop_of_ours(world: World) -> None:
     """What is marked by hand is posted one by one, a hundred at most; a filter that finds more is a
     job of the engine's, also when all of its rows were read."""
-    world.live()
     world.runs(*(run_row(number, "failed") for number in range(120)))
     world.app.looking.filters["runs"] = ""
     await world.shown()
@@ -81,7 +73,6 @@ async def test_more_than_a_hundred_are_no_loop_of_ours(world: World) -> None:
 @on_screen()
 async def test_x_stops_marked_rows_between_two(world: World) -> None:
     """What is done stays done, the rest stays marked."""
-    world.live()
     rows = [run_row(number, "backing-off") for number in range(4)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
@@ -108,7 +99,6 @@ async def test_x_stops_marked_rows_between_two(world: World) -> None:
 @on_screen()
 async def test_z_takes_back_what_it_was_told_about(world: World) -> None:
     """With the revision that the action left behind: what somebody changed since is theirs."""
-    world.live()
     run = run_row(1)
     world.runs(run)
     world.answers["/actions"] = accepted(msgspec.structs.replace(run, status="paused", rev=5))
@@ -121,7 +111,6 @@ async def test_z_takes_back_what_it_was_told_about(world: World) -> None:
 async def test_the_question_says_which_way_a_key_goes(world: World) -> None:
     """`P` resumes what is paused: the question and the answer say so. Of rows of both kinds all are
     resumed, as the footer says, and none is paused in passing."""
-    world.live()
     rows = [run_row(1, "paused"), run_row(2, "paused"), run_row(3)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
@@ -135,7 +124,6 @@ async def test_the_question_says_which_way_a_key_goes(world: World) -> None:
 @on_screen()
 async def test_p_on_every_run_of_a_filter_does_what_the_footer_says(world: World) -> None:
     """Of a filter that finds paused runs they are resumed, not paused once more."""
-    world.live()
     page = RunPage((run_row(1, "paused"),), 500, False, "next")
     world.store.apply(RunsRead("runs", Edge.HEAD, page))
     plan = bulk(action="resume", q="is:paused", matched=500, total=500, skipped={})
@@ -150,7 +138,6 @@ async def test_p_on_every_run_of_a_filter_does_what_the_footer_says(world: World
 @on_screen()
 async def test_z_takes_back_all_that_were_marked(world: World) -> None:
     """Each of them, with its own revision."""
-    world.live()
     rows = [run_row(number) for number in range(3)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
@@ -166,9 +153,7 @@ async def test_z_takes_back_all_that_were_marked(world: World) -> None:
 async def test_the_menu_says_what_cannot_be_done_and_why(world: World) -> None:
     """`x` lists every action of the view; one that cannot be done gives its reason, and its key
     does nothing."""
-    world.live()
-    world.runs(run_row(1, "completed"))
-    await world.shown()
+    await world.lists(run_row(1, "completed"))
     lines = await world.press("x")
     line_with(lines, "it is completed")
     line_with(await world.press("R"), "it is completed")
@@ -180,9 +165,7 @@ async def test_the_menu_says_what_cannot_be_done_and_why(world: World) -> None:
 @on_screen(read_only=True)
 async def test_the_menu_when_read_only(world: World) -> None:
     """All of it is there, grey."""
-    world.live()
-    world.runs(run_row(1, "backing-off"))
-    await world.shown()
+    await world.lists(run_row(1, "backing-off"))
     lines = await world.press("x")
     assert sum("only reads (--read-only)" in line for line in lines) == 7
     await world.press("R")
@@ -192,14 +175,12 @@ async def test_the_menu_when_read_only(world: World) -> None:
 @on_screen()
 async def test_the_menu_is_about_the_row_it_was_opened_on(world: World) -> None:
     """The list moves under it; the action is done to that run."""
-    world.live()
     rows = [run_row(number, "backing-off") for number in range(3)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
     await world.shown()
     await world.press("x")
-    world.runs(*rows[1:])
-    await world.shown()
+    await world.lists(*rows[1:])
     await world.press("R")
     assert [path for path, _ in world.posts] == [f"/api/v1/runs/{rows[0].id}/actions"]
 
@@ -207,7 +188,6 @@ async def test_the_menu_is_about_the_row_it_was_opened_on(world: World) -> None:
 @on_screen()
 async def test_escape_takes_back_one_layer(world: World) -> None:
     """Marks, then the filter that was typed, then the board that was left, with its filter."""
-    world.live()
     app = world.app
     world.runs(run_row(1), run_row(2))
     await world.press("2", "1")
@@ -226,7 +206,6 @@ async def test_escape_takes_back_one_layer(world: World) -> None:
 @on_screen()
 async def test_a_run_by_the_end_of_its_id(world: World) -> None:
     """One that was seen opens; none, or several, is told; so is what the engine does not know."""
-    world.live()
     one, other = run_row(71), run_row(171)
     world.runs(one, other)
     world.tree(one, step_row(one.id, None, "running"))
@@ -247,7 +226,6 @@ async def test_a_run_by_the_end_of_its_id(world: World) -> None:
 @on_screen()
 async def test_what_is_typed_or_pasted_is_shown_safely(world: World) -> None:
     """Control characters that are pasted into the line at the foot reach no terminal."""
-    world.live()
     await world.press("slash")
     prompt = world.app.screen.focused
     assert prompt is not None
@@ -259,7 +237,6 @@ async def test_what_is_typed_or_pasted_is_shown_safely(world: World) -> None:
 @on_screen()
 async def test_a_key_is_not_for_a_row_that_is_not_seen(world: World) -> None:
     """With the wheel the cursor's row leaves the screen: a key that acts shows it first."""
-    world.live()
     rows = [run_row(number, "backing-off") for number in range(90)]
     world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
@@ -276,8 +253,6 @@ async def test_a_key_is_not_for_a_row_that_is_not_seen(world: World) -> None:
 @on_screen()
 async def test_a_key_of_another_board_says_so(world: World) -> None:
     """It is not dead; and what was wrong is no longer told when something else was done."""
-    world.live()
-    world.runs(run_row(1))
-    await world.shown()
+    await world.lists(run_row(1))
     line_with(await world.press("3", "slash"), "Filter: not here")
     assert "not here" not in "\n".join(await world.press("1"))

@@ -384,7 +384,6 @@ def test_copies_and_pagers_say_what_a_browser_does(monkeypatch: pytest.MonkeyPat
     """A copy is the browser's to take; $PAGER needs a terminal, and what to do instead is told."""
 
     async def test(world: World) -> None:
-        world.live()
         run = run_row(1, "failed")
         world.runs(run)
         world.tree(run, step_row(run.id, None, "failed"))

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import ClassVar
 
-import msgspec
 import pytest
 
-from engine.client import Client, StepFailed
 from engine.wire import RunCounts, RunPage, RunTree, Status
 from tests.e2e import harness
-from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import at, run_row, step_row
-from tests.tui.terminal import ALT_SCREEN, Terminal, dashboard
+from tests.tui.terminal import (
+    ALT_SCREEN,
+    HOSTILE,
+    Endpoint,
+    Terminal,
+    dashboard,
+    endpoint,
+    fail,
+    recording,
+)
 from tui.data.inputs import (
     EventRead,
-    Input,
     LinkMoved,
     LinkState,
     RunsRead,
@@ -29,9 +31,7 @@ from tui.data.inputs import (
     TreeRead,
 )
 from tui.data.listing import Edge
-from tui.data.record import FORMAT, RecordedInput, RecordingHead
 
-HOSTILE = "\x1b]52;c;cHduZWQ=\x07\x1b]0;pwned\x07\x9b31m\x1bc\u202egnp\x00\x07\u009d0;x\u009c"
 FORBIDDEN = (
     b"\x1b]52",
     b"\x1b]0;pwned",
@@ -47,38 +47,6 @@ def assert_harmless(written: bytes) -> None:
     """Nothing of HOSTILE reached the terminal as what it is."""
     found = [each for each in FORBIDDEN if each in written]
     assert found == []
-
-
-class Endpoint(Handler):
-    """Answers every post with the body, and fails those to /fail."""
-
-    body: ClassVar[bytes] = HOSTILE.encode()
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.answer(500 if self.path.startswith("/fail") else 200, self.body, "text/plain")
-
-
-@contextmanager
-def endpoint() -> Iterator[str]:
-    """An application that answers hostile text."""
-    with serving(Endpoint) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
-def fail(url: str, app: str, key: str = "one") -> None:
-    """A run that fails at once."""
-    with Client(url) as client, pytest.raises(StepFailed):
-        client.submit(
-            "order", client="shop", url=f"{app}/fail", key=key, payload=HOSTILE, retry={"count": 0}
-        )
-
-
-def recording(path: Path, *inputs: Input) -> Path:
-    """A recording of these inputs."""
-    lines = [RecordingHead(FORMAT, 0), *(RecordedInput(0.0, each) for each in inputs)]
-    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-    return path
 
 
 @pytest.mark.slow

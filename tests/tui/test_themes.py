@@ -75,8 +75,7 @@ def colors(name: str) -> dict[str, tuple[Color, Color]]:
 
     async def test(world: World) -> None:
         world.live()
-        world.runs(run_row(1))
-        await world.shown()
+        await world.lists(run_row(1))
         grid = world.app.grid()
         for look in LOOKS.values():
             style: Style = grid.style_of(look.style)
@@ -107,8 +106,7 @@ def cursor_rows(name: str) -> dict[str, Segment]:
 
     async def test(world: World) -> None:
         world.live()
-        world.runs(run_row(1, "backing-off"), run_row(2, "backing-off"))
-        await world.shown()
+        await world.lists(run_row(1, "backing-off"), run_row(2, "backing-off"))
         grid = world.app.grid()
         cursor, other = (list(grid.render_line(y)) for y in (1, 2))
         found.update({part.text.strip(): part for part in cursor})
@@ -150,9 +148,7 @@ def test_the_terminals_own_colours_tell_the_states_apart(name: str) -> None:
     palette, as what is muted has; the cursor's row is reversed."""
 
     async def test(world: World) -> None:
-        world.live()
-        world.runs(run_row(1, "backing-off"))
-        await world.shown()
+        await world.lists(run_row(1, "backing-off"))
         grid = world.app.grid()
         shown = {}
         for word in ("backing-off", "failed", "running", "paused", "waiting", "completed", "dim"):

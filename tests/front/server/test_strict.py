@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.front.server.strict import BadRequest, Phase, RequestReader, ServerLimits
 from tests.front.raw_http import get, post
-from tests.front.server.test_strict_server import GOOD, LIMITS, REFUSED
+from tests.front.server.strict_requests import GOOD, LIMITS, REFUSED
 
 BEHIND = get("/second")
 

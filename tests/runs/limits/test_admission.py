@@ -164,16 +164,14 @@ async def test_who_leaves_is_not_waited_for(mock_clock: MockClock) -> None:
         assert admission.room == UNDER_WAY_ALWAYS
 
 
-async def test_posts_of_one_key_that_queue_open_one_run(
-    mock_clock: MockClock, tmp_path: Path
-) -> None:
+async def test_posts_of_one_key_that_queue_open_one_run(mock_clock: MockClock, path: Path) -> None:
     """Whoever is let in looks again; at a stop those that still queue are told to post again."""
 
     async def app(call: Invocation) -> Outcome:
         return ok()
 
     mock_clock.autojump_threshold = 0
-    async with world(tmp_path / "a.db", app) as it, trio.open_nursery() as nursery:
+    async with world(path, app) as it, trio.open_nursery() as nursery:
         it.engine.admission.limit = 0
         ids: list[str] = []
 
@@ -201,7 +199,7 @@ async def test_posts_of_one_key_that_queue_open_one_run(
 
 
 async def test_a_full_queue_refuses_new_runs_alone(
-    mock_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mock_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that there is, in memory or only in the store, is answered all the same."""
 
@@ -209,7 +207,7 @@ async def test_a_full_queue_refuses_new_runs_alone(
         return ok()
 
     mock_clock.autojump_threshold = 0
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         recorded(await it.post(key="known"))
         await trio.sleep(5)
         assert not it.engine.memory.live

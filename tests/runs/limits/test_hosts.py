@@ -15,7 +15,7 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.concurrency import Places
 from engine.runs.limits.hosts import HOSTS_KEPT_MAX, MINUTES, HostFigures, Hosts
 from engine.runs.open.callers import Wait
-from tests.world import EPOCH_MS, ROOT, World, ok, still_open, world
+from tests.world import EPOCH_MS, ROOT, ok, still_open, world
 
 MINUTE_MS = 60_000
 NOW = 100 * MINUTE_MS
@@ -113,7 +113,7 @@ def test_who_queues_is_told_by_host() -> None:
     assert places.queued_by_host == {"b": 1}
 
 
-async def test_attempts_are_counted_for_their_host(autojump_clock: object, tmp_path: Path) -> None:
+async def test_attempts_are_counted_for_their_host(autojump_clock: object, path: Path) -> None:
     """By what came back and how long it took: answers, failures, and no answer within the time."""
 
     async def app(call: Invocation) -> Outcome:
@@ -126,7 +126,7 @@ async def test_attempts_are_counted_for_their_host(autojump_clock: object, tmp_p
             await trio.sleep_forever()
         return Answered(503)
 
-    async with world(tmp_path / "a.db", app) as it:
+    async with world(path, app) as it:
         hosts = ("slow", "dead:81", "mute", "ill")
         for host in hosts:
             url, wait = f"http://{host}/x", Wait(prefer_ms=0)
@@ -147,20 +147,18 @@ async def test_attempts_are_counted_for_their_host(autojump_clock: object, tmp_p
 
 
 async def test_a_workflow_that_waits_says_nothing_of_its_host(
-    autojump_clock: object, tmp_path: Path
+    autojump_clock: object, path: Path
 ) -> None:
     """Its attempt is counted, but not for how long it took: it waited for its steps."""
-    the: list[World] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url == ROOT:
-            await the[0].post("http://other/step")
+            await it.post("http://other/step")
             return ok()
         await trio.sleep(5)
         return ok()
 
-    async with world(tmp_path / "a.db", app, limits=EngineLimits(standstill_s=60)) as it:
-        the.append(it)
+    async with world(path, app, limits=EngineLimits(standstill_s=60)) as it:
         await it.post()
         found = {each.host: each for each in it.engine.hosts.figures(EPOCH_MS)}
     assert (found["app:9000"].succeeded, found["app:9000"].p95_ms) == (1, None)

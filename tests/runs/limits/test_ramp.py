@@ -66,13 +66,13 @@ def an_hour_later() -> FakeClock:
     return FakeClock(base_ms=EPOCH_MS + HOUR_MS)
 
 
-async def test_overdue_calls_begin_with_few_places(autojump_clock, tmp_path: Path) -> None:
+async def test_overdue_calls_begin_with_few_places(autojump_clock, path: Path) -> None:
     """200 overdue calls that take 0.1 s: 16 at first, never all, and soon done."""
-    async with world(tmp_path / "a.db", failing) as it:
+    async with world(path, failing) as it:
         await post_all(it)
         await trio.sleep(1)
     endpoint = Endpoint(partial(takes, 0.1))
-    async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
+    async with world(path, endpoint, clock=an_hour_later()) as it:
         await trio.sleep(0.05)
         assert (endpoint.open, it.engine.seats.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
         assert it.engine.seats.queued_by_host == {"app:9000": RUNS - FIRST_PLACES}
@@ -83,49 +83,49 @@ async def test_overdue_calls_begin_with_few_places(autojump_clock, tmp_path: Pat
 
 
 async def test_what_is_submitted_after_the_start_is_not_held_back(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """A new engine, or new runs beside the overdue ones: the limits are those of always."""
-    async with world(tmp_path / "a.db", failing) as it:
+    async with world(path, failing) as it:
         await post_all(it, count=100)
         await trio.sleep(1)
     endpoint = Endpoint(partial(takes, 10.0))
-    async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
+    async with world(path, endpoint, clock=an_hour_later()) as it:
         for number in range(50):
             await it.post("http://app:9000/new", f"new{number}", wait=ASYNC)
         await trio.sleep(0.1)
         assert endpoint.open == FIRST_PLACES + 50
 
 
-async def test_what_was_in_flight_is_not_held_back(autojump_clock, tmp_path: Path) -> None:
+async def test_what_was_in_flight_is_not_held_back(autojump_clock, path: Path) -> None:
     """The host had room for it before the crash."""
     before = Endpoint(partial(takes, HOUR_MS))
-    async with world(tmp_path / "a.db", before) as it:
+    async with world(path, before) as it:
         await post_all(it, count=100)
         await trio.sleep(1)
         assert before.open == 100
     after = Endpoint(partial(takes, 10.0))
-    async with world(tmp_path / "a.db", after, clock=an_hour_later()) as it:
+    async with world(path, after, clock=an_hour_later()) as it:
         await trio.sleep(6)
         assert after.open == 100
 
 
-async def test_a_host_that_takes_its_time_gets_more_with_it(autojump_clock, tmp_path: Path) -> None:
+async def test_a_host_that_takes_its_time_gets_more_with_it(autojump_clock, path: Path) -> None:
     """200 overdue calls of 30 s: all are open within a few seconds."""
-    async with world(tmp_path / "a.db", failing) as it:
+    async with world(path, failing) as it:
         await post_all(it)
         await trio.sleep(1)
     endpoint = Endpoint(partial(takes, 30.0))
-    async with world(tmp_path / "a.db", endpoint, clock=an_hour_later()) as it:
+    async with world(path, endpoint, clock=an_hour_later()) as it:
         await trio.sleep(SILENT_S)
         assert endpoint.open == FIRST_PLACES
         await trio.sleep(2)
         assert endpoint.open == RUNS
 
 
-async def test_hosts_do_not_wait_for_each_other(autojump_clock, tmp_path: Path) -> None:
+async def test_hosts_do_not_wait_for_each_other(autojump_clock, path: Path) -> None:
     """Each has its own ramp."""
-    async with world(tmp_path / "a.db", failing) as it:
+    async with world(path, failing) as it:
         for host in ("slow", "quick"):
             url = f"http://{host}:9000/{host}"
             for number in range(50):
@@ -135,7 +135,7 @@ async def test_hosts_do_not_wait_for_each_other(autojump_clock, tmp_path: Path) 
     async def app(call: Invocation) -> Outcome:
         return await takes(50 if call.url.endswith("slow") else 0.1, call)
 
-    async with world(tmp_path / "a.db", app, clock=an_hour_later()) as it:
+    async with world(path, app, clock=an_hour_later()) as it:
         await all_completed(it, 50)
         assert it.engine.seats.places.by_host.keys() == {"slow:9000"}
 

@@ -134,18 +134,18 @@ INVOICE = "http://a/flow/a/do:0.2,do:0.2,do:0.2"
 
 
 @pytest.mark.parametrize(("workflows", "at_once_s"), [(4, 0.65), (30, 4.9), (100, 16.0)])
-async def test_four_workers(autojump_clock, tmp_path: Path, workflows: int, at_once_s: float):
+async def test_four_workers(autojump_clock, path: Path, workflows: int, at_once_s: float):
     """All complete within 1.5 times what suspending at once takes, and 3 s; nothing times out."""
-    took, _, _ = await Pools({"a": 4}).run(tmp_path / "a.db", INVOICE, workflows)
+    took, _, _ = await Pools({"a": 4}).run(path, INVOICE, workflows)
     assert took <= 1.5 * at_once_s + 3
 
 
 async def test_a_key_that_is_drawn_anew_does_not_run_its_step_without_end(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ):
     """It is sent home, called again when its step has ended, and records another: not for ever."""
     pools = Pools({"a": 1})
-    async with world(tmp_path / "a.db", pools) as it:
+    async with world(path, pools) as it:
         pools.world = it
         with trio.fail_after(600):
             done = recorded(await it.post("http://a/forgets", key="k", retry=ONCE))
@@ -155,7 +155,7 @@ async def test_a_key_that_is_drawn_anew_does_not_run_its_step_without_end(
         assert pools.worked == FORGOTTEN_MAX + 1, "the one that stays, and those forgotten"
 
 
-async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
+async def test_what_stands_still_is_told(autojump_clock, path: Path):
     """By the status and the log, with the reason; and that it moves again."""
     pools, lines = Pools({"a": 4}), []
     rows: list[StandstillRow] = []
@@ -168,7 +168,7 @@ async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
         lines.append((event, values.get("why")))
         rows.extend(told(100_000))
 
-    async with world(tmp_path / "a.db", pools) as it:
+    async with world(path, pools) as it:
         pools.world, it.engine.home.log = it, log
         async with trio.open_nursery() as nursery:
             for number in range(4):
@@ -184,65 +184,65 @@ async def test_what_stands_still_is_told(autojump_clock, tmp_path: Path):
         assert told(0) == ()
 
 
-async def test_one_single_threaded_worker(autojump_clock, tmp_path: Path):
+async def test_one_single_threaded_worker(autojump_clock, path: Path):
     """Five workflows of two steps."""
-    took, _, _ = await Pools({"a": 1}).run(tmp_path / "a.db", "http://a/flow/a/do:0.2,do:0.2", 5)
+    took, _, _ = await Pools({"a": 1}).run(path, "http://a/flow/a/do:0.2,do:0.2", 5)
     assert took <= 1.5 * 2.1 + 3
 
 
-async def test_one_pool_under_two_names(autojump_clock, tmp_path: Path):
+async def test_one_pool_under_two_names(autojump_clock, path: Path):
     """Its functions under one, its steps under the other."""
     pools = Pools({"a": 4, "b": 4}, one_pool=True)
-    took, _, _ = await pools.run(tmp_path / "a.db", "http://a/flow/b/do:0.2,do:0.2,do:0.2", 4)
+    took, _, _ = await pools.run(path, "http://a/flow/b/do:0.2,do:0.2,do:0.2", 4)
     assert took <= 1.5 * 0.65 + 3
 
 
-async def test_two_pools_that_wait_for_each_other(autojump_clock, tmp_path: Path):
+async def test_two_pools_that_wait_for_each_other(autojump_clock, path: Path):
     """a > b > a, twenty at once, with four workers each."""
     url = "http://a/flow/b/flow:a:do;0.2"
-    took, _, _ = await Pools({"a": 4, "b": 4}).run(tmp_path / "a.db", url, 20)
+    took, _, _ = await Pools({"a": 4, "b": 4}).run(path, url, 20)
     assert took <= 1.5 * 2.1 + 3
 
 
 @pytest.mark.parametrize("workflows", [1, 200])
-async def test_an_asynchronous_application(autojump_clock, tmp_path: Path, workflows: int):
+async def test_an_asynchronous_application(autojump_clock, path: Path, workflows: int):
     """Steps of 30 s: each workflow is sent home once at most, in all."""
     url = "http://a/flow/a/do:30,do:30,do:30,do:30"
-    _, attempts, _ = await Pools({"a": 10_000}).run(tmp_path / "a.db", url, workflows)
+    _, attempts, _ = await Pools({"a": 10_000}).run(path, url, workflows)
     assert max(attempts) <= 2
 
 
-async def test_a_host_without_waits_is_left_alone(autojump_clock, tmp_path: Path):
+async def test_a_host_without_waits_is_left_alone(autojump_clock, path: Path):
     """Slow calls alone are no standstill, whatever they take."""
-    _, attempts, it = await Pools({"a": 1}).run(tmp_path / "a.db", "http://a/do/19", 3)
+    _, attempts, it = await Pools({"a": 1}).run(path, "http://a/do/19", 3)
     assert attempts == [1, 1, 1]
     assert it.engine.home.sent == 0
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-async def test_workflows_in_flight_are_limited(autojump_clock, tmp_path: Path, limit: int):
+async def test_workflows_in_flight_are_limited(autojump_clock, path: Path, limit: int):
     """Counted also while they wait: with fewer than there are workers, no worker is missed."""
     limits = EngineLimits(workflows_in_flight_per_host_max=limit, standstill_s=1e6)
     pools = Pools({"a": 4}, limits=limits)
-    _, attempts, it = await pools.run(tmp_path / "a.db", INVOICE, 12)
+    _, attempts, it = await pools.run(path, INVOICE, 12)
     assert pools.most == limit
     assert attempts == [1] * 12, "nobody is sent home"
     assert it.engine.seats.workflows is not None
     assert (it.engine.seats.workflows.in_flight, it.engine.seats.queued) == (0, 0)
 
 
-async def test_without_the_limit_all_begin(autojump_clock, tmp_path: Path):
+async def test_without_the_limit_all_begin(autojump_clock, path: Path):
     """It is off by default."""
     pools = Pools({"a": 100})
-    await pools.run(tmp_path / "a.db", INVOICE, 12)
+    await pools.run(path, INVOICE, 12)
     assert pools.most == 12
 
 
-async def test_nested_workflows_do_not_lock_each_other_out(autojump_clock, tmp_path: Path):
+async def test_nested_workflows_do_not_lock_each_other_out(autojump_clock, path: Path):
     """One place: who waits for a nested one that queues for it, or for one above it, goes home."""
     limits = EngineLimits(workflows_in_flight_per_host_max=1, standstill_s=1e6)
     pools = Pools({"a": 100}, limits=limits)
-    took, _, it = await pools.run(tmp_path / "a.db", "http://a/flow/a/leaver:x,do:0.1", 3)
+    took, _, it = await pools.run(path, "http://a/flow/a/leaver:x,do:0.1", 3)
     assert took < 5, "at once"
     assert it.engine.home.sent > 0
     assert it.engine.seats.workflows is not None
@@ -251,18 +251,17 @@ async def test_nested_workflows_do_not_lock_each_other_out(autojump_clock, tmp_p
 
 @pytest.mark.parametrize("outcome", [Unanswered(CallError.CONNECTION_LOST, "cut"), Answered(504)])
 async def test_a_function_whose_connection_was_cut_need_not_wait(
-    autojump_clock, tmp_path: Path, outcome: Outcome
+    autojump_clock, path: Path, outcome: Outcome
 ):
     """A proxy cuts after a second; the function behind it would hold its worker for nothing."""
-    the: list[World] = []
     let_go: list[float] = []
 
     async def function(call: Invocation) -> None:
-        result = await the[0].post("http://b/do", parent_token=call.parent_token)
+        result = await it.post("http://b/do", parent_token=call.parent_token)
         assert isinstance(result, StillOpen)
         let_go.append(trio.current_time())
         with pytest.raises(Refused) as refused:
-            await the[0].post("http://b/do", parent_token=call.parent_token)
+            await it.post("http://b/do", parent_token=call.parent_token)
         assert refused.value.problem is Problem.SUSPENDED
 
     async def app(call: Invocation) -> Outcome:
@@ -273,12 +272,11 @@ async def test_a_function_whose_connection_was_cut_need_not_wait(
             functions.start_soon(function, call)
             await trio.sleep(1)
             return outcome
-        recorded(await the[0].post("http://b/do", parent_token=call.parent_token))
+        recorded(await it.post("http://b/do", parent_token=call.parent_token))
         return ok()
 
     limits = EngineLimits(standstill_s=1e6)
-    async with world(tmp_path / "a.db", app, limits=limits) as it, trio.open_nursery() as functions:
-        the.append(it)
+    async with world(path, app, limits=limits) as it, trio.open_nursery() as functions:
         done = recorded(await it.post())
         assert (done.step.failures, len(it.caller.times("do"))) == (0, 1)
         assert let_go == [pytest.approx(1.1, abs=0.01)]  # a hang-up is waited for so long
