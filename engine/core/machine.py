@@ -41,16 +41,7 @@ from engine.core.events import (
     Started,
     Woken,
 )
-from engine.core.model import (
-    ENDED,
-    DelayBy,
-    Flight,
-    Move,
-    PauseReason,
-    Run,
-    Step,
-    StepState,
-)
+from engine.core.model import ENDED, DelayBy, Flight, Move, PauseReason, Run, Step, StepState
 from engine.core.retarget import moved_spec, new_child_id
 from engine.core.table import (
     BACKING_OFF,

@@ -9,13 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.core.model import Flight, Step, StepState
-from engine.core.outcome import (
-    FAILED_BODY_BYTES_MAX,
-    Answered,
-    CallError,
-    Outcome,
-    Unanswered,
-)
+from engine.core.outcome import FAILED_BODY_BYTES_MAX, Answered, CallError, Outcome, Unanswered
 from engine.core.rules.flight import (
     note_left,
     note_maybe_refused,

@@ -24,14 +24,7 @@ from engine.wire.operate import (
     MovedStep,
     NamedStep,
 )
-from engine.wire.problems import (
-    PROBLEMS,
-    Cause,
-    LastAttempt,
-    ProblemDocument,
-    ProblemType,
-    problem,
-)
+from engine.wire.problems import PROBLEMS, Cause, LastAttempt, ProblemDocument, ProblemType, problem
 from engine.wire.status import Limits, Memory, Rates, RunCounts, Status, StoreStatus, status_of
 from engine.wire.submit import (
     CLIENT_PATTERN,

@@ -10,14 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from engine.wire import (
-    BulkAnswer,
-    CauseList,
-    RetryPage,
-    RunPage,
-    RunTree,
-    Status,
-)
+from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree, Status
 from tui.data.listing import Edge
 
 

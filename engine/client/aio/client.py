@@ -14,13 +14,7 @@ from engine import DEFAULT_ENGINE
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.aio.operate import AsyncOperations
 from engine.client.answers import Open, Outcome, read_outcome
-from engine.client.calls import (
-    checked_actor,
-    outcome_call,
-    parent_of,
-    still_open,
-    submission,
-)
+from engine.client.calls import checked_actor, outcome_call, parent_of, still_open, submission
 from engine.client.renamed import Renamed, async_new_form, new_form
 from engine.client.tries import Answering, Repost, Reposts
 from engine.wire import SubmitOptions

@@ -15,13 +15,7 @@ from engine import DEFAULT_ENGINE
 from engine.client.answers import Open, Outcome, read_outcome
 from engine.client.blocking.exchange import Exchange
 from engine.client.blocking.operate import Operations
-from engine.client.calls import (
-    checked_actor,
-    outcome_call,
-    parent_of,
-    still_open,
-    submission,
-)
+from engine.client.calls import checked_actor, outcome_call, parent_of, still_open, submission
 from engine.client.renamed import Renamed, new_form
 from engine.client.tries import Answering, Repost, Reposts
 from engine.wire import SubmitOptions

@@ -12,14 +12,7 @@ from msgspec.structs import replace
 
 from engine.core.alive import may_post_after
 from engine.core.below import failure_below, may_fail, says_that_it_ends, with_failure_below
-from engine.core.events import (
-    AttemptEnded,
-    CancelAsked,
-    Cancelled,
-    Count,
-    LateEnd,
-    Woken,
-)
+from engine.core.events import AttemptEnded, CancelAsked, Cancelled, Count, LateEnd, Woken
 from engine.core.failure import ENGINE_CRASHED, ENGINE_STOPPED, Failure, FailureKind
 from engine.core.machine import Change
 from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, StepState
