@@ -47,7 +47,7 @@ async def inline(work: Callable[[], T]) -> T:
 class FakeClock:
     """Trio's clock as steady time; chance from a seed."""
 
-    def __init__(self, seed: int = 0, base_ms: int = EPOCH_MS) -> None:
+    def __init__(self, seed: int | str = 0, base_ms: int = EPOCH_MS) -> None:
         self._random = Random(seed)
         self._base_ms = base_ms
 

@@ -8,12 +8,7 @@ import httpx
 import pytest
 import trio
 
-from engine.client import (
-    NothingKnown,
-    Open,
-    Refused,
-    Unreachable,
-)
+from engine.client import NothingKnown, Open, Refused, Unreachable
 from engine.wire import Problem, Status
 from tests.client.fake_engine import OUTCOME, RUN, STEP, FakeEngine, answer, client, refusal, script
 

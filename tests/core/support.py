@@ -113,6 +113,19 @@ class Driven:
         self.do(Started(self.now, step.id, step.attempts + 1))
         return step.attempts
 
+    def begin(self, posted: StepSpec | str, parent: Parent | str | None = None) -> str:
+        """A step is posted, and its first attempt starts; its name."""
+        name = posted if isinstance(posted, str) else posted.name
+        self.post(posted, parent)
+        self.start(name)
+        return name
+
+    def whole(
+        self, posted: StepSpec | str, parent: Parent | str | None = None, *, outcome: Outcome = OK
+    ) -> None:
+        """A step from its post to the end of its first attempt."""
+        self.end(self.begin(posted, parent), outcome)
+
     def start_later(self, name: str = "root") -> int:
         """Let the time come when the step is due, and start it."""
         due_at = self.step(name).due_at
@@ -184,8 +197,7 @@ def started(*children: str, retry: RetryPolicy | None = EXACT) -> Driven:
     driven = Driven(retry)
     driven.start()
     for name in children:
-        driven.post(name)
-        driven.start(name)
+        driven.begin(name)
     return driven
 
 

@@ -13,17 +13,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action, act
 from engine.core.rules.post import Placed
-from tests.core.support import (
-    BAD,
-    LETS_OUT,
-    LOST,
-    OK,
-    SUSPEND,
-    Driven,
-    spec,
-    started,
-    unchanged_by,
-)
+from tests.core.support import BAD, LETS_OUT, LOST, OK, SUSPEND, Driven, spec, started, unchanged_by
 
 ONE_TRY = RetryPolicy(count=0)
 
@@ -42,9 +32,7 @@ def _failed_run() -> Driven:
     driven = started("done", "open")
     driven.end("done")
     for name in ("caught", "bad"):
-        driven.post(spec(name, retry=ONE_TRY))
-        driven.start(name)
-        driven.end(name, BAD)
+        driven.whole(spec(name, retry=ONE_TRY), outcome=BAD)
     driven.flight().told_failed = driven.id("bad")
     driven.end("root", LETS_OUT)
     driven.end("open", BAD)
@@ -128,9 +116,7 @@ def test_retry_of_a_failed_run() -> None:
     assert driven.step().own_key == "R", "retry keeps the key that the endpoint knows"
     driven.start()
     assert driven.run.ready == {}, "the others wait for the workflow's post"
-    driven.post(spec("bad", payload="mended"))
-    driven.start("bad")
-    driven.end("bad")
+    driven.whole(spec("bad", payload="mended"))
     assert driven.end().state is StepState.COMPLETED
     assert driven.states()["open"] == "cancelled", "never posted again: it does not hang on"
 
@@ -144,22 +130,17 @@ def test_retry_of_a_failed_run_with_a_step() -> None:
 def test_retry_leaves_alone_what_lies_below_a_failed_step_that_stays() -> None:
     """Other failed steps keep their outcome, so nobody could post what was cancelled below them."""
     driven = started()
-    driven.post(spec("caught", retry=ONE_TRY))
-    driven.start("caught")
+    driven.begin(spec("caught", retry=ONE_TRY))
     driven.post("below", "caught")
     driven.end("caught", BAD)
-    driven.post(spec("bad", retry=ONE_TRY))
-    driven.start("bad")
-    driven.end("bad", BAD)
+    driven.whole(spec("bad", retry=ONE_TRY), outcome=BAD)
     driven.end("root", LETS_OUT)
     assert sorted(driven.act(Action.RETRY)) == ["bad", "root"]
     assert driven.states() == {
         "root": "pending", "caught": "failed", "below": "cancelled", "bad": "pending",
     }  # fmt: skip
     driven.start()
-    driven.post(spec("bad", retry=ONE_TRY))
-    driven.start("bad")
-    driven.end("bad", BAD)
+    driven.whole(spec("bad", retry=ONE_TRY), outcome=BAD)
     driven.end("root", LETS_OUT)
     driven.act(Action.RETRY, "caught")
     assert driven.states() == dict.fromkeys(("root", "caught", "below", "bad"), "pending")
@@ -168,9 +149,7 @@ def test_retry_leaves_alone_what_lies_below_a_failed_step_that_stays() -> None:
 def test_retry_opens_the_steps_above_a_cause() -> None:
     """A cause deep down can only be posted again by the steps above it."""
     driven = started("a")
-    driven.post(spec("deep", retry=ONE_TRY), "a")
-    driven.start("deep")
-    driven.end("deep", BAD)
+    driven.whole(spec("deep", retry=ONE_TRY), "a", outcome=BAD)
     driven.flight("a").told_failed = driven.id("deep")
     driven.end("a", LETS_OUT)
     driven.post(spec("deep", retry=ONE_TRY))  # the root asks for the same step
@@ -298,16 +277,12 @@ def test_cancel_of_a_completed_run_ends_its_open_children() -> None:
 def test_rerun_list() -> None:
     """The step, its descendants and what was submitted after it had ended; not what came before."""
     driven = started("before", "a")
-    driven.post("below", "a")
-    driven.start("below")
-    driven.end("below")
-    driven.post("beside")
-    driven.start("beside")
+    driven.whole("below", "a")
+    driven.begin("beside")
     driven.now = 10
     driven.end("a")
     driven.now = 11
-    driven.post("after", "before")
-    driven.start("after")
+    driven.begin("after", "before")
     for name in ("after", "before", "beside"):
         driven.end(name)
     driven.end()
@@ -327,9 +302,7 @@ def test_rerun_takes_along_what_was_posted_in_the_same_millisecond(gap_ms: int) 
     driven = started("a")
     driven.end("a")
     driven.now += gap_ms
-    driven.post("b")
-    driven.start("b")
-    driven.end("b")
+    driven.whole("b")
     driven.end()
     assert sorted(driven.act(Action.RERUN, "a")) == ["a", "b", "root"]
 
@@ -341,8 +314,7 @@ def test_rerun_twice_takes_the_same_steps() -> None:
         driven.start()
         for name in ("a", "b"):
             driven.now += 10
-            driven.post(name)
-            driven.start(name)
+            driven.begin(name)
             driven.now += 10
             driven.end(name)
         driven.end()
@@ -391,8 +363,7 @@ def test_what_cannot_be_rerun() -> None:
     assert _refused(driven, Action.RERUN, "a") is Problem.NOT_POSSIBLE
     driven.end("root", BAD)
     assert _refused(driven, Action.RERUN, "b") is Problem.NOT_POSSIBLE
-    driven.post("below", driven.parent_token("b"))
-    driven.start("below")
+    driven.begin("below", driven.parent_token("b"))
     driven.end("b")
     assert _refused(driven, Action.RERUN, "b") is Problem.NOT_POSSIBLE, "below is in flight"
     driven.end("below")
@@ -458,8 +429,7 @@ def test_retry_follows_the_causes_down() -> None:
 def test_what_ends_a_step_ends_it_while_paused(outcome: Outcome, state: StepState) -> None:
     """A success, and what is never retried; what might be tried again waits."""
     driven = started()
-    driven.post(spec("a", retry=RetryPolicy(stop_on=(410,))))
-    driven.start("a")
+    driven.begin(spec("a", retry=RetryPolicy(stop_on=(410,))))
     driven.act(Action.PAUSE)
     assert driven.end("a", outcome).state is state
 
@@ -467,8 +437,7 @@ def test_what_ends_a_step_ends_it_while_paused(outcome: Outcome, state: StepStat
 def test_a_failure_waits_while_paused() -> None:
     """The last retry fails during a pause: paused as exhausted, not failed behind one's back."""
     driven = started()
-    driven.post(spec("a", retry=ONE_TRY))
-    driven.start("a")
+    driven.begin(spec("a", retry=ONE_TRY))
     driven.act(Action.PAUSE, "a")
     driven.end("a", BAD)
 

@@ -95,9 +95,7 @@ def test_what_the_roots_last_end_says(
     for posts, expected in ((False, bare), (True, having_posted)):
         driven = started()
         if posts:
-            driven.post("a", "root")
-            driven.start("a")
-            driven.end("a")
+            driven.whole("a", "root")
         driven.end("root", outcome)
         if restarted:
             driven.crash()
@@ -211,8 +209,7 @@ def test_events_of_an_older_engine_say_the_same(
     """They do not tell whether the function may be at work; their end does, as far as it can."""
     driven = started()
     if having_posted and not bare:
-        driven.post("a", "root")
-        driven.start("a")
+        driven.begin("a", "root")
     driven.end("root", outcome)
     if crashed:
         driven = started()

@@ -30,11 +30,8 @@ def untold(retry: RetryPolicy | None = EXACT, *, name: str = "root") -> Driven:
     """A step in flight whose child `bad` stands failed; this attempt has asked for nothing yet."""
     driven = started(retry=retry if name == "root" else EXACT)
     if name != "root":
-        driven.post(spec(name, retry=retry))
-        driven.start(name)
-    driven.post(spec("bad", retry=ONE_TRY), driven.parent_token(name))
-    driven.start("bad")
-    driven.end("bad", Answered(402))
+        driven.begin(spec(name, retry=retry))
+    driven.whole(spec("bad", retry=ONE_TRY), driven.parent_token(name), outcome=Answered(402))
     driven.drain()
     if name != "root":
         driven.start_later("root")
@@ -94,9 +91,7 @@ def test_an_answer_that_says_so_ends_the_step_at_once(
 def test_every_other_end_is_a_failed_attempt(outcome: Outcome, make) -> None:
     """It backs off under the step's policy, also after other posts."""
     driven = make()
-    driven.post("release")
-    driven.start("release")
-    driven.end("release")
+    driven.whole("release")
     step = driven.end("root", outcome)
     assert (step.state, step.failures) == (StepState.BACKING_OFF, 1)
     assert step.delay_by in (DelayBy.POLICY, DelayBy.RETRY_AFTER)
@@ -197,8 +192,7 @@ def test_the_cause_is_what_the_attempt_was_told_of_last() -> None:
     """Else the child that ended so last; one that completed since, or runs again, is none."""
     driven = started(retry=EXACT)
     for name, at in (("first", 1), ("last", 2)):
-        driven.post(spec(name, retry=ONE_TRY))
-        driven.start(name)
+        driven.begin(spec(name, retry=ONE_TRY))
         driven.now = at
         driven.end(name, BAD)
     driven.flight().told_failed = driven.id("first")
@@ -233,9 +227,7 @@ def test_resume_gives_a_fresh_budget_and_opens_nothing() -> None:
     assert (driven.step().failures, driven.step().due_at) == (0, driven.now)
     assert driven.step("bad").state is StepState.FAILED
     driven.start()
-    driven.post("release")
-    driven.start("release")
-    driven.end("release")
+    driven.whole("release")
     assert driven.end("root", OK).state is StepState.COMPLETED
 
 
@@ -266,8 +258,7 @@ def test_the_attempt_says_what_it_was_told_and_answered(
 def test_a_title_that_begins_with_the_status_tells_it_once() -> None:
     """Flask, nginx and others answer a page that is called `500 Internal Server Error`."""
     driven = started()
-    driven.post(spec("bad", retry=ONE_TRY))
-    driven.start("bad")
+    driven.begin(spec("bad", retry=ONE_TRY))
     page = b"<html><title>500 Internal Server Error</title>"
     driven.end("bad", Answered(500, page, "text/html"))
     step = driven.end("root", BAD)
@@ -279,11 +270,12 @@ def test_a_failure_of_several_levels_is_told_shortly() -> None:
     """The words of the level below are not repeated on each level, and never grow."""
     named = RetryPolicy(count=0, on_exhausted=OnExhausted.FAIL)
     driven = started()
-    driven.post(spec("mid", retry=named))
-    driven.start("mid")
-    driven.post(spec("bad", retry=ONE_TRY), driven.parent_token("mid"))
-    driven.start("bad")
-    driven.end("bad", Unanswered(CallError.CONNECTION_LOST, "x" * 1_000))
+    driven.begin(spec("mid", retry=named))
+    driven.whole(
+        spec("bad", retry=ONE_TRY),
+        driven.parent_token("mid"),
+        outcome=Unanswered(CallError.CONNECTION_LOST, "x" * 1_000),
+    )
     driven.end("mid", BAD)
     step = driven.end("root", BAD)
     assert step.error is not None

@@ -61,10 +61,8 @@ def test_failed_by_a_chain_of_steps() -> None:
     """The step at the chain's end is at fault, not those that failed with it or before it."""
     driven = started()
     for name in ("a", "other"):
-        driven.post(spec(name, retry=ONCE), "root")
-        driven.start(name)
-    driven.post(spec("b", retry=ONCE), "a")
-    driven.start("b")
+        driven.begin(spec(name, retry=ONCE), "root")
+    driven.begin(spec("b", retry=ONCE), "a")
     driven.end("other", LOST)
     driven.now = 5
     driven.end("b", Answered(503))
@@ -123,8 +121,7 @@ def test_a_step_that_is_paused_under_a_running_root() -> None:
     """The run goes on, and needs a person all the same; of several steps the first is told."""
     driven = started()
     for name in ("a", "b"):
-        driven.post(spec(name, retry=PAUSES), "root")
-        driven.start(name)
+        driven.begin(spec(name, retry=PAUSES), "root")
     driven.now = 2
     driven.end("b", BAD)
     assert driven.run.state is StepState.RUNNING

@@ -132,8 +132,7 @@ def test_a_failure_ends_the_row_of_interruptions() -> None:
 def test_an_interrupted_step_runs_again_as_soon_as_a_child_ends() -> None:
     """Its back-off or a child's end, whichever is first; a failed child's end counts too."""
     driven = started()
-    driven.post(spec("a", retry=ONE_TRY))
-    driven.start("a")
+    driven.begin(spec("a", retry=ONE_TRY))
     driven.end("root", LOST)
     driven.now = 10
     driven.end("a", BAD)
@@ -183,8 +182,7 @@ def test_suspension_without_a_child_is_a_failed_attempt() -> None:
 def test_a_crash_costs_no_retry(end: Outcome) -> None:
     """Every attempt in flight was interrupted; steps with one try go on, parents and children."""
     driven = started(retry=ONE_TRY)
-    driven.post(spec("a", retry=ONE_TRY))
-    driven.start("a")
+    driven.begin(spec("a", retry=ONE_TRY))
     driven.crash()
     for step in (driven.step(), driven.step("a")):
         assert (step.state, step.failures, step.crashes) == (StepState.BACKING_OFF, 0, 1)
@@ -238,9 +236,7 @@ def test_crashes_are_counted_in_a_row_with_nothing_new(new: str) -> None:
     if new == "step":
         driven.post("b")
     elif new == "outcome":
-        driven.post(spec("c", retry=ONE_TRY))
-        driven.start("c")
-        driven.end("c", BAD)
+        driven.whole(spec("c", retry=ONE_TRY), outcome=BAD)
     elif new == "answer":
         driven.end("a", BAD)
         driven.start_later("a")

@@ -90,9 +90,7 @@ def _completed() -> Driven:
 
 def _failed() -> Driven:
     driven = started()
-    driven.post(spec("a", retry=RetryPolicy(count=0)))
-    driven.start("a")
-    driven.end("a", BAD)
+    driven.whole(spec("a", retry=RetryPolicy(count=0)), outcome=BAD)
     return driven
 
 

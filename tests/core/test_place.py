@@ -66,8 +66,7 @@ def test_the_roots_path_on_another_host_is_not_a_step() -> None:
 def test_a_parent_token_names_the_parent() -> None:
     """Trees nest to any depth: a child of exactly the step that was invoked with it."""
     driven = started("a")
-    driven.post("b", "a")
-    driven.start("b")
+    driven.begin("b", "a")
     driven.post("c", "b")
     assert driven.step("c").parent_id == driven.id("b")
     assert driven.step("c").depth == 3
@@ -85,8 +84,7 @@ def test_a_loop_varies_its_key() -> None:
 def test_a_step_does_not_wait_for_itself(posted: str) -> None:
     """A post of the posting step or of one above it would hang for ever."""
     driven = started("a")
-    driven.post("b", "a")
-    driven.start("b")
+    driven.begin("b", "a")
     assert _refused(driven, posted, "b") is Problem.WOULD_DEADLOCK
 
 

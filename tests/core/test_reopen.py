@@ -22,8 +22,7 @@ def unhandled(*, deep: bool = False) -> Driven:
     driven = started("before", retry=ONE_TRY)
     driven.end("before")
     driven.now = 5
-    driven.post(spec("bad", retry=ONE_TRY))
-    driven.start("bad")
+    driven.begin(spec("bad", retry=ONE_TRY))
     if deep:
         for name in ("worse", "beside"):
             driven.post(spec(name, retry=ONE_TRY), "bad")
@@ -31,9 +30,7 @@ def unhandled(*, deep: bool = False) -> Driven:
         driven.end("worse", BAD)
     driven.now = 10
     driven.end("bad", LETS_OUT if deep else Answered(402))
-    driven.post("release")
-    driven.start("release")
-    driven.end("release")
+    driven.whole("release")
     driven.end("root", BAD)
     assert driven.step().pause_reason is PauseReason.UNHANDLED_FAILURE
     return driven
@@ -48,9 +45,7 @@ def test_retry_opens_the_failed_step_of_a_paused_run() -> None:
     assert (driven.step().failures, driven.step("bad").generation) == (0, 2)
     assert driven.step("bad").awaiting_post
     driven.start()
-    driven.post(spec("bad", payload="mended"))
-    driven.start("bad")
-    driven.end("bad", OK)
+    driven.whole(spec("bad", payload="mended"), outcome=OK)
     assert driven.end("root", OK).state is StepState.COMPLETED
 
 
@@ -86,18 +81,13 @@ def test_a_step_deeper_down_opens_those_above_it() -> None:
 def test_a_nested_workflow_that_is_paused() -> None:
     """The failure below it is opened, and that workflow is resumed; the root waits on."""
     driven = started()
-    driven.post(spec("mid", retry=ONE_TRY))
-    driven.start("mid")
-    driven.post(spec("bad", retry=ONE_TRY), "mid")
-    driven.start("bad")
-    driven.end("bad", BAD)
+    driven.begin(spec("mid", retry=ONE_TRY))
+    driven.whole(spec("bad", retry=ONE_TRY), "mid", outcome=BAD)
     driven.end("mid", BAD)
     assert driven.states() == {"root": "running", "mid": "paused", "bad": "failed"}
     assert sorted(driven.act(Action.RETRY, "bad")) == ["bad", "mid"]
     driven.start("mid")
-    driven.post(spec("bad"), "mid")
-    driven.start("bad")
-    driven.end("bad")
+    driven.whole(spec("bad"), "mid")
     assert driven.end("mid").state is StepState.COMPLETED
 
 
@@ -127,9 +117,7 @@ def test_what_cannot_be_retried_in_a_paused_run(step: str, reason: str) -> None:
 def test_a_failure_under_another_pause_is_not_opened() -> None:
     """An operator paused the run: resume it first."""
     driven = started(retry=ONE_TRY)
-    driven.post(spec("bad", retry=ONE_TRY))
-    driven.start("bad")
-    driven.end("bad", BAD)
+    driven.whole(spec("bad", retry=ONE_TRY), outcome=BAD)
     driven.drain()
     driven.act(Action.PAUSE)
     unchanged_by(driven.run, lambda: driven.act(Action.RETRY, "bad"), Refused)

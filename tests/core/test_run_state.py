@@ -86,8 +86,6 @@ def test_the_roots_outcome_is_the_runs(end: str, state: StepState) -> None:
 def test_rows_count_open_and_failed_steps() -> None:
     """`openSteps` and `failedSteps`."""
     driven = started("a", "b")
-    driven.post(spec("c", retry=ONE_TRY))
-    driven.start("c")
-    driven.end("c", BAD)
+    driven.whole(spec("c", retry=ONE_TRY), outcome=BAD)
     driven.end("b")
     assert (driven.run.open_steps, driven.run.failed_steps) == (2, 1)

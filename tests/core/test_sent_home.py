@@ -78,8 +78,7 @@ def test_with_no_child_open_it_runs_again_at_once() -> None:
 def test_cancellation_goes_before() -> None:
     """The step above failed meanwhile: this was the last attempt, also if it answers 200."""
     driven = started("a")
-    driven.post("b", "a")
-    driven.start("b")
+    driven.begin("b", "a")
     send_home(driven.run, driven.id("a"), WHY)
     driven.end("root", Answered(500, no_retry=True))
     step = driven.end("a", OK)
@@ -139,8 +138,7 @@ def test_a_nested_function_without_a_parent_token_does_not_fail_for_it(posted: s
     """What it posts counts as the root's, and is told what is meant for the root: its attempt is
     interrupted, whatever it makes of that, and its step does not fail."""
     driven = started("b", retry=ONE_TRY)
-    driven.post(spec("a", retry=ONE_TRY))
-    driven.start("a")
+    driven.begin(spec("a", retry=ONE_TRY))
     send_home(driven.run, "R", WHY)
     with pytest.raises(Refused, match="sent home"):
         driven.post(posted)
@@ -158,10 +156,8 @@ def test_who_cannot_have_posted_what_was_told_fails_as_ever() -> None:
     function has posted nothing before its request has left."""
     for posted, parent, left in (("new", "root", True), ("a", None, True), ("new", None, False)):
         driven = started(retry=ONE_TRY)
-        driven.post(spec("a", retry=ONE_TRY))
-        driven.start("a")
-        driven.post(spec("below", retry=ONE_TRY), "a")
-        driven.start("below")
+        driven.begin(spec("a", retry=ONE_TRY))
+        driven.begin(spec("below", retry=ONE_TRY), "a")
         send_home(driven.run, "R", WHY)
         for name in ("a", "below"):
             driven.flight(name).left = left
@@ -175,8 +171,7 @@ def test_who_cannot_have_posted_what_was_told_fails_as_ever() -> None:
 def test_of_several_posts_each_but_its_own_may_be_a_nested_function_s(posts: list[str]) -> None:
     """All that are let go at once: who waits for one of them is interrupted."""
     driven = started("a", "b", "c", retry=ONE_TRY)
-    driven.post(spec("below", retry=ONE_TRY), "a")
-    driven.start("below")
+    driven.begin(spec("below", retry=ONE_TRY), "a")
     note_told(driven.run, {driven.id(name) for name in posts})
     told = {name for name in ("a", "b", "c", "below") if driven.flight(name).refused_post}
     assert told == {"a", "b", "c", "below"} - ({"below"} if posts == ["a", "below"] else set())

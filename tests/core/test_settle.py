@@ -64,20 +64,17 @@ def test_an_attempt_that_got_no_descriptor_costs_nothing() -> None:
 def test_no_retry_and_stop_on_fail_at_once() -> None:
     """The header `Atomic-No-Retry` and a status in `stopOn` end the step with retries left."""
     driven = started("a")
-    driven.post(spec("b", retry=RetryPolicy(stop_on=(404, 410))))
-    driven.start("b")
+    driven.begin(spec("b", retry=RetryPolicy(stop_on=(404, 410))))
     assert driven.end("a", Answered(500, no_retry=True)).state is StepState.FAILED
     assert driven.end("b", Answered(410)).state is StepState.FAILED
-    driven.post(spec("c", retry=RetryPolicy(stop_on=(404,))))
-    driven.start("c")
+    driven.begin(spec("c", retry=RetryPolicy(stop_on=(404,))))
     assert driven.end("c", Answered(410)).state is StepState.BACKING_OFF
 
 
 def test_count_retries_follow_the_first_attempt() -> None:
     """`count` 3 is four attempts, each after its own delay, and then the step fails."""
     driven = started()
-    driven.post(spec("a", retry=RetryPolicy(count=3, jitter=0.0)))
-    driven.start("a")
+    driven.begin(spec("a", retry=RetryPolicy(count=3, jitter=0.0)))
     delays = []
     for _ in range(3):
         delays.append(driven.end("a", BAD).delay_ms)
@@ -107,8 +104,7 @@ def test_retry_after_does_not_shorten_a_delay_above_an_hour() -> None:
     """The cap is on what `Retry-After` asks for, not on the policy's own delay."""
     driven = started()
     long = RetryPolicy(back_off_ms=2 * HOUR_MS, max_back_off_ms=2 * HOUR_MS, jitter=0.0)
-    driven.post(spec("a", retry=long))
-    driven.start("a")
+    driven.begin(spec("a", retry=long))
     assert driven.end("a", Answered(503, retry_after_ms=HOUR_MS)).delay_ms == 2 * HOUR_MS
 
 
@@ -129,8 +125,7 @@ def test_what_exhausted_retries_mean(
     """A root without its own policy pauses; all else fails unless the policy says pause."""
     driven = started(retry=retry if name == "root" else EXACT)
     if name == "a":
-        driven.post(spec("a", retry=retry))
-        driven.start("a")
+        driven.begin(spec("a", retry=retry))
     for _ in range(driven.step(name).policy.count):
         driven.end(name, BAD)
         driven.start_later(name)
@@ -142,8 +137,7 @@ def test_what_exhausted_retries_mean(
 def test_max_elapsed_ends_the_retries() -> None:
     """A retry that would begin after `maxElapsed` is not made."""
     driven = started()
-    driven.post(spec("a", retry=RetryPolicy(jitter=0.0, max_elapsed_ms=2_999)))
-    driven.start("a")
+    driven.begin(spec("a", retry=RetryPolicy(jitter=0.0, max_elapsed_ms=2_999)))
     assert driven.end("a", BAD).state is StepState.BACKING_OFF
     driven.start_later("a")
     assert driven.end("a", BAD).state is StepState.FAILED  # 1,000 + 2,000 > 2,999
@@ -153,8 +147,7 @@ def test_max_elapsed_ends_the_retries() -> None:
 def test_max_elapsed_stands_still_while_paused(in_flight: bool) -> None:
     """The time between pause and resume does not count, with a request open or without."""
     driven = started()
-    driven.post(spec("a", retry=RetryPolicy(jitter=0.0, max_elapsed_ms=3_000)))
-    driven.start("a")
+    driven.begin(spec("a", retry=RetryPolicy(jitter=0.0, max_elapsed_ms=3_000)))
     if in_flight:
         driven.act(Action.PAUSE, "a")
         driven.now += HOUR_MS
@@ -178,8 +171,7 @@ def test_max_elapsed_stands_still_while_paused(in_flight: bool) -> None:
 def test_a_pause_lifted_while_the_request_is_open(answered_at: int, state: StepState) -> None:
     """`maxElapsed` stood still from pause to resume, though the step never came to rest."""
     driven = started()
-    driven.post(spec("a", retry=RetryPolicy(jitter=0.0, max_elapsed_ms=2_000)))
-    driven.start("a")
+    driven.begin(spec("a", retry=RetryPolicy(jitter=0.0, max_elapsed_ms=2_000)))
     driven.act(Action.PAUSE, "a")
     driven.now = 10_000
     driven.act(Action.RESUME, "a")
@@ -206,9 +198,7 @@ def test_a_failed_child_gives_no_fresh_budget() -> None:
     driven = started(retry=RetryPolicy(count=1, jitter=0.0))
     driven.end("root", BAD)
     driven.start_later()
-    driven.post(spec("a", retry=ONE_TRY))
-    driven.start("a")
-    driven.end("a", BAD)
+    driven.whole(spec("a", retry=ONE_TRY), outcome=BAD)
     assert driven.end("root", BAD).state is StepState.PAUSED
 
 

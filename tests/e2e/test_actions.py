@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import trio
 
 from tests.e2e.harness import (
     Answer,
+    Application,
     Call,
     Client,
     EngineProcess,
@@ -46,23 +49,32 @@ async def started(shop: Client, url: str, key: str = "k", **members: Any) -> str
     return str(answer.json()["runId"])
 
 
+@asynccontextmanager
+async def waiting(
+    shop: Client, app: Application, name: str, **members: Any
+) -> AsyncIterator[tuple[str, list[httpx.Response]]]:
+    """A caller of a run that was called once; leaving waits for what it is answered."""
+    answers: list[httpx.Response] = []
+
+    async def submit() -> None:
+        answers.append(await shop.post(app.at(name), **members))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(submit)
+        await eventually(lambda: app.calls)
+        yield app.calls[0].run_id, answers
+
+
 async def test_cancel_in_flight(shop: Client) -> None:
     """The caller gets 409 at once; the request in flight ends later and its answer is kept."""
     release = trio.Event()
-    answers: list[httpx.Response] = []
 
     async def slow(call: Call) -> Answer:
         await release.wait()
         return Answer(200, b'"too late"')
 
-    async def submit() -> None:
-        answers.append(await shop.post(app.at("slow")))
-
     async with application(slow=slow) as app:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(submit)
-            await eventually(lambda: app.calls)
-            run_id = app.calls[0].run_id
+        async with waiting(shop, app, "slow") as (run_id, answers):
             done = await shop.act(run_id, "cancel", reason="wrong order")
             assert (done.status_code, done.json()["run"]["status"]) == (202, "cancelled")
         document = is_problem(answers[0], 409, "run-cancelled")
@@ -111,16 +123,8 @@ async def test_cancel_ends_the_steps_below(shop: Client) -> None:
 async def test_retry_wakes_what_backs_off(shop: Client) -> None:
     """An hour of back-off ends now; the retry is spent, and the held caller gets the outcome."""
     switch = Switch()
-    answers: list[httpx.Response] = []
-
-    async def submit() -> None:
-        answers.append(await shop.post(app.at("broken"), retry=SLOW_RETRY))
-
     async with application(broken=switch) as app:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(submit)
-            await eventually(lambda: app.calls)
-            run_id = app.calls[0].run_id
+        async with waiting(shop, app, "broken", retry=SLOW_RETRY) as (run_id, answers):
             run = await shop.wait_run(run_id, "backing-off")
             assert run["dueAt"] > run["submittedAt"]
             switch.mended = True
@@ -157,16 +161,8 @@ async def test_retry_of_a_failed_run(shop: Client) -> None:
 async def test_pause_and_resume(shop: Client) -> None:
     """Paused: no attempt starts and nobody is told anything; resumed it goes on with its budget."""
     switch = Switch()
-    answers: list[httpx.Response] = []
-
-    async def submit() -> None:
-        answers.append(await shop.post(app.at("broken"), retry=SLOW_RETRY))
-
     async with application(broken=switch) as app:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(submit)
-            await eventually(lambda: app.calls)
-            run_id = app.calls[0].run_id
+        async with waiting(shop, app, "broken", retry=SLOW_RETRY) as (run_id, answers):
             await shop.wait_run(run_id, "backing-off")
             paused = await shop.act(run_id, "pause")
             assert paused.json()["run"]["status"] == "paused"

@@ -9,14 +9,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from engine.cli.main import main
-from tests.e2e.harness import (
-    Answer,
-    Call,
-    Client,
-    EngineProcess,
-    application,
-    eventually_async,
-)
+from tests.e2e.harness import Answer, Call, Client, EngineProcess, application, eventually_async
 
 NO_RETRY = {"count": 0}
 NASTY = b"ill \x1b[2J \xff"

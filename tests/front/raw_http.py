@@ -256,6 +256,14 @@ async def serving(
             sock.close()
 
 
+@asynccontextmanager
+async def connected(*limits: Any, **how: Any) -> AsyncIterator[tuple[App, Served, Client]]:
+    """An application, a server around it, and a client of that."""
+    app = App()
+    async with serving(app.quart, *limits, **how) as server:
+        yield app, server, await server.connect()
+
+
 async def settle() -> None:
     """Until server and clients have done all they can without time passing."""
     await wait_all_tasks_blocked(0.005)

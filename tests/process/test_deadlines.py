@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.process.deadlines import STOPPED_MAX, Deadlines, Timer
 from engine.process.platform.hang_ups import EpollHangUps, HangUps, SweptHangUps
-from tests.front.raw_http import App, post, serving, settle
+from tests.front.raw_http import App, connected, post, serving, settle
 
 
 @asynccontextmanager
@@ -190,9 +190,7 @@ def door(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_post_and_end_in_one_packet(autojump_clock: MockClock) -> None:
     """A client that posts and leaves in the same moment: the post is taken up, then cut."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(post("/hold", b"{}"))
         await client.stream.send_eof()
         assert await client.read_rest() == b""
@@ -201,9 +199,7 @@ async def test_post_and_end_in_one_packet(autojump_clock: MockClock) -> None:
 
 async def test_posts_behind_a_held_one(mock_clock: MockClock) -> None:
     """They wait, unread, and are answered in their order, also those that are not the door's."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(post("/hold", b"{}"))
         await settle()
         await client.send(post("/echo", b"1") + post("/early/now", b"2") + post("/echo", b"3"))

@@ -57,5 +57,5 @@ async def away_world(
 ) -> AsyncIterator[tuple[World, Away]]:
     """A world whose disk can be full."""
     disk = Disk()
-    async with world(path / "a.db", handler, write_offload=disk) as it:
+    async with world(path, handler, write_offload=disk) as it:
         yield it, Away(it, disk)

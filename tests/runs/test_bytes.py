@@ -209,7 +209,7 @@ async def test_an_attempt_whose_post_found_no_room_is_interrupted(
 
 
 async def test_a_large_answer_outlasts_a_store_that_is_away(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """It keeps its room until it is recorded, however long that takes; then its caller has it."""
     go = trio.Event()
@@ -220,7 +220,7 @@ async def test_a_large_answer_outlasts_a_store_that_is_away(
             await go.wait()
         return Answered(200, LARGE, "application/json")
 
-    async with away_world(tmp_path, app) as (it, away), trio.open_nursery() as nursery:
+    async with away_world(path, app) as (it, away), trio.open_nursery() as nursery:
 
         async def post() -> None:
             outcome = recorded(await it.post(key="large"))
@@ -240,10 +240,10 @@ async def test_a_large_answer_outlasts_a_store_that_is_away(
 
 
 async def test_what_waited_for_room_does_not_leave_while_the_store_is_away(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock, path: Path
 ) -> None:
     """An attempt gets its room while nothing can be recorded: it leaves when that is over."""
-    async with away_world(tmp_path, App()) as (it, away):
+    async with away_world(path, App()) as (it, away):
         pool = it.engine.budget.payloads
         others = pool.take("other", pool.bytes_max)
         assert others is not None

@@ -32,11 +32,11 @@ async def answers(call: Invocation) -> Outcome:
 
 
 async def test_new_posts_are_refused_and_recorded_outcomes_answered(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """While nothing can be recorded nothing is taken; what is recorded is answered, by key and by
     id, also what was recorded so late that its rows could not follow."""
-    async with away_world(tmp_path, answers) as (it, away):
+    async with away_world(path, answers) as (it, away):
         early = recorded(await it.post(key="early"))
         await it.store.writer.wait_rows()
         late = recorded(await it.post(key="late"))
@@ -62,10 +62,10 @@ async def test_new_posts_are_refused_and_recorded_outcomes_answered(
         ]  # fmt: skip
 
 
-async def test_reads_go_on_and_say_nothing_untrue(autojump_clock, tmp_path: Path) -> None:
+async def test_reads_go_on_and_say_nothing_untrue(autojump_clock, path: Path) -> None:
     """Lists and trees as of the last commit, also of what no rows of the tables tell yet; a run
     that waits to be recorded is not "not there"."""
-    async with away_world(tmp_path, answers) as (it, away):
+    async with away_world(path, answers) as (it, away):
         early = recorded(await it.post(key="early"))
         await it.store.writer.wait_rows()
         late = recorded(await it.post(key="late"))
@@ -88,7 +88,7 @@ async def test_reads_go_on_and_say_nothing_untrue(autojump_clock, tmp_path: Path
         assert await away.views.tree(late.step.id) is not None
 
 
-async def test_nobody_is_sent_home_meanwhile(autojump_clock, tmp_path: Path) -> None:
+async def test_nobody_is_sent_home_meanwhile(autojump_clock, path: Path) -> None:
     """Nothing would be called in the place of who waits; once the store is back it goes home."""
     again = RetryPolicy(count=9, back_off_ms=600_000, factor=1, jitter=0)
     told: list[float] = []
@@ -104,7 +104,7 @@ async def test_nobody_is_sent_home_meanwhile(autojump_clock, tmp_path: Path) -> 
             told.append(trio.current_time())
         return ok()
 
-    async with away_world(tmp_path, app) as (it, away):
+    async with away_world(path, app) as (it, away):
         await it.post(key="waits", wait=ASYNC)
         await trio.sleep(5)
         await away.begin()
@@ -116,9 +116,7 @@ async def test_nobody_is_sent_home_meanwhile(autojump_clock, tmp_path: Path) -> 
         assert [at > back for at in told] == [True]
 
 
-async def test_held_posts_hang_on_and_ends_are_recorded_later(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_held_posts_hang_on_and_ends_are_recorded_later(autojump_clock, path: Path) -> None:
     """An attempt in flight ends while the store is away: its caller hears of it when it is back,
     from then on, and the endpoint is not called again."""
     release = trio.Event()
@@ -129,7 +127,7 @@ async def test_held_posts_hang_on_and_ends_are_recorded_later(
             await release.wait()
         return ok(b'{"n": 1}')
 
-    async with away_world(tmp_path, app) as (it, away), trio.open_nursery() as nursery:
+    async with away_world(path, app) as (it, away), trio.open_nursery() as nursery:
 
         async def hold() -> None:
             result = recorded(await it.post(key="held"))
@@ -152,7 +150,7 @@ async def test_held_posts_hang_on_and_ends_are_recorded_later(
         assert len([1 for _, call in it.caller.calls if call.idempotency_key == "held"]) == 1
 
 
-async def test_no_attempt_starts_until_the_store_is_back(autojump_clock, tmp_path: Path) -> None:
+async def test_no_attempt_starts_until_the_store_is_back(autojump_clock, path: Path) -> None:
     """A retry that becomes due, and a step that gets a place, wait; then they leave at once."""
     back_at: list[float] = []
 
@@ -161,7 +159,7 @@ async def test_no_attempt_starts_until_the_store_is_back(autojump_clock, tmp_pat
             return Answered(500)
         return ok()
 
-    async with away_world(tmp_path, app) as (it, away), trio.open_nursery() as nursery:
+    async with away_world(path, app) as (it, away), trio.open_nursery() as nursery:
         nursery.start_soon(lambda: it.post(STEP + "flaky", key="f", retry=SOON))
         await trio.sleep(0.5)
         await away.begin()
@@ -174,9 +172,7 @@ async def test_no_attempt_starts_until_the_store_is_back(autojump_clock, tmp_pat
         assert it.caller.times("flaky")[1] == pytest.approx(back_at[0], abs=0.3)
 
 
-async def test_a_function_whose_post_is_refused_is_interrupted(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_a_function_whose_post_is_refused_is_interrupted(autojump_clock, path: Path) -> None:
     """A workflow that cannot have its step recorded has done nothing wrong: no retry is spent."""
     disks: list[Away] = []
 
@@ -192,7 +188,7 @@ async def test_a_function_whose_post_is_refused_is_interrupted(
         recorded(await it.post(STEP + "step"))
         return ok()
 
-    async with away_world(tmp_path, app) as (it, away):
+    async with away_world(path, app) as (it, away):
         disks.append(away)
         async with trio.open_nursery() as nursery:
             results: list[Recorded] = []
@@ -208,9 +204,7 @@ async def test_a_function_whose_post_is_refused_is_interrupted(
         assert step.interruptions == 0  # the second attempt recorded something
 
 
-async def test_a_function_that_posts_a_recorded_step_hangs_on(
-    autojump_clock, tmp_path: Path
-) -> None:
+async def test_a_function_that_posts_a_recorded_step_hangs_on(autojump_clock, path: Path) -> None:
     """What its run has not recorded yet is waited for, rather than refused: it would only fail."""
     disks: list[Away] = []
     heard: list[float] = []
@@ -230,7 +224,7 @@ async def test_a_function_that_posts_a_recorded_step_hangs_on(
             heard.append(trio.current_time())
         return ok()
 
-    async with away_world(tmp_path, app) as (it, away):
+    async with away_world(path, app) as (it, away):
         disks.append(away)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)
@@ -243,7 +237,7 @@ async def test_a_function_that_posts_a_recorded_step_hangs_on(
 
 
 async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
-    autojump_clock, tmp_path: Path
+    autojump_clock, path: Path
 ) -> None:
     """A step has ended, and the store is away: by the record it is open, and a function whose
     client gives up was told nothing of it. `protocol.md` §4 (b)."""
@@ -260,7 +254,7 @@ async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
         return Answered(500)
 
     once = RetryPolicy(count=0, on_exhausted=OnExhausted.FAIL)
-    async with away_world(tmp_path, app) as (it, away):
+    async with away_world(path, app) as (it, away):
         disks.append(away)
         root_id = still_open(await it.post(wait=ASYNC, retry=once)).run_id
         await trio.sleep(10)
@@ -269,10 +263,12 @@ async def test_a_post_that_is_cut_before_its_end_is_recorded_costs_no_retry(
         assert (root.state, root.attempts) == (StepState.COMPLETED, 2)
 
 
-async def test_a_post_that_was_taken_in_the_first_moment(autojump_clock, tmp_path: Path) -> None:
+async def test_a_post_that_was_taken_in_the_first_moment(
+    autojump_clock, tmp_path: Path, path: Path
+) -> None:
     """Before anybody knows, a post is taken: who does not wait is told that nobody knows, and its
     run goes on when it is recorded, once."""
-    async with away_world(tmp_path, answers) as (it, away):
+    async with away_world(path, answers) as (it, away):
         away.disk.code = sqlite3.SQLITE_BUSY
         began = trio.current_time()
         with pytest.raises(Refused, match="Whether this is recorded will show") as caught:
@@ -285,13 +281,13 @@ async def test_a_post_that_was_taken_in_the_first_moment(autojump_clock, tmp_pat
     assert len(set(journal(tmp_path / "a.db"))) == 1
 
 
-async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, tmp_path: Path) -> None:
+async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, path: Path) -> None:
     """What an operator changes must be recorded; what would change can be said."""
 
     async def fails(call: Invocation) -> Outcome:
         return Unanswered(CallError.CONNECTION_REFUSED, "nobody there")
 
-    async with away_world(tmp_path, fails) as (it, away):
+    async with away_world(path, fails) as (it, away):
         held = still_open(await it.post(wait=ASYNC, retry=RetryPolicy(back_off_ms=60_000)))
         await trio.sleep(1)
         await away.begin()
@@ -306,7 +302,7 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, tmp_path
         assert run.root.state is StepState.CANCELLED
 
 
-async def test_a_drain_waits_for_no_store(autojump_clock, tmp_path: Path) -> None:
+async def test_a_drain_waits_for_no_store(autojump_clock, path: Path) -> None:
     """A stop lets its callers go and ends, whether the store comes back or not."""
 
     async def slow(call: Invocation) -> Outcome:
@@ -314,7 +310,7 @@ async def test_a_drain_waits_for_no_store(autojump_clock, tmp_path: Path) -> Non
         return ok()
 
     results: list[Any] = []
-    async with away_world(tmp_path, slow) as (it, away):
+    async with away_world(path, slow) as (it, away):
         async with trio.open_nursery() as nursery:
 
             async def hold() -> None:

@@ -26,9 +26,9 @@ from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import open_store, prepare
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage
+from tests.world import EPOCH_MS, FakeClock
 
 T = TypeVar("T")
-EPOCH_MS = 1_700_000_000_000
 GRACE_S = 5.0
 TAKEN_BACK = "taken-back"
 """A death before a commit, of which some step's call did not wait: it has been done already."""
@@ -50,27 +50,14 @@ class Death:
 NEVER = Death("never")
 
 
-class SimClock:
+class SimClock(FakeClock):
     """The engine's clock: Trio's mock clock as steady time, the wall shifted by `shift_ms`."""
 
     def __init__(self, seed: str, shift_ms: int) -> None:
-        self._random = Random(seed)
-        self._base_ms = EPOCH_MS + shift_ms
+        super().__init__(seed, EPOCH_MS + shift_ms)
 
     def steady_ms(self) -> int:
         return self._base_ms + int(trio.current_time() * 1000 + 1e-6)
-
-    def utc_ms(self) -> int:
-        return self.steady_ms()
-
-    def trio_time(self, steady_ms: int) -> float:
-        return (steady_ms - self._base_ms) / 1000
-
-    def chance(self) -> float:
-        return self._random.random()
-
-    def token_bytes(self, count: int) -> bytes:
-        return self._random.randbytes(count)
 
 
 class Life:

@@ -10,16 +10,7 @@ from engine.core.cause import stuck
 from engine.core.events import PayloadDiffered
 from engine.core.filter import Compare, Field, Is, Term
 from engine.core.machine import Change
-from engine.core.model import (
-    ENDED,
-    DelayBy,
-    PauseReason,
-    Run,
-    Step,
-    StepSpec,
-    StepState,
-    rebuild,
-)
+from engine.core.model import ENDED, DelayBy, PauseReason, Run, Step, StepSpec, StepState, rebuild
 from engine.ports.store import Write
 from engine.store.rows import wake_at
 from tests.store.support import store_at

@@ -21,12 +21,7 @@ from tests.tui.support import (
     store_at,
     tree_read,
 )
-from tui.data.inputs import (
-    CausesRead,
-    JobsRead,
-    RetriesRead,
-    RunsRead,
-)
+from tui.data.inputs import CausesRead, JobsRead, RetriesRead, RunsRead
 from tui.data.listing import Edge
 from tui.data.store import Store
 

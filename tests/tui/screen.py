@@ -21,14 +21,7 @@ from engine.client import AsyncClient, Reposts
 from engine.front.show.times import rfc3339
 from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
 from tests.tui.support import NOW, FakeClock
-from tui.data.inputs import (
-    EventRead,
-    LinkMoved,
-    LinkState,
-    RunsRead,
-    StatusRead,
-    TreeRead,
-)
+from tui.data.inputs import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
 from tui.data.listing import Edge
 from tui.data.store import Store
 from tui.screen.app import Dashboard

@@ -10,13 +10,7 @@ from hypothesis import settings
 from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
 from tui.boards.cells import Cell, Column, layout, text_of
-from tui.data.inputs import (
-    EventRead,
-    LinkMoved,
-    LinkState,
-    StatusRead,
-    TreeRead,
-)
+from tui.data.inputs import EventRead, LinkMoved, LinkState, StatusRead, TreeRead
 from tui.data.store import Store
 from tui.text.sanitize import fit, width
 

@@ -23,11 +23,7 @@ from tests.tui.browser import PATIENCE_S, browser, program
 from tests.tui.endpoint import Handler, serving
 from tests.tui.screen import run_row
 from tests.tui.terminal import endpoint, fail, recording
-from tui.data.inputs import (
-    LinkMoved,
-    LinkState,
-    RunsRead,
-)
+from tui.data.inputs import LinkMoved, LinkState, RunsRead
 from tui.data.listing import Edge
 
 

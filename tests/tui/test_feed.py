@@ -21,9 +21,7 @@ from tui.data.feed import (
     STATUS_EVERY_S,
     Board,
 )
-from tui.data.inputs import (
-    TreeGone,
-)
+from tui.data.inputs import TreeGone
 from tui.data.listing import Edge
 
 RUNS = Board("runs", "is:live")

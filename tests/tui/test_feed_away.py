@@ -11,14 +11,8 @@ import trio
 from engine.wire import Problem
 from tests.client.fake_engine import refusal
 from tests.tui.engine_stand_in import StandIn, fed, links
-from tui.data.feed import (
-    BACK_OFF_S_MAX,
-    Board,
-)
-from tui.data.inputs import (
-    EventRead,
-    LinkState,
-)
+from tui.data.feed import BACK_OFF_S_MAX, Board
+from tui.data.inputs import EventRead, LinkState
 
 RUNS = Board("runs", "is:live")
 

@@ -62,9 +62,8 @@ async def test_one_question_is_about_one_action(world: World, first: str, action
     """Of marked runs some are paused and some are not: all get what the question said."""
     second = "paused" if first == "running" else "running"
     rows = [run_row(1, first), run_row(2, second)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     lines = await world.press("space", "space", "P")
     line_with(lines, f"{action.capitalize()}: 2 marked")
     world.clock.pass_s(1)
@@ -148,9 +147,8 @@ async def test_a_terminal_of_one_cell_is_not_laid_out_for_ever(world: World) -> 
 async def test_a_key_right_after_another_knows_what_that_one_did(world: World) -> None:
     """The answer to the first was told; the second names its revision, though no event has come."""
     run = run_row(1)
-    world.runs(run)
     world.answers["/actions"] = accepted(replace(run, status="paused", rev=5))
-    await world.shown()
+    await world.lists(run)
     await world.press("P")
     world.answers["/actions"] = accepted(replace(run, rev=6))
     await world.press("P")

@@ -53,9 +53,8 @@ async def test_a_chosen_command_is_done(world: World) -> None:
 async def test_the_palette_is_about_the_row_it_was_opened_on(world: World) -> None:
     """The list moves under it; the action is done to that run."""
     rows = [run_row(number, "backing-off") for number in range(3)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await found(world, BY_ID["retry"].help[:12], BY_ID["retry"].help)
     await world.lists(*rows[1:])
     await world.press("enter")
@@ -66,9 +65,8 @@ async def test_the_palette_is_about_the_row_it_was_opened_on(world: World) -> No
 async def test_a_remapped_key_shows_everywhere(world: World) -> None:
     """Footer, help, menu and palette; the old key does nothing any more, the new one does."""
     run = run_row(1, "backing-off")
-    world.runs(run)
     world.answers["/actions"] = accepted(run)
-    lines = await world.shown()
+    lines = await world.lists(run)
     assert "T Retry now" in lines[-1]
     assert "f1 Help" in lines[-1]
     line_with(await world.press("f1", *["space"] * 2), "T       Retry now")

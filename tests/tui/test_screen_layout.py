@@ -15,12 +15,7 @@ from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, 
 from tests.tui.support import retry_row
 from tui.act.open import open_run
 from tui.boards.bars import COUNTED_MAX
-from tui.data.inputs import (
-    CausesRead,
-    LinkMoved,
-    LinkState,
-    RetriesRead,
-)
+from tui.data.inputs import CausesRead, LinkMoved, LinkState, RetriesRead
 from tui.keys import COMMANDS, shown_key
 
 SIZES = [(80, 24), (100, 30), (140, 40), (60, 16), (200, 60)]

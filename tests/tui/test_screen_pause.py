@@ -22,9 +22,8 @@ async def test_a_wish_does_not_lose_against_the_clock(
     """The engine starts tries between the question and its answer, which moves revisions: what is
     wished does not depend on them, so none is sent. Every marked run is done."""
     rows = [run_row(number, state) for number in range(12)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("a", key)
     world.clock.pass_s(1)
     line_with(await world.press("y"), f"{action}: 12 done")
@@ -35,9 +34,8 @@ async def test_a_wish_does_not_lose_against_the_clock(
 async def test_a_retry_and_a_resume_are_held_against_the_revision(world: World) -> None:
     """A second start of what has just started is nobody's wish."""
     rows = [run_row(1, "failed"), run_row(2, "paused")]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("R", "j", "P")
     assert [members["ifRev"] for _, members in world.posts] == [4, 4]
 
@@ -74,9 +72,8 @@ async def test_a_pause_that_waits_for_a_call_is_pausing(world: World) -> None:
     """The run goes on until its call has ended: its state says so, in lists, in its own page, and
     when it is told; `P` takes it back."""
     run = run_row(1)
-    world.runs(run)
     world.answers["/actions"] = accepted(pausing(run))
-    await world.shown()
+    await world.lists(run)
     line_with(await world.press("P"), "pausing: order 00000001 · z takes it back")
     lines = await world.lists(pausing(run))
     line_with(lines, "▸ pausing")
@@ -117,9 +114,8 @@ def acted(world: World, run: RunRow, action: str, actor: str, **members: Any) ->
 async def test_a_retry_that_comes_too_late_names_who_was_quicker(world: World) -> None:
     """Not the engine, but the person who pressed `R` on another dashboard."""
     run = run_row(1, "backing-off")
-    world.runs(run, run_row(2))
     world.answers["/actions"] = moved_on(run, status="running")
-    await world.shown()
+    await world.lists(run, run_row(2))
     line_with(await world.press("R"), "retry: order 00000001: already started: try 4 is in")
     acted(world, run_row(2), "retry", "bob")
     acted(world, run, "retry", "ana@desk")

@@ -31,9 +31,8 @@ async def typed(world: World, text: str) -> list[str]:
 async def test_a_run_is_moved_after_two_urls_and_a_yes(world: World) -> None:
     """The engine is asked what would be moved; that is shown; then it is done."""
     run = run_row(1, "backing-off")
-    world.runs(run)
     world.answers["/actions"] = would_move(run, "order", "charge")
-    await world.shown()
+    await world.lists(run)
     line_with(await world.press("M"), " retarget from ")
     line_with(await typed(world, OLD), f" retarget to {OLD}")
     lines = await typed(world, NEW)
@@ -65,9 +64,8 @@ async def test_nothing_is_asked_of_the_engine_without_two_urls(world: World) -> 
 async def test_marked_runs_are_moved_one_after_the_other(world: World) -> None:
     """After what all of them would move was asked for; their sum is told."""
     runs = [run_row(number, "backing-off") for number in range(2)]
-    world.runs(*runs)
     world.answers["/actions"] = would_move(runs[0], "order")
-    await world.shown()
+    await world.lists(*runs)
     await world.press("space", "space", "M")
     await typed(world, OLD)
     lines = await typed(world, NEW)

@@ -9,12 +9,7 @@ from engine.wire import BulkAnswer
 from tests.tui.screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
 from tui.act.open import open_run
 from tui.act.sort import filter_by
-from tui.data.inputs import (
-    EventRead,
-    JobsRead,
-    LinkMoved,
-    LinkState,
-)
+from tui.data.inputs import EventRead, JobsRead, LinkMoved, LinkState
 from tui.keys import COMMANDS, LISTS, WRITES
 
 
@@ -85,9 +80,8 @@ async def test_marks_stay_on_their_runs(world: World) -> None:
 async def test_a_question_is_about_the_run_it_was_asked_for(world: World) -> None:
     """Cancel is asked for one run; the list moves; yes cancels that one."""
     rows = [run_row(number) for number in range(5)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("C")
     await world.lists(*reversed(rows[1:]))
     world.clock.pass_s(1)
@@ -205,9 +199,8 @@ async def test_read_only_reads(world: World) -> None:
 async def test_z_takes_a_pause_back(world: World) -> None:
     """After P, z resumes and says so; with nothing to take back it says that."""
     run = run_row(1)
-    world.runs(run)
     world.answers["/actions"] = accepted(run)
-    await world.shown()
+    await world.lists(run)
     line_with(await world.press("z"), "nothing to take back")
     line_with(await world.press("P"), "z takes it back")
     line_with(await world.press("z"), "taken back")
@@ -219,9 +212,8 @@ async def test_two_presses_are_told_apart_by_the_revision(world: World) -> None:
     """Each press names the revision that was seen, so the engine does the second one only if the
     first has changed nothing."""
     run = run_row(1, "backing-off")
-    world.runs(run)
     world.answers["/actions"] = accepted(run)
-    await world.shown()
+    await world.lists(run)
     await world.press("R", "R")
     assert {members["ifRev"] for _, members in world.posts} == {4}
 

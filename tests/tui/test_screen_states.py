@@ -11,11 +11,7 @@ from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import store_at
 from tui.boards.cells import text_of
 from tui.boards.notices import Asked, in_words, notice
-from tui.data.inputs import (
-    LinkMoved,
-    LinkState,
-    TreeGone,
-)
+from tui.data.inputs import LinkMoved, LinkState, TreeGone
 from tui.text.sanitize import width
 
 REFUSED = "The engine at http://engine.test cannot be reached: All connection attempts failed"

@@ -20,9 +20,8 @@ async def test_a_key_meant_for_a_row_that_has_just_left(world: World) -> None:
     """For half a second after the cursor's row has left nothing is done; then, or when the cursor
     was moved, the key is meant for the row that is there."""
     rows = [run_row(number, "backing-off") for number in range(3)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[2])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("j")
     await world.lists(rows[0], rows[2])
     line_with(await world.press("R"), "has just left: look again")
@@ -36,9 +35,8 @@ async def test_a_key_meant_for_a_row_that_has_just_left(world: World) -> None:
 async def test_a_moved_cursor_is_meant(world: World) -> None:
     """Who moves the cursor has seen where it is."""
     rows = [run_row(number, "backing-off") for number in range(4)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[3])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("j")
     await world.lists(rows[0], rows[2], rows[3])
     await world.press("j", "R")
@@ -74,9 +72,8 @@ async def test_more_than_a_hundred_are_no_loop_of_ours(world: World) -> None:
 async def test_x_stops_marked_rows_between_two(world: World) -> None:
     """What is done stays done, the rest stays marked."""
     rows = [run_row(number, "backing-off") for number in range(4)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("space", "space", "space")
     await world.press("P")
     world.clock.pass_s(1)
@@ -100,9 +97,8 @@ async def test_x_stops_marked_rows_between_two(world: World) -> None:
 async def test_z_takes_back_what_it_was_told_about(world: World) -> None:
     """With the revision that the action left behind: what somebody changed since is theirs."""
     run = run_row(1)
-    world.runs(run)
     world.answers["/actions"] = accepted(msgspec.structs.replace(run, status="paused", rev=5))
-    await world.shown()
+    await world.lists(run)
     await world.press("P", "z")
     assert [members.get("ifRev") for _, members in world.posts] == [None, 5]
 
@@ -112,9 +108,8 @@ async def test_the_question_says_which_way_a_key_goes(world: World) -> None:
     """`P` resumes what is paused: the question and the answer say so. Of rows of both kinds all are
     resumed, as the footer says, and none is paused in passing."""
     rows = [run_row(1, "paused"), run_row(2, "paused"), run_row(3)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     line_with(await world.press("space", "space", "P"), "Resume: 2 marked")
     world.clock.pass_s(1)
     line_with(await world.press("y"), "resume: 2 done")
@@ -139,9 +134,8 @@ async def test_p_on_every_run_of_a_filter_does_what_the_footer_says(world: World
 async def test_z_takes_back_all_that_were_marked(world: World) -> None:
     """Each of them, with its own revision."""
     rows = [run_row(number) for number in range(3)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("space", "space", "P")
     world.clock.pass_s(1)
     await world.press("y")
@@ -176,9 +170,8 @@ async def test_the_menu_when_read_only(world: World) -> None:
 async def test_the_menu_is_about_the_row_it_was_opened_on(world: World) -> None:
     """The list moves under it; the action is done to that run."""
     rows = [run_row(number, "backing-off") for number in range(3)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     await world.press("x")
     await world.lists(*rows[1:])
     await world.press("R")
@@ -238,9 +231,8 @@ async def test_what_is_typed_or_pasted_is_shown_safely(world: World) -> None:
 async def test_a_key_is_not_for_a_row_that_is_not_seen(world: World) -> None:
     """With the wheel the cursor's row leaves the screen: a key that acts shows it first."""
     rows = [run_row(number, "backing-off") for number in range(90)]
-    world.runs(*rows)
     world.answers["/actions"] = accepted(rows[0])
-    await world.shown()
+    await world.lists(*rows)
     world.app.looking.follow(following=False)
     world.app.grid().scroll_to(y=50, animate=False)
     await world.shown()

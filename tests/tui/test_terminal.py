@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -22,14 +24,7 @@ from tests.tui.terminal import (
     fail,
     recording,
 )
-from tui.data.inputs import (
-    EventRead,
-    LinkMoved,
-    LinkState,
-    RunsRead,
-    StatusRead,
-    TreeRead,
-)
+from tui.data.inputs import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
 from tui.data.listing import Edge
 
 FORBIDDEN = (
@@ -47,6 +42,15 @@ def assert_harmless(written: bytes) -> None:
     """Nothing of HOSTILE reached the terminal as what it is."""
     found = [each for each in FORBIDDEN if each in written]
     assert found == []
+
+
+@contextmanager
+def of_nothing(directory: Path) -> Iterator[Terminal]:
+    """The dashboard of a recording of an engine that does nothing."""
+    path = recording(directory / "empty.ndjson", LinkMoved(LinkState.LIVE))
+    with dashboard("--replay", str(path)) as terminal:
+        terminal.until_shown("Quit")
+        yield terminal
 
 
 @pytest.mark.slow
@@ -172,9 +176,7 @@ def test_the_engine_is_killed_and_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_sane_terminal(tmp_path: Path, number: signal.Signals) -> None:
     """Asked to end, it leaves the terminal as it was."""
-    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
-    with dashboard("--replay", str(path)) as terminal:
-        terminal.until_shown("Quit")
+    with of_nothing(tmp_path) as terminal:
         terminal.signal(number)
         assert terminal.ended() == 128 + number
         assert terminal.is_sane
@@ -209,9 +211,7 @@ def test_an_error_in_a_widget_leaves_a_sane_terminal(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
     """When its terminal goes, the dashboard goes too, though there is nobody to say goodbye to."""
-    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
-    with dashboard("--replay", str(path)) as terminal:
-        terminal.until_shown("Quit")
+    with of_nothing(tmp_path) as terminal:
         terminal.close()
         assert terminal.process.wait(harness.EXIT_TIMEOUT_S) == 128 + signal.SIGHUP
 
@@ -306,9 +306,7 @@ def test_the_demonstration_opens_its_dashboard() -> None:
 def test_what_is_typed_ahead_goes_to_the_prompt(tmp_path: Path) -> None:
     """A command and a filter that arrive in one piece are typed into the line at the foot: none of
     their letters is taken for a key of the board."""
-    path = recording(tmp_path / "empty.ndjson", LinkMoved(LinkState.LIVE))
-    with dashboard("--replay", str(path)) as terminal:
-        terminal.until_shown("Quit")
+    with of_nothing(tmp_path) as terminal:
         terminal.type(":utc\r")
         terminal.until_shown("told in UTC")
         terminal.type("/is:completed\r")

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.front.server.server import ServerLimits
-from tests.front.raw_http import App, Client, Served, get, post, serving, settle
+from tests.front.raw_http import App, Client, Served, connected, get, post, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -45,9 +45,7 @@ async def test_safe_headers(mock_clock: MockClock) -> None:
 
 async def test_keep_alive(mock_clock: MockClock) -> None:
     """One connection serves request after request."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (_, server, client):
         for number in range(20):
             body = b"x" * number
             await client.send(post("/echo", body))
@@ -57,9 +55,7 @@ async def test_keep_alive(mock_clock: MockClock) -> None:
 
 async def test_head_and_no_content(mock_clock: MockClock) -> None:
     """Answers without a body end where they should, and the connection goes on."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (_, _, client):
         await client.send(get("/fine").replace(b"GET", b"HEAD"))
         status, headers = await client.read_head()
         assert (status, headers["content-length"]) == (200, "4")
@@ -82,9 +78,7 @@ async def test_pipelining(mock_clock: MockClock) -> None:
 
 async def test_pipelined_head_is_checked(mock_clock: MockClock) -> None:
     """A bad request behind a good one in the same piece: the good one is answered first."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(get("/fine") + get("/fine", "A: b", " c") + get("/second"))
         assert (await client.read_answer()).status == 200
         assert (await client.read_answer()).status == 400
@@ -125,9 +119,7 @@ async def test_100_continue(mock_clock: MockClock) -> None:
 
 async def test_answer_before_the_body(mock_clock: MockClock) -> None:
     """A handler may answer without its body; what follows is not taken for a request."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         raw = post("/early/now", get("/second"))
         await client.send(raw[:-5])
         answer = await client.read_answer()
@@ -140,9 +132,7 @@ async def test_answer_before_the_body(mock_clock: MockClock) -> None:
 
 async def test_stream(mock_clock: MockClock) -> None:
     """A stream's head and events leave at once, and it ends with its generator."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(get("/feed"))
         status, headers = await client.read_head()
         assert (status, headers["content-type"]) == (200, "text/event-stream")
@@ -157,9 +147,7 @@ async def test_stream(mock_clock: MockClock) -> None:
 
 async def test_stream_ends_with_its_client(mock_clock: MockClock) -> None:
     """A stream's generator is cancelled when its client leaves, though it sends nothing."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, server, client):
         await client.send(get("/feed"))
         await client.read_until(b"data: 1\n\n")
         await client.vanish()
@@ -170,9 +158,7 @@ async def test_stream_ends_with_its_client(mock_clock: MockClock) -> None:
 
 async def test_head_in_time(mock_clock: MockClock) -> None:
     """A head that drips is refused at the limit, however often a byte comes."""
-    app = App()
-    async with serving(app.quart, ServerLimits(header_timeout_s=5)) as server:
-        client = await server.connect()
+    async with connected(ServerLimits(header_timeout_s=5)) as (app, _, client):
         await settle()
         mock_clock.jump(4.9)  # The time before the first byte is not the head's.
         raw = get("/fine")
@@ -187,17 +173,13 @@ async def test_head_in_time(mock_clock: MockClock) -> None:
 
 async def test_silent_connection(mock_clock: MockClock) -> None:
     """A connection that never sends a byte is closed after the header time, without a word."""
-    app = App()
-    async with serving(app.quart, ServerLimits(header_timeout_s=5)) as server:
-        client = await server.connect()
+    async with connected(ServerLimits(header_timeout_s=5)) as (_, _, client):
         assert await close_of(client, mock_clock, 5) == b""
 
 
 async def test_idle_connection(mock_clock: MockClock) -> None:
     """An idle connection is closed after the keep-alive time; each answer starts it anew."""
-    app = App()
-    async with serving(app.quart, ServerLimits(keep_alive_timeout_s=7)) as server:
-        client = await server.connect()
+    async with connected(ServerLimits(keep_alive_timeout_s=7)) as (_, _, client):
         for _ in range(2):
             await client.send(post("/echo", b"a"))
             await client.read_answer()
@@ -210,9 +192,7 @@ async def test_idle_connection(mock_clock: MockClock) -> None:
 
 async def test_body_in_time(mock_clock: MockClock) -> None:
     """A body that does not come is refused at the limit, and its handler is cancelled."""
-    app = App()
-    async with serving(app.quart, ServerLimits(body_timeout_s=30)) as server:
-        client = await server.connect()
+    async with connected(ServerLimits(body_timeout_s=30)) as (_, server, client):
         await client.send(post("/echo", b"0123456789")[:-5])
         rest = await close_of(client, mock_clock, 30)
         assert b" 408 " in rest
@@ -226,9 +206,7 @@ async def test_body_in_time(mock_clock: MockClock) -> None:
 
 async def test_held_request_has_no_time_out(mock_clock: MockClock) -> None:
     """A caller may wait for its answer for a day."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(get("/hold"))
         await settle()
         mock_clock.jump(86_400)
@@ -300,9 +278,7 @@ async def test_full_buffer_is_served(mock_clock: MockClock) -> None:
 
 async def test_half_closed_client(mock_clock: MockClock) -> None:
     """Closing the sending side counts as leaving: the kernel tells us no difference."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(get("/hold"))
         await client.stream.send_eof()
         assert await client.read_rest() == b""

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from engine.front.server.server import ServerLimits, open_listeners
-from tests.front.raw_http import App, get, serving, settle
+from tests.front.raw_http import App, connected, get, serving, settle
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -28,9 +28,7 @@ async def test_idle_connections_end_at_once(mock_clock: MockClock) -> None:
 
 async def test_requests_under_way_are_answered(mock_clock: MockClock) -> None:
     """A held request gets its answer within the grace, says so, and its connection ends."""
-    app = App()
-    async with serving(app.quart, grace_s=10) as server:
-        client = await server.connect()
+    async with connected(grace_s=10) as (app, server, client):
         await client.send(get("/hold") + get("/second"))
         await settle()
         server.stop.set()
@@ -46,9 +44,7 @@ async def test_requests_under_way_are_answered(mock_clock: MockClock) -> None:
 
 async def test_stream_under_way(mock_clock: MockClock) -> None:
     """An answer that began before the stop ends in the grace, and its connection with it."""
-    app = App()
-    async with serving(app.quart, grace_s=10) as server:
-        client = await server.connect()
+    async with connected(grace_s=10) as (app, server, client):
         await client.send(get("/feed"))
         await client.read_until(b"data: 1\n\n")
         server.stop.set()
@@ -75,9 +71,7 @@ async def test_connection_of_the_last_moment(steps: int, mock_clock: MockClock) 
 
 async def test_no_new_connection(mock_clock: MockClock) -> None:
     """While requests under way are waited for, nobody else gets in."""
-    app = App()
-    async with serving(app.quart, grace_s=10) as server:
-        client = await server.connect()
+    async with connected(grace_s=10) as (_, server, client):
         await client.send(get("/hold"))
         await settle()
         server.stop.set()
@@ -88,9 +82,7 @@ async def test_no_new_connection(mock_clock: MockClock) -> None:
 
 async def test_grace_over(mock_clock: MockClock) -> None:
     """At the end of the grace a held request is told 503 and the server ends."""
-    app = App()
-    async with serving(app.quart, grace_s=10) as server:
-        client = await server.connect()
+    async with connected(grace_s=10) as (app, server, client):
         await client.send(get("/hold"))
         await settle()
         server.stop.set()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.front.raw_http import App, get, serving
+from tests.front.raw_http import connected, get
 from tests.front.server.strict_requests import CHUNKED, GOOD, LIMITS, REFUSED, echo
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -16,9 +16,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 async def test_refused(name: str, mock_clock: object) -> None:
     """A refused request gets one problem document and the end; the next one is never served."""
     status, raw = REFUSED[name]
-    app = App()
-    async with serving(app.quart, LIMITS) as server:
-        client = await server.connect()
+    async with connected(LIMITS) as (app, server, client):
         await client.send(raw + get("/second"))
         answer = await client.read_answer()
         assert await client.read_rest() == b""
@@ -39,9 +37,7 @@ async def test_refused(name: str, mock_clock: object) -> None:
 async def test_accepted(name: str, mock_clock: object) -> None:
     """What RFC 9112 allows is served, up to each limit exactly."""
     raw, body = GOOD[name]
-    app = App()
-    async with serving(app.quart, LIMITS) as server:
-        client = await server.connect()
+    async with connected(LIMITS) as (_, _, client):
         await client.send(raw)
         answer = await client.read_answer()
     assert (answer.status, answer.body) == (200, body)
@@ -60,9 +56,7 @@ async def test_accepted(name: str, mock_clock: object) -> None:
 )
 async def test_no_upgrade(upgrade: list[str], mock_clock: object) -> None:
     """An Upgrade is ignored: answered in HTTP/1.1, and the connection goes on in HTTP/1.1."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         for _ in range(2):
             await client.send(get("/fine", *upgrade))
             answer = await client.read_answer()
@@ -79,9 +73,7 @@ async def test_a_body_behind_an_upgrade_to_http2(framing: str, mock_clock: objec
     """It is read as HTTP/1.1 has it, and what follows is the next request: nothing is smuggled."""
     inner = get("/second")
     body = inner if framing != CHUNKED else b"%x\r\n%b\r\n0\r\n\r\n" % (len(inner), inner)
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(echo(framing, *H2C, body=body) + get("/fine", *H2C))
         answers = [await client.read_answer() for _ in range(2)]
     assert [(each.status, each.body) for each in answers] == [(200, inner), (200, b"fine")]
@@ -90,9 +82,7 @@ async def test_a_body_behind_an_upgrade_to_http2(framing: str, mock_clock: objec
 
 async def test_a_client_that_takes_the_upgrade_for_granted(mock_clock: object) -> None:
     """Its request is answered in HTTP/1.1; its frames are no request, and end the connection."""
-    app = App()
-    async with serving(app.quart) as server:
-        client = await server.connect()
+    async with connected() as (app, _, client):
         await client.send(get("/fine", *H2C) + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
         first, second = await client.read_answer(), await client.read_answer()
         assert await client.read_rest() == b""
@@ -103,9 +93,7 @@ async def test_a_client_that_takes_the_upgrade_for_granted(mock_clock: object) -
 
 async def test_bad_body_after_head(mock_clock: object) -> None:
     """A body that turns out bad while its handler waits: 400, the handler cancelled, the end."""
-    app = App()
-    async with serving(app.quart, LIMITS) as server:
-        client = await server.connect()
+    async with connected(LIMITS) as (app, _, client):
         await client.send(echo(CHUNKED, body=b"1\r\na\r\n"))
         await client.send(b"zz\r\n" + get("/second"))
         answer = await client.read_answer()
@@ -116,9 +104,7 @@ async def test_bad_body_after_head(mock_clock: object) -> None:
 
 async def test_refusal_survives_unread_input() -> None:
     """The refusal of a long upload arrives though the client goes on sending: no reset."""
-    app = App()
-    async with serving(app.quart, LIMITS) as server:
-        client = await server.connect()
+    async with connected(LIMITS) as (app, _, client):
         await client.send(echo("Content-Length: 500000"))
         await client.send(b"x" * 500_000)
         answer = await client.read_answer()
