@@ -77,6 +77,11 @@ class Failure(Struct, frozen=True):
         """By what the attempt was interrupted; of one that was not, itself."""
         return Failure.parse(self.detail) if self.kind is FailureKind.INTERRUPTED else self
 
+    @property
+    def excused(self) -> Failure:
+        """Of an attempt that it interrupted."""
+        return Failure(FailureKind.INTERRUPTED, self.text)
+
     def adding(self, more: str) -> Failure:
         """The same, with something else that people are to know."""
         return Failure(self.kind, f"{self.detail}; {more}")

@@ -75,14 +75,13 @@ def _verdict(
         return _ended(step, flight, outcome, now, StepState.COMPLETED), None
     if step.cancel_asked:
         return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id), failure
-    interrupted = Failure(FailureKind.INTERRUPTED, failure.text)
     nobody_called = failure.kind is CallError.NO_DESCRIPTOR
     # A post that was refused was perhaps a compensation, whatever the function made of it.
     if nobody_called or flight.refused_post:
-        return _interrupted(run, step, flight, outcome, now, chance), interrupted
+        return _interrupted(run, step, flight, outcome, now, chance), failure.excused
     below = failure_below(run, step, flight)
     if below is not None and flight.maybe_refused:  # perhaps its compensation
-        return _interrupted(run, step, flight, outcome, now, chance), interrupted
+        return _interrupted(run, step, flight, outcome, now, chance), failure.excused
     if below is not None and says_that_it_ends(step, outcome):
         return _ended(step, flight, outcome, now, StepState.FAILED, below.id), failure
     mendable = not _cannot_be_mended(step, outcome)
@@ -91,7 +90,7 @@ def _verdict(
     cut = any(child in flight.open_at_end or not run.steps[child].ended for child in flight.cut)
     no_answer = (not answered and mendable) or status in GATEWAY_STATUSES
     if open_child and (no_answer or cut):
-        return _interrupted(run, step, flight, outcome, now, chance), interrupted
+        return _interrupted(run, step, flight, outcome, now, chance), failure.excused
     if below is not None:
         failure = with_failure_below(failure, below, step, flight)
     return _failed(step, flight, outcome, now, chance, below), failure
