@@ -45,6 +45,7 @@ from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals,
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
+from engine.runs.shared import Shared
 from engine.store.sqlite.file.owner import Owner, check_unowned
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.views.views import SqliteViews
@@ -144,14 +145,16 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
         wait_s=config.store_wait_ms / 1000,
         log=logger().warning,
     ) as store:
-        async with working(config, store, clock, log) as (engine, metrics):
+        counters = server.ServerCounters()
+        async with working(config, store, clock, log, counters) as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
             front = _front(config, store, SqliteViews(store), clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
-            await _serve_front(config, front, store, listeners, limits, stop.attach(), log)
+            asked = stop.attach()
+            await _serve_front(config, front, store, listeners, limits, counters, asked, log)
     log("engine-stopped-well")
 
 
@@ -170,14 +173,13 @@ async def _serve_front(
     store: OpenStore,
     listeners: list[trio.SocketListener],
     limits: server.ServerLimits,
+    counters: server.ServerCounters,
     asked: trio.Event,
     log: Log,
 ) -> None:
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
-    counters = server.ServerCounters()
     show_server(front.metrics, counters)
-    front.engine.home.pressed = lambda: 2 * counters.connections_open > config.connections_max
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.bulk.run)
         await nursery.start(
@@ -213,24 +215,28 @@ def _url(config: Config, port: int) -> str:
 
 @asynccontextmanager
 async def working(
-    config: Config, store: OpenStore, clock: SystemClock, log: Log
+    config: Config,
+    store: OpenStore,
+    clock: SystemClock,
+    log: Log,
+    counters: server.ServerCounters,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
     dialler = Dialler()
     transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
     caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
     metrics, run_log = Metrics(), RunLog(logger().warning, logger().info)
-    engine = Engine(
+    shared = Shared(
         store,
         caller,
         clock,
         ParentTokens(store.secret, store.epoch),
-        limits=engine_limits(config),
-        log=logger().error,
-        watch=Watchers(metrics.watch, metrics.attempt_took, run_log),
-        why_not=dialler.why_not,
+        engine_limits(config),
+        Watchers(metrics.watch, metrics.attempt_took, run_log),
+        warn=logger().warning,
+        pressed=lambda: 2 * counters.connections_open > config.connections_max,
     )
-    engine.home.log = logger().warning
+    engine = Engine(shared, log=logger().error, why_not=dialler.why_not)
     show_engine(metrics, engine)
     show_store(metrics, store)
     try:

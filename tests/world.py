@@ -26,6 +26,7 @@ from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Recorded, Result, StillOpen, Wait
 from engine.runs.open.parent import ParentToken, ParentTokens
+from engine.runs.shared import Shared
 from engine.store.offload import Offload
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import SqliteStore, open_store
@@ -152,6 +153,8 @@ async def world(
     clock: FakeClock | None = None,
     strict: bool = True,
     watch: Watchers = NOBODY,
+    warn: Callable[..., None] = lambda event, **values: None,
+    pressed: Callable[[], bool] | None = None,
     write_offload: Offload | None = None,
 ) -> AsyncIterator[World]:
     """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
@@ -171,9 +174,8 @@ async def world(
     ) as store:
         parent_tokens = ParentTokens(store.secret, store.epoch)
         limits = limits or EngineLimits()
-        engine = Engine(
-            store, caller, clock, parent_tokens, limits=limits, watch=watch, strict=strict
-        )
+        shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed)
+        engine = Engine(shared, strict=strict)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield World(engine, store, caller)

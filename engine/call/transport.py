@@ -29,8 +29,8 @@ from engine.http.answers import (
     AnswerTooLarge,
     BadAnswer,
     Body,
-    HeadReader,
     body_of,
+    read_head,
 )
 from engine.ports.caller import FREE_FLOW, SMALL_BYTES_MAX, Flow
 
@@ -239,21 +239,13 @@ class LeanTransport(httpx.AsyncBaseTransport):
 async def read_answer(
     wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
 ) -> Answer:
-    """The final answer. Any number of 100-199 before it is skipped and costs no memory.
+    """The final answer, without the 100-199 before it.
 
     A 2xx whose body is over `ok_bytes_max` is refused; of others `failed_bytes_max` are read.
     """
-    reader = HeadReader()
-    data = await wire.receive()
-    while (head := reader.feed(data)) is None or head.status < 200:
-        if head is None:
-            data = await wire.receive()
-        else:
-            # One receive may bring thousands of these: let others run between them.
-            await trio.lowlevel.checkpoint()
-            data = reader.rest or await wire.receive()
+    head, rest = await read_head(wire)
     most = ok_bytes_max if head.ok else failed_bytes_max
-    rest, size, clean = reader.rest, -1, True
+    size, clean = -1, True
     if head.length != len(rest) or len(rest) > min(most, SMALL_BYTES_MAX) or method == b"HEAD":
         body = body_of(head, method)
         rest, size = await _read_body(wire, head, body, rest, most, flow)

@@ -33,7 +33,7 @@ from engine.client.sockets import (
     run,
     secure,
 )
-from engine.http.answers import AnswerHead, Body, HeadReader, body_of
+from engine.http.answers import Body, body_of, read_head
 from engine.http.tls import TlsError, TlsWire, default_ssl_context
 
 JOINED_BYTES_MAX = 65_536
@@ -262,7 +262,7 @@ class _Lean:
         connection.plain.write_s = seconds.get("write")
         try:
             is_sent = await _send(connection.wire, data)
-            head, rest = await _read_head(connection.wire)
+            head, rest = await read_head(connection.wire)
             body = body_of(head, method)
             first = body.feed(rest) if rest else b""
         except BaseException as error:
@@ -355,19 +355,6 @@ async def _send(wire: AsyncWire | BlockingWire | TlsWire, data: list[bytes]) -> 
     except httpx.WriteError:
         return False
     return True
-
-
-async def _read_head(wire: AsyncWire | BlockingWire | TlsWire) -> tuple[AnswerHead, bytes]:
-    """The final answer's head, and what came with it. Those of 100-199 are skipped."""
-    reader = HeadReader()
-    data = await wire.receive()
-    while (head := reader.feed(data)) is None or head.status < 200:
-        if head is None:
-            data = await wire.receive()
-        else:
-            await wire.pause()
-            data = reader.rest or await wire.receive()
-    return head, reader.rest
 
 
 def _request_bytes(

@@ -1,9 +1,9 @@
 """Reading HTTP/1.1 answers: bytes in, heads and bodies out, with limits on what is no body.
 
-No I/O, no clock and no event loop: the engine's caller reads endpoints' answers with it, the Python
-client the engine's, blocking or not. httptools (llhttp) judges the syntax. Where an answer ends is
-RFC 9112 §6.3 and is decided here, since the parser does not say at which byte a message ended.
-Nothing is ever inflated.
+No clock and no event loop: the engine's caller reads endpoints' answers with it, the Python client
+the engine's, blocking or not; the wire knows how to wait. httptools (llhttp) judges the syntax.
+Where an answer ends is RFC 9112 §6.3 and is decided here, since the parser does not say at which
+byte a message ended. Nothing is ever inflated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from functools import lru_cache
 import httptools
 import httpx
 from msgspec import Struct
+
+from engine.http.tls import PlainWire
 
 HEAD_BYTES_MAX = 65_536
 HEADER_LINES_MAX = 128
@@ -170,6 +172,20 @@ class HeadReader:
         self._parts.feed(data)
         _check_head_size(self._parts, len(head))
         return data, 0
+
+
+async def read_head(wire: PlainWire) -> tuple[AnswerHead, bytes]:
+    """The final answer's head, and what came with it. Any number of 100-199 before it is skipped
+    and costs no memory. Raises as `HeadReader.feed` and `wire.receive`."""
+    reader = HeadReader()
+    data = await wire.receive()
+    while (head := reader.feed(data)) is None or head.status < 200:
+        if head is None:
+            data = await wire.receive()
+        else:
+            await wire.pause()  # one receive may bring thousands of these
+            data = reader.rest or await wire.receive()
+    return head, reader.rest
 
 
 def _check_interim(status: int) -> None:

@@ -15,13 +15,11 @@ from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.rules.action import Action, Done, act
 from engine.core.rules.flight import note_refusal
 from engine.core.rules.post import Parent, Placed, note_refused, open_run, place, poster_of
-from engine.ports.caller import EndpointCaller
-from engine.ports.store import Stopped, Store
+from engine.ports.store import Stopped
 from engine.process.budget import Parcel
-from engine.process.clock import Clock, Ids
+from engine.process.clock import Ids
 from engine.process.tasks import Tasks
 from engine.runs.limits.admission import Admission
-from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.refusals import (
     draining,
     engine_error,
@@ -35,13 +33,12 @@ from engine.runs.live import LiveRun
 from engine.runs.memory import Memory
 from engine.runs.open.callers import Result, Wait
 from engine.runs.open.flow import let_go_when_durable
-from engine.runs.open.parent import ParentToken, ParentTokens
+from engine.runs.open.parent import ParentToken
 from engine.runs.outcomes import read_outcome, wait_for
 from engine.runs.shared import Shared
 from engine.runs.stopped import StoppedRuns
 from engine.runs.store_away import follow_store, would_record
 from engine.runs.sweep import sweep
-from engine.telemetry.run_log import NOBODY, Watchers
 
 
 class Engine:
@@ -49,33 +46,30 @@ class Engine:
 
     def __init__(
         self,
-        store: Store,
-        caller: EndpointCaller,
-        clock: Clock,
-        parent_tokens: ParentTokens,
+        shared: Shared,
         *,
-        limits: EngineLimits,
         log: Callable[..., None] = lambda event, **values: None,
-        watch: Watchers = NOBODY,
         strict: bool = False,
         why_not: Callable[[str], str | None] = lambda url: None,
     ) -> None:
-        self.shared = shared = Shared(store, caller, clock, parent_tokens, limits, watch)
-        self.store, self.clock, self.parent_tokens = store, clock, parent_tokens
+        self.shared, self.limits = shared, shared.limits
+        self.store, self.clock = shared.store, shared.clock
+        self.parent_tokens = shared.parent_tokens
         self.seats, self.home, self.hosts = shared.seats, shared.home, shared.hosts
-        self.budget, self.run_log = shared.budget, watch.log
-        self.limits = limits
-        self.admission = Admission(limits.new_runs_wait_s_max, lambda: shared.under_way)
+        self.budget, self.run_log = shared.budget, shared.watch.log
+        self.admission = Admission(self.limits.new_runs_wait_s_max, lambda: shared.under_way)
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self._tasks = Tasks()
-        self.stopped = StoppedRuns(store, clock, log, self._tasks.start_soon, strict=strict)
-        self.memory = Memory(
-            shared, self.stopped, self._tasks.start_soon, limits.runs_in_memory_max
+        self.stopped = StoppedRuns(
+            self.store, self.clock, log, self._tasks.start_soon, strict=strict
         )
-        store.tell_unwritable(self.memory.stop_unwritable)
+        self.memory = Memory(
+            shared, self.stopped, self._tasks.start_soon, self.limits.runs_in_memory_max
+        )
+        self.store.tell_unwritable(self.memory.stop_unwritable)
         self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
-        self._ids = Ids(clock)
+        self._ids = Ids(self.clock)
 
     @property
     def draining(self) -> bool:

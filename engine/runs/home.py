@@ -50,16 +50,17 @@ class Home:
         store: Store,
         workflow_places: Places | None,
         run_log: RunLog,
+        warn: Callable[..., None],
+        pressed: Callable[[], bool] | None,
     ) -> None:
+        """`pressed`: whether connections run short; None: nobody can tell."""
         self.suspend_after_s = limits.suspend_after_s
         self.rule = Standstill(limits.standstill_s)
-        self.log: Callable[..., None] = lambda event, **values: None
-        self.pressed: Callable[[], bool] | None = None
-        """Whether connections run short; None: nobody can tell."""
         self.sent = 0
         """Attempts sent home so far."""
         self._deadlines, self._store = deadlines, store
         self._workflow_places, self._run_log = workflow_places, run_log
+        self._warn, self._pressed = warn, pressed
         self._fresh: dict[Request, None] = {}
         """Attempts that wait, in the order of their last post: most are gone before their turn."""
         self._looks: list[tuple[float, int, Request]] = []
@@ -185,12 +186,13 @@ class Home:
         news, self.rule.news = self.rule.news, []
         for pool, still in news:
             if still:
-                self.log("host-stands-still", host=pool.name, waiting=pool.waited,
-                         unaccepted=pool.unaccepted, times=pool.stands,
-                         pause_s=round(pool.pause, 1),
-                         why=standstill_text(pool.name, pool.waited, pool.unaccepted))  # fmt: skip
+                self._warn(
+                    "host-stands-still", host=pool.name, waiting=pool.waited,
+                    unaccepted=pool.unaccepted, times=pool.stands, pause_s=round(pool.pause, 1),
+                    why=standstill_text(pool.name, pool.waited, pool.unaccepted),
+                )  # fmt: skip
             else:
-                self.log("host-moves-again", host=pool.name)
+                self._warn("host-moves-again", host=pool.name)
         for attempt, pool in going:
             assert isinstance(attempt, Request)
             self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
@@ -206,14 +208,14 @@ class Home:
         return now
 
     def _every_s(self) -> float:
-        if self.pressed is None:
+        if self._pressed is None:
             return self.suspend_after_s
         return min(SUSPEND_UNDER_PRESSURE_S, self.suspend_after_s)
 
     def _look(self) -> None:
         """Look at those whose turn it is."""
         now = self._deadlines.now()
-        pressed = self.pressed is not None and self.pressed()
+        pressed = self._pressed is not None and self._pressed()
         after = self._every_s() if pressed else self.suspend_after_s
         if pressed and not self._was_pressed:
             self._begin_anew()

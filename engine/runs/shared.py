@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from engine.ports.caller import EndpointCaller
@@ -14,11 +16,11 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.hosts import Hosts
 from engine.runs.limits.seats import Seats
 from engine.runs.open.parent import ParentTokens
-from engine.telemetry.run_log import Watchers
+from engine.telemetry.run_log import NOBODY, Watchers
 
 
 class Shared:
-    """Made once, by the engine."""
+    """Made once, for an engine. `pressed`: whether connections run short."""
 
     def __init__(
         self,
@@ -27,10 +29,12 @@ class Shared:
         clock: Clock,
         parent_tokens: ParentTokens,
         limits: EngineLimits,
-        watch: Watchers,
+        watch: Watchers = NOBODY,
+        warn: Callable[..., None] = lambda event, **values: None,
+        pressed: Callable[[], bool] | None = None,
     ) -> None:
         self.store, self.caller, self.clock = store, caller, clock
-        self.parent_tokens = parent_tokens
+        self.parent_tokens, self.limits = parent_tokens, limits
         self.watch = watch
         self.seats = Seats(
             limits.in_flight_max,
@@ -42,7 +46,9 @@ class Shared:
         self.hosts = Hosts()
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""
-        self.home = Home(limits, self.deadlines, store, self.seats.workflows, watch.log)
+        self.home = Home(
+            limits, self.deadlines, store, self.seats.workflows, watch.log, warn, pressed
+        )
         self.under_way = 0
         """Runs with a request open, or that wait for a place for one."""
         self.refused_unread = 0

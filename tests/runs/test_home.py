@@ -260,11 +260,9 @@ async def test_a_told_attempt_that_hangs_is_cut_by_its_own_time_out(autojump_clo
 
 async def test_connections_that_run_short_send_home_sooner(autojump_clock, path: Path):
     """A second, as soon as over half are taken: also those that had waited longer already."""
-    app = App(waits)
-    async with world(path, app, limits=ALONE) as it:
+    app, short = App(waits), False
+    async with world(path, app, limits=ALONE, pressed=lambda: short) as it:
         app.world = it
-        short = False
-        it.engine.home.pressed = lambda: short
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.post)
             await trio.sleep(10)

@@ -22,6 +22,7 @@ from engine.ports.store import StoreError
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
+from engine.runs.shared import Shared
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import open_store, prepare
 from tests.simulation.history import History, LifeSpan
@@ -195,10 +196,8 @@ class Life:
                 ) as store:
                     self.span.epoch = store.epoch
                     parent_tokens = ParentTokens(store.secret, store.epoch)
-                    engine = Engine(
-                        store, caller, clock, parent_tokens, limits=self._limits, strict=True
-                    )
-                    await self._serve(engine)
+                    shared = Shared(store, caller, clock, parent_tokens, self._limits)
+                    await self._serve(Engine(shared, strict=True))
         except* StoreError as group:
             if not self.refused:
                 raise group

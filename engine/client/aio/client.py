@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from random import random  # noqa: TID251 - tests hand `chance` in
-from types import TracebackType
 from typing import Any, Self, Unpack, overload
 
 import httpx
@@ -50,12 +49,7 @@ class AsyncClient(Renamed):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

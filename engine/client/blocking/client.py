@@ -6,7 +6,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from random import random  # noqa: TID251 - tests hand `chance` in
-from types import TracebackType
 from typing import Any, Self, Unpack, overload
 
 import httpx
@@ -51,12 +50,7 @@ class Client(Renamed):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import nullcontext
 from time import monotonic, sleep  # noqa: TID251 - a thread has no other clock
-from types import TracebackType
 from typing import Self
 
 import httpx
@@ -47,12 +46,7 @@ class Events:
         self._events = self._generate()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._events is not None:
             close_reader(self._events, self._has_begun)
 

@@ -168,8 +168,8 @@ async def test_what_stands_still_is_told(autojump_clock, path: Path):
         lines.append((event, values.get("why")))
         rows.extend(told(100_000))
 
-    async with world(path, pools) as it:
-        pools.world, it.engine.home.log = it, log
+    async with world(path, pools, warn=log) as it:
+        pools.world = it
         async with trio.open_nursery() as nursery:
             for number in range(4):
                 nursery.start_soon(lambda key: it.post(INVOICE, key=key), f"k{number}")
