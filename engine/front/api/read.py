@@ -11,7 +11,7 @@ import trio
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
-from engine.core.model import StepState
+from engine.core.model import Step, StepState
 from engine.front.api.context import Front
 from engine.front.api.figures import (
     host_rows,
@@ -28,7 +28,7 @@ from engine.front.show.rows import cause_row, move_row, retry_row, run_row, step
 from engine.front.show.times import rfc3339
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Larger
-from engine.ports.views import RetryQuery, RunQuery
+from engine.ports.views import AttemptRecord, RetryQuery, RunQuery
 from engine.runs.open.replies import wait_room
 from engine.wire.routes import RETRIES, RUNS, Route
 
@@ -190,30 +190,26 @@ async def tree(front: Front, run_id: str) -> Reply:
 
 async def step(front: Front, step_id: str) -> Reply:
     """`GET /api/v1/steps/{id}`."""
+    return json_reply(step_row(*await _found(front, step_id), front.engine.parent_tokens.epoch))
+
+
+async def _found(front: Front, step_id: str) -> tuple[Step, list[AttemptRecord]]:
     found = await front.views.step(step_id)
     if found is None:
-        raise _no_step(step_id)
-    return json_reply(step_row(*found, front.engine.parent_tokens.epoch))
-
-
-def _no_step(step_id: str) -> Refused:
-    return Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
+        raise Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
+    return found
 
 
 async def payload(front: Front, step_id: str, byte_range: str | None) -> Reply:
     """`GET /api/v1/steps/{id}/payload`: as first received."""
-    found = await front.views.step(step_id)
-    if found is None:
-        raise _no_step(step_id)
-    return await _raw(front, step_id, found[0].payload_generation, byte_range, answer=False)
+    found, _ = await _found(front, step_id)
+    return await _raw(front, step_id, found.payload_generation, byte_range, answer=False)
 
 
 async def response(front: Front, step_id: str, number: str | None, byte_range: str | None) -> Reply:
     """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent."""
-    found = await front.views.step(step_id)
-    if found is None:
-        raise _no_step(step_id)
-    attempt = found[0].attempts
+    found, _ = await _found(front, step_id)
+    attempt = found.attempts
     if number is not None:
         if not 1 <= whole_number(number) <= attempt:
             raise Refused(Problem.NOT_FOUND, f"The step has no attempt {number[:20]!r}.")

@@ -19,7 +19,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -109,12 +109,19 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 
 @contextmanager
+def _made(name: Path, path: Path) -> Iterator[int]:
+    """A file of the database at `path`, made if it is not there. Raises StoreError."""
+    with ExitStack() as closing:
+        try:
+            handle = closing.enter_context(_opened(name, os.O_RDWR | os.O_CREAT))
+        except OSError as error:
+            raise unusable(path, error) from error
+        yield handle
+
+
+@contextmanager
 def _lock_file(path: Path, owner: Owner) -> Iterator[None]:
-    try:
-        handle = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unusable(path, error) from error
-    try:
+    with _made(_lock_of(path), path) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -125,17 +132,11 @@ def _lock_file(path: Path, owner: Owner) -> Iterator[None]:
             os.ftruncate(handle, 0)
             os.pwrite(handle, msgspec.json.encode(owner), 0)
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager
 def _inode(path: Path, owner: Owner) -> Iterator[int]:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unusable(path, error) from error
-    try:
+    with _made(path, path) as handle:
         _lock_byte(path, handle)
         files.write_attribute(handle, OWNER_ATTRIBUTE, msgspec.json.encode(owner))
         found = os.fstat(handle)
@@ -144,8 +145,6 @@ def _inode(path: Path, owner: Owner) -> Iterator[int]:
             yield handle
         finally:
             del _owners[found.st_dev, found.st_ino]
-    finally:
-        os.close(handle)
 
 
 def _lock_byte(path: Path, handle: int) -> None:
