@@ -29,11 +29,11 @@ from engine.core.table import TABLE
 from engine.front.api import events as feed
 from engine.jobs import bulk
 from engine.ports.views import EventRecord
-from engine.process.config import settings
 from engine.store.sqlite.views.filter import ROWS_LOOKED_AT_MAX
 from engine.telemetry.run_log import ERROR_CHARS_MAX
 from engine.telemetry.throttle import LEFT_OUT, LINES_PER_S_MAX
 from tests.reference_pages import DESIGN, ERRORS, design_page, errors_page, states
+from tests.settings_page import settings
 from tests.walkthrough import ENGINE, ROOT, SERVE, Shell, agree, blocks, follow, shown
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -161,20 +161,6 @@ class Config(Struct, frozen=True, kw_only=True):
     )] = 5_000  # fmt: skip
 
 
-class Setting(Struct, frozen=True):
-    """What there is to know of one setting: for the documentation and for `--help`."""
-
-    name: str
-    type: str
-    default: str | int | bool | tuple[str, ...]
-    doc: str
-
-    @property
-    def environment(self) -> str:
-        """The name of its environment variable."""
-        return ENVIRONMENT_PREFIX + self.name.upper()
-
-
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Config:
     """Read the configuration. `file` None: `atomic.toml` in the working directory, if it is there.
 
@@ -211,26 +197,6 @@ def check_bind(config: Config) -> None:
             " reaches it could run and read everything. Listen on 127.0.0.1 (or ::1), and put a"
             " proxy that checks its callers before it."
         )
-
-
-def settings() -> tuple[Setting, ...]:
-    """Every setting in the order of `Config`."""
-    hints = get_type_hints(Config, include_extras=True)
-    defaults = {field.name: field.default for field in msgspec.structs.fields(Config)}
-    found = []
-    for name in Config.__struct_fields__:
-        doc = next(m.description for m in hints[name].__metadata__ if m.description)
-        found.append(Setting(name, _type_text(hints[name]), defaults[name], doc))
-    return tuple(found)
-
-
-def settings_table() -> str:
-    """The settings as a Markdown table: the body of `docs/reference/configuration.md`."""
-    rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
-    for it in settings():
-        default = f"`{_value_text(it.default)}`" if it.default != () else "none"
-        rows.append(f"| `{it.name}` | {it.type} | {default} | {it.doc} |")
-    return "\n".join(rows) + "\n"
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
@@ -322,24 +288,3 @@ def _check_together(config: Config) -> None:
             f"in_flight_per_host_max ({config.in_flight_per_host_max}) must not be above"
             f" in_flight_max ({config.in_flight_max})."
         )
-
-
-def _value_text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:_}" if isinstance(value, int) and value >= 10_000 else str(value)
-
-
-def _type_text(hint: Any) -> str:
-    bounds = [(m.ge, m.le) for m in hint.__metadata__ if m.ge is not None]
-    base = hint.__origin__
-    if get_origin(base) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(base))
-    if get_origin(base) is tuple:
-        return "list of strings"
-    if base is bool:
-        return "`true` or `false`"
-    if base is int:
-        low, high = bounds[0]
-        return f"integer, {_value_text(low)} to {_value_text(high)}"
-    return "string"

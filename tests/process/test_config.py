@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.process.config import Config, ConfigError, check_bind, load, settings, settings_table
+from engine.process.config import Config, ConfigError, check_bind, load
+from tests.settings_page import settings, settings_table
 
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 

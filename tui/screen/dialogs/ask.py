@@ -27,7 +27,7 @@ from tui.text.sanitize import fit, width
 TYPED_AHEAD_S = 0.25
 """Keys that were typed before the question could be read do not answer it."""
 READING = (
-    Binding("escape,q,enter", "close", "Close", show=False),
+    Binding("escape,q,enter", "dismiss", "Close", show=False),
     Binding("j,down", "scroll(1)", show=False),
     Binding("k,up", "scroll(-1)", show=False),
     Binding("space,pagedown,ctrl+d", "scroll(15)", show=False),
@@ -35,7 +35,7 @@ READING = (
     Binding("g,home", "scroll(-1000000)", show=False),
     Binding("G,end", "scroll(1000000)", show=False),
 )
-"""The keys of what is read: for the actions `close` and `scroll`."""
+"""The keys of what is read: for the action `scroll`."""
 READ_FRAME_CELLS = 5
 """What the frame of what is read takes, and its scroll bar."""
 CLOSES = "esc closes"
@@ -138,7 +138,7 @@ class Choose(ModalScreen[str]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "choose('')", "Close", show=False),
+        Binding("escape,q", "dismiss('')", "Close", show=False),
     ]
 
     def __init__(self, asked: Question) -> None:
@@ -179,10 +179,6 @@ class Choose(ModalScreen[str]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index].name)
 
-    def action_choose(self, name: str) -> None:
-        """Close with this choice; an empty one is none."""
-        self.dismiss(name)
-
 
 class Read(ModalScreen[None]):
     """Something to read: the help, two runs beside each other."""
@@ -213,7 +209,3 @@ class Read(ModalScreen[None]):
     def action_scroll(self, by: int) -> None:
         """Scroll by so many lines."""
         self.query_one(Lines).scroll_lines(by)
-
-    def action_close(self) -> None:
-        """Close it."""
-        self.dismiss(None)

@@ -220,7 +220,3 @@ class BodyScreen(TightScreen):
     def action_copy(self) -> None:
         """Copy all of it."""
         self._copying.copy_body(self._step, self._attempt, self.tell)
-
-    def action_close(self) -> None:
-        """Close it."""
-        self.dismiss(None)
