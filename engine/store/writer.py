@@ -86,7 +86,7 @@ class Batch:
         moved, self._moved = self._moved, trio.Event()
         moved.set()
 
-    def settled(self) -> None:
+    def became_durable(self) -> None:
         """The batch is durable."""
         self.durable = True
         # The run keeps its last receipt: it must not keep the records.
@@ -244,7 +244,7 @@ class Writer:
             commit = self._commit_of(batch)
             if commit is not None:
                 await self._commit_off(commit)
-                self._settle(batch, commit)
+                self._committed(batch, commit)
                 for found in commit.unwritable:
                     self._stop_run(found)
             if self._closing and not self._gathering.events and not self._pending:
@@ -286,7 +286,7 @@ class Writer:
             self._on_failure()
             raise found.error
 
-    def _settle(self, batch: Batch, commit: Commit) -> None:
+    def _committed(self, batch: Batch, commit: Commit) -> None:
         self.commits += 1
         self._pending.written([it.run.id for it in commit.unwritable if it.lacking])
         for mark in batch.marks:
@@ -300,7 +300,7 @@ class Writer:
         for tally in (batch.tally, commit.moved):
             for state, by in tally.items():
                 self.tally[state] = self.tally.get(state, 0) + by
-        batch.settled()
+        batch.became_durable()
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()
 

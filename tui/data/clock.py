@@ -65,7 +65,7 @@ class ServerClock:
         """The engine said `server_ms` in an answer to what was sent at `sent` (monotonic)."""
         offset = server_ms - (sent + received) / 2 * 1000
         self._samples.append((max(0.0, received - sent), offset))
-        self._settle()
+        self._adjust()
 
     def hint(self, server_ms: int) -> None:
         """The engine said `server_ms`, some time ago: good enough while nothing better is known."""
@@ -76,10 +76,10 @@ class ServerClock:
         """The engine's time now, within what can be told; our own wall clock until it has been."""
         if self._offset is None:
             return self._clock.wall() * 1000
-        self._settle()
+        self._adjust()
         return min(max(0.0, self._clock.monotonic() * 1000 + self._offset), MS_MAX)
 
-    def _settle(self) -> None:
+    def _adjust(self) -> None:
         now = self._clock.monotonic()
         passed, self._looked_at = now - self._looked_at, now
         if not self._samples:
