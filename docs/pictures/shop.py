@@ -16,6 +16,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from msgspec.json import encode
+
 from docs.pictures.plans import (
     FIRST_SHOWN,
     JOBS,
@@ -43,9 +45,9 @@ from engine.wire import (
     StepRow,
     status_of,
 )
+from engine.wire.events import Event, Stamped, read_event
 from tui.data.inputs import (
     CausesRead,
-    EventRead,
     Input,
     JobsRead,
     LinkMoved,
@@ -267,7 +269,7 @@ class Run:
         )  # fmt: skip
 
 
-def events(runs: Iterable[Run]) -> list[EventRead]:
+def events(runs: Iterable[Run]) -> list[Event]:
     """What happens while it is recorded, in order."""
     found: list[tuple[float, str, str, str, str, int, dict[str, Any]]] = []
     for run in runs:
@@ -287,8 +289,8 @@ def events(runs: Iterable[Run]) -> list[EventRead]:
     found.sort(key=lambda each: each[0])
     told = [each for each in found if 0 < each[0] < LAST_S]
     return [
-        EventRead(f"shop-{number}", name, {"kind": kind, "runId": step_id.partition("-")[0],
-                  "stepId": step_id, "status": state, "rev": rev, "at": time_of(at)} | members)
+        read_event(f"shop-{number}", name, encode({"kind": kind, "runId": step_id.partition("-")[0],
+                  "stepId": step_id, "status": state, "rev": rev, "at": time_of(at)} | members))
         for number, (at, name, kind, step_id, state, rev, members) in enumerate(told, 88_001)
     ]  # fmt: skip
 
@@ -370,8 +372,8 @@ def recording() -> bytes:
     return file.getvalue()
 
 
-def at_s(event: EventRead) -> float:
+def at_s(event: Event) -> float:
     """When an event comes: a hundredth after it happened."""
-    at = ms_of(event.members["at"])
+    at = ms_of(event.data.at) if isinstance(event.data, Stamped) else None
     assert at is not None
     return (at - BEGAN_MS) / 1_000 + 0.01

@@ -35,7 +35,7 @@ def events(since: str | None, engine: str, as_json: bool) -> None:
         names = StepNames(other.operate)
         for event in stream:
             if as_json:
-                line = {"id": event.id, "event": event.kind, "data": event.members}
+                line = {"id": event.id, "event": event.kind, "data": event.raw}
                 click.echo(json_text(msgspec.json.encode(line), indent=-1))
             elif event.kind != "heartbeat":
                 click.echo(event_text(event, names.of(event)))
@@ -50,8 +50,11 @@ class StepNames:
 
     def of(self, event: Event) -> str | None:
         """The name of the step; of a run's own events that of its root. None: it is not known."""
-        step_id = event.data.step_id or event.data.run_id
-        if step_id is None:
+        from engine.wire.events import Stamped
+
+        data = event.data
+        step_id = isinstance(data, Stamped) and (data.step_id or data.run_id)
+        if not step_id:
             return None
         if (name := _accepted(event)) is not None:
             self._keep(step_id, name)
@@ -81,9 +84,7 @@ class StepNames:
 def _accepted(event: Event) -> str | None:
     """The name in an event that tells how a step was posted."""
     from engine.wire import step_label
+    from engine.wire.events import Accepted, Replaced
 
-    spec = event.members.get("spec")
-    if not isinstance(spec, dict) or not isinstance(name := spec.get("name"), str):
-        return None
-    key = spec.get("stepKey")
-    return step_label(name, key) if isinstance(key, str) else name
+    spec = event.data.spec if isinstance(event.data, (Accepted, Replaced)) else None
+    return step_label(spec.name, spec.step_key or spec.url) if spec and spec.name else None

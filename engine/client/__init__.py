@@ -34,10 +34,9 @@ if TYPE_CHECKING:
         Unreachable,
         WaitTimeout,
     )
-    from engine.client.feed import Event
     from engine.client.tries import Repost, Reposts
     from engine.client.uncaught import EngineAnswer, PassOn, answer_of, pass_on
-    from engine.wire import Action, RetryPolicy, SubmitOptions
+    from engine.wire import Action, Event, Fact, Other, Reset, RetryPolicy, SubmitOptions
 
 __all__ = [
     "DEFAULT_ENGINE",
@@ -52,15 +51,18 @@ __all__ = [
     "EngineAnswer",
     "Event",
     "Events",
+    "Fact",
     "NothingKnown",
     "Open",
     "Operations",
+    "Other",
     "Outcome",
     "PassOn",
     "ProblemError",
     "Refused",
     "Repost",
     "Reposts",
+    "Reset",
     "RetryPolicy",
     "RunCancelled",
     "StepFailed",

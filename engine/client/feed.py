@@ -13,15 +13,13 @@ from typing import Any
 
 import anyio
 import httpx
-import msgspec
 from httpx_sse import ServerSentEvent
-from msgspec import Struct
 
 from engine.client.answers import read_answer
 from engine.client.errors import AtomicError, UnexpectedAnswer
 from engine.client.http import CONNECT_S, WRITE_S
 from engine.client.tries import Call, Tries
-from engine.wire import EventData
+from engine.wire.events import Event, Stamped, read_event, reset
 from engine.wire.routes import EVENTS
 
 SILENCE_S = 20.0
@@ -29,17 +27,6 @@ SILENCE_S = 20.0
 RECONNECT_S_MAX = 60.0
 CALL = Call(method=EVENTS.method, path=EVENTS.path, hangs=True)
 TIMEOUT = httpx.Timeout(connect=CONNECT_S, write=WRITE_S, read=SILENCE_S, pool=None)
-
-
-class Event(Struct, frozen=True):
-    """One event. Kinds and members that are not known here occur: leave them alone."""
-
-    id: str
-    kind: str
-    """run, step, attempt, counts, heartbeat or reset."""
-    data: EventData
-    members: dict[str, Any]
-    """Every member of the data as it came."""
 
 
 class Position:
@@ -63,21 +50,14 @@ class Position:
             self.server_delay_s = min(sse.retry / 1000, RECONNECT_S_MAX)
         if not sse.data:
             return []
-        try:
-            data = msgspec.json.decode(sse.data, type=EventData)
-            members = msgspec.json.decode(sse.data, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            self.last_id = sse.id or self.last_id
-            reason = f"event {sse.id or 'without id'} cannot be read: {error}"
-            return [Event(sse.id, "reset", EventData(reason=reason), {})]
-        event = Event(sse.id, sse.event, data, members)
+        event = read_event(sse.id, sse.event, sse.data)
         # An id that is not new is the last one's, which SSE hands on to events without their own.
         moved = bool(sse.id) and sse.id != self.last_id
-        gap = moved and bool(self.last_id) and data.prev not in (None, self.last_id)
+        prev = event.data.prev if isinstance(event.data, Stamped) else None
         events = [event]
-        if gap and event.kind != "reset":
-            reason = f"events between {self.last_id} and {data.prev} are missing"
-            events.insert(0, Event(data.prev or "", "reset", EventData(reason=reason), {}))
+        if moved and self.last_id and prev not in (None, self.last_id):
+            reason = f"events between {self.last_id} and {prev} are missing"
+            events.insert(0, reset(prev or "", reason))
         if sse.id:
             self.last_id = sse.id
         return events

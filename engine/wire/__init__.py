@@ -12,6 +12,7 @@ from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.text.json_text import StandIns, json_fault
+from engine.wire.events import Event, Fact, Other, Reset
 from engine.wire.names import unseen
 from engine.wire.operate import (
     ACTOR_CHARACTERS_MAX,
@@ -43,7 +44,6 @@ from engine.wire.view import (
     CauseList,
     CauseRow,
     DueBucket,
-    EventData,
     HostRow,
     MoveRow,
     Reason,
@@ -86,7 +86,8 @@ __all__ = [
     "DelayBy",
     "DueBucket",
     "EngineError",
-    "EventData",
+    "Event",
+    "Fact",
     "Failure",
     "FailureKind",
     "HostRow",
@@ -99,6 +100,7 @@ __all__ = [
     "Name",
     "NamedStep",
     "OpenAnswer",
+    "Other",
     "OutcomeAnswer",
     "PauseReason",
     "Problem",
@@ -106,6 +108,7 @@ __all__ = [
     "ProblemType",
     "Rates",
     "Reason",
+    "Reset",
     "RetryPage",
     "RetryPolicy",
     "RetryRow",

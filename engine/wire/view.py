@@ -235,36 +235,3 @@ class StandstillRow(Struct, frozen=True, rename="camel"):
     """How often it stood still since the engine started."""
     why: str
     """The same in a sentence."""
-
-
-class EventData(Struct, frozen=True, rename="camel"):
-    """The `data` of an event of `GET /api/v1/events`: what all kinds have, and what many have."""
-
-    kind: str | None = None
-    """What has happened, in the core's words: accepted, started, attempt-ended, paused, …"""
-    at: str | None = None
-    prev: str | None = None
-    """The id of the event before: a reader that saw another one has missed some."""
-    run_id: str | None = None
-    step_id: str | None = None
-    status: str | None = None
-    """The state that the run (of a `run` event) or step is in since."""
-    rev: int | None = None
-    number: int | None = None
-    """Of the attempt."""
-    http_status: int | None = None
-    error: str | None = None
-    excerpt: str | None = None
-    due_at: str | None = None
-    reason: str | None = None
-    """Why: of a pause, an action, a reset."""
-    action: str | None = None
-    """What an operator asked for."""
-    actor: str | None = None
-    """Who did, by the name that was claimed."""
-    address: str | None = None
-    """Where that came from."""
-    counts: dict[str, int] | None = None
-    server_time: str | None = None
-    sequence: str | None = None
-    instance: str | None = None

@@ -11,7 +11,7 @@ import pytest
 from engine.cli import events as cli_events
 from engine.cli.show.lists import event_text
 from engine.client import Event
-from engine.wire import EventData
+from engine.wire.events import Acted, Started
 from tests.client.fake_engine import STEP, Answer, Atomic, FakeEngine, answer, refusal
 
 AT = {"at": "2026-11-23T12:00:00.000Z", "runId": "01A", "stepId": "01A-b"}
@@ -89,7 +89,7 @@ def test_names_are_kept_for_a_bounded_number_of_steps(monkeypatch: pytest.Monkey
 
     names = cli_events.StepNames(Asked())  # type: ignore[arg-type]
     seen = [
-        names.of(Event("1", "attempt", EventData(step_id=each), {}))
+        names.of(Event("1", "attempt", Started(step_id=each)))
         for each in ["a", "b", "a", "c", "a", "b"]
     ]
     assert seen == ["A", "B", "A", "C", "A", "B"]
@@ -107,7 +107,5 @@ def test_names_are_kept_for_a_bounded_number_of_steps(monkeypatch: pytest.Monkey
 )
 def test_who_acted_is_told(actor: str, address: str | None, told: str) -> None:
     """By name and address; of before there were names by the address alone."""
-    data = EventData(
-        kind="acted", step_id="01A", action="retry", actor=actor, address=address, reason="mended"
-    )
-    assert event_text(Event("1", "step", data, {}), "index").endswith(f"01A  index  acted  {told}")
+    data = Acted(step_id="01A", action="retry", actor=actor, address=address, reason="mended")
+    assert event_text(Event("1", "step", data), "index").endswith(f"01A  index  acted  {told}")

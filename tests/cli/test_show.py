@@ -9,7 +9,8 @@ import pytest
 from engine.cli.show.lists import event_text
 from engine.cli.show.text import json_text, safe, span_text
 from engine.client import Event
-from engine.wire import EventData, Problem
+from engine.wire import Problem
+from engine.wire.events import LateEnd
 from tests.cli.tree import ATTEMPT, DONE, TREE
 from tests.client.fake_engine import RUN, STEP, Atomic, FakeEngine, answer, refusal
 from tests.tui.support import standstill
@@ -84,14 +85,14 @@ def test_what_a_reason_says_beyond_the_status_is_told(atomic: Atomic, status: in
     of_step, of_attempt = shown.splitlines()[-2:]
     assert of_step.endswith(f"1 try, HTTP {status}{more}")
     assert of_attempt.endswith(f"failure: HTTP {status}{more}")
-    event = Event("1", "attempt", EventData(http_status=status, error=error), {})
+    event = Event("1", "attempt", LateEnd(http_status=status, error=error))
     assert event_text(event).endswith(f"HTTP {status}{more}")
 
 
 def test_a_status_is_said_once() -> None:
     """The title of a page often begins with it."""
-    data = EventData(http_status=502, error="http-status: answered 502", excerpt="502 Bad Gateway")
-    assert event_text(Event("1", "attempt", data, {})).endswith("  HTTP 502 Bad Gateway")
+    data = LateEnd(http_status=502, error="http-status: answered 502", excerpt="502 Bad Gateway")
+    assert event_text(Event("1", "attempt", data)).endswith("  HTTP 502 Bad Gateway")
 
 
 def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
@@ -106,8 +107,8 @@ def test_the_excerpt_stands_behind_the_status(atomic: Atomic):
     of_step, of_attempt = shown.splitlines()[-2:]
     assert of_step.endswith(f"1 try, {told}")
     assert of_attempt.endswith(f"failure: {told}")
-    data = EventData(http_status=402, error=error, excerpt=excerpt)
-    assert event_text(Event("1", "attempt", data, {})).endswith(told)
+    data = LateEnd(http_status=402, error=error, excerpt=excerpt)
+    assert event_text(Event("1", "attempt", data)).endswith(told)
     reason = {"stepId": "01A-1", "stepName": "charge", **ended}
     for step_id, name in (("01A-1", "charge: "), (RUN["id"], "")):
         run = RUN | {"error": "http-status: answered 500", "reason": reason | {"stepId": step_id}}

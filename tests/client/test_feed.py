@@ -7,6 +7,7 @@ import json
 
 import anyio
 import httpx
+import msgspec
 import pytest
 
 from engine.client import Refused, UnexpectedAnswer, Unreachable
@@ -51,9 +52,12 @@ async def test_events_are_typed():
     assert (run.id, run.kind, run.data.at) == ("1", "run", "t")
     assert (run.data.run_id, run.data.status, run.data.rev) == ("01A", "running", 2)
     assert (attempt.data.kind, attempt.data.number) == ("attempt-ended", 3)
-    assert attempt.members["countsAs"] == "failure"
+    assert attempt.data.counts_as == "failure"
+    assert msgspec.json.decode(attempt.raw)["countsAs"] == "failure"
+    with pytest.raises(AttributeError, match=r"Event\.members is now the members of event\.data"):
+        _ = attempt.members
     assert heartbeat.data.server_time == "t2"
-    assert weather.members == {"prev": "2", "sunny": True}
+    assert weather.data.members == {"prev": "2", "sunny": True}
 
 
 async def test_it_connects_again_after_the_last_event(autojump_clock):

@@ -62,13 +62,14 @@ MOVES = (
 class AnyRun(RuleBasedStateMachine):
     """Everything that the supervisor can do to the core."""
 
+    drives = Driven
     driven: Driven
     parent_tokens: list[Parent]
 
     @initialize(retry=POLICIES)
     def open(self, retry: RetryPolicy | None) -> None:
         """The first post."""
-        self.driven, self.parent_tokens = Driven(retry), []
+        self.driven, self.parent_tokens = self.drives(retry), []
         self.driven.start()
         self.parent_tokens.append(self.driven.parent_token())
 

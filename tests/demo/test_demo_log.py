@@ -19,7 +19,7 @@ from engine.cli.demo.log import (
     verdict,
 )
 from engine.client import Event
-from engine.wire import EventData
+from engine.wire.events import read_event
 
 AT = "2026-11-23T12:00:00.000Z"
 LATER = "2026-11-23T12:00:01.500Z"
@@ -29,7 +29,7 @@ def event(kind: str, step: str = "R-1", at: str = AT, **members: Any) -> Event:
     """An event of the step (`R` is the root) as the engine sends it."""
     stream = "run" if kind == "run-moved" else "step"
     members = {"kind": kind, "runId": "R", "stepId": step, "at": at, **members}
-    return Event("1", stream, msgspec.convert(members, EventData), members)
+    return read_event("1", stream, msgspec.json.encode(members))
 
 
 def ended(counts_as: str, state: str, **members: Any) -> Event:

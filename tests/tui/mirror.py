@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-import msgspec
 import trio
 
 from engine import wire
@@ -20,18 +19,19 @@ from engine.front.show.times import rfc3339
 from engine.ports.caller import Invocation
 from engine.runs.open.callers import Recorded, Wait
 from engine.store.sqlite.views.views import SqliteViews
+from engine.wire.events import Event, read_event
 from tests.tui.support import store_at
 from tests.world import EPOCH_MS, FakeClock, World, ok, still_open, world
-from tui.data.inputs import EventRead, TreeRead
+from tui.data.inputs import TreeRead
 
 FILE = "file"
 PAGE = 100
 
 
-def event_read(frame: bytes) -> EventRead:
+def event_read(frame: bytes) -> Event:
     """A frame of the stream as the client reads it."""
     lines = dict(line.split(": ", 1) for line in frame.decode().strip().split("\n"))
-    return EventRead(lines["id"], lines["event"], msgspec.json.decode(lines["data"]))
+    return read_event(lines["id"], lines["event"], lines["data"])
 
 
 class Mirror:
@@ -41,9 +41,9 @@ class Mirror:
         self._views = SqliteViews(world.store)
         self._at = 0
         self.store = store_at()
-        self.inputs: list[EventRead | TreeRead] = []
+        self.inputs: list[Event | TreeRead] = []
 
-    def take(self, read: EventRead | TreeRead) -> None:
+    def take(self, read: Event | TreeRead) -> None:
         """Give the store something."""
         self.inputs.append(read)
         self.store.apply(read)

@@ -20,8 +20,8 @@ from textual.pilot import Pilot
 from engine.client import AsyncClient, Reposts
 from engine.front.show.times import rfc3339
 from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
-from tests.tui.support import NOW, FakeClock
-from tui.data.inputs import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
+from tests.tui.support import NOW, FakeClock, event_read
+from tui.data.inputs import LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
 from tui.data.listing import Edge
 from tui.data.store import Store
 from tui.screen.app import Dashboard
@@ -155,7 +155,7 @@ class World:
     def event(self, kind: str, name: str, run_id: str, step_id: str, **members: Any) -> None:
         """An event of the stream: `kind` is the stream's, `name` the fact's."""
         data = {"kind": name, "runId": run_id, "stepId": step_id, "at": at(self.now_s)} | members
-        self.store.apply(EventRead(f"f-{len(self.store.events) + 1}", kind, data))
+        self.store.apply(event_read(f"f-{len(self.store.events) + 1}", kind, data))
 
     @property
     def now_s(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ from hypothesis import settings
 
 from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
+from engine.wire.events import Event, read_event
 from tui.boards.cells import Cell, Column, layout, text_of
-from tui.data.inputs import EventRead, LinkMoved, LinkState, StatusRead, TreeRead
+from tui.data.inputs import LinkMoved, LinkState, StatusRead, TreeRead
 from tui.data.store import Store
 from tui.text.sanitize import fit, width
 
@@ -165,9 +167,14 @@ def status_read(at_ms: int, clock: FakeClock, trip_s: float = 0.0, **more: Any) 
 # -- events ----------------------------------------------------------------------------------------
 
 
+def event_read(id: str, kind: str, members: dict[str, Any]) -> Event:
+    """An event as the client reads it."""
+    return read_event(id, kind, json.dumps(members))
+
+
 def event(
     kind: str, rev: int, status: str, step: str = RUN, *, seq: int = 1, at: int = 0, **more: Any
-) -> EventRead:
+) -> Event:
     """An event of a step (or of the run, for run-moved) as the stream has it."""
     name = {
         "started": "attempt",
@@ -176,10 +183,10 @@ def event(
         "run-moved": "run",
     }.get(kind, "step")
     members = {"kind": kind, "runId": RUN, "stepId": step, "status": status, "rev": rev}
-    return EventRead(f"f-{seq}", name, members | {"at": rfc3339(NOW + at)} | more)
+    return event_read(f"f-{seq}", name, members | {"at": rfc3339(NOW + at)} | more)
 
 
-HEARTBEAT = EventRead("", "heartbeat", {"serverTime": rfc3339(NOW), "instance": "a"})
+HEARTBEAT = event_read("", "heartbeat", {"serverTime": rfc3339(NOW), "instance": "a"})
 
 
 # -- text ------------------------------------------------------------------------------------------

@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
 
-import msgspec
 import pytest
 
 from engine.client import Client, StepFailed
 from tests.e2e.harness import PATIENCE_S, ROOT_DIRECTORY
 from tests.tui.endpoint import Handler, serving
 from tui.data.inputs import Input
-from tui.data.record import FORMAT, RecordedInput, RecordingHead
+from tui.data.record import Recorder
 
 ALT_SCREEN, MAIN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 CURSOR_ON, CURSOR_OFF = b"\x1b[?25h", b"\x1b[?25l"
@@ -175,6 +174,8 @@ def fail(url: str, app: str, key: str = "one") -> None:
 
 def recording(path: Path, *inputs: Input) -> Path:
     """A recording of these inputs."""
-    lines = [RecordingHead(FORMAT, 0), *(RecordedInput(0.0, each) for each in inputs)]
-    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    with path.open("wb") as file:
+        recorder = Recorder(file, 0.0, 0)
+        for each in inputs:
+            recorder.record(each, 0.0)
     return path

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.shown import times
-from tests.tui.support import NOW, STEADY, FakeClock, status_read, step_row, store_at, tree_read
+from tests.tui.support import (
+    NOW,
+    STEADY,
+    FakeClock,
+    event_read,
+    status_read,
+    step_row,
+    store_at,
+    tree_read,
+)
 from tui.data.clock import SAMPLES_KEPT_MAX, SLEW_MS_PER_S, STEP_MS_MIN, ServerClock
-from tui.data.inputs import EventRead
 from tui.text import fmt
 
 HOUR = 3_600.0
@@ -72,7 +80,7 @@ def test_a_heartbeat_is_a_hint_and_no_sample() -> None:
     clock = FakeClock()
     store = store_at(clock)
     late = {"serverTime": "2026-09-21T14:13:15.000Z", "instance": "a"}
-    store.apply(EventRead("", "heartbeat", late))
+    store.apply(event_read("", "heartbeat", late))
     assert store.time.known
     assert store.time.now_ms() == NOW - 5_000
     assert store.time.round_trip_ms is None

@@ -8,11 +8,11 @@ import httpx
 import pytest
 import trio
 
-from engine.wire import Problem
+from engine.wire import Event, Problem
 from tests.client.fake_engine import refusal
 from tests.tui.engine_stand_in import StandIn, fed, links
 from tui.data.feed import BACK_OFF_S_MAX, Board
-from tui.data.inputs import EventRead, LinkState
+from tui.data.inputs import LinkState
 
 RUNS = Board("runs", "is:live")
 
@@ -138,7 +138,7 @@ async def test_what_cannot_be_read_is_counted_and_read_again(autojump_clock) -> 
         engine.say("step", id="f-2", prev="f-1", kind="acted")
         await trio.sleep(1)
         assert it.store.link.unreadable == 1
-        assert [t.kind for _, t in it.taken if isinstance(t, EventRead)][-1] == "step"
+        assert [t.kind for _, t in it.taken if isinstance(t, Event)][-1] == "step"
 
 
 async def test_a_gap_is_read_over(autojump_clock) -> None:

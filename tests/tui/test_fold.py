@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from engine.core import events as core
 from engine.wire import StepRow
+from engine.wire import events as wire
+from engine.wire.events import Event
 from tests.tui.support import (
     HEARTBEAT,
     NOW,
@@ -17,12 +19,12 @@ from tests.tui.support import (
     STEADY,
     attempt_row,
     event,
+    event_read,
     step_row,
     store_at,
     tree_read,
 )
-from tui.data.fold import KINDS, OF_A_RUN
-from tui.data.inputs import EventRead
+from tui.data.fold import UNTOLD
 from tui.data.model import State, Step
 from tui.data.store import Store
 from tui.data.tree import Tree
@@ -38,7 +40,7 @@ def with_ship(*attempts: Any, root: StepRow | None = None, **more: Any) -> tuple
     return store, store.trees[RUN]
 
 
-def ship_after(*events: EventRead, attempts: Any = (), **more: Any) -> Step:
+def ship_after(*events: Event, attempts: Any = (), **more: Any) -> Step:
     """The step `ship` after these events; nothing is left to be read again."""
     store, tree = with_ship(*attempts, **more)
     for each in events:
@@ -48,13 +50,19 @@ def ship_after(*events: EventRead, attempts: Any = (), **more: Any) -> Step:
     return tree.steps[SHIP]
 
 
+KINDS = {str(fact.__struct_config__.tag): fact for fact in get_args(wire.AnyFact)}
+
+
 def test_every_kind_of_the_core_is_known() -> None:
-    """A kind that the core gets must be thought of here."""
-    tags = {kind.__struct_config__.tag for kind in core.Event.__args__}
-    assert tags == KINDS | OF_A_RUN
+    """With all of its members: what the core gets must be thought of here."""
+    told = {fact.__struct_config__.tag: set(fact.__struct_encode_fields__)
+            for fact in get_args(core.Event)}  # fmt: skip
+    assert told.keys() == KINDS.keys()
+    for tag, members in told.items():
+        assert members <= set(KINDS[tag].__struct_encode_fields__), tag
 
 
-@pytest.mark.parametrize("kind", sorted(OF_A_RUN))
+@pytest.mark.parametrize("kind", sorted(k for k, fact in KINDS.items() if issubclass(fact, UNTOLD)))
 def test_what_happens_to_a_run_is_read_again(kind: str) -> None:
     """A run that was moved has other URLs in steps that the event does not name."""
     store, tree = with_ship()
@@ -292,11 +300,11 @@ def test_a_skipped_revision_makes_the_tree_outdated() -> None:
     [
         event("paused", 4, "paused", SHIP, reason="operator"),
         event("run-moved", 2, "running"),
-        EventRead("f-9", "counts", {"counts": {}}),
-        EventRead("f-9", "step", {"kind": "acted", "runId": "r", "stepId": "r", "rev": 2}),
+        event_read("f-9", "counts", {"counts": {}}),
+        event_read("f-9", "step", {"kind": "acted", "runId": "r", "stepId": "r", "rev": 2}),
     ],
 )
-def test_what_tells_that_a_revision_was_skipped(other: EventRead) -> None:
+def test_what_tells_that_a_revision_was_skipped(other: Event) -> None:
     """Another change of the step, the end of its change, another run, or no event of a run."""
     store, tree = with_ship()
     store.apply(event("started", 3, "running", SHIP, number=1))
@@ -384,7 +392,7 @@ def test_hostile_members_cannot_raise(name: str, kind: str, members: dict[str, A
     """Whatever JSON an event has where: it is folded, or left alone."""
     store, _ = with_ship(attempt_row(1, "running"))
     known = {"kind": kind, "runId": RUN, "stepId": SHIP, "rev": 2, "status": "running"}
-    store.apply(EventRead("f-1", name, known | members))
+    store.apply(event_read("f-1", name, known | members))
     store.apply(HEARTBEAT)
     for step in store.trees[RUN].steps.values():
         assert isinstance(step.rev, int)

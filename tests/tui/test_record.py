@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from engine.client import AsyncClient, Reposts
+from engine.wire.events import Acted
 from tests.tui.engine_stand_in import StandIn, TrioClock
 from tests.tui.mirror import Mirror, watched
 from tests.tui.support import NOW, RUN, FakeClock, event, status_read, step_row, tree_read
@@ -130,7 +131,9 @@ def test_a_recording_is_lines_of_json() -> None:
     assert [line["at_s"] for line in rest] == [0.5, 1.25]
     assert rest[0]["input"]["members"]["action"] == "\x1b]52;c;x\x07"
     store = replayed(b"\n".join(lines))
-    assert store.events[0].members["action"] == "␛]52;c;x␇"
+    fact = store.events[0].fact
+    assert isinstance(fact, Acted)
+    assert fact.action == "␛]52;c;x␇"
 
 
 def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -12,11 +12,21 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from engine import wire
-from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree, Status, status_of
+from engine.wire import (
+    BulkAnswer,
+    CauseList,
+    Event,
+    Other,
+    RetryPage,
+    RunPage,
+    RunTree,
+    Status,
+    status_of,
+)
 from tests.tui.support import STEADY, FakeClock, standstill
 from tui.boards.bars import health
 from tui.boards.rows import BoardRows
-from tui.data.inputs import EventRead, StatusRead
+from tui.data.inputs import StatusRead
 from tui.data.store import Store
 from tui.text.sanitize import (
     CUT,
@@ -143,8 +153,10 @@ def test_what_is_nested_too_deeply_is_cut() -> None:
     for _ in range(100_000):
         nested = [nested]
     store = Store(FakeClock())
-    store.apply(EventRead("1", "step", {"runId": "r", "stepId": "s", "more": nested}))
-    inner = store.events[0].members["more"]
+    store.apply(Event("1", "step", Other(run_id="r", step_id="s", members={"more": nested})))
+    fact = store.events[0].fact
+    assert isinstance(fact, Other)
+    inner = fact.members["more"]
     depth = 0
     while isinstance(inner, list):
         (inner,) = inner

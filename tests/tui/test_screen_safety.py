@@ -7,9 +7,10 @@ import pytest
 
 from engine.wire import BulkAnswer
 from tests.tui.screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
+from tests.tui.support import event_read
 from tui.act.open import open_run
 from tui.act.sort import filter_by
-from tui.data.inputs import EventRead, JobsRead, LinkMoved, LinkState
+from tui.data.inputs import JobsRead, LinkMoved, LinkState
 from tui.keys import COMMANDS, LISTS, WRITES
 
 
@@ -49,7 +50,7 @@ async def test_a_reconnect_keeps_cursor_marks_filter_and_folds(world: World) -> 
         world.store.apply(LinkMoved(LinkState.LOST, "cut", 1, 0.5))
         await world.shown()
         world.live()
-        world.store.apply(EventRead("", kind, {}))
+        world.store.apply(event_read("", kind, {}))
         world.runs(run_row(9), *rows)
         world.tree(rows[2], *steps)
         await world.shown()

@@ -5,11 +5,14 @@ events is what the engine answers when it is asked.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from engine.wire.events import AnyFact, Fact, RunMoved
 from tests.tui.mirror import Mirror, watched
-from tui.data.fold import KINDS
+from tests.tui.support import HEARTBEAT
+from tui.data.fold import UNTOLD
 from tui.data.inputs import TreeRead
 from tui.data.model import step_of
 
@@ -30,15 +33,15 @@ async def test_the_store_after_events_is_the_engine_asked(autojump_clock, tmp_pa
         for step_id, step in asked.items():
             assert tree.steps[step_id] == step, (seed, step_id)
         assert list(tree.steps) == list(asked), seed
-        seen = [event.members for event in store.events]
-        if not any("dismissed" in members for members in seen):
+        seen = [event.fact for event in store.events]
+        if all(getattr(fact, "dismissed", None) is None for fact in seen):
             assert not tree.outdated, seed
         if not tree.outdated:
             assert (tree.run.state, tree.run.rev) == (read.tree.run.status, read.tree.run.rev)
             assert store.runs[tree.run.id].rev == tree.run.rev
         assert not tree.under_way
-        kinds |= {str(members["kind"]) for members in seen}
-    assert kinds == KINDS
+        kinds |= set(map(type, seen))
+    assert kinds == set(get_args(AnyFact)) - set(UNTOLD)
 
 
 @pytest.mark.slow
@@ -50,8 +53,8 @@ async def test_missed_events_are_noticed(autojump_clock, tmp_path: Path) -> None
     asked = {row.id: step_of(row) for row in read.tree.steps}
     first = next(i for i in mirror.inputs if isinstance(i, TreeRead))
     events = [i for i in mirror.inputs if not isinstance(i, TreeRead)]
-    events = [e for e in events if e.members["kind"] != "run-moved"]
-    last = {event.members["stepId"]: at for at, event in enumerate(events)}
+    events = [e for e in events if not isinstance(e.data, RunMoved)]
+    last = {e.data.step_id: at for at, e in enumerate(events) if isinstance(e.data, Fact)}
     missed = 0
     for gap in set(range(len(events))) - set(last.values()):
         other = Mirror.__new__(Mirror)
@@ -59,9 +62,9 @@ async def test_missed_events_are_noticed(autojump_clock, tmp_path: Path) -> None
         other.take(first)
         for event in events[:gap] + events[gap + 1 :]:
             other.take(event)
-        other.take(type(events[0])("", "heartbeat", {}))
+        other.take(HEARTBEAT)
         (tree,) = other.store.trees.values()
         if tree.steps != asked:
-            assert tree.outdated, events[gap].members
+            assert tree.outdated, events[gap]
             missed += 1
     assert missed > 10

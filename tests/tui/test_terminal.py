@@ -14,6 +14,7 @@ import pytest
 from engine.wire import RunCounts, RunPage, RunTree, Status
 from tests.e2e import harness
 from tests.tui.screen import at, run_row, step_row
+from tests.tui.support import event_read
 from tests.tui.terminal import (
     ALT_SCREEN,
     HOSTILE,
@@ -24,7 +25,7 @@ from tests.tui.terminal import (
     fail,
     recording,
 )
-from tui.data.inputs import EventRead, LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
+from tui.data.inputs import LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
 from tui.data.listing import Edge
 
 FORBIDDEN = (
@@ -141,8 +142,8 @@ def test_no_field_carries_control_sequences(tmp_path: Path) -> None:
         StatusRead(Status(instance=HOSTILE, server_time=at(0), counts=RunCounts()), 0.0, 0.0),
         RunsRead("runs", Edge.HEAD, RunPage((row,), 1, False)),
         TreeRead(RunTree(row, steps, at(0))),
-        EventRead("f-1", "attempt", event),
-        EventRead("f-2", "step", event | {"kind": "acted", "action": HOSTILE, "reason": HOSTILE}),
+        event_read("f-1", "attempt", event),
+        event_read("f-2", "step", event | {"kind": "acted", "action": HOSTILE, "reason": HOSTILE}),
     )
     with dashboard("--replay", str(path), size=(170, 40)) as terminal:
         terminal.until_shown("failed")

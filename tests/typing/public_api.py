@@ -12,6 +12,7 @@ from engine.client import (
     AsyncClient,
     AtomicError,
     Client,
+    Fact,
     NothingKnown,
     Open,
     Outcome,
@@ -102,7 +103,8 @@ async def look_and_act(atomic: AsyncClient) -> None:
     assert_type(await atomic.operate.run_page(limit=10, cursor=None), RunPage)
     async with atomic.operate.events(last_event_id="7") as events:
         async for event in events:
-            print(event.id, event.kind, event.data.run_id, event.data.at)
+            if isinstance(event.data, Fact):
+                print(event.id, event.kind, event.data.run_id, event.data.at)
 
 
 def a_script() -> None:

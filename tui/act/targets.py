@@ -12,7 +12,8 @@ from typing import NamedTuple
 from engine.client import Action, ProblemError
 from engine.shown import times
 from engine.wire import FITS, ActionAnswer, PauseReason
-from tui.data.model import GOES_ON, Run, State, Step, short_id, text
+from engine.wire.events import Acted
+from tui.data.model import GOES_ON, Run, State, Step, short_id
 from tui.data.store import Store
 from tui.keys import Command
 from tui.text import sanitize
@@ -161,11 +162,11 @@ def who_acted(store: Store, target: Target) -> str:
         passed = store.time.now_ms() - event.at
         if passed > ACTED_LATELY_MS:
             break
-        if event.kind == "acted" and event.run_id == target.run_id and event.step_id in about:
-            word = sanitize.safe(text(event.members, "action") or "")
+        fact = event.fact
+        if isinstance(fact, Acted) and fact.run_id == target.run_id and fact.step_id in about:
+            word = sanitize.safe(fact.action or "")
             done = PAST.get(word, word)
-            actor = text(event.members, "actor") or "somebody"
-            return f"{done} by {actor} {times.took(max(0.0, passed))} ago"
+            return f"{done} by {fact.actor or 'somebody'} {times.took(max(0.0, passed))} ago"
     return ""
 
 

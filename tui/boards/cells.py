@@ -6,12 +6,21 @@ reads is tested as text, and `--once` prints the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import tzinfo
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.shown import times
 from engine.wire import BulkAnswer, Failure, FailureKind, Reason
+from engine.wire.events import (
+    Accepted,
+    Acted,
+    AttemptEnded,
+    LateEnd,
+    Retargeted,
+    RunMoved,
+    Started,
+)
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.data.model import (
     At,
@@ -23,9 +32,7 @@ from tui.data.model import (
     State,
     Step,
     ms_of,
-    number,
     short_id,
-    text,
 )
 from tui.text import fmt
 
@@ -413,54 +420,55 @@ def event_cells(event: Happening, what: str, seen: Seen) -> dict[str, Cell]:
     }
 
 
-_EVENT_WORDS: dict[str, Callable[[Happening], str]] = {
-    "accepted": lambda e: "submitted" if e.is_root else "step posted",
-    "started": lambda e: f"{_try(e)} started",
-    "attempt-ended": lambda e: f"{_try(e)} {_ended_as(e)}",
-    "late-end": lambda e: f"{_try(e)} answered late",
-    "run-moved": lambda e: f"run {e.state}",
-    "acted": lambda e: text(e.members, "action") or "acted",
-    "woken": lambda e: "due now",
-    "retargeted": lambda e: "moved",
-    "payload-differed": lambda e: "other payload",
-    "cancel-asked": lambda e: "to be cancelled",
-}
-
-
-def _try(event: Happening) -> str:
-    found = number(event.members, "number")
-    return "try" if found is None else f"try {found}"
-
-
-def _ended_as(event: Happening) -> str:
-    counts_as = text(event.members, "countsAs")
-    return {"success": "succeeded", "failure": "failed", "crash": "lost in a crash"}.get(
-        counts_as or "", "interrupted"
-    )
-
-
 def event_words(event: Happening) -> Part:
     """What happened, in a few words."""
-    words = _EVENT_WORDS.get(event.kind)
-    told = event.kind.replace("-", " ") if words is None else words(event)
-    return told, "strong" if event.kind == "acted" else LOOKS[event.state].style
+    fact = event.fact
+    style = "strong" if isinstance(fact, Acted) else LOOKS[event.state].style
+    match fact:
+        case Accepted():
+            told = "submitted" if event.is_root else "step posted"
+        case Started():
+            told = f"{_try(fact)} started"
+        case AttemptEnded():
+            told = f"{_try(fact)} {_ENDED_AS.get(fact.counts_as or '', 'interrupted')}"
+        case LateEnd():
+            told = f"{_try(fact)} answered late"
+        case RunMoved():
+            told = f"run {event.state}"
+        case Acted():
+            told = fact.action or "acted"
+        case _:
+            told = _EVENT_WORDS.get(fact.kind, fact.kind.replace("-", " "))
+    return told, style
+
+
+_EVENT_WORDS = {
+    "woken": "due now",
+    "retargeted": "moved",
+    "payload-differed": "other payload",
+    "cancel-asked": "to be cancelled",
+}
+"""Kinds that have another name here."""
+_ENDED_AS = {"success": "succeeded", "failure": "failed", "crash": "lost in a crash"}
+
+
+def _try(fact: Started | AttemptEnded | LateEnd) -> str:
+    return "try" if fact.number is None else f"try {fact.number}"
 
 
 def event_more(event: Happening) -> str:
     """What there is to tell beside it: a status, when the next attempt is, who acted."""
-    members: dict[str, Any] = event.members
     parts: list[str] = []
-    if event.kind == "acted":
-        parts.append(f"by {text(members, 'actor') or '?'}")
-        parts += [f"“{reason}”" for reason in (text(members, "reason"),) if reason]
-    if event.kind == "retargeted":
-        parts.append(f"{text(members, 'fromUrl')} → {text(members, 'toUrl')}")
-    if event.kind in ("attempt-ended", "late-end"):
-        last = why_text(
-            number(members, "httpStatus"), text(members, "error"), text(members, "excerpt")
-        )
-        parts += [last] if last != "—" else []
-        delay = number(members, "delayMs")
-        if event.state is State.BACKING_OFF and delay is not None:
-            parts.append(f"again in {times.span(delay)}")
+    match event.fact:
+        case Acted(actor=actor, reason=reason):
+            parts.append(f"by {actor or '?'}")
+            parts += [f"“{reason}”"] if reason else []
+        case Retargeted(from_url=from_url, to_url=to_url):
+            parts.append(f"{from_url} → {to_url}")
+        case AttemptEnded() | LateEnd() as ended:
+            last = why_text(ended.http_status, ended.error, ended.excerpt)
+            parts += [last] if last != "—" else []
+            delay_ms = ended.delay_ms if isinstance(ended, AttemptEnded) else None
+            if event.state is State.BACKING_OFF and delay_ms is not None:
+                parts.append(f"again in {times.span(delay_ms)}")
     return " · ".join(parts)

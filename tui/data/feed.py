@@ -24,7 +24,6 @@ from engine.client.errors import without_user
 from tui.data.filter import moves_with_time
 from tui.data.inputs import (
     CausesRead,
-    EventRead,
     Input,
     JobsRead,
     LinkMoved,
@@ -200,7 +199,7 @@ class Feed:
                             tries = 0
                             self._asked += 1
                             self._take(LinkMoved(LinkState.LIVE))
-                        self._take(EventRead(event.id, event.kind, event.members))
+                        self._take(event)
                         self.poke()
             except AtomicError as error:
                 reason = without_user(str(error))

@@ -10,22 +10,38 @@ read again from the engine.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import assert_never
 
 from msgspec.structs import replace
 
-from tui.data.model import ENDED, At, Attempt, Happening, Run, State, Step, ms_of, number, text
+from engine.wire.events import (
+    Accepted,
+    Acted,
+    Answered,
+    AttemptEnded,
+    CancelAsked,
+    Cancelled,
+    EndedAsItIs,
+    EngineErred,
+    LateEnd,
+    Other,
+    Paused,
+    PayloadDiffered,
+    ReadAgain,
+    Reopened,
+    Replaced,
+    Resumed,
+    Retargeted,
+    RunMoved,
+    Spec,
+    Started,
+    Woken,
+)
+from tui.data.model import ENDED, At, Attempt, Happening, Run, State, Step, ms_of
 
-KINDS = frozenset(
-    {
-        "accepted", "started", "attempt-ended", "late-end", "cancelled", "cancel-asked", "woken",
-        "paused", "resumed", "reopened", "replaced", "payload-differed", "acted", "run-moved",
-    }
-)  # fmt: skip
-"""What can happen to a step, in the core's words."""
-OF_A_RUN = frozenset({"retargeted", "engine-error", "read-again", "ended-as-it-is"})
-"""What happens to a run as a whole, and so to steps that the event does not name: it is read again
-from the engine."""
+UNTOLD = (Retargeted, EngineErred, ReadAgain, EndedAsItIs, Other)
+"""What happens to a run as a whole, and so to steps that the event does not name, and what is not
+known here: it is read again from the engine."""
 
 
 def run_after(run: Run, event: Happening) -> Run:
@@ -37,32 +53,30 @@ def run_after(run: Run, event: Happening) -> Run:
 
 def at_after(at: At, event: Happening) -> At:
     """The step at which a run is, after an event of that step."""
-    members = event.members
-    match event.kind:
-        case "started":
-            attempt = number(members, "number") or at.attempts + 1
+    match event.fact:
+        case Started(number=number):
             left = None if at.tries_left is None else max(0, at.tries_left - 1)
             return replace(
                 at,
                 state=event.state,
-                attempts=attempt,
+                attempts=number or at.attempts + 1,
                 tries_left=left,
                 started_at=event.at,
                 due_at=None,
             )
-        case "attempt-ended":
+        case AttemptEnded() as ended:
             return replace(
                 at,
                 state=event.state,
                 tries_left=None if event.state in ENDED else at.tries_left,
-                due_at=ms_of(text(members, "dueAt")),
-                delay_by=text(members, "delayBy"),
-                http_status=number(members, "httpStatus"),
-                error=text(members, "error"),
-                excerpt=text(members, "excerpt"),
+                due_at=ms_of(ended.due_at),
+                delay_by=ended.delay_by,
+                http_status=ended.http_status,
+                error=ended.error,
+                excerpt=ended.excerpt,
             )
-        case "woken":
-            return replace(at, due_at=ms_of(text(members, "dueAt")) or event.at)
+        case Woken(due_at=due_at):
+            return replace(at, due_at=ms_of(due_at) or event.at)
         case _:
             return replace(at, state=event.state)
 
@@ -72,41 +86,46 @@ def says_all(event: Happening) -> bool:
 
     A dismissal also changes the run, whose revision the event does not have.
     """
-    return event.kind in KINDS and event.members.get("dismissed") is None
+    fact = event.fact
+    dismisses = isinstance(fact, Acted) and fact.dismissed is not None
+    return not dismisses and not isinstance(fact, UNTOLD)
 
 
 def freshens_parent(event: Happening) -> bool:
     """A child has completed: the workflow has come further, its failures count anew."""
-    return event.kind == "attempt-ended" and event.members.get("state") == State.COMPLETED
+    return isinstance(event.fact, AttemptEnded) and event.fact.state == State.COMPLETED
 
 
 def step_after(step: Step, event: Happening) -> Step:
     """The step as it is after an event of its own."""
     after = replace(step, rev=step.rev + 1, state=event.state)
-    members = event.members
-    match event.kind:
-        case "started":
-            after = _started(after, event)
-        case "attempt-ended":
-            after = _attempt_ended(after, event)
-        case "late-end":
-            after = replace(after, tries=_closed(step.tries, event, "late"))
-        case "woken":
-            after = _timed(after, ms_of(members.get("dueAt")) or event.at, text(members, "by"))
-        case "paused":
-            after = replace(after, pause_reason=text(members, "reason"))
-        case "resumed":
+    match event.fact:
+        case Started(number=number):
+            after = _started(after, number or step.attempts + 1, event.at)
+        case AttemptEnded() as ended:
+            after = _attempt_ended(after, ended, event.at)
+        case LateEnd() as late:
+            after = replace(after, tries=_closed(step.tries, late, event.at, "late", None, None))
+        case Woken() as woken:
+            after = _timed(after, ms_of(woken.due_at) or event.at, woken.by)
+        case Paused(reason=reason):
+            after = replace(after, pause_reason=reason)
+        case Resumed(fresh=fresh):
             after = replace(after, pause_reason=None)
-            if members.get("fresh") is True:
+            if fresh:
                 after = _timed(replace(after, failures=0), event.at, "operator")
-        case "cancelled" | "cancel-asked":
-            after = replace(after, cause_id=text(members, "causeId"))
-        case "reopened":
-            after = _reopened(after, event)
-        case "replaced":
-            after = _replaced(after, event)
-        case _:
+        case Cancelled(cause_id=cause_id) | CancelAsked(cause_id=cause_id):
+            after = replace(after, cause_id=cause_id)
+        case Reopened(awaiting_post=awaiting_post):
+            after = _reopened(after, event.at, awaiting_post=awaiting_post)
+        case Replaced(spec=spec):
+            after = after if spec is None else _replaced(after, spec, event.at)
+        case Accepted() | PayloadDiffered() | Acted() | RunMoved():
             pass
+        case EngineErred() | ReadAgain() | EndedAsItIs() | Retargeted() | Other():
+            pass  # the run is read again
+        case _:
+            assert_never(event.fact)
     if after.state in ENDED and step.state not in ENDED:
         after = _finished(after, event.at)
     return after
@@ -116,59 +135,57 @@ def _timed(step: Step, due_at: int, by: str | None) -> Step:
     return replace(step, due_at=due_at, delay_ms=step.delay_ms or 0, delay_by=by)
 
 
-def _started(step: Step, event: Happening) -> Step:
-    attempt = number(event.members, "number") or step.attempts + 1
-    opened = Attempt(attempt, step.generation, "running", event.at)
+def _started(step: Step, number: int, at: int) -> Step:
+    opened = Attempt(number, step.generation, "running", at)
     return replace(
         step,
-        attempts=attempt,
+        attempts=number,
         due_at=None,
         delay_ms=None,
         delay_by=None,
-        tries=(*(t for t in step.tries if t.number != attempt), opened),
+        tries=(*(t for t in step.tries if t.number != number), opened),
     )
 
 
-def _attempt_ended(step: Step, event: Happening) -> Step:
-    members = event.members
-    counts_as = text(members, "countsAs") or "failure"
-    delay_ms, delay_by = _delay(members)
+def _attempt_ended(step: Step, ended: AttemptEnded, at: int) -> Step:
+    by = ended.delay_by
+    delay_ms = None if by is None else ended.delay_ms or 0
+    counts_as = ended.counts_as or "failure"
     return replace(
         step,
         failures=step.failures + (counts_as == "failure"),
-        http_status=number(members, "httpStatus"),
-        error=text(members, "error"),
-        excerpt=text(members, "excerpt"),
-        due_at=ms_of(members.get("dueAt")),
+        http_status=ended.http_status,
+        error=ended.error,
+        excerpt=ended.excerpt,
+        due_at=ms_of(ended.due_at),
         delay_ms=delay_ms,
-        delay_by=delay_by,
-        pause_reason=text(members, "pauseReason"),
-        cause_id=text(members, "causeId"),
-        tries=_closed(step.tries, event, counts_as),
+        delay_by=by,
+        pause_reason=ended.pause_reason,
+        cause_id=ended.cause_id,
+        tries=_closed(step.tries, ended, at, counts_as, delay_ms, by),
     )
 
 
-def _delay(members: dict[str, Any]) -> tuple[int | None, str | None]:
-    """How long until the next attempt, and what set that. A delay of 0 is left out of events."""
-    by = text(members, "delayBy")
-    return (None if by is None else number(members, "delayMs") or 0), by
-
-
-def _closed(tries: tuple[Attempt, ...], event: Happening, status: str) -> tuple[Attempt, ...]:
-    members = event.members
-    delay_ms, delay_by = _delay(members)
+def _closed(
+    tries: tuple[Attempt, ...],
+    ended: Answered,
+    at: int,
+    status: str,
+    delay_ms: int | None,
+    delay_by: str | None,
+) -> tuple[Attempt, ...]:
     return tuple(
         replace(
             attempt,
             status=status,
-            ended_at=event.at,
-            http_status=number(members, "httpStatus"),
-            error=text(members, "error"),
-            excerpt=text(members, "excerpt"),
+            ended_at=at,
+            http_status=ended.http_status,
+            error=ended.error,
+            excerpt=ended.excerpt,
             delay_ms=delay_ms,
             delay_by=delay_by,
         )
-        if attempt.number == number(members, "number")
+        if attempt.number == ended.number
         else attempt
         for attempt in tries
     )
@@ -187,13 +204,13 @@ def _finished(step: Step, at: int) -> Step:
     )
 
 
-def _reopened(step: Step, event: Happening) -> Step:
+def _reopened(step: Step, at: int, *, awaiting_post: bool) -> Step:
     """Its next generation; the last one may have ended by an event of the same change."""
     return replace(
-        _finished(step, event.at),
+        _finished(step, at),
         generation=step.generation + 1,
         failures=0,
-        awaiting_post=event.members.get("awaitingPost") is True,
+        awaiting_post=awaiting_post,
         ended_at=None,
         cause_id=None,
         http_status=None,
@@ -202,52 +219,38 @@ def _reopened(step: Step, event: Happening) -> Step:
     )
 
 
-def _replaced(step: Step, event: Happening) -> Step:
+def _replaced(step: Step, spec: Spec, at: int) -> Step:
     """It was posted again, and takes what that post says."""
-    spec = event.members.get("spec")
-    if not isinstance(spec, dict):
-        return step
     return replace(
         step,
-        name=text(spec, "name") or step.name,
-        url=text(spec, "url") or step.url,
-        retries_max=retries_max(spec),
-        submitted_at=event.at,
+        name=spec.name or step.name,
+        url=spec.url or step.url,
+        retries_max=spec.retry.count,
+        submitted_at=at,
         awaiting_post=False,
     )
 
 
 def step_opened(event: Happening) -> Step | None:
     """The step that an `accepted` event opened; None when its spec cannot be read."""
-    spec = event.members.get("spec")
-    if not isinstance(spec, dict):
+    accepted, spec = event.fact, event.spec
+    if not isinstance(accepted, Accepted) or spec is None:
         return None
-    url = text(spec, "url") or ""
     return Step(
         id=event.step_id,
         run_id=event.run_id,
-        parent_id=text(event.members, "parentId"),
-        name=text(spec, "name") or "",
-        workflow=text(spec, "workflow") or "",
-        key=text(spec, "key") or "",
-        step_key=text(spec, "stepKey") or url,
-        url=url,
+        parent_id=accepted.parent_id,
+        name=spec.name,
+        workflow=spec.workflow,
+        key=spec.key,
+        step_key=spec.step_key or spec.url,
+        url=spec.url,
         state=event.state,
         rev=1,
         generation=1,
         attempts=0,
         failures=0,
-        retries_max=retries_max(spec),
+        retries_max=spec.retry.count,
         submitted_at=event.at,
-        pause_reason="operator" if event.members.get("paused") is True else None,
+        pause_reason="operator" if accepted.paused else None,
     )
-
-
-RETRIES_MAX_DEFAULT = 10
-
-
-def retries_max(spec: dict[str, Any]) -> int:
-    """How often a step with this spec is tried again."""
-    retry = spec.get("retry")
-    count = number(retry, "count") if isinstance(retry, dict) else None
-    return RETRIES_MAX_DEFAULT if count is None else count

@@ -6,11 +6,11 @@ Each is a struct of its own, so a recording of them (`record.py`) is read as wha
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from msgspec import Struct, field
 
 from engine.wire import BulkAnswer, CauseList, RetryPage, RunPage, RunTree, Status
+from engine.wire.events import Event
 from tui.data.listing import Edge
 
 
@@ -87,22 +87,7 @@ class TreeGone(Struct, frozen=True, tag="tree-gone"):
     run_id: str
 
 
-class EventRead(Struct, frozen=True, tag="event"):
-    """An event of the stream."""
-
-    id: str
-    kind: str
-    members: dict[str, Any]
-
-
-Input = (
-    LinkMoved
-    | StatusRead
-    | RunsRead
-    | RetriesRead
-    | CausesRead
-    | JobsRead
-    | TreeRead
-    | TreeGone
-    | EventRead
+Answer = (
+    LinkMoved | StatusRead | RunsRead | RetriesRead | CausesRead | JobsRead | TreeRead | TreeGone
 )
+Input = Answer | Event

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct
@@ -26,7 +26,7 @@ from engine.wire import (
     StepRow,
     step_label,
 )
-from tui.text.sanitize import NUMBER_MAX
+from engine.wire.events import Accepted, AnyFact, Event, Other, Replaced, Spec, Stamped
 
 SHORT_ID_CHARACTERS = 8
 
@@ -287,18 +287,22 @@ class Happening(NamedTuple):
     """One event of the stream: what happened to which run and step."""
 
     id: str
-    kind: str
     at: int
     run_id: str
     step_id: str
     state: State
     rev: int
-    members: dict[str, Any]
+    fact: AnyFact | Other
 
     @property
     def is_root(self) -> bool:
         """Whether it happened to a run's own step (a run's id is its root's)."""
         return self.run_id == self.step_id
+
+    @property
+    def spec(self) -> Spec | None:
+        """What a post said of the step; None: it was none."""
+        return self.fact.spec if isinstance(self.fact, (Accepted, Replaced)) else None
 
 
 def attempt_of(row: AttemptRow) -> Attempt:
@@ -427,32 +431,17 @@ def host_row(row: HostRow, stands_still: str | None = None) -> Host:
     )
 
 
-def happening_of(event_id: str, members: dict[str, Any]) -> Happening | None:
+def happening_of(event: Event) -> Happening | None:
     """A `run`, `step` or `attempt` event; None when it lacks what all of them have."""
-    run_id, step_id = members.get("runId"), members.get("stepId")
-    if not (isinstance(run_id, str) and isinstance(step_id, str)):
+    fact = event.data
+    if not isinstance(fact, Stamped) or not fact.run_id or not fact.step_id:
         return None
     return Happening(
-        id=event_id,
-        kind=text(members, "kind") or "",
-        at=ms_of(members.get("at")) or 0,
-        run_id=run_id,
-        step_id=step_id,
-        state=State.of(members.get("status")),
-        rev=number(members, "rev") or 0,
-        members=members,
+        id=event.id,
+        at=ms_of(fact.at) or 0,
+        run_id=fact.run_id,
+        step_id=fact.step_id,
+        state=State.of(fact.status),
+        rev=fact.rev,
+        fact=fact,
     )
-
-
-def number(members: dict[str, Any], name: str) -> int | None:
-    """A whole number among the members of an event."""
-    found = members.get(name)
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < NUMBER_MAX:
-        return None
-    return found
-
-
-def text(members: dict[str, Any], name: str) -> str | None:
-    """A text among the members of an event."""
-    found = members.get(name)
-    return found if isinstance(found, str) else None

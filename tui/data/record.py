@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tui.data.inputs import Input, StatusRead
+from engine.wire.events import Event, read_event
+from tui.data.inputs import Answer, Input, StatusRead
 
 FORMAT = "atomic-recording-1"
 LINE_BYTES_MAX = 32 * 1024 * 1024
@@ -34,11 +35,19 @@ class RecordingHead(Struct, frozen=True):
     """On the engine's clock, as far as it was known."""
 
 
+class RecordedEvent(Struct, frozen=True, tag="event"):
+    """An event as it came."""
+
+    id: str
+    kind: str
+    members: dict[str, Any]
+
+
 class RecordedInput(Struct, frozen=True):
     """An input, `at_s` seconds after the beginning."""
 
     at_s: float
-    input: Input
+    input: Answer | RecordedEvent
 
 
 class Recorder:
@@ -54,16 +63,27 @@ class Recorder:
 
     def record(self, taken: Input, now_s: float) -> None:
         """Keep an input that came at `now_s` (monotonic)."""
-        self._write(RecordedInput(round(now_s - self._began_s, 4), _moved(taken, -self._began_s)))
+        recorded = _recorded(taken, self._began_s)
+        self._write(RecordedInput(round(now_s - self._began_s, 4), recorded))
 
 
 def played(line: RecordedInput, began_s: float) -> Input:
     """The input of a line, when the recording is shown from `began_s` on (monotonic)."""
-    return _moved(line.input, began_s)
+    match line.input:
+        case RecordedEvent(id=id, kind=kind, members=members):
+            return read_event(id, kind, msgspec.json.encode(members))
+        case answer:
+            return _moved(answer, began_s)
 
 
-def _moved(taken: Input, by_s: float) -> Input:
-    """The input with its own monotonic times moved: another machine's begin anywhere."""
+def _recorded(taken: Input, began_s: float) -> Answer | RecordedEvent:
+    if isinstance(taken, Event):
+        return RecordedEvent(taken.id, taken.kind, msgspec.json.decode(taken.raw))
+    return _moved(taken, -began_s)
+
+
+def _moved(taken: Answer, by_s: float) -> Answer:
+    """The answer with its own monotonic times moved: another machine's begin anywhere."""
     if not isinstance(taken, StatusRead):
         return taken
     return replace(taken, sent=taken.sent + by_s, received=taken.received + by_s)

@@ -17,11 +17,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from engine.wire import BulkAnswer, RunTree, Status
+from engine.wire.events import Accepted, Acted, Counts, Event, Heartbeat, LateEnd, Reset, RunMoved
 from tui.data.clock import Clock, ServerClock
 from tui.data.fold import run_after
 from tui.data.inputs import (
     CausesRead,
-    EventRead,
     Input,
     JobsRead,
     LinkMoved,
@@ -44,7 +44,6 @@ from tui.data.model import (
     happening_of,
     host_row,
     ms_of,
-    number,
     retry_of,
     run_of,
     standing_still,
@@ -181,8 +180,8 @@ class Store:
                 self.trees.pop(gone.run_id, None)
                 self.gone = gone.run_id
                 self.changes.runs.add(gone.run_id)
-            case EventRead() as read:
-                self._event_read(read)
+            case Event() as event:
+                self._event_read(event)
 
     def _heard(self) -> None:
         self.link.last_heard = self.clock.monotonic()
@@ -209,19 +208,17 @@ class Store:
         self._met(status.instance)
         if self.link.restarted_at is not None:  # a heartbeat did not say when
             self.link.restarted_at = ms_of(status.started_at) or self.link.restarted_at
-        self._count(msgspec.to_builtins(status.counts))
+        if status.counts is not None:
+            self._count(msgspec.to_builtins(status.counts))
         if status.hosts is None:  # an engine of another kind: what was known stays
             return
         still = standing_still(status)
         self.hosts = {row.host: host_row(row, still.get(row.host)) for row in status.hosts}
         self._put("hosts", list(self.hosts))
 
-    def _count(self, counts: object) -> None:
+    def _count(self, counts: dict[str, int]) -> None:
         """Take the engine's counts of runs by state."""
-        if isinstance(counts, dict):
-            told = {state: number(counts, state) for state in counts}
-            self.counts = {state: runs for state, runs in told.items() if runs is not None}
-            self.changes.counts = True
+        self.counts, self.changes.counts = counts, True
 
     def _met(self, instance: object) -> None:
         """Notice that another engine process answers than before.
@@ -298,31 +295,26 @@ class Store:
 
     # -- events --------------------------------------------------------------------------------
 
-    def _event_read(self, read: EventRead) -> None:
+    def _event_read(self, event: Event) -> None:
         self._heard()
-        match read.kind:
-            case "heartbeat":
-                self._met(read.members.get("instance"))
-                self._heartbeat(read)
+        match event.data:
+            case Heartbeat() as beat:
+                self._met(beat.instance)
+                if (server_ms := ms_of(beat.server_time)) is not None:
+                    self.time.hint(server_ms)  # it comes when it comes: an answer tells better
                 self._all_has_come()
-            case "counts":
-                self._count(read.members.get("counts"))
+            case Counts(counts=counts):
+                self._count(counts)
                 self._all_has_come()
-            case "reset":
+            case Reset():
                 self._all_has_come()
                 self._reset()
-            case "run" | "step" | "attempt":
-                self._happened(read)
+            case _ if event.kind in ("run", "step", "attempt"):
+                self._happened(event)
             case _:
                 pass  # of a later engine
-        if read.id and read.id.isascii():  # else it was no id of an engine's
-            self.last_event_id = read.id
-
-    def _heartbeat(self, read: EventRead) -> None:
-        """A heartbeat comes when it comes: it tells the time only while no answer has."""
-        server_ms = ms_of(read.members.get("serverTime"))
-        if server_ms is not None:
-            self.time.hint(server_ms)
+        if event.id and event.id.isascii():  # else it was no id of an engine's
+            self.last_event_id = event.id
 
     def _reset(self) -> None:
         self.epoch += 1
@@ -334,8 +326,8 @@ class Store:
             self.changes.listings.add(name)
         self.changes.link = True
 
-    def _happened(self, read: EventRead) -> None:
-        event = happening_of(read.id, read.members)
+    def _happened(self, read: Event) -> None:
+        event = happening_of(read)
         if event is None:
             self.link.unreadable += 1
             return
@@ -354,9 +346,8 @@ class Store:
 
     def _touch_listings(self, event: Happening) -> None:
         """Which lists may be others for it: those are read again, when they are looked at."""
-        moved = event.kind == "run-moved"
-        acted = event.kind == "acted"
-        if acted or event.kind == "late-end":  # calls that a cancellation leaves in flight
+        moved, acted = isinstance(event.fact, RunMoved), isinstance(event.fact, Acted)
+        if acted or isinstance(event.fact, LateEnd):  # calls that a cancellation leaves in flight
             self.status_outdated = True
         touched = {
             "runs": moved or acted or event.run_id in self.listing("runs"),
@@ -364,7 +355,7 @@ class Store:
             "causes": moved or acted,
             "jobs": acted,
         }
-        if event.kind == "accepted" and event.is_root:
+        if isinstance(event.fact, Accepted) and event.is_root:
             self.listing("runs").came()
             touched["runs"] = True
         for name, is_touched in touched.items():
@@ -373,10 +364,8 @@ class Store:
                 self.changes.listings.add(name)
 
     def _keep_name(self, event: Happening) -> None:
-        spec = event.members.get("spec")
-        name = spec.get("workflow" if event.is_root else "name") if isinstance(spec, dict) else None
-        if isinstance(name, str):
-            self.names[event.step_id] = name
+        if event.spec is not None:
+            self.names[event.step_id] = event.spec.workflow if event.is_root else event.spec.name
             while len(self.names) > NAMES_KEPT_MAX:
                 self.names.popitem(last=False)
 

@@ -28,7 +28,7 @@ class Tree(Struct):
         if before is not None and event.rev <= before.rev:
             return set()  # the answer that was read has it already
         if before is None:
-            opened = step_opened(event) if event.kind == "accepted" else None
+            opened = step_opened(event)
             if opened is None:
                 self.outdated = True
                 return set()

@@ -13,8 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.wire import Reason
-from tui.data.fold import at_after, retries_max
-from tui.data.model import ENDED, At, Happening, Run, State, host_of, number, text
+from engine.wire.events import AttemptEnded, Started
+from tui.data.fold import at_after
+from tui.data.model import ENDED, At, Happening, Run, State, host_of
 
 STEPS_KEPT_MAX = 20_000
 
@@ -37,24 +38,24 @@ class Whereabouts:
 
     def posted(self, event: Happening) -> None:
         """A step was posted: keep what is told of it."""
-        spec = event.members.get("spec")
-        if event.kind not in ("accepted", "replaced") or not isinstance(spec, dict):
+        spec = event.spec
+        if spec is None:
             return
-        told = Named(text(spec, "name") or "", host_of(text(spec, "url") or ""), retries_max(spec))
-        self._steps[event.step_id] = told
+        self._steps[event.step_id] = Named(spec.name, host_of(spec.url), spec.retry.count)
         while len(self._steps) > STEPS_KEPT_MAX:
             self._steps.popitem(last=False)
 
     def step_moved(self, run: Run, event: Happening) -> Run:
         """The run after an event of one of its steps."""
-        if event.kind == "attempt-ended" and event.state is State.FAILED and not event.is_root:
-            run = replace(run, reason=self._reason(event))
+        fact = event.fact
+        if isinstance(fact, AttemptEnded) and event.state is State.FAILED and not event.is_root:
+            run = replace(run, reason=self._reason(fact))
         at = run.at
         if at is not None and at.step_id == event.step_id:
             after = at_after(at, event)
             ended_well = after.state is State.COMPLETED and not event.is_root
             return replace(run, at=None if ended_well else after)
-        if event.kind not in ("started", "attempt-ended") or run.ended:
+        if not isinstance(fact, (Started, AttemptEnded)) or run.ended:
             return run
         other = self._at(event)
         if other is None:
@@ -75,12 +76,11 @@ class Whereabouts:
             return run
         return run if at is not None and at.state is run.state else replace(run, at=waits)
 
-    def _reason(self, event: Happening) -> Reason:
+    def _reason(self, ended: AttemptEnded) -> Reason:
         """Why a step has failed: what its workflow makes of it says less."""
-        members, named = event.members, self._steps.get(event.step_id)
-        told = (text(members, "error"), text(members, "excerpt"))
+        named = self._steps.get(ended.step_id)
         name = "" if named is None else named.name
-        return Reason(event.step_id, name, number(members, "httpStatus"), *told)
+        return Reason(ended.step_id, name, ended.http_status, ended.error, ended.excerpt)
 
     def _at(self, event: Happening) -> At | None:
         """The step of an event, as lists show it; None: its post was not seen."""

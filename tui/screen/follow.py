@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from engine.client import Event
 from tui.boards.looking import Looking
 from tui.data.feed import Feed, Reporter
-from tui.data.inputs import EventRead
 from tui.data.inputs import Input as Taken
 from tui.data.store import Store
 
@@ -56,5 +56,5 @@ class Following:
 
     def _take(self, taken: Taken) -> None:
         self._give(taken)
-        if not isinstance(taken, EventRead):
+        if not isinstance(taken, Event):
             self._draw_soon()

@@ -27,6 +27,19 @@ from engine.cli.show.text import (
 from engine.cli.show.tree import run_tree_lines
 from engine.core.model import ENDED, DelayBy, StepState
 from engine.wire import ENGINE_CRASHED, ENGINE_STOPPED, CallError, Failure, FailureKind, step_label
+from engine.wire.events import (
+    Accepted,
+    Acted,
+    AttemptEnded,
+    Cancelled,
+    Counts,
+    Fact,
+    Paused,
+    Reopened,
+    Resumed,
+    RunMoved,
+    Spec,
+)
 
 if TYPE_CHECKING:
     from demo_app.promised import Row
@@ -83,62 +96,61 @@ class EventLog:
 
     def line(self, event: Event) -> str | None:
         """The event's line, or None when it is not worth one."""
-        if event.data.counts is not None:
-            self.counts = event.data.counts
-        if event.kind not in ("run", "step", "attempt"):
+        fact = event.data
+        if isinstance(fact, Counts):
+            self.counts = fact.counts
+        if not isinstance(fact, Fact):
             return None
-        root = event.data.step_id == event.data.run_id
-        match event.data.kind:
-            case "accepted":
-                text = self._accepted(event, root=root)
-            case "attempt-ended":
-                text = attempt_end_text(event, root=root)
-            case "run-moved":
-                text = self._moved(event)
-            case "paused":
-                text = f"{state_text('paused')} ({safe(event.data.reason)})"
-            case "cancelled":
+        root = fact.step_id == fact.run_id
+        match fact:
+            case Accepted():
+                text = self._accepted(fact, root=root)
+            case AttemptEnded():
+                text = attempt_end_text(fact, root=root)
+            case RunMoved():
+                text = self._moved(fact)
+            case Paused(reason=reason):
+                text = f"{state_text('paused')} ({safe(reason)})"
+            case Cancelled():
                 text = None if root else state_text("cancelled")
-            case "resumed":
+            case Resumed():
                 text = "resumed"
-            case "acted":
-                text = f"an operator's {safe(event.members.get('action'))}"
-            case "reopened":
+            case Acted(action=action):
+                text = f"an operator's {safe(action)}"
+            case Reopened():
                 text = "opened again"
             case _:
                 text = None
-        return text and self._line(event, text)
+        return text and self._line(fact, text)
 
-    def _line(self, event: Event, text: str) -> str:
-        run = self.runs.get(event.data.run_id or "")
-        key = run.key if run else (event.data.run_id or "")[-KEY_WIDTH:]
-        name = self._names.get(event.data.step_id or "", "")
-        return log_line(event.data.at or "", key, name, text)
+    def _line(self, fact: Fact, text: str) -> str:
+        run = self.runs.get(fact.run_id)
+        key = run.key if run else fact.run_id[-KEY_WIDTH:]
+        return log_line(fact.at, key, self._names.get(fact.step_id, ""), text)
 
-    def _accepted(self, event: Event, *, root: bool) -> str | None:
-        spec = event.members["spec"]
-        step_id, run_id = event.data.step_id or "", event.data.run_id or ""
+    def _accepted(self, fact: Accepted, *, root: bool) -> str | None:
+        spec = fact.spec or Spec()
         if not root:
-            self._names[step_id] = STEP_INDENT + step_label(spec["name"], spec["stepKey"])
+            self._names[fact.step_id] = STEP_INDENT + step_label(spec.name, spec.step_key)
             return None
-        self._names[step_id] = spec["workflow"]
-        self.runs[run_id] = RunSeen(run_id, spec["workflow"], spec["key"], event.data.at or "")
-        self.states[run_id] = StepState.PENDING
-        submission = self._submissions.get(spec["key"])
+        self._names[fact.step_id] = spec.workflow
+        self.runs[fact.run_id] = RunSeen(fact.run_id, spec.workflow, spec.key, fact.at)
+        self.states[fact.run_id] = StepState.PENDING
+        submission = self._submissions.get(spec.key)
         planned = 0 if submission is None else len(submission.payload.get("faults", {}))
         return "submitted" + (
             f", {count_text(planned, 'step')} to fail at first" if planned else ""
         )
 
-    def _moved(self, event: Event) -> str | None:
-        run_id, state = event.data.run_id or "", str(event.members.get("state"))
-        self.states[run_id] = state
-        run = self.runs.get(run_id)
+    def _moved(self, fact: RunMoved) -> str | None:
+        state = fact.state
+        self.states[fact.run_id] = state
+        run = self.runs.get(fact.run_id)
         if run is None or state not in {*ENDED, StepState.PAUSED}:
             return None
         if state == StepState.COMPLETED:
             self.completed.append(run)
-        took = (at(event.data.at or "") - at(run.submitted_at)).total_seconds()
+        took = (at(fact.at) - at(run.submitted_at)).total_seconds()
         glyph, _, word = state_text(state).partition(" ")
         return f"{glyph} run {word} after {span_text(max(took, 0.0))}"
 
@@ -148,24 +160,21 @@ def log_line(time: str, key: str, name: str, text: str) -> str:
     return f"{time[11:19]:<8} {safe(key):<{KEY_WIDTH}}  {safe(name):<{NAME_WIDTH}} {text}"
 
 
-def attempt_end_text(event: Event, *, root: bool) -> str | None:
+def attempt_end_text(ended: AttemptEnded, *, root: bool) -> str | None:
     """How an attempt ended, and what follows: `try 3 → 404, next in 800 ms (policy)`."""
-    data, more = event.data, event.members
-    tried = f"try {data.number}"
-    if more.get("countsAs") == "success":
+    tried = f"try {ended.number}"
+    if ended.counts_as == "success":
         # Of a root the run's own line says so.
-        tries = f" at {tried}" if data.number != 1 else ""
+        tries = f" at {tried}" if ended.number != 1 else ""
         return None if root else f"{state_text('completed')}{tries}"
-    state, delay_ms = more.get("state"), more.get("delayMs", 0)
-    failure = Failure.parse(data.error)
+    state, by, failure = ended.state, ended.delay_by or "", Failure.parse(ended.error)
     if failure.kind is FailureKind.SUSPENDED:
         return f"{tried} suspended" + (" until a step ends" if state == StepState.WAITING else "")
     arrow = "→" if unicode_terminal() else "->"
-    text = f"{tried} {arrow} {_short_failure(data.http_status, failure)}"
+    text = f"{tried} {arrow} {_short_failure(ended.http_status, failure)}"
     if state == StepState.BACKING_OFF:
-        by = more.get("delayBy", "")
         why = f" ({DELAY_BY[by]})" if by in DELAY_BY else ""
-        return f"{text}, next in {span_text(delay_ms / 1000)}{why}"
+        return f"{text}, next in {span_text((ended.delay_ms or 0) / 1000)}{why}"
     if state == StepState.WAITING:
         return f"{text}, waits for a step"
     return f"{text}, {state_text(safe(state))}"

@@ -148,20 +148,37 @@ def _would_change(answer: ActionAnswer) -> list[str]:
 
 def event_text(event: Event, step_name: str | None = None) -> str:
     """An event in one line. A step's id begins with its run's, which thus is said once."""
+    from engine.wire.events import Counts, Stamped
+
     data = event.data
-    time = data.at or data.server_time
+    time = data.at if isinstance(data, Stamped) else data.server_time
     parts = [clock_text(time) if time else " " * 20, f"{safe(event.kind):<9}"]
-    if data.status is not None:
-        parts.append(state_text(data.status, width=STATE_WIDTH))
-    parts += [safe(it) for it in (data.step_id or data.run_id, step_name, data.kind) if it]
-    parts += [safe(it) for it in (data.action, _by(data.actor, data.address)) if it]
-    if data.number is not None:
-        parts.append(f"try {data.number}")
-    parts += answer_facts(data)
-    parts += [safe(data.reason)] if data.reason else []
-    if data.counts is not None:
+    if isinstance(data, Stamped):
+        parts += [state_text(data.status, width=STATE_WIDTH)] if data.status else []
+        parts += [safe(it) for it in (data.step_id or data.run_id, step_name, data.kind) if it]
+    elif isinstance(data, Counts):
         parts += [f"{safe(state)} {number:,}" for state, number in data.counts.items() if number]
-    return "  ".join(parts).rstrip()
+    return "  ".join([*parts, *_event_facts(event)]).rstrip()
+
+
+def _event_facts(event: Event) -> list[str]:
+    """What there is to tell of its kind alone."""
+    from engine.wire.events import Acted, Answered, EngineErred, Paused, Reset, Started
+
+    told: tuple[str | None, ...] = ()
+    match event.data:
+        case Acted() as act:
+            told = (act.action, _by(act.actor, act.address), act.reason)
+        case Started(number=number) if number is not None:
+            told = (f"try {number}",)
+        case Answered() as ended:
+            tried = [] if ended.number is None else [f"try {ended.number}"]
+            return tried + answer_facts(ended)
+        case Paused(reason=reason) | Reset(reason=reason) | EngineErred(error=reason):
+            told = (reason,)
+        case _:
+            pass
+    return [safe(it) for it in told if it]
 
 
 def _by(actor: str | None, address: str | None) -> str | None:

@@ -20,7 +20,8 @@ from engine.cli.show.text import (
 )
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
-    from engine.wire import AttemptRow, EventData, MoveRow, Reason, RunRow, RunTree, StepRow
+    from engine.wire import AttemptRow, MoveRow, Reason, RunRow, RunTree, StepRow
+    from engine.wire.events import Answered
 
 # what begins a branch, the last branch, and what goes on below each
 BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
@@ -122,7 +123,7 @@ def _pause_reason(of: StepRow | RunRow) -> str:
     return "" if Failure.parse(of.error).word == reason else safe(reason)
 
 
-def answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
+def answer_facts(of: StepRow | AttemptRow | Reason | Answered) -> list[str]:
     """What the last attempt came to, and what its answer gives as the reason."""
     from engine.wire import Failure, FailureKind
 
@@ -140,7 +141,7 @@ def answer_facts(of: StepRow | AttemptRow | Reason | EventData) -> list[str]:
     return [*facts, safe(of.error)] if of.error else facts
 
 
-def _beside_status(of: StepRow | AttemptRow | Reason | EventData) -> str:
+def _beside_status(of: StepRow | AttemptRow | Reason | Answered) -> str:
     """The excerpt for a line that has the status, and goes on behind it: `502 Bad Gateway` would
     tell the number twice, and a sentence's full stop would stand before a comma."""
     text = (of.excerpt or "").removeprefix(f"{of.http_status} ")

@@ -13,13 +13,13 @@ from httpx_sse import EventSource, aconnect_sse
 from engine.client.feed import (
     CALL,
     TIMEOUT,
-    Event,
     Position,
     aclose_reader,
     delay_or_raise,
     is_stream,
 )
 from engine.client.tries import Answering, Tries
+from engine.wire.events import Event
 
 
 class AsyncEvents:

@@ -14,13 +14,13 @@ from httpx_sse import EventSource, connect_sse
 from engine.client.feed import (
     CALL,
     TIMEOUT,
-    Event,
     Position,
     close_reader,
     delay_or_raise,
     is_stream,
 )
 from engine.client.tries import Answering, Tries
+from engine.wire.events import Event
 
 
 class Events:

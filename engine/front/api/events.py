@@ -19,6 +19,7 @@ from engine.core.model import StepState
 from engine.front.api.context import Front
 from engine.front.show.times import rfc3339
 from engine.ports.views import EventRecord, Views
+from engine.wire.events import AttemptEnded, Counts, Heartbeat, LateEnd, Reset, RunMoved, Started
 
 PAGE = 500
 TAIL_EVENTS_MAX = 1_000
@@ -26,7 +27,13 @@ TAIL_EVENTS_MAX = 1_000
 COUNTS_EVERY_MS = 500
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_ATTEMPT_KINDS = frozenset({"started", "attempt-ended", "late-end"})
+_STREAMS = {
+    **dict.fromkeys(
+        (kind.__struct_config__.tag for kind in (Started, AttemptEnded, LateEnd)), "attempt"
+    ),
+    RunMoved.__struct_config__.tag: "run",
+}
+"""Which event a fact is, by its kind; the others are a `step`."""
 
 
 def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
@@ -48,9 +55,7 @@ def event_frame(file_id: str, record: EventRecord) -> bytes:
     )
     if "dueAt" in data and data["dueAt"] is not None:
         data["dueAt"] = rfc3339(data["dueAt"])
-    kind = data["kind"]
-    name = "attempt" if kind in _ATTEMPT_KINDS else "run" if kind == "run-moved" else "step"
-    return frame(name, _encode(data), f"{file_id}-{record.seq}")
+    return frame(_STREAMS.get(data["kind"], "step"), _encode(data), f"{file_id}-{record.seq}")
 
 
 class Tail:
@@ -110,11 +115,8 @@ async def stream(front: Front, tail: Tail, last_event_id: str | None) -> AsyncIt
     if last_event_id:
         found = position(front, last_event_id, summary.first_seq, summary.last_seq)
         if found is None:
-            begin = frame(
-                "reset",
-                _encode({"reason": "unknown id", "serverTime": _now(front)}),
-                f"{front.file_id}-{at}",
-            )
+            reset = Reset("unknown id", _now(front))
+            begin = frame("reset", _encode(reset), f"{front.file_id}-{at}")
         else:
             at = found
     begin += heartbeat(front, at, with_id=True)
@@ -137,7 +139,7 @@ async def _stream(front: Front, tail: Tail, begin: bytes, at: int) -> AsyncItera
             fresh = _all(front.views.counts)
             if fresh != counts:
                 counts = fresh
-                yield frame("counts", _encode({"counts": counts, "serverTime": _now(front)}))
+                yield frame("counts", _encode(Counts(counts, _now(front))))
         if now >= heartbeat_due:
             if heartbeat_due:
                 yield heartbeat(front, at)
@@ -151,8 +153,8 @@ async def _stream(front: Front, tail: Tail, begin: bytes, at: int) -> AsyncItera
 def heartbeat(front: Front, at: int, *, with_id: bool = False) -> bytes:
     """A sign of life with the server's time and the place in the sequence."""
     place = f"{front.file_id}-{at}"
-    data = _encode({"serverTime": _now(front), "sequence": place, "instance": front.instance})
-    return frame("heartbeat", data, place if with_id else None)
+    beat = Heartbeat(_now(front), place, front.instance)
+    return frame("heartbeat", _encode(beat), place if with_id else None)
 
 
 def _now(front: Front) -> str:
