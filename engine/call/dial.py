@@ -86,9 +86,6 @@ class CalledUrl(Struct, frozen=True):
     origin: tuple[str, str, int]
     authority: str
     """`host:port` for people."""
-    path: bytes
-    """The request target: path and query."""
-    host_header: bytes
     post_start: bytes
     """Request line and Host of a POST, with their line ends."""
 
@@ -112,8 +109,6 @@ def called_url(url: str) -> CalledUrl:
         port=port,
         origin=(scheme, host, port),
         authority=f"{bracketed}:{port}",
-        path=path.encode("ascii"),
-        host_header=parts.netloc.encode("ascii"),
         post_start=f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode("ascii"),
     )
 

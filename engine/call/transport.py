@@ -21,7 +21,7 @@ import httpx
 import trio
 from msgspec import Struct
 
-from engine.call.dial import CalledUrl, Dialler, Wire, called_url
+from engine.call.dial import CalledUrl, Dialler, Wire
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.http.answers import (
     HEAD_BYTES_MAX,
@@ -68,22 +68,18 @@ class _Connection:
         self.expires = 0.0
 
 
-class LeanTransport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 over Trio with a keep-alive pool for each origin.
-
-    `exchange` is the way in for the engine; `handle_async_request` serves `httpx.AsyncClient`.
-    """
+class LeanTransport:
+    """HTTP/1.1 over Trio with a keep-alive pool for each origin."""
 
     def __init__(
         self,
         dialler: Dialler | None = None,
         *,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
-        failed_bytes_max: int = FAILED_BODY_BYTES_MAX,
     ) -> None:
         self._dialler = dialler or Dialler()
         self._answer_bytes_max = answer_bytes_max
-        self._failed_bytes_max = min(answer_bytes_max, failed_bytes_max)
+        self._failed_bytes_max = min(answer_bytes_max, FAILED_BODY_BYTES_MAX)
         # Idle connections: newest last for each origin, and all of them in the order in which they
         # became idle. The first of all is therefore also the first of its origin.
         self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
@@ -104,10 +100,9 @@ class LeanTransport(httpx.AsyncBaseTransport):
         header_lines: bytes,
         body: list[bytes],
         *,
-        method: bytes = b"POST",
         flow: Flow = FREE_FLOW,
     ) -> Answer:
-        """Send one request and read its answer; redirects are not followed.
+        """Send one POST and read its answer; redirects are not followed.
 
         `body` is in pieces; it is empty when they are sent, so that they are nowhere any more.
         `header_lines` are whole lines, each with its CRLF, checked by the caller; `Host`,
@@ -116,13 +111,9 @@ class LeanTransport(httpx.AsyncBaseTransport):
         came); BadAnswer, AnswerTooLarge.
         """
         assert not self._closed, "the transport is closed"
-        if method == b"POST":
-            start = target.post_start
-        else:
-            start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, target.path, target.host_header)
         length = sum(map(len, body))
         head = b"%b%bAccept-Encoding: identity\r\nContent-Length: %d\r\n\r\n" % (
-            start,
+            target.post_start,
             header_lines,
             length,
         )
@@ -148,9 +139,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
                 is_sent = False
                 body.clear()
             flow.sent()
-            answer = await read_answer(
-                wire, method, self._answer_bytes_max, self._failed_bytes_max, flow
-            )
+            answer = await read_answer(wire, self._answer_bytes_max, self._failed_bytes_max, flow)
         except BaseException:
             wire.close()
             raise
@@ -206,29 +195,6 @@ class LeanTransport(httpx.AsyncBaseTransport):
             del self._idle[oldest.origin]
         oldest.wire.close()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The way in for `httpx.AsyncClient`. Its time-outs are not used: cancel the call.
-
-        Raises also BadAnswer for an encoded answer, which httpx would inflate, and for one that is
-        no 2xx and over its limit.
-        """
-        body = await request.aread()
-        ours = (b"host", b"accept-encoding", b"content-length", b"transfer-encoding", b"connection")
-        lines = [
-            b"%b: %b\r\n" % (name, value)
-            for name, value in request.headers.raw
-            if name.lower() not in ours
-        ]
-        answer = await self.exchange(
-            called_url(str(request.url)), b"".join(lines), [body], method=request.method.encode()
-        )
-        encoding = answer.fields.get(b"content-encoding", b"identity").lower()
-        if answer.size >= 0 or (answer.body and encoding != b"identity"):
-            raise BadAnswer("the answer is encoded, or longer than is read of it", answer.status)
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body)
-        )
-
     async def aclose(self) -> None:
         """Close what is idle now, and what is in use as soon as it is not."""
         self._closed = True
@@ -237,7 +203,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
 
 async def read_answer(
-    wire: Wire, method: bytes, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
+    wire: Wire, ok_bytes_max: int, failed_bytes_max: int, flow: Flow = FREE_FLOW
 ) -> Answer:
     """The final answer, without the 100-199 before it.
 
@@ -246,8 +212,8 @@ async def read_answer(
     head, rest = await read_head(wire)
     most = ok_bytes_max if head.ok else failed_bytes_max
     size, clean = -1, True
-    if head.length != len(rest) or len(rest) > min(most, SMALL_BYTES_MAX) or method == b"HEAD":
-        body = body_of(head, method)
+    if head.length != len(rest) or len(rest) > min(most, SMALL_BYTES_MAX):
+        body = body_of(head, b"POST")
         rest, size = await _read_body(wire, head, body, rest, most, flow)
         clean = body.clean and size < 0
     return Answer(

@@ -57,7 +57,6 @@ from tests.loopback import free_port
 def test_urls_are_taken_apart(url: str, host_header: bytes, path: bytes) -> None:
     """Host in lower case, default ports left out, the query kept."""
     target = called_url(url)
-    assert (target.host_header, target.path) == (host_header, path)
     assert target.post_start == b"POST " + path + b" HTTP/1.1\r\nHost: " + host_header + b"\r\n"
 
 
@@ -315,8 +314,6 @@ async def test_proxy_variables_have_no_effect(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with serving(always_ok) as server, lean() as transport:
         assert (await post(transport, server)).body == b"ok"
-        async with httpx.AsyncClient(transport=transport) as client:
-            assert (await client.get(server.url)).text == "ok"
 
 
 # --- TLS -------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def read(pieces: Iterable[bytes]) -> object:
     """Status and body, or the kind of error."""
     wire = cast(PlainWire, FedWire(pieces))
     try:
-        answer = trio.run(read_answer, wire, b"POST", 1000, 100)
+        answer = trio.run(read_answer, wire, 1000, 100)
     except httpx.TransportError as error:
         return type(error)
     return answer.status, answer.body
