@@ -60,7 +60,7 @@ class Home:
         """Attempts sent home so far."""
         self._deadlines, self._store = deadlines, store
         self._workflow_places, self._run_log = workflow_places, run_log
-        self._warn, self._pressed = warn, pressed
+        self._log, self._pressed = warn, pressed
         self._fresh: dict[Request, None] = {}
         """Attempts that wait, in the order of their last post: most are gone before their turn."""
         self._looks: list[tuple[float, int, Request]] = []
@@ -186,13 +186,13 @@ class Home:
         news, self.rule.news = self.rule.news, []
         for pool, still in news:
             if still:
-                self._warn(
+                self._log(
                     "host-stands-still", host=pool.name, waiting=pool.waited,
                     unaccepted=pool.unaccepted, times=pool.stands, pause_s=round(pool.pause, 1),
                     why=standstill_text(pool.name, pool.waited, pool.unaccepted),
                 )  # fmt: skip
             else:
-                self._warn("host-moves-again", host=pool.name)
+                self._log("host-moves-again", host=pool.name)
         for attempt, pool in going:
             assert isinstance(attempt, Request)
             self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
