@@ -63,15 +63,15 @@ def with_failure_below(failure: Failure, below: Step, step: Step, flight: Flight
     cancelled = below.state is StepState.CANCELLED
     stood = f"{name}, a step below it, had {'been cancelled' if cancelled else 'failed'}"
     if failure.kind is CallError.ANSWER_TOO_LARGE:  # an answer all the same, and not tried again
-        what = f"{failure.text}; {stood}{_why(below)}"
+        what = f"{failure.text}; {stood}{_bracketed_reason(below)}"
     elif failure.kind is not FailureKind.HTTP_STATUS:
-        return failure.adding(f"{stood}{_why(below)}")
+        return failure.adding(f"{stood}{_bracketed_reason(below)}")
     elif flight.told_failed == below.id:
         how = "was cancelled" if cancelled else "failed"
-        what = f"{failure.detail} after it was told that {name} {how}{_why(below)}"
+        what = f"{failure.detail} after it was told that {name} {how}{_bracketed_reason(below)}"
     else:
-        what = failure.adding(f"{stood}{_why(below)}").detail
-    ends = f"{_HINT}{_what(step)}, answer {FAILED_DEPENDENCY}"
+        what = failure.adding(f"{stood}{_bracketed_reason(below)}").detail
+    ends = f"{_HINT}{_kind_of_step(step)}, answer {FAILED_DEPENDENCY}"
     return Failure(FailureKind.UNHANDLED, f"{what}{ends}")
 
 
@@ -83,11 +83,11 @@ def excerpt_beside(step: Step) -> str:
     return (step.excerpt or "").removeprefix(f"{step.http_status} ")
 
 
-def _what(step: Step) -> str:
+def _kind_of_step(step: Step) -> str:
     return "workflow" if step.is_root else "step"
 
 
-def _why(below: Step) -> str:
+def _bracketed_reason(below: Step) -> str:
     if below.state is StepState.CANCELLED or not below.error:
         return ""
     failure = Failure.parse(below.error)

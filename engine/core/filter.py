@@ -125,14 +125,14 @@ def parse(text: str) -> Filter:
             raise BadFilter(f"More than {TERMS_MAX} terms.", at)
         found = _TERM.match(text, at)
         assert found is not None  # it matches the empty text
-        terms.append(_term(found, at))
+        terms.append(_read_term(found, at))
         at = found.end()
         if at < len(text) and not text[at].isspace():
             raise BadFilter(f"Here a space was expected, not {text[at]!r}.", at)
     return tuple(terms)
 
 
-def _term(found: re.Match[str], at: int) -> Term:
+def _read_term(found: re.Match[str], at: int) -> Term:
     negated, name, value = found[1] == "!", found[2], found[3] or ""
     at += len(found[1])
     if value.startswith('"'):
@@ -144,43 +144,39 @@ def _term(found: re.Match[str], at: int) -> Term:
             raise BadFilter("A term is missing here.", at)
         return Term(Field.TEXT, value.lower(), negated=negated)
     if name not in ABOUT:
-        raise BadFilter(f"`{name}:` is not known. There are {_known(ABOUT)}.", at)
+        raise BadFilter(f"`{name}:` is not known. There are {_field_names(ABOUT)}.", at)
     field = Field(name)
     if not value:
         raise BadFilter(f"`{name}:` needs {ABOUT[field]}.", at)
-    return _READERS.get(field, _text)(field, value, negated, at)
+    return _READERS.get(field, _read_text)(field, value, negated, at)
 
 
-def _known(words: object) -> str:
+def _field_names(words: object) -> str:
     return ", ".join(f"{word}:" for word in words)  # type: ignore[attr-defined]
 
 
-def _text(field: Field, value: str, negated: bool, at: int) -> Term:
+def _read_text(field: Field, value: str, negated: bool, at: int) -> Term:
     return Term(field, value, negated=negated)
 
 
-def _part(field: Field, value: str, negated: bool, at: int) -> Term:
+def _read_lower(field: Field, value: str, negated: bool, at: int) -> Term:
     return Term(field, value.lower(), negated=negated)
 
 
-def _host(field: Field, value: str, negated: bool, at: int) -> Term:
-    return Term(field, value.lower(), negated=negated)
-
-
-def _word(field: Field, value: str, negated: bool, at: int) -> Term:
+def _read_word(field: Field, value: str, negated: bool, at: int) -> Term:
     if value not in IS_WORDS:
         raise BadFilter(f"`is:{value}` is none of {', '.join(IS_WORDS)}.", at)
     return Term(field, value, negated=negated)
 
 
-def _number(field: Field, value: str, negated: bool, at: int) -> Term:
+def _read_number(field: Field, value: str, negated: bool, at: int) -> Term:
     found = _NUMBER.fullmatch(value)
     if found is None:
         raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
     return Term(field, value, Compare(found[1] or "="), int(found[2]), negated)
 
 
-def _duration(field: Field, value: str, negated: bool, at: int) -> Term:
+def _read_duration(field: Field, value: str, negated: bool, at: int) -> Term:
     found = _DURATION.fullmatch(value)
     if found is None:
         raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
@@ -188,18 +184,18 @@ def _duration(field: Field, value: str, negated: bool, at: int) -> Term:
     return Term(field, value, Compare(found[1]), ms, negated)
 
 
-def _code(field: Field, value: str, negated: bool, at: int) -> Term:
+def _read_code(field: Field, value: str, negated: bool, at: int) -> Term:
     if not _CODE.fullmatch(value):
         raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
     return Term(field, value, number=int(value.replace("x", "0")), negated=negated)
 
 
 _READERS: dict[Field, Callable[[Field, str, bool, int], Term]] = {
-    Field.IS: _word,
-    Field.HOST: _host,
-    Field.TRY: _number,
-    Field.DUE: _duration,
-    Field.AGE: _duration,
-    Field.CODE: _code,
-    Field.ERROR: _part,
+    Field.IS: _read_word,
+    Field.HOST: _read_lower,
+    Field.TRY: _read_number,
+    Field.DUE: _read_duration,
+    Field.AGE: _read_duration,
+    Field.CODE: _read_code,
+    Field.ERROR: _read_lower,
 }

@@ -148,7 +148,7 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
         case CancelAsked():
             step.cancel_asked, step.cause_id = True, event.cause_id
         case Woken() | Paused() | Resumed():
-            _steer(run, step, event)
+            _wake_or_pause(run, step, event)
         case Reopened():
             _reopen(run, step, event)
         case Replaced():
@@ -317,7 +317,7 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
             flight.child_ended = True
 
 
-def _steer(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
+def _wake_or_pause(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
     match event:
         case Woken():
             step.due_at = event.at if event.due_at is None else event.due_at
@@ -344,14 +344,14 @@ def _steer(run: Run, step: Step, event: Woken | Paused | Resumed) -> None:
             assert step.resumes_to is not None
             state, step.resumes_to = step.resumes_to, None
             if event.fresh:
-                _freshen(step, event.at)
+                _reset_counts(step, event.at)
                 step.due_at, step.delay_by, state = event.at, DelayBy.OPERATOR, BACKING_OFF
             _move(run, step, state)
         case _:
             assert_never(event)
 
 
-def _freshen(step: Step, at: int) -> None:
+def _reset_counts(step: Step, at: int) -> None:
     step.failures = step.interruptions = step.crashes = step.paused_ms = 0
     step.crash_mark = -1
     step.opened_at = at
@@ -363,7 +363,7 @@ def _reopen(run: Run, step: Step, event: Reopened) -> None:
     step.awaiting_post = event.awaiting_post
     step.ended_at = step.cause_id = step.http_status = step.error = step.ended_url = None
     step.excerpt = None
-    _freshen(step, event.at)
+    _reset_counts(step, event.at)
     _move(run, step, PENDING)
     if step.parent_id is not None and not step.awaiting_post:
         _count_child(run, run.steps[step.parent_id], +1)

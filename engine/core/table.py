@@ -74,49 +74,49 @@ AWAITING_POST, PAUSE_ASKED, CANCEL_ASKED = (
 )
 
 
-def _to(*rows: Row) -> To:
+def _leads_to(*rows: Row) -> To:
     return frozenset(rows)
 
 
-SAME = _to()
+SAME = _leads_to()
 """The event leaves the step in its row."""
 _ALWAYS: dict[type, To] = dict.fromkeys(
     (LateEnd, PayloadDiffered, Acted, EngineErred, ReadAgain, Retargeted, RunMoved), SAME
 )
-_OPEN = {**_ALWAYS, Cancelled: _to(CANCELLED), EndedAsItIs: _to(CANCELLED)}
-_ENDED = {**_ALWAYS, EndedAsItIs: SAME, Reopened: _to(PENDING, AWAITING_POST)}
+_OPEN = {**_ALWAYS, Cancelled: _leads_to(CANCELLED), EndedAsItIs: _leads_to(CANCELLED)}
+_ENDED = {**_ALWAYS, EndedAsItIs: SAME, Reopened: _leads_to(PENDING, AWAITING_POST)}
 
 TABLE: dict[Row, dict[type, To]] = {
-    Hidden.UNKNOWN: {Accepted: _to(PENDING, PAUSED)},
-    PENDING: {**_OPEN, Started: _to(RUNNING), Paused: _to(PAUSED)},
-    AWAITING_POST: {**_OPEN, Replaced: _to(PENDING), Paused: _to(PAUSED)},
+    Hidden.UNKNOWN: {Accepted: _leads_to(PENDING, PAUSED)},
+    PENDING: {**_OPEN, Started: _leads_to(RUNNING), Paused: _leads_to(PAUSED)},
+    AWAITING_POST: {**_OPEN, Replaced: _leads_to(PENDING), Paused: _leads_to(PAUSED)},
     RUNNING: {
         **_OPEN,
-        AttemptEnded: _to(BACKING_OFF, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED),
-        CancelAsked: _to(CANCEL_ASKED),
-        Paused: _to(PAUSE_ASKED),
+        AttemptEnded: _leads_to(BACKING_OFF, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED),
+        CancelAsked: _leads_to(CANCEL_ASKED),
+        Paused: _leads_to(PAUSE_ASKED),
         Resumed: SAME,
     },
     PAUSE_ASKED: {
         **_OPEN,
-        AttemptEnded: _to(PAUSED, COMPLETED, FAILED, CANCELLED),
-        CancelAsked: _to(CANCEL_ASKED),
+        AttemptEnded: _leads_to(PAUSED, COMPLETED, FAILED, CANCELLED),
+        CancelAsked: _leads_to(CANCEL_ASKED),
         Paused: SAME,
-        Resumed: _to(RUNNING),
+        Resumed: _leads_to(RUNNING),
     },
     CANCEL_ASKED: {
         **_OPEN,
-        AttemptEnded: _to(COMPLETED, CANCELLED),
+        AttemptEnded: _leads_to(COMPLETED, CANCELLED),
         CancelAsked: SAME,
         Paused: SAME,
         Resumed: SAME,
     },
-    BACKING_OFF: {**_OPEN, Started: _to(RUNNING), Woken: SAME, Paused: _to(PAUSED)},
-    WAITING: {**_OPEN, Woken: _to(BACKING_OFF), Paused: _to(PAUSED)},
+    BACKING_OFF: {**_OPEN, Started: _leads_to(RUNNING), Woken: SAME, Paused: _leads_to(PAUSED)},
+    WAITING: {**_OPEN, Woken: _leads_to(BACKING_OFF), Paused: _leads_to(PAUSED)},
     PAUSED: {
         **_OPEN,
         Woken: SAME,
-        Resumed: _to(PENDING, AWAITING_POST, BACKING_OFF, WAITING),
+        Resumed: _leads_to(PENDING, AWAITING_POST, BACKING_OFF, WAITING),
     },
     COMPLETED: _ENDED,
     FAILED: _ENDED,

@@ -114,18 +114,18 @@ def json_fault(text: bytes) -> str | None:
             _judge(text)
         except msgspec.DecodeError:
             if rb"\u" not in text:
-                return _where(text)
+                return _first_fault(text)
             whole = with_equal_stand_ins(text)
             try:
                 _judge(whole)
             except msgspec.DecodeError:
-                return _where(whole)
+                return _first_fault(whole)
     except RecursionError:
         return "JSON nested too deep to be read"
     return None
 
 
-def _where(text: bytes) -> str:
+def _first_fault(text: bytes) -> str:
     """At which byte a text ceases to be JSON."""
     try:
         _judge(text + _NEVER_JSON)  # else a text that ends early has no place
