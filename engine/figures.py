@@ -27,9 +27,9 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     """Runs, attempts, and who waits for what."""
     rule = engine.home.rule
     metrics.gauge("atomic_hosts_standing_still", "Hosts whose workers wait for each other",
-                  lambda: rule.still)  # fmt: skip
+                  lambda: rule.standing_still)  # fmt: skip
     metrics.counter("atomic_standstills", "Times that hosts came to stand still",
-                    lambda: rule.stood)  # fmt: skip
+                    lambda: rule.stood_still)  # fmt: skip
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.memory.live))
     metrics.gauge(
         "atomic_attempts_in_flight", "Places in use", lambda: engine.seats.places.in_flight

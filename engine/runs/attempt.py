@@ -72,11 +72,11 @@ class Attempt(Request):
                 flow.flight = flight
                 self.refused_unread = shared.refused_unread
                 self.start_clock(step.spec.attempt_timeout_ms)
-                shared.home.rule.opened(self, host, self.began_at)
+                shared.home.rule.attempt_opened(self, host, self.began_at)
                 outcome = await shared.caller.call(self._invocation(step, flow))
         self.stop_clock()
         answered, now = isinstance(outcome, Answered), shared.deadlines.now()
-        shared.home.rule.ended(self, now, answered=answered)
+        shared.home.rule.attempt_ended(self, now, answered=answered)
         if self.drained or run.parked:
             return
         if not has_left:

@@ -133,7 +133,7 @@ class Engine:
                     if request.host is not None and live.run.flights[placed.poster].parent_now:
                         self.seats.give_up(request)
                     if request.left:
-                        self.home.posted(request, new=placed.new)
+                        self.home.post_came(request, new=placed.new)
             return placed
         except Exception as error:
             if not self.stopped.park(live, error):

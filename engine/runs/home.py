@@ -66,24 +66,24 @@ class Home:
         self._looks: list[tuple[float, int, Request]] = []
         """Heap of when to look again at those that had their turn."""
         self._order = count()  # requests themselves cannot be compared
-        self._timer = Timer(self._look)
+        self._timer = Timer(self._look_at_due)
         self._rule_timer = Timer(self._ask_rule)
         self._was_pressed = False
 
     # -- what happens --------------------------------------------------------------------------
 
-    def begins(self, request: Request, event: trio.Event, step: Step) -> None:
+    def wait_begins(self, request: Request, event: trio.Event, step: Step) -> None:
         """A post of the attempt hangs, for this step."""
         request.posts[event] = step.id
         now = self._post_moved(request)
         if not request.sent_home:
-            self.rule.begins(request, host_of(step.spec.url), now)
+            self.rule.wait_begins(request, host_of(step.spec.url), now)
             if self.rule.look_at < self._rule_timer.deadline:
                 self._set_rule_timer()
             if self._workflow_places is not None:
                 self._look_for_workflow_places(request.live)
 
-    def ends(self, request: Request, event: trio.Event, step: Step) -> None:
+    def wait_ends(self, request: Request, event: trio.Event, step: Step) -> None:
         """The post was answered, or cut."""
         del request.posts[event]
         if request.posts:
@@ -92,11 +92,11 @@ class Home:
             now = request.posted_at = self._deadlines.now()
             self._fresh.pop(request, None)
             request.look_at = math.inf
-        self.rule.ends(request, host_of(step.spec.url), now)
+        self.rule.wait_ends(request, host_of(step.spec.url), now)
         if self.rule.look_at < self._rule_timer.deadline:
             self._set_rule_timer()
 
-    def queued(self, live: RunUnderWay, step: Step) -> None:
+    def step_queued(self, live: RunUnderWay, step: Step) -> None:
         """The step queues for a place. If that is one of workflows, who waits for it goes home:
         each may hold the place that the other waits for."""
         if live.queued[step.id] is not self._workflow_places:
@@ -104,24 +104,26 @@ class Home:
         while step.parent_id is not None:
             step = live.run.steps[step.parent_id]
             if (above := live.requests.get(step.id)) is not None:
-                self.tell(above, "as a step below it needs a place among the host's workflows")
+                self.tell_to_go(
+                    above, "as a step below it needs a place among the host's workflows"
+                )
 
     def _look_for_workflow_places(self, live: RunUnderWay) -> None:
         for step_id, places in list(live.queued.items()):
             if places is self._workflow_places:
-                self.queued(live, live.run.steps[step_id])
+                self.step_queued(live, live.run.steps[step_id])
 
-    def posted(self, request: Request, *, new: bool) -> None:
+    def post_came(self, request: Request, *, new: bool) -> None:
         """A post of the attempt came; `new`: it recorded a step."""
         if new or not request.shown:
-            self.rule.showed(request, self._deadlines.now())
+            self.rule.attempt_showed(request, self._deadlines.now())
         if request.posts:
             now = self._post_moved(request)
-            self.rule.posted(request, now)
+            self.rule.post_moved(request, now)
             if self.rule.look_at < self._rule_timer.deadline:
                 self._set_rule_timer()
 
-    def failed(self, request: Request, step: Step, outcome: Outcome) -> None:
+    def attempt_failed(self, request: Request, step: Step, outcome: Outcome) -> None:
         """The attempt is over and its step goes on: nobody reads what its function, which perhaps
         lives on behind a connection that was cut, will answer. It need not wait any longer. If the
         attempt timed out, who waits above it goes home."""
@@ -138,11 +140,11 @@ class Home:
             step = run.steps[step.parent_id]
             above = request.live.requests.get(step.id)
             if above is not None:
-                self.tell(above, why)
+                self.tell_to_go(above, why)
 
     # -- what follows --------------------------------------------------------------------------
 
-    def tell(self, request: Request, why: str) -> bool:
+    def tell_to_go(self, request: Request, why: str) -> bool:
         """Send the attempt home, if it only waits and may go. True if it was sent."""
         live, step_id = request.live, request.step_id
         if not request.posts:
@@ -182,7 +184,7 @@ class Home:
         self._deadlines.move(self._rule_timer, self.rule.look_at)
 
     def _ask_rule(self) -> None:
-        going = self.rule.whom(self._deadlines.now())
+        going = self.rule.who_goes_home(self._deadlines.now())
         news, self.rule.news = self.rule.news, []
         for pool, still in news:
             if still:
@@ -195,7 +197,7 @@ class Home:
                 self._log("host-moves-again", host=pool.name)
         for attempt, pool in going:
             assert isinstance(attempt, Request)
-            self.tell(attempt, f"as those who wait at {pool.name} may have all its workers")
+            self.tell_to_go(attempt, f"as those who wait at {pool.name} may have all its workers")
         self._set_rule_timer()
 
     def _post_moved(self, request: Request) -> float:
@@ -212,7 +214,7 @@ class Home:
             return self.suspend_after_s
         return min(SUSPEND_UNDER_PRESSURE_S, self.suspend_after_s)
 
-    def _look(self) -> None:
+    def _look_at_due(self) -> None:
         """Look at those whose turn it is."""
         now = self._deadlines.now()
         pressed = self._pressed is not None and self._pressed()
@@ -251,7 +253,7 @@ class Home:
 
     def _look_at(self, request: Request, now: float, after: float) -> None:
         since = idle_since(request)
-        if since is not None and since + after <= now and self.tell(request, CANNOT_MOVE):
+        if since is not None and since + after <= now and self.tell_to_go(request, CANNOT_MOVE):
             return
         at = now + after if since is None or since + after <= now else since + after
         request.look_at = at

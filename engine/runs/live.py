@@ -183,7 +183,7 @@ class LiveRun:
                 set_aside(self.run, step_id)
                 new = step.is_root and not step.attempts
                 full.queue(host, partial(self._offered, step_id, full), new=new)
-                self._shared.home.queued(self, step)
+                self._shared.home.step_queued(self, step)
                 continue
             change.do(Started(now, step_id, attempt.number))
             note_left(self.run.flights[step_id], left=False)
@@ -343,7 +343,7 @@ class LiveRun:
             late = isinstance(change.events[0], LateEnd)
             bodies = (answer_body(step, number, outcome, late=late),)
         if step.state is not StepState.COMPLETED:
-            self._shared.home.failed(attempt, step, outcome)
+            self._shared.home.attempt_failed(attempt, step, outcome)
         self.commit(change, bodies, now=now)
         taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN
         self._shared.seats.give_back(attempt, answered=taken)

@@ -83,7 +83,7 @@ async def _wait_open(
     slot = live.attach(step.id, event, bare=bare)
     own = request if request is not None and request.left else None
     if own is not None:
-        shared.home.begins(own, event, step)
+        shared.home.wait_begins(own, event, step)
     why = Why.ASYNC
     try:
         if wait.timeout_ms is None and wait.prefer_ms is None:
@@ -101,7 +101,7 @@ async def _wait_open(
             return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
     finally:
         if own is not None:
-            shared.home.ends(own, event, step)
+            shared.home.wait_ends(own, event, step)
         live.detach(step.id, slot, event)
     return StillOpen(step.id, live.run.id, step.state, why)
 

@@ -133,7 +133,7 @@ class Pools:
                 _, _, what, arguments = heappop(self._events)
                 what(*arguments)
             else:
-                for attempt, _ in self.rule.whom(at):
+                for attempt, _ in self.rule.who_goes_home(at):
                     assert isinstance(attempt, Try)
                     self.tell(attempt)
         ended = all(root.state == "done" for root in self.roots)
@@ -182,10 +182,10 @@ class Pools:
             if not attempt.posted:
                 self.give_place(step.shape.host)
             attempt.posted = True
-            self.rule.showed(attempt, self.now)
+            self.rule.attempt_showed(attempt, self.now)
         attempt.posted_at = self.now
         for key in sorted(attempt.held):
-            self.rule.begins(attempt, step.children[key].shape.host, self.now)
+            self.rule.wait_begins(attempt, step.children[key].shape.host, self.now)
         for child in new:
             self.want(child)
         if not attempt.held:
@@ -214,7 +214,7 @@ class Pools:
         step.state = "running"
         self.calls += 1
         attempt = step.try_ = Try(step)
-        self.rule.opened(attempt, name, self.now)
+        self.rule.attempt_opened(attempt, name, self.now)
         self.at(self.now + ATTEMPT_TIMEOUT_S, self.time_out, attempt)
         self.at(self.now + 0.0005, self.arrive, attempt)
 
@@ -232,7 +232,7 @@ class Pools:
         attempt.over = True
         self.timed_out += 1
         step = attempt.step
-        self.rule.ended(attempt, self.now, answered=False)
+        self.rule.attempt_ended(attempt, self.now, answered=False)
         self.give_place(step.shape.host)
         step.tries += 1
         step.state = "backing-off"
@@ -247,7 +247,7 @@ class Pools:
         """An answer came."""
         step = attempt.step
         attempt.over = True
-        self.rule.ended(attempt, self.now, answered=True)
+        self.rule.attempt_ended(attempt, self.now, answered=True)
         if not attempt.posted:
             self.give_place(step.shape.host)
         if attempt.told:
@@ -280,7 +280,7 @@ class Pools:
         attempt.posted_at = self.now
         for key in ended:
             attempt.held.remove(key)
-            self.rule.ends(attempt, step.children[key].shape.host, self.now)
+            self.rule.wait_ends(attempt, step.children[key].shape.host, self.now)
         if ended and not attempt.held:
             attempt.stage += 1
             self.at(self.now + self.work.local_s, self.go_on, attempt)

@@ -66,7 +66,7 @@ async def status(front: Front) -> Reply:
             timed_count=summary.timed,
             due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
             hosts=host_rows(engine.hosts.figures(now), places.by_host, seats.queued_by_host),
-            standstills=standstill_rows(engine.home.rule.standing(now_s), now, now_s),
+            standstills=standstill_rows(engine.home.rule.narrow_pools(now_s), now, now_s),
             in_memory=len(engine.memory.live),
             in_flight=places.in_flight,
             cancelled_in_flight=engine.memory.cancelled_in_flight,

@@ -1,6 +1,6 @@
 """Whether the workers of a host all wait for each other, and who is then sent home.
 
-Pure: events in, with the time in seconds; asked `whom` when `look_at` has come. `protocol.md` §4.
+Pure: events in, with the time in seconds; asked when `look_at` has come. `protocol.md` §4.
 
 A function holds a worker of its host while it waits for a step, and the step needs a worker too.
 The engine sees requests opened, posts and answers, never whether a worker took a request. So:
@@ -117,7 +117,7 @@ class Standstill:
 
     # -- events --------------------------------------------------------------------------------
 
-    def opened(self, attempt: Occupant, host: str, now: float) -> None:
+    def attempt_opened(self, attempt: Occupant, host: str, now: float) -> None:
         """The attempt's request leaves."""
         pool = attempt.pool = self.pools.get(host) or self._new_pool(host, now)
         if not pool.open:
@@ -125,7 +125,7 @@ class Standstill:
         pool.open += 1
         pool.unshown += 1
 
-    def showed(self, attempt: Occupant, now: float) -> None:
+    def attempt_showed(self, attempt: Occupant, now: float) -> None:
         """It made its first post, or recorded a new step."""
         pool = attempt.pool
         if pool is None:
@@ -133,9 +133,9 @@ class Standstill:
         if not attempt.shown:
             attempt.shown = True
             pool.unshown -= 1
-        _sign(pool, now)
+        _note_sign(pool, now)
 
-    def ended(self, attempt: Occupant, now: float, *, answered: bool) -> None:
+    def attempt_ended(self, attempt: Occupant, now: float, *, answered: bool) -> None:
         """It is over. Only an answer is a sign: none came from where it was not taken."""
         pool = attempt.pool
         if pool is None:
@@ -143,12 +143,12 @@ class Standstill:
         if attempt.waits:
             self.let_go(attempt, now)
         if answered:
-            _sign(pool, now)
+            _note_sign(pool, now)
         pool.open -= 1
         pool.unshown -= not attempt.shown
         attempt.pool = None
 
-    def begins(self, attempt: Occupant, host: str, now: float) -> None:
+    def wait_begins(self, attempt: Occupant, host: str, now: float) -> None:
         """A post of it hangs, for a step at this host."""
         pool = attempt.pool
         if pool is None:
@@ -162,16 +162,16 @@ class Standstill:
         target.awaited += 1
         attempt.waits[target] = attempt.waits.get(target, 0) + 1
         if now < pool.narrow_until:
-            self.posted(attempt, now)
+            self.post_moved(attempt, now)
 
-    def posted(self, attempt: Occupant, now: float) -> None:
+    def post_moved(self, attempt: Occupant, now: float) -> None:
         """A post of it has come, was answered or was cut, and `posted_at` says so."""
         pool = attempt.pool
         if pool is not None and now < pool.narrow_until and attempt.waits:
             self._fresh.append((now + GRACE_S, attempt))
             self.look_at = min(self.look_at, now + GRACE_S)
 
-    def ends(self, attempt: Occupant, host: str, now: float) -> None:
+    def wait_ends(self, attempt: Occupant, host: str, now: float) -> None:
         """The post hangs no more."""
         target = self.pools.get(host)
         if target is None or target not in attempt.waits:
@@ -181,27 +181,27 @@ class Standstill:
             attempt.waits[target] = left
         else:
             del attempt.waits[target]
-        _leave(target, 1, now)
+        _await_less(target, 1, now)
         if attempt.waits:
-            self.posted(attempt, now)
+            self.post_moved(attempt, now)
         elif attempt.pool is not None:
             attempt.pool.waiting.pop(attempt, None)
-            _leave(attempt.pool, 1, now)
+            _await_less(attempt.pool, 1, now)
 
     def let_go(self, attempt: Occupant, now: float) -> None:
         """It waits for nothing any more: it was sent home, or is over."""
         if not attempt.waits:
             return
-        for target, held in attempt.waits.items():
-            _leave(target, held, now)
+        for target, waits in attempt.waits.items():
+            _await_less(target, waits, now)
         attempt.waits.clear()
         if attempt.pool is not None:
             attempt.pool.waiting.pop(attempt, None)
-            _leave(attempt.pool, 1, now)
+            _await_less(attempt.pool, 1, now)
 
     # -- questions -----------------------------------------------------------------------------
 
-    def whom(self, now: float) -> list[tuple[Occupant, Pool]]:
+    def who_goes_home(self, now: float) -> list[tuple[Occupant, Pool]]:
         """Who is to be sent home now, and for which host. `look_at` is when to ask again."""
         going: list[tuple[Occupant, Pool]] = []
         while self._looks and self._looks[0][0] <= now:
@@ -219,17 +219,17 @@ class Standstill:
         self._set_look()
         return going
 
-    def standing(self, now: float) -> list[Pool]:
+    def narrow_pools(self, now: float) -> list[Pool]:
         """Hosts that are narrow: they stood still, and may again."""
         return [pool for pool in self.pools.values() if now < pool.narrow_until]
 
     @property
-    def still(self) -> int:
+    def standing_still(self) -> int:
         """How many these are."""
         return sum(pool.still_from is not None for pool in self.pools.values())
 
     @property
-    def stood(self) -> int:
+    def stood_still(self) -> int:
         """How often hosts stood still, all together."""
         return sum(pool.stands for pool in self.pools.values())
 
@@ -295,14 +295,14 @@ def standstill_text(host: str, waiting: int, unaccepted: int) -> str:
     return f"{attempts} for {steps} that it has not accepted"
 
 
-def _sign(pool: Pool, now: float) -> None:
+def _note_sign(pool: Pool, now: float) -> None:
     if not pool.awaited:
         pool.gap = max(pool.gap, now - max(pool.sign_at, pool.nobody_from))
     pool.sign_at = now
 
 
-def _leave(pool: Pool, held: int, now: float) -> None:
-    pool.awaited -= held
+def _await_less(pool: Pool, fewer: int, now: float) -> None:
+    pool.awaited -= fewer
     assert pool.awaited >= 0, pool.name
     if not pool.awaited:
         pool.nobody_from = now

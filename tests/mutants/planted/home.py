@@ -27,7 +27,7 @@ def old_end_calls_again(bug: Planting) -> None:
 
 @plant("who waits above a step whose attempt timed out waits on", rules=("R27",))
 def no_safety_net(bug: Planting) -> None:
-    bug.rewrite(Home.failed, "if not request.sent_home and", "if False and")
+    bug.rewrite(Home.attempt_failed, "if not request.sent_home and", "if False and")
 
 
 @plant("a nested function fails for what the root was told", rules=("R29",))

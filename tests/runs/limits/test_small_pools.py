@@ -162,7 +162,7 @@ async def test_what_stands_still_is_told(autojump_clock, path: Path):
 
     def told(now: int) -> tuple[StandstillRow, ...]:
         now_s = trio.current_time()
-        return standstill_rows(pools.world.engine.home.rule.standing(now_s), now, now_s)
+        return standstill_rows(pools.world.engine.home.rule.narrow_pools(now_s), now, now_s)
 
     def log(event: str, **values: object) -> None:
         lines.append((event, values.get("why")))
@@ -178,7 +178,7 @@ async def test_what_stands_still_is_told(autojump_clock, path: Path):
         (row,) = rows
         assert (row.host, row.waiting, row.unaccepted, row.times, row.why) == ("a", 4, 4, 1, why)
         assert (row.since, row.until) == ("1970-01-01T00:01:40.000Z", "1970-01-01T00:01:50.000Z")
-        assert (it.engine.home.rule.still, it.engine.home.rule.stood) == (1, 1)
+        assert (it.engine.home.rule.standing_still, it.engine.home.rule.stood_still) == (1, 1)
         await trio.sleep(10)
         assert lines[1:] == [("host-moves-again", None)]
         assert told(0) == ()

@@ -92,22 +92,22 @@ class Host:
     def open(self, now: float, name: str = "a") -> Occupant:
         """A request leaves."""
         attempt = Occupant()
-        self.rule.opened(attempt, name, now)
+        self.rule.attempt_opened(attempt, name, now)
         return attempt
 
     def waits(self, now: float, name: str = "a", target: str = "a") -> Occupant:
         """One that posts at once and waits for a step."""
         attempt = self.open(now, name)
-        self.rule.showed(attempt, now)
+        self.rule.attempt_showed(attempt, now)
         attempt.posted_at = now
-        self.rule.begins(attempt, target, now)
+        self.rule.wait_begins(attempt, target, now)
         return attempt
 
     def went(self, until: float) -> dict[Occupant, float]:
         """Who is sent home until then, and when."""
         gone: dict[Occupant, float] = {}
         while (now := self.rule.look_at) <= until:
-            for attempt, _ in self.rule.whom(now):
+            for attempt, _ in self.rule.who_goes_home(now):
                 self.rule.let_go(attempt, now)
                 gone[attempt] = now
         return gone
@@ -127,7 +127,7 @@ def test_with_every_request_taken_nothing_stands_still():
     host = Host()
     host.waits(0.0)
     host.waits(0.0, target="b")
-    host.rule.showed(host.open(0.0, "b"), 0.0)
+    host.rule.attempt_showed(host.open(0.0, "b"), 0.0)
     assert host.went(600) == {}
 
 
@@ -146,7 +146,7 @@ def test_a_pool_under_another_name_is_seen_through():
 def test_an_idle_host_is_not_silent():
     """Silence begins when something is open."""
     host = Host()
-    host.rule.ended(host.open(0.0), 1.0, answered=True)
+    host.rule.attempt_ended(host.open(0.0), 1.0, answered=True)
     waits = host.waits(500.0)
     host.open(500.0)
     assert host.went(600) == {waits: pytest.approx(502)}
@@ -156,7 +156,7 @@ def test_slow_steps_teach_patience_up_to_a_limit():
     """Twice the longest silence while nobody waited, at most 45 s; a standstill forgets it."""
     for took, patience in ((0.5, 2.0), (3.0, 6.0), (22.5, 45.0), (40.0, L_MAX_S)):
         host = Host()
-        host.rule.ended(host.open(0.0), took, answered=True)
+        host.rule.attempt_ended(host.open(0.0), took, answered=True)
         waits = host.waits(100.0)
         host.open(100.0)
         assert host.went(200) == {waits: pytest.approx(100 + patience)}
@@ -169,8 +169,8 @@ def test_silence_while_somebody_waited_teaches_nothing():
     for name in ("a", "b"):
         slow = host.open(0.0)
         waits = host.waits(0.0, name)
-        host.rule.ended(slow, 10.0, answered=True)
-        host.rule.ended(waits, 10.0, answered=True)
+        host.rule.attempt_ended(slow, 10.0, answered=True)
+        host.rule.attempt_ended(waits, 10.0, answered=True)
         assert host.rule.patience_s(host.rule.pools["a"]) == 2.0
 
 
@@ -179,7 +179,7 @@ def test_what_was_never_answered_is_no_sign():
     host = Host()
     waits = host.waits(0.0)
     host.open(0.0)
-    host.rule.ended(host.open(0.0), 1.5, answered=False)
+    host.rule.attempt_ended(host.open(0.0), 1.5, answered=False)
     assert host.went(3) == {waits: pytest.approx(2)}
 
 
@@ -191,12 +191,12 @@ def test_at_a_narrow_host_who_waits_goes_at_once():
     host.went(2)
     waits = host.waits(3.0)
     waits.posted_at = 3.015
-    host.rule.begins(waits, "a", 3.015)
+    host.rule.wait_begins(waits, "a", 3.015)
     assert host.went(4) == {waits: pytest.approx(3.015 + GRACE_S)}
     late = host.waits(11.9)
     assert host.went(12.5) == {late: pytest.approx(11.92)}
-    assert host.rule.standing(11.99)
-    assert not host.rule.standing(12.01)
+    assert host.rule.narrow_pools(11.99)
+    assert not host.rule.narrow_pools(12.01)
     stays = host.waits(12.1)
     patience = host.rule.patience_s(host.rule.pools["a"])
     assert host.went(60) == {stays: pytest.approx(12.1 + patience)}
@@ -210,11 +210,11 @@ def test_the_pause_doubles_up_to_ten_minutes():
     pool = host.rule.pools["a"]
     for times, pause in enumerate((10, 20, 40, 80, 160, 320, PAUSE_MAX_S, PAUSE_MAX_S), 1):
         while pool.stands < times:
-            host.rule.whom(host.rule.look_at)  # and nobody goes
+            host.rule.who_goes_home(host.rule.look_at)  # and nobody goes
         assert pool.pause == pytest.approx(pause)
-    host.rule.showed(waits, pool.narrow_until + PAUSE_MAX_S)
+    host.rule.attempt_showed(waits, pool.narrow_until + PAUSE_MAX_S)
     while pool.stands < 9:
-        host.rule.whom(host.rule.look_at)
+        host.rule.who_goes_home(host.rule.look_at)
     assert pool.pause == 10
 
 
@@ -223,7 +223,7 @@ def test_who_waited_through_the_pause_is_looked_at_again():
     host = Host()
     waits = host.waits(0.0)
     host.open(0.0)
-    assert [each for each, _ in host.rule.whom(2.0)] == [waits]
+    assert [each for each, _ in host.rule.who_goes_home(2.0)] == [waits]
     assert host.went(13.9) == {}
     assert host.went(14.1) == {waits: pytest.approx(14)}
 
@@ -245,6 +245,6 @@ def test_hosts_without_end_are_forgotten():
     host = Host()
     busy = host.open(0.0, "busy")
     for number in range(3 * HOSTS_KEPT_MAX):
-        host.rule.ended(host.open(number, f"h{number}"), number, answered=True)
+        host.rule.attempt_ended(host.open(number, f"h{number}"), number, answered=True)
     assert len(host.rule.pools) <= HOSTS_KEPT_MAX
     assert busy.pool is host.rule.pools["busy"]
