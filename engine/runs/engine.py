@@ -299,12 +299,12 @@ class Engine:
         """
         if self.draining:
             raise draining()
-        live = await self.memory.look(run_id)
+        live = await self.memory.get_or_stopped(run_id)
         if isinstance(live, Stopped) or (live is not None and live.run.parked):
             if await self.stopped.act(
                 run_id, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
             ):
-                await self.memory.look(run_id)
+                await self.memory.get_or_stopped(run_id)
             return None, Done([], [])
         if live is None:
             raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")

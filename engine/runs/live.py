@@ -105,13 +105,13 @@ class LiveRun:
         if change.ended or promised:
             kept = {body.step_id: body for body in bodies if body.answer}
             ended = [(step, kept.get(step.id)) for step in change.ended]
-            then = partial(self._committed, ended, promised)
+            then = partial(self._when_durable, ended, promised)
         watch = self._shared.watch
         watch.count(change)
         say = watch.log.changed(change)
         self.receipt = self._shared.store.write(Write(change, bodies, then, say))
         for each in at_once:
-            self._tasks.start_soon(self._attempt, each)
+            self._tasks.start_soon(self._run_attempt, each)
         if self._may_be_idle or (self.run.due and self.run.due[0][0] != self._due_at):
             self._wake.set()  # perhaps nothing is left to do here, or it is due at another time
         return self.receipt
@@ -126,7 +126,7 @@ class LiveRun:
         self.payloads.keep(step.id, host_of(step.spec.url), payload)
         self.commit(change, (Body(step.id, step.payload_generation, payload),), now=now)
         if step.id not in self.requests:
-            self.payloads.queues(step.id)
+            self.payloads.step_queues(step.id)
 
     def _count_under_way(self) -> None:
         under_way = bool(self.requests or self.queued) and not self.run.parked
@@ -182,7 +182,7 @@ class LiveRun:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
                 new = step.is_root and not step.attempts
-                full.queue(host, partial(self._offered, step_id, full), new=new)
+                full.queue(host, partial(self._take_offered, step_id, full), new=new)
                 self._shared.home.step_queued(self, step)
                 continue
             change.do(Started(now, step_id, attempt.number))
@@ -190,10 +190,10 @@ class LiveRun:
             self.requests[step_id] = attempt
             started.append(attempt)
             if step_id in self.slots:
-                self._moved(step_id)
+                self._note_movement(step_id)
         return started
 
-    def _offered(self, step_id: str, places: Places) -> bool:
+    def _take_offered(self, step_id: str, places: Places) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
         self.queued.pop(step_id, None)
         taken = places.in_flight
@@ -214,7 +214,7 @@ class LiveRun:
                 del self.queued[each.step_id]
                 put_back(self.run, each.step_id)
 
-    def _committed(self, ended: list[tuple[Step, Body | None]], promised: list[Attempt]) -> None:
+    def _when_durable(self, ended: list[tuple[Step, Body | None]], promised: list[Attempt]) -> None:
         """A change is durable: callers may know the outcomes in it, and its requests may leave."""
         waited_for: list[Slot] = []
         for step, body in ended:
@@ -228,19 +228,19 @@ class LiveRun:
         for slot in waited_for:
             slot.let_go()
         if len(promised) > BEGUN_AT_ONCE:
-            self._tasks.start_soon(self._begin, promised[BEGUN_AT_ONCE:])
+            self._tasks.start_soon(self._begin_many, promised[BEGUN_AT_ONCE:])
             promised = promised[:BEGUN_AT_ONCE]
         for each in promised:
-            self._tasks.start_soon(self._attempt, each)
+            self._tasks.start_soon(self._run_attempt, each)
         if self._may_be_idle:
             self._wake.set()
 
-    async def _begin(self, promised: list[Attempt]) -> None:
+    async def _begin_many(self, promised: list[Attempt]) -> None:
         """Begin many attempts, and others have their turns in between."""
         for number, each in enumerate(promised):
             if not number % BEGUN_AT_ONCE:
                 await trio.lowlevel.checkpoint()
-            self._tasks.start_soon(self._attempt, each)
+            self._tasks.start_soon(self._run_attempt, each)
 
     async def _let_go(self, waited_for: list[Slot]) -> None:
         """Let the callers of many steps go, and others have their turns in between."""
@@ -249,7 +249,7 @@ class LiveRun:
                 await trio.lowlevel.checkpoint()
             slot.let_go()
 
-    def attach(self, step_id: str, event: trio.Event, *, bare: bool) -> Slot:
+    def add_caller(self, step_id: str, event: trio.Event, *, bare: bool) -> Slot:
         """Join the callers of an open step: its outcome sets it. `bare`: without parent token."""
         slot = self.slots.get(step_id)
         if slot is None:
@@ -257,13 +257,13 @@ class LiveRun:
         slot.callers[event] = bare
         return slot
 
-    def _moved(self, step_id: str) -> None:
+    def _note_movement(self, step_id: str) -> None:
         """An attempt of the step begins or ends: its callers wait for something that moves."""
         slot = self.slots.get(step_id)
         if slot is not None:
             slot.moved_at = self._shared.deadlines.now()
 
-    def detach(self, step_id: str, slot: Slot, event: trio.Event) -> None:
+    def remove_caller(self, step_id: str, slot: Slot, event: trio.Event) -> None:
         """Leave them."""
         del slot.callers[event]
         if not slot.callers and self.slots.get(step_id) is slot:
@@ -286,7 +286,7 @@ class LiveRun:
                         if not self._park(self, error):
                             raise
                     self._due_at = decide(self.run, now).wake_at
-                    if not self._idle(now):
+                    if not self._may_leave_memory(now):
                         self._set_alarm(self._due_at)
                         await self._wake.wait()  # set already if a bug has just stopped the run
                     elif self.receipt is None or self.receipt.durable:
@@ -306,16 +306,16 @@ class LiveRun:
             at = self._shared.clock.trio_time(due_at) + 0.001
         self._shared.deadlines.move(self._alarm, at)
 
-    def _idle(self, now: int) -> bool:
+    def _may_leave_memory(self, now: int) -> bool:
         if not self._may_be_idle or self.run.parked:
             return False
         return self._due_at is None or self._due_at > now + LEAVES_MEMORY_AFTER_MS
 
-    async def _attempt(self, attempt: Attempt) -> None:
+    async def _run_attempt(self, attempt: Attempt) -> None:
         """One request, from its leaving to its recorded end, and what it holds meanwhile."""
         flow = attempt.open(self.payloads.take(attempt.step_id))
         try:
-            await attempt.call(flow, self._ended)
+            await attempt.call(flow, self._attempt_ended)
             if flow.answer is not None:
                 await self.wait_all_durable()
         except Exception as error:
@@ -328,7 +328,7 @@ class LiveRun:
             self.requests.pop(attempt.step_id, None)
             self._shared.request_ended.set()
 
-    def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _attempt_ended(self, attempt: Attempt, outcome: Outcome) -> None:
         change = Change(self.run)
         clock = self._shared.clock
         now = clock.steady_ms()
@@ -336,7 +336,7 @@ class LiveRun:
         del self.requests[step_id]
         attempt.note_maybe_refused()
         settle(change, step_id, number, outcome, now=now, chance=clock.chance())
-        self._moved(step_id)
+        self._note_movement(step_id)
         step = self.run.steps[step_id]
         bodies: tuple[Body, ...] = ()
         if isinstance(outcome, Answered):

@@ -22,7 +22,7 @@ from engine.ports.store import Stopped, Stored
 from engine.runs.limits.refusals import engine_error
 from engine.runs.live import LEAVES_MEMORY_AFTER_MS, LiveRun
 from engine.runs.shared import Shared
-from engine.runs.stopped import StoppedRuns, refusal
+from engine.runs.stopped import StoppedRuns, stopped_refusal
 
 TAKEN_UP_AT_ONCE = 20
 """So many runs are taken up before others get their turn: some milliseconds."""
@@ -87,9 +87,9 @@ class Memory:
 
     async def get(self, run_id: str) -> LiveRun | None:
         """The run, taken into memory. Raises Refused if a bug has stopped it."""
-        return _not_stopped(await self.look(run_id))
+        return _not_stopped(await self.get_or_stopped(run_id))
 
-    async def look(self, run_id: str) -> LiveRun | Stopped | None:
+    async def get_or_stopped(self, run_id: str) -> LiveRun | Stopped | None:
         """The run, taken into memory if it can be."""
         found = await self._find(run_id, lambda run: False)
         assert not isinstance(found, Run)
@@ -106,7 +106,7 @@ class Memory:
                     return loading.read
                 continue
             with self._load(run_id) as loading:
-                found = await self._shared.store.load_runs((run_id,), self._soon())
+                found = await self._shared.store.load_runs((run_id,), self._payloads_until())
                 if not found:
                     return None
                 if self._is_as_recorded(found[0]) and suffices(found[0].run):
@@ -128,7 +128,7 @@ class Memory:
         with ExitStack() as loading:
             for run_id in missing:
                 loading.enter_context(self._load(run_id))
-            found = await self._shared.store.load_runs(missing, self._soon())
+            found = await self._shared.store.load_runs(missing, self._payloads_until())
             for number, stored in enumerate(found, 1):
                 self._take_up(stored)
                 if not number % TAKEN_UP_AT_ONCE:
@@ -143,7 +143,7 @@ class Memory:
             del self._loading[run_id]
             loading.over.set()
 
-    def _soon(self) -> int:
+    def _payloads_until(self) -> int:
         """Until when payloads are read along with their runs."""
         return self._shared.clock.steady_ms() + LEAVES_MEMORY_AFTER_MS
 
@@ -155,13 +155,13 @@ class Memory:
         self.live[run.id] = live
         spec = run.root.spec
         self._by_identity[run.client, spec.workflow, spec.key] = live
-        self._start(self._drive, live)
+        self._start(self._drive_to_end, live)
         return live
 
     def _take_up(self, stored: Stored | Stopped) -> LiveRun | Stopped:
         """Take a stored run up again: what was in flight when the engine ended was interrupted."""
         if isinstance(stored, Stopped):
-            self._stopped.found(stored)
+            self._stopped.mark_unreadable(stored)
             return stored
         if (stopped := self._stopped.being_marked(stored.run.id)) is not None:
             return stopped
@@ -183,7 +183,7 @@ class Memory:
                 raise
         return live
 
-    async def _drive(self, live: LiveRun) -> None:
+    async def _drive_to_end(self, live: LiveRun) -> None:
         try:
             await live.drive()
         except Exception as error:
@@ -195,7 +195,7 @@ class Memory:
             with suppress(
                 Refused
             ):  # the store may be away, or damaged there: the sweep looks again
-                await self.look(live.run.id)  # perhaps it was let go on meanwhile
+                await self.get_or_stopped(live.run.id)  # perhaps it was let go on meanwhile
 
     def _forget(self, live: LiveRun) -> None:
         """Nothing of the run needs memory."""
@@ -216,7 +216,7 @@ class Memory:
 
 def _not_stopped(found: LiveRun | Stopped | None) -> LiveRun | None:
     if isinstance(found, Stopped):
-        raise refusal(found)
+        raise stopped_refusal(found)
     if found is not None and found.run.parked:
         raise engine_error(found.run.id, found.stopped_by)
     return found

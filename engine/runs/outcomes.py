@@ -38,7 +38,7 @@ async def wait_for(
     result: Result | None = None
     try:
         if step.ended:
-            result = await _recorded(shared, live, step, placed, request)
+            result = await _recorded_result(shared, live, step, placed, request)
         else:
             result = await _wait_open(shared, live, step, placed, wait, request, bare=bare)
         if isinstance(result, Recorded):
@@ -53,10 +53,10 @@ async def wait_for(
     finally:
         if request is not None:
             request.post_ends()
-        _tell(live, placed, number, result)
+        _note_told(live, placed, number, result)
 
 
-def _tell(live: LiveRun, placed: Placed, number: int | None, result: Result | None) -> None:
+def _note_told(live: LiveRun, placed: Placed, number: int | None, result: Result | None) -> None:
     """Note in the poster's attempt what it was told, or that its post was cut."""
     if placed.poster is None:
         return
@@ -80,7 +80,7 @@ async def _wait_open(
     bare: bool,
 ) -> Result:
     event = trio.Event()
-    slot = live.attach(step.id, event, bare=bare)
+    slot = live.add_caller(step.id, event, bare=bare)
     own = request if request is not None and request.left else None
     if own is not None:
         shared.home.wait_begins(own, event, step)
@@ -97,12 +97,12 @@ async def _wait_open(
             if step.ended:  # being committed: this caller hears of it when it is durable
                 await event.wait()
         if slot.outcome is not None:
-            cause = _cause(live.run, slot.outcome)
+            cause = _failed_because(live.run, slot.outcome)
             return Recorded(slot.outcome, slot.body, cause, False, placed.payload_differs)
     finally:
         if own is not None:
             shared.home.wait_ends(own, event, step)
-        live.detach(step.id, slot, event)
+        live.remove_caller(step.id, slot, event)
     return StillOpen(step.id, live.run.id, step.state, why)
 
 
@@ -126,23 +126,23 @@ def _let_go_for(live: LiveRun, request: Request | None) -> Why:
     return Why.DRAINING
 
 
-async def _recorded(
+async def _recorded_result(
     shared: Shared, live: LiveRun, step: Step, placed: Placed, request: Request | None
 ) -> Recorded:
     """A step that had ended before it was posted again (or was just refused a start)."""
     outcome = copy(step)  # an operator may open the step again while this waits
-    cause = _cause(live.run, outcome)
+    cause = _failed_because(live.run, outcome)
     # A function that hangs costs nothing; who asks from outside is told when the store is away.
     await (live.wait_durable() if request is None else live.wait_all_durable())
-    body, left_out = await _body(shared, outcome)
+    body, left_out = await _answer_body(shared, outcome)
     return Recorded(outcome, body, cause, True, placed.payload_differs, left_out)
 
 
 async def read_outcome(shared: Shared, run: Run, step_id: str) -> Recorded:
     """The outcome of a step that has ended, of a run that is not in memory."""
     outcome = copy(run.steps[step_id])  # the store may yet hand the run to others, while it is away
-    cause = _cause(run, outcome)
-    body, left_out = await _body(shared, outcome)
+    cause = _failed_because(run, outcome)
+    body, left_out = await _answer_body(shared, outcome)
     result = Recorded(outcome, body, cause, replayed=True, left_out=left_out)
     result = with_room_nowait(shared.budget, run.client, result)
     if result.left_out:
@@ -150,11 +150,11 @@ async def read_outcome(shared: Shared, run: Run, step_id: str) -> Recorded:
     return result
 
 
-async def _body(shared: Shared, outcome: Step) -> tuple[Body | None, int]:
+async def _answer_body(shared: Shared, outcome: Step) -> tuple[Body | None, int]:
     if outcome.state is not StepState.COMPLETED:
         return None, 0
     return await read_answer(shared.store, outcome, shared.budget.small_bytes_max)
 
 
-def _cause(run: Run, step: Step) -> Step | None:
+def _failed_because(run: Run, step: Step) -> Step | None:
     return None if step.cause_id is None else run.steps.get(step.cause_id)

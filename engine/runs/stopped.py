@@ -58,7 +58,7 @@ class StoppedRuns:
             live.park(what_was_wrong(error))
             lacks = self._store.withhold(live.run.id)
             self._marking[live.run.id] = trio.Event()
-            self._tell(live.run.id, error)
+            self._log_stop(live.run.id, error)
             self._start(self._mark_live, live, lacks)
         return True
 
@@ -70,7 +70,7 @@ class StoppedRuns:
             self._store.withhold(run.id)
             state, root = run.shown or StepState.PENDING, run.root
             wrong = what_was_wrong(error)
-            self._tell(run.id, error)
+            self._log_stop(run.id, error)
             self._mark_soon(
                 Stopped(run.id, run.client, state, run.rev, root.state, root.rev, wrong)
             )
@@ -80,7 +80,7 @@ class StoppedRuns:
         """A run that is not in memory, and whose mark is not durable yet."""
         return self._not_in_memory.get(run_id)
 
-    def _tell(self, run_id: str, error: Exception) -> None:
+    def _log_stop(self, run_id: str, error: Exception) -> None:
         self._log(
             "run-stopped",
             run_id=run_id,
@@ -108,7 +108,7 @@ class StoppedRuns:
             await self._store.stop(stopped, self._clock.steady_ms()).wait()
         self._marking.pop(run.id).set()
 
-    def found(self, stopped: Stopped) -> None:
+    def mark_unreadable(self, stopped: Stopped) -> None:
         """A run that cannot be read: it is marked, once. One that has ended stays as it is."""
         known = stopped.marked or stopped.run_id in self._marking
         if known or stopped.state in ENDED:
@@ -178,14 +178,14 @@ class StoppedRuns:
         except Refused:
             raise
         except Exception as error:
-            self._tell(run_id, error)
+            self._log_stop(run_id, error)
             raise engine_error(run_id, what_was_wrong(error)) from error
         if not dry_run:
             await self._store.let_go_on(stopped, at, action, actor, reason).wait()
         return not dry_run
 
 
-def refusal(stopped: Stopped) -> Refused:
+def stopped_refusal(stopped: Stopped) -> Refused:
     """What a post to a stopped run is told, or a look at an outcome of it."""
     if stopped.state == StepState.CANCELLED:
         return run_cancelled(stopped.run_id)

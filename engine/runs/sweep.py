@@ -48,7 +48,7 @@ async def sweep(shared: Shared, memory: Memory, is_ready: Callable[[], None]) ->
         await trio.sleep(EVERY_S)
 
 
-async def _bring(memory: Memory, run_ids: list[str]) -> None:
+async def _load_due(memory: Memory, run_ids: list[str]) -> None:
     """Runs that lie where the file is damaged are left; those around them go on."""
     try:
         await memory.get_all(run_ids)
@@ -68,7 +68,7 @@ async def _sweep_once(shared: Shared, memory: Memory, after: Due, ahead_ms: int 
             return
         if memory.is_full:
             return
-        await _bring(memory, list(dict.fromkeys(due.run_id for due in page)))
+        await _load_due(memory, list(dict.fromkeys(due.run_id for due in page)))
         if len(page) < PAGE:
             return
         after = page[-1]

@@ -93,7 +93,7 @@ class Ramp(Places):
         self._stirred = trio.Event()
         self._over = False
 
-    def counts(self, step: Step) -> bool:
+    def was_overdue(self, step: Step) -> bool:
         """Whether the step's next call was overdue at the start."""
         if step.submitted_at >= self._began_at or self._over:
             return False
@@ -113,14 +113,14 @@ class Ramp(Places):
         super().queue(host, offer, new=new)
         self._stirred.set()
 
-    def begins(self, host: str, call: Call) -> None:
+    def call_begins(self, host: str, call: Call) -> None:
         """Whose call it is that has taken a place."""
         known = self._hosts.get(host)
         if known is None:
             known = self._hosts[host] = _Host(answered_at=trio.current_time())
         known.calls[call] = None
 
-    def ends(self, host: str, call: Call, *, answered: bool) -> None:
+    def call_ends(self, host: str, call: Call, *, answered: bool) -> None:
         """It gives its place back; `answered`: the host could take it."""
         known = self._hosts[host]
         del known.calls[call]

@@ -63,7 +63,7 @@ class Seats:
             elif not workflows.has_room(host):
                 return workflows
         if not step.open_children:
-            on_ramp = self.ramp.counts(step)
+            on_ramp = self.ramp.was_overdue(step)
             if on_ramp and not self.ramp.has_room(host):
                 return self.ramp
             if not self.places.take(host):
@@ -72,7 +72,7 @@ class Seats:
             if on_ramp:
                 self.ramp.take(host)
                 request.is_on_ramp = True
-                self.ramp.begins(host, request)
+                self.ramp.call_begins(host, request)
         if workflows is not None:
             workflows.take(host)
             request.workflow_host = host
@@ -95,7 +95,7 @@ class Seats:
         if host is None:
             return
         if request.is_on_ramp:
-            self.ramp.ends(host, request, answered=answered)
+            self.ramp.call_ends(host, request, answered=answered)
         self.places.give_back(host)
 
 

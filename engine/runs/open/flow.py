@@ -72,14 +72,14 @@ class Payloads:
     def keep_small(self, step_id: str, data: bytes) -> None:
         """Keep the payload of a step that will be called, if it is small. A larger one would hold
         room while the step waits for a place, and who has the place may be waiting for room."""
-        self._drop(step_id)
+        self._drop_payload(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
 
     def keep(self, step_id: str, host: str, data: bytes) -> None:
         """Keep the payload of a step that was just posted, if there is room. If it turns out not to
         leave at once, `queues` must follow."""
-        self._drop(step_id)
+        self._drop_payload(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
         elif (charge := self._pool.take(host, len(data))) is not None:
@@ -89,17 +89,17 @@ class Payloads:
         """The payload of a step that leaves, if it was kept: it is the attempt's from now on."""
         return self._by_step.pop(step_id, None)
 
-    def queues(self, step_id: str) -> None:
+    def step_queues(self, step_id: str) -> None:
         """A step that was posted does not leave at once: it keeps no large payload."""
         if (kept := self._by_step.get(step_id)) is not None and kept.is_large:
-            self._drop(step_id)
+            self._drop_payload(step_id)
 
     def let_go(self) -> None:
         """The run leaves memory."""
         for step_id in list(self._by_step):
-            self._drop(step_id)
+            self._drop_payload(step_id)
 
-    def _drop(self, step_id: str) -> None:
+    def _drop_payload(self, step_id: str) -> None:
         if step_id in self._by_step:
             self._by_step.pop(step_id).let_go()
 
@@ -139,13 +139,13 @@ class AttemptFlow:
         """
         while True:
             try:
-                return await self._load(store, step)
+                return await self._load_when_room(store, step)
             except RefusedForDamage as refused:  # nobody asked for it who could be told
                 raise Unreadable(refused.detail) from refused
             except Refused:  # busy, or an error of the disk that may pass: the log has it
                 await trio.sleep(READ_AGAIN_S)
 
-    async def _load(self, store: Store, step: Step) -> None:
+    async def _load_when_room(self, store: Store, step: Step) -> None:
         number, pool = step.payload_generation, self._budget.payloads
         body = await store.body_up_to(step.id, number, self._budget.small_bytes_max, answer=False)
         if isinstance(body, Larger):

@@ -20,8 +20,8 @@ def acknowledged_before_commit(bug: Planting) -> None:
 
 @plant("callers are told an outcome before its commit", rules=("R2", "R3", "I6"))
 def told_before_commit(bug: Planting) -> None:
-    bug.rewrite(LiveRun.commit, "then = partial(self._committed, ended, promised)",
-                "then = partial(self._committed, ended, promised)\n"
+    bug.rewrite(LiveRun.commit, "then = partial(self._when_durable, ended, promised)",
+                "then = partial(self._when_durable, ended, promised)\n"
                 "        if not promised:\n            then()")  # fmt: skip
 
 

@@ -156,8 +156,8 @@ async def test_quick_answers_give_places_and_slow_ones_take_them(mock_clock) -> 
             call = Open()
             call.took_ms = took_ms
             assert ramp.take("h")
-            ramp.begins("h", call)
-            ramp.ends("h", call, answered=True)
+            ramp.call_begins("h", call)
+            ramp.call_ends("h", call, answered=True)
 
     def room() -> int:
         count = 0
@@ -190,7 +190,7 @@ async def test_a_host_that_takes_no_connection_gets_no_more(autojump_clock, is_s
         nursery.start_soon(ramp.run)
         for _ in range(FIRST_PLACES):
             assert ramp.take("h")
-        ramp.begins("h", call)
+        ramp.call_begins("h", call)
 
         def offer(number: int) -> bool:
             offered.append(number)
