@@ -87,21 +87,21 @@ class Engine:
         """
         if self.draining:
             self._refuse_while_draining(client, spec, parent)
-        found = self._at_hand(client, spec, parent) or await self._find(client, spec, parent)
+        found = self._at_hand(client, spec, parent) or await self._find_run(client, spec, parent)
         if found is None:
             self._refuse_if_away()
         if found is None and await self.admission.enter():
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
-            found = await self._find(client, spec, parent)
+            found = await self._find_run(client, spec, parent)
         if isinstance(found, Run):
             payload.let_go()
             return await read_outcome(self.shared, found, found.id)
         if found is None:
-            live, placed = self._open(client, spec, payload.take())
+            live, placed = self._open_run(client, spec, payload.take())
         else:
             live = found
-            placed = self._post(live, spec, payload.take(), self._parent(live, parent))
+            placed = self._record_post(live, spec, payload.take(), self._parent_of(live, parent))
         if placed.new and payload.has_room:
             self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
         else:
@@ -120,7 +120,9 @@ class Engine:
         if self.store.find_run(client, workflow, key) is None:
             raise self.admission.refuse()
 
-    def _post(self, live: LiveRun, spec: StepSpec, payload: bytes, parent: Parent | None) -> Placed:
+    def _record_post(
+        self, live: LiveRun, spec: StepSpec, payload: bytes, parent: Parent | None
+    ) -> Placed:
         """Record a post to a run that there is. Raises Refused."""
         self._refuse_if_full(live, parent, spec)
         try:
@@ -147,7 +149,7 @@ class Engine:
             raise unknown_parent_token()
         return parent_token
 
-    def _parent(self, live: LiveRun, parent: ParentToken | None) -> Parent | None:
+    def _parent_of(self, live: LiveRun, parent: ParentToken | None) -> Parent | None:
         if parent is not None and parent.step_id not in live.run.steps:
             # a child's first attempt may leave before its commit; a crash took the child back
             detail = "The step this post comes from was lost in a crash; no step is recorded below."
@@ -164,7 +166,7 @@ class Engine:
             return None
         return live
 
-    async def _find(
+    async def _find_run(
         self, client: str, spec: StepSpec, parent: ParentToken | None
     ) -> LiveRun | Run | None:
         """The run of a post; only read, if the post asks for the outcome of a run that has one."""
@@ -178,7 +180,7 @@ class Engine:
             raise parent_token_of_another(live.run.client, client)
         return live
 
-    def _open(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
+    def _open_run(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
         """No run has this identity: this post opens it.
 
         Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
@@ -187,8 +189,8 @@ class Engine:
         self._refuse_if_away()
         if self.memory.is_full:
             raise overloaded("runs_in_memory_max")
-        if (limit := self._exceeded(2)) is not None:
-            raise self._overloaded(limit)
+        if (limit := self._limit_reached(2)) is not None:
+            raise self._count_overload(limit)
         now = self.clock.steady_ms()
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
@@ -214,18 +216,18 @@ class Engine:
 
     def _refuse_if_full(self, live: LiveRun, parent: Parent | None, spec: StepSpec) -> None:
         """Refuse a post to a run for which there is no room, in memory or in the store."""
-        away, limit = self.store.away, self._exceeded(1)
+        away, limit = self.store.away, self._limit_reached(1)
         if (away is None and limit is None) or not would_record(live.run, parent, spec):
             return
         if away is not None:
             refused = store_unavailable(away)
         else:
             assert limit is not None
-            refused = self._overloaded(limit)
+            refused = self._count_overload(limit)
         note_refused(live.run, spec, parent)
         raise refused
 
-    def _exceeded(self, part: int) -> str | None:
+    def _limit_reached(self, part: int) -> str | None:
         """The limit of which the backlog has reached one part of so many."""
         if self.store.backlog >= self.limits.backlog_events_max // part:
             return "backlog_events_max"
@@ -233,7 +235,7 @@ class Engine:
             return "memory_bytes_max"
         return None
 
-    def _overloaded(self, limit: str) -> Refused:
+    def _count_overload(self, limit: str) -> Refused:
         self.budget.refused += limit == "memory_bytes_max"
         return overloaded(limit)
 

@@ -42,7 +42,7 @@ def parent_token_not_checked(bug: Planting) -> None:
 
 @plant("a parent token of another client's run is taken", rules=("R20",))
 def other_clients_parent_token(bug: Planting) -> None:
-    bug.rewrite(Engine._find, "if live.run.client != client:", "if False:")
+    bug.rewrite(Engine._find_run, "if live.run.client != client:", "if False:")
 
 
 @plant("runs are found without asking whose they are", rules=("R12", "R2", "R9", "R6"))
