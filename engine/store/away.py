@@ -37,7 +37,7 @@ class Words(Protocol):
     def why_not(self, error: Exception) -> str:
         """Why it cannot be written, as a sentence."""
 
-    def who(self, error: Exception) -> str | None:
+    def who_keeps_it_away(self, error: Exception) -> str | None:
         """The processes that keep it so, as far as is known; None: nobody does."""
 
 
@@ -118,7 +118,7 @@ class Availability:
             self.away = Away(before.since_s, why, before.who)
         if now >= self._say_at:
             held = {}
-            if (who := self._words.who(error)) is not None:
+            if (who := self._words.who_keeps_it_away(error)) is not None:
                 self.away = Away(self._since, why, who)
                 held = {"held_by": who or "not known: of another user, or in another container"}
             away_ms = round((now - self._since) * 1000)

@@ -30,6 +30,6 @@ def fold(
     """
     change = Change(run)
     change.do(line.event)
-    absorb(pending.of(run, seq, 0.0), change, seq, epoch, entry, bodies)
+    absorb(pending.rows_of(run, seq, 0.0), change, seq, epoch, entry, bodies)
     if isinstance(line.event, Accepted) and line.event.step_id == run.id:
         pending.opened(run)

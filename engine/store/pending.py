@@ -49,7 +49,7 @@ class RunRows(Struct):
     outcomes: list[tuple[Any, ...]] = field(default_factory=list)
     tally: dict[str, int] = field(default_factory=dict)
 
-    def end(
+    def end_attempt(
         self,
         event: AttemptEnded | LateEnd,
         counts_as: str,
@@ -96,7 +96,7 @@ class Pending:
             return pending.since
         return None
 
-    def of(self, run: Run, first: int, now: float) -> RunRows:
+    def rows_of(self, run: Run, first: int, now: float) -> RunRows:
         """The pending rows of a run whose next event is `first`."""
         pending = self._runs.get(run.id)
         if pending is None:
@@ -234,16 +234,16 @@ def absorb(
                 event.step_id, event.number, steps[event.step_id].generation, event.at, epoch
             )
         elif isinstance(event, AttemptEnded):
-            pending.end(event, event.counts_as, event.delay_ms, event.delay_by)
+            pending.end_attempt(event, event.counts_as, event.delay_ms, event.delay_by)
         elif isinstance(event, LateEnd):
-            pending.end(event, "late", None, None)
+            pending.end_attempt(event, "late", None, None)
         elif isinstance(event, RunMoved):
-            moved(pending.tally, event)
+            count_move(pending.tally, event)
     pending.steps.update(change.touched)
     pending.outcomes += [rows.outcome_row(step) for step in change.ended]
 
 
-def moved(tally: dict[str, int], event: RunMoved) -> None:
+def count_move(tally: dict[str, int], event: RunMoved) -> None:
     """Count a run where it is now, and no longer where it was."""
     if event.before is not None:
         tally[event.before] = tally.get(event.before, 0) - 1

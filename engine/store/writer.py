@@ -27,7 +27,7 @@ from engine.store.away import Availability
 from engine.store.commit import Commit, Unwritable
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
 from engine.store.marks import Mark, What
-from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, moved
+from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, count_move
 
 GATHER_S_MAX = 0.02
 """How long a batch that nobody waits for gathers: a child's acceptance is mostly committed together
@@ -156,14 +156,14 @@ class Writer:
         assert events, "a write without events would never be committed"
         seq = self._sequence
         entry = batch.entry(seq + 1)
-        pending = self._pending.of(run, seq + 1, self._now())
+        pending = self._pending.rows_of(run, seq + 1, self._now())
         run_id, lines = run.id, entry.events
         for number, event in enumerate(events):
             if number and not number % ENTRY_EVENTS_MAX:  # bodies stay before what happened to them
                 batch.entries.append(Entry(seq + 1 + number))
                 lines = batch.entries[-1].events
             if isinstance(event, RunMoved):
-                moved(batch.tally, event)
+                count_move(batch.tally, event)
                 lines.append(EventLine(run_id, event.state, run.rev, event))
                 continue
             step = steps[event.step_id]

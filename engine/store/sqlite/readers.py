@@ -139,7 +139,7 @@ def body_up_to(
     """The same, if it is no larger."""
     if entry is None:
         entry = _entry_of(db, step_id, number, answer=answer)
-    bodies = _bodies(db, entry)
+    bodies = _bodies_of_entry(db, entry)
     extent = None if bodies is None else bodies.find(step_id, number, answer=answer)
     if extent is None:
         return None
@@ -159,7 +159,7 @@ def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool
     return None if row is None else row[0]
 
 
-def _bodies(db: sqlite3.Connection, entry: int | None) -> journal.Bodies | None:
+def _bodies_of_entry(db: sqlite3.Connection, entry: int | None) -> journal.Bodies | None:
     row = None if entry is None else db.execute(SQL["packed"], (entry,)).fetchone()
     return None if row is None else journal.Bodies(row[0])
 
@@ -170,7 +170,7 @@ def _is_called_by(step: Step, until: int) -> bool:
     return step.state in (StepState.PENDING, StepState.RUNNING)
 
 
-def _loaded(
+def _loaded_run(
     db: sqlite3.Connection,
     run_id: str,
     until: int,
@@ -182,17 +182,17 @@ def _loaded(
     """
     row = db.execute(SQL["run"], (run_id,)).fetchone()
     if row is not None and row["engine_error"]:  # empty: it is to be read again
-        return _stopped(db, row, row["engine_error"], marked=True)
+        return _stopped_run(db, row, row["engine_error"], marked=True)
     try:
         found = None if row is None else _with_steps(db, row)
         return None if found is None else _with_payloads(found, until, bodies_in)
     except sqlite3.Error:
         raise  # the file's, not the run's
     except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
-        return _stopped(db, row, what_was_wrong(error), marked=False)
+        return _stopped_run(db, row, what_was_wrong(error), marked=False)
 
 
-def _stopped(db: sqlite3.Connection, row: sqlite3.Row, error: str, *, marked: bool) -> Stopped:
+def _stopped_run(db: sqlite3.Connection, row: sqlite3.Row, error: str, *, marked: bool) -> Stopped:
     root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
     state, rev = (row["state"], 0) if root is None else (root["state"], root["rev"])
     return Stopped(row["id"], row["client"], row["state"], row["rev"], state, rev, error, marked)
@@ -243,7 +243,7 @@ class Readers:
         def borrowed() -> T:
             connection = self._idle.pop()
             try:
-                with self._told(connection):
+                with self._damage_told(connection):
                     return work(connection)
             finally:
                 self._idle.append(connection)
@@ -260,21 +260,21 @@ class Readers:
         try:
             row = self._own.execute(SQL["find_run"], (client, workflow, key)).fetchone()
         except sqlite3.Error as error:
-            self._tell(error, self._own)
+            self._refuse_if_damaged(error, self._own)
             raise
         return None if row is None else str(row[0])
 
     @contextmanager
-    def _told(self, connection: sqlite3.Connection) -> Iterator[None]:
+    def _damage_told(self, connection: sqlite3.Connection) -> Iterator[None]:
         """A file that turns out to be damaged, or cannot be read, is called so: nobody is told of
         a bug."""
         try:
             yield
         except sqlite3.Error as error:
-            self._tell(error, connection)
+            self._refuse_if_damaged(error, connection)
             raise
 
-    def _tell(self, error: sqlite3.Error, connection: sqlite3.Connection) -> None:
+    def _refuse_if_damaged(self, error: sqlite3.Error, connection: sqlite3.Connection) -> None:
         """Raises Refused, and logs it once, if the error is of the file."""
         words = f"{error}, {error.sqlite_errorname}" if primary(error) else str(error)
         if is_damage(error) or self._is_changed(error, connection):
@@ -316,8 +316,8 @@ class Readers:
         def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
             db.execute("BEGIN")  # one snapshot for all
             try:
-                bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies, db))
-                found = [_loaded(db, run_id, until, bodies_in) for run_id in run_ids]
+                bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies_of_entry, db))
+                found = [_loaded_run(db, run_id, until, bodies_in) for run_id in run_ids]
                 return [each for each in found if each is not None]
             finally:
                 db.execute("ROLLBACK")

@@ -52,11 +52,11 @@ def write_mark(db: sqlite3.Connection, mark: Mark, owner: str, epoch: int) -> di
     if before not in ENDED:
         after = StepState.CANCELLED if mark.what is What.END else StepState.PAUSED
     if mark.what is What.END:
-        _end(db, mark, row, after)
+        _mark_ended(db, mark, row, after)
     else:
-        _stop(db, mark, row, after, whole=whole)
-    TALLY.insert(db, list(_counted(before, after).items()))
-    return _counted(mark.stopped.state, after)
+        _mark_stopped(db, mark, row, after, whole=whole)
+    TALLY.insert(db, list(_moved_counts(before, after).items()))
+    return _moved_counts(mark.stopped.state, after)
 
 
 def _let_go_on(db: sqlite3.Connection, mark: Mark) -> None:
@@ -65,7 +65,7 @@ def _let_go_on(db: sqlite3.Connection, mark: Mark) -> None:
     db.execute(SQL["let_steps_go_on"], {"run": mark.run_id})
 
 
-def _end(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str) -> None:
+def _mark_ended(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str) -> None:
     run_id, moves, open_steps = row["id"], row["state"] != after, row["open_steps"]
     db.execute(SQL["root_acted"], (run_id,))
     db.execute(SQL["end_outcomes"], {"run": run_id, "at": mark.at})
@@ -73,20 +73,22 @@ def _end(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str) -> No
     db.execute(SQL["end_run"], (after, moves, open_steps, mark.seq, run_id))
 
 
-def _stop(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str, *, whole: bool) -> None:
-    run_id, need = row["id"], _need(db, mark, row)
+def _mark_stopped(
+    db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str, *, whole: bool
+) -> None:
+    run_id, need = row["id"], _stuck_as(db, mark, row)
     db.execute(SQL["stop_steps"], {"run": run_id})
     values = (after, row["state"] != after, need.cause, need.since, mark.stopped.error)
     db.execute(SQL["stop_run"], (*values, mark.seq, whole, mark.seq, run_id))
 
 
-def _need(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row) -> cause.Stuck:
+def _stuck_as(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row) -> cause.Stuck:
     root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
     url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
     return cause.stopped(row["workflow"], url, name, mark.at, row["id"])
 
 
-def _counted(before: str, after: str) -> dict[str, int]:
+def _moved_counts(before: str, after: str) -> dict[str, int]:
     """A run is counted where it is now, and no longer where it was."""
     if before == after:
         return {}
@@ -102,7 +104,7 @@ def read_again(db: sqlite3.Connection, run_id: str) -> Run:
     assert found is not None, f"the row of run {run_id} is gone"
     row = db.execute(SQL["run"], (run_id,)).fetchone()
     if row["engine_error_seq"] is not None and found.seq < row["engine_error_seq"]:
-        for _, line, *_ in _lines(db, run_id, found.seq + 1, row["engine_error_seq"]):
+        for _, line, *_ in _lines_of_run(db, run_id, found.seq + 1, row["engine_error_seq"]):
             evolve(found.run, line.event)
     for step_id, latest in db.execute(SQL["attempts_max"], (run_id,)):
         counted = found.run.steps[step_id].attempts
@@ -121,14 +123,14 @@ def stopped_steps(found: Iterable[sqlite3.Row]) -> Iterator[Step]:
     """The steps of a stopped run for people, as far as they can be read: what was open of it stands
     still, whatever its rows say."""
     for row in found:
-        step = _readable(dict(row))
+        step = _readable_step(dict(row))
         if step is not None and not step.ended:
             step = replace(step, state=StepState.PAUSED, pause_reason=PauseReason.ENGINE_ERROR)
         if step is not None:
             yield step
 
 
-def _readable(row: dict[str, Any]) -> Step | None:
+def _readable_step(row: dict[str, Any]) -> Step | None:
     state = row["state"] if row["state"] in set(StepState) else StepState.PAUSED
     for without in ({}, UNREADABLE | {"state": state}):
         try:
@@ -138,7 +140,7 @@ def _readable(row: dict[str, Any]) -> Step | None:
     return None
 
 
-def _lines(
+def _lines_of_run(
     db: sqlite3.Connection, run_id: str, first: int, last: int
 ) -> Iterator[tuple[int, EventLine, int, list[BodyLine]]]:
     """The events of a run from `first` to `last`: number, event, entry, the run's bodies there."""
@@ -157,15 +159,15 @@ def _catch_up(
     db: sqlite3.Connection, run_id: str, first: int, last: int, owner: str, epoch: int
 ) -> bool:
     """Write the rows of what the run's rows lack; False if they cannot be told to the end."""
-    pending, failed_at = _folded(db, run_id, first, last, epoch)
+    pending, failed_at = _rows_of_run(db, run_id, first, last, epoch)
     if failed_at is not None:  # what failed may have changed a part: again, without it
-        pending, _ = _folded(db, run_id, first, failed_at - 1, epoch)
+        pending, _ = _rows_of_run(db, run_id, first, failed_at - 1, epoch)
     found = RowsToWrite(pending, owner, epoch)
     write_apart(db, found)
     return failed_at is None and not any(it.lacking for it in found.unwritable)
 
 
-def _folded(
+def _rows_of_run(
     db: sqlite3.Connection, run_id: str, first: int, last: int, epoch: int
 ) -> tuple[list[RunRows], int | None]:
     """The rows after these events; or after those before the one that is named, which failed."""
@@ -174,7 +176,7 @@ def _folded(
         found = stored_run(db, run_id)
         known = found.seq if found else 0
         run = found.run if found else None
-        for seq, line, entry, bodies in _lines(db, run_id, max(first, known + 1), last):
+        for seq, line, entry, bodies in _lines_of_run(db, run_id, max(first, known + 1), last):
             run = run or new_run(line)
             fold(pending, run, seq, line, entry, bodies, epoch)
     except Exception:  # noqa: BLE001 - the bug that stopped the run may be in the fold

@@ -76,7 +76,7 @@ def openers(path: Path) -> list[Hand]:
     return [hand(pid) for pid in sorted(pids) if pid != os.getpid() and _has_open(pid, wanted)]
 
 
-def told(hands: list[Hand]) -> str:
+def in_words(hands: list[Hand]) -> str:
     """Some of them in words; empty when there are none."""
     more = f" and {len(hands) - 3} more" if len(hands) > 3 else ""
     return ", ".join(map(str, hands[:3])) + more

@@ -186,7 +186,7 @@ def _lock_taken(path: Path, handle: int) -> StoreError:
         not seen or owner.pid in {each.pid for each in seen} or _is_an_engines(path)
     ):
         return StoreError(_owned(path, owner))
-    who = hands.told(seen) or "another program"
+    who = hands.in_words(seen) or "another program"
     return StoreError(
         f"{path} cannot be opened: {who} holds its lock file {lock}. Let it end, or give this"
         " engine another --db."
@@ -217,7 +217,7 @@ def _owned(path: Path, owner: Owner | None) -> str:
     """The refusal, naming the engine as well as it is known."""
     what = "Stop it, or give this one another --db."
     if owner is None:
-        who = hands.told(hands.openers(path))
+        who = hands.in_words(hands.openers(path))
         return f"{path} is in use by another engine{f': {who}' if who else ''}. {what}"
     at = f" at {owner.url}" if owner.url else ""
     return (

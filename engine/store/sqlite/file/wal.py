@@ -75,7 +75,7 @@ class Wal:
         """Say when it is long and held, again each time it is twice as long; and when it no longer
         is."""
         if is_held and size >= self._say_at:
-            who = hands.told(log_readers(self.path)) or "not known: perhaps of another user"
+            who = hands.in_words(log_readers(self.path)) or "not known: perhaps of another user"
             self._log("store-log-held", log_bytes=size, held_by=who)
             self._say_at = 2 * size
         elif not is_held and self._say_at > LONG_BYTES:

@@ -62,9 +62,9 @@ class FileWords:
             return "another program holds the write lock."
         return cannot_write(self.place, error)
 
-    def who(self, error: Exception) -> str | None:
+    def who_keeps_it_away(self, error: Exception) -> str | None:
         """The processes that keep it so, as far as is known; None: nobody does."""
-        return hands.told(in_the_way(self.place)) if is_busy(error) else None
+        return hands.in_words(in_the_way(self.place)) if is_busy(error) else None
 
 
 def passes(error: Exception) -> bool:
@@ -189,7 +189,7 @@ def _of_sqlite(path: Path, error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_CORRUPT:
             return f"is damaged: {error}. {RESTORE}"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            who = hands.told(in_the_way(path)) or "another program"
+            who = hands.in_words(in_the_way(path)) or "another program"
             return f"cannot be opened: {who} holds its write lock. Let it end, and start again."
     return f"cannot be opened: {cannot_write(path, error)}"
 

@@ -162,18 +162,18 @@ def _due_step(compare: str) -> str:
     return _any_step(f"+step.wake_at > 0 AND +step.wake_at {compare} ?")
 
 
-def _pattern(text: str) -> str:
+def _glob_pattern(text: str) -> str:
     """A pattern of GLOB in which only `*` means something."""
     return text.replace("[", "[[]").replace("?", "[?]")
 
 
-def _column(name: str) -> Callable[[Term, int], Condition]:
-    def of(term: Term, now: int) -> Condition:
+def _column_condition(name: str) -> Callable[[Term, int], Condition]:
+    def condition_of(term: Term, now: int) -> Condition:
         if "*" in term.text:
-            return f"{name} GLOB ?", (_pattern(term.text),)
+            return f"{name} GLOB ?", (_glob_pattern(term.text),)
         return f"{name} = ?", (term.text,)
 
-    return of
+    return condition_of
 
 
 def _is(term: Term, now: int) -> Condition:
@@ -190,19 +190,19 @@ def _is(term: Term, now: int) -> Condition:
             return f"run.state IN ({','.join('?' * len(states))})", states
 
 
-def _free(term: Term, now: int) -> Condition:
-    like = _like(term.text)
+def _anywhere(term: Term, now: int) -> Condition:
+    like = _like_pattern(term.text)
     columns = ("run.workflow", "run.key", "run.client", "run.id")
     return " OR ".join(f"{c} LIKE ? ESCAPE '\\'" for c in columns), (like,) * len(columns)
 
 
 def _step(term: Term, now: int) -> Condition:
-    sql, values = _column("step.name")(term, now)
+    sql, values = _column_condition("step.name")(term, now)
     return _any_step(sql), values
 
 
 def _host(term: Term, now: int) -> Condition:
-    sql, values = _column(_HOST)(term, now)
+    sql, values = _column_condition(_HOST)(term, now)
     return _any_step(sql), values
 
 
@@ -238,7 +238,7 @@ def _code(term: Term, now: int) -> Condition:
 def _error(term: Term, now: int) -> Condition:
     """Part of a text, any case: of ASCII's letters SQLite knows it, of others `lower_case`, which
     is asked of texts with others alone."""
-    like = _like(term.text)
+    like = _like_pattern(term.text)
     texts = ["step.excerpt", "step.error", "run.engine_error"]
     if not term.text.isascii():
         beyond = "CASE WHEN length(CAST({0} AS BLOB)) > length({0}) THEN lower_case({0}) END"
@@ -247,7 +247,7 @@ def _error(term: Term, now: int) -> Condition:
     return f"{_any_step(f'({excerpt} OR {error})')} OR ({stopped}) IS TRUE", (like,) * 3
 
 
-def _like(text: str) -> str:
+def _like_pattern(text: str) -> str:
     """A pattern of LIKE for a part of a text, in which only `*` means something."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped.replace('*', '%')}%"
@@ -255,14 +255,14 @@ def _like(text: str) -> str:
 
 def _cause(term: Term, now: int) -> Condition:
     # null when the run needs nobody, and then no cause is also not another one
-    return "run.cause IS NOT NULL AND run.cause GLOB ?", (f"{_pattern(term.text)}*",)
+    return "run.cause IS NOT NULL AND run.cause GLOB ?", (f"{_glob_pattern(term.text)}*",)
 
 
 _CONDITIONS: dict[Field, Callable[[Term, int], Condition]] = {
     Field.IS: _is,
-    Field.WORKFLOW: _column("run.workflow"),
-    Field.CLIENT: _column("run.client"),
-    Field.KEY: _column("run.key"),
+    Field.WORKFLOW: _column_condition("run.workflow"),
+    Field.CLIENT: _column_condition("run.client"),
+    Field.KEY: _column_condition("run.key"),
     Field.STEP: _step,
     Field.HOST: _host,
     Field.TRY: _tries,
@@ -271,5 +271,5 @@ _CONDITIONS: dict[Field, Callable[[Term, int], Condition]] = {
     Field.CODE: _code,
     Field.CAUSE: _cause,
     Field.ERROR: _error,
-    Field.TEXT: _free,
+    Field.TEXT: _anywhere,
 }

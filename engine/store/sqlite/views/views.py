@@ -209,7 +209,7 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
         paged.append(f"run.id {'<' if query.newest_first else '>'} ?")
         arguments.append(query.cursor)
     found = db.execute(
-        f"{SQL['run_record']}{_where(paged)} ORDER BY run.id"
+        f"{SQL['run_record']}{_where_clause(paged)} ORDER BY run.id"
         f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
         (*arguments, query.limit + 1),
     ).fetchall()
@@ -248,7 +248,7 @@ def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
     return sum(runs.get(state, 0) for state in states)
 
 
-def _where(conditions: list[str]) -> str:
+def _where_clause(conditions: list[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
@@ -260,7 +260,7 @@ def _total(
         runs = tally(db)
         return sum(runs.get(state, 0) for state in query.states or runs), False
     counted = db.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM run{_where(where)} LIMIT ?)",
+        f"SELECT count(*) FROM (SELECT 1 FROM run{_where_clause(where)} LIMIT ?)",
         (*values, COUNTED_MAX + 1),
     ).fetchone()[0]
     return min(counted, COUNTED_MAX), counted > COUNTED_MAX
