@@ -65,11 +65,11 @@ class RunLog:
                         self._moved(lines, change, event.state)
                 case _:
                     pass
-        return partial(_say, lines) if lines else None
+        return partial(_say_lines, lines) if lines else None
 
     def _attempt(self, lines: list[LogLine], run: Run, event: AttemptEnded) -> None:
         step = run.steps[event.step_id]
-        what = _what(event.number, event.http_status, event.error, event.excerpt)
+        what = _attempt_values(event.number, event.http_status, event.error, event.excerpt)
         if event.counts_as is Count.FAILURE:
             then: Values = {"state": str(event.state)}
             if event.state is StepState.BACKING_OFF:
@@ -86,7 +86,7 @@ class RunLog:
     def _moved(self, lines: list[LogLine], change: Change, state: StepState) -> None:
         run = change.run
         step = reason(run)
-        what = _what(step.attempts, step.http_status, step.error, step.excerpt)
+        what = _attempt_values(step.attempts, step.http_status, step.error, step.excerpt)
         if state is StepState.FAILED:
             self._add(lines, self._warnings, "run-failed", run, step, what, {})
             return
@@ -115,14 +115,14 @@ class RunLog:
                 run.client, workflow, step.spec.name, then.get("pause_reason"),
                 what.get("http_status"), what.get("error"), what.get("excerpt"),
             )  # fmt: skip
-            lines.append(LogLine(throttle, event, alike, _where(run, step) | what | then))
+            lines.append(LogLine(throttle, event, alike, _step_values(run, step) | what | then))
 
     def sent_home(self, run: Run, step_id: str, number: int, why: str) -> None:
         """An attempt that only waited was let go."""
         if self._notes is not None:
             step = run.steps[step_id]
             alike = (run.client, run.root.spec.workflow, step.spec.name, why)
-            values = {**_where(run, step), "attempt": number, "why": why}
+            values = {**_step_values(run, step), "attempt": number, "why": why}
             self._notes.say("attempt-sent-home", alike, values)
 
     def overloaded(
@@ -160,7 +160,7 @@ class Watchers(Struct, frozen=True):
 NOBODY = Watchers()
 
 
-def _say(lines: list[LogLine]) -> None:
+def _say_lines(lines: list[LogLine]) -> None:
     for line in lines:
         line.throttle.say(line.event, line.alike, line.values)
 
@@ -176,7 +176,7 @@ def _write(say: Say, event: str, **values: object) -> None:
     say(event, **values)
 
 
-def _where(run: Run, step: Step) -> Values:
+def _step_values(run: Run, step: Step) -> Values:
     root, spec = run.root.spec, step.spec
     return {
         "run_id": run.id, "client": run.client, "workflow": root.workflow, "key": root.key,
@@ -184,6 +184,8 @@ def _where(run: Run, step: Step) -> Values:
     }  # fmt: skip
 
 
-def _what(attempt: int, http_status: int | None, error: str | None, excerpt: str | None) -> Values:
+def _attempt_values(
+    attempt: int, http_status: int | None, error: str | None, excerpt: str | None
+) -> Values:
     values = {"attempt": attempt, "http_status": http_status, "error": error, "excerpt": excerpt}
     return {name: value for name, value in values.items() if value is not None}

@@ -23,7 +23,7 @@ def actor_of(headers: RawHeaders, address: str | None) -> Actor:
         return Actor(f"http:{address or 'unknown'}", address)
     name = claims[0].decode("latin1").strip(" \t")
     if len(claims) > 1 or not _NAME.fullmatch(name):
-        told = f"there are {len(claims)}" if len(claims) > 1 else f"it has {_what(name)}"
+        told = f"there are {len(claims)}" if len(claims) > 1 else f"it has {_fault_of(name)}"
         raise Refused(
             Problem.INVALID_REQUEST,
             f"The header {HEADER} says in 1 to {wire.ACTOR_CHARACTERS_MAX} printable ASCII"
@@ -33,7 +33,7 @@ def actor_of(headers: RawHeaders, address: str | None) -> Actor:
     return Actor(name, address)
 
 
-def _what(name: str) -> str:
+def _fault_of(name: str) -> str:
     if not name or len(name) > wire.ACTOR_CHARACTERS_MAX:
         return str(len(name)) if name else "none"
     at = next(i for i, character in enumerate(name) if not " " <= character <= "~")

@@ -66,7 +66,7 @@ class Connection:
         stream.
         """
         self._server.hang_ups.watch(self._fd, self._client_left)
-        self._arm(self._server.limits.header_timeout_s, Phase.IDLE)
+        self._set_timeout(self._server.limits.header_timeout_s, Phase.IDLE)
         try:
             await self._read()
             if self._for_app is not None:
@@ -161,7 +161,7 @@ class Connection:
     async def _wait_room(self) -> bool:
         self._reading = True
         try:
-            await self._room.wait(self._roomless or b"")
+            await self._room.wait_for_room(self._roomless or b"")
         finally:
             self._reading = False
         return not self._woken
@@ -186,15 +186,15 @@ class Connection:
         checked, phase = self._take(), self._requests.phase
         if phase is not self._phase:
             if phase is Phase.HEAD:
-                self._arm(self._server.limits.header_timeout_s, phase)
+                self._set_timeout(self._server.limits.header_timeout_s, phase)
             elif phase is Phase.BODY:
-                self._arm(self._server.limits.body_timeout_s, phase)
+                self._set_timeout(self._server.limits.body_timeout_s, phase)
             else:
-                self._arm(math.inf, phase)
+                self._set_timeout(math.inf, phase)
         if not checked:
             return
         if phase is Phase.DONE:
-            self._room.whole()
+            self._room.body_whole()
         if self._server.door is not None and self._take_post(checked):
             if phase is Phase.DONE:
                 await self._answer_post(self._server.door)
@@ -212,7 +212,7 @@ class Connection:
             size = len(checked) - (0 if head is None else self._requests.head_size)
         else:
             head, size = None, 0
-        if self._room.came(head, size):
+        if self._room.bytes_came(head, size):
             self._roomless, checked = checked, b""
         return checked
 
@@ -265,7 +265,7 @@ class Connection:
             return
         self._room.give_back()
         self._requests.next_request()
-        self._arm(self._server.limits.keep_alive_timeout_s, Phase.IDLE)
+        self._set_timeout(self._server.limits.keep_alive_timeout_s, Phase.IDLE)
         if self._requests.buffered:
             self.wake()
 
@@ -300,7 +300,7 @@ class Connection:
 
     # --- time ---
 
-    def _arm(self, seconds: float, phase: Phase) -> None:
+    def _set_timeout(self, seconds: float, phase: Phase) -> None:
         self._phase = phase
         self._timed_out = False
         deadlines = self._server.deadlines

@@ -47,11 +47,11 @@ class Rooms:
         """Bodies that have room and are not whole, since when, oldest first."""
         self._awaited = trio.Event()
 
-    def begun(self, room: BodyRoom) -> None:
+    def body_began(self, room: BodyRoom) -> None:
         """A body has room and is not whole."""
         self._unfinished[room] = trio.current_time()
 
-    def ended(self, room: BodyRoom) -> None:
+    def body_ended(self, room: BodyRoom) -> None:
         """It is whole, or given up."""
         self._unfinished.pop(room, None)
 
@@ -74,7 +74,7 @@ class Rooms:
                 for room, since in list(first):
                     if since <= slow_since:
                         self._budget.refused += 1
-                        self.ended(room)
+                        self.body_ended(room)
                         room.given_up()
                 await trio.sleep(LOOK_AGAIN_S)
 
@@ -121,7 +121,7 @@ class BodyRoom:
         """The current request's head, as far as it is known."""
         return self._head
 
-    def came(self, head: RequestHead | None, size: int) -> bool:
+    def bytes_came(self, head: RequestHead | None, size: int) -> bool:
         """So many bytes of the body came (with its head, or behind it); whether there must be room
         before they are taken up."""
         if head is not None:
@@ -129,7 +129,7 @@ class BodyRoom:
         self.size += size
         return self.size > SMALL_BYTES_MAX and self._charge is None
 
-    async def wait(self, came: bytes) -> None:
+    async def wait_for_room(self, came: bytes) -> None:
         """Return when there is room for the whole body, of which this is what came last. Raises
         BadRequest (503)."""
         assert self._head is not None
@@ -144,12 +144,12 @@ class BodyRoom:
             self.is_waiting = False
         if self._charge is None:
             raise no_room()
-        self._rooms.begun(self)
+        self._rooms.body_began(self)
 
-    def whole(self) -> None:
+    def body_whole(self) -> None:
         """The body has come: it is not given up for others any more."""
         if self._charge is not None:
-            self._rooms.ended(self)
+            self._rooms.body_ended(self)
 
     def keep(self, data: bytes) -> None:
         """Keep more of the body until it is handed over."""
@@ -177,7 +177,7 @@ class BodyRoom:
         self._data = b""
         if (charge := self._charge) is not None:
             self._charge = None
-            self._rooms.ended(self)
+            self._rooms.body_ended(self)
             charge.give_back()
 
     def closed(self) -> None:
