@@ -108,9 +108,9 @@ def test_a_filter_is_typed_at_the_foot() -> None:
 def test_a_key_that_changes_the_engine_says_why_it_does_not() -> None:
     """Where nothing can be changed, and where nothing is under the cursor."""
     only_reads = OnPaper(options=Options(url="http://engine.test", read_only=True))
-    Acting(only_reads, only_reads).do(BY_ID["pause"])
+    Acting(only_reads, only_reads).carry_out(BY_ID["pause"])
     nothing = OnPaper()
-    Acting(nothing, nothing).do(BY_ID["pause"])
+    Acting(nothing, nothing).carry_out(BY_ID["pause"])
     assert [*only_reads.told, *nothing.told] == [
         "Pause: this dashboard only reads (--read-only)",
         "Pause: there is nothing under the cursor",
@@ -123,7 +123,7 @@ def test_what_is_marked_is_asked_about() -> None:
     stage.press("runs", "mark", "mark")
     acting = Acting(stage, stage)
     acting.drawn(stage.selection().ids)
-    acting.do(BY_ID["pause"])
+    acting.carry_out(BY_ID["pause"])
     (question,) = stage.over
     assert isinstance(question, Question)
     assert question.title == "Pause: 2 marked"

@@ -122,7 +122,7 @@ class Acting:
 
     # -- doing it ------------------------------------------------------------------------------
 
-    def do(self, command: Command, targets: Sequence[Target] | None = None) -> None:
+    def carry_out(self, command: Command, targets: Sequence[Target] | None = None) -> None:
         """A key that changes the engine was pressed: do it, ask, or say why not."""
         why = self.why_not(command, targets)
         if not why and targets is None and command.id not in OF_NO_ROW:
@@ -142,9 +142,9 @@ class Acting:
                 action = Action(command.id) if first is None else action_for(command.id, first)
                 self.many.bulk(action, self._stage.looking.filters["runs"])
             case _:
-                self._on(command.id, list(self.targets()) if targets is None else targets)
+                self._carry_out_on(command.id, list(self.targets()) if targets is None else targets)
 
-    def _on(self, command_id: str, targets: Sequence[Target]) -> None:
+    def _carry_out_on(self, command_id: str, targets: Sequence[Target]) -> None:
         first = targets[0]
         if first.cause is not None:
             self.many.bulk(action_for(command_id, first), f"is:stuck cause:{first.cause}")
@@ -179,6 +179,6 @@ class Acting:
 
         def chosen(command_id: str) -> None:
             if command_id:
-                self.do(BY_ID[command_id], targets)
+                self.carry_out(BY_ID[command_id], targets)
 
         self._stage.ask(Question(title, choices=choices), chosen)

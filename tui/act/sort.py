@@ -31,7 +31,7 @@ def _sort(stage: Stage, _: str) -> None:
     """Choose a column; of runs there is one, so it is turned round."""
     view = stage.looking.view
     if view == "runs":
-        _turn(stage)
+        _turn_order(stage)
         return
     if view not in SORTS:
         stage.tell(FIXED[view], "alarm")
@@ -47,7 +47,7 @@ def _sort(stage: Stage, _: str) -> None:
 
     def chosen(title: str) -> None:
         if title:
-            _by(stage, keys.get(title))
+            _sort_by(stage, keys.get(title))
 
     stage.ask(Question("Sort by", choices=choices), chosen)
 
@@ -56,19 +56,19 @@ def clicked(stage: Stage, key: str) -> None:
     """The head of a column was clicked."""
     view = stage.looking.view
     if view == "runs" and key == "age":
-        _turn(stage)
+        _turn_order(stage)
     elif key in SORTS.get(view, {}):
-        _by(stage, key)
+        _sort_by(stage, key)
     else:
         stage.tell(FIXED.get(view, "this column does not sort"), "alarm")
 
 
-def _by(stage: Stage, key: str | None) -> None:
+def _sort_by(stage: Stage, key: str | None) -> None:
     stage.looking.sort(key)
     stage.redraw()
 
 
-def _turn(stage: Stage) -> None:
+def _turn_order(stage: Stage) -> None:
     """Oldest first, or newest first again. The cursor stays on its run, and marks on theirs."""
     looking, listing = stage.looking, stage.store.listing("runs")
     if stage.store.stale and not (listing.at_head and listing.at_tail):

@@ -57,7 +57,7 @@ class Whereabouts:
             return replace(run, at=None if ended_well else after)
         if not isinstance(fact, (Started, AttemptEnded)) or run.ended:
             return run
-        other = self._at(event)
+        other = self._at_of(event)
         if other is None:
             return run
         if other.state is State.BACKING_OFF:
@@ -82,7 +82,7 @@ class Whereabouts:
         name = "" if named is None else named.name
         return Reason(ended.step_id, name, ended.http_status, ended.error, ended.excerpt)
 
-    def _at(self, event: Happening) -> At | None:
+    def _at_of(self, event: Happening) -> At | None:
         """The step of an event, as lists show it; None: its post was not seen."""
         named = self._steps.get(event.step_id)
         if named is None:

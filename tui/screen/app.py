@@ -469,7 +469,7 @@ class Dashboard(App[None]):
 
 
 def _acts(command: Command) -> Callable[[Dashboard, str], None]:
-    return lambda app, _: app.acting.do(command)
+    return lambda app, _: app.acting.carry_out(command)
 
 
 DOES: dict[str, Callable[[Dashboard, str], None]] = {

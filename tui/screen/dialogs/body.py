@@ -105,12 +105,12 @@ class BodyScreen(TightScreen):
         step = self._step if tree is None else tree.steps.get(self._step.id, self._step)
         return [None, *(attempt.number for attempt in step.answered)]
 
-    def _before(self) -> int | None:
+    def _answered_before(self) -> int | None:
         """The answered try before this one; None: there is none."""
-        at = self._at()
+        at = self._shown_index()
         return self._bodies[at - 1] if at > 1 else None
 
-    def _at(self) -> int:
+    def _shown_index(self) -> int:
         """Which of them is shown."""
         bodies = self._bodies
         return bodies.index(self._attempt) if self._attempt in bodies else 0
@@ -124,10 +124,10 @@ class BodyScreen(TightScreen):
         if self._attempt not in self._parts:
             lines.show([("reading …", "dim")], stay=False)
         try:
-            part = await self._part(self._attempt, more=more)
-            before = self._before()
+            part = await self._read_part(self._attempt, more=more)
+            before = self._answered_before()
             compares = self._wanted is Look.DIFF and before is not None
-            earlier = await self._part(before, more=more) if compares else None
+            earlier = await self._read_part(before, more=more) if compares else None
         except (AtomicError, ValueError) as error:
             self._look = self._wanted or self._look
             lines.show([(safe(str(error)), "alarm")], stay=False)
@@ -142,7 +142,7 @@ class BodyScreen(TightScreen):
         self._tell_keys()
         lines.show(found, stay=more)
 
-    async def _part(self, attempt: int | None, *, more: bool = False) -> BodyPart:
+    async def _read_part(self, attempt: int | None, *, more: bool = False) -> BodyPart:
         """What was read of a body, with the next part of it if there is one and it is asked for."""
         known = self._parts.get(attempt)
         have = 0 if known is None else len(known.data)
@@ -160,7 +160,7 @@ class BodyScreen(TightScreen):
             answered = {attempt.number: attempt.http_status for attempt in self._step.answered}
             status = answered.get(self._attempt)
             what = f"answer to try {self._attempt}" + ("" if status is None else f" · {status}")
-            what += f" · {self._at()} of {len(bodies) - 1}"
+            what += f" · {self._shown_index()} of {len(bodies) - 1}"
         told = f"{self._step.label}: {what}" + ("" if look is None else f" · {look}")
         return told
 
@@ -206,7 +206,7 @@ class BodyScreen(TightScreen):
     def action_try(self, by: int) -> None:
         """Go to the answer to the next or previous try; before the first is the payload."""
         bodies = self._bodies
-        at = self._at() + by
+        at = self._shown_index() + by
         if 0 <= at < len(bodies):
             self._attempt = bodies[at]
             self._show()

@@ -35,12 +35,12 @@ def palette(offered: Offered) -> CommandPalette:
         """The commands of the one table, and the themes."""
 
         async def discover(self) -> Hits:
-            for name, text, run in _entries(offered, targets):
+            for name, text, run in _entries_for(offered, targets):
                 yield DiscoveryHit(name, run, help=text)
 
         async def search(self, query: str) -> Hits:
             matcher = self.matcher(query)
-            for name, text, run in _entries(offered, targets):
+            for name, text, run in _entries_for(offered, targets):
                 score = max(matcher.match(name), matcher.match(text) * 0.8)
                 if score > 0:
                     yield Hit(score, matcher.highlight(name), run, help=text)
@@ -51,7 +51,7 @@ def palette(offered: Offered) -> CommandPalette:
 Entry = tuple[str, str, Callable[[], None]]
 
 
-def _entries(offered: Offered, targets: Sequence[Target]) -> Iterator[Entry]:
+def _entries_for(offered: Offered, targets: Sequence[Target]) -> Iterator[Entry]:
     acting = offered.acting
     for command in of_view(offered.commands, offered.view):
         if command.id == "palette":
@@ -60,14 +60,14 @@ def _entries(offered: Offered, targets: Sequence[Target]) -> Iterator[Entry]:
         key = shown_key(command.keys) if command.keys else f":{command.id}"
         text = f"{key}  {f'not now: {why}' if why else command.help}"
         name = acting.label(command) if command.writes else command.label
-        yield name, text.replace("[", "\\["), partial(_do, offered, command, targets)
+        yield name, text.replace("[", "\\["), partial(_run_command, offered, command, targets)
     for theme in offered.themes:
         yield f"Theme: {theme}", "another look", partial(offered.run, "theme", theme)
 
 
-def _do(offered: Offered, command: Command, targets: Sequence[Target]) -> None:
+def _run_command(offered: Offered, command: Command, targets: Sequence[Target]) -> None:
     if command.writes:
-        offered.acting.do(command, targets)
+        offered.acting.carry_out(command, targets)
     elif command.argument and command.id != "filter":
         offered.begin(f"{command.id} ")
     else:
