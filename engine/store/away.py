@@ -22,7 +22,7 @@ AWAY_AFTER_S = 0.5
 """A store that cannot be written for so long is away. What another program's checkpoint takes is
 less: commits wait, and nobody is told."""
 PAUSE_S_MIN, PAUSE_S_MAX = 0.005, 0.25
-"""Between tries. Who holds a lock for a moment holds up others for a moment."""
+"""Between tries. Who has a lock for a moment lets others wait for a moment."""
 WAIT_S = 5.0
 """By default: how long the store may be away before it is said who or what keeps it so."""
 
@@ -117,13 +117,13 @@ class Availability:
         elif before.why != why:
             self.away = Away(before.since_s, why, before.who)
         if now >= self._say_at:
-            held = {}
+            keeper = {}
             if (who := self._words.who_keeps_it_away(error)) is not None:
                 self.away = Away(self._since, why, who)
-                held = {"held_by": who or "not known: of another user, or in another container"}
+                keeper = {"held_by": who or "not known: of another user, or in another container"}
             away_ms = round((now - self._since) * 1000)
             self._log(
-                "store-still-unavailable", why=why, **held, away_ms=away_ms, events_waiting=events
+                "store-still-unavailable", why=why, **keeper, away_ms=away_ms, events_waiting=events
             )
             self._say_at += self._say_at - self._since  # twice as late each time: no log is filled
 

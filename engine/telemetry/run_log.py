@@ -46,7 +46,7 @@ class RunLog:
         self._notes = None if note is None else Throttle(partial(_write, note))
 
     async def run(self) -> None:
-        """Say in time what was held back, until cancelled; then the rest of it."""
+        """Say in time what was kept back, until cancelled; then the rest of it."""
         async with trio.open_nursery() as nursery:
             for throttle in (self._warnings, self._notes):
                 if throttle is not None:

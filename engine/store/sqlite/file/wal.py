@@ -25,7 +25,7 @@ CHECKPOINT_PAGES = 3_000
 written: in the thread, after the next commit that is made there."""
 PAGE_BYTES = 4_096
 LONG_BYTES = 64 << 20
-"""A log longer than this is held by somebody: five times what is put into the file together. It is
+"""A log longer than this is kept by a reader: five times what is put into the file together. It is
 also what is kept of the log's file when it begins anew."""
 
 
@@ -69,15 +69,15 @@ class Wal:
                 raise
             return
         _, pages, done = found
-        self._tell(pages * PAGE_BYTES, is_held=done < pages)
+        self._tell(pages * PAGE_BYTES, is_kept_long=done < pages)
 
-    def _tell(self, size: int, *, is_held: bool) -> None:
-        """Say when it is long and held, again each time it is twice as long; and when it no longer
-        is."""
-        if is_held and size >= self._say_at:
+    def _tell(self, size: int, *, is_kept_long: bool) -> None:
+        """Say when it is long and stays so, again each time it is twice as long; and when it is
+        no longer."""
+        if is_kept_long and size >= self._say_at:
             who = hands.in_words(log_readers(self.path)) or "not known: perhaps of another user"
             self._log("store-log-held", log_bytes=size, held_by=who)
             self._say_at = 2 * size
-        elif not is_held and self._say_at > LONG_BYTES:
+        elif not is_kept_long and self._say_at > LONG_BYTES:
             self._log("store-log-free", log_bytes=size)
             self._say_at = LONG_BYTES
