@@ -17,7 +17,7 @@ Resolver = Callable[[str], Awaitable[Sequence[str]]]
 
 
 class _HostPlaces:
-    """The limiter of one host inside the limiter of all; held until the thread is really done."""
+    """The limiter of one host inside the limiter of all; kept until the thread is really done."""
 
     def __init__(self, host: trio.CapacityLimiter, everyone: trio.CapacityLimiter) -> None:
         self._host, self._everyone = host, everyone

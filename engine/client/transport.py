@@ -1,9 +1,9 @@
-"""The client's own transport: HTTP/1.1 for a process that holds as many posts as there are.
+"""The client's own transport: HTTP/1.1 for a process with as many posts open as there are.
 
 httpx's pool looks at every connection for each request: with 200 posts that hang it takes up to 25
 times the processor that the application needs. Here a post costs the same however many hang.
 
-* **No cap.** A workflow that holds a hundred posts may need one more to go on.
+* **No cap.** A workflow with a hundred posts open may need one more to go on.
 * **A connection is reused only after a whole answer** with nothing behind it, and only while it is
   open, quiet and young. An error, a cancellation at any await, an answer that was left: closed.
 * **A request is never sent twice** here; `Tries` posts again, and knows what may be.

@@ -13,7 +13,7 @@ import httpx
 
 RECEIVE_BYTES_MAX = 65_536
 SEND_BYTES_MAX = 65_536
-"""Encrypted together: what is encrypted and not sent yet is held twice."""
+"""Encrypted together: what is encrypted and not sent yet is in memory twice."""
 
 
 class TlsError(httpx.ConnectError):

@@ -2,16 +2,16 @@
 
 `memory_bytes_max` is divided among the ways that bytes take: posts coming in, payloads going out to
 endpoints, their answers coming back, answers to callers. Each way has a pool of its own, so that
-none can take the room that would free another, and whoever holds room in one pool never waits for
+none can take the room that would free another, and whoever has room in one pool never waits for
 another. Three rules keep each pool going:
 
-* **Room is taken whole, before the bytes are read.** Nobody holds half of what it needs.
+* **Room is taken whole, before the bytes are read.** Nobody has half of what it needs.
 * **Nobody takes more than what is left free.** One owner (a host, a client) gets half of a pool,
   two a third each: a host that hangs leaves room to the others (dynamic thresholds, Choudhury and
   Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998).
 * **Who finds the pool empty gets room, whatever its size**, so that no budget is too small.
 
-Whoever holds room gives it back within a time of its own (`attemptTimeout`, `body_timeout_ms`,
+Whoever has room gives it back within a time of its own (`attemptTimeout`, `body_timeout_ms`,
 `unread_answer_timeout_ms`, a commit): so each that waits gets its turn.
 """
 
@@ -88,7 +88,7 @@ class Pool:
         self.granted = 0
         """Bytes of room taken, whether they have come or not."""
         self.small = 0
-        """Bytes that are held without having been asked for: whoever changes it changes it back."""
+        """Bytes in memory without having been asked for: whoever changes it changes it back."""
         self.returned_bytes = 0
         """Bytes of room given back, since the start."""
         self._by_owner: dict[str, int] = {}
@@ -179,7 +179,7 @@ class Budget:
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.small_bytes_max = min(SMALL_BYTES_MAX, bytes_max // SMALL_PARTS)
-        """What is no larger is held without asking for room."""
+        """What is no larger is read without asking for room."""
         self.posts = Pool(bytes_max // 4)
         """Requests of callers, from their first bytes until what they posted is durable."""
         self.payloads = Pool(bytes_max // 4)

@@ -73,7 +73,7 @@ class Config(Struct, frozen=True, kw_only=True):
         "Deepest nesting of a posted JSON document: bounds the stack of whoever parses it later."
     )] = 64  # fmt: skip
     header_bytes_max: Annotated[Bytes, _doc(
-        "All header lines of a request together: held in memory before anything is known of it."
+        "All header lines of a request together: kept in memory before anything is known of it."
     )] = 16_384  # fmt: skip
     header_lines_max: Annotated[int, Meta(ge=16, le=1_000), _doc(
         "Header lines of a request: many short lines cost more than their bytes."
@@ -83,7 +83,7 @@ class Config(Struct, frozen=True, kw_only=True):
         " ask again would give the same."
     )] = 1_048_576  # fmt: skip
     steps_per_run_max: Annotated[int, Meta(ge=1, le=100_000), _doc(
-        "Steps of one run. Stops a workflow that posts without end; a run is held whole in memory."
+        "Steps of one run. Stops a workflow that posts without end; a run is kept whole in memory."
     )] = 10_000  # fmt: skip
     depth_max: Annotated[int, Meta(ge=1, le=256), _doc(
         "Nesting of steps below their run's root. Stops a workflow that calls itself without end."
@@ -121,7 +121,7 @@ class Config(Struct, frozen=True, kw_only=True):
         " workers, fewer than it has. 0: any number."
     )] = 0  # fmt: skip
     runs_in_memory_max: Annotated[Count, _doc(
-        "Active runs held in memory. Beyond it new runs are answered 503; open ones go on."
+        "Active runs kept in memory. Beyond it new runs are answered 503; open ones go on."
     )] = 50_000  # fmt: skip
     memory_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50), _doc(
         "Bytes of bodies that may be in memory together: posts, payloads, answers. What is large"

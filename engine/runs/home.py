@@ -1,6 +1,6 @@
 """Who is sent home: attempts that only wait, where their waiting does harm. `protocol.md` §4.
 
-A function that waits for its steps holds a worker of its application and connections of the engine.
+A function that waits for its steps keeps a worker of its application and connections of the engine.
 It is let go, and called again when a step of its has ended, if
 
 - it waits for steps that cannot move soon, for `suspend_after_ms`;
@@ -98,7 +98,7 @@ class Home:
 
     def step_queued(self, live: RunUnderWay, step: Step) -> None:
         """The step queues for a place. If that is one of workflows, who waits for it goes home:
-        each may hold the place that the other waits for."""
+        each may have the place that the other waits for."""
         if live.queued[step.id] is not self._workflow_places:
             return
         while step.parent_id is not None:

@@ -48,7 +48,7 @@ LEAVES_MEMORY_AFTER_MS = 2_000
 class LiveRun:
     """A run in memory, and the one task that drives it."""
 
-    # Thousands are held at once, and an empty set is larger than an empty dict.
+    # Thousands are in memory at once, and an empty set is larger than an empty dict.
     __slots__ = (
         "_alarm", "_due_at", "_forget", "_park", "_shared", "_tasks", "_under_way", "_wake",
         "payloads", "queued", "receipt", "requests", "run", "slots", "stopped_by",
@@ -312,7 +312,7 @@ class LiveRun:
         return self._due_at is None or self._due_at > now + LEAVES_MEMORY_AFTER_MS
 
     async def _run_attempt(self, attempt: Attempt) -> None:
-        """One request, from its leaving to its recorded end, and what it holds meanwhile."""
+        """One request, from its leaving to its recorded end, and what it has meanwhile."""
         flow = attempt.open(self.payloads.take(attempt.step_id))
         try:
             await attempt.call(flow, self._attempt_ended)
@@ -350,7 +350,7 @@ class LiveRun:
         self._shared.request_ended.set()
 
     def park(self, stopped_by: str) -> None:
-        """A bug stopped this run: nothing of it starts, nobody waits for it, it holds no place."""
+        """A bug stopped this run: nothing of it starts, nobody waits for it, it has no place."""
         park(self.run)
         self.stopped_by = stopped_by
         self.payloads.let_go()

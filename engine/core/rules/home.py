@@ -70,7 +70,7 @@ def note_told(run: Run, posted: set[str]) -> None:
 
 def suspended(run_id: str, step_id: str) -> Refused:
     """The refusal of what an attempt that was sent home, or is over, posts: it says nothing about
-    the step. Else the function of an attempt that is over would hold a worker, for nothing."""
+    the step. Else the function of an attempt that is over would keep a worker, for nothing."""
     return Refused(
         Problem.SUSPENDED,
         "The attempt that posts this was sent home, or is over: let the function fail. It is called"

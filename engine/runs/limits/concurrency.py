@@ -1,13 +1,13 @@
 """Places under the limits of requests in flight: in all, and for each host.
 
 An attempt takes a place when its request leaves and gives it back when the request ends, or at its
-first open child: a workflow that waits for its steps holds none, so workflows and steps cannot
+first open child: a workflow that waits for its steps has none, so workflows and steps cannot
 lock each other out. Who finds no place queues, first come first served for each host, and is
 offered the next one that is free. What has begun goes before what has not: of eight places seven go
 to steps of workflows under way, while any of them waits, and one to a new run.
 
 With `workflows_in_flight_per_host_max` there is a second set of places, for attempts that may post:
-those are held until the attempt ends, also while it waits.
+those are kept until the attempt ends, also while it waits.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ class Seated(Call, Protocol):
     """A request, and which places it has."""
 
     host: str | None
-    """Whose place it holds; None: it holds none."""
+    """Whose place it has; None: it has none."""
     is_on_ramp: bool
-    """It holds one there too (`ramp.py`)."""
+    """It has one there too (`ramp.py`)."""
     workflow_host: str | None
     """The same under `workflows_in_flight_per_host_max`, for as long as it lasts."""
 
@@ -79,7 +79,7 @@ class Seats:
         return None
 
     def give_up(self, request: Seated) -> None:
-        """The attempt has an open child now: it holds no place at its host any more."""
+        """The attempt has an open child now: it has no place at its host any more."""
         self._leave_host(request, answered=True)
 
     def give_back(self, request: Seated, *, answered: bool = False) -> None:

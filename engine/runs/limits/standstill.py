@@ -2,7 +2,7 @@
 
 Pure: events in, with the time in seconds; asked when `look_at` has come. `protocol.md` §4.
 
-A function holds a worker of its host while it waits for a step, and the step needs a worker too.
+A function keeps a worker of its host while it waits for a step, and the step needs a worker too.
 The engine sees requests opened, posts and answers, never whether a worker took a request. So:
 
 - A *sign* of a host: an attempt there is answered, makes its first post, or records a new step.

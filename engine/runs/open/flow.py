@@ -176,7 +176,7 @@ class AttemptFlow:
                 self.answer = await self._budget.answers.wait(self._host, size)
 
     def close(self) -> None:
-        """Return what is held."""
+        """Give back what it has."""
         if self.payload is not None:
             self.sent()
         if self.answer is not None:
