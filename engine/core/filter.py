@@ -78,7 +78,7 @@ class Is(StrEnum):
 
 
 class Compare(StrEnum):
-    """How a number is held against the term's."""
+    """How a number is compared with the term's."""
 
     EQUAL = "="
     LESS = "<"

@@ -134,7 +134,7 @@ class RunQuery(Struct, frozen=True):
     filter: Filter | None = None
     """Terms that must hold too."""
     now: int = 0
-    """What ages and due times are held against."""
+    """What ages and due times are compared with."""
     newest_first: bool = True
     cursor: str | None = None
     """Id behind which the page begins."""

@@ -27,7 +27,7 @@ UNDONE_BY = {
 }
 OF_ANY_REVISION = frozenset({Action.PAUSE, Action.CANCEL, Action.DISMISS, Action.RETARGET})
 """What is meant of a run or step however far it has come since it was seen. The state still has to
-allow it; the others are held against the revision, which the engine's own retries move on."""
+allow it; the others need the revision, which the engine's own retries move on."""
 
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -73,7 +73,7 @@ class Doing:
     ) -> Target | Left:
         """Carry an action out on one target; returns it as it is now, or why it was left alone.
 
-        What is `undoing` another action is held against what that one left behind.
+        What is `undoing` another action needs the revision that that one left behind.
         """
         key = (target.run_id, target.step_id)
         if (other := self._busy.get(key)) is not None:

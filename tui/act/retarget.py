@@ -1,7 +1,7 @@
 """Moving runs to other URLs: from which and to which is asked for at the foot, then what the engine
 says it would do is shown, and asked about.
 
-No revision is held against it: a run of any state is moved, and one that is tried again and again
+No revision is asked for: a run of any state is moved, and one that is tried again and again
 would have another before two URLs are typed."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""By which columns the boards that are held whole can be sorted."""
+"""By which columns the boards that are known whole can be sorted."""
 
 from __future__ import annotations
 

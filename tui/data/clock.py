@@ -1,4 +1,4 @@
-"""The engine's time, as the dashboard knows it: countdowns are held against it, never against ours.
+"""The engine's time, as the dashboard knows it: countdowns go by it, never by ours.
 
 Two clocks come in: a monotonic one that everything is measured with, and the wall clock, which only
 tells by its jumps that the machine slept (the monotonic one stands still meanwhile).

@@ -77,7 +77,7 @@ class Listing:
         self.unseen += 1
 
     def turn(self) -> None:
-        """The other way round. What is held whole stays; of a part nothing is at its place."""
+        """The other way round. What is known whole stays; of a part nothing is at its place."""
         if self.at_head and self.at_tail and self.total is not None:
             self.ids.reverse()
         else:

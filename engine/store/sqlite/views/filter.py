@@ -1,7 +1,7 @@
 """The filter language as SQL: which rows to look through, and what must hold of each.
 
 What has an index decides where to look: stuck runs have one of their own, states have one. The
-rest of a filter is held against each row, newest first, chunk by chunk and a bounded number: a
+rest of a filter is compared with each row, newest first, chunk by chunk and a bounded number: a
 page may come short, and its cursor says where to go on.
 """
 
