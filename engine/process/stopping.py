@@ -65,20 +65,20 @@ class Stop:
     def __init__(self, watchdog: Watchdog, deadline_s: float, log: Callable[..., None]) -> None:
         self._watchdog, self._deadline_s, self._log = watchdog, deadline_s, log
         self._asked: trio.Event | None = None
-        self._token: trio.lowlevel.TrioToken | None = None
+        self._loop: trio.lowlevel.TrioToken | None = None
         self._heard = False
 
     def attach(self) -> trio.Event:
         """From the loop: the event that is set once a stop is asked for."""
         self._asked = trio.Event()
-        self._token = trio.lowlevel.current_trio_token()
+        self._loop = trio.lowlevel.current_trio_token()
         return self._asked
 
     def hear(self, number: int) -> None:
         """A signal came. From any thread; waits for nothing that the loop holds."""
         name = signal.Signals(number).name
-        token, asked = self._token, self._asked
-        if self._heard or token is None or asked is None:
+        loop, asked = self._loop, self._asked
+        if self._heard or loop is None or asked is None:
             self._log("stopping-at-once", signal=name)
             self._watchdog.end(EXIT_STOPPED)
             return
@@ -86,7 +86,7 @@ class Stop:
         self._watchdog.start(self._deadline_s, EXIT_STOPPED)
         self._log("stopping", signal=name)
         with suppress(trio.RunFinishedError):
-            token.run_sync_soon(asked.set)
+            loop.run_sync_soon(asked.set)
 
 
 def block_signals() -> set[signal.Signals]:

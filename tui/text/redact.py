@@ -26,7 +26,7 @@ NAME_CHARACTERS_MAX = 300
 _BLANK = re.compile(r"\s*+")
 _OPENED = re.compile(r"""(\\*+)(["'])""")
 _QUOTE = {quote: re.compile(rf"(\\*+){quote}") for quote in "\"'"}
-_TOKEN = re.compile(
+_SYMBOL = re.compile(
     r""""[^"\\]*+(?:\\.[^"\\]*+)*+"?|'[^'\\]*+(?:\\.[^'\\]*+)*+'?|[{}\[\]]""", re.DOTALL
 )
 """What counts for where an object or an array ends."""
@@ -131,10 +131,10 @@ def _value_end(text: str, begin: int, quote: str) -> int:
     if slashes:  # no end of an object within a string is sure: the string's is taken
         return _string_end(text, begin, quote[-1], -1)
     depth = 0
-    for token in _TOKEN.finditer(text, begin):
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
+    for symbol in _SYMBOL.finditer(text, begin):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(symbol[0], 0)
         if not depth:
-            return token.end()
+            return symbol.end()
     return len(text)
 
 

@@ -39,7 +39,7 @@ STRING_PARTS_A_SLICE = 50
 REPLACED_A_SLICE = 1_000
 LARGE_STRING_BYTES = 4 * PIECE_BYTES
 """A piece larger than this holds a string that cannot be cut."""
-_TOKEN = re.compile(
+_SYMBOL = re.compile(
     rb'"[^"\\]*",?'  # a string without escapes
     rb'|[\[{][^"\[\]{}]{0,64}[\]}],?'  # a small container without strings or others in it
     rb'|["\[\]{}]'
@@ -111,8 +111,8 @@ def _containers(text: bytes, depth_max: int) -> Generator[None, None, _Container
     inside: list[_Container] = []
     outermost: _Container | None = None
     at = number = 0
-    while token := _TOKEN.match(text, at):
-        start, at = token.span()
+    while symbol := _SYMBOL.match(text, at):
+        start, at = symbol.span()
         first = text[start]
         number += 1
         if number % TOKENS_A_SLICE == 0:

@@ -168,7 +168,7 @@ def _diff(before: Body, after: Body, cells: int) -> Iterator[Cell]:
 
 # -- JSON ------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r'["{}\[\],:]|[^\s{}\[\],:"]++')
+_SYMBOL = re.compile(r'["{}\[\],:]|[^\s{}\[\],:"]++')
 
 
 def _is_json(body: Body, text: str) -> bool:
@@ -185,19 +185,19 @@ def indented(text: str) -> str:
     depth = 0
     opened = False
     at = 0
-    while (match := _TOKEN.search(text, at)) is not None:
+    while (match := _SYMBOL.search(text, at)) is not None:
         at = match.end() if match[0] != '"' else _string_end(text, match.end())
-        token = text[match.start() : at]
-        if token in ("}", "]"):
+        symbol = text[match.start() : at]
+        if symbol in ("}", "]"):
             depth = max(0, depth - 1)
-            found += [token] if opened else [_line(depth), token]
+            found += [symbol] if opened else [_line(depth), symbol]
             opened = False
             continue
         if opened:
             found.append(_line(depth))
-        opened = token in ("{", "[")
+        opened = symbol in ("{", "[")
         depth += opened
-        found.append({",": f",{_line(depth)}", ":": ": "}.get(token, token))
+        found.append({",": f",{_line(depth)}", ":": ": "}.get(symbol, symbol))
     return "".join(found)
 
 
