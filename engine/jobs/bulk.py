@@ -52,7 +52,7 @@ class FoundRun(Struct, frozen=True, gc=False):
     if_rev: int | None
 
 
-class Asked(Struct, frozen=True):
+class JobOrder(Struct, frozen=True):
     """What an operator asks for."""
 
     action: Action
@@ -72,7 +72,7 @@ class Job(Struct):
     """A bulk action, under way or over."""
 
     id: str
-    asked: Asked
+    asked: JobOrder
     started_at: int
     runs: list[FoundRun]
     """What it acts on; let go when it has ended."""
@@ -177,12 +177,12 @@ class Bulk:
         """The engine stops: jobs end where they are."""
         self._scope.cancel()
 
-    async def plan(self, asked: Asked) -> Plan:
+    async def plan(self, asked: JobOrder) -> Plan:
         """What a job would do. Raises Refused."""
         self._check(asked)
         return await self._plan(asked)
 
-    async def begin(self, asked: Asked, key: str | None) -> Job:
+    async def begin(self, asked: JobOrder, key: str | None) -> Job:
         """Begin a job, or find the one that was begun with this key. Raises Refused."""
         self._check(asked)
         if (known := self._known(asked, key)) is not None:
@@ -201,7 +201,7 @@ class Bulk:
         self._tasks.start_soon(self._work, job)
         return job
 
-    def _check(self, asked: Asked) -> None:
+    def _check(self, asked: JobOrder) -> None:
         """Raises Refused for what would be refused of every run."""
         if asked.action not in BULK_FITS:
             raise Refused(
@@ -213,7 +213,7 @@ class Bulk:
         if url is not None and (why := self._engine.why_not(url)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{url}: {why}.")
 
-    def _known(self, asked: Asked, key: str | None) -> Job | None:
+    def _known(self, asked: JobOrder, key: str | None) -> Job | None:
         """The job that was begun with this key. Raises Refused if it is another one."""
         job = None if key is None else self._jobs.get(self._by_key.get(key, ""))
         if job is None:
@@ -227,7 +227,7 @@ class Bulk:
             )
         return job
 
-    async def _plan(self, asked: Asked) -> Plan:
+    async def _plan(self, asked: JobOrder) -> Plan:
         plan, cursor = Plan(), None
         now = self._now()
         while True:
@@ -247,7 +247,7 @@ class Bulk:
                 plan.whole = False
                 return plan
 
-    def _begin(self, asked: Asked, plan: Plan, key: str | None) -> Job:
+    def _begin(self, asked: JobOrder, plan: Plan, key: str | None) -> Job:
         if self._scope.cancel_called:
             raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
         self._make_room()

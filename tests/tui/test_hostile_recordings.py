@@ -14,7 +14,7 @@ from tests.tui.hostile import LINES, edited
 from tests.tui.support import FakeClock
 from tui.boards import bars, sorting
 from tui.boards.cells import text_of
-from tui.boards.notices import Asked, notice
+from tui.boards.notices import Viewed, notice
 from tui.boards.rows import GRIDS, BoardRows
 from tui.boards.run.compare import comparison
 from tui.boards.run.detail import inspector
@@ -42,7 +42,7 @@ def draw(random: Random, store: Store, rows: BoardRows) -> None:
         for row_id in rows.ids(view):
             for cell in (rows.cells(view, row_id) or {}).values():
                 assert text_of(cell).isprintable()
-        notice(store, Asked(view=view, url="http://engine.test"), 70)
+        notice(store, Viewed(view=view, url="http://engine.test"), 70)
     for pieces in bars.health(store, rows.seen):
         assert all(piece.text.isprintable() for piece in pieces)
     seen_values(store)

@@ -10,7 +10,7 @@ from tests.tui.golden import same
 from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import store_at
 from tui.boards.cells import text_of
-from tui.boards.notices import Asked, in_words, notice
+from tui.boards.notices import Viewed, in_words, notice
 from tui.data.inputs import LinkMoved, LinkState, TreeGone
 from tui.text.sanitize import width
 
@@ -151,7 +151,7 @@ def test_notices_fit(cells: int) -> None:
     for state in LinkState:
         store.apply(LinkMoved(state, f"{UNTRUSTED} {'y' * 200}", 2, 4.0))
         for view in ("runs", "retries", "causes", "hosts", "events", "jobs", "run"):
-            told = [text_of(line) for line in notice(store, Asked(view=view, url=url), cells)]
+            told = [text_of(line) for line in notice(store, Viewed(view=view, url=url), cells)]
             assert told
             assert not any("secret" in line for line in told)
             if cells >= 58:
@@ -168,7 +168,7 @@ def test_errors_are_told_in_words() -> None:
 
 def test_a_recording_has_no_more_than_is_in_it() -> None:
     """A board that was not looked at while it was made."""
-    asked = Asked(view="causes", url="", is_recording=True)
+    asked = Viewed(view="causes", url="", is_recording=True)
     assert notice(store_at(), asked, 70) == [("Not in this recording.", "dim")]
 
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 import tui.browser.serve
 from engine.cli.main import main as atomic
 from tests.tui.screen import World, run_row, showing, step_row
-from tui.browser.guard import Asked, Guard, TurnedAway
+from tui.browser.guard import Guard, TurnedAway, WebRequest
 from tui.browser.serve import WINDOWS_MAX, GuardedServer, command, listen
 from tui.settings import Options
 from tui.start import Start
@@ -245,7 +245,7 @@ def test_windows_are_bounded() -> None:
 def test_a_port_of_80_is_left_out() -> None:
     """Browsers do not name it."""
     guard = Guard(80)
-    refusal = guard.refusal(Asked(hosts=["localhost"], origins=["http://localhost"]))
+    refusal = guard.refusal(WebRequest(hosts=["localhost"], origins=["http://localhost"]))
     assert refusal is not None
     assert refusal.status == 401
     assert isinstance(guard.exchange(""), TurnedAway)

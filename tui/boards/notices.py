@@ -36,7 +36,7 @@ IN_WORDS = (
 CERTIFICATE = re.compile(r"certificate verify failed: (.*?)( \(_ssl|$)")
 
 
-class Asked(Struct, frozen=True):
+class Viewed(Struct, frozen=True):
     """What is looked at."""
 
     view: str
@@ -47,7 +47,7 @@ class Asked(Struct, frozen=True):
     is_recording: bool = False
 
 
-def notice(store: Store, asked: Asked, cells: int) -> list[Cell]:
+def notice(store: Store, asked: Viewed, cells: int) -> list[Cell]:
     """The lines, each of at most so many cells."""
     match store.link.state:
         case LinkState.LIVE:
@@ -63,7 +63,7 @@ def notice(store: Store, asked: Asked, cells: int) -> list[Cell]:
             return list(_untrusted(store, asked, cells))
 
 
-def _address(asked: Asked) -> str:
+def _address(asked: Viewed) -> str:
     return safe(without_user(asked.url))
 
 
@@ -74,7 +74,7 @@ def _facts(cells: int, **facts: str) -> Iterator[Cell]:
             yield ((f"{'' if at else name:<9}", "dim"), (line, "plain"))
 
 
-def _row_of(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+def _row_of(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     """What is known of a run without its steps: what its row in the lists told."""
     run = store.runs.get(asked.run_id or "") if asked.view == "run" else None
     if run is None:
@@ -95,7 +95,7 @@ def _row_of(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
     yield ("", "plain")
 
 
-def _lost(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+def _lost(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     link = store.link
     left = 0.0 if link.retry_at is None else max(0.0, link.retry_at - store.clock.monotonic())
     yield ("The engine cannot be reached.", "alarm")
@@ -111,7 +111,7 @@ def _lost(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
     yield from _ways_out("tries again now")
 
 
-def _rejected(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+def _rejected(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     yield ("Not let in.", "alarm")
     yield from _facts(cells, address=_address(asked), answer=store.link.reason)
     yield ("", "plain")
@@ -123,7 +123,7 @@ def _rejected(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
     yield from _ways_out("tries again")
 
 
-def _untrusted(store: Store, asked: Asked, cells: int) -> Iterator[Cell]:
+def _untrusted(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     yield ("The certificate of this address is not trusted.", "alarm")
     yield from _facts(cells, address=_address(asked), error=in_words(store.link.reason))
     yield ("", "plain")
@@ -144,7 +144,7 @@ def in_words(reason: str) -> str:
     return next((words for sign, words in IN_WORDS if sign in reason), reason)
 
 
-def _live(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
+def _live(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     """The engine answers: it is read, or there is nothing."""
     view = asked.view
     if view == "run":
@@ -165,7 +165,7 @@ def _live(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
         yield from _nothing(store, asked)
 
 
-def _nothing(store: Store, asked: Asked) -> Iterator[tuple[str, str]]:
+def _nothing(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
     number = store.counts.get(State.COMPLETED, 0)
     done, have = fmt.count(number), "has" if number == 1 else "have"
     runs = "run" if number == 1 else "runs"

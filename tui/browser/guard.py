@@ -24,7 +24,7 @@ ONLY_LINK = (
 )
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class WebRequest(Struct, frozen=True, kw_only=True):
     """What counts of a request."""
 
     hosts: Sequence[str]
@@ -57,7 +57,7 @@ class Guard:
         self.link = f"{self.address}/?token={self._token}"
         """To be opened once."""
 
-    def refusal(self, asked: Asked) -> TurnedAway | None:
+    def refusal(self, asked: WebRequest) -> TurnedAway | None:
         """Why this is refused; None if it may be answered. Links are for `exchange`."""
         if len(asked.hosts) != 1 or asked.hosts[0].lower() not in self._hosts:
             return TurnedAway(

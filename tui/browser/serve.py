@@ -22,7 +22,7 @@ from aiohttp import web
 from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
-from tui.browser.guard import ADDRESS, Asked, Guard, TurnedAway
+from tui.browser.guard import ADDRESS, Guard, TurnedAway, WebRequest
 from tui.settings import SERVED_DRIVER
 
 WINDOWS_MAX = 8
@@ -140,7 +140,7 @@ class GuardedServer(Server):
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         opens = request.method == "GET" and request.path == "/"
-        asked = Asked(
+        asked = WebRequest(
             hosts=request.headers.getall("Host", []),
             origins=request.headers.getall("Origin", []),
             cookie=request.cookies.get(self._guard.cookie),

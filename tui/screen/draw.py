@@ -13,7 +13,7 @@ from tui.act.stage import Stage
 from tui.boards import bars
 from tui.boards.bars import Shown
 from tui.boards.cells import Cell, Column, Part, Piece
-from tui.boards.notices import Asked, notice
+from tui.boards.notices import Viewed, notice
 from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
 from tui.boards.selection import Selection
@@ -123,7 +123,7 @@ class Drawing:
     def _tell_why(self, grid: Grid) -> None:
         """There are no rows: say why in their place."""
         looking = self._stage.looking
-        asked = Asked(
+        asked = Viewed(
             view=looking.view,
             url=self._stage.options.url,
             q=looking.filter,

@@ -13,7 +13,7 @@ from engine.front.api.read import read_filter
 from engine.front.api.surrogates import decode_asked
 from engine.front.show.rows import run_row
 from engine.front.show.times import maybe_rfc3339, rfc3339
-from engine.jobs.bulk import Asked, Bulk, Job, Plan
+from engine.jobs.bulk import Bulk, Job, JobOrder, Plan
 
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
     """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
     request = decode_asked(body, _decode, "job")
-    asked = Asked(
+    asked = JobOrder(
         action=request.action,
         q=request.q,
         filter=_filter_of_some(request.q),
@@ -36,7 +36,7 @@ async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None) -> wire.Bu
     return answer_of(await bulk.begin(asked, key))
 
 
-def _plan_answer(asked: Asked, plan: Plan) -> wire.BulkAnswer:
+def _plan_answer(asked: JobOrder, plan: Plan) -> wire.BulkAnswer:
     return wire.BulkAnswer(
         id=None,
         state="dry-run",
