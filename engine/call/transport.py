@@ -28,7 +28,7 @@ from engine.http.answers import (
     AnswerHead,
     AnswerTooLarge,
     BadAnswer,
-    Body,
+    BodyReader,
     body_of,
     read_head,
 )
@@ -222,7 +222,7 @@ async def read_answer(
 
 
 async def _read_body(
-    wire: Wire, head: AnswerHead, body: Body, rest: bytes, most: int, flow: Flow
+    wire: Wire, head: AnswerHead, body: BodyReader, rest: bytes, most: int, flow: Flow
 ) -> tuple[bytes, int]:
     """The body, and -1, or how long it is (or how much came) where it was cut."""
     length = body.length

@@ -33,7 +33,7 @@ from engine.client.sockets import (
     run,
     secure,
 )
-from engine.http.answers import Body, body_of, read_head
+from engine.http.answers import BodyReader, body_of, read_head
 from engine.http.tls import TlsError, TlsWire, default_ssl_context
 
 JOINED_BYTES_MAX = 65_536
@@ -173,7 +173,7 @@ class _AnswerBody(httpx.AsyncByteStream, httpx.SyncByteStream):
         self,
         connections: _Connections,
         connection: _Connection,
-        body: Body,
+        body: BodyReader,
         first: bytes,
         reuse_s: float,
     ) -> None:

@@ -237,7 +237,7 @@ def _length(fields: Mapping[bytes, bytes]) -> int | None:
 _known_head = lru_cache(maxsize=HEADS_KEPT_MAX)(_parse_head)
 
 
-class Body:
+class BodyReader:
     """What follows a head, taken off the connection's bytes until it is `done`."""
 
     __slots__ = ("clean", "done", "length")
@@ -258,7 +258,7 @@ class Body:
         raise NotImplementedError
 
 
-class _SizedBody(Body):
+class _SizedBody(BodyReader):
     """As long as the head says; no body where that is 0."""
 
     __slots__ = ("_left", "_status")
@@ -283,7 +283,7 @@ class _SizedBody(Body):
         return BadAnswer(f"the body was cut short: {came} of {self.length} bytes", self._status)
 
 
-class _ChunkedBody(Body):
+class _ChunkedBody(BodyReader):
     """In chunks, the last of which is empty."""
 
     __slots__ = ("_came", "_reader", "_status")
@@ -310,7 +310,7 @@ class _ChunkedBody(Body):
         return BadAnswer(text, self._status)
 
 
-class _RestBody(Body):
+class _RestBody(BodyReader):
     """All that comes until the peer closes."""
 
     __slots__ = ()
@@ -323,7 +323,7 @@ class _RestBody(Body):
         return data
 
 
-def body_of(head: AnswerHead, method: bytes) -> Body:
+def body_of(head: AnswerHead, method: bytes) -> BodyReader:
     """How the body behind this final head is read (RFC 9112 §6.3). Raises BadAnswer."""
     coding = head.fields.get(b"transfer-encoding")
     if method == b"HEAD" or head.status in BODILESS:

@@ -161,7 +161,7 @@ class Extent(Struct, frozen=True):
     """None: it is large, and still to be read."""
 
 
-class Bodies:
+class EntryBodies:
     """The bodies of one entry, for reading."""
 
     def __init__(self, packed: bytes) -> None:

@@ -13,8 +13,8 @@ from tests.tui.support import STEADY
 from tui.boards.cells import text_of
 from tui.boards.run.bodies import (
     DIFF_LINES_MAX,
-    Body,
     Look,
+    ShownBody,
     indented,
     lines_of,
     longer,
@@ -30,13 +30,13 @@ def body(data: bytes, kind: str = "application/json", **more: int) -> BodyPart:
     return BodyPart(data, kind, kept, more.get("full", kept))
 
 
-def clean(data: bytes, kind: str = "application/json", **more: int) -> Body:
-    return Body.of(body(data, kind, **more), Redactor())
+def clean(data: bytes, kind: str = "application/json", **more: int) -> ShownBody:
+    return ShownBody.of(body(data, kind, **more), Redactor())
 
 
 def shown(part: BodyPart, cells: int = 40, look: Look = Look.PRETTY) -> list[str]:
     """The lines below the head, without what is told of the rest."""
-    lines = [text_of(line) for line in lines_of(Body.of(part, Redactor()), look, cells)[2:]]
+    lines = [text_of(line) for line in lines_of(ShownBody.of(part, Redactor()), look, cells)[2:]]
     return lines if len(part.data) >= part.kept_bytes else lines[:-2]
 
 
@@ -52,7 +52,7 @@ def test_json_is_shown_pretty() -> None:
 def test_the_head_says_what_is_not_there() -> None:
     """How long it is, how much the engine kept, and how much is shown."""
     part = body(b"x" * 1_024, "text/plain", kept=4_096, full=5_242_880)
-    assert text_of(lines_of(Body.of(part, Redactor()), Look.RAW, 80)[0]) == (
+    assert text_of(lines_of(ShownBody.of(part, Redactor()), Look.RAW, 80)[0]) == (
         "5.0 MiB · text/plain · the engine kept the first 4.0 KiB · the first 1.0 KiB shown"
     )
     assert text_of(lines_of(clean(b"", ""), Look.RAW, 80)[0]) == "0 B · no content type"
@@ -158,7 +158,7 @@ def test_deep_json_is_not_mostly_indentation() -> None:
 def test_what_was_not_read_is_told_at_the_end() -> None:
     """And how to read on; two parts are one body."""
     first = body(b"ab", "text/plain", kept=5_242_880)
-    assert text_of(lines_of(Body.of(first, Redactor()), Look.RAW, 80)[-1]) == (
+    assert text_of(lines_of(ShownBody.of(first, Redactor()), Look.RAW, 80)[-1]) == (
         "the first 2 B of 5.0 MiB shown · space loads more"
     )
     assert longer(first, body(b"cd", kept=5_242_880)) == body(b"abcd", "text/plain", kept=5_242_880)

@@ -13,7 +13,7 @@ import anyio
 from engine.client import AtomicError
 from tui.act.stage import Stage
 from tui.boards.cells import Cell
-from tui.boards.run.bodies import Body, beginning, read
+from tui.boards.run.bodies import ShownBody, beginning, read
 from tui.data.model import State, Step
 from tui.text.redact import Redactor
 from tui.text.sanitize import safe
@@ -35,7 +35,7 @@ class LastAnswer:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._redactor = Redactor(stage.options.redact)
-        self._read: OrderedDict[Key, Body | str] = OrderedDict()
+        self._read: OrderedDict[Key, ShownBody | str] = OrderedDict()
         """What was read, or why it could not be."""
         self._reading: Key | None = None
 
@@ -68,10 +68,10 @@ class LastAnswer:
         try:
             await anyio.sleep(RESTS_S)
             step_id, number = key
-            found: Body | str
+            found: ShownBody | str
             try:
                 part = await read(client, step_id, number, 0, READ_BYTES)
-                found = Body.of(part, self._redactor)
+                found = ShownBody.of(part, self._redactor)
             except (AtomicError, ValueError) as error:
                 found = safe(str(error))
             self._read[key] = found

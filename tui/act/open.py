@@ -6,7 +6,7 @@ from functools import partial
 
 from engine.client import AtomicError
 from tui.act.doing import telling
-from tui.act.stage import Bodies, Does, Page, Stage
+from tui.act.stage import BodyPage, Does, Page, Stage
 from tui.boards.run.compare import comparison
 from tui.data.model import Step, run_of, short_id, step_of
 from tui.data.tree import Tree
@@ -128,7 +128,7 @@ def _read_body(stage: Stage, step: Step, attempt: int | None) -> None:
     if stage.client is None:
         stage.tell("bodies are not in a recording", "alarm")
     else:
-        stage.open(Bodies(step, attempt))
+        stage.open(BodyPage(step, attempt))
 
 
 # -- comparing -------------------------------------------------------------------------------------

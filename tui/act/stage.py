@@ -64,7 +64,7 @@ class Page(NamedTuple):
     """Its lines, in so many cells."""
 
 
-class Bodies(NamedTuple):
+class BodyPage(NamedTuple):
     """A step's payload (no attempt), or an answer to it, to begin with."""
 
     step: Step
@@ -98,7 +98,7 @@ class Stage(Protocol):
         """Ask something, and give the answer to `then`. What comes `late`, a while after it was
         wanted, is not asked if something lies over the board by now; returns whether it is."""
 
-    def open(self, page: Page | Bodies) -> None:
+    def open(self, page: Page | BodyPage) -> None:
         """Lay something over the board that is read."""
 
     def start(

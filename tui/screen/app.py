@@ -24,7 +24,7 @@ from tui.act import move, open, show, sort
 from tui.act.act import Acting
 from tui.act.copy import Copying
 from tui.act.outside import Outside
-from tui.act.stage import Bodies, Page, Question, TypedLine
+from tui.act.stage import BodyPage, Page, Question, TypedLine
 from tui.boards.cells import Part
 from tui.boards.looking import Looking
 from tui.boards.looks import in_ascii
@@ -326,7 +326,7 @@ class Dashboard(App[None]):
             self.push_screen(over, lambda answer: then(answer or ""))
         return True
 
-    def open(self, page: Page | Bodies) -> None:
+    def open(self, page: Page | BodyPage) -> None:
         """Lay something over the board that is read."""
         if isinstance(page, Page):
             self.push_screen(Read(page))

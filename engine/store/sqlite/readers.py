@@ -159,9 +159,9 @@ def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool
     return None if row is None else row[0]
 
 
-def _bodies_of_entry(db: sqlite3.Connection, entry: int | None) -> journal.Bodies | None:
+def _bodies_of_entry(db: sqlite3.Connection, entry: int | None) -> journal.EntryBodies | None:
     row = None if entry is None else db.execute(SQL["packed"], (entry,)).fetchone()
-    return None if row is None else journal.Bodies(row[0])
+    return None if row is None else journal.EntryBodies(row[0])
 
 
 def _is_called_by(step: Step, until: int) -> bool:
@@ -174,7 +174,7 @@ def _loaded_run(
     db: sqlite3.Connection,
     run_id: str,
     until: int,
-    bodies_in: Callable[[int | None], journal.Bodies | None],
+    bodies_in: Callable[[int | None], journal.EntryBodies | None],
 ) -> Stored | Stopped | None:
     """A run with its small payloads; or that a bug stopped it, now or before.
 
@@ -199,7 +199,7 @@ def _stopped_run(db: sqlite3.Connection, row: sqlite3.Row, error: str, *, marked
 
 
 def _with_payloads(
-    stored: StoredRun, until: int, bodies_in: Callable[[int | None], journal.Bodies | None]
+    stored: StoredRun, until: int, bodies_in: Callable[[int | None], journal.EntryBodies | None]
 ) -> Stored:
     payloads: dict[str, bytes] = {}
     for step in stored.run.steps.values():

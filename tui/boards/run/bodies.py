@@ -45,7 +45,7 @@ class Look(StrEnum):
     DIFF = "diff"
 
 
-class Body(Struct, frozen=True):
+class ShownBody(Struct, frozen=True):
     """What was read of a body, without its secrets."""
 
     data: bytes
@@ -57,7 +57,7 @@ class Body(Struct, frozen=True):
     """How many values were replaced."""
 
     @classmethod
-    def of(cls, part: BodyPart, redactor: Redactor) -> Body:
+    def of(cls, part: BodyPart, redactor: Redactor) -> ShownBody:
         """The first part of a body without its secrets."""
         data, redacted = redactor.body(part.data, part.content_type)
         return cls(
@@ -93,7 +93,7 @@ def longer(part: BodyPart, more: BodyPart) -> BodyPart:
     return msgspec.structs.replace(part, data=part.data + more.data)
 
 
-def told_of(body: Body) -> str:
+def told_of(body: ShownBody) -> str:
     """How long it is, of which type, and what of it is not shown."""
     told = f"{fmt.size(body.full_bytes)} · {safe(body.content_type) or 'no content type'}"
     told += redacted_text(body.redacted)
@@ -107,7 +107,7 @@ def redacted_text(values: int) -> str:
     return f" · {values} value{'s' if values > 1 else ''} redacted" if values else ""
 
 
-def looks_of(body: Body) -> list[Look]:
+def looks_of(body: ShownBody) -> list[Look]:
     """The ways in which it can be shown by itself, the usual one first."""
     text = body.text()
     if text is None:
@@ -115,7 +115,9 @@ def looks_of(body: Body) -> list[Look]:
     return [*([Look.PRETTY] if _is_json(body, text) else []), Look.RAW, Look.HEX]
 
 
-def lines_of(body: Body, look: Look, cells: int, before: Body | None = None) -> list[Cell]:
+def lines_of(
+    body: ShownBody, look: Look, cells: int, before: ShownBody | None = None
+) -> list[Cell]:
     """A body as lines of at most so many cells, behind a head. What is no text is shown as hex."""
     lines: list[Cell] = [(told_of(body), "dim"), ("", "plain")]
     if not body.data:
@@ -133,7 +135,7 @@ def lines_of(body: Body, look: Look, cells: int, before: Body | None = None) -> 
     return lines
 
 
-def beginning(body: Body, cells: int, most: int) -> list[Cell]:
+def beginning(body: ShownBody, cells: int, most: int) -> list[Cell]:
     """The first lines of a body as it is usually shown, at most so many."""
     if not body.data:
         return [("(empty)", "dim")]
@@ -144,7 +146,7 @@ def beginning(body: Body, cells: int, most: int) -> list[Cell]:
     return lines
 
 
-def _plain(body: Body, look: Look, cells: int) -> Iterator[str]:
+def _plain(body: ShownBody, look: Look, cells: int) -> Iterator[str]:
     text = body.text()
     if text is None or look is Look.HEX:
         return _hex(body.data, cells)
@@ -152,7 +154,7 @@ def _plain(body: Body, look: Look, cells: int) -> Iterator[str]:
     return _wrapped(indented(text) if pretty else text, max(8, cells))
 
 
-def _diff(before: Body, after: Body, cells: int) -> Iterator[Cell]:
+def _diff(before: ShownBody, after: ShownBody, cells: int) -> Iterator[Cell]:
     old, new = (list(_plain(each, Look.PRETTY, cells - 1)) for each in (before, after))
     if max(len(old), len(new)) > DIFF_LINES_MAX:
         yield (f"more than {DIFF_LINES_MAX:,} lines are not compared: m shows it alone", "alarm")
@@ -171,7 +173,7 @@ def _diff(before: Body, after: Body, cells: int) -> Iterator[Cell]:
 _SYMBOL = re.compile(r'["{}\[\],:]|[^\s{}\[\],:"]++')
 
 
-def _is_json(body: Body, text: str) -> bool:
+def _is_json(body: ShownBody, text: str) -> bool:
     if "json" not in body.content_type.lower():
         return False
     if not body.is_whole:

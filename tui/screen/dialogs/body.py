@@ -18,13 +18,13 @@ from textual.content import Content
 from engine.client import AtomicError
 from tui.act.copy import Copying
 from tui.act.outside import Outside
-from tui.act.stage import Bodies, Stage
+from tui.act.stage import BodyPage, Stage
 from tui.boards.cells import Cell
 from tui.boards.run.bodies import (
     FIRST_BYTES,
     MORE_BYTES_MAX,
-    Body,
     Look,
+    ShownBody,
     lines_of,
     longer,
     looks_of,
@@ -48,10 +48,10 @@ def prepared(
     part: BodyPart, earlier: BodyPart | None, wanted: Look | None, cells: int, redactor: Redactor
 ) -> tuple[list[Cell], list[Look], Look]:
     """The lines of a body, the looks that it has by itself, and which one this is."""
-    body = Body.of(part, redactor)
+    body = ShownBody.of(part, redactor)
     looks = looks_of(body)
     if earlier is not None:
-        return lines_of(body, Look.DIFF, cells, Body.of(earlier, redactor)), looks, Look.DIFF
+        return lines_of(body, Look.DIFF, cells, ShownBody.of(earlier, redactor)), looks, Look.DIFF
     look = wanted if wanted is not None and wanted in looks else looks[0]
     return lines_of(body, look, cells), looks, look
 
@@ -70,7 +70,7 @@ class BodyScreen(TightScreen):
     ]
 
     def __init__(
-        self, stage: Stage, client: AsyncClient, shown: Bodies, copying: Copying, outside: Outside
+        self, stage: Stage, client: AsyncClient, shown: BodyPage, copying: Copying, outside: Outside
     ) -> None:
         """The payload of a step, or the answer to one of its tries."""
         super().__init__()
