@@ -14,7 +14,7 @@ import pytest
 
 from engine import __version__
 from engine.cli.demo import run as demo_run
-from engine.cli.demo.stage import Options
+from engine.cli.demo.stage import DemoOptions
 from engine.cli.exits import EXIT_CODES
 from engine.cli.main import COMMANDS, command_of
 from engine.process.config import Config
@@ -91,9 +91,9 @@ def test_an_environment_older_than_the_program_is_told_what_to_do(
 
 def test_the_demo_is_told_what_was_asked_for(atomic: Atomic, monkeypatch: pytest.MonkeyPatch):
     """Durations as seconds, everything else as given; its exit code is the command's."""
-    given: list[Options] = []
+    given: list[DemoOptions] = []
 
-    def demo(options: Options) -> int:
+    def demo(options: DemoOptions) -> int:
         given.append(options)
         return 1
 
@@ -102,8 +102,8 @@ def test_the_demo_is_told_what_was_asked_for(atomic: Atomic, monkeypatch: pytest
     assert atomic("demo", *arguments, "--data", "here").exit_code == 1
     assert atomic("demo", "--once").exit_code == 1
     assert given == [
-        Options(False, 7, 2.5, 60.0, 2.5, Path("here")),
-        Options(once=True),
+        DemoOptions(False, 7, 2.5, 60.0, 2.5, Path("here")),
+        DemoOptions(once=True),
     ]
 
 

@@ -17,7 +17,7 @@ import pytest
 import demo_app.promised
 from engine.cli.demo.processes import DemoError, Part
 from engine.cli.demo.run import run as demo
-from engine.cli.demo.stage import Options
+from engine.cli.demo.stage import DemoOptions
 
 ROOT = Path(__file__).parents[2]
 EXIT_TIMEOUT_S = 60
@@ -184,7 +184,7 @@ def test_effects_that_differ_are_exit_code_1(
         demo_app.promised.Row("createUser", "once-user", "sendEmail", 1, 0),
     ]
     monkeypatch.setattr("demo_app.promised.compare", lambda *_: rows)
-    assert demo(Options(once=True)) == 1
+    assert demo(DemoOptions(once=True)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "once-user  createUser         1        3  2 DOUBLED" in lines
     assert "           sendEmail          1        0  1 LOST" in lines
@@ -197,7 +197,7 @@ def test_an_answer_that_differs_is_exit_code_1(
 ) -> None:
     """Runs that end otherwise than expected are named, though every effect is there."""
     monkeypatch.setattr("demo_app.scenario.Submission.met_by", lambda one, _: "user" in one.key)
-    assert demo(Options(once=True)) == 1
+    assert demo(DemoOptions(once=True)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3] == ('placeOrder, key once-declined: not declined but {"status":"declined"}')
     assert lines[-1] == "no effect lost, none doubled; 3 runs not as expected"

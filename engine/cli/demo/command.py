@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.demo.stage import Options
+from engine.cli.demo.stage import DemoOptions
 from engine.cli.options import duration
 from engine.cli.show.text import on_terminal
 
@@ -64,7 +64,7 @@ def demo(
     click.echo("Starting an engine, an application and a mail server ...")
     from engine.cli.demo.run import run
 
-    options = Options(
+    options = DemoOptions(
         once=once,
         seed=seed,
         rate=rate,

@@ -22,7 +22,7 @@ import click
 import trio
 
 from engine.cli.demo.processes import DemoError, Parts
-from engine.cli.demo.stage import Options, Stop
+from engine.cli.demo.stage import DemoOptions, DemoStop
 from engine.cli.show.text import safe
 from engine.core.errors import EngineError
 
@@ -30,7 +30,7 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(options: Options) -> int:
+def run(options: DemoOptions) -> int:
     """Run the demonstration; returns the exit code: 0 when every promise was kept, 1 when not.
 
     Says on standard error what went wrong, if something does. 130 when it was interrupted before
@@ -90,8 +90,8 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
     yield wanted.resolve()
 
 
-async def _main(options: Options, data: Path, codes: list[int]) -> None:
-    stop = Stop()
+async def _main(options: DemoOptions, data: Path, codes: list[int]) -> None:
+    stop = DemoStop()
     extra = () if options.once else ("--scenario", str(options.seed), "--crashes")
     with trio.open_signal_receiver(*SIGNALS) as signals:
         parts = Parts(data, extra, is_temporary=options.data is None)
@@ -110,7 +110,9 @@ async def _main(options: Options, data: Path, codes: list[int]) -> None:
             await parts.stop()
 
 
-async def _listen(signals: AsyncIterator[int], stop: Stop, everything: trio.CancelScope) -> None:
+async def _listen(
+    signals: AsyncIterator[int], stop: DemoStop, everything: trio.CancelScope
+) -> None:
     """The first signal ends the submitting; a second one, or one before there is any, all of it."""
     async for number in signals:
         if stop.asked.is_set() or not stop.heard:
@@ -120,7 +122,7 @@ async def _listen(signals: AsyncIterator[int], stop: Stop, everything: trio.Canc
         stop.asked.set()
 
 
-async def _dashboard(parts: Parts, stop: Stop) -> None:
+async def _dashboard(parts: Parts, stop: DemoStop) -> None:
     """The dashboard on this terminal, as soon as there is an engine to look at. When it is left the
     demonstration ends; when the demonstration is ended it leaves, and gives the terminal back as it
     was."""

@@ -22,7 +22,7 @@ from engine.cli.demo.log import (
     verdict,
 )
 from engine.cli.demo.processes import Parts, look_after
-from engine.cli.demo.stage import Options, Stop
+from engine.cli.demo.stage import DemoOptions, DemoStop
 from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, safe, span_text
 from engine.client import AsyncClient, Outcome, Reposts, RunCancelled, StepFailed
@@ -47,19 +47,19 @@ makes and records; `index` is the workflow's own function. What fails is tried
 again: the failures are planned, and listed first."""
 
 
-class Stage(NamedTuple):
+class DemoStage(NamedTuple):
     """What a show has to work with."""
 
-    options: Options
+    options: DemoOptions
     parts: Parts
     client: AsyncClient
     application: httpx.AsyncClient
-    stop: Stop
+    stop: DemoStop
     say: Callable[[str, str], None]
     """Tells what has happened to a part."""
 
 
-async def show(options: Options, parts: Parts, stop: Stop) -> int:
+async def show(options: DemoOptions, parts: Parts, stop: DemoStop) -> int:
     """Show what was asked for, on parts that listen; returns the exit code. Raises DemoError when
     one of them dies."""
     clock = SystemClock()
@@ -81,7 +81,7 @@ async def show(options: Options, parts: Parts, stop: Stop) -> int:
             httpx.AsyncClient(base_url=parts.application.address, trust_env=False) as http,
         ):
             await parts.wait_ready(http)
-            stage = Stage(options, parts, client, http, stop, say)
+            stage = DemoStage(options, parts, client, http, stop, say)
             code = await (once if options.once else steadily)(stage)
         nursery.cancel_scope.cancel()
     return code
@@ -90,7 +90,7 @@ async def show(options: Options, parts: Parts, stop: Stop) -> int:
 # -- once -----------------------------------------------------------------------------------------
 
 
-async def once(stage: Stage) -> int:
+async def once(stage: DemoStage) -> int:
     """Each workflow once: what was planned, what came of it, effects promised and counted."""
     from demo_app import scenario
 
@@ -111,7 +111,9 @@ async def once(stage: Stage) -> int:
     return await _compare(stage, completed, unexpected, by_run=True)
 
 
-async def _run_once(stage: Stage, submission: Submission, unexpected: list[str]) -> Outcome | None:
+async def _run_once(
+    stage: DemoStage, submission: Submission, unexpected: list[str]
+) -> Outcome | None:
     """Submit it and wait for its outcome; None when it has none but a failure."""
     began = trio.current_time()
     try:
@@ -126,7 +128,7 @@ async def _run_once(stage: Stage, submission: Submission, unexpected: list[str])
     return outcome
 
 
-def _submission(stage: Stage, submission: Submission) -> dict[str, Any]:
+def _submission(stage: DemoStage, submission: Submission) -> dict[str, Any]:
     options = submission.payload["options"]
     return {
         "workflow": submission.workflow,
@@ -149,7 +151,7 @@ def _not_as_expected(submission: Submission, outcome: Outcome) -> list[str]:
 # -- the comparison -------------------------------------------------------------------------------
 
 
-async def _effects(stage: Stage, **query: str) -> dict[str, Any]:
+async def _effects(stage: DemoStage, **query: str) -> dict[str, Any]:
     """What the application counts; waits while it is away. Raises DemoError when that is long."""
     with trio.move_on_after(EFFECTS_S_MAX):
         while True:
@@ -166,7 +168,7 @@ async def _effects(stage: Stage, **query: str) -> dict[str, Any]:
 
 
 async def _compare(
-    stage: Stage, completed: list[Submission], unexpected: list[str], *, by_run: bool
+    stage: DemoStage, completed: list[Submission], unexpected: list[str], *, by_run: bool
 ) -> int:
     """Print promised against counted effects, and the verdict; returns the exit code."""
     from demo_app import promised, smtp
@@ -195,7 +197,7 @@ async def _compare(
 class Mix:
     """The steady mix: what has been submitted, seen and checked so far."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: DemoStage) -> None:
         from demo_app.scenario import Scenario
 
         self.stage = stage
@@ -284,7 +286,7 @@ class Mix:
         return found
 
 
-async def steadily(stage: Stage) -> int:
+async def steadily(stage: DemoStage) -> int:
     """The steady mix, shown as it happens, until Ctrl-C or the end of the duration.
 
     With the dashboard until that is left.
@@ -319,7 +321,7 @@ async def steadily(stage: Stage) -> int:
     return await _compare(stage, await mix.completed(unexpected), unexpected, by_run=False)
 
 
-def _introduction(stage: Stage) -> list[str]:
+def _introduction(stage: DemoStage) -> list[str]:
     engine, application = stage.parts.engine.address, stage.parts.application.address
     options = stage.options
     killed = ""
@@ -341,7 +343,7 @@ def _introduction(stage: Stage) -> list[str]:
     ]
 
 
-def _addresses(stage: Stage) -> list[str]:
+def _addresses(stage: DemoStage) -> list[str]:
     parts = stage.parts
     return table(
         [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import trio
 
 
-class Options(NamedTuple):
+class DemoOptions(NamedTuple):
     """What the command line says. Durations in seconds."""
 
     once: bool = False
@@ -25,7 +25,7 @@ class Options(NamedTuple):
 
 
 @dataclass
-class Stop:
+class DemoStop:
     """How the end was asked for."""
 
     asked: trio.Event = field(default_factory=trio.Event)
