@@ -25,7 +25,7 @@ MOVES_PER_RUN_MAX = 100
 """Each post of the run goes through all of them; nobody moves a run so often but by mistake."""
 
 
-class Moved(Struct, frozen=True):
+class MovedStep(Struct, frozen=True):
     """A step that a move takes along."""
 
     step_id: str
@@ -128,7 +128,7 @@ def read_move(from_url: str | None, to_url: str | None) -> Move:
     return Move(urls[0], urls[1])
 
 
-def plan(run: Run, move: Move) -> list[Moved]:
+def plan(run: Run, move: Move) -> list[MovedStep]:
     """The steps that the move takes along. Raises Refused (`not-possible`) where it cannot be."""
     if len(run.moves) >= MOVES_PER_RUN_MAX:
         raise _not_possible(
@@ -136,7 +136,7 @@ def plan(run: Run, move: Move) -> list[Moved]:
         )
     urls = {step.id: moved(step.spec.url, (move,)) for step in run.steps.values()}
     found = [
-        Moved(id, before, url)
+        MovedStep(id, before, url)
         for id, url in urls.items()
         if (before := run.steps[id].spec.url) != url
     ]

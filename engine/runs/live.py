@@ -17,7 +17,7 @@ from engine.core.events import LateEnd, Started
 from engine.core.machine import Change, park
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
-from engine.core.retarget import Moved
+from engine.core.retarget import MovedStep
 from engine.core.rules.attempt import drain, settle
 from engine.core.rules.flight import note_left
 from engine.core.rules.next import decide, put_back, set_aside
@@ -207,7 +207,7 @@ class LiveRun:
         self._wake.set()  # it may have been cancelled, and was all that kept the run in memory
         return places.in_flight > taken
 
-    def call_elsewhere(self, moved: list[Moved]) -> None:
+    def call_elsewhere(self, moved: list[MovedStep]) -> None:
         """Steps that queue for a place at the host that their URL named do so no more."""
         for each in moved:
             if each.step_id in self.queued:

@@ -206,7 +206,7 @@ class Pending:
         self._identities.pop((pending.run.client, spec.workflow, spec.key), None)
 
 
-class Named(Protocol):
+class BodyName(Protocol):
     """Whose body something is."""
 
     @property
@@ -218,7 +218,7 @@ class Named(Protocol):
 
 
 def absorb(
-    pending: RunRows, change: Change, seq: int, epoch: int, entry: int, bodies: Collection[Named]
+    pending: RunRows, change: Change, seq: int, epoch: int, entry: int, bodies: Collection[BodyName]
 ) -> None:
     """Keep what a change means for the rows; the last of its events is number `seq`.
 

@@ -10,7 +10,7 @@ import trio
 
 from engine.core.errors import Problem, Refused
 from engine.front.api.context import Front
-from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, Tail, stream
+from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, EventTail, stream
 from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 
@@ -37,7 +37,7 @@ def ids(frames: list[bytes]) -> list[int]:
 async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
     """Each of 100 readers gets every event, in order; the table is read once for all."""
     table = Table()
-    tail = Tail(cast(Views, table), "f")
+    tail = EventTail(cast(Views, table), "f")
     got: list[list[int]] = [[] for _ in range(100)]
 
     async def read(mine: list[int]) -> None:
@@ -57,7 +57,7 @@ async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
 async def test_a_reader_that_is_far_behind(autojump_clock) -> None:
     """One comes from far back, one starts at the end: neither misses or repeats anything."""
     table = Table()
-    tail = Tail(cast(Views, table), "f")
+    tail = EventTail(cast(Views, table), "f")
     table.last = at = 3 * TAIL_EVENTS_MAX + 7
     assert await tail.after(at) == ([], at)
     table.last += 2
@@ -98,4 +98,4 @@ async def test_a_stream_that_cannot_begin_is_refused_before_its_head(look: str) 
     views = cast(Views, Damaged(look))
     front = cast(Front, SimpleNamespace(views=views, clock=FakeClock(), file_id="f", instance="i"))
     with pytest.raises(Refused, match="damaged"):
-        await stream(front, Tail(views, "f"), "f-3")
+        await stream(front, EventTail(views, "f"), "f-3")

@@ -13,7 +13,7 @@ from tests.tui.support import STEADY
 from tui.boards.cells import text_of
 from tui.boards.run.bodies import (
     DIFF_LINES_MAX,
-    Look,
+    BodyLook,
     ShownBody,
     indented,
     lines_of,
@@ -34,7 +34,7 @@ def clean(data: bytes, kind: str = "application/json", **more: int) -> ShownBody
     return ShownBody.of(body(data, kind, **more), Redactor())
 
 
-def shown(part: BodyPart, cells: int = 40, look: Look = Look.PRETTY) -> list[str]:
+def shown(part: BodyPart, cells: int = 40, look: BodyLook = BodyLook.PRETTY) -> list[str]:
     """The lines below the head, without what is told of the rest."""
     lines = [text_of(line) for line in lines_of(ShownBody.of(part, Redactor()), look, cells)[2:]]
     return lines if len(part.data) >= part.kept_bytes else lines[:-2]
@@ -52,10 +52,10 @@ def test_json_is_shown_pretty() -> None:
 def test_the_head_says_what_is_not_there() -> None:
     """How long it is, how much the engine kept, and how much is shown."""
     part = body(b"x" * 1_024, "text/plain", kept=4_096, full=5_242_880)
-    assert text_of(lines_of(ShownBody.of(part, Redactor()), Look.RAW, 80)[0]) == (
+    assert text_of(lines_of(ShownBody.of(part, Redactor()), BodyLook.RAW, 80)[0]) == (
         "5.0 MiB · text/plain · the engine kept the first 4.0 KiB · the first 1.0 KiB shown"
     )
-    assert text_of(lines_of(clean(b"", ""), Look.RAW, 80)[0]) == "0 B · no content type"
+    assert text_of(lines_of(clean(b"", ""), BodyLook.RAW, 80)[0]) == "0 B · no content type"
     assert shown(body(b"")) == ["(empty)"]
 
 
@@ -63,7 +63,7 @@ def test_the_head_says_what_is_not_there() -> None:
 def test_five_megabytes_in_one_line() -> None:
     """They are cut to lines that fit, and all of it is there."""
     data = json.dumps({"text": "x" * 5_000_000}).encode()
-    lines = shown(body(data), 100, Look.RAW)
+    lines = shown(body(data), 100, BodyLook.RAW)
     assert max(map(len, lines)) == 100
     assert "".join(lines).encode() == data
 
@@ -91,7 +91,7 @@ def test_a_hostile_body_is_only_shown() -> None:
     """Its sequences become pictures, its lines stay lines, its content type is no better."""
     data = b"\x1b]52;c;aGk=\x07\r\n\xc2\x9b31m\tx\x00\x0cy\xe2\x80\xae"
     assert shown(body(data, "text/\x1b[31m")) == ["␛]52;c;aGk=␇", "␦31m    x␀␌y␦"]
-    assert "␛[31m" in text_of(lines_of(clean(b"x", "text/\x1b[31m"), Look.RAW, 80)[0])
+    assert "␛[31m" in text_of(lines_of(clean(b"x", "text/\x1b[31m"), BodyLook.RAW, 80)[0])
 
 
 @STEADY
@@ -120,13 +120,13 @@ def test_lines_of_wide_characters_fit(text: str, cells: int) -> None:
 def test_each_look() -> None:
     """JSON pretty, as it came, and as hex; what is none in fewer ways, no text in one."""
     data = b'{"a":1}'
-    assert shown(body(data), look=Look.RAW) == ['{"a":1}']
-    assert shown(body(data), 80, Look.HEX) == [
+    assert shown(body(data), look=BodyLook.RAW) == ['{"a":1}']
+    assert shown(body(data), 80, BodyLook.HEX) == [
         '00000000  7b 22 61 22 3a 31 7d                             {"a":1}'
     ]
-    assert looks_of(clean(data)) == [Look.PRETTY, Look.RAW, Look.HEX]
-    assert looks_of(clean(b"x", "text/plain")) == [Look.RAW, Look.HEX]
-    assert looks_of(clean(b"\xff")) == [Look.HEX]
+    assert looks_of(clean(data)) == [BodyLook.PRETTY, BodyLook.RAW, BodyLook.HEX]
+    assert looks_of(clean(b"x", "text/plain")) == [BodyLook.RAW, BodyLook.HEX]
+    assert looks_of(clean(b"\xff")) == [BodyLook.HEX]
 
 
 def test_json_that_was_cut_is_pretty_too() -> None:
@@ -158,14 +158,14 @@ def test_deep_json_is_not_mostly_indentation() -> None:
 def test_what_was_not_read_is_told_at_the_end() -> None:
     """And how to read on; two parts are one body."""
     first = body(b"ab", "text/plain", kept=5_242_880)
-    assert text_of(lines_of(ShownBody.of(first, Redactor()), Look.RAW, 80)[-1]) == (
+    assert text_of(lines_of(ShownBody.of(first, Redactor()), BodyLook.RAW, 80)[-1]) == (
         "the first 2 B of 5.0 MiB shown · space loads more"
     )
     assert longer(first, body(b"cd", kept=5_242_880)) == body(b"abcd", "text/plain", kept=5_242_880)
 
 
 def diff(before: bytes, after: bytes, kind: str = "application/json") -> list[str]:
-    lines = lines_of(clean(after, kind), Look.DIFF, 40, clean(before, kind))
+    lines = lines_of(clean(after, kind), BodyLook.DIFF, 40, clean(before, kind))
     return [text_of(line) for line in lines[2:]]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.client import BodyPart
 from tests.tui.support import STEADY
 from tui.boards.cells import text_of
-from tui.boards.run.bodies import Look, ShownBody, lines_of
+from tui.boards.run.bodies import BodyLook, ShownBody, lines_of
 from tui.text.redact import MASK, NAMES, Redactor, plain_name
 
 SECRET = "Zx9-s3cr3t-Qk7"
@@ -66,10 +66,10 @@ def test_a_secret_is_in_no_view(document: Any, ascii_only: bool, indent: Any, cu
         part = BodyPart(data, "application/json", len(whole), len(whole))
         clean = Redactor().body(data)[0]
         assert SECRET.encode() not in clean
-        for look in (Look.PRETTY, Look.RAW, Look.HEX):
+        for look in (BodyLook.PRETTY, BodyLook.RAW, BodyLook.HEX):
             lines = [text_of(line) for line in lines_of(ShownBody.of(part, Redactor()), look, 60)]
             assert SECRET not in "".join(lines)
-            if look is Look.HEX:
+            if look is BodyLook.HEX:
                 columns = [line[10:57].partition("  ")[0] for line in lines if OFFSET.match(line)]
                 assert SECRET.encode() not in bytes.fromhex("".join(columns))
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tui.support import STEADY
-from tui.boards.selection import LOOK_AGAIN_S, Moved, Selection
+from tui.boards.selection import LOOK_AGAIN_S, CursorMove, Selection
 
 ABC = ["a", "b", "c"]
 
@@ -23,7 +23,7 @@ def of(ids: list[str], cursor: str | None = None) -> Selection:
 def test_the_cursor_stays_on_its_row() -> None:
     """Whatever comes before it, and however the others are sorted; the same rows move nothing."""
     selection = of(ABC, "b")
-    assert selection.set_ids(["z", "c", "b", "a"], 1.0) == Moved(1)
+    assert selection.set_ids(["z", "c", "b", "a"], 1.0) == CursorMove(1)
     assert (selection.cursor, selection.cursor_id) == (2, "b")
     assert selection.set_ids(["z", "c", "b", "a"], 1.0) is None
 
@@ -31,15 +31,15 @@ def test_the_cursor_stays_on_its_row() -> None:
 def test_when_its_row_leaves_the_cursor_is_where_it_was() -> None:
     """For a moment a key was still meant for the row that left, until somebody moves it."""
     selection = of(ABC, "b")
-    assert selection.set_ids(["a", "c"], 5.0) == Moved(1, lost=True)
+    assert selection.set_ids(["a", "c"], 5.0) == CursorMove(1, lost=True)
     assert selection.cursor_id == "c"
     assert selection.has_just_left(5.0 + LOOK_AGAIN_S / 2)
     assert not selection.has_just_left(5.0 + LOOK_AGAIN_S)
     selection.move(0)
     assert not selection.has_just_left(5.0)
-    assert selection.set_ids([], 9.0) == Moved(1, lost=True)
+    assert selection.set_ids([], 9.0) == CursorMove(1, lost=True)
     assert selection.cursor == -1
-    assert selection.set_ids(ABC, 9.0) == Moved(-1)
+    assert selection.set_ids(ABC, 9.0) == CursorMove(-1)
     assert selection.cursor_id == "a"
 
 
@@ -47,7 +47,7 @@ def test_a_row_that_is_to_come_stands_in_for_the_cursors() -> None:
     """Then it has not left: the last row of a list goes on to one that is read only now."""
     selection = of(ABC, "c")
     selection.stand_in("f")
-    assert selection.set_ids(["d", "e", "f"], 1.0) == Moved(-1)
+    assert selection.set_ids(["d", "e", "f"], 1.0) == CursorMove(-1)
     assert selection.cursor_id == "f"
 
 
@@ -55,8 +55,8 @@ def test_marks_that_leave_are_counted_until_that_is_known() -> None:
     """Nothing marked is taken for something else: neither in silence, nor when the row is back."""
     selection = of(ABC)
     selection.mark_all()
-    assert selection.set_ids(["b"], 1.0) == Moved(0, lost=True, marks_lost=2)
-    assert selection.set_ids(ABC, 1.0) == Moved(0)
+    assert selection.set_ids(["b"], 1.0) == CursorMove(0, lost=True, marks_lost=2)
+    assert selection.set_ids(ABC, 1.0) == CursorMove(0)
     assert (list(selection.marks), selection.marks_lost) == (["b"], 2)
     selection.told_of_marks()
     assert selection.marks_lost == 0

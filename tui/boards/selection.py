@@ -15,7 +15,7 @@ LOOK_AGAIN_S = 0.5
 NEVER = float("-inf")
 
 
-class Moved(NamedTuple):
+class CursorMove(NamedTuple):
     """What other rows did to the cursor and to the marks."""
 
     before: int
@@ -51,7 +51,7 @@ class Selection:
 
     # -- rows come and go ----------------------------------------------------------------------
 
-    def set_ids(self, ids: Sequence[str], now: float) -> Moved | None:
+    def set_ids(self, ids: Sequence[str], now: float) -> CursorMove | None:
         """The rows are these now, on the monotonic clock. The cursor stays on its row, or is where
         that was. None: they are the same."""
         if list(ids) == self.ids:
@@ -70,7 +70,7 @@ class Selection:
             self.cursor_id = None
         elif self.cursor_id is None or lost:
             self.cursor_id = self.ids[min(max(before, 0), len(self.ids) - 1)]
-        return Moved(before, lost, len(gone))
+        return CursorMove(before, lost, len(gone))
 
     def stand_in(self, row_id: str) -> None:
         """This row, which is to come, stands for the cursor's, which has not left."""

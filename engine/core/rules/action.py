@@ -16,7 +16,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.events import Acted, Actor, Cancelled, Paused, Reopened, Resumed, Retargeted, Woken
 from engine.core.machine import Change
 from engine.core.model import OPEN, DelayBy, Move, PauseReason, Run, Step, StepState
-from engine.core.retarget import Moved
+from engine.core.retarget import MovedStep
 from engine.core.rules.attempt import cancel_descendants, wake_parent
 from engine.core.rules.reopen import (
     add_with_ancestors,
@@ -65,7 +65,7 @@ class Done(Struct, frozen=True):
     changed: list[str]
     recorded_after: list[str]
     """By a `retry`: recorded after one that it opened had ended. Perhaps its compensation."""
-    moved: list[Moved] = []
+    moved: list[MovedStep] = []
     """By a `retarget`."""
 
 

@@ -58,7 +58,7 @@ def event_frame(file_id: str, record: EventRecord) -> bytes:
     return frame(_STREAMS.get(data["kind"], "step"), _encode(data), f"{file_id}-{record.seq}")
 
 
-class Tail:
+class EventTail:
     """The latest events as frames: read and made once for all readers that keep up."""
 
     def __init__(self, views: Views, file_id: str) -> None:
@@ -105,7 +105,7 @@ def position(front: Front, last_event_id: str, first: int, last: int) -> int | N
     return seq if max(0, first - 1) <= seq <= last else None
 
 
-async def stream(front: Front, tail: Tail, last_event_id: str | None) -> AsyncIterator[bytes]:
+async def stream(front: Front, tail: EventTail, last_event_id: str | None) -> AsyncIterator[bytes]:
     """The stream, until the reader leaves or the engine stops.
 
     Raises Refused, before anything is sent, where its beginning cannot be read.
@@ -124,7 +124,7 @@ async def stream(front: Front, tail: Tail, last_event_id: str | None) -> AsyncIt
     return _stream(front, tail, begin + b"".join(frames), at)
 
 
-async def _stream(front: Front, tail: Tail, begin: bytes, at: int) -> AsyncIterator[bytes]:
+async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> AsyncIterator[bytes]:
     yield begin
     counts_due = heartbeat_due = 0
     counts: dict[str, int] | None = None

@@ -15,7 +15,7 @@ from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config
 from engine.runs.limits.hosts import HostFigures
-from engine.runs.limits.standstill import Pool, standstill_text
+from engine.runs.limits.standstill import HostPool, standstill_text
 
 HOSTS_TOLD_MAX = 200
 
@@ -76,7 +76,7 @@ def host_rows(
 
 
 def standstill_rows(
-    pools: Iterable[Pool], now: int, now_s: float
+    pools: Iterable[HostPool], now: int, now_s: float
 ) -> tuple[wire.StandstillRow, ...]:
     """Hosts whose workers all waited for each other, and may again."""
     return tuple(

@@ -175,7 +175,7 @@ def _byte_range() -> str | None:
 
 
 def _reads(front: Front) -> Answers:
-    tail = events.Tail(front.views, front.file_id)
+    tail = events.EventTail(front.views, front.file_id)
 
     async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer

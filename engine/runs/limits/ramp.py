@@ -41,7 +41,7 @@ LASTS_S = 60.0
 """Then the start is over."""
 
 
-class Call(Protocol):
+class RampCall(Protocol):
     """A call on the ramp."""
 
     @property
@@ -61,7 +61,7 @@ class _Host(Struct):
     places: float = FIRST_PLACES
     quickest_ms: float = math.inf
     halved_at: float = -math.inf
-    calls: dict[Call, None] = field(default_factory=dict)
+    calls: dict[RampCall, None] = field(default_factory=dict)
 
     def answered(self, took_ms: float) -> None:
         """It has taken a call, and answered it or made a post of its own for it."""
@@ -113,14 +113,14 @@ class Ramp(Places):
         super().queue(host, offer, new=new)
         self._stirred.set()
 
-    def call_begins(self, host: str, call: Call) -> None:
+    def call_begins(self, host: str, call: RampCall) -> None:
         """Whose call it is that has taken a place."""
         known = self._hosts.get(host)
         if known is None:
             known = self._hosts[host] = _Host(answered_at=trio.current_time())
         known.calls[call] = None
 
-    def call_ends(self, host: str, call: Call, *, answered: bool) -> None:
+    def call_ends(self, host: str, call: RampCall, *, answered: bool) -> None:
         """It gives its place back; `answered`: the host could take it."""
         known = self._hosts[host]
         del known.calls[call]

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from engine.core.model import Run, Step
 from engine.runs.limits.concurrency import Places
-from engine.runs.limits.ramp import Call, Ramp
+from engine.runs.limits.ramp import Ramp, RampCall
 
 
-class Seated(Call, Protocol):
+class Seated(RampCall, Protocol):
     """A request, and which places it has."""
 
     host: str | None

@@ -36,7 +36,7 @@ HOSTS_KEPT_MAX = 1_000
 """With nothing open; what was learned of others is forgotten, those longest idle first."""
 
 
-class Pool:
+class HostPool:
     """What is known of one host."""
 
     __slots__ = (
@@ -79,10 +79,10 @@ class Occupant:
     __slots__ = ("pool", "posted_at", "shown", "waits")
 
     def __init__(self) -> None:
-        self.pool: Pool | None = None
+        self.pool: HostPool | None = None
         """Where it is in flight; None: nowhere."""
         self.shown = False
-        self.waits: dict[Pool, int] = {}
+        self.waits: dict[HostPool, int] = {}
         """How many of its posts hang for steps at which host."""
         self.posted_at = 0.0
         """When a post of it last came, was answered or was cut."""
@@ -93,20 +93,20 @@ class Standstill:
 
     def __init__(self, standstill_s: float = 2.0) -> None:
         self.standstill_s = standstill_s
-        self.pools: dict[str, Pool] = {}
+        self.pools: dict[str, HostPool] = {}
         self.look_at = math.inf
         """When to ask `whom`."""
-        self._looks: list[tuple[float, int, Pool]] = []
+        self._looks: list[tuple[float, int, HostPool]] = []
         self._fresh: deque[tuple[float, Occupant]] = deque()
         """Who waits at a narrow host, and when GRACE_S have passed since."""
         self._order = count()  # pools themselves cannot be compared
-        self.news: list[tuple[Pool, bool]] = []
+        self.news: list[tuple[HostPool, bool]] = []
         """Hosts that came to stand still (True), or move again, since somebody took this list."""
 
-    def _new_pool(self, name: str, now: float) -> Pool:
+    def _new_pool(self, name: str, now: float) -> HostPool:
         if len(self.pools) >= HOSTS_KEPT_MAX:
             self._forget_idle()
-        pool = self.pools[name] = Pool(name)
+        pool = self.pools[name] = HostPool(name)
         pool.nobody_from = now
         return pool
 
@@ -201,9 +201,9 @@ class Standstill:
 
     # -- questions -----------------------------------------------------------------------------
 
-    def who_goes_home(self, now: float) -> list[tuple[Occupant, Pool]]:
+    def who_goes_home(self, now: float) -> list[tuple[Occupant, HostPool]]:
         """Who is to be sent home now, and for which host. `look_at` is when to ask again."""
-        going: list[tuple[Occupant, Pool]] = []
+        going: list[tuple[Occupant, HostPool]] = []
         while self._looks and self._looks[0][0] <= now:
             at, _, pool = heappop(self._looks)
             if at == pool.look_at:
@@ -219,7 +219,7 @@ class Standstill:
         self._set_look()
         return going
 
-    def narrow_pools(self, now: float) -> list[Pool]:
+    def narrow_pools(self, now: float) -> list[HostPool]:
         """Hosts that are narrow: they stood still, and may again."""
         return [pool for pool in self.pools.values() if now < pool.narrow_until]
 
@@ -233,7 +233,7 @@ class Standstill:
         """How often hosts stood still, all together."""
         return sum(pool.stands for pool in self.pools.values())
 
-    def patience_s(self, pool: Pool) -> float:
+    def patience_s(self, pool: HostPool) -> float:
         """L of the host."""
         return min(L_MAX_S, max(self.standstill_s, 2 * pool.gap))
 
@@ -241,12 +241,12 @@ class Standstill:
         at = self._looks[0][0] if self._looks else math.inf
         self.look_at = min(at, self._fresh[0][0]) if self._fresh else at
 
-    def _look_again(self, pool: Pool, at: float) -> None:
+    def _look_again(self, pool: HostPool, at: float) -> None:
         pool.look_at = at
         heappush(self._looks, (at, next(self._order), pool))
         self.look_at = min(self.look_at, at)
 
-    def _look(self, pool: Pool, now: float) -> None:
+    def _look(self, pool: HostPool, now: float) -> None:
         """Does it stand still?"""
         if pool.still_from is not None and now >= pool.narrow_until:
             pool.still_from = None
@@ -270,7 +270,9 @@ class Standstill:
         else:
             self._stands_still(pool, pools, patience, now)
 
-    def _stands_still(self, pool: Pool, pools: list[Pool], patience: float, now: float) -> None:
+    def _stands_still(
+        self, pool: HostPool, pools: list[HostPool], patience: float, now: float
+    ) -> None:
         soon = now - pool.narrow_until < max(pool.pause, 2 * patience)
         pause = PAUSE_L * patience
         pool.pause = min(PAUSE_MAX_S, max(2 * pool.pause, pause) if pool.pause and soon else pause)
@@ -295,13 +297,13 @@ def standstill_text(host: str, waiting: int, unaccepted: int) -> str:
     return f"{attempts} for {steps} that it has not accepted"
 
 
-def _note_sign(pool: Pool, now: float) -> None:
+def _note_sign(pool: HostPool, now: float) -> None:
     if not pool.awaited:
         pool.gap = max(pool.gap, now - max(pool.sign_at, pool.nobody_from))
     pool.sign_at = now
 
 
-def _await_less(pool: Pool, fewer: int, now: float) -> None:
+def _await_less(pool: HostPool, fewer: int, now: float) -> None:
     pool.awaited -= fewer
     assert pool.awaited >= 0, pool.name
     if not pool.awaited:

@@ -36,7 +36,7 @@ DIFF_LINES_MAX = 2_000
 """Longer bodies are not compared: the time for it grows with the square."""
 
 
-class Look(StrEnum):
+class BodyLook(StrEnum):
     """How a body is shown."""
 
     PRETTY = "pretty"
@@ -107,22 +107,22 @@ def redacted_text(values: int) -> str:
     return f" · {values} value{'s' if values > 1 else ''} redacted" if values else ""
 
 
-def looks_of(body: ShownBody) -> list[Look]:
+def looks_of(body: ShownBody) -> list[BodyLook]:
     """The ways in which it can be shown by itself, the usual one first."""
     text = body.text()
     if text is None:
-        return [Look.HEX]
-    return [*([Look.PRETTY] if _is_json(body, text) else []), Look.RAW, Look.HEX]
+        return [BodyLook.HEX]
+    return [*([BodyLook.PRETTY] if _is_json(body, text) else []), BodyLook.RAW, BodyLook.HEX]
 
 
 def lines_of(
-    body: ShownBody, look: Look, cells: int, before: ShownBody | None = None
+    body: ShownBody, look: BodyLook, cells: int, before: ShownBody | None = None
 ) -> list[Cell]:
     """A body as lines of at most so many cells, behind a head. What is no text is shown as hex."""
     lines: list[Cell] = [(told_of(body), "dim"), ("", "plain")]
     if not body.data:
         return [*lines, ("(empty)", "dim")]
-    if look is Look.DIFF and before is not None:
+    if look is BodyLook.DIFF and before is not None:
         lines += _diff(before, body, cells)
     else:
         lines += [(line, "plain") for line in _plain(body, look, cells)]
@@ -146,16 +146,16 @@ def beginning(body: ShownBody, cells: int, most: int) -> list[Cell]:
     return lines
 
 
-def _plain(body: ShownBody, look: Look, cells: int) -> Iterator[str]:
+def _plain(body: ShownBody, look: BodyLook, cells: int) -> Iterator[str]:
     text = body.text()
-    if text is None or look is Look.HEX:
+    if text is None or look is BodyLook.HEX:
         return _hex(body.data, cells)
-    pretty = look is Look.PRETTY and _is_json(body, text)
+    pretty = look is BodyLook.PRETTY and _is_json(body, text)
     return _wrapped(indented(text) if pretty else text, max(8, cells))
 
 
 def _diff(before: ShownBody, after: ShownBody, cells: int) -> Iterator[Cell]:
-    old, new = (list(_plain(each, Look.PRETTY, cells - 1)) for each in (before, after))
+    old, new = (list(_plain(each, BodyLook.PRETTY, cells - 1)) for each in (before, after))
     if max(len(old), len(new)) > DIFF_LINES_MAX:
         yield (f"more than {DIFF_LINES_MAX:,} lines are not compared: m shows it alone", "alarm")
         return

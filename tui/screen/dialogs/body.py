@@ -23,7 +23,7 @@ from tui.boards.cells import Cell
 from tui.boards.run.bodies import (
     FIRST_BYTES,
     MORE_BYTES_MAX,
-    Look,
+    BodyLook,
     ShownBody,
     lines_of,
     longer,
@@ -45,13 +45,21 @@ FRAME_CELLS = 6
 
 
 def prepared(
-    part: BodyPart, earlier: BodyPart | None, wanted: Look | None, cells: int, redactor: Redactor
-) -> tuple[list[Cell], list[Look], Look]:
+    part: BodyPart,
+    earlier: BodyPart | None,
+    wanted: BodyLook | None,
+    cells: int,
+    redactor: Redactor,
+) -> tuple[list[Cell], list[BodyLook], BodyLook]:
     """The lines of a body, the looks that it has by itself, and which one this is."""
     body = ShownBody.of(part, redactor)
     looks = looks_of(body)
     if earlier is not None:
-        return lines_of(body, Look.DIFF, cells, ShownBody.of(earlier, redactor)), looks, Look.DIFF
+        return (
+            lines_of(body, BodyLook.DIFF, cells, ShownBody.of(earlier, redactor)),
+            looks,
+            BodyLook.DIFF,
+        )
     look = wanted if wanted is not None and wanted in looks else looks[0]
     return lines_of(body, look, cells), looks, look
 
@@ -80,10 +88,10 @@ class BodyScreen(TightScreen):
         self._redactor = Redactor(stage.options.redact)
         self._parts: dict[int | None, BodyPart] = {}
         """What was read: neither a payload nor an answer changes."""
-        self._wanted: Look | None = None
+        self._wanted: BodyLook | None = None
         """How to show bodies, if they can be shown so; None: as is usual."""
-        self._looks: list[Look] = [Look.RAW]
-        self._look = Look.RAW
+        self._looks: list[BodyLook] = [BodyLook.RAW]
+        self._look = BodyLook.RAW
         self._cells = 0
 
     def compose(self) -> ComposeResult:
@@ -126,7 +134,7 @@ class BodyScreen(TightScreen):
         try:
             part = await self._read_part(self._attempt, more=more)
             before = self._answered_before()
-            compares = self._wanted is Look.DIFF and before is not None
+            compares = self._wanted is BodyLook.DIFF and before is not None
             earlier = await self._read_part(before, more=more) if compares else None
         except (AtomicError, ValueError) as error:
             self._look = self._wanted or self._look
@@ -137,7 +145,7 @@ class BodyScreen(TightScreen):
         found, looks, self._look = await to_thread.run_sync(work, abandon_on_cancel=True)
         if not self._is_there:
             return
-        self._looks = looks if before is None else [*looks, Look.DIFF]
+        self._looks = looks if before is None else [*looks, BodyLook.DIFF]
         box.border_title = Content(self._title(self._look))
         self._tell_keys()
         lines.show(found, stay=more)
@@ -153,7 +161,7 @@ class BodyScreen(TightScreen):
             self._parts[attempt] = known
         return known
 
-    def _title(self, look: Look | None = None) -> str:
+    def _title(self, look: BodyLook | None = None) -> str:
         bodies = self._bodies
         what = "payload"
         if self._attempt is not None:
@@ -179,7 +187,7 @@ class BodyScreen(TightScreen):
     def _tell_keys(self) -> None:
         self.tell(KEYS % self._next_look())
 
-    def _next_look(self) -> Look:
+    def _next_look(self) -> BodyLook:
         looks = self._looks
         return (
             looks[(looks.index(self._look) + 1) % len(looks)] if self._look in looks else looks[0]

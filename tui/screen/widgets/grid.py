@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 from tui.boards.cells import Cell, Column, Part, layout
 from tui.boards.looks import SHAPES
-from tui.boards.selection import Moved, Selection
+from tui.boards.selection import CursorMove, Selection
 from tui.screen.widgets.styled import Styled
 from tui.text.sanitize import clip, fit, side_by_side, width
 
@@ -114,7 +114,7 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
 
     # -- rows ----------------------------------------------------------------------------------
 
-    def set_ids(self, ids: Sequence[str], now: float, *, follow: bool = False) -> Moved | None:
+    def set_ids(self, ids: Sequence[str], now: float, *, follow: bool = False) -> CursorMove | None:
         """The rows are these now, on the monotonic clock. The cursor stays on its row, and its row
         on its line. None: they are the same.
 
