@@ -105,7 +105,7 @@ def serve(config: Config) -> int:
 
 
 def _stopped_by_store(error: BaseException) -> StoreStopped | None:
-    """The store's own reason to stop, if that is all there is: it is told without a traceback."""
+    """The store's own reason to stop, if that is all there is: it is said without a traceback."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error if isinstance(error, StoreStopped) else None
@@ -159,7 +159,7 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
 
 
 def _warn_of_few(room: Room) -> None:
-    """After the start: of one that fails, only the reason is told."""
+    """After the start: of one that fails, only the reason is said."""
     if not room.is_enough:
         logger().warning(
             "few-descriptors", has=room.has, needed=room.needed, hint=room.hint,

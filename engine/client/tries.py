@@ -56,7 +56,7 @@ class Reposts(Struct, frozen=True):
 
 
 class Repost(Struct, frozen=True):
-    """What `on_repost` is told: a call told nothing and is made again after `delay_s`."""
+    """What `on_repost` is given: a call had no answer and is made again after `delay_s`."""
 
     number: int
     delay_s: float

@@ -19,7 +19,7 @@ _STANDS = (StepState.FAILED, StepState.CANCELLED)
 _HINT = ". If that ends the "
 """How a text goes on that tells of a failure below: with what its function may answer."""
 _REASON_CHARS_MAX = 200
-"""Of what is told of the failure: those of several levels would add up."""
+"""Of the failure's text: those of several levels would add up."""
 
 
 def failure_below(run: Run, step: Step, flight: Flight) -> Step | None:

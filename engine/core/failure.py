@@ -1,4 +1,4 @@
-"""How an attempt failed, as a value: of what kind, and what is told of it.
+"""How an attempt failed, as a value: of what kind, and its text.
 
 Events, rows and the wire have it as one text, `connection-refused: no one listens`. It is made of
 the value here, and read here where there is nothing but the text.
@@ -14,7 +14,7 @@ from engine.core.outcome import CallError
 
 ENGINE_CRASHED = "the engine crashed"
 ENGINE_STOPPED = "the engine was stopped"
-"""What is told of attempts that the engine itself interrupted."""
+"""The text of attempts that the engine itself interrupted."""
 
 
 class FailureKind(StrEnum):
@@ -27,9 +27,9 @@ class FailureKind(StrEnum):
     SUSPENDED = "suspended"
     """It only waits: nothing has failed."""
     INTERRUPTED = "interrupted"
-    """It costs no retry. What is told is by what: a failure again."""
+    """It costs no retry. Its text says by what: a failure again."""
     OTHER = ""
-    """No kind that is known here begins the text: all of it is told."""
+    """No kind that is known here begins the text: it is all there is."""
 
 
 KINDS: tuple[CallError | FailureKind, ...] = (*CallError, *FailureKind)
@@ -69,7 +69,7 @@ class Failure(Struct, frozen=True):
 
     @property
     def more(self) -> str:
-        """What is told beside that word."""
+        """The text beside that word."""
         return (self.detail if self.kind else self.detail.partition(":")[2]).strip()
 
     @property
@@ -87,6 +87,6 @@ class Failure(Struct, frozen=True):
         return Failure(self.kind, f"{self.detail}; {more}")
 
     def beyond(self, http_status: int | None) -> str | None:
-        """What is told beyond this status; None: it does not begin with that."""
+        """The text beyond this status; None: it does not begin with that."""
         answered = f"answered {http_status}"
         return self.detail[len(answered) :] if self.detail.startswith(answered) else None

@@ -231,7 +231,7 @@ class Bulk:
         plan, cursor = Plan(), None
         now = self._now()
         while True:
-            bare = len(plan.sample) == SAMPLE_MAX  # of the sample more is told
+            bare = len(plan.sample) == SAMPLE_MAX  # of the sample more is shown
             found = await self._find(
                 RunQuery(
                     filter=asked.filter, now=now, newest_first=False, cursor=cursor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 DUE_MS = 1_000
 """From its time on an attempt is due; after so long it is late: the engine is behind."""
 FINE_MS_MAX = 120_000
-"""Up to here a time is told to the second."""
+"""Up to here a time is shown to the second."""
 COARSE_STEP_S = 5
 """Beyond, and up to an hour, it moves only so often: what changes is drawn and has to be sent."""
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
@@ -14,7 +14,7 @@ UNITS = (
     (HOUR_S, "h", MINUTE_S, "m"),
     (MINUTE_S, "m", 1, "s"),
 )
-"""From how many seconds on, and what is told beside it."""
+"""From how many seconds on, and what is shown beside it."""
 
 
 def span(ms: float, *, wide: bool = False) -> str:

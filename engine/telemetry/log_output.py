@@ -48,7 +48,7 @@ class LogOutput:
         self._queue: deque[bytes | int] = deque()  # lines, and how many are missing between them
         self._bytes = 0
         self._full = False
-        """Nothing is taken until there is room for half: one gap is told of, not a hundred."""
+        """Nothing is taken until there is room for half: one gap is logged, not a hundred."""
         self._stirred = threading.Condition()
         self._closing = False
         # Not one of Trio's: it outlives the loop, and may be stuck in a write for ever.

@@ -163,7 +163,7 @@ class CauseRow(Struct, frozen=True, rename="camel"):
     first_at: str
     last_at: str
     run_id: str
-    """The latest of them; what follows is told of it."""
+    """The latest of them; what follows is of that one."""
     workflow_name: str
     status: str
     at: StepAt | None

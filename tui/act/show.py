@@ -1,4 +1,4 @@
-"""The commands that change what is seen: a board, a run by its id, the help, how times are told."""
+"""The commands that change what is seen: a board, a run by its id, the help, and UTC times."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def _filter(stage: Stage, text: str) -> None:
 
 
 def filter_by(stage: Stage, text: str) -> None:
-    """List other rows; what is wrong with the filter is told."""
+    """List other rows; what is wrong with the filter is said."""
     if (fault := query.fault(text)) is not None:
         stage.tell(fault.detail, "alarm")
         return

@@ -1,6 +1,6 @@
 """What a command may ask of the screen: all that the files of commands know of it.
 
-What lies over a board is told as data, and whoever has the screen makes something of it. So what a
+What lies over a board is given as data, and whoever has the screen makes something of it. So what a
 key does is read, and can be tested, without Textual.
 """
 

@@ -53,7 +53,7 @@ class Looking(Struct, kw_only=True):
     sorted_by: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """By board: the column and whether downwards, where that was asked for."""
     zone: tzinfo | None = None
-    """That times of the day are told in; None: the local one."""
+    """That times of the day are shown in; None: the local one."""
     helped: bool = False
     """The help was looked at: nobody needs to be told how to find it."""
     run_id: str | None = None

@@ -64,7 +64,7 @@ class BoardRows:
         self._span: steptree.Span | None = None
 
     def seen_now(self) -> None:
-        """From now on cells are told as of now."""
+        """From now on cells are as of now."""
         self.seen = self.looking.seen(self._store)
 
     def ids(self, view: str) -> list[str]:

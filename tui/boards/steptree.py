@@ -1,6 +1,6 @@
 """A run's steps as the lines of a tree, with a chart of their attempts in time.
 
-Lines are told by the step they show; what is collapsed is left out, and a fan-out of many is folded
+A line is known by the step it shows; what is collapsed is left out, and a fan-out of many is folded
 into the steps that need looking at and one line for the rest.
 """
 

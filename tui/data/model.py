@@ -256,7 +256,7 @@ class Retry(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Runs that need a person for the same reason, told of the latest."""
+    """Runs that need a person for the same reason, as the latest shows it."""
 
     id: str
     runs: int

@@ -37,7 +37,7 @@ class Whereabouts:
         """Of a run, the step that began to back off last."""
 
     def posted(self, event: Happening) -> None:
-        """A step was posted: keep what is told of it."""
+        """A step was posted: keep what lists show of it."""
         spec = event.spec
         if spec is None:
             return

@@ -258,7 +258,7 @@ class Dashboard(App[None]):
 
     @property
     def flash_now(self) -> Part:
-        """What is told for a moment, and its style; empty when the moment has passed."""
+        """The message shown for a moment, and its style; empty when the moment has passed."""
         return ("", "plain") if self.store.clock.monotonic() > self._told_until else self._told
 
     def tell(self, text: str, style: str = "strong") -> None:
@@ -384,7 +384,7 @@ class Dashboard(App[None]):
     # -- commands ------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While something is typed or asked there is none. Why one does nothing here is told."""
+        """While something is typed or asked there is none. Why one does nothing here is said."""
         if action != "cmd":
             return True
         if len(self.screen_stack) > 1:
@@ -437,7 +437,7 @@ class Dashboard(App[None]):
         self.push_screen(palette(offered))
 
     def toggle_inspector(self) -> None:
-        """Show what is told of the cursor's step, or hide it."""
+        """Show the details of the cursor's step, or hide it."""
         inspector = self.query_one("#inspector")
         inspector.display = not inspector.display
 

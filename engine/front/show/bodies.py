@@ -16,7 +16,7 @@ NUMBER_MAX = 10**15
 def raw_body(body: Body | None, byte_range: str | None) -> Reply:
     """A recorded body, or the range asked for (RFC 9110 §14.2; one range).
 
-    Third parties wrote it: the type it came with is told, but not in Content-Type, lest a browser
+    Third parties wrote it: the type it came with is said, but not in Content-Type, lest a browser
     act on it.
     """
     if body is None:

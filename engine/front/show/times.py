@@ -15,7 +15,7 @@ _REST = tuple(f".{ms:03d}Z" for ms in range(1000))
 def _second(seconds: int) -> str:
     try:
         return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    except OverflowError:  # a damaged row: its run is told like the others
+    except OverflowError:  # a damaged row: its run is shown like the others
         return _LAST if seconds > 0 else _FIRST
 
 

@@ -15,7 +15,7 @@ MINUTES = 8
 HOSTS_KEPT_MAX = 200
 """Those last called; the figures of others are dropped."""
 STEPS_AN_OCTAVE = 4
-"""Of durations: one is told to within a fifth."""
+"""Of durations: each is known to within a fifth."""
 DURATION_CLASSES = 27 * STEPS_AN_OCTAVE
 """Up to 2^27 ms, a day and a half."""
 
@@ -32,7 +32,7 @@ class Minute(Struct):
 
 
 class HostFigures(Struct, frozen=True):
-    """What is told of a host."""
+    """The figures of a host."""
 
     host: str
     ended: int = 0

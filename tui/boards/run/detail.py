@@ -16,7 +16,7 @@ from tui.text.sanitize import width, wrap
 ATTEMPTS_SHOWN_MAX = 200
 MOVES_SHOWN_MAX = 3
 LINES_OF_A_TEXT_MAX = 4
-"""So much of a long address or error is told."""
+"""So much of a long address or error is shown."""
 INDENT_CELLS, RESULT_AT = 7, 25
 """Where an attempt's time begins, and what it came to."""
 

@@ -261,7 +261,7 @@ class Grid(ScrollView, Styled, can_focus=True, inherit_bindings=False):
 
     def _cursor_style(self) -> Style:
         """What the cursor's row has over the styles of its cells. In the terminal's own colours,
-        which nobody knows, it is reversed: its states are told by glyph and word."""
+        which nobody knows, it is reversed: its states are known by glyph and word."""
         if self.app.native_ansi_color:
             return Style(color="default", bgcolor="default", reverse=True, bold=self.has_focus)
         return Style(bgcolor=self.style_of("cursor").bgcolor, bold=self.has_focus)
