@@ -101,7 +101,7 @@ class Plan(Struct):
     sample: list[RunRecord] = field(default_factory=list)
     """The first of what it would act on."""
 
-    def take(self, action: Action, record: RunRecord) -> None:
+    def sort_in(self, action: Action, record: RunRecord) -> None:
         """Sort a run that the filter found."""
         self.matched += 1
         # what waits for a person may do so in a step below an open root
@@ -185,7 +185,7 @@ class Bulk:
     async def begin(self, asked: JobOrder, key: str | None) -> Job:
         """Begin a job, or find the one that was begun with this key. Raises Refused."""
         self._check(asked)
-        if (known := self._known(asked, key)) is not None:
+        if (known := self._known_job(asked, key)) is not None:
             return known
         plan = await self._plan(asked)
         if plan.matched > asked.expect or not plan.whole:
@@ -195,10 +195,10 @@ class Bulk:
                 f" {asked.expect:,}: look again, and say how many you mean.",
                 matched=plan.matched,
             )
-        if (known := self._known(asked, key)) is not None:
+        if (known := self._known_job(asked, key)) is not None:
             return known  # asked for twice at once
         job = self._begin(asked, plan, key)
-        self._tasks.start_soon(self._work, job)
+        self._tasks.start_soon(self._work_off, job)
         return job
 
     def _check(self, asked: JobOrder) -> None:
@@ -213,7 +213,7 @@ class Bulk:
         if url is not None and (why := self._engine.why_not(url)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{url}: {why}.")
 
-    def _known(self, asked: JobOrder, key: str | None) -> Job | None:
+    def _known_job(self, asked: JobOrder, key: str | None) -> Job | None:
         """The job that was begun with this key. Raises Refused if it is another one."""
         job = None if key is None else self._jobs.get(self._by_key.get(key, ""))
         if job is None:
@@ -239,7 +239,7 @@ class Bulk:
                 )
             )  # fmt: skip
             for record in found.runs:
-                plan.take(asked.action, record)
+                plan.sort_in(asked.action, record)
             cursor = found.next
             if cursor is None:
                 return plan
@@ -278,7 +278,7 @@ class Bulk:
         del self._jobs[oldest]
         self._by_key = {key: id for key, id in self._by_key.items() if id != oldest}
 
-    async def _work(self, job: Job) -> None:
+    async def _work_off(self, job: Job) -> None:
         at = trio.current_time()
         for found in job.runs:
             await trio.sleep_until(at)

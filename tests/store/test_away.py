@@ -13,7 +13,7 @@ import trio
 from engine.ports.store import StoreStopped
 from engine.store.away import AWAY_AFTER_S, Availability
 from engine.store.sqlite.file import words
-from engine.store.sqlite.file.words import FileWords, passes
+from engine.store.sqlite.file.words import FileWords, may_be_tried_again
 from engine.store.sqlite.sink import Here
 from engine.store.sqlite.store import SqliteStore
 from tests.store.faults import Disk, sqlite_error
@@ -48,8 +48,8 @@ def why(store: SqliteStore) -> str:
 )
 def test_only_what_certainly_did_not_happen_is_made_again(name: str, is_retried: bool) -> None:
     """A lock, a full disk, a refused write; never a failed sync, nor what nobody has thought of."""
-    assert passes(sqlite_error(getattr(sqlite3, f"SQLITE_{name}"))) is is_retried
-    assert not passes(sqlite3.OperationalError("no code at all"))
+    assert may_be_tried_again(sqlite_error(getattr(sqlite3, f"SQLITE_{name}"))) is is_retried
+    assert not may_be_tried_again(sqlite3.OperationalError("no code at all"))
 
 
 async def test_a_foreign_lock_is_waited_for(autojump_clock, path: Path) -> None:

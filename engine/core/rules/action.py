@@ -159,7 +159,7 @@ def _wake_all(change: Change, steps: list[Step], now: int) -> None:
         _wake(change, step, now)
 
 
-def _scope(run: Run, step_id: str | None) -> list[Step]:
+def _steps_in_scope(run: Run, step_id: str | None) -> list[Step]:
     if step_id is None:
         return list(run.steps.values())
     return [run.steps[step_id]]
@@ -168,7 +168,7 @@ def _scope(run: Run, step_id: str | None) -> list[Step]:
 def _pause(run: Run, step_id: str | None) -> Plan:
     targets = [
         step
-        for step in _scope(run, step_id)
+        for step in _steps_in_scope(run, step_id)
         if not step.ended
         and not step.awaiting_post
         and step.state is not StepState.PAUSED
@@ -185,7 +185,9 @@ def _pause(run: Run, step_id: str | None) -> Plan:
 
 
 def _resume(run: Run, step_id: str | None) -> Plan:
-    targets = [s for s in _scope(run, step_id) if s.state is StepState.PAUSED or s.pause_asked]
+    targets = [
+        s for s in _steps_in_scope(run, step_id) if s.state is StepState.PAUSED or s.pause_asked
+    ]
     if not targets:
         raise _not_possible(run, "Nothing here is paused.")
 

@@ -23,7 +23,7 @@ from engine.ports.store import Body, Due, Larger, Stopped, Stored, StoreError
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
 from engine.store.offload import Offload
-from engine.store.sqlite.file.words import RESTORE, is_damage, primary
+from engine.store.sqlite.file.words import RESTORE, is_damage, primary_code
 from engine.store.sqlite.tables import check_tables
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def _lower_case(text: str | None) -> str | None:
 
 def _is_of_the_file(error: sqlite3.Error) -> bool:
     """And not of the statement. One that writes, here, is told `SQLITE_READONLY` and no more."""
-    return primary(error) in _OF_THE_FILE and error.sqlite_errorcode != sqlite3.SQLITE_READONLY
+    return primary_code(error) in _OF_THE_FILE and error.sqlite_errorcode != sqlite3.SQLITE_READONLY
 
 
 class StoredRun(Struct, frozen=True):
@@ -276,7 +276,7 @@ class Readers:
 
     def _refuse_if_damaged(self, error: sqlite3.Error, connection: sqlite3.Connection) -> None:
         """Raises Refused, and logs it once, if the error is of the file."""
-        words = f"{error}, {error.sqlite_errorname}" if primary(error) else str(error)
+        words = f"{error}, {error.sqlite_errorname}" if primary_code(error) else str(error)
         if is_damage(error) or self._is_changed(error, connection):
             self._say("store-damaged", words, mend=RESTORE)
             raise RefusedForDamage(
@@ -295,7 +295,7 @@ class Readers:
 
     def _is_changed(self, error: sqlite3.Error, connection: sqlite3.Connection) -> bool:
         """A statement does not fit the tables, as they are not what the engine made."""
-        if primary(error) != sqlite3.SQLITE_ERROR:
+        if primary_code(error) != sqlite3.SQLITE_ERROR:
             return False
         try:
             check_tables(connection, self._path)

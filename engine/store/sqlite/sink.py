@@ -21,7 +21,7 @@ from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
 from engine.store.sqlite.file.wal import Wal
-from engine.store.sqlite.file.words import damage, is_busy, passes, primary
+from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
 from engine.store.sqlite.readers import SQL, stored_run
 from engine.store.sqlite.stopped import write_mark
 from engine.store.sqlite.tables import (
@@ -83,13 +83,13 @@ class SqliteSink:
                 with trio.CancelScope(shield=True):  # a thread cannot be called back
                     await self._offload(partial(self._write, commit))
             self._failed = None
-            self.wal.grew(_pages(commit))
+            self.wal.grew(_pages_added(commit))
             self._look()
         except StoreStopped:
             self._on_failure()
             raise
         except sqlite3.Error as error:
-            if passes(error):
+            if may_be_tried_again(error):
                 self._failed = error
                 return error
             self._on_failure()
@@ -115,7 +115,7 @@ class SqliteSink:
         are not what the engine made."""
         path = self.wal.path
         what = damage(path, error)
-        if what is None and primary(error) == sqlite3.SQLITE_ERROR:
+        if what is None and primary_code(error) == sqlite3.SQLITE_ERROR:
             try:
                 check_tables(self.connection, path)
             except (StoreError, sqlite3.Error) as found:
@@ -157,7 +157,7 @@ def _is_small(commit: Commit) -> bool:
     return commit.body_bytes <= SMALL_BYTES_MAX and commit.events <= SMALL_EVENTS_MAX
 
 
-def _pages(commit: Commit) -> int:
+def _pages_added(commit: Commit) -> int:
     """How many pages it adds to the log, about."""
     count = 2 + len(commit.entries) + commit.body_bytes // PAGE_BYTES
     if not commit.rows:

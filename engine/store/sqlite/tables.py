@@ -93,9 +93,9 @@ def write_apart(db: sqlite3.Connection, some: RowsToWrite) -> None:
     """Each run's by themselves. Raises only what is not of one run."""
     some.begin()
     for each in some.made:
-        error = _try(db, each)
+        error = _try_rows_of(db, each)
         if error is not None:
-            some.fail(each, error, lacking=_try(db, each, fitting=True) is not None)
+            some.fail(each, error, lacking=_try_rows_of(db, each, fitting=True) is not None)
 
 
 def _insert(db: sqlite3.Connection, some: list[RowsOfRun], *, fitting: bool = False) -> None:
@@ -114,7 +114,9 @@ def _insert(db: sqlite3.Connection, some: list[RowsOfRun], *, fitting: bool = Fa
     TALLY.insert(db, [(state, by) for state, by in tally.items() if by])
 
 
-def _try(db: sqlite3.Connection, it: RowsOfRun, *, fitting: bool = False) -> Exception | None:
+def _try_rows_of(
+    db: sqlite3.Connection, it: RowsOfRun, *, fitting: bool = False
+) -> Exception | None:
     """Write the rows of one run; or leave the tables as they were and return why."""
     db.execute("SAVEPOINT apart")
     try:

@@ -83,10 +83,10 @@ def in_words(hands: list[Hand]) -> str:
 
 
 def _has_open(pid: int, wanted: os.stat_result) -> bool:
-    return any(os.path.samestat(each, wanted) for each in _opened(pid))
+    return any(os.path.samestat(each, wanted) for each in _open_files_of(pid))
 
 
-def _opened(pid: int) -> Iterator[os.stat_result]:
+def _open_files_of(pid: int) -> Iterator[os.stat_result]:
     with suppress(OSError):
         for each in (PROC / str(pid) / "fd").iterdir():
             with suppress(OSError):

@@ -61,8 +61,8 @@ def locked(path: Path, owner: Owner) -> Iterator[int]:
 
     Raises StoreError, at once, naming the owner.
     """
-    _check(path)
-    with _lock_file(path, owner), _inode(path, owner) as handle:
+    _check_file(path)
+    with _lock_file(path, owner), _locked_inode(path, owner) as handle:
         yield handle
 
 
@@ -73,7 +73,7 @@ def check_unowned(path: Path) -> None:
     """
     path = the_file(path)
     with suppress(OSError):
-        _check(path)
+        _check_file(path)
     with suppress(OSError), _opened(_lock_of(path), os.O_RDONLY) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -81,10 +81,10 @@ def check_unowned(path: Path) -> None:
             raise _lock_taken(path, handle) from error
     with suppress(OSError), _opened(path, os.O_RDONLY) as handle:
         if files.who_has_byte(handle, LOCKED_BYTE) is not None:
-            raise _refused(path, handle)
+            raise _why_refused(path, handle)
 
 
-def _check(path: Path) -> None:
+def _check_file(path: Path) -> None:
     """Raises StoreError for what is no file, and for one that this process has open itself."""
     try:
         found = path.stat()
@@ -135,7 +135,7 @@ def _lock_file(path: Path, owner: Owner) -> Iterator[None]:
 
 
 @contextmanager
-def _inode(path: Path, owner: Owner) -> Iterator[int]:
+def _locked_inode(path: Path, owner: Owner) -> Iterator[int]:
     with _made(path, path) as handle:
         _lock_byte(path, handle)
         files.write_attribute(handle, OWNER_ATTRIBUTE, msgspec.json.encode(owner))
@@ -152,7 +152,7 @@ def _lock_byte(path: Path, handle: int) -> None:
         files.take_byte(handle, LOCKED_BYTE)
     except OSError as error:
         if error.errno in _TAKEN:
-            raise _refused(path, handle) from error
+            raise _why_refused(path, handle) from error
         # not on this file system: the lock file is all there is
 
 
@@ -164,7 +164,7 @@ def _is_an_engines(path: Path) -> bool:
     return False
 
 
-def _refused(path: Path, handle: int) -> StoreError:
+def _why_refused(path: Path, handle: int) -> StoreError:
     """Somebody else has the byte: an engine, or a program that locks files whole."""
     with suppress(OSError):
         pid = files.who_has_byte(handle, LOCKED_BYTE)

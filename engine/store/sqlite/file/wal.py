@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.store.sqlite.file import hands
-from engine.store.sqlite.file.words import log_readers, passes
+from engine.store.sqlite.file.words import log_readers, may_be_tried_again
 
 CHECKPOINT_PAGES = 3_000
 """About so many pages of the log are put into the file together, each once however often it was
@@ -65,7 +65,7 @@ class Wal:
         try:
             found = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
-            if not passes(error):
+            if not may_be_tried_again(error):
                 raise
             return
         _, pages, done = found

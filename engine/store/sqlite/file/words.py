@@ -67,22 +67,22 @@ class FileWords:
         return hands.in_words(in_the_way(self.place)) if is_busy(error) else None
 
 
-def passes(error: Exception) -> bool:
+def may_be_tried_again(error: Exception) -> bool:
     """Whether the commit that failed so has certainly not happened, and may be tried again."""
     code = int(getattr(error, "sqlite_errorcode", 0))
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return False
-    if primary(error) == sqlite3.SQLITE_IOERR:
+    if primary_code(error) == sqlite3.SQLITE_IOERR:
         return code in _IO
-    return is_busy(error) or primary(error) in _REFUSED
+    return is_busy(error) or primary_code(error) in _REFUSED
 
 
 def is_busy(error: Exception) -> bool:
     """Whether another program holds a lock."""
-    return primary(error) in _BUSY
+    return primary_code(error) in _BUSY
 
 
-def primary(error: BaseException) -> int:
+def primary_code(error: BaseException) -> int:
     """SQLite's primary result code of an error; 0: it has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
@@ -90,7 +90,7 @@ def primary(error: BaseException) -> int:
 def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that a file does not hold what it must."""
     code = int(getattr(error, "sqlite_errorcode", 0))
-    return primary(error) in _DAMAGED or code in _DAMAGED
+    return primary_code(error) in _DAMAGED or code in _DAMAGED
 
 
 def damage(path: Path, error: sqlite3.Error) -> str | None:
@@ -180,7 +180,7 @@ _SYSTEM: dict[int, Callable[[Path], str]] = {
 
 def _of_sqlite(path: Path, error: sqlite3.Error) -> str:
     """What follows the file's name."""
-    match primary(error):
+    match primary_code(error):
         case sqlite3.SQLITE_NOTADB:
             return (
                 "is not an SQLite database: it is another program's file, or its beginning is"
@@ -200,7 +200,7 @@ def cannot_write(path: Path, error: Exception) -> str:
     SQLite reports a failed write, whatever it failed for, as one of a few codes; the disk is asked.
     """
     name = getattr(error, "sqlite_errorname", "")
-    code = primary(error)
+    code = primary_code(error)
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
