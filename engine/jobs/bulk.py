@@ -127,7 +127,7 @@ class Plan(Struct):
 Find = Callable[[RunQuery], Awaitable[RunsFound]]
 
 
-class Engine(Protocol):
+class ActsOnRuns(Protocol):
     """What jobs need of the engine."""
 
     @property
@@ -154,7 +154,7 @@ class Engine(Protocol):
 class Bulk:
     """The jobs of this engine. `run` makes them work."""
 
-    def __init__(self, find: Find, engine: Engine, clock: Clock, log: Log) -> None:
+    def __init__(self, find: Find, engine: ActsOnRuns, clock: Clock, log: Log) -> None:
         self._find, self._engine, self._now, self._log = find, engine, clock.steady_ms, log
         self._ids = Ids(clock)
         self._jobs: OrderedDict[str, Job] = OrderedDict()

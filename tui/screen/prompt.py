@@ -42,7 +42,7 @@ ENTER_DOES = {
 }
 
 
-class Field(Typed):
+class PromptField(Typed):
     """Where it is typed. `tab` completes, and does not go anywhere else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,12 +95,12 @@ class Prompt(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static(id="prompt-sign", markup=False)
-        yield Field(self.completions, id="prompt")
+        yield PromptField(self.completions, id="prompt")
 
     @property
-    def field(self) -> Field:
+    def field(self) -> PromptField:
         """Where it is typed."""
-        return self.query_one(Field)
+        return self.query_one(PromptField)
 
     def open(self, kind: str, text: str) -> None:
         """Begin a line of this kind."""

@@ -31,7 +31,7 @@ def palette(offered: Offered) -> CommandPalette:
     now, whatever happens to the list meanwhile."""
     targets = list(offered.acting.targets())
 
-    class Commands(Provider):
+    class CommandProvider(Provider):
         """The commands of the one table, and the themes."""
 
         async def discover(self) -> Hits:
@@ -45,7 +45,7 @@ def palette(offered: Offered) -> CommandPalette:
                 if score > 0:
                     yield Hit(score, matcher.highlight(name), run, help=text)
 
-    return CommandPalette(providers=[Commands], placeholder="a command, or what it does")
+    return CommandPalette(providers=[CommandProvider], placeholder="a command, or what it does")
 
 
 Entry = tuple[str, str, Callable[[], None]]
