@@ -13,7 +13,7 @@ import pytest
 
 from engine.wire import RunCounts, RunPage, RunTree, Status
 from tests.e2e import harness
-from tests.tui.screen import at, run_row, step_row
+from tests.tui.on_screen import at, run_row, step_row
 from tests.tui.support import event_read
 from tests.tui.terminal import (
     ALT_SCREEN,

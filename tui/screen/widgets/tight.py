@@ -3,9 +3,9 @@
 Textual marks regions dirty, but sends each of their lines from the left edge of the widget on: for
 a countdown in the seventh column eight times what changed. Here a line is cut at both ends.
 
-`ChopsUpdate` and the screen's compositor are not public in Textual: `test_screen_time.py` and
-`just tui-budget` tell when they are others, and without this file everything works as before, only
-dearer.
+`ChopsUpdate` and the screen's compositor are not public in Textual: `just tui-budget` and
+`tests/tui/screen/test_time.py` tell when they are others, and without this file everything works as
+before, only dearer.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.wire import AttemptRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.act.open import open_run
 
 SUCCEEDED = AttemptRow(1, 1, "success", at(-50), at(-40), 200)

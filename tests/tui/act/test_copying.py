@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from engine.wire import AttemptRow, StepRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
 from tui.screen.dialogs.body import BodyScreen
 from tui.text import curl
 from tui.text.clipboard import MAC, OSC_52_BASE64_BYTES_MAX, Tool, give, terminal_takes, tool

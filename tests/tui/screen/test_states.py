@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.tui.golden import same
-from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import store_at
 from tui.boards.cells import text_of
 from tui.boards.notices import Viewed, in_words, notice

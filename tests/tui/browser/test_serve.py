@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 import tui.browser.serve
 from engine.cli.main import main as atomic
-from tests.tui.screen import World, run_row, showing, step_row
+from tests.tui.on_screen import World, run_row, showing, step_row
 from tui.browser.guard import Guard, TurnedAway, WebRequest
 from tui.browser.serve import WINDOWS_MAX, GuardedServer, command, listen
 from tui.settings import Options

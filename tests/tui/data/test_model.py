@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from tests.tui.screen import step_row
+from tests.tui.on_screen import step_row
 from tests.tui.support import NOW, event_read
 from tui.data.model import (
     ENDED,

@@ -16,7 +16,7 @@ import pytest
 
 import tui.screen.app
 from tests.tui.hostile import LINES, TEXTS, edited
-from tests.tui.screen import World, run_row, showing
+from tests.tui.on_screen import World, run_row, showing
 from tui.data import record
 from tui.keys import COMMANDS, WRITES
 from tui.screen.dialogs import background

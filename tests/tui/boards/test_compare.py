@@ -9,7 +9,7 @@ import pytest
 
 from engine.wire import AttemptRow, RunTree
 from tests.tui.golden import same
-from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
 from tests.tui.support import NOW
 from tui.boards.cells import Seen, text_of
 from tui.boards.looks import in_ascii

@@ -8,7 +8,7 @@ from typing import Any
 from textual.geometry import Region
 
 from engine.wire import AttemptRow, RetryPage, RetryRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, step_row
 from tui.data.inputs import RetriesRead
 from tui.screen.widgets.tight import TightUpdate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tui.screen import World
+from tests.tui.on_screen import World
 from tui.data.inputs import LinkMoved, LinkState
 from tui.screen.attention import Attention
 

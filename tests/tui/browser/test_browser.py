@@ -19,9 +19,9 @@ import pytest
 from engine.client import Client
 from engine.wire import RunPage
 from tests.e2e import harness
-from tests.tui.browser import PATIENCE_S, browser, program
+from tests.tui.browser.chromium import PATIENCE_S, browser, program
 from tests.tui.endpoint import Handler, serving
-from tests.tui.screen import run_row
+from tests.tui.on_screen import run_row
 from tests.tui.terminal import endpoint, fail, recording
 from tui.data.inputs import LinkMoved, LinkState, RunsRead
 from tui.data.listing import Edge

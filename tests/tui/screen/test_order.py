@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.wire import CauseList, CauseRow, RunPage
-from tests.tui.screen import World, at, line_with, on_screen, run_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row
 from tests.tui.support import standstill
 from tui.data.inputs import CausesRead, LinkMoved, LinkState, RunsRead
 from tui.data.listing import Edge

@@ -11,7 +11,7 @@ import pytest
 
 from engine.store.sqlite.views.boards import DUE_COUNTED_MAX
 from engine.wire import AttemptRow, CauseList, CauseRow, RetryPage
-from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.support import retry_row
 from tui.act.open import open_run
 from tui.boards.bars import COUNTED_MAX

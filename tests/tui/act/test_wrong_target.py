@@ -6,7 +6,7 @@ import msgspec
 
 from engine.client import Action
 from engine.wire import RunPage
-from tests.tui.screen import World, accepted, bulk, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, accepted, bulk, line_with, on_screen, run_row, step_row
 from tui.act.doing import Left
 from tui.act.open import list_runs
 from tui.act.sort import filter_by

@@ -6,7 +6,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from tests.tui.screen import World, accepted, line_with, on_screen, run_row
+from tests.tui.on_screen import World, accepted, line_with, on_screen, run_row
 from tui.keys import BY_ID
 
 

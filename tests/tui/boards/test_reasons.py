@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.wire import AttemptRow, CauseList, CauseRow, Reason, RunRow, StepRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tests.tui.support import RUN, event, store_at, tree_read
 from tests.tui.support import attempt_row as attempt
 from tests.tui.support import run_row as listed

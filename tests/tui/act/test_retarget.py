@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from tests.tui.screen import World, accepted, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, accepted, line_with, on_screen, run_row, step_row
 
 OLD, NEW = "http://pay.test/v1", "http://pay.test/v2"
 

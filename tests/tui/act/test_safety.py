@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.wire import BulkAnswer
-from tests.tui.screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
 from tests.tui.support import event_read
 from tui.act.open import open_run
 from tui.act.sort import filter_by

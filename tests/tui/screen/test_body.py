@@ -9,7 +9,7 @@ import re
 import httpx
 
 from engine.wire import AttemptRow
-from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.boards.run.bodies import FIRST_BYTES
 from tui.data.inputs import Input
 from tui.data.record import Recorder

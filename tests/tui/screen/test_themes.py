@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES
 
-from tests.tui.screen import World, run_row, showing
+from tests.tui.on_screen import World, run_row, showing
 from tui.boards.looks import LOOKS
 from tui.screen.themes import ANSI_THEMES, THEMES
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.wire import RunRow
-from tests.tui.screen import World, accepted, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, accepted, line_with, on_screen, run_row, step_row
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tui.screen import World, at, line_with, on_screen, run_row, showing, step_row
+from tests.tui.on_screen import World, at, line_with, on_screen, run_row, showing, step_row
 from tui.act.open import open_run
 from tui.boards.cells import text_of
 from tui.boards.help import help_lines

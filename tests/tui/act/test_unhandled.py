@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.client import Action
-from tests.tui.screen import World, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, line_with, on_screen, run_row, step_row
 from tui.act.targets import Target, action_for
 from tui.data.model import State
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.wire import AttemptRow
-from tests.tui.screen import World, at, run_row, showing, step_row
+from tests.tui.on_screen import World, at, run_row, showing, step_row
 from tui.act.outside import private_file, words_of
 from tui.screen.dialogs import background
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tui.screen import World, line_with, on_screen, run_row
+from tests.tui.on_screen import World, line_with, on_screen, run_row
 from tui.screen.prompt import PromptField
 
 

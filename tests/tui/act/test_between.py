@@ -13,7 +13,7 @@ from msgspec.structs import replace
 import tui.screen.app
 from engine.client import Action
 from engine.wire import ActionAnswer, RetryPage, RetryRow
-from tests.tui.screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
+from tests.tui.on_screen import World, accepted, at, bulk, line_with, on_screen, run_row, step_row
 from tui.data.inputs import RetriesRead
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.wire import BEYOND_A_JOB, AttemptRow, RunRow, StepRow
-from tests.tui.screen import (
+from tests.tui.on_screen import (
     World,
     accepted,
     at,
