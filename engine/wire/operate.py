@@ -40,7 +40,7 @@ class MovedStep(Struct, frozen=True, rename="camel"):
 
 
 class NamedStep(Struct, frozen=True, rename="camel"):
-    """A step, by its id and name."""
+    """A step that is told of by its name."""
 
     step_id: str
     step_name: str
