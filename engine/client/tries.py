@@ -82,7 +82,7 @@ class Call(Struct, frozen=True, kw_only=True):
     timeout_ms: int | None = None
     """The caller's own wait, all tries together; each carries what is left of it."""
     hangs: bool = False
-    """The engine may hold the answer back as long as it likes."""
+    """The engine may keep the answer back as long as it likes."""
     repeatable: bool = True
     """Making it twice does no more than making it once."""
 

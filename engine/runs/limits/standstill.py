@@ -95,7 +95,7 @@ class Standstill:
         self.standstill_s = standstill_s
         self.pools: dict[str, HostPool] = {}
         self.look_at = math.inf
-        """When to ask `whom`."""
+        """When to ask `who_goes_home`."""
         self._looks: list[tuple[float, int, HostPool]] = []
         self._fresh: deque[tuple[float, Occupant]] = deque()
         """Who waits at a narrow host, and when GRACE_S have passed since."""
