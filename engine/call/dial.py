@@ -172,7 +172,7 @@ def loopback_only(ip: IPAddress) -> bool:
 # --- Connections -----------------------------------------------------------------------------
 
 
-class PlainWire:
+class SocketWire:
     """A connected TCP socket. One task at a time; it sends, then receives."""
 
     __slots__ = ("_poll", "_socket")
@@ -228,7 +228,7 @@ class PlainWire:
         self._socket.close()
 
 
-Wire = PlainWire | TlsWire
+Wire = SocketWire | TlsWire
 
 
 class Dialler:
@@ -293,12 +293,12 @@ class Dialler:
         return addresses
 
 
-async def _connect_first(addresses: Sequence[IPAddress], port: int) -> PlainWire:
+async def _connect_first(addresses: Sequence[IPAddress], port: int) -> SocketWire:
     """Try in turn. Raises httpx.ConnectError with the last address' reason."""
     last: OSError | None = None
     for ip in addresses:
         try:
-            return PlainWire(await _connect_socket(ip, port))
+            return SocketWire(await _connect_socket(ip, port))
         except OSError as error:
             if error.errno in OURS:
                 raise NoDescriptor(f"no connection: {describe(error)}") from error

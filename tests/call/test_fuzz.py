@@ -10,7 +10,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.call.dial import PlainWire
+from engine.call.dial import SocketWire
 from engine.call.transport import read_answer
 
 FRAGMENTS = st.sampled_from(
@@ -48,7 +48,7 @@ class FedWire:
 
 def read(pieces: Iterable[bytes]) -> object:
     """Status and body, or the kind of error."""
-    wire = cast(PlainWire, FedWire(pieces))
+    wire = cast(SocketWire, FedWire(pieces))
     try:
         answer = trio.run(read_answer, wire, 1000, 100)
     except httpx.TransportError as error:
