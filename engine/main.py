@@ -23,7 +23,7 @@ from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
-from engine.core.rules.post import Limits
+from engine.core.rules.post import RunLimits
 from engine.figures import show_engine, show_process, show_server, show_store
 from engine.front.access.parent import looks_posted_by_a_run
 from engine.front.access.request import Access
@@ -268,7 +268,7 @@ async def _trim_memory(budget: Budget) -> None:
 def engine_limits(config: Config) -> EngineLimits:
     """The part of the configuration that bounds the engine."""
     return EngineLimits(
-        run=Limits(config.steps_per_run_max, config.depth_max, config.steps_need_parent),
+        run=RunLimits(config.steps_per_run_max, config.depth_max, config.steps_need_parent),
         runs_in_memory_max=config.runs_in_memory_max,
         new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
         in_flight_max=config.in_flight_max,

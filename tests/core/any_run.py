@@ -19,7 +19,7 @@ from engine.core.outcome import Answered, CallError, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.next import decide
-from engine.core.rules.post import Limits, Parent
+from engine.core.rules.post import Parent, RunLimits
 from tests.core.support import BAD, OK, Driven, spec
 
 NAMES = st.sampled_from("abcdef")
@@ -48,7 +48,7 @@ OUTCOMES = st.one_of(
 POSTS = st.sampled_from(["fine", "fine", "fine", "cut", "refused"])
 PICK = st.integers(0, 10**6)
 CHANCE = st.floats(0, 1, exclude_max=True)
-LIMITS = Limits(steps_per_run_max=10, depth_max=3)
+LIMITS = RunLimits(steps_per_run_max=10, depth_max=3)
 APP = "http://app:9000"
 MOVES = (
     (f"{APP}/steps", f"{APP}/v2"),

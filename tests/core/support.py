@@ -21,7 +21,7 @@ from engine.core.rules import attempt as settle
 from engine.core.rules import post as place
 from engine.core.rules.action import Action
 from engine.core.rules.next import decide
-from engine.core.rules.post import Limits, Parent, Placed
+from engine.core.rules.post import Parent, Placed, RunLimits
 from engine.core.table import TABLE, row_of
 
 ROOT_URL = "http://app:9000/workflows/sign-up"
@@ -96,13 +96,13 @@ class Driven:
         self,
         posted: StepSpec | str,
         parent: Parent | str | None = None,
-        limits: Limits | None = None,
+        limits: RunLimits | None = None,
     ) -> Placed:
         """A post to the run; `parent` names the step whose current parent token it carries."""
         posted = spec(posted) if isinstance(posted, str) else posted
         parent = self.parent_token(parent) if isinstance(parent, str) else parent
         change = Change(self.run)
-        placed = place.place(change, posted, parent, limits or Limits(), self.now)
+        placed = place.place(change, posted, parent, limits or RunLimits(), self.now)
         self._took(change)
         return placed
 

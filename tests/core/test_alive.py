@@ -13,14 +13,14 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.core.rules import home
 from engine.core.rules.action import Action
-from engine.core.rules.post import Limits
+from engine.core.rules.post import RunLimits
 from tests.core.support import BAD, LOST, OK, ROOT_URL, Driven, spec, started, unchanged_by
 
 MOVED = "http://app:9000/v2/sign-up"
 TIMED_OUT = Unanswered(CallError.ATTEMPT_TIMEOUT, "no whole answer within 60 s (attemptTimeout)")
 
 
-def refused(driven: Driven, url: str = MOVED, limits: Limits | None = None) -> Refused:
+def refused(driven: Driven, url: str = MOVED, limits: RunLimits | None = None) -> Refused:
     """What a post of the workflow under another URL is refused with; nothing is recorded."""
     events = list(driven.events)
     raised = unchanged_by(
@@ -193,7 +193,7 @@ def test_recorded_steps_are_always_found() -> None:
 def test_steps_need_parent() -> None:
     """The setting refuses new steps without a parent token, also while the function is at work."""
     driven = started("a")
-    limits = Limits(steps_need_parent=True)
+    limits = RunLimits(steps_need_parent=True)
     raised = refused(driven, limits=limits)
     assert raised.problem is Problem.TARGET_MOVED
     assert "steps_need_parent" in raised.detail

@@ -10,7 +10,7 @@ from engine.core.model import StepSpec, StepState, child_id
 from engine.core.outcome import Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
-from engine.core.rules.post import Limits, Parent, Placed, note_refused
+from engine.core.rules.post import Parent, Placed, RunLimits, note_refused
 from tests.core.support import BAD, LOST, OK, ROOT_URL, Driven, spec, started, unchanged_by
 
 
@@ -18,7 +18,7 @@ def _refused(
     driven: Driven,
     posted: StepSpec | str,
     parent: Parent | str | None = None,
-    limits: Limits | None = None,
+    limits: RunLimits | None = None,
 ) -> Problem:
     """The problem that the post is refused with, nothing recorded."""
     events = list(driven.events)
@@ -172,10 +172,12 @@ def test_a_step_in_its_last_attempt_takes_no_children() -> None:
 def test_the_limits_of_a_run() -> None:
     """Steps and depth are bounded; a known step is answered at the limit."""
     driven = started("a")
-    assert _refused(driven, "b", None, Limits(steps_per_run_max=2)) is Problem.LIMIT_EXCEEDED
-    assert driven.post("a", None, Limits(steps_per_run_max=2)) == Placed(driven.id("a"), poster="R")
-    assert _refused(driven, "b", "a", Limits(depth_max=1)) is Problem.LIMIT_EXCEEDED
-    assert driven.post("b", "a", Limits(steps_per_run_max=3, depth_max=2)).new
+    assert _refused(driven, "b", None, RunLimits(steps_per_run_max=2)) is Problem.LIMIT_EXCEEDED
+    assert driven.post("a", None, RunLimits(steps_per_run_max=2)) == Placed(
+        driven.id("a"), poster="R"
+    )
+    assert _refused(driven, "b", "a", RunLimits(depth_max=1)) is Problem.LIMIT_EXCEEDED
+    assert driven.post("b", "a", RunLimits(steps_per_run_max=3, depth_max=2)).new
 
 
 @pytest.mark.parametrize("in_flight", [False, True])

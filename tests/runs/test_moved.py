@@ -13,7 +13,7 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
-from engine.core.rules.post import Limits
+from engine.core.rules.post import RunLimits
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
 from engine.runs.limits.bounds import EngineLimits
@@ -144,7 +144,7 @@ async def test_the_setting_refuses_steps_without_a_parent_token(
             200 if await it.post(f"{OLD}/step", parent_token=call.parent_token) else 500
         )
 
-    limits = EngineLimits(run=Limits(steps_need_parent=True))
+    limits = EngineLimits(run=RunLimits(steps_need_parent=True))
     async with world(path, app, limits=limits) as it:
         assert recorded(await it.post(f"{OLD}/w")).step.state is StepState.COMPLETED
     assert refused == [Problem.TARGET_MOVED]

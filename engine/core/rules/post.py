@@ -43,7 +43,7 @@ class Placed(Struct, frozen=True):
     """The step whose attempt in flight made the post; None: a caller from outside, or stale."""
 
 
-class Limits(Struct, frozen=True):
+class RunLimits(Struct, frozen=True):
     """Bounds of one run."""
 
     steps_per_run_max: int = STEPS_PER_RUN_MAX
@@ -60,7 +60,7 @@ def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
 
 
 def place(
-    change: Change, spec: StepSpec, parent: Parent | None, limits: Limits, now: int
+    change: Change, spec: StepSpec, parent: Parent | None, limits: RunLimits, now: int
 ) -> Placed:
     """Find or record the step that a post to this run means.
 
@@ -218,7 +218,7 @@ def reused(step: Step, spec: StepSpec) -> Refused:
     )
 
 
-def _check_open(run: Run, above: Step, limits: Limits) -> None:
+def _check_open(run: Run, above: Step, limits: RunLimits) -> None:
     root = run.root
     if root.state is StepState.CANCELLED:
         raise Refused(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.core.rules.post import Limits
+from engine.core.rules.post import RunLimits
 
 
 class EngineLimits(Struct, frozen=True):
     """Bounds of the engine as a whole."""
 
-    run: Limits = Limits()
+    run: RunLimits = RunLimits()
     runs_in_memory_max: int = 50_000
     new_runs_wait_s_max: float = 6.0
     """How long a post that opens a run may have to wait for its turn while the engine is busy."""
