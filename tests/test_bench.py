@@ -15,6 +15,7 @@ from engine.ports.store import Due
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.views.views import SqliteViews
 from tests.store.support import OWNER, the_run
+from tests.world import payload_of
 
 BENCH = Path(__file__).parents[1] / "bench"
 RUNS = 60
@@ -60,7 +61,7 @@ async def test_the_loader_makes_waiting_runs(tmp_path: Path):
         assert [abs(each.wake_at - soon_at) < 1_000 for each in due] == [True] * 5 + [False] * 55
         run = the_run((await store.load_runs([due[-1].run_id], 0))[0])
         assert (run.root.state, run.root.failures) == (StepState.BACKING_OFF, 1)
-        assert json.loads(await store.payload(run.id, 1))["id"] == run.root.spec.key
+        assert json.loads(await payload_of(store, run.id))["id"] == run.root.spec.key
 
 
 def test_bytes_and_syncs_are_counted_on_the_data_alone(bench: Any):

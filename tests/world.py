@@ -21,6 +21,7 @@ from engine.core.rules.action import Action, Done
 from engine.core.target import last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
 from engine.ports.caller import Invocation
+from engine.ports.store import Body
 from engine.process.budget import Parcel
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
@@ -37,6 +38,13 @@ Handler = Callable[[Invocation], Awaitable[Outcome]]
 EPOCH_MS = 1_700_000_000_000
 NO_LIMIT = Wait()
 ROOT = "http://app:9000/workflows/w/index"
+
+
+async def payload_of(store: SqliteStore, step_id: str) -> bytes:
+    """Its first generation's."""
+    body = await store.body(step_id, 1, answer=False)
+    assert isinstance(body, Body)
+    return body.data
 
 
 async def inline(work: Callable[[], T]) -> T:

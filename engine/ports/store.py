@@ -184,16 +184,10 @@ class Store(Marks, Protocol):
         are not read, and one that cannot be read is told as such.
         """
 
-    async def payload(self, step_id: str, generation: int) -> bytes:
-        """The payload as first received."""
-
-    async def answer(self, step_id: str, attempt: int) -> Body | None:
-        """The answer that an attempt got, if one was kept."""
-
-    async def body_up_to(
-        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None = None
     ) -> Body | Larger | None:
-        """A payload by its generation, or an answer by its attempt, if it is no larger."""
+        """A payload by its generation, or an answer by its attempt; `Larger` beyond `bytes_max`."""
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`."""

@@ -262,13 +262,10 @@ class Views(Protocol):
     async def step(self, step_id: str) -> tuple[Step, list[AttemptRecord]] | None:
         """A step and its attempts."""
 
-    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
-        """A payload by its generation, or an answer by its attempt."""
-
-    async def body_up_to(
-        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None = None
     ) -> Body | Larger | None:
-        """The same, if it is no larger."""
+        """A payload by its generation, or an answer by its attempt; `Larger` beyond `bytes_max`."""
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         """Events behind a sequence number, in commit order."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from engine.ports.store import Body
 from engine.store.journal import unpack
 from engine.store.sqlite.readers import stored_body
 from tests.kill.application import RELEASE, STEPS, WORKFLOW, digest
@@ -248,7 +249,7 @@ def _check_answers_of_runs(
         if step["state"] != "completed" or step["answer_attempt"] != row["number"]:
             continue
         body = stored_body(engine, row["step_id"], row["number"], answer=True)
-        if body is None:
+        if not isinstance(body, Body):
             findings.violation(f"the answer of {row['step_id']} is lost")
             continue
         said, key = json.loads(body.data), step["key"]

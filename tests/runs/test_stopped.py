@@ -67,7 +67,7 @@ async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
         return left.pop() if left else ok()
 
     async with world(path, app, strict=False) as it:
-        read = it.store.body_up_to
+        read = it.store.body
 
         async def damaged(step_id: str, *arguments: Any, **named: Any) -> Any:
             if not named["answer"]:
@@ -75,7 +75,7 @@ async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
             return await read(step_id, *arguments, **named)
 
         with monkeypatch.context() as patch, trio.fail_after(60):
-            patch.setattr(it.store, "body_up_to", damaged)
+            patch.setattr(it.store, "body", damaged)
             run_id = still_open(await it.post(key="bad", wait=ASYNC)).run_id
             await trio.sleep(5)
             told = await refused(it)
@@ -98,7 +98,7 @@ async def test_a_payload_that_cannot_be_read_now_is_read_later(
         return answers.pop() if answers else ok()
 
     async with world(path, app, strict=False) as it:
-        read = it.store.body_up_to
+        read = it.store.body
 
         async def refuses(step_id: str, *arguments: Any, **named: Any) -> Any:
             if not named["answer"]:
@@ -107,7 +107,7 @@ async def test_a_payload_that_cannot_be_read_now_is_read_later(
                     raise Refused(Problem.STORE_UNAVAILABLE, "The disk says no.")
             return await read(step_id, *arguments, **named)
 
-        monkeypatch.setattr(it.store, "body_up_to", refuses)
+        monkeypatch.setattr(it.store, "body", refuses)
         with trio.fail_after(60):
             done = recorded(await it.post())
         assert (done.step.state, done.step.attempts) == (StepState.COMPLETED, 2)

@@ -18,6 +18,7 @@ from engine.store.sqlite.sink import Here
 from engine.store.sqlite.store import SqliteStore
 from tests.store.faults import Disk, sqlite_error
 from tests.store.support import new_run, recorded, rows, store_at, the_run
+from tests.world import payload_of
 
 
 def why(store: SqliteStore) -> str:
@@ -166,7 +167,7 @@ async def test_a_run_whose_rows_cannot_be_written_is_still_known(
         found = await store.load_runs(["Rnew", "Rnone", "Rold"], 0)
         assert [the_run(it).id for it in found] == ["Rnew", "Rold"]
         assert the_run(found[0]) is run
-        assert await store.payload("Rnew", 1) == b'{"a": 1}'
+        assert await payload_of(store, "Rnew") == b'{"a": 1}'
         disk.code = None
 
 

@@ -31,7 +31,7 @@ LOOKS: dict[str, Look] = {
     "load_runs": lambda store, views: store.load_runs(["Rk"], 0),
     "due": lambda store, views: store.due(Due(-1, "", ""), 0, 1),
     "body": lambda store, views: store.body("Rk", 1, answer=False),
-    "body_up_to": lambda store, views: store.body_up_to("Rk", 1, 1, answer=False),
+    "body up to": lambda store, views: store.body("Rk", 1, answer=False, bytes_max=1),
     "read_again": lambda store, views: store.read_again("Rk"),
     "runs": lambda store, views: views.runs(RunQuery(limit=1)),
     "tree": lambda store, views: views.tree("Rk"),
@@ -42,7 +42,7 @@ LOOKS: dict[str, Look] = {
     "events": lambda store, views: views.events(0, 1),
     "summary": lambda store, views: views.summary(0),
     "its body": lambda store, views: views.body("Rk", 1, answer=False),
-    "its body_up_to": lambda store, views: views.body_up_to("Rk", 1, 1, answer=False),
+    "its body up to": lambda store, views: views.body("Rk", 1, answer=False, bytes_max=1),
 }
 """Everything that reads the file while the engine runs."""
 DAMAGED, UNREADABLE = ("store-damaged", 60), ("store-unreadable", 5)

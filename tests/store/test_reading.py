@@ -29,6 +29,7 @@ from engine.core.model import (
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.ports.store import Body, Due, Stored, Write
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
+from tests.world import payload_of
 
 TIMES = st.integers(0, 2**53)
 COUNTS = st.integers(0, 10_000)
@@ -137,7 +138,7 @@ async def test_what_is_not_there(path: Path) -> None:
     async with store_at(path) as store:
         assert await store.load_runs(["R"], 0) == []
         assert store.find_run("shop", "w", "k") is None
-        assert await store.answer("R", 1) is None
+        assert await store.body("R", 1, answer=True) is None
 
 
 async def test_a_run_is_found_by_all_of_its_identity(path: Path) -> None:
@@ -165,10 +166,10 @@ async def test_bodies_are_kept_byte_for_byte(path: Path) -> None:
         await receipt.wait()
         assert store.writer.commits == 1
         for run_id, (data, answer) in wanted.items():
-            assert await store.payload(run_id, 1) == data
-            assert await store.answer(run_id, 1) == answer
+            assert await payload_of(store, run_id) == data
+            assert await store.body(run_id, 1, answer=True) == answer
             assert await store.body(run_id, 2, answer=False) is None
-            assert await store.answer(run_id, 2) is None
+            assert await store.body(run_id, 2, answer=True) is None
 
 
 async def test_due_steps_come_in_order_and_page_by_page(path: Path) -> None:
@@ -256,4 +257,4 @@ async def test_payloads_come_with_runs_that_are_called_before_long(
         assert [the_run(each).id for each in loaded] == ["Ra", "Rb", "Rc"]
         expected = [{the_run(each).id: payload} if comes else {} for each in loaded]
         assert [isinstance(each, Stored) and each.payloads for each in loaded] == expected
-        assert (await store.payload("Rb", 1)) == payload
+        assert await payload_of(store, "Rb") == payload

@@ -19,6 +19,7 @@ from engine.ports.store import Body, Stopped, StoreError, Write
 from engine.store.journal import ENTRY_EVENTS_MAX
 from engine.store.sqlite.store import SqliteStore
 from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
+from tests.world import payload_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,9 +81,9 @@ async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
     async with store_at(tmp_path / "crashed.db") as store:
         assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 2}
         assert store.find_run("shop", "w", "b") == "Rb"
-        assert await store.payload("Rc", 1) == b'{"a": 1}'
-        answer = await store.answer("Ra", 1)
-        assert answer is not None
+        assert await payload_of(store, "Rc") == b'{"a": 1}'
+        answer = await store.body("Ra", 1, answer=True)
+        assert isinstance(answer, Body)
         assert answer.data == b'"done"'
     assert contents(tmp_path / "crashed.db") == contents(tmp_path / "well.db")
 
@@ -110,10 +111,10 @@ async def test_a_write_of_many_events_lies_in_several_entries(path: Path) -> Non
     )
     async with store_at(path) as store:
         assert the_run((await store.load_runs([run.id], 0))[0]).root == run.root
-        answer = await store.answer(run.id, 1)
-        assert answer is not None
+        answer = await store.body(run.id, 1, answer=True)
+        assert isinstance(answer, Body)
         assert (answer.data, answer.json) == (b"[]", True)
-        assert await store.payload(run.id, 1) == b'{"a": 1}'
+        assert await payload_of(store, run.id) == b'{"a": 1}'
 
 
 async def test_no_event_is_folded_twice(path: Path) -> None:
@@ -243,5 +244,5 @@ async def test_entries_end_where_they_are_large(path: Path) -> None:
         ]
         events = await store.readers.events(3, 2)
         assert [event.seq for event in events] == [4, 5]
-        assert await store.payload("Rb", 1) == b"b" * 300_000
+        assert await payload_of(store, "Rb") == b"b" * 300_000
     await trio.lowlevel.checkpoint()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -221,12 +222,15 @@ async def _raw(
     front: Front, step_id: str, number: int, byte_range: str | None, *, answer: bool
 ) -> Reply:
     """A recorded body, when there is room in memory for it."""
-    body = await front.views.body_up_to(step_id, number, SMALL_BYTES_MAX, answer=answer)
+    read = partial(front.views.body, step_id, number, answer=answer)
+    body = await read(bytes_max=SMALL_BYTES_MAX)
     if not isinstance(body, Larger):
         return raw_body(body, byte_range)
     room = await wait_room(front.engine.budget, OPERATORS, body.size)
     try:
-        reply = raw_body(await front.views.body(step_id, number, answer=answer), byte_range)
+        body = await read()
+        assert not isinstance(body, Larger)
+        reply = raw_body(body, byte_range)
     except BaseException:
         room.give_back()
         raise

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import trio
 
 from engine.core.errors import EngineError, Refused, RefusedForDamage
 from engine.core.model import Flight, Step
 from engine.core.rules.flight import note_left
-from engine.ports.store import Larger, Receipt, Store
+from engine.ports.store import Body, Larger, Receipt, Store
 from engine.process.budget import Budget, Charge, Parcel, Pool
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096
@@ -146,14 +147,15 @@ class AttemptFlow:
                 await trio.sleep(READ_AGAIN_S)
 
     async def _load_when_room(self, store: Store, step: Step) -> None:
-        number, pool = step.payload_generation, self._budget.payloads
-        body = await store.body_up_to(step.id, number, self._budget.small_bytes_max, answer=False)
+        read = partial(store.body, step.id, step.payload_generation, answer=False)
+        pool, room = self._budget.payloads, None
+        body = await read(bytes_max=self._budget.small_bytes_max)
         if isinstance(body, Larger):
-            self.payload = Payload(b"", pool, await pool.wait(self._host, body.size))
-            self.payload.data = await store.payload(step.id, number)
-        else:
-            assert body is not None, f"the payload of {step.id} is missing"
-            self.payload = Payload(body.data, pool, None)
+            room = await pool.wait(self._host, body.size)
+            self.payload = Payload(b"", pool, room)  # whatever comes, it gives the room back
+            body = await read()
+        assert isinstance(body, Body), f"the payload of {step.id} is missing"
+        self.payload = Payload(body.data, pool, room)
 
     def connecting(self, *, under_way: bool) -> None:
         """A connection is being made for the request, or has been."""

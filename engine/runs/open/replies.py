@@ -22,7 +22,7 @@ WAIT_S_MAX = 5.0
 
 async def read_answer(store: Store, step: Step, bytes_max: int) -> tuple[Body | None, int]:
     """The response of a step that has completed, if it is no larger, and else its size."""
-    found = await store.body_up_to(step.id, step.answer_attempt, bytes_max, answer=True)
+    found = await store.body(step.id, step.answer_attempt, answer=True, bytes_max=bytes_max)
     return (None, found.size) if isinstance(found, Larger) else (found, 0)
 
 
@@ -48,7 +48,8 @@ async def with_body(store: Store, budget: Budget, client: str, result: Recorded)
     room = await wait_room(budget, client, result.left_out)
     try:
         step = result.step
-        body = await store.answer(step.id, step.answer_attempt)
+        body = await store.body(step.id, step.answer_attempt, answer=True)
+        assert not isinstance(body, Larger)
     except BaseException:
         room.give_back()
         raise

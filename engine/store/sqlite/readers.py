@@ -119,24 +119,15 @@ def _with_steps(db: sqlite3.Connection, row: sqlite3.Row) -> StoredRun:
 
 
 def stored_body(
-    db: sqlite3.Connection, step_id: str, number: int, *, answer: bool, entry: int | None = None
-) -> Body | None:
-    """A body of the journal, found by the row of its step or attempt unless its entry is known."""
-    body = body_up_to(db, step_id, number, None, answer=answer, entry=entry)
-    assert not isinstance(body, Larger)
-    return body
-
-
-def body_up_to(
     db: sqlite3.Connection,
     step_id: str,
     number: int,
-    bytes_max: int | None,
     *,
     answer: bool,
+    bytes_max: int | None = None,
     entry: int | None = None,
 ) -> Body | Larger | None:
-    """The same, if it is no larger."""
+    """A body of the journal, found by the row of its step or attempt unless its entry is known."""
     if entry is None:
         entry = _entry_of(db, step_id, number, answer=answer)
     bodies = _bodies_of_entry(db, entry)
@@ -325,19 +316,18 @@ class Readers:
         return await self.read(work)
 
     async def body(
-        self, step_id: str, number: int, *, answer: bool, entry: int | None = None
-    ) -> Body | None:
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None, entry: int | None
+    ) -> Body | Larger | None:
         """`entry` is the journal's where it is known to lie; None: the tables say which."""
         return await self.read(
-            lambda db: stored_body(db, step_id, number, answer=answer, entry=entry)
-        )
-
-    async def body_up_to(
-        self, step_id: str, number: int, bytes_max: int, *, answer: bool, entry: int | None = None
-    ) -> Body | Larger | None:
-        """The same, if it is no larger."""
-        return await self.read(
-            lambda db: body_up_to(db, step_id, number, bytes_max, answer=answer, entry=entry)
+            partial(
+                stored_body,
+                step_id=step_id,
+                number=number,
+                answer=answer,
+                bytes_max=bytes_max,
+                entry=entry,
+            )
         )
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:

@@ -157,27 +157,14 @@ class SqliteStore:
         await self.writer.wait_rows(run_id)
         return await self.readers.read(lambda db: read_again(db, run_id))
 
-    async def payload(self, step_id: str, generation: int) -> bytes:
-        """The payload as first received."""
-        body = await self.body(step_id, generation, answer=False)
-        assert body is not None, f"the payload of {step_id} is missing"
-        return body.data
-
-    async def answer(self, step_id: str, attempt: int) -> Body | None:
-        """The answer that an attempt got, if one was kept."""
-        return await self.body(step_id, attempt, answer=True)
-
-    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
-        """A payload by its generation, or an answer by its attempt."""
-        entry = self.writer.body_in(step_id, number, answer=answer)
-        return await self.readers.body(step_id, number, answer=answer, entry=entry)
-
-    async def body_up_to(
-        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None = None
     ) -> Body | Larger | None:
-        """The same, if it is no larger."""
+        """A payload by its generation, or an answer by its attempt; `Larger` beyond `bytes_max`."""
         entry = self.writer.body_in(step_id, number, answer=answer)
-        return await self.readers.body_up_to(step_id, number, bytes_max, answer=answer, entry=entry)
+        return await self.readers.body(
+            step_id, number, answer=answer, bytes_max=bytes_max, entry=entry
+        )
 
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`.

@@ -154,18 +154,13 @@ class SqliteViews:
 
         return await self._of_run(run_of(step_id), work)
 
-    async def body(self, step_id: str, number: int, *, answer: bool) -> Body | None:
-        """A payload by its generation, or an answer by its attempt."""
-        entry = self._writer.body_in(step_id, number, answer=answer)
-        return await self._readers.body(step_id, number, answer=answer, entry=entry)
-
-    async def body_up_to(
-        self, step_id: str, number: int, bytes_max: int, *, answer: bool
+    async def body(
+        self, step_id: str, number: int, *, answer: bool, bytes_max: int | None = None
     ) -> Body | Larger | None:
-        """The same, if it is no larger."""
+        """A payload by its generation, or an answer by its attempt; `Larger` beyond `bytes_max`."""
         entry = self._writer.body_in(step_id, number, answer=answer)
-        return await self._readers.body_up_to(
-            step_id, number, bytes_max, answer=answer, entry=entry
+        return await self._readers.body(
+            step_id, number, answer=answer, bytes_max=bytes_max, entry=entry
         )
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
