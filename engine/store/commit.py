@@ -26,7 +26,7 @@ class RowsOfRun(Struct):
     attempts: list[tuple[Any, ...]]
     ends: list[tuple[Any, ...]]
     outcomes: list[tuple[Any, ...]]
-    tally: dict[str, int]
+    run_counts: dict[str, int]
 
 
 def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
@@ -42,7 +42,7 @@ def _rows_of(it: RunRows, owner: str, epoch: int) -> RowsOfRun:
         [rows.attempt_row(record) for record in it.started.values()],
         list(it.ended),
         list(it.outcomes),
-        dict(it.tally),
+        dict(it.run_counts),
     )
 
 

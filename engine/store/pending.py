@@ -47,7 +47,7 @@ class RunRows(Struct):
     ended: list[tuple[Any, ...]] = field(default_factory=list)
     """Ends of attempts whose beginning the tables know."""
     outcomes: list[tuple[Any, ...]] = field(default_factory=list)
-    tally: dict[str, int] = field(default_factory=dict)
+    run_counts: dict[str, int] = field(default_factory=dict)
 
     def end_attempt(
         self,
@@ -238,13 +238,13 @@ def absorb(
         elif isinstance(event, LateEnd):
             pending.end_attempt(event, "late", None, None)
         elif isinstance(event, RunMoved):
-            count_move(pending.tally, event)
+            count_move(pending.run_counts, event)
     pending.steps.update(change.touched)
     pending.outcomes += [rows.outcome_row(step) for step in change.ended]
 
 
-def count_move(tally: dict[str, int], event: RunMoved) -> None:
+def count_move(run_counts: dict[str, int], event: RunMoved) -> None:
     """Count a run where it is now, and no longer where it was."""
     if event.before is not None:
-        tally[event.before] = tally.get(event.before, 0) - 1
-    tally[event.state] = tally.get(event.state, 0) + 1
+        run_counts[event.before] = run_counts.get(event.before, 0) - 1
+    run_counts[event.state] = run_counts.get(event.state, 0) + 1

@@ -52,7 +52,7 @@ class Batch:
         self.entries: list[Entry] = []
         self.events = 0
         self.small_bytes = 0
-        self.tally: dict[str, int] = {}
+        self.run_counts: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = self.stalled = False
         self.marks: list[Mark] = []
@@ -108,7 +108,7 @@ class Writer:
         epoch: int,
         sequence: int,
         last_at: int,
-        tally: dict[str, int],
+        run_counts: dict[str, int],
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink, self._availability = sink, availability
@@ -133,7 +133,7 @@ class Writer:
         self._sequence = sequence
         self.last_at = last_at
         """The latest time recorded before."""
-        self.tally = tally
+        self.run_counts = run_counts
         """Durable runs by state."""
         self.durable_sequence = sequence
         self.moved = trio.Event()
@@ -163,7 +163,7 @@ class Writer:
                 batch.entries.append(Entry(seq + 1 + number))
                 lines = batch.entries[-1].events
             if isinstance(event, RunMoved):
-                count_move(batch.tally, event)
+                count_move(batch.run_counts, event)
                 lines.append(EventLine(run_id, event.state, run.rev, event))
                 continue
             step = steps[event.step_id]
@@ -297,9 +297,9 @@ class Writer:
             return
         self.durable_sequence += batch.events
         self.backlog_bytes -= batch.small_bytes
-        for tally in (batch.tally, commit.moved):
-            for state, by in tally.items():
-                self.tally[state] = self.tally.get(state, 0) + by
+        for moved in (batch.run_counts, commit.moved):
+            for state, by in moved.items():
+                self.run_counts[state] = self.run_counts.get(state, 0) + by
         batch.became_durable()
         stirred, self.moved = self.moved, trio.Event()
         stirred.set()

@@ -98,9 +98,11 @@ def _check_file(findings: Findings, engine: sqlite3.Connection) -> None:
     findings.counts["events"] = last
     caught_up = engine.execute("SELECT caught_up FROM engine").fetchone()[0]
     findings.expect(caught_up == last, f"the tables know {caught_up} of {last} events")
-    tally = dict(engine.execute("SELECT state, runs FROM tally WHERE runs != 0").fetchall())
+    run_counts = dict(engine.execute("SELECT state, runs FROM tally WHERE runs != 0").fetchall())
     counted = dict(engine.execute("SELECT state, count(*) FROM run GROUP BY state").fetchall())
-    findings.expect(tally == counted, f"runs by state: tally {tally}, counted {counted}")
+    findings.expect(
+        run_counts == counted, f"runs by state: recorded {run_counts}, counted {counted}"
+    )
     timed = engine.execute("SELECT count(*) FROM step WHERE wake_at IS NOT NULL").fetchone()[0]
     findings.expect(timed == 0, f"{timed} steps wait to be called though all runs have ended")
 

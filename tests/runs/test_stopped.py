@@ -52,7 +52,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
         assert row.cause is not None
         (cause,) = await SqliteViews(it.store).causes(0)
         assert (cause.runs, cause.latest.id) == (1, run_id)
-        assert it.store.writer.tally == {"paused": 1, "completed": 1, "running": 0}
+        assert it.store.writer.run_counts == {"paused": 1, "completed": 1, "running": 0}
 
 
 async def test_a_payload_that_cannot_be_read_stops_its_run_and_nothing_else(
@@ -157,7 +157,7 @@ async def test_cancelled_as_it_is(
         assert (await refused(app.it)).problem is Problem.RUN_CANCELLED
         row = await row_of(app.it, run_id)
         assert (row.state, row.open_steps, row.cause) == (StepState.CANCELLED, 0, None)
-        assert app.it.store.writer.tally == {"cancelled": 1}
+        assert app.it.store.writer.run_counts == {"cancelled": 1}
     assert rows(path, "SELECT DISTINCT state FROM step") == [("cancelled",)]
     assert rows(path, "SELECT count(*) FROM outcome WHERE state = 'cancelled'") == [(2,)]
 

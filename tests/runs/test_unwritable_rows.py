@@ -68,7 +68,7 @@ async def is_stopped(it: World, run_id: str) -> None:
     assert (row.state, row.pause_reason) == (StepState.PAUSED, PauseReason.ENGINE_ERROR)
     assert row.cause is not None
     assert (await refused(it)).problem is Problem.ENGINE_ERROR
-    counted = {state: runs for state, runs in it.store.writer.tally.items() if runs}
+    counted = {state: runs for state, runs in it.store.writer.run_counts.items() if runs}
     assert counted == {"paused": 1, "completed": 1}
     assert counted == dict(rows(it.store.path, "SELECT state, runs FROM tally WHERE runs != 0"))
 

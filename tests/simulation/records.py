@@ -1,7 +1,7 @@
 """The record, checked against itself: after each commit what it changed, at the end all of it.
 
 The rows must equal the fold of the journal up to the event that they say they know, and the journal
-must be kept from there on; events have no gaps; what has ended stays as it ended; the tally counts
+must be kept from there on; events have no gaps; what has ended stays as it ended; its counts say
 what is there; and every open step has something that will move it.
 """
 
@@ -287,7 +287,7 @@ class Records:
             for row in self._db.execute("SELECT state, count(*) FROM run GROUP BY state")
         }
         if {state: runs for state, runs in stored.items() if runs} != counted:
-            self._wrong("tally", f"the tally says {stored}, counted are {counted}")
+            self._wrong("tally", f"the table says {stored}, counted are {counted}")
         self._check_outcomes()
         twice = self._db.execute(
             "SELECT step_id, count(*) FROM attempt WHERE counts_as IS NULL GROUP BY step_id"

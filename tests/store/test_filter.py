@@ -274,7 +274,7 @@ def test_only_the_steps_of_the_run_are_looked_at(shelf: Shelf, text: str) -> Non
 
 
 async def test_a_filter_for_states_alone_is_counted(path: Path) -> None:
-    """The tally knows how many there are, however many were read for the page."""
+    """The counts by state say how many there are, however many were read for the page."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(5)]
     await fill(path, runs)
     with sqlite3.connect(path) as db:

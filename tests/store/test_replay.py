@@ -71,7 +71,7 @@ def history(store: SqliteStore) -> None:
 
 
 async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
-    """What a start folds is what would have been written: rows, bodies and tally."""
+    """What a start folds is what would have been written: rows, bodies and counts."""
     async with store_at(tmp_path / "well.db") as store:
         history(store)
     async with crashing(tmp_path / "crashed.db") as store:
@@ -79,7 +79,7 @@ async def test_a_crash_loses_no_row(tmp_path: Path) -> None:
         await store.writer._gathering.wait()
         assert rows(tmp_path / "crashed.db", "SELECT * FROM run") == []
     async with store_at(tmp_path / "crashed.db") as store:
-        assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 2}
+        assert store.writer.run_counts == {StepState.COMPLETED: 1, StepState.RUNNING: 2}
         assert store.find_run("shop", "w", "b") == "Rb"
         assert await payload_of(store, "Rc") == b'{"a": 1}'
         answer = await store.body("Ra", 1, answer=True)
@@ -131,7 +131,7 @@ async def test_no_event_is_folded_twice(path: Path) -> None:
     for _ in range(2):
         async with store_at(path) as store:
             assert rows(path, "SELECT caught_up FROM engine") == [(7,)]
-            assert store.writer.tally == {StepState.COMPLETED: 1, StepState.RUNNING: 1}
+            assert store.writer.run_counts == {StepState.COMPLETED: 1, StepState.RUNNING: 1}
             loaded = the_run((await store.load_runs([run.id], 0))[0])
             assert loaded is not None
             assert loaded.root == run.root
@@ -166,7 +166,7 @@ async def test_a_run_that_does_not_fold_is_stopped_alone(path: Path) -> None:
             assert stopped.marked
             assert stopped.error.startswith("IllegalEvent: attempt 7 of Ra")
             assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 0
-            assert store.writer.tally == {"paused": 1, "running": 1}
+            assert store.writer.run_counts == {"paused": 1, "running": 1}
     steps = rows(path, "SELECT id, state, attempts, wake_at FROM step ORDER BY id")
     assert steps == [("Ra", "pending", 0, None), ("Rb", "pending", 0, 0)]
     assert rows(path, "SELECT state, seq, engine_error_seq FROM run WHERE id = 'Ra'") == [
@@ -221,7 +221,7 @@ async def test_rows_that_a_start_cannot_write_stop_their_run_alone(
             assert stopped.marked
             assert ("UNIQUE" in stopped.error) == (known == 6)
             assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 1
-            assert store.writer.tally == {"paused": 1, "running": 1}
+            assert store.writer.run_counts == {"paused": 1, "running": 1}
     assert rows(path, "SELECT seq >= 6, seq <= 2 FROM run WHERE id = 'Ra'") == [
         (known == 6, known == 2)
     ]

@@ -211,9 +211,9 @@ async def test_tally_counts_runs_by_state(path: Path) -> None:
                 store.write(started(run, 1))
             if number > 1:
                 await store.write(answered(run, 2, 200 if number > 2 else 410)).wait()
-    tally = rows(path, "SELECT state, runs FROM tally WHERE runs != 0 ORDER BY state")
+    run_counts = rows(path, "SELECT state, runs FROM tally WHERE runs != 0 ORDER BY state")
     counted = rows(path, "SELECT state, count(*) FROM run GROUP BY state ORDER BY state")
-    assert tally == counted == [("completed", 2), ("failed", 1), ("running", 2)]
+    assert run_counts == counted == [("completed", 2), ("failed", 1), ("running", 2)]
 
 
 async def test_the_same_identity_is_refused_by_the_file(path: Path) -> None:
@@ -309,7 +309,7 @@ async def test_a_commit_that_reports_an_error_is_unknown(path: Path, commits: bo
             epoch=1,
             sequence=0,
             last_at=0,
-            tally={},
+            run_counts={},
         )
         connection.armed = True
         receipt = writer.write(new_run("k")[1])

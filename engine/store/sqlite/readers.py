@@ -364,6 +364,6 @@ def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
     return last, latest
 
 
-def tally(db: sqlite3.Connection) -> dict[str, int]:
+def run_counts(db: sqlite3.Connection) -> dict[str, int]:
     """Runs by state."""
     return {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}

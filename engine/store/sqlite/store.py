@@ -30,7 +30,7 @@ from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
 from engine.store.sqlite.file.words import FileWords, unusable
-from engine.store.sqlite.readers import Readers, journal_end, tally
+from engine.store.sqlite.readers import Readers, journal_end, run_counts
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
 from engine.store.sqlite.stopped import read_again
@@ -291,7 +291,7 @@ def _writer(
         epoch=epoch,
         sequence=sequence,
         last_at=last_at,
-        tally=tally(sink.connection),
+        run_counts=run_counts(sink.connection),
         on_failure=on_failure,
     )
 

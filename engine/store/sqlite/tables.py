@@ -100,10 +100,10 @@ def write_apart(db: sqlite3.Connection, some: RowsToWrite) -> None:
 
 def _insert(db: sqlite3.Connection, some: list[RowsOfRun], *, fitting: bool = False) -> None:
     """`fitting`: attempts and outcomes that are there already stay as they are."""
-    tally: dict[str, int] = {}
+    run_counts: dict[str, int] = {}
     for each in some:
-        for state, by in each.tally.items():
-            tally[state] = tally.get(state, 0) + by
+        for state, by in each.run_counts.items():
+            run_counts[state] = run_counts.get(state, 0) + by
     attempt, outcome = (ATTEMPT_IF_NEW, OUTCOME_IF_NEW) if fitting else (ATTEMPT, OUTCOME)
     RUN.insert(db, [each.run for each in some])
     STEP.insert(db, [row for each in some for row in each.steps])
@@ -111,7 +111,7 @@ def _insert(db: sqlite3.Connection, some: list[RowsOfRun], *, fitting: bool = Fa
     if ends := [row for each in some for row in each.ends]:
         db.executemany(SQL_ATTEMPT_END, ends)
     outcome.insert(db, [row for each in some for row in each.outcomes])
-    TALLY.insert(db, [(state, by) for state, by in tally.items() if by])
+    TALLY.insert(db, [(state, by) for state, by in run_counts.items() if by])
 
 
 def _try_rows_of(

@@ -57,7 +57,7 @@ async def all_completed(it: World, count: int) -> float:
     """How long it took until so many runs had ended well."""
     began = trio.current_time()
     with trio.fail_after(300):
-        while it.store.writer.tally.get(StepState.COMPLETED, 0) < count:
+        while it.store.writer.run_counts.get(StepState.COMPLETED, 0) < count:
             await trio.sleep(0.05)
     return trio.current_time() - began
 

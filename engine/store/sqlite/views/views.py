@@ -25,7 +25,7 @@ from engine.ports.views import (
     Summary,
 )
 from engine.store import rows
-from engine.store.sqlite.readers import SQL, tally
+from engine.store.sqlite.readers import SQL, run_counts
 from engine.store.sqlite.stopped import stopped_steps
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.tail import snapshot
@@ -55,7 +55,7 @@ class SqliteViews:
     @property
     def counts(self) -> Mapping[str, int]:
         """Durable runs by state."""
-        return self._writer.tally
+        return self._writer.run_counts
 
     async def _of_all(
         self, work: Callable[[sqlite3.Connection], T], join: Callable[[T, T], T]
@@ -169,7 +169,7 @@ class SqliteViews:
 
     async def summary(self, now: int) -> Summary:
         """Counts and the ends of the event sequence. What is timed may be `LAG_S` old."""
-        counts = {state: runs for state, runs in self._writer.tally.items() if runs}
+        counts = {state: runs for state, runs in self._writer.run_counts.items() if runs}
 
         def work(db: sqlite3.Connection) -> Summary:
             first, last = db.execute(SQL["journal_span"]).fetchone()
@@ -234,12 +234,12 @@ def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
 
 
 def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
-    """How many match a filter that asks for states alone, which the tally knows; None: another
+    """How many match a filter that asks for states alone, which are counted; None: another
     filter."""
     states = only_states(query.filter or ())
     if states is None or query.client or query.workflow or query.key or query.states:
         return None
-    runs = tally(db)
+    runs = run_counts(db)
     return sum(runs.get(state, 0) for state in states)
 
 
@@ -250,9 +250,9 @@ def _where_clause(conditions: list[str]) -> str:
 def _total(
     db: sqlite3.Connection, query: RunQuery, where: list[str], values: list[Any]
 ) -> tuple[int, bool]:
-    """How many match: from the tally where it can say, else counted up to a bound."""
+    """How many match: from the counts by state where they say it, else counted up to a bound."""
     if query.client is None and query.workflow is None and query.key is None:
-        runs = tally(db)
+        runs = run_counts(db)
         return sum(runs.get(state, 0) for state in query.states or runs), False
     counted = db.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM run{_where_clause(where)} LIMIT ?)",
