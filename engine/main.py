@@ -38,7 +38,7 @@ from engine.ports.views import Views
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
 from engine.process.config import Config, ConfigError, check_bind
-from engine.process.dear import Dear
+from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.process.memory import default_budget, trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
@@ -315,7 +315,7 @@ def _front(
         metrics=metrics,
         log=logger().error,
         bulk=Bulk(views.runs, engine, clock, logger().error),
-        dear=Dear(),
+        costly=CostlyWork(),
         file_id=store.file_id,
         instance=instance,
         version=__version__,

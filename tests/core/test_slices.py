@@ -98,7 +98,7 @@ def repeated(unit: str, end: str = "1") -> str:
     return "[" + unit * (200_000 // len(unit)) + end + "]"
 
 
-DEAR = {
+COSTLY = {
     "numbers": repeated("1.1,"),
     "empty arrays": repeated("[],"),
     "objects": repeated('{"a":1},'),
@@ -112,10 +112,10 @@ DEAR = {
 }
 
 
-@pytest.mark.parametrize("kind", DEAR)
-def test_dear_bodies_are_read_in_pieces(kind: str) -> None:
+@pytest.mark.parametrize("kind", COSTLY)
+def test_costly_bodies_are_read_in_pieces(kind: str) -> None:
     """No part between two pauses is large: what another's post waits for has a bound."""
-    payload = DEAR[kind].encode()
+    payload = COSTLY[kind].encode()
     found, pauses = result(fingerprint_in_slices(payload, DEPTH_MAX))
     assert found == fingerprint(payload)
     # A string is one piece, which the decoder reads fast; its end is looked for in several.

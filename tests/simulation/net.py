@@ -25,7 +25,7 @@ from engine.front.server.reply import Reply
 from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
 from engine.process.budget import Parcel
-from engine.process.dear import Dear
+from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.runs.open.callers import Wait
 from tests.simulation import wire
@@ -256,7 +256,7 @@ class Net:
             return None
         head, whole = taken
         return lambda engine: answer_submission(
-            engine, Dear(), head.client, head.fields, Parcel(whole), JSON_DEPTH_MAX
+            engine, CostlyWork(), head.client, head.fields, Parcel(whole), JSON_DEPTH_MAX
         )
 
     async def read(self, client: str, step_id: str, wait_s: int = 0) -> Post:

@@ -18,7 +18,7 @@ from engine.front.api.submit import answer_submission
 from engine.front.server.reply import Reply
 from engine.ports.caller import Invocation
 from engine.process.budget import Parcel
-from engine.process.dear import Dear
+from engine.process.costly import CostlyWork
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import StillOpen, Wait
 from engine.telemetry.run_log import ERROR_CHARS_MAX, RunLog, Watchers
@@ -269,7 +269,7 @@ async def test_refusals_of_overload(autojump_clock, path: Path) -> None:
         body = {"workflowName": "w", "stepInvokeUrl": STEP + "s", "idempotencyKey": key}
         headers = ((b"prefer", b"respond-async"),)
         data = Parcel(msgspec.json.encode({**body, "payload": None}))
-        return await answer_submission(it.engine, Dear(), "shop", headers, data, 64)
+        return await answer_submission(it.engine, CostlyWork(), "shop", headers, data, 64)
 
     limits = EngineLimits(runs_in_memory_max=1)
     async with heard_world(path, app, limits=limits) as (it, heard):

@@ -5,7 +5,7 @@ one go stands still for so long. The text is cut where that can be seen without 
 the commas of its large arrays and objects. What lies between two cuts is read and written by the
 decoder, as `fingerprint` does with the whole, so the value is the same.
 
-Whoever runs it decides how much is done at a time; see `process/dear.py`.
+Whoever runs it decides how much is done at a time; see `process/costly.py`.
 """
 
 from __future__ import annotations

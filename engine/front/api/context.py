@@ -9,7 +9,7 @@ from engine.jobs.bulk import Bulk
 from engine.ports.views import Views
 from engine.process.clock import Clock
 from engine.process.config import Config
-from engine.process.dear import Dear
+from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.telemetry.log import Log
 from engine.telemetry.metrics import Metrics
@@ -26,7 +26,7 @@ class Front(Struct, frozen=True):
     metrics: Metrics
     log: Log
     bulk: Bulk
-    dear: Dear
+    costly: CostlyWork
     file_id: str
     instance: str
     version: str

@@ -60,7 +60,7 @@ class EngineDoor:
             try:
                 reply = await answer_submission(
                     front.engine,
-                    front.dear,
+                    front.costly,
                     client,
                     headers,
                     body,

@@ -139,7 +139,7 @@ def _work(front: Front) -> Answers:
     async def submit(client: str) -> Reply:
         body, depth_max = Parcel(await request.body), front.config.json_depth_max
         headers = raw_headers(request)
-        return await answer_submission(front.engine, front.dear, client, headers, body, depth_max)
+        return await answer_submission(front.engine, front.costly, client, headers, body, depth_max)
 
     async def outcome(id: str) -> Reply:
         posted = read_headers(raw_headers(request))

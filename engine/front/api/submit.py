@@ -26,7 +26,7 @@ from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
 from engine.front.show.replies import refusal
 from engine.process.budget import Parcel
-from engine.process.dear import Dear
+from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.runs.open.parent import ParentToken
 
@@ -40,7 +40,12 @@ READ_AT_ONCE_BYTES_MAX = 4_096
 
 
 async def answer_submission(
-    engine: Engine, dear: Dear, client: str, headers: RawHeaders, body: Parcel, depth_max: int
+    engine: Engine,
+    costly: CostlyWork,
+    client: str,
+    headers: RawHeaders,
+    body: Parcel,
+    depth_max: int,
 ) -> Reply:
     """Do what a post asks, and answer it. Never raises for anything that was sent."""
     spec: StepSpec | None = None
@@ -60,7 +65,7 @@ async def answer_submission(
         wait = wait_of(posted, submission.timeout)
         del submission  # a caller may wait for days, and thousands do
         if len(body.data) > READ_AT_ONCE_BYTES_MAX:
-            mark = await _read_in_slices(body.data, dear, depth_max)
+            mark = await _read_in_slices(body.data, costly, depth_max)
             spec = msgspec.structs.replace(spec, fingerprint=mark)
         result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
@@ -172,10 +177,10 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
     )
 
 
-async def _read_in_slices(payload: bytes, dear: Dear, depth_max: int) -> bytes:
+async def _read_in_slices(payload: bytes, costly: CostlyWork, depth_max: int) -> bytes:
     """The fingerprint of a large payload. Raises Refused."""
     try:
-        return await dear.run(fingerprint_in_slices(payload, depth_max - 1))
+        return await costly.run(fingerprint_in_slices(payload, depth_max - 1))
     except RecursionError as error:
         raise _too_deep(depth_max) from error
     except (msgspec.DecodeError, ValueError) as error:

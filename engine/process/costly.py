@@ -1,4 +1,4 @@
-"""Time for bodies that are dear to read: some of the loop's, for all of them together.
+"""Time for bodies that are costly to read: some of the loop's, for all of them together.
 
 A MiB of numbers or brackets costs up to a second, and who posts a few at once must not keep others
 waiting. Such work comes as a generator that yields often. It runs on the loop's thread for a moment
@@ -18,10 +18,10 @@ SLICE_S = 0.002
 """Work in one go. Another's post takes some ten passes of the loop."""
 AT_ONCE_MAX = 4
 """Bodies being read: what has been read so far takes a multiple of the body's own bytes. They take
-turns, so that one that is nearly cheap does not wait for all that are dear."""
+turns, so that one that is nearly cheap does not wait for all that are costly."""
 
 
-class Dear:
+class CostlyWork:
     """Runs such work, for all who have some."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Dear work has half of the loop's time for all of it together, and everybody gets a turn."""
+"""Costly work has half of the loop's time for all of it together, and everybody gets a turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.process.dear import AT_ONCE_MAX, SLICE_S, Dear
+from engine.process.costly import AT_ONCE_MAX, SLICE_S, CostlyWork
 
 STEP_S = SLICE_S / 4
 
@@ -18,7 +18,7 @@ class World:
 
     def __init__(self, clock: MockClock) -> None:
         self.clock = clock
-        self.dear = Dear()
+        self.costly = CostlyWork()
         self.steps: list[str] = []
 
     def work(self, name: str, steps: int) -> Generator[None, None, str]:
@@ -29,7 +29,7 @@ class World:
         return name
 
     async def run(self, name: str, steps: int) -> None:
-        assert await self.dear.run(self.work(name, steps)) == name
+        assert await self.costly.run(self.work(name, steps)) == name
 
 
 async def test_what_fits_into_a_slice_waits_for_nobody(autojump_clock: MockClock) -> None:
@@ -37,7 +37,7 @@ async def test_what_fits_into_a_slice_waits_for_nobody(autojump_clock: MockClock
     world = World(autojump_clock)
     async with trio.open_nursery() as nursery:
         for number in range(AT_ONCE_MAX + 1):
-            nursery.start_soon(world.run, f"dear {number}", 100_000)
+            nursery.start_soon(world.run, f"costly {number}", 100_000)
         await trio.sleep(SLICE_S)
         before = trio.current_time()
         await world.run("cheap", 3)
@@ -96,5 +96,5 @@ async def test_who_leaves_gives_the_place_back(autojump_clock: MockClock) -> Non
             await world.run("leaves", 10_000)
         assert left.cancelled_caught
         with pytest.raises(ValueError, match="no JSON"):
-            await world.dear.run(fails())
+            await world.costly.run(fails())
     await world.run("stays", 100)
