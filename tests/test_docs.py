@@ -246,10 +246,11 @@ def camel(name: str) -> str:
 def test_every_member_of_the_contract_is_documented(struct: type[msgspec.Struct]):
     """What can be posted and what is answered stands on the protocol's page, or on that of bulk
     jobs."""
-    page = BULK if struct.__name__.startswith("Bulk") else PROTOCOL
+    is_bulk = struct.__name__.startswith("Bulk")
+    page, file = (BULK, "bulk.md") if is_bulk else (PROTOCOL, "protocol.md")
     for field in msgspec.structs.fields(struct):
         name = field.encode_name
-        assert re.search(rf'`{name}`|"{name}"|[{{, ]{name}[,}}]', page), name
+        assert re.search(rf'`{name}`|"{name}"|[{{, ]{name}[,}}]', page), f"{file}: {name}"
 
 
 def test_the_filter_language_is_documented():

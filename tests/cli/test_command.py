@@ -144,10 +144,10 @@ def test_every_command_option_and_exit_code_is_documented():
     """The reference page cannot fall behind the command."""
     text = DOC.read_text()
     for name, command in commands():
-        assert f"## atomic {name}" in text or f"`atomic {name}" in text, name
+        assert f"## atomic {name}" in text or f"`atomic {name}" in text, f"{DOC}: {name}"
         for option in command.params:
             if isinstance(option, click.Option):
-                assert f"`{option.opts[0]}" in text, f"{name} {option.opts[0]}"
+                assert f"`{option.opts[0]}" in text, f"{DOC}: {name} {option.opts[0]}"
     for code, meaning in EXIT_CODES.items():
         assert f"| {code} | {meaning} |" in text
 

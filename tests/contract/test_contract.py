@@ -34,7 +34,7 @@ def recorded() -> dict[str, Any]:
 def test_all_is_as_it_was_recorded(recorded: dict[str, Any], name: str) -> None:
     """Status, headers and body of each answer, byte for byte; the events; what endpoints get."""
     different = recording.difference(recorded.get(name), recording.play(name))
-    assert not different, f"{name}\n{different}"
+    assert not different, f"{name}; on purpose: python -m tests.contract --record\n{different}"
 
 
 def test_nothing_else_is_recorded(recorded: dict[str, Any]) -> None:

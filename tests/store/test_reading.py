@@ -129,6 +129,9 @@ def test_a_run_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, ru
     found = trio.run(there_and_back)
     assert found is not None
     assert list(found.steps) == list(wanted.steps)
+    for had, has in zip(wanted.steps.values(), found.steps.values(), strict=True):
+        for name in StepSpec.__struct_fields__:
+            assert getattr(has.spec, name) == getattr(had.spec, name), f"StepSpec.{name}"
     for name in Run.__struct_fields__:
         assert getattr(found, name) == getattr(wanted, name), name
 

@@ -4,6 +4,7 @@ difference before you keep it.
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -16,4 +17,7 @@ def same(name: str, text: str) -> None:
     if os.environ.get("GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    assert text == path.read_text()
+    kept = path.read_text()
+    lines = kept.splitlines(), text.splitlines()
+    different = difflib.unified_diff(*lines, "kept", "now", n=0, lineterm="")
+    assert text == kept, "\n".join([f"{path.name}; GOLDEN=write keeps what is now", *different])
