@@ -29,7 +29,7 @@ from engine.core.events import Started  # noqa: E402
 from engine.core.text.fingerprint import fingerprint  # noqa: E402
 from engine.core.model import Run, StepSpec  # noqa: E402
 from engine.core.outcome import Answered  # noqa: E402
-from engine.core.rules.post import RunLimits, open_run, place  # noqa: E402
+from engine.core.rules.post import RunLimits, find_or_record, open_run  # noqa: E402
 from engine.core.retry import RetryPolicy  # noqa: E402
 from engine.ports.store import Body, Write  # noqa: E402
 from engine.store.sqlite.file.owner import Owner  # noqa: E402
@@ -96,7 +96,7 @@ def finished_run(run_id: str, base: str, at: int) -> Write:
         at += 2
         url = f"{base}/steps/{name}"
         spec = StepSpec("createUser", key, url, url, name, fingerprint(posted), CHILD_RETRY)
-        step_id = place(change, spec, None, RunLimits(), at).step_id
+        step_id = find_or_record(change, spec, None, RunLimits(), at).step_id
         change.do(Started(at, step_id, 1))
         settle.settle(change, step_id, 1, Answered(200), now=at + 1, chance=0.0)
         answer = answer_of(name, key)

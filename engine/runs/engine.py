@@ -14,7 +14,7 @@ from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.rules.action import Action, Done, act
 from engine.core.rules.flight import note_refusal
-from engine.core.rules.post import Parent, Placed, note_refused, open_run, place, poster_of
+from engine.core.rules.post import Parent, Placed, find_or_record, note_refused, open_run, poster_of
 from engine.ports.store import Stopped
 from engine.process.budget import Parcel
 from engine.process.clock import Ids
@@ -127,7 +127,7 @@ class Engine:
         self._refuse_if_full(live, parent, spec)
         try:
             change, now = Change(live.run), self.clock.steady_ms()
-            placed = place(change, spec, parent, self.limits.run, now)
+            placed = find_or_record(change, spec, parent, self.limits.run, now)
             live.commit_post(change, placed, payload, now)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)

@@ -18,7 +18,7 @@ from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.core.rules import action as actions
 from engine.core.rules import attempt as settle
-from engine.core.rules import post as place
+from engine.core.rules import post
 from engine.core.rules.action import Action
 from engine.core.rules.next import decide
 from engine.core.rules.post import Parent, Placed, RunLimits
@@ -59,7 +59,7 @@ class Driven:
         self.recorded_after: list[str] = []
         """What the last action said of that."""
         self.run = Run("R", "acme", 0)
-        change, placed = place.open_run(self.run, spec("root", retry=retry), self.now)
+        change, placed = post.open_run(self.run, spec("root", retry=retry), self.now)
         assert placed == Placed("R", new=True)
         self._took(change)
 
@@ -102,7 +102,7 @@ class Driven:
         posted = spec(posted) if isinstance(posted, str) else posted
         parent = self.parent_token(parent) if isinstance(parent, str) else parent
         change = Change(self.run)
-        placed = place.place(change, posted, parent, limits or RunLimits(), self.now)
+        placed = post.find_or_record(change, posted, parent, limits or RunLimits(), self.now)
         self._took(change)
         return placed
 

@@ -59,7 +59,7 @@ def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
     return change, Placed(run.id, new=True)
 
 
-def place(
+def find_or_record(
     change: Change, spec: StepSpec, parent: Parent | None, limits: RunLimits, now: int
 ) -> Placed:
     """Find or record the step that a post to this run means.

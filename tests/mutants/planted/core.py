@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.core import machine
 from engine.core.rules import attempt as settle
-from engine.core.rules import post as place
+from engine.core.rules import post
 from tests.mutants.catalog import Planting, plant
 
 
@@ -46,9 +46,9 @@ def paused_parent_not_woken(bug: Planting) -> None:
 
 @plant("a parent token of an attempt that is over records new steps", rules=("R11",))
 def stale_parent_token_taken(bug: Planting) -> None:
-    bug.rewrite(place.place, "    if stale:", "    if False:")
+    bug.rewrite(post.find_or_record, "    if stale:", "    if False:")
 
 
 @plant("another payload under a run's key is taken for the same", rules=("R6",))
 def other_payload_taken(bug: Planting) -> None:
-    bug.rewrite(place._same_root, "spec.fingerprint != run.root.spec.fingerprint", "False")
+    bug.rewrite(post._same_root, "spec.fingerprint != run.root.spec.fingerprint", "False")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.core.rules import attempt as settle
 from engine.core.rules import home as core_home
-from engine.core.rules import post as place
+from engine.core.rules import post
 from engine.runs.home import Home
 from engine.runs.limits.standstill import Standstill
 from tests.mutants.catalog import Planting, plant
@@ -17,7 +17,7 @@ def sent_home_completes(bug: Planting) -> None:
 
 @plant("an attempt that was sent home records what it posts", rules=("R18",))
 def sent_home_records(bug: Planting) -> None:
-    bug.rewrite(place.place, "and flight.sent_home:", "and False:")
+    bug.rewrite(post.find_or_record, "and flight.sent_home:", "and False:")
 
 
 @plant("who was sent home is called again for a step that had ended before", rules=("R19",))
@@ -48,4 +48,4 @@ def nobody_is_told(bug: Planting) -> None:
 @plant("an execution that is over waits for open steps, with a worker",
        rules=("POOL", "liveness"))  # fmt: skip
 def over_and_waiting(bug: Planting) -> None:
-    bug.rewrite(place.place, "if stale and not found.ended:", "if False:")
+    bug.rewrite(post.find_or_record, "if stale and not found.ended:", "if False:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core import alive, retarget
-from engine.core.rules import post as place
+from engine.core.rules import post
 from engine.store import rows
 from tests.mutants.catalog import Planting, plant
 
@@ -21,7 +21,7 @@ def always_alive(bug: Planting) -> None:
 
 @plant("a move is applied to what is recorded, and not to what is posted", rules=FORGOTTEN)
 def posts_not_moved(bug: Planting) -> None:
-    bug.rewrite(place._moved, "if not run.moves:", "if run is not None:")
+    bug.rewrite(post._moved, "if not run.moves:", "if run is not None:")
 
 
 @plant("moves are forgotten when a run is read again", rules=FORGOTTEN)
