@@ -26,7 +26,7 @@ import trio
 from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.rules.flight import note_refusal
-from engine.core.rules.home import IDLE, note_told, send_home, why_it_stays
+from engine.core.rules.home import IDLE, note_suspended, send_home, why_it_stays
 from engine.ports.store import Store
 from engine.process.deadlines import Deadlines, Timer
 from engine.runs.limits.bounds import EngineLimits
@@ -178,7 +178,7 @@ class Home:
                     bare.add(step_id)
                 event.set()
         if bare:
-            note_told(run, bare)  # all at once: each looks at all that is in flight
+            note_suspended(run, bare)  # all at once: each looks at all that is in flight
 
     def _set_rule_timer(self) -> None:
         self._deadlines.move(self._rule_timer, self.rule.look_at)

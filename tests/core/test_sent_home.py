@@ -12,7 +12,7 @@ from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
-from engine.core.rules.home import FORGOTTEN_MAX, note_told, send_home, why_it_stays
+from engine.core.rules.home import FORGOTTEN_MAX, note_suspended, send_home, why_it_stays
 from tests.core.support import BAD, LOST, OK, SUSPEND, Driven, spec, started, unchanged_by
 
 ONE_TRY = RetryPolicy(count=0, jitter=0.0)
@@ -172,7 +172,7 @@ def test_of_several_posts_each_but_its_own_may_be_a_nested_function_s(posts: lis
     """All that are let go at once: who waits for one of them is interrupted."""
     driven = started("a", "b", "c", retry=ONE_TRY)
     driven.begin(spec("below", retry=ONE_TRY), "a")
-    note_told(driven.run, {driven.id(name) for name in posts})
+    note_suspended(driven.run, {driven.id(name) for name in posts})
     told = {name for name in ("a", "b", "c", "below") if driven.flight(name).refused_post}
     assert told == {"a", "b", "c", "below"} - ({"below"} if posts == ["a", "below"] else set())
 

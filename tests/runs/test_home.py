@@ -323,7 +323,9 @@ async def test_posts_that_are_let_go_together_are_told_of_once(
 ):
     """Each telling looks at all that is in flight, and there may be thousands of both."""
     told: list[int] = []
-    monkeypatch.setattr("engine.runs.home.note_told", lambda run, posted: told.append(len(posted)))
+    monkeypatch.setattr(
+        "engine.runs.home.note_suspended", lambda run, posted: told.append(len(posted))
+    )
 
     async def function(app: App, call: Invocation) -> None:
         async def post(step_key: str) -> None:

@@ -50,7 +50,7 @@ def send_home(run: Run, step_id: str, why: str) -> None:
     flight.child_ended = False
 
 
-def note_told(run: Run, posted: set[str]) -> None:
+def note_suspended(run: Run, posted: set[str]) -> None:
     """Posts without a parent token are told what is meant for the root: 504 `suspended`.
 
     A nested function may have made each, which then fails for it. So every attempt that may have

@@ -14,7 +14,7 @@ from engine.core.events import Accepted, Paused, PayloadDiffered, Replaced
 from engine.core.machine import Change
 from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState
 from engine.core.retarget import moved, moved_spec, new_child_id, posted_spec
-from engine.core.rules.home import note_told, suspended
+from engine.core.rules.home import note_suspended, suspended
 from engine.core.target import URL_BYTES_MAX, BadTarget, normalise
 
 STEPS_PER_RUN_MAX = 10_000
@@ -119,7 +119,7 @@ def _from_sent_home(
     found = None if found_id is None else run.steps[found_id]
     if found is None or not found.ended:
         if bare:
-            note_told(run, set() if found is None else {found.id})
+            note_suspended(run, set() if found is None else {found.id})
         raise suspended(run.id, above.id if found is None else found.id)
     differs = found.spec.fingerprint != spec.fingerprint
     return Placed(found.id, payload_differs=differs, poster=above.id)

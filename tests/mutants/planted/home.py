@@ -32,7 +32,7 @@ def no_safety_net(bug: Planting) -> None:
 
 @plant("a nested function fails for what the root was told", rules=("R29",))
 def nested_fails_for_the_root(bug: Planting) -> None:
-    bug.rewrite(core_home.note_told, "= its_own < max(1, len(posted))", "= False")
+    bug.rewrite(core_home.note_suspended, "= its_own < max(1, len(posted))", "= False")
 
 
 @plant("a host whose workers all wait for each other stands still", rules=("POOL", "liveness"))
