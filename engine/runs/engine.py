@@ -106,7 +106,7 @@ class Engine:
             self._tasks.start_soon(let_go_when_durable, payload, live.receipt)
         else:
             payload.let_go()
-        return await wait_for(self.shared, live, placed, wait, bare=parent is None)
+        return await wait_for(self.shared, live, placed, wait, without_parent=parent is None)
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.

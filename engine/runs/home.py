@@ -170,15 +170,15 @@ class Home:
 
     def _let_go(self, request: Request) -> None:
         run, slots = request.live.run, request.live.slots
-        bare: set[str] = set()
+        without_parent: set[str] = set()
         for event, step_id in request.posts.items():
             if not run.steps[step_id].ended:  # else it is being committed, and they hear of it
                 slot = slots.get(step_id)
                 if slot is not None and slot.callers.get(event):
-                    bare.add(step_id)
+                    without_parent.add(step_id)
                 event.set()
-        if bare:
-            note_suspended(run, bare)  # all at once: each looks at all that is in flight
+        if without_parent:
+            note_suspended(run, without_parent)  # all at once: each looks at all that is in flight
 
     def _set_rule_timer(self) -> None:
         self._deadlines.move(self._rule_timer, self.rule.look_at)

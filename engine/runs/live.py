@@ -249,12 +249,12 @@ class LiveRun:
                 await trio.lowlevel.checkpoint()
             slot.let_go()
 
-    def add_caller(self, step_id: str, event: trio.Event, *, bare: bool) -> Slot:
-        """Join the callers of an open step: its outcome sets it. `bare`: without parent token."""
+    def add_caller(self, step_id: str, event: trio.Event, *, without_parent: bool) -> Slot:
+        """Join the callers of an open step: its outcome sets `event`."""
         slot = self.slots.get(step_id)
         if slot is None:
             slot = self.slots[step_id] = Slot(self._shared.deadlines.now())
-        slot.callers[event] = bare
+        slot.callers[event] = without_parent
         return slot
 
     def _note_movement(self, step_id: str) -> None:

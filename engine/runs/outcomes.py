@@ -22,11 +22,11 @@ from engine.runs.shared import Shared
 
 
 async def wait_for(
-    shared: Shared, live: LiveRun, placed: Placed, wait: Wait, *, bare: bool = False
+    shared: Shared, live: LiveRun, placed: Placed, wait: Wait, *, without_parent: bool = False
 ) -> Result:
     """The outcome of the step that was posted or asked for, or why there is none yet.
 
-    `bare`: it was posted without a parent token, so the root's function need not be who waits.
+    `without_parent`: no parent token came with it, so the root's function need not be who waits.
     """
     step = live.run.steps[placed.step_id]
     request = None
@@ -40,7 +40,9 @@ async def wait_for(
         if step.ended:
             result = await _recorded_result(shared, live, step, placed, request)
         else:
-            result = await _wait_open(shared, live, step, placed, wait, request, bare=bare)
+            result = await _wait_open(
+                shared, live, step, placed, wait, request, without_parent=without_parent
+            )
         if isinstance(result, Recorded):
             result = with_room_nowait(shared.budget, live.run.client, result)
             if result.left_out:
@@ -77,10 +79,10 @@ async def _wait_open(
     wait: Wait,
     request: Request | None,
     *,
-    bare: bool,
+    without_parent: bool,
 ) -> Result:
     event = trio.Event()
-    slot = live.add_caller(step.id, event, bare=bare)
+    slot = live.add_caller(step.id, event, without_parent=without_parent)
     own = request if request is not None and request.left else None
     if own is not None:
         shared.home.wait_begins(own, event, step)

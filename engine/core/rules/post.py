@@ -78,7 +78,7 @@ def find_or_record(
         return _same_root(run, spec)
     found_id = run.by_identity.get(spec.identity)
     if poster is not None and flight is not None and flight.sent_home:
-        return _from_sent_home(run, above, found_id, spec, bare=parent is None)
+        return _from_sent_home(run, above, found_id, spec, without_parent=parent is None)
     if found_id is None:
         if parent is None:
             check_is_step(run, spec, steps_need_parent=limits.steps_need_parent)
@@ -110,15 +110,15 @@ def find_or_record(
 
 
 def _from_sent_home(
-    run: Run, above: Step, found_id: str | None, spec: StepSpec, *, bare: bool
+    run: Run, above: Step, found_id: str | None, spec: StepSpec, *, without_parent: bool
 ) -> Placed:
     """From then on ended steps are answered, all else is refused, and nothing is recorded.
 
-    `bare`: it came without a parent token, so perhaps from a nested function.
+    `without_parent`: it came without a parent token, so perhaps from a nested function.
     """
     found = None if found_id is None else run.steps[found_id]
     if found is None or not found.ended:
-        if bare:
+        if without_parent:
             note_suspended(run, set() if found is None else {found.id})
         raise suspended(run.id, above.id if found is None else found.id)
     differs = found.spec.fingerprint != spec.fingerprint
