@@ -168,7 +168,7 @@ def _event_facts(event: Event) -> list[str]:
     told: tuple[str | None, ...] = ()
     match event.data:
         case Acted() as act:
-            told = (act.action, _by(act.actor, act.address), act.reason)
+            told = (act.action, _by_whom(act.actor, act.address), act.reason)
         case Started(number=number) if number is not None:
             told = (f"try {number}",)
         case Answered() as ended:
@@ -181,7 +181,7 @@ def _event_facts(event: Event) -> list[str]:
     return [safe(it) for it in told if it]
 
 
-def _by(actor: str | None, address: str | None) -> str | None:
+def _by_whom(actor: str | None, address: str | None) -> str | None:
     """Who acted, and from where; of some the address is all that is known."""
     if actor is None:
         return None
