@@ -288,7 +288,7 @@ def _run_status(it: Shown) -> list[Piece]:
     tries = sum(step.attempts for step in tree.steps.values())
     tried = "1 try" if tries == 1 else f"{tries} tries"
     pieces = [
-        Piece(f" Runs {SHAPES.crumb} ", "dim", "app.cmd('back')"),
+        Piece(f" Runs {SHAPES.into} ", "dim", "app.cmd('back')"),
         Piece(f"{run.workflow} {short_id(run.id)}  ", "strong"),
         Piece(*_tree_state(tree)),
         Piece(f"  {ended}/{len(tree.steps)} steps  {tried}", "plain"),

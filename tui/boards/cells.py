@@ -268,7 +268,7 @@ def retry_cells(retry: Retry, seen: Seen) -> dict[str, Cell]:
     return {
         "next": next_cell(State.BACKING_OFF, at, seen),
         "try": tries_cell(at),
-        "what": (f"{retry.workflow} {SHAPES.crumb} {at.name}", "plain"),
+        "what": (f"{retry.workflow} {SHAPES.into} {at.name}", "plain"),
         "host": (at.host, "plain"),
         "reason": why_cell(at),
         "run": (short_id(retry.run_id), "dim"),
@@ -305,7 +305,7 @@ def cause_cells(cause: Cause, seen: Seen) -> dict[str, Cell]:
 
 def cause_what(cause: Cause) -> Part:
     """Workflow and step of the latest."""
-    step = "" if cause.at is None else f" {SHAPES.crumb} {cause.at.name}"
+    step = "" if cause.at is None else f" {SHAPES.into} {cause.at.name}"
     return f"{cause.workflow}{step}", "plain"
 
 

@@ -59,7 +59,7 @@ class Shapes(NamedTuple):
     stale: str
     arrow_up: str
     arrow_down: str
-    crumb: str
+    into: str
 
 
 SHAPES = Shapes(

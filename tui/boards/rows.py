@@ -121,7 +121,7 @@ class BoardRows:
         name = step.label if step is not None else store.names.get(event.step_id)
         if name is None and run is not None and run.at and run.at.step_id == event.step_id:
             name = run.at.name
-        return f"{told} {SHAPES.crumb} {name or short_id(event.step_id)}"
+        return f"{told} {SHAPES.into} {name or short_id(event.step_id)}"
 
     # -- a run ---------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def pairs(left: Tree, right: Tree) -> list[Pair]:
         found.append(Pair(path, mine, theirs))
         below = _matched(lefts[mine.id] if mine else [], rights[theirs.id] if theirs else [])
         # the root goes without saying
-        above = "" if step.parent_id is None else f"{path} {SHAPES.crumb} "
+        above = "" if step.parent_id is None else f"{path} {SHAPES.into} "
         todo += [(above, pair) for pair in below[::-1]]
     return found
 
