@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -256,4 +257,27 @@ async def test_what_waited_for_room_does_not_leave_while_the_store_is_away(
         await away.end()
         await trio.sleep(60)
         assert len(it.caller.times("/w")) == 1
+        assert_nothing_held(it)
+
+
+async def test_room_for_a_payload_that_cannot_be_read_at_once_is_given_back(
+    autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its room when the disk errs; it is read again, and has it once."""
+    app, failed = App(), [Refused(Problem.STORE_UNAVAILABLE, "The disk erred.")]
+    async with world(path, app, limits=limits(1_024, in_flight=1)) as it:
+        read = it.store.body
+
+        async def errs_once(step_id: str, generation: int, **how: Any) -> Any:
+            if how.get("bytes_max") is None and not how["answer"] and failed:
+                raise failed.pop()
+            return await read(step_id, generation, **how)
+
+        monkeypatch.setattr(it.store, "body", errs_once)
+        for number in range(2):  # the second queues, and reads its payload from the store
+            await it.post(url("app", "w"), key=str(number), payload=LARGE, wait=LATER)
+        with trio.fail_after(60):
+            while it.engine.memory.live:
+                await trio.sleep(1)
+        assert (failed, app.payloads) == ([], [LARGE] * 2)
         assert_nothing_held(it)

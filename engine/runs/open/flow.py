@@ -144,6 +144,7 @@ class AttemptFlow:
             except RefusedForDamage as refused:  # nobody asked for it who could be told
                 raise Unreadable(refused.detail) from refused
             except Refused:  # busy, or an error of the disk that may pass: the log has it
+                self.sent()  # what has room meanwhile would keep it from others, and from itself
                 await trio.sleep(READ_AGAIN_S)
 
     async def _load_when_room(self, store: Store, step: Step) -> None:
