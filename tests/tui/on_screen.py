@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec
 import httpx
 import msgspec
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from engine.client import AsyncClient, Reposts
 from engine.front.show.times import rfc3339
@@ -171,6 +172,13 @@ class World:
         strips = self.app.screen._compositor.render_strips()
         return ["".join(segment.text for segment in strip) for strip in strips]
 
+    async def works_end(self) -> None:
+        """What was begun beside the screen ends, or is called off by what came after it."""
+        work = (worker.wait() for worker in self.app.workers)
+        for ended in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(ended, BaseException) and not isinstance(ended, WorkerCancelled):
+                raise ended
+
     async def lists(self, *rows: RunRow) -> list[str]:
         """The list of runs comes, whole, and is on the screen."""
         self.runs(*rows)
@@ -186,7 +194,7 @@ class World:
     async def press(self, *keys: str) -> list[str]:
         """Press keys, and let what they begin come to an end."""
         await self.pilot.press(*keys)
-        await self.app.workers.wait_for_complete()
+        await self.works_end()
         return await self.shown()
 
 

@@ -156,7 +156,7 @@ async def answered(world: World) -> list[str]:
     """The engine answers what it was asked."""
     assert world.answers_after is not None
     world.answers_after.set()
-    await world.app.workers.wait_for_complete()
+    await world.works_end()
     return await world.shown()
 
 

@@ -247,6 +247,6 @@ async def test_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_close
     assert isinstance(screen, BodyScreen)
     await world.press("escape")
     copying.copy_body(screen._step, 1, screen.tell)
-    await world.app.workers.wait_for_complete()
+    await world.works_end()
     line_with(await world.shown(), "answer sent to the terminal (OSC 52)")
     assert len(sent) == 1

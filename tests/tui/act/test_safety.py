@@ -120,7 +120,7 @@ async def test_only_the_writing_keys_post(world: World) -> None:
             else:
                 world.app.show(view)
             world.app.run_command(command.id)
-            await world.app.workers.wait_for_complete()
+            await world.works_end()
             await world.pilot.pause()
             while len(world.app.screen_stack) > 1:
                 world.app.pop_screen()

@@ -392,7 +392,7 @@ def test_copies_and_pagers_say_what_a_browser_does(monkeypatch: pytest.MonkeyPat
         await world.shown()
         await world.press("y")
         await world.press("i")
-        await world.app.workers.wait_for_complete()
+        await world.works_end()
         told = "\n".join(await world.shown())
         assert "id sent to the browser, if it allows" in told
         await world.press("enter")

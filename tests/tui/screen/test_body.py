@@ -197,6 +197,6 @@ async def test_another_width_cuts_the_lines_anew(world: World) -> None:
     await world.shown()
     await world.press("enter", "p")
     await world.pilot.resize_terminal(60, 20)
-    await world.app.workers.wait_for_complete()
+    await world.works_end()
     line_with(await world.shown(), "END")
     assert isinstance(world.app.screen, BodyScreen)

@@ -139,7 +139,7 @@ class Walk:
 
     async def looks(self) -> None:
         """All that was begun ends, and what is on the screen is harmless."""
-        await self.world.app.workers.wait_for_complete()
+        await self.world.works_end()
         for line in await self.world.shown():
             assert not FORBIDDEN & set(line), line
             assert SECRET not in line
