@@ -146,9 +146,8 @@ async def read_outcome(shared: Shared, run: Run, step_id: str) -> Recorded:
     cause = _failed_because(run, outcome)
     body, left_out = await _answer_body(shared, outcome)
     result = Recorded(outcome, body, cause, replayed=True, left_out=left_out)
-    result = with_room_nowait(shared.budget, run.client, result)
-    if result.left_out:
-        result = await with_body(shared.store, shared.budget, run.client, result)
+    if left_out:
+        return await with_body(shared.store, shared.budget, run.client, result)
     return result
 
 
