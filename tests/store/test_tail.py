@@ -19,9 +19,9 @@ from engine.core.filter import parse
 from engine.core.model import Run
 from engine.ports.store import Stopped
 from engine.ports.views import RetriesFound, RetryQuery, RunQuery, RunsFound
-from engine.store.sqlite.readers import SQL
+from engine.store.sqlite.readers import SQL, snapshot
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.tail import _hide, snapshot
+from engine.store.sqlite.tail import _hide
 from engine.store.sqlite.views import boards
 from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views.views import SqliteViews

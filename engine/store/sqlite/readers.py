@@ -93,6 +93,19 @@ def _is_of_the_file(error: sqlite3.Error) -> bool:
     return primary_code(error) in _OF_THE_FILE and error.sqlite_errorcode != sqlite3.SQLITE_READONLY
 
 
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """All that is read within it is of one moment; what it does to the temporary schema is undone.
+
+    For a connection that cannot write to the file.
+    """
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
 class StoredRun(Struct, frozen=True):
     """A run, as its rows have it."""
 
@@ -305,13 +318,10 @@ class Readers:
         """The runs, and the small payloads of their steps that are to be called by `until`."""
 
         def work(db: sqlite3.Connection) -> list[Stored | Stopped]:
-            db.execute("BEGIN")  # one snapshot for all
-            try:
-                bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies_of_entry, db))
+            bodies_in = lru_cache(ENTRIES_KEPT_MAX)(partial(_bodies_of_entry, db))
+            with snapshot(db):
                 found = [_loaded_run(db, run_id, until, bodies_in) for run_id in run_ids]
-                return [each for each in found if each is not None]
-            finally:
-                db.execute("ROLLBACK")
+            return [each for each in found if each is not None]
 
         return await self.read(work)
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from msgspec import Struct
 
 from engine.store.journal import unpack
 from engine.store.replay import replay
-from engine.store.sqlite.readers import SQL, add_functions
+from engine.store.sqlite.readers import SQL, add_functions, snapshot
 from engine.store.sqlite.sink import SqliteKept
 
 T = TypeVar("T")
@@ -96,19 +95,6 @@ class Tail:
             self._folded = _folded(db, at)
             return self._folded
         return before
-
-
-@contextmanager
-def snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """All that is read within it is of one moment; what it does to the temporary schema is undone.
-
-    For a connection that cannot write to the file.
-    """
-    db.execute("BEGIN")
-    try:
-        yield
-    finally:
-        db.execute("ROLLBACK")
 
 
 def _hide(db: sqlite3.Connection, run_ids: frozenset[str]) -> None:

@@ -25,10 +25,9 @@ from engine.ports.views import (
     Summary,
 )
 from engine.store import rows
-from engine.store.sqlite.readers import SQL, run_counts
+from engine.store.sqlite.readers import SQL, run_counts, snapshot
 from engine.store.sqlite.stopped import stopped_steps
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.tail import snapshot
 from engine.store.sqlite.views import boards, together
 from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite.views.records import read_record
@@ -101,16 +100,13 @@ class SqliteViews:
         def work(
             db: sqlite3.Connection,
         ) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
-            db.execute("BEGIN")
-            try:
+            with snapshot(db):
                 row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
                 if row is None:
                     return None
                 steps = db.execute(SQL["steps"], (run_id,)).fetchall()
                 attempts = db.execute(SQL["attempts"], (run_id,)).fetchall()
                 record = read_record(db, row)
-            finally:
-                db.execute("ROLLBACK")
             stopped = bool(row["engine_error"])
             shown = list(stopped_steps(steps)) if stopped else [rows.step_from(it) for it in steps]
             ids = {step.id for step in shown}  # the row of a step may be gone, by hand
@@ -139,12 +135,9 @@ class SqliteViews:
         """A step and its attempts, of one moment."""
 
         def work(db: sqlite3.Connection) -> tuple[Step, list[AttemptRecord]] | None:
-            db.execute("BEGIN")
-            try:
+            with snapshot(db):
                 row = db.execute(SQL["step"], (step_id,)).fetchone()
                 attempts = db.execute(SQL["step_attempts"], (step_id,)).fetchall()
-            finally:
-                db.execute("ROLLBACK")
             if row is None:
                 return None
             made = stopped_steps([row]) if row["engine_error"] else [rows.step_from(row)]
