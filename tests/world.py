@@ -1,4 +1,4 @@
-"""The engine on fakes: its real core, supervisor and SQLite store, with a caller of the test's own.
+"""The engine on fakes: its real core, runs and SQLite store, with a caller of the test's own.
 
 Runs under Trio's MockClock; the store works inline, so nothing waits for a thread.
 """

@@ -1,1 +1,2 @@
-"""The ports of the shell: small protocols without rules in them."""
+"""What runs ask of the store and of the caller, and the front of the views: small protocols without
+rules in them."""

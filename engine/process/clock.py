@@ -18,7 +18,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Clock(Protocol):
-    """What the shell asks of time and chance."""
+    """What the engine asks of time and chance."""
 
     def steady_ms(self) -> int:
         """Milliseconds on the engine's own UTC scale; never jumps, never goes back."""

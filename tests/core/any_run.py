@@ -60,7 +60,7 @@ MOVES = (
 
 
 class AnyRun(RuleBasedStateMachine):
-    """Everything that the supervisor can do to the core."""
+    """Everything that the engine can do to the core."""
 
     drives = Driven
     driven: Driven

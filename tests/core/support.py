@@ -1,6 +1,6 @@
 """A run driven by hand, and what must hold of a run after every change.
 
-`Driven` stands where the supervisor stands: it makes one `Change` for each thing that happens,
+`Driven` stands where the engine stands: it makes one `Change` for each thing that happens,
 closes it, keeps the events, and asks `check` after every one of them.
 """
 

@@ -1,4 +1,4 @@
-"""The way of systems that are not Linux (`engine/platform/`), as far as it can be tried on Linux.
+"""The way of systems that are not Linux (`engine/process/platform/`), as far as Linux can try it.
 
 The tests of the contract are run once more, in a process of their own, with the switch that chooses
 it: hang-ups are seen by a sweep, no lock lies on the inode, nothing is read from `/proc`, and

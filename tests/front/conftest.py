@@ -1,4 +1,4 @@
-"""Fixtures of the shell's tests."""
+"""What the tests of the front share."""
 
 from __future__ import annotations
 

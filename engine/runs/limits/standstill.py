@@ -73,8 +73,7 @@ class HostPool:
 
 
 class Occupant:
-    """What is known of one attempt, which may have a worker of its host. The shell's request is
-    one."""
+    """What is known of one attempt, which may have a worker of its host. A `Request` is one."""
 
     __slots__ = ("pool", "posted_at", "shown", "waits")
 

@@ -1,4 +1,4 @@
-"""Bugs in how the shell acts: runs, places, parent tokens."""
+"""Bugs in how runs act on what the core decides, and in parent tokens: `engine/runs/`."""
 
 from __future__ import annotations
 
