@@ -46,7 +46,7 @@ ROWS = (
     # -- the ground
     row("engine"),
     row("engine.core.text", "msgspec", without=IMPURE),
-    row("engine.core", "engine.core.text msgspec", without=IMPURE),
+    row("engine.core", "msgspec", without=IMPURE),
     row("engine.core.rules", "engine.core engine.core.text msgspec", without=IMPURE),
     row("engine.shown", without=IMPURE),
     row("engine.wire", "engine.core.* msgspec", without=IMPURE),
@@ -57,7 +57,7 @@ ROWS = (
     row(
         "engine.process",
         "engine.core engine.ports engine.telemetry msgspec trio",
-        without=frozenset({"sqlite3"}),
+        without=CHANCE - {"random"},
     ),
     # -- acting on what the core decides
     row(
@@ -83,7 +83,7 @@ ROWS = (
     ),
     row(
         "engine.runs.limits",
-        "engine.core.* engine.ports engine.process msgspec trio",
+        "engine.core.* engine.ports msgspec trio",
         without=IMPURE,
     ),
     row(
@@ -104,7 +104,7 @@ ROWS = (
     row("engine.front"),
     row(
         "engine.front.server",
-        "engine.ports engine.process.* engine.wire h11 httptools hypercorn msgspec trio",
+        "engine.ports engine.process.* engine.wire h11 hypercorn msgspec trio",
     ),
     row(
         "engine.front.show",
@@ -116,23 +116,25 @@ ROWS = (
         "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.runs.* "
         "engine.jobs engine.front.* msgspec quart quart_trio trio werkzeug",
     ),
-    row("engine.figures", "engine.* engine.process engine.telemetry"),
+    row(
+        "engine.figures",
+        "engine.ports engine.process engine.telemetry engine.runs engine.front.server",
+    ),
     row("engine.main", "engine.* trio"),
     # -- those who talk to an engine
     row(
         "engine.client",
         "engine.http engine.process.platform engine.wire anyio httpx httpx_sse msgspec",
-        without=frozenset({"sqlite3", "uuid"}),
     ),
     row(
         "engine.client.aio",
         "engine.client engine.wire anyio httpx httpx_sse",
-        without=frozenset({"sqlite3", "uuid"}),
+        without=CHANCE - {"random"},
     ),
     row(
         "engine.client.blocking",
         "engine.client engine.wire httpx httpx_sse",
-        without=frozenset({"sqlite3", "uuid"}),
+        without=CHANCE - {"random"},
     ),
     row("engine.client.__init__", "engine.client.* engine.wire"),
     row("engine.cli.show", "engine.client.* engine.shown engine.wire click msgspec"),
@@ -147,7 +149,7 @@ ROWS = (
     # -- the demonstration
     row(
         "demo_app",
-        "aiosmtpd httpx hypercorn quart sqlite_utils werkzeug",
+        "aiosmtpd httpx hypercorn quart werkzeug",
         without=frozenset({"uuid"}),
     ),
     # -- the dashboard
@@ -158,22 +160,22 @@ ROWS = (
     row("tui.data", "engine.client.* engine.wire tui.text anyio msgspec"),
     row(
         "tui.boards",
-        "engine.client.* engine.wire engine.shown tui.data tui.keys tui.settings tui.text msgspec",
+        "engine.client.* engine.wire engine.shown tui.data tui.keys tui.text msgspec",
     ),
     row(
         "tui.boards.run",
-        "engine.client.* engine.shown engine.wire tui.boards tui.data tui.keys tui.text msgspec",
+        "engine.client.* engine.shown engine.wire tui.boards tui.data tui.text msgspec",
     ),
     row(
         "tui.act",
         "engine.client.* engine.shown engine.wire tui.boards.* tui.data tui.keys "
-        "tui.settings tui.text anyio msgspec",
+        "tui.settings tui.text anyio",
     ),
-    row("tui.screen.widgets", "tui.boards tui.data tui.text textual rich"),
+    row("tui.screen.widgets", "tui.boards tui.text textual rich"),
     row(
         "tui.screen.dialogs",
-        "engine.client.* anyio tui.act tui.boards.* tui.data tui.keys tui.settings tui.text "
-        "tui.screen.widgets textual",
+        "engine.client.* anyio tui.act tui.boards.* tui.data tui.keys tui.text tui.screen.widgets "
+        "textual",
     ),
     row(
         "tui.screen",
@@ -182,13 +184,13 @@ ROWS = (
     ),
     row(
         "tui.start",
-        "engine.client.* tui.data tui.screen tui.settings anyio msgspec textual",
-        without=frozenset({"sqlite3", "uuid"}),
+        "engine.client.* tui.data tui.screen tui.settings anyio msgspec",
+        without=CHANCE - {"random"},
     ),
     row("tui.once", "engine.client.* engine.wire tui.boards.* tui.data tui.keys tui.text msgspec"),
     row("tui.browser.guard", "msgspec"),
     row("tui.browser", "tui.browser.guard tui.settings tui.start aiohttp textual textual_serve"),
-    row("tui.command", "engine.cli engine.cli.show engine.client.* engine.wire tui.* click"),
+    row("tui.command", "engine.cli engine.cli.show engine.client.* tui.* click"),
     row(
         "engine.cli.demo",
         "engine.core engine.client.* engine.cli.* engine.process engine.wire tui.start demo_app "
