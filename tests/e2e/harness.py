@@ -27,6 +27,8 @@ START_TIMEOUT_S = 60
 EXIT_TIMEOUT_S = 60
 PATIENCE_S = 60.0
 """How long a condition may take to come true before its test fails. Never waited out in full."""
+SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
+"""Short: what a test leaves behind is not waited for, and the stream says often that it lives."""
 
 
 # -- the engine ----------------------------------------------------------------------------------
@@ -442,7 +444,3 @@ async def cutting_proxy(
         nursery.start_soon(trio.serve_listeners, proxy.serve_connection, listeners)
         yield proxy
         nursery.cancel_scope.cancel()
-
-
-SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
-"""Short: what a test leaves behind is not waited for, and the stream says often that it lives."""

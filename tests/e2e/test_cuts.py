@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from tests.e2e.harness import (
     eventually,
     fine,
 )
+from tests.loopback import free_port
 
 PROXY_PATIENCE_S = 0.15
 STEP_RETRY = {"count": 1, "backOff": 700, "jitter": 0}
@@ -128,9 +128,7 @@ class Shop:
     def __init__(self, engine_url: str, client_name: str, directory: Path) -> None:
         self._engine = (engine_url, client_name)
         self._directory = directory
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
