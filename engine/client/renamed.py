@@ -43,7 +43,8 @@ class Renamed:
         def __getattr__(self, name: str) -> NoReturn:
             it = f"{type(self).__name__}.{name}"
             new = NAMES.get(name)
-            raise AttributeError(f"{it} is now {new}" if new else f"there is no {it}")
+            told = f"{it} is now {new}" if new else f"there is no {it}"
+            raise AttributeError(told, name=name, obj=self)  # Python adds "Did you mean …?"
 
 
 def new_form(function: Callable[P, T]) -> Callable[P, T]:
@@ -58,7 +59,8 @@ def new_form(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def async_new_form(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """The same for one that is awaited."""
+    """The same for one that is awaited: it stays a coroutine function, which `inspect` and
+    `create_autospec` must see in an application's tests."""
 
     @wraps(function)
     async def call(*args: P.args, **named: P.kwargs) -> T:
@@ -70,5 +72,8 @@ def async_new_form(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine
 
 def _check_form(name: str, positional: int, named: dict[str, Any]) -> None:
     """Raises TypeError for more in a row than the client itself and one, and for an old name."""
-    if positional > 2 or "workflow_name" in named:
-        raise TypeError(f"{name}() is called so now: {FORMS[name]}")
+    if name in FORMS:
+        if positional > 2 or "workflow_name" in named:
+            raise TypeError(f"{name}() is called so now: {FORMS[name]}")
+    elif "q" in named:
+        raise TypeError(f"{name}() has `filter` where it had `q`")

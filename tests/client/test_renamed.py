@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,21 @@ def test_a_status_read_as_a_mapping_says_how_it_is_read(read: Any):
     with pytest.raises(TypeError) as told:
         read(Status(stuck_count=1))
     assert str(told.value) == "the status is a struct now: its stuckCount is .stuck_count"
+
+
+@BOTH
+@pytest.mark.parametrize("method", ["bulk", "retry_page", "run_page", "runs"])
+async def test_a_q_of_before_is_told_that_it_is_the_filter(kind: type, method: str):
+    """In the new place, too."""
+    with pytest.raises(TypeError) as told:
+        await getattr(kind().operate, method)(q="is:live")
+    assert str(told.value) == f"{method}() has `filter` where it had `q`"
+
+
+def test_the_asynchronous_methods_are_coroutine_functions():
+    """An application that stands `create_autospec(AsyncClient)` in for it can await them."""
+    assert iscoroutinefunction(AsyncClient.submit)
+    assert iscoroutinefunction(AsyncClient().operate.run_page)
 
 
 OLD: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {

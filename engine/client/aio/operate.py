@@ -10,6 +10,7 @@ from engine.client.aio.events import AsyncEvents
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.answers import BodyPart, read_answer, read_body
 from engine.client.calls import abort_call, action_call, body_call, bulk_call, look, urls_of
+from engine.client.renamed import async_new_form, new_form
 from engine.client.tries import Call
 from engine.wire import routes
 
@@ -23,6 +24,7 @@ class AsyncOperations:
         self._exchange = exchange
         self._actor = actor
 
+    @async_new_form
     async def run_page(
         self,
         *,
@@ -42,6 +44,7 @@ class AsyncOperations:
         asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
         return await self._look(routes.RUNS, **asked, q=filter, limit=limit, cursor=cursor)
 
+    @new_form
     async def runs(
         self,
         *,
@@ -75,12 +78,14 @@ class AsyncOperations:
         """Why runs need a person, what most need it for first."""
         return await self._look(routes.CAUSES)
 
+    @async_new_form
     async def retry_page(
         self, *, filter: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> wire.RetryPage:
         """What is tried next, by time. `filter` is one of the runs."""
         return await self._look(routes.RETRIES, q=filter, limit=limit, cursor=cursor)
 
+    @async_new_form
     async def bulk(
         self,
         action: wire.Action | str,

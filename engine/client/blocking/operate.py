@@ -11,6 +11,7 @@ from engine.client.answers import BodyPart, read_answer, read_body
 from engine.client.blocking.events import Events
 from engine.client.blocking.exchange import Exchange
 from engine.client.calls import abort_call, action_call, body_call, bulk_call, look, urls_of
+from engine.client.renamed import new_form
 from engine.client.tries import Call
 from engine.wire import routes
 
@@ -24,6 +25,7 @@ class Operations:
         self._exchange = exchange
         self._actor = actor
 
+    @new_form
     def run_page(
         self,
         *,
@@ -43,6 +45,7 @@ class Operations:
         asked = {"client": client, "workflow": workflow, "key": key, "status": status, "sort": sort}
         return self._look(routes.RUNS, **asked, q=filter, limit=limit, cursor=cursor)
 
+    @new_form
     def runs(
         self,
         *,
@@ -75,12 +78,14 @@ class Operations:
         """Why runs need a person, what most need it for first."""
         return self._look(routes.CAUSES)
 
+    @new_form
     def retry_page(
         self, *, filter: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> wire.RetryPage:
         """What is tried next, by time. `filter` is one of the runs."""
         return self._look(routes.RETRIES, q=filter, limit=limit, cursor=cursor)
 
+    @new_form
     def bulk(
         self,
         action: wire.Action | str,
