@@ -113,11 +113,12 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     if not TYPE_CHECKING:  # it was a mapping once: who reads it as one is told the new name
 
-        def __getitem__(self, name: str, *_: object) -> NoReturn:
-            new = {it.encode_name: it.name for it in fields(Status)}.get(name, name)
-            raise TypeError(f"the status is a struct now: its {name} is .{new}")
+        def __getitem__(self, name: object = None, *_: object) -> NoReturn:
+            new = {it.encode_name: it.name for it in fields(Status)}.get(name)
+            its = f": its {name} is .{new}" if new else ", with a name for each member"
+            raise TypeError(f"the status is a struct now{its}")
 
-        get = __getitem__
+        get = items = keys = values = __getitem__
 
 
 def status_of(members: Mapping[str, Any]) -> Status:

@@ -52,6 +52,14 @@ def test_a_status_read_as_a_mapping_says_how_it_is_read(read: Any):
     assert str(told.value) == "the status is a struct now: its stuckCount is .stuck_count"
 
 
+@pytest.mark.parametrize("read", [dict, list, lambda it: "stuckCount" in it, lambda it: it["x"]])
+def test_a_status_gone_through_as_a_mapping_says_that_it_is_none(read: Any):
+    """No name is made up for what it has not."""
+    with pytest.raises(TypeError) as told:
+        read(Status(stuck_count=1))
+    assert str(told.value) == "the status is a struct now, with a name for each member"
+
+
 @BOTH
 @pytest.mark.parametrize("method", ["bulk", "retry_page", "run_page", "runs"])
 async def test_a_q_of_before_is_told_that_it_is_the_filter(kind: type, method: str):
