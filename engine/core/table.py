@@ -14,8 +14,7 @@ A pair that is not in the table is an error and changes nothing. What the table 
 4. A pause that is asked for while a cancel is: it is noted, and comes to nothing.
 5. What a child's end does to its parent: one open child less, and after a success no failures.
 6. What is known of an open request, and who is kept from starting by a limit
-(`core/rules/next.py`): neither
-   is recorded, and no event tells it.
+   (`core/rules/next.py`): neither is recorded, and no event tells it.
 
 If you add a state: `run_state`, `rebuild` and the front's words need it too. If you add an event, a
 row must name it, or evolve refuses it. Then `just pages`: the docs have a diagram of this table.

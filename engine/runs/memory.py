@@ -192,9 +192,8 @@ class Memory:
         if live.run.parked:  # nothing of it is open any more
             await self._stopped.wait_marked(live.run.id)
             self._forget(live)
-            with suppress(
-                Refused
-            ):  # the store may be away, or damaged there: the sweep looks again
+            # The store may be away, or damaged there: then the sweep looks again.
+            with suppress(Refused):
                 await self.get_or_stopped(live.run.id)  # perhaps it was let go on meanwhile
 
     def _forget(self, live: LiveRun) -> None:

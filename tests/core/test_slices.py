@@ -88,7 +88,7 @@ def test_it_is_the_same_fingerprint(piece_bytes: int, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "PIECE_BYTES", piece_bytes)
         patch.setattr(slices, "NAMES_A_SLICE", 2)
-        patch.setattr(slices, "TOKENS_A_SLICE", 1)
+        patch.setattr(slices, "SYMBOLS_A_SLICE", 1)
         found, _ = result(fingerprint_in_slices(payload, DEPTH_MAX))
     assert found == fingerprint(payload)
 

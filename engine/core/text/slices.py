@@ -33,7 +33,7 @@ from engine.core.text.json_text import (
 PIECE_BYTES = 2_048
 """A container up to this is read as a part of what surrounds it; a large one is cut into pieces of
 some such size: a piece of numbers takes a millisecond."""
-TOKENS_A_SLICE = 1_000
+SYMBOLS_A_SLICE = 1_000
 NAMES_A_SLICE = 500
 STRING_PARTS_A_SLICE = 50
 REPLACED_A_SLICE = 1_000
@@ -115,7 +115,7 @@ def _containers(text: bytes, depth_max: int) -> Generator[None, None, _Container
         start, at = symbol.span()
         first = text[start]
         number += 1
-        if number % TOKENS_A_SLICE == 0:
+        if number % SYMBOLS_A_SLICE == 0:
             yield
         if first in _OPEN and len(inside) == depth_max:
             raise RecursionError(f"nested deeper than {depth_max} levels")

@@ -79,7 +79,7 @@ class Payloads:
 
     def keep(self, step_id: str, host: str, data: bytes) -> None:
         """Keep the payload of a step that was just posted, if there is room. If it turns out not to
-        leave at once, `queues` must follow."""
+        leave at once, `step_queues` must follow."""
         self._drop_payload(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)

@@ -100,8 +100,8 @@ class Request(Occupant):
 
     @property
     def spent_s(self) -> float:
-        """What counts against `attemptTimeout` so far: not the time in which
-        posts of its function hung."""
+        """What counts against `attemptTimeout` so far: not the time in which posts of its function
+        hung."""
         left_s = self._left_s if self._stops else self.timer.deadline - self._deadlines.now()
         return self._timeout_s - left_s
 

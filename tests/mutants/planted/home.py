@@ -40,7 +40,7 @@ def standstill_unseen(bug: Planting) -> None:
     bug.rewrite(Standstill._look, "if now < due:", "if True:\n        due = max(due, now + 60)")
 
 
-@plant("who is sent home is not told: its posts are held on", rules=("POOL", "liveness", "R27"))
+@plant("who is sent home is not told: its posts hang on", rules=("POOL", "liveness", "R27"))
 def nobody_is_told(bug: Planting) -> None:
     bug.rewrite(Home._let_go, "event.set()", "pass")
 
