@@ -171,8 +171,8 @@ class Engine:
     ) -> LiveRun | Run | None:
         """The run of a post; only read, if the post asks for the outcome of a run that has one."""
         if parent is None:
-            told = partial(_is_told, spec)
-            return await self.memory.read_by_key(client, spec.workflow, spec.key, told)
+            asks = partial(_asks_for_outcome, spec)
+            return await self.memory.read_by_key(client, spec.workflow, spec.key, asks)
         live = await self.memory.get(parent.run_id)
         if live is None:
             raise unknown_parent_token()
@@ -255,9 +255,10 @@ class Engine:
     ) -> None:
         """A post was refused for good: the attempt that made it says so when it ends, if it can be
         told which that was. `text`: the parent token; the others as far as they were read."""
-        live, parent = self._of_token(text) if text else (None, None)
-        if not text:
-            live = self.memory.by_key_nowait(client, workflow, key)
+        if text:
+            live, parent = self._of_token(text)
+        else:
+            live, parent = self.memory.by_key_nowait(client, workflow, key), None
         flight = None if live is None else poster_of(live.run, url, parent)
         if flight is not None:
             note_refusal(flight, why)
@@ -384,7 +385,7 @@ class Engine:
             live.drain(parents_only=parents_only)
 
 
-def _is_told(spec: StepSpec, run: Run) -> bool:
+def _asks_for_outcome(spec: StepSpec, run: Run) -> bool:
     """Whether a post without parent token is the root again, and that has ended: nothing is
     recorded of it."""
     root = run.root

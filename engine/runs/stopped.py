@@ -147,7 +147,7 @@ class StoppedRuns:
         await self.wait_marked(run_id)
         (stopped,) = await self._store.load_runs((run_id,), 0)
         if not isinstance(stopped, Stopped) or not stopped.marked:
-            raise engine_error(run_id, "" if not isinstance(stopped, Stopped) else stopped.error)
+            raise engine_error(run_id, stopped.error if isinstance(stopped, Stopped) else "")
         if stopped.state == StepState.CANCELLED:
             raise run_cancelled(run_id)
         if step_id is not None:
