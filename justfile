@@ -63,7 +63,7 @@ bench *args:
 pictures:
     {{python}} -m docs.pictures.make
 
-# write what the documentation has from the code: errors.md, the states in design.md
+# write what the documentation has from the code: errors.md, the settings, the states in design.md
 pages:
     {{python}} -m tests.reference_pages
 

@@ -1,6 +1,6 @@
 """What the documentation has from the code: `just pages` writes it.
 
-`tests/test_docs.py` fails when a page is not what this makes.
+`tests/test_docs.py` and `tests/process/test_config.py` fail when a page is not what this makes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from engine.core.errors import Problem
 from engine.core.model import ENDED, OPEN, StepState
 from engine.core.table import TABLE, Hidden, Row
 from engine.wire import PROBLEMS
+from tests.settings_page import settings_table
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "reference" / "errors.md"
 DESIGN = ROOT / "docs" / "design.md"
+CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
 
 HEAD = """\
 # Errors
@@ -105,14 +107,22 @@ def states() -> str:
 
 def design_page() -> str:
     """The page with the diagram as it is now."""
-    diagram = re.compile(
-        r"(?<=^```mermaid\n)stateDiagram-v2\n.*?(?=^```$)", re.MULTILINE | re.DOTALL
-    )
-    page, found = diagram.subn(states(), DESIGN.read_text())
+    return _with_part(DESIGN, r"(?<=^```mermaid\n)stateDiagram-v2\n.*?(?=^```$)", states())
+
+
+def configuration_page() -> str:
+    """The page with the table of settings as it is now."""
+    return _with_part(CONFIGURATION, r"^\| setting \|.*?\n(?!\|)", settings_table())
+
+
+def _with_part(page: Path, part: str, as_it_is: str) -> str:
+    pattern = re.compile(part, re.MULTILINE | re.DOTALL)
+    text, found = pattern.subn(lambda _: as_it_is, page.read_text())
     assert found == 1
-    return page
+    return text
 
 
 if __name__ == "__main__":
+    CONFIGURATION.write_text(configuration_page())
     DESIGN.write_text(design_page())
     ERRORS.write_text(errors_page())

@@ -141,7 +141,7 @@ def test_every_default_is_a_valid_value():
 
 
 def test_the_documentation_has_every_setting_as_it_is():
-    """The reference page is the listing; when this fails, paste `settings_table()` into it."""
+    """The reference page is the listing; `just pages` writes it."""
     assert settings_table() in DOC.read_text()
 
 
