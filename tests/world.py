@@ -96,6 +96,16 @@ def ok(body: bytes = b"{}") -> Answered:
     return Answered(200, body, "application/json")
 
 
+def taking(seconds: float) -> Handler:
+    """An endpoint that answers after so long."""
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(seconds)
+        return ok()
+
+    return app
+
+
 class World:
     """An engine at work, and what a test says to it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.runs.open.callers import Wait
 from tests import world as worlds
-from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, world
+from tests.world import EPOCH_MS, ROOT, FakeClock, ok, recorded, still_open, taking, world
 
 T = TypeVar("T")
 STEP = "http://app:9000/workflows/w/steps/"
@@ -54,11 +55,7 @@ async def test_cancelled_before_its_request_left_is_not_invoked(
 async def test_parent_token_of_a_step_lost_in_a_crash_is_stale(autojump_clock, path: Path) -> None:
     """A child may be called before its commit; after a crash its function is told it is stale."""
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep_forever()
-        raise AssertionError
-
-    async with world(path, app) as it:
+    async with world(path, taking(math.inf)) as it:
         open_ = still_open(await it.post(ROOT, wait=Wait(prefer_ms=0)))
         parent_token = it.engine.parent_tokens.issue(f"{open_.run_id}-neverrecorded", 1)
 

@@ -15,7 +15,7 @@ from engine.ports.caller import Invocation
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait, Why
 from tests.store.support import the_run
-from tests.world import World, ok, recorded, still_open, world
+from tests.world import World, ok, recorded, still_open, taking, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 NO_JITTER = RetryPolicy(jitter=0)
@@ -123,11 +123,7 @@ async def test_crash_resumes(autojump_clock, path: Path) -> None:
 async def test_waits_end_as_asked(autojump_clock, path: Path) -> None:
     """timeout, Prefer: wait and respond-async leave the work going on."""
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep(10)
-        return ok()
-
-    async with world(path, app) as it:
+    async with world(path, taking(10)) as it:
         assert still_open(await it.post(wait=Wait(prefer_ms=0))).why is Why.ASYNC
         assert still_open(await it.post(wait=Wait(timeout_ms=1000))).why is Why.TIMEOUT
         assert still_open(await it.post(wait=Wait(prefer_ms=2000))).why is Why.WAIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import ValuesView
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from engine.ports.caller import Invocation
 from engine.runs import live as drive
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
-from tests.world import ok, recorded, still_open, world
+from tests.world import ok, recorded, still_open, taking, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 CHILDREN = 60
@@ -31,10 +32,6 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
     monkeypatch.setattr(drive, "LET_GO_AT_ONCE", 10)
     order: list[str] = []
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep_forever()
-        raise AssertionError
-
     async def caller(parent_token: str, number: int) -> None:
         answer = recorded(await it.post(STEP + f"s{number}", parent_token=parent_token))
         assert answer.step.state is StepState.CANCELLED
@@ -45,7 +42,7 @@ async def test_callers_of_many_steps_go_a_few_at_a_time(
             order.append("other")
             await trio.lowlevel.checkpoint()
 
-    async with world(path, app) as it:
+    async with world(path, taking(math.inf)) as it:
         run_id = still_open(await it.post(wait=ASYNC)).run_id
         async with trio.open_nursery() as nursery:
             for number in range(CHILDREN):

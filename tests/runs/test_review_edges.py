@@ -18,7 +18,7 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
 from engine.runs.open.request import Request
 from engine.store.commit import Commit
-from tests.world import World, ok, recorded, still_open, world
+from tests.world import World, ok, recorded, still_open, taking, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 
@@ -46,14 +46,10 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
 ) -> None:
     """A dry run works on a copy: what goes wrong with it has not touched the run."""
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep(1)
-        return ok()
-
     def broken(*values: object, **named: object) -> list[str]:
         raise IllegalEvent("a bug")
 
-    async with world(path, app, strict=False) as it:
+    async with world(path, taking(1), strict=False) as it:
         run_id = still_open(await it.post(wait=Wait(prefer_ms=0))).run_id
         monkeypatch.setattr("engine.runs.engine.act", broken)
         with pytest.raises(IllegalEvent):
@@ -70,12 +66,8 @@ async def test_a_cancelled_step_that_queued_does_not_keep_its_run(
 ) -> None:
     """A run that was cancelled while it queued for a place leaves memory when one is free."""
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep(10)
-        return ok()
-
     limits = EngineLimits(in_flight_max=1, in_flight_per_host_max=1)
-    async with world(path, app, limits=limits) as it:
+    async with world(path, taking(10), limits=limits) as it:
         still_open(await it.post(key="first", wait=Wait(prefer_ms=0)))
         run_id = still_open(await it.post(key="second", wait=Wait(prefer_ms=0))).run_id
         await act(it, run_id, Action.CANCEL)
@@ -89,11 +81,7 @@ async def test_an_outcome_that_is_being_committed_is_waited_for(autojump_clock, 
     """Durable before visible: a wait that ends while the outcome is on its way to the disk brings
     that outcome, never a 504 or 202 that says `completed`."""
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep(1)
-        return ok()
-
-    async with world(path, app) as it:
+    async with world(path, taking(1)) as it:
         commit_off = it.store.writer._commit_off
 
         async def slowly(commit: Commit) -> None:

@@ -20,7 +20,7 @@ from engine.runs.open.callers import Recorded, Wait, Why
 from engine.store.away import AWAY_AFTER_S
 from tests.runs.away import ASYNC, Away, away_world
 from tests.store.support import recorded as journal
-from tests.world import ROOT, ok, recorded, still_open
+from tests.world import ROOT, ok, recorded, still_open, taking
 
 STEP = "http://app:9000/workflows/w/steps/"
 SOON = RetryPolicy(count=3, back_off_ms=5_000, jitter=0)
@@ -305,12 +305,8 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, path: Pa
 async def test_a_drain_waits_for_no_store(autojump_clock, path: Path) -> None:
     """A stop lets its callers go and ends, whether the store comes back or not."""
 
-    async def slow(call: Invocation) -> Outcome:
-        await trio.sleep(1_000)
-        return ok()
-
     results: list[Any] = []
-    async with away_world(path, slow) as (it, away):
+    async with away_world(path, taking(1_000)) as (it, away):
         async with trio.open_nursery() as nursery:
 
             async def hold() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import StillOpen, Wait
 from engine.telemetry.run_log import ERROR_CHARS_MAX, RunLog, Watchers
 from engine.telemetry.throttle import LEFT_OUT
-from tests.world import Handler, World, ok, recorded, world
+from tests.world import Handler, World, ok, recorded, taking, world
 
 STEP = "http://app:9000/workflows/w/steps/"
 ONCE = RetryPolicy(count=0)
@@ -261,10 +262,6 @@ async def test_secrets_and_long_errors_are_cut(autojump_clock, path: Path) -> No
 async def test_refusals_of_overload(autojump_clock, path: Path) -> None:
     """Which limit, and whose post it was; alike ones once a second."""
 
-    async def app(call: Invocation) -> Outcome:
-        await trio.sleep_forever()
-        raise AssertionError
-
     async def post(it: World, key: str) -> Reply:
         body = {"workflowName": "w", "stepInvokeUrl": STEP + "s", "idempotencyKey": key}
         headers = ((b"prefer", b"respond-async"),)
@@ -272,7 +269,7 @@ async def test_refusals_of_overload(autojump_clock, path: Path) -> None:
         return await answer_submission(it.engine, CostlyWork(), "shop", headers, data, 64)
 
     limits = EngineLimits(runs_in_memory_max=1)
-    async with heard_world(path, app, limits=limits) as (it, heard):
+    async with heard_world(path, taking(math.inf), limits=limits) as (it, heard):
         assert (await post(it, "k0")).status == 202
         for number in range(1, 4):
             assert (await post(it, f"k{number}")).status == 503

@@ -15,7 +15,7 @@ from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
 from engine.runs.limits.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
 from engine.runs.open.callers import Wait
-from tests.world import EPOCH_MS, FakeClock, World, ok, world
+from tests.world import EPOCH_MS, FakeClock, World, taking, world
 
 ASYNC = Wait(prefer_ms=0)
 RETRY = RetryPolicy(count=5, back_off_ms=5_000, jitter=0)
@@ -43,11 +43,6 @@ async def failing(call: Invocation) -> Outcome:
     return Answered(500)
 
 
-async def takes(seconds: float, call: Invocation) -> Outcome:
-    await trio.sleep(seconds)
-    return ok()
-
-
 async def post_all(it: World, count: int = RUNS) -> None:
     for number in range(count):
         await it.post("http://app:9000/x", f"k{number}", retry=RETRY, wait=ASYNC)
@@ -71,7 +66,7 @@ async def test_overdue_calls_begin_with_few_places(autojump_clock, path: Path) -
     async with world(path, failing) as it:
         await post_all(it)
         await trio.sleep(1)
-    endpoint = Endpoint(partial(takes, 0.1))
+    endpoint = Endpoint(taking(0.1))
     async with world(path, endpoint, clock=an_hour_later()) as it:
         await trio.sleep(0.05)
         assert (endpoint.open, it.engine.seats.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
@@ -89,7 +84,7 @@ async def test_what_is_submitted_after_the_start_is_not_held_back(
     async with world(path, failing) as it:
         await post_all(it, count=100)
         await trio.sleep(1)
-    endpoint = Endpoint(partial(takes, 10.0))
+    endpoint = Endpoint(taking(10.0))
     async with world(path, endpoint, clock=an_hour_later()) as it:
         for number in range(50):
             await it.post("http://app:9000/new", f"new{number}", wait=ASYNC)
@@ -99,12 +94,12 @@ async def test_what_is_submitted_after_the_start_is_not_held_back(
 
 async def test_what_was_in_flight_is_not_held_back(autojump_clock, path: Path) -> None:
     """The host had room for it before the crash."""
-    before = Endpoint(partial(takes, HOUR_MS))
+    before = Endpoint(taking(HOUR_MS))
     async with world(path, before) as it:
         await post_all(it, count=100)
         await trio.sleep(1)
         assert before.open == 100
-    after = Endpoint(partial(takes, 10.0))
+    after = Endpoint(taking(10.0))
     async with world(path, after, clock=an_hour_later()) as it:
         await trio.sleep(6)
         assert after.open == 100
@@ -115,7 +110,7 @@ async def test_a_host_that_takes_its_time_gets_more_with_it(autojump_clock, path
     async with world(path, failing) as it:
         await post_all(it)
         await trio.sleep(1)
-    endpoint = Endpoint(partial(takes, 30.0))
+    endpoint = Endpoint(taking(30.0))
     async with world(path, endpoint, clock=an_hour_later()) as it:
         await trio.sleep(SILENT_S)
         assert endpoint.open == FIRST_PLACES
@@ -133,7 +128,7 @@ async def test_hosts_do_not_wait_for_each_other(autojump_clock, path: Path) -> N
         await trio.sleep(1)
 
     async def app(call: Invocation) -> Outcome:
-        return await takes(50 if call.url.endswith("slow") else 0.1, call)
+        return await taking(50 if call.url.endswith("slow") else 0.1)(call)
 
     async with world(path, app, clock=an_hour_later()) as it:
         await all_completed(it, 50)
