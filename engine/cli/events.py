@@ -87,4 +87,4 @@ def _accepted(event: Event) -> str | None:
     from engine.wire.events import Accepted, Replaced
 
     spec = event.data.spec if isinstance(event.data, (Accepted, Replaced)) else None
-    return step_label(spec.name, spec.step_key or spec.url) if spec and spec.name else None
+    return step_label(spec.name, spec.step_key) if spec and spec.name else None

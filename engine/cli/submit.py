@@ -91,22 +91,16 @@ def submit(
         click.echo(f"key: {key}", err=True)
     with client_of(engine, patient=True) as atomic:
         try:
-            answer: Outcome | Open
-            if timeout is not None and not no_wait:
-                answer = atomic.submit(
-                    workflow, client=client, url=url, key=key, payload=Raw(data), **options
-                )
-            else:
-                prefer = "respond-async" if no_wait else f"wait={TOLD_AFTER_S}"
-                answer = atomic.submit(
-                    workflow,
-                    client=client,
-                    url=url,
-                    key=key,
-                    payload=Raw(data),
-                    prefer=prefer,
-                    **options,
-                )
+            prefer = f"wait={TOLD_AFTER_S}" if timeout is None else None
+            answer = atomic.submit(
+                workflow,
+                client=client,
+                url=url,
+                key=key,
+                payload=Raw(data),
+                prefer="respond-async" if no_wait else prefer,
+                **options,
+            )
             at_once = isinstance(answer, Outcome)
             if not (at_once or no_wait):
                 answer = wait_telling(engine, answer)
