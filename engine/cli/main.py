@@ -13,59 +13,29 @@ from engine import __version__
 from engine.cli.exits import EPILOG, AtomicGroup
 
 COMMANDS = {
-    "serve": (
-        "engine.cli.serve:serve",
-        "Start an engine; Ctrl-C or SIGTERM stop it gracefully.",
-    ),
+    "serve": ("engine.cli.serve:serve", "Start an engine; Ctrl-C or SIGTERM stop it gracefully."),
     "demo": (
         "engine.cli.demo.command:demo",
         "Show workflows that meet failures, on an engine of its own.",
     ),
     "version": ("engine.cli.serve:version", "Print the version of this command."),
-    "submit": (
-        "engine.cli.submit:submit",
-        "Submit a run and print what it answered.",
-    ),
-    "outcome": (
-        "engine.cli.submit:outcome",
-        "Wait for the outcome of a run or step.",
-    ),
-    "status": (
-        "engine.cli.look:status",
-        "Show how the engine is: runs by state, what is late.",
-    ),
-    "runs": (
-        "engine.cli.runs:runs",
-        "List runs, newest first, by filter.",
-    ),
-    "show": (
-        "engine.cli.look:show",
-        "Draw a run as a tree: states, tries, the next try.",
-    ),
+    "submit": ("engine.cli.submit:submit", "Submit a run and print what it answered."),
+    "outcome": ("engine.cli.submit:outcome", "Wait for the outcome of a run or step."),
+    "status": ("engine.cli.look:status", "Show how the engine is: runs by state, what is late."),
+    "runs": ("engine.cli.runs:runs", "List runs, newest first, by filter."),
+    "show": ("engine.cli.look:show", "Draw a run as a tree: states, tries, the next try."),
     "events": ("engine.cli.events:events", "Print what happens, as it happens, until Ctrl-C."),
-    "body": (
-        "engine.cli.body:body",
-        "Print a step's last answer, or its payload.",
-    ),
+    "body": ("engine.cli.body:body", "Print a step's last answer, or its payload."),
     "tui": ("tui.command:tui", "The dashboard: live, with keys that act."),
-    "retry": (
-        "engine.cli.act:retry",
-        "Try now what backs off; open an ended run again.",
-    ),
+    "retry": ("engine.cli.act:retry", "Try now what backs off; open an ended run again."),
     "pause": ("engine.cli.act:pause", "Start no new attempt; attempts in flight end."),
     "resume": ("engine.cli.act:resume", "Let what is paused go on."),
-    "cancel": (
-        "engine.cli.act:cancel",
-        "End it with the outcome `cancelled`.",
-    ),
+    "cancel": ("engine.cli.act:cancel", "End it with the outcome `cancelled`."),
     "rerun": ("engine.cli.act:rerun", "Run an ended step again, and what came after it."),
     "dismiss": ("engine.cli.act:dismiss", "Take a run off the list of failures."),
     "restore": ("engine.cli.act:restore", "Put a dismissed run back on that list."),
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),
-    "bulk": (
-        "engine.cli.bulk:bulk",
-        "Act on every run that a filter finds.",
-    ),
+    "bulk": ("engine.cli.bulk:bulk", "Act on every run that a filter finds."),
 }
 """Name → where it is, and the line that `atomic --help` has of it."""
 
