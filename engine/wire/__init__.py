@@ -25,17 +25,14 @@ from engine.wire.operate import (
     MovedStep,
     NamedStep,
 )
-from engine.wire.problems import PROBLEMS, Cause, LastAttempt, ProblemDocument, ProblemType, problem
+from engine.wire.problems import PROBLEMS, Cause, LastAttempt, ProblemDocument, problem
 from engine.wire.status import Limits, Memory, Rates, RunCounts, Status, StoreStatus, status_of
 from engine.wire.submit import (
     CLIENT_PATTERN,
     PRINTABLE,
     RESERVED_CLIENTS,
-    Key,
-    Name,
     OpenAnswer,
     OutcomeAnswer,
-    StepKey,
     Submission,
     SubmitOptions,
 )
@@ -91,13 +88,11 @@ __all__ = [
     "Failure",
     "FailureKind",
     "HostRow",
-    "Key",
     "LastAttempt",
     "Limits",
     "Memory",
     "MoveRow",
     "MovedStep",
-    "Name",
     "NamedStep",
     "OpenAnswer",
     "Other",
@@ -105,7 +100,6 @@ __all__ = [
     "PauseReason",
     "Problem",
     "ProblemDocument",
-    "ProblemType",
     "Rates",
     "Reason",
     "Reset",
@@ -120,7 +114,6 @@ __all__ = [
     "StandstillRow",
     "Status",
     "StepAt",
-    "StepKey",
     "StepRow",
     "StoreStatus",
     "Submission",
