@@ -243,7 +243,8 @@ class _Lean:
         self._connect_plain = connect
         self._verify = verify
 
-    async def _exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
+    async def awaited_exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
+        """Send one request and read its answer's head; redirects are not followed."""
         if self.connections.is_closed():
             raise RuntimeError("the client is closed")
         url = request.url
@@ -314,13 +315,11 @@ class AsyncTransport(_Lean, httpx.AsyncBaseTransport):
             return await super().connect(origin, None)
         raise httpx.ConnectTimeout(f"no connection within {seconds:g} s")
 
-    async def exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
-        """Send one request and read its answer's head; redirects are not followed."""
-        return await self._exchange(request, content)
+    exchange = _Lean.awaited_exchange
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx's exceptions, as its own transports do."""
-        return await self._exchange(request, await request.aread())
+        return await self.awaited_exchange(request, await request.aread())
 
     async def aclose(self) -> None:
         """Close the connections; calls that are under way fail."""
@@ -335,11 +334,11 @@ class BlockingTransport(_Lean, httpx.BaseTransport):
 
     def exchange(self, request: httpx.Request, content: bytes) -> httpx.Response:
         """As of `AsyncTransport`."""
-        return run(self._exchange(request, content))
+        return run(self.awaited_exchange(request, content))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx's exceptions, as its own transports do."""
-        return run(self._exchange(request, request.read()))
+        return run(self.awaited_exchange(request, request.read()))
 
     def close(self) -> None:
         """Close the connections; calls that are under way in other threads fail."""
