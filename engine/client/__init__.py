@@ -78,8 +78,7 @@ __all__ = [
 
 _HOMES = (
     "engine.client.errors", "engine.wire", "engine.client.uncaught", "engine.client.answers",
-    "engine.client.tries", "engine.client.calls", "engine.client.feed",
-    "engine.client.aio.events", "engine.client.aio.client",
+    "engine.client.tries", "engine.client.aio.events", "engine.client.aio.client",
     "engine.client.blocking.events", "engine.client.blocking.client",
 )  # fmt: skip
 """Where names live, the lightest to import first. A name is imported when it is asked for (PEP
