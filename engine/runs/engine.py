@@ -64,9 +64,7 @@ class Engine:
         self.stopped = StoppedRuns(
             self.store, self.clock, log, self._tasks.start_soon, strict=strict
         )
-        self.memory = Memory(
-            shared, self.stopped, self._tasks.start_soon, self.limits.runs_in_memory_max
-        )
+        self.memory = Memory(shared, self.stopped, self._tasks.start_soon)
         self.store.tell_unwritable(self.memory.stop_unwritable)
         self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
         self._ids = Ids(self.clock)

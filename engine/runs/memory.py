@@ -42,19 +42,16 @@ class _Loading(Struct):
 class Memory:
     """Those of one engine. `start` starts a task that goes on as long as the engine runs."""
 
-    def __init__(
-        self, shared: Shared, stopped: StoppedRuns, start: Callable[..., None], runs_max: int
-    ) -> None:
+    def __init__(self, shared: Shared, stopped: StoppedRuns, start: Callable[..., None]) -> None:
         self.live: dict[str, LiveRun] = {}
-        self._shared, self._stopped = shared, stopped
-        self._start, self._runs_max = start, runs_max
+        self._shared, self._stopped, self._start = shared, stopped, start
         self._by_identity: dict[tuple[str, str, str], LiveRun] = {}
         self._loading: dict[str, _Loading] = {}
 
     @property
     def is_full(self) -> bool:
         """No further run may be opened, or be brought for its own sake."""
-        return len(self.live) >= self._runs_max
+        return len(self.live) >= self._shared.limits.runs_in_memory_max
 
     @property
     def cancelled_in_flight(self) -> int:
