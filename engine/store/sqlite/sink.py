@@ -20,7 +20,7 @@ from engine.core.model import Run
 from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
-from engine.store.sqlite.file.wal import Wal
+from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
 from engine.store.sqlite.readers import SQL, stored_run
 from engine.store.sqlite.stopped import write_mark
@@ -42,7 +42,6 @@ SMALL_BYTES_MAX = 65_536
 """Of bodies."""
 SMALL_EVENTS_MAX = 512
 """Writing so many down takes a millisecond; an action on a large run makes ten thousand."""
-PAGE_BYTES = 4_096
 NEW_RUN_PAGES = 0.6
 KNOWN_RUN_PAGES = 6.0
 """What the rows of a run add to the log, about: new ones lie together at the tables' ends, others
