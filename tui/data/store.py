@@ -220,12 +220,12 @@ class Store:
         """Take the engine's counts of runs by state."""
         self.counts, self.changes.counts = counts, True
 
-    def _met(self, instance: object) -> None:
+    def _met(self, instance: str | None) -> None:
         """Notice that another engine process answers than before.
 
         Its store may be an older one, put back: what it answers counts, whatever was known.
         """
-        if not isinstance(instance, str) or instance == self.instance:
+        if instance is None or instance == self.instance:
             return
         if self.instance is not None:
             self.link.restarted_at = round(self.time.now_ms())
