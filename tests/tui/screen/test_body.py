@@ -117,7 +117,8 @@ async def test_an_engine_without_the_body_is_told(world: World) -> None:
     await world.press("escape")
     world.answers["/3/response"] = (200, b"closed")
     world.answers = {"/1/response": (404, problem), **world.answers}
-    await world.press("b", "m")
+    await world.press("b")
+    await world.press("m")
     line_with(await world.press("m"), "No body was recorded")
     line_with(await world.press("m"), "closed")
 
