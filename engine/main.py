@@ -42,6 +42,7 @@ from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.process.memory import default_budget, trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
@@ -146,12 +147,14 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
         log=logger().warning,
     ) as store:
         counters = server.ServerCounters()
+        registry = Registry(store, clock.utc_ms)
         async with working(config, store, clock, log, counters) as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
-            front = _front(config, store, SqliteViews(store), clock, engine, metrics, instance)
+            views = SqliteViews(store)
+            front = _front(config, store, views, registry, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             asked = stop.attach()
             await _serve_front(config, front, store, listeners, limits, counters, asked, log)
@@ -301,6 +304,7 @@ def _front(
     config: Config,
     store: OpenStore,
     views: Views,
+    registry: Registry,
     clock: SystemClock,
     engine: Engine,
     metrics: Metrics,
@@ -309,6 +313,7 @@ def _front(
     return Front(
         engine=engine,
         views=views,
+        registry=registry,
         clock=clock,
         config=config,
         access=Access((*config.hosts, config.host)),

@@ -47,6 +47,7 @@ ROWS = (
     row("engine"),
     row("engine.core.text", "msgspec", without=IMPURE),
     row("engine.core", "msgspec", without=IMPURE),
+    row("engine.core.access", "engine.core msgspec", without=IMPURE),
     row("engine.core.rules", "engine.core engine.core.text msgspec", without=IMPURE),
     row("engine.shown", without=IMPURE),
     row("engine.wire", "engine.core.* msgspec", without=IMPURE),
@@ -81,6 +82,7 @@ ROWS = (
         "engine.core.* engine.ports engine.store.* msgspec trio",
         without=CHANCE - {"sqlite3"},
     ),
+    row("engine.registry", "engine.core.* engine.ports msgspec trio"),
     row(
         "engine.runs.limits",
         "engine.core.* engine.ports msgspec trio",
@@ -113,8 +115,8 @@ ROWS = (
     row("engine.front.access", "engine.core engine.wire engine.front.*"),
     row(
         "engine.front.api",
-        "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.runs.* "
-        "engine.jobs engine.front.* msgspec quart quart_trio trio werkzeug",
+        "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.registry "
+        "engine.runs.* engine.jobs engine.front.* msgspec quart quart_trio trio werkzeug",
     ),
     row(
         "engine.figures",

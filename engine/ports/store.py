@@ -11,6 +11,8 @@ from engine.core.errors import EngineError
 from engine.core.events import Actor
 from engine.core.machine import Change
 from engine.core.model import Run
+from engine.ports.receipt import Receipt
+from engine.ports.registry import RegistryStore
 
 
 class StoreError(EngineError):
@@ -67,21 +69,6 @@ class Away(Struct, frozen=True):
     """A sentence, for people."""
     who: str = ""
     """The processes that keep it so, as far as is known; found when it has lasted a while."""
-
-
-class Receipt(Protocol):
-    """The promise of a write."""
-
-    @property
-    def durable(self) -> bool:
-        """Whether the commit has happened."""
-
-    async def wait(self) -> None:
-        """Return when it has. If the commit fails for good the engine stops, and this never
-        returns."""
-
-    async def wait_unless_away(self) -> bool:
-        """Return when it has (True), or when the store is away (False)."""
 
 
 class Due(Struct, frozen=True):
@@ -193,7 +180,7 @@ class Store(Marks, Protocol):
         """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
 
 
-class OpenStore(Store, Protocol):
+class OpenStore(Store, RegistryStore, Protocol):
     """A store as whoever opened it knows it: the composition root."""
 
     @property

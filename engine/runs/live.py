@@ -22,7 +22,8 @@ from engine.core.rules.attempt import drain, settle
 from engine.core.rules.flight import note_left
 from engine.core.rules.next import decide, put_back, set_aside
 from engine.core.rules.post import Placed
-from engine.ports.store import Body, Receipt, Write
+from engine.ports.receipt import Receipt
+from engine.ports.store import Body, Write
 from engine.process.deadlines import Timer
 from engine.process.tasks import Tasks
 from engine.runs.attempt import Attempt, answer_body

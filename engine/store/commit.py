@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core.model import ENDED, Run
+from engine.ports.registry import Registered
 from engine.store import rows
 from engine.store.journal import Entry
 from engine.store.marks import Mark
@@ -110,8 +111,9 @@ class Commit:
         epoch: int,
         caught_up: int,
         marks: Sequence[Mark] = (),
+        registered: Sequence[Registered] = (),
     ) -> None:
-        self.entries, self.marks = entries, marks
+        self.entries, self.marks, self.registered = entries, marks, registered
         self.owner, self.epoch = owner, epoch
         self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up

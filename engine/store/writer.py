@@ -22,6 +22,7 @@ import trio
 from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
 from engine.ports.caller import SMALL_BYTES_MAX
+from engine.ports.registry import Registered
 from engine.ports.store import Stopped, Write
 from engine.store.away import Availability
 from engine.store.commit import Commit, Unwritable
@@ -57,9 +58,16 @@ class Batch:
         self.durable = self.stalled = False
         self.marks: list[Mark] = []
         """What is done to the rows of runs that a bug stopped."""
+        self.registered: list[Registered] = []
+        """What people set."""
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._moved = trio.Event()
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing to commit."""
+        return not self.events and not self.registered
 
     def entry(self, seq: int) -> Entry:
         """The entry into which event `seq` goes."""
@@ -206,6 +214,14 @@ class Writer:
         self._stirred.set()
         return batch
 
+    def register(self, entry: Registered) -> Batch:
+        """Have the batch that gathers set or take away what people set."""
+        batch = self._gathering
+        batch.registered.append(entry)
+        batch.asked.set()
+        self._stirred.set()
+        return batch
+
     def find(self, identity: tuple[str, str, str]) -> str | None:
         """The id of a run (by client, workflow and key) that the tables do not know yet."""
         return self._pending.find(identity)
@@ -247,7 +263,7 @@ class Writer:
                 self._committed(batch, commit)
                 for found in commit.unwritable:
                     self._stop_run(found)
-            if self._closing and not self._gathering.events and not self._pending:
+            if self._closing and self._gathering.is_empty and not self._pending:
                 return
 
     async def _wait_for_work(self) -> None:
@@ -267,7 +283,7 @@ class Writer:
             asked=self._wanted,
         )
         self._all_wanted, self._wanted = False, set()
-        if not batch.events and not taken:
+        if batch.is_empty and not taken:
             return None
         return Commit(
             batch.entries,
@@ -276,6 +292,7 @@ class Writer:
             epoch=self._epoch,
             caught_up=self._pending.caught_up(self._sequence),
             marks=batch.marks,
+            registered=batch.registered,
         )
 
     def _stop_run(self, found: Unwritable) -> None:
@@ -293,7 +310,7 @@ class Writer:
             self._pending.marked(mark.run_id)
         rows_moved, self._rows_moved = self._rows_moved, trio.Event()
         rows_moved.set()
-        if not batch.events:
+        if batch.is_empty:
             return
         self.durable_sequence += batch.events
         self.backlog_bytes -= batch.small_bytes

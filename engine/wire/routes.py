@@ -7,27 +7,16 @@ written down: there are no tokens yet, and nothing asks for it.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from engine.core.access.token import Role as Role
 from engine.wire.operate import ActionAnswer, ActionRequest, BulkAnswer, BulkList, BulkRequest
 from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, RetryPage, RunPage, RunTree, StepRow
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-class Role(StrEnum):
-    """What an access token allows."""
-
-    SUBMIT = "submit"
-    """To post as one client, and to read the outcomes of its steps."""
-    READ = "read"
-    OPERATE = "operate"
-    ADMIN = "admin"
-    """Tokens and settings: no route needs it yet."""
 
 
 class Route(Struct, Generic[T_co], frozen=True):

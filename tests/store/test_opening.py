@@ -19,6 +19,7 @@ from engine.store.sqlite.schema import (
     EXCERPTS,
     MAY_POST,
     MOVES,
+    REGISTRY,
     STOPPED,
     STUCK,
     TABLES,
@@ -66,7 +67,7 @@ async def test_every_table_is_strict(path: Path) -> None:
             for row in store._connection.execute("PRAGMA table_list")
             if row["type"] == "table" and not row["name"].startswith(("sqlite_", "_sqlite"))
         }
-    named = re.findall(r"CREATE TABLE (\w+)", TABLES)
+    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY)
     assert sorted(tables) == sorted(named)
     assert all(row["strict"] for row in tables.values())
     assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal"}
@@ -79,7 +80,9 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
         " WHERE substr(tbl_name, 1, 7) != '_sqlite' ORDER BY name"
     )
     fresh = sqlite3.connect(":memory:")
-    for statement in split_statements(f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}"):
+    for statement in split_statements(
+        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}"
+    ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
     fresh.close()
@@ -100,6 +103,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m004_engine_error",
                 "m005_moved_runs",
                 "m006_excerpts",
+                "m007_registry",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

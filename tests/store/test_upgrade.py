@@ -18,6 +18,7 @@ TO_M002 = (
     "ALTER TABLE run DROP COLUMN moves",
     "ALTER TABLE step DROP COLUMN excerpt",
     "ALTER TABLE attempt DROP COLUMN excerpt",
+    "DROP TABLE registry",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (

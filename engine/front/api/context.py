@@ -10,6 +10,7 @@ from engine.ports.views import Views
 from engine.process.clock import Clock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
+from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log import Log
 from engine.telemetry.metrics import Metrics
@@ -20,6 +21,7 @@ class Front(Struct, frozen=True):
 
     engine: Engine
     views: Views
+    registry: Registry
     clock: Clock
     config: Config
     access: Access

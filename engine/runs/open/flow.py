@@ -16,7 +16,8 @@ import trio
 from engine.core.errors import EngineError, Refused, RefusedForDamage
 from engine.core.model import Flight, Step
 from engine.core.rules.flight import note_left
-from engine.ports.store import Body, Larger, Receipt, Store
+from engine.ports.receipt import Receipt
+from engine.ports.store import Body, Larger, Store
 from engine.process.budget import Budget, Charge, Parcel, Pool
 
 SMALL_PAYLOAD_BYTES_MAX = 4_096

@@ -13,7 +13,7 @@ from typing import Protocol
 import trio
 
 from engine.core.model import Run
-from engine.ports.store import Receipt
+from engine.ports.receipt import Receipt
 from engine.process.deadlines import Deadlines, Timer
 from engine.runs.limits.concurrency import Places
 from engine.runs.limits.standstill import Occupant

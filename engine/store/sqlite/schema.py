@@ -245,6 +245,25 @@ def m006_excerpts(db: Database) -> None:
         db.execute(statement)
 
 
+REGISTRY = """
+CREATE TABLE registry (         -- what people set at run time (engine/ports/registry.py)
+    kind TEXT NOT NULL,         -- client, token, limits, hold
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,        -- JSON
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m007_registry(db: Database) -> None:
+    """Clients, tokens, limits and holds can be set at run time; none is."""
+    for statement in split_statements(REGISTRY):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -23,6 +23,7 @@ from engine.store.offload import Offload
 from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
 from engine.store.sqlite.readers import SQL, stored_run
+from engine.store.sqlite.registry import write_registered
 from engine.store.sqlite.stopped import write_mark
 from engine.store.sqlite.tables import (
     JOURNAL,
@@ -192,6 +193,8 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
         db.execute(SQL_CAUGHT_UP, (commit.caught_up,))
     for mark in commit.marks:
         commit.count(write_mark(db, mark, commit.owner, commit.epoch))
+    for entry in commit.registered:
+        write_registered(db, entry)
     db.execute("COMMIT")
 
 

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 
 from engine.core.events import Actor
 from engine.core.model import Run
+from engine.ports.registry import Registered
 from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, StoreError, Write
 from engine.process.platform.files import sync
 from engine.store.away import WAIT_S, Availability
@@ -31,6 +32,7 @@ from engine.store.sqlite.file.presence import Presence
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
 from engine.store.sqlite.file.words import FileWords, unusable
 from engine.store.sqlite.readers import Readers, journal_end, run_counts
+from engine.store.sqlite.registry import read_registered
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
 from engine.store.sqlite.stopped import read_again
@@ -72,6 +74,8 @@ class SqliteStore:
         """For them, too."""
         self.availability = availability
         self.wal = sink.wal
+        self.registered = read_registered(sink.connection)
+        """What people had set, as the store was opened."""
         self.path = path
         self.file_id = file_id
         self.secret = secret
@@ -80,6 +84,10 @@ class SqliteStore:
     def write(self, write: Write) -> Batch:
         """Queue a write for the next group commit."""
         return self.writer.write(write)
+
+    def register(self, entry: Registered) -> Batch:
+        """Set or take away what people set; it is so when the receipt is durable."""
+        return self.writer.register(entry)
 
     @property
     def last_at(self) -> int:

@@ -17,6 +17,7 @@ from engine.store import rows
 from engine.store.commit import RowsOfRun, RowsToWrite
 from engine.store.journal import JOURNAL_COLUMNS
 from engine.store.sqlite.file.words import RESTORE
+from engine.store.sqlite.registry import REGISTRY_COLUMNS
 
 ROWS_AT_ONCE = 16
 """SQLite works without Python's lock, and each statement gives it up and asks for it again: that
@@ -73,6 +74,7 @@ COLUMNS = {
     "attempt": rows.ATTEMPT_COLUMNS,
     "outcome": rows.OUTCOME_COLUMNS,
     "tally": ("state", "runs"),
+    "registry": REGISTRY_COLUMNS,
 }
 """What is written to each table."""
 ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up")

@@ -1,0 +1,41 @@
+"""What a client is, and what it may take."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ClientLimits(Struct, frozen=True):
+    """What one client may take; None: as much as there is."""
+
+    new_runs_per_s: float | None = None
+    open_runs_max: int | None = None
+    in_flight_max: int | None = None
+    """Calls of its steps that are open at once."""
+    waiting_callers_max: int | None = None
+    memory_share: float | None = None
+    """Of the bytes for bodies, 0 to 1."""
+
+
+NO_LIMITS = ClientLimits()
+
+
+class Client(Struct, frozen=True):
+    """A tenant: who may post under its name, and where its steps may be called."""
+
+    name: str
+    targets: tuple[str, ...] = ()
+    """Prefixes, of whole path segments, that its steps' URLs begin with."""
+    private_targets: bool = False
+    """Whether names with a dot may have private addresses."""
+    steps_need_parent: bool | None = None
+    """None: as the engine's setting of that name says."""
+    signing_secrets: tuple[bytes, ...] = ()
+    """Calls are signed with each of them; none: they are not signed."""
+    ca_file: str | None = None
+    """Certificates that its targets are trusted by, besides the system's."""
+    limits: ClientLimits = NO_LIMITS
+    disabled: bool = False
+    """Its posts are refused and its steps wait; it stays known."""
+    defined_in: str = ""
+    """The file that has it, for people; empty: it is in the store."""

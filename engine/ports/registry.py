@@ -1,0 +1,42 @@
+"""The port of the registry: what people set at run time, and the store keeps.
+
+Clients and tokens, limits and holds: few, small, and read whole at the start. What they mean is
+each one's own; here they are a kind, a name and JSON. With several engines on one store they will
+be shared.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine.ports.receipt import Receipt
+
+KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "hold"
+
+
+class Registered(Struct, frozen=True):
+    """One of them, as set last."""
+
+    kind: str
+    name: str
+    """Names it among those of its kind."""
+    value: bytes | None
+    """JSON; None: it was taken away."""
+    at: int
+    """When, in milliseconds since the epoch, UTC."""
+    actor: str
+    """Who set it."""
+
+
+class RegistryStore(Protocol):
+    """Where they are kept."""
+
+    @property
+    def registered(self) -> tuple[Registered, ...]:
+        """All that there were when the store was opened, by kind and name."""
+
+    def register(self, entry: Registered) -> Receipt:
+        """Set or, without a value, take away; the later of two of the same name holds. It is so
+        when the receipt is durable."""

@@ -1,0 +1,1 @@
+"""Which clients and tokens there are, of files and of the store."""

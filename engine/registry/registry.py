@@ -1,0 +1,132 @@
+"""Clients and tokens, of files and of the store, as one.
+
+What a file defines holds before what the store has under the same name, and is changed in the file
+alone. What is in the store is changed here: durably first, then for all to see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from engine.core.access.client import Client
+from engine.core.access.token import Token
+from engine.core.errors import Problem, Refused
+from engine.ports.registry import KIND_CLIENT, KIND_TOKEN, Registered, RegistryStore
+
+TOKEN_PREFIX = "atomic_"
+"""What every token begins with, so that one that has leaked is recognised for what it is."""
+TOKEN_BYTES = 32
+
+T = TypeVar("T", Client, Token)
+_DECODE_CLIENT = msgspec.json.Decoder(Client).decode
+_DECODE_TOKEN = msgspec.json.Decoder(Token).decode
+
+
+def digest_of(token: str) -> bytes:
+    """What is kept of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Registry:
+    """Made once, by the composition root; asked by whoever lets something pass."""
+
+    def __init__(self, store: RegistryStore, now: Callable[[], int]) -> None:
+        """`now`: milliseconds since the epoch, UTC."""
+        self._store, self._now = store, now
+        self._changing = trio.Lock()
+        self._defined_clients: dict[str, Client] = {}
+        self._defined_tokens: dict[str, Token] = {}
+        self._kept_clients: dict[str, Client] = {}
+        self._kept_tokens: dict[str, Token] = {}
+        for entry in store.registered:
+            assert entry.value is not None
+            if entry.kind == KIND_CLIENT:
+                self._kept_clients[entry.name] = _DECODE_CLIENT(entry.value)
+            elif entry.kind == KIND_TOKEN:
+                self._kept_tokens[entry.name] = _DECODE_TOKEN(entry.value)
+        self.clients: Mapping[str, Client] = {}
+        """By name."""
+        self.tokens: Mapping[str, Token] = {}
+        """By name."""
+        self.version = 0
+        """Rises with every change: what was derived from what is here is derived anew."""
+        self._by_digest: dict[bytes, Token] = {}
+        self._join()
+
+    @property
+    def asks_token(self) -> bool:
+        """Whether requests need a token: as soon as there is one, or a client."""
+        return bool(self.clients or self.tokens)
+
+    def token_of(self, text: str) -> Token | None:
+        """The token that this is, if it is one and has not run out."""
+        token = self._by_digest.get(digest_of(text))
+        if token is None or (token.expires_at is not None and self._now() >= token.expires_at):
+            return None
+        return token
+
+    def set_defined(self, clients: Iterable[Client], tokens: Iterable[Token]) -> None:
+        """What the files say now, instead of what they said before."""
+        self._defined_clients = {client.name: client for client in clients}
+        self._defined_tokens = {token.name: token for token in tokens}
+        self._join()
+
+    async def put_client(self, client: Client, actor: str) -> None:
+        """Set a client of the store, durably. Raises Refused for one that a file defines."""
+        await self._put(KIND_CLIENT, self._defined_clients, self._kept_clients, client, actor)
+
+    async def put_token(self, token: Token, actor: str) -> None:
+        """The same of a token."""
+        await self._put(KIND_TOKEN, self._defined_tokens, self._kept_tokens, token, actor)
+
+    async def remove_client(self, name: str, actor: str) -> None:
+        """Take a client out of the store, durably. Raises Refused for one that a file defines, or
+        that there is not."""
+        await self._remove(KIND_CLIENT, self._defined_clients, self._kept_clients, name, actor)
+
+    async def remove_token(self, name: str, actor: str) -> None:
+        """The same of a token."""
+        await self._remove(KIND_TOKEN, self._defined_tokens, self._kept_tokens, name, actor)
+
+    async def _put(
+        self, kind: str, defined: Mapping[str, T], kept: dict[str, T], value: T, actor: str
+    ) -> None:
+        async with self._changing:
+            _refuse_if_defined(kind, defined, value.name)
+            await self._register(kind, value.name, msgspec.json.encode(value), actor)
+            kept[value.name] = value
+            self._join()
+
+    async def _remove(
+        self, kind: str, defined: Mapping[str, T], kept: dict[str, T], name: str, actor: str
+    ) -> None:
+        async with self._changing:
+            _refuse_if_defined(kind, defined, name)
+            if name not in kept:
+                raise Refused(Problem.NOT_FOUND, f"There is no {kind} {name[:64]!r}.")
+            await self._register(kind, name, None, actor)
+            del kept[name]
+            self._join()
+
+    async def _register(self, kind: str, name: str, value: bytes | None, actor: str) -> None:
+        await self._store.register(Registered(kind, name, value, self._now(), actor)).wait()
+
+    def _join(self) -> None:
+        self.clients = self._kept_clients | self._defined_clients
+        self.tokens = self._kept_tokens | self._defined_tokens
+        self._by_digest = {token.digest: token for token in self.tokens.values()}
+        self.version += 1
+
+
+def _refuse_if_defined(kind: str, defined: Mapping[str, T], name: str) -> None:
+    if (it := defined.get(name)) is not None:
+        raise Refused(
+            Problem.NOT_POSSIBLE,
+            f"The {kind} {name!r} is defined in {it.defined_in}: change it there. The engine reads"
+            " it again by itself.",
+        )

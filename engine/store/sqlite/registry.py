@@ -1,0 +1,29 @@
+"""What people set at run time, in its table: `engine.ports.registry`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from engine.ports.registry import Registered
+
+REGISTRY_COLUMNS = ("kind", "name", "value", "at", "actor")
+SQL_READ = f"SELECT {','.join(REGISTRY_COLUMNS)} FROM registry ORDER BY kind, name"
+SQL_SET = f"INSERT OR REPLACE INTO registry ({','.join(REGISTRY_COLUMNS)}) VALUES (?, ?, ?, ?, ?)"
+SQL_TAKE_AWAY = "DELETE FROM registry WHERE kind = ? AND name = ?"
+
+
+def read_registered(db: sqlite3.Connection) -> tuple[Registered, ...]:
+    """All of it."""
+    return tuple(
+        Registered(kind, name, value.encode(), at, actor)
+        for kind, name, value, at, actor in db.execute(SQL_READ)
+    )
+
+
+def write_registered(db: sqlite3.Connection, entry: Registered) -> None:
+    """Set or take away, within the caller's transaction."""
+    if entry.value is None:
+        db.execute(SQL_TAKE_AWAY, (entry.kind, entry.name))
+    else:
+        values = (entry.kind, entry.name, entry.value.decode(), entry.at, entry.actor)
+        db.execute(SQL_SET, values)

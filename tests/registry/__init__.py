@@ -1,0 +1,1 @@
+"""Tests of which clients and tokens there are."""
