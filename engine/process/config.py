@@ -56,7 +56,8 @@ class Config(Struct, frozen=True, kw_only=True):
     hosts: Annotated[tuple[Annotated[str, Meta(pattern=HOST_NAME)], ...], _doc(
         "Host names under which the engine answers, besides the loopback names (without port). Any"
         " other name is answered 421, so that a web page cannot reach the engine by pointing a name"
-        " of its own at it. In the environment separated by commas."
+        " of its own at it; only `/healthz` and `/readyz` answer under any. In the environment"
+        " separated by commas."
     )] = ()  # fmt: skip
     log_format: Annotated[Literal["auto", "console", "json"], _doc(
         "`console` for people, `json` for machines; `auto` is `console` on a terminal."

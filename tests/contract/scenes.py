@@ -348,8 +348,8 @@ WHO: tuple[Step, ...] = tuple(
         ("Content-Type: application/json", "Content-Encoding: gzip"),
         ("Content-Type: application/json", "Content-Encoding: identity"),
     )
-    for method, path, body in (("GET", "/healthz", None), ("POST", "/shop", "{}"),
-                               ("POST", "/api/v1/bulk", "{}"))
+    for method, path, body in (("GET", "/healthz", None), ("GET", "/api/v1/bulk", None),
+                               ("POST", "/shop", "{}"), ("POST", "/api/v1/bulk", "{}"))
 )  # fmt: skip
 
 SMALL: tuple[Step, ...] = (

@@ -346,6 +346,22 @@ async def test_what_is_not_there_says_so_first(
     is_problem(foreign, 421, "wrong-host")
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("host", ["10.1.2.3:8420", "[fd00::7]:8420", "atomic-0.atomic.ns.svc"])
+async def test_health_is_answered_by_any_name(shop: Client, path: str, host: str) -> None:
+    """A kubelet asks by the pod's address. Nothing else is answered so, no page of another origin
+    and no path that only begins like it."""
+    named = {"Host": host}
+    assert (await shop.http.get(path, headers=named)).status_code == 200
+    assert (await shop.http.head(path, headers=named)).status_code == 200
+    is_problem(
+        await shop.http.get(path, headers={**named, "Origin": "https://evil.example"}),
+        403, "forbidden",
+    )  # fmt: skip
+    for other in ("/api/v1/status", "/metrics", f"{path}/x", f"/api/v1/runs?q={path}"):
+        is_problem(await shop.http.get(other, headers=named), 421, "wrong-host")
+
+
 async def test_head_of_the_event_stream_ends(shop: Client) -> None:
     """A HEAD has no body, and so an end: the next request on its connection is answered."""
     with trio.fail_after(5):

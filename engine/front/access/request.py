@@ -13,7 +13,9 @@ from engine.core.errors import Problem
 from engine.front.server.reply import Reply
 from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
 from engine.front.show.replies import problem_reply
+from engine.wire import routes
 
+HEALTH_PATHS = frozenset({routes.HEALTH.path, routes.READY.path})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -25,8 +27,8 @@ class Access:
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
 
     @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
-    def check(self, method: str, headers: RawHeaders) -> Reply | None:
-        """None, or the refusal."""
+    def check(self, method: str, headers: RawHeaders, *, any_name: bool = False) -> Reply | None:
+        """None, or the refusal. With `any_name` it does not matter which name was asked for."""
         host = origin = site = content_type = encoding = ""
         for name, value in headers:
             if name == b"host":
@@ -39,7 +41,7 @@ class Access:
                 content_type = value.decode("latin1")
             elif name == b"content-encoding":
                 encoding = value.decode("latin1").strip(" \t")
-        if host_name(host) not in self._hosts:
+        if not any_name and host_name(host) not in self._hosts:
             return problem_reply(
                 Problem.WRONG_HOST,
                 f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
@@ -63,6 +65,12 @@ class Access:
                 f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
             )
         return None
+
+
+def is_health(path: str) -> bool:
+    """Whether a path is that of a health route: these answer to any name and address, without a
+    token, as a prober knows neither (a kubelet asks by the pod's address)."""
+    return path in HEALTH_PATHS
 
 
 def host_name(host: str) -> str:
