@@ -23,6 +23,7 @@ from engine.runs.limits.admission import Admission
 from engine.runs.limits.refusals import (
     draining,
     engine_error,
+    no_such_run,
     overloaded,
     parent_token_of_another,
     revision_changed,
@@ -303,12 +304,12 @@ class Engine:
         live = await self.memory.get_or_stopped(run_id)
         if isinstance(live, Stopped) or (live is not None and live.run.parked):
             if await self.stopped.act(
-                run_id, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
+                live, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
             ):
                 await self.memory.get_or_stopped(run_id)
             return None, Done([], [])
         if live is None:
-            raise Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
+            raise no_such_run(run_id)
         run = live.run
         if step_id is not None and step_id not in run.steps:
             raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)

@@ -19,7 +19,12 @@ from engine.core.model import ENDED, Run, StepState
 from engine.core.rules.action import Action
 from engine.ports.store import Stopped, Store
 from engine.process.clock import Clock
-from engine.runs.limits.refusals import engine_error, revision_changed, run_cancelled
+from engine.runs.limits.refusals import (
+    engine_error,
+    no_such_run,
+    revision_changed,
+    run_cancelled,
+)
 from engine.runs.live import LiveRun
 
 READ_AGAIN = (Action.RETRY, Action.RESUME)
@@ -130,7 +135,7 @@ class StoppedRuns:
 
     async def act(
         self,
-        run_id: str,
+        found: LiveRun | Stopped,
         action: Action,
         actor: Actor,
         reason: str | None,
@@ -144,10 +149,8 @@ class StoppedRuns:
         Durable when this returns: True if the run goes on. Raises Refused, also when it still
         cannot be read.
         """
-        await self.wait_marked(run_id)
-        (stopped,) = await self._store.load_runs((run_id,), 0)
-        if not isinstance(stopped, Stopped) or not stopped.marked:
-            raise engine_error(run_id, stopped.error if isinstance(stopped, Stopped) else "")
+        stopped = await self._as_marked(found)
+        run_id = stopped.run_id
         if stopped.state == StepState.CANCELLED:
             raise run_cancelled(run_id)
         if step_id is not None:
@@ -183,6 +186,23 @@ class StoppedRuns:
         if not dry_run:
             await self._store.let_go_on(stopped, at, action, actor, reason).wait()
         return not dry_run
+
+    async def _as_marked(self, found: LiveRun | Stopped) -> Stopped:
+        """The run with its mark. Raises Refused if it has none: it was over, an operator has just
+        let it go on, or nothing of it was recorded."""
+        if isinstance(found, Stopped):
+            run_id, stopped_by = found.run_id, found.error
+        else:
+            run_id, stopped_by = found.run.id, found.stopped_by
+        await self.wait_marked(run_id)
+        stored = await self._store.load_runs((run_id,), 0)
+        if not stored:
+            raise no_such_run(run_id)
+        if not isinstance(stored[0], Stopped):
+            raise engine_error(run_id, stopped_by, is_paused=False)
+        if not stored[0].marked:
+            raise engine_error(run_id, stored[0].error)
+        return stored[0]
 
 
 def stopped_refusal(stopped: Stopped) -> Refused:

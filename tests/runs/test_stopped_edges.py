@@ -9,10 +9,13 @@ import trio
 
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
+from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
+from engine.ports.caller import Invocation
+from engine.runs.live import LiveRun
 from engine.store.sqlite.views.views import SqliteViews
 from tests.runs.stopped_runs import ASYNC, App, a_bug, refused, row_of
-from tests.store.support import change_file
+from tests.store.support import change_file, rows
 from tests.world import World, recorded, still_open, world
 
 
@@ -54,6 +57,52 @@ async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
             await app.it.act(run_id, Action.CANCEL, step_id=step_id)
         assert told.value.problem is Problem.NOT_POSSIBLE
         assert (await row_of(app.it, run_id)).state == StepState.PAUSED
+
+
+async def test_what_is_asked_of_a_run_that_is_over_while_a_request_of_it_lingers(
+    autojump_clock, path: Path
+) -> None:
+    """It needs no mark and is not paused: the refusal says what stopped it, and until when."""
+    app = App()
+
+    async def with_a_bug(call: Invocation) -> Outcome:
+        if call.url.endswith("/charge"):
+            await trio.sleep(5)
+            raise LookupError("a bug of the engine's")
+        answer = await app(call)
+        await trio.sleep(30)
+        return answer
+
+    async with world(path, with_a_bug, strict=False) as app.it:
+        run_id = still_open(await app.it.post(key="bad", wait=ASYNC)).run_id
+        await trio.sleep(2)
+        await app.it.act(run_id, Action.CANCEL)
+        await trio.sleep(5)
+        with pytest.raises(Refused, match="stopped this run: LookupError: a bug") as told:
+            await app.it.act(run_id, Action.CANCEL)
+        assert told.value.problem is Problem.ENGINE_ERROR
+        assert "paused" not in told.value.detail
+        assert "is read when its last request has ended" in told.value.detail
+        assert "LookupError" in told.value.members["error"]
+        await trio.sleep(30)
+        with pytest.raises(Refused) as told:
+            await app.it.act(run_id, Action.CANCEL)
+        assert told.value.problem is Problem.NOT_POSSIBLE
+
+
+async def test_what_is_asked_of_a_run_that_a_bug_stopped_before_anything_was_recorded(
+    autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no such run."""
+    app = App()
+    async with world(path, app, strict=False) as app.it:
+        with monkeypatch.context() as patch:
+            patch.delattr(LiveRun, "commit_post")
+            run_id = (await refused(app.it)).members["runId"]
+        with pytest.raises(Refused, match="There is no run") as told:
+            await app.it.act(run_id, Action.CANCEL)
+        assert told.value.problem is Problem.NOT_FOUND
+    assert rows(path, "SELECT id FROM run") == []
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,23 @@ def draining() -> Refused:
     )
 
 
-def engine_error(run_id: str, error: str) -> Refused:
+def no_such_run(run_id: str) -> Refused:
+    """The refusal of an action on what no run's id is."""
+    return Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
+
+
+def engine_error(run_id: str, error: str, *, is_paused: bool = True) -> Refused:
     """The refusal of everything about a run that a bug has stopped: what is in memory may never
-    become durable."""
+    become durable. Not paused: the record needs no mark, or is let go on already."""
+    then = (
+        "It is paused until somebody lets it be read again (`retry`, `resume`) or ends it"
+        " (`cancel`)."
+        if is_paused
+        else "Its record is read when its last request has ended: ask again then."
+    )
     return Refused(
         Problem.ENGINE_ERROR,
-        f"The engine stopped this run: {error}. It is paused until somebody lets it be"
-        " read again (`retry`, `resume`) or ends it (`cancel`).",
+        f"The engine stopped this run: {error}. {then}",
         runId=run_id,
         error=error,
         retryAfter=STOPPED_RETRY_AFTER_S,
