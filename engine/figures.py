@@ -32,10 +32,10 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
                     lambda: rule.stood_still)  # fmt: skip
     metrics.gauge("atomic_runs_in_memory", "Runs in memory", lambda: len(engine.memory.live))
     metrics.gauge(
-        "atomic_attempts_in_flight", "Places in use", lambda: engine.seats.places.in_flight
+        "atomic_attempts_in_flight", "Places in use", lambda: engine.places.at_hosts.in_flight
     )
     metrics.gauge("atomic_attempts_queued", "Attempts without a place",
-                  lambda: engine.seats.queued)  # fmt: skip
+                  lambda: engine.places.queued)  # fmt: skip
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",

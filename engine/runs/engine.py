@@ -56,7 +56,7 @@ class Engine:
         self.shared, self.limits = shared, shared.limits
         self.store, self.clock = shared.store, shared.clock
         self.parent_tokens = shared.parent_tokens
-        self.seats, self.home, self.hosts = shared.seats, shared.home, shared.hosts
+        self.places, self.home, self.hosts = shared.places, shared.home, shared.hosts
         self.budget, self.run_log = shared.budget, shared.watch.log
         self.admission = Admission(self.limits.new_runs_wait_s_max, lambda: shared.under_way)
         self.ready = False
@@ -132,7 +132,7 @@ class Engine:
                 request = live.requests.get(placed.poster)
                 if request is not None:
                     if request.host is not None and live.run.flights[placed.poster].parent_now:
-                        self.seats.give_up(request)
+                        self.places.give_up(request)
                     if request.left:
                         self.home.post_came(request, new=placed.new)
             return placed
@@ -343,7 +343,7 @@ class Engine:
                 self._tasks.opened(nursery)
                 nursery.start_soon(self.shared.deadlines.run)
                 nursery.start_soon(sweep, self.shared, self.memory, self._is_ready)
-                nursery.start_soon(self.seats.ramp.run)
+                nursery.start_soon(self.places.ramp.run)
                 nursery.start_soon(follow_store, self.store, self.memory.live)
                 task_status.started()
         finally:

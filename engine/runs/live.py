@@ -178,7 +178,7 @@ class LiveRun:
             step = self.run.steps[step_id]
             host = host_of(step.spec.url)
             attempt = Attempt(self._shared, self, step)
-            full = self._shared.seats.take(attempt, self.run, step, host)
+            full = self._shared.places.take(attempt, self.run, step, host)
             if full is not None:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
@@ -325,7 +325,7 @@ class LiveRun:
         finally:
             attempt.close()
         if self.run.parked:  # nobody can tell what its end means
-            self._shared.seats.give_back(attempt)
+            self._shared.places.give_back(attempt)
             self.requests.pop(attempt.step_id, None)
             self._shared.request_ended.set()
 
@@ -347,7 +347,7 @@ class LiveRun:
             self._shared.home.attempt_failed(attempt, step, outcome)
         self.commit(change, bodies, now=now)
         taken = isinstance(outcome, Answered) and outcome.http_status not in NOT_TAKEN
-        self._shared.seats.give_back(attempt, answered=taken)
+        self._shared.places.give_back(attempt, answered=taken)
         self._shared.request_ended.set()
 
     def park(self, stopped_by: str) -> None:
@@ -359,7 +359,7 @@ class LiveRun:
         self._count_under_way()
         self.let_callers_go()
         for request in list(self.requests.values()):
-            self._shared.seats.give_back(request)
+            self._shared.places.give_back(request)
 
     def let_callers_go(self) -> None:
         """Let every caller go without an outcome: the engine stops, or the run is parked."""
@@ -385,6 +385,6 @@ class LiveRun:
             request.drained = True
             request.scope.cancel()
             del self.requests[step_id]
-            self._shared.seats.give_back(request)
+            self._shared.places.give_back(request)
         if not self.run.parked:
             self.commit(change)

@@ -14,7 +14,7 @@ from engine.process.deadlines import Deadlines
 from engine.runs.home import Home
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.hosts import Hosts
-from engine.runs.limits.seats import Seats
+from engine.runs.limits.places import AttemptPlaces
 from engine.runs.open.parent import ParentTokens
 from engine.telemetry.run_log import NOBODY, Watchers
 
@@ -36,7 +36,7 @@ class Shared:
         self.store, self.caller, self.clock = store, caller, clock
         self.parent_tokens, self.limits = parent_tokens, limits
         self.watch = watch
-        self.seats = Seats(
+        self.places = AttemptPlaces(
             limits.in_flight_max,
             limits.in_flight_per_host_max,
             limits.workflows_in_flight_per_host_max,
@@ -47,7 +47,7 @@ class Shared:
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""
         self.home = Home(
-            limits, self.deadlines, store, self.seats.workflows, watch.log, warn, pressed
+            limits, self.deadlines, store, self.places.workflows, watch.log, warn, pressed
         )
         self.under_way = 0
         """Runs with a request open, or that wait for a place for one."""

@@ -176,7 +176,7 @@ async def test_no_lock_out(autojump_clock, path: Path) -> None:
                 for number in range(50):
                     nursery.start_soon(submit, f"k{number}")
         assert most <= 4
-        assert it.engine.seats.places.in_flight == 0
+        assert it.engine.places.at_hosts.in_flight == 0
 
 
 async def test_attempt_timeout_stands_still_while_a_child_is_held(

@@ -85,7 +85,7 @@ async def test_a_step_that_queues_is_not_looked_at_again(
 
         assert answer.step.state is StepState.COMPLETED
         assert len(it.caller.calls) == 1 + 2 * CHILDREN
-        assert it.engine.seats.places.in_flight == 0
+        assert it.engine.places.at_hosts.in_flight == 0
         assert looked_at < 20 * CHILDREN
 
 

@@ -39,7 +39,7 @@ async def test_a_bug_stops_its_run_and_nothing_else(
         with a_bug(monkeypatch, "bad"), trio.fail_after(60):
             run_id = still_open(await it.post(key="bad")).run_id
             await trio.sleep(2)
-            assert it.engine.seats.places.in_flight == 0
+            assert it.engine.places.at_hosts.in_flight == 0
             assert not it.engine.memory.live, "it is in the record, not in memory"
             assert (await refused(it)).problem is Problem.ENGINE_ERROR
             assert (await refused(it, url=STEP)).members["retryAfter"] > 0

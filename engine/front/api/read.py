@@ -48,7 +48,7 @@ async def status(front: Front) -> Reply:
     summary = await front.views.summary(now)
     due = await front.views.due_counts(now)
     engine = front.engine
-    store, places, seats = engine.store, engine.seats.places, engine.seats
+    store, places = engine.store, engine.places
     return json_reply(
         wire.Status(
             instance=front.instance,
@@ -66,12 +66,14 @@ async def status(front: Front) -> Reply:
             late_count=summary.late,
             timed_count=summary.timed,
             due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
-            hosts=host_rows(engine.hosts.figures(now), places.by_host, seats.queued_by_host),
+            hosts=host_rows(
+                engine.hosts.figures(now), places.at_hosts.by_host, places.queued_by_host
+            ),
             standstills=standstill_rows(engine.home.rule.narrow_pools(now_s), now, now_s),
             in_memory=len(engine.memory.live),
-            in_flight=places.in_flight,
+            in_flight=places.at_hosts.in_flight,
             cancelled_in_flight=engine.memory.cancelled_in_flight,
-            queued=seats.queued,
+            queued=places.queued,
             memory=memory_used(engine.budget),
             limits=limits_told(front.config, engine.budget.bytes_max),
         )

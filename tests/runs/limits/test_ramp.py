@@ -69,12 +69,12 @@ async def test_overdue_calls_begin_with_few_places(autojump_clock, path: Path) -
     endpoint = Endpoint(taking(0.1))
     async with world(path, endpoint, clock=an_hour_later()) as it:
         await trio.sleep(0.05)
-        assert (endpoint.open, it.engine.seats.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
-        assert it.engine.seats.queued_by_host == {"app:9000": RUNS - FIRST_PLACES}
+        assert (endpoint.open, it.engine.places.queued) == (FIRST_PLACES, RUNS - FIRST_PLACES)
+        assert it.engine.places.queued_by_host == {"app:9000": RUNS - FIRST_PLACES}
         took_s = await all_completed(it, RUNS)
         assert endpoint.most <= FIRST_PLACES + RUNS / ANSWERS_FOR_A_PLACE
         assert took_s <= 0.1 * RUNS / FIRST_PLACES
-        assert (it.engine.seats.places.in_flight, it.engine.seats.ramp.in_flight) == (0, 0)
+        assert (it.engine.places.at_hosts.in_flight, it.engine.places.ramp.in_flight) == (0, 0)
 
 
 async def test_what_is_submitted_after_the_start_is_not_held_back(
@@ -132,7 +132,7 @@ async def test_hosts_do_not_wait_for_each_other(autojump_clock, path: Path) -> N
 
     async with world(path, app, clock=an_hour_later()) as it:
         await all_completed(it, 50)
-        assert it.engine.seats.places.by_host.keys() == {"slow:9000"}
+        assert it.engine.places.at_hosts.by_host.keys() == {"slow:9000"}
 
 
 class Open:

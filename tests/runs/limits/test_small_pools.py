@@ -227,8 +227,8 @@ async def test_workflows_in_flight_are_limited(autojump_clock, path: Path, limit
     _, attempts, it = await pools.run(path, INVOICE, 12)
     assert pools.most == limit
     assert attempts == [1] * 12, "nobody is sent home"
-    assert it.engine.seats.workflows is not None
-    assert (it.engine.seats.workflows.in_flight, it.engine.seats.queued) == (0, 0)
+    assert it.engine.places.workflows is not None
+    assert (it.engine.places.workflows.in_flight, it.engine.places.queued) == (0, 0)
 
 
 async def test_without_the_limit_all_begin(autojump_clock, path: Path):
@@ -245,8 +245,8 @@ async def test_nested_workflows_do_not_lock_each_other_out(autojump_clock, path:
     took, _, it = await pools.run(path, "http://a/flow/a/leaver:x,do:0.1", 3)
     assert took < 5, "at once"
     assert it.engine.home.sent > 0
-    assert it.engine.seats.workflows is not None
-    assert it.engine.seats.workflows.in_flight == 0
+    assert it.engine.places.workflows is not None
+    assert it.engine.places.workflows.in_flight == 0
 
 
 @pytest.mark.parametrize("outcome", [Unanswered(CallError.CONNECTION_LOST, "cut"), Answered(504)])

@@ -16,7 +16,7 @@ from engine.runs.limits.concurrency import Places
 from engine.runs.limits.ramp import Ramp, RampCall
 
 
-class Seated(RampCall, Protocol):
+class HasPlaces(RampCall, Protocol):
     """A request, and which places it has."""
 
     host: str | None
@@ -27,13 +27,13 @@ class Seated(RampCall, Protocol):
     """The same under `workflows_in_flight_per_host_max`, for as long as it lasts."""
 
 
-class Seats:
+class AttemptPlaces:
     """The places of all kinds: an attempt takes all that it needs, or none."""
 
     def __init__(
         self, in_flight_max: int, per_host_max: int, workflows_per_host_max: int, began_at: int
     ) -> None:
-        self.places = Places(in_flight_max, per_host_max)
+        self.at_hosts = Places(in_flight_max, per_host_max)
         self.workflows = (
             Places(sys.maxsize, workflows_per_host_max) if workflows_per_host_max else None
         )
@@ -42,7 +42,7 @@ class Seats:
     @property
     def queued_by_host(self) -> Counter[str]:
         """How many attempts at each host wait for a place of any kind."""
-        queued = Counter(self.places.queued_by_host)
+        queued = Counter(self.at_hosts.queued_by_host)
         queued.update(self.ramp.queued_by_host)
         if self.workflows is not None:
             queued.update(self.workflows.queued_by_host)
@@ -53,7 +53,7 @@ class Seats:
         """How many in all."""
         return self.queued_by_host.total()
 
-    def take(self, request: Seated, run: Run, step: Step, host: str) -> Places | None:
+    def take(self, request: HasPlaces, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt, this request, needs. Else those of which none is
         free."""
         workflows = self.workflows
@@ -66,8 +66,8 @@ class Seats:
             on_ramp = self.ramp.was_overdue(step)
             if on_ramp and not self.ramp.has_room(host):
                 return self.ramp
-            if not self.places.take(host):
-                return self.places
+            if not self.at_hosts.take(host):
+                return self.at_hosts
             request.host = host
             if on_ramp:
                 self.ramp.take(host)
@@ -78,11 +78,11 @@ class Seats:
             request.workflow_host = host
         return None
 
-    def give_up(self, request: Seated) -> None:
+    def give_up(self, request: HasPlaces) -> None:
         """The attempt has an open child now: it has no place at its host any more."""
         self._leave_host(request, answered=True)
 
-    def give_back(self, request: Seated, *, answered: bool = False) -> None:
+    def give_back(self, request: HasPlaces, *, answered: bool = False) -> None:
         """The attempt is over; `answered`: the host could take it."""
         self._leave_host(request, answered=answered)
         if request.workflow_host is not None:
@@ -90,13 +90,13 @@ class Seats:
             host, request.workflow_host = request.workflow_host, None
             self.workflows.give_back(host)
 
-    def _leave_host(self, request: Seated, *, answered: bool) -> None:
+    def _leave_host(self, request: HasPlaces, *, answered: bool) -> None:
         host, request.host = request.host, None
         if host is None:
             return
         if request.is_on_ramp:
             self.ramp.call_ends(host, request, answered=answered)
-        self.places.give_back(host)
+        self.at_hosts.give_back(host)
 
 
 def _may_post(run: Run, step: Step) -> bool:
