@@ -173,11 +173,13 @@ class World:
         return ["".join(segment.text for segment in strip) for strip in strips]
 
     async def works_end(self) -> None:
-        """What was begun beside the screen ends, or is called off by what came after it."""
-        work = (worker.wait() for worker in self.app.workers)
-        for ended in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(ended, BaseException) and not isinstance(ended, WorkerCancelled):
-                raise ended
+        """What was begun beside the screen ends, or is called off by what came after it; what that
+        begins in its turn ends too."""
+        while work := [worker.wait() for worker in self.app.workers]:
+            for ended in await asyncio.gather(*work, return_exceptions=True):
+                if isinstance(ended, BaseException) and not isinstance(ended, WorkerCancelled):
+                    raise ended
+            await self.pilot.pause()
 
     async def lists(self, *rows: RunRow) -> list[str]:
         """The list of runs comes, whole, and is on the screen."""
@@ -192,8 +194,10 @@ class World:
         return await self.shown()
 
     async def press(self, *keys: str) -> list[str]:
-        """Press keys, and let what they begin come to an end."""
-        await self.pilot.press(*keys)
+        """Press keys, and let what each begins come to an end before the next."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.works_end()
         await self.works_end()
         return await self.shown()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -215,7 +217,10 @@ async def test_two_presses_are_told_apart_by_the_revision(world: World) -> None:
     run = run_row(1, "backing-off")
     world.answers["/actions"] = accepted(run)
     await world.lists(run)
-    await world.press("R", "R")
+    world.answers_after = asyncio.Event()
+    await world.pilot.press("R", "R")  # nothing is answered yet
+    world.answers_after.set()
+    await world.press()
     assert {members["ifRev"] for _, members in world.posts} == {4}
 
 
