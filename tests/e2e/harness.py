@@ -344,6 +344,14 @@ class Client:
         await eventually_async(reached)
         return run
 
+    async def wait_step(self, step_id: str, status: str) -> None:
+        """Return once the step has this status."""
+
+        async def reached() -> bool:
+            return bool((await self.read(f"/steps/{step_id}"))["status"] == status)
+
+        await eventually_async(reached)
+
     async def act(self, run_id: str, action: str, **members: Any) -> httpx.Response:
         """An operator's action."""
         return await self.http.post(

@@ -28,7 +28,7 @@ from tests.e2e.harness import (
 from tests.loopback import free_port
 
 PROXY_PATIENCE_S = 0.15
-STEP_RETRY = {"count": 1, "backOff": 700, "jitter": 0}
+STEP_RETRY = {"count": 1, "backOff": 60_000, "jitter": 0}
 NO_RETRY = {"count": 0, "backOff": 10, "jitter": 0}
 
 
@@ -38,12 +38,14 @@ NO_RETRY = {"count": 0, "backOff": 10, "jitter": 0}
 async def test_proxies_cut_what_waits(
     engine: EngineProcess, shop: Client, *, invoked_through_proxy: bool, posted_through_proxy: bool
 ) -> None:
-    """Every request over 0.15 s is cut while a step backs off 0.7 s: no retry is used up.
+    """Every request over 0.15 s is cut while a step backs off: no retry is used up.
 
-    Not after it, nor before: there a request is over 0.15 s only where the machine is busy.
+    Not after it, nor before: there a request is over 0.15 s only where the machine is busy. So the
+    step backs off until enough was cut, and is retried by hand.
     """
     port = int(engine.url.rpartition(":")[2])
     through_proxy: list[Client] = []
+    cutting = False
 
     async def workflow(call: Call) -> Answer:
         poster = through_proxy[0] if posted_through_proxy else shop
@@ -53,15 +55,26 @@ async def test_proxies_cut_what_waits(
     async def slow(call: Call) -> Answer:
         return Answer(404 if call.attempt == 1 else 200)
 
-    def backs_off() -> bool:
-        return len(app.called("slow")) == 1
+    async def cut_and_retry() -> None:
+        nonlocal cutting
+        await eventually(lambda: app.called("slow"))
+        call = app.called("slow")[0]
+        await shop.wait_step(call.headers["atomic-step-id"], "backing-off")
+        cutting = True
+        await eventually(lambda: before_app.cuts >= 2 * invoked_through_proxy)
+        await eventually(lambda: before_engine.cuts >= 2 * posted_through_proxy)
+        cutting = False
+        retried = await shop.act(call.run_id, "retry", step=call.headers["atomic-step-id"])
+        assert retried.status_code == 202, retried.text
 
     async with (
         application(index=workflow, slow=slow) as app,
-        cutting_proxy(app.port, PROXY_PATIENCE_S, backs_off) as before_app,
-        cutting_proxy(port, PROXY_PATIENCE_S, backs_off) as before_engine,
+        cutting_proxy(app.port, PROXY_PATIENCE_S, lambda: cutting) as before_app,
+        cutting_proxy(port, PROXY_PATIENCE_S, lambda: cutting) as before_engine,
         harness.client(f"http://127.0.0.1:{before_engine.port}", shop.name) as cut_client,
+        trio.open_nursery() as nursery,
     ):
+        nursery.start_soon(cut_and_retry)
         through_proxy.append(cut_client)
         step_port = before_app.port if invoked_through_proxy else None
         answer = await shop.post(app.at("index", step_port), "k", retry=NO_RETRY)
