@@ -25,6 +25,7 @@ from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
 from engine.core.rules.post import RunLimits
 from engine.figures import show_engine, show_process, show_server, show_store
+from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
 from engine.front.access.request import Access
 from engine.front.api import routes
@@ -316,7 +317,7 @@ def _front(
         registry=registry,
         clock=clock,
         config=config,
-        access=Access((*config.hosts, config.host)),
+        gate=Gate(Access((*config.hosts, config.host)), registry),
         metrics=metrics,
         log=logger().error,
         bulk=Bulk(views.runs, engine, clock, logger().error),

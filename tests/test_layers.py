@@ -112,7 +112,10 @@ ROWS = (
         "engine.front.show",
         "engine.core.* engine.ports engine.wire engine.front.server msgspec",
     ),
-    row("engine.front.access", "engine.core engine.wire engine.front.*"),
+    row(
+        "engine.front.access",
+        "engine.core engine.core.access engine.wire engine.registry engine.front.* msgspec",
+    ),
     row(
         "engine.front.api",
         "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.registry "

@@ -250,6 +250,9 @@ class Views(Protocol):
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
         """A run, its steps in order, and all their attempts."""
 
+    async def client_of(self, run_id: str) -> str | None:
+        """Whose run it is; None: there is no such run."""
+
     async def causes(self, new_since: int) -> list[CauseRecord]:
         """Why runs need a person, what most need it for first."""
 

@@ -53,22 +53,21 @@ class Registry:
         """By name."""
         self.tokens: Mapping[str, Token] = {}
         """By name."""
+        self.asks_token = False
+        """Whether requests need a token: as soon as there is one, or a client."""
         self.version = 0
         """Rises with every change: what was derived from what is here is derived anew."""
         self._by_digest: dict[bytes, Token] = {}
         self._join()
 
-    @property
-    def asks_token(self) -> bool:
-        """Whether requests need a token: as soon as there is one, or a client."""
-        return bool(self.clients or self.tokens)
-
     def token_of(self, text: str) -> Token | None:
         """The token that this is, if it is one and has not run out."""
-        token = self._by_digest.get(digest_of(text))
-        if token is None or (token.expires_at is not None and self._now() >= token.expires_at):
-            return None
-        return token
+        return self.token_by_digest(digest_of(text))
+
+    def token_by_digest(self, digest: bytes) -> Token | None:
+        """The same, by what is kept of it."""
+        token = self._by_digest.get(digest)
+        return token if token is not None and token.is_good(digest, self._now()) else None
 
     def set_defined(self, clients: Iterable[Client], tokens: Iterable[Token]) -> None:
         """What the files say now, instead of what they said before."""
@@ -119,7 +118,13 @@ class Registry:
     def _join(self) -> None:
         self.clients = self._kept_clients | self._defined_clients
         self.tokens = self._kept_tokens | self._defined_tokens
+        self.asks_token = bool(self.clients or self.tokens)
         self._by_digest = {token.digest: token for token in self.tokens.values()}
+        self._by_digest |= {
+            token.rotated_digest: token
+            for token in self.tokens.values()
+            if token.rotated_digest is not None
+        }
         self.version += 1
 
 

@@ -24,6 +24,7 @@ from engine.runs.limits.refusals import (
     draining,
     engine_error,
     no_such_run,
+    no_such_step,
     overloaded,
     parent_token_of_another,
     revision_changed,
@@ -275,7 +276,7 @@ class Engine:
         )
         run = found.run if isinstance(found, LiveRun) else found
         if run is None or step_id not in run.steps:
-            raise Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
+            raise no_such_step(step_id)
         if isinstance(found, LiveRun):
             return await wait_for(self.shared, found, Placed(step_id), wait)
         return await read_outcome(self.shared, run, step_id)

@@ -1,8 +1,8 @@
 """Every route once. The rules that the engine serves, the OpenAPI document and the client's calls
 are made from this table, and so cannot differ.
 
-`role` is what an access token will have to allow (`docs/reference/protocol.md` §7). It is only
-written down: there are no tokens yet, and nothing asks for it.
+`role` is what an access token must allow (`docs/reference/protocol.md` §7), as soon as the engine
+asks for one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ class Route(Struct, Generic[T_co], frozen=True):
     path: str
     """With each name that is filled in in braces: `/api/v1/runs/{id}`."""
     role: Role | None
-    """None: whoever asks."""
+    """What a token must allow; None: whoever asks."""
     answer: type[T_co]
     """`bytes` for what is no JSON; `dict` for JSON without a schema (the status: `status_of`)."""
     summary: str = ""
     """Empty: not in the OpenAPI document."""
     queries: tuple[str, ...] = ()
     body: type[Struct] | None = None
+    of_all: bool = False
+    """It tells of all clients at once: not for a token that is bound to one."""
 
 
 # fmt: off
@@ -56,18 +58,19 @@ ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
 STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
 OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
                 "A step's outcome; waits.")
-PAYLOAD = Route("GET", "/api/v1/steps/{id}/payload", Role.READ, bytes, "A step's payload, raw.")
-LAST_ANSWER = Route("GET", "/api/v1/steps/{id}/response", Role.READ, bytes,
+PAYLOAD = Route("GET", "/api/v1/steps/{id}/payload", Role.OPERATE, bytes,
+                "A step's payload, raw.")
+LAST_ANSWER = Route("GET", "/api/v1/steps/{id}/response", Role.OPERATE, bytes,
                     "The last attempt's answer, raw.")
-ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.READ, bytes,
+ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPERATE, bytes,
                "An attempt's answer, raw.")
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
                "Server-Sent Events, resumable with Last-Event-ID.")
-PROBLEM = Route("GET", "/problems/{name}", Role.READ, bytes, "The page of a problem type.")
-PROBLEMS = Route("GET", "/problems/", Role.READ, bytes)
+PROBLEM = Route("GET", "/problems/{name}", None, bytes, "The page of a problem type.")
+PROBLEMS = Route("GET", "/problems/", None, bytes)
 HEALTH = Route("GET", "/healthz", None, bytes, "Liveness.")
 READY = Route("GET", "/readyz", None, bytes, "Readiness.")
-METRICS = Route("GET", "/metrics", Role.READ, bytes, "Prometheus metrics.")
+METRICS = Route("GET", "/metrics", Role.READ, bytes, "Prometheus metrics.", of_all=True)
 OPENAPI = Route("GET", "/openapi.json", Role.READ, dict)
 # fmt: on
 

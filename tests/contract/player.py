@@ -236,8 +236,8 @@ class Player:
         self._begun: dict[str, list[dict[str, Any]]] = {}
         self._bugs = ExitStack()
         self._last: Step | None = None
-        self._arrived = mock.Mock(wraps=front.access.check)
-        front.access.check = self._arrived
+        gate: Any = front.gate
+        self._arrived = gate.check = mock.Mock(wraps=gate.check)
         self._held: dict[str, tuple[trio.MemorySendChannel, trio.MemoryReceiveChannel]]
         self._held = {name: trio.open_memory_channel[Answer](10) for name in HELD}
         self._app.handlers = dict.fromkeys((*ANSWERS, *HELD), self._answer)

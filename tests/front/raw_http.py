@@ -79,6 +79,15 @@ class App:
         """A post was refused before it was read, for want of room."""
         self.calls.append("refused")
 
+    asks_token = False
+
+    def denied(self, head: RequestHead) -> Reply | None:
+        """Asked of heads with a body, and only where tokens are asked for: nobody has one here."""
+        assert self.asks_token
+        assert head.body_bytes != 0
+        text = (("content-type", "application/problem+json"), ("www-authenticate", "Bearer"))
+        return Reply(401, text, b"{}")
+
     def refused_for_good(self, head: RequestHead | None, refusal: BadRequest) -> None:
         """A request was refused for what it is."""
 

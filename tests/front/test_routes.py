@@ -45,6 +45,7 @@ def test_no_client_is_called_as_a_route_begins() -> None:
 
 
 def test_every_change_needs_a_role_that_may_change_something() -> None:
-    """And who has no token learns only that the engine is there."""
+    """And who has no token learns only that the engine is there, and what its problems are."""
     assert {it.role for it in ROUTES if it.method == "POST"} == {Role.SUBMIT, Role.OPERATE}
-    assert [it for it in ROUTES if it.role is None] == [routes.HEALTH, routes.READY]
+    free = [it for it in ROUTES if it.role is None]
+    assert free == [routes.PROBLEM, routes.PROBLEMS, routes.HEALTH, routes.READY]

@@ -8,16 +8,16 @@ from msgspec import Struct
 
 
 class Role(StrEnum):
-    """What an access token allows; each of the last three allows what those before it do."""
+    """What an access token allows; `roles.py` says which of them allows what others do."""
 
     SUBMIT = "submit"
     """To post as one client, and to read the outcomes of its steps."""
     READ = "read"
-    """To see everything but bodies."""
+    """To see everything but bodies: outcomes are bodies."""
     OPERATE = "operate"
-    """Bodies, actions, bulk jobs, holds."""
+    """What `submit` and `read` allow; bodies, actions, bulk jobs, holds."""
     ADMIN = "admin"
-    """Clients, tokens and limits."""
+    """Everything: clients, tokens and limits too."""
 
 
 class Token(Struct, frozen=True):
@@ -34,3 +34,13 @@ class Token(Struct, frozen=True):
     """Milliseconds since the epoch, UTC; None: never."""
     defined_in: str = ""
     """The file that has it, for people; empty: it is in the store."""
+    rotated_digest: bytes | None = None
+    """The secret before this one, while both are good."""
+    rotated_until: int = 0
+    """Until when that is, in milliseconds since the epoch, UTC."""
+
+    def is_good(self, digest: bytes, now: int) -> bool:
+        """Whether a secret of this digest, which is one of its two, is good now."""
+        if self.expires_at is not None and now >= self.expires_at:
+            return False
+        return digest == self.digest or now < self.rotated_until

@@ -29,14 +29,12 @@ class Access:
     @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
     def check(self, method: str, headers: RawHeaders, *, any_name: bool = False) -> Reply | None:
         """None, or the refusal. With `any_name` it does not matter which name was asked for."""
-        host = origin = site = content_type = encoding = ""
+        if (refused := self.foreign(headers)) is not None:
+            return refused
+        host = content_type = encoding = ""
         for name, value in headers:
             if name == b"host":
                 host = value.decode("latin1").strip(" \t").lower()
-            elif name == b"origin":
-                origin = value.decode("latin1").strip(" \t").lower()
-            elif name == b"sec-fetch-site":
-                site = value.decode("latin1").strip(" \t").lower()
             elif name == b"content-type":
                 content_type = value.decode("latin1")
             elif name == b"content-encoding":
@@ -46,11 +44,6 @@ class Access:
                 Problem.WRONG_HOST,
                 f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
                 " `hosts` in the configuration.",
-            )
-        foreign = origin and origin not in (f"http://{host}", f"https://{host}")
-        if foreign or site == "cross-site":
-            return problem_reply(
-                Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
             )
         if method in SAFE_METHODS:
             return None
@@ -63,6 +56,24 @@ class Access:
             return problem_reply(
                 Problem.UNSUPPORTED_MEDIA_TYPE,
                 f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
+            )
+        return None
+
+    @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
+    def foreign(self, headers: RawHeaders) -> Reply | None:
+        """The refusal of a page of another origin, which a browser sends in its reader's name."""
+        host = origin = site = ""
+        for name, value in headers:
+            if name == b"host":
+                host = value.decode("latin1").strip(" \t").lower()
+            elif name == b"origin":
+                origin = value.decode("latin1").strip(" \t").lower()
+            elif name == b"sec-fetch-site":
+                site = value.decode("latin1").strip(" \t").lower()
+        foreign = origin and origin not in (f"http://{host}", f"https://{host}")
+        if foreign or site == "cross-site":
+            return problem_reply(
+                Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
             )
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.front.access.request import Access
+from engine.front.access.gate import Gate
 from engine.jobs.bulk import Bulk
 from engine.ports.views import Views
 from engine.process.clock import Clock
@@ -24,7 +24,7 @@ class Front(Struct, frozen=True):
     registry: Registry
     clock: Clock
     config: Config
-    access: Access
+    gate: Gate
     metrics: Metrics
     log: Log
     bulk: Bulk

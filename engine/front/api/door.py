@@ -14,13 +14,15 @@ import re
 from engine.core.errors import Problem
 from engine.front.access.parent import parent_in, parent_of
 from engine.front.api.context import Front
-from engine.front.api.reasons import note_denied, note_unread
+from engine.front.api.reasons import detail_of, note_denied, note_unread
 from engine.front.api.submit import answer_submission
+from engine.front.server.refusal import Denied
 from engine.front.server.reply import Reply
 from engine.front.server.strict import BadRequest, RawHeaders, RequestHead
 from engine.front.show.replies import problem_reply
 from engine.process.budget import Parcel
 from engine.runs.limits.refusals import RETRY_AFTER_S
+from engine.wire.routes import SUBMIT
 
 _PATH = re.compile(rb"[A-Z]+ (/[^ ?\r\n]*)")
 
@@ -30,6 +32,16 @@ class EngineDoor:
 
     def __init__(self, front: Front) -> None:
         self._front = front
+
+    @property
+    def asks_token(self) -> bool:
+        """Whether heads are to be looked at (`denied`) before the body is read."""
+        return self._front.registry.asks_token
+
+    def denied(self, head: RequestHead) -> Reply | None:
+        """The refusal of a request for its token, before its body is read."""
+        method = head.method.decode("ascii")
+        return self._front.gate.check_head(method, head.target, head.fields)
 
     def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
         """A post was refused before it was read."""
@@ -48,13 +60,16 @@ class EngineDoor:
             path, parent_token = head.target.decode("latin1"), parent_of(head.fields) or ""
         else:
             return
-        note_unread(self._front.engine, path, parent_token, refusal.detail)
+        denied = refusal.reply if isinstance(refusal, Denied) else None
+        detail = refusal.detail if denied is None else detail_of(denied)
+        note_unread(self._front.engine, path, parent_token, detail)
 
     async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         front = self._front
-        reply = front.access.check("POST", headers)
-        if reply is not None:
+        who = front.gate.check(SUBMIT, "", "POST", headers, client)
+        if isinstance(who, Reply):
+            reply = who
             note_denied(front.engine, client, headers, body.data, reply)
         else:
             try:

@@ -71,9 +71,20 @@ def note_reason(
 def note_denied(
     engine: Engine, client: str, headers: RawHeaders, body: bytes, denied: Reply
 ) -> None:
-    """The same for a post that was answered so before anything of it was looked at (415, 421)."""
-    detail = _decode_problem(denied.body).detail
-    _note(engine, client, _whose(headers, body), f"/{client}", detail)
+    """The same for a post that was answered so before anything of it was looked at (415, 421).
+
+    What has no token, or too little of one, may claim what it likes: a parent token says whose it
+    is, and nothing else does.
+    """
+    if denied.status in (401, 403):
+        note_unread(engine, f"/{client}", parent_of(headers) or "", detail_of(denied))
+    else:
+        _note(engine, client, _whose(headers, body), f"/{client}", detail_of(denied))
+
+
+def detail_of(denied: Reply) -> str:
+    """What a problem document says."""
+    return _decode_problem(denied.body).detail
 
 
 def note_unread(engine: Engine, path: str, parent_token: str, detail: str) -> None:

@@ -6,19 +6,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
-from quart import Request, Response, request
+from quart import Request, Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front.access.actor import actor_of
-from engine.front.access.request import is_health
+from engine.front.access.who import Who
 from engine.front.api import act, bulk, events, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error
 from engine.front.api.headers import read_headers, wait_of
 from engine.front.api.outcome import result_reply
+from engine.front.api.own import check_own
 from engine.front.api.reasons import note_denied
 from engine.front.api.submit import answer_submission
 from engine.front.server.reply import ROOM, Reply
@@ -27,6 +28,7 @@ from engine.front.show import openapi, pages
 from engine.front.show.replies import json_reply, problem_reply, refusal
 from engine.process.budget import Parcel
 from engine.runs.engine import Engine
+from engine.runs.limits.refusals import no_such_step
 from engine.wire import routes
 
 Answer = Callable[..., Reply | Awaitable[Reply | Response]]
@@ -71,8 +73,8 @@ def build(front: Front) -> QuartTrio:
     _common(app, front)
     answers = _work(front) | _reads(front) | _pages(front)
     for route in routes.ROUTES:
-        rule, name = route.path.replace("{", "<").replace("}", ">"), f"{route.method} {route.path}"
-        app.add_url_rule(rule, name, _view(answers[route]), methods=[route.method])
+        rule = route.path.replace("{", "<").replace("}", ">")
+        app.add_url_rule(rule, _name(route), _view(answers[route]), methods=[route.method])
     return app
 
 
@@ -85,18 +87,27 @@ def _view(answer: Answer) -> Callable[..., Awaitable[Response]]:
     return view
 
 
+def _name(route: routes.Route[Any]) -> str:
+    return f"{route.method} {route.path}"
+
+
 def _common(app: QuartTrio, front: Front) -> None:
+    by_rule = {_name(route): route for route in routes.ROUTES}
+
     @app.before_request
     async def check_access() -> Response | None:
         # An address that is not there, or not for this method, says so whatever the body is.
         method = "GET" if request.routing_exception is not None else request.method
-        any_name = is_health(request.path)
-        refused = front.access.check(method, raw_headers(request), any_name=any_name)
-        if refused is None:
+        route = by_rule.get(request.endpoint or "")
+        client = (request.view_args or {}).get("client", "")
+        headers = raw_headers(request)
+        found = front.gate.check(route, request.path, method, headers, client)
+        if isinstance(found, Who):
+            g.who = found
             return None
         if request.method == "POST":
-            note_denied(front.engine, request.path[1:], raw_headers(request), b"", refused)
-        return response(refused)
+            note_denied(front.engine, request.path[1:], headers, b"", found)
+        return response(found)
 
     @app.after_request
     async def count(answer: Response) -> Response:
@@ -145,6 +156,7 @@ def _work(front: Front) -> Answers:
 
     async def outcome(id: str) -> Reply:
         posted = read_headers(raw_headers(request))
+        await check_own(front, g.who, id, no_such_step(id))
         return result_reply(await front.engine.outcome(id, wait_of(posted, None)), posted)
 
     async def take_action(id: str) -> Reply:

@@ -22,11 +22,11 @@ import trio
 
 from engine.front.server.exchange import FAREWELL_S, Application
 from engine.front.server.post import Door, Post, read_post
-from engine.front.server.refusal import linger, refusal_bytes
+from engine.front.server.refusal import Denied, linger, refusal_bytes
 from engine.front.server.reply import Reply, reply_head
 from engine.front.server.room import BodyRoom, no_room
 from engine.front.server.serving import Serving
-from engine.front.server.strict import BadRequest, Phase, RequestReader
+from engine.front.server.strict import BadRequest, Phase, RequestHead, RequestReader
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.process.deadlines import Timer
 
@@ -209,12 +209,23 @@ class Connection:
         if checked is None:
             checked = self._requests.take()
             head = self._requests.head
+            if head is not None:
+                self._refuse_if_denied(head, checked)
             size = len(checked) - (0 if head is None else self._requests.head_size)
         else:
             head, size = None, 0
         if self._room.bytes_came(head, size):
             self._roomless, checked = checked, b""
         return checked
+
+    def _refuse_if_denied(self, head: RequestHead, checked: bytes) -> None:
+        """Raises Denied for a request with a body whose sender may not send it. One without a body
+        is answered like any other, and its connection goes on."""
+        door = self._server.door
+        if door is None or not door.asks_token or head.body_bytes == 0:
+            return
+        if (reply := door.denied(head)) is not None:
+            raise Denied(reply, checked[: self._requests.head_size])
 
     def _take_post(self, checked: bytes) -> bool:
         """Whether these bytes are a post's, for the door."""
@@ -292,11 +303,15 @@ class Connection:
         if self._app is not None:
             await self._app.end()
         if not is_answered:
-            body = self._server.refuse(
-                refusal.status, refusal.problem, refusal.detail, refusal.limit
-            )
-            await self.write(refusal_bytes(self._server.config, refusal.status, body))
+            await self.write(self._refusal_bytes(refusal))
             self._lingers = True
+
+    def _refusal_bytes(self, refusal: BadRequest) -> bytes:
+        if isinstance(refusal, Denied):
+            reply = refusal.reply
+            return reply_head(reply, self._server.shared_headers(), close=True) + reply.body
+        body = self._server.refuse(refusal.status, refusal.problem, refusal.detail, refusal.limit)
+        return refusal_bytes(self._server.config, refusal.status, body)
 
     # --- time ---
 

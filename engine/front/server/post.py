@@ -45,6 +45,15 @@ def read_post(head: RequestHead) -> Post | None:
 class Door(Protocol):
     """Answers posts."""
 
+    @property
+    def asks_token(self) -> bool:
+        """Whether heads are to be looked at (`denied`) before the body is read."""
+        ...
+
+    def denied(self, head: RequestHead) -> Reply | None:
+        """The refusal of a request, of whatever path, before its body is read."""
+        ...
+
     async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         ...

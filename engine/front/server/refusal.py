@@ -9,7 +9,8 @@ from typing import Any
 import trio
 from hypercorn.config import Config
 
-from engine.front.server.strict import ServerLimits
+from engine.front.server.reply import Reply
+from engine.front.server.strict import BadRequest, ServerLimits
 
 DRAIN_BYTES = 64 * 1024
 
@@ -43,6 +44,15 @@ async def linger(stream: trio.SocketStream, limits: ServerLimits) -> None:
                 drained += len(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # gone already
+
+
+class Denied(BadRequest):
+    """Who sends the request may not: it is answered so, and its body is not read."""
+
+    def __init__(self, reply: Reply, head: bytes) -> None:
+        super().__init__(reply.status, "its token does not allow it")
+        self.reply = reply
+        self.head = head
 
 
 def refusal_headers(status: int, body: bytes) -> list[tuple[bytes, bytes]]:

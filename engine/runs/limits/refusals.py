@@ -70,6 +70,11 @@ def no_such_run(run_id: str) -> Refused:
     return Refused(Problem.NOT_FOUND, f"There is no run {run_id}.")
 
 
+def no_such_step(step_id: str) -> Refused:
+    """The refusal of an outcome of what no step's id is."""
+    return Refused(Problem.NOT_FOUND, f"There is no step {step_id}.")
+
+
 def engine_error(run_id: str, error: str, *, is_paused: bool = True) -> Refused:
     """The refusal of everything about a run that a bug has stopped: what is in memory may never
     become durable. Not paused: the record needs no mark, or is let go on already."""

@@ -1,6 +1,9 @@
 -- find_run: the identity of a run
 SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
 
+-- client_of: whose run it is
+SELECT client FROM run WHERE id = ?;
+
 -- run: one run's own row
 SELECT * FROM run WHERE id = ?;
 

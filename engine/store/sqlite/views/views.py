@@ -115,6 +115,15 @@ class SqliteViews:
 
         return await self._of_run(run_id, work)
 
+    async def client_of(self, run_id: str) -> str | None:
+        """Whose run it is; None: there is no such run."""
+
+        def work(db: sqlite3.Connection) -> str | None:
+            row = db.execute(SQL["client_of"], (run_id,)).fetchone()
+            return None if row is None else str(row[0])
+
+        return await self._of_run(run_id, work)
+
     async def causes(self, new_since: int) -> list[CauseRecord]:
         """Why runs need a person, and how many each."""
         await self._writer.wait_rows()

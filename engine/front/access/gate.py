@@ -1,0 +1,102 @@
+"""Which requests pass, whichever way they came in: one order of checks, from the head alone.
+
+Health is for anybody. Then: no page of another origin; a token, where the engine asks for tokens,
+and what it allows of the route; the name asked for, unless a token was good; the kind of body.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+from engine.core.access.client import Client
+from engine.core.access.roles import ALLOWS
+from engine.core.errors import Problem
+from engine.front.access.request import Access, is_health
+from engine.front.access.tokens import who_in
+from engine.front.access.who import EVERYBODY, Who
+from engine.front.server.reply import Reply
+from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
+from engine.front.show.replies import problem_reply
+from engine.registry.registry import Registry
+from engine.wire import routes
+from engine.wire.routes import ROUTES, Route
+
+_POSTED = [
+    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", it.path) + "/?"), it)
+    for it in ROUTES
+    if it.method == "POST"
+]
+
+
+class Gate:
+    """Made once, by the composition root."""
+
+    def __init__(self, access: Access, registry: Registry) -> None:
+        self.registry = registry
+        self._access = access
+
+    def check(
+        self, route: Route[Any] | None, path: str, method: str, headers: RawHeaders, client: str
+    ) -> Who | Reply:
+        """Who asks, or the refusal. `client`: whose the path says it is; empty: nobody's. No
+        `route`: there is nothing there, or not for this method."""
+        access, registry = self._access, self.registry
+        if not registry.asks_token or (route is not None and route.role is None):
+            return access.check(method, headers, any_name=is_health(path)) or EVERYBODY
+        if (refused := access.foreign(headers)) is not None:
+            return refused
+        who = who_in(registry, headers)
+        if isinstance(who, Reply):
+            return who
+        if route is not None and (why := _why_not(who, route, client, registry.clients)):
+            return problem_reply(Problem.FORBIDDEN, why)
+        return access.check(method, headers, any_name=True) or who
+
+    def check_head(self, method: str, target: bytes, headers: RawHeaders) -> Reply | None:
+        """The refusal of a request that has a body, before that is read."""
+        route, client, path = posted_to(target) if method == "POST" else (None, "", "")
+        found = self.check(route, path, method, headers, client)
+        return found if isinstance(found, Reply) else None
+
+
+@lru_cache(maxsize=HEADS_KEPT_MAX)
+def posted_to(target: bytes) -> tuple[Route[Any] | None, str, str]:
+    """The route of a post, the client that its path names, and the path."""
+    path = unquote(target.partition(b"?")[0].decode("latin1"))
+    for pattern, route in _POSTED:
+        if found := pattern.fullmatch(path):
+            return route, found.groupdict().get("client", ""), path
+    return None, "", path
+
+
+def _why_not(who: Who, route: Route[Any], client: str, clients: Mapping[str, Client]) -> str | None:
+    """Why a token does not reach so far; None: it does."""
+    if route.role is None or route.role in ALLOWS[who.role]:
+        if who.client is not None and route.of_all:
+            return (
+                f"This tells of all clients, and the token {who.token!r} is bound to"
+                f" {who.client!r}: it needs a token of the role {route.role} that is bound to none."
+            )
+        return _why_not_post(who, client, clients) if route is routes.SUBMIT else None
+    return f"This needs the role {route.role}; the token {who.token!r} has {who.role}."
+
+
+def _why_not_post(who: Who, client: str, clients: Mapping[str, Client]) -> str | None:
+    if who.client not in (None, client):
+        return (
+            f"The token {who.token!r} is bound to the client {who.client!r}: it posts to"
+            f" /{who.client}, and not to /{client[:64]}."
+        )
+    known = clients.get(client)
+    if known is None:
+        return (
+            f"There is no client {client[:64]!r} here (any more): `atomic client ls` has those"
+            " that there are, and `atomic client add` makes one."
+        )
+    if known.disabled:
+        return f"The client {client!r} is disabled: `atomic client enable {client}` takes it back."
+    return None
