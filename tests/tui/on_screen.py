@@ -15,6 +15,8 @@ from typing import Any, Concatenate, ParamSpec
 
 import httpx
 import msgspec
+from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
@@ -191,6 +193,16 @@ class World:
         self.clock.pass_s(seconds)
         self.store.link.last_heard = self.clock.monotonic()
         self.app.tick()
+        return await self.shown()
+
+    async def press_at_once(self, *keys: str) -> list[str]:
+        """Keys that come in one piece: none waits for what the one before it begins."""
+        for key in keys:
+            is_one = len(key) == 1
+            name = _character_to_key(key) if is_one else key
+            self.app.post_message(events.Key(name, key if is_one else None))
+        await self.pilot.pause()
+        await self.works_end()
         return await self.shown()
 
     async def press(self, *keys: str) -> list[str]:

@@ -38,9 +38,11 @@ def fill(world: World) -> None:
 def ranged(world: World, data: bytes, asked: list[str]) -> None:
     """The payload is this, and given in the ranges that are asked for."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    async def answer(request: httpx.Request) -> httpx.Response:
         if not request.url.path.endswith("/response"):  # of which the inspector reads the beginning
             asked.append(request.headers["range"])
+        if world.answers_after is not None:
+            await world.answers_after.wait()
         first, last = map(int, re.findall(r"\d+", request.headers["range"]))
         part = data[first : last + 1]
         headers = {
@@ -106,6 +108,48 @@ async def test_m_shows_it_in_other_ways(world: World) -> None:
 
 
 @on_screen()
+async def test_keys_that_come_before_the_body_is_read(world: World) -> None:
+    """They do what they were meant for once it is there: `m m` goes on by two looks, `G` to its
+    end. What was meant for another try's answer is not done to this one."""
+    fill(world)
+    await world.shown()
+    await world.press("enter")
+    world.answers_after = asyncio.Event()
+    await world.pilot.press("b", "m", "m")
+    world.answers_after.set()
+    await world.works_end()
+    assert "· diff" in (await world.shown())[0]
+    await world.press("escape")
+
+    world.answers["/attempts/1/response"] = (200, b"first\n" * 100 + b"END")
+    world.answers["/attempts/3/response"] = (200, b"third\n" * 100 + b"END")
+    world.answers_after = asyncio.Event()
+    await world.pilot.press("b", "k", "G")
+    world.answers_after.set()
+    await world.works_end()
+    line_with(await world.shown(), "END")
+    world.answers_after = asyncio.Event()
+    await world.pilot.press(
+        "left_square_bracket", "G", "left_square_bracket", "right_square_bracket"
+    )
+    world.answers_after.set()
+    await world.works_end()
+    assert "END" not in "".join(await world.shown())
+
+
+@on_screen()
+async def test_a_second_m_in_one_piece_with_the_first(world: World) -> None:
+    """Goes on by another look, and scrolls what is shown then."""
+    fill(world)
+    world.answers["/attempts/3/response"] = (200, b"third\n" * 100 + b"END")
+    await world.shown()
+    await world.press("enter", "b")
+    lines = await world.press_at_once("m", "m", "G")
+    assert "· diff" in lines[0]
+    line_with(lines, "+END")
+
+
+@on_screen()
 async def test_an_engine_without_the_body_is_told(world: World) -> None:
     """In place of it; the other ones can still be looked at."""
     fill(world)
@@ -145,6 +189,27 @@ def test_a_long_body_is_read_in_parts() -> None:
         line_with(await world.press("g"), "the first 256.0 KiB shown")
 
     showing(test)
+
+
+@on_screen()
+async def test_more_is_read_once_however_often_it_is_asked_for(world: World) -> None:
+    """A key that is held down at the end does not begin the reading anew, and with another look it
+    goes on."""
+    asked: list[str] = []
+    fill(world)
+    ranged(world, b"x" * 3 * FIRST_BYTES, asked)
+    await world.shown()
+    await world.press("enter", "p")
+    world.answers_after = asyncio.Event()
+    await world.pilot.press("G", "j", "j")
+    assert "reading more" in (await world.shown())[-1]
+    assert asked == ["bytes=0-65535", "bytes=65536-131071"]
+    await world.pilot.press("m")
+    world.answers_after.set()
+    await world.works_end()
+    lines = await world.shown()
+    assert "· hex" in lines[0]
+    line_with(lines, "the first 128.0 KiB shown")
 
 
 def test_secrets_are_on_no_screen_and_in_no_recording() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from textual import events
 from textual.widgets import Input
 
 from tests.tui.on_screen import World, accepted, line_with, on_screen, run_row
@@ -97,9 +96,21 @@ async def test_strict_asks_before_every_action(world: World, key: str) -> None:
 async def test_what_is_typed_in_one_piece_keeps_its_order(world: World) -> None:
     """Over a slow link keys come together: those that edit are not overtaken by those behind."""
     await world.shown()
-    for key in ("slash", "ctrl+u", *"wx", "backspace", *"fpay"):
-        character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
-        world.app.post_message(events.Key(key, character))
-    await world.pilot.pause()
+    await world.press_at_once("slash", "ctrl+u", *"wx", "backspace", *"fpay")
     assert isinstance(world.app.focused, Input)
     assert world.app.focused.value == "wfpay"
+
+
+@on_screen()
+async def test_a_choice_in_one_piece_with_its_menu(world: World) -> None:
+    """The key behind `x`, `y` and `s` chooses: it came after them, so it is meant for what they
+    open, and is no command of the board below."""
+    run = run_row(1)
+    world.answers["/actions"] = accepted(run)
+    await world.lists(run, run_row(2))
+    await world.press_at_once("x", "P")
+    assert [body["action"] for _, body in world.posts] == ["pause"]
+    told = await world.press_at_once("j", "y", "j", "enter")
+    line_with(told, "key sent to the terminal")
+    await world.press_at_once("4", "s", "2")
+    assert world.app.looking.sorted_by.keys() == {"hosts"}

@@ -5,6 +5,7 @@ A question is put before something is done that is hard to undo: the answer is N
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -36,6 +37,8 @@ READING = (
     Binding("G,end", "scroll(1000000)", show=False),
 )
 """The keys of what is read: for the action `scroll`."""
+CHOICE_KEYS = string.ascii_letters.replace("q", "") + string.digits + "/:?[]"
+"""What a choice can be known by: characters that a command's key may be, but for what closes."""
 READ_FRAME_CELLS = 5
 """What the frame of what is read takes, and its scroll bar."""
 CLOSES = "esc closes"
@@ -73,7 +76,7 @@ class Ask(ModalScreen[str]):
     def __init__(self, asked: Question, clock: Clock) -> None:
         super().__init__()
         self._asked, self._typed, self._clock = asked, asked.typed, clock
-        self._since = 0.0
+        self._since = clock.monotonic()
         self._is_meant = False
 
     def compose(self) -> ComposeResult:
@@ -84,7 +87,6 @@ class Ask(ModalScreen[str]):
                 yield Confirmation(self._takes, compact=True)
 
     def on_mount(self) -> None:
-        self._since = self._clock.monotonic()
         lines = [*self._asked.lines]
         if self._typed is None:
             lines += [
@@ -134,11 +136,13 @@ class Ask(ModalScreen[str]):
 class Choose(ModalScreen[str]):
     """A few things to choose from: by their keys, with the cursor, or with the mouse.
 
-    What cannot be chosen is there too, and says why.
+    What cannot be chosen is there too, and says why. The keys are bindings: one that came in one
+    piece with what opened this passes by the board first, whose events do not come by here.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss('')", "Close", show=False),
+        *(Binding(key, f"choose({key!r})", show=False) for key in CHOICE_KEYS),
     ]
 
     def __init__(self, asked: Question) -> None:
@@ -161,20 +165,18 @@ class Choose(ModalScreen[str]):
                 compact=True,
             )
 
-    def on_key(self, event: events.Key) -> None:
-        mine = [each for each in self._choices if each.key == event.character]
+    def action_choose(self, key: str) -> None:
+        """Take the choice of this key; `j` and `k` move, where they are none."""
+        mine = next((each for each in self._choices if each.key == key), None)
         choices = self.query_one(OptionList)
-        if not mine and event.character == "j":
+        if mine is not None and mine.why_not:
+            self.query_one("#ask").border_subtitle = Content(mine.why_not)
+        elif mine is not None:
+            self.dismiss(mine.name)
+        elif key == "j":
             choices.action_cursor_down()
-        elif not mine and event.character == "k":
+        elif key == "k":
             choices.action_cursor_up()
-        elif not mine:
-            return
-        elif mine[0].why_not:
-            self.query_one("#ask").border_subtitle = Content(mine[0].why_not)
-        else:
-            self.dismiss(mine[0].name)
-        event.stop()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index].name)

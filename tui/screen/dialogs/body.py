@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from anyio import to_thread
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -44,24 +44,18 @@ FRAME_CELLS = 6
 """Border, padding and scroll bar."""
 
 
-def prepared(
-    part: BodyPart,
-    earlier: BodyPart | None,
-    wanted: BodyLook | None,
-    cells: int,
-    redactor: Redactor,
-) -> tuple[list[Cell], list[BodyLook], BodyLook]:
-    """The lines of a body, the looks that it has by itself, and which one this is."""
+def opened(part: BodyPart, redactor: Redactor) -> tuple[ShownBody, list[BodyLook]]:
+    """A body without its secrets, and the looks that it has by itself."""
     body = ShownBody.of(part, redactor)
-    looks = looks_of(body)
-    if earlier is not None:
-        return (
-            lines_of(body, BodyLook.DIFF, cells, ShownBody.of(earlier, redactor)),
-            looks,
-            BodyLook.DIFF,
-        )
-    look = wanted if wanted is not None and wanted in looks else looks[0]
-    return lines_of(body, look, cells), looks, look
+    return body, looks_of(body)
+
+
+def prepared(
+    body: ShownBody, look: BodyLook, cells: int, earlier: BodyPart | None, redactor: Redactor
+) -> list[Cell]:
+    """The lines of a body; `earlier`: what it is compared with."""
+    before = None if earlier is None else ShownBody.of(earlier, redactor)
+    return lines_of(body, look, cells, before)
 
 
 class BodyScreen(TightScreen):
@@ -93,6 +87,14 @@ class BodyScreen(TightScreen):
         self._looks: list[BodyLook] = [BodyLook.RAW]
         self._look = BodyLook.RAW
         self._cells = 0
+        self._is_shown = False
+        """Not while it is read, or prepared in another look: keys wait in the two below."""
+        self._turns = 0
+        """By how many looks to go on when it is known which there are."""
+        self._early: list[int] = []
+        """What to scroll by when the lines are there."""
+        self._wants_more = False
+        """The next part of it is asked for."""
 
     def compose(self) -> ComposeResult:
         with Container(id="read"):  # as the boards have it: other styles would first be parsed
@@ -123,32 +125,48 @@ class BodyScreen(TightScreen):
         bodies = self._bodies
         return bodies.index(self._attempt) if self._attempt in bodies else 0
 
-    def _show(self, *, more: bool = False) -> None:
-        self.run_worker(self._shown(more=more), group="body", exclusive=True)
+    def _show(self) -> None:
+        self._is_shown = False
+        self._read()
 
-    async def _shown(self, *, more: bool) -> None:
+    @work(group="body", exclusive=True)
+    async def _read(self) -> None:
         box, lines = self.query_one("#read", Container), self.query_one(Lines)
         box.border_title = Content(self._title())
         if self._attempt not in self._parts:
             lines.show([("reading …", "dim")], stay=False)
+        more, before, redactor = self._wants_more, self._answered_before(), self._redactor
         try:
             part = await self._read_part(self._attempt, more=more)
-            before = self._answered_before()
-            compares = self._wanted is BodyLook.DIFF and before is not None
+            opens = partial(opened, part, redactor)
+            body, looks = await to_thread.run_sync(opens, abandon_on_cancel=True)
+            self._choose_look(looks if before is None else [*looks, BodyLook.DIFF])
+            compares = self._look is BodyLook.DIFF
             earlier = await self._read_part(before, more=more) if compares else None
         except (AtomicError, ValueError) as error:
-            self._look = self._wanted or self._look
+            self._turns, self._early = 0, []
+            self._is_shown, self._wants_more = True, False
             lines.show([(safe(str(error)), "alarm")], stay=False)
             return
-        cells, redactor = self._cells - FRAME_CELLS, self._redactor
-        work = partial(prepared, part, earlier, self._wanted, cells, redactor)
-        found, looks, self._look = await to_thread.run_sync(work, abandon_on_cancel=True)
+        cells = self._cells - FRAME_CELLS
+        cuts = partial(prepared, body, self._look, cells, earlier, redactor)
+        found = await to_thread.run_sync(cuts, abandon_on_cancel=True)
         if not self._is_there:
             return
-        self._looks = looks if before is None else [*looks, BodyLook.DIFF]
         box.border_title = Content(self._title(self._look))
+        lines.show(found, stay=self._is_shown)
+        self._is_shown, self._wants_more = True, False
         self._tell_keys()
-        lines.show(found, stay=more)
+        early, self._early = self._early, []
+        for by in early:
+            self.action_scroll(by)
+
+    def _choose_look(self, looks: list[BodyLook]) -> None:
+        """The look that is wanted, or the usual one, and from there on as `m` was pressed."""
+        look = self._wanted if self._wanted in looks else looks[0]
+        if self._turns:
+            look = self._wanted = looks[(looks.index(look) + self._turns) % len(looks)]
+        self._looks, self._look, self._turns = looks, look, 0
 
     async def _read_part(self, attempt: int | None, *, more: bool = False) -> BodyPart:
         """What was read of a body, with the next part of it if there is one and it is asked for."""
@@ -197,6 +215,9 @@ class BodyScreen(TightScreen):
 
     def action_scroll(self, by: int) -> None:
         """Scroll by so many lines; at the end more is read."""
+        if not self._is_shown:
+            self._early.append(by)
+            return
         self._tell_keys()
         lines = self.query_one(Lines)
         part = self._parts.get(self._attempt)
@@ -204,11 +225,13 @@ class BodyScreen(TightScreen):
         lines.scroll_lines(by)
         if by > 0 and at_end and part is not None and len(part.data) < part.kept_bytes:
             self.tell("reading more …")
-            self._show(more=True)
+            if not self._wants_more:  # a key that is held down does not begin it anew
+                self._wants_more = True
+                self._read()
 
     def action_look(self) -> None:
         """Show it in another way."""
-        self._wanted = self._next_look()
+        self._turns += 1
         self._show()
 
     def action_try(self, by: int) -> None:
@@ -217,6 +240,7 @@ class BodyScreen(TightScreen):
         at = self._shown_index() + by
         if 0 <= at < len(bodies):
             self._attempt = bodies[at]
+            self._early, self._wants_more = [], False
             self._show()
         else:
             self.tell("no answer to a later try" if by > 0 else "nothing before the payload")

@@ -58,4 +58,4 @@ class Lines(ScrollView, Styled, can_focus=True):
 
     def scroll_lines(self, by: int) -> None:
         """Scroll by so many lines."""
-        self.scroll_to(y=self.scroll_offset.y + by, animate=False)
+        self.scroll_to(y=self.scroll_offset.y + by, animate=False, force=True)
