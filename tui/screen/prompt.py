@@ -111,6 +111,7 @@ class Prompt(Horizontal):
         self.field.value = text
         self.field.cursor_position = len(text)
         self.field.placeholder = EXAMPLES[kind]
+        self.field.select_on_focus = kind != "retarget-to"  # which differs only in part
         self.screen.query_one("#status").display = False
         self.display = True
         self.post_message(self.Edited())

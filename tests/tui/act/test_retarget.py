@@ -47,6 +47,17 @@ async def test_a_run_is_moved_after_two_urls_and_a_yes(world: World) -> None:
 
 
 @on_screen()
+async def test_where_to_is_typed_on_from_where_from(world: World) -> None:
+    """What is typed does not replace it, as it does what the other lines begin with."""
+    await world.lists(run_row(1, "backing-off"))
+    await world.press("M")
+    await typed(world, OLD)
+    line_with(await world.press("backspace", "2"), f" retarget to {NEW}")
+    await world.press("escape")
+    line_with(await world.press("slash", "w", "f"), " filter / wf")
+
+
+@on_screen()
 async def test_nothing_is_asked_of_the_engine_without_two_urls(world: World) -> None:
     """`esc` leaves, and the same twice, or nothing, is no move."""
     await world.lists(run_row(1, "backing-off"))
