@@ -195,6 +195,11 @@ class World:
         self.app.tick()
         return await self.shown()
 
+    async def open_first(self, *keys: str) -> list[str]:
+        """What came is on the screen: the row under the cursor is opened, and keys are pressed."""
+        await self.shown()
+        return await self.press("enter", *keys)
+
     async def press_at_once(self, *keys: str) -> list[str]:
         """Keys that come in one piece: none waits for what the one before it begins."""
         for key in keys:

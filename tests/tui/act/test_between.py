@@ -90,8 +90,7 @@ async def test_a_run_without_its_root(world: World) -> None:
     world.tree(run, step)
     answer: dict[str, Any] = accepted(run)[1]
     world.answers["/actions"] = (202, answer)
-    await world.shown()
-    await world.press("enter", "P")
+    await world.open_first("P")
     sent = {"action": "pause", "step": step.id}
     assert [members for _, members in world.posts] == [sent]
 

@@ -218,8 +218,7 @@ async def test_bodies_are_copied_without_secrets(world: World) -> None:
     """From the menu and from the screen that shows them; what is no text or too long is refused
     with the reason."""
     sent = fill(world)
-    await world.shown()
-    await world.press("enter", "y")
+    await world.open_first("y")
     line_with(await world.press("a"), "answer sent to the terminal (OSC 52) · 1 value redacted")
     await world.press("b")
     assert "payload sent" not in (await world.press("y"))[-1]
@@ -241,8 +240,7 @@ async def test_what_became_of_a_copy_is_told_on_the_board_when_the_body_is_close
     """A program may take its time; the screen it was begun on need not wait for it."""
     sent = fill(world)
     copying = world.app.copying
-    await world.shown()
-    await world.press("enter", "b")
+    await world.open_first("b")
     screen = world.app.screen
     assert isinstance(screen, BodyScreen)
     await world.press("escape")

@@ -51,8 +51,7 @@ def test_a_body_is_shown_without_a_shell(key: str, monkeypatch: pytest.MonkeyPat
         world.tree(run, step_row(run.id, None, "failed", attempt_rows=tries))
         world.answers["/response"] = (200, HOSTILE)
         monkeypatch.setattr(type(world.app), "suspend", nothing)
-        await world.shown()
-        await world.press("enter", key)
+        await world.open_first(key)
 
     showing(test)
     ((words, body),) = called

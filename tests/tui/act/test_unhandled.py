@@ -37,8 +37,7 @@ async def opened(world: World, **answer: Any) -> list[str]:
     members = {"action": "retry", "dryRun": True, "run": row, "changed": [root.id, charge.id]}
     members |= {"step": msgspec.to_builtins(charge), "recordedAfter": []}
     world.answers["/actions"] = (202, members | answer)
-    await world.shown()
-    return await world.press("enter", "j")
+    return await world.open_first("j")
 
 
 AFTER = [{"stepId": "x", "stepName": "release"}]

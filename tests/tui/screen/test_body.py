@@ -58,10 +58,9 @@ def ranged(world: World, data: bytes, asked: list[str]) -> None:
 
 @on_screen()
 async def test_a_body_that_is_closed_before_it_is_read(world: World) -> None:
-    """`b` and `q` in one go: what is read then is for nobody, and nothing breaks."""
+    """`b`, and `q` soon after it: what is read then is for nobody, and nothing breaks."""
     fill(world)
-    await world.shown()
-    await world.press("enter")
+    await world.open_first()
     world.answers_after = asyncio.Event()
     await world.pilot.press("b")
     await world.app.screen.query("#read").remove()  # which goes before the screen does
@@ -76,8 +75,7 @@ async def test_the_answer_to_any_try_is_shown(world: World) -> None:
     """The last one first; `[` and `]` go to the others that were answered, and to the payload. The
     title says which it is."""
     fill(world)
-    await world.shown()
-    lines = await world.press("enter", "b")
+    lines = await world.open_first("b")
     assert "order: answer to try 3 · 503 · 2 of 2 · raw" in lines[0]
     line_with(lines, "closed")
     assert "no answer to a later try" in (await world.press("right_square_bracket"))[-1]
@@ -96,8 +94,7 @@ async def test_m_shows_it_in_other_ways(world: World) -> None:
     """As it came, as hex, and beside the answer before it, where there is one."""
     fill(world)
     world.answers["/attempts/3/response"] = (200, {"order": 1, "error": "closed"})
-    await world.shown()
-    await world.press("enter", "b")
+    await world.open_first("b")
     line_with(await world.press("m"), "00000000  7b 22")
     lines = await world.press("m")
     assert "· diff" in lines[0]
@@ -112,8 +109,7 @@ async def test_keys_that_come_before_the_body_is_read(world: World) -> None:
     """They do what they were meant for once it is there: `m m` goes on by two looks, `G` to its
     end. What was meant for another try's answer is not done to this one."""
     fill(world)
-    await world.shown()
-    await world.press("enter")
+    await world.open_first()
     world.answers_after = asyncio.Event()
     await world.pilot.press("b", "m", "m")
     world.answers_after.set()
@@ -142,8 +138,7 @@ async def test_a_second_m_in_one_piece_with_the_first(world: World) -> None:
     """Goes on by another look, and scrolls what is shown then."""
     fill(world)
     world.answers["/attempts/3/response"] = (200, b"third\n" * 100 + b"END")
-    await world.shown()
-    await world.press("enter", "b")
+    await world.open_first("b")
     lines = await world.press_at_once("m", "m", "G")
     assert "· diff" in lines[0]
     line_with(lines, "+END")
@@ -155,8 +150,7 @@ async def test_an_engine_without_the_body_is_told(world: World) -> None:
     fill(world)
     problem = {"type": "x", "title": "No", "status": 404, "detail": "No body was recorded."}
     world.answers = {"/3/response": (404, problem), **world.answers}
-    await world.shown()
-    line_with(await world.press("enter", "b"), "No body was recorded")
+    line_with(await world.open_first("b"), "No body was recorded")
     line_with(await world.press("left_square_bracket"), "busy")
     await world.press("escape")
     world.answers["/3/response"] = (200, b"closed")
@@ -175,8 +169,7 @@ def test_a_long_body_is_read_in_parts() -> None:
     async def test(world: World) -> None:
         fill(world)
         ranged(world, b'{"text":"' + b"x" * 5_242_880 + b'"}', asked)
-        await world.shown()
-        lines = await world.press("enter", "p")
+        lines = await world.open_first("p")
         line_with(lines, "5.0 MiB · application/json · the first 64.0 KiB shown")
         assert asked == [f"bytes=0-{FIRST_BYTES - 1}"]
         lines = await world.press("G")
@@ -198,8 +191,7 @@ async def test_more_is_read_once_however_often_it_is_asked_for(world: World) -> 
     asked: list[str] = []
     fill(world)
     ranged(world, b"x" * 3 * FIRST_BYTES, asked)
-    await world.shown()
-    await world.press("enter", "p")
+    await world.open_first("p")
     world.answers_after = asyncio.Event()
     await world.pilot.press("G", "j", "j")
     assert "reading more" in (await world.shown())[-1]
@@ -227,8 +219,7 @@ def test_secrets_are_on_no_screen_and_in_no_recording() -> None:
 
         world.store.apply = take  # type: ignore[method-assign]
         fill(world)
-        await world.shown()
-        lines = await world.press("enter", "p")
+        lines = await world.open_first("p")
         for _ in range(3):
             assert SECRET not in "".join(lines)
             assert SECRET not in world.app.export_screenshot()
@@ -241,8 +232,7 @@ def test_secrets_are_on_no_screen_and_in_no_recording() -> None:
 
     async def bare(world: World) -> None:
         fill(world)
-        await world.shown()
-        line_with(await world.press("enter", "p"), SECRET)
+        line_with(await world.open_first("p"), SECRET)
 
     showing(bare, redact=frozenset())
 
@@ -251,8 +241,7 @@ def test_secrets_are_on_no_screen_and_in_no_recording() -> None:
 async def test_the_mask_in_ascii_is_stars(world: World) -> None:
     """Stars."""
     fill(world)
-    await world.shown()
-    line_with(await world.press("enter", "p"), '"password": "****"')
+    line_with(await world.open_first("p"), '"password": "****"')
 
 
 @on_screen()
@@ -260,8 +249,7 @@ async def test_another_width_cuts_the_lines_anew(world: World) -> None:
     """On a narrower screen nothing is cut off."""
     fill(world)
     world.answers["/payload"] = (200, {"text": "x" * 70 + "END"})
-    await world.shown()
-    await world.press("enter", "p")
+    await world.open_first("p")
     await world.pilot.resize_terminal(60, 20)
     await world.works_end()
     line_with(await world.shown(), "END")

@@ -123,8 +123,7 @@ async def test_a_recording_says_which_runs_it_does_not_have(world: World) -> Non
     """Nobody can read them: it is not said that they are being read."""
     world.runs(run_row(1))
     world.app.following.client, world.app.looking.is_recording = None, True
-    await world.shown()
-    line_with(await world.press("enter"), "Run 00000001 is not in this recording")
+    line_with(await world.open_first(), "Run 00000001 is not in this recording")
 
 
 @on_screen()

@@ -33,8 +33,7 @@ def test_a_run_that_is_opened_has_its_chart_at_once(size: tuple[int, int]) -> No
 
     async def test(world: World) -> None:
         fill(world)
-        await world.shown()
-        lines = await world.press("enter")
+        lines = await world.open_first()
         assert "0s" in line_with(lines, "NEXT / TOOK")
         assert "█" in line_with(lines, "├─ ✓ s1")
 
@@ -45,8 +44,7 @@ def test_a_run_that_is_opened_has_its_chart_at_once(size: tuple[int, int]) -> No
 async def test_the_chart_grows_with_the_terminal(world: World) -> None:
     """What is laid out by its width is laid out anew, at once."""
     fill(world)
-    await world.shown()
-    before = line_with(await world.press("enter"), "├─ ✓ s1").count("█")
+    before = line_with(await world.open_first(), "├─ ✓ s1").count("█")
     await world.pilot.resize_terminal(110, 24)
     await world.pilot.pause()
     assert line_with(await world.shown(), "├─ ✓ s1").count("█") > before
@@ -56,8 +54,7 @@ async def test_the_chart_grows_with_the_terminal(world: World) -> None:
 async def test_a_run_opens_at_the_step_that_was_asked_for(world: World) -> None:
     """Also when that is one of many that are folded into one line."""
     run_id = fill(world, steps=200, at_step=150)
-    await world.shown()
-    lines = await world.press("enter")
+    lines = await world.open_first()
     assert world.app.selection().cursor_id == f"{run_id}-s150"
     assert line_with(lines, "s150").startswith("▌├─ ✓ s150")
     line_with(lines, "steps ×199  ✓199")
@@ -89,8 +86,7 @@ def test_the_drawer_takes_what_there_is(
 
     async def test(world: World) -> None:
         fill(world)
-        await world.shown()
-        lines = await world.press("enter")
+        lines = await world.open_first()
         inspector = world.app.query_one("#inspector")
         assert (inspector.size.height if inspector.display else 0) == drawer
         assert ("0s" in line_with(lines, "NEXT / TOOK")) == has_chart
@@ -107,8 +103,7 @@ def test_the_drawer_of_a_run_with_many_steps(size: tuple[int, int], drawer: int)
 
     async def test(world: World) -> None:
         fill(world, steps=40)
-        await world.shown()
-        await world.press("enter")
+        await world.open_first()
         assert world.app.query_one("#inspector").size.height == drawer
 
     showing(test, size=size)
@@ -125,8 +120,7 @@ def test_the_inspector_stands_beside_a_wide_run(columns: int, cells: int) -> Non
         step = tree.steps[f"{run_id}-s1"]
         tree.steps[step.id] = type(step)(**{f: getattr(step, f) for f in step.__struct_fields__}
                                          | {"url": url})  # fmt: skip
-        await world.shown()
-        lines = await world.press("enter")
+        lines = await world.open_first()
         inspector = world.app.query_one("#inspector")
         assert inspector.outer_size.width == cells
         told = "".join(line[columns - cells + 9 :].rstrip() for line in lines[2:7])
@@ -139,8 +133,7 @@ def test_the_inspector_stands_beside_a_wide_run(columns: int, cells: int) -> Non
 async def test_times_in_place_of_the_chart(world: World) -> None:
     """`t` tells when steps began and ended, and once more draws the chart again."""
     fill(world)
-    await world.shown()
-    await world.press("enter")
+    await world.open_first()
     lines = await world.press("t")
     assert line_with(lines, "STARTED").rstrip().endswith("ENDED")
     assert "14:12:30" in line_with(lines, "s1")

@@ -58,8 +58,7 @@ async def test_a_step_ticks_in_place(world: World) -> None:
     ship = step_row(run.id, "ship", "backing-off", due_at=at(7), attempt_rows=tries, failures=1)
     world.runs(run)
     world.tree(run, step_row(run.id, None, "running"), ship)
-    await world.shown()
-    before = await world.press("enter")
+    before = await world.open_first()
     assert "in 7s" in line_with(before, "ship")
     after = await world.passes(1)
     assert "in 6s" in line_with(after, "ship")
@@ -92,8 +91,7 @@ async def test_retry_posts_once_with_step_and_revision(world: World) -> None:
     world.runs(run)
     world.tree(run, step_row(run.id, None, "running"), ship)
     world.answers["/actions"] = (202, ACTED | {"run": _json(run)})
-    await world.shown()
-    await world.press("enter", "j")
+    await world.open_first("j")
     told = await world.press("R")
     assert world.posts == [
         (f"/api/v1/runs/{run.id}/actions",
@@ -121,8 +119,7 @@ async def test_a_retry_that_comes_too_late_says_so(world: World) -> None:
         "step": {"status": "running", "attempts": 4},
     }  # fmt: skip
     world.answers["/actions"] = (409, problem)
-    await world.shown()
-    await world.press("enter", "j")
+    await world.open_first("j")
     told = await world.press("R")
     assert "already started: try 4" in line_with(told, "already")
     assert len(world.posts) == 1
