@@ -8,6 +8,7 @@ request).
 
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -47,15 +48,17 @@ class Listener(socket.socket):
 
     def drop(self, peer: tuple[str, int]) -> None:
         """Cut the connection to this peer, whatever was to be answered. Raises KeyError."""
-        self._accepted[peer].shutdown(socket.SHUT_RDWR)
+        _cut(self._accepted[peer])
 
     def drop_all(self) -> None:
         """Cut every connection: a hanging request must not keep a stopping process alive."""
         for connection in list(self._accepted.values()):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # closed already, not yet collected
+            _cut(connection)
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # its peer was quicker; or it is closed, and not yet collected
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _OwnSocket(Config):

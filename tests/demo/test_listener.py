@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 
 import pytest
 
@@ -28,3 +29,18 @@ async def test_accepted_connections_send_at_once_and_can_be_cut() -> None:
         for open_writer in (writer, theirs):
             open_writer.close()
         server.close()
+
+
+def test_a_peer_that_has_left_is_cut_off_already() -> None:
+    """It hung up while its request was at work: cutting its connection is no error."""
+    with Listener("127.0.0.1", 0) as listener:
+        listener.listen()
+        with socket.create_connection(("127.0.0.1", listener.port)) as peer:
+            listener.setblocking(True)
+            theirs, address = listener.accept()
+            at_once = struct.pack("ii", 1, 0)  # a reset, as of a process that was killed
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        with theirs:
+            with pytest.raises(ConnectionResetError):
+                theirs.recv(1)
+            listener.drop(address)
