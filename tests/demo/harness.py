@@ -18,8 +18,10 @@ from quart import Quart, Response, jsonify, request
 from demo_app.app import Settings, open_app
 from demo_app.faults import Draw
 from demo_app.listener import Listener, serve
+from demo_app.scenario import Submission
 from demo_app.smtp import count_by_message_id, keep_mail
 
+STILL_S_MAX = 20.0
 RETRIES_MAX = 10
 ATTEMPTS_MAX = 30
 
@@ -95,6 +97,18 @@ class FakeEngine:
             step.task = asyncio.create_task(self._drive(step))
         return step
 
+    @property
+    def moves(self) -> int:
+        """How many posts have come and attempts have ended so far."""
+        return len(self.posts) + sum(len(step.statuses) for step in self.steps)
+
+    async def stop(self) -> None:
+        """Drive no step any further: what is open when a test fails is not left to the next."""
+        tasks = [step.task for step in self.steps if step.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _drive(self, step: Step) -> None:
         failures = 0
         while step.outcome is None:
@@ -148,6 +162,25 @@ class Demo:
     app_url: str
     maildir: Path
     slept_s: list[float]
+
+    async def submit(self, *submissions: Submission) -> list[httpx.Response]:
+        """Submit all at once, straight to the engine; their answers.
+
+        They are worked on side by side, so each may take as long as all of them do together: the
+        test fails when nothing has moved for STILL_S_MAX, however long that is.
+        """
+        async with asyncio.TaskGroup() as group:
+            answers = [group.create_task(self._submit(one)) for one in submissions]
+            open_: set[asyncio.Task[httpx.Response]] = set(answers)
+            while open_:
+                before = self.engine.moves
+                _, open_ = await asyncio.wait(open_, timeout=STILL_S_MAX)
+                assert not open_ or self.engine.moves > before, "nothing moves any more"
+        return [answer.result() for answer in answers]
+
+    async def _submit(self, submission: Submission) -> httpx.Response:
+        url = f"{self.engine_url}/demo"
+        return await self.http.post(url, json=submission.body(self.app_url), timeout=None)
 
     async def call(
         self, path: str, payload: Any, own_key: str = "own-1", key: str = "run-1"
@@ -215,4 +248,5 @@ async def run_demo(directory: Path, *, draw: Draw | None = None) -> AsyncIterato
             try:
                 yield Demo(http, engine, engine_url, app_url, maildir, slept_s)
             finally:
+                await engine.stop()
                 stop.set()

@@ -1,6 +1,5 @@
 """The three workflows from their submission to their effects, through the fake engine."""
 
-import asyncio
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from tests.on_asyncio import on_asyncio
 
 async def submit(demo: Demo, submission: Submission) -> httpx.Response:
     """Submit straight to the engine."""
-    return await demo.http.post(f"{demo.engine_url}/demo", json=submission.body(demo.app_url))
+    (answer,) = await demo.submit(submission)
+    return answer
 
 
 @on_asyncio
@@ -56,7 +56,7 @@ async def test_once_set_keeps_every_promise(tmp_path: Path) -> None:
     """The fixed set, all at once: each ends as expected, nothing is lost and nothing doubled."""
     async with run_demo(tmp_path) as demo:
         submissions = once()
-        answers = await asyncio.gather(*(submit(demo, one) for one in submissions))
+        answers = await demo.submit(*submissions)
         assert [answer.status_code for answer in answers] == [200] * 4
         statuses = [answer.json()["response"].get("status") for answer in answers]
         assert statuses == [None, "confirmed", "declined", "onboarded"]
@@ -76,7 +76,7 @@ async def test_seeded_mix_keeps_every_promise(tmp_path: Path) -> None:
     # The fake has no attempt time-out that would end a hang.
     assert not any("hang" in plan for plan in plans), "choose a seed without a hang"
     async with run_demo(tmp_path) as demo:
-        answers = await asyncio.gather(*(submit(demo, one) for one in submissions))
+        answers = await demo.submit(*submissions)
         assert {answer.status_code for answer in answers} == {200}
         rows = compare(submissions, await demo.effects(), demo.mails())
         assert [row for row in rows if row.lost or row.doubled] == []
