@@ -98,17 +98,17 @@ class Stopped(Struct, frozen=True):
     run_id: str
     client: str
     state: str
-    """As last recorded: of one that is marked `paused`, or how it was ended."""
+    """As last recorded: `paused`, once that is recorded, or how it was ended."""
     rev: int
     root_state: str
     root_rev: int
     error: str
     """What was wrong."""
-    marked: bool = False
+    recorded: bool = False
     """The record says so; False: it was found just now."""
 
 
-class Marks(Protocol):
+class Stops(Protocol):
     """What is done to runs that a bug of the engine's stopped."""
 
     def tell_unwritable(self, stop_run: Callable[[Run, Exception], bool]) -> None:
@@ -119,24 +119,24 @@ class Marks(Protocol):
 
     def withhold(self, run_id: str) -> bool:
         """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
-        something, until it is marked."""
+        something, until its stop is recorded."""
 
     def stop(self, stopped: Stopped, at: int) -> Receipt:
-        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+        """Record that a bug stopped a run, without a look at what the bug may have broken."""
 
     def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Receipt:
-        """End a marked run as it is: all that is open of it is cancelled."""
+        """End a stopped run as it is: all that is open of it is cancelled."""
 
     def let_go_on(
         self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
     ) -> Receipt:
-        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+        """A stopped run is to be loaded like any other, with `Run.engine_error` empty."""
 
     async def read_again(self, run_id: str) -> Run:
-        """Try to read a marked run as it was recorded. Raises whatever reading it raises."""
+        """Try to read a stopped run as it was recorded. Raises whatever reading it raises."""
 
 
-class Store(Marks, Protocol):
+class Store(Stops, Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
     @property

@@ -116,7 +116,7 @@ class Memory:
         return (
             isinstance(stored, Stored)
             and stored.run.engine_error is None
-            and self._stopped.being_marked(stored.run.id) is None
+            and self._stopped.being_recorded(stored.run.id) is None
         )
 
     async def get_all(self, run_ids: list[str]) -> None:
@@ -158,9 +158,9 @@ class Memory:
     def _take_up(self, stored: Stored | Stopped) -> LiveRun | Stopped:
         """Take a stored run up again: what was in flight when the engine ended was interrupted."""
         if isinstance(stored, Stopped):
-            self._stopped.mark_unreadable(stored)
+            self._stopped.stop_unreadable(stored)
             return stored
-        if (stopped := self._stopped.being_marked(stored.run.id)) is not None:
+        if (stopped := self._stopped.being_recorded(stored.run.id)) is not None:
             return stopped
         live = self.enter(stored.run)
         try:
@@ -187,7 +187,7 @@ class Memory:
             if not self._stopped.park(live, error):
                 raise
         if live.run.parked:  # nothing of it is open any more
-            await self._stopped.wait_marked(live.run.id)
+            await self._stopped.wait_recorded(live.run.id)
             self._forget(live)
             # The store may be away, or damaged there: then the sweep looks again.
             with suppress(Refused):

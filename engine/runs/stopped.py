@@ -2,7 +2,7 @@
 
 What is in memory of such a run may be half changed. So nothing of it is written any more, its
 callers are let go (503 `engine-error`), and it stays in memory only until its last request has
-ended and the mark is durable. From then on the record has it as `paused`, reason `engine-error`,
+ended and its stop is durable. From then on the record has it as `paused`, reason `engine-error`,
 and it is not read before an operator asks for it. `docs/reference/protocol.md` §4.
 """
 
@@ -49,8 +49,8 @@ class StoppedRuns:
         self._store, self._clock = store, clock
         self._log, self._start = log, start
         self._strict = strict
-        self._marking: dict[str, trio.Event] = {}
-        """Runs whose mark is not durable yet."""
+        self._recording: dict[str, trio.Event] = {}
+        """Runs whose stop is not durable yet."""
         self._not_in_memory: dict[str, Stopped] = {}
         """Those of them that are not in memory."""
 
@@ -62,27 +62,27 @@ class StoppedRuns:
         if not live.run.parked:
             live.park(what_was_wrong(error))
             lacks = self._store.withhold(live.run.id)
-            self._marking[live.run.id] = trio.Event()
+            self._recording[live.run.id] = trio.Event()
             self._log_stop(live.run.id, error)
-            self._start(self._mark_live, live, lacks)
+            self._start(self._record_live, live, lacks)
         return True
 
     def stop_forgotten(self, run: Run, error: Exception) -> bool:
         """The same of a run that has left memory."""
         if self._strict:
             return False
-        if run.id not in self._marking:
+        if run.id not in self._recording:
             self._store.withhold(run.id)
             state, root = run.shown or StepState.PENDING, run.root
             wrong = what_was_wrong(error)
             self._log_stop(run.id, error)
-            self._mark_soon(
+            self._record_soon(
                 Stopped(run.id, run.client, state, run.rev, root.state, root.rev, wrong)
             )
         return True
 
-    def being_marked(self, run_id: str) -> Stopped | None:
-        """A run that is not in memory, and whose mark is not durable yet."""
+    def being_recorded(self, run_id: str) -> Stopped | None:
+        """A run that is not in memory, and whose stop is not durable yet."""
         return self._not_in_memory.get(run_id)
 
     def _log_stop(self, run_id: str, error: Exception) -> None:
@@ -93,15 +93,15 @@ class StoppedRuns:
             traceback=traceback.format_exception(error),
         )
 
-    async def wait_marked(self, run_id: str) -> None:
-        """Return when the run's mark is durable, if it is being marked."""
-        if (marking := self._marking.get(run_id)) is not None:
-            await marking.wait()
+    async def wait_recorded(self, run_id: str) -> None:
+        """Return when the run's stop is durable, if it is being recorded."""
+        if (recording := self._recording.get(run_id)) is not None:
+            await recording.wait()
 
-    async def _mark_live(self, live: LiveRun, lacks: bool) -> None:
+    async def _record_live(self, live: LiveRun, lacks: bool) -> None:
         """Record it.
 
-        One that is over needs no mark, unless its rows lack that: it would be read as it was
+        Not of one that is over, unless its rows lack that: it would be read as it was
         before, and called again.
         """
         run, root = live.run, live.run.steps.get(live.run.id)
@@ -111,25 +111,25 @@ class StoppedRuns:
             state, rev = (recorded, 0) if root is None else (root.state, root.rev)
             stopped = Stopped(run.id, run.client, recorded, run.rev, state, rev, live.stopped_by)
             await self._store.stop(stopped, self._clock.steady_ms()).wait()
-        self._marking.pop(run.id).set()
+        self._recording.pop(run.id).set()
 
-    def mark_unreadable(self, stopped: Stopped) -> None:
-        """A run that cannot be read: it is marked, once. One that has ended stays as it is."""
-        known = stopped.marked or stopped.run_id in self._marking
+    def stop_unreadable(self, stopped: Stopped) -> None:
+        """A run that cannot be read: it is stopped, once. One that has ended stays as it is."""
+        known = stopped.recorded or stopped.run_id in self._recording
         if known or stopped.state in ENDED:
             return
         self._log("run-stopped", run_id=stopped.run_id, client=stopped.client, error=stopped.error)
-        self._mark_soon(stopped)
+        self._record_soon(stopped)
 
-    def _mark_soon(self, stopped: Stopped) -> None:
-        self._marking[stopped.run_id] = trio.Event()
+    def _record_soon(self, stopped: Stopped) -> None:
+        self._recording[stopped.run_id] = trio.Event()
         self._not_in_memory[stopped.run_id] = stopped
-        self._start(self._mark_found, stopped)
+        self._start(self._record_found, stopped)
 
-    async def _mark_found(self, stopped: Stopped) -> None:
+    async def _record_found(self, stopped: Stopped) -> None:
         await self._store.stop(stopped, self._clock.steady_ms()).wait()
         del self._not_in_memory[stopped.run_id]
-        self._marking.pop(stopped.run_id).set()
+        self._recording.pop(stopped.run_id).set()
 
     # -- operators -----------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class StoppedRuns:
         Durable when this returns: True if the run goes on. Raises Refused, also when it still
         cannot be read.
         """
-        stopped = await self._as_marked(found)
+        stopped = await self._as_recorded(found)
         run_id = stopped.run_id
         if stopped.state == StepState.CANCELLED:
             raise run_cancelled(run_id)
@@ -187,20 +187,20 @@ class StoppedRuns:
             await self._store.let_go_on(stopped, at, action, actor, reason).wait()
         return not dry_run
 
-    async def _as_marked(self, found: LiveRun | Stopped) -> Stopped:
-        """The run with its mark. Raises Refused if it has none: it was over, an operator has just
-        let it go on, or nothing of it was recorded."""
+    async def _as_recorded(self, found: LiveRun | Stopped) -> Stopped:
+        """The run as the record says that it is stopped. Raises Refused if it does not: the run was
+        over, an operator has just let it go on, or nothing of it was recorded."""
         if isinstance(found, Stopped):
             run_id, stopped_by = found.run_id, found.error
         else:
             run_id, stopped_by = found.run.id, found.stopped_by
-        await self.wait_marked(run_id)
+        await self.wait_recorded(run_id)
         stored = await self._store.load_runs((run_id,), 0)
         if not stored:
             raise no_such_run(run_id)
         if not isinstance(stored[0], Stopped):
             raise engine_error(run_id, stopped_by, is_paused=False)
-        if not stored[0].marked:
+        if not stored[0].recorded:
             raise engine_error(run_id, stored[0].error)
         return stored[0]
 

@@ -11,8 +11,8 @@ from engine.core.model import ENDED, Run
 from engine.ports.registry import Registered
 from engine.store import rows
 from engine.store.journal import Entry
-from engine.store.marks import Mark
 from engine.store.pending import RunRows
+from engine.store.stops import Stop
 
 
 class RowsOfRun(Struct):
@@ -65,7 +65,7 @@ class Unwritable(Struct, frozen=True):
         return self.lacking and self.is_new
 
     @property
-    def needs_mark(self) -> bool:
+    def must_be_stopped(self) -> bool:
         """The run is not over, or its rows do not say so."""
         run = self.run
         return self.lacking or run.shown not in ENDED or bool(run.open_steps)
@@ -110,15 +110,15 @@ class Commit:
         owner: str,
         epoch: int,
         caught_up: int,
-        marks: Sequence[Mark] = (),
+        stops: Sequence[Stop] = (),
         registered: Sequence[Registered] = (),
     ) -> None:
-        self.entries, self.marks, self.registered = entries, marks, registered
+        self.entries, self.stops, self.registered = entries, stops, registered
         self.owner, self.epoch = owner, epoch
         self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up
         self.moved: dict[str, int] = {}
-        """How the marks move the counts of runs by state, once written."""
+        """How the stops move the counts of runs by state, once written."""
         self.body_bytes = sum(each.bytes for each in entries)
         self.events = sum(len(each.events) for each in entries)
 
@@ -133,6 +133,6 @@ class Commit:
         return self.rows.unwritable
 
     def count(self, moved: dict[str, int]) -> None:
-        """How one of the marks moves the counts."""
+        """How one of the stops moves the counts."""
         for state, by in moved.items():
             self.moved[state] = self.moved.get(state, 0) + by

@@ -4,7 +4,7 @@ The journal makes a change durable; the rows of a run are written when a moment 
 a run that comes and goes within that moment costs its rows once. Rows are always written as of the
 journal's end, together with it: what a reader finds in the tables was true at `run.seq`.
 
-Oldest first, so that the journal behind the mark (`engine.caught_up`) is all that a start after a
+Oldest first, so that the journal behind `engine.caught_up` is all that a start after a
 crash must fold again.
 """
 
@@ -129,7 +129,7 @@ class Pending:
         return None if pending is None else pending.run
 
     def withhold(self, run_id: str) -> bool:
-        """Never write what is kept of a run: its rows come from the journal, when it is marked.
+        """Never write what is kept of a run: its rows come from the journal, with its stop.
 
         True: the tables lack something of it.
         """
@@ -142,7 +142,7 @@ class Pending:
         """The first event of such a run that the tables lack; None: they lack none."""
         return self._withheld[run_id].first if run_id in self._withheld else None
 
-    def marked(self, run_id: str) -> None:
+    def came_from_journal(self, run_id: str) -> None:
         """The rows of such a run came from the journal."""
         withheld = self._withheld.pop(run_id, None)
         if withheld is not None and run_id not in self._writing:

@@ -1,6 +1,6 @@
 """At the start: fold what the journal knows and the tables do not, and write the rows.
 
-Only the end of the journal is read, from the mark up to which the tables are complete. A run's own
+Only the end of the journal is read, from where the tables are complete. A run's own
 row says how far it got (`run.seq`), so an event is never folded twice.
 """
 
@@ -15,8 +15,8 @@ from engine.ports.store import Stopped
 from engine.store.commit import Commit
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, Entry, EventLine, unpack
-from engine.store.marks import Mark, stop_lines
 from engine.store.pending import Pending, RunRows
+from engine.store.stops import Stop, stop_lines
 
 
 class Kept(Protocol):
@@ -32,9 +32,9 @@ class Kept(Protocol):
     def journal(self) -> Iterable[tuple[int, bytes]]:
         """Its entries behind `caught_up`, packed, each with the number of its first event."""
 
-    def run(self, run_id: str) -> tuple[Run, int] | Literal["marked"] | None:
+    def run(self, run_id: str) -> tuple[Run, int] | Literal["stopped"] | None:
         """The run as its rows have it, and the last event that they know. None: they know nothing
-        of it. One that is marked as stopped is not read."""
+        of it. One that is recorded as stopped is not read."""
 
     def write(self, commit: Commit) -> None:
         """Commit."""
@@ -43,8 +43,8 @@ class Kept(Protocol):
 def replay(kept: Kept) -> None:
     """Bring the tables up to the journal's end.
 
-    A crash within it leaves everything as it was, or as it was before the last marks. A run whose
-    events do not fold, or whose rows cannot be read or written, is marked (`marks.py`), and the
+    A crash within it leaves everything as it was, or as it was before the last stops. A run whose
+    events do not fold, or whose rows cannot be read or written, is stopped (`stops.py`), and the
     others go on.
     """
     found = _Folded(kept)
@@ -57,27 +57,27 @@ def replay(kept: Kept) -> None:
         for seq, line in enumerate(events, first):
             if seq > kept.caught_up:
                 found.fold(seq, line, first, by_run.get(line.run_id, []))
-    marks = _Marks(seq)
+    stops = _Stops(seq)
     for run_id, (error, behind, at) in found.broken.items():
-        marks.add(run_id, error, behind, at)
-    commit = marks.commit(kept, found.pending.take(0.0, at_most=None))
-    marks = _Marks(marks.seq)
+        stops.add(run_id, error, behind, at)
+    commit = stops.commit(kept, found.pending.take(0.0, at_most=None))
+    stops = _Stops(stops.seq)
     for it in commit.unwritable:
         if it.is_lost:
             raise it.error
-        if it.needs_mark:
+        if it.must_be_stopped:
             lacks = it.first if it.lacking else None
-            marks.add(it.run.id, what_was_wrong(it.error), lacks, found.latest)
-    marks.commit(kept, [])
+            stops.add(it.run.id, what_was_wrong(it.error), lacks, found.latest)
+    stops.commit(kept, [])
 
 
-class _Marks:
-    """What marks runs that are stopped here, behind event `seq`."""
+class _Stops:
+    """What records of runs that they are stopped here, behind event `seq`."""
 
     def __init__(self, seq: int) -> None:
         self.seq = seq
         self._entries: list[Entry] = []
-        self._marks: list[Mark] = []
+        self._stops: list[Stop] = []
 
     def add(self, run_id: str, error: str, behind: int | None, at: int) -> None:
         """`behind` is the first event that the rows of the run lack."""
@@ -86,19 +86,19 @@ class _Marks:
         entry.events = stop_lines(stopped, at)
         self.seq += len(entry.events)
         self._entries.append(entry)
-        self._marks.append(Mark(stopped, at, first, self.seq, behind))
+        self._stops.append(Stop(stopped, at, first, self.seq, behind))
 
     def commit(self, kept: Kept, pending: list[RunRows]) -> Commit:
-        """Mark them, and write these rows."""
+        """Stop them, and write these rows."""
         commit = Commit(
             self._entries,
             pending,
             owner=kept.owner,
             epoch=kept.epoch,
             caught_up=self.seq,
-            marks=self._marks,
+            stops=self._stops,
         )
-        if pending or self._marks:
+        if pending or self._stops:
             kept.write(commit)
         return commit
 
@@ -142,6 +142,6 @@ class _Folded:
 
     def _known(self, line: EventLine) -> tuple[Run, int] | None:
         found = self._kept.run(line.run_id)
-        if found == "marked":
+        if found == "stopped":
             return None
         return (new_run(line), 0) if found is None else found

@@ -27,8 +27,8 @@ from engine.ports.store import Stopped, Write
 from engine.store.away import Availability
 from engine.store.commit import Commit, Unwritable
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
-from engine.store.marks import Mark, What
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, count_move
+from engine.store.stops import Stop, What
 
 GATHER_S_MAX = 0.02
 """How long a batch that nobody waits for gathers: a child's acceptance is mostly committed together
@@ -56,7 +56,7 @@ class Batch:
         self.run_counts: dict[str, int] = {}
         self.then: list[Callable[[], None]] = []
         self.durable = self.stalled = False
-        self.marks: list[Mark] = []
+        self.stops: list[Stop] = []
         """What is done to the rows of runs that a bug stopped."""
         self.registered: list[Registered] = []
         """What people set."""
@@ -198,7 +198,7 @@ class Writer:
 
     def withhold(self, run_id: str) -> bool:
         """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
-        something, until it is marked."""
+        something, until its stop is recorded."""
         return self._pending.withhold(run_id)
 
     def stop(self, stopped: Stopped, at: int, lines: list[EventLine], what: What) -> Batch:
@@ -209,7 +209,7 @@ class Writer:
         self._sequence += len(lines)
         batch.events += len(lines)
         behind = self._pending.first_withheld(stopped.run_id)
-        batch.marks.append(Mark(stopped, at, first, self._sequence, behind, what))
+        batch.stops.append(Stop(stopped, at, first, self._sequence, behind, what))
         batch.asked.set()
         self._stirred.set()
         return batch
@@ -291,13 +291,13 @@ class Writer:
             owner=self._owner,
             epoch=self._epoch,
             caught_up=self._pending.caught_up(self._sequence),
-            marks=batch.marks,
+            stops=batch.stops,
             registered=batch.registered,
         )
 
     def _stop_run(self, found: Unwritable) -> None:
         """The rows of one run do not fit the tables: that is the run's, not the store's."""
-        if not found.needs_mark:
+        if not found.must_be_stopped:
             return
         if found.is_lost or not self.stop_run(found.run, found.error):
             self._on_failure()
@@ -306,8 +306,8 @@ class Writer:
     def _committed(self, batch: Batch, commit: Commit) -> None:
         self.commits += 1
         self._pending.written([it.run.id for it in commit.unwritable if it.lacking])
-        for mark in batch.marks:
-            self._pending.marked(mark.run_id)
+        for stop in batch.stops:
+            self._pending.came_from_journal(stop.run_id)
         rows_moved, self._rows_moved = self._rows_moved, trio.Event()
         rows_moved.set()
         if batch.is_empty:

@@ -210,7 +210,7 @@ async def test_a_store_that_cannot_be_read_when_it_leaves_memory_ends_nothing(
 
 @pytest.mark.parametrize("column", ["retry = '{'", "state = 'odd'", "delay_by = 'nobody'"])
 async def test_a_run_that_cannot_be_read(autojump_clock, path: Path, column: str) -> None:
-    """The engine starts, marks it, goes on with the others; it can be looked at and cancelled."""
+    """The engine starts, stops it, goes on with the others; it can be looked at and cancelled."""
     app = App()
     app.takes_s = 5
     async with world(path, app) as app.it:

@@ -62,7 +62,7 @@ async def test_cancel_of_a_step_does_not_cancel_a_stopped_run(
 async def test_what_is_asked_of_a_run_that_is_over_while_a_request_of_it_lingers(
     autojump_clock, path: Path
 ) -> None:
-    """It needs no mark and is not paused: the refusal says what stopped it, and until when."""
+    """It is not recorded as stopped: the refusal says what stopped it, and until when."""
     app = App()
 
     async def with_a_bug(call: Invocation) -> Outcome:
@@ -138,7 +138,7 @@ async def test_damage_of_one_run_ends_no_engine(autojump_clock, path: Path, dama
 async def test_the_tree_of_a_run_without_a_row_is_what_there_is(
     autojump_clock, path: Path, gone: str
 ) -> None:
-    """Also of one that has ended, which nothing marks: the attempts of a step whose row was deleted
+    """Also of one that has ended, which nothing stops: the attempts of a step whose row was deleted
     by hand are no reason to show nothing."""
     app = App()
     async with world(path, app) as app.it:

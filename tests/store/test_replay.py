@@ -118,7 +118,7 @@ async def test_a_write_of_many_events_lies_in_several_entries(path: Path) -> Non
 
 
 async def test_no_event_is_folded_twice(path: Path) -> None:
-    """Rows that were written ahead of the mark stay; only what came behind is added to them."""
+    """Rows that were written ahead of `caught_up` stay; only what came behind is added to them."""
     async with crashing(path) as store:
         older = new_run("older")[0:2]
         store.write(older[1])
@@ -163,7 +163,7 @@ async def test_a_run_that_does_not_fold_is_stopped_alone(path: Path) -> None:
         async with store_at(path) as store:
             (stopped,) = await store.load_runs(["Ra"], 0)
             assert isinstance(stopped, Stopped)
-            assert stopped.marked
+            assert stopped.recorded
             assert stopped.error.startswith("IllegalEvent: attempt 7 of Ra")
             assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 0
             assert store.writer.run_counts == {"paused": 1, "running": 1}
@@ -203,7 +203,7 @@ async def test_a_crash_while_folding_changes_nothing(path: Path) -> None:
 async def test_rows_that_a_start_cannot_write_stop_their_run_alone(
     path: Path, damage: str, known: int
 ) -> None:
-    """Its row is marked, knows what could be written, and starts do not stumble over it again."""
+    """Its row says that it is stopped, and what could be written; no start stumbles over it."""
     async with store_at(path) as store:
         run, write = new_run("a")
         store.write(write)
@@ -218,7 +218,7 @@ async def test_rows_that_a_start_cannot_write_stop_their_run_alone(
         async with store_at(path) as store:
             (stopped,) = await store.load_runs(["Ra"], 0)
             assert isinstance(stopped, Stopped)
-            assert stopped.marked
+            assert stopped.recorded
             assert ("UNIQUE" in stopped.error) == (known == 6)
             assert the_run((await store.load_runs(["Rb"], 0))[0]).root.attempts == 1
             assert store.writer.run_counts == {"paused": 1, "running": 1}

@@ -41,7 +41,7 @@ def why_it_stays(run: Run, step_id: str) -> str | None:
 
 
 def send_home(run: Run, step_id: str, why: str) -> None:
-    """Mark the attempt in flight as sent home. `why` completes "sent home: …", for people.
+    """Note that the attempt in flight is sent home. `why` completes "sent home: …", for people.
 
     `child_ended` counts from here: what ended before, the function has been told.
     """

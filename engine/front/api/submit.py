@@ -65,8 +65,8 @@ async def answer_submission(
         wait = wait_of(posted, submission.timeout)
         del submission  # a caller may wait for days, and thousands do
         if len(body.data) > READ_AT_ONCE_BYTES_MAX:
-            mark = await _read_in_slices(body.data, costly, depth_max)
-            spec = msgspec.structs.replace(spec, fingerprint=mark)
+            digest = await _read_in_slices(body.data, costly, depth_max)
+            spec = msgspec.structs.replace(spec, fingerprint=digest)
         result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
         if refused.problem is Problem.OVERLOADED:
@@ -159,10 +159,10 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
             f"The member `stepName` is not valid: character {at + 1} is U+{ord(name[at]):04X}."
             " Controls, line ends, formatting and unassigned characters have no place in a name.",
         )
-    mark = b""  # of a large one it comes later
+    digest = b""  # of a large one it comes later
     if _bytes_of(submission.payload) <= READ_AT_ONCE_BYTES_MAX:
         try:
-            mark = fingerprint(bytes(submission.payload))
+            digest = fingerprint(bytes(submission.payload))
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise _no_json(error) from error
     return StepSpec(
@@ -171,7 +171,7 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
         url=url,
         step_key=submission.step_key or url,
         name=name,
-        fingerprint=mark,
+        fingerprint=digest,
         retry=submission.retry,
         attempt_timeout_ms=submission.attempt_timeout,
     )

@@ -77,7 +77,7 @@ def no_such_step(step_id: str) -> Refused:
 
 def engine_error(run_id: str, error: str, *, is_paused: bool = True) -> Refused:
     """The refusal of everything about a run that a bug has stopped: what is in memory may never
-    become durable. Not paused: the record needs no mark, or is let go on already."""
+    become durable. Not paused: it was over, or is let go on already."""
     then = (
         "It is paused until somebody lets it be read again (`retry`, `resume`) or ends it"
         " (`cancel`)."

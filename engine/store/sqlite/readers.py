@@ -186,20 +186,22 @@ def _loaded_run(
     """
     row = db.execute(SQL["run"], (run_id,)).fetchone()
     if row is not None and row["engine_error"]:  # empty: it is to be read again
-        return _stopped_run(db, row, row["engine_error"], marked=True)
+        return _stopped_run(db, row, row["engine_error"], recorded=True)
     try:
         found = None if row is None else _with_steps(db, row)
         return None if found is None else _with_payloads(found, until, bodies_in)
     except sqlite3.Error:
         raise  # the file's, not the run's
     except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
-        return _stopped_run(db, row, what_was_wrong(error), marked=False)
+        return _stopped_run(db, row, what_was_wrong(error), recorded=False)
 
 
-def _stopped_run(db: sqlite3.Connection, row: sqlite3.Row, error: str, *, marked: bool) -> Stopped:
+def _stopped_run(
+    db: sqlite3.Connection, row: sqlite3.Row, error: str, *, recorded: bool
+) -> Stopped:
     root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
     state, rev = (row["state"], 0) if root is None else (root["state"], root["rev"])
-    return Stopped(row["id"], row["client"], row["state"], row["rev"], state, rev, error, marked)
+    return Stopped(row["id"], row["client"], row["state"], row["rev"], state, rev, error, recorded)
 
 
 def _with_payloads(

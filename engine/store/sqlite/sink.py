@@ -24,7 +24,7 @@ from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
 from engine.store.sqlite.readers import SQL, stored_run
 from engine.store.sqlite.registry import write_registered
-from engine.store.sqlite.stopped import write_mark
+from engine.store.sqlite.stopped import write_stop
 from engine.store.sqlite.tables import (
     JOURNAL,
     SQL_CAUGHT_UP,
@@ -152,7 +152,7 @@ class Here:
 
 def _is_small(commit: Commit) -> bool:
     """It costs little but the sync."""
-    if commit.rows or commit.marks:
+    if commit.rows or commit.stops:
         return False
     return commit.body_bytes <= SMALL_BYTES_MAX and commit.events <= SMALL_EVENTS_MAX
 
@@ -191,8 +191,8 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
     if commit.rows:
         (write_apart if apart else write_together)(db, commit.rows)
         db.execute(SQL_CAUGHT_UP, (commit.caught_up,))
-    for mark in commit.marks:
-        commit.count(write_mark(db, mark, commit.owner, commit.epoch))
+    for stop in commit.stops:
+        commit.count(write_stop(db, stop, commit.owner, commit.epoch))
     for entry in commit.registered:
         write_registered(db, entry)
     db.execute("COMMIT")
@@ -217,13 +217,13 @@ class SqliteKept:
         """Its entries behind what the tables know, each with the number of its first event."""
         return self._db.execute(SQL["journal_from"], (self.caught_up,))
 
-    def run(self, run_id: str) -> tuple[Run, int] | Literal["marked"] | None:
+    def run(self, run_id: str) -> tuple[Run, int] | Literal["stopped"] | None:
         """The run as its rows have it, and the last event that they know."""
         row = self._db.execute(SQL["run"], (run_id,)).fetchone()
         if row is None:
             return None
         if row["engine_error"]:
-            return "marked"
+            return "stopped"
         found = stored_run(self._db, run_id)
         assert found is not None
         return found.run, found.seq

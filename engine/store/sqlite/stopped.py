@@ -1,6 +1,6 @@
-"""Runs that a bug of the engine's stopped: marked, and ended, by statements over their rows.
+"""Runs that a bug of the engine's stopped: their rows say so, and end, by statements alone.
 
-A mark (`store/marks.py`) looks at no step, and stands in the run's own row (`run.engine_error`),
+A stop (`store/stops.py`) looks at no step, and stands in the run's own row (`run.engine_error`),
 where it is found before a step is read.
 
 What the run's rows lacked when the bug struck is folded from the journal first, from there alone:
@@ -25,67 +25,67 @@ from engine.store import rows
 from engine.store.commit import RowsToWrite
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack
-from engine.store.marks import Mark, What
 from engine.store.pending import Pending, RunRows
 from engine.store.sqlite.readers import SQL, stored_run
 from engine.store.sqlite.tables import TALLY, write_apart
+from engine.store.stops import Stop, What
 
 
-def write_mark(db: sqlite3.Connection, mark: Mark, owner: str, epoch: int) -> dict[str, int]:
-    """Do to the rows of a stopped run what its mark says, within the caller's transaction.
+def write_stop(db: sqlite3.Connection, stop: Stop, owner: str, epoch: int) -> dict[str, int]:
+    """Do to the rows of a stopped run what is recorded of it, within the caller's transaction.
 
     Returns what it moves in the counts in memory: those know what the rows lack, also where the
     rows cannot be told.
     """
-    run_id, behind, last = mark.run_id, mark.behind, mark.first - 1
+    run_id, behind, last = stop.run_id, stop.behind, stop.first - 1
     row = db.execute(SQL["run"], (run_id,)).fetchone()
-    if mark.what is What.LET_GO_ON and row["seq"] < row["engine_error_seq"]:
+    if stop.what is What.LET_GO_ON and row["seq"] < row["engine_error_seq"]:
         behind, last = row["seq"] + 1, row["engine_error_seq"]
     whole = behind is None or _catch_up(db, run_id, behind, last, owner, epoch)
     row = db.execute(SQL["run"], (run_id,)).fetchone()
     if row is None:
         return {}
     before = after = row["state"]
-    if mark.what is What.LET_GO_ON:
-        _let_go_on(db, mark)
+    if stop.what is What.LET_GO_ON:
+        _let_go_on(db, stop)
         return {}
     if before not in ENDED:
-        after = StepState.CANCELLED if mark.what is What.END else StepState.PAUSED
-    if mark.what is What.END:
-        _mark_ended(db, mark, row, after)
+        after = StepState.CANCELLED if stop.what is What.END else StepState.PAUSED
+    if stop.what is What.END:
+        _end_as_it_is(db, stop, row, after)
     else:
-        _mark_stopped(db, mark, row, after, whole=whole)
+        _stop_rows(db, stop, row, after, whole=whole)
     TALLY.insert(db, list(_moved_counts(before, after).items()))
-    return _moved_counts(mark.stopped.state, after)
+    return _moved_counts(stop.stopped.state, after)
 
 
-def _let_go_on(db: sqlite3.Connection, mark: Mark) -> None:
-    db.execute(SQL["root_acted"], (mark.run_id,))
-    db.execute(SQL["let_go_on"], (mark.seq, mark.run_id))
-    db.execute(SQL["let_steps_go_on"], {"run": mark.run_id})
+def _let_go_on(db: sqlite3.Connection, stop: Stop) -> None:
+    db.execute(SQL["root_acted"], (stop.run_id,))
+    db.execute(SQL["let_go_on"], (stop.seq, stop.run_id))
+    db.execute(SQL["let_steps_go_on"], {"run": stop.run_id})
 
 
-def _mark_ended(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str) -> None:
+def _end_as_it_is(db: sqlite3.Connection, stop: Stop, row: sqlite3.Row, after: str) -> None:
     run_id, moves, open_steps = row["id"], row["state"] != after, row["open_steps"]
     db.execute(SQL["root_acted"], (run_id,))
-    db.execute(SQL["end_outcomes"], {"run": run_id, "at": mark.at})
-    db.execute(SQL["end_steps"], {"run": run_id, "at": mark.at})
-    db.execute(SQL["end_run"], (after, moves, open_steps, mark.seq, run_id))
+    db.execute(SQL["end_outcomes"], {"run": run_id, "at": stop.at})
+    db.execute(SQL["end_steps"], {"run": run_id, "at": stop.at})
+    db.execute(SQL["end_run"], (after, moves, open_steps, stop.seq, run_id))
 
 
-def _mark_stopped(
-    db: sqlite3.Connection, mark: Mark, row: sqlite3.Row, after: str, *, whole: bool
+def _stop_rows(
+    db: sqlite3.Connection, stop: Stop, row: sqlite3.Row, after: str, *, whole: bool
 ) -> None:
-    run_id, need = row["id"], _stuck_as(db, mark, row)
+    run_id, need = row["id"], _stuck_as(db, stop, row)
     db.execute(SQL["stop_steps"], {"run": run_id})
-    values = (after, row["state"] != after, need.cause, need.since, mark.stopped.error)
-    db.execute(SQL["stop_run"], (*values, mark.seq, whole, mark.seq, run_id))
+    values = (after, row["state"] != after, need.cause, need.since, stop.stopped.error)
+    db.execute(SQL["stop_run"], (*values, stop.seq, whole, stop.seq, run_id))
 
 
-def _stuck_as(db: sqlite3.Connection, mark: Mark, row: sqlite3.Row) -> cause.Stuck:
+def _stuck_as(db: sqlite3.Connection, stop: Stop, row: sqlite3.Row) -> cause.Stuck:
     root = db.execute(SQL["root_called"], (row["id"],)).fetchone()
     url, name = ("", "") if root is None else (str(root["url"]), str(root["name"]))
-    return cause.stopped(row["workflow"], url, name, mark.at, row["id"])
+    return cause.stopped(row["workflow"], url, name, stop.at, row["id"])
 
 
 def _moved_counts(before: str, after: str) -> dict[str, int]:
@@ -96,7 +96,7 @@ def _moved_counts(before: str, after: str) -> dict[str, int]:
 
 
 def read_again(db: sqlite3.Connection, run_id: str) -> Run:
-    """The run, whether it is marked or not; with what its rows lacked when it was stopped.
+    """The run, stopped or not; with what its rows lacked when it was stopped.
 
     Raises whatever reading it raises: the bug may still be there, or the damage.
     """

@@ -23,7 +23,6 @@ from engine.ports.registry import Registered
 from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, StoreError, Write
 from engine.process.platform.files import sync
 from engine.store.away import WAIT_S, Availability
-from engine.store.marks import What, acted_line, end_lines, stop_lines
 from engine.store.offload import Offload, threads
 from engine.store.replay import replay
 from engine.store.sqlite.content import check_ours, check_whole
@@ -37,6 +36,7 @@ from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
 from engine.store.sqlite.stopped import read_again
 from engine.store.sqlite.tail import Tail
+from engine.store.stops import What, acted_line, end_lines, stop_lines
 from engine.store.writer import Batch, Writer
 
 READERS_MAX = 3
@@ -141,27 +141,27 @@ class SqliteStore:
 
     def withhold(self, run_id: str) -> bool:
         """A bug stopped the run: nothing of it is written from memory any more. True: its rows lack
-        something, until it is marked."""
+        something, until its stop is recorded."""
         return self.writer.withhold(run_id)
 
     def stop(self, stopped: Stopped, at: int) -> Batch:
-        """Mark a run that a bug stopped, without a look at what the bug may have broken."""
+        """Record that a bug stopped a run, without a look at what the bug may have broken."""
         return self.writer.stop(stopped, at, stop_lines(stopped, at), What.STOP)
 
     def end_stopped(self, stopped: Stopped, at: int, actor: Actor, reason: str | None) -> Batch:
-        """End a marked run as it is: all that is open of it is cancelled."""
+        """End a stopped run as it is: all that is open of it is cancelled."""
         lines = end_lines(stopped, at, actor, reason)
         return self.writer.stop(stopped, at, lines, What.END)
 
     def let_go_on(
         self, stopped: Stopped, at: int, action: str, actor: Actor, reason: str | None
     ) -> Batch:
-        """A marked run is to be loaded like any other, with `Run.engine_error` empty."""
+        """A stopped run is to be loaded like any other, with `Run.engine_error` empty."""
         lines = [acted_line(stopped, at, action, actor, reason)]
         return self.writer.stop(stopped, at, lines, What.LET_GO_ON)
 
     async def read_again(self, run_id: str) -> Run:
-        """A marked run as it was recorded. Raises whatever reading it raises."""
+        """A stopped run as it was recorded. Raises whatever reading it raises."""
         await self.writer.wait_rows(run_id)
         return await self.readers.read(lambda db: read_again(db, run_id))
 

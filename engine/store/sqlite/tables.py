@@ -29,13 +29,13 @@ class Table:
 
     def __init__(self, name: str, columns: tuple[str, ...], conflict: str = "") -> None:
         self._start = f"INSERT INTO {name} ({','.join(columns)}) VALUES "
-        self._marks = f"({','.join('?' * len(columns))})"
+        self._values = f"({','.join('?' * len(columns))})"
         self._conflict = conflict
 
     @lru_cache(maxsize=2 * ROWS_AT_ONCE)  # noqa: B019 - the tables live as long as the module
     def statement(self, count: int) -> str:
         """The INSERT of so many rows."""
-        return f"{self._start}{','.join([self._marks] * count)}{self._conflict}"
+        return f"{self._start}{','.join([self._values] * count)}{self._conflict}"
 
     def insert(self, db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert the rows, or overwrite what is there where the table allows that."""

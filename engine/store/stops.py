@@ -1,6 +1,6 @@
-"""Runs that a bug of the engine's stopped: what the journal says of a mark, and of its end.
+"""Runs that a bug of the engine's stopped: what the journal says of that, and of its end.
 
-A mark must not need what the bug may have broken. So it looks at no step and folds nothing. In the
+A stop must not need what the bug may have broken. So it looks at no step and folds nothing. In the
 journal it is events like any other; what they come to in the rows is each store's.
 """
 
@@ -24,7 +24,7 @@ class What(Enum):
     LET_GO_ON = 2
 
 
-class Mark(Struct, frozen=True):
+class Stop(Struct, frozen=True):
     """What is done to the rows of a stopped run in the commit that records it in the journal."""
 
     stopped: Stopped
@@ -43,7 +43,7 @@ class Mark(Struct, frozen=True):
 
 
 def stop_lines(stopped: Stopped, at: int) -> list[EventLine]:
-    """The events of a mark."""
+    """The events of a stop."""
     erred = EngineErred(at, stopped.run_id, stopped.error)
     lines = [EventLine(stopped.run_id, stopped.root_state, stopped.root_rev + 1, erred)]
     return lines + _moved(stopped, at, StepState.PAUSED)
