@@ -47,7 +47,7 @@ def body(name: RunName, step: str | None, number: int | None, payload: bool, eng
             number = _answered(row) if number is None else number
             part = _answer(client, row, number)
             what = f"the answer to try {number} of {safe(row.name)}"
-    click.echo(f"{what}: {told(part)}", err=True)
+    click.echo(f"{what}: {kind_and_size(part)}", err=True)
     if to_terminal():
         click.echo(shown(part.data))
     else:
@@ -90,7 +90,7 @@ def _answer(client: Client, row: StepRow, number: int) -> BodyPart:
         raise Refusal(f"No answer to try {number} of {row.name} is kept{why}") from refused
 
 
-def told(part: BodyPart) -> str:
+def kind_and_size(part: BodyPart) -> str:
     """What a body is beside its bytes: type, size, and whether it is whole."""
     kind = safe(part.content_type) or "no content type"
     if len(part.data) < part.full_bytes:

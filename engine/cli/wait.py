@@ -30,13 +30,13 @@ def wait_telling(engine: str, found: Outcome | Open) -> Outcome:
 
     if isinstance(found, Outcome):
         return found
-    told: str | None = None
+    last: str | None = None
     with client_of(engine, patient=True, met=True) as atomic:
         while True:
             stands = _how_it_stands(atomic, found.run_id)
-            if stands is not None and stands != told:
-                click.echo(stands if told else f"{stands}\n{ENDS_WAIT_ALONE}", err=True)
-                told = stands
+            if stands is not None and stands != last:
+                click.echo(stands if last else f"{stands}\n{ENDS_WAIT_ALONE}", err=True)
+                last = stands
             try:
                 answer = atomic.outcome(found.id, wait=TOLD_AFTER_S)
             except NothingKnown:  # a restart of the engine takes longer than such a wait

@@ -115,10 +115,10 @@ class StepFailed(ProblemError):
         return self.document.attempts
 
     def __str__(self) -> str:
-        told = super().__str__()
-        if self.cause is None or f"because step {self.cause.step_name!r} failed" in told:
-            return told
-        return f"{told}; because of step {self.cause.step_name}"  # an engine of before
+        text = super().__str__()
+        if self.cause is None or f"because step {self.cause.step_name!r} failed" in text:
+            return text
+        return f"{text}; because of step {self.cause.step_name}"  # an engine of before
 
 
 class RunCancelled(ProblemError):

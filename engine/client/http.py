@@ -35,8 +35,8 @@ class Requests:
             }
         )
         if engine.userinfo:  # a proxy in front of the engine may ask for it (RFC 7617)
-            told = f"{engine.username}:{engine.password}".encode()
-            self._headers["Authorization"] = f"Basic {b64encode(told).decode()}"
+            user = f"{engine.username}:{engine.password}".encode()
+            self._headers["Authorization"] = f"Basic {b64encode(user).decode()}"
 
     def of(self, call: Call, left_ms: int | None) -> tuple[httpx.Request, bytes]:
         """One try of a call, and its content."""

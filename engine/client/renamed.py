@@ -43,8 +43,8 @@ class Renamed:
         def __getattr__(self, name: str) -> NoReturn:
             it = f"{type(self).__name__}.{name}"
             new = NAMES.get(name)
-            told = f"{it} is now {new}" if new else f"there is no {it}"
-            raise AttributeError(told, name=name, obj=self)  # Python adds "Did you mean …?"
+            what = f"{it} is now {new}" if new else f"there is no {it}"
+            raise AttributeError(what, name=name, obj=self)  # Python adds "Did you mean …?"
 
 
 def new_form(function: Callable[P, T]) -> Callable[P, T]:

@@ -42,7 +42,7 @@ def may_post_since(run: Run, event: AttemptEnded) -> bool:
         return event.may_post
     if event.counts_as is Count.CRASH:
         return True
-    return _may_post_as_told(run, event.number, event.http_status, event.error)
+    return _may_post_by_its_end(run, event.number, event.http_status, event.error)
 
 
 def may_post_of_old(run: Run) -> bool:
@@ -50,10 +50,10 @@ def may_post_of_old(run: Run) -> bool:
     root = run.root
     if root.ended or not root.attempts:
         return False
-    return _may_post_as_told(run, root.attempts, root.http_status, root.error)
+    return _may_post_by_its_end(run, root.attempts, root.http_status, root.error)
 
 
-def _may_post_as_told(run: Run, number: int, status: int | None, error: str | None) -> bool:
+def _may_post_by_its_end(run: Run, number: int, status: int | None, error: str | None) -> bool:
     failure = Failure.parse(error)
     if failure.kind is FailureKind.SUSPENDED:
         return False

@@ -28,9 +28,9 @@ def failure_below(run: Run, step: Step, flight: Flight) -> Step | None:
 
     A step that was told of need not be its child: the workflow may have recorded it elsewhere.
     """
-    told = run.steps.get(flight.told_failed or "")
-    if told is not None and told.state in _STANDS:
-        return told
+    known = run.steps.get(flight.known_failure or "")
+    if known is not None and known.state in _STANDS:
+        return known
     if not any(run.counts.get(state) for state in _STANDS):
         return None  # of most runs; else a failed attempt of a wide workflow looks at each child
     children = (run.steps[id] for id in run.children.get(step.id, ()))
@@ -66,7 +66,7 @@ def with_failure_below(failure: Failure, below: Step, step: Step, flight: Flight
         what = f"{failure.text}; {stood}{_bracketed_reason(below)}"
     elif failure.kind is not FailureKind.HTTP_STATUS:
         return failure.adding(f"{stood}{_bracketed_reason(below)}")
-    elif flight.told_failed == below.id:
+    elif flight.known_failure == below.id:
         how = "was cancelled" if cancelled else "failed"
         what = f"{failure.detail} after it was told that {name} {how}{_bracketed_reason(below)}"
     else:
@@ -91,8 +91,8 @@ def _bracketed_reason(below: Step) -> str:
     if below.state is StepState.CANCELLED or not below.error:
         return ""
     failure = Failure.parse(below.error)
-    told = failure.detail if failure.kind is FailureKind.HTTP_STATUS else below.error
-    reason = told.partition(_HINT)[0]
+    text = failure.detail if failure.kind is FailureKind.HTTP_STATUS else below.error
+    reason = text.partition(_HINT)[0]
     if excerpt := excerpt_beside(below):
         reason = f"{reason}: {excerpt}"
     if len(reason) > _REASON_CHARS_MAX:

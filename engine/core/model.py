@@ -173,7 +173,7 @@ class Flight(Struct):
     progress_at_start: int
     parent_now: bool = False
     """It has had an open child, and so has no place under the concurrency limits."""
-    told_failed: str | None = None
+    known_failure: str | None = None
     """The failed or cancelled step that it was told of last, whatever it has posted since."""
     cut: set[str] = field(default_factory=set)
     """Children for which a post of it waited, and ended without an outcome."""

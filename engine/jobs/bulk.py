@@ -30,7 +30,7 @@ from engine.telemetry.log import Log
 RUNS_MAX = 100_000
 """A job's. More than an operator means, and their ids fit into a few megabytes."""
 PAGE = 500
-BARE_PAGE = 2_000
+COUNTED_PAGE = 2_000
 COUNTED_MAX = 1_000_000
 """Runs that a filter finds are counted up to here, which takes some tens of seconds; with more
 there is no job, as nobody can have said how many they mean."""
@@ -231,11 +231,11 @@ class Bulk:
         plan, cursor = Plan(), None
         now = self._now()
         while True:
-            bare = len(plan.sample) == SAMPLE_MAX  # of the sample more is shown
+            is_sampled = len(plan.sample) == SAMPLE_MAX  # of the sample more is shown
             found = await self._find(
                 RunQuery(
                     filter=asked.filter, now=now, newest_first=False, cursor=cursor,
-                    limit=PAGE if not bare else BARE_PAGE, bare=bare,
+                    limit=COUNTED_PAGE if is_sampled else PAGE, without_steps=is_sampled,
                 )
             )  # fmt: skip
             for record in found.runs:

@@ -139,8 +139,8 @@ class RunQuery(Struct, frozen=True):
     cursor: str | None = None
     """Id behind which the page begins."""
     limit: int = 50
-    bare: bool = False
-    """Without the steps at which the runs are, and why: read for each, they cost most of it."""
+    without_steps: bool = False
+    """Neither the steps at which the runs are, nor why: read for each, they cost most of it."""
 
 
 class RunsFound(Struct, frozen=True):

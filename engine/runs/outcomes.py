@@ -55,10 +55,12 @@ async def wait_for(
     finally:
         if request is not None:
             request.post_ends()
-        _note_told(live, placed, number, result)
+        _note_what_poster_heard(live, placed, number, result)
 
 
-def _note_told(live: LiveRun, placed: Placed, number: int | None, result: Result | None) -> None:
+def _note_what_poster_heard(
+    live: LiveRun, placed: Placed, number: int | None, result: Result | None
+) -> None:
     """Note in the poster's attempt what it was told, or that its post was cut."""
     if placed.poster is None:
         return

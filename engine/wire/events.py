@@ -262,8 +262,8 @@ class Event(Struct, frozen=True):
         def __getattr__(self, name: str) -> NoReturn:
             it = f"Event.{name}"
             new = "the members of event.data, and event.raw, which is JSON"
-            told = f"{it} is now {new}" if name == "members" else f"there is no {it}"
-            raise AttributeError(told, name=name, obj=self)  # Python adds "Did you mean …?"
+            what = f"{it} is now {new}" if name == "members" else f"there is no {it}"
+            raise AttributeError(what, name=name, obj=self)  # Python adds "Did you mean …?"
 
 
 _fact: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFact)

@@ -123,8 +123,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 def status_of(members: Mapping[str, Any]) -> Status:
     """The status without members that are not what they should be."""
-    told = {it.name: _fitting(members.get(it.encode_name), it.type) for it in fields(Status)}
-    return Status(**told)
+    found = {it.name: _fitting(members.get(it.encode_name), it.type) for it in fields(Status)}
+    return Status(**found)
 
 
 def _fitting(value: Any, type: Any) -> Any:

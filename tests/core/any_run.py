@@ -113,7 +113,7 @@ class AnyRun(RuleBasedStateMachine):
             run = self.driven.run
             step, flight = run.steps[placed.step_id], run.flights[placed.poster]
             if step.state in (StepState.FAILED, StepState.CANCELLED):
-                flight.told_failed = step.id
+                flight.known_failure = step.id
         self._start(count)
 
     def _start(self, count: int) -> None:

@@ -33,7 +33,7 @@ def _failed_run() -> Driven:
     driven.end("done")
     for name in ("caught", "bad"):
         driven.whole(spec(name, retry=ONE_TRY), outcome=BAD)
-    driven.flight().told_failed = driven.id("bad")
+    driven.flight().known_failure = driven.id("bad")
     driven.end("root", LETS_OUT)
     driven.end("open", BAD)
     assert set(driven.states().values()) == {"failed", "completed", "cancelled"}
@@ -150,10 +150,10 @@ def test_retry_opens_the_steps_above_a_cause() -> None:
     """A cause deep down can only be posted again by the steps above it."""
     driven = started("a")
     driven.whole(spec("deep", retry=ONE_TRY), "a", outcome=BAD)
-    driven.flight("a").told_failed = driven.id("deep")
+    driven.flight("a").known_failure = driven.id("deep")
     driven.end("a", LETS_OUT)
     driven.post(spec("deep", retry=ONE_TRY))  # the root asks for the same step
-    driven.flight().told_failed = driven.id("deep")
+    driven.flight().known_failure = driven.id("deep")
     driven.end("root", LETS_OUT)
     assert driven.step().cause_id == driven.id("deep")
     assert sorted(driven.act(Action.RETRY)) == ["a", "deep", "root"]
@@ -400,9 +400,9 @@ def test_retry_follows_the_causes_down() -> None:
     driven.post(spec("b", retry=ONE_TRY), parent="a")
     driven.start("b")
     driven.end("b", BAD)
-    driven.flight("a").told_failed = driven.id("b")
+    driven.flight("a").known_failure = driven.id("b")
     driven.end("a", LETS_OUT)
-    driven.flight().told_failed = driven.id("a")
+    driven.flight().known_failure = driven.id("a")
     driven.end("root", LETS_OUT)
 
     driven.act(Action.RETRY)

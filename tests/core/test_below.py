@@ -42,7 +42,7 @@ def untold(retry: RetryPolicy | None = EXACT, *, name: str = "root") -> Driven:
 def told(retry: RetryPolicy | None = EXACT, *, name: str = "root") -> Driven:
     """The same, and the attempt has just been told."""
     driven = untold(retry, name=name)
-    driven.flight(name).told_failed = driven.id("bad")
+    driven.flight(name).known_failure = driven.id("bad")
     return driven
 
 
@@ -195,12 +195,12 @@ def test_the_cause_is_what_the_attempt_was_told_of_last() -> None:
         driven.begin(spec(name, retry=ONE_TRY))
         driven.now = at
         driven.end(name, BAD)
-    driven.flight().told_failed = driven.id("first")
+    driven.flight().known_failure = driven.id("first")
     driven.post("release")  # whoever compensates has still been told
     assert driven.end("root", LETS_OUT).cause_id == driven.id("first")
     driven.act(Action.RETRY)
     driven.start()
-    driven.flight().told_failed = driven.id("first")  # is open again
+    driven.flight().known_failure = driven.id("first")  # is open again
     assert driven.end("root", LETS_OUT).cause_id == driven.id("last")
 
 

@@ -67,9 +67,9 @@ def test_failed_by_a_chain_of_steps() -> None:
     driven.now = 5
     driven.end("b", Answered(503))
     driven.post(spec("b", retry=ONCE), "a")  # is answered with its failure
-    driven.flight("a").told_failed = driven.id("b")
+    driven.flight("a").known_failure = driven.id("b")
     driven.end("a", LETS_OUT)
-    driven.flight().told_failed = driven.id("a")
+    driven.flight().known_failure = driven.id("a")
     driven.now = 9
     driven.end("root", LETS_OUT)
     assert driven.states()["root"] == "failed"

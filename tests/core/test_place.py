@@ -98,12 +98,12 @@ def test_a_stale_parent_token_reads_and_records_nothing() -> None:
     assert _refused(driven, "b", stale) is Problem.STALE_EXECUTION, "nothing is in flight"
     driven.start_later()
     assert _refused(driven, "b", stale) is Problem.STALE_EXECUTION
-    driven.flight().told_failed = driven.id("a")
+    driven.flight().known_failure = driven.id("a")
     assert _refused(driven, "a", stale) is Problem.SUSPENDED
     driven.start("a")
     driven.end("a")
     assert driven.post("a", stale) == Placed(driven.id("a"))
-    assert driven.flight().told_failed is not None, "a stale post says nothing of this attempt"
+    assert driven.flight().known_failure is not None, "a stale post says nothing of this attempt"
     old_engine = Parent("R", driven.flight().number, current=False)
     assert _refused(driven, "b", old_engine) is Problem.STALE_EXECUTION
 

@@ -96,7 +96,7 @@ def test_a_failed_run_names_what_was_recorded_after_its_cause() -> None:
     driven = unhandled()
     driven.act(Action.RESUME)
     driven.start()
-    driven.flight().told_failed = driven.id("bad")
+    driven.flight().known_failure = driven.id("bad")
     driven.end("root", LETS_OUT)
     assert sorted(driven.act(Action.RETRY)) == ["bad", "root"]
     assert driven.recorded_after == ["release"]

@@ -43,4 +43,4 @@ async def test_steps_are_read_for_the_sample_alone() -> None:
     desk = many(20)
     plan = await desk.ask(dryRun=True)
     assert (len(plan.sample), plan.total) == (10, 20)
-    assert [query.bare for query in desk.queries] == [False] * 4 + [True] * 3
+    assert [query.without_steps for query in desk.queries] == [False] * 4 + [True] * 3

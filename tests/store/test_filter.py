@@ -302,7 +302,7 @@ async def test_a_bare_page_has_no_steps(path: Path) -> None:
         for filter_text in (None, "key:*"):
             filter_terms = None if filter_text is None else parse(filter_text)
             whole, bare = [
-                await views.runs(RunQuery(filter=filter_terms, now=NOW, bare=each))
+                await views.runs(RunQuery(filter=filter_terms, now=NOW, without_steps=each))
                 for each in (False, True)
             ]
             assert [run.id for run in bare.runs] == [run.id for run in whole.runs]

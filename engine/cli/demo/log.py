@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 from engine.cli.show.lists import table
 from engine.cli.show.text import (
-    at,
     count_text,
     json_text,
     safe,
     span_text,
     state_text,
+    time_of,
     unicode_terminal,
 )
 from engine.cli.show.tree import run_tree_lines
@@ -150,7 +150,7 @@ class EventLog:
             return None
         if state == StepState.COMPLETED:
             self.completed.append(run)
-        took = (at(fact.at) - at(run.submitted_at)).total_seconds()
+        took = (time_of(fact.at) - time_of(run.submitted_at)).total_seconds()
         glyph, _, word = state_text(state).partition(" ")
         return f"{glyph} run {word} after {span_text(max(took, 0.0))}"
 
@@ -219,13 +219,13 @@ def submission_lines(number: int, submission: Submission) -> list[str]:
 def tree_lines(tree: RunTree) -> list[str]:
     """The run as a tree; the attempts of the steps that needed several, their errors short."""
     steps = tuple(
-        replace(step, error=_short(step.error), attempt_rows=_told_attempts(step))
+        replace(step, error=_short(step.error), attempt_rows=_attempts_shown(step))
         for step in tree.steps
     )
     return run_tree_lines(replace(tree, steps=steps), attempts=True)
 
 
-def _told_attempts(step: StepRow) -> tuple[AttemptRow, ...]:
+def _attempts_shown(step: StepRow) -> tuple[AttemptRow, ...]:
     if step.attempts < 2 or step.attempt_rows is UNSET:
         return ()
     return tuple(replace(row, error=_short(row.error)) for row in step.attempt_rows)

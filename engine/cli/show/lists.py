@@ -81,8 +81,8 @@ def status_lines(status: Status) -> list[str]:
     )
     lines += [f"{word} {number}" for word, number in facts if number is not None]
     if status.durability is not None:
-        told = status.durability.items()
-        lines.append("durability: " + ", ".join(f"{safe(name)} {safe(it)}" for name, it in told))
+        settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
+        lines.append("durability: " + ", ".join(settings))
     return lines
 
 
@@ -165,20 +165,20 @@ def _event_facts(event: Event) -> list[str]:
     """What there is to tell of its kind alone."""
     from engine.wire.events import Acted, Answered, EngineErred, Paused, Reset, Started
 
-    told: tuple[str | None, ...] = ()
+    facts: tuple[str | None, ...] = ()
     match event.data:
         case Acted() as act:
-            told = (act.action, _by_whom(act.actor, act.address), act.reason)
+            facts = (act.action, _by_whom(act.actor, act.address), act.reason)
         case Started(number=number) if number is not None:
-            told = (f"try {number}",)
+            facts = (f"try {number}",)
         case Answered() as ended:
             tried = [] if ended.number is None else [f"try {ended.number}"]
             return tried + answer_facts(ended)
         case Paused(reason=reason) | Reset(reason=reason) | EngineErred(error=reason):
-            told = (reason,)
+            facts = (reason,)
         case _:
             pass
-    return [safe(it) for it in told if it]
+    return [safe(it) for it in facts if it]
 
 
 def _by_whom(actor: str | None, address: str | None) -> str | None:

@@ -76,7 +76,7 @@ def state_text(state: str, *, width: int = 0) -> str:
     return click.style(f"{shown} {safe(state):<{width}}", fg=COLOURS.get(state))
 
 
-def at(time: str) -> datetime:
+def time_of(time: str) -> datetime:
     """A time of the wire. Raises ValueError."""
     return datetime.fromisoformat(time)
 
@@ -84,7 +84,7 @@ def at(time: str) -> datetime:
 def clock_text(time: str) -> str:
     """A time of the wire for people: `2026-11-23 12:00:00Z`."""
     try:
-        return f"{at(time):%Y-%m-%d %H:%M:%S}Z"
+        return f"{time_of(time):%Y-%m-%d %H:%M:%S}Z"
     except ValueError:
         return safe(time)
 
@@ -96,7 +96,7 @@ def span_text(seconds: float) -> str:
 
 def until_text(due_at: str, now: str) -> str:
     """`in 14 s`, or `now` when the time has come."""
-    left = (at(due_at) - at(now)).total_seconds()
+    left = (time_of(due_at) - time_of(now)).total_seconds()
     return f"in {span_text(left)}" if left > 0 else "now"
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.show.text import (
-    at,
     clock_text,
     count_text,
     safe,
     span_text,
     state_text,
+    time_of,
     unicode_terminal,
     until_text,
 )
@@ -110,7 +110,7 @@ def step_facts(step: StepRow, now: str) -> str:
     if step.due_at is not None and step.ended_at is None and step.status != "paused":
         facts.append(f"next try {until_text(step.due_at, now)}")
     if step.ended_at is not None:
-        took = (at(step.ended_at) - at(step.submitted_at)).total_seconds()
+        took = (time_of(step.ended_at) - time_of(step.submitted_at)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")
     return ", ".join(facts)
 
@@ -135,8 +135,8 @@ def answer_facts(of: StepRow | AttemptRow | Reason | Answered) -> list[str]:
             failure = Failure(failure.kind, f"answered {status} ({excerpt}){beyond}")
         return [safe(failure.text)]
     if inner.kind is FailureKind.HTTP_STATUS and beyond is not None:
-        told = f"HTTP {status}{excerpt and f' {excerpt}'}{beyond}"
-        return [safe(told if inner is failure else Failure(failure.kind, told).text)]
+        answered = f"HTTP {status}{excerpt and f' {excerpt}'}{beyond}"
+        return [safe(answered if inner is failure else Failure(failure.kind, answered).text)]
     facts = [] if status is None else [f"HTTP {status}"]
     return [*facts, safe(of.error)] if of.error else facts
 

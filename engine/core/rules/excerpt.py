@@ -166,9 +166,9 @@ def _of_json(text: str, status: int) -> str:
     value = _parsed(text)
     if value is None:
         return _first_line(text)
-    told = _told(value, status, 0)
-    if told is not None:
-        return told
+    reason = _reason_of(value, status, 0)
+    if reason is not None:
+        return reason
     # Written anew: what is under a name stands behind it as such, however it was escaped.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -205,50 +205,50 @@ def _open_at_end(text: str) -> tuple[str, int]:
     return "".join(reversed(still_open)), comma
 
 
-def _told(value: Any, status: int, depth: int) -> str | None:
+def _reason_of(value: Any, status: int, depth: int) -> str | None:
     """What a JSON value tells as its reason; None: it has no member that would."""
     if isinstance(value, str):
         return value if value.strip() else None
     if depth > DEPTH_MAX or not value:
         return None
     if isinstance(value, list):
-        return _told(value[0], status, depth + 1)
+        return _reason_of(value[0], status, depth + 1)
     if not isinstance(value, dict):
         return None
-    told: list[str] = []
+    reasons: list[str] = []
     for name in MEMBERS:
         member = value.get(name)
         if name == "code" and not isinstance(member, (str, dict)):
             continue
-        found = _told(member, status, depth + 1)
-        if found is not None and found not in told:
-            told.append(found)
+        found = _reason_of(member, status, depth + 1)
+        if found is not None and found not in reasons:
+            reasons.append(found)
     # RFC 9457: a `title` is the name of a kind of problem, and so says no more than a code.
     title = value.get("title")
-    if all(_is_code(each, status) or each == title for each in told):
-        told += _told_beside(value, status, depth)
-    return _code_and_text(told, status, title) if told else None
+    if all(_is_code(each, status) or each == title for each in reasons):
+        reasons += _reason_beside(value, status, depth)
+    return _code_and_text(reasons, status, title) if reasons else None
 
 
-def _told_beside(value: dict[str, Any], status: int, depth: int) -> list[str]:
+def _reason_beside(value: dict[str, Any], status: int, depth: int) -> list[str]:
     """What tells it where no member of the contract's does more than a code: one text, or none."""
     errors = value.get("errors")
-    if found := _told(errors, status, depth + 1):
+    if found := _reason_of(errors, status, depth + 1):
         return [found]
     if isinstance(errors, dict):  # by field, as ASP.NET and Rails tell what is not valid
         field, its = next(iter(errors.items()), ("", None))
-        if found := _told(its, status, depth + 1):
+        if found := _reason_of(its, status, depth + 1):
             return [f"{field}: {found}"]
     for name in ELSE_MEMBERS:
-        if found := _told(value.get(name), status, depth + 1):
+        if found := _reason_of(value.get(name), status, depth + 1):
             place = value.get("loc")  # of FastAPI: ["body", "payload", "amount"]
             return [f"{'.'.join(map(str, place))}: {found}" if isinstance(place, list) else found]
     return []
 
 
-def _code_and_text(told: list[str], status: int, title: Any) -> str:
+def _code_and_text(reasons: list[str], status: int, title: Any) -> str:
     """The first; a code, or a title, with the text beside it, as neither tells all."""
-    first, *others = told
+    first, *others = reasons
     text = next((each for each in others if not _is_code(each, status)), None)
     if text is not None and (first == title or _is_code(first, status)):
         return text if text.startswith(first) else f"{first.rstrip('.')}: {text}"
@@ -309,7 +309,9 @@ def _of_xml(text: str, status: int) -> str:
     for name, value in _LEAF.findall(text.replace("<![CDATA[", "").replace("]]>", "")):
         member = _SOAP.get(name.lower(), name.lower())
         found.setdefault(member, html.unescape(value).strip())
-    return _told(found, status, 0) or next(filter(None, _lines_of(text)), "") or _first_line(text)
+    return (
+        _reason_of(found, status, 0) or next(filter(None, _lines_of(text)), "") or _first_line(text)
+    )
 
 
 def _lines_of(text: str) -> list[str]:
@@ -324,6 +326,6 @@ def _first_line(text: str) -> str:
     """The first line that says something; of a Python traceback the one that tells the error."""
     lines = [line for line in text.splitlines() if not line.isspace()]
     if lines and _TRACEBACK in lines[0]:
-        told = [_IN_GROUP.sub("", line) for line in text.rpartition(_TRACEBACK)[2].splitlines()[1:]]
-        lines = [line for line in told if line[:1].strip()] or lines
+        last = [_IN_GROUP.sub("", line) for line in text.rpartition(_TRACEBACK)[2].splitlines()[1:]]
+        lines = [line for line in last if line[:1].strip()] or lines
     return next((line for line in lines if _SAYS.search(line)), lines[0] if lines else "")

@@ -48,7 +48,7 @@ def note_unrecorded_ends(flight: Flight) -> None:
 def note_outcome(flight: Flight, step_id: str, state: StepState) -> None:
     """A post of it was answered with the outcome of its step."""
     if state is not StepState.COMPLETED:
-        flight.told_failed = step_id
+        flight.known_failure = step_id
 
 
 def note_cut(flight: Flight, step_id: str) -> None:

@@ -23,11 +23,11 @@ def actor_of(headers: RawHeaders, address: str | None) -> Actor:
         return Actor(f"http:{address or 'unknown'}", address)
     name = claims[0].decode("latin1").strip(" \t")
     if len(claims) > 1 or not _NAME.fullmatch(name):
-        told = f"there are {len(claims)}" if len(claims) > 1 else f"it has {_fault_of(name)}"
+        fault = f"there are {len(claims)}" if len(claims) > 1 else f"it has {_fault_of(name)}"
         raise Refused(
             Problem.INVALID_REQUEST,
             f"The header {HEADER} says in 1 to {wire.ACTOR_CHARACTERS_MAX} printable ASCII"
-            f" characters who acts; {told}.",
+            f" characters who acts; {fault}.",
             member=HEADER,
         )
     return Actor(name, address)

@@ -35,7 +35,7 @@ def memory_used(budget: Budget) -> wire.Memory:
     )
 
 
-def limits_told(config: Config, memory_bytes_max: int) -> wire.Limits:
+def limits_set(config: Config, memory_bytes_max: int) -> wire.Limits:
     """The settings of these names; that of memory says what holds where none was set."""
     limits = msgspec.convert(config, wire.Limits, from_attributes=True)
     return replace(limits, memory_bytes_max=memory_bytes_max)

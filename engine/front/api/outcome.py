@@ -95,10 +95,10 @@ def as_recorded_before(data: bytes, content_type: str) -> Raw:
 def _failed_text(step: Step, cause: Step | None) -> str:
     """Why it failed: for the reason of the step below that made it fail, where there is one. Its
     own last answer tells that only in other words, or not at all."""
-    told = step if cause is None else cause
+    failed = step if cause is None else cause
     below = "" if cause is None else f" because step {cause.spec.name!r} failed"
-    excerpt = excerpt_beside(told)
-    why = f"{told.error} ({excerpt})" if excerpt else told.error
+    excerpt = excerpt_beside(failed)
+    why = f"{failed.error} ({excerpt})" if excerpt else failed.error
     return f"Step {step.spec.name!r} failed after {_times(step.attempts)}{below}: {why}."
 
 

@@ -16,7 +16,7 @@ from engine.core.model import Step, StepState
 from engine.front.api.context import Front
 from engine.front.api.figures import (
     host_rows,
-    limits_told,
+    limits_set,
     memory_used,
     run_counts,
     standstill_rows,
@@ -75,7 +75,7 @@ async def status(front: Front) -> Reply:
             cancelled_in_flight=engine.memory.cancelled_in_flight,
             queued=places.queued,
             memory=memory_used(engine.budget),
-            limits=limits_told(front.config, engine.budget.bytes_max),
+            limits=limits_set(front.config, engine.budget.bytes_max),
         )
     )
 

@@ -117,8 +117,10 @@ def _common(app: QuartTrio, front: Front) -> None:
     @app.errorhandler(Refused)
     async def refused(error: Refused) -> Response:
         if error.problem is Problem.OVERLOADED:
-            told = error.members
-            front.engine.run_log.overloaded(str(told["limit"]), retry_after_s=told["retryAfter"])
+            members = error.members
+            front.engine.run_log.overloaded(
+                str(members["limit"]), retry_after_s=members["retryAfter"]
+            )
         return response(refusal(error))
 
     @app.errorhandler(HTTPException)

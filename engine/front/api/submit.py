@@ -70,9 +70,9 @@ async def answer_submission(
         result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
         if refused.problem is Problem.OVERLOADED:
-            told = refused.members
+            members = refused.members
             engine.run_log.overloaded(
-                str(told["limit"]), client, workflow, key or "", told["retryAfter"]
+                str(members["limit"]), client, workflow, key or "", members["retryAfter"]
             )
         note_reason(engine, client, headers, body.data, spec, parent, refused)
         return refusal(refused)

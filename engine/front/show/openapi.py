@@ -99,13 +99,13 @@ def _callback() -> dict[str, Any]:
 
 
 def _responses(route: Route[Any]) -> dict[str, Any]:
-    told = _RESPONSES.get(route, _AS_ASKED)
+    texts = _RESPONSES.get(route, _AS_ASKED)
     answer = {"200": route.answer, "202": route.answer}
     if route is routes.SUBMIT:
-        told, answer = told | _problems(), answer | {"202": wire.OpenAnswer}
+        texts, answer = texts | _problems(), answer | {"202": wire.OpenAnswer}
     return {
         code: {"description": text, "content": _content(answer.get(code, wire.ProblemDocument))}
-        for code, text in told.items()
+        for code, text in texts.items()
     }
 
 
@@ -129,15 +129,18 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def document(version: str) -> dict[str, Any]:
     """The whole description."""
-    told = [route for route in ROUTES if route.summary]
+    described = [route for route in ROUTES if route.summary]
     used = [
-        it for route in told for it in (route.body, route.answer) if it and issubclass(it, Struct)
+        it
+        for route in described
+        for it in (route.body, route.answer)
+        if it and issubclass(it, Struct)
     ]
     # what the order is stays: readers compare the document with the one of before
     types = dict.fromkeys([*used[:2], wire.OpenAnswer, *used[2:], wire.ProblemDocument])
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    paths: dict[str, dict[str, Any]] = {route.path: {} for route in told}
-    for route in sorted(told, key=lambda it: it.method):
+    paths: dict[str, dict[str, Any]] = {route.path: {} for route in described}
+    for route in sorted(described, key=lambda it: it.method):
         paths[route.path][route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",

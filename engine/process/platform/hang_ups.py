@@ -94,7 +94,7 @@ class SweptHangUps:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._watched: dict[int, tuple[socket.socket, Left]] = {}
-        self._told: set[int] = set()
+        self._hung_up: set[int] = set()
         self._some = trio.Event()
 
     def watch(self, fd: int, left: Left) -> None:
@@ -109,8 +109,8 @@ class SweptHangUps:
         """See `HangUps`."""
         looking, _ = self._watched.pop(fd)
         looking.detach()  # else its end would close the descriptor
-        if fd in self._told:
-            self._told.discard(fd)
+        if fd in self._hung_up:
+            self._hung_up.discard(fd)
         else:
             self._poll.unregister(fd)
 
@@ -127,7 +127,7 @@ class SweptHangUps:
         for fd, how in self._poll.poll(0):
             if fd in self._watched and (how & ~select.POLLIN or self._is_at_end(fd)):
                 self._poll.unregister(fd)
-                self._told.add(fd)
+                self._hung_up.add(fd)
                 self._watched[fd][1]()
 
     def _is_at_end(self, fd: int) -> bool:

@@ -249,7 +249,7 @@ class Readers:
         def borrowed() -> T:
             connection = self._idle.pop()
             try:
-                with self._damage_told(connection):
+                with self._names_damage(connection):
                     return work(connection)
             finally:
                 self._idle.append(connection)
@@ -271,7 +271,7 @@ class Readers:
         return None if row is None else str(row[0])
 
     @contextmanager
-    def _damage_told(self, connection: sqlite3.Connection) -> Iterator[None]:
+    def _names_damage(self, connection: sqlite3.Connection) -> Iterator[None]:
         """A file that turns out to be damaged, or cannot be read, is called so: nobody is told of
         a bug."""
         try:

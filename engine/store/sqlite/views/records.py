@@ -15,9 +15,11 @@ from engine.store.sqlite.readers import SQL
 _NOT_FAILED = (FailureKind.SUSPENDED, FailureKind.INTERRUPTED)
 
 
-def read_record(db: sqlite3.Connection, row: sqlite3.Row, *, bare: bool = False) -> RunRecord:
-    """A row of `run_record` as a record. `bare`: nothing of its steps is read."""
-    if bare:
+def read_record(
+    db: sqlite3.Connection, row: sqlite3.Row, *, without_steps: bool = False
+) -> RunRecord:
+    """A row of `run_record` as a record. `without_steps`: nothing of them is read."""
+    if without_steps:
         return rows.run_record_from(row, None, None)
     if row["engine_error"]:
         stopped = _stopped_at(db, row)
@@ -92,8 +94,8 @@ def _reason(db: sqlite3.Connection, run: sqlite3.Row, at: sqlite3.Row) -> Reason
         fault = _failed_below(db, run["id"], fault) or fault
     if not fault["error"] or Failure.parse(fault["error"]).kind is FailureKind.SUSPENDED:
         return None
-    told = (fault[column] for column in ("id", "name", "http_status", "error", "excerpt"))
-    return Reason(*told)
+    columns = ("id", "name", "http_status", "error", "excerpt")
+    return Reason(*(fault[column] for column in columns))
 
 
 def _has_failed(step: sqlite3.Row) -> bool:

@@ -210,7 +210,9 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
         f" {'DESC' if query.newest_first else 'ASC'} LIMIT ?",
         (*arguments, query.limit + 1),
     ).fetchall()
-    records = tuple(read_record(db, row, bare=query.bare) for row in found[: query.limit])
+    records = tuple(
+        read_record(db, row, without_steps=query.without_steps) for row in found[: query.limit]
+    )
     more = len(found) > query.limit
     return RunsFound(records, total, estimate, records[-1].id if more else None)
 
@@ -227,7 +229,7 @@ def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
         newest_first=query.newest_first,
         limit=query.limit,
     )
-    records = tuple(read_record(db, row, bare=query.bare) for row in found.rows)
+    records = tuple(read_record(db, row, without_steps=query.without_steps) for row in found.rows)
     total = _of_states(db, query)
     if total is not None:
         return RunsFound(records, total, False, found.next)
