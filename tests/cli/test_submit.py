@@ -93,9 +93,9 @@ def test_who_waits_long_is_told_what_keeps_the_run(
 
 def test_a_run_that_somebody_paused_is_not_called_wrong(atomic: Atomic):
     """Nothing need be mended; the address that was typed belongs to what is to be typed next."""
-    held = tree(PAUSED | {"pauseReason": "operator"})
+    paused = tree(PAUSED | {"pauseReason": "operator"})
     engine = ("--engine", "http://127.0.0.1:9")
-    result = atomic("outcome", "01A", *engine, answers=[NOT_YET, held, answer()])
+    result = atomic("outcome", "01A", *engine, answers=[NOT_YET, paused, answer()])
     assert result.stderr.splitlines()[1] == (
         "Somebody has paused it. To let it go on: atomic resume 01A --engine http://127.0.0.1:9"
         " (or give it up: atomic cancel 01A --engine http://127.0.0.1:9)"

@@ -44,7 +44,7 @@ async def test_a_workflow_posts_steps_in_few_words():
 
 
 async def test_an_outcome_is_waited_for_over_several_requests(autojump_clock):
-    """Each request is held for a minute at most; an open step is asked for again."""
+    """Each request waits for a minute at most; an open step is asked for again."""
     opened = answer({"id": "01A", "runId": "01A", "status": "running"}, 202)
     engine = FakeEngine(opened, opened, answer())
     assert (await client(engine).outcome("01A")).response == {"id": 42}

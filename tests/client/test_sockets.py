@@ -31,7 +31,7 @@ async def read_request(receive: Callable[[], Awaitable[bytes]]) -> bytes:
 
 
 async def test_a_post_is_made_again_when_the_engine_cuts_it():
-    """The connection breaks after the post has arrived; the same post comes again and is held."""
+    """The connection breaks after the post has arrived; the same post comes again and waits."""
     bodies: list[bytes] = []
 
     async def serve(stream: trio.SocketStream) -> None:

@@ -69,7 +69,7 @@ USUAL = [
     "date: <date>",
 ]
 """The header lines of nearly every answer: `<usual>` in the recording."""
-HELD = ("order", "charge", "ship", "mail")
+WAITING = ("order", "charge", "ship", "mail")
 """These hold a request until the scene answers it."""
 
 
@@ -107,7 +107,7 @@ class Called(Struct, frozen=True):
 
 
 class Answers(Struct, frozen=True):
-    """A held endpoint's answer."""
+    """The answer of an endpoint that waits for one."""
 
     endpoint: str
     answer: Answer | None = None
@@ -238,9 +238,9 @@ class Player:
         self._last: Step | None = None
         gate: Any = front.gate
         self._arrived = gate.check = mock.Mock(wraps=gate.check)
-        self._held: dict[str, tuple[trio.MemorySendChannel, trio.MemoryReceiveChannel]]
-        self._held = {name: trio.open_memory_channel[Answer](10) for name in HELD}
-        self._app.handlers = dict.fromkeys((*ANSWERS, *HELD), self._answer)
+        self._answers_to: dict[str, tuple[trio.MemorySendChannel, trio.MemoryReceiveChannel]]
+        self._answers_to = {name: trio.open_memory_channel[Answer](10) for name in WAITING}
+        self._app.handlers = dict.fromkeys((*ANSWERS, *WAITING), self._answer)
         self.told: list[dict[str, Any]] = []
 
     async def _answer(self, call: Call) -> Answer:
@@ -248,7 +248,7 @@ class Player:
             return ANSWERS["ok"]
         if call.name in ANSWERS:
             return ANSWERS[call.name]
-        answer: Answer = await self._held[call.name][1].receive()
+        answer: Answer = await self._answers_to[call.name][1].receive()
         return answer
 
     async def play(self, step: Step) -> None:
@@ -273,7 +273,7 @@ class Player:
                 for name in ("atomic-run-id", "atomic-step-id", "atomic-parent"):
                     self.names.named(self._app.called(step.endpoint)[step.times - 1].headers[name])
             case Answers():
-                self._held[step.endpoint][0].send_nowait(step.answer or ANSWERS["ok"])
+                self._answers_to[step.endpoint][0].send_nowait(step.answer or ANSWERS["ok"])
             case Pass():
                 self._clock.jump(step.seconds)
                 self.told.append({"passes": f"{step.seconds} s"})

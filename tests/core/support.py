@@ -17,9 +17,9 @@ from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.core.rules import action as actions
-from engine.core.rules import attempt as settle
 from engine.core.rules import post
 from engine.core.rules.action import Action
+from engine.core.rules.attempt import drain, recover, settle
 from engine.core.rules.next import decide
 from engine.core.rules.post import Parent, Placed, RunLimits
 from engine.core.table import TABLE, row_of
@@ -143,7 +143,7 @@ class Driven:
     ) -> Step:
         """End an attempt by its number: late, perhaps."""
         change = Change(self.run)
-        settle.settle(change, self.id(name), number, outcome, now=self.now, chance=chance)
+        settle(change, self.id(name), number, outcome, now=self.now, chance=chance)
         self._took(change)
         return self.step(name)
 
@@ -152,7 +152,7 @@ class Driven:
         change = Change(self.run)
         for id in list(self.run.flights):
             if id in self.run.flights:
-                settle.drain(change, id, now=self.now, chance=0.0)
+                drain(change, id, now=self.now, chance=0.0)
         self._took(change)
 
     def crash(self) -> None:
@@ -160,7 +160,7 @@ class Driven:
         self.run.flights.clear()
         rebuild(self.run)
         change = Change(self.run)
-        settle.recover(change, now=self.now, chance=0.0)
+        recover(change, now=self.now, chance=0.0)
         self._took(change)
 
     def act(self, action: Action, step: str | None = None) -> list[str]:

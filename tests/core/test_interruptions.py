@@ -46,7 +46,7 @@ def test_an_answer_with_an_open_child_is_a_failure(status: int) -> None:
 
 @pytest.mark.parametrize("child_ends", [False, True])
 def test_a_cut_post_of_an_open_child_costs_no_retry(child_ends: bool) -> None:
-    """The held post was cut and the function answered 500; by then the child is open, or not."""
+    """The waiting post was cut and the function answered 500; by then the child is open, or not."""
     driven = started("a", "b", retry=ONE_TRY)
     driven.flight().cut.add(driven.id("a"))
     if child_ends:

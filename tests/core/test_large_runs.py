@@ -18,8 +18,8 @@ from engine.core.events import Accepted, Actor, Started
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepState, child_id
 from engine.core.outcome import Outcome
-from engine.core.rules import attempt as settle
 from engine.core.rules.action import Action, act
+from engine.core.rules.attempt import settle
 from engine.core.rules.next import TIMERS_POPPED_MAX, decide
 from engine.core.rules.post import open_run
 from tests.core.support import BAD, LETS_OUT, OK, spec
@@ -56,9 +56,9 @@ def ended(run: Run, outcome: Outcome, root: Outcome | None = None) -> Run:
             change.do(Started(2, step.id, 1))
     for step in reversed(list(run.steps.values())):
         if step.state is StepState.RUNNING and not step.is_root:
-            settle.settle(change, step.id, 1, outcome, now=3, chance=0.0)
+            settle(change, step.id, 1, outcome, now=3, chance=0.0)
     if root is not None:
-        settle.settle(change, "R", 1, root, now=3, chance=0.0)
+        settle(change, "R", 1, root, now=3, chance=0.0)
     return run
 
 

@@ -121,7 +121,7 @@ async def test_cancel_ends_the_steps_below(shop: Client) -> None:
 
 
 async def test_retry_wakes_what_backs_off(shop: Client) -> None:
-    """An hour of back-off ends now; the retry is spent, and the held caller gets the outcome."""
+    """An hour of back-off ends now; the retry is spent, and the waiting caller gets the outcome."""
     switch = Switch()
     async with application(broken=switch) as app:
         async with waiting(shop, app, "broken", retry=SLOW_RETRY) as (run_id, answers):

@@ -17,8 +17,8 @@ LATER = {"count": 3, "backOff": 700, "jitter": 0}
 
 @pytest.mark.slow
 async def test_a_function_that_waits_is_sent_home(tmp_path: Path) -> None:
-    """504 `suspended` to its held post and to what it posts then; it is called again, and the log
-    of its run says why."""
+    """504 `suspended` to its waiting post and to what it posts then; it is called again, and the
+    log of its run says why."""
     refused: list[httpx.Response] = []
 
     async def workflow(call: Call) -> Answer:

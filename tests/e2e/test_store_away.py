@@ -138,7 +138,7 @@ async def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
         return Answer(200, b'"slow"')
 
     async def hold(shop: Client, url: str, answers: list[int]) -> None:
-        answers.append((await shop.post(url, "held")).status_code)
+        answers.append((await shop.post(url, "waiting")).status_code)
 
     answers: list[int] = []
     with harness.running(tmp_path) as engine:

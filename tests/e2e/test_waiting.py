@@ -85,7 +85,7 @@ async def test_no_wait_at_all(shop: Client, app: Application) -> None:
 
 @pytest.mark.slow
 async def test_a_wait_that_ends(shop: Client, app: Application) -> None:
-    """`Prefer: wait=1`: held for a second, then 202."""
+    """`Prefer: wait=1`: waits for a second, then 202."""
     began = trio.current_time()
     answer = await shop.post(app.at("slow"), prefer="wait=1")
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=1")

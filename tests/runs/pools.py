@@ -82,7 +82,7 @@ class Try(Occupant):
     def __init__(self, step: Step) -> None:
         super().__init__()
         self.step = step
-        self.held: set[tuple[int, int]] = set()
+        self.waits_for: set[tuple[int, int]] = set()
         self.stage = self.pod = 0
         self.posted = self.told = self.child_ended = self.over = False
 
@@ -177,18 +177,18 @@ class Pools:
                 child = step.children[key] = Step(shape, step)
                 new.append(child)
             if child.state != "done":
-                attempt.held.add(key)
+                attempt.waits_for.add(key)
         if new or not attempt.posted:
             if not attempt.posted:
                 self.give_place(step.shape.host)
             attempt.posted = True
             self.rule.attempt_showed(attempt, self.now)
         attempt.posted_at = self.now
-        for key in sorted(attempt.held):
+        for key in sorted(attempt.waits_for):
             self.rule.wait_begins(attempt, step.children[key].shape.host, self.now)
         for child in new:
             self.want(child)
-        if not attempt.held:
+        if not attempt.waits_for:
             attempt.stage += 1
             self.at(self.now + self.work.local_s, self.go_on, attempt)
         elif self.at_once:
@@ -276,21 +276,21 @@ class Pools:
         if attempt.told:
             attempt.child_ended = True
             return
-        ended = [key for key in attempt.held if step.children[key].state == "done"]
+        ended = [key for key in attempt.waits_for if step.children[key].state == "done"]
         attempt.posted_at = self.now
         for key in ended:
-            attempt.held.remove(key)
+            attempt.waits_for.remove(key)
             self.rule.wait_ends(attempt, step.children[key].shape.host, self.now)
-        if ended and not attempt.held:
+        if ended and not attempt.waits_for:
             attempt.stage += 1
             self.at(self.now + self.work.local_s, self.go_on, attempt)
 
     def tell(self, attempt: Try) -> None:
-        """504 to all that is held of it."""
-        if attempt.told or attempt.over or not attempt.held:
+        """504 to all of its posts that wait."""
+        if attempt.told or attempt.over or not attempt.waits_for:
             return
         attempt.told, attempt.child_ended = True, False
-        attempt.held.clear()
+        attempt.waits_for.clear()
         self.rule.let_go(attempt, self.now)
         self.sent_home += 1
         attempt.step.told += 1

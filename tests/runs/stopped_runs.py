@@ -10,7 +10,7 @@ import trio
 
 from engine.core.errors import Refused
 from engine.core.outcome import Outcome
-from engine.core.rules import attempt as settle
+from engine.core.rules import attempt
 from engine.ports.caller import Invocation
 from engine.ports.views import RunRecord
 from engine.runs.open.callers import Recorded, Wait
@@ -47,7 +47,7 @@ class App:
 @contextmanager
 def a_bug(monkeypatch: pytest.MonkeyPatch, key: str) -> Iterator[None]:
     """While this is open, an answer to the step of the run `key` cannot be judged."""
-    judge = settle._verdict
+    judge = attempt._verdict
 
     def broken(run, step, *rest):
         if step.spec.key == key and not step.is_root:
@@ -55,7 +55,7 @@ def a_bug(monkeypatch: pytest.MonkeyPatch, key: str) -> Iterator[None]:
         return judge(run, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(settle, "_verdict", broken)
+        patch.setattr(attempt, "_verdict", broken)
         yield
 
 

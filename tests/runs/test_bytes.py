@@ -30,7 +30,7 @@ def url(host: str, name: str) -> str:
     return f"http://{host}:9000/{name}"
 
 
-def assert_nothing_held(it: World) -> None:
+def assert_all_room_is_free(it: World) -> None:
     for kind, pool in it.engine.budget.pools.items():
         assert (pool.granted, pool.small, pool.waiting) == (0, 0, 0), kind
 
@@ -76,7 +76,7 @@ async def test_large_payloads_take_turns(kib: int, autojump_clock: MockClock, pa
                 await trio.sleep(1)
         assert app.payloads == [LARGE] * 30
         assert app.most <= max(1, kib // 4 * KIB // len(LARGE))
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)
 
 
 async def test_a_host_that_hangs_leaves_room_for_others(
@@ -120,7 +120,7 @@ async def test_the_clock_stands_still_while_an_answer_waits(
                 nursery.start_soon(post, number)
         assert trio.current_time() > 10
         await trio.sleep(5)
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)
 
 
 async def test_what_was_kept_of_a_payload_is_given_back(
@@ -139,7 +139,7 @@ async def test_what_was_kept_of_a_payload_is_given_back(
         assert it.engine.budget.payloads.granted <= len(LARGE)
         await trio.sleep(10)
         assert not it.engine.memory.live
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)
 
 
 async def test_small_bodies_that_wait_for_the_disk_are_bounded(
@@ -186,7 +186,7 @@ async def test_small_bodies_that_wait_for_the_disk_are_bounded(
         assert it.engine.budget.refused == 2
         await trio.sleep(5)
         assert it.store.backlog_bytes == 0
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)
 
 
 async def test_an_attempt_whose_post_found_no_room_is_interrupted(
@@ -237,7 +237,7 @@ async def test_a_large_answer_outlasts_a_store_that_is_away(
         assert it.engine.budget.answers.granted == len(LARGE)
         await away.end()
         await trio.sleep(60)
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)
 
 
 async def test_what_waited_for_room_does_not_leave_while_the_store_is_away(
@@ -257,7 +257,7 @@ async def test_what_waited_for_room_does_not_leave_while_the_store_is_away(
         await away.end()
         await trio.sleep(60)
         assert len(it.caller.times("/w")) == 1
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)
 
 
 async def test_room_for_a_payload_that_cannot_be_read_at_once_is_given_back(
@@ -280,4 +280,4 @@ async def test_room_for_a_payload_that_cannot_be_read_at_once_is_given_back(
             while it.engine.memory.live:
                 await trio.sleep(1)
         assert (failed, app.payloads) == ([], [LARGE] * 2)
-        assert_nothing_held(it)
+        assert_all_room_is_free(it)

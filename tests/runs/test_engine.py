@@ -200,9 +200,7 @@ async def test_no_lock_out(autojump_clock, path: Path) -> None:
         assert it.engine.places.at_hosts.in_flight == 0
 
 
-async def test_attempt_timeout_stands_still_while_a_child_is_held(
-    autojump_clock, path: Path
-) -> None:
+async def test_attempt_timeout_stands_still_while_a_post_waits(autojump_clock, path: Path) -> None:
     """A workflow waits for a child longer than its own attemptTimeout; alone it is cut."""
 
     async def app(call: Invocation) -> Outcome:

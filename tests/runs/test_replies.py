@@ -79,16 +79,16 @@ async def test_large_outcomes_take_turns(autojump_clock: MockClock, path: Path) 
 async def test_who_waits_long_is_told_to_ask_again(autojump_clock: MockClock, path: Path) -> None:
     """503 with the limit's name. The outcome stands, the post of a function makes its attempt an
     interrupted one, and a caller that leaves holds nothing."""
-    held: list[Recorded] = []
+    kept: list[Recorded] = []
     refused: list[Refused] = []
 
     async def app(call: Invocation) -> Outcome:
         if call.url == ROOT and call.attempt == 1:
-            held.append(await asked(it, "k", ROOT + "/child"))
+            kept.append(await asked(it, "k", ROOT + "/child"))
             with pytest.raises(Refused) as caught:
                 await asked(it, "k", ROOT + "/child")
             refused.append(caught.value)
-            held[0].room.give_back()  # type: ignore[union-attr]
+            kept[0].room.give_back()  # type: ignore[union-attr]
             return Answered(500)
         return await large(call)
 

@@ -23,15 +23,15 @@ from tests.world import World, ok, recorded, still_open, taking, world
 STEP = "http://app:9000/workflows/w/steps/"
 
 
-async def test_a_post_held_before_its_parents_request_left(autojump_clock) -> None:
-    """`attemptTimeout` holds for an attempt that a post was held for before it was sent."""
+async def test_a_post_that_waits_before_its_parents_request_left(autojump_clock) -> None:
+    """`attemptTimeout` holds for an attempt of which a post waited before it was sent."""
     deadlines = Deadlines()
     no_run: Any = None
     early, over = Request(1, deadlines, no_run, ""), Request(2, deadlines, no_run, "")
     early.post_begins()
     early.start_clock(1_000)
     await trio.sleep(5)
-    assert early.timer.deadline == float("inf"), "it stands still while the post is held"
+    assert early.timer.deadline == float("inf"), "it stands still while the post waits"
     early.post_ends()
     assert early.timer.deadline == trio.current_time() + 1
 

@@ -116,38 +116,40 @@ async def test_nobody_is_sent_home_meanwhile(autojump_clock, path: Path) -> None
         assert [at > back for at in told] == [True]
 
 
-async def test_held_posts_hang_on_and_ends_are_recorded_later(autojump_clock, path: Path) -> None:
+async def test_waiting_callers_hang_on_and_ends_are_recorded_later(
+    autojump_clock, path: Path
+) -> None:
     """An attempt in flight ends while the store is away: its caller hears of it when it is back,
     from then on, and the endpoint is not called again."""
-    release = trio.Event()
+    may_answer = trio.Event()
     answered: list[tuple[str, float]] = []
 
     async def app(call: Invocation) -> Outcome:
-        if call.idempotency_key == "held":
-            await release.wait()
+        if call.idempotency_key == "waiting":
+            await may_answer.wait()
         return ok(b'{"n": 1}')
 
     async with away_world(path, app) as (it, away), trio.open_nursery() as nursery:
 
-        async def hold() -> None:
-            result = recorded(await it.post(key="held"))
+        async def wait() -> None:
+            result = recorded(await it.post(key="waiting"))
             assert result.body is not None
             answered.append((result.step.state, trio.current_time()))
 
-        nursery.start_soon(hold)
+        nursery.start_soon(wait)
         await trio.sleep(1)
         await away.begin()
-        release.set()
+        may_answer.set()
         await trio.sleep(3600)
         assert answered == []
         with pytest.raises(Refused, match="Whether this is recorded will show"):
-            await it.post(key="held", wait=Wait(timeout_ms=1_000))
+            await it.post(key="waiting", wait=Wait(timeout_ms=1_000))
         before = trio.current_time()
         await away.end()
         await trio.sleep(0.01)
         assert [state for state, _ in answered] == ["completed"]
         assert answered[0][1] == pytest.approx(before, abs=0.3)
-        assert len([1 for _, call in it.caller.calls if call.idempotency_key == "held"]) == 1
+        assert len([1 for _, call in it.caller.calls if call.idempotency_key == "waiting"]) == 1
 
 
 async def test_no_attempt_starts_until_the_store_is_back(autojump_clock, path: Path) -> None:
@@ -288,16 +290,16 @@ async def test_actions_are_refused_and_dry_runs_are_not(autojump_clock, path: Pa
         return Unanswered(CallError.CONNECTION_REFUSED, "nobody there")
 
     async with away_world(path, fails) as (it, away):
-        held = still_open(await it.post(wait=ASYNC, retry=RetryPolicy(back_off_ms=60_000)))
+        run_id = still_open(await it.post(wait=ASYNC, retry=RetryPolicy(back_off_ms=60_000))).run_id
         await trio.sleep(1)
         await away.begin()
-        run, done = await it.act(held.run_id, Action.CANCEL, dry_run=True)
+        run, done = await it.act(run_id, Action.CANCEL, dry_run=True)
         assert run is not None
         assert done.changed == [run.id]
         with pytest.raises(Refused, match="Nothing was recorded"):
-            await it.act(held.run_id, Action.CANCEL)
+            await it.act(run_id, Action.CANCEL)
         await away.end()
-        run, _ = await it.act(held.run_id, Action.CANCEL)
+        run, _ = await it.act(run_id, Action.CANCEL)
         assert run is not None
         assert run.root.state is StepState.CANCELLED
 
@@ -309,13 +311,13 @@ async def test_a_drain_waits_for_no_store(autojump_clock, path: Path) -> None:
     async with away_world(path, taking(1_000)) as (it, away):
         async with trio.open_nursery() as nursery:
 
-            async def hold() -> None:
+            async def wait() -> None:
                 try:
-                    results.append(still_open(await it.post(key="held")).why)
+                    results.append(still_open(await it.post(key="waiting")).why)
                 except Refused as refused:
                     results.append(refused.problem)
 
-            nursery.start_soon(hold)
+            nursery.start_soon(wait)
             await trio.sleep(1)
             await away.begin()
             began = trio.current_time()

@@ -31,7 +31,7 @@ def kept_waiting(seen: Seen) -> Iterable[Wrong]:
 
 
 def _waited(seen: Seen, post: Post, cut: Send) -> bool:
-    """Whether the post was held then, of an attempt that lived on, and answered with an outcome."""
+    """Whether the post waited then, of an attempt that lived on, and answered with an outcome."""
     at = cut.ended_at or 0.0
     if post.parent_token is None or post.ended_at is None or post.status not in (200, 424):
         return False

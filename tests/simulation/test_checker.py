@@ -288,7 +288,7 @@ def test_refused_and_failed() -> None:
 
 
 def test_who_waits_above_a_time_out_is_seen() -> None:
-    """R27: the post was held when the step's attempt timed out, and was answered with its outcome;
+    """R27: the post waited when the step's attempt timed out, and was answered with its outcome;
     not if the engine died between, or another post of that attempt was just being answered."""
     cases: tuple[tuple[set[str], dict[str, Any], float], ...] = (
         ({"R27"}, {}, 100.0),

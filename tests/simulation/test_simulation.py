@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.core.rules import attempt as settle
+from engine.core.rules import attempt
 from tests.simulation.__main__ import kept_seeds, main
 from tests.simulation.life import Death
 from tests.simulation.scenarios import plan
@@ -94,7 +94,7 @@ def test_command_says_how_to_replay(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A violation ends with 1, and names the seed with the command that replays it."""
-    monkeypatch.setattr(settle, "next_delay_ms", lambda policy, retry, chance: 0)
+    monkeypatch.setattr(attempt, "next_delay_ms", lambda policy, retry, chance: 0)
 
     code = main(["--first", "0", "--seeds", "2"])
 

@@ -14,7 +14,7 @@ from engine.core.machine import Change
 from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
 from engine.core.retry import RetryPolicy
-from engine.core.rules import attempt as settle
+from engine.core.rules.attempt import settle
 from engine.core.rules.post import open_run
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.journal import unpack
@@ -60,7 +60,7 @@ def started(run: Run, at: int) -> Write:
 def answered(run: Run, at: int, status: int = 200) -> Write:
     """The root's attempt has been answered."""
     change = Change(run)
-    settle.settle(change, run.id, run.root.attempts, Answered(status), now=at, chance=0.0)
+    settle(change, run.id, run.root.attempts, Answered(status), now=at, chance=0.0)
     change.close(at)
     body = Body(run.id, run.root.attempts, b'"done"', answer=True)
     return Write(change, (body,))

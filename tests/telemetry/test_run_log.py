@@ -183,12 +183,12 @@ async def test_nothing_is_said_before_it_is_durable(autojump_clock, path: Path) 
         commit_off = it.store.writer._commit_off
         gate = trio.Event()
 
-        async def held(commit: Any) -> None:
+        async def slow(commit: Any) -> None:
             if not heard.lines and it.caller.calls:
                 await gate.wait()
             await commit_off(commit)
 
-        it.store.writer._commit_off = held  # type: ignore[method-assign]
+        it.store.writer._commit_off = slow  # type: ignore[method-assign]
         await it.post(wait=Wait(prefer_ms=0))
         await trio.sleep(0.5)
         assert len(it.caller.calls) == 1

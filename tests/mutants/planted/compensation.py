@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core import below
-from engine.core.rules import attempt as settle
+from engine.core.rules import attempt
 from engine.runs.engine import Engine
 from tests.mutants.catalog import Planting, plant
 
@@ -11,7 +11,7 @@ from tests.mutants.catalog import Planting, plant
 @plant("any answer that is no 2xx ends a step above a failure", rules=("R15", "R16"))
 def any_answer_ends_it(bug: Planting) -> None:
     bug.rewrite(
-        settle._verdict, "says_that_it_ends(step, outcome)", "isinstance(outcome, Answered)"
+        attempt._verdict, "says_that_it_ends(step, outcome)", "isinstance(outcome, Answered)"
     )
 
 
@@ -27,7 +27,7 @@ def used_up_fails(bug: Planting) -> None:
 
 @plant("a function whose post was refused is believed when it gives up", rules=("R17",))
 def refused_post_is_no_interruption(bug: Planting) -> None:
-    bug.rewrite(settle._verdict, "nobody_called or flight.refused_post", "nobody_called")
+    bug.rewrite(attempt._verdict, "nobody_called or flight.refused_post", "nobody_called")
 
 
 @plant("a post that a stopping engine refuses is forgotten", rules=("R17",))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from engine.core import machine
-from engine.core.rules import attempt as settle
-from engine.core.rules import post
+from engine.core.rules import attempt, post
 from tests.mutants.catalog import Planting, plant
 
 
@@ -12,14 +11,14 @@ from tests.mutants.catalog import Planting, plant
        rules=("liveness", "engine", "fold"))  # fmt: skip
 def forgotten_attempt(bug: Planting) -> None:
     bug.rewrite(
-        settle.recover, "for step in list(run.steps.values()):", "for step in list[Step]():"
+        attempt.recover, "for step in list(run.steps.values()):", "for step in list[Step]():"
     )
 
 
 @plant("retries come after half their back-off", rules=("R10",))
 def half_the_back_off(bug: Planting) -> None:
     bug.rewrite(
-        settle._failed,
+        attempt._failed,
         "next_delay_ms(policy, retry, chance)",
         "next_delay_ms(policy, retry, chance) // 2",
     )
@@ -32,13 +31,13 @@ def failure_counted_twice(bug: Planting) -> None:
 
 @plant("a crash of the engine counts as a failed attempt", rules=("R4", "R22"))
 def crash_counted_as_failure(bug: Planting) -> None:
-    bug.rewrite(settle.recover, "Count.CRASH", "Count.FAILURE")
+    bug.rewrite(attempt.recover, "Count.CRASH", "Count.FAILURE")
 
 
 @plant("a paused parent misses that its child has ended", rules=("I4", "liveness"))
 def paused_parent_not_woken(bug: Planting) -> None:
     bug.rewrite(
-        settle.wake_parent,
+        attempt.wake_parent,
         "parent.resumes_to if parent.state is StepState.PAUSED else parent.state",
         "parent.state",
     )

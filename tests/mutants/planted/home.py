@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from engine.core.rules import attempt as settle
+from engine.core.rules import attempt, post
 from engine.core.rules import home as core_home
-from engine.core.rules import post
 from engine.runs.home import Home
 from engine.runs.limits.standstill import Standstill
 from tests.mutants.catalog import Planting, plant
@@ -12,7 +11,7 @@ from tests.mutants.catalog import Planting, plant
 
 @plant("an attempt that was sent home and answers 2xx completes", rules=("R4",))
 def sent_home_completes(bug: Planting) -> None:
-    bug.rewrite(settle._verdict, "if flight.sent_home:", "if False:")
+    bug.rewrite(attempt._verdict, "if flight.sent_home:", "if False:")
 
 
 @plant("an attempt that was sent home records what it posts", rules=("R18",))
