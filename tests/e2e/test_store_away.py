@@ -131,13 +131,13 @@ async def test_a_deleted_file(tmp_path: Path) -> None:
 async def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
     """A real write that the system refuses: nothing acknowledged is lost, what was refused is not
     recorded, an end that came meanwhile is; the same process goes on when there is room."""
-    release = trio.Event()
+    may_answer = trio.Event()
 
     async def slow(call: Call) -> Answer:
-        await release.wait()
+        await may_answer.wait()
         return Answer(200, b'"slow"')
 
-    async def hold(shop: Client, url: str, answers: list[int]) -> None:
+    async def wait(shop: Client, url: str, answers: list[int]) -> None:
         answers.append((await shop.post(url, "waiting")).status_code)
 
     answers: list[int] = []
@@ -147,7 +147,7 @@ async def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
             application(index=done, slow=slow) as app,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(hold, shop, app.at("slow"), answers)
+            nursery.start_soon(wait, shop, app.at("slow"), answers)
             await eventually(lambda: len(app.called("slow")) == 1)
             unlimited = resource.prlimit(engine.pid, resource.RLIMIT_FSIZE)
             # No commit fits into so little of a log; the engine's own log does.
@@ -156,7 +156,7 @@ async def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
                        for n in range(3)]  # fmt: skip
             for answer in refused:
                 is_problem(answer, 503, "store-unavailable")
-            release.set()
+            may_answer.set()
             await eventually(lambda: bool(engine.events("store-unavailable")))
             assert (answers, app.called("index")) == ([], [])
             resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, unlimited)

@@ -9,13 +9,14 @@ import pytest
 import trio
 
 from engine.core.errors import Refused
+from engine.core.model import PauseReason
 from engine.core.outcome import Outcome
 from engine.core.rules import attempt
 from engine.ports.caller import Invocation
 from engine.ports.views import RunRecord
 from engine.runs.open.callers import Recorded, Wait
 from engine.store.sqlite.views.views import SqliteViews
-from tests.world import World, ok
+from tests.world import World, ok, still_open
 
 STEP = "http://app:9000/workflows/w/steps/charge"
 ASYNC = Wait(prefer_ms=0)
@@ -57,6 +58,15 @@ def a_bug(monkeypatch: pytest.MonkeyPatch, key: str) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(attempt, "_verdict", broken)
         yield
+
+
+async def stopped_run(it: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run that a bug has stopped."""
+    with a_bug(monkeypatch, "bad"):
+        run_id = still_open(await it.post(key="bad")).run_id
+        await trio.sleep(2)
+    assert (await row_of(it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
+    return run_id
 
 
 async def refused(it: World, *, key: str = "bad", url: str | None = None) -> Refused:

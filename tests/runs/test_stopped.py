@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,9 @@ from engine.runs.open.callers import Wait
 from engine.runs.open.flow import READ_AGAIN_S
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.views.views import SqliteViews
-from tests.runs.stopped_runs import ASYNC, STEP, App, a_bug, refused, row_of
+from tests.runs.stopped_runs import ASYNC, STEP, App, a_bug, refused, row_of, stopped_run
 from tests.store.support import change_file, rows
-from tests.world import ok, recorded, still_open, world
+from tests.world import World, ok, recorded, still_open, world
 
 ALL = RunQuery()
 
@@ -123,9 +125,7 @@ async def test_comes_back_stopped_and_is_read_again(
     with the attempts that were in flight interrupted."""
     app = App()
     async with world(path, app, strict=False) as app.it:
-        with a_bug(monkeypatch, "bad"):
-            run_id = still_open(await app.it.post(key="bad")).run_id
-            await trio.sleep(2)
+        run_id = await stopped_run(app.it, monkeypatch)
     calls = list(app.calls)
     async with world(path, app, strict=False) as app.it:
         await trio.sleep(200)
@@ -162,17 +162,25 @@ async def test_cancelled_as_it_is(
     assert rows(path, "SELECT count(*) FROM outcome WHERE state = 'cancelled'") == [(2,)]
 
 
+@asynccontextmanager
+async def lingering(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[App, World, str]]:
+    """A stopped run that was let go on, and of which a request is open for 30 s yet."""
+    app = App()
+    app.lingers_s = 30
+    async with world(path, app, strict=False) as app.it:
+        with a_bug(monkeypatch, "bad"):
+            run_id = still_open(await app.it.post(key="bad")).run_id
+        await app.it.act(run_id, Action.RETRY)
+        yield app, app.it, run_id
+
+
 async def test_nothing_is_called_anew_while_an_old_request_is_open(
     autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that is let go on is read when the last request of before has ended."""
-    app = App()
-    app.lingers_s = 30
-    async with world(path, app, strict=False) as app.it:
-        it = app.it
-        with a_bug(monkeypatch, "bad"):
-            run_id = still_open(await it.post(key="bad")).run_id
-        await it.act(run_id, Action.RETRY)
+    async with lingering(path, monkeypatch) as (app, it, _):
         await trio.sleep(25)
         assert (await refused(it)).problem is Problem.ENGINE_ERROR
         assert app.calls == ["bad index 1", "bad charge 1"]
@@ -185,13 +193,7 @@ async def test_a_store_that_cannot_be_read_when_it_leaves_memory_ends_nothing(
     autojump_clock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked for once more then, in case it was let go on: that may be refused."""
-    app = App()
-    app.lingers_s = 30
-    async with world(path, app, strict=False) as app.it:
-        it = app.it
-        with a_bug(monkeypatch, "bad"):
-            run_id = still_open(await it.post(key="bad")).run_id
-        await it.act(run_id, Action.RETRY)
+    async with lingering(path, monkeypatch) as (_, it, run_id):
         with monkeypatch.context() as patch:
             looked: list[object] = []
 

@@ -8,24 +8,15 @@ import pytest
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import PauseReason, StepState
+from engine.core.model import StepState
 from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.runs.live import LiveRun
 from engine.store.sqlite.views.views import SqliteViews
-from tests.runs.stopped_runs import ASYNC, App, a_bug, refused, row_of
+from tests.runs.stopped_runs import ASYNC, App, refused, row_of, stopped_run
 from tests.store.support import change_file, rows
-from tests.world import World, recorded, still_open, world
-
-
-async def stopped_run(it: World, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of a run that a bug has stopped."""
-    with a_bug(monkeypatch, "bad"):
-        run_id = still_open(await it.post(key="bad")).run_id
-        await trio.sleep(2)
-    assert (await row_of(it, run_id)).pause_reason == PauseReason.ENGINE_ERROR
-    return run_id
+from tests.world import recorded, still_open, world
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -293,7 +293,7 @@ async def test_a_filter_for_states_alone_is_counted(path: Path) -> None:
         assert (await views.runs(of_one)).total_is_estimate
 
 
-async def test_a_bare_page_has_no_steps(path: Path) -> None:
+async def test_a_page_without_steps(path: Path) -> None:
     """The same runs, without where they are."""
     runs = [a_run(f"01{n}", a_step(f"01{n}", state=StepState.FAILED, ended_at=n)) for n in range(3)]
     await fill(path, runs)
@@ -301,12 +301,12 @@ async def test_a_bare_page_has_no_steps(path: Path) -> None:
         views = SqliteViews(store)
         for filter_text in (None, "key:*"):
             filter_terms = None if filter_text is None else parse(filter_text)
-            whole, bare = [
+            whole, without = [
                 await views.runs(RunQuery(filter=filter_terms, now=NOW, without_steps=each))
                 for each in (False, True)
             ]
-            assert [run.id for run in bare.runs] == [run.id for run in whole.runs]
-            assert all(run.at is None and run.reason is None for run in bare.runs)
+            assert [run.id for run in without.runs] == [run.id for run in whole.runs]
+            assert all(run.at is None and run.reason is None for run in without.runs)
             assert all(run.at is not None for run in whole.runs)
 
 
