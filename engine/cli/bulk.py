@@ -189,12 +189,8 @@ class _Progress:
             self._width = 0
 
 
-def _came_to(job: BulkAnswer) -> int:
-    """Runs whose turn has come: those that were done, and those that refused when it came."""
-    return job.total - _left(job)
-
-
 def _left(job: BulkAnswer) -> int:
+    """Runs whose turn has not come: neither done, nor refused when it came."""
     return max(0, job.matched - job.done - sum(job.skipped.values()))
 
 
@@ -202,7 +198,7 @@ def progress_text(job: BulkAnswer) -> str:
     """`40 of 510 runs, about 24 s left`."""
     left = _left(job)
     return (
-        f"{_came_to(job):,} of {count_text(job.total, 'run')}, about"
+        f"{job.total - left:,} of {count_text(job.total, 'run')}, about"
         f" {span_text(left / job.rate_per_s)} left"
     )
 

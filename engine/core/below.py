@@ -71,7 +71,7 @@ def with_failure_below(failure: Failure, below: Step, step: Step, flight: Flight
         what = f"{failure.detail} after it was told that {name} {how}{_bracketed_reason(below)}"
     else:
         what = failure.adding(f"{stood}{_bracketed_reason(below)}").detail
-    ends = f"{_HINT}{_kind_of_step(step)}, answer {FAILED_DEPENDENCY}"
+    ends = f"{_HINT}{'workflow' if step.is_root else 'step'}, answer {FAILED_DEPENDENCY}"
     return Failure(FailureKind.UNHANDLED, f"{what}{ends}")
 
 
@@ -81,10 +81,6 @@ def excerpt_beside(step: Step) -> str:
     if Failure.parse(step.error).kind is not FailureKind.HTTP_STATUS:
         return ""
     return (step.excerpt or "").removeprefix(f"{step.http_status} ")
-
-
-def _kind_of_step(step: Step) -> str:
-    return "workflow" if step.is_root else "step"
 
 
 def _bracketed_reason(below: Step) -> str:

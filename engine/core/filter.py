@@ -144,15 +144,12 @@ def _read_term(found: re.Match[str], at: int) -> Term:
             raise BadFilter("A term is missing here.", at)
         return Term(Field.TEXT, value.lower(), negated=negated)
     if name not in ABOUT:
-        raise BadFilter(f"`{name}:` is not known. There are {_field_names(ABOUT)}.", at)
+        known = ", ".join(f"{each}:" for each in ABOUT)
+        raise BadFilter(f"`{name}:` is not known. There are {known}.", at)
     field = Field(name)
     if not value:
         raise BadFilter(f"`{name}:` needs {ABOUT[field]}.", at)
     return _READERS.get(field, _read_text)(field, value, negated, at)
-
-
-def _field_names(words: object) -> str:
-    return ", ".join(f"{word}:" for word in words)  # type: ignore[attr-defined]
 
 
 def _read_text(field: Field, value: str, negated: bool, at: int) -> Term:
