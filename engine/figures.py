@@ -9,6 +9,7 @@ from __future__ import annotations
 from engine.front.server.server import ServerCounters
 from engine.ports.store import OpenStore
 from engine.process.budget import Budget
+from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log_output import LogOutput
 from engine.telemetry.metrics import Metrics
@@ -77,3 +78,9 @@ def show_server(metrics: Metrics, counters: ServerCounters) -> None:
                     lambda: counters.accepts_failed)  # fmt: skip
     metrics.counter("atomic_http_requests_refused", "Requests refused before they were read",
                     lambda: counters.requests_refused)  # fmt: skip
+
+
+def show_registry(metrics: Metrics, registry: Registry) -> None:
+    """Files that define clients and tokens."""
+    metrics.gauge("atomic_bad_files", "Files that cannot be used as they are, so that what they"
+                  " said before holds", lambda: len(registry.bad_files))  # fmt: skip

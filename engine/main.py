@@ -24,7 +24,7 @@ from engine.call.dial import Dialler
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
 from engine.core.rules.post import RunLimits
-from engine.figures import show_engine, show_process, show_server, show_store
+from engine.figures import show_engine, show_process, show_registry, show_server, show_store
 from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
 from engine.front.access.request import Access
@@ -38,12 +38,14 @@ from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
-from engine.process.config import Config, ConfigError, check_bind
+from engine.process.config import Config, ConfigError, check_bind, service_links
 from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.process.memory import default_budget, trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.registry.files import sources_of
 from engine.registry.registry import Registry
+from engine.registry.watch import Files
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
@@ -76,9 +78,10 @@ CLOCK_JUMP_MS_MIN = 1_000
 """A wall clock that has moved so far from the steady one was set; the log says so once."""
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, settings: Path | None = None) -> int:
     """Run the engine until SIGTERM or SIGINT; returns the exit code.
 
+    `settings`: the file that the settings come from, which may define clients too.
     0 after a graceful stop, 1 when the engine stopped itself, 2 when it could not start.
     """
     blocked = block_signals()
@@ -92,8 +95,13 @@ def serve(config: Config) -> int:
         listen(blocked, stop.hear)
         try:
             check_bind(config)
+            files = Files(sources_of(config, settings))
             room = make_room(config)
-            trio.run(_serve, room, log.info, output, watchdog, stop, strict_exception_groups=True)
+            if names := service_links(os.environ):
+                log.info("service-links-ignored", variables=names)
+            trio.run(
+                _serve, room, files, log.info, output, watchdog, stop, strict_exception_groups=True
+            )
         except (ConfigError, StoreError, CannotListen, TooFewDescriptors) as error:
             output.write(f"atomic: cannot start: {error}")
             return EXIT_REFUSED
@@ -132,7 +140,9 @@ def _listen(config: Config) -> list[trio.SocketListener]:
         raise CannotListen(f"{config.host}:{config.port}: {what}") from error
 
 
-async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop) -> None:
+async def _serve(
+    room: Room, files: Files, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
+) -> None:
     config = room.config
     listeners = _listen(config)
     clock = SystemClock()
@@ -149,7 +159,9 @@ async def _serve(room: Room, log: Log, output: LogOutput, watchdog: Watchdog, st
     ) as store:
         counters = server.ServerCounters()
         registry = Registry(store, clock.utc_ms)
-        async with working(config, store, clock, log, counters) as (engine, metrics):
+        files.give_to(registry)
+        making = working(config, store, registry, files, clock, log, counters)
+        async with making as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
@@ -221,6 +233,8 @@ def _url(config: Config, port: int) -> str:
 async def working(
     config: Config,
     store: OpenStore,
+    registry: Registry,
+    files: Files,
     clock: SystemClock,
     log: Log,
     counters: server.ServerCounters,
@@ -239,10 +253,12 @@ async def working(
         Watchers(metrics.watch, metrics.attempt_took, run_log),
         warn=logger().warning,
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
+        registry=registry,
     )
     engine = Engine(shared, log=logger().error, why_not=dialler.why_not)
     show_engine(metrics, engine)
     show_store(metrics, store)
+    show_registry(metrics, registry)
     try:
         async with trio.open_nursery() as work:
             await work.start(engine.run)
@@ -250,6 +266,7 @@ async def working(
             work.start_soon(engine.admission.run)
             work.start_soon(_sample, metrics)
             work.start_soon(run_log.run)
+            work.start_soon(files.watch, registry, clock.utc_ms, log, logger().warning)
             work.start_soon(_trim_memory, engine.budget)
             yield engine, metrics
             work.cancel_scope.cancel()

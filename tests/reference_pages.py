@@ -12,7 +12,7 @@ from engine.core.errors import Problem
 from engine.core.model import ENDED, OPEN, StepState
 from engine.core.table import TABLE, Hidden, Row
 from engine.wire import PROBLEMS
-from tests.settings_page import settings_table
+from tests.settings_page import members_table, settings_table
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "reference" / "errors.md"
@@ -107,17 +107,20 @@ def states() -> str:
 
 def design_page() -> str:
     """The page with the diagram as it is now."""
-    return _with_part(DESIGN, r"(?<=^```mermaid\n)stateDiagram-v2\n.*?(?=^```$)", states())
+    return _with_part(
+        DESIGN.read_text(), r"(?<=^```mermaid\n)stateDiagram-v2\n.*?(?=^```$)", states()
+    )
 
 
 def configuration_page() -> str:
-    """The page with the table of settings as it is now."""
-    return _with_part(CONFIGURATION, r"^\| setting \|.*?\n(?!\|)", settings_table())
+    """The page with the tables of settings and of a client's members as they are now."""
+    text = _with_part(CONFIGURATION.read_text(), r"^\| setting \|.*?\n(?!\|)", settings_table())
+    return _with_part(text, r"^\| member \|.*?\n(?!\|)", members_table())
 
 
-def _with_part(page: Path, part: str, as_it_is: str) -> str:
+def _with_part(page: str, part: str, as_it_is: str) -> str:
     pattern = re.compile(part, re.MULTILINE | re.DOTALL)
-    text, found = pattern.subn(lambda _: as_it_is, page.read_text())
+    text, found = pattern.subn(lambda _: as_it_is, page)
     assert found == 1
     return text
 

@@ -1,13 +1,15 @@
-"""The settings as `docs/reference/configuration.md` has them, made from `Config`."""
+"""Settings and the members of a client as `docs/reference/configuration.md` has them."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
 from engine.process.config import ENVIRONMENT_PREFIX, Config
+from engine.registry.members import ClientMembers
 
 
 class Setting(Struct, frozen=True):
@@ -15,7 +17,7 @@ class Setting(Struct, frozen=True):
 
     name: str
     type: str
-    default: str | int | bool | tuple[str, ...]
+    default: str | int | float | bool | tuple[str, ...] | None
     doc: str
 
     @property
@@ -24,12 +26,13 @@ class Setting(Struct, frozen=True):
         return ENVIRONMENT_PREFIX + self.name.upper()
 
 
-def settings() -> tuple[Setting, ...]:
-    """Every setting in the order of `Config`."""
-    hints = get_type_hints(Config, include_extras=True)
-    defaults = {field.name: field.default for field in msgspec.structs.fields(Config)}
+def settings(of: type[Struct] = Config) -> tuple[Setting, ...]:
+    """Every setting in the order of `Config`, or every member of another struct that says as
+    much."""
+    hints = get_type_hints(of, include_extras=True)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(of)}
     found = []
-    for name in Config.__struct_fields__:
+    for name in of.__struct_fields__:
         doc = next(m.description for m in hints[name].__metadata__ if m.description)
         found.append(Setting(name, _type_text(hints[name]), defaults[name], doc))
     return tuple(found)
@@ -39,8 +42,15 @@ def settings_table() -> str:
     """The settings as a Markdown table: the body of `docs/reference/configuration.md`."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for it in settings():
-        default = f"`{_value_text(it.default)}`" if it.default != () else "none"
+        default = "none" if it.default in ((), None) else f"`{_value_text(it.default)}`"
         rows.append(f"| `{it.name}` | {it.type} | {default} | {it.doc} |")
+    return "\n".join(rows) + "\n"
+
+
+def members_table() -> str:
+    """The members of a client."""
+    rows = ["| member | type | meaning |", "|---|---|---|"]
+    rows += [f"| `{it.name}` | {it.type} | {it.doc} |" for it in settings(ClientMembers)]
     return "\n".join(rows) + "\n"
 
 
@@ -51,15 +61,20 @@ def _value_text(value: object) -> str:
 
 
 def _type_text(hint: Any) -> str:
-    bounds = [(m.ge, m.le) for m in hint.__metadata__ if m.ge is not None]
-    base = hint.__origin__
+    base, bounds = hint.__origin__, [m for m in hint.__metadata__ if m.ge is not None]
+    while get_origin(base) in (UnionType, Union) or hasattr(base, "__metadata__"):
+        if hasattr(base, "__metadata__"):
+            bounds += [m for m in base.__metadata__ if m.ge is not None]
+            base = base.__origin__
+        else:
+            base = get_args(base)[0]  # the other is None
     if get_origin(base) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(base))
     if get_origin(base) is tuple:
         return "list of strings"
     if base is bool:
         return "`true` or `false`"
-    if base is int:
-        low, high = bounds[0]
-        return f"integer, {_value_text(low)} to {_value_text(high)}"
+    if base in (int, float):
+        word = "integer" if base is int else "number"
+        return f"{word}, {_value_text(bounds[0].ge)} to {_value_text(bounds[0].le)}"
     return "string"

@@ -29,6 +29,7 @@ from engine.core.table import TABLE
 from engine.front.api import events as feed
 from engine.jobs import bulk
 from engine.ports.views import EventRecord
+from engine.process.config import CLIENT_VARIABLES, service_links
 from engine.store.sqlite.views.filter import ROWS_LOOKED_AT_MAX
 from engine.telemetry.run_log import ERROR_CHARS_MAX
 from engine.telemetry.throttle import LEFT_OUT, LINES_PER_S_MAX
@@ -207,7 +208,8 @@ def test_recipes_on_the_pages_exist():
 def test_environment_variables_on_the_pages_are_settings():
     """Every `ATOMIC_…` on a page is a setting, or of the command."""
     known = {it.environment for it in settings()}
-    known |= {"ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR"}
+    known |= {f"ATOMIC_{name.upper()}" for name in CLIENT_VARIABLES}
+    known |= set(service_links(dict.fromkeys(("ATOMIC_SERVICE_HOST", "ATOMIC_SERVICE_PORT"), "")))
     for page in PAGES:
         for name in re.findall(r"\bATOMIC_[A-Z_]+\b", page.read_text()):
             assert name in known, f"{name_of(page)}: {name}"
@@ -241,6 +243,7 @@ def camel(name: str) -> str:
      wire.StepRow, wire.AttemptRow, wire.RunPage, wire.RunTree, wire.ActionRequest,
      wire.ActionAnswer, wire.StepAt, wire.CauseList, wire.CauseRow, wire.RetryPage, wire.RetryRow,
      wire.DueBucket, wire.HostRow, wire.StandstillRow, wire.Status, wire.StoreStatus, wire.Memory,
+     wire.BadFileRow,
      wire.Rates, wire.BulkRequest, wire.BulkAnswer, wire.BulkList],
 )  # fmt: skip
 def test_every_member_of_the_contract_is_documented(struct: type[msgspec.Struct]):

@@ -82,7 +82,7 @@ ROWS = (
         "engine.core.* engine.ports engine.store.* msgspec trio",
         without=CHANCE - {"sqlite3"},
     ),
-    row("engine.registry", "engine.core.* engine.ports msgspec trio"),
+    row("engine.registry", "engine.core.* engine.wire engine.ports engine.process msgspec trio"),
     row(
         "engine.runs.limits",
         "engine.core.* engine.ports msgspec trio",
@@ -123,7 +123,8 @@ ROWS = (
     ),
     row(
         "engine.figures",
-        "engine.ports engine.process engine.telemetry engine.runs engine.front.server",
+        "engine.ports engine.process engine.telemetry engine.registry engine.runs "
+        "engine.front.server",
     ),
     row("engine.main", "engine.* trio"),
     # -- those who talk to an engine

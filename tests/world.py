@@ -21,6 +21,7 @@ from engine.core.rules.action import Action, Done
 from engine.core.target import last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
 from engine.ports.caller import Invocation
+from engine.ports.registry import ANY_CLIENT, Clients
 from engine.ports.store import Body
 from engine.process.budget import Parcel
 from engine.runs.engine import Engine
@@ -174,6 +175,7 @@ async def world(
     warn: Callable[..., None] = lambda event, **values: None,
     pressed: Callable[[], bool] | None = None,
     write_offload: Offload | None = None,
+    registry: Clients = ANY_CLIENT,
 ) -> AsyncIterator[World]:
     """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
 
@@ -192,7 +194,7 @@ async def world(
     ) as store:
         parent_tokens = ParentTokens(store.secret, store.epoch)
         limits = limits or EngineLimits()
-        shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed)
+        shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed, registry)
         engine = Engine(shared, strict=strict)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)

@@ -32,7 +32,7 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
 
     settings = config.load({**flags, "hosts": hosts or None}, os.environ, file)
     config.check_bind(settings)
-    sys.exit(engine_main.serve(settings))
+    sys.exit(engine_main.serve(settings, config.settings_file(file)))
 
 
 @click.command()

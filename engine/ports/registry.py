@@ -7,10 +7,12 @@ be shared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
+from engine.core.access.client import Client
 from engine.ports.receipt import Receipt
 
 KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "hold"
@@ -40,3 +42,21 @@ class RegistryStore(Protocol):
     def register(self, entry: Registered) -> Receipt:
         """Set or, without a value, take away; the later of two of the same name holds. It is so
         when the receipt is durable."""
+
+
+class Clients(Protocol):
+    """The clients that there are, as they are now."""
+
+    @property
+    def clients(self) -> Mapping[str, Client]:
+        """By name; none: whoever posts is what it calls itself."""
+        ...
+
+
+class AnyClient:
+    """No client is defined."""
+
+    clients: Mapping[str, Client] = {}
+
+
+ANY_CLIENT = AnyClient()

@@ -7,10 +7,8 @@ is named with its place: an engine that runs on with half of its limits is worse
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -18,10 +16,18 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.core.errors import EngineError
+from engine.process.toml import ConfigError as ConfigError  # whoever loads settings catches it
+from engine.process.toml import TomlFile, parse_toml, resembling
 
 ENVIRONMENT_PREFIX = "ATOMIC_"
+CLIENT_VARIABLES = frozenset({"url", "client", "actor", "token", "token_file"})
+"""Variables of the prefix that applications, the command and the dashboard read: one of them may
+resemble a setting and is none."""
+_SERVICE_LINK = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_[0-9]+_(tcp|udp|sctp)(_.+)?)")
+_SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 DEFAULT_FILE = Path("atomic.toml")
+CLIENTS = "clients"
+"""The tables of a settings file: `[clients.NAME]`. `engine/registry/` reads them."""
 HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$(?!\n)"
 
 _BYTES_MAX = 1 << 30
@@ -32,8 +38,9 @@ Bytes = Annotated[int, Meta(ge=1_024, le=_BYTES_MAX)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
-class ConfigError(EngineError):
-    """A setting that cannot be used. The text names the place, the setting and the reason."""
+FilePath = Annotated[str, Meta(min_length=1)] | None
+"""Of a file that is read, or a directory of such. One without a root in a settings file begins
+where that file stands."""
 
 
 def _doc(text: str) -> Meta:
@@ -59,6 +66,18 @@ class Config(Struct, frozen=True, kw_only=True):
         " of its own at it; only `/healthz` and `/readyz` answer under any. In the environment"
         " separated by commas."
     )] = ()  # fmt: skip
+    clients_dir: Annotated[FilePath, _doc(
+        "Directory of files `NAME.toml`, each of which defines the client of that name: see below."
+    )] = None  # fmt: skip
+    admin_token_file: Annotated[FilePath, _doc(
+        "File of tokens of the role `admin`, one a line. All of them are valid."
+    )] = None  # fmt: skip
+    operate_token_file: Annotated[FilePath, _doc(
+        "The same of the role `operate`, for every client."
+    )] = None  # fmt: skip
+    read_token_file: Annotated[FilePath, _doc(
+        "The same of the role `read`, for every client."
+    )] = None  # fmt: skip
     log_format: Annotated[Literal["auto", "console", "json"], _doc(
         "`console` for people, `json` for machines; `auto` is `console` on a terminal."
     )] = "auto"  # fmt: skip
@@ -200,36 +219,66 @@ def check_bind(config: Config) -> None:
         )
 
 
+def settings_file(file: Path | None) -> Path | None:
+    """The file that settings come from: the one that was named, else `atomic.toml` if it is there
+    in the working directory."""
+    if file is None and DEFAULT_FILE.exists():
+        return DEFAULT_FILE
+    return file
+
+
+def service_links(environ: Mapping[str, str]) -> list[str]:
+    """Variables that Kubernetes sets for a Service called `atomic`, or `atomic-…`: not ours,
+    though one of them has the name of a setting (`ATOMIC_PORT=tcp://10.0.0.1:8420`)."""
+    return sorted(
+        name
+        for name, value in environ.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and _is_service_link(name.removeprefix(ENVIRONMENT_PREFIX).lower(), value)
+    )
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    its_port = name.endswith("port") and _SERVICE_PORT.match(value)
+    return bool(its_port or _SERVICE_LINK.fullmatch(name))
+
+
 def _from_file(file: Path | None) -> dict[str, Any]:
+    file = settings_file(file)
     if file is None:
-        if not DEFAULT_FILE.exists():
-            return {}
-        file = DEFAULT_FILE
+        return {}
     try:
-        text = file.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
+        document = parse_toml(str(file), file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: is not TOML: {error}") from error
+    return settings_in(document, file.parent)
+
+
+def settings_in(document: TomlFile, directory: Path) -> dict[str, Any]:
+    """What a settings file sets, but for its clients; it stands in `directory`. Raises
+    ConfigError."""
     values = {}
-    for name, value in document.items():
-        place = f"{file}: {_line_of(text, name)}`{name}`"
+    for name, value in document.members.items():
+        if name == CLIENTS:
+            continue
+        place = document.place(name)
         if isinstance(value, dict) and name not in Config.__struct_fields__:
-            raise ConfigError(f"{place}: there are no tables; all settings stand at the top level")
+            raise ConfigError(
+                f"{place}: there are no tables but `[clients.NAME]`; all settings stand at the top"
+                " level, before the first table"
+            )
         _known(name, place)
         values[name] = _converted(name, value, place, strict=True)
+        if values[name] is not None and is_path(name):
+            values[name] = str(directory / values[name])
     return values
 
 
-def _line_of(text: str, name: str) -> str:
-    key = re.compile(rf"""\s*\[*\s*["']?{re.escape(name)}["']?\s*[=\].]""")
-    for number, line in enumerate(text.splitlines(), 1):
-        if key.match(line):
-            return f"line {number}: "
-    return ""
+def is_path(name: str) -> bool:
+    """Whether a setting is the path of a file that is read, or of a directory of such."""
+    return bool(get_type_hints(Config, include_extras=True)[name].__origin__ == FilePath)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -239,9 +288,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         place = f"environment {variable}"
+        if name in CLIENT_VARIABLES or _is_service_link(name, text):
+            continue
         if name not in Config.__struct_fields__:
-            # A slip is refused; ATOMIC_URL, ATOMIC_SERVICE_HOST and the like are not ours.
-            if _resembling(name):
+            # A slip is refused; what other programs call so is not ours.
+            if resembling(name, Config.__struct_fields__):
                 _known(name, place, spelled=lambda near: ENVIRONMENT_PREFIX + near.upper())
             continue
         value: object = text
@@ -251,16 +302,13 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _resembling(name: str) -> str | None:
-    near = difflib.get_close_matches(name, Config.__struct_fields__, n=1, cutoff=0.75)
-    return near[0] if near else None
-
-
 def _known(name: str, place: str, spelled: Callable[[str], str] = str) -> None:
     if name in Config.__struct_fields__:
         return
-    near = _resembling(name)
+    near = resembling(name, Config.__struct_fields__)
     hint = f"; did you mean `{spelled(near)}`?" if near else ""
+    if near and near.endswith("_token_file") and not name.endswith("file"):
+        hint += " Secrets stand in files, which it names."
     raise ConfigError(f"{place}: unknown setting{hint}")
 
 
@@ -269,8 +317,13 @@ def _converted(name: str, value: object, place: str, *, strict: bool) -> Any:
     try:
         return msgspec.convert(value, hint, strict=strict)
     except msgspec.ValidationError as error:
-        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
-        raise ConfigError(f"{place}: {shown}: {error}") from error
+        raise ConfigError(f"{place}: {shown(value)}: {error}") from error
+
+
+def shown(value: object) -> str:
+    """A value for an error's text."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _check_together(config: Config) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 import trio
+from msgspec import Struct
 
 from engine.core.access.client import Client
 from engine.core.access.token import Token
@@ -23,6 +24,19 @@ TOKEN_PREFIX = "atomic_"
 TOKEN_BYTES = 32
 
 T = TypeVar("T", Client, Token)
+
+
+class BadFile(Struct, frozen=True):
+    """A file that defines something, and cannot be used as it is: what it defined before holds."""
+
+    file: str
+    """The file, or the table in it."""
+    why: str
+    """What is wrong with it, where, and what to do."""
+    since: int
+    """When it was first found so, in milliseconds since the epoch, UTC."""
+
+
 _DECODE_CLIENT = msgspec.json.Decoder(Client).decode
 _DECODE_TOKEN = msgspec.json.Decoder(Token).decode
 
@@ -53,10 +67,14 @@ class Registry:
         """By name."""
         self.tokens: Mapping[str, Token] = {}
         """By name."""
-        self.asks_token = False
-        """Whether requests need a token: as soon as there is one, or a client."""
         self.version = 0
         """Rises with every change: what was derived from what is here is derived anew."""
+        self.bad_files: tuple[BadFile, ...] = ()
+        """Files that cannot be used as they are; what they defined before holds."""
+        self.asks_token = False
+        """Whether requests need a token: as soon as there is one, or a client. Once files have
+        defined one, until the process ends: that a directory is gone must open nothing."""
+        self._was_defined = False
         self._by_digest: dict[bytes, Token] = {}
         self._join()
 
@@ -69,8 +87,12 @@ class Registry:
         token = self._by_digest.get(digest)
         return token if token is not None and token.is_good(digest, self._now()) else None
 
-    def set_defined(self, clients: Iterable[Client], tokens: Iterable[Token]) -> None:
-        """What the files say now, instead of what they said before."""
+    def set_defined(
+        self, clients: Iterable[Client], tokens: Iterable[Token], bad: tuple[BadFile, ...] = ()
+    ) -> None:
+        """What the files say now, instead of what they said before, and which of them are bad."""
+        self.bad_files = bad
+        self._was_defined = self._was_defined or bool(self._defined_clients or self._defined_tokens)
         self._defined_clients = {client.name: client for client in clients}
         self._defined_tokens = {token.name: token for token in tokens}
         self._join()
@@ -118,7 +140,7 @@ class Registry:
     def _join(self) -> None:
         self.clients = self._kept_clients | self._defined_clients
         self.tokens = self._kept_tokens | self._defined_tokens
-        self.asks_token = bool(self.clients or self.tokens)
+        self.asks_token = self._was_defined or bool(self.clients or self.tokens)
         self._by_digest = {token.digest: token for token in self.tokens.values()}
         self._by_digest |= {
             token.rotated_digest: token

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 import trio
+from msgspec.structs import replace
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
@@ -14,7 +15,15 @@ from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.rules.action import Action, Done, act
 from engine.core.rules.flight import note_refusal
-from engine.core.rules.post import Parent, Placed, find_or_record, note_refused, open_run, poster_of
+from engine.core.rules.post import (
+    Parent,
+    Placed,
+    RunLimits,
+    find_or_record,
+    note_refused,
+    open_run,
+    poster_of,
+)
 from engine.ports.store import Stopped
 from engine.process.budget import Parcel
 from engine.process.clock import Ids
@@ -127,7 +136,7 @@ class Engine:
         self._refuse_if_full(live, parent, spec)
         try:
             change, now = Change(live.run), self.clock.steady_ms()
-            placed = find_or_record(change, spec, parent, self.limits.run, now)
+            placed = find_or_record(change, spec, parent, self._run_limits(live.run.client), now)
             live.commit_post(change, placed, payload, now)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)
@@ -141,6 +150,13 @@ class Engine:
             if not self.stopped.park(live, error):
                 raise
         raise engine_error(live.run.id, live.stopped_by)
+
+    def _run_limits(self, client: str) -> RunLimits:
+        """Bounds of a run of this client's."""
+        its = self.shared.registry.clients.get(client)
+        if its is None or its.steps_need_parent is None:
+            return self.limits.run
+        return replace(self.limits.run, steps_need_parent=its.steps_need_parent)
 
     def parent_token(self, text: str) -> ParentToken:
         """What a parent token says. Raises Refused: for a made-up one as for another client's."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import trio
 
 from engine.ports.caller import EndpointCaller
+from engine.ports.registry import ANY_CLIENT, Clients
 from engine.ports.store import Store
 from engine.process.budget import Budget
 from engine.process.clock import Clock
@@ -32,10 +33,11 @@ class Shared:
         watch: Watchers = NOBODY,
         warn: Callable[..., None] = lambda event, **values: None,
         pressed: Callable[[], bool] | None = None,
+        registry: Clients = ANY_CLIENT,
     ) -> None:
         self.store, self.caller, self.clock = store, caller, clock
         self.parent_tokens, self.limits = parent_tokens, limits
-        self.watch = watch
+        self.watch, self.registry = watch, registry
         self.places = AttemptPlaces(
             limits.in_flight_max,
             limits.in_flight_per_host_max,

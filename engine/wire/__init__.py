@@ -26,7 +26,16 @@ from engine.wire.operate import (
     NamedStep,
 )
 from engine.wire.problems import PROBLEMS, Cause, LastAttempt, ProblemDocument, problem
-from engine.wire.status import Limits, Memory, Rates, RunCounts, Status, StoreStatus, status_of
+from engine.wire.status import (
+    BadFileRow,
+    Limits,
+    Memory,
+    Rates,
+    RunCounts,
+    Status,
+    StoreStatus,
+    status_of,
+)
 from engine.wire.submit import (
     CLIENT_PATTERN,
     PRINTABLE,
@@ -72,6 +81,7 @@ __all__ = [
     "ActionAnswer",
     "ActionRequest",
     "AttemptRow",
+    "BadFileRow",
     "BadFilter",
     "BulkAnswer",
     "BulkList",

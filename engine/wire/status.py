@@ -80,6 +80,17 @@ class Limits(Struct, frozen=True, rename="camel"):
     connections_max: int
 
 
+class BadFileRow(Struct, frozen=True, rename="camel"):
+    """A file that defines clients or tokens and cannot be used as it is now: what it said before
+    holds."""
+
+    file: str
+    """The file, or the table in it."""
+    since: str
+    why: str
+    """What is wrong with it, where, and what to do."""
+
+
 class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The engine as it stands."""
 
@@ -110,6 +121,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     queued: int | None = None
     memory: Memory | None = None
     limits: Limits | None = None
+    bad_files: tuple[BadFileRow, ...] | None = None
+    """Told to readers of every client alone."""
 
     if not TYPE_CHECKING:  # it was a mapping once: who reads it as one is told the new name
 

@@ -40,7 +40,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
     monkeypatch.chdir(tmp_path)
     given: list[Config] = []
 
-    def serve(config: Config) -> int:
+    def serve(config: Config, settings: Path | None) -> int:
         given.append(config)
         return 7
 

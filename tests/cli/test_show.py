@@ -408,6 +408,21 @@ def test_the_status_says_what_stands_still(atomic: Atomic):
         assert (result.exit_code, "still" in result.stdout) == (0, False)
 
 
+def test_the_status_says_which_file_is_bad(atomic: Atomic):
+    """What defines a client or token and is not taken as it is; nothing where all is well."""
+    why = "clients/shop.toml: line 2: `privat\x1b`: unknown member"
+    row = {"file": "clients/shop.toml", "since": "2026-11-23T12:00:00.000Z", "why": why}
+    told = {"version": "1", "instance": "i", "counts": {}}
+    shown = atomic("status", answers=[answer(told | {"badFiles": [row]})]).stdout
+    assert (
+        "a bad file since 2026-11-23 12:00:00Z, and what it said before holds: clients/shop.toml:"
+        " line 2: `privat\\u001b`: unknown member\n"
+    ) in shown
+    others: tuple[object, ...] = ([], None, "odd")
+    for rows in others:
+        assert "bad" not in atomic("status", answers=[answer(told | {"badFiles": rows})]).stdout
+
+
 def test_a_board_as_text_says_first_what_is_wrong(atomic: Atomic):
     """A store that is away, a host that stands still, a stop: above the board; else nothing."""
     runs = {"runs": [], "total": 0, "totalIsEstimate": False}

@@ -27,6 +27,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from engine import main
 from engine.front.api.context import Front
 from engine.process.config import load
+from engine.registry.files import Sources
+from engine.registry.watch import Files
 from tests.e2e.harness import Answer, Application, Call, application
 from tests.store.faults import Disk
 from tests.world import EPOCH_MS, FakeClock, inline
@@ -427,7 +429,8 @@ async def playing(scene: Scene, directory: Path, clock: MockClock) -> AsyncItera
     async with application() as app, trio.open_nursery() as nursery:
         with mock.patch.multiple(main, **stand_ins):
             signals = mock.Mock(attach=lambda: stop)
-            nursery.start_soon(main._serve, room, log, output, mock.Mock(), signals)
+            started = room, Files(Sources()), log, output, mock.Mock(), signals
+            nursery.start_soon(main._serve, *started)
             await listens.wait()
         known = {"app": f"127.0.0.1:{app.port}", "engine": urls[0].removeprefix("http://")}
         front = fronts[0]

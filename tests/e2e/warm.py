@@ -120,9 +120,9 @@ def _fork(request: bytes, out: int, err: int, tells: int) -> int:
 
 def _serve(settings: dict[str, Any]) -> None:
     from engine.main import serve
-    from engine.process.config import load
+    from engine.process.config import load, settings_file
 
-    sys.exit(serve(load(settings, {}, None)))
+    sys.exit(serve(load(settings, {}, None), settings_file(None)))
 
 
 def main() -> None:

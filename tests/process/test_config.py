@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.process.config import Config, ConfigError, check_bind, load
-from tests.settings_page import settings, settings_table
+from engine.process.config import Config, ConfigError, check_bind, load, service_links
+from engine.registry.members import ClientMembers
+from tests.settings_page import members_table, settings, settings_table
 
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
@@ -67,12 +68,30 @@ def test_hosts_in_the_environment_are_separated_by_commas():
         ("[server]\nport = 1", "atomic.toml: line 1: `server`: there are no tables"),
         ('hosts = ["http://a"]', "atomic.toml: line 1: `hosts`: "),
         ('zebra = "x"', "atomic.toml: line 1: `zebra`: unknown setting"),
+        ('admin_token = "hunter2"', "atomic.toml: line 1: `admin_token`: unknown setting; did you"),
+        ("a = 1\nb.c = 2\n[d]\nport = 1", "atomic.toml: line 1: `a`: unknown setting"),
+        ("x = " + "[" * 100_000, "atomic.toml: is not TOML: nested too deeply"),
     ],
 )
 def test_a_slip_in_the_file_is_named_with_its_line(tmp_path: Path, text: str, said: str):
     """Whoever reads the error need not search."""
     (tmp_path / "atomic.toml").write_text(text)
     assert refusal().startswith(said)
+    assert "hunter2" not in refusal()
+
+
+def test_paths_in_a_file_begin_beside_it(tmp_path: Path):
+    """Those of files that the engine reads; elsewhere they begin in the working directory, as that
+    of the database always did. Tables of clients are no settings."""
+    (tmp_path / "etc").mkdir()
+    file = tmp_path / "etc" / "engine.toml"
+    file.write_text(
+        'db = "a.db"\nclients_dir = "clients"\nread_token_file = "/run/read"\n[clients.shop]\n'
+    )
+    config = load({}, {"ATOMIC_ADMIN_TOKEN_FILE": "admin"}, file)
+    assert (config.db, config.clients_dir) == ("a.db", str(tmp_path / "etc" / "clients"))
+    assert (config.read_token_file, config.admin_token_file) == ("/run/read", "admin")
+    assert "ATOMIC_CLIENTS_DIR: '': Expected `str`" in refusal(environ={"ATOMIC_CLIENTS_DIR": ""})
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
@@ -95,7 +114,43 @@ def test_foreign_variables_of_the_prefix_are_left_alone():
     """The command's own variable and those a cluster sets do not stop the engine."""
     environ = {"ATOMIC_URL": "http://127.0.0.1:1", "ATOMIC_SERVICE_HOST": "10.0.0.1"}
     environ |= {"ATOMIC_CLIENT": "shop", "ATOMIC_ACTOR": "ada"}
+    environ |= {"ATOMIC_TOKEN_FILE": "billing.token", "ATOMIC_TOKEN": "atomic_…"}
     assert load({}, environ) == Config()
+
+
+def test_a_secret_in_the_environment_is_refused_and_not_repeated():
+    """Whoever sets the token itself where its file belongs is told so."""
+    said = refusal(environ={"ATOMIC_ADMIN_TOKEN": "atomic_hunter2"})
+    assert said == (
+        "environment ATOMIC_ADMIN_TOKEN: unknown setting; did you mean `ATOMIC_ADMIN_TOKEN_FILE`?"
+        " Secrets stand in files, which it names."
+    )
+
+
+SERVICE = {
+    "ATOMIC_PORT": "tcp://10.0.0.1:8420",
+    "ATOMIC_PORT_8420_TCP": "tcp://10.0.0.1:8420",
+    "ATOMIC_PORT_8420_TCP_ADDR": "10.0.0.1",
+    "ATOMIC_PORT_8420_TCP_PORT": "8420",
+    "ATOMIC_PORT_8420_TCP_PROTO": "tcp",
+    "ATOMIC_SERVICE_HOST": "10.0.0.1",
+    "ATOMIC_SERVICE_PORT": "8420",
+    "ATOMIC_SERVICE_PORT_HTTP": "8420",
+    "ATOMIC_DB_PORT": "tcp://10.0.0.2:5432",
+    "ATOMIC_DB_SERVICE_HOST": "10.0.0.2",
+}
+"""What Kubernetes sets for Services `atomic` and `atomic-db` (docs, "Environment variables")."""
+
+
+def test_kubernetes_variables_of_a_service_are_not_ours():
+    """A Service called `atomic` sets `ATOMIC_PORT`: it is none of a port, and a slip there still
+    is refused."""
+    assert load({}, SERVICE) == Config()
+    assert service_links({**SERVICE, "ATOMIC_URL": "x", "PORT": "tcp://x"}) == sorted(SERVICE)
+    assert service_links({"ATOMIC_PORT": "8420", "ATOMIC_STEPS_NEED_PARENT": "1"}) == []
+    for slip in ("abc", "tcp:/10.0.0.1", "10.0.0.1:8420", "http://10.0.0.1"):
+        said = refusal(environ={"ATOMIC_PORT": slip})
+        assert said.startswith(f"environment ATOMIC_PORT: '{slip}': Expected `int`")
 
 
 def test_a_slip_in_a_flag_is_named():
@@ -143,6 +198,8 @@ def test_every_default_is_a_valid_value():
 def test_the_documentation_has_every_setting_as_it_is():
     """The reference page is the listing; `just pages` writes it."""
     assert settings_table() in DOC.read_text()
+    assert members_table() in DOC.read_text()
+    assert all(len(it.doc) > 20 for it in settings(ClientMembers))
 
 
 def test_memory_is_a_quarter_or_enough():

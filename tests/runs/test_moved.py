@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from engine.core.access.client import Client
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -15,6 +16,7 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.post import RunLimits
 from engine.ports.caller import Invocation
+from engine.ports.registry import ANY_CLIENT, Clients
 from engine.ports.views import RunQuery
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.callers import Wait
@@ -127,10 +129,31 @@ async def test_a_post_while_the_connection_is_made(
             await trio.sleep(6)
 
 
-async def test_the_setting_refuses_steps_without_a_parent_token(
-    autojump_clock: object, path: Path
+class Shop:
+    """A client for which this holds, whatever the setting says."""
+
+    def __init__(self, *, steps_need_parent: bool | None) -> None:
+        self.clients = {"shop": Client("shop", steps_need_parent=steps_need_parent)}
+
+
+NEEDED = EngineLimits(run=RunLimits(steps_need_parent=True))
+
+
+@pytest.mark.parametrize(
+    ("limits", "of_client", "needed"),
+    [
+        (NEEDED, ANY_CLIENT, True),
+        (NEEDED, Shop(steps_need_parent=None), True),
+        (NEEDED, Shop(steps_need_parent=False), False),
+        (EngineLimits(), Shop(steps_need_parent=True), True),
+        (EngineLimits(), Shop(steps_need_parent=None), False),
+    ],
+    ids=["setting", "its own not set", "its own no", "its own yes", "neither"],
+)
+async def test_who_needs_a_parent_token_for_steps(
+    autojump_clock: object, path: Path, limits: EngineLimits, of_client: Clients, *, needed: bool
 ) -> None:
-    """`steps_need_parent`: also while the function is at work."""
+    """`steps_need_parent`: also while the function is at work; a client's own wins."""
     refused: list[Problem] = []
 
     async def app(call: Invocation) -> Outcome:
@@ -144,7 +167,6 @@ async def test_the_setting_refuses_steps_without_a_parent_token(
             200 if await it.post(f"{OLD}/step", parent_token=call.parent_token) else 500
         )
 
-    limits = EngineLimits(run=RunLimits(steps_need_parent=True))
-    async with world(path, app, limits=limits) as it:
+    async with world(path, app, limits=limits, registry=of_client) as it:
         assert recorded(await it.post(f"{OLD}/w")).step.state is StepState.COMPLETED
-    assert refused == [Problem.TARGET_MOVED]
+    assert refused == ([Problem.TARGET_MOVED] if needed else [])

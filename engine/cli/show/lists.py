@@ -88,12 +88,16 @@ def status_lines(status: Status) -> list[str]:
 
 def alarm_lines(status: Status) -> list[str]:
     """What of the engine's status an operator must see beside whatever was asked for; mostly
-    nothing: it stops, its store cannot be written, a host stands still."""
+    nothing: it stops, its store cannot be written, a host stands still, a file is bad."""
     stops = ["it is stopping"] if status.draining else []
     stands = [
         f"stands still, and they are sent home: {safe(row.why)}" for row in status.standstills or ()
     ]
-    return stops + _store_lines(status.store) + stands
+    bad = [
+        f"a bad file since {clock_text(row.since)}, and what it said before holds: {safe(row.why)}"
+        for row in status.bad_files or ()
+    ]
+    return stops + _store_lines(status.store) + stands + bad
 
 
 def _store_lines(store: StoreStatus | None) -> list[str]:

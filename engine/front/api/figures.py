@@ -14,6 +14,7 @@ from engine.front.show.times import rfc3339
 from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config
+from engine.registry.registry import BadFile
 from engine.runs.limits.hosts import HostFigures
 from engine.runs.limits.standstill import HostPool, standstill_text
 
@@ -52,6 +53,11 @@ def store_status(away: Away | None, backlog: int, now: int, now_s: float) -> wir
         held_by=away.who or None,
         events_waiting=backlog,
     )
+
+
+def bad_file_rows(files: Iterable[BadFile]) -> tuple[wire.BadFileRow, ...]:
+    """Files of clients and tokens that are not as they should be."""
+    return tuple(wire.BadFileRow(it.file, rfc3339(it.since), it.why) for it in files)
 
 
 def host_rows(

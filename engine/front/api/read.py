@@ -15,6 +15,7 @@ from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import Step, StepState
 from engine.front.api.context import Front
 from engine.front.api.figures import (
+    bad_file_rows,
     host_rows,
     limits_set,
     memory_used,
@@ -76,6 +77,7 @@ async def status(front: Front) -> Reply:
             queued=places.queued,
             memory=memory_used(engine.budget),
             limits=limits_set(front.config, engine.budget.bytes_max),
+            bad_files=bad_file_rows(front.registry.bad_files),
         )
     )
 

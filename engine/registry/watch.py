@@ -1,0 +1,86 @@
+"""The files that define clients and tokens, read at the start and again while the engine runs.
+
+So a new token, target or certificate needs no restart. A change is taken when two looks in a row
+have found the same: a file that is half written, or that an editor has just renamed away, is left
+alone until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from engine.process.toml import ConfigError
+from engine.registry.files import Defined, Sources, read_files
+from engine.registry.look import content_of
+from engine.registry.registry import Registry
+
+LOOK_EVERY_S = 3.0
+"""A change is taken after the second look that finds it: within 10 s, with time to spare for a slow
+disk."""
+
+Log = Callable[..., None]
+Offload = Callable[[Callable[[], "Defined | None"]], Awaitable["Defined | None"]]
+"""Runs what waits for a disk."""
+
+
+async def _in_a_thread(look: Callable[[], Defined | None]) -> Defined | None:
+    """A stop does not wait for it: a disk elsewhere may be away."""
+    return await trio.to_thread.run_sync(look, abandon_on_cancel=True)
+
+
+class Files:
+    """Made once, by the composition root, before anything is listened to or opened."""
+
+    def __init__(self, sources: Sources, offload: Offload = _in_a_thread) -> None:
+        """Raises ConfigError for the first that is bad: nothing was there before to go on with."""
+        self._sources, self._offload = sources, offload
+        self._held = read_files(sources)
+        for bad in self._held.bad.values():
+            raise ConfigError(bad.why)
+
+    def give_to(self, registry: Registry) -> None:
+        """Have the registry know what they define."""
+        held = self._held
+        registry.set_defined(held.clients, held.tokens, tuple(held.bad.values()))
+
+    async def watch(
+        self, registry: Registry, now: Callable[[], int], log: Log, warning: Log
+    ) -> None:
+        """Look at the files until cancelled, and have the registry know what changes.
+
+        `now`: milliseconds since the epoch, UTC.
+        """
+        if self._sources == Sources():
+            return
+        seen: Defined | None = None
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            found = await self._offload(partial(self._look, now()))
+            if found is not None and seen is not None and found.marks == seen.marks:
+                before, self._held = self._held, found
+                self.give_to(registry)
+                _tell(before, found, log, warning)
+                found = None
+            seen = found
+
+    def _look(self, now: int) -> Defined | None:
+        """What the files define now, if any of them has changed."""
+        if all(content_of(path).mark == mark for path, mark in self._held.marks.items()):
+            return None
+        return read_files(self._sources, self._held, now=now)
+
+
+def _tell(before: Defined, now: Defined, log: Log, warning: Log) -> None:
+    for bad in now.bad.values():
+        warning("bad-file", file=bad.file, why=bad.why, hint="what it said before holds")
+    for place in before.bad.keys() - now.bad.keys():
+        log("file-mended", file=place)
+    places = {**before.parts, **now.parts}
+    if changed := [it for it in places if before.parts.get(it) != now.parts.get(it)]:
+        log("files-read", changed=changed, clients=len(now.clients), tokens=len(now.tokens))
+    names = {**before.settings, **now.settings}
+    if changed := [it for it in names if before.settings.get(it) != now.settings.get(it)]:
+        warning("settings-changed", settings=changed, hint="they are taken at the next start")
