@@ -21,6 +21,7 @@ import trio
 from engine import __version__
 from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
+from engine.call.policy import Policies
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
 from engine.core.rules.post import RunLimits
@@ -160,7 +161,8 @@ async def _serve(
         counters = server.ServerCounters()
         registry = Registry(store, clock.utc_ms)
         files.give_to(registry)
-        making = working(config, store, registry, files, clock, log, counters)
+        ports = frozenset(each.socket.getsockname()[1] for each in listeners)
+        making = working(config, store, registry, files, ports, clock, log, counters)
         async with making as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
@@ -235,14 +237,21 @@ async def working(
     store: OpenStore,
     registry: Registry,
     files: Files,
+    own_ports: frozenset[int],
     clock: SystemClock,
     log: Log,
     counters: server.ServerCounters,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
     dialler = Dialler()
+    policies = Policies(registry, dialler, own_ports)
     transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
-    caller = HttpCaller(transport, version=__version__, utc_now=lambda: clock.utc_ms() / 1000)
+    caller = HttpCaller(
+        transport,
+        version=__version__,
+        utc_now=lambda: clock.utc_ms() / 1000,
+        policies=policies,
+    )
     metrics, run_log = Metrics(), RunLog(logger().warning, logger().info)
     shared = Shared(
         store,
@@ -255,7 +264,7 @@ async def working(
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
         registry=registry,
     )
-    engine = Engine(shared, log=logger().error, why_not=dialler.why_not)
+    engine = Engine(shared, log=logger().error, targets=policies)
     show_engine(metrics, engine)
     show_store(metrics, store)
     show_registry(metrics, registry)

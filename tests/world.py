@@ -20,7 +20,7 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action, Done
 from engine.core.target import last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
-from engine.ports.caller import Invocation
+from engine.ports.caller import ALL_TARGETS, Invocation, Targets
 from engine.ports.registry import ANY_CLIENT, Clients
 from engine.ports.store import Body
 from engine.process.budget import Parcel
@@ -176,6 +176,7 @@ async def world(
     pressed: Callable[[], bool] | None = None,
     write_offload: Offload | None = None,
     registry: Clients = ANY_CLIENT,
+    targets: Targets = ALL_TARGETS,
 ) -> AsyncIterator[World]:
     """An engine on the store at `path`. Leaving it is a crash: nothing is drained.
 
@@ -195,7 +196,7 @@ async def world(
         parent_tokens = ParentTokens(store.secret, store.epoch)
         limits = limits or EngineLimits()
         shared = Shared(store, caller, clock, parent_tokens, limits, watch, warn, pressed, registry)
-        engine = Engine(shared, strict=strict)
+        engine = Engine(shared, strict=strict, targets=targets)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             yield World(engine, store, caller)

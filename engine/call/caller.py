@@ -19,9 +19,11 @@ import httpx
 import msgspec
 
 from engine.call.dial import CalledUrl, DnsError, NoDescriptor, TargetNotAllowed, called_url
+from engine.call.policy import Policies, TargetPolicy
 from engine.call.transport import Answer, LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX
+from engine.core.target import normalise
 from engine.core.text.json_text import declares_json, json_fault
 from engine.http.answers import AnswerTooLarge, BadAnswer
 from engine.http.tls import TlsError
@@ -56,13 +58,18 @@ class HttpCaller:
     """The `EndpointCaller` over HTTP/1.1.
 
     `version` goes into `User-Agent`. `utc_now` gives seconds since the epoch and is asked only
-    when a `Retry-After` holds a date.
+    when a `Retry-After` holds a date. `policies`: what each client may have called; None: loopback.
     """
 
     def __init__(
-        self, transport: LeanTransport, *, version: str, utc_now: Callable[[], float]
+        self,
+        transport: LeanTransport,
+        *,
+        version: str,
+        utc_now: Callable[[], float],
+        policies: Policies | None = None,
     ) -> None:
-        self._transport = transport
+        self._transport, self._policies = transport, policies
         self._utc_now = utc_now
         _check_header_values(version)
         self._constant_lines = f"Content-Type: application/json\r\nUser-Agent: atomic/{version}\r\n"
@@ -76,13 +83,16 @@ class HttpCaller:
             b"}",
         ]
         url, flow = invocation.url, invocation.flow
+        policy = None if self._policies is None else self._policies.of(invocation.client)
         del invocation  # its payload is only in `body` now, from where it goes as it is sent
         target: CalledUrl | None = None
         try:
             target = called_url(url)
-            answer = await self._transport.exchange(target, lines, body, flow=flow)
+            if policy is not None:
+                _check_listed(policy, url)
+            answer = await self._transport.exchange(target, lines, body, flow=flow, gate=policy)
         except httpx.TransportError as error:
-            return _unanswered(error, target)
+            return _unanswered(error, target, may_be_allowed=policy is not None)
         return self._outcome(answer, target)
 
     def _header_lines(self, invocation: Invocation) -> bytes:
@@ -179,11 +189,21 @@ def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:
     return None
 
 
-def _unanswered(error: httpx.TransportError, target: CalledUrl | None) -> Unanswered:
+def _check_listed(policy: TargetPolicy, url: str) -> None:
+    """The list as it is now: it may have changed since the step was accepted."""
+    if (why := policy.why_not_listed(normalise(url))) is not None:
+        raise TargetNotAllowed(why)
+
+
+def _unanswered(
+    error: httpx.TransportError, target: CalledUrl | None, *, may_be_allowed: bool
+) -> Unanswered:
+    """`may_be_allowed`: there are lists, so that what is on none may be put on one."""
     kind = next(kind for kinds, kind in ERRORS if isinstance(error, kinds))
     detail = f"{target.authority}: {error}" if target else str(error)
     status = error.http_status if isinstance(error, BadAnswer) else None
-    return Unanswered(kind, detail, status, f"{error}{_errno(error)}")
+    pauses = may_be_allowed and kind is CallError.TARGET_NOT_ALLOWED and target is not None
+    return Unanswered(kind, detail, status, f"{error}{_errno(error)}", pauses)
 
 
 def _errno(error: BaseException) -> str:

@@ -5,8 +5,8 @@ The rules:
 * **The address that was checked is the address that is dialled.** Names are resolved here, every
   address of the answer must pass the gate, and the socket connects to one of exactly these.
   `Host` and the TLS server name stay the URL's host.
-* `ipaddress.is_global` and its sisters are not a policy (they pass NAT64 of 127.0.0.1), so the
-  tables are our own.
+* Which addresses pass is the gate's to say, one for each client (`policy.py`); without any it is
+  loopback. What `address.py` says is never dialled passes none.
 * A look-up cannot be cancelled, only abandoned: each holds a worker thread until the system's
   resolver gives up. They have places of their own, few for each host, so that one dead name
   server stops neither other hosts nor the store.
@@ -22,7 +22,7 @@ import ssl
 import struct
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from select import POLLIN, poll
 from socket import (
     AF_INET,
@@ -36,12 +36,20 @@ from socket import (
     gaierror,
     socket,
 )
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx
 import trio
 from msgspec import Struct
 
+from engine.call.address import (
+    IPAddress,
+    is_never_dialled,
+    judged_address,
+    literal_address,
+    loopback_only,
+)
 from engine.call.names import Resolver, SystemResolver
 from engine.core.target import BadTarget, normalise
 from engine.http.tls import RECEIVE_BYTES_MAX, TlsWire, default_ssl_context, describe
@@ -55,7 +63,6 @@ ADDRESSES_TRIED_MAX = 8
 GONE = (*keep_alive(idle_s=15, interval_s=5, probes=3), *unacknowledged(30))
 """Half a minute after a host has gone without a word its connections end."""
 
-IPAddress = IPv4Address | IPv6Address
 AddressGate = Callable[[IPAddress], bool]
 """May this address be dialled? Asked with IPv4 where IPv6 only wraps it (`::ffff:127.0.0.1`)."""
 
@@ -113,60 +120,17 @@ def called_url(url: str) -> CalledUrl:
     )
 
 
-# --- Addresses -------------------------------------------------------------------------------
+class Gate(Protocol):
+    """What of the network one client may reach, and by whose certificates."""
 
-LOOPBACK_IPV4 = IPv4Network("127.0.0.0/8")
-LOOPBACK_IPV6 = IPv6Address("::1")
-NEVER_DIALLED = (
-    IPv4Network("169.254.0.0/16"),  # link-local; the metadata service of most clouds
-    IPv4Network("100.100.100.200/32"),  # Alibaba Cloud
-    IPv4Network("168.63.129.16/32"),  # Azure
-    IPv4Network("192.0.0.192/32"),  # Oracle Cloud
-    IPv6Network("fe80::/10"),  # link-local
-    IPv6Network("fd00:ec2::254/128"),  # AWS
-    IPv6Network("fd20:ce::254/128"),  # Google Cloud
-)
-"""No policy can allow these: what answers there hands out the host's credentials."""
-_MAPPED = IPv6Network("::ffff:0:0/96")
-_WRAPS_IPV4 = (
-    (IPv6Network("64:ff9b::/96"), 0),  # NAT64, RFC 6052
-    (IPv6Network("::/96"), 0),  # IPv4-compatible, RFC 4291 §2.5.5.1
-    (IPv6Network("2002::/16"), 80),  # 6to4, RFC 3056
-)
-"""Networks whose addresses carry an IPv4 address, and how many bits lie to the right of it."""
+    def why_not(self, ip: IPAddress, target: CalledUrl) -> str | None:
+        """Why this address of the target may not be dialled, or None. Asked with IPv4 where IPv6
+        only wraps it."""
+        ...
 
-
-@lru_cache(maxsize=TARGETS_CACHED_MAX)
-def literal_address(host: str) -> IPAddress | None:
-    """The address, if `host` is one in its canonical form; `127.1` and the like are names."""
-    try:
-        ip = ip_address(host)
-    except ValueError:
-        return None
-    return ip if str(ip) == host and getattr(ip, "scope_id", None) is None else None
-
-
-def judged_address(ip: IPAddress) -> IPAddress:
-    """The address that a policy is asked about: an IPv4-mapped one (RFC 4291) is its IPv4."""
-    if isinstance(ip, IPv6Address) and ip in _MAPPED:
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip
-
-
-@lru_cache(maxsize=TARGETS_CACHED_MAX)
-def is_never_dialled(ip: IPAddress) -> bool:
-    """Whether it is, or wraps, an address of `NEVER_DIALLED`."""
-    if any(ip in network for network in NEVER_DIALLED):
-        return True
-    if isinstance(ip, IPv4Address):
-        return False
-    wrapped = [IPv4Address(int(ip) >> n & 0xFFFFFFFF) for net, n in _WRAPS_IPV4 if ip in net]
-    return any(is_never_dialled(inner) for inner in wrapped)
-
-
-def loopback_only(ip: IPAddress) -> bool:
-    """The default policy: 127.0.0.0/8 and ::1."""
-    return ip in LOOPBACK_IPV4 if isinstance(ip, IPv4Address) else ip == LOOPBACK_IPV6
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """What its servers are verified by; None: the system's certificates. Raises TlsError."""
+        ...
 
 
 # --- Connections -----------------------------------------------------------------------------
@@ -245,37 +209,50 @@ class Dialler:
         self._resolve = resolve or SystemResolver()
         self._ssl_context = ssl_context
 
-    async def connect(self, target: CalledUrl) -> Wire:
-        """A fresh connection. Raises DnsError, TargetNotAllowed, TlsError, httpx.ConnectError."""
+    async def connect(self, target: CalledUrl, gate: Gate | None = None) -> Wire:
+        """A fresh connection. `gate` None: only where `allowed` says.
+
+        Raises DnsError, TargetNotAllowed, TlsError, httpx.ConnectError.
+        """
         addresses = await self._addresses(target.host)
         for ip in addresses:
-            if not self._may_call(ip):
-                raise TargetNotAllowed(f"the address {ip} may not be called")
+            if (why := self._why_not_address(ip, target, gate)) is not None:
+                raise TargetNotAllowed(why)
         wire = await _connect_first(addresses[:ADDRESSES_TRIED_MAX], target.port)
         if target.scheme == "http":
             return wire
         try:
-            if self._ssl_context is None:
-                # Not at construction: it reads the system's certificates, which takes a while.
-                self._ssl_context = default_ssl_context()
-            tls = TlsWire(wire, self._ssl_context, target.host)
+            context = None if gate is None else gate.ssl_context()
+            tls = TlsWire(wire, context or self._systems_context(), target.host)
             await tls.handshake()
         except BaseException:
             wire.close()
             raise
         return tls
 
-    def why_not(self, url: str) -> str | None:
+    def why_not(self, url: str, gate: Gate | None = None) -> str | None:
         """Why the URL may not be called, as far as it can be told without a look-up of its name."""
         try:
-            ip = literal_address(called_url(url).host)
+            target = called_url(url)
         except TargetNotAllowed as error:
             return str(error)
-        return None if ip is None or self._may_call(ip) else f"the address {ip} may not be called"
+        ip = literal_address(target.host)
+        return None if ip is None else self._why_not_address(ip, target, gate)
 
-    def _may_call(self, ip: IPAddress) -> bool:
+    def _why_not_address(self, ip: IPAddress, target: CalledUrl, gate: Gate | None) -> str | None:
         judged = judged_address(ip)
-        return not is_never_dialled(judged) and self._allowed(judged)
+        if not is_never_dialled(judged):
+            if gate is not None:
+                return gate.why_not(judged, target)
+            if self._allowed(judged):
+                return None
+        return f"the address {ip} may not be called"
+
+    def _systems_context(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            # Not at construction: it reads the system's certificates, which takes a while.
+            self._ssl_context = default_ssl_context()
+        return self._ssl_context
 
     async def _addresses(self, host: str) -> list[IPAddress]:
         literal = literal_address(host)

@@ -8,6 +8,8 @@ The rules:
   cancellation at any point, `Connection: close` or an unasked byte closes it.
 * **Only a 2xx is read to its end**: of any other answer people read the beginning, and the
   connection of one that is longer than is kept of it is closed.
+* **A connection belongs to the gate that let it through**, and is used under no other: what one
+  client's list and certificates allow says nothing of another's, nor of its own after a change.
 * No time-out: the caller cancels. Closing does not wait, so clean-up needs no shield.
 * Each call costs the same however many connections there are.
 """
@@ -21,7 +23,7 @@ import httpx
 import trio
 from msgspec import Struct
 
-from engine.call.dial import CalledUrl, Dialler, Wire
+from engine.call.dial import CalledUrl, Dialler, Gate, Wire
 from engine.core.outcome import FAILED_BODY_BYTES_MAX
 from engine.http.answers import (
     HEAD_BYTES_MAX,
@@ -57,19 +59,23 @@ class Answer(Struct, frozen=True):
     """Bytes of the whole body, as far as is known, where the rest was not read; -1: all was."""
 
 
+Pool = tuple[tuple[str, str, int], Gate | None]
+"""Which connections are alike: of one origin, let through by one gate."""
+
+
 class _Connection:
     """A wire and, while idle, until when it may be used again (`trio.current_time()`)."""
 
-    __slots__ = ("expires", "origin", "wire")
+    __slots__ = ("expires", "pool", "wire")
 
-    def __init__(self, origin: tuple[str, str, int], wire: Wire) -> None:
-        self.origin = origin
+    def __init__(self, pool: Pool, wire: Wire) -> None:
+        self.pool = pool
         self.wire = wire
         self.expires = 0.0
 
 
 class LeanTransport:
-    """HTTP/1.1 over Trio with a keep-alive pool for each origin."""
+    """HTTP/1.1 over Trio with a keep-alive pool for each origin and gate."""
 
     def __init__(
         self,
@@ -80,9 +86,9 @@ class LeanTransport:
         self._dialler = dialler or Dialler()
         self._answer_bytes_max = answer_bytes_max
         self._failed_bytes_max = min(answer_bytes_max, FAILED_BODY_BYTES_MAX)
-        # Idle connections: newest last for each origin, and all of them in the order in which they
-        # became idle. The first of all is therefore also the first of its origin.
-        self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
+        # Idle connections: newest last in each pool, and all of them in the order in which they
+        # became idle. The first of all is therefore also the first of its pool.
+        self._idle: dict[Pool, deque[_Connection]] = {}
         self._by_age: OrderedDict[_Connection, None] = OrderedDict()
         self._now = trio.lowlevel.current_clock().current_time
         self._closed = False
@@ -101,6 +107,7 @@ class LeanTransport:
         body: list[bytes],
         *,
         flow: Flow = FREE_FLOW,
+        gate: Gate | None = None,
     ) -> Answer:
         """Send one POST and read its answer; redirects are not followed.
 
@@ -121,10 +128,11 @@ class LeanTransport:
             body[:] = [b"".join((head, *body))]
         else:
             body.insert(0, head)
-        connection = self._take_idle(target.origin)
+        pool = (target.origin, gate)
+        connection = self._take_idle(pool)
         if connection is None:
             flow.connecting(under_way=True)
-            connection = _Connection(target.origin, await self._dialler.connect(target))
+            connection = _Connection(pool, await self._dialler.connect(target, gate))
             self.connections_made += 1
             flow.connecting(under_way=False)
         wire = connection.wire
@@ -149,14 +157,14 @@ class LeanTransport:
             wire.close()
         return answer
 
-    def _take_idle(self, origin: tuple[str, str, int]) -> _Connection | None:
-        """The connection of this origin that was used last and is still fit."""
+    def _take_idle(self, pool: Pool) -> _Connection | None:
+        """The connection of this pool that was used last and is still fit."""
         now = self._now()
         self._close_expired(now)
-        while (idle := self._idle.get(origin)) is not None:
+        while (idle := self._idle.get(pool)) is not None:
             connection = idle.pop()
             if not idle:
-                del self._idle[origin]
+                del self._idle[pool]
             del self._by_age[connection]
             if connection.expires > now and connection.wire.is_quiet():
                 return connection
@@ -168,7 +176,7 @@ class LeanTransport:
             connection.wire.close()
             return
         connection.expires = self._now() + reuse_s
-        idle = self._idle.setdefault(connection.origin, deque())
+        idle = self._idle.setdefault(connection.pool, deque())
         idle.append(connection)
         self._by_age[connection] = None
         if len(idle) > IDLE_PER_ORIGIN_MAX:
@@ -188,11 +196,11 @@ class LeanTransport:
 
     def _close_oldest(self) -> None:
         oldest, _ = self._by_age.popitem(last=False)
-        idle = self._idle[oldest.origin]
+        idle = self._idle[oldest.pool]
         first = idle.popleft()
         assert first is oldest
         if not idle:
-            del self._idle[oldest.origin]
+            del self._idle[oldest.pool]
         oldest.wire.close()
 
     async def aclose(self) -> None:

@@ -20,6 +20,7 @@ class Problem(StrEnum):
     HEADERS_TOO_LARGE = "headers-too-large"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    TARGET_NOT_ALLOWED = "target-not-allowed"
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     WRONG_HOST = "wrong-host"

@@ -50,6 +50,8 @@ class PauseReason(StrEnum):
     """A step below it has failed, and no attempt has dealt with that or said that it ends it."""
     ENGINE_ERROR = "engine-error"
     """A bug of the engine's stopped the run, so that the others go on."""
+    TARGET_NOT_ALLOWED = "target-not-allowed"
+    """Its client's targets do not, or no longer, allow that it is called."""
 
 
 class DelayBy(StrEnum):

@@ -78,6 +78,8 @@ class Unanswered(Struct, frozen=True, tag="unanswered"):
     detail: str
     http_status: int | None = None
     why: str = ""
+    pauses: bool = False
+    """Nobody was called, and a person can change what kept it so: the step waits for that."""
 
 
 Outcome = Answered | Unanswered

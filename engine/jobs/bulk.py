@@ -22,6 +22,7 @@ from engine.core.events import Actor
 from engine.core.filter import Filter
 from engine.core.model import ENDED, OPEN, Move, StepState
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
+from engine.ports.caller import Targets
 from engine.ports.views import RunQuery, RunRecord, RunsFound
 from engine.process.clock import Clock, Ids
 from engine.process.tasks import Tasks
@@ -131,8 +132,8 @@ class ActsOnRuns(Protocol):
     """What jobs need of the engine."""
 
     @property
-    def why_not(self) -> Callable[[str], str | None]:
-        """Why a URL may not be called; None: it may, as far as can be told without a call."""
+    def targets(self) -> Targets:
+        """Which URLs may be called."""
         ...
 
     async def act(
@@ -210,7 +211,7 @@ class Bulk:
                 member="action",
             )
         url = None if asked.move is None else asked.move.to_url
-        if url is not None and (why := self._engine.why_not(url)) is not None:
+        if url is not None and (why := self._engine.targets.why_not_any(url)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{url}: {why}.")
 
     def _known_job(self, asked: JobOrder, key: str | None) -> Job | None:

@@ -67,6 +67,38 @@ class Invocation(Struct, frozen=True):
     flow: Flow = FREE_FLOW
 
 
+class Targets(Protocol):
+    """Which URLs may be called, as far as can be told without a look-up of their host's name."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether clients have lists of targets: what is on none is not taken."""
+        ...
+
+    def why_not(self, client: str, url: str) -> str | None:
+        """Why a client may not have this URL called, for people; None: it may."""
+        ...
+
+    def why_not_any(self, start: str) -> str | None:
+        """Why no client may have anything called that begins so; None: one may."""
+        ...
+
+
+class AllTargets:
+    """Every URL there is."""
+
+    listed = False
+
+    def why_not(self, client: str, url: str) -> str | None:
+        """It may be."""
+
+    def why_not_any(self, start: str) -> str | None:
+        """It may be."""
+
+
+ALL_TARGETS = AllTargets()
+
+
 class EndpointCaller(Protocol):
     """Sends one invocation. Has no time-out of its own: whoever calls cancels."""
 

@@ -103,7 +103,9 @@ class Attempt(Request):
         return self.live.run.flight(self.step_id, self.number)
 
     def _count_for_host(self, host: str, outcome: Outcome | None, *, is_ok: bool) -> None:
-        if isinstance(outcome, Unanswered) and outcome.error is CallError.NO_DESCRIPTOR:
+        if isinstance(outcome, Unanswered) and (
+            outcome.pauses or outcome.error is CallError.NO_DESCRIPTOR
+        ):
             return  # it knows nothing of it
         self._shared.watch.attempt_took(self.live.run, self.spent_s)
         self._shared.hosts.ended(

@@ -19,11 +19,13 @@ from engine.core.rules.post import (
     Parent,
     Placed,
     RunLimits,
+    check_target,
     find_or_record,
     note_refused,
     open_run,
     poster_of,
 )
+from engine.ports.caller import ALL_TARGETS, Targets
 from engine.ports.store import Stopped
 from engine.process.budget import Parcel
 from engine.process.clock import Ids
@@ -61,7 +63,7 @@ class Engine:
         *,
         log: Callable[..., None] = lambda event, **values: None,
         strict: bool = False,
-        why_not: Callable[[str], str | None] = lambda url: None,
+        targets: Targets = ALL_TARGETS,
     ) -> None:
         self.shared, self.limits = shared, shared.limits
         self.store, self.clock = shared.store, shared.clock
@@ -77,7 +79,7 @@ class Engine:
         )
         self.memory = Memory(shared, self.stopped, self._tasks.start_soon)
         self.store.tell_unwritable(self.memory.stop_unwritable)
-        self.why_not = why_not  # why a URL may not be called, where no call is needed to tell
+        self.targets = targets
         self._ids = Ids(self.clock)
 
     @property
@@ -99,6 +101,8 @@ class Engine:
         found = self._at_hand(client, spec, parent) or await self._find_run(client, spec, parent)
         if found is None:
             self._refuse_if_away()
+            if self.targets.listed:
+                check_target(client, spec.url, self.targets.why_not)
         if found is None and await self.admission.enter():
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
@@ -136,7 +140,9 @@ class Engine:
         self._refuse_if_full(live, parent, spec)
         try:
             change, now = Change(live.run), self.clock.steady_ms()
-            placed = find_or_record(change, spec, parent, self._run_limits(live.run.client), now)
+            why_not = self.targets.why_not if self.targets.listed else None
+            limits = self._run_limits(live.run.client)
+            placed = find_or_record(change, spec, parent, limits, now, why_not)
             live.commit_post(change, placed, payload, now)
             if placed.poster is not None:
                 request = live.requests.get(placed.poster)
@@ -333,14 +339,15 @@ class Engine:
         rev = run.rev if step_id is None else run.steps[step_id].rev
         if if_rev is not None and if_rev != rev:
             raise revision_changed(run_id, step_id, rev, if_rev)
-        if move is not None and (why := self.why_not(move.to_url)) is not None:
-            raise Refused(Problem.NOT_POSSIBLE, f"{move.to_url}: {why}.", runId=run_id)
         if not dry_run:
             self._refuse_if_away()
         change = Change(run.copied() if dry_run else run)
         now = self.clock.steady_ms()
         try:
-            done = act(change, action, step_id, actor=actor, reason=reason, now=now, move=move)
+            done = act(
+                change, action, step_id, actor=actor, reason=reason, now=now, move=move,
+                why_not=self.targets.why_not,
+            )  # fmt: skip
             if not dry_run:
                 live.call_elsewhere(done.moved)
                 live.commit(change)

@@ -92,6 +92,14 @@ PROBLEMS: dict[Problem, ProblemType] = {
         "Not allowed",
         "The request comes from a foreign `Origin`, or its token does not cover it.",
     ),
+    Problem.TARGET_NOT_ALLOWED: _type(
+        403,
+        "The client may not have this URL called",
+        "`url` is under none of the targets of `client`, or its host is an address that is never"
+        " called. Nothing was recorded. `target` is what would have to be added to the client's"
+        " `targets`, by who runs the engine; steps that are recorded already are found and answered"
+        " whatever the list says. Posting again gives the same answer until the list is another.",
+    ),
     Problem.NOT_FOUND: _type(
         404, "There is no such thing", "The engine knows no run, step, body or page of this name."
     ),

@@ -12,8 +12,10 @@ import trio
 
 from engine.call.dial import CalledUrl, Dialler, called_url
 from engine.call.transport import Answer, LeanTransport
+from engine.ports.caller import Invocation
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 POST_LINES = b"Content-Type: application/json\r\n"
 
 
@@ -156,3 +158,20 @@ def fixed_resolver(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:
         return list(addresses)
 
     return resolve
+
+
+def invocation(url: str = "http://127.0.0.1:1/") -> Invocation:
+    """An attempt like any other."""
+    return Invocation(
+        url=url,
+        idempotency_key='order "7"',
+        step_own_key='k-"1"\\x',
+        payload=b'{"a" : 1.0}',
+        run_id="01RUN",
+        step_id="01STEP",
+        client="shop",
+        workflow="createUser",
+        attempt=3,
+        parent_token="01STEP.3",
+        traceparent=TRACEPARENT,
+    )

@@ -10,40 +10,24 @@ import pytest
 import trio
 
 from engine.call.caller import HttpCaller, parse_retry_after
-from engine.call.dial import CalledUrl, Dialler, NoDescriptor, Wire
+from engine.call.dial import CalledUrl, Dialler, Gate, NoDescriptor, Wire
 from engine.call.transport import LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
-from engine.ports.caller import EndpointCaller, Invocation
+from engine.ports.caller import EndpointCaller
 from tests.call.scripted_server import (
     OK,
+    TRACEPARENT,
     Peer,
     Script,
     always_ok,
     answering,
     fixed_resolver,
+    invocation,
     lean,
     serving,
 )
 
 NOW = 1_795_435_200.0  # Mon, 23 Nov 2026 12:00:00 GMT
-TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-def invocation(url: str = "http://127.0.0.1:1/") -> Invocation:
-    """An attempt like any other."""
-    return Invocation(
-        url=url,
-        idempotency_key='order "7"',
-        step_own_key='k-"1"\\x',
-        payload=b'{"a" : 1.0}',
-        run_id="01RUN",
-        step_id="01STEP",
-        client="shop",
-        workflow="createUser",
-        attempt=3,
-        parent_token="01STEP.3",
-        traceparent=TRACEPARENT,
-    )
 
 
 def http_caller(transport: LeanTransport) -> EndpointCaller:
@@ -61,7 +45,7 @@ async def test_no_descriptor_for_a_connection_is_said() -> None:
     """The core is told that nobody was called."""
 
     class Full(Dialler):
-        async def connect(self, target: CalledUrl) -> Wire:
+        async def connect(self, target: CalledUrl, gate: Gate | None = None) -> Wire:
             await trio.lowlevel.checkpoint()
             raise NoDescriptor("no connection: too many open files") from OSError(24, "too many")
 

@@ -18,17 +18,8 @@ import trustme
 
 from engine.call import dial
 from engine.call import names as resolve
-from engine.call.dial import (
-    Dialler,
-    DnsError,
-    NoDescriptor,
-    TargetNotAllowed,
-    called_url,
-    is_never_dialled,
-    judged_address,
-    literal_address,
-    loopback_only,
-)
+from engine.call.address import is_never_dialled, judged_address, literal_address, loopback_only
+from engine.call.dial import Dialler, DnsError, NoDescriptor, TargetNotAllowed, called_url
 from engine.call.names import SystemResolver
 from engine.http.tls import TlsError, default_ssl_context
 from tests.call.scripted_server import (

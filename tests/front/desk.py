@@ -17,6 +17,7 @@ from engine.core.events import Actor
 from engine.core.rules.action import Action
 from engine.front.api import bulk
 from engine.jobs.bulk import Bulk
+from engine.ports.caller import AllTargets
 from engine.ports.views import RunQuery, RunRecord, RunsFound
 from tests.world import FakeClock
 
@@ -32,6 +33,16 @@ def run(id: str, state: str = "failed", **members: Any) -> RunRecord:
     return msgspec.structs.replace(_RECORD, id=id, state=state, **members)
 
 
+class Barred(AllTargets):
+    """What may not be called, and why."""
+
+    def __init__(self) -> None:
+        self.starts: dict[str, str] = {}
+
+    def why_not_any(self, start: str) -> str | None:
+        return self.starts.get(start)
+
+
 class Desk:
     """Runs that are found whatever the filter is, and what was done to them when."""
 
@@ -42,8 +53,7 @@ class Desk:
         self.said: list[tuple[Action, Actor, str | None]] = []
         self.revs: dict[str, int | None] = {}
         self.troubles: dict[str, Exception] = {}
-        self.barred: dict[str, str] = {}
-        self.why_not = self.barred.get
+        self.targets = Barred()
         self.takes_s = 0.0
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.bulk = Bulk(self.find, self, FakeClock(), self.log)

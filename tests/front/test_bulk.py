@@ -112,7 +112,7 @@ async def test_a_move_to_what_may_not_be_called_is_refused(*, dry: bool) -> None
     """With the words that one run's is refused with, and without a job or a look for runs: each
     would be skipped."""
     desk = Desk(run("a", "paused"))
-    desk.barred["http://app/v2"] = "the address 8.8.8.8 may not be called"
+    desk.targets.starts["http://app/v2"] = "the address 8.8.8.8 may not be called"
     refused = await desk.refusal(**MOVE, dryRun=dry)
     assert refused.problem is Problem.NOT_POSSIBLE
     assert refused.detail == "http://app/v2: the address 8.8.8.8 may not be called."

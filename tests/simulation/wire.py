@@ -18,7 +18,7 @@ import trio
 from msgspec import Struct
 
 from engine.call.caller import HttpCaller
-from engine.call.dial import CalledUrl, Dialler, Wire
+from engine.call.dial import CalledUrl, Dialler, Gate, Wire
 from engine.call.transport import LeanTransport
 from engine.core.outcome import Answered, Outcome
 from engine.front.server.post import Post, read_post
@@ -73,7 +73,7 @@ class _SimDialler(Dialler):
         super().__init__()
         self._meet, self._serve, self._rng = meet, serve, rng
 
-    async def connect(self, target: CalledUrl) -> Wire:
+    async def connect(self, target: CalledUrl, gate: Gate | None = None) -> Wire:
         await trio.lowlevel.checkpoint()
         try:
             self._meet()

@@ -18,6 +18,7 @@ from engine.core.machine import Change
 from engine.core.model import OPEN, DelayBy, Move, PauseReason, Run, Step, StepState
 from engine.core.retarget import MovedStep
 from engine.core.rules.attempt import cancel_descendants, wake_parent
+from engine.core.rules.post import WhyNot
 from engine.core.rules.reopen import (
     add_with_ancestors,
     ended_badly,
@@ -78,8 +79,9 @@ def act(
     reason: str | None,
     now: int,
     move: Move | None = None,
+    why_not: WhyNot = lambda client, url: None,
 ) -> Done:
-    """Carry an action out. `move` is what `retarget` does.
+    """Carry an action out. `move` is what `retarget` does, and `why_not` says where it may not.
 
     Raises Refused (`not-possible`, `not-found`) and changes nothing.
     """
@@ -88,7 +90,7 @@ def act(
         raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run.id)
     if action is Action.RETARGET:
         acted = Acted(now, run.id, action, actor.name, reason, None, actor.address)
-        return _retarget(change, step_id, move, acted)
+        return _retarget(change, step_id, move, acted, why_not)
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
@@ -249,11 +251,16 @@ def _rerun(run: Run, step_id: str | None) -> Plan:
     return plan
 
 
-def _retarget(change: Change, step_id: str | None, move: Move | None, acted: Acted) -> Done:
+def _retarget(
+    change: Change, step_id: str | None, move: Move | None, acted: Acted, why_not: WhyNot
+) -> Done:
     if step_id is not None:
         raise Refused(Problem.INVALID_REQUEST, "Runs are retargeted whole, not steps.")
     assert move is not None
     found = retarget.plan(change.run, move)
+    for url in dict.fromkeys(each.after for each in found) or (move.to_url,):
+        if (why := why_not(change.run.client, url)) is not None:
+            raise _not_possible(change.run, f"{url}: {why}.")
     change.do(acted)
     change.do(Retargeted(acted.at, change.run.id, move.from_url, move.to_url))
     return Done([each.step_id for each in found], [], found)

@@ -1,9 +1,10 @@
 """What the end of an attempt means for its step and the steps around it. `protocol.md` §3, §4.
 
 The order of the questions in `settle` is the contract's: an attempt that was sent home is
-suspended, whatever it answers; then an outcome, then an attempt whose post the engine refused, then
-an answer that says that a failure below ends the step (`core/below.py`), then what another attempt
-cannot mend, then the other interruptions, then failures.
+suspended, whatever it answers; then an outcome, then a target that is not allowed, then an attempt
+whose post the engine refused, then an answer that says that a failure below ends the step
+(`core/below.py`), then what another attempt cannot mend, then the other interruptions, then
+failures.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def _verdict(
         return _ended(step, flight, outcome, now, StepState.COMPLETED), None
     if step.cancel_asked:
         return _ended(step, flight, outcome, now, StepState.CANCELLED, step.cause_id), failure
+    if isinstance(outcome, Unanswered) and outcome.pauses:
+        return _not_allowed(step, flight, now), failure
     nobody_called = failure.kind is CallError.NO_DESCRIPTOR
     # A post that was refused was perhaps a compensation, whatever the function made of it.
     if nobody_called or flight.refused_post:
@@ -108,6 +111,15 @@ def _went_home(
         return event, _failure(outcome)
     event = _interrupted(run, step, flight, outcome, now, chance, suspended=True)
     return event, Failure(FailureKind.SUSPENDED, f"sent home, {flight.sent_home}")
+
+
+def _not_allowed(step: Step, flight: Flight, now: int) -> AttemptEnded:
+    """The list of its client's targets keeps it from being called. It spends no retry and waits for
+    a person: a slip in a list must not end the runs that it meets."""
+    return AttemptEnded(
+        now, step.id, flight.number, Count.INTERRUPTION, StepState.PAUSED, due_at=now,
+        pause_reason=PauseReason.TARGET_NOT_ALLOWED, interruptions=step.interruptions,
+    )  # fmt: skip
 
 
 def _cannot_be_mended(step: Step, outcome: Outcome) -> bool:

@@ -6,6 +6,8 @@ step that was invoked with it; one without is the run's root or a child of the r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from engine.core.alive import check_is_step
@@ -15,7 +17,7 @@ from engine.core.machine import Change
 from engine.core.model import Flight, PauseReason, Run, Step, StepSpec, StepState
 from engine.core.retarget import moved, moved_spec, new_child_id, posted_spec
 from engine.core.rules.home import note_suspended, suspended
-from engine.core.target import URL_BYTES_MAX, BadTarget, normalise
+from engine.core.target import URL_BYTES_MAX, BadTarget, normalise, whole_host
 
 STEPS_PER_RUN_MAX = 10_000
 DEPTH_MAX = 32
@@ -52,6 +54,22 @@ class RunLimits(Struct, frozen=True):
     """A new step is taken only with the parent token of the attempt that posts it."""
 
 
+WhyNot = Callable[[str, str], str | None]
+"""Why a client may not have a URL called; None: it may."""
+
+
+def check_target(client: str, url: str, why_not: WhyNot) -> None:
+    """Raises Refused (`target-not-allowed`) for a URL that the client may not have called."""
+    if (why := why_not(client, url)) is not None:
+        raise Refused(
+            Problem.TARGET_NOT_ALLOWED,
+            f"{url} may not be called: {why}.",
+            client=client,
+            url=url,
+            target=whole_host(url),
+        )
+
+
 def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
     """The first post of a run: its root."""
     change = Change(run)
@@ -60,11 +78,17 @@ def open_run(run: Run, spec: StepSpec, now: int) -> tuple[Change, Placed]:
 
 
 def find_or_record(
-    change: Change, spec: StepSpec, parent: Parent | None, limits: RunLimits, now: int
+    change: Change,
+    spec: StepSpec,
+    parent: Parent | None,
+    limits: RunLimits,
+    now: int,
+    why_not: WhyNot | None = None,
 ) -> Placed:
     """Find or record the step that a post to this run means.
 
-    Raises Refused, with nothing recorded, where the contract says so.
+    `why_not` is asked of the URL that a step is recorded under, not of one that is found: what is
+    recorded is answered. Raises Refused, with nothing recorded, where the contract says so.
     """
     run = change.run
     spec = _moved(run, spec)
@@ -91,6 +115,8 @@ def find_or_record(
                 runId=run.id,
                 stepId=above.id,
             )
+        if why_not is not None:
+            check_target(run.client, spec.url, why_not)
         step_id = new_child_id(run, spec)
         number = 0 if flight is None else flight.number
         paused = _is_paused(run, above)
@@ -101,6 +127,8 @@ def find_or_record(
         _check_ancestors(run, above, found)
         if stale and not found.ended:
             raise suspended(run.id, found.id)
+        if why_not is not None and found.awaiting_post and poster is not None:
+            check_target(run.client, spec.url, why_not)  # it takes this post's URL
         if poster is not None and flight is not None and found.recorded_by != flight.number:
             flight.asked.add(found.id)
         placed = _same_child(change, above, flight, found, spec, poster, now)

@@ -22,6 +22,7 @@ TELLING = frozenset(
         Problem.INVALID_SUBMISSION, Problem.TOO_LARGE, Problem.UNSUPPORTED_MEDIA_TYPE,
         Problem.HEADERS_TOO_LARGE, Problem.WOULD_DEADLOCK, Problem.KEY_REUSED,
         Problem.TARGET_MOVED, Problem.LIMIT_EXCEEDED, Problem.PARENT_ENDED,
+        Problem.TARGET_NOT_ALLOWED,
     }
 )  # fmt: skip
 """Refusals that posting again does not mend. The others say nothing of the post, or are outcomes,

@@ -1,0 +1,145 @@
+"""Where the steps of each client may be called: its targets, and where these may lead.
+
+Two questions. Is the URL under one of the client's targets (`core/target.py`)? That is asked when
+it is posted and before each call, of the list as it is then. And may its host have this address?
+That is asked of every address that is about to be dialled:
+
+* an IP address in the list is what it is, and a name without a dot (`app`, a service of a compose
+  file or of a namespace) may be private: no name of the public DNS can be meant;
+* any other name must be public, unless the client has `private_targets`: whoever owns the name may
+  point it anywhere;
+* where nobody's own application can be (`Place.NOWHERE`), and at the engine's own ports, nothing is
+  ever called.
+
+Without any client there are no lists, and loopback is what may be called.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from engine.call.address import IPAddress, Place, is_own, literal_address, place_of
+from engine.call.dial import CalledUrl, Dialler
+from engine.core.access.client import Client
+from engine.core.target import covers, is_covered, whole_host
+from engine.http.tls import TlsError, default_ssl_context
+from engine.ports.registry import Clients
+
+
+class TargetPolicy:
+    """What one client may have called. A `Gate`.
+
+    Made anew when the client's definition changes: a connection that was made under another policy
+    is not used under this one.
+    """
+
+    def __init__(
+        self, client: Client, own_ports: Collection[int] = (), *, known: bool = True
+    ) -> None:
+        self.client, self._own_ports, self._known = client, own_ports, known
+        self._context: ssl.SSLContext | None = None
+        self._context_of: tuple[int, int, int] | None = None
+
+    def why_not_listed(self, url: str) -> str | None:
+        """Why the client's list does not have this URL, which is normalised, and what would have
+        it; None: it does."""
+        client = self.client
+        if is_covered(client.targets, url):
+            return None
+        if not self._known:
+            return f"there is no client {client.name}"
+        where = f" in {client.defined_in}" if client.defined_in else ""
+        return (
+            f"none of the targets of client {client.name} covers it; to allow it, add"
+            f' "{whole_host(url)}" to its `targets`{where}'
+        )
+
+    def why_not(self, ip: IPAddress, target: CalledUrl) -> str | None:
+        """As `Gate.why_not`."""
+        place = place_of(ip)
+        if place is Place.NOWHERE:
+            return f"the address {ip} may never be called"
+        if target.port in self._own_ports and is_own(ip):
+            return f"{ip} with port {target.port} is the engine itself"
+        if place is Place.PUBLIC or self.client.private_targets or _may_be_private(target.host):
+            return None
+        return (
+            f"{target.host} has the private address {ip}: a name with a dot may have one only if"
+            f" client {self.client.name} has `private_targets = true`"
+        )
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """As `Gate.ssl_context`: the system's certificates and those of the client's `ca_file`,
+        which is read again when it has changed."""
+        if self.client.ca_file is None:
+            return None
+        try:
+            now = os.stat(self.client.ca_file)
+            stamp = (now.st_mtime_ns, now.st_size, now.st_ino)
+            if self._context is None or stamp != self._context_of:
+                context = default_ssl_context()
+                context.load_verify_locations(cadata=Path(self.client.ca_file).read_text("ascii"))
+                self._context, self._context_of = context, stamp
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            why = getattr(error, "strerror", None) or str(error)
+            raise TlsError(f"the ca_file {self.client.ca_file} cannot be used: {why}") from error
+        return self._context
+
+
+def _may_be_private(host: str) -> bool:
+    return "." not in host or literal_address(host) is not None
+
+
+class Policies:
+    """The policies of all clients, by the registry's clients as they are at each moment."""
+
+    def __init__(
+        self, registry: Clients, dialler: Dialler, own_ports: Collection[int] = ()
+    ) -> None:
+        self._registry, self._dialler, self._own_ports = registry, dialler, own_ports
+        self._seen: Mapping[str, Client] = {}
+        self._kept: dict[str, TargetPolicy] = {}
+
+    @property
+    def listed(self) -> bool:
+        """Whether there are lists of targets: else loopback is what may be called."""
+        return bool(self._registry.clients)
+
+    def of(self, name: str) -> TargetPolicy | None:
+        """The policy of a client; None: there are no lists. Of one that is not known while there
+        are others: nothing may be called."""
+        clients = self._registry.clients
+        if not clients:
+            return None
+        if clients is not self._seen:
+            kept = self._kept
+            self._kept = {n: each for n, each in kept.items() if each.client == clients.get(n)}
+            self._seen = clients
+        if (policy := self._kept.get(name)) is not None:
+            return policy
+        if (client := clients.get(name)) is None:
+            return TargetPolicy(Client(name), known=False)
+        policy = self._kept[name] = TargetPolicy(client, self._own_ports)
+        return policy
+
+    def why_not(self, name: str, url: str) -> str | None:
+        """Why the client may not have a URL called, and what to do; None: it may, as far as can be
+        told without a look-up of its name. The URL is normalised."""
+        policy = self.of(name)
+        if policy is not None and (why := policy.why_not_listed(url)) is not None:
+            return why
+        return self._dialler.why_not(url, policy)
+
+    def why_not_any(self, start: str) -> str | None:
+        """The same of everything that begins so, for every client: to refuse at once what would be
+        refused of each."""
+        clients = self._registry.clients
+        if not clients:
+            return self._dialler.why_not(start)
+        prefixes = (prefix for client in clients.values() for prefix in client.targets)
+        if any(covers(prefix, start) or covers(start, prefix) for prefix in prefixes):
+            return None
+        return "no client has a target there"
