@@ -6,6 +6,9 @@ row for each.
 
 from __future__ import annotations
 
+import math
+
+from engine.front.server.certificate import Certificate
 from engine.front.server.server import ServerCounters
 from engine.ports.store import OpenStore
 from engine.process.budget import Budget
@@ -68,14 +71,23 @@ def show_store(metrics: Metrics, store: OpenStore) -> None:
                   lambda: store.last_seq)  # fmt: skip
 
 
-def show_server(metrics: Metrics, counters: ServerCounters) -> None:
+def show_server(
+    metrics: Metrics, counters: ServerCounters, certificate: Certificate | None
+) -> None:
     """Connections, and what came over them that was no request."""
+
+    def ends_at() -> float:
+        return math.inf if certificate is None else certificate.ends_at or math.inf
+
+    metrics.gauge("atomic_certificate_end_seconds", "When the certificate ends", ends_at)
     metrics.gauge("atomic_connections_open", "Connections open", lambda: counters.connections_open)
     metrics.counter("atomic_connections", "Connections taken", lambda: counters.connections)
     metrics.counter("atomic_connections_refused", "Connections above connections_max",
                     lambda: counters.connections_refused)  # fmt: skip
     metrics.counter("atomic_accepts_failed", "Connections for which the system had no descriptor",
                     lambda: counters.accepts_failed)  # fmt: skip
+    metrics.counter("atomic_tls_failures", "Connections without a handshake, or that TLS has ended",
+                    lambda: counters.tls_failures)  # fmt: skip
     metrics.counter("atomic_http_requests_refused", "Requests refused before they were read",
                     lambda: counters.requests_refused)  # fmt: skip
 

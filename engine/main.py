@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec import Struct
 
 from engine import __version__
 from engine.call.caller import HttpCaller
@@ -33,13 +34,15 @@ from engine.front.api import routes
 from engine.front.api.context import Front
 from engine.front.api.door import EngineDoor
 from engine.front.server import server
+from engine.front.server.certificate import Certificate
 from engine.front.show.times import rfc3339
 from engine.jobs.bulk import Bulk
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
+from engine.process.bind import check_bind, engine_url
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
-from engine.process.config import Config, ConfigError, check_bind, service_links
+from engine.process.config import Config, ConfigError, service_links
 from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.process.memory import default_budget, trim
@@ -134,21 +137,39 @@ def _listen(config: Config) -> list[trio.SocketListener]:
         check_unowned(Path(config.db))  # the same command twice: name the engine, not only the port
         what = {
             errno.EADDRINUSE: "another program listens there. Choose another --port, and tell the"
-            " other commands: export ATOMIC_URL=http://127.0.0.1:PORT.",
+            f" other commands: export ATOMIC_URL={engine_url(config, 0)[:-1]}PORT.",
             errno.EACCES: "this user may not listen on it. Choose a --port above 1023.",
             errno.EADDRNOTAVAIL: "this machine has no such address.",
         }.get(error.errno or 0, f"{error.strerror or error}.")
         raise CannotListen(f"{config.host}:{config.port}: {what}") from error
 
 
+class Reach(Struct, frozen=True):
+    """How the engine is reached."""
+
+    url: str
+    listeners: list[trio.SocketListener]
+    limits: server.ServerLimits
+    certificate: Certificate | None
+
+
+def _certificate(config: Config, clock: SystemClock) -> Certificate | None:
+    """What is shown to those who connect; None: TLS is not spoken. Raises ConfigError."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    files = Path(config.tls_cert), Path(config.tls_key)
+    return Certificate(files, lambda: clock.utc_ms() / 1000, logger())
+
+
 async def _serve(
     room: Room, files: Files, log: Log, output: LogOutput, watchdog: Watchdog, stop: Stop
 ) -> None:
     config = room.config
-    listeners = _listen(config)
     clock = SystemClock()
+    certificate = _certificate(config, clock)
+    listeners = _listen(config)
     instance = clock.token_bytes(6).hex()
-    url = _url(config, listeners[0].socket.getsockname()[1])
+    url = engine_url(config, listeners[0].socket.getsockname()[1])
     owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
     async with open_store(
         Path(config.db),
@@ -172,7 +193,8 @@ async def _serve(
             front = _front(config, store, views, registry, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             asked = stop.attach()
-            await _serve_front(config, front, store, listeners, limits, counters, asked, log)
+            reach = Reach(url, listeners, limits, certificate)
+            await _serve_front(config, front, store, reach, counters, asked, log)
     log("engine-stopped-well")
 
 
@@ -189,23 +211,22 @@ async def _serve_front(
     config: Config,
     front: Front,
     store: OpenStore,
-    listeners: list[trio.SocketListener],
-    limits: server.ServerLimits,
+    reach: Reach,
     counters: server.ServerCounters,
     asked: trio.Event,
     log: Log,
 ) -> None:
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
-    show_server(front.metrics, counters)
+    show_server(front.metrics, counters, reach.certificate)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.bulk.run)
         await nursery.start(
             partial(
                 server.serve,
                 routes.build(front),
-                listeners,
-                limits,
+                reach.listeners,
+                reach.limits,
                 stop,
                 grace_s=ANSWERS_GRACE_S,
                 log=_server_log,
@@ -214,21 +235,16 @@ async def _serve_front(
                 door=EngineDoor(front),
                 budget=front.engine.budget,
                 goes_first=looks_posted_by_a_run,
+                certificate=reach.certificate,
             )
         )
-        port = listeners[0].socket.getsockname()[1]
-        log("listening", url=_url(config, port))
+        log("listening", url=reach.url)
         await asked.wait()
         give_up_s = config.stop_deadline_ms / 1000 * STORE_SHARE
         store.give_up_at(trio.current_time() + give_up_s)
         await front.engine.drain(config.drain_grace_ms / 1000)
         front.bulk.close()
         stop.set()
-
-
-def _url(config: Config, port: int) -> str:
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    return f"http://{host}:{port}"
 
 
 @asynccontextmanager

@@ -126,7 +126,7 @@ ROWS = (
         "engine.ports engine.process engine.telemetry engine.registry engine.runs "
         "engine.front.server",
     ),
-    row("engine.main", "engine.* trio"),
+    row("engine.main", "engine.* msgspec trio"),
     # -- those who talk to an engine
     row(
         "engine.client",

@@ -28,10 +28,10 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
     Every setting can be given in the file or as an ATOMIC_… environment variable.
     """
     from engine import main as engine_main
-    from engine.process import config
+    from engine.process import bind, config
 
     settings = config.load({**flags, "hosts": hosts or None}, os.environ, file)
-    config.check_bind(settings)
+    bind.check_bind(settings)
     sys.exit(engine_main.serve(settings, config.settings_file(file)))
 
 

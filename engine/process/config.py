@@ -7,7 +7,6 @@ is named with its place: an engine that runs on with half of its limits is worse
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,6 +76,14 @@ class Config(Struct, frozen=True, kw_only=True):
     )] = None  # fmt: skip
     read_token_file: Annotated[FilePath, _doc(
         "The same of the role `read`, for every client."
+    )] = None  # fmt: skip
+    tls_cert: Annotated[FilePath, _doc(
+        "File of the certificate, with its chain, in PEM form. With it the engine speaks TLS (1.2"
+        " or newer) and nothing else. Both files are looked at every 5 s: renewed ones are taken"
+        " for new connections, a pair that cannot be used is told in the log."
+    )] = None  # fmt: skip
+    tls_key: Annotated[FilePath, _doc(
+        "File of the certificate's private key, in PEM form, without a password."
     )] = None  # fmt: skip
     log_format: Annotated[Literal["auto", "console", "json"], _doc(
         "`console` for people, `json` for machines; `auto` is `console` on a terminal."
@@ -200,25 +207,6 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
     return config
 
 
-def check_bind(config: Config) -> None:
-    """Refuse to listen where others could reach the engine. Raises ConfigError.
-
-    `docs/reference/protocol.md` §7: without tokens whoever can connect can submit, read and cancel.
-    """
-    if config.host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(config.host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ConfigError(
-            f"host: {config.host} is not a loopback address. The engine has no tokens yet: whoever"
-            " reaches it could run and read everything. Listen on 127.0.0.1 (or ::1), and put a"
-            " proxy that checks its callers before it."
-        )
-
-
 def settings_file(file: Path | None) -> Path | None:
     """The file that settings come from: the one that was named, else `atomic.toml` if it is there
     in the working directory."""
@@ -332,6 +320,12 @@ def _check_together(config: Config) -> None:
             f"drain_grace_ms ({config.drain_grace_ms}) must be below stop_deadline_ms"
             f" ({config.stop_deadline_ms}): the grace is a part of the stop."
         )
+    for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if getattr(config, given) and not getattr(config, missing):
+            raise ConfigError(
+                f"{given} is set and {missing} is not: TLS needs both. Add `{missing} ="
+                ' "/path/of/the/file.pem"`, or take the other away.'
+            )
     if 0 < config.memory_bytes_max < MEMORY_BYTES_MIN:
         raise ConfigError(
             f"memory_bytes_max ({config.memory_bytes_max}) must be 0, for a quarter of the memory,"

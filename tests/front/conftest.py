@@ -13,3 +13,12 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     way: str = request.param
     monkeypatch.setattr(raw_http, "WITH_DOOR", way == "door")
     return way
+
+
+@pytest.fixture(params=["quart", "door", "tls"])
+def all_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """And with a door over TLS."""
+    way: str = request.param
+    monkeypatch.setattr(raw_http, "WITH_DOOR", way != "quart")
+    monkeypatch.setattr(raw_http, "WITH_TLS", way == "tls")
+    return way

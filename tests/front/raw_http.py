@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from quart_trio import QuartTrio
 from trio.testing import wait_all_tasks_blocked
 
 from engine.front.access.parent import looks_posted_by_a_run
+from engine.front.server.certificate import Certificate
 from engine.front.server.refusal import Refuse
 from engine.front.server.reply import ROOM, Reply
 from engine.front.server.server import (
@@ -23,11 +25,14 @@ from engine.front.server.server import (
 )
 from engine.front.server.strict import BadRequest, RequestHead
 from engine.process.budget import Budget, Charge, Parcel
+from tests.front.certificates import shown_certificate, trusting
 
 LARGE_BYTES = 8 * 1024 * 1024
 """More than the kernel takes of an answer that nobody reads."""
 WITH_DOOR = False
 """Set by the fixture `both_ways`: posts are answered at the connection."""
+WITH_TLS = False
+"""Set by the fixture `all_ways`: over TLS."""
 
 
 class App:
@@ -149,10 +154,36 @@ class Answer:
         self.body = body
 
 
+class SealedStream:
+    """A client's side of TLS, with the socket stream's calls. An end without the server's
+    close_notify is a BrokenResourceError."""
+
+    def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext) -> None:
+        self.raw = stream
+        self.tls = trio.SSLStream(stream, context, server_hostname="localhost")
+        self.socket = stream.socket
+
+    async def send_all(self, data: bytes) -> None:
+        """Encrypt and send."""
+        await self.tls.send_all(data)
+
+    async def receive_some(self) -> bytes:
+        """Decrypted bytes, `b""` at the end."""
+        return bytes(await self.tls.receive_some())
+
+    async def send_eof(self) -> None:
+        """Close the sending side of the socket, without a close_notify."""
+        await self.raw.send_eof()
+
+    async def aclose(self) -> None:
+        """Close with a close_notify."""
+        await self.tls.aclose()
+
+
 class Client:
     """A connection that sends exactly the bytes it is given."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | SealedStream) -> None:
         self.stream = stream
         self._buffer = b""
 
@@ -208,15 +239,27 @@ class Client:
 class Served:
     """A running server."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, is_tls: bool = False) -> None:
         self.port = port
+        self.is_tls = is_tls
         self.stop = trio.Event()
         self.ended = trio.Event()
         self.counters = ServerCounters()
         self.log: list[tuple[str, dict[str, object]]] = []
         self.sockets: list[trio.socket.SocketType] = []
 
-    async def connect(self, receive_buffer_bytes: int | None = None) -> Client:
+    async def connect(
+        self, receive_buffer_bytes: int | None = None, context: ssl.SSLContext | None = None
+    ) -> Client:
+        """A connection; over TLS by `context`, or as a client that trusts us."""
+        client = await self.bare(receive_buffer_bytes)
+        if self.is_tls and isinstance(client.stream, trio.SocketStream):
+            client.stream = SealedStream(client.stream, context or trusting())
+            await client.stream.tls.do_handshake()
+        return client
+
+    async def bare(self, receive_buffer_bytes: int | None = None) -> Client:
+        """A connection without a handshake."""
         sock = trio.socket.socket()
         self.sockets.append(sock)
         if receive_buffer_bytes is not None:
@@ -232,11 +275,14 @@ async def serving(
     grace_s: float = 1.0,
     refuse: Refuse = default_refusal,
     budget: Budget | None = None,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[Served]:
     """Run a server around an ASGI application; it is cut off at the end of the block."""
     limits = limits or ServerLimits()
+    if WITH_TLS and certificate is None:
+        certificate = shown_certificate()
     listeners = open_listeners("127.0.0.1", 0, limits)
-    served = Served(listeners[0].socket.getsockname()[1])
+    served = Served(listeners[0].socket.getsockname()[1], is_tls=certificate is not None)
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await serve(
@@ -251,6 +297,7 @@ async def serving(
             door=getattr(app, "tests_app", None) if WITH_DOOR else None,
             budget=budget,
             goes_first=looks_posted_by_a_run,
+            certificate=certificate,
             task_status=task_status,
         )
         served.ended.set()

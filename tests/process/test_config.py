@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.process.config import Config, ConfigError, check_bind, load, service_links
+from engine.process.bind import check_bind
+from engine.process.config import Config, ConfigError, load, service_links
 from engine.registry.members import ClientMembers
 from tests.settings_page import members_table, settings, settings_table
 
@@ -164,6 +165,8 @@ def test_settings_that_contradict_each_other_are_refused():
     """A grace longer than the stop, or a part larger than the whole, means a mistake."""
     assert "must be below stop_deadline_ms" in refusal({"drain_grace_ms": 10_000})
     assert "must not be above in_flight_max" in refusal({"in_flight_max": 10})
+    assert refusal({"tls_cert": "a.pem"}).startswith("tls_cert is set and tls_key is not")
+    assert refusal({"tls_key": "a.pem"}).startswith("tls_key is set and tls_cert is not")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import os
+import ssl
 
 import trio
 
@@ -27,6 +28,7 @@ from engine.front.server.reply import Reply, reply_head
 from engine.front.server.room import BodyRoom, no_room
 from engine.front.server.serving import Serving
 from engine.front.server.strict import BadRequest, Phase, RequestHead, RequestReader
+from engine.front.server.tls import Sealed, reason_of
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.process.deadlines import Timer
 
@@ -36,9 +38,12 @@ READ_BYTES = 64 * 1024
 class Connection:
     """Serves the requests of one client, one after the other."""
 
-    def __init__(self, server: Serving, stream: trio.SocketStream) -> None:
+    def __init__(
+        self, server: Serving, stream: trio.SocketStream, tls: Sealed | None = None
+    ) -> None:
         self._server = server
         self._stream = stream
+        self._tls = tls
         self._requests = RequestReader(server.limits)
         self._post: Post | None = None  # a post for the door, while its body comes
         self._room = BodyRoom(server.rooms, self.wake)
@@ -58,6 +63,9 @@ class Connection:
         self.is_muted = False
         """Nothing more may be written."""
         self._lingers = False  # an answer was sent that closing must not destroy
+        if tls is not None and tls.early:
+            self._requests.receive(tls.early)
+            self._woken = True
 
     async def run(self) -> None:
         """Serve until the client leaves, a time-out strikes or the server stops.
@@ -96,6 +104,8 @@ class Connection:
         self._over = self.is_muted = True
         if self._app is not None:
             await self._app.end()
+        if self._tls is not None:
+            self._tls.say_goodbye()
         if self._lingers:
             await linger(self._stream, self._server.limits)
 
@@ -133,6 +143,9 @@ class Connection:
         nobody. While a body has no room nothing is read. Raises BadRequest."""
         if self._roomless is not None:
             return await self._wait_room()
+        if self._tls is not None and self._tls.is_over:
+            self._over = True
+            return True
         room = self._requests.buffered < self._server.limits.pipelined_bytes_max
         self._reading = True
         try:
@@ -147,9 +160,17 @@ class Connection:
         data = b""
         if room:
             try:
-                data = os.read(self._fd, READ_BYTES)
+                came = os.read(self._fd, READ_BYTES)
+                if self._tls is None:
+                    data = came
+                elif came:
+                    data = self._tls.open(came)
+                    if not data and not self._tls.is_over:
+                        return True
             except BlockingIOError:
                 return True
+            except ssl.SSLError as error:
+                self._server.tls_failed(reason_of(error))
             except OSError:
                 pass  # the connection is lost
         if data:
@@ -345,10 +366,10 @@ class Connection:
         whole = False
         try:
             # Nearly every answer fits into the kernel's buffer: then no scope, lock or checkpoint.
-            rest = self._write_nowait(data)
+            rest = self._write_nowait(data) if self._tls is None else data
             if rest:
                 with trio.move_on_after(self._server.limits.unread_answer_timeout_s) as scope:
-                    await self._stream.send_all(rest)
+                    await (self._tls or self._stream).send_all(rest)
                 whole = not scope.cancelled_caught
             else:
                 whole = True

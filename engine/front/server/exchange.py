@@ -41,7 +41,7 @@ class Exchange(HTTPStream):
             server.config,
             server.context,
             task_group,
-            False,
+            server.is_tls,
             _address(socket, socket.getpeername),
             _address(socket, socket.getsockname),
             answer,

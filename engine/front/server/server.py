@@ -24,11 +24,13 @@ from hypercorn.typing import ASGIFramework
 from hypercorn.utils import LifespanTimeoutError, wrap_app
 
 from engine.front.server.accept import ACCEPTED_AT_ONCE_MAX, accept_all
+from engine.front.server.certificate import Certificate
 from engine.front.server.connection import Connection
 from engine.front.server.post import Door
 from engine.front.server.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
 from engine.front.server.room import GoesFirst, Rooms, nobody_first
 from engine.front.server.strict import ServerLimits
+from engine.front.server.tls import HANDSHAKE_S_MAX, HandshakeError, Sealed, sealed
 from engine.process.budget import Budget
 from engine.process.deadlines import Deadlines
 from engine.process.platform.hang_ups import hang_ups
@@ -40,8 +42,9 @@ Log = Callable[[str, dict[str, object]], None]
 """(event, fields): what an operator should see."""
 
 LIFESPAN_SHUTDOWN_S = 0.5
-NO_ROOM_SAID_EVERY_S = 60.0
-"""No descriptor for a connection, ten times a second: a line for each would fill the log."""
+SAID_EVERY_S = 60.0
+"""No descriptor for a connection, ten times a second, or a client that does not trust our
+certificate: a line for each would fill the log."""
 
 
 class ServerCounters(msgspec.Struct):
@@ -53,6 +56,8 @@ class ServerCounters(msgspec.Struct):
     """Above `connections_max`."""
     accepts_failed: int = 0
     """The system had no descriptor or memory for one; tried again a moment later."""
+    tls_failures: int = 0
+    """Connections without a handshake, or that TLS has ended."""
     requests_refused: int = 0
     """Malformed, too large or too slow."""
     faults_contained: int = 0
@@ -128,17 +133,27 @@ async def serve(
     door: Door | None = None,
     budget: Budget | None = None,
     goes_first: GoesFirst = nobody_first,
+    certificate: Certificate | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`; then requests under way get `grace_s` seconds, idle clients none.
 
     With a `door`, posts are answered there and never reach `app`. `budget` bounds the bytes in
     memory (without one there is room for everything), and `goes_first` says for whom some is kept.
+    With a `certificate` nothing but TLS is spoken.
     Takes the listeners over and closes them. Raises what the application's lifespan start-up
     raises, in a group.
     """
     server = _Server(
-        app, limits, log, refuse, counters or ServerCounters(), door, budget, goes_first
+        app,
+        limits,
+        log,
+        refuse,
+        counters or ServerCounters(),
+        door,
+        budget,
+        goes_first,
+        certificate,
     )
     lifespan = Lifespan(server.app, server.config, {})
     async with trio.open_nursery() as lifespan_nursery:
@@ -169,6 +184,7 @@ class _Server:
         door: Door | None,
         budget: Budget | None,
         goes_first: GoesFirst,
+        certificate: Certificate | None,
     ) -> None:
         self.config = Config()
         self.config.include_server_header = False
@@ -183,13 +199,16 @@ class _Server:
         self.hang_ups = hang_ups()
         self.budget = budget or Budget(1 << 50)
         self.rooms = Rooms(self.budget, limits, goes_first)
+        self.is_tls = certificate is not None
         self.stopping = False
+        self._certificate = certificate
+        self._handshakes: set[trio.CancelScope] = set()
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
         self._counters = counters
         self._connections: set[Connection] = set()
         self._turning_away = 0
-        self._no_room_said_at = -math.inf
+        self._said_at = {"accept-failed": -math.inf, "tls-failed": -math.inf}
 
     @property
     def _accepted_at_once_max(self) -> int:
@@ -221,6 +240,8 @@ class _Server:
                 watchers.start_soon(self.deadlines.run)
                 watchers.start_soon(self.hang_ups.run)
                 watchers.start_soon(self.rooms.run)
+                if self._certificate is not None:
+                    watchers.start_soon(self._certificate.run)
                 await self._serve_all(listeners, stop, grace_s, task_status)
                 watchers.cancel_scope.cancel()
         finally:
@@ -255,18 +276,22 @@ class _Server:
             connections.cancel_scope.deadline = trio.current_time() + grace_s
             for connection in self._connections:
                 connection.stop()
+            for handshake in self._handshakes:
+                handshake.cancel()
 
     async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
         """Serve one connection, and close it. No exception but a cancel leaves here."""
         try:
             if has_room:
-                connection = Connection(self, stream)
-                self._connections.add(connection)
                 try:
-                    await connection.run()
+                    if self._certificate is None:
+                        await self._serve(Connection(self, stream))
+                    elif (tls := await self._shake_hands(stream, self._certificate)) is not None:
+                        await self._serve(Connection(self, stream, tls))
                 finally:
-                    self._connections.discard(connection)
                     self._counters.connections_open -= 1
+            elif self._certificate is not None:
+                self._note_turned_away()  # no handshake for who has no place
             else:
                 await self._turn_away(stream)
         except BaseExceptionGroup as group:
@@ -280,27 +305,77 @@ class _Server:
         finally:
             await trio.aclose_forcefully(stream)
 
+    async def _serve(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+
+    async def _shake_hands(
+        self, stream: trio.SocketStream, certificate: Certificate
+    ) -> Sealed | None:
+        """The connection with TLS, or None: it is over."""
+        with trio.move_on_after(HANDSHAKE_S_MAX) as handshake:
+            self._handshakes.add(handshake)
+            try:
+                tls = await sealed(stream, certificate.context)
+                return None if self.stopping else tls
+            except HandshakeError as error:
+                self.tls_failed(str(error))
+                if error.is_http:
+                    await self._tell(stream, 400, "bad-request", "This port speaks TLS: https://")
+            except trio.BrokenResourceError:
+                self.tls_failed("the client left in the handshake")
+            finally:
+                self._handshakes.discard(handshake)
+        if handshake.cancelled_caught and not self.stopping:
+            self.tls_failed(f"no handshake in {HANDSHAKE_S_MAX:g} s")
+        return None
+
+    def tls_failed(self, reason: str) -> None:
+        self._counters.tls_failures += 1
+        self._say("tls-failed", reason, self._counters.tls_failures)
+
     def _no_room(self, error: OSError) -> None:
         self._counters.accepts_failed += 1
-        if trio.current_time() >= self._no_room_said_at + NO_ROOM_SAID_EVERY_S:
-            self._no_room_said_at = trio.current_time()
-            reason = errno.errorcode[error.errno or 0]
-            self._log("accept-failed", {"reason": reason, "times": self._counters.accepts_failed})
+        reason = errno.errorcode[error.errno or 0]
+        self._say("accept-failed", reason, self._counters.accepts_failed)
 
-    async def _turn_away(self, stream: trio.SocketStream) -> None:
-        """Above the limit: a 503, while few are being told so."""
+    def _say(self, event: str, reason: str, times: int) -> None:
+        if trio.current_time() >= self._said_at[event] + SAID_EVERY_S:
+            self._said_at[event] = trio.current_time()
+            self._log(event, {"reason": reason, "times": times})
+
+    def _note_turned_away(self) -> None:
         self._counters.connections_refused += 1
         if self.door is not None:
             self.door.refused("connections_max", "", ())
+
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        """Above the limit: a 503, while few are being told so."""
+        self._note_turned_away()
         if self._turning_away >= self.limits.refused_at_once_max:
             return
         self._turning_away += 1
         try:
-            body = self.refuse(503, "overloaded", "too many connections", "connections_max")
+            await self._tell(stream, 503, "overloaded", "too many connections", "connections_max")
+        finally:
+            self._turning_away -= 1
+
+    async def _tell(
+        self,
+        stream: trio.SocketStream,
+        status: int,
+        problem: str,
+        detail: str,
+        limit: str | None = None,
+    ) -> None:
+        """Answer a client that gets no connection of ours."""
+        body = self.refuse(status, problem, detail, limit)
+        try:
             with trio.move_on_after(self.limits.linger_timeout_s):
-                await stream.send_all(refusal_bytes(self.config, 503, body))
+                await stream.send_all(refusal_bytes(self.config, status, body))
             await linger(stream, self.limits)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # gone already
-        finally:
-            self._turning_away -= 1

@@ -29,6 +29,7 @@ class Serving(Protocol):
     deadlines: Deadlines
     hang_ups: HangUps
     rooms: Rooms
+    is_tls: bool
     stopping: bool
     """No further request is taken; answers say `Connection: close`."""
 
@@ -38,6 +39,10 @@ class Serving(Protocol):
 
     def contain(self, error: Exception) -> None:
         """Log and count an exception that must not leave its connection."""
+        ...
+
+    def tls_failed(self, reason: str) -> None:
+        """Count a connection that TLS has ended, and log it now and then."""
         ...
 
     def count_refusal(self) -> None:

@@ -9,7 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from engine.front.server.server import ServerLimits
 from tests.front.raw_http import App, Client, Served, connected, get, post, serving, settle
 
-pytestmark = pytest.mark.usefixtures("both_ways")
+pytestmark = pytest.mark.usefixtures("all_ways")
 
 
 async def close_of(client: Client, clock: MockClock, seconds: float) -> bytes:

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from engine.front.server.server import ServerLimits, open_listeners
 from tests.front.raw_http import App, connected, get, serving, settle
 
-pytestmark = pytest.mark.usefixtures("both_ways")
+pytestmark = pytest.mark.usefixtures("all_ways")
 
 
 async def test_idle_connections_end_at_once(mock_clock: MockClock) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.front.raw_http import connected, get
 from tests.front.server.strict_requests import CHUNKED, GOOD, LIMITS, REFUSED, echo
 
-pytestmark = pytest.mark.usefixtures("both_ways")
+pytestmark = pytest.mark.usefixtures("all_ways")
 
 
 @pytest.mark.parametrize("name", REFUSED)
