@@ -103,7 +103,7 @@ class Engine:
             self._refuse_if_away()
             if self.targets.listed:
                 check_target(client, spec.url, self.targets.why_not)
-        if found is None and await self.admission.enter():
+        if found is None and await self.admission.enter(client):
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
             found = await self._find_run(client, spec, parent)
@@ -126,12 +126,12 @@ class Engine:
 
         Under overload most posts end so: it is asked before anything that costs more.
         """
-        if not self.admission.is_full or self.draining:
+        if not self.admission.is_full(client) or self.draining:
             return
         if self.memory.by_key_nowait(client, workflow, key) is not None:
             return
         if self.store.find_run(client, workflow, key) is None:
-            raise self.admission.refuse()
+            raise self.admission.refuse(client)
 
     def _record_post(
         self, live: LiveRun, spec: StepSpec, payload: bytes, parent: Parent | None

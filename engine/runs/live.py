@@ -183,7 +183,8 @@ class LiveRun:
                 self.queued[step_id] = full
                 set_aside(self.run, step_id)
                 new = step.is_root and not step.attempts
-                full.queue(host, partial(self._take_offered, step_id, full), new=new)
+                offer = partial(self._take_offered, step_id, full)
+                full.queue(host, self.run.client, offer, new=new)
                 self._shared.home.step_queued(self, step)
                 continue
             change.do(Started(now, step_id, attempt.number))

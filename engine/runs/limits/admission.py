@@ -3,8 +3,8 @@
 More runs under way get more done only as long as Trio's loop has idle moments. Beyond, they take
 turns: each gets slower, memory grows and nothing is found in the processor's caches, the
 application's either. So while the loop never sleeps new runs queue, and are let in as others end:
-as many are under way as keep the loop busy. The queue is bounded by the time that its last would
-wait. Posts for runs that there are already do not queue.
+as many are under way as keep the loop busy. Clients take turns. The queue of each is bounded by the
+time that its last would wait. Posts for runs that there are already do not queue.
 
 `run` makes it work; without it everybody is let in at once.
 """
@@ -12,13 +12,14 @@ wait. Posts for runs that there are already do not queue.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
-from itertools import islice
 
 import trio
 
 from engine.core.errors import Refused
 from engine.runs.limits.refusals import overloaded
+from engine.runs.limits.turns import Turns
 
 UNDER_WAY_ALWAYS = 128
 """So many runs may be under way however busy the loop is."""
@@ -57,6 +58,10 @@ class Idle(trio.abc.Instrument):
         self.slept_s += max(0.0, self._now() - self._since)
 
 
+_Queue = OrderedDict[trio.Event, None]
+"""Of one client, in the order they came."""
+
+
 class Admission:
     """The queue of posts that will open runs."""
 
@@ -70,7 +75,7 @@ class Admission:
         self.refused = 0
         self._under_way = under_way
         self._idle = idle or Idle(trio.lowlevel.current_clock().current_time)
-        self._queue: dict[trio.Event, None] = {}
+        self._queue: Turns[_Queue] = Turns(OrderedDict)
         self._entering = 0
         """Let in, and not under way yet."""
         self._per_s = 0.0
@@ -79,40 +84,45 @@ class Admission:
         """How many posts queue."""
         return len(self._queue)
 
-    @property
-    def is_full(self) -> bool:
-        """Whoever joins now would wait longer than `wait_s_max`."""
-        return len(self._queue) >= max(QUEUE_ALWAYS, self._per_s * self.wait_s_max)
+    def is_full(self, client: str) -> bool:
+        """Whether a post of the client that joins now would wait longer than `wait_s_max`."""
+        return self._ahead(client) >= max(QUEUE_ALWAYS, self._per_s * self.wait_s_max)
+
+    def _ahead(self, client: str) -> int:
+        """How many turns come before one that joins now."""
+        return self._queue.waiting(client) * self._queue.clients_with(client)
 
     @property
     def room(self) -> float:
         """How many more may be under way now."""
         return self.limit - self._under_way() - self._entering
 
-    async def enter(self) -> bool:
+    async def enter(self, client: str) -> bool:
         """Wait for one's turn, if the engine is busy; returns whether there was a wait.
 
         Raises Refused (`overloaded`) when it would be too long.
         """
         if not self._queue and self.room > 0:
             return False
-        if self.is_full:
-            raise self.refuse()
+        if self.is_full(client):
+            raise self.refuse(client)
         turn = trio.Event()
-        self._queue[turn] = None
+        queue = self._queue.join(client)
+        queue[turn] = None
         try:
             await turn.wait()
         finally:
-            if turn in self._queue:
-                del self._queue[turn]  # it leaves before its turn
+            if turn in queue:
+                del queue[turn]  # it leaves before its turn
+                self._queue.leave(client)
             else:
                 self._entering -= 1
         return True
 
-    def refuse(self) -> Refused:
+    def refuse(self, client: str) -> Refused:
         """Count a refusal, and say when to ask again."""
         self.refused += 1
-        wait_s = math.ceil(len(self._queue) / max(1.0, self._per_s))
+        wait_s = math.ceil(self._ahead(client) / max(1.0, self._per_s))
         return overloaded("new_runs_wait_ms_max", min(wait_s, math.ceil(self.wait_s_max)))
 
     def let_all_in(self) -> None:
@@ -120,8 +130,8 @@ class Admission:
         self._let_in(len(self._queue))
 
     def _let_in(self, count: int) -> int:
-        for turn in list(islice(self._queue, count)):
-            del self._queue[turn]
+        for _ in range(count):
+            turn = self._queue.take(_first)
             self._entering += 1
             turn.set()
         return count
@@ -159,3 +169,7 @@ class Admission:
             under_way = self._under_way() + self._entering
             self.limit = min(self.limit, under_way) * 0.5 ** (took_s / HALVES_IN_S)
         self.limit = min(max(self.limit, UNDER_WAY_ALWAYS), LIMIT_MAX)
+
+
+def _first(queue: _Queue) -> trio.Event:
+    return queue.popitem(last=False)[0]

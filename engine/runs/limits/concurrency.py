@@ -2,9 +2,10 @@
 
 An attempt takes a place when its request leaves and gives it back when the request ends, or at its
 first open child: a workflow that waits for its steps has none, so workflows and steps cannot
-lock each other out. Who finds no place queues, first come first served for each host, and is
-offered the next one that is free. What has begun goes before what has not: of eight places seven go
-to steps of workflows under way, while any of them waits, and one to a new run.
+lock each other out. Who finds no place queues for its host, and is offered one that is free:
+clients take turns, and each is served first come first served. What has begun goes before what has
+not: of a client's eight places seven go to steps of workflows under way, while any of them waits,
+and one to a new run.
 
 With `workflows_in_flight_per_host_max` there is a second set of places, for attempts that may post:
 those are kept until the attempt ends, also while it waits.
@@ -15,6 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
+
+from engine.runs.limits.turns import Turns
 
 Offer = Callable[[], bool]
 """Called with a place free; True if it was taken. Must not wait."""
@@ -32,7 +35,7 @@ def host_of(url: str) -> str:
 
 
 class _Queue:
-    """Who waits for a place at one host."""
+    """Who of one client waits for a place at one host."""
 
     def __init__(self) -> None:
         self._under_way: deque[Offer] = deque()
@@ -60,7 +63,7 @@ class Places:
         self.in_flight_per_host_max = in_flight_per_host_max
         self.in_flight = 0
         self.by_host: dict[str, int] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Turns[_Queue]] = {}
         self._blocked: deque[str] = deque()
         """Hosts whose queues were stopped by the limit in all, in turn."""
 
@@ -72,7 +75,7 @@ class Places:
     @property
     def queued_by_host(self) -> dict[str, int]:
         """The same for each host where any do."""
-        return {host: len(queue) for host, queue in self._queues.items()}
+        return {host: len(turns) for host, turns in self._queues.items()}
 
     def has_room(self, host: str) -> bool:
         """Whether there is a place for a request to `host`."""
@@ -87,11 +90,11 @@ class Places:
         self.by_host[host] = self.by_host.get(host, 0) + 1
         return True
 
-    def queue(self, host: str, offer: Offer, *, new: bool) -> None:
-        """Ask to be offered a place. `new`: for a run that has not begun."""
-        if (queue := self._queues.get(host)) is None:
-            queue = self._queues[host] = _Queue()
-        queue.append(offer, new=new)
+    def queue(self, host: str, client: str, offer: Offer, *, new: bool) -> None:
+        """Ask to be offered a place, in the client's turn. `new`: for a run that has not begun."""
+        if (turns := self._queues.get(host)) is None:
+            turns = self._queues[host] = Turns(_Queue)
+        turns.join(client).append(offer, new=new)
         if self.in_flight >= self.in_flight_max and host not in self._blocked:
             self._blocked.append(host)
 
@@ -112,10 +115,10 @@ class Places:
                 self._blocked.append(blocked)
 
     def _offer(self, host: str) -> None:
-        queue = self._queues.get(host)
-        while queue:
+        turns = self._queues.get(host)
+        while turns:
             if not self.has_room(host):
                 return
-            queue.next()()
-        if queue is not None and not queue:
+            turns.take(_Queue.next)()
+        if turns is not None and not turns:
             self._queues.pop(host, None)

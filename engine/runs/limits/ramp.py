@@ -108,9 +108,9 @@ class Ramp(Places):
         most = FIRST_PLACES if known is None else known.places
         return self._over or self.by_host.get(host, 0) < min(most, self.in_flight_per_host_max)
 
-    def queue(self, host: str, offer: Offer, *, new: bool) -> None:
+    def queue(self, host: str, client: str, offer: Offer, *, new: bool) -> None:
         """As for any places."""
-        super().queue(host, offer, new=new)
+        super().queue(host, client, offer, new=new)
         self._stirred.set()
 
     def call_begins(self, host: str, call: RampCall) -> None:

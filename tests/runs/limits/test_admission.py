@@ -58,7 +58,7 @@ async def admitting(clock: MockClock) -> AsyncIterator[tuple[Admission, Loop]]:
 
 
 async def enter(admission: Admission, loop: Loop, entered: list[int], number: int) -> None:
-    await admission.enter()
+    await admission.enter("shop")
     loop.under_way += 1
     entered.append(number)
 
@@ -68,7 +68,7 @@ async def test_an_idle_loop_lets_everybody_in(mock_clock: MockClock) -> None:
     async with admitting(mock_clock) as (admission, loop):
         await loop.goes_on(10)
         loop.under_way = 50_000
-        assert not await admission.enter()
+        assert not await admission.enter("shop")
 
 
 async def test_a_busy_loop_keeps_as_many_under_way_as_it_needs(mock_clock: MockClock) -> None:
@@ -135,7 +135,7 @@ async def test_a_wait_that_would_be_too_long_is_refused() -> None:
 
     async def post() -> None:
         try:
-            await admission.enter()
+            await admission.enter("shop")
         except Refused as refused:
             refusals.append(refused)
 
@@ -157,7 +157,7 @@ async def test_who_leaves_is_not_waited_for(mock_clock: MockClock) -> None:
         loop.share, loop.under_way = 0.0, 10_000
         await loop.goes_on(1)
         with trio.move_on_after(0):
-            await admission.enter()
+            await admission.enter("shop")
         assert len(admission) == 0
         loop.under_way = 0
         await loop.goes_on(0.1)
@@ -211,8 +211,41 @@ async def test_a_full_queue_refuses_new_runs_alone(
         recorded(await it.post(key="known"))
         await trio.sleep(5)
         assert not it.engine.memory.live
-        monkeypatch.setattr(Admission, "is_full", True)
+        monkeypatch.setattr(Admission, "is_full", lambda self, client: True)
         it.engine.admission.limit = 0
         it.engine.refuse_if_full("shop", "w", "known")
         with pytest.raises(Refused, match="as much open work"):
             it.engine.refuse_if_full("shop", "w", "new")
+
+
+async def test_clients_take_turns_to_open_runs(mock_clock: MockClock) -> None:
+    """A flood of one fills its own queue: another is not refused, and is let in at its turn."""
+    entered: list[str] = []
+    refused: list[str] = []
+
+    async def post(admission: Admission, loop: Loop, client: str) -> None:
+        try:
+            await admission.enter(client)
+        except Refused:
+            refused.append(client)
+        else:
+            loop.under_way += 1
+            entered.append(client)
+
+    async with admitting(mock_clock) as (admission, loop), trio.open_nursery() as nursery:
+        loop.share, loop.under_way = 0.2, 10_000
+        await loop.goes_on(1)
+        for _ in range(QUEUE_ALWAYS + 5):
+            nursery.start_soon(post, admission, loop, "flood")
+        await wait_all_tasks_blocked()
+        assert refused == ["flood"] * 5
+        for _ in range(3):
+            nursery.start_soon(post, admission, loop, "shop")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(post, admission, loop, "flood")
+        await wait_all_tasks_blocked()
+        assert refused == ["flood"] * 6, "half of all turns are its own now"
+        loop.under_way = UNDER_WAY_ALWAYS - 8
+        await loop.goes_on(0.05)
+        assert sorted(entered) == ["flood"] * 5 + ["shop"] * 3
+        admission.let_all_in()

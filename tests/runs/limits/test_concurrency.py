@@ -17,8 +17,8 @@ def served(places: Places, rounds: int) -> list[str]:
 
     assert places.take("h")
     for number in range(40):
-        places.queue("h", partial(offer, f"new {number}"), new=True)
-        places.queue("h", partial(offer, f"step {number}"), new=False)
+        places.queue("h", "shop", partial(offer, f"new {number}"), new=True)
+        places.queue("h", "shop", partial(offer, f"step {number}"), new=False)
     for _ in range(rounds):
         places.give_back("h")
     return order
@@ -39,4 +39,51 @@ def test_everybody_is_served() -> None:
     places = Places(1, 1)
     order = served(places, 80)
     assert sorted(order) == sorted(f"{kind} {n}" for kind in ("new", "step") for n in range(40))
+    assert places.queued == 0
+
+
+def served_by_client(arrivals: list[tuple[str, bool]], rounds: int) -> list[str]:
+    """Whose attempts are served, in order, at a host with one place; `True`: of a new run."""
+    places, order = Places(1, 1), list[str]()
+
+    def offer(name: str) -> bool:
+        order.append(name)
+        return places.take("h")
+
+    assert places.take("h")
+    for client, new in arrivals:
+        places.queue("h", client, partial(offer, f"{client} {'new' if new else 'step'}"), new=new)
+    for _ in range(rounds):
+        places.give_back("h")
+    return order
+
+
+def test_clients_take_turns_on_a_host() -> None:
+    """One whose flood waits already makes another, that comes last, wait for one place each time:
+    new runs too, and what the other has that is new."""
+    flood = [("flood", False)] * 500 + [("flood", True)] * 500
+    late = [("shop", True), ("shop", True), ("shop", True), ("third", False)]
+    order = served_by_client(flood + late, 12)
+    assert [name.split()[0] for name in order] == [
+        "flood", "shop", "third", "flood", "shop", "flood", "shop", *["flood"] * 5
+    ]  # fmt: skip
+    assert order.count("flood new") == 1, "of eight places of its own one is for its new runs"
+
+
+def test_who_comes_again_takes_a_turn_like_others() -> None:
+    """A client whose last attempt has just been served is behind those that wait longer."""
+    places, order = Places(1, 1), list[str]()
+
+    def offer(client: str, again: int) -> bool:
+        order.append(client)
+        if again:
+            places.queue("h", client, partial(offer, client, again - 1), new=False)
+        return places.take("h")
+
+    assert places.take("h")
+    for client in "abc":
+        places.queue("h", client, partial(offer, client, 2), new=False)
+    for _ in range(9):
+        places.give_back("h")
+    assert order == [*"abcabcabc"]
     assert places.queued == 0

@@ -107,7 +107,7 @@ def test_who_queues_is_told_by_host() -> None:
     assert places.queued_by_host == {}
     assert places.take("a")
     for host in ("a", "a", "b"):
-        places.queue(host, lambda: True, new=False)
+        places.queue(host, "shop", lambda: True, new=False)
     assert places.queued_by_host == {"a": 2, "b": 1}
     places.give_back("a")
     assert places.queued_by_host == {"b": 1}

@@ -192,7 +192,7 @@ async def test_a_host_that_takes_no_connection_gets_no_more(autojump_clock, is_s
             return ramp.take("h")
 
         for number in range(100):
-            ramp.queue("h", partial(offer, number), new=False)
+            ramp.queue("h", "shop", partial(offer, number), new=False)
         await trio.sleep(LASTS_S - 1)
         assert len(offered) == (0 if is_stuck else 100)
         await trio.sleep(2)
