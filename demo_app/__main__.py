@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,8 +19,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000, help="0 takes a free one (default 9000)")
     parser.add_argument("--url", help="where the engine reaches us, if not at host and port")
-    parser.add_argument("--engine", default="http://127.0.0.1:8420", help="URL of the engine")
-    parser.add_argument("--client", default="demo", help="our name at the engine (default demo)")
+    parser.add_argument(
+        "--engine",
+        default=os.environ.get("ATOMIC_URL") or "http://127.0.0.1:8420",
+        help="URL of the engine (default ATOMIC_URL)",
+    )
+    parser.add_argument(
+        "--client",
+        default=os.environ.get("ATOMIC_CLIENT") or "demo",
+        help="our name at the engine (default ATOMIC_CLIENT, else demo)",
+    )
     parser.add_argument("--data", type=Path, required=True, help="directory for the databases")
     parser.add_argument(
         "--smtp", metavar="HOST:PORT", help="mail server; default: our own, kept in DATA/mail"
@@ -29,6 +38,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--crashes", action="store_true", help="draw crashes too: who started us starts us again"
     )
     return parser.parse_args(argv)
+
+
+def file_named(variable: str) -> Path | None:
+    """The file of a secret, which neither the command line nor a variable should hold."""
+    path = os.environ.get(variable)
+    return Path(path) if path else None
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -57,6 +72,8 @@ async def run(arguments: argparse.Namespace) -> None:
             smtp=smtp,
             own_url=arguments.url or listens_at,
             draw=draw,
+            token_file=file_named("ATOMIC_TOKEN_FILE"),
+            secret_file=file_named("ATOMIC_SIGNING_SECRET_FILE"),
             may_crash=True,
         )
         app = await stack.enter_async_context(open_app(settings, listener))

@@ -27,6 +27,8 @@ class Settings:
     """What the command line says; `own_url` is where the engine reaches us (default: listener).
 
     `draw` gives the faults of a step for which none were planned (see `scenario.draw_faults`).
+    `token_file` has the token that the engine asks for, `secret_file` what it signs calls with;
+    both are read each time: what changes in them is taken without a restart.
     """
 
     engine_url: str
@@ -36,6 +38,8 @@ class Settings:
     own_url: str | None = None
     draw: Draw | None = None
     may_crash: bool = False
+    token_file: Path | None = None
+    secret_file: Path | None = None
 
 
 @asynccontextmanager
@@ -64,13 +68,20 @@ async def open_app(
     ):
         async with open_http() as http:
             services = Services(
-                atomic=Atomic(http, f"{settings.engine_url}/{settings.client}", own_url, sleep),
+                atomic=Atomic(
+                    http,
+                    f"{settings.engine_url}/{settings.client}",
+                    own_url,
+                    sleep,
+                    settings.token_file,
+                ),
                 effects=Effects(database),
                 faults=Faults(database, may_crash=settings.may_crash, draw=settings.draw),
                 mailer=Mailer(*settings.smtp),
                 http=http,
                 analytics_url=f"{own_url}/analytics",
                 world=world,
+                secret_file=settings.secret_file,
             )
             app = compose(services)
             app.register_blueprint(analytics.routes(events))

@@ -13,6 +13,7 @@ Three rules of the engine's contract are in here, and nothing else:
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -63,7 +64,8 @@ def open_http() -> httpx.AsyncClient:
 
 
 class Atomic:
-    """Posts to `{engine}/{client}`; `own_url` is where the engine reaches this application."""
+    """Posts to `{engine}/{client}`; `own_url` is where the engine reaches this application, and the
+    first line of `token_file` the token that it asks for."""
 
     def __init__(
         self,
@@ -71,8 +73,10 @@ class Atomic:
         submit_url: str,
         own_url: str,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        token_file: Path | None = None,
     ) -> None:
         self._http = http
+        self._token_file = token_file
         self._submit_url = submit_url
         self._own_url = own_url
         self._sleep = sleep
@@ -118,6 +122,7 @@ class Atomic:
         }
         for n in range(POSTS_MAX):
             delay_s = min(DELAY_FIRST_S * 2**n, DELAY_MAX_S)
+            headers = {**headers, **self._token()}
             try:
                 answer = await self._http.post(self._submit_url, json=submission, headers=headers)
             except httpx.TransportError:
@@ -138,6 +143,12 @@ class Atomic:
                 raise Refused(f"{answer.status_code} for {path}: {answer.text[:500]}")
             await self._sleep(max(delay_s, _retry_after_s(answer)))
         raise NoOutcome(f"no outcome of {path} after {POSTS_MAX} posts")
+
+    def _token(self) -> dict[str, str]:
+        """Read for each post: a file that is small, and may have another token at any time."""
+        if self._token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self._token_file.read_text().split()[0]}"}
 
 
 def _is_cancelled(answer: httpx.Response) -> bool:

@@ -1,9 +1,11 @@
 """What all endpoints of the application share: reading the call, its fault, errors to statuses."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from demo_app.calls import Answer, BadCall, Call, Handler, parse_call, unquote_k
 from demo_app.effects import Effects
 from demo_app.faults import BadFault, Faults, World, answer_with
 from demo_app.mail import Mailer
+from demo_app.signatures import BadSignature, check_signature, read_secrets
 
 # The seed's; a payload's `options` may bring others.
 RETRY = {"count": 10, "backOff": 1000}
@@ -38,6 +41,7 @@ class Services:
     http: httpx.AsyncClient
     analytics_url: str
     world: Callable[[], World]
+    secret_file: Path | None = None
 
 
 def step_options(call: Call) -> dict[str, Any]:
@@ -51,7 +55,11 @@ def add_endpoint(
     """Route the engine's calls of `path` to the handler, counted and with their faults."""
 
     async def view() -> Response:
-        call = parse_call(step, request.headers, await request.data)
+        body = await request.data
+        if services.secret_file is not None:
+            secrets = read_secrets(services.secret_file)
+            check_signature(secrets, dict(request.headers), body, time.time())
+        call = parse_call(step, request.headers, body)
         services.faults.plan_from_payload(call.key, call.payload)
         services.effects.count_call(call)
         fault = services.faults.take(call.key, call.label)
@@ -78,6 +86,8 @@ def add_error_answers(app: Quart) -> None:
 
     for mistake in (BadCall, BadFault, BadRequest):
         app.register_error_handler(mistake, answer(400, NO_RETRY))
+    # It may be the engine after all, with another secret or clock: it tries again.
+    app.register_error_handler(BadSignature, answer(401, {}))
     # Not caught by the workflow: it fails with that step as its cause.
     app.register_error_handler(StepFailed, answer(424, {}))
     # Says as little to our caller as the engine said to us: call again, with the same key.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ class Engine:
         self.script = list(script)
         self.requests: list[httpx.Request] = []
         self.slept_s: list[float] = []
+        self.token_file: Path | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -47,9 +49,24 @@ class Engine:
 
         async def main() -> Any:
             async with httpx.AsyncClient(transport=httpx.MockTransport(self)) as http:
-                return await use(Atomic(http, "http://engine/demo", "http://app", sleep))
+                atomic = Atomic(http, "http://engine/demo", "http://app", sleep, self.token_file)
+                return await use(atomic)
 
         return asyncio.run(main())
+
+
+def test_each_post_carries_the_token_that_the_file_has_then(tmp_path: Path) -> None:
+    """Another line than the first is the one before; without a file nothing is sent."""
+    engine = Engine(503, 200)
+    engine.token_file = file = tmp_path / "token"
+    file.write_text("atomic_one\natomic_old\n")
+    engine.run(lambda atomic: atomic.step(CALL, "/steps/x", {}))
+    file.write_text("atomic_two\n")
+    engine.run(lambda atomic: atomic.workflow("w", "/w", "k", {}))
+    engine.token_file = None
+    engine.run(lambda atomic: atomic.step(CALL, "/steps/x", {}))
+    sent = [request.headers.get("authorization") for request in engine.requests]
+    assert sent == ["Bearer atomic_one"] * 2 + ["Bearer atomic_two", None]
 
 
 def test_step_posts_the_seed_fields_and_the_parent_token() -> None:

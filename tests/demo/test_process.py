@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo_app.__main__ import file_named, parse_arguments
+
 CREATE = "/workflows/userCreation/steps/createUser"
 BODY = {"idempotencyKey": "run-1", "payload": {"userName": "ada", "email": "ada@example.com"}}
 HEADERS = {"Idempotency-Key": '"own-1"'}
@@ -88,3 +90,24 @@ def test_smtp_server_keeps_messages(tmp_path: Path) -> None:
         assert message["Subject"] == "hello"
         process.send_signal(signal.SIGTERM)
         assert process.wait(EXIT_TIMEOUT_S) == 0
+
+
+def test_the_environment_says_where_the_engine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whose runs these are, and where the secrets stand; an option goes before, an empty
+    variable is none."""
+    for name, value in (
+        ("ATOMIC_URL", "https://atomic:8420"),
+        ("ATOMIC_CLIENT", "shop"),
+        ("ATOMIC_TOKEN_FILE", "/run/secrets/token"),
+        ("ATOMIC_SIGNING_SECRET_FILE", ""),
+    ):
+        monkeypatch.setenv(name, value)
+    given = parse_arguments(["--data", "d"])
+    assert (given.engine, given.client) == ("https://atomic:8420", "shop")
+    assert parse_arguments(["--data", "d", "--client", "other"]).client == "other"
+    assert file_named("ATOMIC_TOKEN_FILE") == Path("/run/secrets/token")
+    assert file_named("ATOMIC_SIGNING_SECRET_FILE") is None
+    for name in ("ATOMIC_URL", "ATOMIC_CLIENT"):
+        monkeypatch.setenv(name, "")
+    given = parse_arguments(["--data", "d"])
+    assert (given.engine, given.client) == ("http://127.0.0.1:8420", "demo")
