@@ -73,10 +73,10 @@ def test_no_alarm_is_untested() -> None:
 
 
 def test_the_page_tells_of_every_alarm() -> None:
-    """ "Worth an alarm" gives the reason for each rule, in the rule's own words."""
-    page = (ROOT / "docs" / "reference" / "metrics.md").read_text().replace("\\|", "|")
-    for metric in names(RULES.read_text()):
-        assert metric in page.partition("## Worth an alarm")[2], metric
+    """The table gives the reason for each rule, and has one row whose limit is yours to choose."""
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    rows = names(page.partition("| condition | because |")[2])
+    assert names(RULES.read_text()) == rows - {"atomic_run_duration_seconds_bucket"}
 
 
 @pytest.mark.slow
