@@ -149,6 +149,10 @@ ROWS = (
         "engine.cli.show engine.core engine.client.* engine.main engine.process engine.shown "
         "engine.wire click msgspec",
     ),
+    row(
+        "engine.cli.access",
+        "engine.cli engine.cli.show engine.core engine.registry engine.wire click",
+    ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
     row("engine.cli.__main__", "engine.cli.main"),
     row("engine.cli.__init__", "engine.cli.main"),

@@ -14,6 +14,10 @@ from engine.cli.exits import EPILOG, AtomicGroup
 
 COMMANDS = {
     "serve": ("engine.cli.serve:serve", "Start an engine; Ctrl-C or SIGTERM stop it gracefully."),
+    "setup": (
+        "engine.cli.access.setup:setup",
+        "Write the settings and tokens of an engine and a client.",
+    ),
     "demo": (
         "engine.cli.demo.command:demo",
         "Show workflows that meet failures, on an engine of its own.",

@@ -1,0 +1,1 @@
+"""`atomic setup`: who may ask, and for whom."""
