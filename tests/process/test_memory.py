@@ -51,9 +51,49 @@ def machine(root: Path, files: dict[str, str]) -> Path:
             },
             8192,
         ),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/kubepods/pod1/c1\n0::/kubepods/pod1/c1\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                "sys/fs/cgroup/memory/kubepods/pod1/memory.limit_in_bytes": f"{200 * MIB}\n",
+                "sys/fs/cgroup/memory/kubepods/pod1/c1/memory.limit_in_bytes": f"{400 * MIB}\n",
+            },
+            200,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/\n0::/a\n",
+                "sys/fs/cgroup/unified/a/memory.max": f"{100 * MIB}\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{400 * MIB}\n",
+            },
+            100,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/../../outside\n",
+                "sys/fs/cgroup/memory.max": f"{150 * MIB}\n",
+            },
+            150,
+        ),
+        (
+            {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{8193 * MIB}\n"},
+            8192,
+        ),
         ({"proc/self/cgroup": "nonsense\n0::/\n", "sys/fs/cgroup/memory.max": "\n"}, 8192),
     ],
-    ids=["none", "v2", "v2 without limit", "above", "v1 in a container", "v1 without", "odd"],
+    ids=[
+        "none",
+        "v2",
+        "v2 without limit",
+        "above",
+        "v1 in a container",
+        "v1 without",
+        "v1 above",
+        "hybrid",
+        "of another namespace",
+        "more than there is",
+        "odd",
+    ],
 )
 def test_the_lowest_limit_holds(tmp_path: Path, files: dict[str, str], mib: int) -> None:
     """A container's engine knows its own limit, not the machine's memory."""
