@@ -48,6 +48,8 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
                   lambda: len(engine.admission))  # fmt: skip
     metrics.counter("atomic_new_runs_refused", "Posts refused because the wait would be too long",
                     lambda: engine.admission.refused)  # fmt: skip
+    metrics.counters("atomic_new_runs_limited", "Posts refused by a limit of their client",
+                     "client", lambda: engine.new_runs.refused)  # fmt: skip
     _show_memory(metrics, engine.budget)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.process.config import ENVIRONMENT_PREFIX, Config
-from engine.registry.members import ClientMembers
+from engine.registry.members import ClientMembers, LimitMembers
 
 
 class Setting(Struct, frozen=True):
@@ -48,9 +48,10 @@ def settings_table() -> str:
 
 
 def members_table() -> str:
-    """The members of a client."""
+    """The members of a client, and of its table `limits`."""
     rows = ["| member | type | meaning |", "|---|---|---|"]
     rows += [f"| `{it.name}` | {it.type} | {it.doc} |" for it in settings(ClientMembers)]
+    rows += [f"| `limits.{it.name}` | {it.type} | {it.doc} |" for it in settings(LimitMembers)]
     return "\n".join(rows) + "\n"
 
 
@@ -77,4 +78,4 @@ def _type_text(hint: Any) -> str:
     if base in (int, float):
         word = "integer" if base is int else "number"
         return f"{word}, {_value_text(bounds[0].ge)} to {_value_text(bounds[0].le)}"
-    return "string"
+    return "table" if issubclass(base, Struct) else "string"

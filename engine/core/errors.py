@@ -7,7 +7,7 @@ belong to them are in `engine/wire/problems.py`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Problem(StrEnum):
@@ -75,7 +75,8 @@ class Refused(EngineError):
     """The request cannot be done as it stands; nothing was recorded by it.
 
     `problem` is the type, `detail` one sentence for people, `members` what the problem document
-    carries beside them (camelCase, JSON values).
+    carries beside them (camelCase, JSON values). `retryAfter`, whole seconds, is a header too, and
+    `rateLimit`, a `RateLimit`, headers alone.
     """
 
     def __init__(self, problem: Problem, detail: str, **members: Any) -> None:
@@ -83,6 +84,15 @@ class Refused(EngineError):
         self.problem = problem
         self.detail = detail
         self.members = members
+
+
+class RateLimit(NamedTuple):
+    """A quota that is used up: so many in so many seconds, and some again after so many."""
+
+    policy: str
+    quota: int
+    window_s: int
+    reset_s: int
 
 
 class RefusedForDamage(Refused):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.core.access.token import Role, Token
 from engine.core.target import BadTarget, normalise_prefix
 from engine.core.text.secrets import without_secrets
@@ -24,6 +24,15 @@ TARGETS_MAX = 1_000
 
 def _doc(text: str) -> Meta:
     return Meta(description=text)
+
+
+class LimitMembers(Struct, frozen=True):
+    """`limits` of a client; what is not set has no limit."""
+
+    new_runs_per_s: Annotated[Annotated[float, Meta(ge=0.01, le=1_000_000)] | None, _doc(
+        "Runs that it may open in a second, over a longer time. Posts for open runs are never"
+        " refused by a rate."
+    )] = None  # fmt: skip
 
 
 class ClientMembers(Struct, frozen=True):
@@ -54,6 +63,10 @@ class ClientMembers(Struct, frozen=True):
     disabled: Annotated[bool, _doc(
         "Its posts are refused and its steps wait, and it stays known."
     )] = False  # fmt: skip
+    limits: Annotated[LimitMembers, _doc("A table of what it may take: below.")] = LimitMembers()
+
+
+Members = TypeVar("Members", ClientMembers, LimitMembers)
 
 
 def read_client(
@@ -67,7 +80,7 @@ def read_client(
     table: Any = file.members
     for key in tables:
         table = table[key]
-    found = _members(table, file, tables)
+    found = _members(ClientMembers, table, file, tables)
 
     def path_of(member: str) -> tuple[Path | None, str]:
         path = getattr(found, member)
@@ -91,24 +104,30 @@ def read_client(
         steps_need_parent=found.steps_need_parent,
         signing_secrets=secrets,
         ca_file=None if path is None else str(path),
+        limits=msgspec.convert(found.limits, ClientLimits, from_attributes=True),
         disabled=found.disabled,
         defined_in=file.name,
     )
     return client, tuple(tokens)
 
 
-def _members(table: Mapping[str, Any], file: TomlFile, tables: tuple[str, ...]) -> ClientMembers:
-    hints = get_type_hints(ClientMembers, include_extras=True)
-    values = {}
+def _members(
+    kind: type[Members], table: Mapping[str, Any], file: TomlFile, tables: tuple[str, ...]
+) -> Members:
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
     for name, value in table.items():
         place = file.place(*tables, name)
         if name not in hints:
             raise ConfigError(f"{place}: {_why_unknown(name, value, tuple(hints), tables)}")
+        if name == "limits" and isinstance(value, dict):
+            values[name] = _members(LimitMembers, value, file, (*tables, name))
+            continue
         try:
             values[name] = msgspec.convert(value, hints[name])
         except msgspec.ValidationError as error:
             raise ConfigError(f"{place}: {without_secrets(shown(value))}: {error}") from error
-    return ClientMembers(**values)
+    return kind(**values)
 
 
 def _why_unknown(name: str, value: object, known: tuple[str, ...], tables: tuple[str, ...]) -> str:

@@ -31,6 +31,7 @@ from engine.process.budget import Parcel
 from engine.process.clock import Ids
 from engine.process.tasks import Tasks
 from engine.runs.limits.admission import Admission
+from engine.runs.limits.new_runs import NewRuns
 from engine.runs.limits.refusals import (
     draining,
     engine_error,
@@ -71,6 +72,7 @@ class Engine:
         self.places, self.home, self.hosts = shared.places, shared.home, shared.hosts
         self.budget, self.run_log = shared.budget, shared.watch.log
         self.admission = Admission(self.limits.new_runs_wait_s_max, lambda: shared.under_way)
+        self.new_runs = NewRuns(shared.registry, self.clock.steady_ms)
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self._tasks = Tasks()
@@ -103,6 +105,7 @@ class Engine:
             self._refuse_if_away()
             if self.targets.listed:
                 check_target(client, spec.url, self.targets.why_not)
+            self.new_runs.check(client)
         if found is None and await self.admission.enter(client):
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
@@ -122,16 +125,20 @@ class Engine:
         return await wait_for(self.shared, live, placed, wait, without_parent=parent is None)
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
-        """Refuse a post that would open a run while new runs cannot even queue. Raises Refused.
+        """Refuse a post that would open a run while new runs cannot even queue, or its client may
+        not open one yet. Raises Refused.
 
         Under overload most posts end so: it is asked before anything that costs more.
         """
-        if not self.admission.is_full(client) or self.draining:
+        is_full = self.admission.is_full(client)
+        if self.draining or (not is_full and self.new_runs.may_open(client)):
             return
         if self.memory.by_key_nowait(client, workflow, key) is not None:
             return
         if self.store.find_run(client, workflow, key) is None:
-            raise self.admission.refuse(client)
+            self.new_runs.check(client)
+            if is_full:
+                raise self.admission.refuse(client)
 
     def _record_post(
         self, live: LiveRun, spec: StepSpec, payload: bytes, parent: Parent | None
@@ -214,9 +221,11 @@ class Engine:
         if (limit := self._limit_reached(2)) is not None:
             raise self._count_overload(limit)
         now = self.clock.steady_ms()
+        self.new_runs.check(client)
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
         live = self.memory.enter(run)
+        self.new_runs.opened(client)
         try:
             live.commit_post(change, placed, payload, now)
             return live, placed

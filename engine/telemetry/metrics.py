@@ -209,6 +209,16 @@ class Metrics:
         """A figure that only rises, asked for when it is read; `name` without its `_total`."""
         self._register(CounterMetricFamily, name, text, (), lambda: {(): read()})
 
+    def counters(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """One such figure for each value of a label."""
+
+        def figures() -> dict[tuple[str, ...], float]:
+            return {(value,): figure for value, figure in read().items()}
+
+        self._register(CounterMetricFamily, name, text, (label,), figures)
+
     def info(self, name: str, text: str, facts: Mapping[str, str]) -> None:
         """What does not change while the engine runs; `name` without its `_info`."""
 

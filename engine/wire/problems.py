@@ -199,7 +199,12 @@ PROBLEMS: dict[Problem, ProblemType] = {
         " answers 424 itself.",
         "workflow",
     ),
-    Problem.RATE_LIMITED: _type(429, "Too many requests", "Post again after `Retry-After`."),
+    Problem.RATE_LIMITED: _type(
+        429,
+        "The client opens runs too fast",
+        "Nothing was recorded. Post again with the same key after `Retry-After`. `limit` names the"
+        " client's limit; posts for runs that there are already are not refused by it.",
+    ),
     Problem.TOO_MANY_RUNS: _type(
         429, "Too many open runs", "Post again after `Retry-After`, when some runs have ended."
     ),

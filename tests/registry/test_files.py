@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.core.access.token import Role, Token
 from engine.process.config import Config
 from engine.process.toml import ConfigError
@@ -27,6 +27,9 @@ private_targets = true
 token_file = "shop.token"
 signing_secret_file = "shop.whsec"
 steps_need_parent = true
+
+[limits]
+new_runs_per_s = 20
 """
 
 
@@ -57,6 +60,7 @@ def test_a_client_with_everything(tmp_path: Path) -> None:
             private_targets=True,
             steps_need_parent=True,
             signing_secrets=(bytes(range(32)),),
+            limits=ClientLimits(20),
             defined_in=str(tmp_path / "clients/shop.toml"),
         )
     ]
@@ -101,6 +105,11 @@ def test_tokens_for_every_client(tmp_path: Path) -> None:
         ("port = 1", "line 1: `port`: is a setting, and stands before the first table"),
         ("[clients.shop]", "a client's members stand at the top level"),
         ("zebra = 1", "unknown member; there are targets, private_targets, token_file,"),
+        ("[limits]\nnew_run_per_s = 1", "line 2: `limits.new_run_per_s`: unknown member; did you"),
+        ("[limits]\nnew_runs_per_s = 0", "`limits.new_runs_per_s`: 0: Expected `float` >= 0.01"),
+        ("limits.new_runs_per_s = 1e7", "line 1: `limits.new_runs_per_s`: 10000000.0: Expected"),
+        ("[limits]\nnew_runs_per_s = nan", "`limits.new_runs_per_s`: nan: Expected"),
+        ("limits = 3", "line 1: `limits`: 3: Expected `object`, got `int`"),
         ('targets = "http://a/"', "`targets`: 'http://a/': Expected `array`, got `str`"),
         ('targets = [\n  "ftp://a/"]', "line 1: `targets`: 'ftp://a/' must be"),
         ('targets = ["http://ada:hunter2@a/"]', "must not carry a user name"),
@@ -136,6 +145,7 @@ def test_a_slip_in_a_client(tmp_path: Path, text: str, said: str) -> None:
         ("clients = 3", "line 1: `clients`: clients are tables, `[clients.NAME]`"),
         ("[clients]\nshop = 3", "line 2: `clients.shop`: clients are tables, `[clients.NAME]`"),
         ("[[clients.shop]]", "line 1: `clients.shop`: clients are tables"),
+        ("[clients.a]\n[clients.a.limits]\nx = 1", "line 3: `clients.a.limits.x`: unknown member"),
         ("[client.shop]", "line 1: `client`: there are no tables but `[clients.NAME]`"),
     ],
 )
@@ -173,6 +183,13 @@ def test_the_shortest_and_the_longest_token(tmp_path: Path, count: int) -> None:
     assert len(held(tokens_of(tmp_path, f"atomic_{text}", f"atomic_{text}")).tokens) == 1
     many = held(tokens_of(tmp_path, *(secret(number) for number in range(100)))).tokens
     assert len({token.name for token in many}) == 100
+
+
+@pytest.mark.parametrize("rate", [0.01, 1_000_000.0])
+def test_the_lowest_and_the_highest_rate(tmp_path: Path, rate: float) -> None:
+    """One run in a hundred seconds, and more than an engine does; whole numbers are taken too."""
+    found = held(in_directory(tmp_path, shop=f"limits.new_runs_per_s = {rate}"))
+    assert found.clients[0].limits == ClientLimits(rate)
 
 
 def test_a_token_keeps_its_name(tmp_path: Path) -> None:

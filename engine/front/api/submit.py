@@ -34,6 +34,8 @@ _decode = msgspec.json.Decoder(wire.Submission).decode
 _CLIENT = re.compile(wire.CLIENT_PATTERN)
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
+FOR_WANT_OF_ROOM = frozenset({Problem.OVERLOADED, Problem.RATE_LIMITED})
+"""What an operator is told in the log: the engine's room, or what a client may take of it."""
 RESERVED_MEMBERS = frozenset({"delay", "notBefore", "signal", "mode"})
 READ_AT_ONCE_BYTES_MAX = 4_096
 """A payload up to this is read in one go: 2 ms at most."""
@@ -69,7 +71,7 @@ async def answer_submission(
             spec = msgspec.structs.replace(spec, fingerprint=digest)
         result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
-        if refused.problem is Problem.OVERLOADED:
+        if refused.problem in FOR_WANT_OF_ROOM:
             members = refused.members
             engine.run_log.overloaded(
                 str(members["limit"]), client, workflow, key or "", members["retryAfter"]

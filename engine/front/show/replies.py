@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine import wire
-from engine.core.errors import Problem, Refused
+from engine.core.errors import Problem, RateLimit, Refused
 from engine.front.server.reply import Reply
 
 JSON = ("content-type", "application/json")
@@ -21,10 +21,18 @@ def json_reply(value: Any, status: int = 200) -> Reply:
 
 
 def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:
-    """A problem document with its status; `retryAfter` (seconds) also becomes the header."""
+    """A problem document with its status; `retryAfter` (seconds) also becomes the header, and
+    `rateLimit` headers alone (`draft-ietf-httpapi-ratelimit-headers`)."""
     headers: tuple[tuple[str, str], ...] = (PROBLEM_JSON,)
     if (seconds := members.get("retryAfter")) is not None:
         headers += (("retry-after", str(seconds)),)
+    limit: RateLimit | None = members.pop("rateLimit", None)
+    if limit is not None:
+        policy, quota, window_s, reset_s = limit
+        headers += (
+            ("ratelimit-policy", f'"{policy}";q={quota};w={window_s}'),
+            ("ratelimit", f'"{policy}";r=0;t={reset_s}'),
+        )
     body = wire.problem(kind, detail, **members)
     return Reply(wire.PROBLEMS[kind].status, headers, body)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from engine.core.errors import Problem, Refused
+import math
+
+from engine.core.access.client import ClientLimits
+from engine.core.errors import Problem, RateLimit, Refused
 from engine.ports.store import Away
 
 RETRY_AFTER_S = 1
@@ -18,6 +21,26 @@ def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
         limit=limit,
         retryAfter=retry_after_s,
     )
+
+
+def rate_limited(client: str, limits: ClientLimits, wait_s: float) -> Refused:
+    """The refusal of a post that would open a run sooner than its client may."""
+    per_s = limits.new_runs_per_s
+    assert per_s is not None
+    runs, seconds = quota(per_s)
+    return Refused(
+        Problem.RATE_LIMITED,
+        f"The client {client} may open new runs at {per_s:g} a second; post again with the same"
+        " key. Posts for runs that there are already are taken.",
+        limit="new_runs_per_s",
+        retryAfter=math.ceil(wait_s),
+        rateLimit=RateLimit("new-runs", runs, seconds, math.ceil(wait_s)),
+    )
+
+
+def quota(per_s: float) -> tuple[int, int]:
+    """A rate in whole runs in whole seconds, as header fields have it: never more than it is."""
+    return (math.floor(per_s), 1) if per_s >= 1 else (1, math.ceil(1 / per_s))
 
 
 def store_unavailable(away: Away, *, unknown: bool = False) -> Refused:
