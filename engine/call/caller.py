@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from engine.call.dial import CalledUrl, DnsError, NoDescriptor, TargetNotAllowed, called_url
-from engine.call.policy import Policies, TargetPolicy
+from engine.call.policy import CallPolicy, Policies
 from engine.call.transport import Answer, LeanTransport
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX
@@ -58,7 +58,8 @@ class HttpCaller:
     """The `EndpointCaller` over HTTP/1.1.
 
     `version` goes into `User-Agent`. `utc_now` gives seconds since the epoch and is asked only
-    when a `Retry-After` holds a date. `policies`: what each client may have called; None: loopback.
+    when a call is signed, or a `Retry-After` holds a date. `policies`: how each client's steps are
+    called; None: at loopback, unsigned.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class HttpCaller:
             invocation.payload,
             b"}",
         ]
-        url, flow = invocation.url, invocation.flow
+        url, flow, own_key = invocation.url, invocation.flow, invocation.step_own_key
         policy = None if self._policies is None else self._policies.of(invocation.client)
         del invocation  # its payload is only in `body` now, from where it goes as it is sent
         target: CalledUrl | None = None
@@ -90,6 +91,9 @@ class HttpCaller:
             target = called_url(url)
             if policy is not None:
                 _check_listed(policy, url)
+                if policy.signer is not None:
+                    now_s = int(self._utc_now())
+                    lines += await policy.signer.header_lines(own_key, now_s, body)
             answer = await self._transport.exchange(target, lines, body, flow=flow, gate=policy)
         except httpx.TransportError as error:
             return _unanswered(error, target, may_be_allowed=policy is not None)
@@ -189,7 +193,7 @@ def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:
     return None
 
 
-def _check_listed(policy: TargetPolicy, url: str) -> None:
+def _check_listed(policy: CallPolicy, url: str) -> None:
     """The list as it is now: it may have changed since the step was accepted."""
     if (why := policy.why_not_listed(normalise(url))) is not None:
         raise TargetNotAllowed(why)

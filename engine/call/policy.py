@@ -23,14 +23,15 @@ from pathlib import Path
 
 from engine.call.address import IPAddress, Place, is_own, literal_address, place_of
 from engine.call.dial import CalledUrl, Dialler
+from engine.call.signing import Signer
 from engine.core.access.client import Client
 from engine.core.target import covers, is_covered, whole_host
 from engine.http.tls import TlsError, default_ssl_context
 from engine.ports.registry import Clients
 
 
-class TargetPolicy:
-    """What one client may have called. A `Gate`.
+class CallPolicy:
+    """How the steps of one client are called: where, and signed with what. A `Gate`.
 
     Made anew when the client's definition changes: a connection that was made under another policy
     is not used under this one.
@@ -40,6 +41,7 @@ class TargetPolicy:
         self, client: Client, own_ports: Collection[int] = (), *, known: bool = True
     ) -> None:
         self.client, self._own_ports, self._known = client, own_ports, known
+        self.signer = Signer(client.signing_secrets) if client.signing_secrets else None
         self._context: ssl.SSLContext | None = None
         self._context_of: tuple[int, int, int] | None = None
 
@@ -101,14 +103,14 @@ class Policies:
     ) -> None:
         self._registry, self._dialler, self._own_ports = registry, dialler, own_ports
         self._seen: Mapping[str, Client] = {}
-        self._kept: dict[str, TargetPolicy] = {}
+        self._kept: dict[str, CallPolicy] = {}
 
     @property
     def listed(self) -> bool:
         """Whether there are lists of targets: else loopback is what may be called."""
         return bool(self._registry.clients)
 
-    def of(self, name: str) -> TargetPolicy | None:
+    def of(self, name: str) -> CallPolicy | None:
         """The policy of a client; None: there are no lists. Of one that is not known while there
         are others: nothing may be called."""
         clients = self._registry.clients
@@ -121,8 +123,8 @@ class Policies:
         if (policy := self._kept.get(name)) is not None:
             return policy
         if (client := clients.get(name)) is None:
-            return TargetPolicy(Client(name), known=False)
-        policy = self._kept[name] = TargetPolicy(client, self._own_ports)
+            return CallPolicy(Client(name), known=False)
+        policy = self._kept[name] = CallPolicy(client, self._own_ports)
         return policy
 
     def why_not(self, name: str, url: str) -> str | None:

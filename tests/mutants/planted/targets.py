@@ -1,8 +1,9 @@
-"""Bugs in where steps may be called: `engine/core/target.py`, `engine/call/policy.py`."""
+"""Bugs in where steps may be called, and how their calls are signed: `engine/core/target.py`,
+`engine/call/policy.py`, `engine/call/signing.py`."""
 
 from __future__ import annotations
 
-from engine.call import address, transport
+from engine.call import address, caller, signing, transport
 from engine.call.dial import Dialler
 from engine.core import target
 from engine.core.rules import attempt, post
@@ -13,6 +14,8 @@ CHANGED = "tests/call/test_policy.py::test_a_list_that_changes_holds_for_the_nex
 REBINDING = "tests/call/test_policy.py::test_rebinding"
 LEADS = "tests/call/test_policy.py::test_where_an_address_leads"
 PAUSED = "tests/core/test_not_allowed.py::test_a_step_whose_target_is_no_longer_allowed_is_paused"
+SAME_ID = "tests/call/test_signing.py::test_the_second_attempt_has_the_same_id_and_a_new_time"
+BOTH = "tests/call/test_signing.py::test_two_secrets_are_valid_at_once"
 ELSEWHERE = "tests/core/test_not_allowed.py::test_a_new_step_elsewhere_is_refused"
 
 
@@ -65,3 +68,16 @@ def children_pass(bug: Planting) -> None:
         "        step_id",
         "step_id",
     )
+
+
+@plant("the second attempt is signed with another id", by=(PROPERTY,), test=SAME_ID)
+def another_id_for_each_attempt(bug: Planting) -> None:
+    bug.rewrite(
+        caller.HttpCaller.call, "header_lines(own_key, now_s, body)",
+        'header_lines(f"{own_key}-{now_s}", now_s, body)',
+    )  # fmt: skip
+
+
+@plant("of two secrets the first alone signs", by=(PROPERTY,), test=BOTH)
+def first_secret_alone(bug: Planting) -> None:
+    bug.rewrite(signing.Signer.header_lines, "in self._keyed:", "in self._keyed[:1]:")
