@@ -47,6 +47,7 @@ from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.process.memory import default_budget, trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.registry.changes import Changes
 from engine.registry.files import sources_of
 from engine.registry.registry import Registry
 from engine.registry.watch import Files
@@ -357,6 +358,7 @@ def _front(
         engine=engine,
         views=views,
         registry=registry,
+        changes=changes_of(registry, views, clock),
         clock=clock,
         config=config,
         gate=Gate(Access((*config.hosts, config.host)), registry),
@@ -370,6 +372,11 @@ def _front(
         started_at=clock.steady_ms(),
         durability=store.durability(),
     )
+
+
+def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:
+    """Changes of clients and tokens."""
+    return Changes(registry, now=clock.utc_ms, token_bytes=clock.token_bytes, find=views.runs)
 
 
 async def _sample(metrics: Metrics) -> None:

@@ -114,7 +114,12 @@ ROWS = (
     ),
     row(
         "engine.front.access",
-        "engine.core engine.core.access engine.wire engine.registry engine.front.* msgspec",
+        "engine.core engine.core.access engine.ports engine.wire engine.registry engine.front.* "
+        "msgspec",
+    ),
+    row(
+        "engine.front.admin",
+        "engine.core engine.core.access engine.wire engine.registry engine.front.show msgspec",
     ),
     row(
         "engine.front.api",
@@ -127,6 +132,7 @@ ROWS = (
         "engine.front.server",
     ),
     row("engine.main", "engine.* msgspec trio"),
+    row("engine.offline", "engine.* msgspec trio"),
     # -- those who talk to an engine
     row(
         "engine.client",
@@ -134,12 +140,12 @@ ROWS = (
     ),
     row(
         "engine.client.aio",
-        "engine.client engine.wire anyio httpx httpx_sse",
+        "engine.client engine.wire anyio httpx httpx_sse msgspec",
         without=CHANCE - {"random"},
     ),
     row(
         "engine.client.blocking",
-        "engine.client engine.wire httpx httpx_sse",
+        "engine.client engine.wire httpx httpx_sse msgspec",
         without=CHANCE - {"random"},
     ),
     row("engine.client.__init__", "engine.client.* engine.wire"),
@@ -151,7 +157,8 @@ ROWS = (
     ),
     row(
         "engine.cli.access",
-        "engine.cli engine.cli.show engine.core engine.registry engine.wire click",
+        "engine.cli engine.cli.show engine.core engine.core.access engine.offline "
+        "engine.registry engine.wire click",
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
     row("engine.cli.__main__", "engine.cli.main"),

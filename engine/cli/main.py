@@ -39,6 +39,8 @@ COMMANDS = {
     "dismiss": ("engine.cli.act:dismiss", "Take a run off the list of failures."),
     "restore": ("engine.cli.act:restore", "Put a dismissed run back on that list."),
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),
+    "client": ("engine.cli.access.clients:client", "Add, disable, enable, remove, list clients."),
+    "token": ("engine.cli.access.tokens:token", "Add, rotate, remove, list access tokens."),
     "bulk": ("engine.cli.bulk:bulk", "Act on every run that a filter finds."),
 }
 """Name → where it is, and the line that `atomic --help` has of it."""

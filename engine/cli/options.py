@@ -147,8 +147,20 @@ def was_typed(name: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
+TOKEN_FILE = "token_file"
+
+
 def engine_option(command: Callable[..., None]) -> Callable[..., None]:
-    """--engine, or ATOMIC_URL."""
+    """--engine, or ATOMIC_URL; and --token-file, or ATOMIC_TOKEN_FILE, which `client_of` reads."""
+    command = click.option(
+        "--token-file",
+        envvar="ATOMIC_TOKEN_FILE",
+        show_envvar=True,
+        expose_value=False,
+        callback=_keep_token_file,
+        type=click.Path(path_type=Path),
+        help="The file with the token that the engine asks for.",
+    )(command)
     return click.option(
         "--engine",
         envvar="ATOMIC_URL",
@@ -158,6 +170,17 @@ def engine_option(command: Callable[..., None]) -> Callable[..., None]:
         metavar="URL",
         help="The engine's address.",
     )(command)
+
+
+def _keep_token_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    ctx.meta[TOKEN_FILE] = value
+
+
+def token_file() -> Path | None:
+    """The file that the command at hand was told of."""
+    context = click.get_current_context(silent=True)
+    found: Path | None = None if context is None else context.meta.get(TOKEN_FILE)
+    return found
 
 
 def actor_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -203,13 +226,16 @@ def client_of(
     it was `met` before."""
     from engine.client import Client, Reposts
 
+    how: dict[str, Any] = {"actor": actor, "token_file": token_file()}
+    if patient:
+        how["on_repost"] = _say_repost if met else _say_repost_once_met
+    else:
+        how["reposts"] = Reposts(count=0)
     try:
-        if patient:
-            say = _say_repost if met else _say_repost_once_met
-            return Client(engine, on_repost=say, actor=actor)
-        return Client(engine, reposts=Reposts(count=0), actor=actor)
+        return Client(engine, **how)
     except ValueError as error:
-        raise click.UsageError(f"--engine: {safe(error)}") from error
+        option = "--token-file" if "token file" in str(error) else "--engine"
+        raise click.UsageError(f"{option}: {safe(error)}") from error
 
 
 def _say_repost_once_met(repost: Repost) -> None:

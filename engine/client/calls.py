@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
 from engine import DEFAULT_ENGINE, wire
@@ -178,6 +178,12 @@ def bulk_call(request: wire.BulkRequest, key: str | None, actor: str | None) -> 
         members=msgspec.to_builtins(request),
         repeatable=request.dry_run or key is not None,
     )
+
+
+def admin_call(route: routes.Route[Any], *ids: str, request: Struct, actor: str | None) -> Call:
+    """Ask for a change of clients or tokens."""
+    members = {k: v for k, v in msgspec.to_builtins(request).items() if v is not None}
+    return _call(route, *ids)(headers=_headers(actor), members=members, repeatable=False)
 
 
 def abort_call(job_id: str, actor: str | None) -> Call:

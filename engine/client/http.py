@@ -8,6 +8,7 @@ from functools import lru_cache
 import httpx
 
 from engine import __version__
+from engine.client.bearer import TokenFile
 from engine.client.tries import Call
 from engine.process.platform import sockets
 
@@ -23,8 +24,8 @@ class Requests:
     three times what it costs to send one, and an engine needs none of it.
     """
 
-    def __init__(self, engine: httpx.URL) -> None:
-        self._engine = engine
+    def __init__(self, engine: httpx.URL, token: TokenFile | None = None) -> None:
+        self._engine, self._token = engine, token
         self._url = lru_cache(maxsize=64)(self._parsed)
         self._headers = httpx.Headers(
             {
@@ -42,6 +43,8 @@ class Requests:
         """One try of a call, and its content."""
         url, content = self._url(call.path), call.content(left_ms) or b""
         headers = self._headers.copy()
+        if self._token is not None:
+            headers.update(self._token.headers())
         headers.update(call.head(left_ms))
         request = httpx.Request(
             call.method,

@@ -158,7 +158,8 @@ class Actor(Struct, frozen=True):
     """Who asks for an action. `protocol.md` §5."""
 
     name: str
-    """A claim that nobody has checked; of a run of a bulk job, with the job behind it."""
+    """The name of the token, with a claim that nobody has checked in parentheses; without a token
+    that claim. Of a run of a bulk job, with the job behind it."""
     address: str | None = None
     """Where it came from."""
 

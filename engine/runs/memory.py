@@ -65,6 +65,11 @@ class Memory:
         """The run of this identity, if it is in memory."""
         return self._by_identity.get((client, workflow, key))
 
+    def client_of(self, run_id: str) -> str | None:
+        """Whose run it is; None: it is not in memory."""
+        live = self.live.get(run_id)
+        return None if live is None else live.run.client
+
     async def read_by_key(
         self, client: str, workflow: str, key: str, suffices: Suffices
     ) -> LiveRun | Run | None:

@@ -85,12 +85,21 @@ PROBLEMS: dict[Problem, ProblemType] = {
         431, "The request's headers are too large", "Send fewer or shorter headers."
     ),
     Problem.UNAUTHORIZED: _type(
-        401, "A token is needed", "Send `Authorization: Bearer …` with a token of this engine."
+        401,
+        "A token is needed",
+        "Once it has a client or a token, the engine asks every request for one: send"
+        " `Authorization: Bearer …`. The command and the clients take it from the file that"
+        " ATOMIC_TOKEN_FILE names. `atomic token add` makes one, `atomic token rotate` gives one"
+        " another secret; a token that was never, has run out or was taken away is answered alike."
+        " Nothing was recorded.",
     ),
     Problem.FORBIDDEN: _type(
         403,
         "Not allowed",
-        "The request comes from a foreign `Origin`, or its token does not cover it.",
+        "The request comes from a foreign `Origin`, or its token does not cover it: `detail` says"
+        " which role is needed and which the token has, or which client it is bound to. A post to"
+        " a client that is not known (any more), or is disabled, is answered so too. Nothing was"
+        " recorded.",
     ),
     Problem.TARGET_NOT_ALLOWED: _type(
         403,

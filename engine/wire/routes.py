@@ -12,6 +12,18 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct
 
 from engine.core.access.token import Role as Role
+from engine.wire.access import (
+    ClientAnswer,
+    ClientList,
+    ClientRequest,
+    ClientRow,
+    NoMembers,
+    RotateRequest,
+    TokenAnswer,
+    TokenList,
+    TokenRequest,
+    TokenRow,
+)
 from engine.wire.operate import ActionAnswer, ActionRequest, BulkAnswer, BulkList, BulkRequest
 from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, RetryPage, RunPage, RunTree, StepRow
@@ -66,6 +78,22 @@ ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPER
                "An attempt's answer, raw.")
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
                "Server-Sent Events, resumable with Last-Event-ID.")
+CLIENTS = Route("GET", "/api/v1/clients", Role.ADMIN, ClientList, "Clients, by name.")
+CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
+                   "Make a client known, and a token to post as it.", body=ClientRequest)
+CLIENT_DISABLE = Route("POST", "/api/v1/clients/{name}/disable", Role.ADMIN, ClientRow,
+                       "Refuse a client's posts.", body=NoMembers)
+CLIENT_ENABLE = Route("POST", "/api/v1/clients/{name}/enable", Role.ADMIN, ClientRow,
+                      "Take them again.", body=NoMembers)
+CLIENT_REMOVE = Route("POST", "/api/v1/clients/{name}/remove", Role.ADMIN, ClientRow,
+                      "Forget a client, and its tokens.", body=NoMembers)
+TOKENS = Route("GET", "/api/v1/tokens", Role.ADMIN, TokenList, "Tokens, by name.")
+TOKEN_ADD = Route("POST", "/api/v1/tokens", Role.ADMIN, TokenAnswer,
+                  "Make a token; its secret is shown this once.", body=TokenRequest)
+TOKEN_ROTATE = Route("POST", "/api/v1/tokens/{name}/rotate", Role.ADMIN, TokenAnswer,
+                     "Give a token another secret.", body=RotateRequest)
+TOKEN_REMOVE = Route("POST", "/api/v1/tokens/{name}/remove", Role.ADMIN, TokenRow,
+                     "Take a token away.", body=NoMembers)
 PROBLEM = Route("GET", "/problems/{name}", None, bytes, "The page of a problem type.")
 PROBLEMS = Route("GET", "/problems/", None, bytes)
 HEALTH = Route("GET", "/healthz", None, bytes, "Liveness.")

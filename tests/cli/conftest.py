@@ -25,7 +25,14 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setattr("engine.cli.bulk.sleep", lambda seconds: None)
     for module in ("exchange", "events"):
         monkeypatch.setattr(f"engine.client.blocking.{module}.sleep", lambda seconds: None)
-    for name in ("ATOMIC_URL", "ATOMIC_CLIENT", "ATOMIC_ACTOR", "NO_COLOR", "TERM"):
+    for name in (
+        "ATOMIC_URL",
+        "ATOMIC_CLIENT",
+        "ATOMIC_ACTOR",
+        "ATOMIC_TOKEN_FILE",
+        "NO_COLOR",
+        "TERM",
+    ):
         monkeypatch.delenv(name, raising=False)
     return fake
 

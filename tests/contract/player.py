@@ -127,6 +127,7 @@ class Until(Struct, frozen=True):
 
     run: str
     status: str
+    headers: tuple[str, ...] = ()
 
 
 class Follow(Struct, frozen=True):
@@ -168,6 +169,7 @@ class Names:
             "parent": rf"{run}(?:-[0-9a-f]{{20}})?\.\d+\.\d+\.[0-9a-f]{{20}}",
             "step": f"{run}-[0-9a-f]{{20}}",
             "run": run,
+            "secret": "atomic_[A-Za-z0-9_-]{43}",
             "trace": "(?<=00-)[0-9a-f]{32}(?=-)",
             "span": "(?<=-)[0-9a-f]{16}(?=-01)",
             "time": r"20\d\d-\d\d-\d\dT[\d:.]{12}Z",
@@ -280,7 +282,7 @@ class Player:
                 self._clock.jump(step.seconds)
                 self.told.append({"passes": f"{step.seconds} s"})
             case Until():
-                look = Ask(f"GET /api/v1/runs/{step.run}")
+                look = Ask(f"GET /api/v1/runs/{step.run}", headers=step.headers)
                 while (await self._answer_to(look))["answer"]["run"]["status"] != step.status:
                     pass
             case Follow():

@@ -33,6 +33,9 @@ ROUTES = (
     "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/steps/none",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
+    "/api/v1/clients", "/api/v1/clients/none/disable", "/api/v1/clients/none/enable",
+    "/api/v1/clients/none/remove", "/api/v1/tokens", "/api/v1/tokens/none/rotate",
+    "/api/v1/tokens/none/remove",
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 
@@ -392,6 +395,43 @@ STREAM: tuple[Step, ...] = (
     Pass(5.0), Follow(), Ask("HEAD /api/v1/events"),
 )  # fmt: skip
 
+AS_ADMIN, AS_SHOP = (f"Authorization: Bearer <secret-{number}>" for number in (2, 1))
+
+
+def admin(path: str, _as: str = AS_ADMIN, **members: Any) -> Ask:
+    """What an admin changes."""
+    return Ask(f"POST /api/v1/{path}", members, (_as,))
+
+
+TOKENS: tuple[Step, ...] = (
+    submit("ok"), admin("clients", "X-No: 1", name="shop", targets=["http://<app>/"]),
+    submit("ok", "k2"), submit("ok", "k2", AS_SHOP), submit("ok", "k2", AS_SHOP, client="other"),
+    Ask("POST /shop", submission("ok", "k9") | {"stepInvokeUrl": "http://other:1/"}, (AS_SHOP,)),
+    *(Ask(f"GET {it}", headers=(AS_SHOP,)) for it in ("/api/v1/runs", "/metrics", "/nothing/at")),
+    *(Ask(f"GET /api/v1/steps/<run-{run}>/outcome", headers=(AS_SHOP,)) for run in (1, 2)),
+    *(Ask(f"GET /api/v1/{it}", headers=(AS_ADMIN,)) for it in ("clients", "tokens")),
+    Ask("POST /shop", submission("ok"), ("Authorization: Basic YTpi",)),
+    Ask("POST /shop", submission("ok"), ("Authorization: Bearer atomic_none",)),
+    admin("clients", name="shop", targets=[]), admin("clients", name="api", targets=[]),
+    admin("clients", name="a b", targets=[]), admin("clients", name="b", targets=["ftp://b/"]),
+    admin("clients", name="b"), admin("clients", name="b", targets=[], nothing=1),
+    admin("tokens", name="ada", role="operate", expiresInMs=5_000),
+    admin("tokens", name="ada", role="read"), admin("tokens", name="t", role="submit"),
+    admin("tokens", name="t", role="admin", client="shop"), admin("tokens", name="t", role="x"),
+    admin("tokens", name="t", role="submit", client="none"),
+    admin("tokens", name="t", role="read", expiresInMs=0),
+    admin("tokens/ada/rotate", overlapMs=2_000), admin("tokens/ada/rotate", overlapMs=-1),
+    Ask("POST /api/v1/runs/<run-1>/actions", {"action": "dismiss"},
+        ("Authorization: Bearer <secret-4>", "Atomic-Actor: ada@laptop")),
+    Follow((PAST, AS_ADMIN)), Pass(5.0),
+    Ask("GET /api/v1/causes", headers=("Authorization: Bearer <secret-4>",)),
+    admin("tokens/ada/rotate"), admin("tokens/admin/remove"), admin("tokens/ada/remove"),
+    admin("clients/shop/disable"), submit("ok", "k3", AS_SHOP), admin("clients/shop/enable"),
+    submit("order", "k4", AS_SHOP, ASYNC), Called("order"), admin("clients/shop/remove"),
+    Answers("order"), Until("<run-3>", "completed", (AS_ADMIN,)), admin("clients/shop/remove"),
+    submit("ok", "k5", AS_SHOP), Ask("GET /api/v1/tokens", headers=(AS_ADMIN,)),
+)  # fmt: skip
+
 SCENES: dict[str, Scene] = {
     "every path and method": Scene(paths()),
     "submissions": Scene(SUBMISSIONS),
@@ -412,6 +452,7 @@ SCENES: dict[str, Scene] = {
     "steps need a parent token": Scene(
         (submit("order", begin="order"), Called("order"), submit("ok")),
         {"steps_need_parent": True}),
+    "clients and tokens": Scene(TOKENS),
     "a store that cannot be written": Scene(AWAY),
     "bugs of the engine": Scene(BUGS),
     "stopping": Scene(STOPPING),

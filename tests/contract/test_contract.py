@@ -16,14 +16,11 @@ from tests.contract import recording
 from tests.contract.scenes import SCENES
 
 NOT_YET = {
-    Problem.UNAUTHORIZED,
     Problem.OUTCOME_EXPIRED,
     Problem.RATE_LIMITED,
     Problem.TOO_MANY_RUNS,
-    Problem.TARGET_NOT_ALLOWED,
 }
-"""Tokens, retention and limits of clients come later: nothing is answered so; and no scene has
-clients with targets yet."""
+"""Retention and limits of clients come later: nothing is answered so."""
 
 
 @pytest.fixture(scope="module")

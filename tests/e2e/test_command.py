@@ -19,7 +19,7 @@ NASTY = b"ill \x1b[2J \xff"
 def command(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> partial[Result]:
     """Runs the command in this process."""
     monkeypatch.setenv("ATOMIC_URL", engine.url)
-    for name in ("ATOMIC_CLIENT", "ATOMIC_ACTOR"):
+    for name in ("ATOMIC_CLIENT", "ATOMIC_ACTOR", "ATOMIC_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     return partial(CliRunner().invoke, main, prog_name="atomic")
 

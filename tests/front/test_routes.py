@@ -12,8 +12,11 @@ from engine.front.api.routes import build
 from engine.process.config import Config
 from engine.wire import RESERVED_CLIENTS, routes
 from engine.wire.routes import ROUTES, Role, Route
+from tests.world import FakeClock
 
-FRONT: Any = SimpleNamespace(config=Config(), views=None, file_id="file")
+FRONT: Any = SimpleNamespace(
+    config=Config(), views=None, file_id="file", changes=None, registry=None, clock=FakeClock()
+)
 
 
 def differing(app: QuartTrio) -> set[tuple[str, str]]:
@@ -46,6 +49,7 @@ def test_no_client_is_called_as_a_route_begins() -> None:
 
 def test_every_change_needs_a_role_that_may_change_something() -> None:
     """And who has no token learns only that the engine is there, and what its problems are."""
-    assert {it.role for it in ROUTES if it.method == "POST"} == {Role.SUBMIT, Role.OPERATE}
+    changing = {it.role for it in ROUTES if it.method == "POST"}
+    assert changing == {Role.SUBMIT, Role.OPERATE, Role.ADMIN}
     free = [it for it in ROUTES if it.role is None]
     assert free == [routes.PROBLEM, routes.PROBLEMS, routes.HEALTH, routes.READY]

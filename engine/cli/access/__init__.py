@@ -1,1 +1,1 @@
-"""`atomic setup`: who may ask, and for whom."""
+"""`atomic client`, `atomic token`, `atomic setup`: who may ask, and for whom."""

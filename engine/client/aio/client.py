@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from os import PathLike
 from random import random  # noqa: TID251 - tests hand `chance` in
 from typing import Any, Self, Unpack, overload
 
 import httpx
 
 from engine import DEFAULT_ENGINE
+from engine.client.aio.admin import AsyncAdmin
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.aio.operate import AsyncOperations
 from engine.client.answers import Open, Outcome, read_outcome
+from engine.client.bearer import TokenFile
 from engine.client.calls import checked_actor, outcome_call, parent_of, still_open, submission
 from engine.client.renamed import Renamed, async_new_form, new_form
 from engine.client.tries import Answering, Repost, Reposts
@@ -27,7 +30,8 @@ class AsyncClient(Renamed):
     are trusted: the system's, those of an `ssl.SSLContext`, or anybody's (False). `http` is an
     httpx client of your own in the place of the client's connections, say for a proxy; it is not
     closed here. `actor` is recorded with actions and bulk jobs as who asked for them, a claim in
-    1 to 64 printable ASCII characters. Raises ValueError for an address or an actor that is none.
+    1 to 64 printable ASCII characters. `token_file` names the file with the token that the engine
+    asks for. Raises ValueError for an address, an actor or a token file that is none.
     """
 
     def __init__(
@@ -40,11 +44,15 @@ class AsyncClient(Renamed):
         chance: Callable[[], float] = random,
         actor: str | None = None,
         verify: bool | ssl.SSLContext = True,
+        token_file: str | PathLike[str] | None = None,
     ) -> None:
         how = Answering(reposts or Reposts(), chance, on_repost)
-        self._exchange = AsyncExchange(engine, how, http, verify)
+        token = None if token_file is None else TokenFile(token_file)
+        self._exchange = AsyncExchange(engine, how, http, verify, token)
         self.operate = AsyncOperations(self._exchange, checked_actor(actor))
         """What operators ask: look at runs, and act on them."""
+        self.admin = AsyncAdmin(self._exchange, actor)
+        """What admins ask: clients and tokens."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import httpx
 from anyio import current_time, sleep
 from httpx_sse import EventSource, aconnect_sse
 
+from engine.client.bearer import TokenFile, bearer_headers
 from engine.client.feed import (
     CALL,
     TIMEOUT,
@@ -30,9 +31,14 @@ class AsyncEvents:
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, engine: str, how: Answering, last_event_id: str | None
+        self,
+        http: httpx.AsyncClient,
+        engine: str,
+        how: Answering,
+        last_event_id: str | None,
+        token: TokenFile | None = None,
     ) -> None:
-        self._http = http
+        self._http, self._token = http, token
         self._engine = engine
         self._how = how
         self._position = Position(last_event_id)
@@ -70,7 +76,7 @@ class AsyncEvents:
                     self._http,
                     "GET",
                     self._engine + CALL.path,
-                    headers=self._position.headers(),
+                    headers=bearer_headers(self._token) | self._position.headers(),
                     timeout=TIMEOUT,
                 ) as source:
                     refused = await self._refused(source, tries)
@@ -90,4 +96,6 @@ class AsyncEvents:
         if is_stream(source.response):
             return None
         await source.response.aread()
+        if source.response.status_code == 401 and self._token and self._token.has_another():
+            return 0.0
         return delay_or_raise(source.response, tries, current_time())

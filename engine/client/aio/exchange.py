@@ -8,6 +8,7 @@ import httpx
 from anyio import current_time, sleep
 
 from engine.client.aio.events import AsyncEvents
+from engine.client.bearer import TokenFile, bearer_headers
 from engine.client.calls import engine_url
 from engine.client.http import Requests, timeout_of
 from engine.client.transport import AsyncTransport
@@ -23,14 +24,15 @@ class AsyncExchange:
         how: Answering,
         http: httpx.AsyncClient | None,
         verify: bool | ssl.SSLContext,
+        token: TokenFile | None = None,
     ) -> None:
-        self._engine = engine_url(engine)
+        self._engine, self._token = engine_url(engine), token
         if http is not None and verify is not True:
             raise ValueError("`verify` is for the client's own connections: give it to your `http`")
         self._how = how
         self._own = AsyncTransport(verify) if http is None else None
         self._http = http or httpx.AsyncClient(transport=self._own, trust_env=False)
-        self._requests = Requests(self._engine)
+        self._requests = Requests(self._engine, token)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -43,7 +45,8 @@ class AsyncExchange:
 
     def events(self, last_event_id: str | None) -> AsyncEvents:
         """The stream of events, after one of them."""
-        return AsyncEvents(self._http, str(self._engine), self._how, last_event_id)
+        where = (self._http, str(self._engine))
+        return AsyncEvents(*where, self._how, last_event_id, self._token)
 
     async def answer(self, call: Call) -> httpx.Response:
         """The answer that counts. Raises NothingKnown when there is none."""
@@ -55,11 +58,16 @@ class AsyncExchange:
             except httpx.RequestError as error:
                 delay = tries.broken(error, str(self._engine), current_time())
             else:
+                if response.status_code == 401 and self._has_another_token():
+                    continue
                 verdict = tries.answered(response, current_time())
                 if verdict is None:
                     return response
                 delay = verdict
             await sleep(delay)
+
+    def _has_another_token(self) -> bool:
+        return self._token is not None and self._token.has_another()
 
     async def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
@@ -76,6 +84,6 @@ class AsyncExchange:
             f"{self._engine}{call.path}",
             params=call.query or None,
             content=call.content(left_ms),
-            headers=call.head(left_ms),
+            headers=bearer_headers(self._token) | call.head(left_ms),
             timeout=timeout_of(call, left_ms),
         )

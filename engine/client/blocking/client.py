@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from os import PathLike
 from random import random  # noqa: TID251 - tests hand `chance` in
 from typing import Any, Self, Unpack, overload
 
@@ -12,6 +13,8 @@ import httpx
 
 from engine import DEFAULT_ENGINE
 from engine.client.answers import Open, Outcome, read_outcome
+from engine.client.bearer import TokenFile
+from engine.client.blocking.admin import Admin
 from engine.client.blocking.exchange import Exchange
 from engine.client.blocking.operate import Operations
 from engine.client.calls import checked_actor, outcome_call, parent_of, still_open, submission
@@ -28,7 +31,8 @@ class Client(Renamed):
     are trusted: the system's, those of an `ssl.SSLContext`, or anybody's (False). `http` is an
     httpx client of your own in the place of the client's connections, say for a proxy; it is not
     closed here. `actor` is recorded with actions and bulk jobs as who asked for them, a claim in
-    1 to 64 printable ASCII characters. Raises ValueError for an address or an actor that is none.
+    1 to 64 printable ASCII characters. `token_file` names the file with the token that the engine
+    asks for. Raises ValueError for an address, an actor or a token file that is none.
     """
 
     def __init__(
@@ -41,11 +45,15 @@ class Client(Renamed):
         chance: Callable[[], float] = random,
         actor: str | None = None,
         verify: bool | ssl.SSLContext = True,
+        token_file: str | PathLike[str] | None = None,
     ) -> None:
         how = Answering(reposts or Reposts(), chance, on_repost)
-        self._exchange = Exchange(engine, how, http, verify)
+        token = None if token_file is None else TokenFile(token_file)
+        self._exchange = Exchange(engine, how, http, verify, token)
         self.operate = Operations(self._exchange, checked_actor(actor))
         """What operators ask: look at runs, and act on them."""
+        self.admin = Admin(self._exchange, actor)
+        """What admins ask: clients and tokens."""
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 from httpx_sse import EventSource, connect_sse
 
+from engine.client.bearer import TokenFile, bearer_headers
 from engine.client.feed import (
     CALL,
     TIMEOUT,
@@ -31,9 +32,14 @@ class Events:
     """
 
     def __init__(
-        self, http: httpx.Client, engine: str, how: Answering, last_event_id: str | None
+        self,
+        http: httpx.Client,
+        engine: str,
+        how: Answering,
+        last_event_id: str | None,
+        token: TokenFile | None = None,
     ) -> None:
-        self._http = http
+        self._http, self._token = http, token
         self._engine = engine
         self._how = how
         self._position = Position(last_event_id)
@@ -71,7 +77,7 @@ class Events:
                     self._http,
                     "GET",
                     self._engine + CALL.path,
-                    headers=self._position.headers(),
+                    headers=bearer_headers(self._token) | self._position.headers(),
                     timeout=TIMEOUT,
                 ) as source:
                     refused = self._refused(source, tries)
@@ -91,4 +97,6 @@ class Events:
         if is_stream(source.response):
             return None
         source.response.read()
+        if source.response.status_code == 401 and self._token and self._token.has_another():
+            return 0.0
         return delay_or_raise(source.response, tries, monotonic())

@@ -8,6 +8,7 @@ from time import monotonic, sleep  # noqa: TID251 - a thread has no other clock
 
 import httpx
 
+from engine.client.bearer import TokenFile, bearer_headers
 from engine.client.blocking.events import Events
 from engine.client.calls import engine_url
 from engine.client.http import Requests, timeout_of
@@ -24,14 +25,15 @@ class Exchange:
         how: Answering,
         http: httpx.Client | None,
         verify: bool | ssl.SSLContext,
+        token: TokenFile | None = None,
     ) -> None:
-        self._engine = engine_url(engine)
+        self._engine, self._token = engine_url(engine), token
         if http is not None and verify is not True:
             raise ValueError("`verify` is for the client's own connections: give it to your `http`")
         self._how = how
         self._own = BlockingTransport(verify) if http is None else None
         self._http = http or httpx.Client(transport=self._own, trust_env=False)
-        self._requests = Requests(self._engine)
+        self._requests = Requests(self._engine, token)
 
     def close(self) -> None:
         """Close the connections."""
@@ -44,7 +46,8 @@ class Exchange:
 
     def events(self, last_event_id: str | None) -> Events:
         """The stream of events, after one of them."""
-        return Events(self._http, str(self._engine), self._how, last_event_id)
+        where = (self._http, str(self._engine))
+        return Events(*where, self._how, last_event_id, self._token)
 
     def answer(self, call: Call) -> httpx.Response:
         """The answer that counts. Raises NothingKnown when there is none."""
@@ -56,11 +59,16 @@ class Exchange:
             except httpx.RequestError as error:
                 delay = tries.broken(error, str(self._engine), monotonic())
             else:
+                if response.status_code == 401 and self._has_another_token():
+                    continue
                 verdict = tries.answered(response, monotonic())
                 if verdict is None:
                     return response
                 delay = verdict
             sleep(delay)
+
+    def _has_another_token(self) -> bool:
+        return self._token is not None and self._token.has_another()
 
     def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
@@ -77,6 +85,6 @@ class Exchange:
             f"{self._engine}{call.path}",
             params=call.query or None,
             content=call.content(left_ms),
-            headers=call.head(left_ms),
+            headers=bearer_headers(self._token) | call.head(left_ms),
             timeout=timeout_of(call, left_ms),
         )

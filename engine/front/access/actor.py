@@ -1,4 +1,4 @@
-"""Who asks for an action: the header `Atomic-Actor`, a claim, and the address it came from.
+"""Who asks for an action: their token, the header `Atomic-Actor`, a claim, and their address.
 
 `docs/reference/protocol.md` §5.
 """
@@ -16,11 +16,19 @@ HEADER = "Atomic-Actor"
 _NAME = re.compile(wire.ACTOR_PATTERN)
 
 
-def actor_of(headers: RawHeaders, address: str | None) -> Actor:
-    """Who asks; without the header it is the address. Raises Refused for what is no name."""
+def actor_of(headers: RawHeaders, address: str | None, token: str) -> Actor:
+    """Who asks: the name of the token, with the claim in parentheses where there is one; without a
+    token the claim, and without that the address. Raises Refused for what is no name."""
+    claim = _claim(headers)
+    if token:
+        return Actor(f"{token} ({claim})" if claim else token, address)
+    return Actor(claim or f"http:{address or 'unknown'}", address)
+
+
+def _claim(headers: RawHeaders) -> str | None:
     claims = [value for name, value in headers if name == HEADER.lower().encode()]
     if not claims:
-        return Actor(f"http:{address or 'unknown'}", address)
+        return None
     name = claims[0].decode("latin1").strip(" \t")
     if len(claims) > 1 or not _NAME.fullmatch(name):
         fault = f"there are {len(claims)}" if len(claims) > 1 else f"it has {_fault_of(name)}"
@@ -30,7 +38,7 @@ def actor_of(headers: RawHeaders, address: str | None) -> Actor:
             f" characters who acts; {fault}.",
             member=HEADER,
         )
-    return Actor(name, address)
+    return name
 
 
 def _fault_of(name: str) -> str:

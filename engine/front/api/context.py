@@ -10,6 +10,7 @@ from engine.ports.views import Views
 from engine.process.clock import Clock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
+from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log import Log
@@ -22,6 +23,7 @@ class Front(Struct, frozen=True):
     engine: Engine
     views: Views
     registry: Registry
+    changes: Changes
     clock: Clock
     config: Config
     gate: Gate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -13,13 +14,14 @@ from werkzeug.exceptions import HTTPException
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front.access.actor import actor_of
+from engine.front.access.own import check_own
 from engine.front.access.who import Who
+from engine.front.admin import clients
 from engine.front.api import act, bulk, events, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error
 from engine.front.api.headers import read_headers, wait_of
 from engine.front.api.outcome import result_reply
-from engine.front.api.own import check_own
 from engine.front.api.reasons import note_denied
 from engine.front.api.submit import answer_submission
 from engine.front.server.reply import ROOM, Reply
@@ -71,7 +73,7 @@ def build(front: Front) -> QuartTrio:
     )
     app.url_map.strict_slashes = False
     _common(app, front)
-    answers = _work(front) | _reads(front) | _pages(front)
+    answers = _work(front) | _reads(front) | _admin(front) | _pages(front)
     for route in routes.ROUTES:
         rule = route.path.replace("{", "<").replace("}", ">")
         app.add_url_rule(rule, _name(route), _view(answers[route]), methods=[route.method])
@@ -158,7 +160,7 @@ def _work(front: Front) -> Answers:
 
     async def outcome(id: str) -> Reply:
         posted = read_headers(raw_headers(request))
-        await check_own(front, g.who, id, no_such_step(id))
+        await check_own(g.who, id, no_such_step(id), front.engine.memory.client_of, front.views)
         return result_reply(await front.engine.outcome(id, wait_of(posted, None)), posted)
 
     async def take_action(id: str) -> Reply:
@@ -183,7 +185,7 @@ def _work(front: Front) -> Answers:
 
 def _actor() -> Actor:
     """Who sent the request at hand. Raises Refused."""
-    return actor_of(raw_headers(request), request.remote_addr)
+    return actor_of(raw_headers(request), request.remote_addr, g.who.token)
 
 
 def _byte_range() -> str | None:
@@ -212,6 +214,46 @@ def _reads(front: Front) -> Answers:
         routes.LAST_ANSWER: lambda id: read.response(front, id, None, _byte_range()),
         routes.ANSWER: lambda id, number: read.response(front, id, number, _byte_range()),
         routes.EVENTS: event_stream,
+    }
+
+
+def _admin(front: Front) -> Answers:
+    changes, registry, now = front.changes, front.registry, front.clock.utc_ms
+
+    async def add_client() -> Reply:
+        asked = await request.body
+        return json_reply(await clients.add_client(changes, asked, _actor().name, now()))
+
+    async def set_disabled(name: str, *, disabled: bool) -> Reply:
+        changed = await changes.set_disabled(name, _actor().name, disabled=disabled)
+        return json_reply(clients.client_row(changed))
+
+    async def remove_client(name: str) -> Reply:
+        return json_reply(clients.client_row(await changes.remove_client(name, _actor().name)))
+
+    async def add_token() -> Reply:
+        asked = await request.body
+        return json_reply(await clients.add_token(changes, asked, _actor().name, now()))
+
+    async def rotate_token(name: str) -> Reply:
+        asked = await request.body
+        answer = await clients.rotate_token(changes, name, asked, _actor().name, now())
+        return json_reply(answer)
+
+    async def remove_token(name: str) -> Reply:
+        removed = await changes.remove_token(name, _actor().name)
+        return json_reply(clients.token_row(removed, now()))
+
+    return {
+        routes.CLIENTS: lambda: json_reply(clients.client_list(registry)),
+        routes.CLIENT_ADD: add_client,
+        routes.CLIENT_DISABLE: partial(set_disabled, disabled=True),
+        routes.CLIENT_ENABLE: partial(set_disabled, disabled=False),
+        routes.CLIENT_REMOVE: remove_client,
+        routes.TOKENS: lambda: json_reply(clients.token_list(registry, now())),
+        routes.TOKEN_ADD: add_token,
+        routes.TOKEN_ROTATE: rotate_token,
+        routes.TOKEN_REMOVE: remove_token,
     }
 
 

@@ -26,6 +26,7 @@ _HEADERS: dict[Route[Any], dict[str, str]] = {
     routes.BULK: {"Idempotency-Key": "A job is begun once for each."} | _ACTOR,
 }
 _AS_ASKED = {"200": "As asked.", "404": "No such thing."}
+_CHANGED = _AS_ASKED | {"409": "not-possible: a file defines it"}
 _RESPONSES: dict[Route[Any], dict[str, str]] = {
     routes.SUBMIT: {"200": "The recorded outcome.", "202": "Recorded, still open."},
     routes.ACT: {
@@ -40,7 +41,32 @@ _RESPONSES: dict[Route[Any], dict[str, str]] = {
         "409": "revision-changed: more runs match than `expect`; not-possible",
         "422": "idempotency-key-reused: the key is another job's",
     },
+    routes.CLIENT_ADD: {
+        "200": "As asked.",
+        "400": "invalid-request: a name or a target that cannot be one",
+        "409": "not-possible: there is one of this name",
+    },
+    routes.CLIENT_DISABLE: _CHANGED,
+    routes.CLIENT_ENABLE: _CHANGED,
+    routes.CLIENT_REMOVE: _AS_ASKED
+    | {"409": "not-possible: it has open runs, or a file defines it"},
+    routes.TOKEN_ADD: {
+        "200": "As asked.",
+        "400": "invalid-request: the role needs a client, or may have none",
+        "404": "not-found: the client",
+        "409": "not-possible: there is one of this name",
+    },
+    routes.TOKEN_ROTATE: _CHANGED,
+    routes.TOKEN_REMOVE: _AS_ASKED
+    | {"409": "not-possible: the last of the role admin, or a file defines it"},
     routes.ABORT: {"202": "It stops.", "404": "not-found", "409": "not-possible: it has ended"},
+}
+_SECURITY = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the engine's, as soon as it has a client or a token.",
+    }
 }
 _CALLED_WITH = {
     "Idempotency-Key": "The step's own key, a quoted string; constant over attempts.",
@@ -121,6 +147,7 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
             *({"name": it, "in": "query", "schema": text} for it in route.queries),
         ],
         **({"requestBody": body} if body else {}),
+        **({} if route.role is None else {"security": [{"token": []}, {}]}),
         "responses": _responses(route),
         **({"callbacks": _callback()} if route is routes.SUBMIT else {}),
     }
@@ -146,5 +173,5 @@ def document(version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Atomic", "version": version, "license": {"name": "MIT"}},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
     }

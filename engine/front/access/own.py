@@ -6,21 +6,26 @@ nothing of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.core.errors import Refused
 from engine.core.model import run_of
 from engine.front.access.who import Who
-from engine.front.api.context import Front
+from engine.ports.views import Views
+
+AtHand = Callable[[str], str | None]
+"""Whose run in memory that is; None: it is not there."""
 
 
-async def check_own(front: Front, who: Who, id: str, unknown: Refused) -> None:
+async def check_own(who: Who, id: str, unknown: Refused, at_hand: AtHand, views: Views) -> None:
     """Raises `unknown` for the run or step of another client, if the token is bound to one.
 
     What there is not passes: whoever looks for it says so.
     """
     if who.client is None:
         return
-    live = front.engine.memory.live.get(run_of(id))
-    if live is not None and live.run.client == who.client:
+    run_id = run_of(id)
+    if at_hand(run_id) == who.client:
         return
-    if await front.views.client_of(run_of(id)) not in (who.client, None):
+    if await views.client_of(run_id) not in (who.client, None):
         raise unknown

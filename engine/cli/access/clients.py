@@ -1,0 +1,153 @@
+"""`atomic client`: the clients that an engine takes posts of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.access.shared import db_option, in_file, tell_made
+from engine.cli.options import actor_option, client_of, engine_option, json_option
+from engine.cli.show.lists import table
+from engine.cli.show.text import count_text, echo_json, safe
+
+if TYPE_CHECKING:
+    from engine.wire.access import ClientRow
+
+
+@click.group()
+def client() -> None:
+    """The clients that an engine takes posts of: where their steps may be called, and a token.
+
+    `atomic client add billing --target http://billing:9000/` prints the token that its application
+    posts with. What a file defines is changed in the file.
+    """
+
+
+@client.command()
+@click.argument("name")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    required=True,
+    metavar="URL",
+    help="What the URLs of its steps begin with; may be repeated.",
+)
+@click.option(
+    "--private-targets",
+    is_flag=True,
+    help="Names with a dot may have private addresses too.",
+)
+@click.option(
+    "--steps-need-parent",
+    is_flag=True,
+    default=None,
+    help="A post without a parent token is never a step of a run.",
+)
+@db_option
+@engine_option
+@actor_option
+@json_option
+def add(
+    name: str,
+    targets: tuple[str, ...],
+    private_targets: bool,
+    steps_need_parent: bool | None,
+    db: Path | None,
+    engine: str,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Make a client known, and print its token: this once.
+
+    From the first one on the engine asks every request for a token.
+    """
+    from engine.wire.access import ClientRequest
+
+    if db is not None:
+        asked = ClientRequest(name, targets, private_targets, steps_need_parent)
+        answer = in_file(db, "add_client_to", asked, actor)
+    else:
+        with client_of(engine, actor=actor) as atomic:
+            answer = atomic.admin.add_client(
+                name,
+                targets,
+                private_targets=private_targets,
+                steps_need_parent=steps_need_parent,
+            )
+    if as_json:
+        echo_json(answer)
+    else:
+        tell_made(answer.made, answer.admin)
+
+
+@client.command()
+@click.argument("name")
+@engine_option
+@actor_option
+@json_option
+def disable(name: str, engine: str, actor: str, as_json: bool) -> None:
+    """Refuse a client's posts (403). It stays known; its tokens stay."""
+    with client_of(engine, actor=actor) as atomic:
+        _tell(atomic.admin.disable_client(name), "is disabled", as_json=as_json)
+
+
+@client.command()
+@click.argument("name")
+@engine_option
+@actor_option
+@json_option
+def enable(name: str, engine: str, actor: str, as_json: bool) -> None:
+    """Take its posts again."""
+    with client_of(engine, actor=actor) as atomic:
+        _tell(atomic.admin.enable_client(name), "is enabled", as_json=as_json)
+
+
+@client.command()
+@click.argument("name")
+@engine_option
+@actor_option
+@json_option
+def rm(name: str, engine: str, actor: str, as_json: bool) -> None:
+    """Forget a client, and the tokens that are bound to it. Refused while it has open runs."""
+    with client_of(engine, actor=actor) as atomic:
+        _tell(atomic.admin.remove_client(name), "is removed, and its tokens", as_json=as_json)
+
+
+def _tell(row: ClientRow, what: str, *, as_json: bool) -> None:
+    if as_json:
+        echo_json(row)
+    else:
+        click.echo(f"The client {safe(row.name)} {what}.")
+
+
+@client.command()
+@engine_option
+@json_option
+def ls(engine: str, as_json: bool) -> None:
+    """List the clients, by name."""
+    with client_of(engine) as atomic:
+        rows = atomic.admin.clients()
+    if as_json:
+        echo_json({"clients": rows})
+        return
+    if rows:
+        click.echo("\n".join(client_lines(rows)))
+    click.echo(count_text(len(rows), "client"), err=True)
+
+
+def client_lines(rows: tuple[ClientRow, ...]) -> list[str]:
+    """Clients as a table, one line each."""
+    head = ["CLIENT", "STATE", "TARGETS", "DEFINED IN"]
+    lines = [
+        [
+            safe(row.name),
+            "disabled" if row.disabled else "enabled",
+            " ".join(map(safe, row.targets)) or "-",
+            safe(row.defined_in or "-"),
+        ]
+        for row in rows
+    ]
+    return table([head, *lines])

@@ -1,0 +1,72 @@
+"""What both groups share: where a change is made, durations, and how a secret is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.cli.exits import Refusal
+from engine.cli.options import was_typed
+from engine.cli.show.text import safe
+
+if TYPE_CHECKING:
+    from engine.wire.access import MadeToken
+
+UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+ADMIN_MADE = (
+    "From now on the engine asks every request for a token, and it had none that may make others."
+    " So there is a token of the role admin now, called {name}, shown this once:\n\n"
+    "    {secret}\n\n"
+    "Keep it in a file that only you can read, and name the file to the command:\n"
+    "    export ATOMIC_TOKEN_FILE=/path/of/the/file\n"
+)
+
+
+def db_option(command: Callable[..., None]) -> Callable[..., None]:
+    """--db: a file that no engine has open."""
+    return click.option(
+        "--db",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Change this file, which no engine has open, in the place of asking an engine.",
+    )(command)
+
+
+def lifetime(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Milliseconds: 0, or a number with a unit: 30m, 12h, 90d."""
+    if value is None or value == "0":
+        return None if value is None else 0
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
+    if match is None:
+        raise click.BadParameter(f"{safe(value)!r} is no duration: use 30m, 12h or 90d.")
+    return int(match[1]) * UNIT_MS[match[2]]
+
+
+def in_file(db: Path, change: str, asked: Any, actor: str) -> Any:
+    """Have a function of `engine/offline.py` change a file. Raises Refusal."""
+    from engine import offline
+    from engine.core.errors import EngineError
+
+    if was_typed("engine"):
+        raise click.UsageError("--db changes a file, and --engine asks an engine: give one.")
+    try:
+        return getattr(offline, change)(db, asked, actor)
+    except EngineError as error:
+        raise Refusal(str(error)) from error
+
+
+def tell_made(made: MadeToken, admin: MadeToken | None) -> None:
+    """The secret alone on standard output, where it can go into a file; the words beside it."""
+    if admin is not None:
+        told = ADMIN_MADE.format(name=safe(admin.token.name), secret=safe(admin.secret))
+        click.echo(told, err=True)
+    bound = f" for the client {safe(made.token.client)}" if made.token.client else ""
+    click.echo(
+        f"The token {safe(made.token.name)}, of the role {safe(made.token.role)}{bound}, shown this"
+        " once:",
+        err=True,
+    )
+    click.echo(safe(made.secret))

@@ -1,0 +1,146 @@
+"""`atomic token`: who may ask an engine, and for what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.access.shared import db_option, in_file, lifetime, tell_made
+from engine.cli.options import actor_option, client_of, engine_option, json_option
+from engine.cli.show.lists import table
+from engine.cli.show.text import clock_text, count_text, echo_json, safe
+from engine.core.access.token import Role
+
+if TYPE_CHECKING:
+    from engine.wire.access import TokenRow
+
+
+@click.group()
+def token() -> None:
+    """Who may ask an engine, and for what: tokens, each of a role.
+
+    submit posts as one client; read sees all but bodies; operate acts on runs, too; admin does
+    everything. A token is shown once: keep it in a file, and name that with --token-file.
+    """
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice([role.value for role in Role]),
+    help="What it allows.",
+)
+@click.option("--client", help="The only client it is good for; a must for the role submit.")
+@click.option(
+    "--expires", metavar="TIME", callback=lifetime, help="After so long: 12h, 90d. Else never."
+)
+@db_option
+@engine_option
+@actor_option
+@json_option
+def add(
+    name: str,
+    role: str,
+    client: str | None,
+    expires: int | None,
+    db: Path | None,
+    engine: str,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Make a token, and print it: this once.
+
+    From the first one on the engine asks every request for a token.
+    """
+    from engine.wire.access import TokenRequest
+
+    if db is not None:
+        asked = TokenRequest(name, Role(role), client, expires)
+        answer = in_file(db, "add_token_to", asked, actor)
+    else:
+        with client_of(engine, actor=actor) as atomic:
+            answer = atomic.admin.add_token(name, role, client=client, expires_in_ms=expires)
+    if as_json:
+        echo_json(answer)
+    else:
+        tell_made(answer.made, answer.admin)
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--overlap",
+    metavar="TIME",
+    default="24h",
+    show_default=True,
+    callback=lifetime,
+    help="How long the one before is good, too; 0: no longer.",
+)
+@click.option("--expires", metavar="TIME", callback=lifetime, help="After so long. Else as it was.")
+@engine_option
+@actor_option
+@json_option
+def rotate(
+    name: str, overlap: int, expires: int | None, engine: str, actor: str, as_json: bool
+) -> None:
+    """Give a token another secret, and print that: this once."""
+    with client_of(engine, actor=actor) as atomic:
+        answer = atomic.admin.rotate_token(name, overlap_ms=overlap, expires_in_ms=expires)
+    if as_json:
+        echo_json(answer)
+        return
+    tell_made(answer.made, answer.admin)
+    if answer.made.token.old_secret_until is not None:
+        until = clock_text(answer.made.token.old_secret_until)
+        click.echo(f"The one before is good until {until}.", err=True)
+
+
+@token.command()
+@click.argument("name")
+@engine_option
+@actor_option
+@json_option
+def rm(name: str, engine: str, actor: str, as_json: bool) -> None:
+    """Take a token away: from now on it is good for nothing."""
+    with client_of(engine, actor=actor) as atomic:
+        row = atomic.admin.remove_token(name)
+    if as_json:
+        echo_json(row)
+    else:
+        click.echo(f"The token {safe(row.name)} is removed.")
+
+
+@token.command()
+@engine_option
+@json_option
+def ls(engine: str, as_json: bool) -> None:
+    """List the tokens, by name. None of their secrets is kept."""
+    with client_of(engine) as atomic:
+        rows = atomic.admin.tokens()
+    if as_json:
+        echo_json({"tokens": rows})
+        return
+    if rows:
+        click.echo("\n".join(token_lines(rows)))
+    click.echo(count_text(len(rows), "token"), err=True)
+
+
+def token_lines(rows: tuple[TokenRow, ...]) -> list[str]:
+    """Tokens as a table, one line each."""
+    head = ["TOKEN", "ROLE", "CLIENT", "EXPIRES", "OLD SECRET UNTIL", "DEFINED IN"]
+    lines = [
+        [
+            safe(row.name),
+            safe(row.role),
+            safe(row.client or "-"),
+            clock_text(row.expires_at) if row.expires_at else "never",
+            clock_text(row.old_secret_until) if row.old_secret_until else "-",
+            safe(row.defined_in or "-"),
+        ]
+        for row in rows
+    ]
+    return table([head, *lines])

@@ -1,0 +1,92 @@
+# Made from engine/client/aio/admin.py by `just blocking`: change that, and not this.
+"""What admins ask of an engine: clients and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from engine.client.answers import read_answer
+from engine.client.blocking.exchange import Exchange
+from engine.client.calls import admin_call, look
+from engine.wire import access, routes
+
+T = TypeVar("T")
+
+
+class Admin:
+    """Changes who may ask, and for whom: `admin` of a client. It needs a token of that role."""
+
+    def __init__(self, exchange: Exchange, actor: str | None) -> None:
+        self._exchange = exchange
+        self._actor = actor
+
+    def clients(self) -> tuple[access.ClientRow, ...]:
+        """All clients, by name."""
+        return (self._look(routes.CLIENTS)).clients
+
+    def add_client(
+        self,
+        name: str,
+        targets: Iterable[str],
+        *,
+        private_targets: bool = False,
+        steps_need_parent: bool | None = None,
+    ) -> access.ClientAnswer:
+        """Make a client known, with the prefixes of the URLs that its steps may have. The answer
+        has its token's secret, this once."""
+        asked = access.ClientRequest(name, tuple(targets), private_targets, steps_need_parent)
+        return self._ask(routes.CLIENT_ADD, asked)
+
+    def disable_client(self, name: str) -> access.ClientRow:
+        """Refuse a client's posts."""
+        return self._ask(routes.CLIENT_DISABLE, access.NoMembers(), name)
+
+    def enable_client(self, name: str) -> access.ClientRow:
+        """Take them again."""
+        return self._ask(routes.CLIENT_ENABLE, access.NoMembers(), name)
+
+    def remove_client(self, name: str) -> access.ClientRow:
+        """Forget a client, and the tokens that are bound to it. Raises Refused while it has open
+        runs."""
+        return self._ask(routes.CLIENT_REMOVE, access.NoMembers(), name)
+
+    def tokens(self) -> tuple[access.TokenRow, ...]:
+        """All tokens, by name, without their secrets."""
+        return (self._look(routes.TOKENS)).tokens
+
+    def add_token(
+        self,
+        name: str,
+        role: routes.Role | str,
+        *,
+        client: str | None = None,
+        expires_in_ms: int | None = None,
+    ) -> access.TokenAnswer:
+        """Make a token. The answer has its secret, this once."""
+        asked = access.TokenRequest(name, routes.Role(role), client, expires_in_ms)
+        return self._ask(routes.TOKEN_ADD, asked)
+
+    def rotate_token(
+        self,
+        name: str,
+        *,
+        overlap_ms: int = access.OVERLAP_MS,
+        expires_in_ms: int | None = None,
+    ) -> access.TokenAnswer:
+        """Give a token another secret; the one before is good for `overlap_ms` beside it."""
+        asked = access.RotateRequest(overlap_ms, expires_in_ms)
+        return self._ask(routes.TOKEN_ROTATE, asked, name)
+
+    def remove_token(self, name: str) -> access.TokenRow:
+        """Take a token away."""
+        return self._ask(routes.TOKEN_REMOVE, access.NoMembers(), name)
+
+    def _look(self, route: routes.Route[T]) -> T:
+        return read_answer(self._exchange.answer(look(route)), route.answer)
+
+    def _ask(self, route: routes.Route[T], asked: Struct, *ids: str) -> T:
+        call = admin_call(route, *ids, request=asked, actor=self._actor)
+        return read_answer(self._exchange.answer(call), route.answer)

@@ -1,0 +1,1 @@
+"""What those who may do everything ask for: clients and tokens."""

@@ -1,0 +1,123 @@
+"""`/api/v1/clients` and `/api/v1/tokens`: who may ask, and for whom. `protocol.md` §7."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from engine import wire
+from engine.core.access.client import Client
+from engine.core.access.token import Token
+from engine.core.errors import Problem, Refused
+from engine.core.target import BadTarget, normalise_prefix
+from engine.front.show.times import maybe_rfc3339
+from engine.registry.changes import Changes, Made
+from engine.registry.registry import Registry
+from engine.wire import access
+
+Asked = TypeVar("Asked")
+NAME = "letters, digits and ._- , at most 64, beginning with a letter or digit"
+_decode_client = msgspec.json.Decoder(access.ClientRequest).decode
+_decode_token = msgspec.json.Decoder(access.TokenRequest).decode
+_decode_rotate = msgspec.json.Decoder(access.RotateRequest).decode
+
+
+def client_list(registry: Registry) -> access.ClientList:
+    """All clients, by name."""
+    return access.ClientList(tuple(client_row(it) for _, it in sorted(registry.clients.items())))
+
+
+def token_list(registry: Registry, now: int) -> access.TokenList:
+    """All tokens, by name."""
+    rows = (token_row(it, now) for _, it in sorted(registry.tokens.items()))
+    return access.TokenList(tuple(rows))
+
+
+def client_row(client: Client) -> access.ClientRow:
+    """A client without its secrets."""
+    return access.ClientRow(
+        name=client.name,
+        targets=client.targets,
+        private_targets=client.private_targets,
+        steps_need_parent=client.steps_need_parent,
+        disabled=client.disabled,
+        defined_in=client.defined_in or None,
+    )
+
+
+def token_row(token: Token, now: int) -> access.TokenRow:
+    """A token without what is kept of its secret."""
+    overlap = token.rotated_until if token.rotated_until > now else None
+    return access.TokenRow(
+        name=token.name,
+        role=token.role,
+        client=token.client,
+        expires_at=maybe_rfc3339(token.expires_at),
+        old_secret_until=maybe_rfc3339(overlap),
+        defined_in=token.defined_in or None,
+    )
+
+
+def _made(made: Made, now: int) -> access.MadeToken:
+    return access.MadeToken(token_row(made.token, now), made.secret)
+
+
+def _maybe_made(made: Made | None, now: int) -> access.MadeToken | None:
+    return None if made is None else _made(made, now)
+
+
+async def add_client(changes: Changes, body: bytes, actor: str, now: int) -> access.ClientAnswer:
+    """`POST /api/v1/clients`. Raises Refused."""
+    client = client_of(_asked(body, _decode_client, "client"))
+    made, admin = await changes.add_client(client, actor)
+    return access.ClientAnswer(client_row(client), _made(made, now), _maybe_made(admin, now))
+
+
+def client_of(asked: access.ClientRequest) -> Client:
+    """The client that is asked for. Raises Refused for a name or a target that cannot be one."""
+    if asked.name in wire.RESERVED_CLIENTS:
+        detail = f"The name {asked.name!r} is the engine's own: choose another."
+        raise Refused(Problem.INVALID_REQUEST, detail, member="name")
+    targets: list[str] = []
+    for text in asked.targets:
+        try:
+            targets.append(normalise_prefix(text))
+        except BadTarget as error:
+            detail = f"The target {text[:200]!r} {error}."
+            raise Refused(Problem.INVALID_REQUEST, detail, member="targets") from error
+    return Client(
+        asked.name,
+        tuple(dict.fromkeys(targets)),
+        private_targets=asked.private_targets,
+        steps_need_parent=asked.steps_need_parent,
+    )
+
+
+async def add_token(changes: Changes, body: bytes, actor: str, now: int) -> access.TokenAnswer:
+    """`POST /api/v1/tokens`. Raises Refused."""
+    asked = _asked(body, _decode_token, "token")
+    made, admin = await changes.add_token(
+        asked.name, asked.role, asked.client, asked.expires_in_ms, actor
+    )
+    return access.TokenAnswer(_made(made, now), _maybe_made(admin, now))
+
+
+async def rotate_token(
+    changes: Changes, name: str, body: bytes, actor: str, now: int
+) -> access.TokenAnswer:
+    """`POST /api/v1/tokens/{name}/rotate`. Raises Refused."""
+    asked = _asked(body, _decode_rotate, "rotation") if body else access.RotateRequest()
+    made = await changes.rotate_token(name, asked.overlap_ms, asked.expires_in_ms, actor)
+    return access.TokenAnswer(_made(made, now), None)
+
+
+def _asked(body: bytes, decode: Callable[[bytes], Asked], what: str) -> Asked:
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = re.sub(r"Expected `str` matching regex .* - at", f"Expected {NAME} - at", str(error))
+        detail = f"The {what} is not valid: {text}."
+        raise Refused(Problem.INVALID_REQUEST, detail) from error

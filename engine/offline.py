@@ -1,0 +1,61 @@
+"""Changes of clients and tokens in a file that no engine has open: the first token, say.
+
+The file's lock is taken as an engine takes it, so while one runs it is refused, in the words that
+name it. What is there is brought up to date first, as by any start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from engine.core.errors import Refused
+from engine.front.admin import clients
+from engine.front.show.times import rfc3339
+from engine.main import changes_of
+from engine.process.clock import SystemClock
+from engine.registry.changes import Changes
+from engine.registry.registry import Registry
+from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.store import open_store
+from engine.store.sqlite.views.views import SqliteViews
+from engine.wire import access
+
+T = TypeVar("T")
+Work = Callable[[Changes, int], Awaitable[T]]
+"""What is done, and when that is, in milliseconds since the epoch, UTC."""
+
+
+def add_client_to(db: Path, asked: access.ClientRequest, actor: str) -> access.ClientAnswer:
+    """Make a client known, as `POST /api/v1/clients` does. Raises StoreError and Refused."""
+    body = msgspec.json.encode(asked)
+    return _changed(db, lambda it, now: clients.add_client(it, body, actor, now))
+
+
+def add_token_to(db: Path, asked: access.TokenRequest, actor: str) -> access.TokenAnswer:
+    """Make a token, as `POST /api/v1/tokens` does. Raises StoreError and Refused."""
+    body = msgspec.json.encode(asked)
+    return _changed(db, lambda it, now: clients.add_token(it, body, actor, now))
+
+
+def _changed(db: Path, work: Work[T]) -> T:
+    done = trio.run(_change, db, work)
+    if isinstance(done, Refused):
+        raise done
+    return done
+
+
+async def _change(db: Path, work: Work[T]) -> T | Refused:
+    clock = SystemClock()
+    owner = Owner(os.getpid(), clock.token_bytes(6).hex(), rfc3339(clock.utc_ms()))
+    async with open_store(db, owner, started_at=clock.steady_ms()) as store:
+        registry = Registry(store, clock.utc_ms)
+        try:
+            return await work(changes_of(registry, SqliteViews(store), clock), clock.utc_ms())
+        except Refused as refused:
+            return refused  # raised here it would leave within a group of the store's nursery

@@ -1,0 +1,200 @@
+"""What people change of clients and tokens: each a whole change, or a refusal that says why.
+
+The first thing that is made has every request asked for a token from then on. So that nobody locks
+themselves out, a token that may make others is made before it, where there is none.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+
+import trio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.core.access.client import Client
+from engine.core.access.token import Role, Token
+from engine.core.errors import Problem, Refused
+from engine.core.model import OPEN
+from engine.ports.views import RunQuery, RunsFound
+from engine.registry.registry import TOKEN_BYTES, TOKEN_PREFIX, Registry, digest_of
+
+ADMIN = "admin"
+"""What the first token is called that may make others."""
+
+
+class Made(Struct, frozen=True):
+    """A token with its secret, which is in this value alone."""
+
+    token: Token
+    secret: str
+
+
+class Changes:
+    """Changes a registry, one change at a time."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        now: Callable[[], int],
+        token_bytes: Callable[[int], bytes],
+        find: Callable[[RunQuery], Awaitable[RunsFound]],
+    ) -> None:
+        """`now`: milliseconds since the epoch, UTC. `find`: the runs of which a query holds."""
+        self._registry, self._now = registry, now
+        self._token_bytes, self._find = token_bytes, find
+        self._changing = trio.Lock()
+
+    async def add_client(self, client: Client, actor: str) -> tuple[Made, Made | None]:
+        """Make a client known, and a token of its name to post with; returns that, and the admin
+        token if one had to be made. Raises Refused."""
+        async with self._changing:
+            if client.name in self._registry.clients:
+                raise _not_possible(f"There is a client {client.name!r} already.")
+            self._refuse_taken(client.name)
+            admin = await self._admin_first(actor)
+            await self._registry.put_client(client, actor)
+            made = self._made(Token(client.name, b"", Role.SUBMIT, client.name))
+            await self._registry.put_token(made.token, actor)
+            return made, admin
+
+    async def set_disabled(self, name: str, actor: str, *, disabled: bool) -> Client:
+        """Refuse a client's posts, or take them again. Raises Refused."""
+        async with self._changing:
+            client = replace(self._client(name), disabled=disabled)
+            await self._registry.put_client(client, actor)
+            return client
+
+    async def remove_client(self, name: str, actor: str) -> Client:
+        """Forget a client, and the tokens that are bound to it. Raises Refused while runs of it are
+        open."""
+        async with self._changing:
+            client = self._client(name)
+            await self._refuse_open_runs(name)
+            await self._registry.remove_client(name, actor)
+            try:
+                await self._refuse_open_runs(name)  # of a post that was let in just before
+            except Refused:
+                await self._registry.put_client(client, actor)
+                raise
+            for token in list(self._registry.tokens.values()):
+                if token.client == name and not token.defined_in:
+                    await self._registry.remove_token(token.name, actor)
+            return client
+
+    async def add_token(
+        self, name: str, role: Role, client: str | None, expires_in_ms: int | None, actor: str
+    ) -> tuple[Made, Made | None]:
+        """Make a token; returns it, and the admin token if one had to be made. Raises Refused."""
+        async with self._changing:
+            if role is Role.SUBMIT and client is None:
+                raise _invalid("client", "A token of the role submit is for one client: say which.")
+            if role is Role.ADMIN and client is not None:
+                raise _invalid("client", "A token of the role admin is bound to no client.")
+            if client is not None and role is not Role.SUBMIT:
+                raise _invalid("client", f"A token of the role {role} is bound to no client yet.")
+            if client is not None:
+                self._client(client)
+            self._refuse_taken(name)
+            admin = None if role is Role.ADMIN else await self._admin_first(actor)
+            self._refuse_taken(name)
+            made = self._made(Token(name, b"", role, client, self._at(expires_in_ms)))
+            await self._registry.put_token(made.token, actor)
+            return made, admin
+
+    async def rotate_token(
+        self, name: str, overlap_ms: int, expires_in_ms: int | None, actor: str
+    ) -> Made:
+        """Give a token another secret; the one before is good for so long beside it, and the one
+        before that no more. Raises Refused."""
+        async with self._changing:
+            token = self._token(name)
+            at = token.expires_at if expires_in_ms is None else self._at(expires_in_ms)
+            if at is not None and at <= self._now():
+                raise _not_possible(
+                    f"The token {name!r} has run out: say for how long it is to be good again."
+                )
+            made = self._made(
+                replace(
+                    token,
+                    expires_at=at,
+                    rotated_digest=token.digest if overlap_ms else None,
+                    rotated_until=self._now() + overlap_ms if overlap_ms else 0,
+                )
+            )
+            await self._registry.put_token(made.token, actor)
+            return made
+
+    async def remove_token(self, name: str, actor: str) -> Token:
+        """Take a token away. Raises Refused for the last that may make others."""
+        async with self._changing:
+            token = self._token(name)
+            if self._admins() == [token]:
+                raise _not_possible(
+                    f"The token {name!r} is the last of the role admin: without it nobody could"
+                    " make another. Rotate it, or make another first."
+                )
+            await self._registry.remove_token(name, actor)
+            return token
+
+    async def _admin_first(self, actor: str) -> Made | None:
+        if self._admins():
+            return None
+        self._refuse_taken(ADMIN)
+        made = self._made(Token(ADMIN, b"", Role.ADMIN))
+        await self._registry.put_token(made.token, actor)
+        return made
+
+    def _admins(self) -> list[Token]:
+        """The tokens that may make others, now."""
+        now, tokens = self._now(), self._registry.tokens.values()
+        return [it for it in tokens if it.role is Role.ADMIN and it.is_good(it.digest, now)]
+
+    def _made(self, token: Token) -> Made:
+        """The token with a new secret."""
+        chance = base64.urlsafe_b64encode(self._token_bytes(TOKEN_BYTES))
+        secret = TOKEN_PREFIX + chance.rstrip(b"=").decode("ascii")
+        return Made(replace(token, digest=digest_of(secret)), secret)
+
+    def _at(self, in_ms: int | None) -> int | None:
+        return None if in_ms is None else self._now() + in_ms
+
+    def _client(self, name: str) -> Client:
+        client = self._registry.clients.get(name)
+        if client is None:
+            raise Refused(Problem.NOT_FOUND, f"There is no client {name[:64]!r}.")
+        return client
+
+    def _token(self, name: str) -> Token:
+        token = self._registry.tokens.get(name)
+        if token is None:
+            raise Refused(Problem.NOT_FOUND, f"There is no token {name[:64]!r}.")
+        return token
+
+    def _refuse_taken(self, name: str) -> None:
+        if name in self._registry.tokens:
+            raise _not_possible(
+                f"There is a token {name!r} already: choose another name, or rotate it for another"
+                " secret."
+            )
+
+    async def _refuse_open_runs(self, name: str) -> None:
+        query = RunQuery(client=name, states=tuple(sorted(OPEN)), limit=1, without_steps=True)
+        if count := (await self._find(query)).total:
+            runs = f"{count:,} open runs" if count > 1 else "an open run"
+            raise Refused(
+                Problem.NOT_POSSIBLE,
+                f"The client {name!r} has {runs}: let them end, or cancel them, first. Disabled, it"
+                " is given no new ones.",
+                openRuns=count,
+            )
+
+
+def _not_possible(detail: str) -> Refused:
+    return Refused(Problem.NOT_POSSIBLE, detail)
+
+
+def _invalid(member: str, detail: str) -> Refused:
+    return Refused(Problem.INVALID_REQUEST, detail, member=member)

@@ -1,0 +1,119 @@
+"""Clients and tokens, as they are asked for and shown. `docs/reference/protocol.md` §7."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from engine.core.access.token import Role
+from engine.wire.submit import CLIENT_PATTERN
+
+DAY_MS = 86_400_000
+TOKEN_LIFETIME_MS_MAX = 3_650 * DAY_MS
+OVERLAP_MS = DAY_MS
+"""How long the secret before a rotation is good, unless it is said."""
+OVERLAP_MS_MAX = 30 * DAY_MS
+TARGETS_MAX = 100
+"""Of one client."""
+Name = Annotated[str, Meta(pattern=CLIENT_PATTERN)]
+Lifetime = Annotated[int, Meta(ge=1, le=TOKEN_LIFETIME_MS_MAX)]
+
+
+class ClientRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A client that is to be known."""
+
+    name: Name
+    targets: Annotated[tuple[str, ...], Meta(max_length=TARGETS_MAX)]
+    """URLs that those of its steps begin with."""
+    private_targets: bool = False
+    """Whether names with a dot may have private addresses."""
+    steps_need_parent: bool | None = None
+    """None: as the engine's setting says."""
+
+
+class ClientRow(Struct, frozen=True, rename="camel"):
+    """A client as it is known."""
+
+    name: str
+    targets: tuple[str, ...]
+    private_targets: bool
+    steps_need_parent: bool | None
+    disabled: bool
+    defined_in: str | None
+    """The file that defines it; null: it was added by a command."""
+
+
+class ClientList(Struct, frozen=True, rename="camel"):
+    """All clients, by name."""
+
+    clients: tuple[ClientRow, ...]
+
+
+class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A token that is to be made."""
+
+    name: Name
+    role: Role
+    client: Name | None = None
+    """The only client that it is good for: a must for `submit`, not possible for `admin`."""
+    expires_in_ms: Lifetime | None = None
+    """None: it does not run out."""
+
+
+class RotateRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A token that gets another secret."""
+
+    overlap_ms: Annotated[int, Meta(ge=0, le=OVERLAP_MS_MAX)] = OVERLAP_MS
+    """How long the one before is good beside it."""
+    expires_in_ms: Lifetime | None = None
+    """From now on; None: as before."""
+
+
+class TokenRow(Struct, frozen=True, rename="camel"):
+    """A token as it is known: without its secret, which nobody has but who was shown it."""
+
+    name: str
+    role: Role
+    client: str | None
+    expires_at: str | None
+    old_secret_until: str | None
+    """Until when the secret before the last rotation is good too."""
+    defined_in: str | None
+    """The file that defines it; null: it was made by a command."""
+
+
+class TokenList(Struct, frozen=True, rename="camel"):
+    """All tokens, by name."""
+
+    tokens: tuple[TokenRow, ...]
+
+
+class MadeToken(Struct, frozen=True, rename="camel"):
+    """A token and its secret, which is shown this once."""
+
+    token: TokenRow
+    secret: str
+
+
+class TokenAnswer(Struct, frozen=True, rename="camel"):
+    """What was made."""
+
+    made: MadeToken
+    admin: MadeToken | None
+    """Made before it, as from then on every request needs a token and there was none that could
+    make others."""
+
+
+class ClientAnswer(Struct, frozen=True, rename="camel"):
+    """What was made."""
+
+    client: ClientRow
+    made: MadeToken
+    """To post as this client."""
+    admin: MadeToken | None
+    """As of a token."""
+
+
+class NoMembers(Struct, frozen=True, forbid_unknown_fields=True):
+    """What says all by its address."""

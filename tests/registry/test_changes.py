@@ -1,0 +1,234 @@
+"""Clients and tokens as they are changed by people: whole, or refused with why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.core.access.client import Client
+from engine.core.access.token import Role, Token
+from engine.core.errors import Problem, Refused
+from engine.core.model import OPEN
+from engine.ports.views import RunQuery, RunsFound
+from engine.registry.changes import Changes
+from engine.registry.registry import Registry, digest_of
+from tests.store.support import store_at
+
+SHOP = Client("shop", ("http://shop:9000/",))
+DAY = 86_400_000
+
+
+class Desk:
+    """A registry on a real file, and who changes it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.now = 1_000
+        self.open_runs = [0]
+        """How many are found, each time that they are looked for; the last one stays."""
+        self.queries: list[RunQuery] = []
+        self.registry = registry
+        self._chance = iter(range(1, 256))
+        self.changes = Changes(
+            registry,
+            now=lambda: self.now,
+            token_bytes=lambda count: bytes([next(self._chance)]) * count,
+            find=self.find,
+        )
+
+    async def find(self, query: RunQuery) -> RunsFound:
+        self.queries.append(query)
+        count = self.open_runs.pop(0) if len(self.open_runs) > 1 else self.open_runs[0]
+        return RunsFound((), count, False, None)
+
+    def good(self, secret: str) -> str | None:
+        """The name of the token that this is now."""
+        token = self.registry.token_of(secret)
+        return None if token is None else token.name
+
+
+@asynccontextmanager
+async def desk_at(path: Path) -> AsyncIterator[Desk]:
+    async with store_at(path) as store:
+        desks: list[Desk] = []
+        registry = Registry(store, lambda: desks[0].now)
+        desks.append(Desk(registry))
+        yield desks[0]
+
+
+async def refusal(change: object) -> Refused:
+    with pytest.raises(Refused) as caught:
+        await change  # type: ignore[misc]
+    return caught.value
+
+
+async def test_the_first_client_locks_nobody_out(path: Path) -> None:
+    """With it comes a token that may make others, as from then on every request needs one; with
+    the second none does."""
+    async with desk_at(path) as desk:
+        made, admin = await desk.changes.add_client(SHOP, "ada")
+        assert admin is not None
+        assert admin.token == Token("admin", digest_of(admin.secret), Role.ADMIN)
+        assert made.token == Token("shop", digest_of(made.secret), Role.SUBMIT, "shop")
+        assert made.secret.startswith("atomic_")
+        assert len(made.secret) == 50, "256 bits, URL-safe"
+        assert made.secret != admin.secret
+        assert (desk.good(made.secret), desk.good(admin.secret)) == ("shop", "admin")
+        assert await desk.changes.add_client(Client("cafe"), "ada") is not None
+        _, second = await desk.changes.add_token("ci", Role.SUBMIT, "cafe", None, "ada")
+        assert second is None
+    async with desk_at(path) as desk:  # it was durable, and none of the secrets is kept
+        assert set(desk.registry.tokens) == {"admin", "shop", "cafe", "ci"}
+        assert desk.good(made.secret) == "shop"
+    kept = b"".join(each.read_bytes() for each in path.parent.iterdir() if each.is_file())
+    assert made.secret.encode() not in kept
+    assert admin.secret.encode() not in kept
+
+
+async def test_the_first_token_may_be_that_of_an_admin(path: Path) -> None:
+    """Then it is the only one that is made; a first one of another role brings one along."""
+    async with desk_at(path) as desk:
+        made, admin = await desk.changes.add_token("root", Role.ADMIN, None, None, "ada")
+        assert (made.token.role, admin) == (Role.ADMIN, None)
+    async with desk_at(path.with_name("b.db")) as desk:
+        made, admin = await desk.changes.add_token("ci", Role.READ, None, None, "ada")
+        assert admin is not None
+        assert set(desk.registry.tokens) == {"admin", "ci"}
+        taken = await refusal(desk.changes.add_token("ci", Role.READ, None, None, "ada"))
+        assert "There is a token 'ci' already" in taken.detail
+
+
+async def test_a_token_needs_what_its_role_says(path: Path) -> None:
+    """One to submit a known client, one to do everything none; names are given once."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_client(SHOP, "ada")
+        for role, client, problem, words in (
+            (Role.SUBMIT, None, Problem.INVALID_REQUEST, "say which"),
+            (Role.ADMIN, "shop", Problem.INVALID_REQUEST, "bound to no client"),
+            (Role.SUBMIT, "nosuch", Problem.NOT_FOUND, "There is no client 'nosuch'"),
+        ):
+            refused = await refusal(desk.changes.add_token("t", role, client, None, "ada"))
+            assert (refused.problem, words in refused.detail) == (problem, True), refused
+        for name in ("shop", "admin"):
+            refused = await refusal(desk.changes.add_client(Client(name), "ada"))
+            assert f"There is a {'client' if name == 'shop' else 'token'} {name!r}" in str(refused)
+        assert set(desk.registry.clients) == {"shop"}
+
+
+async def test_a_rotated_token_has_two_secrets_for_a_while(path: Path) -> None:
+    """And never three: the one before the last is good no more. Without an overlap only the new
+    one is."""
+    async with desk_at(path) as desk:
+        first, _ = await desk.changes.add_token("root", Role.ADMIN, None, None, "ada")
+        second = await desk.changes.rotate_token("root", DAY, None, "ada")
+        secrets = [first.secret, second.secret]
+        assert [*map(desk.good, secrets)] == ["root", "root"]
+        desk.now += DAY - 1
+        assert [*map(desk.good, secrets)] == ["root", "root"]
+        third = await desk.changes.rotate_token("root", DAY, None, "ada")
+        secrets.append(third.secret)
+        assert [*map(desk.good, secrets)] == [None, "root", "root"]
+        desk.now += DAY
+        assert [*map(desk.good, secrets)] == [None, None, "root"]
+        fourth = await desk.changes.rotate_token("root", 0, None, "ada")
+        assert [*map(desk.good, (*secrets, fourth.secret))] == [None, None, None, "root"]
+    async with desk_at(path) as desk:
+        assert desk.good(fourth.secret) == "root"
+
+
+async def test_a_token_that_has_run_out_is_good_again_when_it_is_said_for_how_long(
+    path: Path,
+) -> None:
+    """A rotation alone does not make it so: that would be a secret that is good for nothing."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_token("root", Role.ADMIN, None, None, "ada")
+        made, _ = await desk.changes.add_token("ci", Role.READ, None, 10, "ada")
+        desk.now += 9
+        assert desk.good(made.secret) == "ci"
+        desk.now += 1
+        assert desk.good(made.secret) is None
+        refused = await refusal(desk.changes.rotate_token("ci", DAY, None, "ada"))
+        assert "has run out" in refused.detail
+        again = await desk.changes.rotate_token("ci", DAY, 5, "ada")
+        assert (desk.good(again.secret), desk.good(made.secret)) == ("ci", "ci")
+        desk.now += 5
+        assert (desk.good(again.secret), desk.good(made.secret)) == (None, None)
+
+
+async def test_the_last_token_that_may_make_others_stays(path: Path) -> None:
+    """One that has run out is none."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_token("root", Role.ADMIN, None, None, "ada")
+        await desk.changes.add_token("second", Role.ADMIN, None, 10, "ada")
+        await desk.changes.add_token("ci", Role.READ, None, None, "ada")
+        desk.now += 10
+        refused = await refusal(desk.changes.remove_token("root", "ada"))
+        assert (refused.problem, "last of the role admin" in str(refused)) == (
+            Problem.NOT_POSSIBLE,
+            True,
+        )
+        await desk.changes.remove_token("ci", "ada")
+        await desk.changes.add_token("third", Role.ADMIN, None, None, "ada")
+        await desk.changes.remove_token("root", "ada")
+        assert set(desk.registry.tokens) == {"second", "third"}
+        refused = await refusal(desk.changes.remove_token("root", "ada"))
+        assert refused.problem is Problem.NOT_FOUND
+
+
+async def test_a_client_with_open_runs_is_not_forgotten(path: Path) -> None:
+    """However one came to be open: there before, or let in while it was being forgotten. Without
+    them it goes, with the tokens that are bound to it."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_client(SHOP, "ada")
+        await desk.changes.add_client(Client("cafe"), "ada")
+        await desk.changes.add_token("look", Role.SUBMIT, "shop", None, "ada")
+        for counts in ([2], [0, 1]):
+            desk.open_runs = counts
+            refused = await refusal(desk.changes.remove_client("shop", "ada"))
+            assert refused.problem is Problem.NOT_POSSIBLE
+            assert refused.members == {"openRuns": counts[-1]}
+            assert desk.registry.clients["shop"] == SHOP
+        assert {(it.client, it.states) for it in desk.queries} == {("shop", tuple(sorted(OPEN)))}
+        desk.open_runs = [0]
+        await desk.changes.remove_client("shop", "ada")
+        assert set(desk.registry.clients) == {"cafe"}
+        assert set(desk.registry.tokens) == {"admin", "cafe"}
+        assert (await refusal(desk.changes.remove_client("shop", "ada"))).problem is (
+            Problem.NOT_FOUND
+        )
+
+
+async def test_a_disabled_client_stays_known(path: Path) -> None:
+    """Also at the next start, and can be enabled again."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_client(SHOP, "ada")
+        await desk.changes.set_disabled("shop", "ada", disabled=True)
+    async with desk_at(path) as desk:
+        assert desk.registry.clients["shop"].disabled
+        await desk.changes.set_disabled("shop", "ada", disabled=False)
+        assert desk.registry.clients["shop"] == SHOP
+        refused = await refusal(desk.changes.set_disabled("cafe", "ada", disabled=True))
+        assert refused.problem is Problem.NOT_FOUND
+
+
+async def test_what_a_file_defines_is_changed_in_the_file(path: Path) -> None:
+    """The refusal names it: of clients and of tokens, whatever is asked."""
+    async with desk_at(path) as desk:
+        client = Client("shop", defined_in="clients/shop.toml")
+        tokens = [
+            Token(name, digest_of(name), role, bound, defined_in="clients/shop.toml")
+            for name, role, bound in (("shop", Role.SUBMIT, "shop"), ("a", Role.ADMIN, None))
+        ]
+        spare = Token("b", digest_of("b"), Role.ADMIN, defined_in="admins")
+        desk.registry.set_defined([client], [*tokens, spare])
+        for change in (
+            desk.changes.set_disabled("shop", "ada", disabled=True),
+            desk.changes.remove_client("shop", "ada"),
+            desk.changes.rotate_token("shop", DAY, None, "ada"),
+            desk.changes.remove_token("a", "ada"),
+        ):
+            refused = await refusal(change)
+            assert refused.problem is Problem.NOT_POSSIBLE
+            assert "defined in clients/shop.toml" in refused.detail
