@@ -191,6 +191,7 @@ async def _serve(
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
             views = SqliteViews(store)
+            engine.new_runs.count_open = views.open_runs
             front = _front(config, store, views, registry, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             asked = stop.attach()

@@ -87,11 +87,12 @@ class Refused(EngineError):
 
 
 class RateLimit(NamedTuple):
-    """A quota that is used up: so many in so many seconds, and some again after so many."""
+    """A quota that is used up: so many in so many seconds (None: at once), and some again after so
+    many."""
 
     policy: str
     quota: int
-    window_s: int
+    window_s: int | None
     reset_s: int
 
 

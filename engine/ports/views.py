@@ -250,6 +250,9 @@ class Views(Protocol):
     async def tree(self, run_id: str) -> tuple[RunRecord, list[Step], list[AttemptRecord]] | None:
         """A run, its steps in order, and all their attempts."""
 
+    async def open_runs(self, client: str) -> int:
+        """How many open runs a client has."""
+
     async def client_of(self, run_id: str) -> str | None:
         """Whose run it is; None: there is no such run."""
 

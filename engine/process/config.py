@@ -19,7 +19,9 @@ from engine.process.toml import ConfigError as ConfigError  # whoever loads sett
 from engine.process.toml import TomlFile, parse_toml, resembling
 
 ENVIRONMENT_PREFIX = "ATOMIC_"
-CLIENT_VARIABLES = frozenset({"url", "client", "actor", "token", "token_file"})
+CLIENT_VARIABLES = frozenset(
+    {"url", "client", "actor", "token", "token_file", "signing_secret_file"}
+)
 """Variables of the prefix that applications, the command and the dashboard read: one of them may
 resemble a setting and is none."""
 _SERVICE_LINK = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_[0-9]+_(tcp|udp|sctp)(_.+)?)")

@@ -14,7 +14,7 @@ from engine.core.access.client import Client, ClientLimits
 from engine.core.access.token import Role, Token
 from engine.core.target import BadTarget, normalise_prefix
 from engine.core.text.secrets import without_secrets
-from engine.process.config import Config, FilePath, shown
+from engine.process.config import Config, Count, FilePath, shown
 from engine.process.toml import ConfigError, TomlFile, resembling
 from engine.registry.look import Look
 from engine.registry.secrets import read_signing_secrets, read_tokens
@@ -32,6 +32,9 @@ class LimitMembers(Struct, frozen=True):
     new_runs_per_s: Annotated[Annotated[float, Meta(ge=0.01, le=1_000_000)] | None, _doc(
         "Runs that it may open in a second, over a longer time. Posts for open runs are never"
         " refused by a rate."
+    )] = None  # fmt: skip
+    open_runs_max: Annotated[Count | None, _doc(
+        "Runs of it that may be open at once: of any state but completed, failed and cancelled."
     )] = None  # fmt: skip
 
 

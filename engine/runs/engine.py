@@ -31,7 +31,6 @@ from engine.process.budget import Parcel
 from engine.process.clock import Ids
 from engine.process.tasks import Tasks
 from engine.runs.limits.admission import Admission
-from engine.runs.limits.new_runs import NewRuns
 from engine.runs.limits.refusals import (
     draining,
     engine_error,
@@ -72,7 +71,7 @@ class Engine:
         self.places, self.home, self.hosts = shared.places, shared.home, shared.hosts
         self.budget, self.run_log = shared.budget, shared.watch.log
         self.admission = Admission(self.limits.new_runs_wait_s_max, lambda: shared.under_way)
-        self.new_runs = NewRuns(shared.registry, self.clock.steady_ms)
+        self.new_runs = shared.new_runs
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self._tasks = Tasks()
@@ -105,8 +104,7 @@ class Engine:
             self._refuse_if_away()
             if self.targets.listed:
                 check_target(client, spec.url, self.targets.why_not)
-            self.new_runs.check(client)
-        if found is None and await self.admission.enter(client):
+        if found is None and await self._wait_to_open(client):
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
             found = await self._find_run(client, spec, parent)
@@ -123,6 +121,12 @@ class Engine:
         else:
             payload.let_go()
         return await wait_for(self.shared, live, placed, wait, without_parent=parent is None)
+
+    async def _wait_to_open(self, client: str) -> bool:
+        """Wait until a run of this client may be opened; returns whether there was a wait. Raises
+        Refused."""
+        counted = await self.new_runs.enter(client)
+        return await self.admission.enter(client) or counted
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
         """Refuse a post that would open a run while new runs cannot even queue, or its client may

@@ -98,6 +98,8 @@ class LiveRun:
         if not change.events:
             return self.receipt
         change.close(now)
+        if self._shared.new_runs.open:
+            self._shared.new_runs.note(change)
         promised: list[Attempt] = []
         at_once: list[Attempt] = []
         for each in started:

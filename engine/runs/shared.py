@@ -15,6 +15,7 @@ from engine.process.deadlines import Deadlines
 from engine.runs.home import Home
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.hosts import Hosts
+from engine.runs.limits.new_runs import NewRuns
 from engine.runs.limits.places import AttemptPlaces
 from engine.runs.open.parent import ParentTokens
 from engine.telemetry.run_log import NOBODY, Watchers
@@ -38,6 +39,7 @@ class Shared:
         self.store, self.caller, self.clock = store, caller, clock
         self.parent_tokens, self.limits = parent_tokens, limits
         self.watch, self.registry = watch, registry
+        self.new_runs = NewRuns(registry, clock.steady_ms)
         self.places = AttemptPlaces(
             limits.in_flight_max,
             limits.in_flight_per_host_max,

@@ -215,7 +215,11 @@ PROBLEMS: dict[Problem, ProblemType] = {
         " client's limit; posts for runs that there are already are not refused by it.",
     ),
     Problem.TOO_MANY_RUNS: _type(
-        429, "Too many open runs", "Post again after `Retry-After`, when some runs have ended."
+        429,
+        "The client has too many open runs",
+        "Nothing was recorded. Post again with the same key after `Retry-After`, when some runs"
+        " have ended. `limit` names the client's limit; posts for runs that there are already are"
+        " not refused by it.",
     ),
     Problem.INTERNAL: _type(
         500,

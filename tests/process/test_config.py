@@ -116,6 +116,7 @@ def test_foreign_variables_of_the_prefix_are_left_alone():
     environ = {"ATOMIC_URL": "http://127.0.0.1:1", "ATOMIC_SERVICE_HOST": "10.0.0.1"}
     environ |= {"ATOMIC_CLIENT": "shop", "ATOMIC_ACTOR": "ada"}
     environ |= {"ATOMIC_TOKEN_FILE": "billing.token", "ATOMIC_TOKEN": "atomic_…"}
+    environ |= {"ATOMIC_SIGNING_SECRET_FILE": "billing.whsec"}
     assert load({}, environ) == Config()
 
 

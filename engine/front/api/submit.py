@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder(wire.Submission).decode
 _CLIENT = re.compile(wire.CLIENT_PATTERN)
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
-FOR_WANT_OF_ROOM = frozenset({Problem.OVERLOADED, Problem.RATE_LIMITED})
+FOR_WANT_OF_ROOM = frozenset({Problem.OVERLOADED, Problem.RATE_LIMITED, Problem.TOO_MANY_RUNS})
 """What an operator is told in the log: the engine's room, or what a client may take of it."""
 RESERVED_MEMBERS = frozenset({"delay", "notBefore", "signal", "mode"})
 READ_AT_ONCE_BYTES_MAX = 4_096

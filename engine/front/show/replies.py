@@ -29,8 +29,9 @@ def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:
     limit: RateLimit | None = members.pop("rateLimit", None)
     if limit is not None:
         policy, quota, window_s, reset_s = limit
+        window = "" if window_s is None else f";w={window_s}"
         headers += (
-            ("ratelimit-policy", f'"{policy}";q={quota};w={window_s}'),
+            ("ratelimit-policy", f'"{policy}";q={quota}{window}'),
             ("ratelimit", f'"{policy}";r=0;t={reset_s}'),
         )
     body = wire.problem(kind, detail, **members)

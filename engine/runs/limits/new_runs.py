@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import trio
+
+from engine.core.access.client import NO_LIMITS, ClientLimits
+from engine.core.events import RunMoved
+from engine.core.machine import Change
+from engine.core.model import OPEN
 from engine.ports.registry import Clients
 from engine.runs.limits.rates import Rates
-from engine.runs.limits.refusals import rate_limited
+from engine.runs.limits.refusals import rate_limited, too_many_runs
+
+RECOUNT_MS = 30_000
+"""How old the count of a client's open runs may be when it is refused for it: then the next post
+has it counted anew, so that no difference from the record stays."""
+
+
+async def _none(client: str) -> int:
+    return 0
 
 
 class NewRuns:
@@ -16,27 +30,82 @@ class NewRuns:
         """`now`: milliseconds on a clock that never goes back."""
         self._registry, self._now = registry, now
         self._rates = Rates()
+        self.count_open: Callable[[str], Awaitable[int]] = _none
+        """Says how many open runs of a client are recorded."""
+        self.open: dict[str, int] = {}
+        """By client, its open runs; of those whose limit asks for it."""
+        self._counted_at: dict[str, int] = {}
+        self._counting = trio.Lock()
         self.refused: dict[str, int] = {}
         """By client, how many posts were refused."""
 
+    async def enter(self, client: str) -> bool:
+        """Let a post pass that will open a run. True: there was a wait, while the open runs of its
+        client were counted; whether it opens one has to be looked at again. Raises Refused."""
+        limits = self._limits_of(client)
+        if limits.open_runs_max is None or client in self._counted_at:
+            self.check(client)
+            return False
+        async with self._counting:
+            if client not in self._counted_at:
+                await self._count(client)
+        return True
+
     def may_open(self, client: str) -> bool:
-        """Whether a post of this client may open a run now."""
-        return not self._rate_wait_s(client)
+        """Whether a post of this client may open a run now, as far as it is known."""
+        limits = self._limits_of(client)
+        if limits is NO_LIMITS:
+            return True
+        return not (self._has_too_many(client, limits) or self._rate_wait_s(client, limits))
 
     def check(self, client: str) -> None:
         """Raises Refused for a post of this client that would open a run."""
-        if (wait_s := self._rate_wait_s(client)) > 0:
-            self.refused[client] = self.refused.get(client, 0) + 1
-            raise rate_limited(client, self._registry.clients[client].limits, wait_s)
+        limits = self._limits_of(client)
+        if limits is NO_LIMITS:
+            return
+        if limits.open_runs_max is not None and self._has_too_many(client, limits):
+            if self._now() - self._counted_at[client] > RECOUNT_MS:
+                del self._counted_at[client], self.open[client]
+            self._count_refused(client)
+            raise too_many_runs(client, limits.open_runs_max)
+        wait_s = self._rate_wait_s(client, limits)
+        if limits.new_runs_per_s is not None and wait_s:
+            self._count_refused(client)
+            raise rate_limited(client, limits.new_runs_per_s, wait_s)
 
     def opened(self, client: str) -> None:
         """It has opened one."""
-        its = self._registry.clients.get(client)
-        if its is not None and its.limits.new_runs_per_s is not None:
-            self._rates.take(client, its.limits.new_runs_per_s, self._now() / 1000)
+        if (per_s := self._limits_of(client).new_runs_per_s) is not None:
+            self._rates.take(client, per_s, self._now() / 1000)
 
-    def _rate_wait_s(self, client: str) -> float:
+    def note(self, change: Change) -> None:
+        """Follow what becomes of a run; asked while `open` has anybody."""
+        client = change.run.client
+        if client in self.open:
+            for event in change.events:
+                if isinstance(event, RunMoved):
+                    self.open[client] += (event.state in OPEN) - (event.before in OPEN)
+
+    async def _count(self, client: str) -> None:
+        self.open[client] = 0  # what moves meanwhile is noted
+        try:
+            self.open[client] += await self.count_open(client)
+            self._counted_at[client] = self._now()
+        except BaseException:
+            del self.open[client]
+            raise
+
+    def _count_refused(self, client: str) -> None:
+        self.refused[client] = self.refused.get(client, 0) + 1
+
+    def _limits_of(self, client: str) -> ClientLimits:
         its = self._registry.clients.get(client)
-        if its is None or its.limits.new_runs_per_s is None:
-            return 0.0
-        return self._rates.wait_s(client, its.limits.new_runs_per_s, self._now() / 1000)
+        return NO_LIMITS if its is None or its.limits == NO_LIMITS else its.limits
+
+    def _has_too_many(self, client: str, limits: ClientLimits) -> bool:
+        most = limits.open_runs_max
+        return most is not None and client in self._counted_at and self.open[client] >= most
+
+    def _rate_wait_s(self, client: str, limits: ClientLimits) -> float:
+        per_s = limits.new_runs_per_s
+        return 0.0 if per_s is None else self._rates.wait_s(client, per_s, self._now() / 1000)

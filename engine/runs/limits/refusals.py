@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from engine.core.access.client import ClientLimits
 from engine.core.errors import Problem, RateLimit, Refused
 from engine.ports.store import Away
 
 RETRY_AFTER_S = 1
+TOO_MANY_RETRY_AFTER_S = 5
+"""Nobody knows when a run will end."""
 STOPPED_RETRY_AFTER_S = 30
 """A person has to look first."""
 
@@ -23,10 +24,20 @@ def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
     )
 
 
-def rate_limited(client: str, limits: ClientLimits, wait_s: float) -> Refused:
+def too_many_runs(client: str, open_runs_max: int) -> Refused:
+    """The refusal of a post that would open one run more than its client may have open."""
+    return Refused(
+        Problem.TOO_MANY_RUNS,
+        f"The client {client} has as many open runs as it may ({open_runs_max:,}); post again with"
+        " the same key when some have ended. Posts for runs that there are already are taken.",
+        limit="open_runs_max",
+        retryAfter=TOO_MANY_RETRY_AFTER_S,
+        rateLimit=RateLimit("open-runs", open_runs_max, None, TOO_MANY_RETRY_AFTER_S),
+    )
+
+
+def rate_limited(client: str, per_s: float, wait_s: float) -> Refused:
     """The refusal of a post that would open a run sooner than its client may."""
-    per_s = limits.new_runs_per_s
-    assert per_s is not None
     runs, seconds = quota(per_s)
     return Refused(
         Problem.RATE_LIMITED,

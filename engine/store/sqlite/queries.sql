@@ -1,6 +1,10 @@
 -- find_run: the identity of a run
 SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
 
+-- open_runs: of a client. Those that are open are looked through, not all that it ever had.
+SELECT count(*) FROM run
+WHERE state IN ('pending', 'running', 'backing-off', 'waiting', 'paused') AND +client = ?;
+
 -- client_of: whose run it is
 SELECT client FROM run WHERE id = ?;
 

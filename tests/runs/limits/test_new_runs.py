@@ -11,9 +11,12 @@ from trio.testing import MockClock
 from engine.core.access.client import Client, ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
+from engine.core.rules.action import Action
 from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
+from engine.runs.limits.new_runs import RECOUNT_MS
 from engine.runs.open.callers import Wait
+from engine.store.sqlite.views.views import SqliteViews
 from tests.world import ROOT, World, ok, world
 
 AT_ONCE = Wait(prefer_ms=0)
@@ -57,6 +60,7 @@ async def test_a_rate_hits_new_runs_alone(autojump_clock: MockClock, path: Path)
         assert b"rateLimit" not in refusal(error).body
         assert it.store.last_seq == sequence
         assert await refused(it, "a") is None, "it is open"
+        await trio.sleep(0.1)  # its function is called
         await it.post(ROOT + "/step", key="a", wait=AT_ONCE)
         assert [await refused(it, key, "bank") for key in "abcdef"] == [None] * 6
         assert [await refused(it, key, "other") for key in "abcdef"] == [None] * 6
@@ -107,3 +111,106 @@ async def test_what_was_refused_elsewhere_spends_nothing(
             assert await refused(it, "a") is None
         await trio.sleep(10)
         assert await refused(it, "b") is None
+
+
+async def counting(it: World) -> list[str]:
+    """Have open runs counted in the store, and return of which clients that was done."""
+    counted: list[str] = []
+    views = SqliteViews(it.store)
+
+    async def count(client: str) -> int:
+        counted.append(client)
+        await trio.sleep(0.1)
+        return await views.open_runs(client)
+
+    it.engine.new_runs.count_open = count
+    return counted
+
+
+async def test_no_more_open_runs_than_may_be(autojump_clock: MockClock, path: Path) -> None:
+    """At the limit they are taken and one beyond is not, with nothing recorded; those from before
+    the start count. A run that ends makes room, one that is retried takes it, and steps of open
+    runs are taken always."""
+    answers: dict[str, trio.Event] = {}
+
+    async def app(call: Invocation) -> Outcome:
+        await answers.setdefault(call.idempotency_key, trio.Event()).wait()
+        return ok()
+
+    async with world(path, never) as it:
+        for key in ("old", "older"):
+            await it.post(key=key, wait=AT_ONCE)
+            await it.post(key=key, client="bank", wait=AT_ONCE)
+        await trio.sleep(1)
+    limits = Limited(ClientLimits(open_runs_max=3))
+    async with world(path, app, registry=limits) as it:
+        counted = await counting(it)
+        assert await refused(it, "a") is None
+        sequence = it.store.last_seq
+        error = await refused(it, "b")
+        assert error is not None
+        assert (error.problem, error.members["limit"]) == (Problem.TOO_MANY_RUNS, "open_runs_max")
+        headers = dict(refusal(error).headers)
+        assert headers["retry-after"] == "5"
+        assert headers["ratelimit-policy"] == '"open-runs";q=3'
+        assert headers["ratelimit"] == '"open-runs";r=0;t=5'
+        assert it.store.last_seq == sequence
+        with pytest.raises(Refused, match=r"as many open runs as it may \(3\)"):
+            it.engine.refuse_if_full("shop", "w", "b")
+        assert await refused(it, "a") is None
+        await trio.sleep(0.1)  # its function is called
+        await it.post(ROOT + "/step", key="a", wait=AT_ONCE)
+        (live,) = (live for live in it.engine.memory.live.values() if live.run.root.spec.key == "a")
+        await it.act(live.run.id, Action.CANCEL)
+        assert await refused(it, "b") is None
+        assert await refused(it, "c") is not None
+        await it.act(live.run.id, Action.RETRY)
+        assert it.engine.new_runs.open == {"shop": 4}, "an operator is not refused"
+        assert counted == ["shop"]
+        assert [await refused(it, key, "bank") for key in "abcdef"] == [None] * 6
+
+
+async def test_open_runs_are_counted_once_for_many_posts(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """Posts that come while they are counted wait for it, and exactly so many are taken."""
+    async with world(path, never, registry=Limited(ClientLimits(open_runs_max=5))) as it:
+        counted = await counting(it)
+        let: list[bool] = []
+
+        async def post(key: str) -> None:
+            let.append(await refused(it, key) is None)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(post, f"{number // 2}")
+        assert (len(it.engine.memory.live), sum(let), counted) == (5, 10, ["shop"])
+
+
+async def test_a_count_that_is_wrong_is_mended(autojump_clock: MockClock, path: Path) -> None:
+    """Whatever was missed, as the end of a run that a bug had stopped: half a minute after the last
+    count a client that is refused is counted anew."""
+    async with world(path, never, registry=Limited(ClientLimits(open_runs_max=2))) as it:
+        counted = await counting(it)
+        assert await refused(it, "a") is None
+        it.engine.new_runs.open["shop"] = 7
+        assert await refused(it, "b") is not None
+        await trio.sleep(RECOUNT_MS / 1000 + 1)
+        assert await refused(it, "b") is not None
+        assert await refused(it, "b") is None
+        assert (counted, it.engine.new_runs.open) == (["shop", "shop"], {"shop": 2})
+
+
+async def test_a_count_that_fails_is_made_again(autojump_clock: MockClock, path: Path) -> None:
+    """Its post is answered what kept it from being counted; nothing is let in uncounted."""
+    async with world(path, never, registry=Limited(ClientLimits(open_runs_max=1))) as it:
+
+        async def fail(client: str) -> int:
+            raise Refused(Problem.STORE_UNAVAILABLE, "away")
+
+        it.engine.new_runs.count_open = fail
+        error = await refused(it, "a")
+        assert error is not None
+        assert error.problem is Problem.STORE_UNAVAILABLE
+        await counting(it)
+        assert [await refused(it, key) is None for key in "ab"] == [True, False]

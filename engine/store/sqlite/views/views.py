@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from functools import partial
+from operator import add
 from typing import Any, TypeVar
 
 import trio
@@ -114,6 +115,13 @@ class SqliteViews:
             return record, shown, tries
 
         return await self._of_run(run_id, work)
+
+    async def open_runs(self, client: str) -> int:
+        """How many open runs a client has."""
+        await self._writer.wait_rows()
+        return await self._of_all(
+            lambda db: int(db.execute(SQL["open_runs"], (client,)).fetchone()[0]), add
+        )
 
     async def client_of(self, run_id: str) -> str | None:
         """Whose run it is; None: there is no such run."""
