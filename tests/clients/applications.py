@@ -26,6 +26,9 @@ FPM_WORKERS = 2
 POOL_MORE = """
 catch_workers_output = yes
 env[APP_DATA] = $APP_DATA
+env[ATOMIC_CLIENT] = $ATOMIC_CLIENT
+env[ATOMIC_TOKEN_FILE] = $ATOMIC_TOKEN_FILE
+env[ATOMIC_SIGNING_SECRET_FILE] = $ATOMIC_SIGNING_SECRET_FILE
 """
 
 NGINX = """
@@ -79,7 +82,8 @@ class Application:
         """Serve, and wait until it answers. Blocks."""
         self.data.mkdir(parents=True, exist_ok=True)
         environ = {**os.environ, "APP_PORT": str(self.port), "APP_DATA": str(self.data)}
-        environ.pop("ATOMIC_CLIENT", None)
+        for name in ("ATOMIC_CLIENT", "ATOMIC_TOKEN_FILE", "ATOMIC_SIGNING_SECRET_FILE"):
+            environ.pop(name, None)
         log = self.data / "application.log"
         for command in self.commands or COMMANDS[self.language](self):
             with log.open("ab") as output:

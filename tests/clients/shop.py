@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +63,26 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(language: str, built: Path, directory: Path, **settings: Any) -> AsyncIterator[Shop]:
-    """Everything served, for the length of a block."""
+async def shop(
+    language: str,
+    built: Path,
+    directory: Path,
+    environ: Mapping[str, str] | None = None,
+    prepare: Callable[[str], None] = lambda url: None,
+    **settings: Any,
+) -> AsyncIterator[Shop]:
+    """Everything served, for the length of a block. `environ`: more for the application; `prepare`
+    is told its address before the engine starts."""
     settings = {"steps_need_parent": True, **settings}
-    with harness.running(directory, **settings) as engine:
-        async with gate() as between, harness.client(engine.url) as client:
-            client.http.timeout = httpx.Timeout(PATIENCE_S)
-            environ = {"ATOMIC_URL": engine.url, "APP_URL": between.url}
-            port = free_port()
-            application = Application(language, built, directory / "data", port, environ)
-            between.target = port
-            with served(application):
-                await trio.to_thread.run_sync(application.start)
-                yield Shop(engine, application, between, client)
+    async with gate() as between:
+        prepare(between.url)
+        with harness.running(directory, **settings) as engine:
+            async with harness.client(engine.url) as client:
+                client.http.timeout = httpx.Timeout(PATIENCE_S)
+                named = {"ATOMIC_URL": engine.url, "APP_URL": between.url, **(environ or {})}
+                port = free_port()
+                application = Application(language, built, directory / "data", port, named)
+                between.target = port
+                with served(application):
+                    await trio.to_thread.run_sync(application.start)
+                    yield Shop(engine, application, between, client)

@@ -168,6 +168,10 @@ func random() string {
 func workflow(work func(http.ResponseWriter, *http.Request, Call)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var call Call
+		if !Signed(r) {
+			http.Error(w, "Atomic has not signed this", 401)
+			return
+		}
 		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
 			http.Error(w, err.Error(), 400)
 			return

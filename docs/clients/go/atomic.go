@@ -1,8 +1,16 @@
 package main // Atomic's helper: copy it into your application. Go 1.19 or newer, nothing else.
 import "bytes"
+import "crypto/hmac"
+import "crypto/sha256"
+import "encoding/base64"
 import "encoding/json"
+import "fmt"
+import "io"
 import "net/http"
 import "os"
+import "regexp"
+import "strings"
+import "time"
 
 type Outcome struct { // what Atomic answered. Code 424: the step failed for good; compensate on nothing else
 	Code        int `json:"-"`
@@ -22,6 +30,9 @@ func PostWorkflow(from http.Header, name, path, key string, payload any, options
 	outcome.Code, outcome.Detail = 503, "no outcome from Atomic at "+url
 	if request, err := http.NewRequest("POST", url, bytes.NewReader(body)); err == nil {
 		request.Header = http.Header{"Content-Type": {"application/json"}, "Atomic-Parent": from["Atomic-Parent"], "Prefer": from["Prefer"]}
+		if token, _, _ := strings.Cut(read("ATOMIC_TOKEN_FILE"), "\n"); token != "" {
+			request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
+		}
 		if answer, err := http.DefaultClient.Do(request); err == nil {
 			defer answer.Body.Close()
 			outcome.Code, _ = answer.StatusCode, json.NewDecoder(answer.Body).Decode(&outcome)
@@ -36,5 +47,26 @@ func (o Outcome) PassOn(w http.ResponseWriter) { // 424 ends the workflow; after
 	w.Header()["Atomic-Suspend"] = map[int][]string{202: {"true"}}[o.Code]
 	http.Error(w, o.Detail, map[bool]int{true: 424, false: 503}[o.Code == 424])
 }
-func Suspend(r *http.Request)       { r.Header.Set("Prefer", "respond-async") } // wait for no step: 202
+
+// Suspend: no step is waited for: 202. read: a file that a variable names, each time: it may change.
+func Suspend(r *http.Request)       { r.Header.Set("Prefer", "respond-async") }
+func read(name string) string       { text, _ := os.ReadFile(os.Getenv(name)); return string(text) }
 func or(value, other string) string { return map[bool]string{true: value, false: other}[value != ""] }
+
+var secret = regexp.MustCompile(`(?m)^whsec_([A-Za-z0-9+/]{32,}=*)$`)
+
+// Signed says whether Atomic has signed a call, by one of our secrets and in the last five minutes; without a file of them, yes.
+func Signed(r *http.Request) (good bool) {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	at, _ := time.ParseDuration(r.Header.Get("Webhook-Timestamp") + "s")
+	for _, found := range secret.FindAllStringSubmatch(read("ATOMIC_SIGNING_SECRET_FILE"), -1) {
+		key, _ := base64.StdEncoding.DecodeString(found[1])
+		mac := hmac.New(sha256.New, key)
+		fmt.Fprintf(mac, "%s.%s.%s", r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body)
+		for _, given := range strings.Fields(r.Header.Get("Webhook-Signature")) {
+			good = good || hmac.Equal([]byte("v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil))), []byte(given))
+		}
+	}
+	return os.Getenv("ATOMIC_SIGNING_SECRET_FILE") == "" || good && time.Since(time.Unix(0, 0).Add(at)).Abs() <= 5*time.Minute
+}

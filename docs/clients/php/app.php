@@ -99,7 +99,7 @@ function rows(string $table): int {
 // -- HTTP -----------------------------------------------------------------------------------------
 
 match (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
-    '/users' => answerCall('createUserEndpoint'),
+    '/users' => answer('createUserEndpoint'),
     '/workflows/userCreation/index' => answerCall('createUserWorkflow'),
     '/workflows/userCreation/steps/createUser' => answerCall('createUserDBStep'),
     '/workflows/userCreation/steps/sendEmail' => answerCall('createUserEmailStep'),

@@ -9,6 +9,7 @@ function postWorkflow(string $name, string $path, string $key, mixed $payload, a
         'idempotencyKey' => $key, 'payload' => $payload] + array_diff_key($options, ['client' => 0, 'parent' => 0, 'prefer' => 0]);
     $curl = curl_init((getenv('ATOMIC_URL') ?: 'http://127.0.0.1:8420') . "/$options[client]");
     $headers = ['Content-Type: application/json', "Atomic-Parent: $options[parent]", "Prefer: $options[prefer]"];
+    if ($file = getenv('ATOMIC_TOKEN_FILE')) $headers[] = 'Authorization: Bearer ' . trim(fgets(fopen($file, 'r')));
     curl_setopt_array($curl, [CURLOPT_POSTFIELDS => json_encode($post, JSON_THROW_ON_ERROR), CURLOPT_HTTPHEADER => $headers,
         CURLOPT_RETURNTRANSFER => true, CURLOPT_PROXY => '']);
     $answer = json_decode((string) curl_exec($curl)) ?? (object) [];
@@ -28,6 +29,10 @@ function performWorkflowStep(string $path, string $key, mixed $payload, array $o
 /** Answers a call of Atomic with what $work returns. suspend: true: no step is waited for. */
 function answerCall(callable $work, bool $suspend = false): void {
     $_SERVER['HTTP_PREFER'] = $suspend ? 'respond-async' : '';
+    answer(fn ($call) => signed(file_get_contents('php://input')) ? $work($call) : throw new Exception('Atomic has not signed this', 401));
+}
+/** Answers anybody with what $work returns. */
+function answer(callable $work): void {
     try {
         $answer = $work(json_decode(file_get_contents('php://input'), flags: JSON_THROW_ON_ERROR));
     } catch (Throwable $error) { // a code that is a status of HTTP is answered, any other is 500
@@ -37,4 +42,16 @@ function answerCall(callable $work, bool $suspend = false): void {
     }
     header('Content-Type: application/json');
     echo json_encode($answer);
+}
+/** Whether Atomic has signed a call, by one of our secrets and in the last five minutes; without a file of them, yes. */
+function signed(string $body): bool {
+    if (!$file = getenv('ATOMIC_SIGNING_SECRET_FILE')) return true;
+    [$id, $at, $given] = array_map(fn ($it) => $_SERVER["HTTP_WEBHOOK_$it"] ?? '', ['ID', 'TIMESTAMP', 'SIGNATURE']);
+    if (!preg_match('/^[0-9]{1,12}$/D', $at) || abs(time() - (int) $at) > 300) return false;
+    preg_match_all('/^whsec_([A-Za-z0-9+\/]{32,}=*)$/m', file_get_contents($file), $secrets);
+    foreach ($secrets[1] as $secret) foreach (explode(' ', $given) as $one) {
+        $good = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$at.$body", base64_decode($secret), true));
+        if (hash_equals($good, $one)) return true;
+    }
+    return false;
 }

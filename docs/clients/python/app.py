@@ -137,19 +137,19 @@ STEPS = {
 @app.post("/workflows/userCreation/index")
 def user_creation():
     """The workflow."""
-    return answer_call(request.headers, request.json, create_user_workflow)
+    return answer_call(request.headers, request.data, create_user_workflow)
 
 
 @app.post("/workflows/order/index")
 def order():
     """The workflow that waits for no step."""
-    return answer_call(request.headers, request.json, order_workflow, suspend=True)
+    return answer_call(request.headers, request.data, order_workflow, suspend=True)
 
 
 @app.post("/workflows/<workflow>/steps/<name>")
 def step(workflow, name):
     """The steps. What goes wrong in one is answered, and is what people see of the attempt."""
-    return answer_call(request.headers, request.json, lambda key, payload: STEPS[name](payload))
+    return answer_call(request.headers, request.data, lambda key, payload: STEPS[name](payload))
 
 
 @app.get("/")
