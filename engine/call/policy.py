@@ -75,7 +75,7 @@ class CallPolicy:
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """As `Gate.ssl_context`: the system's certificates and those of the client's `ca_file`,
-        which is read again when it has changed."""
+        which is read again when it has changed; what it said before holds while it is bad."""
         if self.client.ca_file is None:
             return None
         try:
@@ -86,6 +86,8 @@ class CallPolicy:
                 context.load_verify_locations(cadata=Path(self.client.ca_file).read_text("ascii"))
                 self._context, self._context_of = context, stamp
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            if self._context is not None:
+                return self._context  # the registry tells of the file
             why = getattr(error, "strerror", None) or str(error)
             raise TlsError(f"the ca_file {self.client.ca_file} cannot be used: {why}") from error
         return self._context

@@ -16,7 +16,7 @@ from engine.call import dial
 from engine.call.address import IPAddress, Place, is_own, judged_address, place_of
 from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
-from engine.call.policy import Policies
+from engine.call.policy import CallPolicy, Policies
 from engine.call.transport import LeanTransport
 from engine.core.access.client import Client
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -389,6 +389,20 @@ async def test_each_client_has_its_own_trust(tmp_path: Path) -> None:
     ca_file.write_text("no certificate")
     outcome = await Engine(trusting, dialler=dialler).call("https://app.test:1/")
     assert isinstance(outcome, Unanswered)
+
+
+def test_what_a_ca_file_said_before_holds_while_it_is_bad(tmp_path: Path) -> None:
+    """Half of a file, or none, must not fail every call of its client."""
+    ca_file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(ca_file)
+    policy = CallPolicy(shop("http://app/", ca_file=str(ca_file)))
+    before = policy.ssl_context()
+    ca_file.write_text("no certificate")
+    assert policy.ssl_context() is before
+    ca_file.unlink()
+    assert policy.ssl_context() is before
+    trustme.CA().cert_pem.write_to_path(ca_file)
+    assert policy.ssl_context() not in (None, before)
 
 
 async def test_a_ca_file_that_cannot_be_used(tmp_path: Path) -> None:
