@@ -1,11 +1,13 @@
 """What seed_app.py posts to the engine with: `sender(LIB)` is a function that posts and waits.
 
 Each as its own pages would have it for posts that hang: no cap on connections, no time-out that matters.
+aiohttp sends the token that is in the environment as TOKEN.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,7 +20,10 @@ def _aiohttp(url: str) -> Send:
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S)
-    client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
+    token = os.environ.get("TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connector = aiohttp.TCPConnector(limit=0)
+    client = aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers)
 
     async def send(body: dict[str, Any]) -> tuple[int, Any]:
         async with client.post(url, json=body) as answer:

@@ -300,10 +300,16 @@ def _client(r: Results) -> list[Line]:
     return [*lines, against(text, ours, theirs, 0.8, "/s", less=False, whose="aiohttp")]
 
 
+def _access(r: Results) -> list[Line]:
+    plain, signed = (r.value("access", "rate", access=way) for way in ("", "signed"))
+    text = "`createUser` with a token and signed calls, 50 callers, workflows/s"
+    return [against(text, signed, plain, 0.93, "/s", less=False, whose="without")]
+
+
 ROWS: dict[str, Callable[[Results], list[Line]]] = {
     "speed": _speed, "written": _written, "stored": _stored, "waiting": _waiting,
     "held": _held, "recovery": _recovery, "overload": _overload,
-    "actions": _actions, "client": _client,
+    "actions": _actions, "client": _client, "access": _access,
 }  # fmt: skip
 
 

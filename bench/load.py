@@ -36,6 +36,8 @@ def command(
         text += ["-r", rate]
     if acknowledged is not None:
         text += ["-a", acknowledged]
+    if system.token:
+        text += ["-H", f"Authorization: Bearer {system.token}"]
     for name, pid in system.pids.items():
         text += ["-m", f"{name}:{pid}"]
     return list(map(str, text))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -34,6 +36,7 @@ UVICORN = ("--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools",
            "--no-access-log", "--log-level", "warning", "--backlog", "4096")  # fmt: skip
 CREATE_USER = {"id": "%K", "email": "%K@example.com", "name": "Some One"}
 STOP_S = 15
+TOKEN = f"atomic_{secrets.token_hex(32)}"
 
 
 def fresh(name: str) -> Path:
@@ -112,6 +115,8 @@ class System:
     body: str = field(default_factory=lambda: json.dumps(CREATE_USER, separators=(",", ":")))
     app_port: int = 0
     """Where the application listens, if it is ours."""
+    token: str = ""
+    """What every post is sent with; empty: without."""
     start_path: str = ""
     """Where a peer takes posts that it acknowledges once they are recorded."""
     restart: Callable[[], None] | None = None
@@ -154,15 +159,17 @@ def start_application(
 
 def atomic(
     p: Processes, lib: str = "aiohttp", *, db: Path | None = None, wrap: tuple[str, ...] = (),
-    app_env: dict[str, str] | None = None, loop: str = "uvloop", tls: bool = False, **env: str,
+    app_env: dict[str, str] | None = None, loop: str = "uvloop", tls: bool = False,
+    access: str = "", **env: str,
 ) -> System:  # fmt: skip
     """The engine, and seed_app.py as its application; `env` are settings of the engine.
 
-    With `tls` the application posts to a proxy that ends TLS, in a process of its own.
+    With `tls` the application posts to a proxy that ends TLS, in a process of its own. `access`:
+    its client is defined, so that posts need a token ("token"), and calls are signed ("signed").
     """
     port, app_port = machine.free_port(), machine.free_port()
     db = db or fresh("data-atomic") / "atomic.db"
-    engine_url, told = f"http://127.0.0.1:{port}/bench", app_env or {}
+    engine_url, told = f"http://127.0.0.1:{port}/bench", dict(app_env or {})
     if tls:
         tls_port, trusted = machine.free_port(), fresh("tls") / "ca.pem"
         command = [APP_BIN / "python", HERE / "tls_proxy.py", tls_port, port, trusted.parent]
@@ -170,9 +177,13 @@ def atomic(
         p.start("tls-proxy", command, tls_port)
         engine_url = f"https://127.0.0.1:{tls_port}/bench"
         told = {**told, "SSL_CERT_FILE": str(trusted)}
+    if access:
+        env["ATOMIC_CLIENTS_DIR"] = str(define_client(app_port, signed=access == "signed"))
+        told["TOKEN"] = TOKEN
     app_pid = start_application(p, lib, app_port, engine_url, loop=loop, **told)
     pid = start_engine(p, port, db, wrap=wrap, **env)
     system = System(port, "/bench", {"server": pid, "app": app_pid}, submission(app_port), app_port)
+    system.token = TOKEN if access else ""
 
     def restart() -> None:
         p.kill("engine")
@@ -180,6 +191,20 @@ def atomic(
 
     system.restart = restart
     return system
+
+
+def define_client(app_port: int, *, signed: bool) -> Path:
+    """A directory that defines client `bench`, with its token, and its secret if calls are signed."""
+    folder = fresh("clients")
+    members = [f'targets = ["http://127.0.0.1:{app_port}/"]', 'token_file = "token"']
+    files = {"token": TOKEN}
+    if signed:
+        members.append('signing_secret_file = "secret"')
+        files["secret"] = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
+    for name, text in {**files, "bench.toml": "\n".join(members)}.items():
+        (folder / name).write_text(f"{text}\n")
+        (folder / name).chmod(0o600)
+    return folder
 
 
 def make_certificate(folder: Path) -> None:
