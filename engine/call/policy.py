@@ -29,6 +29,9 @@ from engine.core.target import covers, is_covered, whole_host
 from engine.http.tls import TlsError, default_ssl_context
 from engine.ports.registry import Clients
 
+URLS_REMEMBERED_MAX = 1_024
+"""Of each client: those that may be posted, until its definition changes."""
+
 
 class CallPolicy:
     """How the steps of one client are called: where, and signed with what. A `Gate`.
@@ -42,8 +45,20 @@ class CallPolicy:
     ) -> None:
         self.client, self._own_ports, self._known = client, own_ports, known
         self.signer = Signer(client.signing_secrets) if client.signing_secrets else None
+        self._passed: set[str] = set()
         self._context: ssl.SSLContext | None = None
         self._context_of: tuple[int, int, int] | None = None
+
+    def why_not_posted(self, url: str, dialler: Dialler) -> str | None:
+        """Why a step may not be recorded under this URL, which is normalised."""
+        if url in self._passed:
+            return None
+        why = self.why_not_listed(url) or dialler.why_not(url, self)
+        if why is None:
+            if len(self._passed) >= URLS_REMEMBERED_MAX:
+                self._passed.clear()
+            self._passed.add(url)
+        return why
 
     def why_not_listed(self, url: str) -> str | None:
         """Why the client's list does not have this URL, which is normalised, and what would have
@@ -133,9 +148,9 @@ class Policies:
         """Why the client may not have a URL called, and what to do; None: it may, as far as can be
         told without a look-up of its name. The URL is normalised."""
         policy = self.of(name)
-        if policy is not None and (why := policy.why_not_listed(url)) is not None:
-            return why
-        return self._dialler.why_not(url, policy)
+        if policy is None:
+            return self._dialler.why_not(url)
+        return policy.why_not_posted(url, self._dialler)
 
     def why_not_any(self, start: str) -> str | None:
         """The same of everything that begins so, for every client: to refuse at once what would be

@@ -11,7 +11,6 @@ and port are the same or they are not; of the path a prefix covers whole segment
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import unquote, urlsplit
@@ -119,7 +118,8 @@ def covers(prefix: str, url: str) -> bool:
     return len(prefix) == path_at + 1 or not steps_out(urlsplit(url).path)
 
 
-def is_covered(prefixes: Iterable[str], url: str) -> bool:
+@lru_cache(maxsize=4_096)
+def is_covered(prefixes: tuple[str, ...], url: str) -> bool:
     """Whether one of a client's targets covers a URL; all are normalised."""
     return any(covers(prefix, url) for prefix in prefixes)
 

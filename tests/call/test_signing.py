@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
 from engine.call.policy import Policies
-from engine.call.signing import SIGNED_AT_ONCE_BYTES_MAX, Signer
+from engine.call.signing import JOINED_BYTES_MAX, SIGNED_AT_ONCE_BYTES_MAX, Signer
 from engine.core.access.client import Client
 from engine.core.model import Step, StepSpec, child_id
 from engine.core.outcome import Answered
@@ -68,7 +68,13 @@ async def called(*secrets: bytes, payload: bytes = b"{}") -> tuple[dict[str, str
 
 
 @pytest.mark.parametrize(
-    "payload", [b"null", b'{"a" : "\xc3\xbc"}', b'"%b"' % (b"x" * 1_000_000)], ids=len
+    "payload",
+    [
+        b"null",
+        b'{"a" : "\xc3\xbc"}',
+        *(b'"%b"' % (b"x" * size) for size in (JOINED_BYTES_MAX, 1_000_000)),
+    ],
+    ids=len,
 )
 @pytest.mark.parametrize("secret", [OLD, NEW])
 async def test_the_package_of_the_standard_verifies_it(secret: bytes, payload: bytes) -> None:

@@ -80,4 +80,6 @@ def another_id_for_each_attempt(bug: Planting) -> None:
 
 @plant("of two secrets the first alone signs", by=(PROPERTY,), test=BOTH)
 def first_secret_alone(bug: Planting) -> None:
-    bug.rewrite(signing.Signer.header_lines, "in self._keyed:", "in self._keyed[:1]:")
+    bug.rewrite(
+        signing.Signer.header_lines, "signatures = [", "digests = digests[:1]; signatures = ["
+    )
