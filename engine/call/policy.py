@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 from engine.call.address import IPAddress, Place, is_own, literal_address, place_of
 from engine.call.dial import CalledUrl, Dialler
@@ -98,9 +97,9 @@ class CallPolicy:
             stamp = (now.st_mtime_ns, now.st_size, now.st_ino)
             if self._context is None or stamp != self._context_of:
                 context = default_ssl_context()
-                context.load_verify_locations(cadata=Path(self.client.ca_file).read_text("ascii"))
+                context.load_verify_locations(cafile=self.client.ca_file)
                 self._context, self._context_of = context, stamp
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        except OSError as error:  # ssl.SSLError is one
             if self._context is not None:
                 return self._context  # the registry tells of the file
             why = getattr(error, "strerror", None) or str(error)

@@ -166,7 +166,8 @@ def _targets(urls: tuple[str, ...], place: str) -> tuple[str, ...]:
 def _check_certificates(look: Look, path: Path, named: str) -> None:
     text = look.text(path, named=named)
     look.check_unwritable(path)
+    plain = text.encode("ascii", "replace").decode()  # names of authorities, in comments
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=plain)
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"{path}: has no certificates in PEM") from error

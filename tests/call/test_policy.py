@@ -365,7 +365,7 @@ async def test_each_client_has_its_own_trust(tmp_path: Path) -> None:
     connection that it made. It is read again when it has changed."""
     authority, later = trustme.CA(), trustme.CA()
     ca_file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(ca_file)
+    ca_file.write_text(f"# Főtanúsítvány\n{authority.cert_pem.bytes().decode()}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("app.test").configure_cert(context)
     async with serving(always_ok, tls=context, url_host="app.test") as server:

@@ -230,9 +230,11 @@ def test_what_is_no_signing_secret(tmp_path: Path, lines: list[str], said: str) 
 
 
 def test_certificates(tmp_path: Path) -> None:
-    """Looked at when the file is read, and not only when the first call fails."""
+    """Looked at when the file is read, and not only when the first call fails. Bundles have the
+    names of authorities in them, in any script."""
     sources = in_directory(tmp_path, shop='ca_file = "ca.pem"')
-    write(tmp_path / "clients/ca.pem", trustme.CA().cert_pem.bytes().decode(), 0o644)
+    bundle = f"# Főtanúsítvány\n{trustme.CA().cert_pem.bytes().decode()}"
+    write(tmp_path / "clients/ca.pem", bundle, 0o644)
     assert held(sources).clients[0].ca_file == str(tmp_path / "clients/ca.pem")
 
 
