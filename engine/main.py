@@ -29,6 +29,7 @@ from engine.core.rules.post import RunLimits
 from engine.figures import show_engine, show_process, show_registry, show_server, show_store
 from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
+from engine.front.access.proxies import Proxies
 from engine.front.access.request import Access
 from engine.front.api import routes
 from engine.front.api.context import Front
@@ -39,7 +40,7 @@ from engine.front.show.times import rfc3339
 from engine.jobs.bulk import Bulk
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
-from engine.process.bind import check_bind, engine_url
+from engine.process.bind import check_bind, engine_url, is_loopback
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
 from engine.process.config import Config, ConfigError, service_links
@@ -99,8 +100,9 @@ def serve(config: Config, settings: Path | None = None) -> int:
         stop = Stop(watchdog, config.stop_deadline_ms / 1000, log.info)
         listen(blocked, stop.hear)
         try:
-            check_bind(config)
             files = Files(sources_of(config, settings))
+            # Which tokens the store has is known when it is open: a file is made for nothing here.
+            check_bind(config, asks_token=files.define_any or Path(config.db).exists())
             room = make_room(config)
             if names := service_links(os.environ):
                 log.info("service-links-ignored", variables=names)
@@ -111,19 +113,23 @@ def serve(config: Config, settings: Path | None = None) -> int:
             output.write(f"atomic: cannot start: {error}")
             return EXIT_REFUSED
         except BaseException as error:
-            if (stopped := _stopped_by_store(error)) is not None:
-                log.error("engine-stopped", reason=str(stopped))
+            alone = _alone(error)
+            if isinstance(alone, ConfigError):  # known when the store was open
+                output.write(f"atomic: cannot start: {alone}")
+                return EXIT_REFUSED
+            if isinstance(alone, StoreStopped):  # its own reason, said without a traceback
+                log.error("engine-stopped", reason=str(alone))
             else:
                 log.error("engine-stopped", exc_info=error)
             return EXIT_FAILED
         return EXIT_STOPPED
 
 
-def _stopped_by_store(error: BaseException) -> StoreStopped | None:
-    """The store's own reason to stop, if that is all there is: it is said without a traceback."""
+def _alone(error: BaseException) -> BaseException:
+    """What is in groups of one."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error if isinstance(error, StoreStopped) else None
+    return error
 
 
 class CannotListen(EngineError):
@@ -183,6 +189,9 @@ async def _serve(
         counters = server.ServerCounters()
         registry = Registry(store, clock.utc_ms)
         files.give_to(registry)
+        check_bind(config, asks_token=registry.asks_token)
+        if not is_loopback(config.host):
+            registry.ask_always()
         ports = frozenset(each.socket.getsockname()[1] for each in listeners)
         making = working(config, store, registry, files, ports, clock, log, counters)
         async with making as (engine, metrics):
@@ -362,6 +371,7 @@ def _front(
         changes=changes_of(registry, views, clock),
         clock=clock,
         config=config,
+        proxies=Proxies(config.behind_proxy),
         gate=Gate(Access((*config.hosts, config.host)), registry),
         metrics=metrics,
         log=logger().error,

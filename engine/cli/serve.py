@@ -28,10 +28,9 @@ def serve(file: Path | None, hosts: tuple[str, ...], **flags: Any) -> None:
     Every setting can be given in the file or as an ATOMIC_… environment variable.
     """
     from engine import main as engine_main
-    from engine.process import bind, config
+    from engine.process import config
 
     settings = config.load({**flags, "hosts": hosts or None}, os.environ, file)
-    bind.check_bind(settings)
     sys.exit(engine_main.serve(settings, config.settings_file(file)))
 
 

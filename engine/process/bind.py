@@ -1,4 +1,4 @@
-"""Where the engine listens: who can reach that, and how it is called from there."""
+"""Where the engine listens: what it needs to be reached there, and how it is called."""
 
 from __future__ import annotations
 
@@ -17,16 +17,31 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_bind(config: Config) -> None:
-    """Refuse to listen where others could reach the engine. Raises ConfigError.
+def check_bind(config: Config, *, asks_token: bool) -> None:
+    """Refuse to listen where others reach the engine, unless it asks who they are, and what they
+    say is kept secret or is said to need no secrecy. Raises ConfigError with the lines to add.
 
-    `docs/reference/protocol.md` §7: without tokens whoever can connect can submit, read and cancel.
+    `docs/reference/protocol.md` §7.
     """
-    if not is_loopback(config.host):
+    if is_loopback(config.host):
+        return
+    missing = []
+    if not asks_token:
+        missing.append(
+            '`admin_token_file = "/path/of/a/file"` with a token in that file, or a client with a'
+            " `token_file`: without tokens whoever reaches the engine could run and read everything"
+        )
+    if not (config.tls_cert or config.behind_proxy or config.plain_http):
+        missing.append(
+            'one of `tls_cert = "/path/tls.crt"` with `tls_key = "/path/tls.key"`,'
+            ' `behind_proxy = ["10.0.0.5"]` (the addresses of the proxies that encrypt before it)'
+            " and `plain_http = true` (the network may read everything, tokens too)"
+        )
+    if missing:
         raise ConfigError(
-            f"host: {config.host} is not a loopback address. The engine has no tokens yet: whoever"
-            " reaches it could run and read everything. Listen on 127.0.0.1 (or ::1), and put a"
-            " proxy that checks its callers before it."
+            f"host: {config.host} is reached by others than this machine. Add to atomic.toml "
+            + "; and ".join(missing)
+            + '. Or listen on `host = "127.0.0.1"`.'
         )
 
 

@@ -7,6 +7,7 @@ is named with its place: an engine that runs on with half of its limits is worse
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,8 +53,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Every setting of the engine. Immutable: a change needs a restart."""
 
     host: Annotated[str, Meta(min_length=1), _doc(
-        "Address to listen on. Only loopback addresses are taken: there are no tokens yet, and"
-        " whoever reaches the engine can make it call any target."
+        "Address to listen on. One that is not loopback needs tokens, and one of `tls_cert`,"
+        " `behind_proxy` and `plain_http`."
     )] = "127.0.0.1"  # fmt: skip
     port: Annotated[int, Meta(ge=0, le=65_535), _doc(
         "TCP port to listen on. 0 takes any free port and says which in the log."
@@ -87,6 +88,15 @@ class Config(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[FilePath, _doc(
         "File of the certificate's private key, in PEM form, without a password."
     )] = None  # fmt: skip
+    behind_proxy: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], _doc(
+        "Addresses and networks (`10.1.0.0/16`) of the proxies before the engine. From others only"
+        " `/healthz` and `/readyz` are answered, all else 403; the proxies alone are believed what"
+        " `X-Forwarded-For` or `Forwarded` says. In the environment separated by commas."
+    )] = ()  # fmt: skip
+    plain_http: Annotated[bool, _doc(
+        "Whether the engine may be reached from other machines without TLS and without a proxy:"
+        " whoever can listen on the network reads payloads and tokens."
+    )] = False  # fmt: skip
     log_format: Annotated[Literal["auto", "console", "json"], _doc(
         "`console` for people, `json` for machines; `auto` is `console` on a terminal."
     )] = "auto"  # fmt: skip
@@ -286,8 +296,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
                 _known(name, place, spelled=lambda near: ENVIRONMENT_PREFIX + near.upper())
             continue
         value: object = text
-        if name == "hosts":
-            value = [host.strip() for host in text.split(",") if host.strip()]
+        if name in ("hosts", "behind_proxy"):
+            value = [item.strip() for item in text.split(",") if item.strip()]
         values[name] = _converted(name, value, place, strict=False)
     return values
 
@@ -328,6 +338,8 @@ def _check_together(config: Config) -> None:
                 f"{given} is set and {missing} is not: TLS needs both. Add `{missing} ="
                 ' "/path/of/the/file.pem"`, or take the other away.'
             )
+    for item in config.behind_proxy:
+        _check_network(item)
     if 0 < config.memory_bytes_max < MEMORY_BYTES_MIN:
         raise ConfigError(
             f"memory_bytes_max ({config.memory_bytes_max}) must be 0, for a quarter of the memory,"
@@ -337,4 +349,19 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"in_flight_per_host_max ({config.in_flight_per_host_max}) must not be above"
             f" in_flight_max ({config.in_flight_max})."
+        )
+
+
+def _check_network(text: str) -> None:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"behind_proxy: {text!r} is no address and no network: {error}. An example:"
+            ' `behind_proxy = ["10.0.0.5", "10.1.0.0/16"]`.'
+        ) from error
+    if network.prefixlen == 0:
+        raise ConfigError(
+            f"behind_proxy: {text!r} is everybody, who could then say of any request where it comes"
+            " from. Name the proxies' own network."
         )

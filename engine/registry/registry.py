@@ -75,8 +75,14 @@ class Registry:
         """Whether requests need a token: as soon as there is one, or a client. Once files have
         defined one, until the process ends: that a directory is gone must open nothing."""
         self._was_defined = False
+        self._asks_always = False
         self._by_digest: dict[bytes, Token] = {}
         self._join()
+
+    def ask_always(self) -> None:
+        """Others than this machine reach the engine: it opens to nobody, also when the last token
+        and client are taken away."""
+        self._asks_always = self.asks_token = True
 
     def token_of(self, text: str) -> Token | None:
         """The token that this is, if it is one and has not run out."""
@@ -140,7 +146,8 @@ class Registry:
     def _join(self) -> None:
         self.clients = self._kept_clients | self._defined_clients
         self.tokens = self._kept_tokens | self._defined_tokens
-        self.asks_token = self._was_defined or bool(self.clients or self.tokens)
+        asks = self._asks_always or self._was_defined
+        self.asks_token = asks or bool(self.clients or self.tokens)
         self._by_digest = {token.digest: token for token in self.tokens.values()}
         self._by_digest |= {
             token.rotated_digest: token

@@ -41,6 +41,11 @@ class Files:
         for bad in self._held.bad.values():
             raise ConfigError(bad.why)
 
+    @property
+    def define_any(self) -> bool:
+        """Whether they define a client or a token."""
+        return bool(self._held.clients or self._held.tokens)
+
     def give_to(self, registry: Registry) -> None:
         """Have the registry know what they define."""
         held = self._held

@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from engine.front.access.parent import looks_posted_by_a_run
 from engine.front.server.certificate import Certificate
+from engine.front.server.post import Stranger
 from engine.front.server.refusal import Refuse
 from engine.front.server.reply import ROOM, Reply
 from engine.front.server.server import (
@@ -85,6 +86,22 @@ class App:
         self.calls.append("refused")
 
     asks_token = False
+    strangers: frozenset[str] = frozenset()
+    """Addresses whose requests are refused, but for /fine."""
+
+    @property
+    def has_proxies(self) -> bool:
+        """Whether it matters where a connection comes from."""
+        return bool(self.strangers)
+
+    def stranger(self, peer: str | None) -> Stranger | None:
+        """What refuses the requests of a connection from this address."""
+        text = (("content-type", "text/plain"),)
+
+        def refuse(head: RequestHead) -> Reply | None:
+            return None if head.target == b"/fine" else Reply(403, text, f"not {peer}".encode())
+
+        return refuse if peer in self.strangers else None
 
     def denied(self, head: RequestHead) -> Reply | None:
         """Asked of heads with a body, and only where tokens are asked for: nobody has one here."""

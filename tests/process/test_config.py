@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.process.bind import check_bind
 from engine.process.config import Config, ConfigError, load, service_links
 from engine.registry.members import ClientMembers
 from tests.settings_page import members_table, settings, settings_table
@@ -170,17 +169,26 @@ def test_settings_that_contradict_each_other_are_refused():
     assert refusal({"tls_key": "a.pem"}).startswith("tls_key is set and tls_cert is not")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
-def test_loopback_is_allowed(host: str):
-    """What only this machine reaches needs no token."""
-    check_bind(Config(host=host))
+@pytest.mark.parametrize("network", ["10.0.0.5", "10.1.0.0/16", "fd00::/8", "::1", "0.0.0.0/1"])
+def test_proxies_are_addresses_and_networks(network: str):
+    """Also in the environment, separated by commas."""
+    assert load({}, {"ATOMIC_BEHIND_PROXY": f" {network}, 10.9.9.9"}).behind_proxy == (
+        network, "10.9.9.9",
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "atomic.example", "127.1"])
-def test_every_other_address_is_refused_with_the_reason(host: str):
-    """An open engine on a network runs anything for anyone."""
-    with pytest.raises(ConfigError, match="no tokens yet"):
-        check_bind(Config(host=host))
+@pytest.mark.parametrize("network", ["proxy", "10.0.0.5/8", "10.0.0", "10.0.0.0/33", "a/b"])
+def test_what_is_no_network_is_named(network: str):
+    """With what is wrong with it, and an example."""
+    why = refusal({"behind_proxy": [network]})
+    assert why.startswith(f"behind_proxy: {network!r} is no address and no network: ")
+    assert '["10.0.0.5", "10.1.0.0/16"]' in why
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+def test_everybody_is_no_proxy(network: str):
+    """Anybody could then say who they are."""
+    assert "is everybody" in refusal({"behind_proxy": [network]})
 
 
 def test_every_setting_says_what_it_is():

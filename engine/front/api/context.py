@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from engine.front.access.gate import Gate
+from engine.front.access.proxies import Proxies
 from engine.jobs.bulk import Bulk
 from engine.ports.views import Views
 from engine.process.clock import Clock
@@ -27,6 +28,7 @@ class Front(Struct, frozen=True):
     clock: Clock
     config: Config
     gate: Gate
+    proxies: Proxies
     metrics: Metrics
     log: Log
     bulk: Bulk

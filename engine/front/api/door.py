@@ -10,12 +10,14 @@ ways to it.
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from engine.core.errors import Problem
 from engine.front.access.parent import parent_in, parent_of
 from engine.front.api.context import Front
 from engine.front.api.reasons import detail_of, note_denied, note_unread
 from engine.front.api.submit import answer_submission
+from engine.front.server.post import Stranger
 from engine.front.server.refusal import Denied
 from engine.front.server.reply import Reply
 from engine.front.server.strict import BadRequest, RawHeaders, RequestHead
@@ -37,6 +39,16 @@ class EngineDoor:
     def asks_token(self) -> bool:
         """Whether heads are to be looked at (`denied`) before the body is read."""
         return self._front.registry.asks_token
+
+    @property
+    def has_proxies(self) -> bool:
+        """Whether it matters where a connection comes from (`stranger`)."""
+        return self._front.proxies.are_known
+
+    def stranger(self, peer: str | None) -> Stranger | None:
+        """What refuses the requests of a connection from this address; None: it is a proxy's."""
+        proxies = self._front.proxies
+        return partial(proxies.refusal, peer) if proxies.is_stranger(peer) else None
 
     def denied(self, head: RequestHead) -> Reply | None:
         """The refusal of a request for its token, before its body is read."""

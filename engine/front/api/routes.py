@@ -164,12 +164,12 @@ def _work(front: Front) -> Answers:
         return result_reply(await front.engine.outcome(id, wait_of(posted, None)), posted)
 
     async def take_action(id: str) -> Reply:
-        return await act.action(front, id, await request.body, _actor())
+        return await act.action(front, id, await request.body, _actor(front))
 
     async def begin_bulk() -> Reply:
         body = await request.body
         key = read_headers(raw_headers(request)).key
-        answer = await bulk.ask(front.bulk, body, _actor(), key)
+        answer = await bulk.ask(front.bulk, body, _actor(front), key)
         return json_reply(answer, 200 if answer.id is None else 202)
 
     return {
@@ -183,9 +183,11 @@ def _work(front: Front) -> Answers:
     }
 
 
-def _actor() -> Actor:
+def _actor(front: Front) -> Actor:
     """Who sent the request at hand. Raises Refused."""
-    return actor_of(raw_headers(request), request.remote_addr, g.who.token)
+    headers = raw_headers(request)
+    address = front.proxies.address(headers, request.remote_addr)
+    return actor_of(headers, address, g.who.token)
 
 
 def _byte_range() -> str | None:
@@ -222,26 +224,26 @@ def _admin(front: Front) -> Answers:
 
     async def add_client() -> Reply:
         asked = await request.body
-        return json_reply(await clients.add_client(changes, asked, _actor().name, now()))
+        return json_reply(await clients.add_client(changes, asked, _actor(front).name, now()))
 
     async def set_disabled(name: str, *, disabled: bool) -> Reply:
-        changed = await changes.set_disabled(name, _actor().name, disabled=disabled)
+        changed = await changes.set_disabled(name, _actor(front).name, disabled=disabled)
         return json_reply(clients.client_row(changed))
 
     async def remove_client(name: str) -> Reply:
-        return json_reply(clients.client_row(await changes.remove_client(name, _actor().name)))
+        return json_reply(clients.client_row(await changes.remove_client(name, _actor(front).name)))
 
     async def add_token() -> Reply:
         asked = await request.body
-        return json_reply(await clients.add_token(changes, asked, _actor().name, now()))
+        return json_reply(await clients.add_token(changes, asked, _actor(front).name, now()))
 
     async def rotate_token(name: str) -> Reply:
         asked = await request.body
-        answer = await clients.rotate_token(changes, name, asked, _actor().name, now())
+        answer = await clients.rotate_token(changes, name, asked, _actor(front).name, now())
         return json_reply(answer)
 
     async def remove_token(name: str) -> Reply:
-        removed = await changes.remove_token(name, _actor().name)
+        removed = await changes.remove_token(name, _actor(front).name)
         return json_reply(clients.token_row(removed, now()))
 
     return {

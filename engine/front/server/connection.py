@@ -21,8 +21,8 @@ import ssl
 
 import trio
 
-from engine.front.server.exchange import FAREWELL_S, Application
-from engine.front.server.post import Door, Post, read_post
+from engine.front.server.exchange import FAREWELL_S, Application, peer_of
+from engine.front.server.post import Door, Post, Stranger, read_post
 from engine.front.server.refusal import Denied, linger, refusal_bytes
 from engine.front.server.reply import Reply, reply_head
 from engine.front.server.room import BodyRoom, no_room
@@ -51,6 +51,9 @@ class Connection:
         self._app: Application | None = None  # once it is needed
         self._for_app: bytes | None = None  # taken, and not passed on before there is an `_app`
         self._fd = stream.socket.fileno()
+        self._stranger: Stranger | None = None  # the peer, where only proxies are told more
+        if server.door is not None and server.door.has_proxies:
+            self._stranger = server.door.stranger(peer_of(stream.socket))
         self._scope = trio.CancelScope()  # the reader's
         self._reading = False  # the reader waits for bytes
         self._answering = False  # the reader answers a post
@@ -240,10 +243,15 @@ class Connection:
         return checked
 
     def _refuse_if_denied(self, head: RequestHead, checked: bytes) -> None:
-        """Raises Denied for a request with a body whose sender may not send it. One without a body
-        is answered like any other, and its connection goes on."""
+        """Raises Denied for a stranger's request, and for one with a body whose sender may not
+        send it. Without a body such a one is answered like any other, and its connection goes
+        on."""
         door = self._server.door
-        if door is None or not door.asks_token or head.body_bytes == 0:
+        if door is None:
+            return
+        if self._stranger is not None and (reply := self._stranger(head)) is not None:
+            raise Denied(reply, checked[: self._requests.head_size])
+        if not door.asks_token or head.body_bytes == 0:
             return
         if (reply := door.denied(head)) is not None:
             raise Denied(reply, checked[: self._requests.head_size])

@@ -60,6 +60,12 @@ class Exchange(HTTPStream):
         await self.send(EndBody(STREAM_ID))
 
 
+def peer_of(socket: trio.socket.SocketType) -> str | None:
+    """The address that a connection comes from; None if it has gone."""
+    address = _address(socket, socket.getpeername)
+    return None if address is None else address[0]
+
+
 def _address(socket: trio.socket.SocketType, name: Callable[[], object]) -> tuple[str, int] | None:
     """One end of a connection, as ASGI has it; None if the client has gone."""
     try:

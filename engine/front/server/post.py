@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
@@ -42,12 +43,25 @@ def read_post(head: RequestHead) -> Post | None:
     return Post(target[1].decode(), head.fields, close)
 
 
+Stranger = Callable[[RequestHead], Reply | None]
+"""Of a connection from elsewhere: the refusal of a request, or None."""
+
+
 class Door(Protocol):
     """Answers posts."""
 
     @property
     def asks_token(self) -> bool:
         """Whether heads are to be looked at (`denied`) before the body is read."""
+        ...
+
+    @property
+    def has_proxies(self) -> bool:
+        """Whether it matters where a connection comes from (`stranger`)."""
+        ...
+
+    def stranger(self, peer: str | None) -> Stranger | None:
+        """What refuses the requests of a connection from this address; None: it is a proxy's."""
         ...
 
     def denied(self, head: RequestHead) -> Reply | None:
