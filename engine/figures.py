@@ -7,6 +7,7 @@ row for each.
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from engine.front.server.certificate import Certificate
 from engine.front.server.server import ServerCounters
@@ -40,6 +41,10 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     )
     metrics.gauge("atomic_attempts_queued", "Attempts without a place",
                   lambda: engine.places.queued)  # fmt: skip
+    metrics.gauges("atomic_attempts_waiting", "Attempts that could start but for a limit or a hold",
+                   "waits_for", lambda: engine.waiting_for)  # fmt: skip
+    metrics.gauges("atomic_holds", "What is held, and what was released and still lets go", "kind",
+                   lambda: Counter(str(hold.kind) for hold in engine.holds.all))  # fmt: skip
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",

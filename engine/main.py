@@ -288,6 +288,7 @@ async def working(
         engine_limits(config),
         Watchers(metrics.watch, metrics.attempt_took, run_log),
         warn=logger().warning,
+        inform=logger().info,
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
         registry=registry,
     )

@@ -1,4 +1,5 @@
-"""The commands that act on one run: retry, pause, resume, cancel, rerun, dismiss, retarget."""
+"""The commands that act on one run (retry, pause, resume, cancel, rerun, dismiss, retarget), and
+the brake: hold and release."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from engine.cli.options import (
 )
 from engine.cli.show.lists import action_text
 from engine.cli.show.text import echo_json, safe
+from engine.cli.show.tree import hold_text
 
 if TYPE_CHECKING:
     from engine.wire import RunTree
@@ -82,3 +84,48 @@ rerun = _action(
 dismiss = _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
 restore = _action("restore", "Put a dismissed run back on that list.", steps=False)
 retarget = _action("retarget", "Move a run to other URLs.", steps=False, urls=True)
+
+
+KIND = click.Choice(["client", "workflow", "host"])
+
+
+@click.command()
+@click.argument("kind", type=KIND)
+@click.argument("name")
+@click.option("--reason", help="Why: who finds it held will ask.")
+@engine_option
+@actor_option
+@json_option
+def hold(kind: str, name: str, reason: str | None, engine: str, actor: str, as_json: bool) -> None:
+    """Start nothing of a client, of a workflow or to a host, until it is released.
+
+    What is posted is recorded, callers hang on, calls in flight end. A host is named as in URLs:
+    app:9000; without a port it is held at every port.
+    """
+    with client_of(engine, actor=actor) as client:
+        held = client.operate.hold(kind, name, reason=reason)
+    if as_json:
+        echo_json(held)
+    else:
+        click.echo(hold_text(held))
+
+
+@click.command()
+@click.argument("kind", type=KIND)
+@click.argument("name")
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 1_000),
+    help="So many of the attempts that waited start each second.  [default: as hosts take them]",
+)
+@engine_option
+@actor_option
+@json_option
+def release(kind: str, name: str, rate: int | None, engine: str, actor: str, as_json: bool) -> None:
+    """Let what was held start again; with --rate what has waited comes slowly."""
+    with client_of(engine, actor=actor) as client:
+        released = client.operate.release(kind, name, rate_per_s=rate)
+    if as_json:
+        echo_json(released)
+    else:
+        click.echo(hold_text(released))

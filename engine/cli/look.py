@@ -1,4 +1,4 @@
-"""`atomic status` and `show`: the engine, and one run."""
+"""`atomic status`, `holds` and `show`: the engine, and one run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
 from engine.cli.show.lists import status_lines
 from engine.cli.show.text import echo_json
-from engine.cli.show.tree import run_tree_lines
+from engine.cli.show.tree import hold_text, run_tree_lines
 
 
 @click.command()
@@ -21,6 +21,19 @@ def status(engine: str, as_json: bool) -> None:
         echo_json(found)
     else:
         click.echo("\n".join(status_lines(found)))
+
+
+@click.command()
+@engine_option
+@json_option
+def holds(engine: str, as_json: bool) -> None:
+    """List what is held: why, since when, by whom, and how much waits."""
+    with client_of(engine) as client:
+        found = client.operate.holds()
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo("\n".join(map(hold_text, found.holds)) or "Nothing is held.")
 
 
 @click.command()

@@ -167,6 +167,26 @@ def action_call(run_id: str, request: wire.ActionRequest, actor: str | None) -> 
     )
 
 
+def hold_call(request: wire.HoldRequest, actor: str | None) -> Call:
+    """Ask for a hold. Twice is no other than once."""
+    members = msgspec.to_builtins(request)
+    return _call(routes.HOLD)(
+        headers=_headers(actor),
+        members={k: v for k, v in members.items() if v is not None},
+        repeatable=True,
+    )
+
+
+def release_call(request: wire.ReleaseRequest, actor: str | None) -> Call:
+    """Ask for a release. It is not made again once it may have arrived: what it has let go may be
+    over by then, and the second would be told that nothing is held."""
+    members = msgspec.to_builtins(request)
+    return _call(routes.RELEASE)(
+        headers=_headers(actor),
+        members={k: v for k, v in members.items() if v is not None},
+    )
+
+
 def bulk_call(request: wire.BulkRequest, key: str | None, actor: str | None) -> Call:
     """Ask for a bulk job. With a key it is begun once, however often it is asked for."""
     headers = _headers(actor)

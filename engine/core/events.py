@@ -43,6 +43,16 @@ class Started(Fact, frozen=True, tag="started"):
     number: int
 
 
+class Held(Fact, frozen=True, tag="held"):
+    """The step wants to start, and a hold keeps it from that (`hold.py`). Its start ends it."""
+
+    at: int
+    step_id: str
+    since: int
+    """Since when `maxElapsed` stands still: from the hold's beginning, or the step's if that was
+    later."""
+
+
 class Count(StrEnum):
     """What an ended attempt counts as."""
 
@@ -225,6 +235,7 @@ class RunMoved(Fact, frozen=True, tag="run-moved"):
 Event = (
     Accepted
     | Started
+    | Held
     | AttemptEnded
     | LateEnd
     | Cancelled

@@ -29,6 +29,7 @@ from engine.core.events import (
     EndedAsItIs,
     EngineErred,
     Event,
+    Held,
     LateEnd,
     Paused,
     PayloadDiffered,
@@ -90,6 +91,11 @@ def _is_next(run: Run, step: Step, event: Started) -> None:
         raise IllegalEvent(f"attempt {event.number} of {step.id} cannot start")
 
 
+def _is_not_held(run: Run, step: Step, event: Held) -> None:
+    if step.held_since is not None or step.cancel_asked:
+        raise IllegalEvent(f"step {step.id} is held already")
+
+
 def _is_in_flight(run: Run, step: Step, event: AttemptEnded) -> None:
     """And it says all that the state needs which it leaves."""
     number, flight = event.number, run.flights.get(step.id)
@@ -108,6 +114,7 @@ def _is_the_same(run: Run, step: Step, event: Replaced) -> None:
 
 GUARDS: dict[type, Callable[[Run, Step, Any], None]] = {
     Started: _is_next,
+    Held: _is_not_held,
     AttemptEnded: _is_in_flight,
     Replaced: _is_the_same,
 }
@@ -142,6 +149,10 @@ def evolve(run: Run, event: Event) -> tuple[Step, ...]:
             _end_attempt(run, step, event)
         case Started():
             _start(run, step, event)
+        case Held():
+            step.held_since = event.since
+            run.ready.pop(step.id, None)
+            run.aside[step.id] = None
         case Cancelled():
             step.cause_id = event.cause_id
             _finish(run, step, CANCELLED, event.at)
@@ -260,7 +271,19 @@ def _move(run: Run, step: Step, state: StepState) -> None:
         heappush(run.due, (step.due_at, step.id))
 
 
+def _end_hold(run: Run, step: Step, at: int) -> None:
+    """Nothing keeps the step from starting any more, or something else does. What a hold and a
+    pause have both taken counts once at most: all of it is no more than there was."""
+    if step.held_since is None:
+        return
+    held_ms = step.paused_ms + max(0, at - step.held_since)
+    step.paused_ms = min(held_ms, max(step.paused_ms, at - step.opened_at))
+    step.held_since = None
+    run.aside.pop(step.id, None)
+
+
 def _start(run: Run, step: Step, event: Started) -> None:
+    _end_hold(run, step, event.at)
     step.attempts = event.number
     step.due_at, step.delay_ms, step.delay_by = None, 0, None
     run.flights[step.id] = Flight(
@@ -305,6 +328,9 @@ def _finish(run: Run, step: Step, state: StepState, at: int) -> None:
     step.pause_asked, step.cancel_asked, step.awaiting_post = False, False, False
     step.may_post = False
     step.paused_at, step.pause_reason, step.resumes_to = None, None, None
+    if step.held_since is not None:
+        step.held_since = None
+        run.aside.pop(step.id, None)
     step.ended_at = at
     _move(run, step, state)
     run.progress += 1
@@ -332,6 +358,7 @@ def _wake_or_pause(run: Run, step: Step, event: Woken | Paused | Resumed) -> Non
                 step.paused_at = step.paused_at if step.pause_asked else event.at
                 step.pause_asked = True
                 return
+            _end_hold(run, step, event.at)
             step.resumes_to, step.paused_at = step.state, event.at
             _move(run, step, PAUSED)
         case Resumed():

@@ -118,6 +118,8 @@ class Step(Struct):
     paused_at: int | None = None
     paused_ms: int = 0
     pause_reason: PauseReason | None = None
+    held_since: int | None = None
+    """It wants to start and a hold keeps it from that: since when its `maxElapsed` stands still."""
     resumes_to: StepState | None = None
     """What a paused step was doing, and will be when it is resumed."""
     pause_asked: bool = False
@@ -198,6 +200,8 @@ class Flight(Struct):
     is being made: who runs the attempt says so."""
     posted: bool = False
     """Its function has posted a step."""
+    held_since: int | None = None
+    """A hold that is over its step when it ends began then."""
 
 
 class Move(Struct, frozen=True, array_like=True):
@@ -346,7 +350,9 @@ def rebuild(run: Run) -> Run:
     for step in sorted(run.steps.values(), key=lambda step: step.ordinal):
         if step.parent_id is not None:
             run.children.setdefault(step.parent_id, []).append(step.id)
-        if step.state is StepState.PENDING and not step.awaiting_post:
+        if step.held_since is not None:
+            run.aside[step.id] = None
+        elif step.state is StepState.PENDING and not step.awaiting_post:
             run.ready[step.id] = None
         elif step.state is StepState.BACKING_OFF:
             assert step.due_at is not None

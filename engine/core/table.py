@@ -14,7 +14,7 @@ A pair that is not in the table is an error and changes nothing. What the table 
 4. A pause that is asked for while a cancel is: it is noted, and comes to nothing.
 5. What a child's end does to its parent: one open child less, and after a success no failures.
 6. What is known of an open request, and who is kept from starting by a limit
-   (`core/rules/next.py`): neither is recorded, and no event tells it.
+   (`core/rules/next.py`): neither is recorded, and no event tells it. By a hold: `Held` does.
 
 If you add a state: `run_state`, `rebuild` and the front's words need it too. If you add an event, a
 row must name it, or evolve refuses it. Then `just pages`: the docs have a diagram of this table.
@@ -32,6 +32,7 @@ from engine.core.events import (
     Cancelled,
     EndedAsItIs,
     EngineErred,
+    Held,
     LateEnd,
     Paused,
     PayloadDiffered,
@@ -87,7 +88,7 @@ _ENDED = {**_ALWAYS, EndedAsItIs: SAME, Reopened: _leads_to(PENDING, AWAITING_PO
 
 TABLE: dict[Row, dict[type, To]] = {
     Hidden.UNKNOWN: {Accepted: _leads_to(PENDING, PAUSED)},
-    PENDING: {**_OPEN, Started: _leads_to(RUNNING), Paused: _leads_to(PAUSED)},
+    PENDING: {**_OPEN, Held: SAME, Started: _leads_to(RUNNING), Paused: _leads_to(PAUSED)},
     AWAITING_POST: {**_OPEN, Replaced: _leads_to(PENDING), Paused: _leads_to(PAUSED)},
     RUNNING: {
         **_OPEN,
@@ -110,7 +111,13 @@ TABLE: dict[Row, dict[type, To]] = {
         Paused: SAME,
         Resumed: SAME,
     },
-    BACKING_OFF: {**_OPEN, Started: _leads_to(RUNNING), Woken: SAME, Paused: _leads_to(PAUSED)},
+    BACKING_OFF: {
+        **_OPEN,
+        Held: SAME,
+        Started: _leads_to(RUNNING),
+        Woken: SAME,
+        Paused: _leads_to(PAUSED),
+    },
     WAITING: {**_OPEN, Woken: _leads_to(BACKING_OFF), Paused: _leads_to(PAUSED)},
     PAUSED: {
         **_OPEN,

@@ -79,6 +79,27 @@ class Due(Struct, frozen=True):
     run_id: str
 
 
+class HeldStep(Struct, frozen=True):
+    """A step that a hold keeps from starting, and what decides by which."""
+
+    step_id: str
+    run_id: str
+    client: str
+    workflow: str
+    """Of its run."""
+    url: str
+
+
+class HeldCount(Struct, frozen=True):
+    """How many of them there are with these in common."""
+
+    client: str
+    workflow: str
+    url: str
+    """Of their host: scheme, host and port."""
+    steps: int
+
+
 class Stored(Struct, frozen=True):
     """A run from the store."""
 
@@ -136,7 +157,7 @@ class Stops(Protocol):
         """Try to read a stopped run as it was recorded. Raises whatever reading it raises."""
 
 
-class Store(Stops, Protocol):
+class Store(Stops, RegistryStore, Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
     @property
@@ -179,8 +200,15 @@ class Store(Stops, Protocol):
     async def due(self, after: Due, until: int, limit: int) -> list[Due]:
         """Steps with `wake_at` up to `until`, in order, from just behind `after`."""
 
+    async def held(self, after: str, limit: int) -> list[HeldStep]:
+        """Steps that a hold keeps from starting, by id, from just behind this one; from the
+        beginning (empty) with all that was written before, unless the store is away."""
 
-class OpenStore(Store, RegistryStore, Protocol):
+    async def held_counts(self) -> list[HeldCount]:
+        """How many of them there are. What was written within the last second may be missing."""
+
+
+class OpenStore(Store, Protocol):
     """A store as whoever opened it knows it: the composition root."""
 
     @property

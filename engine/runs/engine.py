@@ -15,6 +15,7 @@ from engine.core.machine import Change
 from engine.core.model import Move, Run, StepSpec, run_of
 from engine.core.rules.action import Action, Done, act
 from engine.core.rules.flight import note_refusal
+from engine.core.rules.hold import Hold, HoldKind
 from engine.core.rules.post import (
     Parent,
     Placed,
@@ -30,6 +31,7 @@ from engine.ports.store import Stopped
 from engine.process.budget import Parcel
 from engine.process.clock import Ids
 from engine.process.tasks import Tasks
+from engine.runs.held import follow_holds
 from engine.runs.limits.admission import Admission
 from engine.runs.limits.refusals import (
     draining,
@@ -69,6 +71,7 @@ class Engine:
         self.store, self.clock = shared.store, shared.clock
         self.parent_tokens = shared.parent_tokens
         self.places, self.home, self.hosts = shared.places, shared.home, shared.hosts
+        self.holds = shared.holds
         self.budget, self.run_log = shared.budget, shared.watch.log
         self.admission = Admission(self.limits.new_runs_wait_s_max, lambda: shared.under_way)
         self.new_runs = shared.new_runs
@@ -371,6 +374,33 @@ class Engine:
                 raise
         raise engine_error(run_id, live.stopped_by)
 
+    async def hold(self, kind: HoldKind, name: str, reason: str | None, actor: Actor) -> Hold:
+        """Start nothing of it, durably, until it is released. Raises Refused."""
+        self._refuse_to_change_holds()
+        held, receipt = self.holds.hold(kind, name, reason, actor, self.clock.steady_ms())
+        await receipt.wait()
+        return held
+
+    async def release(
+        self, kind: HoldKind, name: str, rate_per_s: int | None, actor: Actor
+    ) -> Hold:
+        """Let what was held start again, durably. Raises Refused (`not-found`)."""
+        self._refuse_to_change_holds()
+        now = self.clock.steady_ms()
+        released, receipt = self.holds.release(kind, name, rate_per_s, actor, now)
+        await receipt.wait()
+        return released
+
+    def _refuse_to_change_holds(self) -> None:
+        if self.draining:
+            raise draining()
+        self._refuse_if_away()
+
+    @property
+    def waiting_for(self) -> dict[str, int]:
+        """Attempts that could start but for a limit or a hold, by what they wait for."""
+        return self.places.queued_by_kind | {"release": self.holds.waiting_in_all}
+
     # -- running -------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -382,6 +412,7 @@ class Engine:
                 nursery.start_soon(sweep, self.shared, self.memory, self._is_ready)
                 nursery.start_soon(self.places.ramp.run)
                 nursery.start_soon(follow_store, self.store, self.memory.live)
+                nursery.start_soon(follow_holds, self.shared, self.memory)
                 task_status.started()
         finally:
             self._tasks.closed()

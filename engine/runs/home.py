@@ -267,7 +267,8 @@ def idle_since(request: Request) -> float | None:
     for step_id in request.posts.values():
         step = live.run.steps[step_id]
         if step.state not in IDLE and not (
-            step.state is StepState.PENDING and step_id in live.queued
+            step.state is StepState.PENDING
+            and (step_id in live.queued or step.held_since is not None)
         ):
             return None
         since = max(since, live.slots[step_id].moved_at)

@@ -13,13 +13,14 @@ from functools import partial
 
 import trio
 
-from engine.core.events import LateEnd, Started
+from engine.core.events import Held, LateEnd, Started
 from engine.core.machine import Change, park
 from engine.core.model import Run, Step, StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retarget import MovedStep
 from engine.core.rules.attempt import drain, settle
-from engine.core.rules.flight import note_left
+from engine.core.rules.flight import note_held, note_left
+from engine.core.rules.hold import Hold, held_since
 from engine.core.rules.next import decide, put_back, set_aside
 from engine.core.rules.post import Placed
 from engine.ports.receipt import Receipt
@@ -178,6 +179,8 @@ class LiveRun:
             if step_id in self.requests:
                 continue  # an attempt of a cancelled generation is still open
             step = self.run.steps[step_id]
+            if self._shared.holds.any_in_force and self._is_held(change, step, now):
+                continue
             host = host_of(step.spec.url)
             attempt = Attempt(self._shared, self, step)
             full = self._shared.places.take(attempt, self.run, step, host)
@@ -197,8 +200,57 @@ class LiveRun:
                 self._note_movement(step_id)
         return started
 
+    def _hold_over(self, step: Step) -> Hold | None:
+        run = self.run
+        return self._shared.holds.over(run.client, run.root.spec.workflow, step.spec.url)
+
+    def _is_held(self, change: Change, step: Step, now: int) -> bool:
+        """A hold keeps the step from starting: it is recorded, once, and found again in the store
+        when the hold is released (`held.py`). The run may leave memory."""
+        hold = self._hold_over(step)
+        if hold is None:
+            return False
+        if step.held_since is None:
+            change.do(Held(now, step.id, held_since(hold.since, step.opened_at, now)))
+        else:
+            set_aside(self.run, step.id)
+        return True
+
+    def _note_held(self, step: Step, number: int) -> None:
+        flight, hold = self.run.flight(step.id, number), self._hold_over(step)
+        if flight is not None and hold is not None:
+            note_held(flight, hold.since)
+
+    def let_go(self, step_id: str) -> bool:
+        """A step that was held may start, if it still wants to. True: it does, or queues."""
+        step = self.run.steps.get(step_id)
+        if step is None or step.held_since is None or step_id in self.queued or self.run.parked:
+            return False
+        self._look_again(step_id)
+        return True
+
+    def _look_again(self, step_id: str) -> None:
+        try:
+            put_back(self.run, step_id)
+            self.commit(Change(self.run))
+        except Exception as error:
+            if not self._park(self, error):
+                raise
+        self._wake.set()
+
+    def _hold_queued(self, step_id: str, places: Places) -> None:
+        """A step to which a place was offered while it was held queues no more."""
+        if self.queued.get(step_id) is places and not self.run.parked:
+            del self.queued[step_id]
+            self._look_again(step_id)
+
     def _take_offered(self, step_id: str, places: Places) -> bool:
         """A place is free for a step that queued for one. True if it was taken."""
+        holds = self._shared.holds
+        if holds.any_in_force and self._hold_over(self.run.steps[step_id]) is not None:
+            # Thousands may be offered one place, one after the other: it must cost next to nothing.
+            holds.offer_held(partial(self._hold_queued, step_id, places))
+            return False
         self.queued.pop(step_id, None)
         taken = places.in_flight
         try:
@@ -212,10 +264,11 @@ class LiveRun:
         return places.in_flight > taken
 
     def call_elsewhere(self, moved: list[MovedStep]) -> None:
-        """Steps that queue for a place at the host that their URL named do so no more."""
+        """Steps that queue for a place at the host that their URL named, or are held with it, do so
+        no more."""
         for each in moved:
-            if each.step_id in self.queued:
-                del self.queued[each.step_id]
+            is_held = self.run.steps[each.step_id].held_since is not None
+            if self.queued.pop(each.step_id, None) is not None or is_held:
                 put_back(self.run, each.step_id)
 
     def _when_durable(self, ended: list[tuple[Step, Body | None]], promised: list[Attempt]) -> None:
@@ -339,9 +392,11 @@ class LiveRun:
         step_id, number = attempt.step_id, attempt.number
         del self.requests[step_id]
         attempt.note_maybe_refused()
+        step = self.run.steps[step_id]
+        if self._shared.holds.any_in_force:
+            self._note_held(step, number)
         settle(change, step_id, number, outcome, now=now, chance=clock.chance())
         self._note_movement(step_id)
-        step = self.run.steps[step_id]
         bodies: tuple[Body, ...] = ()
         if isinstance(outcome, Answered):
             late = isinstance(change.events[0], LateEnd)

@@ -14,6 +14,7 @@ from engine.process.clock import Clock
 from engine.process.deadlines import Deadlines
 from engine.runs.home import Home
 from engine.runs.limits.bounds import EngineLimits
+from engine.runs.limits.holds import Holds
 from engine.runs.limits.hosts import Hosts
 from engine.runs.limits.new_runs import NewRuns
 from engine.runs.limits.places import AttemptPlaces
@@ -22,7 +23,8 @@ from engine.telemetry.run_log import NOBODY, Watchers
 
 
 class Shared:
-    """Made once, for an engine. `pressed`: whether connections run short."""
+    """Made once, for an engine. `warn` and `inform`: its log. `pressed`: whether connections run
+    short."""
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Shared:
         warn: Callable[..., None] = lambda event, **values: None,
         pressed: Callable[[], bool] | None = None,
         registry: Clients = ANY_CLIENT,
+        inform: Callable[..., None] = lambda event, **values: None,
     ) -> None:
         self.store, self.caller, self.clock = store, caller, clock
         self.parent_tokens, self.limits = parent_tokens, limits
@@ -46,6 +49,7 @@ class Shared:
             limits.workflows_in_flight_per_host_max,
             began_at=clock.steady_ms(),
         )
+        self.holds = Holds(store, inform)
         self.budget = Budget(limits.memory_bytes_max)
         self.hosts = Hosts()
         self.deadlines = Deadlines()

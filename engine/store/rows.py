@@ -44,8 +44,10 @@ STEP_COLUMNS = (
     "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
     "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
     "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
-    "may_post", "ended_url", "excerpt",
+    "may_post", "ended_url", "excerpt", "held_since",
 )  # fmt: skip
+HELD_WAKE_AT = 1 << 62
+"""Of a step that a hold keeps from starting: behind every time, so that no sweep finds it."""
 ATTEMPT_COLUMNS = (
     "step_id", "number", "generation", "started_at", "ended_at", "counts_as", "http_status",
     "error", "delay_ms", "delay_by", "answer_in", "epoch", "excerpt",
@@ -77,6 +79,8 @@ def run_row(run: Run, seq: int, owner: str, epoch: int) -> tuple[Any, ...]:
 
 def wake_at(step: Step) -> int | None:
     """When the engine must look at a stored step: 0 for one it was about to call or calling."""
+    if step.held_since is not None:
+        return HELD_WAKE_AT
     if step.state is StepState.RUNNING:
         return 0
     if step.state is StepState.PENDING:
@@ -103,6 +107,7 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         step.pause_reason, step.resumes_to, step.pause_asked, step.awaiting_post,
         step.cancel_asked, step.ended_at, step.cause_id, step.http_status, step.error,
         step.answer_attempt, wake_at(step), step.may_post, step.ended_url, step.excerpt,
+        step.held_since,
     )  # fmt: skip
 
 
@@ -135,7 +140,7 @@ def step_from(row: Columns) -> Step:
             "generation", "reruns", "payload_generation", "attempts", "failures", "interruptions",
             "crashes", "crash_mark", "due_at", "delay_ms", "opened_at", "paused_at", "paused_ms",
             "ended_at", "cause_id", "http_status", "error", "answer_attempt", "ended_url",
-            "excerpt",
+            "excerpt", "held_since",
         )
     }  # fmt: skip
     return Step(

@@ -157,6 +157,11 @@ class Writer:
         """How many events wait for a commit; while those fail, the one under way included."""
         return self._waiting if self._availability.is_failing else self._gathering.events
 
+    @property
+    def written(self) -> int:
+        """The number of the last event that was written, durable or not."""
+        return self._sequence
+
     def write(self, write: Write) -> Batch:
         """Add a write to the batch that gathers."""
         batch, change = self._gathering, write.change

@@ -11,6 +11,7 @@ from engine.core.model import DelayBy, PauseReason
 from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
+from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
 from engine.core.text.json_text import StandIns, json_fault
 from engine.wire.events import Event, Fact, Other, Reset
 from engine.wire.names import unseen
@@ -22,8 +23,11 @@ from engine.wire.operate import (
     BulkAnswer,
     BulkList,
     BulkRequest,
+    HoldList,
+    HoldRequest,
     MovedStep,
     NamedStep,
+    ReleaseRequest,
 )
 from engine.wire.problems import PROBLEMS, Cause, LastAttempt, ProblemDocument, problem
 from engine.wire.status import (
@@ -50,6 +54,7 @@ from engine.wire.view import (
     CauseList,
     CauseRow,
     DueBucket,
+    HoldRow,
     HostRow,
     MoveRow,
     Reason,
@@ -76,6 +81,7 @@ __all__ = [
     "IS_WORDS",
     "PRINTABLE",
     "PROBLEMS",
+    "RATE_PER_S_MAX",
     "RESERVED_CLIENTS",
     "Action",
     "ActionAnswer",
@@ -97,6 +103,10 @@ __all__ = [
     "Fact",
     "Failure",
     "FailureKind",
+    "HoldKind",
+    "HoldList",
+    "HoldRequest",
+    "HoldRow",
     "HostRow",
     "LastAttempt",
     "Limits",
@@ -112,6 +122,7 @@ __all__ = [
     "ProblemDocument",
     "Rates",
     "Reason",
+    "ReleaseRequest",
     "Reset",
     "RetryPage",
     "RetryPolicy",

@@ -84,6 +84,12 @@ class Started(Fact, frozen=True, tag="started"):
     number: Whole | None = None
 
 
+class Held(Fact, frozen=True, tag="held"):
+    """A step that wants to start is kept from that by a hold, until it starts."""
+
+    since: str | None = None
+
+
 class Answered(Fact, frozen=True):
     """What an attempt came to."""
 
@@ -205,6 +211,7 @@ class RunMoved(Fact, frozen=True, tag="run-moved"):
 AnyFact = (
     Accepted
     | Started
+    | Held
     | AttemptEnded
     | LateEnd
     | Cancelled

@@ -7,7 +7,8 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.core.rules.action import Action
-from engine.wire.view import RunRow, StepRow
+from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
+from engine.wire.view import HoldRow, RunRow, StepRow
 
 ACTOR_CHARACTERS_MAX = 64
 ACTOR_PATTERN = f"[!-~](?:[ -~]{{0,{ACTOR_CHARACTERS_MAX - 2}}}[!-~])?"
@@ -63,6 +64,35 @@ class ActionAnswer(Struct, frozen=True, rename="camel"):
     are answered from the record: only `rerun` does them again."""
     moved: tuple[MovedStep, ...] = ()
     """By a `retarget`: the steps with a URL that it moves."""
+    holds: tuple[HoldRow, ...] | UnsetType = UNSET
+    """Told where there are any: what keeps steps of the run from starting, whatever was done."""
+
+
+class HoldRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/holds`: from now on nothing of it starts."""
+
+    kind: HoldKind
+    name: Annotated[str, Meta(max_length=300)]
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+    """Why: who finds it held will ask. Held again, one that is given takes the place of the other.
+    """
+
+
+class ReleaseRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/holds/release`: what has waited starts again, and what comes."""
+
+    kind: HoldKind
+    name: Annotated[str, Meta(max_length=300)]
+    rate_per_s: Annotated[int, Meta(ge=1, le=RATE_PER_S_MAX)] | None = None
+    """So many of the attempts that waited start each second, at most. None: as hosts take them."""
+
+
+class HoldList(Struct, frozen=True, rename="camel"):
+    """What is held, by kind and name, and what was released and still lets go."""
+
+    holds: tuple[HoldRow, ...]
+    waiting: int
+    """Steps that wait under them, all together: one under two holds counts once."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

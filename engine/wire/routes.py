@@ -24,9 +24,18 @@ from engine.wire.access import (
     TokenRequest,
     TokenRow,
 )
-from engine.wire.operate import ActionAnswer, ActionRequest, BulkAnswer, BulkList, BulkRequest
+from engine.wire.operate import (
+    ActionAnswer,
+    ActionRequest,
+    BulkAnswer,
+    BulkList,
+    BulkRequest,
+    HoldList,
+    HoldRequest,
+    ReleaseRequest,
+)
 from engine.wire.submit import OutcomeAnswer, Submission
-from engine.wire.view import CauseList, RetryPage, RunPage, RunTree, StepRow
+from engine.wire.view import CauseList, HoldRow, RetryPage, RunPage, RunTree, StepRow
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -67,6 +76,12 @@ JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs.")
 JOB = Route("GET", "/api/v1/bulk/{id}", Role.READ, BulkAnswer, "A bulk job.")
 ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
               "Stop a bulk job; what it has done stays done.")
+HOLDS = Route("GET", "/api/v1/holds", Role.READ, HoldList, "What is held, and why.", of_all=True)
+HOLD = Route("POST", "/api/v1/holds", Role.OPERATE, HoldRow,
+             "Start nothing of a client, of a workflow or to a host.", body=HoldRequest,
+             of_all=True)
+RELEASE = Route("POST", "/api/v1/holds/release", Role.OPERATE, HoldRow,
+                "Let what was held start again.", body=ReleaseRequest, of_all=True)
 STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
 OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
                 "A step's outcome; waits.")

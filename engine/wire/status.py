@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
-from engine.wire.view import DueBucket, HostRow, StandstillRow
+from engine.wire.view import DueBucket, HoldRow, HostRow, StandstillRow
 
 
 class RunCounts(Struct, frozen=True, rename="kebab", omit_defaults=True):
@@ -119,6 +119,11 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     cancelled_in_flight: int | None = None
     """Calls of cancelled steps that are let finish."""
     queued: int | None = None
+    waiting_for: dict[str, int] | None = None
+    """Attempts that could start but for a limit or a hold, by what they wait for: `place` at their
+    host, `workflow-place`, `ramp` (overdue at the start, or held before), `release` of a hold."""
+    holds: tuple[HoldRow, ...] | None = None
+    """What is held, and why."""
     memory: Memory | None = None
     limits: Limits | None = None
     bad_files: tuple[BadFileRow, ...] | None = None

@@ -55,6 +55,27 @@ class StepRow(Struct, frozen=True, rename="camel"):
     """Of its latest attempt."""
     awaiting_post: bool = False
     attempt_rows: tuple[AttemptRow, ...] | UnsetType = UNSET
+    held_since: str | UnsetType = UNSET
+    """Told of one that a hold keeps from starting: since when its `maxElapsed` stands still."""
+
+
+class HoldRow(Struct, frozen=True, rename="camel"):
+    """A hold: nothing of what it names starts."""
+
+    kind: str
+    """client, workflow or host."""
+    name: str
+    since: str
+    actor: str
+    """Who held it, by the name that was claimed."""
+    address: str | None = None
+    """Where that came from."""
+    reason: str | None = None
+    released_at: str | None = None
+    """It was released: what waited under it is being let go, and nothing new is held."""
+    rate_per_s: int | None = None
+    waiting: int = 0
+    """Steps that wait under it, as counted within the last seconds."""
 
 
 class StepAt(Struct, frozen=True, rename="camel"):
@@ -151,6 +172,8 @@ class RunTree(Struct, frozen=True, rename="camel"):
     server_time: str
     moves: tuple[MoveRow, ...] = ()
     """In their order: each applies to what the ones before it made."""
+    holds: tuple[HoldRow, ...] | UnsetType = UNSET
+    """Told where there are any: what keeps steps of the run from starting."""
 
 
 class CauseRow(Struct, frozen=True, rename="camel"):

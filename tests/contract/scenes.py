@@ -30,7 +30,8 @@ ROUTES = (
     "/shop", "/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/problems/",
     "/problems/not-found", "/api/v1/status", "/api/v1/runs", "/api/v1/runs/none",
     "/api/v1/runs/none/actions", "/api/v1/causes", "/api/v1/retries", "/api/v1/bulk",
-    "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/steps/none",
+    "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/holds", "/api/v1/holds/release",
+    "/api/v1/steps/none",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
     "/api/v1/clients", "/api/v1/clients/none/disable", "/api/v1/clients/none/enable",
@@ -77,6 +78,16 @@ def act(run: int, action: str, *headers: str, **members: Any) -> Ask:
 def bulk(action: str, q: str, *headers: str, **members: Any) -> Ask:
     """The same to all that a filter finds."""
     return Ask("POST /api/v1/bulk", {"action": action, "q": q, **members}, headers)
+
+
+def hold(kind: str, name: str, *headers: str, **members: Any) -> Ask:
+    """Start nothing of it."""
+    return Ask("POST /api/v1/holds", {"kind": kind, "name": name, **members}, headers)
+
+
+def release(kind: str, name: str, *headers: str, **members: Any) -> Ask:
+    """Let it start again."""
+    return Ask("POST /api/v1/holds/release", {"kind": kind, "name": name, **members}, headers)
 
 
 def paths() -> tuple[Step, ...]:
@@ -274,6 +285,22 @@ BULK: tuple[Step, ...] = (
     Ask("POST /api/v1/bulk", "[]"), EVENTS,
 )  # fmt: skip
 
+HOLDS: tuple[Step, ...] = (
+    hold("host", "<app>", "Atomic-Actor: ada", reason="a deploy"), hold("client", "shop"),
+    submit("ok", "held", ASYNC), submit("ok", "held", "Prefer: wait=0"), Pass(3.0),
+    *get("/api/v1/runs/<run-1>", "/api/v1/holds", "/api/v1/status"),
+    act(1, "pause", "Atomic-Actor: ada"), act(1, "resume", "Atomic-Actor: ada"),
+    hold("client", "shop", reason="another"), release("client", "shop"), release("client", "bank"),
+    *(hold(kind, name) for kind, name in (
+        ("host", "http://app"), ("host", "::1"), ("client", "a/b"), ("client", ""),
+        ("workflow", "ü"), ("step", "x"), ("workflow", LONG * 2))),
+    hold("client", "shop", reason=LONG * 2), hold("client", "shop", ratePerS=1),
+    *(release("client", "shop", ratePerS=rate) for rate in (0, 1_001, "x")),
+    Ask("POST /api/v1/holds", "[]"), Ask("POST /api/v1/holds/release", {"kind": "host"}),
+    release("host", "<app>", "Atomic-Actor: ada", ratePerS=20), Called("ok"),
+    Until("<run-1>", "completed"), *get("/api/v1/runs/<run-1>"), EVENTS,
+)  # fmt: skip
+
 QUERIES = (
     "client=shop", "client=nobody", "workflow=order", "workflow=none", "key=b", "key=none",
     "status=completed", "status=completed,failed", "status=done", "sort=submittedAt",
@@ -442,6 +469,7 @@ SCENES: dict[str, Scene] = {
     "a workflow that moves": Scene(MOVED),
     "what operators do": Scene(ACTIONS),
     "what they do to many": Scene(BULK),
+    "holds": Scene(HOLDS),
     "lists and filters": Scene(LISTS),
     "bodies": Scene(BODIES),
     "malformed HTTP": Scene(MALFORMED),

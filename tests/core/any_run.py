@@ -129,6 +129,25 @@ class AnyRun(RuleBasedStateMachine):
         """Calls that the core wants now leave."""
         self._start(count)
 
+    @rule(back_ms=st.sampled_from([0, 0, 5_000]))
+    def hold(self, back_ms: int) -> None:
+        """A hold, of now or of before, keeps what wants to start from that."""
+        self.driven.hold(max(0, self.driven.now - back_ms))
+
+    def _held(self) -> list[Step]:
+        return [it for it in self.driven.run.steps.values() if it.held_since is not None]
+
+    @precondition(lambda self: bool(self._held()))
+    @rule(which=PICK)
+    def let_go(self, which: int) -> None:
+        """It is released: a step that it kept from starting starts."""
+        step = self._held()[which % len(self._held())]
+        paused_ms, held_ms = step.paused_ms, max(0, self.driven.now - (step.held_since or 0))
+        self.driven.let_go(step.spec.name)
+        lived_ms = self.driven.now - step.opened_at
+        assert step.paused_ms == min(paused_ms + held_ms, max(paused_ms, lived_ms))
+        self.parent_tokens.append(self.driven.parent_token(step.spec.name))
+
     @precondition(lambda self: bool(self.driven.run.flights))
     @rule(which=PICK, outcome=OUTCOMES, chance=CHANCE, posts=POSTS)
     def end(self, which: int, outcome: Any, chance: float, posts: str) -> None:
@@ -219,6 +238,8 @@ class AnyRun(RuleBasedStateMachine):
                 driven.end(self._flying()[0].spec.name, OK)
             elif moves.calls:
                 driven.start(run.steps[moves.calls[0]].spec.name)
+            elif self._held():
+                driven.let_go(self._held()[0].spec.name)
             elif moves.wake_at is not None:
                 driven.now = moves.wake_at
             elif StepState.PAUSED in driven.states().values():

@@ -42,6 +42,7 @@ def _policy(random: Random) -> RetryPolicy | None:
 def _step(world: AnyRun, random: Random) -> None:
     which = random.randrange(10**6)
     kinds = {"post": 6, "end": 4, "time": 4, "act": 2, "late": 1, "crash": 0.3, "drain": 0.3}
+    kinds |= {"hold": 0.7, "let-go": 0.7}
     if world.driven.run.root.ended:
         kinds |= {"act": 8}
     match random.choices(list(kinds), list(kinds.values()))[0]:
@@ -61,6 +62,10 @@ def _step(world: AnyRun, random: Random) -> None:
         case "act":
             again = [Action.RETRY, Action.RERUN] if world.driven.run.root.ended else list(Action)
             world.act(random.choice(again), random.choice([None, which]))
+        case "hold":
+            world.hold(random.choice([0, 5_000]))
+        case "let-go" if any(it.held_since is not None for it in world.driven.run.steps.values()):
+            world.let_go(which)
         case "late":
             world.end_late(which, random.choice(OUTCOMES))
         case "crash":

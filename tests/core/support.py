@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from engine.core.events import Actor, Event, Started
+from engine.core.events import Actor, Event, Held, Started
 from engine.core.machine import Change, evolve
 from engine.core.model import ENDED, Flight, Run, Step, StepSpec, StepState, rebuild
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -20,7 +20,7 @@ from engine.core.rules import action as actions
 from engine.core.rules import post
 from engine.core.rules.action import Action
 from engine.core.rules.attempt import drain, recover, settle
-from engine.core.rules.next import decide
+from engine.core.rules.next import decide, put_back
 from engine.core.rules.post import Parent, Placed, RunLimits
 from engine.core.table import TABLE, row_of
 
@@ -112,6 +112,20 @@ class Driven:
         assert step.id in decide(self.run, self.now).calls, f"{name} is not wanted now"
         self.do(Started(self.now, step.id, step.attempts + 1))
         return step.attempts
+
+    def hold(self, since: int | None = None) -> list[str]:
+        """A hold is over the run: what wants to start now does not; the names of those steps."""
+        held = decide(self.run, self.now).calls
+        for id in held:
+            self.do(Held(self.now, id, self.now if since is None else since))
+        return [self.run.steps[id].spec.name for id in held]
+
+    def let_go(self, name: str = "root") -> int:
+        """The hold that keeps the step from starting was released: it starts."""
+        step = self.step(name)
+        assert step.id not in decide(self.run, self.now).calls, f"{name} is not held"
+        put_back(self.run, step.id)
+        return self.start(name)
 
     def begin(self, posted: StepSpec | str, parent: Parent | str | None = None) -> str:
         """A step is posted, and its first attempt starts; its name."""
@@ -221,7 +235,9 @@ def indexes(run: Run) -> dict[str, object]:
         "due": {
             (due_at, id)
             for due_at, id in run.due
-            if run.steps[id].state is StepState.BACKING_OFF and run.steps[id].due_at == due_at
+            if run.steps[id].state is StepState.BACKING_OFF
+            and run.steps[id].due_at == due_at
+            and id not in run.aside
         },
         "busy_leaves": run.busy_leaves,
         "children": run.children,
@@ -274,6 +290,9 @@ def _check_step(run: Run, step: Step) -> None:
     assert not step.pause_asked or state is StepState.RUNNING, step.id
     assert not step.cancel_asked or state is StepState.RUNNING, step.id
     assert not step.awaiting_post or state is StepState.PENDING, step.id
+    may_be_held = (StepState.PENDING, StepState.BACKING_OFF)
+    assert step.held_since is None or state in may_be_held, step.id
+    assert (step.id in run.aside) == (step.held_since is not None), step.id
     pausing = state is StepState.PAUSED or step.pause_asked
     assert (step.pause_reason is not None) == pausing, step.id
     resting = step.resumes_to or state
@@ -293,7 +312,10 @@ def _check_alive(run: Run) -> None:
     moving = {
         step.id
         for step in run.steps.values()
-        if step.id in calls or step.id in run.flights or step.state is StepState.PAUSED
+        if step.id in calls
+        or step.id in run.flights
+        or step.state is StepState.PAUSED
+        or step.held_since is not None
     }
     for step in reversed(run.steps.values()):  # children come after their parents
         if step.state is StepState.WAITING:
@@ -320,8 +342,10 @@ def _check_decide(run: Run, now: int) -> None:
         assert id not in run.flights
         assert step.state in (StepState.PENDING, StepState.BACKING_OFF)
         assert step.due_at is None or step.due_at <= now, f"{id} is early"
+        assert step.held_since is None, f"{id} is held"
     assert len(set(moves.calls)) == len(moves.calls)
-    due = [s.due_at for s in run.steps.values() if s.state is StepState.BACKING_OFF and s.due_at]
+    free = [step for step in run.steps.values() if step.held_since is None]
+    due = [s.due_at for s in free if s.state is StepState.BACKING_OFF and s.due_at]
     assert moves.wake_at == min((at for at in due if at > now), default=None)
 
 

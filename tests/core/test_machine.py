@@ -18,6 +18,7 @@ from engine.core.events import (
     EndedAsItIs,
     EngineErred,
     Event,
+    Held,
     LateEnd,
     Paused,
     PayloadDiffered,
@@ -128,6 +129,7 @@ ENDED = "completed failed cancelled"
 LEGAL: dict[str, dict[str, str]] = {
     "accepted": {},
     "started": dict.fromkeys(("pending", "backing-off"), "running"),
+    "held": dict.fromkeys(("pending", "backing-off"), "="),
     "attempt-ended": dict.fromkeys(("running", "pause-asked", "cancel-asked"), "completed"),
     "late-end": dict.fromkeys(f"{OPEN} {ENDED}".split(), "="),
     "cancelled": dict.fromkeys(OPEN.split(), "cancelled"),
@@ -167,6 +169,7 @@ def _event(name: str, driven: Driven) -> Event:
     made: dict[str, Event] = {
         "accepted": Accepted(at, id, "R", step.spec, 1),
         "started": Started(at, id, step.attempts + 1),
+        "held": Held(at, id, at),
         "attempt-ended": AttemptEnded(at, id, step.attempts, Count.SUCCESS, StepState.COMPLETED),
         "late-end": LateEnd(at, id, 1, 200),
         "cancelled": Cancelled(at, id),

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import msgspec
 import trio
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.core.errors import EngineError
-from engine.core.events import Accepted, Acted, AttemptEnded, Count, Event
+from engine.core.events import Accepted, Acted, AttemptEnded, Count, Event, Started
 from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.core.retry import OnExhausted
@@ -37,6 +38,17 @@ SENT_HOME = "suspended: sent home"
 _event = msgspec.json.Decoder(Event).decode
 
 
+class Start(Struct, frozen=True):
+    """An attempt began, as the journal has it."""
+
+    seq: int
+    step_id: str
+    number: int
+    client: str
+    workflow: str
+    url: str
+
+
 class Records:
     """A reader of the file that folds every event as it is committed."""
 
@@ -45,6 +57,7 @@ class Records:
         self.runs: dict[str, Run] = {}
         """The fold of the journal."""
         self.seq = 0
+        self.started: list[Start] = []
         self._path = path
         self._last: dict[str, int] = {}
         """Each run's last event."""
@@ -111,6 +124,10 @@ class Records:
         if isinstance(event, AttemptEnded) and (event.error or "").startswith(SENT_HOME):
             self.history.sent_home.add((event.step_id, event.number))
             self._check_called_again(run, event)
+        if isinstance(event, Started):
+            url = run.steps[event.step_id].spec.url
+            what = (run.client, run.root.spec.workflow, url)
+            self.started.append(Start(self.seq, event.step_id, event.number, *what))
         if isinstance(event, Acted):
             self._acted[run_id, event.action] += 1
         if isinstance(event, AttemptEnded) and event.state is StepState.FAILED:
@@ -290,7 +307,8 @@ class Records:
             self._wrong("tally", f"the table says {stored}, counted are {counted}")
         self._check_outcomes()
         twice = self._db.execute(
-            "SELECT step_id, count(*) FROM attempt WHERE counts_as IS NULL GROUP BY step_id"
+            # Of a life: what a cancelled step had in flight when the engine died nobody records.
+            "SELECT step_id, count(*) FROM attempt WHERE counts_as IS NULL GROUP BY step_id, epoch"
             " HAVING count(*) > 1"
         ).fetchall()
         for row in twice:

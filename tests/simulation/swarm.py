@@ -63,6 +63,8 @@ class Swarm(Struct, frozen=True):
     """No attempt may take less."""
     drain_max_s: float = 24 * 3600.0
     """So long it may take until all have ended, once nothing goes wrong any more."""
+    holds: bool = False
+    """A client, a workflow or a host is held now and then, and released."""
     goes_on: bool = False
     """The last life is not a new one: nothing that was missed before is made good by a start."""
 
@@ -99,6 +101,7 @@ def draw(rng: Random) -> Swarm:
         moves=rng.random() < 0.4,
         workers=rng.choice((None, None, 1, 2, 4)),
         workflows=rng.choice((0, 0, 0, 1, 2)),
+        holds=rng.random() < 0.3,
     )
 
 

@@ -29,6 +29,7 @@ from tests.simulation.checker import check
 from tests.simulation.clients import KINDS, Client, act, act_as, known_runs, operate
 from tests.simulation.determinism import run_seeded
 from tests.simulation.history import History
+from tests.simulation.holds import Holds
 from tests.simulation.life import NEVER, Death, Disk, Life, StepCounter, shared_memory
 from tests.simulation.moves import Moves, post_moved
 from tests.simulation.net import Net, SimCaller, Submission
@@ -95,7 +96,8 @@ class World:
         self.rng = self.chance("world")
         self.swarm = self._draw_swarm() if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
-        self.history.few_places = self.swarm.places is not None or self.swarm.workflows > 0
+        few = self.swarm.places is not None or self.swarm.workflows > 0
+        self.history.few_places = few or self.swarm.holds
         self.records = Records(self.path, self.history)
         self.outage = Outage(self.history, self.chance("outage"))
         self.shift_ms = 0
@@ -125,6 +127,7 @@ class World:
             self.apps = Apps(self.history, nursery, self.net, self.chance("apps"), self.library)
             self.net.apps = self.apps
             self.moves = Moves(self.net, self.chance("moves"))
+            self.holds = Holds(self.net, self.chance("holds"))
             if self.swarm.moves:
                 self.net.as_posted, self.apps.url = self.moves.root, self.moves.url
             self.net.on_answer = self.records.check_durable
@@ -181,6 +184,8 @@ class World:
                 storm.start_soon(self.outage.strike, self.swarm.outages_s)
             if self.swarm.moves:
                 storm.start_soon(self.moves.operate)
+            if self.swarm.holds:
+                storm.start_soon(self.holds.operate)
             deaths = self.plan.deaths
             if deaths is None:
                 deaths = tuple(self._death(how) for how in self.swarm.deaths)
@@ -254,6 +259,8 @@ class World:
         if life is None or not self.swarm.goes_on:
             life = await self._restart(nursery, life)
         await trio.sleep(1)
+        if self.swarm.holds:
+            await self.holds.release_all()
         if self.rng.random() < 0.8 and not self.swarm.goes_on:
             for run_id in known_runs(self.history):
                 await act(self.net, run_id, Action.RESUME)
@@ -263,6 +270,7 @@ class World:
         if self.swarm.moves:
             await post_moved(self.net, list(self.records.runs.values()))
             self.moves.check()
+        self.holds.check(self.records.started, life)
         self.events = self.records.seq
         life.kill("end")
         await life.over.wait()

@@ -17,6 +17,7 @@ from engine.process.platform.files import sync
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.schema import (
     EXCERPTS,
+    HELD,
     MAY_POST,
     MOVES,
     REGISTRY,
@@ -81,7 +82,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     )
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
-        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}"
+        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -104,6 +105,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m005_moved_runs",
                 "m006_excerpts",
                 "m007_registry",
+                "m008_held_steps",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

@@ -19,6 +19,7 @@ TO_M002 = (
     "ALTER TABLE step DROP COLUMN excerpt",
     "ALTER TABLE attempt DROP COLUMN excerpt",
     "DROP TABLE registry",
+    "ALTER TABLE step DROP COLUMN held_since",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (

@@ -10,9 +10,11 @@ import trio
 
 from engine import wire
 from engine.core.errors import Refused
+from engine.core.events import Actor
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
+from engine.core.rules.hold import HoldKind
 from engine.front.api.events import event_frame
 from engine.front.show.rows import run_row, step_row
 from engine.front.show.times import rfc3339
@@ -128,12 +130,22 @@ async def operate(it: World, run_id: str, flow: Flow) -> None:
         await it.act(run_id, action, step_id=step_id, reason="so")
 
 
+def brake(it: World, chance: float) -> None:
+    """Now and then everything is held for a while."""
+    holds, what, ada = it.engine.holds, (HoldKind.WORKFLOW, "w"), Actor("ada")
+    held = holds.get(what)
+    if chance < 0.15 and held is None:
+        holds.hold(*what, None, ada, it.engine.clock.steady_ms())
+    elif chance > 0.5 and held is not None and held.released_at is None:
+        holds.release(*what, None, ada, it.engine.clock.steady_ms())
+
+
 async def watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
     """A run that is operated and followed to its rest; and what the engine says of it then.
 
     Trees are read now and then, and given to the store late: events are ahead of them.
     """
-    flow = Flow(seed)
+    flow, holding = Flow(seed), Random(f"{seed} holds")
     async with world(path, flow.call, clock=FakeClock(seed)) as it:
         flow.world = it
         mirror = Mirror(it)
@@ -145,11 +157,13 @@ async def watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
             await trio.sleep(flow.random.random() * 3)
             if flow.random.random() < 0.7:
                 await operate(it, run_id, flow)
+            brake(it, holding.random())
             await mirror.follow(flow.random.randrange(1, 12))
             if late and flow.random.random() < 0.5:
                 mirror.take(late.pop(0))
             if flow.random.random() < 0.2:
                 late.append(await mirror.tree(run_id))
+        brake(it, 1.0)
         await trio.sleep(300)
         await mirror.follow_all()
         return mirror, await mirror.tree(run_id)

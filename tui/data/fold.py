@@ -23,6 +23,7 @@ from engine.wire.events import (
     Cancelled,
     EndedAsItIs,
     EngineErred,
+    Held,
     LateEnd,
     Other,
     Paused,
@@ -120,7 +121,7 @@ def step_after(step: Step, event: Happening) -> Step:
             after = _reopened(after, event.at, awaiting_post=awaiting_post)
         case Replaced(spec=spec):
             after = after if spec is None else _replaced(after, spec, event.at)
-        case Accepted() | PayloadDiffered() | Acted() | RunMoved():
+        case Accepted() | Held() | PayloadDiffered() | Acted() | RunMoved():
             pass
         case EngineErred() | ReadAgain() | EndedAsItIs() | Retargeted() | Other():
             pass  # the run is read again

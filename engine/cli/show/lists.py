@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.show.text import clock_text, count_text, safe, state_text
-from engine.cli.show.tree import MOVED_SHOWN_MAX, answer_facts, run_note
+from engine.cli.show.tree import MOVED_SHOWN_MAX, answer_facts, hold_text, run_note
 from engine.shown.states import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
@@ -93,11 +93,12 @@ def alarm_lines(status: Status) -> list[str]:
     stands = [
         f"stands still, and they are sent home: {safe(row.why)}" for row in status.standstills or ()
     ]
+    held = [hold_text(row) for row in status.holds or ()]
     bad = [
         f"a bad file since {clock_text(row.since)}, and what it said before holds: {safe(row.why)}"
         for row in status.bad_files or ()
     ]
-    return stops + _store_lines(status.store) + stands + bad
+    return stops + _store_lines(status.store) + held + stands + bad
 
 
 def _store_lines(store: StoreStatus | None) -> list[str]:
@@ -129,6 +130,7 @@ def action_text(answer: ActionAnswer) -> str:
         lines += ["  No step of it is there: the rule is for what it posts from now on."]
     else:
         lines += _would_change(answer)
+    lines += [f"  {hold_text(row)}" for row in answer.holds or ()]
     after = answer.recorded_after
     if after:
         names = ", ".join(safe(step.step_name) for step in after[:NAMED_MAX])

@@ -20,7 +20,7 @@ from engine.cli.show.text import (
 )
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
-    from engine.wire import AttemptRow, MoveRow, Reason, RunRow, RunTree, StepRow
+    from engine.wire import AttemptRow, HoldRow, MoveRow, Reason, RunRow, RunTree, StepRow
     from engine.wire.events import Answered
 
 # what begins a branch, the last branch, and what goes on below each
@@ -43,6 +43,7 @@ def run_tree_lines(tree: RunTree, *, attempts: bool = False) -> list[str]:
     if run.pause_reason == PauseReason.ENGINE_ERROR and run.error:  # its steps do not say why
         lines.append(f"the engine could not go on with it: {safe(run.error)}")
     lines += _move_lines(tree.moves)
+    lines += map(hold_text, tree.holds or ())
     known = {step.id for step in tree.steps}
     children: defaultdict[str | None, list[StepRow]] = defaultdict(list)
     for step in tree.steps:
@@ -80,6 +81,17 @@ def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
     return lines
 
 
+def hold_text(row: HoldRow) -> str:
+    """A hold in one line: what, since when, by whom, why, and how much waits."""
+    waits = f"{count_text(row.waiting, 'step')} waiting"
+    by = f"by {safe(row.actor)}" + (f": {safe(row.reason)}" if row.reason else "")
+    what = f"{safe(row.kind)} {safe(row.name)}"
+    if row.released_at is None:
+        return f"held: {what} since {clock_text(row.since)} {by}; {waits}"
+    rate = "" if row.rate_per_s is None else f", {row.rate_per_s:,} a second"
+    return f"released: {what} at {clock_text(row.released_at)}{rate}; {waits}"
+
+
 def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:
     lengths = [len(click.unstyle(left)) for left, facts in rows if facts is not None]
     # One long name must not push the facts of all the others off the screen.
@@ -107,7 +119,9 @@ def step_facts(step: StepRow, now: str) -> str:
         facts.append(f"paused: {reason}")
     if step.awaiting_post:
         facts.append("starts when the workflow posts it again")
-    if step.due_at is not None and step.ended_at is None and step.status != "paused":
+    if step.held_since:
+        facts.append(f"held since {clock_text(step.held_since)}")
+    elif step.due_at is not None and step.ended_at is None and step.status != "paused":
         facts.append(f"next try {until_text(step.due_at, now)}")
     if step.ended_at is not None:
         took = (time_of(step.ended_at) - time_of(step.submitted_at)).total_seconds()

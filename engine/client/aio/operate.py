@@ -9,7 +9,16 @@ from engine import wire
 from engine.client.aio.events import AsyncEvents
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.answers import BodyPart, read_answer, read_body
-from engine.client.calls import abort_call, action_call, body_call, bulk_call, look, urls_of
+from engine.client.calls import (
+    abort_call,
+    action_call,
+    body_call,
+    bulk_call,
+    hold_call,
+    look,
+    release_call,
+    urls_of,
+)
 from engine.client.renamed import async_new_form, new_form
 from engine.client.tries import Call
 from engine.wire import routes
@@ -121,6 +130,25 @@ class AsyncOperations:
     async def bulk_abort(self, job_id: str) -> wire.BulkAnswer:
         """Stop a bulk job; what it has done stays done."""
         return await self._read(routes.ABORT, abort_call(job_id, self._actor))
+
+    async def holds(self) -> wire.HoldList:
+        """What is held, and what was released and still lets go of what waited."""
+        return await self._look(routes.HOLDS)
+
+    async def hold(
+        self, kind: wire.HoldKind | str, name: str, *, reason: str | None = None
+    ) -> wire.HoldRow:
+        """Start nothing of a `client`, of a `workflow` or to a `host` until it is released."""
+        request = wire.HoldRequest(wire.HoldKind(kind), name, reason)
+        return await self._read(routes.HOLD, hold_call(request, self._actor))
+
+    async def release(
+        self, kind: wire.HoldKind | str, name: str, *, rate_per_s: int | None = None
+    ) -> wire.HoldRow:
+        """Let what was held start again: of what has waited `rate_per_s` attempts a second at most,
+        or as hosts take them. Raises Refused when it is not held."""
+        request = wire.ReleaseRequest(wire.HoldKind(kind), name, rate_per_s)
+        return await self._read(routes.RELEASE, release_call(request, self._actor))
 
     async def payload(self, step_id: str, *, first: int = 0, count: int | None = None) -> BodyPart:
         """A step's payload, or `count` bytes of it."""

@@ -20,6 +20,7 @@ from engine.core.model import ENDED, DelayBy, Flight, PauseReason, Run, Step, St
 from engine.core.outcome import NEVER_RETRIED, Answered, CallError, Outcome, Unanswered
 from engine.core.retry import RETRY_AFTER_MS_MAX, next_delay_ms
 from engine.core.rules.excerpt import excerpt_of
+from engine.core.rules.hold import held_since
 
 CRASHES_IN_A_ROW_MAX = 10
 """Engine crashes with an attempt of one step in flight and nothing new recorded in its run."""
@@ -169,6 +170,8 @@ def _failed(
     retry = step.failures + 1
     delay, by = _asked_for(outcome, next_delay_ms(policy, retry, chance), DelayBy.POLICY)
     paused_ms = step.paused_ms + (0 if step.paused_at is None else max(0, now - step.paused_at))
+    if flight.held_since is not None:
+        paused_ms += now - held_since(flight.held_since, step.opened_at, now)
     elapsed = now + delay - step.opened_at - paused_ms
     too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
     if retry > policy.count or too_long or _cannot_be_mended(step, outcome):

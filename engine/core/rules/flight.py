@@ -30,6 +30,11 @@ def note_maybe_refused(flight: Flight) -> None:
     flight.maybe_refused = True
 
 
+def note_held(flight: Flight, since: int) -> None:
+    """It ends under a hold that began then: `maxElapsed` stands still since, as under a pause."""
+    flight.held_since = since
+
+
 def note_open_children(run: Run, flight: Flight, step_id: str) -> None:
     """Its request ended. What excuses it is how things stood then, not when it is judged."""
     if run.steps[step_id].open_children:

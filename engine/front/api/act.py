@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from engine import wire
 from engine.core.errors import Problem, Refused
@@ -10,14 +11,18 @@ from engine.core.events import Actor
 from engine.core.model import Move
 from engine.core.retarget import read_move
 from engine.core.rules.action import Action
+from engine.core.rules.hold import Hold
 from engine.front.api.context import Front
+from engine.front.api.figures import hold_rows, holds_over
 from engine.front.api.surrogates import decode_asked
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply, problem_reply
-from engine.front.show.rows import named_step, run_row, step_row
+from engine.front.show.rows import hold_row, named_step, run_row, step_row
 from engine.ports.views import RunRecord, record_of
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
+_decode_hold = msgspec.json.Decoder(wire.HoldRequest).decode
+_decode_release = msgspec.json.Decoder(wire.ReleaseRequest).decode
 
 
 async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
@@ -55,7 +60,37 @@ async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
             for it in done.moved
         ),
     )
+    if run is not None and (
+        held := holds_over(
+            front.engine.holds, run.client, run.root.spec.workflow, run.steps.values()
+        )
+    ):
+        answer = replace(answer, holds=held)
     return json_reply(answer, 200 if asked.dry_run else 202)
+
+
+async def hold(front: Front, body: bytes, actor: Actor) -> Reply:
+    """`POST /api/v1/holds`."""
+    asked = decode_asked(body, _decode_hold, "hold")
+    held = await front.engine.hold(asked.kind, asked.name, asked.reason, actor)
+    return _hold_reply(front, held)
+
+
+async def release(front: Front, body: bytes, actor: Actor) -> Reply:
+    """`POST /api/v1/holds/release`."""
+    asked = decode_asked(body, _decode_release, "release")
+    released = await front.engine.release(asked.kind, asked.name, asked.rate_per_s, actor)
+    return _hold_reply(front, released)
+
+
+def _hold_reply(front: Front, hold: Hold) -> Reply:
+    return json_reply(hold_row(hold, front.engine.holds.waiting.get(hold.key, 0)))
+
+
+def holds(front: Front) -> Reply:
+    """`GET /api/v1/holds`."""
+    found = front.engine.holds
+    return json_reply(wire.HoldList(hold_rows(found), found.waiting_in_all))
 
 
 def move_of(asked: wire.ActionRequest | wire.BulkRequest) -> Move | None:

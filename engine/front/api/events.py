@@ -53,8 +53,9 @@ def event_frame(file_id: str, record: EventRecord) -> bytes:
         status=record.state,
         rev=record.rev,
     )
-    if "dueAt" in data and data["dueAt"] is not None:
-        data["dueAt"] = rfc3339(data["dueAt"])
+    for name in ("dueAt", "since"):
+        if data.get(name) is not None:
+            data[name] = rfc3339(data[name])
     return frame(_STREAMS.get(data["kind"], "step"), _encode(data), f"{file_id}-{record.seq}")
 
 

@@ -9,12 +9,15 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import wire
-from engine.core.model import StepState
+from engine.core.model import Step, StepState
+from engine.core.rules.hold import Hold
+from engine.front.show.rows import hold_row
 from engine.front.show.times import rfc3339
 from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config
 from engine.registry.registry import BadFile
+from engine.runs.limits.holds import HoldKey, Holds
 from engine.runs.limits.hosts import HostFigures
 from engine.runs.limits.standstill import HostPool, standstill_text
 
@@ -58,6 +61,26 @@ def store_status(away: Away | None, backlog: int, now: int, now_s: float) -> wir
 def bad_file_rows(files: Iterable[BadFile]) -> tuple[wire.BadFileRow, ...]:
     """Files of clients and tokens that are not as they should be."""
     return tuple(wire.BadFileRow(it.file, rfc3339(it.since), it.why) for it in files)
+
+
+def hold_rows(holds: Holds) -> tuple[wire.HoldRow, ...]:
+    """What is held, by kind and name."""
+    return tuple(hold_row(hold, holds.waiting.get(hold.key, 0)) for hold in holds.all)
+
+
+def holds_over(
+    holds: Holds, client: str, workflow: str, steps: Iterable[Step]
+) -> tuple[wire.HoldRow, ...]:
+    """What keeps steps of a run from starting, or is still to let go of them."""
+    found: dict[HoldKey, Hold] = {}
+    for step in steps:
+        what = (client, workflow, step.spec.url)
+        if step.ended:
+            continue
+        hold = holds.over(*what) or (holds.pacing(*what) if step.held_since is not None else None)
+        if hold is not None:
+            found[hold.key] = hold
+    return tuple(hold_row(found[key], holds.waiting.get(key, 0)) for key in sorted(found))
 
 
 def host_rows(

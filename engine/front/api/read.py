@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from engine import wire
 from engine.core.errors import Problem, Refused
@@ -16,6 +17,8 @@ from engine.core.model import Step, StepState
 from engine.front.api.context import Front
 from engine.front.api.figures import (
     bad_file_rows,
+    hold_rows,
+    holds_over,
     host_rows,
     limits_set,
     memory_used,
@@ -75,6 +78,8 @@ async def status(front: Front) -> Reply:
             in_flight=places.at_hosts.in_flight,
             cancelled_in_flight=engine.memory.cancelled_in_flight,
             queued=places.queued,
+            waiting_for=engine.waiting_for,
+            holds=hold_rows(engine.holds),
             memory=memory_used(engine.budget),
             limits=limits_set(front.config, engine.budget.bytes_max),
             bad_files=bad_file_rows(front.registry.bad_files),
@@ -183,14 +188,15 @@ async def tree(front: Front, run_id: str) -> Reply:
     by_step: dict[str, list[Any]] = {step.id: [] for step in steps}
     for attempt in attempts:
         by_step[attempt.step_id].append(attempt)
-    return json_reply(
-        wire.RunTree(
-            run=run_row(record),
-            steps=tuple(step_row(step, by_step[step.id], epoch) for step in steps),
-            server_time=rfc3339(front.clock.steady_ms()),
-            moves=tuple(move_row(move) for move in record.moves),
-        )
+    shown = wire.RunTree(
+        run=run_row(record),
+        steps=tuple(step_row(step, by_step[step.id], epoch) for step in steps),
+        server_time=rfc3339(front.clock.steady_ms()),
+        moves=tuple(move_row(move) for move in record.moves),
     )
+    if held := holds_over(front.engine.holds, record.client, record.workflow, steps):
+        shown = replace(shown, holds=held)
+    return json_reply(shown)
 
 
 async def step(front: Front, step_id: str) -> Reply:

@@ -166,6 +166,12 @@ def _work(front: Front) -> Answers:
     async def take_action(id: str) -> Reply:
         return await act.action(front, id, await request.body, _actor(front))
 
+    async def hold() -> Reply:
+        return await act.hold(front, await request.body, _actor())
+
+    async def release() -> Reply:
+        return await act.release(front, await request.body, _actor())
+
     async def begin_bulk() -> Reply:
         body = await request.body
         key = read_headers(raw_headers(request)).key
@@ -176,6 +182,9 @@ def _work(front: Front) -> Answers:
         routes.SUBMIT: submit,
         routes.OUTCOME: outcome,
         routes.ACT: take_action,
+        routes.HOLDS: lambda: act.holds(front),
+        routes.HOLD: hold,
+        routes.RELEASE: release,
         routes.BULK: begin_bulk,
         routes.JOBS: lambda: json_reply(bulk.list_of(front.bulk)),
         routes.JOB: lambda id: json_reply(bulk.answer_of(front.bulk.job(id))),

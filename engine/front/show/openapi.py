@@ -23,6 +23,8 @@ _HEADERS: dict[Route[Any], dict[str, str]] = {
         "Prefer": "respond-async, or wait=N seconds.",
     },
     routes.ACT: _ACTOR,
+    routes.HOLD: _ACTOR,
+    routes.RELEASE: _ACTOR,
     routes.BULK: {"Idempotency-Key": "A job is begun once for each."} | _ACTOR,
 }
 _AS_ASKED = {"200": "As asked.", "404": "No such thing."}
@@ -59,6 +61,8 @@ _RESPONSES: dict[Route[Any], dict[str, str]] = {
     routes.TOKEN_ROTATE: _CHANGED,
     routes.TOKEN_REMOVE: _AS_ASKED
     | {"409": "not-possible: the last of the role admin, or a file defines it"},
+    routes.HOLD: {"200": "Held, durably.", "400": "invalid-request: there can be no such name"},
+    routes.RELEASE: {"200": "Released, durably.", "404": "not-found: it is not held"},
     routes.ABORT: {"202": "It stops.", "404": "not-found", "409": "not-possible: it has ended"},
 }
 _SECURITY = {

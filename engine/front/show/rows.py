@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine import wire
 from engine.core.model import Move, Step, StepState, run_of
+from engine.core.rules.hold import Hold
 from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.ports.views import AttemptRecord, CauseRecord, Reason, RetryRecord, RunRecord, StepAt
 
@@ -115,6 +116,21 @@ def move_row(move: Move) -> wire.MoveRow:
     return wire.MoveRow(move.from_url, move.to_url, rfc3339(move.at) if move.at else None)
 
 
+def hold_row(hold: Hold, waiting: int) -> wire.HoldRow:
+    """A hold as the interface shows it."""
+    return wire.HoldRow(
+        kind=hold.kind,
+        name=hold.name,
+        since=rfc3339(hold.since),
+        actor=hold.actor,
+        address=hold.address,
+        reason=hold.reason,
+        released_at=maybe_rfc3339(hold.released_at),
+        rate_per_s=hold.rate_per_s,
+        waiting=waiting,
+    )
+
+
 def named_step(step: Step) -> wire.NamedStep:
     """A step as actions tell of it."""
     return wire.NamedStep(step.id, wire.step_label(step.spec.name, step.spec.step_key))
@@ -153,6 +169,8 @@ def step_row(
         excerpt=step.excerpt,
         awaiting_post=step.awaiting_post,
     )
+    if step.held_since is not None:
+        row = replace(row, held_since=rfc3339(step.held_since))
     if attempts is not None:
         row = replace(row, attempt_rows=tuple(attempt_row(each, epoch) for each in attempts))
     return row

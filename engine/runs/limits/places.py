@@ -53,6 +53,16 @@ class AttemptPlaces:
         """How many in all."""
         return self.queued_by_host.total()
 
+    @property
+    def queued_by_kind(self) -> dict[str, int]:
+        """The same by the kind of place that they wait for."""
+        workflows = 0 if self.workflows is None else self.workflows.queued
+        return {
+            "place": self.at_hosts.queued,
+            "workflow-place": workflows,
+            "ramp": self.ramp.queued,
+        }
+
     def take(self, request: HasPlaces, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt, this request, needs. Else those of which none is
         free."""

@@ -1,4 +1,4 @@
-"""After a start, what waited for it does not reach a host all at once.
+"""After a start, or a hold, what waited for its end does not reach a host all at once.
 
 Calls that are overdue when the engine comes back (it was down, or their host was) would all be
 dialled in the same moment: a small server drops most of those connections, and the system's own
@@ -92,10 +92,16 @@ class Ramp(Places):
         self._hosts: dict[str, _Host] = {}
         self._stirred = trio.Event()
         self._over = False
+        self._begun = trio.Event()
+        self._ends = trio.CancelScope()
 
     def was_overdue(self, step: Step) -> bool:
-        """Whether the step's next call was overdue at the start."""
-        if step.submitted_at >= self._began_at or self._over:
+        """Whether the step's next call was overdue at the start, or has waited under a hold."""
+        if self._over:
+            return False
+        if step.held_since is not None:
+            return True
+        if step.submitted_at >= self._began_at:
             return False
         if step.state is StepState.BACKING_OFF:
             assert step.due_at is not None
@@ -128,9 +134,24 @@ class Ramp(Places):
             known.answered(call.took_ms)
         self.give_back(host)
 
+    def begin_again(self) -> None:
+        """A hold was released: what has waited under it is as much at once as after a start."""
+        self._hosts = {name: host for name, host in self._hosts.items() if host.calls}
+        self._ends.deadline = trio.current_time() + LASTS_S
+        if self._over:
+            self._over = False
+            self._begun.set()
+
     async def run(self) -> None:
-        """Give more places where none is given back, until the start is over."""
-        with trio.move_on_after(LASTS_S):
+        """Give more places where none is given back, until the start is over; the same again after
+        each release."""
+        while True:
+            await self._run()
+            await self._begun.wait()
+            self._begun = trio.Event()
+
+    async def _run(self) -> None:
+        with trio.CancelScope(deadline=trio.current_time() + LASTS_S) as self._ends:
             while True:
                 await self._stirred.wait()
                 await trio.sleep(EVERY_S)

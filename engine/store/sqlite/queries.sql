@@ -69,7 +69,7 @@ ON CONFLICT DO NOTHING;
 -- end_steps: what was open of it is cancelled
 UPDATE step SET state = 'cancelled', rev = min(rev, 1 << 53) + 1, wake_at = NULL, due_at = NULL, delay_ms = 0,
     delay_by = NULL, hold = 0, cancel_asked = 0, awaiting_post = 0, paused_at = NULL,
-    pause_reason = NULL, held_state = NULL, ended_at = :at
+    pause_reason = NULL, held_state = NULL, held_since = NULL, ended_at = :at
 WHERE id >= :run AND id < :run || '.' AND state NOT IN ('completed', 'failed', 'cancelled');
 
 -- let_go_on: a stopped run is to be loaded like any other
@@ -77,6 +77,7 @@ UPDATE run SET engine_error = '', seq = ? WHERE id = ?;
 
 -- let_steps_go_on: all that is open of it is looked for again
 UPDATE step SET wake_at = CASE
+    WHEN held_since IS NOT NULL THEN 1 << 62
     WHEN id = :run THEN 0
     WHEN state = 'backing-off' THEN due_at
     WHEN state = 'running' OR state = 'pending' AND NOT awaiting_post THEN 0
@@ -89,6 +90,16 @@ UPDATE step SET rev = min(rev, 1 << 53) + 1 WHERE id = ?;
 SELECT wake_at, id FROM step
 WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?) AND wake_at <= ?
 ORDER BY wake_at, id LIMIT ?;
+
+-- held: steps that a hold keeps from starting, from just behind one
+SELECT step.id, step.url, run.client, run.workflow FROM step JOIN run ON run.id = step.run_id
+WHERE step.wake_at = 1 << 62 AND step.id > ? ORDER BY step.id LIMIT ?;
+
+-- held_counts: the same, by what holds can be about
+SELECT run.client, run.workflow,
+    substr(step.url, 1, instr(step.url, '://') + 2 + instr(substr(step.url, instr(step.url, '://') + 3), '/')) AS url,
+    count(*) AS steps
+FROM step JOIN run ON run.id = step.run_id WHERE step.wake_at = 1 << 62 GROUP BY 1, 2, 3;
 
 -- run_record: a run's row for lists
 SELECT run.id, run.client, run.workflow, run.key, run.state, run.rev, run.dismissed, run.steps,
@@ -126,7 +137,7 @@ SELECT count(*) FROM (
 );
 
 -- timed_behind: a stretch of the attempts that have a time
-SELECT wake_at, id FROM step WHERE wake_at IS NOT NULL AND (wake_at, id) > (?, ?)
+SELECT wake_at, id FROM step WHERE (wake_at, id) > (?, ?) AND wake_at < 1 << 62
 ORDER BY wake_at, id LIMIT ?;
 
 -- retries: steps that have a time, with what is told of their runs
@@ -140,7 +151,7 @@ LEFT JOIN attempt ON attempt.step_id = step.id AND attempt.number = step.attempt
 SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < ? LIMIT 10000);
 
 -- timed: attempts that have a time (counted up to a bound)
-SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 LIMIT 10000);
+SELECT count(*) FROM (SELECT 1 FROM step WHERE wake_at > 0 AND wake_at < 1 << 62 LIMIT 10000);
 
 -- tally: runs by state
 SELECT state, runs FROM tally WHERE runs != 0;

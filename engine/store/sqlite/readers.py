@@ -19,7 +19,16 @@ from msgspec import Struct
 
 from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
-from engine.ports.store import Body, Due, Larger, Stopped, Stored, StoreError
+from engine.ports.store import (
+    Body,
+    Due,
+    HeldCount,
+    HeldStep,
+    Larger,
+    Stopped,
+    Stored,
+    StoreError,
+)
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
 from engine.store.offload import Offload
@@ -346,6 +355,17 @@ class Readers:
         where = (after.wake_at, after.step_id, until, limit)
         found = await self.read(lambda db: db.execute(SQL["due"], where).fetchall())
         return [Due(row["wake_at"], row["id"], run_of(row["id"])) for row in found]
+
+    async def held(self, after: str, limit: int) -> list[HeldStep]:
+        found = await self.read(lambda db: db.execute(SQL["held"], (after, limit)).fetchall())
+        return [
+            HeldStep(row["id"], run_of(row["id"]), row["client"], row["workflow"], row["url"])
+            for row in found
+        ]
+
+    async def held_counts(self) -> list[HeldCount]:
+        found = await self.read(lambda db: db.execute(SQL["held_counts"]).fetchall())
+        return [HeldCount(*row) for row in found]
 
     async def events(self, after: int, limit: int) -> list[EventRecord]:
         def work(db: sqlite3.Connection) -> list[EventRecord]:

@@ -264,6 +264,16 @@ def m007_registry(db: Database) -> None:
         db.execute(statement)
 
 
+HELD = "ALTER TABLE step ADD COLUMN held_since INTEGER"
+"""Since when a hold keeps it from starting; its `wake_at` is behind every time then (rows.py)."""
+
+
+@migrations()
+def m008_held_steps(db: Database) -> None:
+    """Steps can be held; none is."""
+    db.execute(HELD)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

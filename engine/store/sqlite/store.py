@@ -20,7 +20,18 @@ from sqlite_utils import Database
 from engine.core.events import Actor
 from engine.core.model import Run
 from engine.ports.registry import Registered
-from engine.ports.store import Away, Body, Due, Larger, Stopped, Stored, StoreError, Write
+from engine.ports.store import (
+    Away,
+    Body,
+    Due,
+    HeldCount,
+    HeldStep,
+    Larger,
+    Stopped,
+    Stored,
+    StoreError,
+    Write,
+)
 from engine.process.platform.files import sync
 from engine.store.away import WAIT_S, Availability
 from engine.store.offload import Offload, threads
@@ -180,6 +191,17 @@ class SqliteStore:
         As the tables have them: what was written within the last `LAG_S` may be missing.
         """
         return await self.readers.due(after, until, limit)
+
+    async def held(self, after: str, limit: int) -> list[HeldStep]:
+        """Steps that a hold keeps from starting, by id, from just behind this one; from the
+        beginning (empty) with all that was written before, unless the store is away."""
+        if not after:
+            await self.writer.wait_rows()
+        return await self.readers.held(after, limit)
+
+    async def held_counts(self) -> list[HeldCount]:
+        """How many of them there are. What was written within the last second may be missing."""
+        return await self.readers.held_counts()
 
     @property
     def place(self) -> str:

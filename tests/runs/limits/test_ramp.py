@@ -197,3 +197,4 @@ async def test_a_host_that_takes_no_connection_gets_no_more(autojump_clock, is_s
         assert len(offered) == (0 if is_stuck else 100)
         await trio.sleep(2)
         assert offered == list(range(100))
+        nursery.cancel_scope.cancel()

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from engine.core.filter import Compare, Field, Filter, Is, Term
 from engine.core.model import ENDED, OPEN, StepState
+from engine.store import rows
 from engine.store.sqlite.readers import SQL
 
 CHUNK_ROWS = 2_000
@@ -159,7 +160,8 @@ def _due_step(compare: str) -> str:
 
     `+` keeps SQLite from the index of times: it would go through all that is due, for each run.
     """
-    return _any_step(f"+step.wake_at > 0 AND +step.wake_at {compare} ?")
+    timed = f"+step.wake_at > 0 AND +step.wake_at < {rows.HELD_WAKE_AT}"
+    return _any_step(f"{timed} AND +step.wake_at {compare} ?")
 
 
 def _glob_pattern(text: str) -> str:

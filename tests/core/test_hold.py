@@ -1,0 +1,175 @@
+"""Holds: what they cover, and what becomes of a step that one keeps from starting."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.core.errors import Problem, Refused
+from engine.core.model import StepState
+from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action
+from engine.core.rules.flight import note_held
+from engine.core.rules.hold import Hold, HoldKind, covers, read_name
+from tests.core.support import BAD, Driven, started
+
+HOUR = 3_600_000
+IN_TEN_MINUTES = RetryPolicy(count=9, back_off_ms=1_000, factor=1, jitter=0, max_elapsed_ms=600_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "is_covered"),
+    [
+        ("client", "acme", True),
+        ("client", "acm", False),
+        ("workflow", "signUp", True),
+        ("workflow", "signup", False),
+        ("host", "app:9000", True),
+        ("host", "app", True),
+        ("host", "app:9001", False),
+        ("host", "ap", False),
+    ],
+)
+def test_what_a_hold_covers(kind: str, name: str, is_covered: bool) -> None:
+    """All of a client, all runs of a workflow, all calls to a host; and nothing that is only like
+    it."""
+    hold = Hold(HoldKind(kind), name, 0, "ada")
+    assert covers(hold, "acme", "signUp", "http://app:9000/steps/a") is is_covered
+
+
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("http://app/x", ["app", "app:80"]),
+        ("https://app/x", ["app", "app:443"]),
+        ("https://app:80/x", ["app", "app:80"]),
+        ("http://[::1]/x", ["[::1]", "[::1]:80"]),
+        ("http://[::1]:9000/", ["[::1]", "[::1]:9000"]),
+    ],
+)
+def test_a_host_is_held_at_every_port_or_at_one(url: str, names: list[str]) -> None:
+    """By its name alone it is held whatever the port; with a port also where the URL leaves it
+    out."""
+    asked = ["app", "app:80", "app:443", "app:9000", "[::1]", "[::1]:80", "[::1]:9000"]
+    found = [it for it in asked if covers(Hold(HoldKind.HOST, it, 0, "ada"), "c", "w", url)]
+    assert found == names
+
+
+def test_names_are_brought_into_one_spelling() -> None:
+    """A host is not told from itself by case; a default port that was given stays."""
+    assert read_name(HoldKind.HOST, "App:9000") == "app:9000"
+    assert read_name(HoldKind.HOST, "app:443") == "app:443"
+    assert read_name(HoldKind.HOST, "app:80") == "app:80"
+    assert read_name(HoldKind.HOST, "[::1]") == "[::1]"
+    assert read_name(HoldKind.WORKFLOW, "w" * 128) == "w" * 128
+    assert read_name(HoldKind.CLIENT, "c" * 64) == "c" * 64
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("host", ""),
+        ("host", "http://app:9000"),
+        ("host", "app:9000/path"),
+        ("host", "me@app"),
+        ("host", "::1"),
+        ("host", "app:0"),
+        ("client", ""),
+        ("client", "c" * 65),
+        ("client", "a/b"),
+        ("workflow", ""),
+        ("workflow", "w" * 129),
+        ("workflow", "w\n"),
+    ],
+)
+def test_what_cannot_be_a_name_is_refused(kind: str, name: str) -> None:
+    """With the member, and what would do."""
+    with pytest.raises(Refused) as refused:
+        read_name(HoldKind(kind), name)
+    assert (refused.value.problem, refused.value.members) == (
+        Problem.INVALID_REQUEST,
+        {"member": "name"},
+    )
+
+
+def _held_for(ms: int) -> Driven:
+    """A root that failed once, and was held when it was due, for so long."""
+    driven = Driven(IN_TEN_MINUTES)
+    driven.start()
+    driven.end("root", BAD)
+    driven.now += 1_000
+    assert driven.hold() == ["root"]
+    driven.now += ms
+    driven.let_go()
+    return driven
+
+
+def test_max_elapsed_stands_still_under_a_hold() -> None:
+    """An hour under a hold leaves a policy of ten minutes its ten minutes."""
+    driven = _held_for(HOUR)
+    assert driven.end("root", BAD).state is StepState.BACKING_OFF
+    driven.now += 600_000
+    driven.start()
+    assert driven.end("root", BAD).state is StepState.FAILED
+
+
+def test_the_time_under_a_hold_is_that_of_the_hold_alone() -> None:
+    """Nine minutes of its own before the hold, and two after it: that is more than ten."""
+    driven = Driven(IN_TEN_MINUTES)
+    driven.now += 540_000
+    driven.hold()
+    driven.now += HOUR
+    driven.let_go()
+    assert driven.end("root", BAD).state is StepState.BACKING_OFF
+    driven.now += 60_000
+    driven.start()
+    assert driven.end("root", BAD).state is StepState.FAILED
+
+
+def test_a_call_that_ends_under_a_hold_is_not_too_late_for_it() -> None:
+    """It was in flight when the hold came: what passed since then does not count either."""
+    for is_held in (False, True):
+        driven = Driven(IN_TEN_MINUTES)
+        driven.start()
+        driven.now += HOUR
+        if is_held:
+            note_held(driven.flight(), 1_000)
+        state = driven.end("root", BAD).state
+        assert state is (StepState.BACKING_OFF if is_held else StepState.FAILED)
+
+
+@pytest.mark.parametrize("action", [Action.CANCEL, Action.PAUSE])
+def test_a_held_step_can_be_steered(action: Action) -> None:
+    """Cancelled it is over, paused it is paused; nothing of the hold is left."""
+    driven = started("a")
+    driven.end("a", BAD)
+    driven.now += 1_000
+    assert driven.hold() == ["a"]
+    driven.act(action, "a")
+    assert driven.step("a").held_since is None
+    if action is Action.PAUSE:
+        driven.now += HOUR
+        driven.act(Action.RESUME, "a")
+        assert driven.hold() == ["a"], "it wants to start, and the hold is asked again"
+
+
+def test_a_retry_of_a_held_step_makes_it_due_and_does_not_start_it() -> None:
+    """The hold has the last word."""
+    driven = started("a")
+    driven.end("a", BAD)
+    driven.now += 1_000
+    driven.hold()
+    driven.act(Action.RETRY, "a")
+    assert driven.hold() == []
+    driven.let_go("a")
+    assert driven.step("a").state is StepState.RUNNING
+
+
+def test_a_crash_leaves_what_is_held_as_it_is() -> None:
+    """It is held when it is read again, and by nothing else."""
+    driven = started("a")
+    driven.end("a", BAD)
+    driven.now += 1_000
+    driven.hold()
+    driven.crash()
+    assert driven.step("a").held_since == 1_000
+    driven.let_go("a")
