@@ -167,10 +167,10 @@ def _work(front: Front) -> Answers:
         return await act.action(front, id, await request.body, _actor(front))
 
     async def hold() -> Reply:
-        return await act.hold(front, await request.body, _actor())
+        return await act.hold(front, await request.body, _actor(front))
 
     async def release() -> Reply:
-        return await act.release(front, await request.body, _actor())
+        return await act.release(front, await request.body, _actor(front))
 
     async def begin_bulk() -> Reply:
         body = await request.body
