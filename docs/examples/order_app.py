@@ -13,8 +13,6 @@ from quart import Quart, request
 
 from engine.client import AsyncClient, RunCancelled, StepFailed, pass_on
 
-ENGINE = os.environ.get("ATOMIC_URL", "http://127.0.0.1:8420")
-CLIENT = "shop"
 PORT = int(os.environ.get("APP_PORT", "9000"))
 STEPS = f"http://127.0.0.1:{PORT}/steps"
 DECLINED_STATUS = 402
@@ -31,7 +29,7 @@ app.register_error_handler(RunCancelled, pass_on)
 @app.before_serving
 async def connect() -> None:
     """One client for the process."""
-    app.extensions["atomic"] = AsyncClient(ENGINE)
+    app.extensions["atomic"] = AsyncClient()  # where the environment says
 
 
 @app.after_serving
@@ -50,7 +48,7 @@ async def place_order() -> Any:
     called = await request.get_json()
     order, key, headers = called["payload"], called["idempotencyKey"], dict(request.headers)
     atomic: AsyncClient = app.extensions["atomic"]
-    flow = atomic.workflow("placeOrder", client=CLIENT, key=key, headers=headers)
+    flow = atomic.workflow("placeOrder", key=key, headers=headers)
     await flow.step(f"{STEPS}/reserveStock", order)
     try:
         await flow.step(f"{STEPS}/chargeCard", order, retry={"stopOn": [DECLINED_STATUS]})

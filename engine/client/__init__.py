@@ -2,8 +2,8 @@
 
 `AsyncClient` runs on asyncio and on Trio, `Client` blocks and is for scripts::
 
-    async with AsyncClient("http://127.0.0.1:8420") as atomic:
-        outcome = await atomic.submit("createUser", client="shop", url=url, key=key, payload=user)
+    async with AsyncClient() as atomic:  # the engine of ATOMIC_URL, else this machine's
+        outcome = await atomic.submit("createUser", url=url, key=key, payload=user)
         print(outcome.response)
 
 `docs/reference/client.md` has the whole of it.

@@ -76,16 +76,27 @@ def still_open(step: Open) -> Suspended:
 
 def parent_of(headers: Mapping[str, str] | None, parent: str | None) -> str:
     """The parent token of the invoking request. Raises ValueError when there is none."""
-    if parent is None and headers is not None:
-        for name, value in headers.items():
-            if name.lower() == PARENT_HEADER.lower():
-                parent = value
+    if parent is None:
+        parent = _header(headers, PARENT_HEADER)
     if parent is None:
         raise ValueError(
             f"There is no {PARENT_HEADER} header: a step is posted by a function that the engine"
             " has invoked. To start a run use submit()."
         )
     return parent
+
+
+def run_client(headers: Mapping[str, str] | None, client: str | None) -> str | None:
+    """Whose run the invoking request is of, unless that is given."""
+    return _header(headers, "Atomic-Client") if client is None else client
+
+
+def _header(headers: Mapping[str, str] | None, wanted: str) -> str | None:
+    found = None
+    for name, value in (headers or {}).items():
+        if name.lower() == wanted.lower():
+            found = value
+    return found
 
 
 def outcome_call(step_id: str, wait: int | None) -> Call:

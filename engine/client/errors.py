@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from engine.client.environ import unread_token
 from engine.wire import Cause, EngineError, LastAttempt, Problem, ProblemDocument
 
 if TYPE_CHECKING:  # it is slow to import, and the errors are wanted without it
@@ -31,6 +32,7 @@ class AtomicError(EngineError):
     """Base of everything the client raises on purpose."""
 
 
+UNAUTHORIZED = 401
 NO_MEMBERS: Mapping[str, Any] = {}
 
 
@@ -127,6 +129,9 @@ class RunCancelled(ProblemError):
 
 class Refused(ProblemError):
     """The request cannot be done as it stands; nothing was recorded by it. See `problem`."""
+
+    def __str__(self) -> str:
+        return super().__str__() + (unread_token() if self.status == UNAUTHORIZED else "")
 
 
 class NothingKnown(AtomicError):

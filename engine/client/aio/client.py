@@ -10,13 +10,19 @@ from typing import Any, Self, Unpack, overload
 
 import httpx
 
-from engine import DEFAULT_ENGINE
 from engine.client.aio.admin import AsyncAdmin
 from engine.client.aio.exchange import AsyncExchange
 from engine.client.aio.operate import AsyncOperations
 from engine.client.answers import Open, Outcome, read_outcome
-from engine.client.bearer import TokenFile
-from engine.client.calls import checked_actor, outcome_call, parent_of, still_open, submission
+from engine.client.calls import (
+    checked_actor,
+    outcome_call,
+    parent_of,
+    run_client,
+    still_open,
+    submission,
+)
+from engine.client.environ import client_of, engine_of, token_of
 from engine.client.renamed import Renamed, async_new_form, new_form
 from engine.client.tries import Answering, Repost, Reposts
 from engine.wire import SubmitOptions
@@ -25,18 +31,19 @@ from engine.wire import SubmitOptions
 class AsyncClient(Renamed):
     """Submits workflows and waits for them. Use it as `async with`, one for a whole process.
 
-    `engine` is the engine's address. `reposts` bounds how often a call that told nothing is made
-    again, `on_repost` hears of each, `chance` draws their jitter. `verify` says whose certificates
-    are trusted: the system's, those of an `ssl.SSLContext`, or anybody's (False). `http` is an
-    httpx client of your own in the place of the client's connections, say for a proxy; it is not
-    closed here. `actor` is recorded with actions and bulk jobs as who asked for them, a claim in
-    1 to 64 printable ASCII characters. `token_file` names the file with the token that the engine
-    asks for. Raises ValueError for an address, an actor or a token file that is none.
+    `engine` is the engine's address, else ATOMIC_URL, else this machine's. `reposts` bounds how
+    often a call that told nothing is made again, `on_repost` hears of each, `chance` draws their
+    jitter. `verify` says whose certificates are trusted: the system's, those of an
+    `ssl.SSLContext`, or anybody's (False). `http` is an httpx client of your own in the place of
+    the client's connections, say for a proxy; it is not closed here. `actor` is recorded with
+    actions and bulk jobs as who asked for them, a claim in 1 to 64 printable ASCII characters.
+    `token_file`, else ATOMIC_TOKEN_FILE, names the file with the token that the engine asks for;
+    "" is none. Raises ValueError for an address, an actor or a token file that is none.
     """
 
     def __init__(
         self,
-        engine: str = DEFAULT_ENGINE,
+        engine: str | None = None,
         *,
         reposts: Reposts | None = None,
         on_repost: Callable[[Repost], None] | None = None,
@@ -47,8 +54,7 @@ class AsyncClient(Renamed):
         token_file: str | PathLike[str] | None = None,
     ) -> None:
         how = Answering(reposts or Reposts(), chance, on_repost)
-        token = None if token_file is None else TokenFile(token_file)
-        self._exchange = AsyncExchange(engine, how, http, verify, token)
+        self._exchange = AsyncExchange(engine_of(engine), how, http, verify, token_of(token_file))
         self.operate = AsyncOperations(self._exchange, checked_actor(actor))
         """What operators ask: look at runs, and act on them."""
         self.admin = AsyncAdmin(self._exchange, actor)
@@ -69,7 +75,7 @@ class AsyncClient(Renamed):
         self,
         workflow: str,
         *,
-        client: str,
+        client: str | None = None,
         url: str,
         key: str,
         payload: Any = None,
@@ -81,7 +87,7 @@ class AsyncClient(Renamed):
         self,
         workflow: str,
         *,
-        client: str,
+        client: str | None = None,
         url: str,
         key: str,
         payload: Any = None,
@@ -93,7 +99,7 @@ class AsyncClient(Renamed):
         self,
         workflow: str,
         *,
-        client: str,
+        client: str | None = None,
         url: str,
         key: str,
         payload: Any = None,
@@ -102,13 +108,14 @@ class AsyncClient(Renamed):
     ) -> Outcome | Open:
         """Submit a workflow and wait for its outcome.
 
+        `client` is whose run it is, else ATOMIC_CLIENT, else "default".
         `prefer` is "respond-async" (return as soon as it is durable) or "wait=N" (seconds); then an
         `Open` may come back. Raises StepFailed, RunCancelled, Refused, WaitTimeout (`timeout` ms
         have passed), Unreachable, NothingKnown.
         """
         call = submission(
             workflow,
-            client=client,
+            client=client_of(client),
             url=url,
             key=key,
             payload=payload,
@@ -122,7 +129,7 @@ class AsyncClient(Renamed):
         self,
         name: str,
         *,
-        client: str,
+        client: str | None = None,
         key: str,
         headers: Mapping[str, str] | None = None,
         parent: str | None = None,
@@ -130,13 +137,14 @@ class AsyncClient(Renamed):
     ) -> AsyncWorkflow:
         """What a workflow function posts its steps with.
 
-        `headers` are those of the request that invoked the function (its `Atomic-Parent` is taken),
-        or give the parent token as `parent`: ValueError without one. With `suspend` no step is
+        `headers` are those of the request that invoked the function (its `Atomic-Parent` is taken,
+        and its `Atomic-Client` unless `client` is given), or give the parent token as `parent`:
+        ValueError without one. With `suspend` no step is
         waited for: Suspended is raised while one is open, to be let out and answered with
         `Atomic-Suspend` (`pass_on` does). The engine then calls again.
         """
-        parent_token = parent_of(headers, parent)
-        return AsyncWorkflow(self._exchange, client, name, key, parent_token, suspend=suspend)
+        parent_token, whose = parent_of(headers, parent), client_of(run_client(headers, client))
+        return AsyncWorkflow(self._exchange, whose, name, key, parent_token, suspend=suspend)
 
     @overload
     async def outcome(self, step_id: str, *, wait: None = None) -> Outcome: ...
