@@ -64,7 +64,8 @@ class ClientMembers(Struct, frozen=True):
         "As the setting of that name, for this client; without it the setting holds."
     )] = None  # fmt: skip
     disabled: Annotated[bool, _doc(
-        "Its posts are refused and its steps wait, and it stays known."
+        "Its posts are refused (403), those for open runs too. It stays known, and what was recorded"
+        " is called and read as before."
     )] = False  # fmt: skip
     limits: Annotated[LimitMembers, _doc("A table of what it may take: below.")] = LimitMembers()
 

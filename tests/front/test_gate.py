@@ -138,13 +138,19 @@ def test_what_is_not_there_is_told_to_those_with_a_token() -> None:
         (Role.SUBMIT, "gone", "gone", "There is no client 'gone' here (any more)"),
         (Role.SUBMIT, "off", "off", "The client 'off' is disabled: `atomic client enable off`"),
         (Role.ADMIN, None, "off", "The client 'off' is disabled"),
+        (Role.ADMIN, None, "away", "The client 'away' is disabled: clients/away.toml says so."),
     ],
 )
 def test_a_post_is_to_a_client_that_is_known(
     role: Role, bound: str | None, client: str, words: str
 ) -> None:
     """And is the token's own; of others it learns nothing, not even whether they are there."""
-    clients = (Client("shop"), Client("cafe"), Client("off", disabled=True))
+    clients = (
+        Client("shop"),
+        Client("cafe"),
+        Client("off", disabled=True),
+        Client("away", disabled=True, defined_in="clients/away.toml"),
+    )
     gate = gate_of(token("it", role, bound), clients=clients)
     status, problem = asked(gate, routes.SUBMIT, bearing("it"), client)
     assert status == 403

@@ -36,6 +36,6 @@ class Client(Struct, frozen=True):
     """Certificates that its targets are trusted by, besides the system's."""
     limits: ClientLimits = NO_LIMITS
     disabled: bool = False
-    """Its posts are refused and its steps wait; it stays known."""
+    """Its posts are refused; it stays known, and its steps are called."""
     defined_in: str = ""
     """The file that has it, for people; empty: it is in the store."""

@@ -98,5 +98,7 @@ def _why_not_post(who: Who, client: str, clients: Mapping[str, Client]) -> str |
             " that there are, and `atomic client add` makes one."
         )
     if known.disabled:
+        if known.defined_in:
+            return f"The client {client!r} is disabled: {known.defined_in} says so."
         return f"The client {client!r} is disabled: `atomic client enable {client}` takes it back."
     return None
