@@ -36,6 +36,10 @@ class LimitMembers(Struct, frozen=True):
     open_runs_max: Annotated[Count | None, _doc(
         "Runs of it that may be open at once: of any state but completed, failed and cancelled."
     )] = None  # fmt: skip
+    waiting_callers_max: Annotated[Count | None, _doc(
+        "Callers of it that may wait for outcomes at once, without functions that wait for their"
+        " steps. Each holds one of `connections_max`."
+    )] = None  # fmt: skip
 
 
 class ClientMembers(Struct, frozen=True):
@@ -64,8 +68,8 @@ class ClientMembers(Struct, frozen=True):
         "As the setting of that name, for this client; without it the setting holds."
     )] = None  # fmt: skip
     disabled: Annotated[bool, _doc(
-        "Its posts are refused (403), those for open runs too. It stays known, and what was recorded"
-        " is called and read as before."
+        "Its posts are refused (403), those for open runs too. It stays known, and what was"
+        " recorded is called and read as before."
     )] = False  # fmt: skip
     limits: Annotated[LimitMembers, _doc("A table of what it may take: below.")] = LimitMembers()
 

@@ -107,7 +107,7 @@ class Engine:
             self._refuse_if_away()
             if self.targets.listed:
                 check_target(client, spec.url, self.targets.why_not)
-        if found is None and await self._wait_to_open(client):
+        if found is None and await self._wait_to_open(client, wait):
             if self.draining:
                 self._refuse_while_draining(client, spec, parent)
             found = await self._find_run(client, spec, parent)
@@ -115,7 +115,7 @@ class Engine:
             payload.let_go()
             return await read_outcome(self.shared, found, found.id)
         if found is None:
-            live, placed = self._open_run(client, spec, payload.take())
+            live, placed = self._open_run(client, spec, payload.take(), wait)
         else:
             live = found
             placed = self._record_post(live, spec, payload.take(), self._parent_of(live, parent))
@@ -125,10 +125,10 @@ class Engine:
             payload.let_go()
         return await wait_for(self.shared, live, placed, wait, without_parent=parent is None)
 
-    async def _wait_to_open(self, client: str) -> bool:
+    async def _wait_to_open(self, client: str, wait: Wait) -> bool:
         """Wait until a run of this client may be opened; returns whether there was a wait. Raises
         Refused."""
-        counted = await self.new_runs.enter(client)
+        counted = await self.new_runs.enter(client, waits=wait.prefer_ms != 0)
         return await self.admission.enter(client) or counted
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
@@ -143,7 +143,7 @@ class Engine:
         if self.memory.by_key_nowait(client, workflow, key) is not None:
             return
         if self.store.find_run(client, workflow, key) is None:
-            self.new_runs.check(client)
+            self.new_runs.check(client, waits=False)
             if is_full:
                 raise self.admission.refuse(client)
 
@@ -216,7 +216,9 @@ class Engine:
             raise parent_token_of_another(live.run.client, client)
         return live
 
-    def _open_run(self, client: str, spec: StepSpec, payload: bytes) -> tuple[LiveRun, Placed]:
+    def _open_run(
+        self, client: str, spec: StepSpec, payload: bytes, wait: Wait
+    ) -> tuple[LiveRun, Placed]:
         """No run has this identity: this post opens it.
 
         Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
@@ -228,7 +230,7 @@ class Engine:
         if (limit := self._limit_reached(2)) is not None:
             raise self._count_overload(limit)
         now = self.clock.steady_ms()
-        self.new_runs.check(client)
+        self.new_runs.check(client, waits=wait.prefer_ms != 0)
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
         live = self.memory.enter(run)

@@ -86,6 +86,11 @@ async def _wait_open(
     event = trio.Event()
     slot = live.add_caller(step.id, event, without_parent=without_parent)
     own = request if request is not None and request.left else None
+    is_of_limit = (
+        placed.poster is None
+        and wait.prefer_ms != 0
+        and shared.new_runs.caller_waits(live.run.client)
+    )
     if own is not None:
         shared.home.wait_begins(own, event, step)
     why = Why.ASYNC
@@ -106,6 +111,8 @@ async def _wait_open(
     finally:
         if own is not None:
             shared.home.wait_ends(own, event, step)
+        if is_of_limit:
+            shared.new_runs.caller_leaves(live.run.client)
         live.remove_caller(step.id, slot, event)
     return StillOpen(step.id, live.run.id, step.state, why)
 

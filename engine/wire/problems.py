@@ -210,7 +210,7 @@ PROBLEMS: dict[Problem, ProblemType] = {
     ),
     Problem.RATE_LIMITED: _type(
         429,
-        "The client opens runs too fast",
+        "The client is at one of its limits",
         "Nothing was recorded. Post again with the same key after `Retry-After`. `limit` names the"
         " client's limit; posts for runs that there are already are not refused by it.",
     ),

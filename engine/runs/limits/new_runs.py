@@ -12,7 +12,7 @@ from engine.core.machine import Change
 from engine.core.model import OPEN
 from engine.ports.registry import Clients
 from engine.runs.limits.rates import Rates
-from engine.runs.limits.refusals import rate_limited, too_many_runs
+from engine.runs.limits.refusals import rate_limited, too_many_callers, too_many_runs
 
 RECOUNT_MS = 30_000
 """How old the count of a client's open runs may be when it is refused for it: then the next post
@@ -36,15 +36,18 @@ class NewRuns:
         """By client, its open runs; of those whose limit asks for it."""
         self._counted_at: dict[str, int] = {}
         self._counting = trio.Lock()
+        self.waiting: dict[str, int] = {}
+        """By client, callers that wait; of those that have a limit for it."""
         self.refused: dict[str, int] = {}
         """By client, how many posts were refused."""
 
-    async def enter(self, client: str) -> bool:
+    async def enter(self, client: str, *, waits: bool) -> bool:
         """Let a post pass that will open a run. True: there was a wait, while the open runs of its
-        client were counted; whether it opens one has to be looked at again. Raises Refused."""
+        client were counted; whether it opens one has to be looked at again. `waits`: for an
+        outcome. Raises Refused."""
         limits = self._limits_of(client)
         if limits.open_runs_max is None or client in self._counted_at:
-            self.check(client)
+            self.check(client, waits=waits)
             return False
         async with self._counting:
             if client not in self._counted_at:
@@ -58,8 +61,8 @@ class NewRuns:
             return True
         return not (self._has_too_many(client, limits) or self._rate_wait_s(client, limits))
 
-    def check(self, client: str) -> None:
-        """Raises Refused for a post of this client that would open a run."""
+    def check(self, client: str, *, waits: bool) -> None:
+        """Raises Refused for a post of this client that would open a run, and perhaps wait."""
         limits = self._limits_of(client)
         if limits is NO_LIMITS:
             return
@@ -68,6 +71,10 @@ class NewRuns:
                 del self._counted_at[client], self.open[client]
             self._count_refused(client)
             raise too_many_runs(client, limits.open_runs_max)
+        most = limits.waiting_callers_max
+        if most is not None and waits and self.waiting.get(client, 0) >= most:
+            self._count_refused(client)
+            raise too_many_callers(client, most)
         wait_s = self._rate_wait_s(client, limits)
         if limits.new_runs_per_s is not None and wait_s:
             self._count_refused(client)
@@ -77,6 +84,17 @@ class NewRuns:
         """It has opened one."""
         if (per_s := self._limits_of(client).new_runs_per_s) is not None:
             self._rates.take(client, per_s, self._now() / 1000)
+
+    def caller_waits(self, client: str) -> bool:
+        """A caller begins to wait. True if it counts, and `caller_leaves` is to follow."""
+        if self._limits_of(client).waiting_callers_max is None:
+            return False
+        self.waiting[client] = self.waiting.get(client, 0) + 1
+        return True
+
+    def caller_leaves(self, client: str) -> None:
+        """One that counted waits no more."""
+        self.waiting[client] -= 1
 
     def note(self, change: Change) -> None:
         """Follow what becomes of a run; asked while `open` has anybody."""

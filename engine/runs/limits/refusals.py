@@ -9,7 +9,7 @@ from engine.ports.store import Away
 
 RETRY_AFTER_S = 1
 TOO_MANY_RETRY_AFTER_S = 5
-"""Nobody knows when a run will end."""
+"""Nobody knows when a run will end, or a caller be answered."""
 STOPPED_RETRY_AFTER_S = 30
 """A person has to look first."""
 
@@ -33,6 +33,20 @@ def too_many_runs(client: str, open_runs_max: int) -> Refused:
         limit="open_runs_max",
         retryAfter=TOO_MANY_RETRY_AFTER_S,
         rateLimit=RateLimit("open-runs", open_runs_max, None, TOO_MANY_RETRY_AFTER_S),
+    )
+
+
+def too_many_callers(client: str, waiting_callers_max: int) -> Refused:
+    """The refusal of a post that would open a run and wait, while so many wait already."""
+    return Refused(
+        Problem.RATE_LIMITED,
+        f"As many callers of the client {client} wait for outcomes as may"
+        f" ({waiting_callers_max:,}); post again with the same key when some have been answered,"
+        " or do not wait (`Prefer: respond-async`). Posts for runs that there are already are"
+        " taken.",
+        limit="waiting_callers_max",
+        retryAfter=TOO_MANY_RETRY_AFTER_S,
+        rateLimit=RateLimit("waiting-callers", waiting_callers_max, None, TOO_MANY_RETRY_AFTER_S),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ class Limited:
 async def never(call: Invocation) -> Outcome:
     await trio.sleep_forever()
     raise AssertionError
+
+
+class Posting:
+    """A workflow whose function waits for a step that does not end."""
+
+    world: World
+
+    async def __call__(self, call: Invocation) -> Outcome:
+        if call.url == ROOT:
+            its, key, token = call.client, call.idempotency_key, call.parent_token
+            await self.world.post(ROOT + "/step", key, client=its, parent_token=token)
+        return await never(call)
 
 
 async def refused(it: World, key: str, client: str = "shop") -> Refused | None:
@@ -214,3 +227,58 @@ async def test_a_count_that_fails_is_made_again(autojump_clock: MockClock, path:
         assert error.problem is Problem.STORE_UNAVAILABLE
         await counting(it)
         assert [await refused(it, key) is None for key in "ab"] == [True, False]
+
+
+async def test_no_more_callers_wait_than_may(autojump_clock: MockClock, path: Path) -> None:
+    """At the limit they are taken, and one beyond is not, unless it does not wait. A function that
+    waits for its step is none of them, and one that comes for an open run is taken; whoever leaves
+    makes room."""
+    posting = Posting()
+    async with world(path, posting, registry=Limited(ClientLimits(waiting_callers_max=2))) as it:
+        posting.world = it
+        async with trio.open_nursery() as nursery:
+            for key in "ab":
+                nursery.start_soon(partial(it.post, key=key))
+            await trio.sleep(1)
+            assert it.engine.new_runs.waiting == {"shop": 2}
+            assert len(it.caller.calls) == 4, "and both functions wait for a step"
+            sequence = it.store.last_seq
+            with pytest.raises(Refused, match=r"wait for outcomes as may \(2\)") as caught:
+                await it.post(key="c")
+            error = caught.value
+            assert error.problem is Problem.RATE_LIMITED
+            assert error.members["limit"] == "waiting_callers_max"
+            headers = dict(refusal(error).headers)
+            assert headers["ratelimit-policy"] == '"waiting-callers";q=2'
+            assert it.store.last_seq == sequence
+            assert await refused(it, "c") is None, "it does not wait"
+            nursery.start_soon(partial(it.post, key="a"))
+            nursery.start_soon(partial(it.post, key="d", client="bank"))
+            await trio.sleep(1)
+            assert it.engine.new_runs.waiting == {"shop": 3}
+            nursery.cancel_scope.cancel()
+        assert it.engine.new_runs.waiting == {"shop": 0}
+        with trio.move_on_after(1) as waited:
+            await it.post(key="e")
+        assert waited.cancelled_caught
+
+
+async def test_callers_that_come_together_are_as_many_as_may(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """Of twenty posts at once exactly so many wait."""
+    async with world(path, never, registry=Limited(ClientLimits(waiting_callers_max=5))) as it:
+        let: list[str] = []
+
+        async def post(key: str) -> None:
+            try:
+                await it.post(key=key)
+            except Refused:
+                let.append(key)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(post, f"{number}")
+            await trio.sleep(1)
+            assert (len(let), it.engine.new_runs.waiting) == (15, {"shop": 5})
+            nursery.cancel_scope.cancel()
