@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
@@ -47,6 +48,17 @@ class Start(Struct, frozen=True):
     client: str
     workflow: str
     url: str
+
+
+def told_first(posts: Iterable[Post], poster: str) -> float | None:
+    """When an attempt may first have been told that it is sent home; None: it was not.
+
+    `poster`: how its parent token begins. A post whose answer was lost may have been told at once.
+    """
+    its = [post for post in posts if (post.parent_token or "").startswith(poster)]
+    told = [post.ended_at for post in its if post.problem == "suspended"]
+    seen = [at for at in told if at is not None]
+    return min(seen + [post.at for post in its if post.status is None]) if seen else None
 
 
 class Records:
@@ -150,16 +162,10 @@ class Records:
         step = run.steps[event.step_id]
         if event.state is not StepState.BACKING_OFF or not step.open_children:
             return
-        made = f"{step.id}.{event.number}."
-        told = [
-            post.ended_at
-            for post in self.history.posts
-            if post.problem == "suspended" and (post.parent_token or "").startswith(made)
-        ]
-        seen = [at for at in told if at is not None]
+        told = told_first(self.history.posts, f"{step.id}.{event.number}.")
         children = [run.steps[id] for id in run.children.get(step.id, ())]
         ended = [self._ended_at.get((child.id, child.generation), 0.0) for child in children]
-        if seen and max(ended) < min(seen) - 1:
+        if told is not None and max(ended) < told - 1:
             self._wrong("R19", f"nothing has ended since it was told: {event}")
 
     def _check_no_crash(self, event: AttemptEnded) -> None:

@@ -12,6 +12,7 @@ from engine.core.retry import OnExhausted, RetryPolicy
 from tests.simulation.checker import check
 from tests.simulation.history import Act, Answer, History, LifeSpan, Post, Send
 from tests.simulation.programs import Call, Command, Library, Program
+from tests.simulation.records import told_first
 
 URL = "http://app/flow/r0"
 POLICY = RetryPolicy(count=2, back_off_ms=1_000, jitter=0, on_exhausted=OnExhausted.FAIL)
@@ -310,3 +311,18 @@ def test_who_waits_above_a_time_out_is_seen() -> None:
         made.post(200, 5.0, parent_token="parent.1.2", ended_at=near, step_id="other")
         found = {rule for rule, _ in check(made.history) if rule == "R27"}
         assert found == rules, told
+
+
+def test_who_lost_an_answer_may_have_been_sent_home_before_it_saw_so() -> None:
+    """A step that ended between the two ended since: calling the function again is right then."""
+    made = Made()
+    mine = {"parent_token": "r.3.2", "problem": "suspended"}
+    made.post(504, at=9.0, **mine)
+    assert told_first(made.history.posts, "r.3.") == 9.0
+    made.post(None, at=4.0, parent_token="r.3.2")
+    made.post(None, at=1.0, parent_token="r.2.2")
+    made.post(504, at=2.0, parent_token="r.2.2", problem="suspended")
+    assert told_first(made.history.posts, "r.3.") == 4.0
+    made.history.posts.clear()
+    made.post(None, at=4.0, parent_token="r.3.2")
+    assert told_first(made.history.posts, "r.3.") is None
