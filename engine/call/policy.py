@@ -67,11 +67,12 @@ class CallPolicy:
             return None
         if not self._known:
             return f"there is no client {client.name}"
-        where = f" in {client.defined_in}" if client.defined_in else ""
-        return (
-            f"none of the targets of client {client.name} covers it; to allow it, add"
-            f' "{whole_host(url)}" to its `targets`{where}'
-        )
+        host = whole_host(url)
+        if client.defined_in:
+            how = f'add "{host}" to its `targets` in {client.defined_in}'
+        else:
+            how = f"`atomic client targets {client.name} --add {host}`"
+        return f"none of the targets of client {client.name} covers it; to allow it: {how}"
 
     def why_not(self, ip: IPAddress, target: CalledUrl) -> str | None:
         """As `Gate.why_not`."""

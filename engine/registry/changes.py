@@ -60,6 +60,34 @@ class Changes:
             await self._registry.put_token(made.token, actor)
             return made, admin
 
+    async def set_targets(
+        self,
+        name: str,
+        actor: str,
+        *,
+        add: tuple[str, ...],
+        remove: tuple[str, ...],
+        private_targets: bool | None,
+        most: int,
+    ) -> Client:
+        """Change where a client's steps may be called. It holds for their next attempts. Raises
+        Refused, also for more than `most` targets, and for one to take away that there is not."""
+        if not add and not remove and private_targets is None:
+            raise _invalid("add", "Say which targets to add or to remove.")
+        async with self._changing:
+            client = self._client(name)
+            if lacking := [target for target in remove if target not in client.targets]:
+                raise _invalid("remove", f"The client {name!r} has no target {lacking[0]}.")
+            left = [target for target in client.targets if target not in remove]
+            targets = tuple(dict.fromkeys((*left, *add)))
+            if len(targets) > most:
+                raise _invalid("add", f"A client has at most {most} targets.")
+            client = replace(client, targets=targets)
+            if private_targets is not None:
+                client = replace(client, private_targets=private_targets)
+            await self._registry.put_client(client, actor)
+            return client
+
     async def set_disabled(self, name: str, actor: str, *, disabled: bool) -> Client:
         """Refuse a client's posts, or take them again. Raises Refused."""
         async with self._changing:

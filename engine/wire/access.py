@@ -32,6 +32,15 @@ class ClientRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     """None: as the engine's setting says."""
 
 
+class TargetsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Another list of targets for a client that is known."""
+
+    add: Annotated[tuple[str, ...], Meta(max_length=TARGETS_MAX)] = ()
+    remove: Annotated[tuple[str, ...], Meta(max_length=TARGETS_MAX)] = ()
+    private_targets: bool | None = None
+    """None: as before."""
+
+
 class ClientRow(Struct, frozen=True, rename="camel"):
     """A client as it is known."""
 

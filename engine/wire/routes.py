@@ -19,6 +19,7 @@ from engine.wire.access import (
     ClientRow,
     NoMembers,
     RotateRequest,
+    TargetsRequest,
     TokenAnswer,
     TokenList,
     TokenRequest,
@@ -96,6 +97,8 @@ EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
 CLIENTS = Route("GET", "/api/v1/clients", Role.ADMIN, ClientList, "Clients, by name.")
 CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
                    "Make a client known, and a token to post as it.", body=ClientRequest)
+CLIENT_TARGETS = Route("POST", "/api/v1/clients/{name}/targets", Role.ADMIN, ClientRow,
+                       "Change where a client's steps may be called.", body=TargetsRequest)
 CLIENT_DISABLE = Route("POST", "/api/v1/clients/{name}/disable", Role.ADMIN, ClientRow,
                        "Refuse a client's posts.", body=NoMembers)
 CLIENT_ENABLE = Route("POST", "/api/v1/clients/{name}/enable", Role.ADMIN, ClientRow,

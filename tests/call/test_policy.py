@@ -336,7 +336,7 @@ async def test_what_stands_in_the_refusal() -> None:
     client = Client("shop", ("http://app:9000/",), defined_in="/etc/atomic/clients/shop.toml")
     policies = Engine(client).policies
     assert policies.why_not("shop", "http://app:9001/x") == (
-        "none of the targets of client shop covers it; to allow it, add"
+        "none of the targets of client shop covers it; to allow it: add"
         ' "http://app:9001/" to its `targets` in /etc/atomic/clients/shop.toml'
     )
     assert policies.why_not("shop", "http://app:9000/x") is None

@@ -34,9 +34,9 @@ ROUTES = (
     "/api/v1/steps/none",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
-    "/api/v1/clients", "/api/v1/clients/none/disable", "/api/v1/clients/none/enable",
-    "/api/v1/clients/none/remove", "/api/v1/tokens", "/api/v1/tokens/none/rotate",
-    "/api/v1/tokens/none/remove",
+    "/api/v1/clients", "/api/v1/clients/none/targets", "/api/v1/clients/none/disable",
+    "/api/v1/clients/none/enable", "/api/v1/clients/none/remove", "/api/v1/tokens",
+    "/api/v1/tokens/none/rotate", "/api/v1/tokens/none/remove",
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 
@@ -453,6 +453,10 @@ TOKENS: tuple[Step, ...] = (
     Follow((PAST, AS_ADMIN)), Pass(5.0),
     Ask("GET /api/v1/causes", headers=("Authorization: Bearer <secret-4>",)),
     admin("tokens/ada/rotate"), admin("tokens/admin/remove"), admin("tokens/ada/remove"),
+    admin("clients/shop/targets", add=["http://other:1/x"], privateTargets=True),
+    admin("clients/shop/targets", remove=["http://other:1/x"], privateTargets=False),
+    admin("clients/shop/targets", remove=["http://other:1/x"]), admin("clients/shop/targets"),
+    admin("clients/shop/targets", add=["ftp://b/"]), admin("clients/none/targets", add=["http://b/"]),
     admin("clients/shop/disable"), submit("ok", "k3", AS_SHOP), admin("clients/shop/enable"),
     submit("order", "k4", AS_SHOP, ASYNC), Called("order"), admin("clients/shop/remove"),
     Answers("order"), Until("<run-3>", "completed", (AS_ADMIN,)), admin("clients/shop/remove"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.core.access.client import Client
 from engine.core.access.token import Role, Token
@@ -200,6 +202,29 @@ async def test_a_client_with_open_runs_is_not_forgotten(path: Path) -> None:
         )
 
 
+async def test_a_list_of_targets_is_changed(path: Path) -> None:
+    """What is added comes last and once, what is removed must be there, the rest stays; also at the
+    next start."""
+    none: tuple[str, ...] = ()
+    async with desk_at(path) as desk:
+        await desk.changes.add_client(SHOP, "ada")
+        change = partial(desk.changes.set_targets, "shop", "ada", private_targets=None, most=3)
+        added = await change(add=("http://b/", "http://c/", "http://b/"), remove=none)
+        assert added.targets == (*SHOP.targets, "http://b/", "http://c/")
+        for add, remove in ((none, none), (("http://d/",), none), (none, ("http://d/",))):
+            refused = await refusal(change(add=add, remove=remove))
+            assert refused.problem is Problem.INVALID_REQUEST
+        assert desk.registry.clients["shop"] == added
+        changed = await change(add=("http://d/",), remove=SHOP.targets, private_targets=True)
+        assert changed.targets == ("http://b/", "http://c/", "http://d/")
+    async with desk_at(path) as desk:
+        assert desk.registry.clients["shop"] == changed
+        assert changed.private_targets
+        change = partial(desk.changes.set_targets, "shop", "ada", most=3)
+        last = await change(add=none, remove=none, private_targets=False)
+        assert last == replace(changed, private_targets=False)
+
+
 async def test_a_disabled_client_stays_known(path: Path) -> None:
     """Also at the next start, and can be enabled again."""
     async with desk_at(path) as desk:
@@ -225,6 +250,9 @@ async def test_what_a_file_defines_is_changed_in_the_file(path: Path) -> None:
         desk.registry.set_defined([client], [*tokens, spare])
         for change in (
             desk.changes.set_disabled("shop", "ada", disabled=True),
+            desk.changes.set_targets(
+                "shop", "ada", add=("http://b/",), remove=(), private_targets=None, most=9
+            ),
             desk.changes.remove_client("shop", "ada"),
             desk.changes.rotate_token("shop", DAY, None, "ada"),
             desk.changes.remove_token("a", "ada"),

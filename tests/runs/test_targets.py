@@ -58,7 +58,7 @@ async def test_a_post_elsewhere_records_nothing(autojump_clock: object, path: Pa
         assert error.problem is Problem.TARGET_NOT_ALLOWED
         assert error.detail == (
             f"{ELSEWHERE}/w may not be called: none of the targets of client shop covers it; to"
-            f' allow it, add "{ELSEWHERE}/" to its `targets`.'
+            f" allow it: `atomic client targets shop --add {ELSEWHERE}/`."
         )
         assert not it.engine.memory.live
         assert it.store.find_run("shop", "w", "k") is None

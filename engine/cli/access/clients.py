@@ -85,6 +85,40 @@ def add(
 
 @client.command()
 @click.argument("name")
+@click.option("--add", multiple=True, metavar="URL", help="A target more; may be repeated.")
+@click.option("--remove", multiple=True, metavar="URL", help="One less; may be repeated.")
+@click.option(
+    "--private-targets/--no-private-targets",
+    default=None,
+    help="Whether names with a dot may have private addresses too.",
+)
+@engine_option
+@actor_option
+@json_option
+def targets(
+    name: str,
+    add: tuple[str, ...],
+    remove: tuple[str, ...],
+    private_targets: bool | None,
+    engine: str,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Change where a client's steps may be called: from their next attempts on."""
+    if not add and not remove and private_targets is None:
+        raise click.UsageError("Say what to change: --add URL, --remove URL, --private-targets.")
+    with client_of(engine, actor=actor) as atomic:
+        row = atomic.admin.change_targets(
+            name, add=add, remove=remove, private_targets=private_targets
+        )
+    if as_json:
+        echo_json(row)
+    else:
+        click.echo("\n".join(client_lines((row,))))
+
+
+@client.command()
+@click.argument("name")
 @engine_option
 @actor_option
 @json_option

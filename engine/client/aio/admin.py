@@ -39,6 +39,18 @@ class AsyncAdmin:
         asked = access.ClientRequest(name, tuple(targets), private_targets, steps_need_parent)
         return await self._ask(routes.CLIENT_ADD, asked)
 
+    async def change_targets(
+        self,
+        name: str,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        private_targets: bool | None = None,
+    ) -> access.ClientRow:
+        """Change where a client's steps may be called: from their next attempts on."""
+        asked = access.TargetsRequest(tuple(add), tuple(remove), private_targets)
+        return await self._ask(routes.CLIENT_TARGETS, asked, name)
+
     async def disable_client(self, name: str) -> access.ClientRow:
         """Refuse a client's posts."""
         return await self._ask(routes.CLIENT_DISABLE, access.NoMembers(), name)

@@ -21,6 +21,7 @@ from engine.wire import access
 Asked = TypeVar("Asked")
 NAME = "letters, digits and ._- , at most 64, beginning with a letter or digit"
 _decode_client = msgspec.json.Decoder(access.ClientRequest).decode
+_decode_targets = msgspec.json.Decoder(access.TargetsRequest).decode
 _decode_token = msgspec.json.Decoder(access.TokenRequest).decode
 _decode_rotate = msgspec.json.Decoder(access.RotateRequest).decode
 
@@ -81,19 +82,37 @@ def client_of(asked: access.ClientRequest) -> Client:
     if asked.name in wire.RESERVED_CLIENTS:
         detail = f"The name {asked.name!r} is the engine's own: choose another."
         raise Refused(Problem.INVALID_REQUEST, detail, member="name")
-    targets: list[str] = []
-    for text in asked.targets:
-        try:
-            targets.append(normalise_prefix(text))
-        except BadTarget as error:
-            detail = f"The target {text[:200]!r} {error}."
-            raise Refused(Problem.INVALID_REQUEST, detail, member="targets") from error
     return Client(
         asked.name,
-        tuple(dict.fromkeys(targets)),
+        _prefixes(asked.targets, "targets"),
         private_targets=asked.private_targets,
         steps_need_parent=asked.steps_need_parent,
     )
+
+
+async def change_targets(changes: Changes, name: str, body: bytes, actor: str) -> access.ClientRow:
+    """`POST /api/v1/clients/{name}/targets`. Raises Refused."""
+    asked = _asked(body, _decode_targets, "change of targets")
+    client = await changes.set_targets(
+        name,
+        actor,
+        add=_prefixes(asked.add, "add"),
+        remove=_prefixes(asked.remove, "remove"),
+        private_targets=asked.private_targets,
+        most=access.TARGETS_MAX,
+    )
+    return client_row(client)
+
+
+def _prefixes(texts: tuple[str, ...], member: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for text in texts:
+        try:
+            found.append(normalise_prefix(text))
+        except BadTarget as error:
+            detail = f"The target {text[:200]!r} {error}."
+            raise Refused(Problem.INVALID_REQUEST, detail, member=member) from error
+    return tuple(dict.fromkeys(found))
 
 
 async def add_token(changes: Changes, body: bytes, actor: str, now: int) -> access.TokenAnswer:

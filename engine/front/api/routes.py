@@ -235,6 +235,10 @@ def _admin(front: Front) -> Answers:
         asked = await request.body
         return json_reply(await clients.add_client(changes, asked, _actor(front).name, now()))
 
+    async def change_targets(name: str) -> Reply:
+        asked = await request.body
+        return json_reply(await clients.change_targets(changes, name, asked, _actor().name))
+
     async def set_disabled(name: str, *, disabled: bool) -> Reply:
         changed = await changes.set_disabled(name, _actor(front).name, disabled=disabled)
         return json_reply(clients.client_row(changed))
@@ -258,6 +262,7 @@ def _admin(front: Front) -> Answers:
     return {
         routes.CLIENTS: lambda: json_reply(clients.client_list(registry)),
         routes.CLIENT_ADD: add_client,
+        routes.CLIENT_TARGETS: change_targets,
         routes.CLIENT_DISABLE: partial(set_disabled, disabled=True),
         routes.CLIENT_ENABLE: partial(set_disabled, disabled=False),
         routes.CLIENT_REMOVE: remove_client,

@@ -48,6 +48,7 @@ _RESPONSES: dict[Route[Any], dict[str, str]] = {
         "400": "invalid-request: a name or a target that cannot be one",
         "409": "not-possible: there is one of this name",
     },
+    routes.CLIENT_TARGETS: _CHANGED | {"400": "invalid-request: a target that cannot be one"},
     routes.CLIENT_DISABLE: _CHANGED,
     routes.CLIENT_ENABLE: _CHANGED,
     routes.CLIENT_REMOVE: _AS_ASKED
