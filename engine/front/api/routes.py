@@ -237,7 +237,7 @@ def _admin(front: Front) -> Answers:
 
     async def change_targets(name: str) -> Reply:
         asked = await request.body
-        return json_reply(await clients.change_targets(changes, name, asked, _actor().name))
+        return json_reply(await clients.change_targets(changes, name, asked, _actor(front).name))
 
     async def set_disabled(name: str, *, disabled: bool) -> Reply:
         changed = await changes.set_disabled(name, _actor(front).name, disabled=disabled)
