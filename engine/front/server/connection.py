@@ -374,10 +374,11 @@ class Connection:
         whole = False
         try:
             # Nearly every answer fits into the kernel's buffer: then no scope, lock or checkpoint.
-            rest = self._write_nowait(data) if self._tls is None else data
+            tls = self._tls
+            rest = self._write_nowait(data) if tls is None else tls.send_nowait(data)
             if rest:
                 with trio.move_on_after(self._server.limits.unread_answer_timeout_s) as scope:
-                    await (self._tls or self._stream).send_all(rest)
+                    await (self._stream if tls is None else tls).send_all(rest)
                 whole = not scope.cancelled_caught
             else:
                 whole = True

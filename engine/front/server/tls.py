@@ -42,13 +42,25 @@ class Sealed:
     One task reads, one task at a time writes; they may be two.
     """
 
-    __slots__ = ("_incoming", "_is_cut", "_outgoing", "_stream", "_tls", "early", "is_over")
+    __slots__ = (
+        "_fd",
+        "_incoming",
+        "_is_cut",
+        "_outgoing",
+        "_sealed",
+        "_stream",
+        "_tls",
+        "early",
+        "is_over",
+    )
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext) -> None:
         """Use `sealed`."""
         self._stream = stream
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._fd = stream.socket.fileno()
+        self._sealed: bytes | memoryview = b""  # encrypted, and not sent yet
         self._is_cut = False  # part of an answer was sent, and no more will be
         self.early = b""
         """What the client said together with the end of its handshake."""
@@ -85,6 +97,8 @@ class Sealed:
                     self.is_over = True
                     break
                 said.append(more)
+                if not self._incoming.pending and not self._tls.pending():
+                    break  # as nearly always: to be told so by an exception takes longer
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
@@ -93,10 +107,26 @@ class Sealed:
             raise ssl.SSLError(0, "the client has TLS answer and reads none of it")
         return said[0] if len(said) == 1 else b"".join(said)
 
-    async def send_all(self, data: bytes | memoryview) -> None:
-        """Raises OSError, trio.BrokenResourceError, trio.ClosedResourceError."""
+    def send_nowait(self, data: bytes) -> bytes | memoryview:
+        """Send what the kernel takes at once; returns what `send_all` has to be given then, or
+        nothing. Raises OSError."""
         self._is_cut = True
         rest = memoryview(data)
+        while rest:
+            rest = rest[self._tls.write(rest[:SEALED_AT_ONCE_BYTES]) :]
+            self._sealed = self._write_nowait(self._outgoing.read())
+            if self._sealed:
+                return rest or self._sealed
+        self._is_cut = False
+        return b""
+
+    async def send_all(self, rest: bytes | memoryview) -> None:
+        """Send what `send_nowait` has left. Raises OSError, trio.BrokenResourceError,
+        trio.ClosedResourceError."""
+        first, self._sealed = self._sealed, b""
+        await self._stream.send_all(first)
+        if rest is first:  # all of the rest is encrypted
+            rest = b""
         while rest:
             rest = rest[self._tls.write(rest[:SEALED_AT_ONCE_BYTES]) :]
             await self._flush()
@@ -110,19 +140,18 @@ class Sealed:
         with suppress(OSError):  # it has not said so itself yet
             self._tls.unwrap()
         with suppress(OSError):  # it is gone
-            os.write(self._stream.socket.fileno(), self._outgoing.read())
+            os.write(self._fd, self._outgoing.read())
 
     async def _flush(self) -> None:
-        # Nearly all fits into the kernel's buffer: then there is no checkpoint.
-        waiting = self._outgoing.read()
-        if not waiting:
-            return
+        if rest := self._write_nowait(self._outgoing.read()):
+            await self._stream.send_all(rest)
+
+    def _write_nowait(self, data: bytes) -> bytes | memoryview:
         try:
-            sent = os.write(self._stream.socket.fileno(), waiting)
+            sent = os.write(self._fd, data) if data else 0
         except BlockingIOError:
             sent = 0
-        if sent < len(waiting):
-            await self._stream.send_all(memoryview(waiting)[sent:])
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
 
 async def sealed(stream: trio.SocketStream, context: Callable[[], ssl.SSLContext]) -> Sealed | None:
