@@ -19,7 +19,8 @@ def build() -> None:
     binary, source = HOME / "hload", HERE / "hload.c"
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         HOME.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["gcc", "-O2", "-o", binary, source, "-lm"], check=True)
+        libraries = ("-lm", "-lssl", "-lcrypto")
+        subprocess.run(["gcc", "-O2", "-o", binary, source, *libraries], check=True)
 
 
 def command(
@@ -36,6 +37,8 @@ def command(
         text += ["-r", rate]
     if acknowledged is not None:
         text += ["-a", acknowledged]
+    if system.tls:
+        text += ["-T"]
     if system.token:
         text += ["-H", f"Authorization: Bearer {system.token}"]
     for name, pid in system.pids.items():

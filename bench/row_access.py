@@ -1,8 +1,9 @@
-"""createUser from 50 callers as before there were clients, with a token, and with signed calls too.
+"""createUser from 50 callers as before there were clients, with a token, with signed calls, and with TLS.
 
 One result for each way and round: what the load generator prints, with `access`. "": no client is defined.
 token: the client is, so each post (of callers and of the application) carries its token, and its list of
 targets is asked. signed: each call of a step is signed besides, which the application does not verify.
+sealed: all that, and posts come over TLS, of callers and of the application, on connections that are kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from forms import Form, Record, say
 from systems import atomic, processes
 
 CALLERS = 50
-WAYS = ("", "token", "signed")
+WAYS = ("", "token", "signed", "sealed")
 
 
 def run(form: Form, record: Record) -> None:

@@ -115,6 +115,8 @@ class System:
     body: str = field(default_factory=lambda: json.dumps(CREATE_USER, separators=(",", ":")))
     app_port: int = 0
     """Where the application listens, if it is ours."""
+    tls: bool = False
+    """It speaks TLS itself."""
     token: str = ""
     """What every post is sent with; empty: without."""
     start_path: str = ""
@@ -165,7 +167,8 @@ def atomic(
     """The engine, and seed_app.py as its application; `env` are settings of the engine.
 
     With `tls` the application posts to a proxy that ends TLS, in a process of its own. `access`:
-    its client is defined, so that posts need a token ("token"), and calls are signed ("signed").
+    its client is defined, so that posts need a token ("token"), and calls are signed ("signed");
+    and the engine speaks TLS itself ("sealed").
     """
     port, app_port = machine.free_port(), machine.free_port()
     db = db or fresh("data-atomic") / "atomic.db"
@@ -178,12 +181,19 @@ def atomic(
         engine_url = f"https://127.0.0.1:{tls_port}/bench"
         told = {**told, "SSL_CERT_FILE": str(trusted)}
     if access:
-        env["ATOMIC_CLIENTS_DIR"] = str(define_client(app_port, signed=access == "signed"))
+        signed = access in ("signed", "sealed")
+        env["ATOMIC_CLIENTS_DIR"] = str(define_client(app_port, signed=signed))
         told["TOKEN"] = TOKEN
+    if access == "sealed":
+        certified = fresh("tls")
+        make_certificate(certified)
+        env["ATOMIC_TLS_CERT"] = env["ATOMIC_TLS_KEY"] = str(certified / "server.pem")
+        told["SSL_CERT_FILE"] = str(certified / "ca.pem")
+        engine_url = engine_url.replace("http:", "https:")
     app_pid = start_application(p, lib, app_port, engine_url, loop=loop, **told)
     pid = start_engine(p, port, db, wrap=wrap, **env)
     system = System(port, "/bench", {"server": pid, "app": app_pid}, submission(app_port), app_port)
-    system.token = TOKEN if access else ""
+    system.token, system.tls = TOKEN if access else "", access == "sealed"
 
     def restart() -> None:
         p.kill("engine")
