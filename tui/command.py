@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from engine.cli.options import actor_option, engine_option
+from engine.cli.options import TOKEN_FILE, actor_option, engine_option, token_file
 from engine.cli.show.lists import alarm_lines
 from engine.cli.show.text import echo_json, on_terminal, safe, unicode_terminal
 from tui.keys import BOARDS
@@ -152,11 +153,25 @@ def _options(ctx: click.Context) -> Options:
         mouse=chosen("mouse"),
         bell=chosen("bell"),
         actor=chosen("actor"),
+        token_file=_token_file(ctx, said, path, is_profile=profile is not None),
         keys=config.keys,
         badge="" if profile is None else safe(profile.badge),
         strict=profile is not None and profile.strict,
         redact=frozenset() if given["no_redact"] else SECRETS | {*given["redact"]},
     )
+
+
+def _token_file(
+    ctx: click.Context, said: Mapping[str, str | bool], settings: Path, *, is_profile: bool
+) -> str:
+    """As typed, else the environment's, else of the file of settings. A profile names an engine of
+    its own, to which the token of another, as the environment has it, is not sent."""
+    source = ctx.get_parameter_source(TOKEN_FILE)
+    typed = source is ParameterSource.COMMANDLINE
+    if typed or (source is ParameterSource.ENVIRONMENT and not is_profile):
+        return str(Path(token_file() or "").absolute())
+    named = str(said.get(TOKEN_FILE, ""))
+    return str((settings.parent / Path(named).expanduser()).absolute()) if named else ""
 
 
 def _check(options: Options) -> None:
@@ -217,7 +232,7 @@ def _once(options: Options, *, as_json: bool) -> None:
     if options.board not in BOARDS_ONCE:
         raise click.UsageError(f"--once has no {options.board}; `atomic events` prints them.")
     try:
-        client = Client(options.url, reposts=Reposts(count=0))
+        client = Client(options.url, reposts=Reposts(count=0), token_file=options.token_file)
     except ValueError as error:
         raise click.UsageError(safe(error)) from error
     with client:

@@ -38,6 +38,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Ring when something begins to need a person."""
     actor: str | None = None
     """Who acts, for the record."""
+    token_file: str = ""
+    """Its first line is the token that the engine asks for; empty: none is sent."""
     keys: dict[str, str] = field(default_factory=dict)
     """Other keys, by the id of the command."""
     badge: str = ""
@@ -65,6 +67,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     slow_link: bool | UnsetType = UNSET
     actor: str | UnsetType = field(default=UNSET, name="as")
     """Who acts, for the record."""
+    token_file: str | UnsetType = UNSET
+    """Of the token that the engine asks for: `~/…`, or beside the file of settings."""
 
 
 class Profile(Settings, frozen=True, kw_only=True):

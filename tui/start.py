@@ -18,6 +18,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
+from engine.client.bearer import TokenFile
 from tui.data import record
 from tui.data.clock import SystemClock
 from tui.data.inputs import Input
@@ -52,10 +53,12 @@ class Start(Struct, frozen=True):
 
 def checked(start: Start) -> list[record.RecordedInput]:
     """What is to be replayed, if anything. Raises what `run` would raise at once: RecordingError
-    and OSError for a recording, ValueError for an address that is none."""
+    and OSError for a recording, ValueError for an address or a token file that is none."""
     if start.replay is not None:
         lines = record.read(Path(start.replay).read_bytes().splitlines(), start.replay)
         return [each for each in lines if isinstance(each, record.RecordedInput)]
+    if start.options.token_file:
+        TokenFile(start.options.token_file)
     parts = urlsplit(start.options.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         client(start.options)  # says what is wrong with it; takes long to import
@@ -66,7 +69,12 @@ def client(options: Options) -> AsyncClient:
     """Speaks with the engine. It tries nothing again: the feed does, and tells of each try."""
     from engine.client import AsyncClient, Reposts
 
-    made = AsyncClient(options.url, reposts=Reposts(count=0), actor=options.actor)
+    made = AsyncClient(
+        options.url,
+        reposts=Reposts(count=0),
+        actor=options.actor,
+        token_file=options.token_file,  # or none: the environment was asked before
+    )
     gc.freeze()  # what was imported stays: to look through it again holds keys up by 60 ms
     return made
 

@@ -124,3 +124,65 @@ def test_recordings_and_one_board_go_not_together(tmp_path: Path) -> None:
     refused = CliRunner().invoke(tui, [*replayed, "--record", str(path)])
     assert (refused.exit_code, "not with --replay" in refused.output) == (2, True)
     assert not path.exists()
+
+
+PROFILES = """
+token-file = "all.token"
+[profiles.prod]
+url = "http://prod.test"
+token-file = "~/prod.token"
+[profiles.near]
+url = "http://near.test"
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "sent"),
+    [
+        ([], {}, "all"),
+        ([], {"ATOMIC_TOKEN_FILE": "env.token"}, "env"),
+        (["--token-file", "typed.token"], {"ATOMIC_TOKEN_FILE": "env.token"}, "typed"),
+        (["http://other.test"], {"ATOMIC_TOKEN_FILE": "env.token"}, "env"),
+        (["prod"], {"ATOMIC_TOKEN_FILE": "env.token"}, "prod"),
+        (["prod", "--token-file", "typed.token"], {}, "typed"),
+        (["near"], {"ATOMIC_TOKEN_FILE": "env.token"}, "all"),
+    ],
+)
+def test_which_token_is_sent(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    environ: dict[str, str],
+    sent: str,
+) -> None:
+    """As typed, of the environment, of the settings; to a profile's engine never the environment's,
+    which is another's."""
+    for name in ("all", "env", "typed", "prod"):
+        (tmp_path / f"{name}.token").write_text(f"atomic_{name}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ATOMIC_TOKEN_FILE", raising=False)
+    seen: list[object] = []
+
+    class Told(Exception):
+        """Enough is known."""
+
+    def client(*_: object, **named: object) -> None:
+        seen.append(named["token_file"])
+        raise Told
+
+    monkeypatch.setattr("engine.client.Client", client)
+    command = ["--config", str(file(tmp_path, PROFILES)), "--once", *arguments]
+    result = CliRunner().invoke(tui, command, env=environ)
+    assert isinstance(result.exception, Told)
+    assert seen == [str(tmp_path / f"{sent}.token")]
+
+
+def test_a_token_file_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is drawn or asked, by its name."""
+    monkeypatch.setattr("tui.command.on_terminal", lambda: True)
+    path = tmp_path / "none.token"
+    for more in ([], ["--once"]):
+        result = CliRunner().invoke(tui, ["http://e.test", "--token-file", str(path), *more])
+        assert result.exit_code == 2
+        assert f"the token file {path} cannot be read: No such file" in result.output

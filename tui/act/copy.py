@@ -170,7 +170,7 @@ class Copying:
             payload, note = None, " · it asks the engine for the payload"
         if row.generation > 1:
             note += " · with the key of the first generation"
-        return Copied(curl.command(row, stage.options.url, payload), note)
+        return Copied(curl.command(row, stage.options.url, payload, stage.options.token_file), note)
 
     # -- giving it away ------------------------------------------------------------------------
 

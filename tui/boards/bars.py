@@ -105,7 +105,7 @@ def link(store: Store, seen: Seen) -> list[Piece]:
     match state.state:
         case LinkState.CONNECTING:
             return [Piece(f"{SHAPES.stale} connecting", "dim")]
-        case LinkState.REJECTED:
+        case LinkState.REJECTED | LinkState.UNAUTHORIZED | LinkState.FORBIDDEN:
             return [Piece(f"{SHAPES.stale} not let in: {state.reason}", "reverse")]
         case LinkState.UNTRUSTED:
             return [Piece(f"{SHAPES.stale} not trusted: {in_words(state.reason)}", "reverse")]

@@ -45,6 +45,8 @@ class Viewed(Struct, frozen=True):
     """The filter of the board."""
     run_id: str | None = None
     is_recording: bool = False
+    token_file: str = ""
+    """Of the token that is sent; empty: none is."""
 
 
 def notice(store: Store, asked: Viewed, cells: int) -> list[Cell]:
@@ -59,6 +61,10 @@ def notice(store: Store, asked: Viewed, cells: int) -> list[Cell]:
             return [*_row_of(store, asked, cells), *_lost(store, asked, cells)]
         case LinkState.REJECTED:
             return list(_rejected(store, asked, cells))
+        case LinkState.UNAUTHORIZED:
+            return list(_unauthorized(store, asked, cells))
+        case LinkState.FORBIDDEN:
+            return list(_forbidden(store, asked, cells))
         case LinkState.UNTRUSTED:
             return list(_untrusted(store, asked, cells))
 
@@ -116,9 +122,34 @@ def _rejected(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     yield from _facts(cells, address=_address(asked), answer=store.link.reason)
     yield ("", "plain")
     told = (
-        "The engine itself asks for no token: a proxy before it does. A name and a password for it"
+        "This is no answer of the engine's: a proxy before it asks. A name and a password for it"
         " can stand in the address: http://name:password@host"
     )
+    yield from ((line, "plain") for line in wrap(told, cells))
+    yield from _ways_out("tries again")
+
+
+def _unauthorized(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
+    sent = {"token of": safe(asked.token_file)} if asked.token_file else {}
+    yield ("The engine asks for a token that it knows.", "alarm")
+    yield from _facts(cells, address=_address(asked), **sent, answer=store.link.reason)
+    yield ("", "plain")
+    told = (
+        "Another token in that file is taken:"
+        if sent
+        else "Name the file that has it in its first"
+        " line: --token-file FILE, ATOMIC_TOKEN_FILE, or token-file in the profile."
+    )
+    yield from ((line, "plain") for line in wrap(told, cells))
+    yield from _ways_out("tries again")
+
+
+def _forbidden(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
+    yield ("This token does not let you look.", "alarm")
+    sent = {"token of": safe(asked.token_file)} if asked.token_file else {}
+    yield from _facts(cells, address=_address(asked), **sent, answer=store.link.reason)
+    yield ("", "plain")
+    told = "A dashboard needs a token of the role read; keys that act need operate."
     yield from ((line, "plain") for line in wrap(told, cells))
     yield from _ways_out("tries again")
 

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from engine.client import AtomicError, NothingKnown, ProblemError, UnexpectedAnswer
 from engine.client.errors import without_user
+from engine.wire import Problem
 from tui.data.filter import moves_with_time
 from tui.data.inputs import (
     CausesRead,
@@ -53,6 +54,11 @@ BACK_OFF_S = 0.5
 BACK_OFF_S_MAX = 2.5
 """With its jitter: whoever watches an engine come back sees it within three seconds."""
 JITTER = 0.25
+OF_THE_ENGINE: dict[str, LinkState] = {
+    Problem.UNAUTHORIZED: LinkState.UNAUTHORIZED,
+    Problem.FORBIDDEN: LinkState.FORBIDDEN,
+}
+"""Why the engine itself does not let us in."""
 REJECTED = frozenset({401, 403})
 READ = frozenset({"runs", "retries", "causes", "jobs"})
 """Boards that are read by themselves: hosts come with the status, events by the stream."""
@@ -77,6 +83,8 @@ NOTHING = Board("")
 
 def kept_out(error: AtomicError) -> LinkState | None:
     """Why trying again by itself would not help; None: it may."""
+    if isinstance(error, ProblemError) and error.problem in OF_THE_ENGINE:
+        return OF_THE_ENGINE[error.problem]
     if isinstance(error, (ProblemError, UnexpectedAnswer)) and error.status in REJECTED:
         return LinkState.REJECTED
     cause: BaseException | None = error

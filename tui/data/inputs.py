@@ -23,7 +23,11 @@ class LinkState(StrEnum):
     LOST = "lost"
     """It will be tried again."""
     REJECTED = "rejected"
-    """We are not let in: trying again would not help."""
+    """We are not let in, by what stands before the engine: trying again would not help."""
+    UNAUTHORIZED = "unauthorized"
+    """The engine asks for a token: we have none, or one that it does not know."""
+    FORBIDDEN = "forbidden"
+    """The token's role does not let us look."""
     UNTRUSTED = "untrusted"
     """The engine's certificate is not trusted. Trying again would not help either."""
 

@@ -129,6 +129,7 @@ class Drawing:
             q=looking.filter,
             run_id=looking.run_id,
             is_recording=looking.is_recording,
+            token_file=self._stage.options.token_file,
         )
         grid.set_notice(notice(self._stage.store, asked, grid.size.width - 2))
 

@@ -2,7 +2,8 @@
 
 Each word is quoted: nothing of a run is obeyed by the shell. What the engine alone can send is
 missing: `Atomic-Parent`, the parent token of an attempt, so that steps that the application posts
-while it answers are recorded as runs of their own.
+while it answers are recorded as runs of their own; and its signature, for want of which an
+application that asks for one answers 401.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ def inline(payload: bytes) -> bool:
     return len(payload) <= INLINE_BYTES_MAX and safe(text) == text
 
 
-def command(row: StepRow, engine: str, payload: bytes | None) -> str:
-    """The command. Without a payload it asks the engine for it when it is run.
+def command(row: StepRow, engine: str, payload: bytes | None, token_file: str = "") -> str:
+    """The command. Without a payload it asks the engine for it when it is run, with the token that
+    the file has then: neither the command nor its arguments ever hold that.
 
     The key is that of the step's first generation, the only one that a row tells.
     """
@@ -53,6 +55,9 @@ def command(row: StepRow, engine: str, payload: bytes | None) -> str:
         return shlex.join(words)
     words += ["--data-binary", "@-", "--url", row.url]
     at = engine.rstrip("/") + PAYLOAD.path.format(id=quote(row.id, safe=""))
-    fetched = shlex.join(["curl", "-fsS", "-g", "--url", at])
+    fetched = shlex.join(["curl", "-fsS", "-g", *(["-H", "@-"] if token_file else []), "--url", at])
+    if token_file:
+        first_line = shlex.join(["head", "-n", "1", token_file])
+        fetched = f"{{ printf 'Authorization: Bearer '; {first_line}; }} | {fetched}"
     first, last = shlex.join(["printf", "%s", before]), shlex.join(["printf", "%s", "}"])
     return f"{{ {first}; {fetched}; {last}; }} | {shlex.join(words)}"

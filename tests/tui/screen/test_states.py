@@ -21,6 +21,9 @@ UNTRUSTED = (
 )
 LOGIN = "GET http://engine.test/api/v1/events was answered HTTP 401 (text/html), not as the engine"
 
+ASKS = "Unauthorized: This engine asks for a token: send `Authorization: Bearer atomic_…`. (401)"
+MAY_NOT = "Forbidden: This takes the role read; the token billing has the role submit. (403)"
+
 
 def first_run(world: World) -> None:
     """An engine that has never run anything."""
@@ -57,6 +60,8 @@ STATES = {
     "loading": lambda world: world.live(),
     "error": moved(LinkState.LOST, REFUSED, 2, 4.0),
     "rejected": moved(LinkState.REJECTED, LOGIN),
+    "unauthorized": moved(LinkState.UNAUTHORIZED, ASKS),
+    "forbidden": moved(LinkState.FORBIDDEN, MAY_NOT),
     "untrusted": moved(LinkState.UNTRUSTED, UNTRUSTED),
     "restarted": restarted,
 }
@@ -226,3 +231,17 @@ async def test_a_question_is_covered_too(world: World) -> None:
 async def test_a_dashboard_that_begins_without_room(world: World) -> None:
     """It says so from the start."""
     assert "too small: have 52×10" in (await world.shown())[0]
+
+
+def test_the_token_file_is_named() -> None:
+    """Which file's token was sent, for both refusals; without one, where to name it."""
+    for state in (LinkState.UNAUTHORIZED, LinkState.FORBIDDEN):
+        store = store_at()
+        store.apply(LinkMoved(state, "No."))
+        asked = Viewed(view="runs", url="http://engine.test", token_file="/etc/a\x1b.token")
+        told = "\n".join(text_of(line) for line in notice(store, asked, 70))
+        assert "token of /etc/a" in told
+        assert "\x1b" not in told
+        bare = Viewed(view="runs", url="http://engine.test")
+        lines = [text_of(line) for line in notice(store, bare, 70)]
+        assert not any(line.startswith("token of") for line in lines)
