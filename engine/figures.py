@@ -45,6 +45,10 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
                    "waits_for", lambda: engine.waiting_for)  # fmt: skip
     metrics.gauges("atomic_holds", "What is held, and what was released and still lets go", "kind",
                    lambda: Counter(str(hold.kind) for hold in engine.holds.all))  # fmt: skip
+    metrics.gauge("atomic_breakers_open", "Hosts that fail, and get one attempt a second",
+                  lambda: engine.places.gates.breakers_open)  # fmt: skip
+    metrics.counter("atomic_breakers_opened", "Times that a host came to fail so",
+                    lambda: engine.places.gates.opened)  # fmt: skip
     metrics.counter("atomic_attempts_sent_home", "Attempts let go because they only waited",
                     lambda: engine.home.sent)  # fmt: skip
     metrics.gauge("atomic_runs_under_way", "Runs with a request open, or without a place for one",

@@ -292,6 +292,7 @@ async def working(
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
         registry=registry,
     )
+    shared.places.gates.set_limits(config.host_limits)
     engine = Engine(shared, log=logger().error, targets=policies)
     show_engine(metrics, engine)
     show_store(metrics, store)

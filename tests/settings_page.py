@@ -17,7 +17,7 @@ class Setting(Struct, frozen=True):
 
     name: str
     type: str
-    default: str | int | float | bool | tuple[str, ...] | None
+    default: Any
     doc: str
 
     @property
@@ -30,7 +30,10 @@ def settings(of: type[Struct] = Config) -> tuple[Setting, ...]:
     """Every setting in the order of `Config`, or every member of another struct that says as
     much."""
     hints = get_type_hints(of, include_extras=True)
-    defaults = {field.name: field.default for field in msgspec.structs.fields(of)}
+    defaults = {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else {}
+        for field in msgspec.structs.fields(of)
+    }
     found = []
     for name in of.__struct_fields__:
         doc = next(m.description for m in hints[name].__metadata__ if m.description)
@@ -42,7 +45,7 @@ def settings_table() -> str:
     """The settings as a Markdown table: the body of `docs/reference/configuration.md`."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for it in settings():
-        default = "none" if it.default in ((), None) else f"`{_value_text(it.default)}`"
+        default = "none" if it.default in ((), None, {}) else f"`{_value_text(it.default)}`"
         rows.append(f"| `{it.name}` | {it.type} | {default} | {it.doc} |")
     return "\n".join(rows) + "\n"
 
@@ -71,6 +74,8 @@ def _type_text(hint: Any) -> str:
             base = get_args(base)[0]  # the other is None
     if get_origin(base) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(base))
+    if get_origin(base) is dict:
+        return "tables"
     if get_origin(base) is tuple:
         return "list of strings"
     if base is bool:

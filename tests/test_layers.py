@@ -57,7 +57,7 @@ ROWS = (
     row("engine.process.platform", "trio"),
     row(
         "engine.process",
-        "engine.core engine.ports engine.telemetry msgspec trio",
+        "engine.core engine.core.access engine.ports engine.telemetry msgspec trio",
         without=CHANCE - {"random"},
     ),
     # -- acting on what the core decides

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from engine.core.access.limits import HostLimits, host_name
+from engine.core.target import BadTarget
 from engine.process.toml import ConfigError as ConfigError  # whoever loads settings catches it
 from engine.process.toml import TomlFile, parse_toml, resembling
 
@@ -154,6 +156,10 @@ class Config(Struct, frozen=True, kw_only=True):
     in_flight_per_host_max: Annotated[Count, _doc(
         "The same for one target host: a slow host must not take every place."
     )] = 512  # fmt: skip
+    host_limits: Annotated[dict[str, HostLimits], _doc(
+        "What calls to one host may take, by its name with its port: a table for each, with"
+        " `in_flight_max` and `calls_per_s`. Only in the file: see below."
+    )] = {}  # fmt: skip
     workflows_in_flight_per_host_max: Annotated[int, Meta(ge=0, le=10_000_000), _doc(
         "Functions that may post steps (of workflows, and of steps that have posted before) in"
         " flight at one target host, counted also while they wait for a step: for a pool of few"
@@ -271,9 +277,25 @@ def settings_in(document: TomlFile, directory: Path) -> dict[str, Any]:
             )
         _known(name, place)
         values[name] = _converted(name, value, place, strict=True)
+        if name == "host_limits":
+            values[name] = _by_host(values[name], place)
         if values[name] is not None and is_path(name):
             values[name] = str(directory / values[name])
     return values
+
+
+def _by_host(limits: dict[str, HostLimits], place: str) -> dict[str, HostLimits]:
+    """By the names that hosts are counted by."""
+    found: dict[str, HostLimits] = {}
+    for name, its in limits.items():
+        try:
+            host = host_name(name)
+        except BadTarget as error:
+            raise ConfigError(f"{place}: {shown(name)} {error}") from error
+        if host in found:
+            raise ConfigError(f"{place}: {shown(name)} names a host that another table has: {host}")
+        found[host] = its
+    return found
 
 
 def is_path(name: str) -> bool:
@@ -296,6 +318,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
                 _known(name, place, spelled=lambda near: ENVIRONMENT_PREFIX + near.upper())
             continue
         value: object = text
+        if name == "host_limits":
+            raise ConfigError(f"{place}: tables stand in the settings file alone: `[{name}.HOST]`")
         if name in ("hosts", "behind_proxy"):
             value = [item.strip() for item in text.split(",") if item.strip()]
         values[name] = _converted(name, value, place, strict=False)

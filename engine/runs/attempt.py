@@ -107,6 +107,9 @@ class Attempt(Request):
             outcome.pauses or outcome.error is CallError.NO_DESCRIPTOR
         ):
             return  # it knows nothing of it
+        places = self._shared.places
+        if not is_ok or places.at_hosts.gates:
+            places.call_ended(host, self, outcome, self._flight())
         self._shared.watch.attempt_took(self.live.run, self.spent_s)
         self._shared.hosts.ended(
             host,

@@ -401,7 +401,7 @@ class Engine:
     @property
     def waiting_for(self) -> dict[str, int]:
         """Attempts that could start but for a limit or a hold, by what they wait for."""
-        return self.places.queued_by_kind | {"release": self.holds.waiting_in_all}
+        return self.places.queued_by_reason | {"release": self.holds.waiting_in_all}
 
     # -- running -------------------------------------------------------------------------------
 
@@ -413,6 +413,7 @@ class Engine:
                 nursery.start_soon(self.shared.deadlines.run)
                 nursery.start_soon(sweep, self.shared, self.memory, self._is_ready)
                 nursery.start_soon(self.places.ramp.run)
+                nursery.start_soon(self.places.gates.run)
                 nursery.start_soon(follow_store, self.store, self.memory.live)
                 nursery.start_soon(follow_holds, self.shared, self.memory)
                 task_status.started()

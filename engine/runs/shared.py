@@ -48,6 +48,7 @@ class Shared:
             limits.in_flight_per_host_max,
             limits.workflows_in_flight_per_host_max,
             began_at=clock.steady_ms(),
+            warn=warn,
         )
         self.holds = Holds(store, inform)
         self.budget = Budget(limits.memory_bytes_max)

@@ -240,7 +240,9 @@ class HostRow(Struct, frozen=True, rename="camel"):
     """(ended, succeeded) of each minute, the latest last."""
     in_flight: int
     queued: int
-    """Attempts that are due and have no place under the limits."""
+    """Attempts that are due and have not begun."""
+    waits_for: dict[str, int] = {}
+    """How many of them wait for what."""
 
 
 class StandstillRow(Struct, frozen=True, rename="camel"):

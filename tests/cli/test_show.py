@@ -312,6 +312,19 @@ def test_the_status_is_shown(atomic: Atomic):
     assert atomic("status", answers=[answer({})]).exit_code == 0
 
 
+def test_what_waits_at_a_host_and_why_is_shown(atomic: Atomic):
+    """For other reasons than places; one that this command does not know is shown as it is."""
+    host = {"host": "app:9000", "ended": 0, "succeeded": 0, "p95Ms": None, "byMinute": []}
+    waits = {"breaker": 1, "place": 7, "tide\x1b[2J": 1_200}
+    status = {"hosts": [{**host, "inFlight": 1, "queued": 1_208, "waitsFor": waits}]}
+    assert atomic("status", answers=[answer(status)]).stdout.splitlines()[1:] == [
+        "app:9000: 1 waits for breaker",
+        "app:9000: 1,200 wait for tide\\u001b[2J",
+    ]
+    del status["hosts"][0]["waitsFor"]  # an engine that does not say
+    assert "wait" not in atomic("status", answers=[answer(status)]).stdout
+
+
 def test_a_store_that_cannot_be_written_is_shown(atomic: Atomic):
     """Why, since when and by whom; what a process calls itself cannot paint the terminal."""
     away = {"available": False, "since": "2026-11-23T12:00:00.000Z", "why": "the disk is full."}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.access.limits import HostLimits
 from engine.process.config import Config, ConfigError, load, service_links
 from engine.registry.members import ClientMembers
 from tests.settings_page import members_table, settings, settings_table
@@ -49,6 +50,43 @@ def test_the_default_file_is_read_when_it_is_there(tmp_path: Path):
     """`atomic.toml` in the working directory needs no flag."""
     (tmp_path / "atomic.toml").write_text("port = 9\n")
     assert load({}, {}).port == 9
+
+
+def test_limits_of_hosts_are_tables(tmp_path: Path):
+    """By the name that hosts are counted by; each bound at its limit, and one beyond."""
+    file = tmp_path / "engine.toml"
+    file.write_text(
+        '[host_limits."API.example:443"]\nin_flight_max = 1\ncalls_per_s = 0.001\n'
+        '[host_limits."[::1]:9000"]\ncalls_per_s = 10_000\n'
+    )
+    limits = load({}, {}, file).host_limits
+    assert limits == {
+        "api.example": HostLimits(in_flight_max=1, calls_per_s=0.001),
+        "[::1]:9000": HostLimits(calls_per_s=10_000),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[host_limits."a:1"]\nin_flight_max = 0\n', ">= 1"),
+        ('[host_limits."a:1"]\ncalls_per_s = 10_001\n', "<= 10000"),
+        ('[host_limits."a:1"]\ncalls_per_s = 0.0009\n', ">= 0.001"),
+        ('[host_limits."a:1"]\nrate = 1\n', "unknown field `rate`"),
+        ('[host_limits."http://a/"]\n', "write name and port"),
+        ('[host_limits."a:99999"]\n', "bad host or port"),
+        ('[host_limits."a:80"]\n[host_limits.a]\n', "another table has: a"),
+        ("[host_limit.a]\n", "tables"),
+    ],
+)
+def test_a_slip_in_limits_of_a_host_is_told(tmp_path: Path, text: str, why: str):
+    """With its place."""
+    file = tmp_path / "engine.toml"
+    file.write_text(text)
+    told = refusal(file=file)
+    assert told.startswith(f"{file}: line 1: ")
+    assert why in told
+    assert "settings file alone" in refusal(environ={"ATOMIC_HOST_LIMITS": "a=1"})
 
 
 def test_hosts_in_the_environment_are_separated_by_commas():

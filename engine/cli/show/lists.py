@@ -80,6 +80,12 @@ def status_lines(status: Status) -> list[str]:
         ("queued", status.queued),
     )
     lines += [f"{word} {number}" for word, number in facts if number is not None]
+    lines += [
+        f"{safe(host.host)}: {count:,} {'waits' if count == 1 else 'wait'} for {safe(why)}"
+        for host in status.hosts or ()
+        for why, count in host.waits_for.items()
+        if why != "place"
+    ]
     if status.durability is not None:
         settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
         lines.append("durability: " + ", ".join(settings))

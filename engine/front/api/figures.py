@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
@@ -17,6 +18,7 @@ from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config
 from engine.registry.registry import BadFile
+from engine.runs.limits.gates import WaitsFor
 from engine.runs.limits.holds import HoldKey, Holds
 from engine.runs.limits.hosts import HostFigures
 from engine.runs.limits.standstill import HostPool, standstill_text
@@ -84,11 +86,13 @@ def holds_over(
 
 
 def host_rows(
-    figures: Iterable[HostFigures], in_flight: Mapping[str, int], queued: Mapping[str, int]
+    figures: Iterable[HostFigures],
+    in_flight: Mapping[str, int],
+    waiting: Mapping[str, Counter[WaitsFor]],
 ) -> tuple[wire.HostRow, ...]:
     """Hosts that were called lately, or have something in flight or queued."""
     known = {each.host: each for each in figures}
-    names = sorted({*known, *in_flight, *queued})[:HOSTS_TOLD_MAX]
+    names = sorted({*known, *in_flight, *waiting})[:HOSTS_TOLD_MAX]
     return tuple(
         wire.HostRow(
             host=name,
@@ -97,10 +101,12 @@ def host_rows(
             p95_ms=each.p95_ms,
             by_minute=each.by_minute,
             in_flight=in_flight.get(name, 0),
-            queued=queued.get(name, 0),
+            queued=its.total(),
+            waits_for={why.value: count for why, count in sorted(its.items())},
         )
         for name in names
         for each in (known.get(name) or HostFigures(name),)
+        for its in (waiting.get(name) or Counter[WaitsFor](),)
     )
 
 

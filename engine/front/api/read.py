@@ -71,7 +71,7 @@ async def status(front: Front) -> Reply:
             timed_count=summary.timed,
             due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
             hosts=host_rows(
-                engine.hosts.figures(now), places.at_hosts.by_host, places.queued_by_host
+                engine.hosts.figures(now), places.at_hosts.by_host, places.waiting_by_host
             ),
             standstills=standstill_rows(engine.home.rule.narrow_pools(now_s), now, now_s),
             in_memory=len(engine.memory.live),

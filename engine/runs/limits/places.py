@@ -2,18 +2,26 @@
 
 One at its host, unless steps below it are open, until it ends or has its first open child; one
 among the workflows (`workflows_in_flight_per_host_max`), if it may post, until it ends; and one on
-the ramp, if its step is of before the start, as long as that at its host.
+the ramp, if its step is of before the start, as long as that at its host. And the gate of its host,
+if there is one, must let it through.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
-from engine.core.model import Run, Step
+from engine.core.model import DelayBy, Flight, Run, Step
+from engine.core.outcome import Outcome
 from engine.runs.limits.concurrency import Places
+from engine.runs.limits.gates import Gates, HostPlaces, WaitsFor
 from engine.runs.limits.ramp import Ramp, RampCall
+from engine.runs.limits.trouble import says_of_host
+
+RETRIES = frozenset({DelayBy.POLICY, DelayBy.RETRY_AFTER, DelayBy.OPERATOR})
+"""What sets the time of an attempt that is one after a failure."""
 
 
 class HasPlaces(RampCall, Protocol):
@@ -31,22 +39,40 @@ class AttemptPlaces:
     """The places of all kinds: an attempt takes all that it needs, or none."""
 
     def __init__(
-        self, in_flight_max: int, per_host_max: int, workflows_per_host_max: int, began_at: int
+        self,
+        in_flight_max: int,
+        per_host_max: int,
+        workflows_per_host_max: int,
+        began_at: int,
+        warn: Callable[..., None] = lambda event, **values: None,
     ) -> None:
-        self.at_hosts = Places(in_flight_max, per_host_max)
+        self.at_hosts = HostPlaces(in_flight_max, per_host_max)
+        self.gates = Gates(self.at_hosts, warn)
         self.workflows = (
             Places(sys.maxsize, workflows_per_host_max) if workflows_per_host_max else None
         )
         self.ramp = Ramp(began_at, per_host_max)
 
     @property
-    def queued_by_host(self) -> Counter[str]:
-        """How many attempts at each host wait for a place of any kind."""
-        queued = Counter(self.at_hosts.queued_by_host)
-        queued.update(self.ramp.queued_by_host)
+    def waiting_by_host(self) -> dict[str, Counter[WaitsFor]]:
+        """How many attempts at each host have not begun, and what they wait for."""
+        found: dict[str, Counter[WaitsFor]] = {}
+        for host, count in self.at_hosts.queued_by_host.items():
+            found.setdefault(host, Counter())[self.at_hosts.waits_for(host)] += count
+        others: list[tuple[Places, WaitsFor]] = [
+            (self.gates.retries, WaitsFor.RETRY_BUDGET), (self.ramp, WaitsFor.RAMP)
+        ]  # fmt: skip
         if self.workflows is not None:
-            queued.update(self.workflows.queued_by_host)
-        return queued
+            others.append((self.workflows, WaitsFor.WORKFLOW_PLACE))
+        for places, why in others:
+            for host, count in places.queued_by_host.items():
+                found.setdefault(host, Counter())[why] += count
+        return found
+
+    @property
+    def queued_by_host(self) -> Counter[str]:
+        """How many in all at each host."""
+        return Counter({host: why.total() for host, why in self.waiting_by_host.items()})
 
     @property
     def queued(self) -> int:
@@ -54,14 +80,12 @@ class AttemptPlaces:
         return self.queued_by_host.total()
 
     @property
-    def queued_by_kind(self) -> dict[str, int]:
-        """The same by the kind of place that they wait for."""
-        workflows = 0 if self.workflows is None else self.workflows.queued
-        return {
-            "place": self.at_hosts.queued,
-            "workflow-place": workflows,
-            "ramp": self.ramp.queued,
-        }
+    def queued_by_reason(self) -> dict[str, int]:
+        """The same by what they wait for."""
+        found = Counter({why.value: 0 for why in WaitsFor})
+        for its in self.waiting_by_host.values():
+            found.update({why.value: count for why, count in its.items()})
+        return dict(found)
 
     def take(self, request: HasPlaces, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt, this request, needs. Else those of which none is
@@ -76,13 +100,22 @@ class AttemptPlaces:
             on_ramp = self.ramp.was_overdue(step)
             if on_ramp and not self.ramp.has_room(host):
                 return self.ramp
+            gates = self.at_hosts.gates
+            gate = gates.get(host) if gates else None
+            is_retry = gate is not None and step.delay_by in RETRIES
+            if is_retry and not self.gates.has_retry_left(host):
+                return self.gates.retries
             if not self.at_hosts.take(host):
                 return self.at_hosts
+            if gate is not None:
+                gate.call_begins(request, is_retry=is_retry)
             request.host = host
             if on_ramp:
                 self.ramp.take(host)
                 request.is_on_ramp = True
                 self.ramp.call_begins(host, request)
+        elif self.at_hosts.gates:
+            self.gates.note_call(host)
         if workflows is not None:
             workflows.take(host)
             request.workflow_host = host
@@ -90,7 +123,18 @@ class AttemptPlaces:
 
     def give_up(self, request: HasPlaces) -> None:
         """The attempt has an open child now: it has no place at its host any more."""
+        if self.at_hosts.gates and request.host is not None:
+            self.gates.call_ended(request.host, request, failed=False)
         self._leave_host(request, answered=True)
+
+    def call_ended(
+        self, host: str, request: object, outcome: Outcome | None, flight: Flight | None
+    ) -> None:
+        """What a call came to is known: it is perhaps a sign of how its host does. `outcome` None:
+        no answer in time."""
+        failed = says_of_host(outcome, flight)
+        if failed is not None:
+            self.gates.call_ended(host, request, failed=failed)
 
     def give_back(self, request: HasPlaces, *, answered: bool = False) -> None:
         """The attempt is over; `answered`: the host could take it."""
@@ -104,6 +148,8 @@ class AttemptPlaces:
         host, request.host = request.host, None
         if host is None:
             return
+        if self.at_hosts.gates:
+            self.gates.call_left(host, request)
         if request.is_on_ramp:
             self.ramp.call_ends(host, request, answered=answered)
         self.at_hosts.give_back(host)

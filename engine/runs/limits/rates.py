@@ -8,6 +8,9 @@ Posts for runs that there are already are never asked about.
 
 from __future__ import annotations
 
+import math
+from collections import deque
+
 BURST_S = 1.0
 """A bucket holds what so long brings."""
 ROUNDING_S = 1e-6
@@ -29,3 +32,23 @@ class Rates:
     def take(self, client: str, per_s: float, now: float) -> None:
         """It opens one."""
         self._full_at[client] = max(now, self._full_at.get(client, now)) + 1 / per_s
+
+
+class CallRate:
+    """When the next of its kind may be. Below one each second: one in so many seconds."""
+
+    def __init__(self, per_s: float) -> None:
+        self.per_s = per_s
+        most = max(1, math.floor(per_s))
+        self._within_s = most / per_s
+        self._last: deque[float] = deque(maxlen=most)
+
+    def wait_s(self, now: float) -> float:
+        """How long until one may be; 0: now."""
+        if len(self._last) < (self._last.maxlen or 0):
+            return 0.0
+        return max(0.0, self._last[0] + self._within_s - now)
+
+    def note(self, now: float) -> None:
+        """One is, whether it may be or not."""
+        self._last.append(now)

@@ -4,9 +4,16 @@ and its users."""
 from __future__ import annotations
 
 from engine.runs.limits.concurrency import Places
+from engine.runs.limits.gates import Gate
+from engine.runs.limits.trouble import Trouble
 from engine.runs.limits.turns import Turns
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
+_GATES = "tests/runs/limits/test_gates.py::"
+RATE = _GATES + "test_calls_begun_within_a_second"
+BUDGET = _GATES + "test_retries_are_a_part_of_the_calls_to_a_host_that_half_fails"
+COMES_BACK = _GATES + "test_after_a_probe_calls_come_back_a_few_at_a_time"
+FEW = _GATES + "test_below_twenty_calls_everything_is_as_without"
 TURNS = "tests/runs/limits/test_concurrency.py::test_clients_take_turns_on_a_host"
 
 
@@ -23,3 +30,23 @@ def blocked_host_forgotten(bug: Planting) -> None:
 @plant("clients do not take turns on a host", by=(PROPERTY,), test=TURNS)
 def clients_take_no_turns(bug: Planting) -> None:
     bug.rewrite(Turns.take, "self._by_client.move_to_end(client)", "pass")
+
+
+@plant("calls are not counted against their host's rate", by=(PROPERTY,), test=RATE)
+def rate_not_counted(bug: Planting) -> None:
+    bug.rewrite(Gate.call_begins, "self._rate.note(now)", "pass")
+
+
+@plant("the budget of retries is never used up", by=(PROPERTY,), test=BUDGET)
+def retries_without_budget(bug: Planting) -> None:
+    bug.rewrite(Trouble.has_retry_left, "failed * FAILING_ONE_IN < ended", "True")
+
+
+@plant("the answer to one probe lets all in that wait", by=(PROPERTY,), test=COMES_BACK)
+def breaker_closes_at_once(bug: Planting) -> None:
+    bug.rewrite(Trouble.call_answered, "ROOM_WHEN_ANSWERED, now", "10_000.0, now")
+
+
+@plant("few failures open the breaker", by=(PROPERTY,), test=FEW)
+def breaker_opens_early(bug: Planting) -> None:
+    bug.rewrite(Trouble.call_failed, "ended < CALLS_MIN or ", "")

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.ports.caller import Invocation
 from engine.runs.limits.ramp import ANSWERS_FOR_A_PLACE, FIRST_PLACES, LASTS_S, SILENT_S, Ramp
 from engine.runs.open.callers import Wait
+from tests.runs.limits.endpoint import Endpoint, all_completed
 from tests.world import EPOCH_MS, FakeClock, World, taking, world
 
 ASYNC = Wait(prefer_ms=0)
 RETRY = RetryPolicy(count=5, back_off_ms=5_000, jitter=0)
 HOUR_MS = 3_600_000
 RUNS = 200
-
-
-class Endpoint:
-    """Counts the calls that are open at once; what each does is the test's."""
-
-    def __init__(self, does: Callable[[Invocation], Awaitable[Outcome]]) -> None:
-        self._does = does
-        self.open = self.most = 0
-
-    async def __call__(self, call: Invocation) -> Outcome:
-        self.open += 1
-        self.most = max(self.most, self.open)
-        try:
-            return await self._does(call)
-        finally:
-            self.open -= 1
 
 
 async def failing(call: Invocation) -> Outcome:
@@ -46,15 +29,6 @@ async def failing(call: Invocation) -> Outcome:
 async def post_all(it: World, count: int = RUNS) -> None:
     for number in range(count):
         await it.post("http://app:9000/x", f"k{number}", retry=RETRY, wait=ASYNC)
-
-
-async def all_completed(it: World, count: int) -> float:
-    """How long it took until so many runs had ended well."""
-    began = trio.current_time()
-    with trio.fail_after(300):
-        while it.store.writer.run_counts.get(StepState.COMPLETED, 0) < count:
-            await trio.sleep(0.05)
-    return trio.current_time() - began
 
 
 def an_hour_later() -> FakeClock:
