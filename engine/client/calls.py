@@ -184,7 +184,6 @@ def hold_call(request: wire.HoldRequest, actor: str | None) -> Call:
     return _call(routes.HOLD)(
         headers=_headers(actor),
         members={k: v for k, v in members.items() if v is not None},
-        repeatable=True,
     )
 
 
@@ -195,6 +194,7 @@ def release_call(request: wire.ReleaseRequest, actor: str | None) -> Call:
     return _call(routes.RELEASE)(
         headers=_headers(actor),
         members={k: v for k, v in members.items() if v is not None},
+        repeatable=False,
     )
 
 

@@ -29,7 +29,7 @@ WALK_SHARE = 10
 QUEUED_AT_HOST_MAX = 512
 """So many of a host may queue for a place; the others are left where they are, in the store."""
 COUNT_EVERY_S = 2.0
-COUNT_SHARE = 20
+COUNT_SHARE = 100
 OFFERED_AT_ONCE = 100
 FORGOTTEN_EVERY_S = 300.0
 """How often it is looked for what waits under no hold at all: there should be nothing."""
@@ -183,7 +183,7 @@ class _Release:
         return live.let_go(step.step_id)
 
     def _has_room(self, step: HeldStep) -> bool:
-        return self._shared.places.at_hosts.has_room(host_of(step.url))
+        return self._shared.places.has_room(host_of(step.url))
 
 
 def _parts(steps: list[HeldStep]) -> Iterator[list[HeldStep]]:

@@ -221,6 +221,15 @@ class LiveRun:
         if flight is not None and hold is not None:
             note_held(flight, hold.since)
 
+    def put_back_released(self) -> None:
+        """Of a run that has just been read: what no hold keeps any more may start. Nobody else may
+        look for it: it may have been stopped while its hold was released."""
+        holds, run = self._shared.holds, self.run
+        for step_id in list(run.aside):
+            what = (run.client, run.root.spec.workflow, run.steps[step_id].spec.url)
+            if holds.over(*what) is None and holds.pacing(*what) is None:
+                put_back(run, step_id)
+
     def let_go(self, step_id: str) -> bool:
         """A step that was held may start, if it still wants to. True: it does, or queues."""
         step = self.run.steps.get(step_id)

@@ -179,6 +179,7 @@ class Memory:
                 change.do(ReadAgain(now, stored.run.id))
                 why = "the engine could not go on with the run"
                 recover(change, now=now, chance=chance, why=why)
+            live.put_back_released()
             live.commit(change)
         except Exception as error:
             if not self._stopped.park(live, error):

@@ -74,8 +74,9 @@ class HoldRow(Struct, frozen=True, rename="camel"):
     released_at: str | None = None
     """It was released: what waited under it is being let go, and nothing new is held."""
     rate_per_s: int | None = None
-    waiting: int = 0
-    """Steps that wait under it, as counted within the last seconds."""
+    waiting: int | None = None
+    """Steps that wait under it, as counted within the last seconds. None: not told with a run, as
+    those of other clients count too."""
 
 
 class StepAt(Struct, frozen=True, rename="camel"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
-from engine.client import BodyPart, NothingKnown, Refused
+from engine.client import BodyPart, NothingKnown, Refused, Unreachable
 from engine.wire import Problem
 from tests.client.fake_engine import RUN, FakeEngine, answer, client, refusal, script
 
@@ -83,6 +84,30 @@ async def test_a_job_says_what_it_is_given() -> None:
     assert request.headers["idempotency-key"] == r'"a \"b\" \\c"'
     with pytest.raises(ValueError, match="explode"):
         await client(engine).operate.bulk("explode", "is:failed")
+
+
+async def test_holds_are_asked_for_and_released() -> None:
+    """What is not given is not sent. A hold that was lost on its way is asked for again: twice is
+    no other than once. A release is not, as it may be over by then."""
+    row = {"kind": "client", "name": "shop", "since": "t", "actor": "ada", "waiting": 2}
+    engine = FakeEngine(
+        httpx.ReadError("reset"), answer(row), answer(row | {"releasedAt": "t", "ratePerS": 5}),
+        answer({"holds": [row], "waiting": 2}), httpx.ReadError("reset"),
+    )  # fmt: skip
+    operate = client(engine, actor="ada").operate
+    assert (await operate.hold("client", "shop")).waiting == 2
+    assert (await operate.release("client", "shop", rate_per_s=5)).rate_per_s == 5
+    assert [it.name for it in (await operate.holds()).holds] == ["shop"]
+    with pytest.raises(Unreachable):
+        await operate.release("client", "shop")
+    asked = [json.loads(request.content or b"null") for request in engine.requests]
+    assert asked[0] == asked[1] == {"kind": "client", "name": "shop"}
+    assert asked[2] == {"kind": "client", "name": "shop", "ratePerS": 5}
+    assert [request.headers.get("atomic-actor") for request in engine.requests][1:4] == [
+        "ada", "ada", None,
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="planet"):
+        await operate.hold("planet", "earth")
 
 
 async def test_who_acts_goes_along_with_what_changes_something() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ from engine.core.rules.action import Action
 from engine.core.rules.hold import HoldKind
 from engine.ports.caller import Invocation
 from engine.runs.limits.bounds import EngineLimits
-from engine.runs.limits.holds import HOLDS_MAX
+from engine.runs.limits.holds import HOLDS_MAX, Holds
 from engine.runs.limits.ramp import FIRST_PLACES
 from engine.runs.open.callers import Wait
 from tests.world import ROOT, World, ok, recorded, still_open, taking, world
@@ -30,6 +31,15 @@ STEP = "http://steps:9000/step"
 HOUR = 3600.0
 SOON = RetryPolicy(count=50, back_off_ms=10_000, factor=1, jitter=0)
 HOLDS = [(HoldKind.CLIENT, "shop"), (HoldKind.WORKFLOW, "w"), (HoldKind.HOST, "app:9000")]
+
+
+class Registered:
+    """A registry that forgets."""
+
+    registered: tuple[Any, ...] = ()
+
+    def register(self, entry: Any) -> Any:
+        """Nothing is kept."""
 
 
 async def hold(it: World, kind: HoldKind, name: str, reason: str | None = None) -> None:
@@ -324,6 +334,33 @@ async def test_there_are_so_many_holds_and_no_more(autojump_clock, path: Path) -
             it.engine.holds.hold(HoldKind.CLIENT, "more", None, ADA, 0)
         assert refused.value.problem is Problem.NOT_POSSIBLE
         it.engine.holds.hold(HoldKind.CLIENT, "c0", "again", ADA, 0)
+
+
+async def test_what_is_done_is_logged() -> None:
+    """Who, what and why; and when all that waited has started."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    holds = Holds(Registered(), lambda event, **values: said.append((event, values)))
+    holds.hold(HoldKind.HOST, "App:1", "a deploy", Actor("ada", "10.0.0.7"), 1)
+    released, _ = holds.release(HoldKind.HOST, "app:1", 5, Actor("bob"), 2)
+    holds.drained(released, 3)
+    what = {"hold": "host", "name": "app:1"}
+    assert said == [
+        ("hold", {**what, "actor": "ada", "address": "10.0.0.7", "reason": "a deploy"}),
+        ("release", {**what, "actor": "bob", "address": None, "rate_per_s": 5}),
+        ("hold-over", what),
+    ]
+
+
+async def test_a_run_that_is_read_starts_what_nothing_holds(autojump_clock, path: Path) -> None:
+    """As one that a bug had stopped while its hold was released: no walk of the release saw it."""
+    async with world(path, calls_ok) as it:
+        await hold(it, HoldKind.CLIENT, "shop")
+        step_id = still_open(await it.post(wait=ASYNC)).step_id
+        await trio.sleep(5)
+        for held in it.engine.holds.all:  # not released: gone
+            it.engine.holds.drained(held, 0)
+        assert recorded(await it.engine.outcome(step_id, Wait())).step.attempts == 1
+        assert trio.current_time() < 10, "and not when somebody looks for what was forgotten"
 
 
 async def test_what_waits_under_no_hold_is_let_go(autojump_clock, path: Path) -> None:

@@ -83,13 +83,13 @@ def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
 
 def hold_text(row: HoldRow) -> str:
     """A hold in one line: what, since when, by whom, why, and how much waits."""
-    waits = f"{count_text(row.waiting, 'step')} waiting"
+    waits = "" if row.waiting is None else f"; {count_text(row.waiting, 'step')} waiting"
     by = f"by {safe(row.actor)}" + (f": {safe(row.reason)}" if row.reason else "")
     what = f"{safe(row.kind)} {safe(row.name)}"
     if row.released_at is None:
-        return f"held: {what} since {clock_text(row.since)} {by}; {waits}"
+        return f"held: {what} since {clock_text(row.since)} {by}{waits}"
     rate = "" if row.rate_per_s is None else f", {row.rate_per_s:,} a second"
-    return f"released: {what} at {clock_text(row.released_at)}{rate}; {waits}"
+    return f"released: {what} at {clock_text(row.released_at)}{rate}{waits}"
 
 
 def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:

@@ -82,7 +82,7 @@ def holds_over(
         hold = holds.over(*what) or (holds.pacing(*what) if step.held_since is not None else None)
         if hold is not None:
             found[hold.key] = hold
-    return tuple(hold_row(found[key], holds.waiting.get(key, 0)) for key in sorted(found))
+    return tuple(hold_row(found[key]) for key in sorted(found))
 
 
 def host_rows(

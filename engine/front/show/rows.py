@@ -116,14 +116,15 @@ def move_row(move: Move) -> wire.MoveRow:
     return wire.MoveRow(move.from_url, move.to_url, rfc3339(move.at) if move.at else None)
 
 
-def hold_row(hold: Hold, waiting: int) -> wire.HoldRow:
-    """A hold as the interface shows it."""
+def hold_row(hold: Hold, waiting: int | None = None) -> wire.HoldRow:
+    """A hold as the interface shows it. Without a count it is told with a run, which may be all
+    that its reader may see: then not from where it was held, either."""
     return wire.HoldRow(
         kind=hold.kind,
         name=hold.name,
         since=rfc3339(hold.since),
         actor=hold.actor,
-        address=hold.address,
+        address=None if waiting is None else hold.address,
         reason=hold.reason,
         released_at=maybe_rfc3339(hold.released_at),
         rate_per_s=hold.rate_per_s,

@@ -87,6 +87,11 @@ class AttemptPlaces:
             found.update({why.value: count for why, count in its.items()})
         return dict(found)
 
+    def has_room(self, host: str) -> bool:
+        """Whether there is a place of every kind for an attempt at this host."""
+        kinds = (self.at_hosts, self.ramp, self.workflows)
+        return all(places is None or places.has_room(host) for places in kinds)
+
     def take(self, request: HasPlaces, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt, this request, needs. Else those of which none is
         free."""

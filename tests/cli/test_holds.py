@@ -1,0 +1,83 @@
+"""`atomic hold`, `release` and `holds`: what is asked, what is shown, and where else it is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.wire import Problem
+from tests.cli.tree import DONE, TREE
+from tests.client.fake_engine import STEP, Atomic, FakeEngine, answer, refusal
+
+AT = "2026-11-23T12:00:00.000Z"
+HELD = {"kind": "host", "name": "app:9000", "since": AT, "actor": "ada", "waiting": 1}
+LETS_GO = HELD | {"releasedAt": AT, "ratePerS": 1_000, "waiting": 1_200}
+
+
+def test_a_hold_says_what_and_why(atomic: Atomic, engine: FakeEngine) -> None:
+    """Who acts goes along; what others wrote cannot drive the terminal."""
+    told = HELD | {"reason": "bad\x1b deploy"}
+    command = ("hold", "host", "app:9000", "--reason", "bad", "--as", "ada")
+    shown = atomic(*command, answers=[answer(told)]).stdout
+    assert shown == (
+        "held: host app:9000 since 2026-11-23 12:00:00Z by ada: bad\\u001b deploy; 1 step waiting\n"
+    )
+    (request,) = engine.requests
+    assert request.headers["atomic-actor"] == "ada"
+    assert engine.body() == {"kind": "host", "name": "app:9000", "reason": "bad"}
+
+
+def test_a_release_has_a_rate(atomic: Atomic, engine: FakeEngine) -> None:
+    """And says how much still waits."""
+    shown = atomic("release", "host", "app:9000", "--rate", "1000", answers=[answer(LETS_GO)])
+    assert shown.stdout == (
+        "released: host app:9000 at 2026-11-23 12:00:00Z, 1,000 a second; 1,200 steps waiting\n"
+    )
+    assert engine.body() == {"kind": "host", "name": "app:9000", "ratePerS": 1_000}
+
+
+@pytest.mark.parametrize("rate", ["0", "1001", "x"])
+def test_a_rate_has_its_bounds(atomic: Atomic, engine: FakeEngine, rate: str) -> None:
+    """1 to 1,000: else nothing is asked."""
+    result = atomic("release", "client", "shop", "--rate", rate, answers=[])
+    assert (result.exit_code, engine.requests) == (2, [])
+
+
+def test_what_is_not_held_is_told_in_words(atomic: Atomic) -> None:
+    """Exit code 4, as of all that the engine refuses."""
+    why = "There is no hold on client shop; `atomic holds` lists them."
+    result = atomic("release", "client", "shop", answers=[refusal(Problem.NOT_FOUND, why)])
+    assert result.exit_code == 4
+    assert why.removesuffix(".") in result.output
+
+
+def test_holds_are_listed_and_said_with_the_status(atomic: Atomic) -> None:
+    """One line each, the same in both; nothing where nothing is held, or an engine says it in
+    another way."""
+    lines = [
+        "held: host app:9000 since 2026-11-23 12:00:00Z by ada; 1 step waiting",
+        "released: host app:9000 at 2026-11-23 12:00:00Z, 1,000 a second; 1,200 steps waiting",
+    ]
+    found = {"holds": [HELD, LETS_GO], "waiting": 1_201}
+    assert atomic("holds", answers=[answer(found)]).stdout.splitlines() == lines
+    nothing = {"holds": [], "waiting": 0}
+    assert atomic("holds", answers=[answer(nothing)]).stdout == "Nothing is held.\n"
+    told = {"version": "1", "instance": "i", "counts": {}}
+    shown = atomic("status", answers=[answer(told | found)]).stdout
+    assert all(f"{line}\n" in shown for line in lines)
+    others: tuple[object, ...] = ([], None, "odd", {"kind": 1})
+    for holds in others:
+        result = atomic("status", answers=[answer(told | {"holds": holds})])
+        assert (result.exit_code, "held" in result.stdout) == (0, False)
+
+
+def test_a_run_says_what_holds_it(atomic: Atomic) -> None:
+    """Above its tree, at the step instead of a next try, and below what an action did."""
+    without = {"holds": [HELD | {"waiting": None}]}
+    step = STEP | {"status": "backing-off", "dueAt": AT, "heldSince": AT, "endedAt": None}
+    shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]} | without)]).stdout
+    line = "held: host app:9000 since 2026-11-23 12:00:00Z by ada"
+    assert line in shown.splitlines()
+    assert "held since 2026-11-23 12:00:00Z" in shown.splitlines()[-1]
+    assert "next try" not in shown
+    done = atomic("retry", "01A", answers=[answer(DONE | without, 202)]).output
+    assert f"  {line}" in done.splitlines()
