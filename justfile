@@ -71,8 +71,15 @@ pages:
 tui-budget:
     {{python}} bench/tui_budget.py
 
-# pin the dependencies anew, with hashes and without addresses
+# the image without a container engine: its steps in a root of debootstrap's, and a life in it (root)
+container *args:
+    {{python}} .ci/container.py {{args}}
+
+# pin the dependencies anew, with hashes and without addresses; those of the image are the same
 lock:
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
-        --extra dev --output-file requirements.lock pyproject.toml
+        --extra dev --extra checks --output-file requirements.lock pyproject.toml
+    {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+        --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
+        --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml

@@ -1,0 +1,185 @@
+"""The image, the compose file and the manifests: what reads them, and what must be true of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.process import config
+from engine.process.memory import SHARE_OF_MEMORY
+from engine.wire.routes import ROUTES
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "compose.yaml"
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+LOCKS = (ROOT / "requirements.lock", ROOT / "deploy" / "requirements.lock")
+pytestmark = pytest.mark.system  # the extra `checks`, which .ci/run installs
+
+
+def documents(text: str) -> list[Any]:
+    """Of a YAML file."""
+    import yaml
+
+    return list(yaml.safe_load_all(text))
+
+
+@pytest.fixture
+def compose() -> Any:
+    return documents(COMPOSE.read_text())[0]
+
+
+@pytest.fixture
+def manifests() -> dict[str, Any]:
+    """By kind."""
+    found = [each for path in KUBERNETES.glob("*.yaml") for each in documents(path.read_text())]
+    return {each["kind"]: each for each in found}
+
+
+def test_the_compose_file_is_one(compose: Any) -> None:
+    """By the specification, which finds a key that is none; each volume is declared and used."""
+    from compose_spec import PyCompose
+
+    PyCompose.from_json(json.dumps(compose)).validate()  # JSON, as it knows no merge keys
+    mounted = {
+        volume.partition(":")[0]
+        for each in compose["services"].values()
+        for volume in each["volumes"]
+    }
+    assert mounted == compose["volumes"].keys()
+    compose["services"]["engine"]["comand"] = []
+    with pytest.raises(ValueError, match="comand"):
+        PyCompose.from_json(json.dumps(compose))
+
+
+def test_the_dockerfile_has_no_slips(tmp_path: Path) -> None:
+    """By hadolint; one that is planted is found."""
+    hadolint = shutil.which("hadolint")
+    assert hadolint
+
+    def ended(file: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run((hadolint, file), capture_output=True, text=True, check=False)
+
+    assert ended(DOCKERFILE).stdout == ""
+    planted = tmp_path / "Dockerfile"
+    planted.write_text(DOCKERFILE.read_text() + "RUN sudo apt-get install x\n")
+    assert "DL3004" in ended(planted).stdout
+
+
+def test_the_manifests_are_kubernetes(tmp_path: Path) -> None:
+    """By its schemas, without a member that they do not know; one that is planted is found."""
+
+    def ended(*files: Path) -> subprocess.CompletedProcess[str]:
+        words = ["kubernetes-validate", "--strict", *map(str, files)]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    files = sorted(KUBERNETES.glob("*.yaml"))
+    assert files
+    done = ended(*files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planted = tmp_path / "atomic.yaml"
+    text = (KUBERNETES / "atomic.yaml").read_text()
+    planted.write_text(text.replace("enableServiceLinks", "enableServiceLink"))
+    assert ended(planted).returncode != 0
+
+
+def settings_of(environment: dict[str, str], file: Path) -> config.Config:
+    """What an engine makes of a service's environment and file."""
+    return config.load({}, environment, file)
+
+
+def test_the_compose_engine_starts_and_is_published_on_loopback(
+    compose: Any, tmp_path: Path
+) -> None:
+    """With the settings that `atomic setup` writes; nothing but loopback reaches it from outside,
+    and it has longer to stop than it takes."""
+    engine = compose["services"]["engine"]
+    file = tmp_path / "atomic.toml"
+    file.write_text('admin_token_file = "admin.token"\nclients_dir = "clients"\n')
+    settings = settings_of(engine["environment"], file)
+    assert settings.plain_http
+    assert engine["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
+    assert settings.db.startswith("/var/lib/atomic/")
+    grace_ms = int(engine["stop_grace_period"].removesuffix("s")) * 1000
+    assert grace_ms > settings.stop_deadline_ms
+    published = [name for name, each in compose["services"].items() if "ports" in each]
+    assert published == ["engine"]
+
+
+def test_the_application_never_sees_the_admins_token(compose: Any) -> None:
+    """Setup, the engine and the command have the volume that it is in, and nobody else has."""
+    services = compose["services"]
+    assert services["atomic"]["environment"]["ATOMIC_TOKEN_FILE"] == "/etc/atomic/admin.token"
+    sees = {
+        name
+        for name, each in services.items()
+        if any("/etc/atomic" in volume for volume in each["volumes"])
+    }
+    assert sees == {"setup", "engine", "atomic"}
+    for name, each in services.items():
+        assert each["read_only"], name
+        assert each["cap_drop"] == ["ALL"], name
+        writable = [volume for volume in each["volumes"] if not volume.endswith(":ro")]
+        assert len(writable) == {"setup": 2, "atomic": 0}.get(name, 1), name
+
+
+def test_one_pod_has_the_volume(manifests: dict[str, Any]) -> None:
+    """One replica, a volume of one pod, a user that is not root, a read-only root, and no variables
+    of a Service that is called as the engine's settings are."""
+    spec = manifests["StatefulSet"]["spec"]
+    assert spec["replicas"] == 1
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    pod = spec["template"]["spec"]
+    user = re.search(r"^USER (\d+):(\d+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert user
+    safe = pod["securityContext"]
+    assert [safe["runAsUser"], safe["runAsGroup"], safe["fsGroup"]] == [int(user[1])] * 3
+    assert not pod["enableServiceLinks"]
+    (engine,) = pod["containers"]
+    assert engine["securityContext"]["readOnlyRootFilesystem"]
+    mounts = {each["mountPath"] for each in engine["volumeMounts"]}
+    assert re.search(r"^VOLUME (.+)$", DOCKERFILE.read_text(), re.MULTILINE)[1] in mounts  # type: ignore[index]
+
+
+def test_the_manifests_settings_are_the_engines(manifests: dict[str, Any], tmp_path: Path) -> None:
+    """Its file and environment are taken, clients and all; probes ask for routes that there are."""
+    pod = manifests["StatefulSet"]["spec"]["template"]["spec"]
+    (engine,) = pod["containers"]
+    file = tmp_path / "atomic.toml"
+    file.write_text(manifests["ConfigMap"]["data"]["atomic.toml"])
+    environment = {each["name"]: each["value"] for each in engine["env"]}
+    settings = settings_of(environment, file)
+    assert (settings.host, settings.plain_http) == ("0.0.0.0", True)
+    assert pod["terminationGracePeriodSeconds"] * 1000 > settings.stop_deadline_ms
+    probes = {engine[name]["httpGet"]["path"] for name in engine if name.endswith("Probe")}
+    assert probes == {"/healthz", "/readyz"}
+    assert probes <= {route.path for route in ROUTES}
+    secrets = re.findall(r'"(/etc/[\w.-]+)/\w+\.\w+"', file.read_text())
+    (tokens,) = [each for each in engine["volumeMounts"] if each["name"] == "tokens"]
+    assert set(secrets) == {tokens["mountPath"]}
+    share = int(engine["resources"]["limits"]["memory"].removesuffix("Gi")) / SHARE_OF_MEMORY
+    assert share * 2**30 >= config.MEMORY_BYTES_MIN
+
+
+def test_the_image_has_the_versions_that_were_tested() -> None:
+    """Each of its packages is pinned as in the lock of the tests, which have more."""
+    tested, image = (
+        set(re.findall(r"^\S+==\S+", path.read_text(), re.MULTILINE)) for path in LOCKS
+    )
+    assert image < tested
+
+
+def test_the_image_is_made_of_what_it_needs() -> None:
+    """What is copied into it is let through by its ignore file, and is there."""
+    copied = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()[:-1]}
+    ignore = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text()
+    assert sources == set(re.findall(r"^!(\S+)$", ignore, re.MULTILINE))
+    assert all((ROOT / source).exists() for source in sources)
