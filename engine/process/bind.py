@@ -28,8 +28,9 @@ def check_bind(config: Config, *, asks_token: bool) -> None:
     missing = []
     if not asks_token:
         missing.append(
-            '`admin_token_file = "/path/of/a/file"` with a token in that file, or a client with a'
-            " `token_file`: without tokens whoever reaches the engine could run and read everything"
+            '`admin_token_file = "/path/of/a/file"` with a token in that file (or make one first:'
+            f" `atomic token add NAME --role admin --db {config.db}`): without tokens whoever"
+            " reaches the engine could run and read everything"
         )
     if not (config.tls_cert or config.behind_proxy or config.plain_http):
         missing.append(

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trio
 
 from tests.e2e.harness import SETTINGS, is_problem, launch, running
 
@@ -66,6 +67,19 @@ def test_a_store_without_tokens_is_known_when_it_is_open(tmp_path: Path) -> None
     assert "`admin_token_file = " in last
     assert "tls_cert" not in last
     assert "Traceback" not in engine.text
+
+
+async def test_a_token_of_the_store_is_enough(tmp_path: Path) -> None:
+    """One that was made before the first start, as the refusal proposes it."""
+    words = ("token", "add", "me", "--role", "admin", "--db", str(tmp_path / "a.db"))
+    made = await trio.run_process([sys.executable, "-m", "engine.cli", *words], capture_stdout=True)
+    secret = made.stdout.decode().split()[-1]
+    with running(tmp_path, **SETTINGS, host="127.1", plain_http=True) as engine:
+        async with asking(engine.url.replace("127.1", "127.0.0.1")) as http:
+            is_problem(await http.get("/api/v1/runs"), 401, "unauthorized")
+            bearing = {"Authorization": f"Bearer {secret}"}
+            assert (await http.get("/api/v1/runs", headers=bearing)).status_code == 200
+        assert engine.stop() == 0
 
 
 async def test_behind_a_proxy(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_elsewhere_it_takes_tokens_and_a_way(
         f"host: {host} is reached by others than this machine. Add to atomic.toml"
     )
     assert (NEEDS_TOKEN in text, NEEDS_WAY in text) == (not asks_token, not way)
+    assert ("`atomic token add NAME --role admin --db atomic.db`" in text) == (not asks_token)
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,15 @@ async def test_tokens_are_asked_for_once_there_is_a_client(path: Path) -> None:
         assert not registry.asks_token
         registry.set_defined([Client("shop")], [])
         assert registry.asks_token, "a client of a file"
+
+
+async def test_an_engine_that_others_reach_asks_always(path: Path) -> None:
+    """Also when the last token is taken away: an operator's slip opens it to nobody."""
+    async with store_at(path) as store:
+        registry = Registry(store, lambda: NOW)
+        await registry.put_token(token("only", "atomic_1"), "ada")
+        registry.ask_always()
+        await registry.remove_token("only", "ada")
+        assert registry.asks_token
+    async with store_at(path) as store:
+        assert not Registry(store, lambda: NOW).asks_token
