@@ -103,6 +103,8 @@ def _error_text(error: EngineError) -> str:
     if isinstance(error, Unreachable) and error.unsent:
         if "WRONG_VERSION_NUMBER" in str(error):
             return f"{error}. What listens there speaks no TLS: an engine is called at http://."
+        if "certificate refused" in str(error):
+            return f"{error}. If it is yours, name its authority: SSL_CERT_FILE=authority.pem"
         return f"{error}. Is it running? `atomic serve` starts one; --engine names another."
     if isinstance(error, UnexpectedAnswer):
         return (

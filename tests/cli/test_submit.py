@@ -178,6 +178,7 @@ def test_no_wait_returns_when_it_is_durable(atomic: Atomic, engine: FakeEngine):
         (refusal(Problem.INTERNAL, "A bug."), 3, "500 internal-error"),
         (httpx.Response(200, text="<html>"), 3, "Another program may listen there: --engine"),
         (httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"), 3, "an engine is called at http://"),
+        (httpx.ConnectError("certificate refused: expired"), 3, "authority: SSL_CERT_FILE="),
         (httpx.ConnectError("refused"), 3, "`atomic serve` starts one"),
     ],
 )
