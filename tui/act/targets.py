@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from engine.client import Action, ProblemError
 from engine.shown import times
-from engine.wire import FITS, ActionAnswer, PauseReason
+from engine.wire import FITS, ActionAnswer, PauseReason, Problem
 from engine.wire.events import Acted
 from tui.data.model import GOES_ON, Run, State, Step, short_id
 from tui.data.store import Store
@@ -142,6 +142,8 @@ def after_text(answer: ActionAnswer) -> str:
 def refusal(store: Store, action: Action, target: Target, error: ProblemError) -> str:
     """What the engine says instead of doing it: mostly that the run has moved on, and who moved
     it."""
+    if error.problem in (Problem.UNAUTHORIZED, Problem.FORBIDDEN):
+        return error.detail  # whoever acted has nothing to do with it
     if error.problem != "revision-changed":
         return f"{error.detail}{_by_whom(store, target)}"
     row = error.members.get("run" if target.step_id is None else "step")

@@ -226,7 +226,7 @@ func main() {
 	http.HandleFunc("/workflows/order/steps/reserveStock", step(reserveStockStep))
 	http.HandleFunc("/workflows/order/steps/chargeCard", step(chargeCardStep))
 	http.HandleFunc("/workflows/order/steps/releaseStock", step(releaseStockStep))
-	address := "127.0.0.1:" + or(os.Getenv("APP_PORT"), "9000")
+	address := or(os.Getenv("APP_HOST"), "127.0.0.1") + ":" + or(os.Getenv("APP_PORT"), "9000")
 	fmt.Println("listening at http://" + address)
 	log.Fatal(http.ListenAndServe(address, nil))
 }

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
 import { answerCall, performWorkflowStep, postWorkflow, StepFailed, type Call } from "./atomic.js";
 
-const { APP_PORT = "9000", APP_DATA = "data" } = process.env;
+const { APP_HOST = "127.0.0.1", APP_PORT = "9000", APP_DATA = "data" } = process.env;
 const options = { retry: { count: 10, backOff: 200 }, attemptTimeout: 5000 };
 
 // -- Creating a user ------------------------------------------------------------------------------
@@ -120,4 +120,4 @@ const server = createServer(async (incoming, outgoing) => {
   const response = await answer(url, request).catch(told);
   outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
 });
-server.listen(Number(APP_PORT), "127.0.0.1", () => console.log(`listening at http://127.0.0.1:${APP_PORT}`));
+server.listen(Number(APP_PORT), APP_HOST, () => console.log(`listening at http://${APP_HOST}:${APP_PORT}`));

@@ -138,3 +138,18 @@ async def test_what_was_cancelled_meanwhile_names_who_did_it(world: World, passe
     lines = await world.press("P")
     line = line_with(lines, "pause: order 00000001: It has already ended (cancelled).")
     assert ("(cancelled by ana␛[2J[/red] 2.0s ago)" in line) is (passed_s < 60)
+
+
+@on_screen(size=(140, 24))
+async def test_what_the_role_does_not_allow_is_told(world: World) -> None:
+    """In the place of the action, with the role that it takes; whoever else acted is not named."""
+    run = run_row(1)
+    world.runs(run)
+    why = "This takes the role operate; the token grafana has the role read."
+    world.answers["/actions"] = (403, {"type": "/problems/forbidden", "detail": why})
+    await world.shown()
+    acted(world, run, "cancel", "ana")
+    await world.passes(2)
+    lines = await world.press("P")
+    line = line_with(lines, f"pause: order 00000001: {why}")
+    assert "ana" not in line.replace("grafana", "")
