@@ -74,7 +74,7 @@ class Engine:
         self.holds = shared.holds
         self.budget, self.run_log = shared.budget, shared.watch.log
         self.admission = Admission(self.limits.new_runs_wait_s_max, lambda: shared.under_way)
-        self.new_runs = shared.new_runs
+        self.new_runs, self.registry = shared.new_runs, shared.registry
         self.ready = False
         """Every run that was in flight at the last stop has been taken up again."""
         self._tasks = Tasks()
@@ -128,7 +128,9 @@ class Engine:
     async def _wait_to_open(self, client: str, wait: Wait) -> bool:
         """Wait until a run of this client may be opened; returns whether there was a wait. Raises
         Refused."""
-        counted = await self.new_runs.enter(client, waits=wait.prefer_ms != 0)
+        counted = False
+        if self.registry.clients:
+            counted = await self.new_runs.enter(client, waits=wait.prefer_ms != 0)
         return await self.admission.enter(client) or counted
 
     def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
@@ -138,7 +140,8 @@ class Engine:
         Under overload most posts end so: it is asked before anything that costs more.
         """
         is_full = self.admission.is_full(client)
-        if self.draining or (not is_full and self.new_runs.may_open(client)):
+        may_open = not self.registry.clients or self.new_runs.may_open(client)
+        if self.draining or (not is_full and may_open):
             return
         if self.memory.by_key_nowait(client, workflow, key) is not None:
             return
@@ -173,7 +176,7 @@ class Engine:
 
     def _run_limits(self, client: str) -> RunLimits:
         """Bounds of a run of this client's."""
-        its = self.shared.registry.clients.get(client)
+        its = self.registry.clients.get(client)
         if its is None or its.steps_need_parent is None:
             return self.limits.run
         return replace(self.limits.run, steps_need_parent=its.steps_need_parent)
@@ -230,11 +233,13 @@ class Engine:
         if (limit := self._limit_reached(2)) is not None:
             raise self._count_overload(limit)
         now = self.clock.steady_ms()
-        self.new_runs.check(client, waits=wait.prefer_ms != 0)
+        if self.registry.clients:
+            self.new_runs.check(client, waits=wait.prefer_ms != 0)
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
         live = self.memory.enter(run)
-        self.new_runs.opened(client)
+        if self.registry.clients:
+            self.new_runs.opened(client)
         try:
             live.commit_post(change, placed, payload, now)
             return live, placed
