@@ -29,6 +29,7 @@ from engine.core.rules.post import RunLimits
 from engine.figures import show_engine, show_process, show_registry, show_server, show_store
 from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
+from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.front.access.request import Access
 from engine.front.api import routes
@@ -375,6 +376,7 @@ def _front(
         config=config,
         proxies=Proxies(config.behind_proxy),
         gate=Gate(Access((*config.hosts, config.host)), registry),
+        places=Places(store.file_id, store.secret, clock.token_bytes),
         metrics=metrics,
         log=logger().error,
         bulk=Bulk(views.runs, engine, clock, logger().error),

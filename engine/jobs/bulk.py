@@ -67,6 +67,8 @@ class JobOrder(Struct, frozen=True):
     reason: str | None = None
     move: Move | None = None
     """What `retarget` does."""
+    only: str | None = None
+    """The only client whose runs there are for who asks."""
 
 
 class Job(Struct):
@@ -159,8 +161,8 @@ class Bulk:
         self._find, self._engine, self._now, self._log = find, engine, clock.steady_ms, log
         self._ids = Ids(clock)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._by_key: dict[str, str] = {}
-        """Jobs by the idempotency key they were asked for with."""
+        self._by_key: dict[tuple[str | None, str], str] = {}
+        """Jobs by the idempotency key they were asked for with, and for which client alone."""
         self._tasks = Tasks()
         self._scope = trio.CancelScope()
 
@@ -216,7 +218,7 @@ class Bulk:
 
     def _known_job(self, asked: JobOrder, key: str | None) -> Job | None:
         """The job that was begun with this key. Raises Refused if it is another one."""
-        job = None if key is None else self._jobs.get(self._by_key.get(key, ""))
+        job = None if key is None else self._jobs.get(self._by_key.get((asked.only, key), ""))
         if job is None:
             return None
         begun = job.asked
@@ -235,6 +237,7 @@ class Bulk:
             is_sampled = len(plan.sample) == SAMPLE_MAX  # of the sample more is shown
             found = await self._find(
                 RunQuery(
+                    only=asked.only,
                     filter=asked.filter, now=now, newest_first=False, cursor=cursor,
                     limit=COUNTED_PAGE if is_sampled else PAGE, without_steps=is_sampled,
                 )
@@ -263,7 +266,7 @@ class Bulk:
         )
         self._jobs[job.id] = job
         if key is not None:
-            self._by_key[key] = job.id
+            self._by_key[asked.only, key] = job.id
         return job
 
     def _make_room(self) -> None:
@@ -326,22 +329,23 @@ class Bulk:
             return Problem.INTERNAL.value, False
         return None, False
 
-    def jobs(self) -> list[Job]:
-        """Every job that is remembered, the latest first."""
-        return [*reversed(self._jobs.values())]
+    def jobs(self, only: str | None = None) -> list[Job]:
+        """Every job that is remembered, the latest first; `only`: those for this client alone."""
+        jobs = reversed(self._jobs.values())
+        return [job for job in jobs if only is None or job.asked.only == only]
 
-    def abort(self, job_id: str) -> Job:
+    def abort(self, job_id: str, only: str | None = None) -> Job:
         """Stop a job: what it has done stays done. Raises Refused (`not-found`, `not-possible`)."""
-        job = self.job(job_id)
+        job = self.job(job_id, only)
         if job.ended_at is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"The job is {job.state}.")
         job.aborted = True
         return job
 
-    def job(self, job_id: str) -> Job:
-        """One job. Raises Refused (`not-found`)."""
+    def job(self, job_id: str, only: str | None = None) -> Job:
+        """One job. Raises Refused (`not-found`), also for one that is not for `only` alone."""
         job = self._jobs.get(job_id)
-        if job is None:
+        if job is None or (only is not None and job.asked.only != only):
             raise Refused(
                 Problem.NOT_FOUND,
                 f"There is no job {job_id[:64]!r}. The engine remembers the last {JOBS_KEPT_MAX},"

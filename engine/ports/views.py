@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -141,6 +141,8 @@ class RunQuery(Struct, frozen=True):
     limit: int = 50
     without_steps: bool = False
     """Neither the steps at which the runs are, nor why: read for each, they cost most of it."""
+    only: str | None = None
+    """The only client whose runs there are for who asks, whatever else they ask for."""
 
 
 class RunsFound(Struct, frozen=True):
@@ -183,6 +185,8 @@ class RetryQuery(Struct, frozen=True):
     filter: Filter | None = None
     """Terms that must hold of their runs."""
     limit: int = 50
+    only: str | None = None
+    """As of `RunQuery`."""
 
 
 class RetriesFound(Struct, frozen=True):
@@ -226,6 +230,17 @@ class Summary(Struct, frozen=True):
     last_seq: int
 
 
+class ClientSummary(Struct, frozen=True):
+    """What the store holds of one client. All is counted up to a bound."""
+
+    runs: dict[str, int]
+    """Runs by state."""
+    stuck: int
+    late: int
+    timed: int
+    due: tuple[DueCount, ...]
+
+
 class Signal(Protocol):
     """Something that happens once."""
 
@@ -256,8 +271,17 @@ class Views(Protocol):
     async def client_of(self, run_id: str) -> str | None:
         """Whose run it is; None: there is no such run."""
 
-    async def causes(self, new_since: int) -> list[CauseRecord]:
-        """Why runs need a person, what most need it for first."""
+    async def clients_of(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """Whose runs these are, as far as the tables know them: by run."""
+
+    async def client_counts(self, client: str) -> dict[str, int]:
+        """Runs of a client by state, each counted up to a bound."""
+
+    async def client_summary(self, client: str, now: int) -> ClientSummary:
+        """What else is counted of it."""
+
+    async def causes(self, new_since: int, only: str | None = None) -> list[CauseRecord]:
+        """Why runs need a person, what most need it for first; `only`: runs of this client."""
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""

@@ -121,8 +121,6 @@ class Changes:
                 raise _invalid("client", "A token of the role submit is for one client: say which.")
             if role is Role.ADMIN and client is not None:
                 raise _invalid("client", "A token of the role admin is bound to no client.")
-            if client is not None and role is not Role.SUBMIT:
-                raise _invalid("client", f"A token of the role {role} is bound to no client yet.")
             if client is not None:
                 self._client(client)
             self._refuse_taken(name)

@@ -10,7 +10,7 @@ import trio
 
 from engine.core.errors import Problem, Refused
 from engine.front.api.context import Front
-from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, EventTail, stream
+from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, EventTail, Told, stream
 from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 
@@ -29,9 +29,9 @@ class Table:
         return [EventRecord(seq, 0, "r", "s", "running", 1, '{"kind":"acted"}') for seq in seqs]
 
 
-def ids(frames: list[bytes]) -> list[int]:
-    """The sequence numbers of frames."""
-    return [int(frame.split(b"id: f-")[1].split(b"\n")[0]) for frame in frames]
+def ids(told: list[Told]) -> list[int]:
+    """The sequence numbers of their frames."""
+    return [int(each.frame.split(b"id: f-")[1].split(b"\n")[0]) for each in told]
 
 
 async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
@@ -41,8 +41,8 @@ async def test_readers_that_keep_up_share_one_read(autojump_clock) -> None:
     got: list[list[int]] = [[] for _ in range(100)]
 
     async def read(mine: list[int]) -> None:
-        frames, last = await tail.after(mine[-1] if mine else 0)
-        mine += ids(frames)
+        told, last = await tail.after(mine[-1] if mine else 0)
+        mine += ids(told)
         assert mine[-1] == last
 
     for last in (3, 4, 50):
@@ -65,9 +65,9 @@ async def test_a_reader_that_is_far_behind(autojump_clock) -> None:
 
     seen: list[int] = []
     while seen[-1:] != [table.last]:
-        frames, last = await tail.after(seen[-1] if seen else 0)
-        assert len(frames) <= PAGE
-        seen += ids(frames)
+        told, last = await tail.after(seen[-1] if seen else 0)
+        assert len(told) <= PAGE
+        seen += ids(told)
         assert seen[-1] == last
     assert seen == list(range(1, table.last + 1))
     assert ids((await tail.after(at + 1))[0]) == [at + 2]

@@ -20,6 +20,7 @@ from engine.store.sqlite.schema import (
     HELD,
     MAY_POST,
     MOVES,
+    OF_CLIENT,
     REGISTRY,
     STOPPED,
     STUCK,
@@ -82,7 +83,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     )
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
-        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};"
+        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -106,6 +107,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m006_excerpts",
                 "m007_registry",
                 "m008_held_steps",
+                "m009_runs_of_client",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

@@ -142,6 +142,21 @@ async def retry_pages(views: SqliteViews, query: RetryQuery) -> list[RetriesFoun
     return found
 
 
+async def test_what_one_client_sees_is_whole(autojump_clock, tmp_path: Path) -> None:
+    """Lists, counts, causes and what is tried next, for who sees one client alone."""
+    async with away_and_restarted(tmp_path) as (views, after):
+        for client in ("shop", "other"):
+            query = RunQuery(only=client, limit=3)
+            assert await pages(views, query) == await pages(after, query)
+            assert await views.client_counts(client) == await after.client_counts(client)
+            for now in (0, 500, 10 * NOW):
+                here = await views.client_summary(client, now)
+                assert here == await after.client_summary(client, now)
+            assert await views.causes(0, client) == await after.causes(0, client)
+            retry = RetryQuery(now=NOW, only=client)
+            assert await retry_pages(views, retry) == await retry_pages(after, retry)
+
+
 async def test_boards_are_whole(autojump_clock, tmp_path: Path) -> None:
     """Why runs are stuck, what is tried next when, and what is counted for the status."""
     async with away_and_restarted(tmp_path) as (views, after):

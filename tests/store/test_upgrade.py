@@ -20,6 +20,8 @@ TO_M002 = (
     "ALTER TABLE attempt DROP COLUMN excerpt",
     "DROP TABLE registry",
     "ALTER TABLE step DROP COLUMN held_since",
+    "DROP INDEX run_of_client",
+    "DROP INDEX run_cause_of_client",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (

@@ -16,7 +16,7 @@ from engine.core.access.client import Client
 from engine.core.access.roles import ALLOWS
 from engine.core.errors import Problem
 from engine.front.access.request import Access, is_health
-from engine.front.access.tokens import who_in
+from engine.front.access.tokens import who_has
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.server.reply import Reply
 from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
@@ -45,16 +45,18 @@ class Gate:
         """Who asks, or the refusal. `client`: whose the path says it is; empty: nobody's. No
         `route`: there is nothing there, or not for this method."""
         access, registry = self._access, self.registry
+        look = access.look(method, headers)
+        if look.foreign is not None:
+            return look.foreign
         if not registry.asks_token or (route is not None and route.role is None):
-            return access.check(method, headers, any_name=is_health(path)) or EVERYBODY
-        if (refused := access.foreign(headers)) is not None:
-            return refused
-        who = who_in(registry, headers)
+            wrong_host = None if is_health(path) else look.wrong_host
+            return wrong_host or look.unfit or EVERYBODY
+        who = who_has(registry, look.token)
         if isinstance(who, Reply):
             return who
         if route is not None and (why := _why_not(who, route, client, registry.clients)):
             return problem_reply(Problem.FORBIDDEN, why)
-        return access.check(method, headers, any_name=True) or who
+        return look.unfit or who
 
     def check_head(self, method: str, target: bytes, headers: RawHeaders) -> Reply | None:
         """The refusal of a request that has a body, before that is read."""

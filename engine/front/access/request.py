@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from engine.core.errors import Problem
+from engine.front.access.tokens import digest_of_bearer
 from engine.front.server.reply import Reply
 from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
 from engine.front.show.replies import problem_reply
@@ -20,49 +22,35 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+class Look(NamedTuple):
+    """What a head says, each refusal by itself: they are told in an order, and not all always."""
+
+    foreign: Reply | None
+    """A page of another origin asks, which a browser sends in its reader's name."""
+    wrong_host: Reply | None
+    """Another name is asked for."""
+    unfit: Reply | None
+    """The kind of body."""
+    token: bytes | None
+    """The digest of its token, which is remembered in the place of that; None: it has none."""
+
+
 class Access:
     """The checks that every request passes, whichever way it came in."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
 
-    @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
     def check(self, method: str, headers: RawHeaders, *, any_name: bool = False) -> Reply | None:
         """None, or the refusal. With `any_name` it does not matter which name was asked for."""
-        if (refused := self.foreign(headers)) is not None:
-            return refused
-        host = content_type = encoding = ""
-        for name, value in headers:
-            if name == b"host":
-                host = value.decode("latin1").strip(" \t").lower()
-            elif name == b"content-type":
-                content_type = value.decode("latin1")
-            elif name == b"content-encoding":
-                encoding = value.decode("latin1").strip(" \t")
-        if not any_name and host_name(host) not in self._hosts:
-            return problem_reply(
-                Problem.WRONG_HOST,
-                f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
-                " `hosts` in the configuration.",
-            )
-        if method in SAFE_METHODS:
-            return None
-        if not is_json(content_type):
-            return problem_reply(
-                Problem.UNSUPPORTED_MEDIA_TYPE,
-                f"Send `Content-Type: application/json`; it was {content_type[:100]!r}.",
-            )
-        if encoding.lower() not in ("", "identity"):
-            return problem_reply(
-                Problem.UNSUPPORTED_MEDIA_TYPE,
-                f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
-            )
-        return None
+        look = self.look(method, headers)
+        return look.foreign or (None if any_name else look.wrong_host) or look.unfit
 
     @lru_cache(maxsize=HEADS_KEPT_MAX)  # noqa: B019 - it lives as long as the server
-    def foreign(self, headers: RawHeaders) -> Reply | None:
-        """The refusal of a page of another origin, which a browser sends in its reader's name."""
-        host = origin = site = ""
+    def look(self, method: str, headers: RawHeaders) -> Look:
+        """What is to be said against a head, and whose token it has."""
+        host = origin = site = content_type = encoding = ""
+        bearers: list[bytes] = []
         for name, value in headers:
             if name == b"host":
                 host = value.decode("latin1").strip(" \t").lower()
@@ -70,12 +58,45 @@ class Access:
                 origin = value.decode("latin1").strip(" \t").lower()
             elif name == b"sec-fetch-site":
                 site = value.decode("latin1").strip(" \t").lower()
+            elif name == b"content-type":
+                content_type = value.decode("latin1")
+            elif name == b"content-encoding":
+                encoding = value.decode("latin1").strip(" \t")
+            elif name == b"authorization":
+                bearers.append(value)
         foreign = origin and origin not in (f"http://{host}", f"https://{host}")
-        if foreign or site == "cross-site":
-            return problem_reply(
-                Problem.FORBIDDEN, "Requests of pages from other origins are not taken."
-            )
-        return None
+        return Look(
+            _foreign() if foreign or site == "cross-site" else None,
+            None if host_name(host) in self._hosts else _wrong_host(host),
+            None if method in SAFE_METHODS else _unfit(content_type, encoding),
+            digest_of_bearer(bearers[0]) if len(bearers) == 1 else None,
+        )
+
+
+def _foreign() -> Reply:
+    return problem_reply(Problem.FORBIDDEN, "Requests of pages from other origins are not taken.")
+
+
+def _wrong_host(host: str) -> Reply:
+    return problem_reply(
+        Problem.WRONG_HOST,
+        f"This engine does not answer to the name {host_name(host)[:100]!r}; add it to"
+        " `hosts` in the configuration.",
+    )
+
+
+def _unfit(content_type: str, encoding: str) -> Reply | None:
+    if not is_json(content_type):
+        return problem_reply(
+            Problem.UNSUPPORTED_MEDIA_TYPE,
+            f"Send `Content-Type: application/json`; it was {content_type[:100]!r}.",
+        )
+    if encoding.lower() not in ("", "identity"):
+        return problem_reply(
+            Problem.UNSUPPORTED_MEDIA_TYPE,
+            f"Send the body as it is: `Content-Encoding: {encoding[:100]}` is not taken.",
+        )
+    return None
 
 
 def is_health(path: str) -> bool:

@@ -1,20 +1,18 @@
 """The token of a request: `Authorization: Bearer atomic_…` (RFC 6750), read and found.
 
-What is remembered is the digest of a head's token, which never changes. Whether that is a token,
-and still one, is asked each time: one look into a table.
+Of a head the digest of its token is remembered (`request.py`), which never changes. Whether that is
+a token, and still one, is asked each time: one look into a table.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from msgspec.structs import replace
 
 from engine.core.errors import Problem
 from engine.front.access.who import Who, who_of
 from engine.front.server.reply import Reply
-from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
 from engine.front.show.replies import problem_reply
 from engine.registry.registry import Registry, digest_of
 
@@ -22,17 +20,14 @@ _BEARER = re.compile(rb"Bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 _CHALLENGE = 'Bearer realm="atomic"'
 
 
-@lru_cache(maxsize=HEADS_KEPT_MAX)
-def digest_in(headers: RawHeaders) -> bytes | None:
-    """The digest of the token that a head carries; None: it carries none, or several."""
-    found = [value for name, value in headers if name == b"authorization"]
-    given = _BEARER.fullmatch(found[0].strip(b" \t")) if len(found) == 1 else None
+def digest_of_bearer(value: bytes) -> bytes | None:
+    """The digest of the token in the value of a header `Authorization`; None: there is none."""
+    given = _BEARER.fullmatch(value.strip(b" \t"))
     return None if given is None else digest_of(given[1].decode("ascii"))
 
 
-def who_in(registry: Registry, headers: RawHeaders) -> Who | Reply:
+def who_has(registry: Registry, digest: bytes | None) -> Who | Reply:
     """Who sends this, or the refusal (401). It is the same for every token that is not good."""
-    digest = digest_in(headers)
     token = None if digest is None else registry.token_by_digest(digest)
     if token is not None:
         return who_of(token)

@@ -12,6 +12,8 @@ from engine.core.model import Move
 from engine.core.retarget import read_move
 from engine.core.rules.action import Action
 from engine.core.rules.hold import Hold
+from engine.front.access.own import check_own
+from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.figures import hold_rows, holds_over
 from engine.front.api.surrogates import decode_asked
@@ -19,16 +21,20 @@ from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply, problem_reply
 from engine.front.show.rows import hold_row, named_step, run_row, step_row
 from engine.ports.views import RunRecord, record_of
+from engine.runs.limits.refusals import no_such_run
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 _decode_hold = msgspec.json.Decoder(wire.HoldRequest).decode
 _decode_release = msgspec.json.Decoder(wire.ReleaseRequest).decode
 
 
-async def action(front: Front, run_id: str, body: bytes, actor: Actor) -> Reply:
+async def action(front: Front, who: Who, run_id: str, body: bytes, actor: Actor) -> Reply:
     """Carry out, or with `dryRun` only say, what an action does."""
     asked = decode_asked(body, _decode, "action")
     move = move_of(asked)
+    if not front.engine.draining:  # else all are refused alike
+        at_hand = front.engine.memory.client_of
+        await check_own(who, run_id, no_such_run(run_id), at_hand, front.views)
     try:
         run, done = await front.engine.act(
             run_id,

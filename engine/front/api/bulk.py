@@ -18,7 +18,9 @@ from engine.jobs.bulk import Bulk, Job, JobOrder, Plan
 _decode = msgspec.json.Decoder(wire.BulkRequest).decode
 
 
-async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None) -> wire.BulkAnswer:
+async def ask(
+    bulk: Bulk, body: bytes, actor: Actor, key: str | None, only: str | None = None
+) -> wire.BulkAnswer:
     """Begin a job, or (`dryRun`) only say what it would do. Raises Refused."""
     request = decode_asked(body, _decode, "job")
     asked = JobOrder(
@@ -30,6 +32,7 @@ async def ask(bulk: Bulk, body: bytes, actor: Actor, key: str | None) -> wire.Bu
         actor=actor,
         reason=request.reason,
         move=move_of(request),
+        only=only,
     )
     if request.dry_run:
         return _plan_answer(asked, await bulk.plan(asked))
@@ -80,6 +83,6 @@ def answer_of(job: Job) -> wire.BulkAnswer:
     )
 
 
-def list_of(bulk: Bulk) -> wire.BulkList:
+def list_of(bulk: Bulk, only: str | None = None) -> wire.BulkList:
     """Every job that is remembered, the latest first."""
-    return wire.BulkList(tuple(map(answer_of, bulk.jobs())))
+    return wire.BulkList(tuple(map(answer_of, bulk.jobs(only))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from engine.front.access.gate import Gate
+from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.jobs.bulk import Bulk
 from engine.ports.views import Views
@@ -29,6 +30,7 @@ class Front(Struct, frozen=True):
     config: Config
     gate: Gate
     proxies: Proxies
+    places: Places
     metrics: Metrics
     log: Log
     bulk: Bulk

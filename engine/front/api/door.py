@@ -92,6 +92,7 @@ class EngineDoor:
                     headers,
                     body,
                     front.config.json_depth_max,
+                    who.client,
                 )
             except Exception as error:  # noqa: BLE001 - a bug ends its request, not the server
                 reply = internal_error(front, error, f"/{client}")

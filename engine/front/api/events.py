@@ -8,9 +8,10 @@ from a snapshot.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 import trio
@@ -24,7 +25,11 @@ from engine.wire.events import AttemptEnded, Counts, Heartbeat, LateEnd, Reset, 
 PAGE = 500
 TAIL_EVENTS_MAX = 1_000
 """Two pages: who is further behind reads for itself."""
+OWNERS_KEPT_MAX = 10_000
+"""Runs of which a reader's stream knows whose they are."""
 COUNTS_EVERY_MS = 500
+COUNTS_FOLLOW_MS = 2_000
+"""What is counted of one client may follow its events by so much."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _STREAMS = {
@@ -43,10 +48,15 @@ def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
 
 
 def event_frame(file_id: str, record: EventRecord) -> bytes:
+    """A stored event, for those who see them all."""
+    return _event_frame(record, f"{file_id}-{record.seq}", f"{file_id}-{record.seq - 1}")
+
+
+def _event_frame(record: EventRecord, event_id: str, prev: str) -> bytes:
     """A stored event: the core's own words, with where it stands and what it led to."""
     data = _decode(record.data)
     data.update(
-        prev=f"{file_id}-{record.seq - 1}",
+        prev=prev,
         runId=record.run_id,
         stepId=record.step_id,
         at=rfc3339(record.at),
@@ -56,7 +66,14 @@ def event_frame(file_id: str, record: EventRecord) -> bytes:
     for name in ("dueAt", "since"):
         if data.get(name) is not None:
             data[name] = rfc3339(data[name])
-    return frame(_STREAMS.get(data["kind"], "step"), _encode(data), f"{file_id}-{record.seq}")
+    return frame(_STREAMS.get(data["kind"], "step"), _encode(data), event_id)
+
+
+class Told(NamedTuple):
+    """An event, and its frame for those who see them all."""
+
+    record: EventRecord
+    frame: bytes
 
 
 class EventTail:
@@ -64,35 +81,35 @@ class EventTail:
 
     def __init__(self, views: Views, file_id: str) -> None:
         self._views, self._file_id = views, file_id
-        self._frames: deque[bytes] = deque(maxlen=TAIL_EVENTS_MAX)
+        self._told: deque[Told] = deque(maxlen=TAIL_EVENTS_MAX)
         self._last = -1
         """Sequence number of the last frame."""
         self._reading = trio.Lock()
 
-    async def after(self, at: int) -> tuple[list[bytes], int]:
-        """Up to PAGE frames behind a sequence number, and the number of the last one."""
+    async def after(self, at: int) -> tuple[list[Told], int]:
+        """Up to PAGE events behind a sequence number, and the number of the last one."""
         if at >= self._last:
             async with self._reading:
                 if at >= self._last:  # else another reader has just brought it
                     await self._read_on(at)
-        first = self._last - len(self._frames) + 1
+        first = self._last - len(self._told) + 1
         if at + 1 < first:
             records = await self._views.events(at, PAGE)
             return self._framed(records), records[-1].seq if records else at
-        frames = list(islice(self._frames, at + 1 - first, at + 1 - first + PAGE))
-        return frames, at + len(frames)
+        told = list(islice(self._told, at + 1 - first, at + 1 - first + PAGE))
+        return told, at + len(told)
 
     async def _read_on(self, at: int) -> None:
         records = await self._views.events(at, PAGE)
         if not records:
             return
         if records[0].seq != self._last + 1:
-            self._frames.clear()
-        self._frames += self._framed(records)
+            self._told.clear()
+        self._told += self._framed(records)
         self._last = records[-1].seq
 
-    def _framed(self, records: Iterable[EventRecord]) -> list[bytes]:
-        return [event_frame(self._file_id, record) for record in records]
+    def _framed(self, records: Iterable[EventRecord]) -> list[Told]:
+        return [Told(record, event_frame(self._file_id, record)) for record in records]
 
 
 def position(front: Front, last_event_id: str, first: int, last: int) -> int | None:
@@ -121,8 +138,12 @@ async def stream(front: Front, tail: EventTail, last_event_id: str | None) -> As
         else:
             at = found
     begin += heartbeat(front, at, with_id=True)
-    frames, at = await tail.after(at)
-    return _stream(front, tail, begin + b"".join(frames), at)
+    told, at = await tail.after(at)
+    return _stream(front, tail, begin + _frames(told), at)
+
+
+def _frames(told: Iterable[Told]) -> bytes:
+    return b"".join([each.frame for each in told])
 
 
 async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> AsyncIterator[bytes]:
@@ -131,9 +152,9 @@ async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> Async
     counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.views.moved
-        frames, at = await tail.after(at)
-        if frames:
-            yield b"".join(frames)
+        told, at = await tail.after(at)
+        if told:
+            yield _frames(told)
         now = front.clock.steady_ms()
         if now >= counts_due:
             counts_due = now + COUNTS_EVERY_MS
@@ -145,8 +166,98 @@ async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> Async
             if heartbeat_due:
                 yield heartbeat(front, at)
             heartbeat_due = now + front.config.heartbeat_ms
-        if len(frames) < PAGE:
-            until = heartbeat_due if not frames else min(heartbeat_due, counts_due)
+        if len(told) < PAGE:
+            until = heartbeat_due if not told else min(heartbeat_due, counts_due)
+            with trio.move_on_after(max(0.0, (until - front.clock.steady_ms()) / 1000)):
+                await moved.wait()
+
+
+class OwnEvents:
+    """One client's events, for one reader: with ids of their own (`Places`), of which each event
+    says the one before it. Whose an event is, is looked up once for each run."""
+
+    def __init__(self, front: Front, client: str, last_id: str) -> None:
+        self._front, self._client = front, client
+        self._last_id = last_id
+        """Of what the reader was told last."""
+        self._owners: OrderedDict[str, str] = OrderedDict()
+
+    async def frames(self, told: Iterable[Told]) -> bytes:
+        """Those of these events that are the client's."""
+        told = list(told)
+        owners = await self._owners_of({each.record.run_id for each in told})
+        return b"".join(
+            [self._frame(it.record) for it in told if owners.get(it.record.run_id) == self._client]
+        )
+
+    def heartbeat(self, at: int) -> bytes:
+        """As others have it; a reader that comes back goes on here."""
+        self._last_id = self._front.places.hidden(self._client, at)
+        return _heartbeat(self._front, self._last_id, self._last_id)
+
+    def _frame(self, record: EventRecord) -> bytes:
+        prev, self._last_id = self._last_id, self._front.places.hidden(self._client, record.seq)
+        return _event_frame(record, self._last_id, prev)
+
+    async def _owners_of(self, run_ids: set[str]) -> dict[str, str]:
+        at_hand = self._front.engine.memory.client_of
+        owners = {it: self._owners.get(it) or at_hand(it) for it in run_ids}
+        if unknown := {run_id for run_id, owner in owners.items() if owner is None}:
+            owners |= await self._front.views.clients_of(unknown)
+        for run_id in [run_id for run_id, owner in owners.items() if owner is None]:
+            owners[run_id] = await self._front.views.client_of(run_id)  # its row is on its way
+        found = {run_id: owner for run_id, owner in owners.items() if owner is not None}
+        self._owners |= found
+        while len(self._owners) > OWNERS_KEPT_MAX:
+            self._owners.popitem(last=False)
+        return found
+
+
+async def own_stream(
+    front: Front, tail: EventTail, last_event_id: str | None, client: str
+) -> AsyncIterator[bytes]:
+    """The stream for who sees one client alone: its events and counts. Raises Refused likewise."""
+    summary = await front.views.summary(front.clock.steady_ms())
+    at, begin = summary.last_seq, b""
+    last_id = front.places.hidden(client, at)
+    if last_event_id:
+        found = front.places.found(client, last_event_id)
+        if found is None or not max(0, summary.first_seq - 1) <= found <= summary.last_seq:
+            begin = frame("reset", _encode(Reset("unknown id", _now(front))), last_id)
+        else:
+            at, last_id = found, last_event_id
+    own = OwnEvents(front, client, last_id)
+    begin += own.heartbeat(at)
+    told, at = await tail.after(at)
+    return _own_stream(front, tail, begin + await own.frames(told), at, own, client)
+
+
+async def _own_stream(
+    front: Front, tail: EventTail, begin: bytes, at: int, own: OwnEvents, client: str
+) -> AsyncIterator[bytes]:
+    yield begin
+    counts_due = heartbeat_due = 0
+    count_until = 0
+    counts: dict[str, int] | None = None
+    while not front.engine.draining:
+        moved = front.views.moved
+        told, at = await tail.after(at)
+        now = front.clock.steady_ms()
+        if frames := await own.frames(told):
+            yield frames
+            count_until = now + COUNTS_FOLLOW_MS
+        if now >= counts_due:
+            counts_due = now + COUNTS_EVERY_MS
+            fresh = _all(await front.views.client_counts(client))
+            if fresh != counts:
+                counts = fresh
+                yield frame("counts", _encode(Counts(counts, _now(front))))
+        if now >= heartbeat_due:
+            if heartbeat_due:
+                yield own.heartbeat(at)
+            heartbeat_due = now + front.config.heartbeat_ms
+        if len(told) < PAGE:
+            until = min(heartbeat_due, counts_due) if now < count_until else heartbeat_due
             with trio.move_on_after(max(0.0, (until - front.clock.steady_ms()) / 1000)):
                 await moved.wait()
 
@@ -154,8 +265,12 @@ async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> Async
 def heartbeat(front: Front, at: int, *, with_id: bool = False) -> bytes:
     """A sign of life with the server's time and the place in the sequence."""
     place = f"{front.file_id}-{at}"
+    return _heartbeat(front, place, place if with_id else None)
+
+
+def _heartbeat(front: Front, place: str, event_id: str | None) -> bytes:
     beat = Heartbeat(_now(front), place, front.instance)
-    return frame("heartbeat", _encode(beat), place if with_id else None)
+    return frame("heartbeat", _encode(beat), event_id)
 
 
 def _now(front: Front) -> str:

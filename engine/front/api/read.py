@@ -14,6 +14,8 @@ from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import Step, StepState
+from engine.front.access.own import check_own
+from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.figures import (
     bad_file_rows,
@@ -46,8 +48,10 @@ NEW_WITHIN_MS = 300_000
 SORTS = {"-submittedAt": True, "submittedAt": False}
 
 
-async def status(front: Front) -> Reply:
+async def status(front: Front, who: Who) -> Reply:
     """`GET /api/v1/status`."""
+    if who.client is not None:
+        return json_reply(await own_status(front, who.client))
     now, now_s = front.clock.steady_ms(), trio.current_time()
     summary = await front.views.summary(now)
     due = await front.views.due_counts(now)
@@ -87,11 +91,36 @@ async def status(front: Front) -> Reply:
     )
 
 
+async def own_status(front: Front, client: str) -> wire.Status:
+    """The same for who sees one client: what is of that, and what is of nobody. Nothing of the
+    rest, which tells of the others: rates, hosts, places, memory."""
+    now, engine = front.clock.steady_ms(), front.engine
+    last_seq = (await front.views.summary(now)).last_seq
+    found = await front.views.client_summary(client, now)
+    return wire.Status(
+        instance=front.instance,
+        version=front.version,
+        server_time=rfc3339(now),
+        started_at=rfc3339(front.started_at),
+        ready=engine.ready and not engine.draining and engine.store.away is None,
+        draining=engine.draining,
+        sequence=front.places.hidden(client, last_seq),
+        durability=front.durability,
+        store=wire.StoreStatus(available=engine.store.away is None),
+        counts=run_counts(found.runs),
+        stuck_count=found.stuck,
+        late_count=found.late,
+        timed_count=found.timed,
+        due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in found.due),
+        limits=limits_set(front.config, engine.budget.bytes_max),
+    )
+
+
 def _invalid(detail: str) -> Refused:
     return Refused(Problem.INVALID_REQUEST, detail)
 
 
-async def runs(front: Front, query: Mapping[str, str]) -> Reply:
+async def runs(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/runs`: newest first, keyset pages."""
     _check_names(query, RUNS)
     states = tuple(filter(None, query.get("status", "").split(",")))
@@ -102,6 +131,7 @@ async def runs(front: Front, query: Mapping[str, str]) -> Reply:
         raise _invalid(f"`sort`: runs are sorted by {' or '.join(SORTS)}; not {sort[:64]!r}.")
     found = await front.views.runs(
         RunQuery(
+            only=who.client,
             client=query.get("client"),
             workflow=query.get("workflow"),
             key=query.get("key"),
@@ -144,9 +174,9 @@ def read_filter(text: str) -> Filter:
         raise Refused(Problem.INVALID_REQUEST, f"`q`: {error.detail}", **members) from error
 
 
-async def causes(front: Front) -> Reply:
+async def causes(front: Front, who: Who) -> Reply:
     """`GET /api/v1/causes`: why runs need a person."""
-    found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS)
+    found = await front.views.causes(front.clock.steady_ms() - NEW_WITHIN_MS, who.client)
     return json_reply(
         wire.CauseList(
             causes=tuple(map(cause_row, found)),
@@ -156,12 +186,13 @@ async def causes(front: Front) -> Reply:
     )
 
 
-async def retries(front: Front, query: Mapping[str, str]) -> Reply:
+async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/retries`: what is tried next, keyset pages."""
     _check_names(query, RETRIES)
     found = await front.views.retries(
         RetryQuery(
             now=front.clock.steady_ms(),
+            only=who.client,
             after=_retry_cursor(query.get("cursor", "1-")),
             filter=read_filter(query["q"]) if query.get("q") else None,
             limit=_limit(query),
@@ -178,10 +209,10 @@ def _retry_cursor(text: str) -> tuple[int, str]:
     return whole_number(at), step_id
 
 
-async def tree(front: Front, run_id: str) -> Reply:
+async def tree(front: Front, who: Who, run_id: str) -> Reply:
     """`GET /api/v1/runs/{id}`: the run, its steps, every attempt; no bodies."""
     found = await front.views.tree(run_id)
-    if found is None:
+    if found is None or who.client not in (None, found[0].client):
         raise Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
     record, steps, attempts = found
     epoch = front.engine.parent_tokens.epoch
@@ -199,27 +230,33 @@ async def tree(front: Front, run_id: str) -> Reply:
     return json_reply(shown)
 
 
-async def step(front: Front, step_id: str) -> Reply:
+async def step(front: Front, who: Who, step_id: str) -> Reply:
     """`GET /api/v1/steps/{id}`."""
-    return json_reply(step_row(*await _found(front, step_id), front.engine.parent_tokens.epoch))
+    return json_reply(
+        step_row(*await _found(front, who, step_id), front.engine.parent_tokens.epoch)
+    )
 
 
-async def _found(front: Front, step_id: str) -> tuple[Step, list[AttemptRecord]]:
+async def _found(front: Front, who: Who, step_id: str) -> tuple[Step, list[AttemptRecord]]:
+    unknown = Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
+    await check_own(who, step_id, unknown, front.engine.memory.client_of, front.views)
     found = await front.views.step(step_id)
     if found is None:
-        raise Refused(Problem.NOT_FOUND, f"There is no step {step_id[:80]!r}.")
+        raise unknown
     return found
 
 
-async def payload(front: Front, step_id: str, byte_range: str | None) -> Reply:
+async def payload(front: Front, who: Who, step_id: str, byte_range: str | None) -> Reply:
     """`GET /api/v1/steps/{id}/payload`: as first received."""
-    found, _ = await _found(front, step_id)
+    found, _ = await _found(front, who, step_id)
     return await _raw(front, step_id, found.payload_generation, byte_range, answer=False)
 
 
-async def response(front: Front, step_id: str, number: str | None, byte_range: str | None) -> Reply:
+async def response(
+    front: Front, who: Who, step_id: str, number: str | None, byte_range: str | None
+) -> Reply:
     """`GET /api/v1/steps/{id}/response` and `…/attempts/{n}/response`: what the endpoint sent."""
-    found, _ = await _found(front, step_id)
+    found, _ = await _found(front, who, step_id)
     attempt = found.attempts
     if number is not None:
         if not 1 <= whole_number(number) <= attempt:

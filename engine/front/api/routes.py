@@ -156,15 +156,18 @@ def _work(front: Front) -> Answers:
     async def submit(client: str) -> Reply:
         body, depth_max = Parcel(await request.body), front.config.json_depth_max
         headers = raw_headers(request)
-        return await answer_submission(front.engine, front.costly, client, headers, body, depth_max)
+        return await answer_submission(
+            front.engine, front.costly, client, headers, body, depth_max, g.who.client
+        )
 
     async def outcome(id: str) -> Reply:
         posted = read_headers(raw_headers(request))
+        wait = wait_of(posted, None)
         await check_own(g.who, id, no_such_step(id), front.engine.memory.client_of, front.views)
-        return result_reply(await front.engine.outcome(id, wait_of(posted, None)), posted)
+        return result_reply(await front.engine.outcome(id, wait), posted)
 
     async def take_action(id: str) -> Reply:
-        return await act.action(front, id, await request.body, _actor(front))
+        return await act.action(front, g.who, id, await request.body, _actor(front))
 
     async def hold() -> Reply:
         return await act.hold(front, await request.body, _actor(front))
@@ -175,7 +178,7 @@ def _work(front: Front) -> Answers:
     async def begin_bulk() -> Reply:
         body = await request.body
         key = read_headers(raw_headers(request)).key
-        answer = await bulk.ask(front.bulk, body, _actor(front), key)
+        answer = await bulk.ask(front.bulk, body, _actor(front), key, g.who.client)
         return json_reply(answer, 200 if answer.id is None else 202)
 
     return {
@@ -186,9 +189,11 @@ def _work(front: Front) -> Answers:
         routes.HOLD: hold,
         routes.RELEASE: release,
         routes.BULK: begin_bulk,
-        routes.JOBS: lambda: json_reply(bulk.list_of(front.bulk)),
-        routes.JOB: lambda id: json_reply(bulk.answer_of(front.bulk.job(id))),
-        routes.ABORT: lambda id: json_reply(bulk.answer_of(front.bulk.abort(id)), 202),
+        routes.JOBS: lambda: json_reply(bulk.list_of(front.bulk, g.who.client)),
+        routes.JOB: lambda id: json_reply(bulk.answer_of(front.bulk.job(id, g.who.client))),
+        routes.ABORT: lambda id: json_reply(
+            bulk.answer_of(front.bulk.abort(id, g.who.client)), 202
+        ),
     }
 
 
@@ -209,21 +214,25 @@ def _reads(front: Front) -> Answers:
     async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
-        stream = await events.stream(front, tail, request.headers.get("last-event-id"))
+        last_id, client = request.headers.get("last-event-id"), g.who.client
+        if client is None:
+            stream = await events.stream(front, tail, last_id)
+        else:
+            stream = await events.own_stream(front, tail, last_id, client)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer
 
     return {
-        routes.STATUS: lambda: read.status(front),
-        routes.RUNS: lambda: read.runs(front, request.args.to_dict()),
-        routes.RUN: lambda id: read.tree(front, id),
-        routes.CAUSES: lambda: read.causes(front),
-        routes.RETRIES: lambda: read.retries(front, request.args.to_dict()),
-        routes.STEP: lambda id: read.step(front, id),
-        routes.PAYLOAD: lambda id: read.payload(front, id, _byte_range()),
-        routes.LAST_ANSWER: lambda id: read.response(front, id, None, _byte_range()),
-        routes.ANSWER: lambda id, number: read.response(front, id, number, _byte_range()),
+        routes.STATUS: lambda: read.status(front, g.who),
+        routes.RUNS: lambda: read.runs(front, g.who, request.args.to_dict()),
+        routes.RUN: lambda id: read.tree(front, g.who, id),
+        routes.CAUSES: lambda: read.causes(front, g.who),
+        routes.RETRIES: lambda: read.retries(front, g.who, request.args.to_dict()),
+        routes.STEP: lambda id: read.step(front, g.who, id),
+        routes.PAYLOAD: lambda id: read.payload(front, g.who, id, _byte_range()),
+        routes.LAST_ANSWER: lambda id: read.response(front, g.who, id, None, _byte_range()),
+        routes.ANSWER: lambda id, number: read.response(front, g.who, id, number, _byte_range()),
         routes.EVENTS: event_stream,
     }
 

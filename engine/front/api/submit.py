@@ -28,6 +28,7 @@ from engine.front.show.replies import refusal
 from engine.process.budget import Parcel
 from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
+from engine.runs.limits.refusals import unknown_parent_token
 from engine.runs.open.parent import ParentToken
 
 _decode = msgspec.json.Decoder(wire.Submission).decode
@@ -48,8 +49,12 @@ async def answer_submission(
     headers: RawHeaders,
     body: Parcel,
     depth_max: int,
+    only: str | None = None,
 ) -> Reply:
-    """Do what a post asks, and answer it. Never raises for anything that was sent."""
+    """Do what a post asks, and answer it. Never raises for anything that was sent.
+
+    `only`: the only client whose runs there are for who posts.
+    """
     spec: StepSpec | None = None
     parent: str | None = None
     workflow, key = "", None
@@ -76,6 +81,8 @@ async def answer_submission(
             engine.run_log.overloaded(
                 str(members["limit"]), client, workflow, key or "", members["retryAfter"]
             )
+        if only is not None and "parentTokenClient" in refused.members:
+            refused, parent = unknown_parent_token(), None  # whose it is they do not learn
         note_reason(engine, client, headers, body.data, spec, parent, refused)
         return refusal(refused)
     return result_reply(result, posted)

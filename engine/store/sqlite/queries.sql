@@ -8,6 +8,9 @@ WHERE state IN ('pending', 'running', 'backing-off', 'waiting', 'paused') AND +c
 -- client_of: whose run it is
 SELECT client FROM run WHERE id = ?;
 
+-- clients_of: whose runs these are
+SELECT id, client FROM run WHERE id IN (SELECT value FROM json_each(?));
+
 -- run: one run's own row
 SELECT * FROM run WHERE id = ?;
 
@@ -127,6 +130,22 @@ SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS 
         ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
     ) AS id
 FROM run WHERE cause IS NOT NULL GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
+
+-- client_runs: runs of a client in a state (counted up to a bound)
+SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND state = ? LIMIT ?);
+
+-- client_stuck: runs of a client that need a person (counted up to a bound)
+SELECT count(*) FROM (SELECT 1 FROM run WHERE client = ? AND cause IS NOT NULL LIMIT ?);
+
+-- client_causes: why runs of a client need a person, with the latest run of each
+SELECT cause, count(*) AS runs, sum(stuck_at > ?) AS new_runs, min(stuck_at) AS first_at,
+    max(stuck_at) AS last_at, (
+        SELECT latest.id FROM run AS latest
+        WHERE latest.client = run.client AND latest.cause = run.cause
+        ORDER BY latest.stuck_at DESC, latest.id DESC LIMIT 1
+    ) AS id
+FROM run WHERE client = ? AND cause IS NOT NULL
+GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;

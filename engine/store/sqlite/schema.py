@@ -274,6 +274,20 @@ def m008_held_steps(db: Database) -> None:
     db.execute(HELD)
 
 
+OF_CLIENT = """
+CREATE INDEX run_of_client ON run (client, state, id);
+CREATE INDEX run_cause_of_client ON run (client, cause, stuck_at) WHERE cause IS NOT NULL;
+"""
+"""By client first: who sees one client alone goes through its runs alone."""
+
+
+@migrations()
+def m009_runs_of_client(db: Database) -> None:
+    """The runs of one client are found without a look at the others."""
+    for statement in split_statements(OF_CLIENT):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -32,7 +32,11 @@ DUE_CLASSES_MS = (10_000, 60_000, 600_000, None)
 
 def causes(db: sqlite3.Connection, new_since: int) -> list[CauseRecord]:
     """Why runs need a person, and how many each; what most need it for first."""
-    found = db.execute(SQL["causes"], (new_since, CAUSES_MAX)).fetchall()
+    return causes_from(db, db.execute(SQL["causes"], (new_since, CAUSES_MAX)).fetchall())
+
+
+def causes_from(db: sqlite3.Connection, found: list[sqlite3.Row]) -> list[CauseRecord]:
+    """Rows of causes as records."""
     return [
         CauseRecord(
             cause=row["cause"],
@@ -87,13 +91,14 @@ def retries(db: sqlite3.Connection, query: RetryQuery) -> RetriesFound:
             at, step_id = part[-1]
         if len(found) > query.limit:
             last = found[query.limit - 1]
-            return _found(found[: query.limit], (last["due_at"], last["id"]))
+            return retries_found(found[: query.limit], (last["due_at"], last["id"]))
         if len(part) < CHUNK_ROWS:
-            return _found(found, None)
-    return _found(found, (at, step_id))
+            return retries_found(found, None)
+    return retries_found(found, (at, step_id))
 
 
-def _found(found: list[sqlite3.Row], behind: tuple[int, str] | None) -> RetriesFound:
+def retries_found(found: list[sqlite3.Row], behind: tuple[int, str] | None) -> RetriesFound:
+    """Rows of steps that have a time as a page of them."""
     records = tuple(
         RetryRecord(row["client"], row["run_workflow"], row["rev"], rows.step_at_from(row))
         for row in found

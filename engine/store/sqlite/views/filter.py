@@ -53,8 +53,13 @@ def find(
     cursor: str | None,
     newest_first: bool,
     limit: int,
+    only: str | None = None,
+    states: tuple[str, ...] = (),
 ) -> Found:
-    """The first `limit` runs behind `cursor` of which every term, and `also`, holds."""
+    """The first `limit` runs behind `cursor` of which every term, and `also`, holds.
+
+    `only`: no run of another client is even looked at; then `states` says which are.
+    """
     conditions = [condition(term, now) for term in terms] + also
     where = " AND ".join(sql for sql, _ in conditions) or "1"
     values = [value for _, each in conditions for value in each]
@@ -63,7 +68,7 @@ def find(
         f"{SQL['run_record']} WHERE run.id IN (SELECT value FROM json_each(?)) AND {where}"
         f" ORDER BY run.id {order}"
     )
-    candidates = Candidates(terms, newest_first=newest_first)
+    candidates = Candidates(terms, newest_first=newest_first, only=only, states=states)
     found: list[sqlite3.Row] = []
     for _ in range(ROWS_LOOKED_AT_MAX // CHUNK_ROWS):
         ids = candidates.behind(db, cursor)
@@ -80,8 +85,21 @@ def find(
 class Candidates:
     """The rows that a filter looks through, in order, a chunk at a time."""
 
-    def __init__(self, terms: Filter, *, newest_first: bool) -> None:
-        states = _states(terms)
+    def __init__(
+        self,
+        terms: Filter,
+        *,
+        newest_first: bool,
+        only: str | None = None,
+        states: tuple[str, ...] = (),
+    ) -> None:
+        looked = _states(terms)
+        if only is not None:  # by state, as its runs lie: of all there are
+            every = list(StepState) if looked is None else looked
+            looked = [state for state in every if not states or state in states]
+        own = "" if only is None else "client = ? AND "
+        by_cause = "run_cause" if only is None else "run_cause_of_client"
+        self._whose = () if only is None else (only,)
         order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
         self._edge = "~" if newest_first else ""
         """Behind, or before, all ids."""
@@ -93,30 +111,32 @@ class Candidates:
             self._rows = ROWS_LOOKED_AT_MAX
             self._sql = (
                 # `main`: the readers of a store that is away have a view of this name
-                f"SELECT id FROM main.run INDEXED BY run_cause"
-                f" WHERE cause IS NOT NULL AND id {beyond} ? ORDER BY id {order} LIMIT {self._rows}"
+                f"SELECT id FROM main.run INDEXED BY {by_cause}"
+                f" WHERE {own}cause IS NOT NULL AND id {beyond} ? ORDER BY id {order}"
+                f" LIMIT {self._rows}"
             )
             self._times = 1
-        elif states is None:
+        elif looked is None:
             self._sql = (
                 f"SELECT id FROM run WHERE id {beyond} ? ORDER BY id {order} LIMIT {CHUNK_ROWS}"
             )
             self._times = 1
         else:
             parts = [
-                f"SELECT id FROM (SELECT id FROM run WHERE state = '{state}' AND id {beyond} ?"
+                f"SELECT id FROM (SELECT id FROM run WHERE {own}state = '{state}' AND id {beyond} ?"
                 f" ORDER BY id {order} LIMIT {CHUNK_ROWS})"
-                for state in states
+                for state in looked
             ]
             union = " UNION ALL ".join(parts) or "SELECT id FROM run WHERE 0"
             self._sql = f"{union} ORDER BY id {order} LIMIT {CHUNK_ROWS}"
-            self._times = len(states)
+            self._times = len(looked)
 
     def behind(self, db: sqlite3.Connection, cursor: str | None) -> list[str]:
         """The ids of the next chunk."""
         if not self._ahead:
             edge = self._edge if cursor is None else cursor
-            self._ahead = [row[0] for row in db.execute(self._sql, (edge,) * self._times)]
+            found = db.execute(self._sql, (*self._whose, edge) * self._times)
+            self._ahead = [row[0] for row in found]
         ids, self._ahead = self._ahead[:CHUNK_ROWS], self._ahead[CHUNK_ROWS:]
         return ids
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from engine.ports.views import (
     CauseRecord,
+    ClientSummary,
     DueCount,
     RetriesFound,
     RetryQuery,
@@ -81,6 +82,22 @@ def due_counts(tables: Iterable[DueCount], tail: Iterable[DueCount]) -> list[Due
     return [
         DueCount(a.up_to_ms, a.attempts + b.attempts) for a, b in zip(tables, tail, strict=True)
     ]
+
+
+def counts(tables: dict[str, int], tail: dict[str, int]) -> dict[str, int]:
+    """Runs by state."""
+    return {state: tables.get(state, 0) + tail.get(state, 0) for state in {**tables, **tail}}
+
+
+def client_summary(tables: ClientSummary, tail: ClientSummary) -> ClientSummary:
+    """What is counted of a client, which does come from rows."""
+    return ClientSummary(
+        runs=counts(tables.runs, tail.runs),
+        stuck=tables.stuck + tail.stuck,
+        late=tables.late + tail.late,
+        timed=tables.timed + tail.timed,
+        due=tuple(due_counts(tables.due, tail.due)),
+    )
 
 
 def summary(tables: Summary, tail: Summary) -> Summary:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import add
 from typing import Any, TypeVar
@@ -11,11 +12,12 @@ from typing import Any, TypeVar
 import trio
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import Step, run_of
+from engine.core.model import Step, StepState, run_of
 from engine.ports.store import Body, Larger
 from engine.ports.views import (
     AttemptRecord,
     CauseRecord,
+    ClientSummary,
     DueCount,
     EventRecord,
     RetriesFound,
@@ -29,7 +31,7 @@ from engine.store import rows
 from engine.store.sqlite.readers import SQL, run_counts, snapshot
 from engine.store.sqlite.stopped import stopped_steps
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.views import boards, together
+from engine.store.sqlite.views import boards, of_client, together
 from engine.store.sqlite.views.filter import LATE_AFTER_MS, Condition, find, only_states
 from engine.store.sqlite.views.records import read_record
 
@@ -132,17 +134,45 @@ class SqliteViews:
 
         return await self._of_run(run_id, work)
 
-    async def causes(self, new_since: int) -> list[CauseRecord]:
+    async def clients_of(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """Whose runs these are, as far as the tables know them."""
+        ids = json.dumps(sorted(run_ids))
+        of_ids = SQL["clients_of"]
+        found = await self._readers.read(lambda db: db.execute(of_ids, (ids,)).fetchall())
+        return {row["id"]: row["client"] for row in found}
+
+    async def client_counts(self, client: str) -> dict[str, int]:
+        """Runs of a client by state, up to a bound. They may be `LAG_S` old."""
+        return await self._of_all(lambda db: of_client.counts(db, client), together.counts)
+
+    async def client_summary(self, client: str, now: int) -> ClientSummary:
+        """What is counted of a client, up to a bound. It may be `LAG_S` old."""
+        return await self._of_all(
+            lambda db: of_client.summary(db, client, now), together.client_summary
+        )
+
+    async def causes(self, new_since: int, only: str | None = None) -> list[CauseRecord]:
         """Why runs need a person, and how many each."""
         await self._writer.wait_rows()
-        return await self._of_all(lambda db: boards.causes(db, new_since), together.causes)
+
+        def work(db: sqlite3.Connection) -> list[CauseRecord]:
+            if only is not None:
+                return of_client.causes(db, only, new_since)
+            return boards.causes(db, new_since)
+
+        return await self._of_all(work, together.causes)
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""
         await self._writer.wait_rows()
-        return await self._of_all(
-            lambda db: boards.retries(db, query), partial(together.retries, query)
-        )
+        only = query.only
+
+        def work(db: sqlite3.Connection) -> RetriesFound:
+            if only is not None:
+                return of_client.retries(db, only, query)
+            return boards.retries(db, query)
+
+        return await self._of_all(work, partial(together.retries, query))
 
     async def due_counts(self, now: int) -> list[DueCount]:
         """Attempts by when they are due. What is timed may be `LAG_S` old."""
@@ -198,15 +228,17 @@ class SqliteViews:
 def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
     where: list[str] = []
     values: list[Any] = []
-    for column in ("client", "workflow", "key"):
-        wanted = getattr(query, column)
+    for column, wanted in (
+        ("client", query.only), ("client", query.client), ("workflow", query.workflow),
+        ("key", query.key),
+    ):  # fmt: skip
         if wanted is not None:
             where.append(f"run.{column} = ?")
             values.append(wanted)
     if query.states:
         where.append(f"run.state IN ({','.join('?' * len(query.states))})")
         values += query.states
-    if query.filter is not None:
+    if query.filter is not None or (query.only is not None and query.workflow is None):
         return _filtered(db, query, [(" AND ".join(where) or "1", tuple(values))])
     total, estimate = _total(db, query, where, values)
     paged, arguments = list(where), list(values)
@@ -227,11 +259,12 @@ def _runs(db: sqlite3.Connection, query: RunQuery) -> RunsFound:
 
 def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) -> RunsFound:
     """The same by a filter. How many match is known when all that could have been looked at."""
-    assert query.filter is not None
     found = find(
         db,
-        query.filter,
+        query.filter or (),
         also,
+        only=query.only,
+        states=query.states,
         now=query.now,
         cursor=query.cursor,
         newest_first=query.newest_first,
@@ -240,19 +273,24 @@ def _filtered(db: sqlite3.Connection, query: RunQuery, also: list[Condition]) ->
     records = tuple(read_record(db, row, without_steps=query.without_steps) for row in found.rows)
     total = _of_states(db, query)
     if total is not None:
-        return RunsFound(records, total, False, found.next)
+        return RunsFound(records, *total, found.next)
     whole = found.next is None and query.cursor is None
     return RunsFound(records, len(records), not whole, found.next)
 
 
-def _of_states(db: sqlite3.Connection, query: RunQuery) -> int | None:
-    """How many match a filter that asks for states alone, which are counted; None: another
-    filter."""
-    states = only_states(query.filter or ())
-    if states is None or query.client or query.workflow or query.key or query.states:
+def _of_states(db: sqlite3.Connection, query: RunQuery) -> tuple[int, bool] | None:
+    """How many match a filter that asks for states alone, which are counted, and whether that is
+    an estimate; None: another filter."""
+    states = only_states(query.filter or ()) if query.filter else list(StepState)
+    client = None if query.client == query.only else query.client
+    if states is None or client or query.workflow or query.key:
         return None
-    runs = run_counts(db)
-    return sum(runs.get(state, 0) for state in states)
+    if query.only is None:
+        runs = run_counts(db)
+        return None if query.states else (sum(runs.get(state, 0) for state in states), False)
+    counts = of_client.counts(db, query.only)
+    found = [counts.get(it, 0) for it in states if not query.states or it in query.states]
+    return sum(found), of_client.COUNTED_MAX in found
 
 
 def _where_clause(conditions: list[str]) -> str:
