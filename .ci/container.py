@@ -4,6 +4,7 @@
 done in a root directory. Then the services of `compose.yaml` are run on it as they stand there:
 each as the image's user, without any capability, as process 1 of a PID, mount and network namespace
 of its own, on a read-only root with its volumes and a /tmp; a bridge joins them, hosts have names.
+At last the pod of `deploy/kubernetes`, with its Secret as a kubelet has it in a volume.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -24,20 +24,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from container_image import TOP, Stage, build, run, say
 
-TOP = Path(__file__).parents[1]
-DOCKERFILE = TOP / "deploy" / "Dockerfile"
 COMPOSE = TOP / "compose.yaml"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-NO_NETWORK = "--no-index --find-links /wheels"
+KUBERNETES = TOP / "deploy" / "kubernetes"
 START_S_MAX = 120
 MEMORY_LIMIT = 512 << 20
 NETWORK = "10.77.0."
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"container: {text}\n")
-    sys.stdout.flush()
 
 
 def check(holds: object, text: str) -> None:
@@ -45,14 +38,6 @@ def check(holds: object, text: str) -> None:
     if not holds:
         raise SystemExit(f"container: NOT SO: {text}")
     say(f"ok: {text}")
-
-
-def run(*words: str | Path) -> str:
-    """A command's output; ends when it fails."""
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"container: {shlex.join(map(str, words))}\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def eventually(what: Callable[[], object], text: str) -> None:
@@ -65,130 +50,6 @@ def eventually(what: Callable[[], object], text: str) -> None:
     say(f"ok: {text} ({time.monotonic() - start:.1f} s)")
 
 
-# -- the image ------------------------------------------------------------------------------------
-
-
-def instructions(dockerfile: Path) -> list[tuple[str, str]]:
-    """Word and rest of each, without comments, in one line."""
-    lines = (
-        line for line in dockerfile.read_text().splitlines() if not line.lstrip().startswith("#")
-    )
-    text = "\n".join(lines).replace("\\\n", " ")
-    pairs = (line.partition(" ") for line in text.splitlines() if line.strip())
-    return [(word.upper(), rest.strip()) for word, _, rest in pairs]
-
-
-class Stage:
-    """A root directory, and what the Dockerfile says of whoever runs in it."""
-
-    def __init__(self, root: Path, base: Path, wheels: Path) -> None:
-        self.root, self._wheels = root, wheels
-        self.arguments: dict[str, str] = {}
-        self.environment = {"PATH": PATH}
-        self.user, self.directory = "0:0", "/"
-        self.entrypoint: list[str] = []
-        self.command: list[str] = []
-        shutil.rmtree(root, ignore_errors=True)
-        run("cp", "-a", "--reflink=auto", base, root)
-
-    def do(self, word: str, rest: str, stages: dict[str, Stage]) -> None:
-        """One instruction."""
-        if word == "ARG":
-            name, _, default = rest.partition("=")
-            self.arguments[name] = NO_NETWORK if name == "PIP_OPTIONS" else default.strip('"')
-        elif word == "ENV":
-            self.environment |= dict(each.split("=", 1) for each in shlex.split(rest))
-        elif word == "RUN":
-            say(f"RUN {' '.join(rest.split())[:70]}…")
-            self._run(rest)
-        elif word == "COPY":
-            self._copy(shlex.split(rest), stages)
-        elif word == "USER":
-            self.user = rest
-        elif word == "WORKDIR":
-            self.directory = rest
-        elif word == "ENTRYPOINT":
-            self.entrypoint = json.loads(rest)
-        elif word == "CMD":
-            self.command = json.loads(rest)
-        elif word not in ("VOLUME", "EXPOSE", "STOPSIGNAL"):
-            raise SystemExit(f"container: {word} is not known here")
-
-    def _run(self, script: str) -> None:
-        """As root, with the machine's network and apt's settings; wheels instead of a registry."""
-        root, wheels = self.root, self.root / "wheels"
-        wheels.mkdir(exist_ok=True)
-        (root / "etc/resolv.conf").touch()
-        mounts = [
-            f"mount --bind {self._wheels} {wheels}",
-            f"mount --bind /etc/resolv.conf {root}/etc/resolv.conf",
-            f"mount --bind /etc/apt/apt.conf.d {root}/etc/apt/apt.conf.d",
-            f"mount -t proc proc {root}/proc",
-        ]
-        values = {**self.arguments, **self.environment, "DEBIAN_FRONTEND": "noninteractive"}
-        inner = ["env", "-i", *(f"{name}={value}" for name, value in values.items())]
-        inner = ["chroot", str(root), *inner, "/bin/sh", "-c", script]
-        run("unshare", "--mount", "sh", "-ec", "\n".join([*mounts, f"exec {shlex.join(inner)}"]))
-        wheels.rmdir()
-
-    def _copy(self, words: list[str], stages: dict[str, Stage]) -> None:
-        *sources, target = words
-        top = TOP
-        if sources[0].startswith("--from="):
-            top = stages[sources.pop(0).removeprefix("--from=")].root
-        into = self.root / target.lstrip("/")
-        into.mkdir(parents=True, exist_ok=True)
-        for source in (top / each.lstrip("/") for each in sources):
-            what = (
-                f"{source}/." if source.is_dir() else source
-            )  # as Docker: of a directory all in it
-            run("cp", "-a", "--no-preserve=ownership", what, into)
-
-
-def base_root(directory: Path, suite: str) -> Path:
-    """Debootstrap's smallest; made once."""
-    base = directory / f"base-{suite}"
-    if not base.exists():
-        say(f"debootstrap of {suite}, once: minutes")
-        draft = directory / f"base-{suite}.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", suite, draft)
-        draft.rename(base)
-    return base
-
-
-def wheels_for(base: Path, directory: Path, python: str) -> Path:
-    """What the lock names, and what builds the project, for the image's Python."""
-    wheels = directory / "wheels"
-    wheels.mkdir(exist_ok=True)
-    say(f"wheels, by {python}")
-    pip = (python, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "-d", wheels)
-    run(*pip, "--require-hashes", "-r", TOP / "deploy" / "requirements.lock")
-    run(*pip, "hatchling>=1.25")
-    return wheels
-
-
-def build(directory: Path, python: str) -> Stage:
-    """The image: the last stage."""
-    stages: dict[str, Stage] = {}
-    wheels: Path | None = None
-    stage: Stage | None = None
-    for word, rest in instructions(DOCKERFILE):
-        if word != "FROM":
-            assert stage is not None, "an instruction before the first FROM"
-            stage.do(word, rest, stages)
-            continue
-        image, _, name = rest.partition(" AS ")
-        found = re.fullmatch(r"debian:(\w+)-slim", image)
-        assert found, f"{image} is no root of debootstrap's"
-        base = base_root(directory, found[1])
-        wheels = wheels or wheels_for(base, directory, python)
-        say(f"FROM {rest}")
-        stage = stages[name or "image"] = Stage(directory / f"root-{name or 'image'}", base, wheels)
-    assert stage is not None
-    return stage
-
-
 # -- what runs in it ------------------------------------------------------------------------------
 
 
@@ -199,6 +60,7 @@ class Host:
         self.image = image
         self.directory = Path(tempfile.mkdtemp(prefix="life-", dir=directory))
         self.services: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+        self.services["pod"] = pod_of(manifest("StatefulSet"))
         self.addresses = {name: f"{NETWORK}{n}" for n, name in enumerate(self.services, 2)}
         self._prefix = f"atomic{os.getpid()}"
         self.running: list[Container] = []
@@ -370,6 +232,32 @@ class Container:
             self.process.wait()
 
 
+def manifest(kind: str) -> Any:
+    """The one of this kind."""
+    texts = (path.read_text() for path in KUBERNETES.glob("*.yaml"))
+    found = [each for text in texts for each in yaml.safe_load_all(text)]
+    return next(each for each in found if each["kind"] == kind)
+
+
+def pod_of(stateful_set: Any) -> Any:
+    """A StatefulSet's pod, as a service of a compose file."""
+    (engine,) = stateful_set["spec"]["template"]["spec"]["containers"]
+    safe = engine["securityContext"]
+    mounts = {each["name"]: each for each in engine["volumeMounts"]}
+    assert mounts.pop("tmp")["mountPath"] == "/tmp"
+    return {
+        "read_only": safe["readOnlyRootFilesystem"],
+        "tmpfs": ["/tmp"],
+        "cap_drop": safe["capabilities"]["drop"],
+        "command": engine["args"],
+        "environment": {each["name"]: each["value"] for each in engine["env"]},
+        "volumes": [
+            f"pod-{name}:{each['mountPath']}{':ro' if each.get('readOnly') else ''}"
+            for name, each in mounts.items()
+        ],
+    }
+
+
 # -- a life ---------------------------------------------------------------------------------------
 
 
@@ -382,9 +270,9 @@ def once(host: Host, service: str, *command: str, code: int = 0, **changed: str)
     return container.text
 
 
-def started(host: Host, service: str, sign: str) -> Container:
+def started(host: Host, service: str, sign: str, **changed: str) -> Container:
     """A service that has said that it is up."""
-    container = Container(host, service)
+    container = Container(host, service, **changed)
 
     def up() -> bool:
         if container.process.poll() is not None:
@@ -456,6 +344,37 @@ def there(host: Host, key: str) -> bool:
     return f" {key} " in once(host, "atomic", "runs", "--status", "completed")
 
 
+def check_pod(host: Host) -> None:
+    """Files of a Secret and a ConfigMap: links, root's, and readable by the pod's group."""
+    volumes = host.directory / "volumes"
+    secrets = [volumes / "config" / "admin.token", *(volumes / "demo-keys").iterdir()]
+    texts = {each.name.replace("demo", "shop"): each.read_text() for each in secrets}
+    for name, target, mode, files in (
+        ("settings", "etc/atomic", 0o644, manifest("ConfigMap")["data"]),
+        ("tokens", "etc/atomic-tokens", 0o440, texts),
+    ):
+        (host.image.root / target).mkdir(exist_ok=True)  # a container engine makes mount points
+        data = volumes / f"pod-{name}" / "..data"
+        data.mkdir(parents=True)
+        for file, text in files.items():
+            (data / file).write_text(text)
+            (data / file).chmod(mode)
+            os.chown(data / file, 0, int(host.image.user.partition(":")[2]))
+            (data.parent / file).symlink_to(f"..data/{file}")
+    pod = started(host, "pod", '"listening"', ATOMIC_PORT="tcp://10.96.0.1:8420")
+    check(
+        "service-links-ignored" in pod.text, "the pod ignores ATOMIC_PORT of a Service, and says so"
+    )
+    url = f"http://{host.addresses['pod']}:8420"
+    check(host.ask(f"{url}/readyz") == 200, "its probe by address answers 200")
+    check(
+        host.ask(f"{url}/api/v1/runs") == 401,
+        "it has taken the Secret's files: tokens are asked for",
+    )
+    pod.signal(signal.SIGTERM)
+    check(pod.wait() == 0, "it ends with 0")
+
+
 def live(host: Host) -> None:
     """From the first setup to an engine that was killed and started again."""
     once(host, "setup")
@@ -479,6 +398,7 @@ def live(host: Host) -> None:
     check(demo.wait() == 0, "the application ends with 0")
     engine.signal(signal.SIGTERM)
     check(engine.wait(grace_s) == 0, "and so does the engine")
+    check_pod(host)
     secrets = [file.read_text().strip() for file in (host.directory / "volumes").rglob("*.token")]
     logs = "".join(each.text for each in host.running)
     check(secrets and not any(each in logs for each in secrets), "no token is in any log")
