@@ -51,6 +51,7 @@ from engine.process.memory import default_budget, trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
 from engine.registry.changes import Changes
 from engine.registry.files import sources_of
+from engine.registry.limits import SetLimits
 from engine.registry.registry import Registry
 from engine.registry.watch import Files
 from engine.runs.engine import Engine
@@ -293,7 +294,6 @@ async def working(
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
         registry=registry,
     )
-    shared.places.gates.set_limits(config.host_limits)
     engine = Engine(shared, log=logger().error, targets=policies)
     show_engine(metrics, engine)
     show_store(metrics, store)
@@ -372,6 +372,7 @@ def _front(
         views=views,
         registry=registry,
         changes=changes_of(registry, views, clock),
+        limits=limits_of(config, store, registry, clock, engine),
         clock=clock,
         config=config,
         proxies=Proxies(config.behind_proxy),
@@ -387,6 +388,14 @@ def _front(
         started_at=clock.steady_ms(),
         durability=store.durability(),
     )
+
+
+def limits_of(
+    config: Config, store: OpenStore, registry: Registry, clock: SystemClock, engine: Engine
+) -> SetLimits:
+    """What was set at run time, over what the files say."""
+    apply = engine.places.gates.set_limits
+    return SetLimits(store, registry, config.host_limits, apply, clock.utc_ms)
 
 
 def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:

@@ -41,6 +41,10 @@ COMMANDS = {
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),
     "client": ("engine.cli.access.clients:client", "Add, disable, enable, remove, list clients."),
     "token": ("engine.cli.access.tokens:token", "Add, rotate, remove, list access tokens."),
+    "limits": (
+        "engine.cli.access.limits:limits",
+        "What clients and hosts may take; set, reset.",
+    ),
     "hold": ("engine.cli.act:hold", "Start nothing of a client, of a workflow or to a host."),
     "release": ("engine.cli.act:release", "Let what was held start again."),
     "holds": ("engine.cli.look:holds", "List what is held, and why."),

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.ports.receipt import Receipt
 
 KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "hold"
@@ -52,11 +52,17 @@ class Clients(Protocol):
         """By name; none: whoever posts is what it calls itself."""
         ...
 
+    @property
+    def limits(self) -> Mapping[str, ClientLimits]:
+        """By client, of those that have any."""
+        ...
+
 
 class AnyClient:
     """No client is defined."""
 
     clients: Mapping[str, Client] = {}
+    limits: Mapping[str, ClientLimits] = {}
 
 
 ANY_CLIENT = AnyClient()

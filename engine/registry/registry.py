@@ -13,8 +13,9 @@ from typing import TypeVar
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.core.access.client import Client
+from engine.core.access.client import NO_LIMITS, Client, ClientLimits
 from engine.core.access.token import Token
 from engine.core.errors import Problem, Refused
 from engine.ports.registry import KIND_CLIENT, KIND_TOKEN, Registered, RegistryStore
@@ -67,6 +68,9 @@ class Registry:
         """By name."""
         self.tokens: Mapping[str, Token] = {}
         """By name."""
+        self.limits: Mapping[str, ClientLimits] = {}
+        """By client, of those that have any: as it is defined, and as was set at run time."""
+        self._set_limits: Mapping[str, Mapping[str, int | float]] = {}
         self.version = 0
         """Rises with every change: what was derived from what is here is derived anew."""
         self.bad_files: tuple[BadFile, ...] = ()
@@ -101,6 +105,11 @@ class Registry:
         self._was_defined = self._was_defined or bool(self._defined_clients or self._defined_tokens)
         self._defined_clients = {client.name: client for client in clients}
         self._defined_tokens = {token.name: token for token in tokens}
+        self._join()
+
+    def set_limits(self, by_client: Mapping[str, Mapping[str, int | float]]) -> None:
+        """What of a client's limits was set at run time: it wins over what it is defined with."""
+        self._set_limits = by_client
         self._join()
 
     async def put_client(self, client: Client, actor: str) -> None:
@@ -146,6 +155,14 @@ class Registry:
     def _join(self) -> None:
         self.clients = self._kept_clients | self._defined_clients
         self.tokens = self._kept_tokens | self._defined_tokens
+        limits = {
+            name: client.limits
+            for name, client in self.clients.items()
+            if client.limits != NO_LIMITS
+        }
+        for name, values in self._set_limits.items():
+            limits[name] = replace(limits.get(name, NO_LIMITS), **values)
+        self.limits = limits
         asks = self._asks_always or self._was_defined
         self.asks_token = asks or bool(self.clients or self.tokens)
         self._by_digest = {token.digest: token for token in self.tokens.values()}

@@ -25,6 +25,7 @@ from engine.wire.access import (
     TokenRequest,
     TokenRow,
 )
+from engine.wire.limits import LimitsList, LimitsRequest, LimitsRow, ResetRequest
 from engine.wire.operate import (
     ActionAnswer,
     ActionRequest,
@@ -95,6 +96,12 @@ ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPER
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
                "Server-Sent Events, resumable with Last-Event-ID.")
 CLIENTS = Route("GET", "/api/v1/clients", Role.ADMIN, ClientList, "Clients, by name.")
+LIMITS = Route("GET", "/api/v1/limits", Role.READ, LimitsList,
+               "What clients and hosts may take, and who says so.", of_all=True)
+LIMITS_SET = Route("POST", "/api/v1/limits", Role.ADMIN, LimitsRow,
+                   "Set limits of a client or a host.", body=LimitsRequest)
+LIMITS_RESET = Route("POST", "/api/v1/limits/reset", Role.ADMIN, LimitsRow,
+                     "Take back what was set at run time.", body=ResetRequest)
 CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
                    "Make a client known, and a token to post as it.", body=ClientRequest)
 CLIENT_TARGETS = Route("POST", "/api/v1/clients/{name}/targets", Role.ADMIN, ClientRow,

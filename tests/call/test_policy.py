@@ -18,7 +18,7 @@ from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
 from engine.call.policy import CallPolicy, Policies
 from engine.call.transport import LeanTransport
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from tests.call.scripted_server import always_ok, fixed_resolver, invocation, serving
 
@@ -133,6 +133,7 @@ class Engine:
     def __init__(self, *clients: Client, dialler: Dialler | None = None) -> None:
         dialler = dialler or Dialler(resolve=resolve)
         self.clients: Mapping[str, Client] = {}
+        self.limits: Mapping[str, ClientLimits] = {}
         self.policies = Policies(self, dialler, {ENGINE_PORT})
         self.transport = LeanTransport(dialler)
         self.caller = HttpCaller(

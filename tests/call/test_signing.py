@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import trio
@@ -15,7 +15,7 @@ from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
 from engine.call.policy import Policies
 from engine.call.signing import JOINED_BYTES_MAX, SIGNED_AT_ONCE_BYTES_MAX, Signer
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.core.model import Step, StepSpec, child_id
 from engine.core.outcome import Answered
 from engine.ports.caller import Invocation
@@ -41,6 +41,8 @@ def received(server: ScriptedServer, number: int = -1) -> tuple[dict[str, str], 
 
 class Registry:
     """Client `shop` with these secrets."""
+
+    limits: Mapping[str, ClientLimits] = {}
 
     def __init__(self, url: str, *secrets: bytes) -> None:
         self.url = url

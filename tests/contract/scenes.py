@@ -31,7 +31,7 @@ ROUTES = (
     "/problems/not-found", "/api/v1/status", "/api/v1/runs", "/api/v1/runs/none",
     "/api/v1/runs/none/actions", "/api/v1/causes", "/api/v1/retries", "/api/v1/bulk",
     "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/holds", "/api/v1/holds/release",
-    "/api/v1/steps/none",
+    "/api/v1/steps/none", "/api/v1/limits", "/api/v1/limits/reset",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
     "/api/v1/clients", "/api/v1/clients/none/targets", "/api/v1/clients/none/disable",
@@ -301,6 +301,13 @@ HOLDS: tuple[Step, ...] = (
     Until("<run-1>", "completed"), *get("/api/v1/runs/<run-1>"), EVENTS,
 )  # fmt: skip
 
+SET: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("host", "<app>", {"in_flight_max": 1}), ("host", "<app>", {"calls_per_s": 0}),
+    ("client", "shop", {"open_runs_max": 1}), ("host", "http://app", {"a": 1}))  # fmt: skip
+LIMITS = (
+    *(Ask("POST /api/v1/limits", {"kind": kind, "name": of, "set": its}) for kind, of, its in SET),
+    *get("/api/v1/limits"), Ask("POST /api/v1/limits/reset", {"kind": "host", "name": "<app>"}),
+)  # fmt: skip
 QUERIES = (
     "client=shop", "client=nobody", "workflow=order", "workflow=none", "key=b", "key=none",
     "status=completed", "status=completed,failed", "status=done", "sort=submittedAt",
@@ -474,6 +481,7 @@ SCENES: dict[str, Scene] = {
     "what operators do": Scene(ACTIONS),
     "what they do to many": Scene(BULK),
     "holds": Scene(HOLDS),
+    "limits": Scene(LIMITS),
     "lists and filters": Scene(LISTS),
     "bodies": Scene(BODIES),
     "malformed HTTP": Scene(MALFORMED),

@@ -9,7 +9,7 @@ import trio
 
 from engine.call.dial import Dialler
 from engine.call.policy import Policies
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.model import PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -34,6 +34,7 @@ class Lists:
 
     def __init__(self, *targets: str) -> None:
         self.clients = {"shop": Client("shop", targets)}
+        self.limits = dict[str, ClientLimits]()
 
 
 def lists(*targets: str) -> Policies:

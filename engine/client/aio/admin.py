@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from engine.client.aio.exchange import AsyncExchange
 from engine.client.answers import read_answer
 from engine.client.calls import admin_call, look
 from engine.wire import access, routes
+from engine.wire.limits import LimitKind, LimitsRequest, LimitsRow, ResetRequest
 
 T = TypeVar("T")
 
@@ -63,6 +64,22 @@ class AsyncAdmin:
         """Forget a client, and the tokens that are bound to it. Raises Refused while it has open
         runs."""
         return await self._ask(routes.CLIENT_REMOVE, access.NoMembers(), name)
+
+    async def limits(self) -> tuple[LimitsRow, ...]:
+        """What clients and hosts may take, where something is set."""
+        return (await self._look(routes.LIMITS)).limits
+
+    async def set_limits(
+        self, kind: LimitKind | str, name: str, values: Mapping[str, int | float]
+    ) -> LimitsRow:
+        """Set limits of a `client` or a `host`, until they are reset."""
+        return await self._ask(
+            routes.LIMITS_SET, LimitsRequest(LimitKind(kind), name, dict(values))
+        )
+
+    async def reset_limits(self, kind: LimitKind | str, name: str) -> LimitsRow:
+        """Take back what was set. Raises Refused when nothing was."""
+        return await self._ask(routes.LIMITS_RESET, ResetRequest(LimitKind(kind), name))
 
     async def tokens(self) -> tuple[access.TokenRow, ...]:
         """All tokens, by name, without their secrets."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from engine.client.answers import read_answer
 from engine.client.blocking.exchange import Exchange
 from engine.client.calls import admin_call, look
 from engine.wire import access, routes
+from engine.wire.limits import LimitKind, LimitsRequest, LimitsRow, ResetRequest
 
 T = TypeVar("T")
 
@@ -64,6 +65,20 @@ class Admin:
         """Forget a client, and the tokens that are bound to it. Raises Refused while it has open
         runs."""
         return self._ask(routes.CLIENT_REMOVE, access.NoMembers(), name)
+
+    def limits(self) -> tuple[LimitsRow, ...]:
+        """What clients and hosts may take, where something is set."""
+        return (self._look(routes.LIMITS)).limits
+
+    def set_limits(
+        self, kind: LimitKind | str, name: str, values: Mapping[str, int | float]
+    ) -> LimitsRow:
+        """Set limits of a `client` or a `host`, until they are reset."""
+        return self._ask(routes.LIMITS_SET, LimitsRequest(LimitKind(kind), name, dict(values)))
+
+    def reset_limits(self, kind: LimitKind | str, name: str) -> LimitsRow:
+        """Take back what was set. Raises Refused when nothing was."""
+        return self._ask(routes.LIMITS_RESET, ResetRequest(LimitKind(kind), name))
 
     def tokens(self) -> tuple[access.TokenRow, ...]:
         """All tokens, by name, without their secrets."""

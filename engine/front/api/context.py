@@ -13,6 +13,7 @@ from engine.process.clock import Clock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
 from engine.registry.changes import Changes
+from engine.registry.limits import SetLimits
 from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log import Log
@@ -26,6 +27,7 @@ class Front(Struct, frozen=True):
     views: Views
     registry: Registry
     changes: Changes
+    limits: SetLimits
     clock: Clock
     config: Config
     gate: Gate

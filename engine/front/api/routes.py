@@ -16,7 +16,7 @@ from engine.core.events import Actor
 from engine.front.access.actor import actor_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
-from engine.front.admin import clients
+from engine.front.admin import clients, limits
 from engine.front.api import act, bulk, events, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error
@@ -268,7 +268,18 @@ def _admin(front: Front) -> Answers:
         removed = await changes.remove_token(name, _actor(front).name)
         return json_reply(clients.token_row(removed, now()))
 
+    async def set_limits() -> Reply:
+        asked = await request.body
+        return json_reply(await limits.set_limits(front.limits, asked, _actor(front).name))
+
+    async def reset_limits() -> Reply:
+        asked = await request.body
+        return json_reply(await limits.reset_limits(front.limits, asked, _actor(front).name))
+
     return {
+        routes.LIMITS: lambda: json_reply(limits.limits_list(front.limits)),
+        routes.LIMITS_SET: set_limits,
+        routes.LIMITS_RESET: reset_limits,
         routes.CLIENTS: lambda: json_reply(clients.client_list(registry)),
         routes.CLIENT_ADD: add_client,
         routes.CLIENT_TARGETS: change_targets,

@@ -117,8 +117,7 @@ class NewRuns:
         self.refused[client] = self.refused.get(client, 0) + 1
 
     def _limits_of(self, client: str) -> ClientLimits:
-        its = self._registry.clients.get(client)
-        return NO_LIMITS if its is None or its.limits == NO_LIMITS else its.limits
+        return self._registry.limits.get(client, NO_LIMITS)
 
     def _has_too_many(self, client: str, limits: ClientLimits) -> bool:
         most = limits.open_runs_max

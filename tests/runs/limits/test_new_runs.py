@@ -28,6 +28,7 @@ class Limited:
 
     def __init__(self, limits: ClientLimits) -> None:
         self.clients = {"shop": Client("shop", limits=limits), "bank": Client("bank")}
+        self.limits = {"shop": limits}
 
 
 async def never(call: Invocation) -> Outcome:

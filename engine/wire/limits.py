@@ -1,0 +1,57 @@
+"""Limits of clients and hosts, as they hold and as they are set."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class LimitKind(StrEnum):
+    """Whose limits they are."""
+
+    CLIENT = "client"
+    HOST = "host"
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=300)]
+
+
+class LimitsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/limits`: these hold from now on; those not named stay."""
+
+    kind: LimitKind
+    name: Name
+    set: Annotated[dict[str, int | float], Meta(min_length=1, max_length=20)]
+
+
+class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/limits/reset`: files and defaults hold again."""
+
+    kind: LimitKind
+    name: Name
+
+
+class LimitRow(Struct, frozen=True, rename="camel"):
+    """One limit."""
+
+    limit: str
+    value: int | float | None
+    """None: there is none, or the engine's setting holds."""
+    set_by: str
+    """`run time`, the file that says so, `client` (as it was added), or `default`."""
+
+
+class LimitsRow(Struct, frozen=True, rename="camel"):
+    """Those of a client or a host."""
+
+    kind: str
+    name: str
+    limits: tuple[LimitRow, ...]
+
+
+class LimitsList(Struct, frozen=True, rename="camel"):
+    """Clients and hosts of which a file or somebody has set something, by kind and name."""
+
+    limits: tuple[LimitsRow, ...]

@@ -1,0 +1,44 @@
+"""`atomic limits`: what is asked of the engine, and what is shown."""
+
+from __future__ import annotations
+
+from tests.client.fake_engine import Atomic, FakeEngine, answer
+
+ROW = {
+    "kind": "host",
+    "name": "app:9000",
+    "limits": [
+        {"limit": "in_flight_max", "value": None, "setBy": "default"},
+        {"limit": "calls_per_s", "value": 0.5, "setBy": "run time\x1b[2J"},
+    ],
+}
+SHOWN = [
+    "KIND  NAME      LIMIT          VALUE  SET BY",
+    "host  app:9000  in_flight_max  none   default",
+    "host  app:9000  calls_per_s    0.5    run time\\u001b[2J",
+]
+
+
+def test_limits_are_shown(atomic: Atomic):
+    """Each with where it comes from."""
+    shown = atomic("limits", answers=[answer({"limits": [ROW]})])
+    assert [line.rstrip() for line in shown.stdout.splitlines()] == SHOWN
+    assert '"setBy"' in atomic("limits", "--json", answers=[answer({"limits": [ROW]})]).stdout
+    assert "no limits" in atomic("limits", answers=[answer({"limits": []})]).stderr
+
+
+def test_limits_are_set_and_reset(atomic: Atomic, engine: FakeEngine):
+    """Whole numbers as such; what holds then is shown."""
+    told = atomic(
+        "limits", "set", "host", "app:9000", "calls_per_s=0.5", "in_flight_max=3",
+        answers=[answer(ROW)],
+    )  # fmt: skip
+    assert [line.rstrip() for line in told.stdout.splitlines()] == SHOWN
+    assert atomic("limits", "reset", "client", "shop", answers=[answer(ROW)]).exit_code == 0
+    values = {"calls_per_s": 0.5, "in_flight_max": 3}
+    assert engine.bodies() == [
+        {"kind": "host", "name": "app:9000", "set": values},
+        {"kind": "client", "name": "shop"},
+    ]
+    slip = atomic("limits", "set", "host", "app:9000", "calls_per_s=many")
+    assert (slip.exit_code, "NAME=NUMBER" in slip.stderr) == (2, True)
