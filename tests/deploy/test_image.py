@@ -123,6 +123,7 @@ def test_the_application_never_sees_the_admins_token(compose: Any) -> None:
     }
     assert sees == {"setup", "engine", "atomic"}
     for name, each in services.items():
+        assert each["image"].startswith("localhost/"), name  # no registry's image of that name
         assert each["read_only"], name
         assert each["cap_drop"] == ["ALL"], name
         writable = [volume for volume in each["volumes"] if not volume.endswith(":ro")]
