@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from engine.core.cause import stuck
 from engine.core.filter import parse
-from engine.core.model import OPEN, Run, StepState
+from engine.core.model import OPEN, DelayBy, Run, StepState
 from engine.ports.views import CauseRecord, RetriesFound, RetryQuery, RunQuery, RunsFound
 from engine.store.sqlite.views import filter as filters
 from engine.store.sqlite.views import of_client
 from engine.store.sqlite.views.views import SqliteViews
-from tests.store.shelf import CLIENTS, NOW, fill, holds, random_runs
+from tests.store.shelf import CLIENTS, NOW, a_run, a_step, fill, holds, random_runs
 from tests.store.support import store_at
 
 RUNS = random_runs(120)
@@ -157,6 +157,20 @@ async def test_what_is_tried_next_is_the_clients_alone(views: SqliteViews) -> No
             found = await retry_pages(views, query)
             assert [it for page in found for it in page.retries] == mine, query
             assert {page.next[1] for page in found if page.next} <= {it.at.id for it in mine}
+
+
+async def test_a_held_step_is_not_tried_next(path: Path) -> None:
+    """Its time has come and gone, and nothing of it is due: neither listed nor counted."""
+    back_off: Any = {"state": StepState.BACKING_OFF, "due_at": NOW + 5, "delay_by": DelayBy.POLICY}
+    runs = [a_run("01A", a_step("01A", **back_off)),
+            a_run("01B", a_step("01B", **back_off, held_since=NOW))]  # fmt: skip
+    await fill(path, runs)
+    async with store_at(path) as store:
+        views = SqliteViews(store)
+        found = await views.retries(RetryQuery(NOW, only="shop"))
+        assert [it.at.id for it in found.retries] == ["01A"]
+        assert found == await views.retries(RetryQuery(NOW))
+        assert (await views.client_summary("shop", NOW)).timed == 1
 
 
 async def test_whose_run_it_is(views: SqliteViews) -> None:

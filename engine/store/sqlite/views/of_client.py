@@ -73,7 +73,7 @@ def retries(db: sqlite3.Connection, client: str, query: RetryQuery) -> RetriesFo
     """Steps of its open runs whose next attempt has a time, the most overdue first."""
     conditions = [condition(term, query.now) for term in query.filter or ()]
     values: list[Any] = [value for _, each in conditions for value in each]
-    where = "(+step.wake_at, step.id) > (?, ?)"
+    where = "(+step.wake_at, step.id) > (?, ?) AND +step.wake_at < 1 << 62"
     if conditions:
         terms = " AND ".join(sql for sql, _ in conditions)
         where += f" AND EXISTS (SELECT 1 FROM run WHERE run.id = step.run_id AND {terms})"
