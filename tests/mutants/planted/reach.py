@@ -1,0 +1,50 @@
+"""Bugs of who reaches the engine, and by what it is shown to them."""
+
+from __future__ import annotations
+
+from engine.front.access.proxies import Proxies
+from engine.front.server.certificate import Certificate
+from engine.process import bind
+from engine.registry.registry import Registry
+from tests.mutants.catalog import PROPERTY, Planting, plant
+
+BIND = "tests/process/test_bind.py::test_"
+PROXIES = "tests/front/test_proxies.py::test_"
+TLS = "tests/front/server/test_tls.py::test_"
+
+
+@plant("others reach an engine that asks for no token", by=(PROPERTY,),
+       test=f"{BIND}elsewhere_it_takes_tokens_and_a_way")  # fmt: skip
+def no_token_elsewhere(bug: Planting) -> None:
+    bug.rewrite(bind.check_bind, "if not asks_token:", "if False:")
+
+
+@plant("the last token that is taken away opens an engine that others reach", by=(PROPERTY,),
+       test="tests/registry/test_registry.py::test_an_engine_that_others_reach_asks_always",
+)  # fmt: skip
+def last_token_opens(bug: Planting) -> None:
+    bug.rewrite(Registry._join, "self._asks_always or self._was_defined", "self._was_defined")
+
+
+@plant("anybody is believed whom they ask for", by=(PROPERTY,),
+       test=f"{PROXIES}nobody_else_is_believed")  # fmt: skip
+def everybody_believed(bug: Planting) -> None:
+    bug.rewrite(Proxies.address, " or not self._is_proxy(peer)", "")
+
+
+@plant("a caller chooses the address that a proxy tells of it", by=(PROPERTY,),
+       test=f"{PROXIES}whom_a_proxy_speaks_for")  # fmt: skip
+def first_address_believed(bug: Planting) -> None:
+    bug.rewrite(Proxies._before_the_proxies, "reversed(chain)", "chain")
+
+
+@plant("a pair that cannot be used is never told", by=(PROPERTY,),
+       test=f"{TLS}a_bad_pair_is_told_and_the_last_good_one_holds")  # fmt: skip
+def bad_pair_untold(bug: Planting) -> None:
+    bug.rewrite(Certificate.look, "digest == self._doubted and digest != self._told", "False")
+
+
+@plant("renewed files are not taken", by=(PROPERTY,),
+       test=f"{TLS}renewed_files_are_taken")  # fmt: skip
+def renewal_not_taken(bug: Planting) -> None:
+    bug.rewrite(Certificate.look, "if digest == self._seen:", "if True:")
