@@ -9,7 +9,7 @@ goes on where the last life was, as the release itself is registered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import trio
@@ -28,6 +28,8 @@ WALK_SHARE = 10
 """Walks that leave something behind take a tenth of the time at most."""
 QUEUED_AT_HOST_MAX = 512
 """So many of a host may queue for a place; the others are left where they are, in the store."""
+FULL_FOR_S = 1.0
+LOOK_EVERY_S = 0.05
 COUNT_EVERY_S = 2.0
 COUNT_SHARE = 100
 OFFERED_AT_ONCE = 100
@@ -96,6 +98,11 @@ class _Release:
     def __init__(self, shared: Shared, memory: Memory, key: HoldKey | None) -> None:
         self._shared, self._memory, self._key = shared, memory, key
         self._holds, self._store = shared.holds, shared.store
+        self._full: set[str] = set()
+        """Hosts that have taken nothing for FULL_FOR_S: their steps are left to the next walk, or
+        those of others would wait behind them."""
+        self._waited_s = 0.0
+        """For hosts and for the rate, in this walk."""
         self._next_at = 0.0
         """When the next may start, under a rate."""
 
@@ -109,8 +116,8 @@ class _Release:
                 self._holds.drained(hold, self._shared.clock.steady_ms())
                 return
             took = trio.current_time() - began
-            share = WALK_SHARE * took if hold.rate_per_s is None else 0.0
-            await trio.sleep(max(WALK_EVERY_S, share))
+            worked = took - self._waited_s
+            await trio.sleep(max(WALK_EVERY_S, WALK_SHARE * worked if self._full else 0.0))
 
     def _released(self) -> Hold | None:
         hold = None if self._key is None else self._holds.get(self._key)
@@ -119,6 +126,8 @@ class _Release:
     async def walk(self) -> bool:
         """Let go of what may start. True: nothing waits under it, as far as the store knows."""
         after, is_done = "", True
+        self._full.clear()
+        self._waited_s = 0.0
         while not self._shared.draining and self._store.away is None:
             try:
                 page = await self._store.held(after, PAGE)
@@ -147,8 +156,7 @@ class _Release:
             return False
         if hold is not None and hold.rate_per_s is not None:
             return await self._let_go_at_rate(steps)
-        queued = self._shared.places.queued_by_host
-        going = [it for it in steps if queued[host_of(it.url)] < QUEUED_AT_HOST_MAX]
+        going = [it for it in steps if await self._takes(it, self._queues_few)]
         with suppress(Refused):
             await self._memory.get_all(list(dict.fromkeys(it.run_id for it in going)))
         for step in going:
@@ -161,9 +169,10 @@ class _Release:
             hold = self._released()
             if hold is None:
                 return False
-            if not self._has_room(step):
+            if not await self._takes(step, self._has_room):
                 continue
             if self._next_at > trio.current_time():
+                self._waited_s += self._next_at - trio.current_time()
                 await trio.sleep_until(self._next_at)
                 if (hold := self._released()) is None:
                     return False
@@ -181,6 +190,26 @@ class _Release:
         if live is None or (if_room and not self._has_room(step)):
             return False
         return live.let_go(step.step_id)
+
+    async def _takes(self, step: HeldStep, is_free: Callable[[HeldStep], bool]) -> bool:
+        """Whether its host takes the step now: it is waited for while it goes on taking others, so
+        that a walk is as quick as the host."""
+        host = host_of(step.url)
+        if host in self._full:
+            return False
+        queued, tries = self._shared.places.queued_by_host[host], 0
+        while tries < FULL_FOR_S / LOOK_EVERY_S:
+            if is_free(step):
+                return True
+            await trio.sleep(LOOK_EVERY_S)
+            self._waited_s += LOOK_EVERY_S
+            before, queued = queued, self._shared.places.queued_by_host[host]
+            tries = 0 if queued < before else tries + 1
+        self._full.add(host)
+        return False
+
+    def _queues_few(self, step: HeldStep) -> bool:
+        return self._shared.places.queued_by_host[host_of(step.url)] < QUEUED_AT_HOST_MAX
 
     def _has_room(self, step: HeldStep) -> bool:
         return self._shared.places.has_room(host_of(step.url))

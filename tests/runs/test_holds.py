@@ -19,6 +19,7 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.hold import HoldKind
 from engine.ports.caller import Invocation
+from engine.runs import held
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.holds import HOLDS_MAX, Holds
 from engine.runs.limits.ramp import FIRST_PLACES
@@ -216,6 +217,32 @@ async def test_without_a_rate_a_backlog_comes_along_the_ramp(autojump_clock, pat
         await trio.sleep(10)
         assert len(it.caller.calls) == 200
         assert FIRST_PLACES < most < 100
+
+
+@pytest.mark.parametrize("rate", [None, 1_000])
+async def test_a_host_that_takes_nothing_keeps_no_other_back(
+    autojump_clock, path: Path, rate: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steps are left where they are, and the walk goes on with those of others; a slow host
+    gets them as it takes them, within one walk."""
+    monkeypatch.setattr(held, "QUEUED_AT_HOST_MAX", 4)
+    dead, slow = "http://dead:9000/x", "http://slow:9000/x"
+
+    async def app(call: Invocation) -> Outcome:
+        await trio.sleep(HOUR if call.url == dead else 0.1)
+        return ok()
+
+    limits = EngineLimits(in_flight_per_host_max=2)
+    async with world(path, app, limits=limits) as it:
+        await hold(it, HoldKind.CLIENT, "shop")
+        for number in range(60):
+            await it.post(dead, key=f"d{number}", wait=ASYNC, attempt_timeout_ms=86_400_000)
+        for number in range(60):
+            await it.post(slow, key=f"s{number}", wait=ASYNC)
+        await release(it, HoldKind.CLIENT, "shop", rate)
+        await trio.sleep(20)
+        calls = Counter(call.url for _, call in it.caller.calls)
+        assert (calls[dead], calls[slow]) == (2, 60), calls
 
 
 async def test_those_that_queued_for_a_place_are_held_too(autojump_clock, path: Path) -> None:
