@@ -129,7 +129,7 @@ class Engine:
         """Wait until a run of this client may be opened; returns whether there was a wait. Raises
         Refused."""
         counted = False
-        if self.registry.clients:
+        if self.registry.limits:
             counted = await self.new_runs.enter(client, waits=wait.prefer_ms != 0)
         return await self.admission.enter(client) or counted
 
@@ -140,7 +140,7 @@ class Engine:
         Under overload most posts end so: it is asked before anything that costs more.
         """
         is_full = self.admission.is_full(client)
-        may_open = not self.registry.clients or self.new_runs.may_open(client)
+        may_open = not self.registry.limits or self.new_runs.may_open(client)
         if self.draining or (not is_full and may_open):
             return
         if self.memory.by_key_nowait(client, workflow, key) is not None:
@@ -233,12 +233,12 @@ class Engine:
         if (limit := self._limit_reached(2)) is not None:
             raise self._count_overload(limit)
         now = self.clock.steady_ms()
-        if self.registry.clients:
+        if self.registry.limits:
             self.new_runs.check(client, waits=wait.prefer_ms != 0)
         run = Run(id=self._ids.run_id(), client=client, submitted_at=now)
         change, placed = open_run(run, spec, now)
         live = self.memory.enter(run)
-        if self.registry.clients:
+        if self.registry.limits:
             self.new_runs.opened(client)
         try:
             live.commit_post(change, placed, payload, now)

@@ -86,8 +86,8 @@ async def _wait_open(
     event = trio.Event()
     slot = live.add_caller(step.id, event, without_parent=without_parent)
     own = request if request is not None and request.left else None
-    is_of_limit = (
-        shared.registry.clients
+    is_of_limit = bool(
+        shared.registry.limits
         and placed.poster is None
         and wait.prefer_ms != 0
         and shared.new_runs.caller_waits(live.run.client)

@@ -24,7 +24,7 @@ async def _none(client: str) -> int:
 
 
 class NewRuns:
-    """Made once, for an engine. Not asked while no client is defined."""
+    """Made once, for an engine. Not asked while no client has limits."""
 
     def __init__(self, registry: Clients, now: Callable[[], int]) -> None:
         """`now`: milliseconds on a clock that never goes back."""

@@ -97,6 +97,24 @@ async def test_many_at_once_are_as_many_as_may(autojump_clock: MockClock, path: 
         assert (len(it.engine.memory.live), sum(let)) == (5, 10)
 
 
+async def test_limits_of_a_client_that_nobody_defined(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """Set at run time, they hold where no client is defined at all."""
+    limits = ClientLimits(new_runs_per_s=1, waiting_callers_max=1)
+    known = Limited(limits)
+    known.clients = {}
+    async with world(path, never, registry=known) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(it.post, key="a"))
+        await trio.sleep(1.1)
+        with pytest.raises(Refused, match="wait for outcomes as may"):
+            await it.post(key="b")
+        assert [await refused(it, key) is None for key in "bc"] == [True, False]
+        with pytest.raises(Refused, match="may open new runs at 1 a second"):
+            it.engine.refuse_if_full("shop", "w", "c")
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_flood_is_refused_before_it_is_looked_at(
     autojump_clock: MockClock, path: Path
 ) -> None:
