@@ -24,6 +24,7 @@ OUTCOMES: list[Outcome] = [
     Answered(500, no_retry=True),
     Answered(424),
     Unanswered(CallError.ANSWER_TOO_LARGE, "2 MiB"),
+    Unanswered(CallError.TARGET_NOT_ALLOWED, "not on the list", pauses=True),
 ]
 
 
