@@ -16,7 +16,18 @@ from engine.core.model import Flight, Run, Step
 
 ENGINE = Path(__file__).parents[2] / "engine"
 FIELDS = {*Run.__struct_fields__, *Step.__struct_fields__, *Flight.__struct_fields__}
-OTHERS = {"self", "attempt", "figures", "job", "pending", "record", "request", "sys", "took"}
+OTHERS = {
+    "self",
+    "attempt",
+    "figures",
+    "job",
+    "pending",
+    "record",
+    "request",
+    "sys",
+    "took",
+    "trouble",
+}
 READING = {"count", "fromkeys", "get", "index", "items", "keys", "values", *dir(frozenset)}
 CHANGING = {name for kind in (dict, list, set) for name in dir(kind) if name[0] != "_"} - READING
 

@@ -63,6 +63,8 @@ async def test_proxies_cut_what_waits(
         cutting = True
         await eventually(lambda: before_app.cuts >= 2 * invoked_through_proxy)
         await eventually(lambda: before_engine.cuts >= 2 * posted_through_proxy)
+        if posted_through_proxy or invoked_through_proxy:
+            await shop.wait_step(call.run_id, "waiting")  # the engine has seen what was cut
         cutting = False
         retried = await shop.act(call.run_id, "retry", step=call.headers["atomic-step-id"])
         assert retried.status_code == 202, retried.text

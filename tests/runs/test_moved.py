@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.core.access.client import Client
+from engine.core.access.client import Client, ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
@@ -134,6 +134,7 @@ class Shop:
 
     def __init__(self, *, steps_need_parent: bool | None) -> None:
         self.clients = {"shop": Client("shop", steps_need_parent=steps_need_parent)}
+        self.limits: dict[str, ClientLimits] = {}
 
 
 NEEDED = EngineLimits(run=RunLimits(steps_need_parent=True))

@@ -82,7 +82,7 @@ def found(
 TEXTS = [
     *(f"is:{word}" for word in (*StepState, "live", "ended", "late", "stuck", "dismissed")),
     *("wf:order", "wf:order*", "wf:*r*", "wf:a[b]c", "wf:a[b]*", "wf:a?c", "wf:a?*", "wf:nothing"),
-    *("client:shop", "client:*.eu", "key:test-*", "key:k[7*", "key:k?*", "key:test-4", "key:*1*"),
+    *("client:shop", "client:*.eu", "key:test-*", "key:k[7*", "key:k?*", "key:test-6", "key:*1*"),
     *("step:sendMail", "step:send*", "step:send[1]", "step:send?1?", "step:SENDMAIL"),
     *(f"host:{host}" for host in HOSTS),
     *("host:evil.example.com", "host:app*", "host:APP:*", "host:*.com", "host:*/*", "host:[*"),
