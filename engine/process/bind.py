@@ -8,13 +8,15 @@ from engine.process.config import Config, ConfigError
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address to listen on. Of names `localhost` alone."""
+    """Whether only this machine reaches an address to listen on. Of names `localhost` alone, of
+    IPv6 `::1` alone: what `is_loopback` says of IPv4 wrapped in it depends on the Python."""
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return address.is_loopback if address.version == 4 else int(address) == 1
 
 
 def check_bind(config: Config, *, asks_token: bool) -> None:
