@@ -28,7 +28,7 @@ from tui.settings import Options  # noqa: E402
 from tui.act.sort import filter_by  # noqa: E402
 from tui.act.open import open_run  # noqa: E402
 from tui.screen.dialogs.body import BodyScreen  # noqa: E402
-from tui.act.stage import Bodies  # noqa: E402
+from tui.act.stage import BodyPage  # noqa: E402
 from tui.data.store import Store, TreeRead  # noqa: E402
 
 BEGAN = time.time()
@@ -297,7 +297,7 @@ async def long_body(url):
             await pilot.pause(0.5)
             late.clear()
             began = time.monotonic()
-            shown = Bodies(step, None)
+            shown = BodyPage(step, None)
             screen = BodyScreen(app, app.client, shown, app.copying, app.outside)
             app.push_screen(screen)
             while (

@@ -76,3 +76,9 @@ def test_bytes_and_syncs_are_counted_on_the_data_alone(bench: Any):
 7  writev(6</d/x>, [{iov_base=""..., iov_len=10}, {iov_base=""..., iov_len=5}], 2) = 15
 """
     assert bench.count(trace, Path("/d")) == (4096 + 24 + 15, 1)
+
+
+def test_what_measures_the_dashboard_is_of_this_dashboard() -> None:
+    """No type checker reads the bench: a name that it takes from the dashboard may have gone."""
+    code = f"import sys; sys.path.insert(0, {str(BENCH)!r}); import tui_budget"
+    subprocess.run((sys.executable, "-c", code), cwd=BENCH.parent, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.core import alive, retarget
 from engine.core.rules import post
 from engine.store import rows
-from tests.mutants.catalog import Planting, plant
+from tests.mutants.catalog import PROPERTY, Planting, plant
 
 FORGOTTEN = ("effects", "R2", "R12", "R27", "fold")
 
@@ -33,6 +33,13 @@ def moves_forgotten(bug: Planting) -> None:
     )
 
 
-@plant("a step that a crash took back gets another key after a move", rules=("effects",))
+TAKEN_BACK = (
+    "tests/core/test_retarget.py::test_a_child_that_a_crash_took_back_comes_again_under_its_key"
+)
+
+
+@plant(
+    "a step that a crash took back gets another key after a move", by=(PROPERTY,), test=TAKEN_BACK
+)
 def another_key_after_a_move(bug: Planting) -> None:
     bug.rewrite(retarget.new_child_id, "if not run.moves:", "if run is not None:")
