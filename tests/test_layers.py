@@ -103,7 +103,7 @@ ROWS = (
         "engine.core.* engine.ports engine.process engine.telemetry msgspec trio",
     ),
     # -- what comes in over HTTP
-    row("engine.front"),
+    row("engine.front", "engine.core engine.core.text msgspec"),
     row(
         "engine.front.server",
         "engine.ports engine.process.* engine.wire h11 hypercorn msgspec trio",
@@ -119,7 +119,8 @@ ROWS = (
     ),
     row(
         "engine.front.admin",
-        "engine.core engine.core.access engine.wire engine.registry engine.front.show msgspec",
+        "engine.core engine.core.access engine.wire engine.registry engine.front engine.front.show "
+        "msgspec",
     ),
     row(
         "engine.front.api",

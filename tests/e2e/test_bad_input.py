@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import trio
 
 from engine.core.errors import Problem
+from engine.wire.routes import ROUTES, Route
 from tests.e2e.harness import (
     PATIENCE_S,
     Application,
@@ -397,3 +399,27 @@ async def test_every_problem_has_its_page(engine: EngineProcess, shop: Client) -
         assert page.headers["content-type"].startswith("text/html")
         assert f"/problems/{problem}" in index
     is_problem(await shop.get("/problems/none"), 404, "not-found")
+
+
+WITHOUT_MEMBERS = ("/disable", "/enable", "/remove")
+ASKED = [
+    it
+    for it in ROUTES
+    if it.body is not None and it.path.startswith("/api/") and not it.path.endswith(WITHOUT_MEMBERS)
+]
+
+
+@pytest.mark.parametrize("route", ASKED, ids=lambda it: it.path)
+async def test_what_operators_ask_is_refused_in_words_where_it_is_no_text(
+    shop: Client, route: Route[Any]
+) -> None:
+    """Bytes that are no UTF-8, half a surrogate pair, brackets without end: 400 from every route."""
+    url = re.sub(r"\{\w+\}", "x", route.path)
+    latin = (
+        b'{"\xff":1}',
+        b'{"action":"\xff","name":"\xff","kind":"\xff","role":"\xff","add":["\xff"]}',
+    )
+    for body in (*latin, b'{"name":"\\ud800"}', b'{"x":' + b"[" * 5_000):
+        answer = await shop.http.post(url, content=body, headers=HEADERS)
+        document = is_problem(answer, 400, Problem.INVALID_REQUEST)
+        assert " is not valid: " in document["detail"]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TypeVar
-
 import msgspec
 
 from engine import wire
@@ -13,12 +9,12 @@ from engine.core.access.client import Client
 from engine.core.access.token import Token
 from engine.core.errors import Problem, Refused
 from engine.core.target import BadTarget, normalise_prefix
+from engine.front.asked import decode_asked
 from engine.front.show.times import maybe_rfc3339
 from engine.registry.changes import Changes, Made
 from engine.registry.registry import Registry
 from engine.wire import access
 
-Asked = TypeVar("Asked")
 NAME = "letters, digits and ._- , at most 64, beginning with a letter or digit"
 _decode_client = msgspec.json.Decoder(access.ClientRequest).decode
 _decode_targets = msgspec.json.Decoder(access.TargetsRequest).decode
@@ -72,7 +68,7 @@ def _maybe_made(made: Made | None, now: int) -> access.MadeToken | None:
 
 async def add_client(changes: Changes, body: bytes, actor: str, now: int) -> access.ClientAnswer:
     """`POST /api/v1/clients`. Raises Refused."""
-    client = client_of(_asked(body, _decode_client, "client"))
+    client = client_of(decode_asked(body, _decode_client, "client", names_are=NAME))
     made, admin = await changes.add_client(client, actor)
     return access.ClientAnswer(client_row(client), _made(made, now), _maybe_made(admin, now))
 
@@ -92,7 +88,7 @@ def client_of(asked: access.ClientRequest) -> Client:
 
 async def change_targets(changes: Changes, name: str, body: bytes, actor: str) -> access.ClientRow:
     """`POST /api/v1/clients/{name}/targets`. Raises Refused."""
-    asked = _asked(body, _decode_targets, "change of targets")
+    asked = decode_asked(body, _decode_targets, "change of targets", names_are=NAME)
     client = await changes.set_targets(
         name,
         actor,
@@ -117,7 +113,7 @@ def _prefixes(texts: tuple[str, ...], member: str) -> tuple[str, ...]:
 
 async def add_token(changes: Changes, body: bytes, actor: str, now: int) -> access.TokenAnswer:
     """`POST /api/v1/tokens`. Raises Refused."""
-    asked = _asked(body, _decode_token, "token")
+    asked = decode_asked(body, _decode_token, "token", names_are=NAME)
     made, admin = await changes.add_token(
         asked.name, asked.role, asked.client, asked.expires_in_ms, actor
     )
@@ -128,15 +124,6 @@ async def rotate_token(
     changes: Changes, name: str, body: bytes, actor: str, now: int
 ) -> access.TokenAnswer:
     """`POST /api/v1/tokens/{name}/rotate`. Raises Refused."""
-    asked = _asked(body, _decode_rotate, "rotation") if body else access.RotateRequest()
+    asked = decode_asked(body, _decode_rotate, "rotation") if body else access.RotateRequest()
     made = await changes.rotate_token(name, asked.overlap_ms, asked.expires_in_ms, actor)
     return access.TokenAnswer(_made(made, now), None)
-
-
-def _asked(body: bytes, decode: Callable[[bytes], Asked], what: str) -> Asked:
-    try:
-        return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        text = re.sub(r"Expected `str` matching regex .* - at", f"Expected {NAME} - at", str(error))
-        detail = f"The {what} is not valid: {text}."
-        raise Refused(Problem.INVALID_REQUEST, detail) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.core.errors import Problem, Refused
+from engine.front.asked import decode_asked
 from engine.registry.limits import LimitKind, SetLimits
 from engine.wire import limits as wire
 
@@ -19,20 +19,14 @@ def limits_list(limits: SetLimits) -> wire.LimitsList:
 
 async def set_limits(limits: SetLimits, body: bytes, actor: str) -> wire.LimitsRow:
     """`POST /api/v1/limits`. Raises Refused."""
-    try:
-        asked = _decode_set(body)
-    except msgspec.DecodeError as error:
-        raise Refused(Problem.INVALID_REQUEST, f"{error}.") from error
+    asked = decode_asked(body, _decode_set, "change of limits")
     kind = LimitKind(asked.kind)
     return _row(limits, kind, await limits.set(kind, asked.name, asked.set, actor))
 
 
 async def reset_limits(limits: SetLimits, body: bytes, actor: str) -> wire.LimitsRow:
     """`POST /api/v1/limits/reset`. Raises Refused."""
-    try:
-        asked = _decode_reset(body)
-    except msgspec.DecodeError as error:
-        raise Refused(Problem.INVALID_REQUEST, f"{error}.") from error
+    asked = decode_asked(body, _decode_reset, "change of limits")
     kind = LimitKind(asked.kind)
     return _row(limits, kind, await limits.reset(kind, asked.name, actor))
 

@@ -10,7 +10,7 @@ from engine.core.events import Actor
 from engine.core.filter import Filter
 from engine.front.api.act import move_of
 from engine.front.api.read import read_filter
-from engine.front.api.surrogates import decode_asked
+from engine.front.asked import decode_asked
 from engine.front.show.rows import run_row
 from engine.front.show.times import maybe_rfc3339, rfc3339
 from engine.jobs.bulk import Bulk, Job, JobOrder, Plan

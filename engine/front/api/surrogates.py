@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
 
-from engine.core.errors import Problem, Refused
 from engine.core.text.json_text import StandIns, with_equal_stand_ins
 from engine.wire import Submission
 
-Asked = TypeVar("Asked")
 LARGE_BYTES = 4_096
 """From here on a lone surrogate must not cost a microsecond: there may be 170,000."""
 PLACES_TRIED_MAX = 4
@@ -76,20 +73,3 @@ def _decode_large(body: bytes, decode_plain: Callable[[bytes], Submission]) -> S
             if bytes(submission.payload) == b"null":
                 return msgspec.structs.replace(submission, payload=Raw(body[at:behind]))
     return None
-
-
-def decode_asked(body: bytes, decode_plain: Callable[[bytes], Asked], what: str) -> Asked:
-    """What an operator asks for: no lone surrogate is taken in it. Raises Refused."""
-    try:
-        return decode_plain(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        detail = f"The {what} is not valid: {_why_no_text(body, error)}."
-        raise Refused(Problem.INVALID_REQUEST, detail) from error
-
-
-def _why_no_text(body: bytes, error: Exception) -> str:
-    if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
-        stand_ins = StandIns(body)
-        if stand_ins.found:
-            return f"`{stand_ins.first()}` is half of a surrogate pair, and no character"
-    return str(error)
