@@ -413,7 +413,7 @@ ASKED = [
 async def test_what_operators_ask_is_refused_in_words_where_it_is_no_text(
     shop: Client, route: Route[Any]
 ) -> None:
-    """Bytes that are no UTF-8, half a surrogate pair, brackets without end: 400 from every route."""
+    """Bytes that are no UTF-8, half a surrogate pair, brackets without end: 400 of every route."""
     url = re.sub(r"\{\w+\}", "x", route.path)
     latin = (
         b'{"\xff":1}',
