@@ -146,3 +146,13 @@ async def test_the_pages_code_verifies_calls(verify: Verify, tmp_path: Path) -> 
     for headers in bad:
         assert not verify(tmp_path, secret, BODY, headers), headers
     assert not verify(tmp_path, secret, BODY + b" ", good)
+
+
+@pytest.mark.parametrize("verify", [each for each in LANGUAGES if each.id != "package"])
+@pytest.mark.parametrize("key", [b"", b"short"], ids=["none", "short"])
+async def test_a_file_without_a_whole_secret_opens_nothing(
+    verify: Verify, key: bytes, tmp_path: Path
+) -> None:
+    """Whoever knows that the file is empty could sign with what is in it."""
+    secret = f"whsec_{base64.b64encode(key).decode()}\n"
+    assert not verify(tmp_path, secret, BODY, await signed(key))
