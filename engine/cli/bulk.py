@@ -6,7 +6,7 @@ The engine does the work, as a job; this command may leave at any time.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, sleep  # noqa: TID251 - a command has no other clock
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from engine.cli.options import (
     url_options,
 )
 from engine.cli.show.lists import run_list_lines, table
-from engine.cli.show.text import clock_text, count_text, echo_json, safe, span_text
+from engine.cli.show.text import clock_text, count_text, echo_json, echo_list, safe, span_text
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -237,15 +237,10 @@ def list_jobs(engine: str, as_json: bool) -> None:
     """List the jobs that the engine remembers, the latest first."""
     with client_of(engine) as client:
         jobs = client.operate.bulk_jobs()
-    if as_json:
-        echo_json({"jobs": jobs})
-        return
-    if jobs:
-        click.echo("\n".join(job_lines(jobs)))
-    click.echo(count_text(len(jobs), "job"), err=True)
+    echo_list(jobs, job_lines, "job", as_json=as_json)
 
 
-def job_lines(jobs: tuple[BulkAnswer, ...]) -> list[str]:
+def job_lines(jobs: Sequence[BulkAnswer]) -> list[str]:
     """Jobs as a table, one line each."""
     head = ["STATE", "JOB", "ACTION", "DONE", "LEFT ALONE", "BY", "STARTED", "FILTER"]
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from engine.cli.access.shared import db_option, in_file, tell_made
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
-from engine.cli.show.text import count_text, echo_json, safe
+from engine.cli.show.text import echo_json, echo_list, safe
 
 if TYPE_CHECKING:
     from engine.wire.access import ClientRow
@@ -164,15 +165,10 @@ def ls(engine: str, as_json: bool) -> None:
     """List the clients, by name."""
     with client_of(engine) as atomic:
         rows = atomic.admin.clients()
-    if as_json:
-        echo_json({"clients": rows})
-        return
-    if rows:
-        click.echo("\n".join(client_lines(rows)))
-    click.echo(count_text(len(rows), "client"), err=True)
+    echo_list(rows, client_lines, "client", as_json=as_json)
 
 
-def client_lines(rows: tuple[ClientRow, ...]) -> list[str]:
+def client_lines(rows: Sequence[ClientRow]) -> list[str]:
     """Clients as a table, one line each."""
     head = ["CLIENT", "STATE", "TARGETS", "DEFINED IN"]
     lines = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from engine.cli.access.shared import db_option, in_file, lifetime, tell_made
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
-from engine.cli.show.text import clock_text, count_text, echo_json, safe
+from engine.cli.show.text import clock_text, echo_json, echo_list, safe
 from engine.core.access.token import Role
 
 if TYPE_CHECKING:
@@ -121,15 +122,10 @@ def ls(engine: str, as_json: bool) -> None:
     """List the tokens, by name. None of their secrets is kept."""
     with client_of(engine) as atomic:
         rows = atomic.admin.tokens()
-    if as_json:
-        echo_json({"tokens": rows})
-        return
-    if rows:
-        click.echo("\n".join(token_lines(rows)))
-    click.echo(count_text(len(rows), "token"), err=True)
+    echo_list(rows, token_lines, "token", as_json=as_json)
 
 
-def token_lines(rows: tuple[TokenRow, ...]) -> list[str]:
+def token_lines(rows: Sequence[TokenRow]) -> list[str]:
     """Tokens as a table, one line each."""
     head = ["TOKEN", "ROLE", "CLIENT", "EXPIRES", "OLD SECRET UNTIL", "DEFINED IN"]
     lines = [

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -18,6 +19,8 @@ from engine.shown.states import SIGNS, UNKNOWN_SIGN
 from engine.shown.text import ascii_only, printable
 from engine.shown.text import safe as one_line
 from engine.shown.times import took
+
+Row = TypeVar("Row")
 
 COLOURS = {
     "pending": None,
@@ -57,6 +60,18 @@ def echo_json(value: Any) -> None:
     import msgspec
 
     click.echo(json_text(msgspec.json.encode(value)))
+
+
+def echo_list(
+    rows: Sequence[Row], lines: Callable[[Sequence[Row]], list[str]], what: str, *, as_json: bool
+) -> None:
+    """Print a list that is whole: as JSON, or as lines, with how many there are beside them."""
+    if as_json:
+        echo_json({f"{what}s": rows})
+        return
+    if rows:
+        click.echo("\n".join(lines(rows)))
+    click.echo(count_text(len(rows), what), err=True)
 
 
 def unicode_terminal() -> bool:
