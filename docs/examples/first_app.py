@@ -2,25 +2,34 @@
 
 `python docs/examples/first_app.py` serves people at `POST /users` and the engine at
 `POST /workflows/userCreation/…`. The analytics service it knows is not there for the first three
-calls, so that there is something to retry.
+calls, so that there is something to retry. Where the engine is, and what both sides know each other
+by, its environment says: docs/how-to/from-laptop-to-container.md.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import os
+import re
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-ENGINE = os.environ.get("ATOMIC_URL", "http://127.0.0.1:8420")
-CLIENT = "shop"
-PORT = int(os.environ.get("APP_PORT", "9000"))
+ENGINE = os.environ.get("ATOMIC_URL") or "http://127.0.0.1:8420"
+CLIENT = os.environ.get("ATOMIC_CLIENT") or "shop"
+TOKEN_FILE = os.environ.get("ATOMIC_TOKEN_FILE")
+SECRETS_FILE = os.environ.get("ATOMIC_SIGNING_SECRET_FILE")
+HOST = os.environ.get("APP_HOST") or "127.0.0.1"
+PORT = int(os.environ.get("APP_PORT") or "9000")
 RETRY = {"count": 10, "backOff": 200}
 
 database = sqlite3.connect(os.environ.get("APP_DB", ":memory:"), check_same_thread=False)
@@ -88,12 +97,14 @@ def post_workflow(name: str, path: str, key: str, payload: Any, **options: Any) 
     """POST to the engine. Raises HTTPError for every answer but 200: let it out."""
     submission = {
         "workflowName": name,
-        "stepInvokeUrl": f"http://127.0.0.1:{server.server_port}{path}",
+        "stepInvokeUrl": own_url + path,
         "idempotencyKey": key,
         "payload": payload,
         **options,
     }
     headers = {"Content-Type": "application/json"}
+    if TOKEN_FILE:  # read each time: it may be exchanged
+        headers["Authorization"] = "Bearer " + Path(TOKEN_FILE).read_text().split("\n")[0].strip()
     request = Request(f"{ENGINE}/{CLIENT}", json.dumps(submission).encode(), headers)
     with urlopen(request) as answer:
         return json.load(answer)
@@ -127,6 +138,24 @@ def create_user(posted: Any) -> Any:
     return {"run": outcome["id"], **outcome["response"]}
 
 
+# -- Beyond a laptop ------------------------------------------------------------------------------
+
+
+def is_signed(headers: Any, body: bytes) -> bool:
+    """Whether the engine has signed a call, by one of our secrets and in the last five minutes."""
+    key, at, given = (headers.get(f"webhook-{it}", "") for it in ("id", "timestamp", "signature"))
+    if not re.fullmatch("[0-9]{1,12}", at) or abs(time.time() - int(at)) > 300:
+        return False
+    text = Path(SECRETS_FILE).read_text() if SECRETS_FILE else ""
+    for secret in re.findall(r"^whsec_([A-Za-z0-9+/]{32,}=*)\s*$", text, re.MULTILINE):
+        signed = f"{key}.{at}.".encode() + body
+        digest = hmac.digest(base64.b64decode(secret), signed, "sha256")
+        good = b"v1," + base64.b64encode(digest)
+        if any(hmac.compare_digest(good, one.encode()) for one in given.split()):
+            return True
+    return False
+
+
 # -- HTTP -----------------------------------------------------------------------------------------
 
 STEPS = {"createUser": save_user, "sendEmail": send_email, "sendAnalytics": send_analytics}
@@ -137,9 +166,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answers people and the engine."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != "/users" and SECRETS_FILE and not is_signed(self.headers, body):
+            self.answer(401, {"error": "Atomic has not signed this call"})
+            return
         try:
-            self.answer(200, self.route(body))
+            self.answer(200, self.route(json.loads(body)))
         except KeyError as error:
             self.answer(400, {"error": f"missing: {error}"})
         except Unavailable as error:
@@ -186,8 +218,9 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+        server = ThreadingHTTPServer((HOST, PORT), Handler)
     except OSError as error:
         raise SystemExit(f"port {PORT}: {error.strerror}. APP_PORT names another.") from error
-    print(f"first_app listens at http://127.0.0.1:{server.server_port}", flush=True)
+    own_url = os.environ.get("APP_URL") or f"http://127.0.0.1:{server.server_port}"
+    print(f"first_app listens at http://{HOST}:{server.server_port}", flush=True)
     server.serve_forever()
