@@ -20,6 +20,7 @@ from engine.core.rules.action import Action
 from engine.ports.store import Stopped, Store
 from engine.process.clock import Clock
 from engine.runs.limits.refusals import (
+    ended_unreadable,
     engine_error,
     no_such_run,
     revision_changed,
@@ -201,7 +202,7 @@ class StoppedRuns:
         if not isinstance(stored[0], Stopped):
             raise engine_error(run_id, stopped_by, is_paused=False)
         if not stored[0].recorded:
-            raise engine_error(run_id, stored[0].error)
+            raise _unreadable(stored[0])
         return stored[0]
 
 
@@ -209,4 +210,10 @@ def stopped_refusal(stopped: Stopped) -> Refused:
     """What a post to a stopped run is told, or a look at an outcome of it."""
     if stopped.state == StepState.CANCELLED:
         return run_cancelled(stopped.run_id)
+    return _unreadable(stopped)
+
+
+def _unreadable(stopped: Stopped) -> Refused:
+    if stopped.state in ENDED:
+        return ended_unreadable(stopped.run_id, stopped.error, stopped.state)
     return engine_error(stopped.run_id, stopped.error)

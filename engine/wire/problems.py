@@ -263,7 +263,9 @@ PROBLEMS: dict[Problem, ProblemType] = {
         " traceback."
         " Nothing was recorded by this post, and nothing that was recorded is lost. An"
         " operator lets it be read again with `retry` or `resume` (after an update, perhaps), or"
-        " ends it as it is with `cancel`. Post again with the same key after `Retry-After`.",
+        " ends it as it is with `cancel`. Post again with the same key after `Retry-After`."
+        " A run that has ended and cannot be read is not paused, and stays as it is recorded: the"
+        " text says so, and how it ended.",
         "engine",
     ),
     Problem.WAIT_TIMEOUT: _type(

@@ -13,6 +13,7 @@ from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
 from engine.ports.caller import Invocation
 from engine.runs.live import LiveRun
+from engine.runs.open.callers import Wait
 from engine.store.sqlite.views.views import SqliteViews
 from tests.runs.stopped_runs import ASYNC, App, refused, row_of, stopped_run
 from tests.store.support import change_file, rows
@@ -123,6 +124,35 @@ async def test_damage_of_one_run_ends_no_engine(autojump_clock, path: Path, dama
         await SqliteViews(it.store).causes(0)
         await it.act(run_id, Action.CANCEL)
         assert recorded(await it.post(key="other")).step.state is StepState.COMPLETED
+
+
+@pytest.mark.parametrize("state", ["completed", "failed"])
+async def test_what_is_said_of_a_run_that_has_ended_and_cannot_be_read(
+    autojump_clock, path: Path, state: str
+) -> None:
+    """It is not paused, and no action lets it go on: posts, outcomes and actions are told how it
+    ended, and what is wrong."""
+    app = App()
+    async with world(path, app) as app.it:
+        run_id = recorded(await app.it.post(key="bad")).step.run_id
+    damage = f"UPDATE run SET state = '{state}' WHERE id = '{run_id}'"
+    change_file(path, damage)
+    change_file(path, f"UPDATE step SET retry = 'nonsense' WHERE run_id = '{run_id}'")
+    async with world(path, app, strict=False) as app.it:
+        told = [await refused(app.it)]
+        with pytest.raises(Refused) as found:
+            await app.it.engine.outcome(run_id, Wait())
+        told.append(found.value)
+        for action in (Action.RETRY, Action.CANCEL):
+            with pytest.raises(Refused) as found:
+                await app.it.act(run_id, action)
+            told.append(found.value)
+        assert {it.problem for it in told} == {Problem.ENGINE_ERROR}
+        for it in told:
+            assert "paused" not in it.detail
+            assert "stopped this run" not in it.detail
+            assert f"It has ended (`{state}`)" in it.detail
+            assert it.members["error"] in it.detail
 
 
 @pytest.mark.parametrize("gone", ["id = '{run}'", "id LIKE '{run}-%'"])

@@ -132,12 +132,23 @@ def engine_error(run_id: str, error: str, *, is_paused: bool = True) -> Refused:
         if is_paused
         else "Its record is read when its last request has ended: ask again then."
     )
+    return _engine_error(run_id, error, f"The engine stopped this run: {error}. {then}")
+
+
+def ended_unreadable(run_id: str, error: str, state: str) -> Refused:
+    """The refusal of everything about a run that has ended and cannot be read: nothing of it is
+    paused, and no action lets it go on."""
+    return _engine_error(
+        run_id,
+        error,
+        f"The engine cannot read this run: {error}. It has ended (`{state}`) and stays as it is"
+        " recorded; no action changes it before its record can be read.",
+    )
+
+
+def _engine_error(run_id: str, error: str, detail: str) -> Refused:
     return Refused(
-        Problem.ENGINE_ERROR,
-        f"The engine stopped this run: {error}. {then}",
-        runId=run_id,
-        error=error,
-        retryAfter=STOPPED_RETRY_AFTER_S,
+        Problem.ENGINE_ERROR, detail, runId=run_id, error=error, retryAfter=STOPPED_RETRY_AFTER_S
     )
 
 
