@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
+from engine.core.access.token import Role
 from engine.wire.view import DueBucket, HoldRow, HostRow, StandstillRow
 
 
@@ -91,6 +92,16 @@ class BadFileRow(Struct, frozen=True, rename="camel"):
     """What is wrong with it, where, and what to do."""
 
 
+class OwnToken(Struct, frozen=True, rename="camel"):
+    """The token with which the engine was asked."""
+
+    name: str
+    role: Role
+    """What it allows: of each route the role that it needs is in `routes.py`."""
+    client: str | None = None
+    """The only client that it is good for; None: every one."""
+
+
 class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The engine as it stands."""
 
@@ -123,11 +134,13 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Attempts that could start but for a limit or a hold, by what they wait for: `place` at their
     host, `workflow-place`, `ramp` (overdue at the start, or held before), `release` of a hold."""
     holds: tuple[HoldRow, ...] | None = None
-    """What is held, and why."""
+    """What is held, and why. Of who sees one client those on that client."""
     memory: Memory | None = None
     limits: Limits | None = None
     bad_files: tuple[BadFileRow, ...] | None = None
     """Told to readers of every client alone."""
+    token: OwnToken | None = None
+    """Of who asked; None where the engine asks for no token."""
 
     if not TYPE_CHECKING:  # it was a mapping once: who reads it as one is told the new name
 

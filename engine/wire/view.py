@@ -244,6 +244,12 @@ class HostRow(Struct, frozen=True, rename="camel"):
     """Attempts that are due and have not begun."""
     waits_for: dict[str, int] = {}
     """How many of them wait for what."""
+    in_flight_max: int | UnsetType = UNSET
+    """Told where it is set for this host: the most that may be in flight there."""
+    calls_per_s: float | UnsetType = UNSET
+    """Told where it is set: how many calls may begin within a second."""
+    breaker_since: str | UnsetType = UNSET
+    """Told while the breaker is open: one waiting attempt a second is tried."""
 
 
 class StandstillRow(Struct, frozen=True, rename="camel"):

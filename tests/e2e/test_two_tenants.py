@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from engine.client import AsyncClient, Reset
 from engine.core.rules.action import Action
-from engine.wire import routes
+from engine.wire import OwnToken, routes
 from engine.wire.routes import ROUTES, Role, Route
 from tests.e2e.harness import SETTINGS, Answer, Client, application, eventually_async, running
 
@@ -266,6 +266,8 @@ async def test_lists_and_counts_have_nothing_of_the_other(tmp_path: Path) -> Non
                     if "beta" not in path:
                         assert b"beta" not in answer.content, path
                     told = without_time(answer.json())
+                    if path == "status":
+                        assert told.pop("token")["role"] == person.role
                     if round == 0:
                         before.setdefault(path, told)
                     assert told == before[path], path
@@ -280,12 +282,30 @@ async def test_lists_and_counts_have_nothing_of_the_other(tmp_path: Path) -> Non
         assert sum(status["counts"].values()) == len(operator.runs)
         assert set(status) == {
             "instance", "version", "startedAt", "ready", "draining", "durability", "store",
-            "counts", "stuckCount", "lateCount", "timedCount", "due", "limits",
+            "counts", "stuckCount", "lateCount", "timedCount", "due", "holds", "limits",
         }  # fmt: skip
         assert status["store"] == {"available": True}
         assert (await reader.http.get("/metrics")).status_code == 403
         every = await world.admin.operate.run_page()
         assert every.total == len(operator.runs) + len(world.beta.runs)
+
+
+async def test_the_status_says_who_asks_and_what_holds_their_client(tmp_path: Path) -> None:
+    """The name, role and client of the token, no more of it; and of holds those on the client, none
+    on the other, nor on a workflow or a host that both may have."""
+    async with a_world(tmp_path) as world:
+        for kind, name in (("client", ALPHA), ("client", BETA), ("workflow", "w"), ("host", "h")):
+            await world.admin.operate.hold(kind, name, reason=f"of {name}")
+        for person in (world.alphas["reader"], world.alphas["operator"], world.beta):
+            status = (await person.http.get("/api/v1/status")).json()
+            name = {"read": "reader", "operate": "operator"}[person.role]
+            name = "other" if person is world.beta else name
+            assert status["token"] == {"name": name, "role": person.role, "client": person.name}
+            (hold,) = status["holds"]
+            assert (hold["kind"], hold["name"]) == ("client", person.name)
+        every = await world.admin.operate.status()
+        assert every.token == OwnToken("admin", Role.ADMIN)
+        assert len(every.holds or ()) == 4
 
 
 async def test_a_job_acts_on_the_runs_of_its_own_client(tmp_path: Path) -> None:

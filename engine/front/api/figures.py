@@ -7,20 +7,22 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine import wire
 from engine.core.model import Step, StepState
-from engine.core.rules.hold import Hold
+from engine.core.rules.hold import Hold, HoldKind
 from engine.front.show.rows import hold_row
 from engine.front.show.times import rfc3339
 from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config
 from engine.registry.registry import BadFile
-from engine.runs.limits.gates import WaitsFor
+from engine.runs.limits.gates import Gate, WaitsFor
 from engine.runs.limits.holds import HoldKey, Holds
 from engine.runs.limits.hosts import HostFigures
+from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.standstill import HostPool, standstill_text
 
 HOSTS_TOLD_MAX = 200
@@ -70,6 +72,12 @@ def hold_rows(holds: Holds) -> tuple[wire.HoldRow, ...]:
     return tuple(hold_row(hold, holds.waiting.get(hold.key, 0)) for hold in holds.all)
 
 
+def holds_on(holds: Holds, client: str) -> tuple[wire.HoldRow, ...]:
+    """Those on the client itself, for who sees no other: under them wait steps of its alone."""
+    hold = holds.get((HoldKind.CLIENT, client))
+    return () if hold is None else (hold_row(hold, holds.waiting.get(hold.key, 0)),)
+
+
 def holds_over(
     holds: Holds, client: str, workflow: str, steps: Iterable[Step]
 ) -> tuple[wire.HoldRow, ...]:
@@ -87,13 +95,15 @@ def holds_over(
 
 def host_rows(
     figures: Iterable[HostFigures],
-    in_flight: Mapping[str, int],
-    waiting: Mapping[str, Counter[WaitsFor]],
+    places: AttemptPlaces,
+    now: int,
+    now_s: float,
 ) -> tuple[wire.HostRow, ...]:
     """Hosts that were called lately, or have something in flight or queued."""
     known = {each.host: each for each in figures}
+    in_flight, waiting = places.at_hosts.by_host, places.waiting_by_host
     names = sorted({*known, *in_flight, *waiting})[:HOSTS_TOLD_MAX]
-    return tuple(
+    rows = (
         wire.HostRow(
             host=name,
             ended=each.ended,
@@ -107,6 +117,21 @@ def host_rows(
         for name in names
         for each in (known.get(name) or HostFigures(name),)
         for its in (waiting.get(name) or Counter[WaitsFor](),)
+    )
+    gates = places.gates.by_host
+    return tuple(_with_gate(row, gates.get(row.host), now, now_s) for row in rows)
+
+
+def _with_gate(row: wire.HostRow, gate: Gate | None, now: int, now_s: float) -> wire.HostRow:
+    """What keeps calls to the host back."""
+    if gate is None:
+        return row
+    limits, since = gate.limits, gate.breaker_since
+    return replace(
+        row,
+        in_flight_max=UNSET if limits.in_flight_max is None else limits.in_flight_max,
+        calls_per_s=UNSET if limits.calls_per_s is None else limits.calls_per_s,
+        breaker_since=UNSET if since is None else _then(since, now, now_s),
     )
 
 

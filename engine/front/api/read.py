@@ -20,6 +20,7 @@ from engine.front.api.context import Front
 from engine.front.api.figures import (
     bad_file_rows,
     hold_rows,
+    holds_on,
     holds_over,
     host_rows,
     limits_set,
@@ -51,7 +52,7 @@ SORTS = {"-submittedAt": True, "submittedAt": False}
 async def status(front: Front, who: Who) -> Reply:
     """`GET /api/v1/status`."""
     if who.client is not None:
-        return json_reply(await own_status(front, who.client))
+        return json_reply(await own_status(front, who, who.client))
     now, now_s = front.clock.steady_ms(), trio.current_time()
     summary = await front.views.summary(now)
     due = await front.views.due_counts(now)
@@ -74,9 +75,7 @@ async def status(front: Front, who: Who) -> Reply:
             late_count=summary.late,
             timed_count=summary.timed,
             due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in due),
-            hosts=host_rows(
-                engine.hosts.figures(now), places.at_hosts.by_host, places.waiting_by_host
-            ),
+            hosts=host_rows(engine.hosts.figures(now), places, now, now_s),
             standstills=standstill_rows(engine.home.rule.narrow_pools(now_s), now, now_s),
             in_memory=len(engine.memory.live),
             in_flight=places.at_hosts.in_flight,
@@ -87,11 +86,12 @@ async def status(front: Front, who: Who) -> Reply:
             memory=memory_used(engine.budget),
             limits=limits_set(front.config, engine.budget.bytes_max),
             bad_files=bad_file_rows(front.registry.bad_files),
+            token=_token(who),
         )
     )
 
 
-async def own_status(front: Front, client: str) -> wire.Status:
+async def own_status(front: Front, who: Who, client: str) -> wire.Status:
     """The same for who sees one client: what is of that, and what is of nobody. Nothing of the
     rest, which tells of the others: rates, hosts, places, memory."""
     now, engine = front.clock.steady_ms(), front.engine
@@ -112,8 +112,15 @@ async def own_status(front: Front, client: str) -> wire.Status:
         late_count=found.late,
         timed_count=found.timed,
         due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in found.due),
+        holds=holds_on(engine.holds, client),
         limits=limits_set(front.config, engine.budget.bytes_max),
+        token=_token(who),
     )
+
+
+def _token(who: Who) -> wire.OwnToken | None:
+    """That of who asks; None: none was asked for."""
+    return wire.OwnToken(who.token, who.role, who.client) if who.token else None
 
 
 def _invalid(detail: str) -> Refused:

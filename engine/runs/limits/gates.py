@@ -65,6 +65,12 @@ class Gate:
         """Whether it can keep anything back."""
         return self.trouble is not None or self.limits != NO_HOST_LIMITS
 
+    @property
+    def breaker_since(self) -> float | None:
+        """Since when the breaker is open (Trio's clock); None: it is not."""
+        trouble = self.trouble
+        return trouble.opened_at if trouble is not None and trouble.room == 0 else None
+
     def waits_for(self, in_flight: int, in_flight_max: int, now: float) -> WaitsFor | None:
         """What keeps a first attempt from beginning."""
         if self.trouble is not None and not self.trouble.lets_through(now):
@@ -177,9 +183,7 @@ class Gates:
     @property
     def breakers_open(self) -> int:
         """Hosts whose breaker is open now."""
-        return sum(
-            gate.trouble is not None and gate.trouble.room == 0 for gate in self.by_host.values()
-        )
+        return sum(gate.breaker_since is not None for gate in self.by_host.values())
 
     def set_limits(self, limits: Mapping[str, HostLimits]) -> None:
         """Those of all hosts, by their names in URLs, instead of what was set before."""
