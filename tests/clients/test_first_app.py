@@ -12,15 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.clients.test_trust import BODY as CALL
-from tests.clients.test_trust import NEW, OLD, OTHER, TOKENS, calls
-from tests.e2e.harness import PATIENCE_S, running
+from tests.clients.shop import PATIENCE_S, USER
+from tests.clients.signed import BODY, NEW, OLD, OTHER, STEP, TOKENS, calls
+from tests.e2e.harness import running
 from tests.loopback import free_port
 from tests.registry.files import write
 
 FIRST_APP = Path(__file__).parents[2] / "docs" / "examples" / "first_app.py"
-STEP = "/workflows/userCreation/steps/createUser"
-USER = {"userName": "ada", "email": "ada@example.com"}
 JSON = {"Content-Type": "application/json"}
 
 
@@ -91,7 +89,7 @@ def test_what_is_not_signed_is_refused(tmp_path: Path):
     named = JSON | {"Idempotency-Key": '"own"', "webhook-id": "own"}
 
     def status(url: str, path: str, headers: dict[str, str]) -> int:
-        return httpx.post(url + path, content=CALL, headers=named | headers).status_code
+        return httpx.post(url + path, content=BODY, headers=named | headers).status_code
 
     wanted = calls()
     with first_app(environ | {"ATOMIC_SIGNING_SECRET_FILE": str(secrets)}) as url:
