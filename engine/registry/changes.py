@@ -19,6 +19,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.model import OPEN
 from engine.ports.views import RunQuery, RunsFound
 from engine.registry.registry import TOKEN_BYTES, TOKEN_PREFIX, Registry, digest_of
+from engine.registry.secrets import SIGNING_BYTES, SIGNING_SECRETS_MAX, signing_secret
 
 ADMIN = "admin"
 """What the first token is called that may make others."""
@@ -85,6 +86,41 @@ class Changes:
             client = replace(client, targets=targets)
             if private_targets is not None:
                 client = replace(client, private_targets=private_targets)
+            await self._registry.put_client(client, actor)
+            return client
+
+    async def add_signing_secret(self, name: str, actor: str) -> tuple[Client, str]:
+        """Sign a client's calls with a new secret, and while there is one before it with both;
+        returns the secret as Standard Webhooks writes it. Raises Refused where there are two: the
+        application may have either of them."""
+        async with self._changing:
+            client = self._client(name)
+            if len(client.signing_secrets) >= SIGNING_SECRETS_MAX and not client.defined_in:
+                raise _not_possible(
+                    f"Calls of {name!r} are signed with two secrets. When its application has the"
+                    f" newer one, take the older away: `atomic client secret rm {name}`. Then add"
+                    " another."
+                )
+            key = self._token_bytes(SIGNING_BYTES)
+            client = replace(client, signing_secrets=(key, *client.signing_secrets))
+            await self._registry.put_client(client, actor)
+            return client, signing_secret(key)
+
+    async def remove_signing_secret(self, name: str, actor: str, *, last: bool) -> Client:
+        """Sign a client's calls with the older of two secrets no more. Raises Refused where there
+        is none, and for one alone unless it may be the `last`."""
+        async with self._changing:
+            client = self._client(name)
+            least = 0 if last else 1
+            if len(client.signing_secrets) <= least and not client.defined_in:
+                raise _not_possible(
+                    f"Calls of {name!r} are signed with no other secret: an application that asks"
+                    " for a signature would refuse them. If they are to be signed no more:"
+                    f" `atomic client secret rm {name} --last`."
+                    if client.signing_secrets
+                    else f"Calls of {name!r} are not signed."
+                )
+            client = replace(client, signing_secrets=client.signing_secrets[:-1])
             await self._registry.put_client(client, actor)
             return client
 

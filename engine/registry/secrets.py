@@ -28,6 +28,8 @@ _TOKEN = re.compile(rf"{TOKEN_PREFIX}(?P<chance>[A-Za-z0-9._~+/=-]+)")
 SIGNING_PREFIX = "whsec_"
 SIGNING_BYTES_MIN, SIGNING_BYTES_MAX = 24, 64
 """Standard Webhooks, "Signature scheme": 24 to 64 random bytes."""
+SIGNING_BYTES = 32
+"""Of one that is made here: as its own examples have."""
 SIGNING_SECRETS_MAX = 2
 """The new one and the old, while a client changes from one to the other."""
 NAME_CHARACTERS_MAX = 64
@@ -100,6 +102,11 @@ def _key_of(line: str, place: str) -> bytes:
             f" {SIGNING_BYTES_MAX} random bytes. {_HOW_TO_MAKE_A_KEY}"
         )
     return key
+
+
+def signing_secret(key: bytes) -> str:
+    """A key as such a file, and Standard Webhooks, have it."""
+    return SIGNING_PREFIX + base64.b64encode(key).decode("ascii")
 
 
 def _lines(look: Look, path: Path, named: str) -> Iterator[tuple[int, str]]:

@@ -51,6 +51,23 @@ class ClientRow(Struct, frozen=True, rename="camel"):
     disabled: bool
     defined_in: str | None
     """The file that defines it; null: it was added by a command."""
+    signing_secrets: int = 0
+    """With how many secrets each of its calls is signed."""
+
+
+class SigningRemoval(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A signing secret that is to be used no more: the older of two."""
+
+    last: bool = False
+    """Whether it may be the only one: then calls are not signed."""
+
+
+class SigningAnswer(Struct, frozen=True, rename="camel"):
+    """A signing secret that was made."""
+
+    client: ClientRow
+    secret: str
+    """As Standard Webhooks writes it, shown this once."""
 
 
 class ClientList(Struct, frozen=True, rename="camel"):

@@ -19,6 +19,8 @@ from engine.wire.access import (
     ClientRow,
     NoMembers,
     RotateRequest,
+    SigningAnswer,
+    SigningRemoval,
     TargetsRequest,
     TokenAnswer,
     TokenList,
@@ -106,6 +108,11 @@ CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
                    "Make a client known, and a token to post as it.", body=ClientRequest)
 CLIENT_TARGETS = Route("POST", "/api/v1/clients/{name}/targets", Role.ADMIN, ClientRow,
                        "Change where a client's steps may be called.", body=TargetsRequest)
+CLIENT_SIGN = Route("POST", "/api/v1/clients/{name}/secrets", Role.ADMIN, SigningAnswer,
+                    "Sign a client's calls with a new secret; it is shown this once.",
+                    body=NoMembers)
+CLIENT_UNSIGN = Route("POST", "/api/v1/clients/{name}/secrets/remove", Role.ADMIN, ClientRow,
+                      "Sign its calls with the older secret no more.", body=SigningRemoval)
 CLIENT_DISABLE = Route("POST", "/api/v1/clients/{name}/disable", Role.ADMIN, ClientRow,
                        "Refuse a client's posts.", body=NoMembers)
 CLIENT_ENABLE = Route("POST", "/api/v1/clients/{name}/enable", Role.ADMIN, ClientRow,

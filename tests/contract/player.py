@@ -169,7 +169,7 @@ class Names:
             "parent": rf"{run}(?:-[0-9a-f]{{20}})?\.\d+\.\d+\.[0-9a-f]{{20}}",
             "step": f"{run}-[0-9a-f]{{20}}",
             "run": run,
-            "secret": "atomic_[A-Za-z0-9_-]{43}",
+            "secret": "atomic_[A-Za-z0-9_-]{43}|whsec_[A-Za-z0-9+/]{43}=",
             "trace": "(?<=00-)[0-9a-f]{32}(?=-)",
             "span": "(?<=-)[0-9a-f]{16}(?=-01)",
             "time": r"20\d\d-\d\d-\d\dT[\d:.]{12}Z",

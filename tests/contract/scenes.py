@@ -6,6 +6,20 @@ from typing import Any
 from urllib.parse import quote
 
 from engine.core.errors import Problem
+from tests.contract.asks import (
+    AS_ADMIN,
+    AS_SHOP,
+    act,
+    admin,
+    apart,
+    bulk,
+    child,
+    get,
+    hold,
+    release,
+    submission,
+    submit,
+)
 from tests.contract.player import (
     Answers,
     Ask,
@@ -37,57 +51,9 @@ ROUTES = (
     "/api/v1/clients", "/api/v1/clients/none/targets", "/api/v1/clients/none/disable",
     "/api/v1/clients/none/enable", "/api/v1/clients/none/remove", "/api/v1/tokens",
     "/api/v1/tokens/none/rotate", "/api/v1/tokens/none/remove",
+    "/api/v1/clients/none/secrets", "/api/v1/clients/none/secrets/remove",
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
-
-
-def get(*targets: str) -> tuple[Ask, ...]:
-    """Look at each of these."""
-    return tuple(Ask(f"GET {target}") for target in targets)
-
-
-def submission(endpoint: str, key: str = "k", /, **members: Any) -> dict[str, Any]:
-    """The body of a submission."""
-    url = f"http://<app>/{endpoint}"
-    return {"workflowName": "order", "stepInvokeUrl": url, "idempotencyKey": key, **members}
-
-
-def submit(
-    endpoint: str, key: str = "k", *headers: str, begin: str = "", client: str = "shop", **more: Any
-) -> Ask:
-    """Post it."""
-    return Ask(f"POST /{client}", submission(endpoint, key, **more), headers, begin)
-
-
-def child(parent: int, endpoint: str, key: str = "k", begin: str = "", **more: Any) -> Ask:
-    """Post a step with a parent token."""
-    return submit(endpoint, key, f"Atomic-Parent: <parent-{parent}>", begin=begin, **more)
-
-
-def apart(*steps: Step) -> tuple[Step, ...]:
-    """At one time each: what is listed by time has one order then."""
-    return tuple(it for step in steps for it in (step, Pass(0.01)))
-
-
-def act(run: int, action: str, *headers: str, **members: Any) -> Ask:
-    """What an operator does."""
-    path = f"POST /api/v1/runs/<run-{run}>/actions"
-    return Ask(path, {"action": action, **members}, headers)
-
-
-def bulk(action: str, q: str, *headers: str, **members: Any) -> Ask:
-    """The same to all that a filter finds."""
-    return Ask("POST /api/v1/bulk", {"action": action, "q": q, **members}, headers)
-
-
-def hold(kind: str, name: str, *headers: str, **members: Any) -> Ask:
-    """Start nothing of it."""
-    return Ask("POST /api/v1/holds", {"kind": kind, "name": name, **members}, headers)
-
-
-def release(kind: str, name: str, *headers: str, **members: Any) -> Ask:
-    """Let it start again."""
-    return Ask("POST /api/v1/holds/release", {"kind": kind, "name": name, **members}, headers)
 
 
 def paths() -> tuple[Step, ...]:
@@ -429,14 +395,6 @@ STREAM: tuple[Step, ...] = (
     Pass(5.0), Follow(), Ask("HEAD /api/v1/events"),
 )  # fmt: skip
 
-AS_ADMIN, AS_SHOP = (f"Authorization: Bearer <secret-{number}>" for number in (2, 1))
-
-
-def admin(path: str, _as: str = AS_ADMIN, **members: Any) -> Ask:
-    """What an admin changes."""
-    return Ask(f"POST /api/v1/{path}", members, (_as,))
-
-
 TOKENS: tuple[Step, ...] = (
     submit("ok"), admin("clients", "X-No: 1", name="shop", targets=["http://<app>/"]),
     submit("ok", "k2"), submit("ok", "k2", AS_SHOP), submit("ok", "k2", AS_SHOP, client="other"),
@@ -464,6 +422,9 @@ TOKENS: tuple[Step, ...] = (
     admin("clients/shop/targets", remove=["http://other:1/x"], privateTargets=False),
     admin("clients/shop/targets", remove=["http://other:1/x"]), admin("clients/shop/targets"),
     admin("clients/shop/targets", add=["ftp://b/"]), admin("clients/none/targets", add=["http://b/"]),
+    *(admin(f"clients/shop/secrets{then}") for then in ("", "", "", "/remove", "/remove")),
+    admin("clients/shop/secrets/remove", last=True), admin("clients/shop/secrets/remove", last=1),
+    admin("clients/none/secrets"),
     admin("clients/shop/disable"), submit("ok", "k3", AS_SHOP), admin("clients/shop/enable"),
     submit("order", "k4", AS_SHOP, ASYNC), Called("order"), admin("clients/shop/remove"),
     Answers("order"), Until("<run-3>", "completed", (AS_ADMIN,)), admin("clients/shop/remove"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,20 @@ import httpx
 import pytest
 import trio
 from click.testing import CliRunner, Result
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from engine.cli.main import main
-from engine.client import AsyncClient, Refused
-from tests.e2e.harness import SETTINGS, Answer, application, running
+from engine.client import AsyncClient, Refused, StepFailed
+from tests.e2e.harness import SETTINGS, Answer, Call, application, running
 
 Command = Callable[..., Result]
 SECRET = re.compile(r"atomic_[A-Za-z0-9_-]{43}")
+SIGNING = re.compile(r"whsec_[A-Za-z0-9+/]{43}=")
+LOOKS = (
+    ("client", "ls", "--json"), ("client", "ls"), ("token", "ls", "--json"), ("status", "--json"),
+    ("runs", "--json"), ("limits", "--json"),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -102,6 +110,62 @@ async def test_an_engine_begins_to_ask_for_tokens(
     written = b"".join(each.read_bytes() for each in tmp_path.glob("*.db*")) + engine.text.encode()
     for secret in (added.stdout, rotated.stdout, SECRET.findall(added.stderr)[0]):
         assert secret.strip().encode() not in written
+
+
+async def test_calls_are_signed_with_secrets_that_commands_make(
+    tmp_path: Path, atomic: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application takes every call while its secret is exchanged for another, and by no other;
+    who lists clients, the log and the metrics have no secret in them."""
+    known: list[str] = []
+
+    async def ok(call: Call) -> Answer:
+        for it in known:
+            with suppress(WebhookVerificationError):
+                Webhook(it).verify(call.body, dict(call.headers))
+                return Answer(200)
+        return Answer(401)
+
+    async def ask(*arguments: str, token: str | None = "admin") -> Result:
+        done = await trio.to_thread.run_sync(lambda: atomic(*arguments, token=token))
+        assert done.exit_code == 0, done.output
+        return done
+
+    with running(tmp_path, **SETTINGS) as engine:
+        monkeypatch.setenv("ATOMIC_URL", engine.url)
+        async with application(ok=ok) as app:
+            added = await ask("client", "add", "shop", "--target", f"{app.url}/", token=None)
+            kept(tmp_path, "shop", added.stdout)
+            kept(tmp_path, "admin", SECRET.findall(added.stderr)[0])
+
+            async def statuses(key: str) -> list[str]:
+                """Of a run with one attempt, by whoever has which secrets."""
+                async with AsyncClient(engine.url, token_file=tmp_path / "shop") as client:
+                    post: Any = {"client": "shop", "url": app.at("ok"), "retry": {"count": 0}}
+                    try:
+                        return [(await client.submit("w", **post, key=key)).status]
+                    except StepFailed as failed:
+                        return [f"{failed.last_attempt and failed.last_attempt.http_status}"]
+
+            made = []
+            for number in (1, 2):
+                done = await ask("client", "secret", "add", "shop")
+                made.append(done.stdout.strip())
+                assert SIGNING.fullmatch(made[-1])
+                assert ("client secret rm shop" in done.stderr) is (number == 2)
+            assert await statuses("none known") == ["401"]
+            for key, secret in (("old", made[0]), ("new", made[1])):
+                known[:] = [secret]
+                assert await statuses(key) == ["completed"]
+            assert "2 secrets" in (await ask("client", "ls")).stdout
+            await ask("client", "secret", "rm", "shop")
+            assert await statuses("new alone") == ["completed"]
+            known[:] = [made[0]]
+            assert await statuses("old alone") == ["401"]
+            seen = "".join([(await ask(*it)).output for it in LOOKS])
+        assert engine.stop() == 0
+    for key in made:
+        assert key.removeprefix("whsec_") not in seen + engine.text
 
 
 async def test_a_head_is_refused_before_its_body(tmp_path: Path, atomic: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -260,3 +261,62 @@ async def test_what_a_file_defines_is_changed_in_the_file(path: Path) -> None:
             refused = await refusal(change)
             assert refused.problem is Problem.NOT_POSSIBLE
             assert "defined in clients/shop.toml" in refused.detail
+
+
+def key_of(secret: str) -> bytes:
+    """The key that a signing secret writes."""
+    assert secret.startswith("whsec_")
+    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+
+
+async def test_a_signing_secret_is_exchanged_with_two_for_a_while(path: Path) -> None:
+    """The new one stands first, a third is refused, and the older is taken away; all of it stays
+    over a restart, and the file that has them is its owner's alone."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_client(SHOP, "ada")
+        made: list[bytes] = []
+        for count in (1, 2):
+            client, secret = await desk.changes.add_signing_secret("shop", "ada")
+            made.insert(0, key_of(secret))
+            assert client.signing_secrets == tuple(made)
+            assert (len(made), {len(key) for key in made}) == (count, {32})
+        refused = await refusal(desk.changes.add_signing_secret("shop", "ada"))
+        assert (refused.problem, "client secret rm shop" in refused.detail) == (
+            Problem.NOT_POSSIBLE,
+            True,
+        )
+    async with desk_at(path) as desk:
+        assert desk.registry.clients["shop"] == replace(SHOP, signing_secrets=tuple(made))
+        client = await desk.changes.remove_signing_secret("shop", "ada", last=False)
+        assert client.signing_secrets == (made[0],)
+    assert {each.stat().st_mode & 0o077 for each in path.parent.glob(f"{path.name}*")} == {0}
+
+
+async def test_the_last_signing_secret_goes_by_a_word_of_its_own(path: Path) -> None:
+    """Without it an application that verifies would refuse every call."""
+    async with desk_at(path) as desk:
+        await desk.changes.add_client(SHOP, "ada")
+        for last in (False, True):
+            refused = await refusal(desk.changes.remove_signing_secret("shop", "ada", last=last))
+            assert refused.detail == "Calls of 'shop' are not signed."
+        await desk.changes.add_signing_secret("shop", "ada")
+        refused = await refusal(desk.changes.remove_signing_secret("shop", "ada", last=False))
+        assert "`atomic client secret rm shop --last`" in refused.detail
+        assert len(desk.registry.clients["shop"].signing_secrets) == 1
+        await desk.changes.remove_signing_secret("shop", "ada", last=True)
+        assert desk.registry.clients["shop"] == SHOP
+
+
+async def test_signing_secrets_of_a_file_are_changed_in_the_file(path: Path) -> None:
+    """Also where it has two, or none: which file it is, is what helps. Of nobody there is none."""
+    async with desk_at(path) as desk:
+        for secrets in ((), (b"a" * 32,), (b"a" * 32, b"b" * 32)):
+            defined = replace(SHOP, signing_secrets=secrets, defined_in="/etc/shop.toml")
+            desk.registry.set_defined([defined], [])
+            for change in (
+                desk.changes.add_signing_secret("shop", "ada"),
+                desk.changes.remove_signing_secret("shop", "ada", last=True),
+            ):
+                assert "is defined in /etc/shop.toml" in (await refusal(change)).detail
+        unknown = await refusal(desk.changes.add_signing_secret("nobody", "ada"))
+        assert unknown.problem is Problem.NOT_FOUND

@@ -11,7 +11,7 @@ import click
 from engine.cli.access.shared import db_option, in_file, tell_made
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
-from engine.cli.show.text import echo_json, echo_list, safe
+from engine.cli.show.text import count_text, echo_json, echo_list, safe
 
 if TYPE_CHECKING:
     from engine.wire.access import ClientRow
@@ -118,6 +118,56 @@ def targets(
         click.echo("\n".join(client_lines((row,))))
 
 
+@client.group()
+def secret() -> None:
+    """The secrets that a client's calls are signed with, so that its application knows them.
+
+    `atomic client secret add billing > billing.signing`, and the application verifies by that file.
+    To change it: add another, give it to the application, then `atomic client secret rm billing`.
+    """
+
+
+@secret.command("add")
+@click.argument("name")
+@engine_option
+@actor_option
+@json_option
+def add_secret(name: str, engine: str, actor: str, as_json: bool) -> None:
+    """Sign its calls with a new secret, and print that: this once. One before it signs too."""
+    with client_of(engine, actor=actor) as atomic:
+        answer = atomic.admin.add_signing_secret(name)
+    if as_json:
+        echo_json(answer)
+        return
+    both = answer.client.signing_secrets > 1
+    click.echo(
+        f"The secret that calls of the client {safe(name)} are signed with from now on"
+        f"{', and with the one before too' if both else ''}; shown this once:",
+        err=True,
+    )
+    click.echo(safe(answer.secret))
+    if both:
+        click.echo(f"When its application has it: atomic client secret rm {safe(name)}", err=True)
+
+
+@secret.command("rm")
+@click.argument("name")
+@click.option("--last", is_flag=True, help="Also the only one: its calls are not signed then.")
+@engine_option
+@actor_option
+@json_option
+def remove_secret(name: str, last: bool, engine: str, actor: str, as_json: bool) -> None:
+    """Sign its calls with the older of two secrets no more."""
+    with client_of(engine, actor=actor) as atomic:
+        row = atomic.admin.remove_signing_secret(name, last=last)
+    if as_json:
+        echo_json(row)
+    elif row.signing_secrets:
+        click.echo(f"Calls of the client {safe(name)} are signed with the newer secret alone.")
+    else:
+        click.echo(f"Calls of the client {safe(name)} are not signed any more.")
+
+
 @client.command()
 @click.argument("name")
 @engine_option
@@ -170,12 +220,13 @@ def ls(engine: str, as_json: bool) -> None:
 
 def client_lines(rows: Sequence[ClientRow]) -> list[str]:
     """Clients as a table, one line each."""
-    head = ["CLIENT", "STATE", "TARGETS", "DEFINED IN"]
+    head = ["CLIENT", "STATE", "TARGETS", "SIGNED WITH", "DEFINED IN"]
     lines = [
         [
             safe(row.name),
             "disabled" if row.disabled else "enabled",
             " ".join(map(safe, row.targets)) or "-",
+            count_text(row.signing_secrets, "secret") if row.signing_secrets else "-",
             safe(row.defined_in or "-"),
         ]
         for row in rows

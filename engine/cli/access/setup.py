@@ -6,7 +6,6 @@ it adds what is missing and changes nothing.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -20,10 +19,8 @@ from engine import wire
 from engine.cli.show.text import safe
 from engine.core.target import BadTarget, normalise_prefix
 from engine.registry.registry import TOKEN_BYTES, TOKEN_PREFIX
-from engine.registry.secrets import SIGNING_PREFIX
+from engine.registry.secrets import SIGNING_BYTES, signing_secret
 
-SIGNING_SECRET_BYTES = 32
-"""As Standard Webhooks' own examples have; it takes 24 to 64."""
 SETTINGS = """\
 # Written by `atomic setup`. Every setting: docs/reference/configuration.md
 admin_token_file = "admin.token"
@@ -105,9 +102,7 @@ def _token() -> str:
 
 
 def _signing_secret() -> str:
-    return (
-        f"{SIGNING_PREFIX}{base64.b64encode(secrets.token_bytes(SIGNING_SECRET_BYTES)).decode()}\n"
-    )
+    return f"{signing_secret(secrets.token_bytes(SIGNING_BYTES))}\n"
 
 
 def _toml(value: object) -> str:

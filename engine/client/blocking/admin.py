@@ -53,6 +53,15 @@ class Admin:
         asked = access.TargetsRequest(tuple(add), tuple(remove), private_targets)
         return self._ask(routes.CLIENT_TARGETS, asked, name)
 
+    def add_signing_secret(self, name: str) -> access.SigningAnswer:
+        """Sign a client's calls with a new secret, and with the one before it too. The answer has
+        it, this once. Raises Refused where there are two."""
+        return self._ask(routes.CLIENT_SIGN, access.NoMembers(), name)
+
+    def remove_signing_secret(self, name: str, *, last: bool = False) -> access.ClientRow:
+        """Sign its calls with the older of two secrets no more; `last`: with the only one."""
+        return self._ask(routes.CLIENT_UNSIGN, access.SigningRemoval(last), name)
+
     def disable_client(self, name: str) -> access.ClientRow:
         """Refuse a client's posts."""
         return self._ask(routes.CLIENT_DISABLE, access.NoMembers(), name)

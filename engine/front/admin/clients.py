@@ -18,6 +18,7 @@ from engine.wire import access
 NAME = "letters, digits and ._- , at most 64, beginning with a letter or digit"
 _decode_client = msgspec.json.Decoder(access.ClientRequest).decode
 _decode_targets = msgspec.json.Decoder(access.TargetsRequest).decode
+_decode_removal = msgspec.json.Decoder(access.SigningRemoval).decode
 _decode_token = msgspec.json.Decoder(access.TokenRequest).decode
 _decode_rotate = msgspec.json.Decoder(access.RotateRequest).decode
 
@@ -42,6 +43,7 @@ def client_row(client: Client) -> access.ClientRow:
         steps_need_parent=client.steps_need_parent,
         disabled=client.disabled,
         defined_in=client.defined_in or None,
+        signing_secrets=len(client.signing_secrets),
     )
 
 
@@ -98,6 +100,20 @@ async def change_targets(changes: Changes, name: str, body: bytes, actor: str) -
         most=access.TARGETS_MAX,
     )
     return client_row(client)
+
+
+async def add_signing_secret(changes: Changes, name: str, actor: str) -> access.SigningAnswer:
+    """`POST /api/v1/clients/{name}/secrets`. Raises Refused."""
+    client, secret = await changes.add_signing_secret(name, actor)
+    return access.SigningAnswer(client_row(client), secret)
+
+
+async def remove_signing_secret(
+    changes: Changes, name: str, body: bytes, actor: str
+) -> access.ClientRow:
+    """`POST /api/v1/clients/{name}/secrets/remove`. Raises Refused."""
+    asked = decode_asked(body, _decode_removal, "removal") if body else access.SigningRemoval()
+    return client_row(await changes.remove_signing_secret(name, actor, last=asked.last))
 
 
 def _prefixes(texts: tuple[str, ...], member: str) -> tuple[str, ...]:

@@ -248,6 +248,13 @@ def _admin(front: Front) -> Answers:
         asked = await request.body
         return json_reply(await clients.change_targets(changes, name, asked, _actor(front).name))
 
+    async def add_signing_secret(name: str) -> Reply:
+        return json_reply(await clients.add_signing_secret(changes, name, _actor(front).name))
+
+    async def remove_signing_secret(name: str) -> Reply:
+        asked, actor = await request.body, _actor(front).name
+        return json_reply(await clients.remove_signing_secret(changes, name, asked, actor))
+
     async def set_disabled(name: str, *, disabled: bool) -> Reply:
         changed = await changes.set_disabled(name, _actor(front).name, disabled=disabled)
         return json_reply(clients.client_row(changed))
@@ -283,6 +290,8 @@ def _admin(front: Front) -> Answers:
         routes.CLIENTS: lambda: json_reply(clients.client_list(registry)),
         routes.CLIENT_ADD: add_client,
         routes.CLIENT_TARGETS: change_targets,
+        routes.CLIENT_SIGN: add_signing_secret,
+        routes.CLIENT_UNSIGN: remove_signing_secret,
         routes.CLIENT_DISABLE: partial(set_disabled, disabled=True),
         routes.CLIENT_ENABLE: partial(set_disabled, disabled=False),
         routes.CLIENT_REMOVE: remove_client,

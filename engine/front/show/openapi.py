@@ -49,6 +49,9 @@ _RESPONSES: dict[Route[Any], dict[str, str]] = {
         "409": "not-possible: there is one of this name",
     },
     routes.CLIENT_TARGETS: _CHANGED | {"400": "invalid-request: a target that cannot be one"},
+    routes.CLIENT_SIGN: _AS_ASKED | {"409": "not-possible: there are two, or a file defines it"},
+    routes.CLIENT_UNSIGN: _AS_ASKED
+    | {"409": "not-possible: it is the only one, there is none, or a file defines it"},
     routes.CLIENT_DISABLE: _CHANGED,
     routes.CLIENT_ENABLE: _CHANGED,
     routes.CLIENT_REMOVE: _AS_ASKED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from engine.registry import secrets
+from engine.registry.changes import Changes
 from engine.registry.files import _Reading
 from engine.registry.registry import Registry
 from engine.registry.watch import Files
@@ -15,6 +16,9 @@ from tests.mutants.catalog import PROPERTY, Planting, plant
 
 FILES = "tests/registry/test_files.py::test_"
 WATCH = "tests/registry/test_watch.py::test_"
+EXCHANGED = (
+    "tests/registry/test_changes.py::test_a_signing_secret_is_exchanged_with_two_for_a_while"
+)
 LIMITS = "tests/runs/limits/test_new_runs.py::test_"
 
 
@@ -77,3 +81,10 @@ def one_open_run_more(bug: Planting) -> None:
        test=f"{LIMITS}no_more_callers_wait_than_may")  # fmt: skip
 def caller_counted_on(bug: Planting) -> None:
     bug.rewrite(NewRuns.caller_leaves, "-= 1", "-= 0")
+
+
+@plant("the newer of two signing secrets is taken away", by=(PROPERTY,), test=EXCHANGED)
+def newer_secret_goes(bug: Planting) -> None:
+    bug.rewrite(
+        Changes.remove_signing_secret, "client.signing_secrets[:-1]", "client.signing_secrets[1:]"
+    )
