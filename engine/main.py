@@ -53,6 +53,7 @@ from engine.registry.changes import Changes
 from engine.registry.files import sources_of
 from engine.registry.limits import SetLimits
 from engine.registry.registry import Registry
+from engine.registry.undefined import tell_of_undefined
 from engine.registry.watch import Files
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
@@ -195,13 +196,13 @@ async def _serve(
         if not is_loopback(config.host):
             registry.ask_always()
         ports = frozenset(each.socket.getsockname()[1] for each in listeners)
-        making = working(config, store, registry, files, ports, clock, log, counters)
+        views = SqliteViews(store)
+        making = working(config, store, views, registry, files, ports, clock, log, counters)
         async with making as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
-            views = SqliteViews(store)
             engine.new_runs.count_open = views.open_runs
             front = _front(config, store, views, registry, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
@@ -264,6 +265,7 @@ async def _serve_front(
 async def working(
     config: Config,
     store: OpenStore,
+    views: Views,
     registry: Registry,
     files: Files,
     own_ports: frozenset[int],
@@ -306,6 +308,7 @@ async def working(
             work.start_soon(_sample, metrics)
             work.start_soon(run_log.run)
             work.start_soon(files.watch, registry, clock.utc_ms, log, logger().warning)
+            work.start_soon(tell_of_undefined, registry, views.open_by_client, logger().warning)
             work.start_soon(_trim_memory, engine.budget)
             yield engine, metrics
             work.cancel_scope.cancel()
@@ -400,7 +403,12 @@ def limits_of(
 
 def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:
     """Changes of clients and tokens."""
-    return Changes(registry, now=clock.utc_ms, token_bytes=clock.token_bytes, find=views.runs)
+    return Changes(
+        registry,
+        now=clock.utc_ms,
+        token_bytes=clock.token_bytes,
+        open_by_client=views.open_by_client,
+    )
 
 
 async def _sample(metrics: Metrics) -> None:

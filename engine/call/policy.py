@@ -65,9 +65,10 @@ class CallPolicy:
         client = self.client
         if is_covered(client.targets, url):
             return None
-        if not self._known:
-            return f"there is no client {client.name}"
         host = whole_host(url)
+        if not self._known:
+            how = f"`atomic client add {client.name} --target {host}`"
+            return f"there is no client {client.name}; to have one: {how}"
         if client.defined_in:
             how = f'add "{host}" to its `targets` in {client.defined_in}'
         else:

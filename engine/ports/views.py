@@ -268,6 +268,9 @@ class Views(Protocol):
     async def open_runs(self, client: str) -> int:
         """How many open runs a client has."""
 
+    async def open_by_client(self) -> dict[str, int]:
+        """How many open runs each client has that has any."""
+
     async def client_of(self, run_id: str) -> str | None:
         """Whose run it is; None: there is no such run."""
 

@@ -7,7 +7,7 @@ themselves out, a token that may make others is made before it, where there is n
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 
 import trio
 from msgspec import Struct
@@ -16,10 +16,9 @@ from msgspec.structs import replace
 from engine.core.access.client import Client
 from engine.core.access.token import Role, Token
 from engine.core.errors import Problem, Refused
-from engine.core.model import OPEN
-from engine.ports.views import RunQuery, RunsFound
 from engine.registry.registry import TOKEN_BYTES, TOKEN_PREFIX, Registry, digest_of
 from engine.registry.secrets import SIGNING_BYTES, SIGNING_SECRETS_MAX, signing_secret
+from engine.registry.undefined import OpenByClient, runs_text, shown, undefined
 
 ADMIN = "admin"
 """What the first token is called that may make others."""
@@ -41,20 +40,26 @@ class Changes:
         *,
         now: Callable[[], int],
         token_bytes: Callable[[int], bytes],
-        find: Callable[[RunQuery], Awaitable[RunsFound]],
+        open_by_client: OpenByClient,
     ) -> None:
-        """`now`: milliseconds since the epoch, UTC. `find`: the runs of which a query holds."""
+        """`now`: milliseconds since the epoch, UTC. `open_by_client`: how many open runs each
+        client has."""
         self._registry, self._now = registry, now
-        self._token_bytes, self._find = token_bytes, find
+        self._token_bytes, self._open_by_client = token_bytes, open_by_client
         self._changing = trio.Lock()
 
-    async def add_client(self, client: Client, actor: str) -> tuple[Made, Made | None]:
+    async def add_client(
+        self, client: Client, actor: str, *, pause_others: bool = False
+    ) -> tuple[Made, Made | None]:
         """Make a client known, and a token of its name to post with; returns that, and the admin
-        token if one had to be made. Raises Refused."""
+        token if one had to be made. Raises Refused; of the first one also while open runs of other
+        names would be paused by it, unless that is meant."""
         async with self._changing:
             if client.name in self._registry.clients:
                 raise _not_possible(f"There is a client {client.name!r} already.")
             self._refuse_taken(client.name)
+            if not self._registry.clients and not pause_others:
+                self._refuse_pausing(undefined({client.name}, await self._open_by_client()))
             admin = await self._admin_first(actor)
             await self._registry.put_client(client, actor)
             made = self._made(Token(client.name, b"", Role.SUBMIT, client.name))
@@ -242,9 +247,23 @@ class Changes:
                 " secret."
             )
 
+    @staticmethod
+    def _refuse_pausing(others: Mapping[str, int]) -> None:
+        if not others:
+            return
+        raise Refused(
+            Problem.NOT_POSSIBLE,
+            f"This would be the first client, and then {runs_text(others)} would be paused at their"
+            " next attempt, as nothing of a name without a definition is called. Let them end"
+            " first, or say that it is meant (--pause-others; `pauseOthers`), add those names too,"
+            " and let their runs go on:"
+            " atomic bulk resume --filter 'error:target-not-allowed is:stuck'",
+            openRuns=sum(others.values()),
+            clients=shown(others),
+        )
+
     async def _refuse_open_runs(self, name: str) -> None:
-        query = RunQuery(client=name, states=tuple(sorted(OPEN)), limit=1, without_steps=True)
-        if count := (await self._find(query)).total:
+        if count := (await self._open_by_client()).get(name, 0):
             runs = f"{count:,} open runs" if count > 1 else "an open run"
             raise Refused(
                 Problem.NOT_POSSIBLE,

@@ -20,7 +20,9 @@ Name = Annotated[str, Meta(pattern=CLIENT_PATTERN)]
 Lifetime = Annotated[int, Meta(ge=1, le=TOKEN_LIFETIME_MS_MAX)]
 
 
-class ClientRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class ClientRequest(
+    Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+):
     """A client that is to be known."""
 
     name: Name
@@ -30,6 +32,8 @@ class ClientRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     """Whether names with a dot may have private addresses."""
     steps_need_parent: bool | None = None
     """None: as the engine's setting says."""
+    pause_others: bool = False
+    """Whether it may be the first one while runs of other names are open, which pauses them."""
 
 
 class TargetsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -310,7 +310,10 @@ async def test_of_a_client_that_is_not_known_nothing_is_called(dials: Dials) -> 
     outcome = await engine.call("http://127.0.0.1:9000/")
     assert is_kept_back(outcome)
     assert isinstance(outcome, Unanswered)
-    assert outcome.detail == "127.0.0.1:9000: there is no client shop"
+    assert outcome.detail == (
+        "127.0.0.1:9000: there is no client shop; to have one: `atomic client add shop --target"
+        " http://127.0.0.1:9000/`"
+    )
     assert dials.made == []
 
 

@@ -18,11 +18,20 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from engine.cli.main import main
 from engine.client import AsyncClient, Refused, StepFailed
-from tests.e2e.harness import SETTINGS, Answer, Call, application, running
+from tests.e2e.harness import (
+    SETTINGS,
+    Answer,
+    Call,
+    application,
+    client,
+    eventually,
+    running,
+)
 
 Command = Callable[..., Result]
 SECRET = re.compile(r"atomic_[A-Za-z0-9_-]{43}")
 SIGNING = re.compile(r"whsec_[A-Za-z0-9+/]{43}=")
+PAUSED_BY_LISTS = "error:target-not-allowed is:stuck"
 LOOKS = (
     ("client", "ls", "--json"), ("client", "ls"), ("token", "ls", "--json"), ("status", "--json"),
     ("runs", "--json"), ("limits", "--json"),
@@ -110,6 +119,49 @@ async def test_an_engine_begins_to_ask_for_tokens(
     written = b"".join(each.read_bytes() for each in tmp_path.glob("*.db*")) + engine.text.encode()
     for secret in (added.stdout, rotated.stdout, SECRET.findall(added.stderr)[0]):
         assert secret.strip().encode() not in written
+
+
+async def test_the_first_client_tells_whose_runs_it_would_pause(
+    tmp_path: Path, atomic: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it does anything; who means it has them paused, and they go on when their name is
+    defined too. The log says how many there are."""
+    is_up = False
+
+    async def ok(call: Call) -> Answer:
+        return Answer(200 if is_up else 503)
+
+    async def ask(*arguments: str, token: str | None = "admin") -> Result:
+        return await trio.to_thread.run_sync(lambda: atomic(*arguments, token=token))
+
+    with running(tmp_path, **SETTINGS) as engine:
+        monkeypatch.setenv("ATOMIC_URL", engine.url)
+        async with application(ok=ok) as app, client(engine.url, "default") as default:
+            retry = {"count": 9, "backOff": 3_600_000}
+            posted = await default.post(app.at("ok"), retry=retry, prefer="respond-async")
+            run = posted.json()["id"]
+            await default.wait_run(run, "backing-off")
+            words = ("client", "add", "shop", "--target", f"{app.url}/")
+            refused = await ask(*words, token=None)
+            assert (refused.exit_code, refused.stdout) == (4, "")
+            assert "an open run of another name (default) would be paused" in refused.stderr
+            await default.read("/status")  # still without a token: nothing was made
+            added = await ask(*words, "--pause-others", token=None)
+            kept(tmp_path, "admin", SECRET.findall(added.stderr)[0])
+            await eventually(lambda: engine.events("clients-undefined"))
+            assert engine.events("clients-undefined")[0]["clients"] == ["default"]
+            await ask("retry", run)
+            shown = await ask("show", run)
+            while "paused" not in shown.stdout:
+                shown = await ask("show", run)
+            assert "there is no client default; to have one: `atomic client add" in shown.stdout
+            is_up = True
+            added = await ask("client", "add", "default", "--target", f"{app.url}/")
+            assert (added.exit_code, added.stderr.count("shown this once")) == (0, 1)
+            resumed = await ask("bulk", "resume", "--filter", PAUSED_BY_LISTS, "--yes", "1")
+            assert resumed.exit_code == 0, resumed.output
+            outcome = await ask("outcome", run)
+            assert outcome.exit_code == 0, outcome.output
 
 
 async def test_calls_are_signed_with_secrets_that_commands_make(

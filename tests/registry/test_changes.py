@@ -14,8 +14,6 @@ from msgspec.structs import replace
 from engine.core.access.client import Client
 from engine.core.access.token import Role, Token
 from engine.core.errors import Problem, Refused
-from engine.core.model import OPEN
-from engine.ports.views import RunQuery, RunsFound
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry, digest_of
 from tests.store.support import store_at
@@ -29,22 +27,19 @@ class Desk:
 
     def __init__(self, registry: Registry) -> None:
         self.now = 1_000
-        self.open_runs = [0]
-        """How many are found, each time that they are looked for; the last one stays."""
-        self.queries: list[RunQuery] = []
+        self.open_runs: list[dict[str, int]] = [{}]
+        """By client, as they are found each time that they are looked for; the last one stays."""
         self.registry = registry
         self._chance = iter(range(1, 256))
         self.changes = Changes(
             registry,
             now=lambda: self.now,
             token_bytes=lambda count: bytes([next(self._chance)]) * count,
-            find=self.find,
+            open_by_client=self.open_by_client,
         )
 
-    async def find(self, query: RunQuery) -> RunsFound:
-        self.queries.append(query)
-        count = self.open_runs.pop(0) if len(self.open_runs) > 1 else self.open_runs[0]
-        return RunsFound((), count, False, None)
+    async def open_by_client(self) -> dict[str, int]:
+        return self.open_runs.pop(0) if len(self.open_runs) > 1 else self.open_runs[0]
 
     def good(self, secret: str) -> str | None:
         """The name of the token that this is now."""
@@ -88,6 +83,34 @@ async def test_the_first_client_locks_nobody_out(path: Path) -> None:
     kept = b"".join(each.read_bytes() for each in path.parent.iterdir() if each.is_file())
     assert made.secret.encode() not in kept
     assert admin.secret.encode() not in kept
+
+
+async def test_the_first_client_pauses_no_runs_of_others_unsaid(path: Path) -> None:
+    """It is refused with how many runs of which names, and nothing was made; its own are none of
+    them, and once there is a client nothing new happens to anybody."""
+    open_runs = {"shop": 3, "mail": 1, "billing": 11}
+    async with desk_at(path) as desk:
+        desk.open_runs = [open_runs]
+        refused = await refusal(desk.changes.add_client(SHOP, "ada"))
+        assert refused.problem is Problem.NOT_POSSIBLE
+        assert "12 open runs of 2 other names (billing, mail) would be paused" in refused.detail
+        assert "--pause-others" in refused.detail
+        assert refused.members == {"openRuns": 12, "clients": ["billing", "mail"]}
+        assert (desk.registry.clients, desk.registry.tokens) == ({}, {})
+        assert not desk.registry.asks_token
+        await desk.changes.add_client(SHOP, "ada", pause_others=True)
+        await desk.changes.add_client(Client("cafe"), "ada")
+    async with desk_at(path.with_name("b.db")) as desk:
+        desk.open_runs = [{"shop": 3}]
+        await desk.changes.add_client(SHOP, "ada")
+    many = {f"name-{number:02}": 1 for number in range(11)}
+    async with desk_at(path.with_name("c.db")) as desk:
+        desk.open_runs = [many]
+        refused = await refusal(desk.changes.add_client(SHOP, "ada"))
+        assert "11 open runs of 11 other names (name-00," in refused.detail
+        assert refused.detail.count("name-") == 10, "so many are named"
+        assert "name-09, …)" in refused.detail
+        assert refused.members["clients"] == sorted(many)[:10]
 
 
 async def test_the_first_token_may_be_that_of_an_admin(path: Path) -> None:
@@ -188,13 +211,12 @@ async def test_a_client_with_open_runs_is_not_forgotten(path: Path) -> None:
         await desk.changes.add_client(Client("cafe"), "ada")
         await desk.changes.add_token("look", Role.SUBMIT, "shop", None, "ada")
         for counts in ([2], [0, 1]):
-            desk.open_runs = counts
+            desk.open_runs = [{"shop": count, "cafe": 7} for count in counts]
             refused = await refusal(desk.changes.remove_client("shop", "ada"))
             assert refused.problem is Problem.NOT_POSSIBLE
             assert refused.members == {"openRuns": counts[-1]}
             assert desk.registry.clients["shop"] == SHOP
-        assert {(it.client, it.states) for it in desk.queries} == {("shop", tuple(sorted(OPEN)))}
-        desk.open_runs = [0]
+        desk.open_runs = [{"cafe": 7}]
         await desk.changes.remove_client("shop", "ada")
         assert set(desk.registry.clients) == {"cafe"}
         assert set(desk.registry.tokens) == {"admin", "cafe"}

@@ -97,6 +97,18 @@ async def test_another_clients_runs_are_not_there_by_any_name(views: SqliteViews
             assert (len(found.runs), found.total) == (len(many), len(many))
 
 
+async def test_open_runs_by_whose_they_are(views: SqliteViews) -> None:
+    """Of all clients that have any, and as many as of each alone; none that has ended counts."""
+    found = await views.open_by_client()
+    assert found == {
+        client: count
+        for client in CLIENTS
+        if (count := sum(run.shown in OPEN for run in own(client)))
+    }
+    assert len(found) > 1
+    assert {client: await views.open_runs(client) for client in found} == found
+
+
 async def test_counts_are_the_clients_alone(views: SqliteViews) -> None:
     """By state, of what needs a person, of what is late and due; each up to a bound, and then the
     total of a list is told as an estimate."""

@@ -47,6 +47,11 @@ def client() -> None:
     default=None,
     help="A post without a parent token is never a step of a run.",
 )
+@click.option(
+    "--pause-others",
+    is_flag=True,
+    help="Also as the first client while runs of other names are open, which pauses them.",
+)
 @db_option
 @engine_option
 @actor_option
@@ -56,6 +61,7 @@ def add(
     targets: tuple[str, ...],
     private_targets: bool,
     steps_need_parent: bool | None,
+    pause_others: bool,
     db: Path | None,
     engine: str,
     actor: str,
@@ -68,7 +74,7 @@ def add(
     from engine.wire.access import ClientRequest
 
     if db is not None:
-        asked = ClientRequest(name, targets, private_targets, steps_need_parent)
+        asked = ClientRequest(name, targets, private_targets, steps_need_parent, pause_others)
         answer = in_file(db, "add_client_to", asked, actor)
     else:
         with client_of(engine, actor=actor) as atomic:
@@ -77,6 +83,7 @@ def add(
                 targets,
                 private_targets=private_targets,
                 steps_need_parent=steps_need_parent,
+                pause_others=pause_others,
             )
     if as_json:
         echo_json(answer)

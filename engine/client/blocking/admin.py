@@ -35,10 +35,14 @@ class Admin:
         *,
         private_targets: bool = False,
         steps_need_parent: bool | None = None,
+        pause_others: bool = False,
     ) -> access.ClientAnswer:
         """Make a client known, with the prefixes of the URLs that its steps may have. The answer
-        has its token's secret, this once."""
-        asked = access.ClientRequest(name, tuple(targets), private_targets, steps_need_parent)
+        has its token's secret, this once. Raises Refused of the first one while runs of other
+        names are open, which it would pause, unless that is meant (`pause_others`)."""
+        asked = access.ClientRequest(
+            name, tuple(targets), private_targets, steps_need_parent, pause_others
+        )
         return self._ask(routes.CLIENT_ADD, asked)
 
     def change_targets(

@@ -70,8 +70,9 @@ def _maybe_made(made: Made | None, now: int) -> access.MadeToken | None:
 
 async def add_client(changes: Changes, body: bytes, actor: str, now: int) -> access.ClientAnswer:
     """`POST /api/v1/clients`. Raises Refused."""
-    client = client_of(decode_asked(body, _decode_client, "client", names_are=NAME))
-    made, admin = await changes.add_client(client, actor)
+    asked = decode_asked(body, _decode_client, "client", names_are=NAME)
+    client = client_of(asked)
+    made, admin = await changes.add_client(client, actor, pause_others=asked.pause_others)
     return access.ClientAnswer(client_row(client), _made(made, now), _maybe_made(admin, now))
 
 

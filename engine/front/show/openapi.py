@@ -46,7 +46,7 @@ _RESPONSES: dict[Route[Any], dict[str, str]] = {
     routes.CLIENT_ADD: {
         "200": "As asked.",
         "400": "invalid-request: a name or a target that cannot be one",
-        "409": "not-possible: there is one of this name",
+        "409": "not-possible: there is one of this name; it would pause runs of others",
     },
     routes.CLIENT_TARGETS: _CHANGED | {"400": "invalid-request: a target that cannot be one"},
     routes.CLIENT_SIGN: _AS_ASKED | {"409": "not-possible: there are two, or a file defines it"},

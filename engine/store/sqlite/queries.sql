@@ -5,6 +5,10 @@ SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
 SELECT count(*) FROM run
 WHERE state IN ('pending', 'running', 'backing-off', 'waiting', 'paused') AND +client = ?;
 
+-- open_by_client: open runs, by whose they are
+SELECT client, count(*) AS runs FROM run
+WHERE state IN ('pending', 'running', 'backing-off', 'waiting', 'paused') GROUP BY client;
+
 -- client_of: whose run it is
 SELECT client FROM run WHERE id = ?;
 

@@ -19,6 +19,7 @@ WATCH = "tests/registry/test_watch.py::test_"
 EXCHANGED = (
     "tests/registry/test_changes.py::test_a_signing_secret_is_exchanged_with_two_for_a_while"
 )
+OF_OTHERS = "tests/registry/test_changes.py::test_the_first_client_pauses_no_runs_of_others_unsaid"
 LIMITS = "tests/runs/limits/test_new_runs.py::test_"
 
 
@@ -88,3 +89,8 @@ def newer_secret_goes(bug: Planting) -> None:
     bug.rewrite(
         Changes.remove_signing_secret, "client.signing_secrets[:-1]", "client.signing_secrets[1:]"
     )
+
+
+@plant("the first client pauses the runs of others unsaid", by=(PROPERTY,), test=OF_OTHERS)
+def first_client_pauses_others(bug: Planting) -> None:
+    bug.rewrite(Changes.add_client, "and not pause_others", "and pause_others")

@@ -85,8 +85,8 @@ def due_counts(tables: Iterable[DueCount], tail: Iterable[DueCount]) -> list[Due
 
 
 def counts(tables: dict[str, int], tail: dict[str, int]) -> dict[str, int]:
-    """Runs by state."""
-    return {state: tables.get(state, 0) + tail.get(state, 0) for state in {**tables, **tail}}
+    """Runs by state, or by client."""
+    return {of: tables.get(of, 0) + tail.get(of, 0) for of in {**tables, **tail}}
 
 
 def client_summary(tables: ClientSummary, tail: ClientSummary) -> ClientSummary:

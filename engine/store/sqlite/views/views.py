@@ -125,6 +125,15 @@ class SqliteViews:
             lambda db: int(db.execute(SQL["open_runs"], (client,)).fetchone()[0]), add
         )
 
+    async def open_by_client(self) -> dict[str, int]:
+        """How many open runs each client has that has any."""
+        await self._writer.wait_rows()
+        of_each = SQL["open_by_client"]
+        return await self._of_all(
+            lambda db: {str(row["client"]): row["runs"] for row in db.execute(of_each)},
+            together.counts,
+        )
+
     async def client_of(self, run_id: str) -> str | None:
         """Whose run it is; None: there is no such run."""
 
