@@ -53,7 +53,7 @@ class Limit(Struct, frozen=True):
 
 class SetLimits:
     """Made once, by the composition root. `of_hosts` are the file's; `apply` has calls kept to
-    those that hold."""
+    those that hold, after the registry has those of clients."""
 
     def __init__(
         self,
@@ -145,8 +145,8 @@ class SetLimits:
                 hosts[name] = {**hosts.get(name, {}), **values}
             else:
                 clients[name] = values
-        self._apply({name: msgspec.convert(it, HostLimits) for name, it in hosts.items()})
         self._registry.set_limits(clients)
+        self._apply({name: msgspec.convert(it, HostLimits) for name, it in hosts.items()})
 
     @property
     def _hosts(self) -> list[tuple[str, HostLimits]]:

@@ -36,6 +36,10 @@ class LimitMembers(Struct, frozen=True):
     open_runs_max: Annotated[Count | None, _doc(
         "Runs of it that may be open at once: of any state but completed, failed and cancelled."
     )] = None  # fmt: skip
+    in_flight_max: Annotated[Count | None, _doc(
+        "Calls of its steps that may be in flight at once, at all hosts together. As everywhere, a"
+        " function that has an open step is not counted. What is over it waits in its turn."
+    )] = None  # fmt: skip
     waiting_callers_max: Annotated[Count | None, _doc(
         "Callers of it that may wait for outcomes at once, without functions that wait for their"
         " steps. Each holds one of `connections_max`."

@@ -83,6 +83,7 @@ class Engine:
         )
         self.memory = Memory(shared, self.stopped, self._tasks.start_soon)
         self.store.tell_unwritable(self.memory.stop_unwritable)
+        self.places.limited.in_flight = self.memory.in_flight
         self.targets = targets
         self._ids = Ids(self.clock)
 

@@ -98,9 +98,12 @@ class _Release:
     def __init__(self, shared: Shared, memory: Memory, key: HoldKey | None) -> None:
         self._shared, self._memory, self._key = shared, memory, key
         self._holds, self._store = shared.holds, shared.store
-        self._full: set[str] = set()
-        """Hosts that have taken nothing for FULL_FOR_S: their steps are left to the next walk, or
-        those of others would wait behind them."""
+        self._full: set[tuple[str, str]] = set()
+        """Hosts that have taken nothing for FULL_FOR_S, or a client and host (`waits_with`): their
+        steps are left to the next walk, or those of others would wait behind them."""
+        self._client_waits_s = 0.0
+        """For clients that are at their limit, in this walk: FULL_FOR_S in all, however they get
+        on."""
         self._waited_s = 0.0
         """For hosts and for the rate, in this walk."""
         self._next_at = 0.0
@@ -127,7 +130,7 @@ class _Release:
         """Let go of what may start. True: nothing waits under it, as far as the store knows."""
         after, is_done = "", True
         self._full.clear()
-        self._waited_s = 0.0
+        self._waited_s = self._client_waits_s = 0.0
         while not self._shared.draining and self._store.away is None:
             try:
                 page = await self._store.held(after, PAGE)
@@ -194,25 +197,30 @@ class _Release:
     async def _takes(self, step: HeldStep, is_free: Callable[[HeldStep], bool]) -> bool:
         """Whether its host takes the step now: it is waited for while it goes on taking others, so
         that a walk is as quick as the host."""
-        host = host_of(step.url)
-        if host in self._full:
+        its = host_of(step.url), self._shared.places.waits_with(step.client)
+        if its in self._full:
             return False
-        queued, tries = self._shared.places.queued_by_host[host], 0
+        queued, tries = self._shared.places.queued_at(*its), 0
         while tries < FULL_FOR_S / LOOK_EVERY_S:
             if is_free(step):
                 return True
+            if its[1] and self._client_waits_s >= FULL_FOR_S:
+                break
             await trio.sleep(LOOK_EVERY_S)
             self._waited_s += LOOK_EVERY_S
-            before, queued = queued, self._shared.places.queued_by_host[host]
+            self._client_waits_s += LOOK_EVERY_S if its[1] else 0.0
+            before, queued = queued, self._shared.places.queued_at(*its)
             tries = 0 if queued < before else tries + 1
-        self._full.add(host)
+        self._full.add(its)
         return False
 
     def _queues_few(self, step: HeldStep) -> bool:
-        return self._shared.places.queued_by_host[host_of(step.url)] < QUEUED_AT_HOST_MAX
+        places = self._shared.places
+        queued = places.queued_at(host_of(step.url), places.waits_with(step.client))
+        return queued < QUEUED_AT_HOST_MAX
 
     def _has_room(self, step: HeldStep) -> bool:
-        return self._shared.places.has_room(host_of(step.url))
+        return self._shared.places.has_room(host_of(step.url), step.client)
 
 
 def _parts(steps: list[HeldStep]) -> Iterator[list[HeldStep]]:

@@ -21,6 +21,7 @@ from engine.core.rules.attempt import recover
 from engine.ports.store import Stopped, Stored
 from engine.runs.limits.refusals import engine_error
 from engine.runs.live import LEAVES_MEMORY_AFTER_MS, LiveRun
+from engine.runs.open.request import Request
 from engine.runs.shared import Shared
 from engine.runs.stopped import StoppedRuns, stopped_refusal
 
@@ -58,6 +59,13 @@ class Memory:
         """Requests of steps that were cancelled: they are let finish, and are in no count."""
         lives = self.live.values()
         return sum(live.run.steps[id].ended for live in lives for id in live.requests)
+
+    def in_flight(self) -> Iterator[tuple[str, Request]]:
+        """Requests that have a place at their host, each with its client."""
+        for live in self.live.values():
+            for request in live.requests.values():
+                if request.host is not None:
+                    yield live.run.client, request
 
     # -- finding -------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class Shared:
             limits.workflows_in_flight_per_host_max,
             began_at=clock.steady_ms(),
             warn=warn,
+            clients=registry,
         )
         self.holds = Holds(store, inform)
         self.budget = Budget(limits.memory_bytes_max)

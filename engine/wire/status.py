@@ -132,7 +132,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     queued: int | None = None
     waiting_for: dict[str, int] | None = None
     """Attempts that could start but for a limit or a hold, by what they wait for: `place` at their
-    host, `workflow-place`, `ramp` (overdue at the start, or held before), `release` of a hold."""
+    host, `workflow-place`, `client-place`, `ramp` (overdue at the start, or held before), `rate`,
+    `breaker`, `retry-budget`, `release` of a hold."""
     holds: tuple[HoldRow, ...] | None = None
     """What is held, and why. Of who sees one client those on that client."""
     memory: Memory | None = None

@@ -7,6 +7,9 @@ clients take turns, and each is served first come first served. What has begun g
 not: of a client's eight places seven go to steps of workflows under way, while any of them waits,
 and one to a new run.
 
+A client may have a limit of its own (`in_flight_max`). One that is at it keeps its turn at each
+host and is passed over, and those of other clients that wait behind it are served.
+
 With `workflows_in_flight_per_host_max` there is a second set of places, for attempts that may post:
 those are kept until the attempt ends, also while it waits.
 """
@@ -14,9 +17,12 @@ those are kept until the attempt ends, also while it waits.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import Protocol
 
+from engine.core.access.client import ClientLimits
+from engine.ports.registry import ANY_CLIENT, Clients
 from engine.runs.limits.turns import Turns
 
 Offer = Callable[[], bool]
@@ -55,6 +61,98 @@ class _Queue:
         return self._new.popleft()
 
 
+class ClientCalls:
+    """What is in flight of one client that has a limit for it."""
+
+    __slots__ = ("in_flight", "most", "passed_over")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.in_flight = 0
+        self.passed_over: dict[tuple[OffersPlaces, str], None] = {}
+        """Queues, and hosts in them, where it was its turn and it had no room; in their order."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more of it may begin."""
+        return self.in_flight >= self.most
+
+
+class OffersPlaces(Protocol):
+    """A queue, of which a host's part can be asked to go on."""
+
+    def offer(self, host: str) -> None:
+        """Offer what is free there to those who wait."""
+
+    def queued_by_client(self, host: str) -> dict[str, int]:
+        """How many wait there of each client."""
+        ...
+
+
+class HasCalls(Protocol):
+    """A call, and whose limit it counts under."""
+
+    calls: ClientCalls | None
+
+
+class LimitedCalls:
+    """Those of all clients that have such a limit; of the others nothing is counted."""
+
+    def __init__(self, clients: Clients = ANY_CLIENT) -> None:
+        self._clients = clients
+        self._known: Mapping[str, ClientLimits] = {}
+        self._by_client: dict[str, ClientCalls] = {}
+        self.in_flight: Callable[[], Iterable[tuple[str, HasCalls]]] = tuple
+        """All calls that have a place, each with its client: asked when a limit comes."""
+
+    @property
+    def any(self) -> bool:
+        """Whether any client has one."""
+        limits = self._clients.limits
+        if limits is not self._known:
+            self._follow(limits)
+        return bool(self._by_client)
+
+    def of(self, client: str) -> ClientCalls | None:
+        """Those of a client; None: it has no limit."""
+        return self._by_client.get(client) if self.any else None
+
+    def is_full(self, client: str) -> bool:
+        """Whether no more of the client may begin."""
+        calls = self.of(client)
+        return calls is not None and calls.is_full
+
+    def _follow(self, limits: Mapping[str, ClientLimits]) -> None:
+        """Limits have changed: what is in flight of a client that had none is counted."""
+        self._known, before, self._by_client = limits, self._by_client, {}
+        come: dict[str, ClientCalls] = {}
+        for client, its in limits.items():
+            if its.in_flight_max is not None:
+                calls = before.get(client)
+                if calls is None:
+                    calls = come[client] = ClientCalls(its.in_flight_max)
+                calls.most = its.in_flight_max
+                self._by_client[client] = calls
+        if not come:
+            return
+        for client, call in self.in_flight():
+            if client in come:
+                call.calls = come[client]
+                come[client].in_flight += 1
+
+    @property
+    def some_passed_over(self) -> bool:
+        """Whether anybody waits for such a limit."""
+        found = False
+        for client, calls in self._by_client.items():
+            for places, host in list(calls.passed_over):
+                if client in places.queued_by_client(host):
+                    found = True
+                else:
+                    del calls.passed_over[places, host]  # what waited there was cancelled
+        return found
+
+
 class Places:
     """Counts what is in flight. All calls are synchronous: nothing comes between look and take."""
 
@@ -90,6 +188,11 @@ class Places:
         self.by_host[host] = self.by_host.get(host, 0) + 1
         return True
 
+    def queued_by_client(self, host: str) -> dict[str, int]:
+        """How many wait there of each client, by whose turn it is."""
+        turns = self._queues.get(host)
+        return {} if turns is None else {client: turns.waiting(client) for client in turns}
+
     def queue(self, host: str, client: str, offer: Offer, *, new: bool) -> None:
         """Ask to be offered a place, in the client's turn. `new`: for a run that has not begun."""
         if (turns := self._queues.get(host)) is None:
@@ -98,13 +201,15 @@ class Places:
         if self.in_flight >= self.in_flight_max and host not in self._blocked:
             self._blocked.append(host)
 
-    def give_back(self, host: str) -> None:
-        """Return a place, and offer what is free to those who wait."""
+    def give_back(self, host: str, before: Callable[[], None] | None = None) -> None:
+        """Return a place, and offer what is free to those who wait. `before`: done in between."""
         self.in_flight -= 1
         self.by_host[host] -= 1
         assert self.in_flight >= 0
         if not self.by_host[host]:
             del self.by_host[host]
+        if before is not None:
+            before()
         self._offer(host)
         for _ in range(len(self._blocked)):
             if self.in_flight >= self.in_flight_max:
@@ -116,9 +221,18 @@ class Places:
 
     def _offer(self, host: str) -> None:
         turns = self._queues.get(host)
+        if turns is None:
+            return
+        may = self._may_of(host)
         while turns:
             if not self.has_room(host):
                 return
-            turns.take(_Queue.next)()
-        if turns is not None and not turns:
-            self._queues.pop(host, None)
+            client = None if may is None else turns.whose(may)
+            if may is not None and client is None:
+                return
+            turns.take(_Queue.next, client)()
+        self._queues.pop(host, None)
+
+    def _may_of(self, host: str) -> Callable[[str], bool] | None:
+        """Whose turn may come at the host; None: anybody's."""
+        return None

@@ -10,11 +10,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 
 import trio
 
 from engine.core.access.limits import NO_HOST_LIMITS, HostLimits
-from engine.runs.limits.concurrency import Offer, Places
+from engine.runs.limits.concurrency import (
+    ClientCalls,
+    LimitedCalls,
+    Offer,
+    OffersPlaces,
+    Places,
+)
 from engine.runs.limits.rates import CallRate
 from engine.runs.limits.trouble import CALLS_MIN, Trouble
 
@@ -42,6 +49,8 @@ class WaitsFor(StrEnum):
     """It was overdue at the start, and its host gets those a few at a time."""
     WORKFLOW_PLACE = "workflow-place"
     """`workflows_in_flight_per_host_max`."""
+    CLIENT_PLACE = "client-place"
+    """`in_flight_max` of its client."""
 
 
 class Gate:
@@ -110,11 +119,14 @@ class Gate:
 class HostPlaces(Places):
     """Places at hosts, of which some have gates."""
 
-    def __init__(self, in_flight_max: int, in_flight_per_host_max: int) -> None:
+    def __init__(
+        self, in_flight_max: int, in_flight_per_host_max: int, limited: LimitedCalls | None = None
+    ) -> None:
         super().__init__(in_flight_max, in_flight_per_host_max)
+        self.limited = limited or LimitedCalls()
         self.gates: dict[str, Gate] = {}
         self.stirred = trio.Event()
-        """Set when there is a gate more, or somebody waits at one."""
+        """Set when there is a gate more, or somebody waits at one, or for a client's limit."""
 
     def has_room(self, host: str) -> bool:
         """Whether a call to `host` may begin."""
@@ -141,6 +153,31 @@ class HostPlaces(Places):
         super().queue(host, client, offer, new=new)
         if host in self.gates:
             self.stirred.set()
+        if self.limited.any:
+            self.may(self, host, client)
+
+    def call_of_limited_ends(self, calls: ClientCalls) -> None:
+        """A client may have one more in flight: its hosts take turns."""
+        calls.in_flight -= 1
+        for _ in range(len(calls.passed_over)):
+            if calls.is_full or not calls.passed_over:
+                return
+            places, host = next(iter(calls.passed_over))
+            del calls.passed_over[places, host]
+            places.offer(host)  # and last in turn, if it is passed over again
+
+    def may(self, places: OffersPlaces, host: str, client: str) -> bool:
+        """Whether a call of the client may begin, as far as its own limit goes; else it is
+        remembered that one waits here."""
+        calls = self.limited.of(client)
+        if calls is None or not calls.is_full:
+            return True
+        calls.passed_over[places, host] = None
+        self.stirred.set()
+        return False
+
+    def _may_of(self, host: str) -> Callable[[str], bool] | None:
+        return partial(self.may, self, host) if self.limited.any else None
 
     def offer(self, host: str) -> None:
         """Offer what is free there to those who wait."""
@@ -164,6 +201,10 @@ class Retries(Places):
         """As for any places."""
         super().queue(host, client, offer, new=new)
         self._at_hosts.stirred.set()
+
+    def _may_of(self, host: str) -> Callable[[str], bool] | None:
+        its = self._at_hosts
+        return partial(its.may, self, host) if its.limited.any else None
 
     def offer(self, host: str) -> None:
         """Offer what is free there to those who wait."""
@@ -239,10 +280,10 @@ class Gates:
         """Offer what has become free with time, until cancelled."""
         places = self._at_hosts
         while True:
-            if not self.by_host and not self.retries.queued_by_host:
-                await places.stirred.wait()
-            elif self._somebody_waits:
+            if self._somebody_waits:
                 await trio.sleep(EVERY_S)
+            elif not self.by_host:
+                await places.stirred.wait()
             else:
                 with trio.move_on_after(IDLE_S):
                     await places.stirred.wait()
@@ -256,7 +297,11 @@ class Gates:
     @property
     def _somebody_waits(self) -> bool:
         waiting = self._at_hosts.queued_by_host
-        return bool(self.retries.queued_by_host) or any(host in waiting for host in self.by_host)
+        return (
+            bool(self.retries.queued_by_host)
+            or any(host in waiting for host in self.by_host)
+            or self._at_hosts.limited.some_passed_over
+        )
 
     def _of(self, host: str) -> Gate:
         if (gate := self.by_host.get(host)) is None:

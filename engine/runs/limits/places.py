@@ -1,9 +1,9 @@
 """Which places an attempt needs before it may leave, and when it gives each of them back.
 
-One at its host, unless steps below it are open, until it ends or has its first open child; one
-among the workflows (`workflows_in_flight_per_host_max`), if it may post, until it ends; and one on
-the ramp, if its step is of before the start, as long as that at its host. And the gate of its host,
-if there is one, must let it through.
+One at its host, and one of its client where that has a limit, unless steps below it are open, until
+it ends or has its first open child; one among the workflows (`workflows_in_flight_per_host_max`),
+if it may post, until it ends; and one on the ramp, if its step is of before the start, as long as
+that at its host. And the gate of its host, if there is one, must let it through.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from engine.core.model import DelayBy, Flight, Run, Step
 from engine.core.outcome import Outcome
-from engine.runs.limits.concurrency import Places
+from engine.ports.registry import ANY_CLIENT, Clients
+from engine.runs.limits.concurrency import ClientCalls, LimitedCalls, Places
 from engine.runs.limits.gates import Gates, HostPlaces, WaitsFor
 from engine.runs.limits.ramp import Ramp, RampCall
 from engine.runs.limits.trouble import says_of_host
@@ -29,6 +31,8 @@ class HasPlaces(RampCall, Protocol):
 
     host: str | None
     """Whose place it has; None: it has none."""
+    calls: ClientCalls | None
+    """Under which limit of its client that counts; None: under none."""
     is_on_ramp: bool
     """It has one there too (`ramp.py`)."""
     workflow_host: str | None
@@ -45,8 +49,10 @@ class AttemptPlaces:
         workflows_per_host_max: int,
         began_at: int,
         warn: Callable[..., None] = lambda event, **values: None,
+        clients: Clients = ANY_CLIENT,
     ) -> None:
-        self.at_hosts = HostPlaces(in_flight_max, per_host_max)
+        self.limited = LimitedCalls(clients)
+        self.at_hosts = HostPlaces(in_flight_max, per_host_max, self.limited)
         self.gates = Gates(self.at_hosts, warn)
         self.workflows = (
             Places(sys.maxsize, workflows_per_host_max) if workflows_per_host_max else None
@@ -57,8 +63,10 @@ class AttemptPlaces:
     def waiting_by_host(self) -> dict[str, Counter[WaitsFor]]:
         """How many attempts at each host have not begun, and what they wait for."""
         found: dict[str, Counter[WaitsFor]] = {}
-        for host, count in self.at_hosts.queued_by_host.items():
-            found.setdefault(host, Counter())[self.at_hosts.waits_for(host)] += count
+        for host in self.at_hosts.queued_by_host:
+            its = found.setdefault(host, Counter())
+            for client, count in self.at_hosts.queued_by_client(host).items():
+                its[self.waits_for(host, client)] += count
         others: list[tuple[Places, WaitsFor]] = [
             (self.gates.retries, WaitsFor.RETRY_BUDGET), (self.ramp, WaitsFor.RAMP)
         ]  # fmt: skip
@@ -74,6 +82,19 @@ class AttemptPlaces:
         """How many in all at each host."""
         return Counter({host: why.total() for host, why in self.waiting_by_host.items()})
 
+    def waits_with(self, client: str) -> str:
+        """Whom those of a client wait with: its own, when it is at its limit, else ("") all whose
+        clients are not."""
+        return client if self.limited.is_full(client) else ""
+
+    def queued_at(self, host: str, client: str) -> int:
+        """How many wait at a host of those that wait together (`waits_with`)."""
+        its = self.at_hosts.queued_by_client(host)
+        if client:
+            return its.get(client, 0)
+        beside = sum(n for other, n in its.items() if self.limited.is_full(other))
+        return self.queued_by_host[host] - beside
+
     @property
     def queued(self) -> int:
         """How many in all."""
@@ -87,10 +108,18 @@ class AttemptPlaces:
             found.update({why.value: count for why, count in its.items()})
         return dict(found)
 
-    def has_room(self, host: str) -> bool:
-        """Whether there is a place of every kind for an attempt at this host."""
+    def waits_for(self, host: str, client: str) -> WaitsFor:
+        """What those of a client wait for who queue for a place at this host."""
+        if self.limited.is_full(client):
+            return WaitsFor.CLIENT_PLACE
+        return self.at_hosts.waits_for(host)
+
+    def has_room(self, host: str, client: str) -> bool:
+        """Whether there is a place of every kind for an attempt of the client at this host."""
         kinds = (self.at_hosts, self.ramp, self.workflows)
-        return all(places is None or places.has_room(host) for places in kinds)
+        return not self.limited.is_full(client) and all(
+            places is None or places.has_room(host) for places in kinds
+        )
 
     def take(self, request: HasPlaces, run: Run, step: Step, host: str) -> Places | None:
         """Take what the step's next attempt, this request, needs. Else those of which none is
@@ -110,8 +139,12 @@ class AttemptPlaces:
             is_retry = gate is not None and step.delay_by in RETRIES
             if is_retry and not self.gates.has_retry_left(host):
                 return self.gates.retries
-            if not self.at_hosts.take(host):
+            calls = self.limited.of(run.client)
+            if (calls is not None and calls.is_full) or not self.at_hosts.take(host):
                 return self.at_hosts
+            if calls is not None:
+                calls.in_flight += 1
+                request.calls = calls
             if gate is not None:
                 gate.call_begins(request, is_retry=is_retry)
             request.host = host
@@ -151,13 +184,15 @@ class AttemptPlaces:
 
     def _leave_host(self, request: HasPlaces, *, answered: bool) -> None:
         host, request.host = request.host, None
+        calls, request.calls = request.calls, None
         if host is None:
             return
         if self.at_hosts.gates:
             self.gates.call_left(host, request)
         if request.is_on_ramp:
             self.ramp.call_ends(host, request, answered=answered)
-        self.at_hosts.give_back(host)
+        fewer = None if calls is None else partial(self.at_hosts.call_of_limited_ends, calls)
+        self.at_hosts.give_back(host, fewer)
 
 
 def _may_post(run: Run, step: Step) -> bool:

@@ -49,12 +49,19 @@ class Turns(Generic[Q]):
             queue = self._by_client[client] = self._make()
         return queue
 
-    def take(self, take: Callable[[Q], T]) -> T:
-        """What `take` takes out of the queue whose turn it is; the next turn is another client's.
+    def whose(self, may: Callable[[str], bool]) -> str | None:
+        """Whose turn it is of those that may have one; the others stay where they are."""
+        return next(filter(may, self._by_client), None)
+
+    def take(self, take: Callable[[Q], T], client: str | None = None) -> T:
+        """What `take` takes out of the queue whose turn it is, or that of the client; the next turn
+        is another client's.
 
         There must be one who waits.
         """
-        client, queue = next(iter(self._by_client.items()))
+        if client is None:
+            client = next(iter(self._by_client))
+        queue = self._by_client[client]
         taken = take(queue)
         if queue:
             self._by_client.move_to_end(client)

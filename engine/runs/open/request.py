@@ -15,7 +15,7 @@ import trio
 from engine.core.model import Run
 from engine.ports.receipt import Receipt
 from engine.process.deadlines import Deadlines, Timer
-from engine.runs.limits.concurrency import Places
+from engine.runs.limits.concurrency import ClientCalls, Places
 from engine.runs.limits.standstill import Occupant
 from engine.runs.open.callers import Slot
 from engine.runs.open.flow import AttemptFlow
@@ -40,14 +40,15 @@ class Request(Occupant):
 
     __slots__ = (
         "_deadlines", "_left_s", "_none_waits", "_stops", "_timeout_s", "_waiting", "began_at",
-        "drained", "flow", "host", "is_on_ramp", "left", "live", "look_at", "number", "posts",
-        "refused_unread", "scope", "sent_home", "step_id", "timer", "workflow_host",
+        "calls", "drained", "flow", "host", "is_on_ramp", "left", "live", "look_at", "number",
+        "posts", "refused_unread", "scope", "sent_home", "step_id", "timer", "workflow_host",
     )  # fmt: skip
 
     def __init__(self, number: int, deadlines: Deadlines, live: RunUnderWay, step_id: str) -> None:
         super().__init__()
         self.number = number
         self.host: str | None = None
+        self.calls: ClientCalls | None = None
         self.is_on_ramp = False
         self.workflow_host: str | None = None
         self.flow: AttemptFlow | None = None

@@ -4,7 +4,8 @@ and its users."""
 from __future__ import annotations
 
 from engine.runs.limits.concurrency import Places
-from engine.runs.limits.gates import Gate
+from engine.runs.limits.gates import Gate, HostPlaces
+from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.trouble import Trouble
 from engine.runs.limits.turns import Turns
 from tests.mutants.catalog import PROPERTY, Planting, plant
@@ -14,6 +15,11 @@ RATE = _GATES + "test_calls_begun_within_a_second"
 BUDGET = _GATES + "test_retries_are_a_part_of_the_calls_to_a_host_that_half_fails"
 COMES_BACK = _GATES + "test_after_a_probe_calls_come_back_a_few_at_a_time"
 FEW = _GATES + "test_below_twenty_calls_everything_is_as_without"
+_CLIENTS = "tests/runs/limits/test_client_calls.py::"
+GIVEN_UP = _CLIENTS + "test_a_function_that_waits_for_its_step_keeps_no_place"
+BY_TURNS = _CLIENTS + "test_it_counts_calls_to_all_hosts_and_they_take_turns"
+PASSED = _CLIENTS + "test_a_full_client_costs_others_nothing"
+BESIDE = _CLIENTS + "test_at_the_limit_and_one_beyond"
 TURNS = "tests/runs/limits/test_concurrency.py::test_clients_take_turns_on_a_host"
 
 
@@ -50,3 +56,23 @@ def breaker_closes_at_once(bug: Planting) -> None:
 @plant("few failures open the breaker", by=(PROPERTY,), test=FEW)
 def breaker_opens_early(bug: Planting) -> None:
     bug.rewrite(Trouble.call_failed, "ended < CALLS_MIN or ", "")
+
+
+@plant("a function that waits for a step counts for its client", by=(PROPERTY,), test=GIVEN_UP)
+def waiting_functions_counted(bug: Planting) -> None:
+    bug.rewrite(AttemptPlaces.give_up, "self._leave_host(request, answered=True)", "pass")
+
+
+@plant("a client at its limit is offered places at one host alone", by=(PROPERTY,), test=BY_TURNS)
+def limited_clients_hosts_take_no_turns(bug: Planting) -> None:
+    bug.rewrite(HostPlaces.call_of_limited_ends, "range(len(calls.passed_over))", "()")
+
+
+@plant("calls of a client with a limit begin as those of others", by=(PROPERTY,), test=BESIDE)
+def limit_of_client_not_asked(bug: Planting) -> None:
+    bug.rewrite(AttemptPlaces.take, "calls is not None and calls.is_full", "False")
+
+
+@plant("a client at its limit keeps those behind it back", by=(PROPERTY,), test=PASSED)
+def limited_client_not_passed_over(bug: Planting) -> None:
+    bug.rewrite(Turns.whose, "filter(may, self._by_client)", "filter(may, [*self._by_client][:1])")
