@@ -49,6 +49,7 @@ from engine.process.costly import CostlyWork
 from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
 from engine.process.memory import default_budget, trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
+from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.files import sources_of
 from engine.registry.limits import SetLimits
@@ -208,7 +209,10 @@ async def _serve(
             limits = server_limits(config, room.refused_at_once_max)
             asked = stop.attach()
             reach = Reach(url, listeners, limits, certificate)
-            await _serve_front(config, front, store, reach, counters, asked, log)
+            async with trio.open_nursery() as beside:
+                beside.start_soon(front.audit.run)
+                await _serve_front(config, front, store, reach, counters, asked, log)
+                beside.cancel_scope.cancel()
     log("engine-stopped-well")
 
 
@@ -374,6 +378,7 @@ def _front(
         engine=engine,
         views=views,
         registry=registry,
+        audit=Audit(store, clock, config.audit_kept_days),
         changes=changes_of(registry, views, clock),
         limits=limits_of(config, store, registry, clock, engine),
         clock=clock,

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 import trio
+from msgspec import Struct
 
 from engine.core.errors import Refused
+from engine.core.events import Actor
 from engine.front.admin import clients
 from engine.front.show.times import rfc3339
 from engine.main import changes_of
 from engine.process.clock import SystemClock
+from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.views.views import SqliteViews
-from engine.wire import access
+from engine.wire import PROBLEMS, access
 
 T = TypeVar("T")
 Work = Callable[[Changes, int], Awaitable[T]]
@@ -34,28 +38,44 @@ Work = Callable[[Changes, int], Awaitable[T]]
 def add_client_to(db: Path, asked: access.ClientRequest, actor: str) -> access.ClientAnswer:
     """Make a client known, as `POST /api/v1/clients` does. Raises StoreError and Refused."""
     body = msgspec.json.encode(asked)
-    return _changed(db, lambda it, now: clients.add_client(it, body, actor, now))
+    done = Done("client add", asked.name, body, actor)
+    return _changed(db, done, lambda it, now: clients.add_client(it, body, actor, now))
 
 
 def add_token_to(db: Path, asked: access.TokenRequest, actor: str) -> access.TokenAnswer:
     """Make a token, as `POST /api/v1/tokens` does. Raises StoreError and Refused."""
     body = msgspec.json.encode(asked)
-    return _changed(db, lambda it, now: clients.add_token(it, body, actor, now))
+    done = Done("token add", asked.name, body, actor)
+    return _changed(db, done, lambda it, now: clients.add_token(it, body, actor, now))
 
 
-def _changed(db: Path, work: Work[T]) -> T:
-    done = trio.run(_change, db, work)
-    if isinstance(done, Refused):
-        raise done
-    return done
+class Done(Struct, frozen=True):
+    """What the audit is to know of it."""
+
+    act: str
+    what: str
+    asked: bytes
+    actor: str
 
 
-async def _change(db: Path, work: Work[T]) -> T | Refused:
+def _changed(db: Path, done: Done, work: Work[T]) -> T:
+    answer = trio.run(_change, db, done, work)
+    if isinstance(answer, Refused):
+        raise answer
+    return answer
+
+
+async def _change(db: Path, done: Done, work: Work[T]) -> T | Refused:
     clock = SystemClock()
     owner = Owner(os.getpid(), clock.token_bytes(6).hex(), rfc3339(clock.utc_ms()))
     async with open_store(db, owner, started_at=clock.steady_ms()) as store:
         registry = Registry(store, clock.utc_ms)
+        audit = Audit(store, clock)
+        entry = audit.begin(done.act, done.what, done.asked.decode(), Actor(done.actor, None))
         try:
-            return await work(changes_of(registry, SqliteViews(store), clock), clock.utc_ms())
+            answer = await work(changes_of(registry, SqliteViews(store), clock), clock.utc_ms())
         except Refused as refused:
+            audit.end(entry, PROBLEMS[refused.problem].status, refused.problem)
             return refused  # raised here it would leave within a group of the store's nursery
+        audit.end(entry, HTTPStatus.OK)
+        return answer

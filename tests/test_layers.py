@@ -110,7 +110,7 @@ ROWS = (
     ),
     row(
         "engine.front.show",
-        "engine.core.* engine.ports engine.wire engine.front.server msgspec",
+        "engine.core.* engine.ports engine.wire engine.front engine.front.server msgspec",
     ),
     row(
         "engine.front.access",
@@ -119,8 +119,8 @@ ROWS = (
     ),
     row(
         "engine.front.admin",
-        "engine.core engine.core.access engine.wire engine.registry engine.front engine.front.show "
-        "msgspec",
+        "engine.core engine.core.access engine.ports engine.wire engine.registry engine.front "
+        "engine.front.show msgspec",
     ),
     row(
         "engine.front.api",
@@ -158,7 +158,7 @@ ROWS = (
     ),
     row(
         "engine.cli.access",
-        "engine.cli engine.cli.show engine.core engine.core.access engine.offline "
+        "engine.cli engine.cli.show engine.client.* engine.core engine.core.access engine.offline "
         "engine.registry engine.wire click",
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),

@@ -41,6 +41,10 @@ COMMANDS = {
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),
     "client": ("engine.cli.access.clients:client", "Add, disable, enable, remove, list clients."),
     "token": ("engine.cli.access.tokens:token", "Add, rotate, remove, list access tokens."),
+    "audit": (
+        "engine.cli.access.audit:audit",
+        "What people did, and which tokens were refused.",
+    ),
     "limits": (
         "engine.cli.access.limits:limits",
         "What clients and hosts may take; set, reset.",

@@ -1,9 +1,10 @@
-"""What operators ask for, out of a request's body: whatever is wrong with it is told in words."""
+"""What operators ask for, out of a request's body or the query of its address: whatever is wrong
+with it is told in words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -37,3 +38,34 @@ def _why_no_text(body: bytes, error: Exception) -> str:
         if stand_ins.found:
             return f"`{stand_ins.first()}` is half of a surrogate pair, and no character"
     return str(error)
+
+
+PAGE_LIMIT_MAX = 500
+PAGE_LIMIT_DEFAULT = 50
+NUMBER_MAX = 10**15
+"""What a larger number from outside is taken for: above everything that is counted here, and within
+what SQLite and Python take."""
+
+
+def check_names(query: Mapping[str, str], known: Collection[str]) -> None:
+    """Raises Refused for a parameter that is not known."""
+    if unknown := sorted(set(query) - set(known)):
+        raise Refused(Problem.INVALID_REQUEST, f"The parameter `{unknown[0][:64]}` is not known.")
+
+
+def page_limit(query: Mapping[str, str]) -> int:
+    """How many rows a page is to have. Raises Refused."""
+    limit = whole_number(query.get("limit", str(PAGE_LIMIT_DEFAULT)))
+    if not 1 <= limit <= PAGE_LIMIT_MAX:
+        raise Refused(
+            Problem.INVALID_REQUEST, f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}."
+        )
+    return limit
+
+
+def whole_number(text: str) -> int:
+    """A whole number from outside, at most NUMBER_MAX; -1: it is none."""
+    if not text.isascii() or not text.isdigit():
+        return -1
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 15 else NUMBER_MAX

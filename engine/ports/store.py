@@ -11,6 +11,7 @@ from engine.core.errors import EngineError
 from engine.core.events import Actor
 from engine.core.machine import Change
 from engine.core.model import Run
+from engine.ports.audit import AuditStore
 from engine.ports.receipt import Receipt
 from engine.ports.registry import RegistryStore
 
@@ -157,7 +158,7 @@ class Stops(Protocol):
         """Try to read a stopped run as it was recorded. Raises whatever reading it raises."""
 
 
-class Store(Stops, RegistryStore, Protocol):
+class Store(Stops, RegistryStore, AuditStore, Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
     @property

@@ -99,6 +99,10 @@ class Config(Struct, frozen=True, kw_only=True):
         "Whether the engine may be reached from other machines without TLS and without a proxy:"
         " whoever can listen on the network reads payloads and tokens."
     )] = False  # fmt: skip
+    audit_kept_days: Annotated[int, Meta(ge=1, le=3_650), _doc(
+        "Days for which the audit is kept: what people did with which token, and which tokens were"
+        " refused."
+    )] = 365  # fmt: skip
     log_format: Annotated[Literal["auto", "console", "json"], _doc(
         "`console` for people, `json` for machines; `auto` is `console` on a terminal."
     )] = "auto"  # fmt: skip

@@ -97,6 +97,11 @@ class Registry:
         token = self._by_digest.get(digest)
         return token if token is not None and token.is_good(digest, self._now()) else None
 
+    def name_of(self, digest: bytes) -> str | None:
+        """What the token of this digest is called, also if it has run out; None: unknown."""
+        token = self._by_digest.get(digest)
+        return None if token is None else token.name
+
     def set_defined(
         self, clients: Iterable[Client], tokens: Iterable[Token], bad: tuple[BadFile, ...] = ()
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core.model import ENDED, Run
+from engine.ports.audit import AuditEntry
 from engine.ports.registry import Registered
 from engine.store import rows
 from engine.store.journal import Entry
@@ -112,8 +113,10 @@ class Commit:
         caught_up: int,
         stops: Sequence[Stop] = (),
         registered: Sequence[Registered] = (),
+        audit: Sequence[AuditEntry | int] = (),
     ) -> None:
-        self.entries, self.stops, self.registered = entries, stops, registered
+        self.entries, self.stops = entries, stops
+        self.registered, self.audit = registered, audit
         self.owner, self.epoch = owner, epoch
         self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up

@@ -21,6 +21,7 @@ import trio
 
 from engine.core.events import Accepted, RunMoved
 from engine.core.model import Run, run_of
+from engine.ports.audit import AuditEntry
 from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.registry import Registered
 from engine.ports.store import Stopped, Write
@@ -60,6 +61,8 @@ class Batch:
         """What is done to the rows of runs that a bug stopped."""
         self.registered: list[Registered] = []
         """What people set."""
+        self.audit: list[AuditEntry | int] = []
+        """What they did; a time: what is older is to go."""
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._moved = trio.Event()
@@ -67,7 +70,7 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """There is nothing to commit."""
-        return not self.events and not self.registered
+        return not self.events and not self.registered and not self.audit
 
     def entry(self, seq: int) -> Entry:
         """The entry into which event `seq` goes."""
@@ -227,6 +230,12 @@ class Writer:
         self._stirred.set()
         return batch
 
+    def audit(self, entry: AuditEntry | int) -> Batch:
+        """Have the batch that gathers keep what was done, or forget what is older than a time."""
+        self._gathering.audit.append(entry)
+        self._stirred.set()
+        return self._gathering
+
     def find(self, identity: tuple[str, str, str]) -> str | None:
         """The id of a run (by client, workflow and key) that the tables do not know yet."""
         return self._pending.find(identity)
@@ -298,6 +307,7 @@ class Writer:
             caught_up=self._pending.caught_up(self._sequence),
             stops=batch.stops,
             registered=batch.registered,
+            audit=batch.audit,
         )
 
     def _stop_run(self, found: Unwritable) -> None:

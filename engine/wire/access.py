@@ -147,3 +147,33 @@ class ClientAnswer(Struct, frozen=True, rename="camel"):
 
 class NoMembers(Struct, frozen=True, forbid_unknown_fields=True):
     """What says all by its address."""
+
+
+class AuditRow(Struct, frozen=True, rename="camel"):
+    """One act of a person, or refusals of tokens of one kind."""
+
+    id: str
+    at: str
+    actor: str
+    """The token's name, with what was claimed in parentheses; without tokens the claim."""
+    address: str | None
+    """Where it came from; null: it was done in the file, or who asked had gone."""
+    act: str
+    """What was done, in the words of the command; `token refused`."""
+    what: str
+    """What it was done to."""
+    detail: str
+    """The rest of what was asked, as JSON without bodies; of a refusal why."""
+    status: int | None
+    """What was answered; null: not known, as the engine ended meanwhile."""
+    problem: str | None
+    count: int
+    """So many refusals; else 1."""
+
+
+class AuditPage(Struct, frozen=True, rename="camel"):
+    """A page of the audit, newest first."""
+
+    entries: tuple[AuditRow, ...]
+    next: str | None
+    """The cursor of the next page; null: this is the last."""

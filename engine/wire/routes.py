@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.core.access.token import Role as Role
 from engine.wire.access import (
+    AuditPage,
     ClientAnswer,
     ClientList,
     ClientRequest,
@@ -60,6 +61,9 @@ class Route(Struct, Generic[T_co], frozen=True):
     body: type[Struct] | None = None
     of_all: bool = False
     """It tells of all clients at once: not for a token that is bound to one."""
+    act: str = ""
+    """What the audit calls it, in the words of the command; of an action and a bulk job what goes
+    before its own name. Every route that changes something for operators or admins has one."""
 
 
 # fmt: off
@@ -70,22 +74,22 @@ RUNS = Route("GET", "/api/v1/runs", Role.READ, RunPage, "Runs, newest first.",
              ("client", "workflow", "key", "status", "q", "sort", "cursor", "limit"))
 RUN = Route("GET", "/api/v1/runs/{id}", Role.READ, RunTree, "A run and its steps.")
 ACT = Route("POST", "/api/v1/runs/{id}/actions", Role.OPERATE, ActionAnswer,
-            "Carry out an operator's action.", body=ActionRequest)
+            "Carry out an operator's action.", body=ActionRequest, act="action")
 CAUSES = Route("GET", "/api/v1/causes", Role.READ, CauseList, "Why runs need a person.")
 RETRIES = Route("GET", "/api/v1/retries", Role.READ, RetryPage, "What is tried next, by time.",
                 ("q", "cursor", "limit"))
 BULK = Route("POST", "/api/v1/bulk", Role.OPERATE, BulkAnswer,
-             "One action on every run that a filter finds.", body=BulkRequest)
+             "One action on every run that a filter finds.", body=BulkRequest, act="bulk")
 JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs.")
 JOB = Route("GET", "/api/v1/bulk/{id}", Role.READ, BulkAnswer, "A bulk job.")
 ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
-              "Stop a bulk job; what it has done stays done.")
+              "Stop a bulk job; what it has done stays done.", act="bulk abort")
 HOLDS = Route("GET", "/api/v1/holds", Role.READ, HoldList, "What is held, and why.", of_all=True)
 HOLD = Route("POST", "/api/v1/holds", Role.OPERATE, HoldRow,
              "Start nothing of a client, of a workflow or to a host.", body=HoldRequest,
-             of_all=True)
+             of_all=True, act="hold")
 RELEASE = Route("POST", "/api/v1/holds/release", Role.OPERATE, HoldRow,
-                "Let what was held start again.", body=ReleaseRequest, of_all=True)
+                "Let what was held start again.", body=ReleaseRequest, of_all=True, act="release")
 STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
 OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
                 "A step's outcome; waits.")
@@ -98,34 +102,41 @@ ANSWER = Route("GET", "/api/v1/steps/{id}/attempts/{number}/response", Role.OPER
 EVENTS = Route("GET", "/api/v1/events", Role.READ, bytes,
                "Server-Sent Events, resumable with Last-Event-ID.")
 CLIENTS = Route("GET", "/api/v1/clients", Role.ADMIN, ClientList, "Clients, by name.")
+AUDIT = Route("GET", "/api/v1/audit", Role.ADMIN, AuditPage,
+              "What people did, and tokens that were refused, newest first.",
+              ("since", "actor", "act", "what", "cursor", "limit"))
 LIMITS = Route("GET", "/api/v1/limits", Role.READ, LimitsList,
                "What clients and hosts may take, and who says so.", of_all=True)
 LIMITS_SET = Route("POST", "/api/v1/limits", Role.ADMIN, LimitsRow,
-                   "Set limits of a client or a host.", body=LimitsRequest)
+                   "Set limits of a client or a host.", body=LimitsRequest, act="limits set")
 LIMITS_RESET = Route("POST", "/api/v1/limits/reset", Role.ADMIN, LimitsRow,
-                     "Take back what was set at run time.", body=ResetRequest)
+                     "Take back what was set at run time.", body=ResetRequest, act="limits reset")
 CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
-                   "Make a client known, and a token to post as it.", body=ClientRequest)
+                   "Make a client known, and a token to post as it.", body=ClientRequest,
+                   act="client add")
 CLIENT_TARGETS = Route("POST", "/api/v1/clients/{name}/targets", Role.ADMIN, ClientRow,
-                       "Change where a client's steps may be called.", body=TargetsRequest)
+                       "Change where a client's steps may be called.", body=TargetsRequest,
+                       act="client targets")
 CLIENT_SIGN = Route("POST", "/api/v1/clients/{name}/secrets", Role.ADMIN, SigningAnswer,
                     "Sign a client's calls with a new secret; it is shown this once.",
-                    body=NoMembers)
+                    body=NoMembers, act="client secret add")
 CLIENT_UNSIGN = Route("POST", "/api/v1/clients/{name}/secrets/remove", Role.ADMIN, ClientRow,
-                      "Sign its calls with the older secret no more.", body=SigningRemoval)
+                      "Sign its calls with the older secret no more.", body=SigningRemoval,
+                      act="client secret rm")
 CLIENT_DISABLE = Route("POST", "/api/v1/clients/{name}/disable", Role.ADMIN, ClientRow,
-                       "Refuse a client's posts.", body=NoMembers)
+                       "Refuse a client's posts.", body=NoMembers, act="client disable")
 CLIENT_ENABLE = Route("POST", "/api/v1/clients/{name}/enable", Role.ADMIN, ClientRow,
-                      "Take them again.", body=NoMembers)
+                      "Take them again.", body=NoMembers, act="client enable")
 CLIENT_REMOVE = Route("POST", "/api/v1/clients/{name}/remove", Role.ADMIN, ClientRow,
-                      "Forget a client, and its tokens.", body=NoMembers)
+                      "Forget a client, and its tokens.", body=NoMembers, act="client rm")
 TOKENS = Route("GET", "/api/v1/tokens", Role.ADMIN, TokenList, "Tokens, by name.")
 TOKEN_ADD = Route("POST", "/api/v1/tokens", Role.ADMIN, TokenAnswer,
-                  "Make a token; its secret is shown this once.", body=TokenRequest)
+                  "Make a token; its secret is shown this once.", body=TokenRequest,
+                  act="token add")
 TOKEN_ROTATE = Route("POST", "/api/v1/tokens/{name}/rotate", Role.ADMIN, TokenAnswer,
-                     "Give a token another secret.", body=RotateRequest)
+                     "Give a token another secret.", body=RotateRequest, act="token rotate")
 TOKEN_REMOVE = Route("POST", "/api/v1/tokens/{name}/remove", Role.ADMIN, TokenRow,
-                     "Take a token away.", body=NoMembers)
+                     "Take a token away.", body=NoMembers, act="token rm")
 PROBLEM = Route("GET", "/problems/{name}", None, bytes, "The page of a problem type.")
 PROBLEMS = Route("GET", "/problems/", None, bytes)
 HEALTH = Route("GET", "/healthz", None, bytes, "Liveness.")

@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from engine.front.access.parent import looks_posted_by_a_run
 from engine.front.server.certificate import Certificate
-from engine.front.server.post import Stranger
+from engine.front.server.post import Peer, Stranger
 from engine.front.server.refusal import Refuse
 from engine.front.server.reply import ROOM, Reply
 from engine.front.server.server import (
@@ -63,7 +63,7 @@ class App:
         self.quart = quart
 
     async def answer(
-        self, client: str, headers: Iterable[tuple[bytes, bytes]], body: Parcel
+        self, client: str, headers: Iterable[tuple[bytes, bytes]], body: Parcel, peer: Peer
     ) -> Reply:
         """What a door gets: posts to one-segment paths, without Quart between."""
         self.calls.append(f"/{client}")
@@ -103,7 +103,7 @@ class App:
 
         return refuse if peer in self.strangers else None
 
-    def denied(self, head: RequestHead) -> Reply | None:
+    def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """Asked of heads with a body, and only where tokens are asked for: nobody has one here."""
         assert self.asks_token
         assert head.body_bytes != 0

@@ -16,6 +16,7 @@ from sqlite_utils import Database
 from engine.process.platform.files import sync
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.schema import (
+    AUDIT,
     EXCERPTS,
     HELD,
     MAY_POST,
@@ -69,7 +70,7 @@ async def test_every_table_is_strict(path: Path) -> None:
             for row in store._connection.execute("PRAGMA table_list")
             if row["type"] == "table" and not row["name"].startswith(("sqlite_", "_sqlite"))
         }
-    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY)
+    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY + AUDIT)
     assert sorted(tables) == sorted(named)
     assert all(row["strict"] for row in tables.values())
     assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal"}
@@ -83,7 +84,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     )
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
-        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}"
+        f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -108,6 +109,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m007_registry",
                 "m008_held_steps",
                 "m009_runs_of_client",
+                "m010_audit",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

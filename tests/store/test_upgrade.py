@@ -19,6 +19,7 @@ TO_M002 = (
     "ALTER TABLE step DROP COLUMN excerpt",
     "ALTER TABLE attempt DROP COLUMN excerpt",
     "DROP TABLE registry",
+    "DROP TABLE audit",
     "ALTER TABLE step DROP COLUMN held_since",
     "DROP INDEX run_of_client",
     "DROP INDEX run_cause_of_client",

@@ -94,6 +94,20 @@ class AsyncAdmin:
         """Take back what was set. Raises Refused when nothing was."""
         return await self._ask(routes.LIMITS_RESET, ResetRequest(LimitKind(kind), name))
 
+    async def audit(
+        self,
+        *,
+        since: str | None = None,
+        actor: str | None = None,
+        act: str | None = None,
+        what: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> access.AuditPage:
+        """What people did, and tokens that were refused, newest first. `since`: RFC 3339."""
+        asked = {"since": since, "actor": actor, "act": act, "what": what}
+        return await self._look(routes.AUDIT, **asked, cursor=cursor, limit=limit)
+
     async def tokens(self) -> tuple[access.TokenRow, ...]:
         """All tokens, by name, without their secrets."""
         return (await self._look(routes.TOKENS)).tokens
@@ -125,8 +139,8 @@ class AsyncAdmin:
         """Take a token away."""
         return await self._ask(routes.TOKEN_REMOVE, access.NoMembers(), name)
 
-    async def _look(self, route: routes.Route[T]) -> T:
-        return read_answer(await self._exchange.answer(look(route)), route.answer)
+    async def _look(self, route: routes.Route[T], **query: str | int | None) -> T:
+        return read_answer(await self._exchange.answer(look(route, **query)), route.answer)
 
     async def _ask(self, route: routes.Route[T], asked: Struct, *ids: str) -> T:
         call = admin_call(route, *ids, request=asked, actor=self._actor)

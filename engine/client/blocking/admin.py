@@ -93,6 +93,20 @@ class Admin:
         """Take back what was set. Raises Refused when nothing was."""
         return self._ask(routes.LIMITS_RESET, ResetRequest(LimitKind(kind), name))
 
+    def audit(
+        self,
+        *,
+        since: str | None = None,
+        actor: str | None = None,
+        act: str | None = None,
+        what: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> access.AuditPage:
+        """What people did, and tokens that were refused, newest first. `since`: RFC 3339."""
+        asked = {"since": since, "actor": actor, "act": act, "what": what}
+        return self._look(routes.AUDIT, **asked, cursor=cursor, limit=limit)
+
     def tokens(self) -> tuple[access.TokenRow, ...]:
         """All tokens, by name, without their secrets."""
         return (self._look(routes.TOKENS)).tokens
@@ -124,8 +138,8 @@ class Admin:
         """Take a token away."""
         return self._ask(routes.TOKEN_REMOVE, access.NoMembers(), name)
 
-    def _look(self, route: routes.Route[T]) -> T:
-        return read_answer(self._exchange.answer(look(route)), route.answer)
+    def _look(self, route: routes.Route[T], **query: str | int | None) -> T:
+        return read_answer(self._exchange.answer(look(route, **query)), route.answer)
 
     def _ask(self, route: routes.Route[T], asked: Struct, *ids: str) -> T:
         call = admin_call(route, *ids, request=asked, actor=self._actor)

@@ -58,6 +58,14 @@ class Gate:
             return problem_reply(Problem.FORBIDDEN, why)
         return look.unfit or who
 
+    def whose_token(self, method: str, headers: RawHeaders) -> str:
+        """What is known of the token in a head: its name, also when it has run out, or what tells
+        an unknown one from others; empty: there is none, or it was not looked at."""
+        look = self._access.look(method, headers)
+        if look.foreign is not None or look.token is None:
+            return ""
+        return self.registry.name_of(look.token) or f"unknown token {look.token[:4].hex()}"
+
     def check_head(self, method: str, target: bytes, headers: RawHeaders) -> Reply | None:
         """The refusal of a request that has a body, before that is read."""
         route, client, path = posted_to(target) if method == "POST" else (None, "", "")

@@ -12,6 +12,7 @@ from engine.ports.views import Views
 from engine.process.clock import Clock
 from engine.process.config import Config
 from engine.process.costly import CostlyWork
+from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.limits import SetLimits
 from engine.registry.registry import Registry
@@ -26,6 +27,7 @@ class Front(Struct, frozen=True):
     engine: Engine
     views: Views
     registry: Registry
+    audit: Audit
     changes: Changes
     limits: SetLimits
     clock: Clock

@@ -13,11 +13,12 @@ import re
 from functools import partial
 
 from engine.core.errors import Problem
+from engine.front.access.audited import note_refused_token
 from engine.front.access.parent import parent_in, parent_of
 from engine.front.api.context import Front
 from engine.front.api.reasons import detail_of, note_denied, note_unread
 from engine.front.api.submit import answer_submission
-from engine.front.server.post import Stranger
+from engine.front.server.post import Peer, Stranger
 from engine.front.server.refusal import Denied
 from engine.front.server.reply import Reply
 from engine.front.server.strict import BadRequest, RawHeaders, RequestHead
@@ -50,10 +51,21 @@ class EngineDoor:
         proxies = self._front.proxies
         return partial(proxies.refusal, peer) if proxies.is_stranger(peer) else None
 
-    def denied(self, head: RequestHead) -> Reply | None:
+    def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request for its token, before its body is read."""
         method = head.method.decode("ascii")
-        return self._front.gate.check_head(method, head.target, head.fields)
+        reply = self._front.gate.check_head(method, head.target, head.fields)
+        if reply is not None:
+            path = head.target.partition(b"?")[0].decode("latin1")
+            self._note_refused(method, path, head.fields, peer, reply)
+        return reply
+
+    def _note_refused(
+        self, method: str, path: str, headers: RawHeaders, peer: Peer, reply: Reply
+    ) -> None:
+        front = self._front
+        address = front.proxies.address(headers, peer())
+        note_refused_token(front.audit, front.gate, method, path, headers, address, reply)
 
     def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
         """A post was refused before it was read."""
@@ -76,13 +88,14 @@ class EngineDoor:
         detail = refusal.detail if denied is None else detail_of(denied)
         note_unread(self._front.engine, path, parent_token, detail)
 
-    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
+    async def answer(self, client: str, headers: RawHeaders, body: Parcel, peer: Peer) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         front = self._front
         who = front.gate.check(SUBMIT, "", "POST", headers, client)
         if isinstance(who, Reply):
             reply = who
             note_denied(front.engine, client, headers, body.data, reply)
+            self._note_refused("POST", f"/{client}", headers, peer, reply)
         else:
             try:
                 reply = await answer_submission(

@@ -29,8 +29,9 @@ from engine.front.api.figures import (
     standstill_rows,
     store_status,
 )
+from engine.front.asked import check_names, page_limit, whole_number
 from engine.front.server.reply import Reply
-from engine.front.show.bodies import raw_body, whole_number
+from engine.front.show.bodies import raw_body
 from engine.front.show.replies import json_reply
 from engine.front.show.rows import cause_row, move_row, retry_row, run_row, step_row
 from engine.front.show.times import rfc3339
@@ -38,12 +39,10 @@ from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Larger
 from engine.ports.views import AttemptRecord, RetryQuery, RunQuery
 from engine.runs.open.replies import wait_room
-from engine.wire.routes import RETRIES, RUNS, Route
+from engine.wire.routes import RETRIES, RUNS
 
 OPERATORS = "/"
 """Who has room for bodies that operators look at: no client can be called so."""
-PAGE_LIMIT_MAX = 500
-PAGE_LIMIT_DEFAULT = 50
 NEW_WITHIN_MS = 300_000
 """Runs that got stuck within so long are told apart."""
 SORTS = {"-submittedAt": True, "submittedAt": False}
@@ -129,7 +128,7 @@ def _invalid(detail: str) -> Refused:
 
 async def runs(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/runs`: newest first, keyset pages."""
-    _check_names(query, RUNS)
+    check_names(query, RUNS.queries)
     states = tuple(filter(None, query.get("status", "").split(",")))
     if bad := [state for state in states if state not in set(StepState)]:
         raise _invalid(f"`status`: {bad[0][:64]!r} is none of {', '.join(StepState)}.")
@@ -147,7 +146,7 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
             now=front.clock.steady_ms(),
             newest_first=SORTS[sort],
             cursor=query.get("cursor"),
-            limit=_limit(query),
+            limit=page_limit(query),
         )
     )
     return json_reply(
@@ -158,18 +157,6 @@ async def runs(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
             next=found.next,
         )
     )
-
-
-def _check_names(query: Mapping[str, str], route: Route[Any]) -> None:
-    if unknown := sorted(set(query) - set(route.queries)):
-        raise _invalid(f"The parameter `{unknown[0][:64]}` is not known.")
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    limit = whole_number(query.get("limit", str(PAGE_LIMIT_DEFAULT)))
-    if not 1 <= limit <= PAGE_LIMIT_MAX:
-        raise _invalid(f"`limit`: a whole number from 1 to {PAGE_LIMIT_MAX}.")
-    return limit
 
 
 def read_filter(text: str) -> Filter:
@@ -195,14 +182,14 @@ async def causes(front: Front, who: Who) -> Reply:
 
 async def retries(front: Front, who: Who, query: Mapping[str, str]) -> Reply:
     """`GET /api/v1/retries`: what is tried next, keyset pages."""
-    _check_names(query, RETRIES)
+    check_names(query, RETRIES.queries)
     found = await front.views.retries(
         RetryQuery(
             now=front.clock.steady_ms(),
             only=who.client,
             after=_retry_cursor(query.get("cursor", "1-")),
             filter=read_filter(query["q"]) if query.get("q") else None,
-            limit=_limit(query),
+            limit=page_limit(query),
         )
     )
     behind = None if found.next is None else f"{found.next[0]}-{found.next[1]}"

@@ -14,9 +14,11 @@ from werkzeug.exceptions import HTTPException
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front.access.actor import actor_of
+from engine.front.access.audited import act_of, note_refused_token, problem_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin import clients, limits
+from engine.front.admin.audit import audit_page
 from engine.front.api import act, bulk, events, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error
@@ -106,7 +108,13 @@ def _common(app: QuartTrio, front: Front) -> None:
         found = front.gate.check(route, request.path, method, headers, client)
         if isinstance(found, Who):
             g.who = found
+            if route is not None and route.act:
+                act = act_of(route, request.view_args or {}, await request.body)
+                g.entry = act and front.audit.begin(act.act, act.what, act.detail, _actor(front))
             return None
+        address = front.proxies.address(headers, request.remote_addr)
+        path, method = request.path, request.method
+        note_refused_token(front.audit, front.gate, method, path, headers, address, found)
         if request.method == "POST":
             note_denied(front.engine, request.path[1:], headers, b"", found)
         return response(found)
@@ -114,6 +122,10 @@ def _common(app: QuartTrio, front: Front) -> None:
     @app.after_request
     async def count(answer: Response) -> Response:
         front.metrics.request(request.method, answer.status_code)
+        if entry := g.get("entry"):
+            status = answer.status_code
+            body = await answer.get_data(as_text=False) if status >= 400 else b""
+            front.audit.end(entry, status, problem_of(body))
         return answer
 
     @app.errorhandler(Refused)
@@ -275,6 +287,9 @@ def _admin(front: Front) -> Answers:
         removed = await changes.remove_token(name, _actor(front).name)
         return json_reply(clients.token_row(removed, now()))
 
+    async def see_audit() -> Reply:
+        return json_reply(await audit_page(front.audit, request.args.to_dict(), now()))
+
     async def set_limits() -> Reply:
         asked = await request.body
         return json_reply(await limits.set_limits(front.limits, asked, _actor(front).name))
@@ -284,6 +299,7 @@ def _admin(front: Front) -> Answers:
         return json_reply(await limits.reset_limits(front.limits, asked, _actor(front).name))
 
     return {
+        routes.AUDIT: see_audit,
         routes.LIMITS: lambda: json_reply(limits.limits_list(front.limits)),
         routes.LIMITS_SET: set_limits,
         routes.LIMITS_RESET: reset_limits,

@@ -70,6 +70,9 @@ class Connection:
             self._requests.receive(tls.early)
             self._woken = True
 
+    def _peer(self) -> str | None:
+        return peer_of(self._stream.socket)
+
     async def run(self) -> None:
         """Serve until the client leaves, a time-out strikes or the server stops.
 
@@ -253,7 +256,7 @@ class Connection:
             raise Denied(reply, checked[: self._requests.head_size])
         if not door.asks_token or head.body_bytes == 0:
             return
-        if (reply := door.denied(head)) is not None:
+        if (reply := door.denied(head, self._peer)) is not None:
             raise Denied(reply, checked[: self._requests.head_size])
 
     def _take_post(self, checked: bytes) -> bool:
@@ -277,7 +280,7 @@ class Connection:
         if self._left:
             self._client_left()  # it is taken up all the same, as if the client had left just now
         try:
-            reply = await door.answer(post.client, post.fields, body)
+            reply = await door.answer(post.client, post.fields, body, self._peer)
             close = post.close or self._server.stopping
             if not self.is_muted:
                 await self._write_reply(reply, close=close)

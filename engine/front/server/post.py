@@ -47,6 +47,10 @@ Stranger = Callable[[RequestHead], Reply | None]
 """Of a connection from elsewhere: the refusal of a request, or None."""
 
 
+Peer = Callable[[], str | None]
+"""Tells the address that a connection comes from; None: it has gone."""
+
+
 class Door(Protocol):
     """Answers posts."""
 
@@ -64,11 +68,11 @@ class Door(Protocol):
         """What refuses the requests of a connection from this address; None: it is a proxy's."""
         ...
 
-    def denied(self, head: RequestHead) -> Reply | None:
+    def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request, of whatever path, before its body is read."""
         ...
 
-    async def answer(self, client: str, headers: RawHeaders, body: Parcel) -> Reply:
+    async def answer(self, client: str, headers: RawHeaders, body: Parcel, peer: Peer) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         ...
 

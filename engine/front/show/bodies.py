@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 from engine.core.errors import Problem, Refused
+from engine.front.asked import whole_number
 from engine.front.server.reply import Reply
 from engine.ports.store import Body
 
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
-NUMBER_MAX = 10**15
-"""Above everything that is counted here, and within what SQLite and Python take."""
 
 
 def raw_body(body: Body | None, byte_range: str | None) -> Reply:
@@ -44,11 +43,3 @@ def raw_body(body: Body | None, byte_range: str | None) -> Reply:
         return Reply(416, (*headers, ("content-range", f"bytes */{have}")), b"")
     part = ("content-range", f"bytes {start}-{end}/{have}")
     return Reply(206, (*headers, part), body.data[start : end + 1])
-
-
-def whole_number(text: str) -> int:
-    """A whole number from outside, at most NUMBER_MAX; -1: it is none."""
-    if not text.isascii() or not text.isdigit():
-        return -1
-    digits = text.lstrip("0") or "0"
-    return int(digits) if len(digits) <= 15 else NUMBER_MAX

@@ -288,6 +288,30 @@ def m009_runs_of_client(db: Database) -> None:
         db.execute(statement)
 
 
+AUDIT = """
+CREATE TABLE audit (            -- what people did (engine/ports/audit.py)
+    id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    address TEXT,
+    act TEXT NOT NULL,
+    what TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    status INTEGER,
+    problem TEXT,
+    count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_at ON audit (at);
+"""
+
+
+@migrations()
+def m010_audit(db: Database) -> None:
+    """What people do is kept; of what they did before there are the events of runs."""
+    for statement in split_statements(AUDIT):
+        db.execute(statement)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

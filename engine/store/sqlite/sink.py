@@ -20,6 +20,7 @@ from engine.core.model import Run
 from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
+from engine.store.sqlite.audit import write_audit
 from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
 from engine.store.sqlite.readers import SQL, stored_run
@@ -195,6 +196,8 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
         commit.count(write_stop(db, stop, commit.owner, commit.epoch))
     for entry in commit.registered:
         write_registered(db, entry)
+    for act in commit.audit:
+        write_audit(db, act)
     db.execute("COMMIT")
 
 

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 
 from engine.core.events import Actor
 from engine.core.model import Run
+from engine.ports.audit import AuditEntry, AuditQuery
 from engine.ports.registry import Registered
 from engine.ports.store import (
     Away,
@@ -36,6 +37,7 @@ from engine.process.platform.files import sync
 from engine.store.away import WAIT_S, Availability
 from engine.store.offload import Offload, threads
 from engine.store.replay import replay
+from engine.store.sqlite.audit import find_audited, oldest_audited
 from engine.store.sqlite.content import check_ours, check_whole
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
@@ -99,6 +101,22 @@ class SqliteStore:
     def register(self, entry: Registered) -> Batch:
         """Set or take away what people set; it is so when the receipt is durable."""
         return self.writer.register(entry)
+
+    def audit(self, entry: AuditEntry) -> Batch:
+        """Keep what was done; durable no later than whatever is written after it."""
+        return self.writer.audit(entry)
+
+    def forget_audit(self, before: int) -> Batch:
+        """Take away some of the oldest entries, if they are older than this."""
+        return self.writer.audit(before)
+
+    async def oldest_audited(self) -> int | None:
+        """The time of the oldest durable entry; None: there is none."""
+        return await self.view_readers.read(oldest_audited)
+
+    async def audited(self, query: AuditQuery) -> list[AuditEntry]:
+        """Those that are durable, the newest first."""
+        return await self.view_readers.read(lambda db: find_audited(db, query))
 
     @property
     def last_at(self) -> int:

@@ -1,0 +1,106 @@
+"""What the audit keeps of a request: an act by its route and body, or the token that was refused.
+
+Payloads and answers are not kept in it: they belong to runs, and may be secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine.front.access.gate import Gate
+from engine.front.server.reply import Reply
+from engine.front.server.strict import RawHeaders
+from engine.registry.audit import Audit, Refusal
+from engine.wire.routes import ACT, BULK, Route
+
+DETAIL_CHARACTERS_MAX = 1_024
+PATH_CHARACTERS_MAX = 200
+_NAMING = ("name", "q")
+"""Members that say what something is done to, if the path does not."""
+_BODIES = ("payload", "response", "result")
+_NAMED_BY_ACTION = {ACT: "", BULK: f"{BULK.act} "}
+"""Routes of which the member `action` says what is done, and what goes before."""
+
+
+class Act(Struct, frozen=True):
+    """What somebody asks for."""
+
+    act: str
+    what: str
+    detail: str
+
+
+class _Problem(Struct):
+    type: str = ""
+    detail: str = ""
+
+
+_decode_problem = msgspec.json.Decoder(_Problem).decode
+
+
+def act_of(route: Route[Any], names: Mapping[str, str], body: bytes) -> Act | None:
+    """The act that a request is; None: it is none, or only tries one (`dryRun`).
+
+    `names`: what the path has for the names in braces.
+    """
+    if not route.act:
+        return None
+    asked = _members(body)
+    if asked.get("dryRun") is True:
+        return None
+    before = _NAMED_BY_ACTION.get(route)
+    act = route.act if before is None else f"{before}{asked.pop('action', '?')}"
+    what = " ".join(names.values()) or _named(asked)
+    shown = {name: "(not kept)" if name in _BODIES else value for name, value in asked.items()}
+    detail = msgspec.json.encode(shown).decode() if shown else ""
+    return Act(_cut(act, PATH_CHARACTERS_MAX), _cut(what, DETAIL_CHARACTERS_MAX), _cut(detail))
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(body) if body else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}  # it is refused, which the status says
+    return found if isinstance(found, dict) else {}
+
+
+def _named(asked: dict[str, Any]) -> str:
+    kind = asked.pop("kind", None)
+    name = next((asked.pop(member) for member in _NAMING if member in asked), "")
+    return f"{kind} {name}" if kind else str(name)
+
+
+def _cut(text: str, most: int = DETAIL_CHARACTERS_MAX) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def problem_of(body: bytes) -> str | None:
+    """The type of a problem document, without the path of its page; None: it is none."""
+    return _read(body).type.rpartition("/")[2] or None
+
+
+def note_refused_token(
+    audit: Audit,
+    gate: Gate,
+    method: str,
+    path: str,
+    headers: RawHeaders,
+    address: str | None,
+    reply: Reply,
+) -> None:
+    """Have the audit know if it is a token that was refused: none of ours, or too little of one."""
+    if reply.status in (401, 403) and (who := gate.whose_token(method, headers)):
+        what = f"{method} {path[:PATH_CHARACTERS_MAX]}"
+        why = _cut(_read(reply.body).detail)
+        audit.refused(Refusal(who, address, what, reply.status, why))
+
+
+def _read(body: bytes) -> _Problem:
+    try:
+        return _decode_problem(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Problem()

@@ -1,0 +1,128 @@
+"""What people do, and the tokens that are refused: kept before the act, completed by its answer.
+
+An entry is given to the store before what it tells of, which is therefore never durable without
+it. If the engine ends in between, the entry says that the answer is not known.
+
+Whoever guesses tokens must not fill the disk: of the same refusals the first is kept at once, and
+then one entry a minute with their count.
+"""
+
+from __future__ import annotations
+
+import trio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.core.events import Actor
+from engine.ports.audit import AuditEntry, AuditQuery, AuditStore
+from engine.ports.receipt import Receipt
+from engine.process.clock import Clock, Ids
+
+REFUSED_ACT = "token refused"
+REFUSALS_EVERY_S = 60.0
+REFUSALS_MAX = 100
+"""So many kinds of refusals are told apart within that time; the others are counted together."""
+FORGET_EVERY_S = 3_600.0
+DAY_MS = 86_400_000
+KEPT_DAYS = 365
+
+
+class Refusal(Struct, frozen=True):
+    """Of a token: what two have in common that are counted together."""
+
+    who: str
+    """The token's name, or what tells one that is unknown from another."""
+    address: str | None
+    what: str
+    """What was asked for: method and path."""
+    status: int
+    why: str
+
+
+OTHERS = Refusal("others", None, "", 0, "More kinds of refusals than are told apart in a minute.")
+
+
+class Audit:
+    """Made once, by the composition root."""
+
+    def __init__(self, store: AuditStore, clock: Clock, kept_days: int = KEPT_DAYS) -> None:
+        self._store, self._clock = store, clock
+        self._kept_ms = kept_days * DAY_MS
+        self._ids = Ids(clock)
+        self._last: Receipt | None = None
+        self._refused: dict[Refusal, int] = {}
+        """Those that were kept within the last minute, and how many came since."""
+
+    def begin(self, act: str, what: str, detail: str, actor: Actor) -> AuditEntry:
+        """Somebody asks for this, and may."""
+        entry = AuditEntry(
+            self._ids.run_id(), self._clock.utc_ms(), actor.name, actor.address, act, what, detail
+        )
+        self._keep(entry)
+        return entry
+
+    def end(self, entry: AuditEntry, status: int, problem: str | None = None) -> None:
+        """It was answered."""
+        self._keep(replace(entry, status=status, problem=problem))
+
+    def refused(self, refusal: Refusal) -> None:
+        """A token was refused."""
+        if refusal not in self._refused and len(self._refused) >= REFUSALS_MAX:
+            refusal = OTHERS
+        if refusal in self._refused:
+            self._refused[refusal] += 1
+            return
+        self._refused[refusal] = 0
+        self._keep_refusal(refusal, 1)
+
+    def _keep_refusal(self, refusal: Refusal, count: int) -> None:
+        self._keep(
+            AuditEntry(
+                self._ids.run_id(),
+                self._clock.utc_ms(),
+                refusal.who,
+                refusal.address,
+                REFUSED_ACT,
+                refusal.what,
+                refusal.why,
+                refusal.status or None,
+                count=count,
+            )
+        )
+
+    def _keep(self, entry: AuditEntry) -> None:
+        self._last = self._store.audit(entry)
+
+    async def page(self, query: AuditQuery) -> list[AuditEntry]:
+        """Entries, the newest first: all that happened before, unless the store is away."""
+        if self._last is not None:
+            await self._last.wait_unless_away()
+        return await self._store.audited(query)
+
+    async def run(self) -> None:
+        """Keep counts of refusals, and forget what is too old, until cancelled."""
+        try:
+            while True:
+                await self._forget()
+                with trio.move_on_after(FORGET_EVERY_S):
+                    while True:
+                        await trio.sleep(REFUSALS_EVERY_S)
+                        self.keep_counts()
+        finally:
+            self.keep_counts()
+
+    def keep_counts(self) -> None:
+        """Keep how many refusals came beside those that were kept at once."""
+        counted, self._refused = self._refused, {}
+        for refusal, more in counted.items():
+            if more:
+                self._refused[refusal] = 0
+                self._keep_refusal(refusal, more)
+
+    async def _forget(self) -> None:
+        before = self._clock.utc_ms() - self._kept_ms
+        while True:
+            oldest = await self._store.oldest_audited()
+            if oldest is None or oldest >= before:
+                return
+            await self._store.forget_audit(before).wait()

@@ -1,0 +1,43 @@
+"""What people did, in its table: `engine.ports.audit`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from msgspec.structs import astuple, fields
+
+from engine.ports.audit import AuditEntry, AuditQuery
+
+AUDIT_COLUMNS = tuple(field.name for field in fields(AuditEntry))
+_NAMES = ",".join(AUDIT_COLUMNS)
+FORGOTTEN_AT_ONCE = 500
+"""In one commit: some milliseconds of it."""
+SQL_KEEP = f"INSERT OR REPLACE INTO audit ({_NAMES}) VALUES ({','.join('?' * len(AUDIT_COLUMNS))})"
+SQL_FORGET = (
+    "DELETE FROM audit WHERE id IN"
+    f" (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT {FORGOTTEN_AT_ONCE})"
+)
+SQL_FIND = f"""SELECT {_NAMES} FROM audit WHERE at >= :since
+AND (:actor IS NULL OR actor = :actor OR substr(actor, 1, length(:actor) + 2) = :actor || ' (')
+AND (:act IS NULL OR act = :act) AND (:what IS NULL OR what = :what)
+AND (:cursor IS NULL OR id < :cursor) ORDER BY id DESC LIMIT :limit"""
+
+
+def write_audit(db: sqlite3.Connection, entry: AuditEntry | int) -> None:
+    """Keep an entry, or take old ones away, within the caller's transaction."""
+    if isinstance(entry, int):
+        db.execute(SQL_FORGET, (entry,))
+    else:
+        db.execute(SQL_KEEP, astuple(entry))
+
+
+def oldest_audited(db: sqlite3.Connection) -> int | None:
+    """The time of the oldest entry."""
+    found: int | None = db.execute("SELECT min(at) FROM audit").fetchone()[0]
+    return found
+
+
+def find_audited(db: sqlite3.Connection, query: AuditQuery) -> list[AuditEntry]:
+    """The entries of a page."""
+    values = {name: getattr(query, name) for name in query.__struct_fields__}
+    return [AuditEntry(*row) for row in db.execute(SQL_FIND, values)]

@@ -1,0 +1,83 @@
+"""What the audit keeps of a request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.core.access.token import Role
+from engine.front.access.audited import DETAIL_CHARACTERS_MAX, Act, act_of, problem_of
+from engine.wire import routes
+from engine.wire.routes import ROUTES, Route
+
+
+def _asked(**members: Any) -> bytes:
+    return json.dumps(members).encode()
+
+
+def test_every_route_that_changes_something_has_a_name_in_the_audit() -> None:
+    """Posts of the roles operate and admin, and no others: a new one without a name fails here."""
+    changing = {it for it in ROUTES if it.method == "POST" and it is not routes.SUBMIT}
+    assert {it.role for it in changing} == {Role.OPERATE, Role.ADMIN}
+    assert {it for it in ROUTES if it.act} == changing
+    names = [it.act for it in ROUTES if it.act]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("route", "names", "body", "act"),
+    [
+        (routes.ACT, {"id": "R1"}, _asked(action="retry", reason="x"),
+         Act("retry", "R1", '{"reason":"x"}')),
+        (routes.BULK, {}, _asked(action="cancel", q="is:failed", expect=3),
+         Act("bulk cancel", "is:failed", '{"expect":3}')),
+        (routes.HOLD, {}, _asked(kind="host", name="a:1"), Act("hold", "host a:1", "")),
+        (routes.CLIENT_ADD, {}, _asked(name="shop", targets=[]),
+         Act("client add", "shop", '{"targets":[]}')),
+        (routes.TOKEN_REMOVE, {"name": "ci"}, b"{}", Act("token rm", "ci", "")),
+        (routes.TOKEN_ROTATE, {"name": "ci"}, b"", Act("token rotate", "ci", "")),
+    ],
+)  # fmt: skip
+def test_an_act_is_told_in_the_words_of_the_command(
+    route: Route[Any], names: dict[str, str], body: bytes, act: Act
+) -> None:
+    """What was done, to what, and the rest of what was asked."""
+    assert act_of(route, names, body) == act
+
+
+def test_what_changes_nothing_is_no_act() -> None:
+    """Neither a look nor a dry run."""
+    assert act_of(routes.RUNS, {}, b"") is None
+    assert act_of(routes.BULK, {}, _asked(action="retry", q="", dryRun=True)) is None
+    assert act_of(routes.BULK, {}, _asked(action="retry", q="", dryRun=False)) is not None
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"{", b'"\xff"', b"[" * 100_000, b"null"])
+def test_what_cannot_be_read_is_kept_without_its_members(body: bytes) -> None:
+    """It is refused, which the entry's status says."""
+    assert act_of(routes.ACT, {"id": "R1"}, body) == Act("?", "R1", "")
+
+
+@pytest.mark.parametrize("member", ["payload", "response", "result"])
+def test_bodies_are_not_kept(member: str) -> None:
+    """They belong to their run, and may be secret."""
+    act = act_of(routes.ACT, {"id": "R1"}, _asked(action="rerun", **{member: {"a": "canary"}}))
+    assert act == Act("rerun", "R1", f'{{"{member}":"(not kept)"}}')
+
+
+def test_what_was_asked_is_kept_up_to_a_bound() -> None:
+    """The longest whole, and one character more cut."""
+    room = DETAIL_CHARACTERS_MAX - len('{"reason":""}')
+    for length, cut in ((room, False), (room + 1, True)):
+        act = act_of(routes.ACT, {"id": "R1"}, _asked(action="retry", reason="x" * length))
+        assert act is not None
+        assert (len(act.detail), act.detail.endswith("…")) == (DETAIL_CHARACTERS_MAX, cut)
+
+
+def test_the_type_of_a_problem_is_its_last_part() -> None:
+    """Of a document; of anything else there is none."""
+    assert problem_of(b'{"type":"/problems/not-found","status":404}') == "not-found"
+    assert problem_of(b"") is None
+    assert problem_of(b"not json") is None

@@ -1,0 +1,155 @@
+"""The audit: kept before the act, completed by the answer, and never filled by who guesses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+import trio.testing
+from msgspec.structs import replace
+
+from engine.core.events import Actor
+from engine.ports.audit import AuditEntry, AuditQuery
+from engine.ports.registry import KIND_HOLD, Registered
+from engine.registry.audit import (
+    DAY_MS,
+    FORGET_EVERY_S,
+    OTHERS,
+    REFUSALS_EVERY_S,
+    REFUSALS_MAX,
+    Audit,
+    Refusal,
+)
+from engine.store.sqlite.audit import FORGOTTEN_AT_ONCE
+from engine.store.sqlite.store import SqliteStore
+from tests.store.support import rows, store_at
+from tests.world import FakeClock
+
+ADA = Actor("root (ada)", "10.0.0.7")
+GUESS = Refusal("unknown token 01020304", "10.0.0.9", "POST /shop", 401, "It is none of ours.")
+
+
+async def _all(audit: Audit) -> list[AuditEntry]:
+    return await audit.page(AuditQuery(limit=10_000))
+
+
+def _shown(found: list[AuditEntry]) -> list[tuple[str, str, int | None, int]]:
+    return [(each.actor, each.act, each.status, each.count) for each in found]
+
+
+async def test_an_act_is_never_durable_without_its_entry(path: Path) -> None:
+    """It is given to the store first; what was answered is added. A crash between both leaves an
+    entry whose answer is not known."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        audit.begin("hold", "client shop", '{"reason":"vendor down"}', ADA)
+        await store.register(Registered(KIND_HOLD, "client:shop", b"{}", 1, "ada")).wait()
+        seen = rows(path, "SELECT actor, address, act, what, detail, status FROM audit")
+        assert seen == [
+            (ADA.name, ADA.address, "hold", "client shop", '{"reason":"vendor down"}', None)
+        ]
+
+
+async def test_it_is_told_at_once_what_was_answered(path: Path) -> None:
+    """Who looks right after an act finds it whole; the newest is first, pages follow each other."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        first = audit.begin("hold", "client shop", "", ADA)
+        audit.end(first, 200)
+        audit.end(audit.begin("retry", "R1", "", replace(ADA, name="bob")), 404, "not-found")
+        found = await _all(audit)
+        assert _shown(found) == [("bob", "retry", 404, 1), ("root (ada)", "hold", 200, 1)]
+        assert found[0].problem == "not-found"
+        page = await audit.page(AuditQuery(limit=1))
+        assert page == found[:1]
+        assert await audit.page(AuditQuery(limit=1, cursor=page[0].id)) == found[1:]
+
+
+async def test_entries_are_found_by_who_what_and_when(path: Path) -> None:
+    """A token's name finds what was done with it whatever was claimed beside, and no longer name
+    that begins so."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        for name in ("root", "root (ada)", "rooty", "root(x)"):
+            audit.begin("hold", f"client {name}", "", Actor(name, None))
+        await trio.sleep(1)
+        late = audit.begin("release", "client root", "", ADA)
+
+        async def names(**asked: object) -> list[str]:
+            return [each.what for each in await audit.page(AuditQuery(**asked))]  # type: ignore[arg-type]
+
+        assert await names(actor="root") == ["client root", "client root (ada)", "client root"]
+        assert await names(actor="root", act="hold") == ["client root (ada)", "client root"]
+        assert await names(what="client rooty") == ["client rooty"]
+        assert await names(since=late.at) == ["client root"]
+        assert await names(since=late.at + 1) == []
+        assert await names(actor="roo%") == []
+
+
+async def test_the_same_refusals_are_one_entry_a_minute(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The first at once; those of the minute after it with their count; silence adds nothing."""
+    async with store_at(path) as store, trio.open_nursery() as nursery:
+        audit = Audit(store, FakeClock())
+        nursery.start_soon(audit.run)
+        for _ in range(1_000):
+            audit.refused(GUESS)
+        assert _shown(await _all(audit)) == [(GUESS.who, "token refused", 401, 1)]
+        await trio.sleep(REFUSALS_EVERY_S + 1)
+        assert [each.count for each in await _all(audit)] == [999, 1]
+        audit.refused(GUESS)
+        await trio.sleep(2 * REFUSALS_EVERY_S)
+        assert [each.count for each in await _all(audit)] == [1, 999, 1]
+        await trio.sleep(10 * REFUSALS_EVERY_S)
+        audit.refused(GUESS)
+        audit.refused(GUESS)
+        nursery.cancel_scope.cancel()
+    async with store_at(path) as store:  # what was not told yet was, at the end
+        found = await store.audited(AuditQuery())
+        assert [each.count for each in found] == [1, 1, 1, 999, 1]
+
+
+async def test_who_guesses_in_many_ways_is_counted_too(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """So many kinds are told apart within a minute, and one more stands for all others."""
+    async with store_at(path) as store:
+        audit = Audit(store, FakeClock())
+        for number in range(REFUSALS_MAX):
+            audit.refused(replace(GUESS, who=f"unknown token {number}"))
+        assert len(await _all(audit)) == REFUSALS_MAX
+        for number in range(REFUSALS_MAX, REFUSALS_MAX + 50):
+            audit.refused(replace(GUESS, who=f"unknown token {number}"))
+        audit.keep_counts()
+        found = await _all(audit)
+        assert [(each.actor, each.count) for each in found[:2]] == [
+            (OTHERS.who, 49), (OTHERS.who, 1)
+        ]  # fmt: skip
+        assert len(found) == REFUSALS_MAX + 2
+
+
+async def _keep(store: SqliteStore, count: int, at: int) -> None:
+    for number in range(count):
+        store.audit(AuditEntry(f"{at}-{number:06d}", at, "ada", None, "hold", "x", status=200))
+    store.audit(AuditEntry(f"{at}-last", at, "ada", None, "hold", "x"))
+    await store.audit(AuditEntry(f"{at}-last", at, "ada", None, "hold", "x", status=200)).wait()
+
+
+async def test_it_is_kept_for_so_many_days(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Older entries go, some at a time; one of that very age stays, and goes within the hour."""
+    clock = FakeClock()
+    async with store_at(path) as store, trio.open_nursery() as nursery:
+        now = clock.utc_ms()
+        await _keep(store, 2 * FORGOTTEN_AT_ONCE + 1, now - 3 * DAY_MS)
+        await _keep(store, 0, now - 2 * DAY_MS)
+        await _keep(store, 0, now)
+        audit = Audit(store, clock, 2)
+        nursery.start_soon(audit.run)
+        await trio.sleep(1)
+        assert [each.at for each in await _all(audit)] == [now, now - 2 * DAY_MS]
+        await trio.sleep(FORGET_EVERY_S)
+        assert [each.at for each in await _all(audit)] == [now]
+        nursery.cancel_scope.cancel()
