@@ -204,12 +204,14 @@ def progress_text(job: BulkAnswer) -> str:
 
 
 def end_text(job: BulkAnswer) -> str:
-    """What came of a job, in a line."""
+    """What came of a job, in a line; and what the runs said that refused it, one a line."""
     text = f"{safe(job.action)} {safe(job.state)}: {job.done:,} of {count_text(job.total, 'run')}"
     if job.state == "aborted" and (left := _left(job)):
         text += f"; {left:,} not come to"
     whys = ", ".join(f"{number:,} {safe(why)}" for why, number in job.skipped.items())
-    return f"{text}; left alone: {whys}" if whys else text
+    lines = [f"{text}; left alone: {whys}" if whys else text]
+    lines += [f"  {safe(why)}: {safe(each)}" for why, told in job.reasons.items() for each in told]
+    return "\n".join(lines)
 
 
 def _tell_end(job: BulkAnswer, *, as_json: bool) -> None:

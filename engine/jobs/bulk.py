@@ -38,6 +38,10 @@ there is no job, as nobody can have said how many they mean."""
 SAMPLE_MAX = 10
 """Runs that a dry run shows."""
 JOBS_KEPT_MAX = 50
+"""Of those for one client alone, and of those for all."""
+REASONS_KEPT_MAX = 5
+"""Of each problem: different words that refused a run. They mostly differ by a client or a URL."""
+REASON_CHARACTERS_MAX = 1_000
 STORE_WAIT_S = 1.0
 """Before a job asks again whether the store can be written."""
 
@@ -83,6 +87,8 @@ class Job(Struct):
     matched: int
     skipped: dict[str, int]
     """Runs that were left alone, by why."""
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+    """What those were told that refused the action when their turn came, by the problem."""
     done: int = 0
     ended_at: int | None = None
     aborted: bool = False
@@ -92,6 +98,13 @@ class Job(Struct):
         if self.ended_at is None:
             return "running"
         return "aborted" if self.aborted else "done"
+
+    def note(self, refused: Refused) -> None:
+        """Keep what a run was refused with, so that whoever asked knows what to do."""
+        said = refused.detail[:REASON_CHARACTERS_MAX]
+        told = self.reasons.setdefault(refused.problem.value, [])
+        if said not in told and len(told) < REASONS_KEPT_MAX:
+            told.append(said)
 
 
 class Plan(Struct):
@@ -254,7 +267,7 @@ class Bulk:
     def _begin(self, asked: JobOrder, plan: Plan, key: str | None) -> Job:
         if self._scope.cancel_called:
             raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
-        self._make_room()
+        self._make_room(asked.only)
         job = Job(
             id=self._ids.run_id(),
             asked=asked,
@@ -269,11 +282,13 @@ class Bulk:
             self._by_key[asked.only, key] = job.id
         return job
 
-    def _make_room(self) -> None:
-        """Forget the oldest job that has ended, when there are as many as are kept."""
-        if len(self._jobs) < JOBS_KEPT_MAX:
+    def _make_room(self, only: str | None) -> None:
+        """Forget the oldest job that has ended of those for the same client alone (None: of those
+        for all), when there are as many as are kept: nobody's push out another's."""
+        own = [job for job in self._jobs.values() if job.asked.only == only]
+        if len(own) < JOBS_KEPT_MAX:
             return
-        oldest = next((job.id for job in self._jobs.values() if job.ended_at is not None), None)
+        oldest = next((job.id for job in own if job.ended_at is not None), None)
         if oldest is None:
             raise Refused(
                 Problem.NOT_POSSIBLE,
@@ -323,7 +338,10 @@ class Bulk:
         except Refused as refused:
             job.aborted = job.aborted or refused.problem is Problem.DRAINING
             is_away = refused.problem is Problem.STORE_UNAVAILABLE
-            return refused.problem.value, is_away and not isinstance(refused, RefusedForDamage)
+            may_wait = is_away and not isinstance(refused, RefusedForDamage)
+            if not may_wait:
+                job.note(refused)
+            return refused.problem.value, may_wait
         except Exception as error:  # noqa: BLE001 - a bug costs its run, not the engine
             self._log("bulk-action-failed", job=job.id, run_id=found.run_id, exc_info=error)
             return Problem.INTERNAL.value, False
@@ -348,7 +366,7 @@ class Bulk:
         if job is None or (only is not None and job.asked.only != only):
             raise Refused(
                 Problem.NOT_FOUND,
-                f"There is no job {job_id[:64]!r}. The engine remembers the last {JOBS_KEPT_MAX},"
-                " and none from before it started.",
+                f"There is no job {job_id[:64]!r}. The engine remembers {JOBS_KEPT_MAX} for each"
+                f" client and {JOBS_KEPT_MAX} for all, and none from before it started.",
             )
         return job

@@ -138,6 +138,9 @@ class BulkAnswer(Struct, frozen=True, rename="camel"):
     """Of a dry run: ids of some runs that it would act on."""
     sample_runs: tuple[RunRow, ...] = ()
     """The same runs as they stand."""
+    reasons: dict[str, tuple[str, ...]] = {}
+    """What runs were told that refused the action when their turn came: by the problem, up to five
+    that differ."""
 
 
 class BulkList(Struct, frozen=True, rename="camel"):

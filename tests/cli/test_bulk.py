@@ -19,7 +19,10 @@ JOB = WOULD | {
     "id": "01J", "state": "running", "actor": "ada@laptop", "reason": "up\x1b",
     "startedAt": "2026-11-23T12:00:00.000Z", "sample": [], "sampleRuns": [],
 }  # fmt: skip
-DONE = JOB | {"state": "done", "done": 10, "skipped": {"it is paused": 1, "revision-changed": 1}}
+DONE = JOB | {
+    "state": "done", "done": 10, "skipped": {"it is paused": 1, "revision-changed": 1},
+    "reasons": {},
+}  # fmt: skip
 RETRY = ("bulk", "retry", "--filter", "is:failed")
 DRY = [
     "12 runs match is:failed",
@@ -71,6 +74,14 @@ def test_it_asks_and_follows_to_the_end(atomic: Atomic, engine: FakeEngine):
     assert (begin["ratePerS"], begin["reason"]) == (5, "up again")
     assert "idempotency-key" in engine.requests[1].headers
     assert engine.requests[3].url.path == "/api/v1/bulk/01J"
+
+
+def test_what_refusals_said_is_told(atomic: Atomic):
+    """A line each, as text of the engine's: made safe to show."""
+    told = DONE | {"reasons": {"not-possible": ["http://b/: add \x1b it.", "other"]}}
+    lines = atomic("bulk", "follow", "01J", answers=[answer(told)]).stdout.splitlines()
+    assert lines[0].startswith("retry done: 10 of 11 runs")
+    assert lines[1:] == ["  not-possible: http://b/: add \\u001b it.", "  not-possible: other"]
 
 
 @pytest.mark.usefixtures("terminal")

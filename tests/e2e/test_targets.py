@@ -12,6 +12,7 @@ from tests.e2e.harness import (
     SETTINGS,
     Answer,
     Call,
+    Client,
     EngineProcess,
     application,
     client,
@@ -23,6 +24,7 @@ from tests.registry.files import secret, write
 
 TAKEN_S = 10.0
 SIGNING_SECRET = f"whsec_{base64.b64encode(b's' * 32).decode()}"
+OTHERS = "http://127.0.0.2:9/"
 SLOW = {"count": 3, "backOff": 3_600_000}
 
 
@@ -31,7 +33,8 @@ def allow(directory: Path, target: str) -> None:
     write(
         directory / "atomic.toml",
         f'[clients.shop]\ntargets = ["{target}"]\ntoken_file = "shop.token"\n'
-        'signing_secret_file = "signing.secret"\n',
+        'signing_secret_file = "signing.secret"\n'
+        f'[clients.other]\ntargets = ["{OTHERS}"]\n',
     )
 
 
@@ -39,6 +42,18 @@ async def is_taken(engine: EngineProcess, times: int) -> None:
     """Return when the engine has read its files anew so often."""
 
     await eventually(lambda: len(engine.events("files-read")) >= times, TAKEN_S)
+
+
+async def is_told_by_a_job(shop: Client, move: dict[str, str]) -> None:
+    """A move in bulk to where others have a target: the job says what to add."""
+    asked = {"action": "retarget", "q": "is:live", "expect": 1, **move}
+    begun = await shop.http.post("/api/v1/bulk", json=asked)
+    job = begun.json()
+    while job["state"] == "running":
+        job = await shop.read(f"/bulk/{job['id']}")
+    assert (job["done"], job["skipped"]) == (0, {"not-possible": 1})
+    (why,) = job["reasons"]["not-possible"]
+    assert why.endswith(f'to allow it: add "{OTHERS}" to its `targets` in atomic.toml.')
 
 
 @pytest.mark.slow
@@ -77,6 +92,7 @@ async def test_a_target_is_taken_away_and_given_back(tmp_path: Path) -> None:
                 paused = await shop.wait_run(run_id, "paused")
                 assert paused["pauseReason"] == "target-not-allowed"
                 assert signed == [run_id]
+                await is_told_by_a_job(shop, {"from": app.url, "to": OTHERS})
                 move = {"from": app.url, "to": f"{app.url}/v3"}
                 is_problem(await shop.act(run_id, "retarget", **move), 409, "not-possible")
 

@@ -87,15 +87,21 @@ class Desk:
     def log(self, event: str, **values: Any) -> None:
         self.logged.append((event, values))
 
-    async def ask(self, key: str | None = None, **members: Any) -> wire.BulkAnswer:
-        """Ask for a job: a retry of all there are, unless the members say otherwise."""
+    async def ask(
+        self, key: str | None = None, *, only: str | None = None, **members: Any
+    ) -> wire.BulkAnswer:
+        """Ask for a job: a retry of all there are, unless the members say otherwise; `only`: with a
+        token that is bound to this client."""
         asked = {"action": "retry", "q": "is:failed", "expect": len(self.runs), **members}
-        return await bulk.ask(self.bulk, json.dumps(asked).encode(), Actor("ada", "::1"), key)
+        body = json.dumps(asked).encode()
+        return await bulk.ask(self.bulk, body, Actor("ada", "::1"), key, only)
 
-    async def refusal(self, key: str | None = None, **members: Any) -> Refused:
+    async def refusal(
+        self, key: str | None = None, *, only: str | None = None, **members: Any
+    ) -> Refused:
         """Why a job is refused."""
         with pytest.raises(Refused) as caught:
-            await self.ask(key, **members)
+            await self.ask(key, only=only, **members)
         return caught.value
 
     async def ended(self, job_id: str | None) -> wire.BulkAnswer:

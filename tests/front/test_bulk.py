@@ -19,7 +19,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import FITS, Action
 from engine.front.api import bulk
-from engine.jobs.bulk import JOBS_KEPT_MAX, Bulk
+from engine.jobs.bulk import JOBS_KEPT_MAX, REASON_CHARACTERS_MAX, REASONS_KEPT_MAX, Bulk
 from engine.ports.caller import Invocation
 from engine.ports.views import RunQuery
 from engine.store.sqlite.views.views import SqliteViews
@@ -203,9 +203,26 @@ async def test_refusals_are_counted(autojump_clock: object) -> None:
         job = await desk.ended((await desk.ask()).id)
     assert (job.state, job.done) == ("done", 2)
     assert job.skipped == {"not-possible": 2, "internal-error": 1}
+    assert job.reasons == {"not-possible": ("It has completed.",)}
     assert [run_id for _, run_id in desk.acts] == [f"R{n}" for n in range(5)]
     values = {"job": job.id, "run_id": "R3", "exc_info": bug}
     assert desk.logged == [("bulk-action-failed", values)]
+
+
+async def test_what_refusals_said_is_told(autojump_clock: object) -> None:
+    """Each wording once and in their order, so many of each problem and so long; a dry run has
+    none."""
+    words = [f"http://b:{n}/ may not be called: add it." for n in range(REASONS_KEPT_MAX + 1)]
+    words[1] += "x" * REASON_CHARACTERS_MAX
+    async with working(Desk(*(run(f"R{n}", "running") for n in range(2 * len(words))))) as desk:
+        for number in range(2 * len(words)):
+            refused = Refused(Problem.NOT_POSSIBLE, words[number // 2])
+            desk.troubles[f"R{number}"] = refused
+        assert (await desk.ask(**MOVE, dryRun=True)).reasons == {}
+        job = await desk.ended((await desk.ask(**MOVE)).id)
+    assert job.skipped == {"not-possible": 2 * len(words)}
+    told = [each[:REASON_CHARACTERS_MAX] for each in words[:REASONS_KEPT_MAX]]
+    assert job.reasons == {"not-possible": tuple(told)}
 
 
 async def test_what_was_at_rest_must_be_so_still(autojump_clock: object) -> None:
@@ -319,6 +336,30 @@ async def test_a_job_under_way_is_never_forgotten(autojump_clock: object) -> Non
         new = await desk.ask(ratePerS=1)
         known = [job.id for job in desk.bulk.jobs()]
         assert known == [new.id, *(id for id in reversed(ids) if id != ids[20])]
+
+
+async def test_jobs_of_one_client_push_out_no_others(autojump_clock: object) -> None:
+    """So many are remembered of each client's, and of those for all; nor does one that has as many
+    under way keep others from theirs."""
+    async with working(many(1)) as desk:
+        kept: dict[str | None, list[str | None]] = {}
+        for only in ("shop", None, "cafe"):
+            for number in range(JOBS_KEPT_MAX + (only == "cafe")):
+                job = await desk.ask(str(number), only=only)
+                kept.setdefault(only, []).insert(0, (await desk.ended(job.id)).id)
+        first = kept["cafe"].pop()
+        assert {only: [job.id for job in desk.bulk.jobs(only)] for only in ("shop", "cafe")} == {
+            only: kept[only] for only in ("shop", "cafe")
+        }
+        assert {job.id for job in desk.bulk.jobs()} == {*kept["shop"], *kept["cafe"], *kept[None]}
+        assert (await desk.ask("0", only="shop")).id == kept["shop"][-1], "its keys too"
+        assert (await desk.ask("0", only="cafe")).id != first
+    async with working(many(100)) as desk:
+        for _ in range(JOBS_KEPT_MAX):
+            await desk.ask(only="cafe", ratePerS=1)
+        assert (await desk.refusal(only="cafe")).problem is Problem.NOT_POSSIBLE
+        await desk.ask(only="shop", ratePerS=1)
+        await desk.ask(ratePerS=1)
 
 
 async def test_jobs_that_have_ended_hold_no_ids(autojump_clock: object) -> None:

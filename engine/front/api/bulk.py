@@ -74,6 +74,7 @@ def answer_of(job: Job) -> wire.BulkAnswer:
         total=job.total,
         done=job.done,
         skipped=dict(job.skipped),
+        reasons={problem: tuple(told) for problem, told in job.reasons.items()},
         rate_per_s=job.asked.rate_per_s,
         actor=job.asked.actor.name,
         address=job.asked.actor.address,
