@@ -332,8 +332,14 @@ def check_work(host: Host) -> str:
     beyond = once(host, "atomic", "submit", "http://elsewhere:9000/x", "--workflow", "w", "--key",
                   "two", code=4, **as_demo)  # fmt: skip
     check("target" in beyond, "the engine refuses a target that is not the client's")
-    added = once(host, "atomic", "client", "add", "billing", "--target", "http://billing:9000/")
-    check(added.count("atomic_") == 1, "client add prints one token, as an admin's is there")
+    host.services["atomic"]["volumes"][-1] = "billing-keys:/keys"
+    added = once(host, "atomic", "client", "add", "billing", "--target", "http://billing:9000/",
+                 "--to", "/keys/billing.token")  # fmt: skip
+    token = host.volume("billing-keys", "/keys") / "billing.token"
+    check(
+        "atomic_" not in added and token.stat().st_mode & 0o777 == 0o600,
+        "client add puts its token into the application's volume, for one user, and shows none",
+    )
     listed = once(host, "atomic", "client", "ls")
     check("billing" in listed and "demo" in listed, "both clients are known, of file and command")
     return "one"

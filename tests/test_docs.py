@@ -172,9 +172,10 @@ def test_commands_on_the_pages_exist():
             for call in re.finditer(r"(?:^|[ /])atomic ([a-z]+)\b([^|;&]*)", line):
                 command = command_of(call[1]) if call[1] in COMMANDS else None
                 assert command is not None, f"{name_of(page)}: {line}"
-                if isinstance(command, click.Group):
-                    below = re.match(r" ([a-z]+)", call[2])
-                    command = command.commands.get(below[1]) if below else command
+                for below in re.findall(r"(?<= )[a-z]+\b", call[2]):
+                    if not isinstance(command, click.Group):
+                        break
+                    command = command.commands.get(below)
                     assert command is not None, f"{name_of(page)}: {line}"
                 known = {name for option in command.params for name in option.opts}
                 for option in re.findall(r"(?<= )--[a-z-]+", call[2]):

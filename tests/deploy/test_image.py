@@ -58,6 +58,26 @@ def test_the_compose_file_is_one(compose: Any) -> None:
         PyCompose.from_json(json.dumps(compose))
 
 
+def test_the_page_adds_an_application_to_it(compose: Any) -> None:
+    """What the page has beside it is a compose file too; the command and the application share the
+    application's keys at a directory that the image has, and the engine and the demonstration have
+    none of them."""
+    from compose_spec import PyCompose
+
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    (text,) = [it for it in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "billing" in it]
+    (override,) = documents(text)
+    PyCompose.from_json(json.dumps(override)).validate()
+    assert override["services"].keys() - compose["services"].keys() == {"billing"}
+    mounts = {name: each["volumes"] for name, each in override["services"].items()}
+    assert mounts == {"billing": ["billing-keys:/keys:ro"], "atomic": ["billing-keys:/keys"]}
+    assert override["volumes"].keys() == {"billing-keys"}
+    assert "/keys" in DOCKERFILE.read_text()
+    environment = override["services"]["billing"]["environment"]
+    asked = re.findall(r"--to (/keys/\S+)", page)
+    assert asked[:2] == [environment[f"ATOMIC_{it}_FILE"] for it in ("TOKEN", "SIGNING_SECRET")]
+
+
 def test_the_dockerfile_has_no_slips(tmp_path: Path) -> None:
     """By hadolint; one that is planted is found."""
     hadolint = shutil.which("hadolint")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engine.cli.access.private import place_for, tell_secret, to_option
 from engine.cli.access.shared import db_option, in_file, tell_made
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, echo_json, echo_list, safe
+from engine.registry.secrets import SIGNING_SECRETS_MAX
 
 if TYPE_CHECKING:
     from engine.wire.access import ClientRow
@@ -52,6 +54,7 @@ def client() -> None:
     is_flag=True,
     help="Also as the first client while runs of other names are open, which pauses them.",
 )
+@to_option
 @db_option
 @engine_option
 @actor_option
@@ -62,33 +65,36 @@ def add(
     private_targets: bool,
     steps_need_parent: bool | None,
     pause_others: bool,
+    to: Path | None,
     db: Path | None,
     engine: str,
     actor: str,
     as_json: bool,
 ) -> None:
-    """Make a client known, and print its token: this once.
+    """Make a client known, and print its token, this once, or write it to a file that is not there
+    yet.
 
     From the first one on the engine asks every request for a token.
     """
     from engine.wire.access import ClientRequest
 
-    if db is not None:
-        asked = ClientRequest(name, targets, private_targets, steps_need_parent, pause_others)
-        answer = in_file(db, "add_client_to", asked, actor)
-    else:
-        with client_of(engine, actor=actor) as atomic:
-            answer = atomic.admin.add_client(
-                name,
-                targets,
-                private_targets=private_targets,
-                steps_need_parent=steps_need_parent,
-                pause_others=pause_others,
-            )
-    if as_json:
-        echo_json(answer)
-    else:
-        tell_made(answer.made, answer.admin)
+    with place_for(to, as_json=as_json, new=True) as place:
+        if db is not None:
+            asked = ClientRequest(name, targets, private_targets, steps_need_parent, pause_others)
+            answer = in_file(db, "add_client_to", asked, actor)
+        else:
+            with client_of(engine, actor=actor) as atomic:
+                answer = atomic.admin.add_client(
+                    name,
+                    targets,
+                    private_targets=private_targets,
+                    steps_need_parent=steps_need_parent,
+                    pause_others=pause_others,
+                )
+        if as_json:
+            echo_json(answer)
+        else:
+            tell_made(answer.made, answer.admin, place)
 
 
 @client.command()
@@ -136,23 +142,27 @@ def secret() -> None:
 
 @secret.command("add")
 @click.argument("name")
+@to_option
 @engine_option
 @actor_option
 @json_option
-def add_secret(name: str, engine: str, actor: str, as_json: bool) -> None:
-    """Sign its calls with a new secret, and print that: this once. One before it signs too."""
-    with client_of(engine, actor=actor) as atomic:
-        answer = atomic.admin.add_signing_secret(name)
-    if as_json:
-        echo_json(answer)
-        return
-    both = answer.client.signing_secrets > 1
-    click.echo(
-        f"The secret that calls of the client {safe(name)} are signed with from now on"
-        f"{', and with the one before too' if both else ''}; shown this once:",
-        err=True,
-    )
-    click.echo(safe(answer.secret))
+def add_secret(name: str, to: Path | None, engine: str, actor: str, as_json: bool) -> None:
+    """Sign its calls with a new secret, and print that, this once, or write it to a file.
+
+    One before it signs too. In a file that is there the new one comes before it.
+    """
+    with place_for(to, as_json=as_json, kept=SIGNING_SECRETS_MAX - 1) as place:
+        with client_of(engine, actor=actor) as atomic:
+            answer = atomic.admin.add_signing_secret(name)
+        if as_json:
+            echo_json(answer)
+            return
+        both = answer.client.signing_secrets > 1
+        what = (
+            f"The secret that calls of the client {safe(name)} are signed with from now on"
+            f"{', and with the one before too' if both else ''}"
+        )
+        tell_secret(answer.secret, what, place)
     if both:
         click.echo(f"When its application has it: atomic client secret rm {safe(name)}", err=True)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from engine import wire
+from engine.cli.access.private import Draft
 from engine.cli.show.text import safe
 from engine.core.target import BadTarget, normalise_prefix
 from engine.registry.registry import TOKEN_BYTES, TOKEN_PREFIX
@@ -117,15 +118,11 @@ def _write_new(path: Path, text: str) -> bool:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists():
             return False
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        draft = Draft(path)
         try:
-            os.link(draft, path)  # unlike a rename it replaces nothing
-        except FileExistsError:
-            return False
+            draft.write(text)
+            return draft.add()
         finally:
-            draft.unlink()
+            draft.drop()
     except OSError as error:
         raise click.BadParameter(f"{safe(path)} cannot be written: {error.strerror}.") from error
-    return True

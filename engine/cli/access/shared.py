@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.cli.access.private import Place, tell_secret
 from engine.cli.exits import Refusal
 from engine.cli.options import was_typed
 from engine.cli.show.text import safe
@@ -58,15 +59,11 @@ def in_file(db: Path, change: str, asked: Any, actor: str) -> Any:
         raise Refusal(str(error)) from error
 
 
-def tell_made(made: MadeToken, admin: MadeToken | None) -> None:
-    """The secret alone on standard output, where it can go into a file; the words beside it."""
+def tell_made(made: MadeToken, admin: MadeToken | None, place: Place | None) -> None:
+    """A token that was made, and the one of the admin that had to be made before it."""
     if admin is not None:
         told = ADMIN_MADE.format(name=safe(admin.token.name), secret=safe(admin.secret))
         click.echo(told, err=True)
     bound = f" for the client {safe(made.token.client)}" if made.token.client else ""
-    click.echo(
-        f"The token {safe(made.token.name)}, of the role {safe(made.token.role)}{bound}, shown this"
-        " once:",
-        err=True,
-    )
-    click.echo(safe(made.secret))
+    what = f"The token {safe(made.token.name)}, of the role {safe(made.token.role)}{bound}"
+    tell_secret(made.secret, what, place)

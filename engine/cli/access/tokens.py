@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engine.cli.access.private import place_for, to_option
 from engine.cli.access.shared import db_option, in_file, lifetime, tell_made
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
@@ -39,6 +40,7 @@ def token() -> None:
 @click.option(
     "--expires", metavar="TIME", callback=lifetime, help="After so long: 12h, 90d. Else never."
 )
+@to_option
 @db_option
 @engine_option
 @actor_option
@@ -48,27 +50,29 @@ def add(
     role: str,
     client: str | None,
     expires: int | None,
+    to: Path | None,
     db: Path | None,
     engine: str,
     actor: str,
     as_json: bool,
 ) -> None:
-    """Make a token, and print it: this once.
+    """Make a token, and print it, this once, or write it to a file that is not there yet.
 
     From the first one on the engine asks every request for a token.
     """
     from engine.wire.access import TokenRequest
 
-    if db is not None:
-        asked = TokenRequest(name, Role(role), client, expires)
-        answer = in_file(db, "add_token_to", asked, actor)
-    else:
-        with client_of(engine, actor=actor) as atomic:
-            answer = atomic.admin.add_token(name, role, client=client, expires_in_ms=expires)
-    if as_json:
-        echo_json(answer)
-    else:
-        tell_made(answer.made, answer.admin)
+    with place_for(to, as_json=as_json, new=True) as place:
+        if db is not None:
+            asked = TokenRequest(name, Role(role), client, expires)
+            answer = in_file(db, "add_token_to", asked, actor)
+        else:
+            with client_of(engine, actor=actor) as atomic:
+                answer = atomic.admin.add_token(name, role, client=client, expires_in_ms=expires)
+        if as_json:
+            echo_json(answer)
+        else:
+            tell_made(answer.made, answer.admin, place)
 
 
 @token.command()
@@ -82,19 +86,30 @@ def add(
     help="How long the one before is good, too; 0: no longer.",
 )
 @click.option("--expires", metavar="TIME", callback=lifetime, help="After so long. Else as it was.")
+@to_option
 @engine_option
 @actor_option
 @json_option
 def rotate(
-    name: str, overlap: int, expires: int | None, engine: str, actor: str, as_json: bool
+    name: str,
+    overlap: int,
+    expires: int | None,
+    to: Path | None,
+    engine: str,
+    actor: str,
+    as_json: bool,
 ) -> None:
-    """Give a token another secret, and print that: this once."""
-    with client_of(engine, actor=actor) as atomic:
-        answer = atomic.admin.rotate_token(name, overlap_ms=overlap, expires_in_ms=expires)
-    if as_json:
-        echo_json(answer)
-        return
-    tell_made(answer.made, answer.admin)
+    """Give a token another secret, and print that, this once, or write it to a file.
+
+    A file that is there is replaced at once and whole, after the engine has made the secret.
+    """
+    with place_for(to, as_json=as_json) as place:
+        with client_of(engine, actor=actor) as atomic:
+            answer = atomic.admin.rotate_token(name, overlap_ms=overlap, expires_in_ms=expires)
+        if as_json:
+            echo_json(answer)
+            return
+        tell_made(answer.made, answer.admin, place)
     if answer.made.token.old_secret_until is not None:
         until = clock_text(answer.made.token.old_secret_until)
         click.echo(f"The one before is good until {until}.", err=True)
