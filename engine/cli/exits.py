@@ -20,7 +20,7 @@ EXIT_OPEN = 5
 EXIT_INTERRUPTED = 130
 EXIT_CODES = {
     EXIT_OK: "done; of submit and outcome: the step completed",
-    EXIT_FAILED: "the step failed or was cancelled; the bulk job was aborted",
+    EXIT_FAILED: "the step failed or was cancelled; the bulk job was aborted; of health: not ready",
     EXIT_USAGE: "the command or a setting is wrong",
     EXIT_UNREACHABLE: "the engine cannot be reached, or could not answer",
     EXIT_REFUSED: "the engine refused: no such run, not possible in this state, key reused",

@@ -24,10 +24,19 @@ pytestmark = pytest.mark.system  # the extra `checks`, which .ci/run installs
 
 
 def documents(text: str) -> list[Any]:
-    """Of a YAML file."""
+    """Of a YAML file; `!override`, which is Compose's own, changes how files are joined, not what
+    stands there."""
     import yaml
 
-    return list(yaml.safe_load_all(text))
+    return list(yaml.safe_load_all(text.replace("!override ", "")))
+
+
+def on_the_page(word: str) -> Any:
+    """The compose file on the page that has the word."""
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    (text,) = [it for it in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if word in it]
+    (found,) = documents(text)
+    return found
 
 
 @pytest.fixture
@@ -64,9 +73,7 @@ def test_the_page_adds_an_application_to_it(compose: Any) -> None:
     none of them."""
     from compose_spec import PyCompose
 
-    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
-    (text,) = [it for it in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "billing" in it]
-    (override,) = documents(text)
+    override = on_the_page("billing")
     PyCompose.from_json(json.dumps(override)).validate()
     assert override["services"].keys() - compose["services"].keys() == {"billing"}
     mounts = {name: each["volumes"] for name, each in override["services"].items()}
@@ -74,8 +81,34 @@ def test_the_page_adds_an_application_to_it(compose: Any) -> None:
     assert override["volumes"].keys() == {"billing-keys"}
     assert "/keys" in DOCKERFILE.read_text()
     environment = override["services"]["billing"]["environment"]
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
     asked = re.findall(r"--to (/keys/\S+)", page)
     assert asked[:2] == [environment[f"ATOMIC_{it}_FILE"] for it in ("TOKEN", "SIGNING_SECRET")]
+
+
+def test_the_page_gives_it_a_certificate(compose: Any, tmp_path: Path) -> None:
+    """All of its services that talk with the engine are told the new URL and whom to trust; and the
+    engine's own health check asks as its settings say, so that they start at all."""
+    from compose_spec import PyCompose
+
+    override = on_the_page("ATOMIC_TLS_CERT")
+    PyCompose.from_json(json.dumps(override)).validate()
+    services = compose["services"]
+    asks = {name for name, it in services.items() if "ATOMIC_URL" in it.get("environment", {})}
+    assert override["services"].keys() == asks | {"engine"}
+    for name in asks:
+        it = override["services"][name]
+        assert it["environment"]["ATOMIC_URL"] == "https://engine:8420"
+        place = it["environment"]["SSL_CERT_FILE"]
+        assert [volume.split(":")[1] for volume in it["volumes"]] == [place]
+    file = tmp_path / "atomic.toml"
+    file.write_text('admin_token_file = "admin.token"\nclients_dir = "clients"\n')
+    joined = services["engine"]["environment"] | override["services"]["engine"]["environment"]
+    settings = settings_of(joined, file)
+    assert (settings.plain_http, settings.tls_cert) == (False, "/tls/tls.crt")
+    kind, *words = services["engine"]["healthcheck"]["test"]
+    serve = services["engine"]["command"]
+    assert (kind, words) == ("CMD", ["atomic", "health", *serve[1:]])
 
 
 def test_the_dockerfile_has_no_slips(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -32,6 +34,39 @@ async def test_the_client_and_the_command_over_tls(tmp_path: Path) -> None:
             )
             assert b"shop" in ran.stdout
             assert engine.stop() == 0
+
+
+async def test_the_certificate_that_the_page_makes(tmp_path: Path) -> None:
+    """Its lines, as they stand there: the command trusts its authority, nobody does without; and
+    the health check asks by TLS because the settings say so."""
+    page = (Path(__file__).parents[2] / "docs/how-to/reach-it-from-elsewhere.md").read_text()
+    (lines,) = [it for it in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "openssl" in it]
+    await trio.run_process(["sh", "-ec", lines], cwd=tmp_path, capture_stderr=True)
+    pair: Any = {"tls_cert": str(tmp_path / "tls.crt"), "tls_key": str(tmp_path / "tls.key")}
+
+    async def atomic(*words: str, **environment: str) -> int:
+        done = await trio.run_process(
+            [sys.executable, "-m", "engine.cli", *words],
+            env={**os.environ, **environment},
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+        return done.returncode
+
+    with running(tmp_path, **pair) as engine:
+        trusting = {"SSL_CERT_FILE": str(tmp_path / "ca.crt")}
+        assert await atomic("status", "--engine", engine.url, **trusting) == 0
+        assert await atomic("health", "--engine", engine.url, **trusting) == 0
+        assert await atomic("status", "--engine", engine.url) == 3
+        assert await atomic("health", "--engine", engine.url) == 3
+        settings = tmp_path / "health.toml"
+        told = {**pair, "port": int(engine.url.rpartition(":")[2])}
+        settings.write_text("".join(f"{name} = {it!r}\n" for name, it in told.items()))
+        assert await atomic("health", "--config", str(settings)) == 0
+        settings.write_text(f"port = {told['port']}\n")
+        assert await atomic("health", "--config", str(settings)) == 1, "it speaks TLS alone"
+        assert engine.stop() == 0
 
 
 @pytest.mark.slow
