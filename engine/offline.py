@@ -1,7 +1,8 @@
-"""Changes of clients and tokens in a file that no engine has open: the first token, say.
+"""What is done with a file that no engine has open: changes of clients and tokens (the first token,
+say), and checks.
 
-The file's lock is taken as an engine takes it, so while one runs it is refused, in the words that
-name it. What is there is brought up to date first, as by any start.
+For a change the file's lock is taken as an engine takes it, so while one runs it is refused, in the
+words that name it. What is there is brought up to date first, as by any start.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from engine.core.events import Actor
 from engine.front.admin import clients
 from engine.front.show.times import rfc3339
 from engine.main import changes_of
+from engine.ports.report import Progress, Report
 from engine.process.clock import SystemClock
 from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import open_store
+from engine.store.sqlite.verify.verify import verify
 from engine.store.sqlite.views.views import SqliteViews
 from engine.wire import PROBLEMS, access
 
@@ -47,6 +50,11 @@ def add_token_to(db: Path, asked: access.TokenRequest, actor: str) -> access.Tok
     body = msgspec.json.encode(asked)
     done = Done("token add", asked.name, body, actor)
     return _changed(db, done, lambda it, now: clients.add_token(it, body, actor, now))
+
+
+def verify_file(db: Path, progress: Progress) -> Report:
+    """Look at all of a file. Raises StoreError where it cannot be looked at."""
+    return verify(db, progress)
 
 
 class Done(Struct, frozen=True):

@@ -78,6 +78,12 @@ ROWS = (
         without=CHANCE - {"sqlite3"},
     ),
     row(
+        "engine.store.sqlite.verify",
+        "engine.core.* engine.ports engine.store engine.store.sqlite engine.store.sqlite.file "
+        "msgspec",
+        without=CHANCE - {"sqlite3"},
+    ),
+    row(
         "engine.store.sqlite.views",
         "engine.core.* engine.ports engine.store.* msgspec trio",
         without=CHANCE - {"sqlite3"},
@@ -160,6 +166,10 @@ ROWS = (
         "engine.cli.access",
         "engine.cli engine.cli.show engine.client.* engine.core engine.core.access engine.offline "
         "engine.registry engine.wire click",
+    ),
+    row(
+        "engine.cli.upkeep",
+        "engine.cli engine.cli.show engine.core engine.ports engine.offline click",
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
     row("engine.cli.__main__", "engine.cli.main"),

@@ -17,6 +17,7 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_REFUSED = 4
 EXIT_OPEN = 5
+EXIT_DAMAGED = 6
 EXIT_INTERRUPTED = 130
 EXIT_CODES = {
     EXIT_OK: "done; of submit and outcome: the step completed",
@@ -25,6 +26,7 @@ EXIT_CODES = {
     EXIT_UNREACHABLE: "the engine cannot be reached, or could not answer",
     EXIT_REFUSED: "the engine refused: no such run, not possible in this state, key reused",
     EXIT_OPEN: "not ended yet: the wait is over, the work goes on",
+    EXIT_DAMAGED: "what was checked is not as it must be; each fault is named",
     EXIT_INTERRUPTED: "interrupted with Ctrl-C; what was recorded goes on",
 }
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {it}" for code, it in EXIT_CODES.items())

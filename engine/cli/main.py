@@ -53,6 +53,10 @@ COMMANDS = {
     "hold": ("engine.cli.act:hold", "Start nothing of a client, of a workflow or to a host."),
     "release": ("engine.cli.act:release", "Let what was held start again."),
     "holds": ("engine.cli.look:holds", "List what is held, and why."),
+    "verify": (
+        "engine.cli.upkeep.verify:verify",
+        "Check a file that no engine has open, from end to end.",
+    ),
     "bulk": ("engine.cli.bulk:bulk", "Act on every run that a filter finds."),
 }
 """Name → where it is, and the line that `atomic --help` has of it."""

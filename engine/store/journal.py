@@ -144,6 +144,26 @@ def unpack(packed: bytes) -> tuple[list[EventLine], list[BodyLine]]:
     return head.events, head.bodies
 
 
+class Opened(Struct, frozen=True):
+    """An entry, for looking at what its row says of it."""
+
+    events: list[EventLine]
+    bodies: list[BodyLine]
+    size: int
+    """Of all of it, unpacked, in bytes."""
+    small: int
+    """Of the small bodies that follow its head, in bytes."""
+
+
+def opened(packed: bytes) -> Opened:
+    """An entry with its sizes. Raises what a damaged one raises: zlib.error, ValueError."""
+    plain = zlib.decompress(packed)
+    digits, _, rest = plain.partition(b"\n")
+    length = int(digits)
+    head = _decode(rest[:length])
+    return Opened(head.events, head.bodies, len(plain), max(0, len(rest) - length))
+
+
 def event_records(seq: int, packed: bytes) -> Iterator[EventRecord]:
     """The events of the entry `seq`, for reading."""
     for number, (run_id, state, rev, data) in enumerate(_lines(_split(packed)[0]).events, seq):

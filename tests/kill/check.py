@@ -14,6 +14,7 @@ import httpx
 from engine.ports.store import Body
 from engine.store.journal import unpack
 from engine.store.sqlite.readers import stored_body
+from engine.store.sqlite.verify.verify import verify
 from tests.kill.application import RELEASE, STEPS, WORKFLOW, digest
 from tests.kill.callers import CLIENT, Load
 
@@ -72,6 +73,8 @@ def check_records(findings: Findings, load: Load, database: Path, ledger: Path, 
     for line in log.read_text(errors="replace").splitlines():
         if any(word in line for word in ("run-stopped", "Traceback", '"engine-stopped"')):
             findings.violation(f"the log says: {line[:500]}")
+    for fault in verify(database).faults:
+        findings.violation(f"verify: {fault.place}: {fault.what}")
     with closing(sqlite3.connect(database)) as engine, closing(sqlite3.connect(ledger)) as calls:
         engine.row_factory = calls.row_factory = sqlite3.Row
         _check_file(findings, engine)

@@ -31,6 +31,7 @@ from engine.store.rows import run_from, run_record_from, step_from
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.sink import SqliteKept
 from engine.store.sqlite.store import prepare
+from engine.store.sqlite.verify.verify import verify
 from tests.simulation.history import History, Post
 from tests.simulation.undone import REFUSED_FOR_NOW
 
@@ -319,6 +320,8 @@ class Records:
         ).fetchall()
         for row in twice:
             self._wrong("I2", f"{row[1]} attempts of {row[0]} are in flight")
+        for fault in verify(self._path).faults:
+            self._wrong("verify", f"{fault.place}: {fault.what}")
 
     def _check_run(self, row: sqlite3.Row) -> None:
         steps = self._db.execute(SQL["steps"], (row["id"],)).fetchall()

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.core.events import Started
+from engine.core.events import Actor, Started
 from engine.core.machine import Change
 from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
 from engine.core.retry import RetryPolicy
+from engine.core.rules.action import Action, act
 from engine.core.rules.attempt import settle
 from engine.core.rules.post import open_run
 from engine.ports.store import Body, Stopped, Stored, Write
@@ -33,6 +34,21 @@ async def store_at(path: Path, **options: Any) -> AsyncIterator[SqliteStore]:
     options = {"write_offload": inline, "read_offload": inline, **options}
     async with open_store(path, options.pop("owner", OWNER), started_at=0, **options) as store:
         yield store
+
+
+class Crash(Exception):
+    """The process is gone."""
+
+
+@asynccontextmanager
+async def crashing(path: Path) -> AsyncIterator[SqliteStore]:
+    """A store that ends without its writer getting to catch up."""
+    try:
+        async with store_at(path) as store:
+            yield store
+            raise Crash
+    except* Crash:
+        pass
 
 
 def the_run(found: Stored | Stopped) -> Run:
@@ -64,6 +80,29 @@ def answered(run: Run, at: int, status: int = 200) -> Write:
     change.close(at)
     body = Body(run.id, run.root.attempts, b'"done"', answer=True)
     return Write(change, (body,))
+
+
+def retried(run: Run, at: int) -> Write:
+    """An operator opens a run that failed once more."""
+    change = Change(run)
+    act(change, Action.RETRY, None, actor=Actor("test"), reason=None, now=at)
+    change.close(at)
+    return Write(change)
+
+
+def history(store: SqliteStore) -> None:
+    """Runs of every kind: open, called, completed, failed and opened again."""
+    run_a, write = new_run("a")
+    store.write(write)
+    store.write(started(run_a, 1))
+    store.write(answered(run_a, 2))
+    run_b, write = new_run("b")
+    store.write(write)
+    store.write(started(run_b, 1))
+    store.write(answered(run_b, 2, 410))
+    store.write(retried(run_b, 3))
+    store.write(started(run_b, 4))
+    store.write(new_run("c")[1])
 
 
 def rows(path: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:

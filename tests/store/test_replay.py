@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import asynccontextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,63 +10,33 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from engine.core.events import Actor, AttemptEnded, Count, LateEnd, Started
+from engine.core.events import AttemptEnded, Count, LateEnd, Started
 from engine.core.machine import Change
-from engine.core.model import Run, StepState
-from engine.core.rules.action import Action, act
+from engine.core.model import StepState
 from engine.ports.store import Body, Stopped, StoreError, Write
 from engine.store.journal import ENTRY_EVENTS_MAX
-from engine.store.sqlite.store import SqliteStore
-from tests.store.support import answered, change_file, new_run, rows, started, store_at, the_run
+from tests.store.support import (
+    answered,
+    change_file,
+    crashing,
+    history,
+    new_run,
+    rows,
+    started,
+    store_at,
+    the_run,
+)
 from tests.world import payload_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    pass
 
 TABLES = ("run", "step", "attempt", "outcome", "tally")
-
-
-class Crash(Exception):
-    """The process is gone."""
-
-
-@asynccontextmanager
-async def crashing(path: Path) -> AsyncIterator[SqliteStore]:
-    """A store that ends without its writer getting to catch up."""
-    try:
-        async with store_at(path) as store:
-            yield store
-            raise Crash
-    except* Crash:
-        pass
 
 
 def contents(path: Path) -> dict[str, list[tuple[object, ...]]]:
     """All rows that follow from the journal."""
     return {table: rows(path, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
-
-
-def retried(run: Run, at: int) -> Write:
-    """An operator opens a run that failed once more."""
-    change = Change(run)
-    act(change, Action.RETRY, None, actor=Actor("test"), reason=None, now=at)
-    change.close(at)
-    return Write(change)
-
-
-def history(store: SqliteStore) -> None:
-    """Runs of every kind: open, called, completed, failed and opened again."""
-    run_a, write = new_run("a")
-    store.write(write)
-    store.write(started(run_a, 1))
-    store.write(answered(run_a, 2))
-    run_b, write = new_run("b")
-    store.write(write)
-    store.write(started(run_b, 1))
-    store.write(answered(run_b, 2, 410))
-    store.write(retried(run_b, 3))
-    store.write(started(run_b, 4))
-    store.write(new_run("c")[1])
 
 
 async def test_a_crash_loses_no_row(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import click
 
@@ -124,3 +124,26 @@ def count_text(number: int, what: str) -> str:
 def on_terminal() -> bool:
     """Whether there are keys to read and a screen to draw on."""
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+class ProgressLine:
+    """One line on a terminal that tells how far something is, and is gone when it has ended."""
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._on = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._width:
+            click.echo(f"\r{'':<{self._width}}\r", nl=False, err=True)
+
+    def show(self, name: str, done: int, of: int) -> None:
+        """Tell it, where there is a terminal; `of` 0: how much there is to do is not known."""
+        if not self._on:
+            return
+        text = f"{name}: {done:,} of {of:,}" if of else f"{name} …"
+        self._width = max(self._width, len(text))
+        click.echo(f"\r{text:<{self._width}}", nl=False, err=True)

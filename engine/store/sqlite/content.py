@@ -10,16 +10,22 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from engine import __version__
+from engine.ports.report import RESTORE
 from engine.ports.store import StoreError
-from engine.store.sqlite.file.words import RESTORE
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.tables import check_tables
 
 MIGRATIONS = "_sqlite_migrations"
 SQL_APPLIED = f"SELECT name FROM {MIGRATIONS} WHERE migration_set = ? ORDER BY name"
+OURS = frozenset({"engine", "journal", "outcome_is_final"})
 WHOLE_BYTES_MAX = 32 << 20
 """A file up to here is looked through at each start (a tenth of a second); a larger one is not, and
 what is damaged in it shows when it is read."""
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """The file has the tables of Atomic."""
+    return _names(connection) >= OURS
 
 
 def check_ours(connection: sqlite3.Connection, path: Path) -> None:
@@ -28,18 +34,24 @@ def check_ours(connection: sqlite3.Connection, path: Path) -> None:
     The first start may have ended between sqlite-utils' table of migrations and ours. Raises
     StoreError.
     """
-    found = connection.execute("SELECT name, tbl_name FROM sqlite_schema").fetchall()
-    names = {name for name, table in found if table != MIGRATIONS}
-    if names and not names >= {"engine", "journal", "outcome_is_final"}:
+    names = _names(connection)
+    if names - {MIGRATIONS} and not names >= OURS:
         raise StoreError(
             f"{path} is another program's database, or of an Atomic before its first release. Give"
             " this engine another --db."
         )
-    if any(name == MIGRATIONS for name, _ in found):
-        _check_version(connection, path)
+    if MIGRATIONS in names:
+        check_version(connection, path)
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _names(connection: sqlite3.Connection) -> set[str]:
+    """Of tables, indexes and triggers; those of the table of migrations by its own name."""
+    found = connection.execute("SELECT name, tbl_name FROM sqlite_schema").fetchall()
+    return {MIGRATIONS if table == MIGRATIONS else name for name, table in found}
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """The schema is none of a later version. Raises StoreError."""
     applied = [name for (name,) in connection.execute(SQL_APPLIED, (migrations.name,))]
     with closing(Database(memory=True)) as fresh:
         known = [each.name for each in migrations.pending(fresh)]

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
+from engine.ports.report import RESTORE
 from engine.ports.store import (
     Body,
     Due,
@@ -32,7 +33,7 @@ from engine.ports.store import (
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
 from engine.store.offload import Offload
-from engine.store.sqlite.file.words import RESTORE, is_damage, primary_code
+from engine.store.sqlite.file.words import is_damage, primary_code
 from engine.store.sqlite.tables import check_tables
 
 T = TypeVar("T")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
+from engine.ports.report import RESTORE
 from engine.ports.store import StoreError
 from engine.store import rows
 from engine.store.commit import RowsOfRun, RowsToWrite
 from engine.store.journal import JOURNAL_COLUMNS
-from engine.store.sqlite.file.words import RESTORE
 from engine.store.sqlite.registry import REGISTRY_COLUMNS
 
 ROWS_AT_ONCE = 16

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import trio
 
+from engine.ports.report import RESTORE
 from engine.ports.store import StoreStopped
 from engine.store.sqlite.file.log_file import LogFile
-from engine.store.sqlite.file.words import RESTORE
 
 LOOK_EVERY_S = 0.05
 """While commits are made."""

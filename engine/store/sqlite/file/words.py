@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from engine.ports.report import RESTORE
 from engine.ports.store import StoreError
 from engine.store.sqlite.file import hands
 
@@ -24,7 +25,6 @@ FILE_LOCKS = (0x4000_0000, 0x4000_01FF)
 """Locks on the database itself: who changes its journal mode, say."""
 FULL_BYTES = 1 << 16
 """A disk with less room than this is full: SQLite asks for so much at once."""
-RESTORE = "Restore a copy (docs/how-to/back-up.md)."
 
 _DAMAGED = frozenset(
     {

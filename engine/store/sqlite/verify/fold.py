@@ -1,0 +1,194 @@
+"""Every run folded from its events, and its rows held against that; in bounded memory.
+
+A run is held from its first event to the one that its row knows last (`run.seq`), then compared and
+let go. Runs that are open together for long may be more than memory has room for: then those that
+begin later are left to another walk over the journal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from engine.core.errors import what_was_wrong
+from engine.core.events import Accepted, EngineErred
+from engine.core.machine import Change
+from engine.core.model import run_of
+from engine.ports.report import Report
+from engine.store.folding import new_run
+from engine.store.journal import BodyLine, EventLine
+from engine.store.pending import RunRows, absorb
+from engine.store.sqlite.verify.journal import ReadEntry
+from engine.store.sqlite.verify.rows import RowComparison
+
+STEPS_AT_ONCE = 60_000
+"""Steps of the runs that are held, about: some 150 MB."""
+
+
+class Followed(Struct):
+    """A run between its first event and the last one that its row knows."""
+
+    rows: RunRows
+    until: int | None
+    """The last event that the row knows; None: there is no row."""
+
+
+class FoldCheck:
+    """One file's runs, over one walk or several."""
+
+    def __init__(self, db: sqlite3.Connection, report: Report) -> None:
+        self._db, self._report = db, report
+        self.comparison = RowComparison(db)
+        has = {row["name"] for row in db.execute("PRAGMA table_info(run)")}
+        stopped = "engine_error" if "engine_error" in has else "NULL"
+        self._sql_run = f"SELECT seq, {stopped} AS engine_error FROM run WHERE id = ?"
+        self.caught_up = int(db.execute("SELECT caught_up FROM engine").fetchone()[0])
+        self.folded = 0
+        """Events, of all walks."""
+        self.stopped = 0
+        """Runs that a bug stopped: their rows follow from no fold, and are not compared."""
+        self._followed: dict[str, Followed] = {}
+        self._let_be: dict[str, None] = {}
+        """Runs of which something was told already, or that are not compared."""
+        self._held = 0
+        self._from = 0
+        """Runs that begin before this event were followed in a walk before."""
+        self.again_from: int | None = None
+        """Where the next walk begins; None: there is none to come."""
+
+    def begin_walk(self) -> None:
+        """Once more over the journal, for the runs that were left to this walk."""
+        assert self.again_from is not None
+        self._from, self.again_from = self.again_from, None
+        self._let_be.clear()
+
+    def fold(self, entry: ReadEntry) -> None:
+        """Take in what an entry has. Raises TooManyFaults."""
+        by_run: dict[str, list[BodyLine]] = {}
+        for body in entry.bodies:
+            by_run.setdefault(run_of(body.step_id), []).append(body)
+        for seq, line in enumerate(entry.events, entry.seq):
+            followed = self._followed.get(line.run_id) or self._begin(seq, line)
+            if followed is None:
+                continue
+            self.folded += 1
+            self._fold(followed, seq, line, entry.seq, by_run.get(line.run_id, ()))
+
+    def end_walk(self) -> None:
+        """The journal has ended."""
+        for run_id, followed in self._followed.items():
+            until = followed.until
+            if until is not None:
+                self._report.found(
+                    f"run {run_id}", f"its row knows event {until}, which is none of its events"
+                )
+            elif followed.rows.first <= self.caught_up:
+                self._report.found(f"run {run_id}", "it has events, and no row")
+        self._followed.clear()
+        self._held = 0
+
+    def _begin(self, seq: int, line: EventLine) -> Followed | None:
+        """Follow a run from here, if this is its first event and there is room."""
+        run_id = line.run_id
+        if run_id in self._let_be:
+            self.folded += 1
+            return None
+        if not isinstance(line.event, Accepted) or line.event.step_id != run_id:
+            self._see_later(seq, run_id)
+            return None
+        if seq < self._from:
+            return None
+        if self._held >= STEPS_AT_ONCE and self.again_from is None:
+            self.again_from = seq
+        if self.again_from is not None:
+            return None
+        row = self._db.execute(self._sql_run, (run_id,)).fetchone()
+        if row is not None and row["engine_error"] is not None:
+            self._let_be_stopped(run_id)
+            self.folded += 1
+            return None
+        until = None if row is None else row["seq"]
+        followed = Followed(RunRows(new_run(line), seq, 0.0), until)
+        self._followed[run_id] = followed
+        return followed
+
+    def _see_later(self, seq: int, run_id: str) -> None:
+        """An event of a run that is not followed: compared already, of another walk, or lost."""
+        if self._from:
+            return  # the first walk has told it
+        row = self._db.execute(self._sql_run, (run_id,)).fetchone()
+        known = None if row is None else row["seq"]
+        if known is not None and seq > known:
+            self.folded += 1
+            if seq <= self.caught_up:
+                self._let_be[run_id] = None
+                self._report.found(
+                    f"run {run_id}", f"its rows know events up to {known}, and lack event {seq}"
+                )
+        elif self.again_from is None:
+            self.folded += 1
+            self._let_be[run_id] = None
+            self._report.found(
+                f"journal, event {seq}", f"it is of run {run_id}, which no event before it begins"
+            )
+            self.comparison.count(run_id)
+
+    def _fold(
+        self,
+        followed: Followed,
+        seq: int,
+        line: EventLine,
+        entry: int,
+        bodies: Iterable[BodyLine],
+    ) -> None:
+        run = followed.rows.run
+        steps_before = len(run.steps)
+        change = Change(run)
+        try:
+            change.do(line.event)
+            absorb(followed.rows, change, seq, 0, entry, tuple(bodies))
+        except Exception as error:  # noqa: BLE001 - a damaged entry may hold anything
+            self._report.found(
+                f"run {run.id}, event {seq}",
+                f"it does not follow from those before it: {what_was_wrong(error)}",
+            )
+            self._let_go(run.id)
+            self.comparison.count(run.id)
+            return
+        self._held += len(run.steps) - steps_before
+        if isinstance(line.event, EngineErred):
+            self._let_go(run.id)
+            self._let_be_stopped(run.id)
+        elif followed.until is not None and seq >= followed.until:
+            self._compare(followed, seq)
+
+    def _compare(self, followed: Followed, seq: int) -> None:
+        run_id = followed.rows.run.id
+        if seq != followed.until:
+            self._report.found(
+                f"run {run_id}",
+                f"its row knows event {followed.until}, which is none of its events",
+            )
+            self.comparison.count(run_id)
+        else:
+            try:
+                for it in self.comparison.compare(followed.rows):
+                    self._report.found(it.place, it.what)
+            except (TypeError, KeyError, ValueError) as error:
+                self._report.found(
+                    f"run {run_id}", f"its rows cannot be read: {what_was_wrong(error)}"
+                )
+        self._let_go(run_id, forget=True)
+
+    def _let_go(self, run_id: str, *, forget: bool = False) -> None:
+        followed = self._followed.pop(run_id)
+        self._held -= len(followed.rows.run.steps)
+        if not forget:
+            self._let_be[run_id] = None
+
+    def _let_be_stopped(self, run_id: str) -> None:
+        self.stopped += 1
+        self._let_be[run_id] = None
+        self.comparison.count(run_id)

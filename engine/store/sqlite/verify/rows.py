@@ -1,0 +1,166 @@
+"""Whether the rows of a run are what its events say, whichever engine wrote them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine.core.model import Move
+from engine.core.retry import RetryPolicy
+from engine.store import rows
+from engine.store.commit import RowsToWrite
+from engine.store.pending import RunRows
+
+NOT_OF_EVENTS = frozenset({"owner", "epoch"})
+"""Who wrote a row: no event says that."""
+BY_NULL_ALONE = frozenset({"cause", "stuck_at"})
+"""How causes are told apart has changed from version to version: only whether there is one counts.
+"""
+TOLD_PER_ROW = 3
+SQL_OF_RUN = {
+    "run": "SELECT * FROM run WHERE id = ?1",
+    "step": "SELECT * FROM step WHERE id >= ?1 AND id < ?1 || '.'",
+    "attempt": "SELECT * FROM attempt WHERE step_id >= ?1 AND step_id < ?1 || '.'",
+    "outcome": "SELECT * FROM outcome WHERE step_id >= ?1 AND step_id < ?1 || '.'",
+}
+KEYS = {
+    "run": ("id",),
+    "step": ("id",),
+    "attempt": ("step_id", "number"),
+    "outcome": ("step_id", "generation"),
+}
+COLUMNS = {
+    "run": rows.RUN_COLUMNS,
+    "step": rows.STEP_COLUMNS,
+    "attempt": rows.ATTEMPT_COLUMNS,
+    "outcome": rows.OUTCOME_COLUMNS,
+}
+MISSING = object()
+_moves = msgspec.json.Decoder(tuple[Move, ...]).decode
+_policy = msgspec.json.Decoder(RetryPolicy).decode
+
+
+class Differs(Struct, frozen=True):
+    """A row that is not what the events say."""
+
+    place: str
+    what: str
+
+
+class RowComparison:
+    """Compares runs with the tables of one file; counts what it compared."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.compared = dict.fromkeys(COLUMNS, 0)
+
+    def compare(self, made: RunRows) -> Iterable[Differs]:
+        """The rows of a run with these, which all of its events have made."""
+        to_write = RowsToWrite([made], "", 0)
+        if not to_write.made:
+            error = to_write.unwritable[0].error
+            yield Differs(f"run {made.run.id}", f"its events make no rows: {error}")
+            return
+        ours = to_write.made[0]
+        expected = {
+            "run": [ours.run],
+            "step": ours.steps,
+            "attempt": ours.attempts,
+            "outcome": ours.outcomes,
+        }
+        for table, wanted in expected.items():
+            yield from self._compare_table(table, wanted, made)
+
+    def count(self, run_id: str) -> None:
+        """Count the rows of a run that is not compared."""
+        for table, query in SQL_OF_RUN.items():
+            count = query.replace("SELECT *", "SELECT count(*)")
+            self.compared[table] += self._db.execute(count, (run_id,)).fetchone()[0]
+
+    def _compare_table(
+        self, table: str, wanted: list[tuple[Any, ...]], made: RunRows
+    ) -> Iterable[Differs]:
+        columns, keys = COLUMNS[table], KEYS[table]
+        by_key: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+        for values in wanted:
+            row = dict(zip(columns, values, strict=True))
+            key = tuple(row[name] for name in keys)
+            if key in by_key:
+                yield Differs(_place(table, row), "its events record it twice")
+            by_key[key] = row
+        for found in self._db.execute(SQL_OF_RUN[table], (made.run.id,)):
+            self.compared[table] += 1
+            stored = dict(zip(found.keys(), found, strict=True))
+            told = by_key.pop(tuple(stored[name] for name in keys), None)
+            if told is None:
+                yield Differs(_place(table, stored), f"this {table} is in no event")
+            else:
+                yield from _compare_row(table, told, stored, made)
+        for told in by_key.values():
+            yield Differs(_place(table, told), f"its row in `{table}` is missing")
+
+
+def _compare_row(
+    table: str, told: Mapping[str, Any], stored: Mapping[str, Any], made: RunRows
+) -> Iterable[Differs]:
+    differing = [
+        f"{name} is {_short(stored[name])}, and its events say {_short(value)}"
+        for name, value in told.items()
+        if name in stored and not _is_same(name, value, stored[name], told, made)
+    ]
+    if differing:
+        more = len(differing) - TOLD_PER_ROW
+        rest = f"; and {more} more" if more > 0 else ""
+        yield Differs(_place(table, told), "; ".join(differing[:TOLD_PER_ROW]) + rest)
+
+
+def _is_same(name: str, told: Any, stored: Any, row: Mapping[str, Any], made: RunRows) -> bool:
+    if told == stored or name in NOT_OF_EVENTS:
+        return True
+    if name in BY_NULL_ALONE:
+        return (told is None) is (stored is None)
+    if name == "payload_in" and told is None:
+        return stored is None or stored == _payload_before(row, made)
+    if name in ("retry", "moves") and isinstance(stored, str) and told is not None:
+        return _is_same_json(name, told, stored)
+    return False
+
+
+def _payload_before(row: Mapping[str, Any], made: RunRows) -> int | None:
+    """Of a step whose payload did not come with its generation: where the one before it lies."""
+    of_step = [
+        (number, entry)
+        for (step_id, answer, number), entry in made.bodies.items()
+        if step_id == row["id"] and not answer and number < row["payload_generation"]
+    ]
+    return max(of_step)[1] if of_step else None
+
+
+def _is_same_json(name: str, told: str, stored: str) -> bool:
+    """Older engines wrote fewer members."""
+    try:
+        if name == "retry":
+            return _policy(told) == _policy(stored)
+        pairs = [[(it.from_url, it.to_url) for it in _moves(text)] for text in (told, stored)]
+    except msgspec.MsgspecError:
+        return False
+    return pairs[0] == pairs[1]
+
+
+def _place(table: str, row: Mapping[str, Any]) -> str:
+    if table == "run":
+        return f"run {row['id']}"
+    if table == "step":
+        return f"step {row['id']}"
+    last = KEYS[table][1]
+    what = "attempt" if table == "attempt" else "outcome of generation"
+    return f"step {row['step_id']}, {what} {row[last]}"
+
+
+def _short(value: Any) -> str:
+    text = repr(str(value)) if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
