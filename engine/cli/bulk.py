@@ -96,7 +96,7 @@ def dry_lines(would: BulkAnswer, urls: dict[str, Any]) -> list[str]:
     """What a job would do: how many runs, which it would leave alone, some of them by name."""
     took = f", {span_text(would.total / would.rate_per_s)} at {would.rate_per_s:,} each second"
     lines = [
-        f"{count_text(would.matched, 'run')} match {safe(would.q)}",
+        f"{_matching(would.matched)} {safe(would.q)}",
         f"{would.action} would act on {would.total:,}{took if would.total else ''}",
     ]
     if urls:
@@ -110,12 +110,17 @@ def dry_lines(would: BulkAnswer, urls: dict[str, Any]) -> list[str]:
     return lines + ([f"and {unsaid:,} more"] if unsaid > 0 else [])
 
 
+def _matching(count: int) -> str:
+    """`1 run matches`, `12 runs match`."""
+    return f"{count_text(count, 'run')} {'matches' if count == 1 else 'match'}"
+
+
 def _is_meant(would: BulkAnswer, yes: int | None) -> bool:
     """Whether the job is to begin. Raises Refusal for another count, UsageError where nobody can be
     asked."""
     if yes is not None and yes != would.matched:
         raise Refusal(
-            f"{count_text(would.matched, 'run')} match now, not {yes:,}: nothing was done. Look at"
+            f"{_matching(would.matched)} now, not {yes:,}: nothing was done. Look at"
             f" them, and say --yes {would.matched}."
         )
     if not would.total:

@@ -12,22 +12,12 @@ import click
 
 from engine.cli.show.text import safe
 
-# As the filter's own durations (`engine/core/filter.py`), which take days and several units too.
-_SINCE = re.compile(r"(?:[0-9]{1,6}(?:d|h|ms|m|s))+")
-
 
 def filter_option(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """--filter: handed over as `q`."""
     return click.option(
         "--filter", "q", required=required, metavar="FILTER", help="Which runs, as `is:failed`."
     )
-
-
-def since(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """A duration of the filter language: 12h, 2d, 1h30m."""
-    if value is not None and not _SINCE.fullmatch(value):
-        raise click.BadParameter(f"{safe(value)!r} is no duration: use 30s, 15m, 12h, 2d, 1h30m.")
-    return value
 
 
 def whole_filter(q: str | None, *, client: str | None = None, since: str | None = None) -> str:

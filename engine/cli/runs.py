@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.filter import faults_shown, filter_option, since, whole_filter
-from engine.cli.options import client_of, engine_option, filter_options, json_option, was_typed
+from engine.cli.filter import faults_shown, filter_option, whole_filter
+from engine.cli.options import (
+    client_of,
+    engine_option,
+    filter_options,
+    json_option,
+    since,
+    was_typed,
+)
 from engine.cli.show.lists import run_list_lines
 from engine.cli.show.text import count_text, echo_json, safe
 

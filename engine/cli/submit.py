@@ -41,17 +41,20 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--timeout",
-    metavar="MS",
+    metavar="TIME",
     callback=duration,
-    help="How long to wait (ms, or 8s, 2m); it goes on.",
+    help="How long to wait (8s, 2m; a number alone: ms); it goes on.",
 )
 @click.option("--no-wait", is_flag=True, help="Return as soon as the run is durable.")
 @click.option("--retry-count", type=click.IntRange(0), help="Retries after the first attempt.")
 @click.option(
-    "--back-off", metavar="MS", callback=duration, help="Delay before the first retry; it doubles."
+    "--back-off",
+    metavar="TIME",
+    callback=duration,
+    help="Delay before the first retry; it doubles.",
 )
 @click.option(
-    "--attempt-timeout", metavar="MS", callback=duration, help="Deadline for one attempt."
+    "--attempt-timeout", metavar="TIME", callback=duration, help="Deadline for one attempt."
 )
 @click.option("--step-name", help="What people see.  [default: last segment of the URL]")
 @engine_option

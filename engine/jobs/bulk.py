@@ -143,6 +143,12 @@ class Plan(Struct):
 Find = Callable[[RunQuery], Awaitable[RunsFound]]
 
 
+def _matching(plan: Plan) -> str:
+    if plan.matched == 1:
+        return "1 run matches"
+    return f"{plan.matched:,}{'' if plan.whole else ' or more'} runs match"
+
+
 class ActsOnRuns(Protocol):
     """What jobs need of the engine."""
 
@@ -207,8 +213,8 @@ class Bulk:
         if plan.matched > asked.expect or not plan.whole:
             raise Refused(
                 Problem.REVISION_CHANGED,
-                f"{plan.matched:,}{'' if plan.whole else ' or more'} runs match now, not"
-                f" {asked.expect:,}: look again, and say how many you mean.",
+                f"{_matching(plan)} now, not {asked.expect:,}: look again, and say how many you"
+                " mean.",
                 matched=plan.matched,
             )
         if (known := self._known_job(asked, key)) is not None:

@@ -8,6 +8,7 @@ is named with its place: an engine that runs on with half of its limits is worse
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -284,8 +285,17 @@ def settings_in(document: TomlFile, directory: Path) -> dict[str, Any]:
         if name == "host_limits":
             values[name] = _by_host(values[name], place)
         if values[name] is not None and is_path(name):
-            values[name] = str(directory / values[name])
+            values[name] = str(path_from(directory, values[name]))
     return values
+
+
+def path_from(directory: Path, named: str | Path) -> Path:
+    """Where a file is that one in `directory` names, in its shortest spelling: without `..`, unless
+    a symlink has it lead elsewhere."""
+    path = directory / named
+    short = Path(os.path.normpath(path))
+    is_same = os.path.realpath(short.parent) == os.path.realpath(path.parent)
+    return short if is_same else path
 
 
 def _by_host(limits: dict[str, HostLimits], place: str) -> dict[str, HostLimits]:

@@ -14,7 +14,7 @@ from engine.core.access.client import Client, ClientLimits
 from engine.core.access.token import Role, Token
 from engine.core.target import BadTarget, normalise_prefix
 from engine.core.text.secrets import without_secrets
-from engine.process.config import Config, Count, FilePath, shown
+from engine.process.config import Config, Count, FilePath, path_from, shown
 from engine.process.toml import ConfigError, TomlFile, resembling
 from engine.registry.look import Look
 from engine.registry.secrets import read_signing_secrets, read_tokens
@@ -96,7 +96,7 @@ def read_client(
 
     def path_of(member: str) -> tuple[Path | None, str]:
         path = getattr(found, member)
-        return None if path is None else directory / path, file.place(*tables, member)
+        return None if path is None else path_from(directory, path), file.place(*tables, member)
 
     tokens: list[Token] = []
     path, named = path_of("token_file")

@@ -50,6 +50,16 @@ def test_a_dry_run_names_runs(atomic: Atomic, engine: FakeEngine):
     assert json.loads(told.stdout)["matched"] == 12
 
 
+def test_one_run_is_told_as_one(atomic: Atomic):
+    """`1 run matches`, `2 runs match`: where it is asked about and where it is refused."""
+    for count, words in ((0, "0 runs match"), (1, "1 run matches"), (1_000, "1,000 runs match")):
+        one = WOULD | {"matched": count, "total": 0, "sample": [], "sampleRuns": []}
+        shown = atomic(*RETRY, "--dry-run", answers=[answer(one)]).stdout.splitlines()
+        assert shown[0] == f"{words} is:failed"
+        refused = atomic(*RETRY, "--yes", "7", answers=[answer(one)])
+        assert f"{words} now, not 7: nothing was done" in refused.stderr
+
+
 def test_the_ids_are_shown_where_an_engine_says_no_more(atomic: Atomic):
     """An older one."""
     result = atomic(*RETRY, "--dry-run", answers=[answer(WOULD | {"sampleRuns": []})])

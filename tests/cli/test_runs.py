@@ -101,7 +101,7 @@ def test_a_time_that_is_none(atomic: Atomic, time: str):
     """Is told before the engine is asked, with some that are."""
     result = atomic("runs", "--since", time)
     assert result.exit_code == 2
-    assert "use 30s, 15m, 12h, 2d, 1h30m" in result.stderr
+    assert "use 500ms, 30s, 15m, 12h, 90d or 1h30m" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,17 @@ def test_names_are_brought_into_one_spelling() -> None:
     assert read_name(HoldKind.CLIENT, "c" * 64) == "c" * 64
 
 
+@pytest.mark.parametrize("name", ["a b", "größe", "a\t", "a|b", "50%", "a\x1b[31m"])
+def test_what_a_host_is_called_is_said(name: str) -> None:
+    """To who holds one, in words about names of hosts: nobody has a URL to encode here."""
+    with pytest.raises(Refused) as refused:
+        read_name(HoldKind.HOST, name)
+    said = refused.value.detail
+    assert said.startswith(f"{name!r} is no host, whose name has letters, digits, ")
+    assert said.endswith("with a port or without: app:9000, app, [::1]:9000.")
+    assert "encode" not in said
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [

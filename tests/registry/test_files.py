@@ -12,7 +12,7 @@ import trustme
 
 from engine.core.access.client import Client, ClientLimits
 from engine.core.access.token import Role, Token
-from engine.process.config import Config
+from engine.process.config import Config, load
 from engine.process.toml import ConfigError
 from engine.registry import look
 from engine.registry.files import NOTHING, Defined, Sources, read_files, sources_of
@@ -82,6 +82,23 @@ def test_the_same_in_a_table_of_the_settings(tmp_path: Path) -> None:
     assert [client.name for client in found.clients] == ["shop", "a.b"]
     assert found.clients[1] == Client("a.b", defined_in=str(tmp_path / "atomic.toml"))
     assert [token.client for token in found.tokens] == ["shop"]
+
+
+def test_a_file_is_shown_by_its_shortest_path(tmp_path: Path) -> None:
+    """`..` is taken out of what people read, of a client's file and of one that settings name; not
+    behind a symlink, where it leads elsewhere."""
+    keys = write(tmp_path / "keys" / "shop.token", secret(1))
+    sources = in_directory(tmp_path, shop='token_file = "../keys/./shop.token"')
+    assert [token.defined_in for token in held(sources).tokens] == [str(keys)]
+    file = write(tmp_path / "etc" / "atomic.toml", 'admin_token_file = "../keys/shop.token"\n')
+    assert load({}, {}, file).admin_token_file == str(keys)
+    there = write(tmp_path / "there" / "keys" / "shop.token", secret(2))
+    (tmp_path / "there" / "clients").mkdir()
+    write(tmp_path / "there" / "clients" / "shop.toml", 'token_file = "../keys/shop.token"')
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "clients")
+    (token,) = held(Sources(clients_dir=tmp_path / "link")).tokens
+    assert token.digest == digest_of(secret(2)), "of the keys beside it, and not of ours"
+    assert Path(token.defined_in).samefile(there)
 
 
 def test_tokens_for_every_client(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""What both groups share: where a change is made, durations, and how a secret is shown."""
+"""What both groups share: where a change is made, and how a secret is shown."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from engine.cli.show.text import safe
 if TYPE_CHECKING:
     from engine.wire.access import MadeToken
 
-UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 ADMIN_MADE = (
     "From now on the engine asks every request for a token, and it had none that may make others."
     " So there is a token of the role admin now, called {name}, shown this once:\n\n"
@@ -34,16 +32,6 @@ def db_option(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path, dir_okay=False),
         help="Change this file, which no engine has open, in the place of asking an engine.",
     )(command)
-
-
-def lifetime(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Milliseconds: 0, or a number with a unit: 30m, 12h, 90d."""
-    if value is None or value == "0":
-        return None if value is None else 0
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
-    if match is None:
-        raise click.BadParameter(f"{safe(value)!r} is no duration: use 30m, 12h or 90d.")
-    return int(match[1]) * UNIT_MS[match[2]]
 
 
 def in_file(db: Path, change: str, asked: Any, actor: str) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.access.private import place_for, to_option
-from engine.cli.access.shared import db_option, in_file, lifetime, tell_made
-from engine.cli.options import actor_option, client_of, engine_option, json_option
+from engine.cli.access.shared import db_option, in_file, tell_made
+from engine.cli.options import actor_option, client_of, engine_option, json_option, lifetime
 from engine.cli.show.lists import table
 from engine.cli.show.text import clock_text, echo_json, echo_list, safe
 from engine.core.access.token import Role

@@ -28,13 +28,13 @@ DEMO_SEED = 23
 )
 @click.option(
     "--duration",
-    metavar="MS",
+    metavar="TIME",
     callback=duration,
-    help="How long to submit (ms, or 30s, 2m).  [default: until Ctrl-C]",
+    help="How long to submit (30s, 2m; a number alone: ms).  [default: until Ctrl-C]",
 )
 @click.option(
     "--kill-engine",
-    metavar="MS",
+    metavar="TIME",
     callback=duration,
     help="kill -9 the engine every so often (at least 2s) and start it again.",
 )

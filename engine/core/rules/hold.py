@@ -20,7 +20,14 @@ from engine.core.target import BadTarget, normalise
 RATE_PER_S_MAX = 1_000
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WORKFLOW = re.compile(r"[ -~]{1,128}")
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _PORTS = {"http": "80", "https": "443"}
+
+
+_LETTERS = (
+    "whose name has letters, digits, `.`, `-` and `_` alone (one in another script its ASCII form,"
+    " `xn--…`)"
+)
 
 
 class HoldKind(StrEnum):
@@ -77,7 +84,8 @@ def _read_host(name: str) -> str:
     try:
         parts = urlsplit(normalise(f"https://{name}/"))
     except BadTarget as error:
-        raise _bad(f"{name[:64]!r} is no host, it {error}; {example}") from error
+        why = f"it {error}" if _HOST.fullmatch(name) else _LETTERS
+        raise _bad(f"{name[:64]!r} is no host, {why}; {example}") from error
     host = parts.netloc
     return f"{host}:443" if name.endswith(":443") and not host.endswith(":443") else host
 
