@@ -44,6 +44,10 @@ class LimitMembers(Struct, frozen=True):
         "Callers of it that may wait for outcomes at once, without functions that wait for their"
         " steps. Each holds one of `connections_max`."
     )] = None  # fmt: skip
+    memory_share: Annotated[Annotated[float, Meta(ge=0.01, le=1)] | None, _doc(
+        "Part of `memory_bytes_max` that its bodies above 16 KiB may take: 0.25 is a quarter. One"
+        " alone may be larger."
+    )] = None  # fmt: skip
 
 
 class ClientMembers(Struct, frozen=True):

@@ -40,7 +40,8 @@ class Attempt(Request):
     def open(self, payload: Payload | None) -> AttemptFlow:
         """Take the payload, if it was kept: it is the attempt's until it is sent, or `close`."""
         host = host_of(self.live.run.steps[self.step_id].spec.url)
-        flow = self.flow = AttemptFlow(self._shared.budget, host, self.paused)
+        client = self.live.run.client
+        flow = self.flow = AttemptFlow(self._shared.budget, host, self.paused, client)
         flow.payload = payload
         return flow
 

@@ -71,7 +71,7 @@ class LiveRun:
         self.slots: dict[str, Slot] = {}
         self.queued: dict[str, Places] = {}
         """Steps that wait for a place under the concurrency limits."""
-        self.payloads = Payloads(shared.budget)
+        self.payloads = Payloads(shared.budget, run.client)
         """Of steps that are called before long, until their attempts have taken them."""
         self.receipt: Receipt | None = None
         self.stopped_by = ""

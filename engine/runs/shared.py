@@ -52,7 +52,7 @@ class Shared:
             clients=registry,
         )
         self.holds = Holds(store, inform)
-        self.budget = Budget(limits.memory_bytes_max)
+        self.budget = Budget(limits.memory_bytes_max, registry)
         self.hosts = Hosts()
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""

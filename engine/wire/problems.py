@@ -233,8 +233,9 @@ PROBLEMS: dict[Problem, ProblemType] = {
         "The engine has too much to do",
         "Nothing was recorded. Post again with the same key after `Retry-After`. `limit` names the"
         " setting: `new_runs_wait_ms_max` (new runs would wait too long for their turn),"
-        " `runs_in_memory_max`, `connections_max`, `memory_bytes_max` (no room for the body), or"
-        " `backlog_events_max` (the disk does not keep up).",
+        " `runs_in_memory_max`, `connections_max`, `memory_bytes_max` (no room for the body),"
+        " `memory_share` (none in its client's share), or `backlog_events_max` (the disk does not"
+        " keep up).",
         "engine",
     ),
     Problem.DRAINING: _type(

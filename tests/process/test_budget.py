@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.core.access.client import Client, ClientLimits
 from engine.process.budget import Budget, Charge, Pool
 
 
-def took(pool: Pool, owner: str, size: int, *, new: bool = False) -> Charge:
-    charge = pool.take(owner, size, new=new)
+class Shares:
+    """Clients with a share each."""
+
+    clients: Mapping[str, Client] = {}
+
+    def __init__(self, **shares: float) -> None:
+        self.limits = {name: ClientLimits(memory_share=it) for name, it in shares.items()}
+
+
+def took(pool: Pool, owner: str, size: int, *, new: bool = False, client: str = "") -> Charge:
+    charge = pool.take(owner, size, new=new, client=client)
     assert charge is not None
     return charge
 
@@ -23,11 +34,13 @@ class Taker:
     def __init__(self, nursery: trio.Nursery, got: list[str], pool: Pool) -> None:
         self._nursery, self._got, self._pool = nursery, got, pool
 
-    async def asks(self, name: str, owner: str, size: int, *, new: bool = False) -> None:
+    async def asks(
+        self, name: str, owner: str, size: int, *, new: bool = False, client: str = ""
+    ) -> None:
         """Ask, and let the others run."""
 
         async def wait() -> None:
-            await self._pool.wait(owner, size, new=new)
+            await self._pool.wait(owner, size, new=new, client=client)
             self._got.append(name)
 
         self._nursery.start_soon(wait)
@@ -116,20 +129,74 @@ async def test_who_stops_waiting_is_in_nobodys_way(autojump_clock: MockClock) ->
         assert (pool.waiting, pool.granted) == (0, 3)
 
 
+def test_a_client_takes_no_more_than_its_share() -> None:
+    """Up to the share and not a byte beyond; others have what they had, and what comes back may be
+    taken again. One body may be larger than the share, if nothing else is taken."""
+    pool = Pool(100, Shares(shop=0.25))
+    first = took(pool, "shop", 20, client="shop")
+    took(pool, "shop", 5, client="shop")
+    assert pool.of_client("shop") == 25
+    assert pool.take("shop", 1, client="shop") is None
+    assert pool.lacks_share("shop", "shop", 1)
+    took(pool, "bank", 37, client="bank")
+    assert (pool.of_client("bank"), pool.lacks_share("bank", "bank", 1)) == (0, False)
+    first.give_back()
+    took(pool, "shop", 20, client="shop")
+    alone = Pool(100, Shares(shop=0.01))
+    took(alone, "shop", 50, client="shop")
+    assert alone.take("shop", 1, client="shop") is None
+
+
+def test_within_a_share_hosts_leave_each_other_room() -> None:
+    """A host that is stuck has half of its client's share, and not all of it: the next one still
+    finds some."""
+    pool = Pool(64, Shares(shop=0.25))
+    for host, most in (("a", 8), ("b", 4), ("c", 2)):
+        for _ in range(most):
+            took(pool, host, 1, client="shop")
+        assert pool.take(host, 1, client="shop") is None
+        took(pool, host, 1, client="bank")
+
+
+async def test_who_waits_for_a_share_keeps_nobody_else_back(autojump_clock: MockClock) -> None:
+    """At the same host, or in front: others go on, and only its own wait behind it."""
+    pool, got = Pool(100, Shares(shop=0.1)), list[str]()
+    first = took(pool, "a", 6, client="shop")
+    async with trio.open_nursery() as nursery:
+        taker = Taker(nursery, got, pool)
+        await taker.asks("large", "b", 8, client="shop")
+        await taker.asks("behind", "b", 1, client="shop")
+        assert pool.waiting_for_share == {"shop": 2}
+        assert pool.take("c", 1, client="shop") is None, "b has nothing of shop's, and was first"
+        took(pool, "b", 20, client="bank")
+        took(pool, "b", 5)
+        assert not got
+        first.give_back()
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == ["large"], "b has more of the share than is left of it"
+        nursery.cancel_scope.cancel()
+    assert (pool.waiting, pool.waiting_for_share) == (0, {})
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_everybody_ends(seed: int, autojump_clock: MockClock) -> None:
     """Takers of any size, owner and rank, some cancelled: all get room, and all is given back.
     More than there is was only ever taken by one alone."""
     random, ended = Random(seed), list[int]()
-    pool = Pool(random.choice([1, 10, 40]))
+    shares = Shares(x=0.01, y=0.3, a=0.3)
+    pool = Pool(random.choice([1, 10, 40]), shares)
 
     async def takes(number: int) -> None:
         await trio.sleep(random.random() * 5)
         owner, size, new = random.choice("abcd"), random.randint(1, 12), random.random() < 0.4
+        client = random.choice(["", owner, "x", "y"])
         with trio.move_on_after(random.choice([1.0, 1e6, 1e6])):
-            charge = await pool.wait(owner, size, new=new)
+            charge = await pool.wait(owner, size, new=new, client=client)
             try:
                 assert pool.granted <= max(pool.bytes_max, charge.size)
+                if charge.sharer:
+                    most = (shares.limits[client].memory_share or 0) * pool.bytes_max
+                    assert pool.of_client(client) <= max(most, charge.size)
                 await trio.sleep(random.random())
             finally:
                 charge.give_back()
@@ -141,6 +208,7 @@ async def test_everybody_ends(seed: int, autojump_clock: MockClock) -> None:
                 nursery.start_soon(takes, number)
     assert len(ended) == 100
     assert (pool.granted, pool.waiting, pool._by_owner) == (0, 0, {})
+    assert [pool.of_client(client) for client in shares.limits] == [0, 0, 0]
 
 
 def test_the_parts_come_to_the_whole() -> None:

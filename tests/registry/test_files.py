@@ -32,6 +32,7 @@ steps_need_parent = true
 new_runs_per_s = 20
 open_runs_max = 1_000
 in_flight_max = 1
+memory_share = 0.01
 waiting_callers_max = 100
 """
 
@@ -63,7 +64,7 @@ def test_a_client_with_everything(tmp_path: Path) -> None:
             private_targets=True,
             steps_need_parent=True,
             signing_secrets=(bytes(range(32)),),
-            limits=ClientLimits(20, 1_000, 1, waiting_callers_max=100),
+            limits=ClientLimits(20, 1_000, 1, 100, 0.01),
             defined_in=str(tmp_path / "clients/shop.toml"),
         )
     ]
@@ -134,6 +135,11 @@ def test_tokens_for_every_client(tmp_path: Path) -> None:
             "`limits.waiting_callers_max`: 0: Expected `int` >= 1",
         ),
         ("[limits]\nin_flight_max = 0", "line 2: `limits.in_flight_max`: 0: Expected `int` >= 1"),
+        (
+            "limits.memory_share = 0.009",
+            "line 1: `limits.memory_share`: 0.009: Expected `float` >=",
+        ),
+        ("limits.memory_share = 1.01", "line 1: `limits.memory_share`: 1.01: Expected `float` <="),
         ("[limits]\nopen_runs_max = 1.5", "line 2: `limits.open_runs_max`: 1.5: Expected `int "),
         ("[limits]\nnew_runs_per_s = nan", "`limits.new_runs_per_s`: nan: Expected"),
         ("limits = 3", "line 1: `limits`: 3: Expected `object`, got `int`"),

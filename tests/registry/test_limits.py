@@ -68,10 +68,10 @@ async def test_of_a_client_what_is_set_wins_until_it_is_reset(path: Path) -> Non
     async with store_at(path) as store:
         desk = Desk(store)
         await desk.limits.set(CLIENT, "shop", {"new_runs_per_s": 1, "open_runs_max": 9}, "ada")
-        await desk.limits.set(CLIENT, "bank", {"in_flight_max": 1}, "ada")
+        await desk.limits.set(CLIENT, "bank", {"in_flight_max": 1, "memory_share": 1}, "ada")
         assert desk.registry.limits == {
             "shop": ClientLimits(new_runs_per_s=1, open_runs_max=9),
-            "bank": ClientLimits(in_flight_max=1),
+            "bank": ClientLimits(in_flight_max=1, memory_share=1),
         }
         assert [*desk.registry.clients] == ["shop"]
         assert desk.limits.all == [(CLIENT, "bank"), (CLIENT, "shop"), (HOST, "app:9000")]
@@ -97,6 +97,8 @@ async def test_of_a_client_what_is_set_wins_until_it_is_reset(path: Path) -> Non
         (HOST, "http://app/", "calls_per_s", 1, "write name and port"),
         (CLIENT, "shop", "new_runs_per_s", 0.001, ">= 0.01"),
         (CLIENT, "shop", "in_flight_max", 0, ">= 1"),
+        (CLIENT, "shop", "memory_share", 1.01, "<= 1"),
+        (CLIENT, "shop", "memory_share", 0.009, ">= 0.01"),
         (CLIENT, "shop", "calls_per_s", 1, "no limit 'calls_per_s'; there are new_runs_per_s"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.core.access.client import Client, ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.model import StepState
 from engine.core.outcome import Answered, Outcome
@@ -97,6 +99,62 @@ async def test_a_host_that_hangs_leaves_room_for_others(
         with trio.fail_after(5):
             for number in range(5):
                 recorded(await it.post(url("live", "w"), key=f"live {number}", payload=LARGE))
+
+
+class Sharing:
+    """The client `shop` has a share of the budget."""
+
+    clients: Mapping[str, Client] = {}
+
+    def __init__(self, share: float) -> None:
+        self.limits = {"shop": ClientLimits(memory_share=share)}
+
+
+@pytest.mark.parametrize("large", ["payloads", "answers"])
+async def test_a_client_has_its_share_of_payloads_and_answers(
+    large: str, autojump_clock: MockClock, path: Path
+) -> None:
+    """Of a pool with room for ten bodies a client that may take a fifth has two at once, whatever
+    hosts it calls; each is sent and answered whole, and another client's go out at once."""
+    app = App(took_s=1.0, answer=LARGE if large == "answers" else b"{}")
+    payload = LARGE if large == "payloads" else b"1"
+    most = 0
+    async with world(path, app, limits=limits(4_100), registry=Sharing(0.2)) as it:
+        pool = it.engine.budget.pools[large]
+        for number in range(20):
+            await it.post(url(f"app{number}", "w"), f"k{number}", payload, wait=LATER)
+        began = trio.current_time()
+        recorded(await it.post(url("app0", "w"), "other", payload, client="bank"))
+        assert trio.current_time() - began < 2.1
+        with trio.fail_after(60):
+            while it.engine.memory.live:
+                most = max(most, pool.of_client("shop"))
+                await trio.sleep(0.1)
+        assert most == 2 * len(LARGE)
+        assert len(app.payloads) == 21
+        await trio.sleep(5)
+        assert_all_room_is_free(it)
+
+
+async def test_a_client_has_its_share_of_replies(autojump_clock: MockClock, path: Path) -> None:
+    """Who reads its large outcomes and does not take them is refused by the share's name; another
+    client is answered."""
+    app = App(answer=LARGE)
+    async with world(path, app, limits=limits(8_200), registry=Sharing(0.1)) as it:
+        for client in ("shop", "bank"):
+            await it.post(url("app", "w"), client=client, wait=LATER)
+        await trio.sleep(5)
+        pool = it.engine.budget.replies
+        unread = pool.take("shop", len(LARGE), client="shop")
+        assert unread is not None
+        with pytest.raises(Refused) as refused:
+            await it.post(url("app", "w"))
+        assert refused.value.problem is Problem.OVERLOADED
+        assert refused.value.members["limit"] == "memory_share"
+        assert "share" in refused.value.detail
+        recorded(await it.post(url("app", "w"), client="bank"))
+        unread.give_back()
+        recorded(await it.post(url("app", "w")))
 
 
 async def test_the_clock_stands_still_while_an_answer_waits(

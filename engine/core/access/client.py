@@ -14,7 +14,7 @@ class ClientLimits(Struct, frozen=True):
     """Calls of its steps that are open at once."""
     waiting_callers_max: int | None = None
     memory_share: float | None = None
-    """Of the bytes for bodies, 0 to 1."""
+    """Of `memory_bytes_max`, 0 to 1: so much of each of its parts."""
 
 
 NO_LIMITS = ClientLimits()

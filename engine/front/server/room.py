@@ -59,9 +59,14 @@ class Rooms:
         """Room for a body, or None: there was none for `WAIT_S_MAX`."""
         self._awaited.set()
         with trio.move_on_after(WAIT_S_MAX):
-            return await self._budget.posts.wait(owner, size, new=new)
+            return await self._budget.posts.wait(owner, size, new=new, client=owner)
         self._budget.refused += 1
         return None
+
+    def limit_of(self, owner: str, size: int) -> str:
+        """Which limit keeps a body from having room."""
+        lacks_share = self._budget.posts.lacks_share(owner, owner, size)
+        return "memory_share" if lacks_share else "memory_bytes_max"
 
     async def run(self) -> None:
         """While somebody waits for room, give up those who are slow; until cancelled."""
@@ -70,13 +75,22 @@ class Rooms:
             self._awaited = trio.Event()
             while self._budget.posts.waiting:
                 slow_since = trio.current_time() - SLOW_S
-                first = islice(self._unfinished.items(), self._budget.posts.waiting)
-                for room, since in list(first):
+                for room, since in self._in_the_way():
                     if since <= slow_since:
                         self._budget.refused += 1
                         self.body_ended(room)
                         room.given_up()
                 await trio.sleep(LOOK_AGAIN_S)
+
+    def _in_the_way(self) -> list[tuple[BodyRoom, float]]:
+        """As many bodies as others wait for, since when they have room: the oldest; of those who
+        wait for their client's share alone the oldest of that client."""
+        posts, unfinished = self._budget.posts, self._unfinished.items()
+        for_share = posts.waiting_for_share
+        found = list(islice(unfinished, posts.waiting - sum(for_share.values())))
+        for client, count in for_share.items():
+            found += islice((it for it in unfinished if it[0].client == client), count)
+        return list(dict.fromkeys(found))
 
 
 class BodyRoom:
@@ -143,7 +157,7 @@ class BodyRoom:
         finally:
             self.is_waiting = False
         if self._charge is None:
-            raise no_room()
+            raise no_room(self._rooms.limit_of(self.client, size))
         self._rooms.body_began(self)
 
     def body_whole(self) -> None:
@@ -190,11 +204,8 @@ class BodyRoom:
 def _nobody() -> None: ...
 
 
-def no_room() -> BadRequest:
+def no_room(limit: str = "memory_bytes_max") -> BadRequest:
     """The refusal of a body for which there is no room; nothing was recorded."""
-    return BadRequest(
-        503,
-        "There is no room in memory for the body now; post again with the same key.",
-        "overloaded",
-        "memory_bytes_max",
-    )
+    whose = "in memory" if limit == "memory_bytes_max" else "in the client's share of memory"
+    detail = f"There is no room {whose} for the body now; post again with the same key."
+    return BadRequest(503, detail, "overloaded", limit)

@@ -24,6 +24,16 @@ def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
     )
 
 
+def over_share() -> Refused:
+    """The refusal of what the client's share of memory has no room for."""
+    return Refused(
+        Problem.OVERLOADED,
+        "There is no room in the client's share of memory now; post again with the same key.",
+        limit="memory_share",
+        retryAfter=RETRY_AFTER_S,
+    )
+
+
 def too_many_runs(client: str, open_runs_max: int) -> Refused:
     """The refusal of a post that would open one run more than its client may have open."""
     return Refused(

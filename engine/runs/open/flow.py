@@ -58,9 +58,10 @@ class Payload:
 class Payloads:
     """Those of one run's steps that are called before long."""
 
-    __slots__ = ("_by_step", "_kept_bytes_max", "_pool")
+    __slots__ = ("_by_step", "_client", "_kept_bytes_max", "_pool")
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, client: str) -> None:
+        self._client = client
         self._pool = budget.payloads
         self._kept_bytes_max = min(SMALL_PAYLOAD_BYTES_MAX, budget.small_bytes_max)
         self._by_step: dict[str, Payload] = {}
@@ -84,8 +85,11 @@ class Payloads:
         self._drop_payload(step_id)
         if len(data) <= self._kept_bytes_max:
             self._by_step[step_id] = Payload(data, self._pool, None)
-        elif (charge := self._pool.take(host, len(data))) is not None:
+        elif (charge := self._room(host, len(data))) is not None:
             self._by_step[step_id] = Payload(data, self._pool, charge)
+
+    def _room(self, host: str, size: int) -> Charge | None:
+        return self._pool.take(host, size, client=self._client)
 
     def take(self, step_id: str) -> Payload | None:
         """The payload of a step that leaves, if it was kept: it is the attempt's from now on."""
@@ -123,10 +127,14 @@ class AttemptFlow:
     `pause` makes a context in which the attempt's clock stands still.
     """
 
-    __slots__ = ("_budget", "_host", "_pause", "answer", "dialling_since", "flight", "payload")
+    __slots__ = (
+        "_budget", "_client", "_host", "_pause", "answer", "dialling_since", "flight", "payload",
+    )  # fmt: skip
 
-    def __init__(self, budget: Budget, host: str, pause: Pause = nullcontext) -> None:
-        self._budget, self._host, self._pause = budget, host, pause
+    def __init__(
+        self, budget: Budget, host: str, pause: Pause = nullcontext, client: str = ""
+    ) -> None:
+        self._budget, self._host, self._pause, self._client = budget, host, pause, client
         self.payload: Payload | None = None
         self.flight: Flight | None = None
         self.dialling_since: float | None = None
@@ -153,7 +161,7 @@ class AttemptFlow:
         pool, room = self._budget.payloads, None
         body = await read(bytes_max=self._budget.small_bytes_max)
         if isinstance(body, Larger):
-            room = await pool.wait(self._host, body.size)
+            room = await pool.wait(self._host, body.size, client=self._client)
             self.payload = Payload(b"", pool, room)  # whatever comes, it gives the room back
             body = await read()
         assert isinstance(body, Body), f"the payload of {step.id} is missing"
@@ -174,10 +182,11 @@ class AttemptFlow:
     async def wait_room(self, size: int) -> None:
         """Wait for room for an answer of up to `size` bytes; the attempt's clock stands still."""
         assert self.answer is None
-        self.answer = self._budget.answers.take(self._host, size)
+        answers, client = self._budget.answers, self._client
+        self.answer = answers.take(self._host, size, client=client)
         if self.answer is None:
             with self._pause():
-                self.answer = await self._budget.answers.wait(self._host, size)
+                self.answer = await answers.wait(self._host, size, client=client)
 
     def close(self) -> None:
         """Give back what it has."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.core.model import Step
 from engine.ports.store import Body, Larger, Store
 from engine.process.budget import Budget, Charge
-from engine.runs.limits.refusals import overloaded
+from engine.runs.limits.refusals import over_share, overloaded
 from engine.runs.open.callers import Recorded
 
 WAIT_S_MAX = 5.0
@@ -31,21 +31,25 @@ def with_room_nowait(budget: Budget, client: str, result: Recorded) -> Recorded:
     size = result.left_out or (0 if result.body is None else len(result.body.data))
     if size <= budget.small_bytes_max:
         return result
-    room = None if result.left_out else budget.replies.take(client, size)
+    room = None if result.left_out else budget.replies.take(client, size, client=client)
     return replace(result, body=None, left_out=size) if room is None else replace(result, room=room)
 
 
-async def wait_room(budget: Budget, owner: str, size: int) -> Charge:
-    """Room for an answer. Raises Refused (`overloaded`) when there is none for WAIT_S_MAX."""
+async def wait_room(budget: Budget, owner: str, size: int, client: str = "") -> Charge:
+    """Room for an answer, to this client. Raises Refused (`overloaded`) when there is none for
+    WAIT_S_MAX."""
+    replies = budget.replies
     with trio.move_on_after(WAIT_S_MAX):
-        return await budget.replies.wait(owner, size)
+        return await replies.wait(owner, size, client=client)
     budget.refused += 1
+    if replies.lacks_share(client, owner, size):
+        raise over_share()
     raise overloaded("memory_bytes_max")
 
 
 async def with_body(store: Store, budget: Budget, client: str, result: Recorded) -> Recorded:
     """The outcome with the body that was left out, when there is room for it. Raises Refused."""
-    room = await wait_room(budget, client, result.left_out)
+    room = await wait_room(budget, client, result.left_out, client)
     try:
         step = result.step
         body = await store.body(step.id, step.answer_attempt, answer=True)

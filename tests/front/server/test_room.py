@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.core.access import client as registered
 from engine.front.server.room import LOOK_AGAIN_S, SLOW_S, WAIT_S_MAX
 from engine.front.server.server import ServerLimits
 from engine.process.budget import Budget
@@ -131,6 +133,54 @@ async def test_slow_bodies_give_way(mock_clock: MockClock) -> None:
             assert (await each.read_answer()).body == BODY
         await settle()
         assert_given_back(budget)
+
+
+class Sharing:
+    """The client `hold` has a share of the budget."""
+
+    clients: Mapping[str, registered.Client] = {}
+
+    def __init__(self, share: float) -> None:
+        self.limits = {"hold": registered.ClientLimits(memory_share=share)}
+
+
+async def test_a_client_over_its_share_waits_alone(mock_clock: MockClock) -> None:
+    """With a share of one body a second waits, and is refused by the share's name; another client's
+    is served meanwhile, and its slow one does not give way to it, as the client's own would."""
+    app, budget = App(), room_for(8)
+    budget = Budget(budget.bytes_max, Sharing(1 / 8))
+    async with serving(app.quart, budget=budget) as server:
+        others = await sent(server, HALF)
+        held = await sent(server, post("/hold", BODY))
+        beyond = await sent(server, post("/hold", BODY))
+        assert budget.posts.waiting_for_share == {"hold": 1}
+        served = await sent(server, WHOLE)
+        assert (await served.read_answer()).body == BODY
+        await wait_for(mock_clock, WAIT_S_MAX + LOOK_AGAIN_S)
+        answer = await beyond.read_answer()
+        assert answer.status == 503
+        assert json.loads(answer.body)["limit"] == "memory_share"
+        assert "the client's share" in json.loads(answer.body)["detail"]
+        await others.send(WHOLE[len(HALF) :])
+        assert (await others.read_answer()).body == BODY
+        await held.vanish()
+
+
+async def test_of_a_client_over_its_share_its_own_slow_bodies_give_way(
+    mock_clock: MockClock,
+) -> None:
+    """Its oldest, and no other's."""
+    app = App()
+    budget = Budget(room_for(8).bytes_max, Sharing(1 / 8))
+    async with serving(app.quart, budget=budget) as server:
+        others = await sent(server, HALF)
+        slow = await sent(server, post("/hold", BODY)[: len(HALF)])
+        await wait_for(mock_clock, 2 * SLOW_S)
+        await sent(server, post("/hold", BODY))
+        await wait_for(mock_clock, LOOK_AGAIN_S)
+        assert (await slow.read_answer()).status == 503
+        await others.send(WHOLE[len(HALF) :])
+        assert (await others.read_answer()).body == BODY
 
 
 async def test_unfinished_bodies_are_bounded(mock_clock: MockClock) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from engine.process.budget import Charge, Pool
 from engine.runs.open.flow import AttemptFlow
-from tests.mutants.catalog import Planting, plant
+from tests.mutants.catalog import PROPERTY, Planting, plant
+
+_SHARES = "tests/process/test_budget.py::"
+SHARE = _SHARES + "test_a_client_takes_no_more_than_its_share"
+BESIDE = _SHARES + "test_who_waits_for_a_share_keeps_nobody_else_back"
 
 
 @plant("room in memory is never given back", rules=("liveness",))
@@ -20,3 +24,15 @@ def freed_room_not_offered(bug: Planting) -> None:
 @plant("a payload that was sent keeps its room", rules=("liveness",))
 def sent_payload_kept(bug: Planting) -> None:
     bug.rewrite(AttemptFlow.sent, "payload.let_go()", "pass")
+
+
+@plant("a client takes more than its share of memory", by=(PROPERTY,), test=SHARE)
+def share_not_asked(bug: Planting) -> None:
+    bug.rewrite(Pool._fits, "if sharer and not", "if False and not")
+
+
+@plant("who waits for its share of memory keeps all others back", by=(PROPERTY,), test=BESIDE)
+def share_keeps_others_back(bug: Planting) -> None:
+    bug.rewrite(
+        Pool._overtakes, "elif its == sharer and (other == owner or", "elif True or (False or"
+    )
