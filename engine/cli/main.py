@@ -26,7 +26,7 @@ COMMANDS = {
     "submit": ("engine.cli.submit:submit", "Submit a run and print what it answered."),
     "outcome": ("engine.cli.submit:outcome", "Wait for the outcome of a run or step."),
     "status": ("engine.cli.look:status", "Show how the engine is: runs by state, what is late."),
-    "health": ("engine.cli.health:health", "Say whether the engine takes posts, by exit code."),
+    "health": ("engine.cli.serve:health", "Say whether the engine takes posts, by exit code."),
     "runs": ("engine.cli.runs:runs", "List runs, newest first, by filter."),
     "show": ("engine.cli.look:show", "Draw a run as a tree: states, tries, the next try."),
     "events": ("engine.cli.events:events", "Print what happens, as it happens, until Ctrl-C."),
