@@ -138,9 +138,13 @@ class Changes:
 
     async def remove_client(self, name: str, actor: str) -> Client:
         """Forget a client, and the tokens that are bound to it. Raises Refused while runs of it are
-        open."""
+        open; but for one that a file defines as well, which goes on as the file has it."""
         async with self._changing:
             client = self._client(name)
+            if name in self._registry.defined_twice:
+                await self._registry.remove_client(name, actor)
+                await self._remove_tokens_of(name, actor)
+                return client
             await self._refuse_open_runs(name)
             await self._registry.remove_client(name, actor)
             try:
@@ -148,10 +152,13 @@ class Changes:
             except Refused:
                 await self._registry.put_client(client, actor)
                 raise
-            for token in list(self._registry.tokens.values()):
-                if token.client == name and not token.defined_in:
-                    await self._registry.remove_token(token.name, actor)
+            await self._remove_tokens_of(name, actor)
             return client
+
+    async def _remove_tokens_of(self, client: str, actor: str) -> None:
+        for token in list(self._registry.tokens.values()):
+            if token.client == client and not token.defined_in:
+                await self._registry.remove_token(token.name, actor)
 
     async def add_token(
         self, name: str, role: Role, client: str | None, expires_in_ms: int | None, actor: str
@@ -198,7 +205,7 @@ class Changes:
         """Take a token away. Raises Refused for the last that may make others."""
         async with self._changing:
             token = self._token(name)
-            if self._admins() == [token]:
+            if self._admins() == [token] and not token.defined_in:
                 raise _not_possible(
                     f"The token {name!r} is the last of the role admin: without it nobody could"
                     " make another. Rotate it, or make another first."

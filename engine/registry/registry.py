@@ -83,6 +83,12 @@ class Registry:
         self._by_digest: dict[bytes, Token] = {}
         self._join()
 
+    @property
+    def defined_twice(self) -> tuple[str, ...]:
+        """Clients that a file defines and a command added: the file's holds, and the other is back
+        when the file is gone."""
+        return tuple(sorted(self._defined_clients.keys() & self._kept_clients.keys()))
+
     def ask_always(self) -> None:
         """Others than this machine reach the engine: it opens to nobody, also when the last token
         and client are taken away."""
@@ -126,8 +132,8 @@ class Registry:
         await self._put(KIND_TOKEN, self._defined_tokens, self._kept_tokens, token, actor)
 
     async def remove_client(self, name: str, actor: str) -> None:
-        """Take a client out of the store, durably. Raises Refused for one that a file defines, or
-        that there is not."""
+        """Take a client out of the store, durably. Raises Refused for one that a file alone
+        defines, or that there is not."""
         await self._remove(KIND_CLIENT, self._defined_clients, self._kept_clients, name, actor)
 
     async def remove_token(self, name: str, actor: str) -> None:
@@ -147,8 +153,8 @@ class Registry:
         self, kind: str, defined: Mapping[str, T], kept: dict[str, T], name: str, actor: str
     ) -> None:
         async with self._changing:
-            _refuse_if_defined(kind, defined, name)
             if name not in kept:
+                _refuse_if_defined(kind, defined, name)
                 raise Refused(Problem.NOT_FOUND, f"There is no {kind} {name[:64]!r}.")
             await self._register(kind, name, None, actor)
             del kept[name]
@@ -179,10 +185,17 @@ class Registry:
         self.version += 1
 
 
+_HOW = {
+    KIND_CLIENT: "",
+    KIND_TOKEN: "For another one add a line, and take the line of the old one out when nobody uses"
+    " it any more. ",
+}
+
+
 def _refuse_if_defined(kind: str, defined: Mapping[str, T], name: str) -> None:
     if (it := defined.get(name)) is not None:
         raise Refused(
             Problem.NOT_POSSIBLE,
-            f"The {kind} {name!r} is defined in {it.defined_in}: change it there. The engine reads"
-            " it again by itself.",
+            f"The {kind} {name!r} is defined in {it.defined_in}: change it there. {_HOW[kind]}The"
+            " engine reads it again by itself.",
         )

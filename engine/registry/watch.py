@@ -61,7 +61,9 @@ class Files:
         if self._sources == Sources():
             return
         seen: Defined | None = None
+        twice: frozenset[str] = frozenset()
         while True:
+            twice = _tell_twice(registry, twice, warning)
             await trio.sleep(LOOK_EVERY_S)
             found = await self._offload(partial(self._look, now()))
             if found is not None and seen is not None and found.marks == seen.marks:
@@ -76,6 +78,21 @@ class Files:
         if all(content_of(path).mark == mark for path, mark in self._held.marks.items()):
             return None
         return read_files(self._sources, self._held, now=now)
+
+
+def _tell_twice(registry: Registry, told: frozenset[str], warning: Log) -> frozenset[str]:
+    """A client that a command added as well is told once: its tokens are good still, and it would
+    be back, with the targets of then, when its file is gone."""
+    twice = frozenset(registry.defined_twice)
+    for name in sorted(twice - told):
+        warning(
+            "client-defined-twice",
+            client=name,
+            file=registry.clients[name].defined_in,
+            hint=f"the file's holds; `atomic client rm {name}` forgets the one that a command"
+            " added, with its tokens",
+        )
+    return twice
 
 
 def _tell(before: Defined, now: Defined, log: Log, warning: Log) -> None:

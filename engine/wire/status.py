@@ -140,6 +140,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     limits: Limits | None = None
     bad_files: tuple[BadFileRow, ...] | None = None
     """Told to readers of every client alone."""
+    defined_twice: tuple[str, ...] | None = None
+    """Clients that a file defines and a command added; told like bad files."""
     token: OwnToken | None = None
     """Of who asked; None where the engine asks for no token."""
 

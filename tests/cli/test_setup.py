@@ -57,8 +57,25 @@ def test_what_is_there_stays(atomic: Atomic, tmp_path: Path) -> None:
     after = files(tmp_path)
     assert after.pop("keys/shop.signing") != before.pop("keys/shop.signing")
     assert after == before
-    lines = result.output.splitlines()
+    note = f"note: {tmp_path}/clients/shop.toml was there already, and http://other:1/ is not"
+    assert note in result.stderr
+    lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["kept", "kept", "wrote", "kept", "kept"]
+
+
+def test_what_the_application_needs_is_told(atomic: Atomic, tmp_path: Path) -> None:
+    """All of its environment: who copies the line has its calls verified."""
+    told = atomic("setup", str(tmp_path), *SHOP)
+    assert told.stderr == "", "with the targets that were asked for"
+    (line,) = [it for it in told.stdout.splitlines() if it.startswith("The application:")]
+    assert line.split()[2:] == [
+        "ATOMIC_CLIENT=shop",
+        f"ATOMIC_TOKEN_FILE={tmp_path}/keys/shop.token",
+        f"ATOMIC_SIGNING_SECRET_FILE={tmp_path}/keys/shop.signing",
+    ]
+    assert "ATOMIC_URL" in told.stdout
+    (tmp_path / "clients" / "shop.toml").write_text("targets = [")
+    assert atomic("setup", str(tmp_path), *SHOP).stderr == "", "that is the engine's to tell"
 
 
 def test_the_clients_keys_may_lie_elsewhere(atomic: Atomic, tmp_path: Path) -> None:

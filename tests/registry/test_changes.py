@@ -41,6 +41,10 @@ class Desk:
     async def open_by_client(self) -> dict[str, int]:
         return self.open_runs.pop(0) if len(self.open_runs) > 1 else self.open_runs[0]
 
+    def twice(self) -> list[str]:
+        """Clients of a file and of a command."""
+        return list(self.registry.defined_twice)
+
     def good(self, secret: str) -> str | None:
         """The name of the token that this is now."""
         token = self.registry.token_of(secret)
@@ -269,8 +273,7 @@ async def test_what_a_file_defines_is_changed_in_the_file(path: Path) -> None:
             Token(name, digest_of(name), role, bound, defined_in="clients/shop.toml")
             for name, role, bound in (("shop", Role.SUBMIT, "shop"), ("a", Role.ADMIN, None))
         ]
-        spare = Token("b", digest_of("b"), Role.ADMIN, defined_in="admins")
-        desk.registry.set_defined([client], [*tokens, spare])
+        desk.registry.set_defined([client], tokens)
         for change in (
             desk.changes.set_disabled("shop", "ada", disabled=True),
             desk.changes.set_targets(
@@ -283,6 +286,36 @@ async def test_what_a_file_defines_is_changed_in_the_file(path: Path) -> None:
             refused = await refusal(change)
             assert refused.problem is Problem.NOT_POSSIBLE
             assert "defined in clients/shop.toml" in refused.detail
+
+
+async def test_a_client_of_a_file_and_of_a_command(path: Path) -> None:
+    """The file's holds, and it is told that there are two. What a command added is forgotten with
+    its tokens, also while it has open runs: they go on as the file has it. Otherwise it would be
+    back, with the targets of then, when the file is gone."""
+    async with desk_at(path) as desk:
+        made, _ = await desk.changes.add_client(SHOP, "ada")
+        assert desk.twice() == []
+        defined = Client("shop", ("http://other/",), defined_in="clients/shop.toml")
+        token = Token("shop.1", digest_of("t"), Role.SUBMIT, "shop", defined_in="shop.token")
+        desk.registry.set_defined([defined], [token])
+        assert desk.twice() == ["shop"]
+        assert desk.registry.clients["shop"] == defined
+        assert desk.good(made.secret) == "shop"
+        desk.open_runs = [{"shop": 3}]
+        assert await desk.changes.remove_client("shop", "ada") == defined
+        assert (desk.twice(), desk.good(made.secret)) == ([], None)
+        assert (desk.registry.clients["shop"], desk.good("t")) == (defined, "shop.1")
+        desk.registry.set_defined([], [])
+        assert "shop" not in desk.registry.clients
+
+
+async def test_the_only_admin_of_a_file_is_exchanged_in_the_file(path: Path) -> None:
+    """A command cannot rotate it, so nobody is told to."""
+    async with desk_at(path) as desk:
+        root = Token("admin.aa", digest_of("a"), Role.ADMIN, defined_in="admin.token")
+        desk.registry.set_defined([], [root])
+        refused = await refusal(desk.changes.remove_token("admin.aa", "ada"))
+        assert "defined in admin.token: change it there. For another one add a line" in str(refused)
 
 
 def key_of(secret: str) -> bytes:

@@ -73,7 +73,8 @@ async def test_a_token_is_good_until_it_runs_out(path: Path) -> None:
 
 
 async def test_what_a_file_defines_is_changed_there(path: Path) -> None:
-    """It holds before what the store has, comes and goes with the file, and is refused by name."""
+    """It holds before what the store has, comes and goes with the file, and is refused by name; of
+    what the store has under that name too, that alone can be taken away."""
     async with store_at(path) as store:
         registry = Registry(store, lambda: NOW)
         kept = Client("shop", ("http://kept/",))
@@ -84,12 +85,20 @@ async def test_what_a_file_defines_is_changed_there(path: Path) -> None:
         assert registry.version > before
         assert registry.clients["shop"] == defined
         assert registry.token_of("atomic_f") is not None
-        for change in (registry.put_client(kept, "a"), registry.remove_client("shop", "a")):
+        for change in (registry.put_client(kept, "a"), registry.remove_token("f", "a")):
             with pytest.raises(Refused, match=r"defined in clients/shop\.toml") as refused:
                 await change
             assert refused.value.problem is Problem.NOT_POSSIBLE
         registry.set_defined([], [])
         assert registry.clients["shop"] == kept
+        registry.set_defined([defined], [])
+        assert list(registry.defined_twice) == ["shop"]
+        await registry.remove_client("shop", "a")
+        assert (list(registry.defined_twice), registry.clients["shop"]) == ([], defined)
+        with pytest.raises(Refused, match=r"defined in clients/shop\.toml"):
+            await registry.remove_client("shop", "a")
+        registry.set_defined([], [])
+        assert registry.clients == {}
         assert registry.token_of("atomic_f") is None
         with pytest.raises(Refused, match="no token 'f'"):
             await registry.remove_token("f", "ada")

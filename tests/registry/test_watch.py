@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.core.access.client import Client
 from engine.core.access.token import Role
 from engine.process.toml import ConfigError
 from engine.registry.files import Defined, Sources
@@ -236,3 +237,27 @@ def test_the_first_bad_file_stops_the_start(tmp_path: Path) -> None:
     """Nothing was there before that could hold."""
     with pytest.raises(ConfigError, match=r"bank\.toml: line 1: `x`: unknown member"):
         Files(in_directory(tmp_path, bank="x = 1", shop="y = 1"))
+
+
+async def test_a_client_that_a_command_had_added_is_told_once(
+    autojump_clock: MockClock, path: Path, tmp_path: Path
+) -> None:
+    """When its file comes, with the file that holds and how to forget the other; and again only
+    when it has been one alone meanwhile."""
+    sources = in_directory(tmp_path, shop='targets = ["http://shop/"]')
+    async with watched(path, sources) as it:
+        await trio.sleep(WITHIN_S)
+        assert it.events() == []
+        await it.registry.put_client(Client("cafe", ("http://cafe/",)), "ada")
+        in_directory(tmp_path, cafe='targets = ["http://other/"]')
+        await trio.sleep(3 * WITHIN_S)
+        ((_, told),) = [each for each in it.said if each[0] == "client-defined-twice"]
+        assert (told["client"], told["file"]) == ("cafe", str(tmp_path / "clients/cafe.toml"))
+        assert "atomic client rm cafe" in told["hint"]
+        it.events()
+        (tmp_path / "clients/cafe.toml").unlink()
+        await trio.sleep(WITHIN_S)
+        assert it.targets()["cafe"] == ("http://cafe/",), "as it was before the file"
+        in_directory(tmp_path, cafe='targets = ["http://other/"]')
+        await trio.sleep(WITHIN_S)
+        assert it.events().count("client-defined-twice") == 1

@@ -215,7 +215,11 @@ def enable(name: str, engine: str, actor: str, as_json: bool) -> None:
 def rm(name: str, engine: str, actor: str, as_json: bool) -> None:
     """Forget a client, and the tokens that are bound to it. Refused while it has open runs."""
     with client_of(engine, actor=actor) as atomic:
-        _tell(atomic.admin.remove_client(name), "is removed, and its tokens", as_json=as_json)
+        row = atomic.admin.remove_client(name)
+    what = "is removed, and its tokens"
+    if row.defined_in:
+        what = f"that a command added is removed, and its tokens; {safe(row.defined_in)} has it"
+    _tell(row, what, as_json=as_json)
 
 
 def _tell(row: ClientRow, what: str, *, as_json: bool) -> None:

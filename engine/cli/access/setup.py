@@ -11,11 +11,12 @@ import os
 import re
 import secrets
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
 
-from engine import wire
+from engine import DEFAULT_ENGINE, wire
 from engine.cli.access.private import Draft
 from engine.cli.show.text import safe
 from engine.core.target import BadTarget, normalise_prefix
@@ -70,11 +71,30 @@ def setup(directory: Path, client: str, targets: tuple[str, ...], keys: Path | N
     }
     for path, text in files.items():
         click.echo(f"{'wrote' if _write_new(path, text) else 'kept '} {safe(path)}")
+    _tell_targets(clients / f"{client}.toml", prefixes)
     click.echo(
         f"\nThe engine:       atomic serve --config {_quoted(directory / 'atomic.toml')}"
         f"\nThe application:  ATOMIC_CLIENT={client} ATOMIC_TOKEN_FILE={_quoted(token)}"
+        f" ATOMIC_SIGNING_SECRET_FILE={_quoted(secret)}"
         f"\nYou:              ATOMIC_TOKEN_FILE={_quoted(directory / 'admin.token')}"
+        f"\nBoth:             ATOMIC_URL, where they reach it elsewhere than at {DEFAULT_ENGINE}"
     )
+
+
+def _tell_targets(path: Path, asked: list[str]) -> None:
+    """A client that was there keeps its targets: say so of one that was asked for in vain."""
+    try:
+        targets = tomllib.loads(path.read_text()).get("targets", ())
+        known = {normalise_prefix(it) for it in targets}
+    except (OSError, ValueError, TypeError, AttributeError, BadTarget):
+        return  # that file is the engine's to judge
+    for target in asked:
+        if target not in known:
+            click.echo(
+                f"note: {safe(path)} was there already, and {safe(target)} is not among its"
+                " targets: add it there, if it is to be called.",
+                err=True,
+            )
 
 
 def _quoted(path: Path) -> str:

@@ -104,7 +104,12 @@ def alarm_lines(status: Status) -> list[str]:
         f"a bad file since {clock_text(row.since)}, and what it said before holds: {safe(row.why)}"
         for row in status.bad_files or ()
     ]
-    return stops + _store_lines(status.store) + held + stands + bad
+    twice = [
+        f"the client {safe(name)} is defined by a file, and a command added it too: the file's"
+        f" holds; `atomic client rm {safe(name)}` forgets the other, with its tokens"
+        for name in status.defined_twice or ()
+    ]
+    return stops + _store_lines(status.store) + held + stands + bad + twice
 
 
 def _store_lines(store: StoreStatus | None) -> list[str]:

@@ -85,6 +85,7 @@ async def status(front: Front, who: Who) -> Reply:
             memory=memory_used(engine.budget),
             limits=limits_set(front.config, engine.budget.bytes_max),
             bad_files=bad_file_rows(front.registry.bad_files),
+            defined_twice=front.registry.defined_twice or None,
             token=_token(who),
         )
     )
