@@ -39,7 +39,7 @@ def step_id(tree: RunTree, step: str) -> str:
     if not found:
         raise click.UsageError(f"The run has no step {safe(step)}; `atomic show` lists them.")
     raise click.UsageError(
-        f"Several steps are called {safe(step)}; give one id: {', '.join(found)}"
+        f"Several steps are called {safe(step)}; give one id: {', '.join(map(safe, found))}"
     )
 
 

@@ -97,7 +97,7 @@ def dry_lines(would: BulkAnswer, urls: dict[str, Any]) -> list[str]:
     took = f", {span_text(would.total / would.rate_per_s)} at {would.rate_per_s:,} each second"
     lines = [
         f"{_matching(would.matched)} {safe(would.q)}",
-        f"{would.action} would act on {would.total:,}{took if would.total else ''}",
+        f"{safe(would.action)} would act on {would.total:,}{took if would.total else ''}",
     ]
     if urls:
         lines.append(f"  {safe(urls['from_url'])} -> {safe(urls['to_url'])}")
@@ -134,7 +134,7 @@ def _is_meant(would: BulkAnswer, yes: int | None) -> bool:
             f" --yes {would.matched}."
         )
     try:
-        meant = click.confirm(f"{would.action} {count_text(would.total, 'run')}?", err=True)
+        meant = click.confirm(f"{safe(would.action)} {count_text(would.total, 'run')}?", err=True)
     except click.Abort:
         click.echo("\nNothing was done.", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -82,7 +82,7 @@ def _read(text: str) -> tuple[str, float | int]:
 
 def _lines(found: Iterable[LimitsRow]) -> list[str]:
     rows = [
-        (row.kind, safe(row.name), safe(each.limit), _value(each.value), safe(each.set_by))
+        (safe(row.kind), safe(row.name), safe(each.limit), _value(each.value), safe(each.set_by))
         for row in found
         for each in row.limits
     ]

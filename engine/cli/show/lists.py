@@ -128,7 +128,7 @@ def action_text(answer: ActionAnswer) -> str:
     count = count_text(len(answer.changed), "step")
     lines = [
         f"{state_text(answer.run.status)}  {safe(answer.run.workflow_name)}"
-        f"  {safe(answer.run.id)}  {answer.action}: {would} {count}"
+        f"  {safe(answer.run.id)}  {safe(answer.action)}: {would} {count}"
     ]
     if answer.moved:
         lines += [

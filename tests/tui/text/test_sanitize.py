@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,6 +23,7 @@ from engine.wire import (
     Status,
     status_of,
 )
+from tests.hostile_answers import HOSTILE, hostile, texts
 from tests.tui.support import STEADY, FakeClock, standstill
 from tui.boards.bars import health
 from tui.boards.rows import BoardRows
@@ -40,7 +41,6 @@ from tui.text.sanitize import (
     width,
 )
 
-HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m\u202eevil\u200b\u2066\ufeff\x00\r\n\ud800"
 NEVER = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 anything = st.text(st.characters(), max_size=80)  # surrogates too
 
@@ -76,39 +76,6 @@ def test_long_texts_are_cut() -> None:
 
 
 # -- whole answers ---------------------------------------------------------------------------------
-
-
-def hostile(kind: Any) -> Any:
-    """A value of a type with hostile texts wherever there can be a text."""
-    options = get_args(kind)
-    origin = getattr(kind, "__origin__", None)
-    if kind is Any or kind is str:
-        return HOSTILE
-    if origin is tuple:
-        inner = tuple(hostile(each) for each in options if each is not Ellipsis)
-        return inner
-    if origin is dict:
-        return {HOSTILE: hostile(options[1])}
-    if options:  # a union: whatever holds the most
-        chosen = [each for each in options if each not in (type(None), msgspec.UnsetType)]
-        return hostile(chosen[0])
-    if issubclass(kind, msgspec.Struct):
-        hints = get_type_hints(kind)
-        return kind(**{name: hostile(hints[name]) for name in kind.__struct_fields__})
-    return {int: 1, float: 1.0, bool: True}[kind]
-
-
-def texts(value: Any) -> list[str]:
-    """Every text in a value."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, msgspec.Struct):
-        return [t for name in value.__struct_fields__ for t in texts(getattr(value, name))]
-    if isinstance(value, dict):
-        return [t for pair in value.items() for each in pair for t in texts(each)]
-    if isinstance(value, (list, tuple)):
-        return [t for each in value for t in texts(each)]
-    return []
 
 
 @pytest.mark.parametrize("kind", [RunTree, RunPage, CauseList, RetryPage, BulkAnswer, Status])
