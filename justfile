@@ -54,6 +54,10 @@ kill kills="30" *args:
 mutants *args:
     {{python}} -m tests.mutants {{args}}
 
+# strangers' bytes for every parser, other ones each time, until the time is over: `just fuzz --minutes 30`
+fuzz *args:
+    {{python}} -m tests.fuzz {{args}}
+
 # measure against the peers and write docs/performance.md: `just bench`, `just bench --short`,
 # `just bench --only recovery`
 bench *args:

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("busy core", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy core")
+SLOW = (HealthCheck.too_slow,)
+settings.register_profile("suite", deadline=None, suppress_health_check=SLOW, derandomize=True)
+# `just fuzz`: other examples each time
+settings.register_profile("fuzz", deadline=None, suppress_health_check=SLOW, print_blob=True)
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

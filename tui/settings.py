@@ -113,7 +113,9 @@ def read(path: Path) -> Config:
         _check_values(config)
     except BadKeys as error:
         raise ConfigError(f"{path}, [keys]: {error}") from error
-    except (ConfigError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is nested too deeply") from error
+    except (ValueError, msgspec.DecodeError) as error:  # of TOML also its bare ones
         raise ConfigError(f"{path}: {error}{_known(str(error))}") from error
     return config
 

@@ -42,7 +42,7 @@ def parse_toml(name: str, text: str) -> TomlFile:
     """Read a text. Raises ConfigError."""
     try:
         return TomlFile(name, text, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one; a number of 5,000 digits is none
         raise ConfigError(f"{name}: is not TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: is not TOML: nested too deeply") from error

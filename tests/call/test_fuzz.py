@@ -7,7 +7,7 @@ from typing import cast
 
 import httpx
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.call.dial import SocketWire
@@ -56,7 +56,6 @@ def read(pieces: Iterable[bytes]) -> object:
     return answer.status, answer.body
 
 
-@settings(max_examples=100, derandomize=True)
 @given(STREAMS | st.binary(max_size=60), st.integers(1, 7))
 def test_any_bytes_in_any_pieces(data: bytes, piece_bytes: int) -> None:
     """Nothing but httpx's errors comes out, and how the bytes were split changes nothing."""

@@ -21,8 +21,8 @@ NOW = 1_790_000_000_000
 RUN = "01kaq3x0c4gq2mfzx8v7h5e9r1"
 
 
-STEADY = settings(derandomize=True)
-"""For properties: the same examples each time."""
+STEADY = settings()
+"""For properties: as `tests/conftest.py` has it."""
 
 
 class FakeClock:
