@@ -98,14 +98,18 @@ def answered(request: httpx.Request) -> httpx.Response:
 
 def refused(request: httpx.Request) -> httpx.Response:
     """A problem with hostile words, in members that are told and in some that are not."""
-    return refusal(Problem.NOT_FOUND, WHOLE, member=WHOLE, runId=WHOLE, limit=WHOLE)
+    said: httpx.Response = refusal(Problem.NOT_FOUND, WHOLE, member=WHOLE, runId=WHOLE, limit=WHOLE)
+    return said
 
 
 def failed(request: httpx.Request) -> httpx.Response:
     """A step's failure, with its cause, as only `submit` and `outcome` have one."""
     cause = {"stepId": WHOLE, "stepName": WHOLE}
     last = {"httpStatus": 500, "error": WHOLE}
-    return refusal(Problem.STEP_FAILED, WHOLE, cause=cause, lastAttempt=last, runId=WHOLE)
+    said: httpx.Response = refusal(
+        Problem.STEP_FAILED, WHOLE, cause=cause, lastAttempt=last, runId=WHOLE
+    )
+    return said
 
 
 def another_program(request: httpx.Request) -> httpx.Response:
