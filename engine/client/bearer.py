@@ -11,6 +11,8 @@ import os
 import re
 from pathlib import Path
 
+import httpx
+
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750 §2.1."""
 BYTES_MAX = 65_536
@@ -28,14 +30,15 @@ class TokenFile:
         """What a request carries."""
         return {"Authorization": f"Bearer {self._token}"}
 
-    def has_another(self) -> bool:
-        """Read it again; whether there is another token now, to ask with once more."""
-        before = self._token
-        try:
-            self._token = self._read()
-        except ValueError:
-            return False  # it is being written: what the engine said counts
-        return self._token != before
+    def has_another(self, refused: httpx.Headers) -> bool:
+        """Whether there is another token than that of a request that was refused, to ask with once
+        more. The file is read again, unless another call has done so meanwhile."""
+        if refused.get("Authorization") == self.headers()["Authorization"]:
+            try:
+                self._token = self._read()
+            except ValueError:
+                return False  # it is being written: what the engine said counts
+        return bool(refused.get("Authorization") != self.headers()["Authorization"])
 
     def _read(self) -> str:
         try:

@@ -23,8 +23,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def no_token() -> Any:
-    return refusal(Problem.UNAUTHORIZED, "The token is not one of this engine's.")
+def no_token() -> httpx.Response:
+    refused: httpx.Response = refusal(
+        Problem.UNAUTHORIZED, "The token is not one of this engine's."
+    )
+    return refused
 
 
 def sent(engine: FakeEngine) -> list[str | None]:
@@ -55,6 +58,22 @@ async def test_a_rotated_token_is_read_when_the_old_one_is_refused(file: Path) -
     file.write_text("atomic_two\n")
     assert (await atomic.submit(**ARGUMENTS)).id == OUTCOME["id"]
     assert sent(engine) == ["Bearer atomic_one"] * 2 + ["Bearer atomic_two"]
+
+
+async def test_calls_at_once_all_ask_with_the_rotated_token(file: Path) -> None:
+    """One of them has read the file when the next is refused: that one asks with it too."""
+
+    def meanwhile(request: httpx.Request) -> httpx.Response:
+        file.write_text("atomic_two\n")
+        assert token is not None
+        assert token.has_another(request.headers), "as another call does"
+        return no_token()
+
+    engine = FakeEngine(meanwhile, answer())
+    atomic = client(engine, token_file=file)
+    token = atomic._exchange._token
+    assert (await atomic.submit(**ARGUMENTS)).id == OUTCOME["id"]
+    assert sent(engine) == ["Bearer atomic_one", "Bearer atomic_two"]
 
 
 async def test_a_file_that_is_being_written_ends_nothing(file: Path) -> None:

@@ -95,7 +95,8 @@ class AsyncEvents:
     async def _refused(self, source: EventSource, tries: Tries) -> float | None:
         if is_stream(source.response):
             return None
-        await source.response.aread()
-        if source.response.status_code == 401 and self._token and self._token.has_another():
+        refused, token = source.response, self._token
+        await refused.aread()
+        if refused.status_code == 401 and token and token.has_another(refused.request.headers):
             return 0.0
-        return delay_or_raise(source.response, tries, current_time())
+        return delay_or_raise(refused, tries, current_time())

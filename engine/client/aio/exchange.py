@@ -58,7 +58,7 @@ class AsyncExchange:
             except httpx.RequestError as error:
                 delay = tries.broken(error, str(self._engine), current_time())
             else:
-                if response.status_code == 401 and self._has_another_token():
+                if response.status_code == 401 and self._has_another_token(response.request):
                     continue
                 verdict = tries.answered(response, current_time())
                 if verdict is None:
@@ -66,8 +66,8 @@ class AsyncExchange:
                 delay = verdict
             await sleep(delay)
 
-    def _has_another_token(self) -> bool:
-        return self._token is not None and self._token.has_another()
+    def _has_another_token(self, refused: httpx.Request) -> bool:
+        return self._token is not None and self._token.has_another(refused.headers)
 
     async def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:

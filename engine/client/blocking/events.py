@@ -96,7 +96,8 @@ class Events:
     def _refused(self, source: EventSource, tries: Tries) -> float | None:
         if is_stream(source.response):
             return None
-        source.response.read()
-        if source.response.status_code == 401 and self._token and self._token.has_another():
+        refused, token = source.response, self._token
+        refused.read()
+        if refused.status_code == 401 and token and token.has_another(refused.request.headers):
             return 0.0
-        return delay_or_raise(source.response, tries, monotonic())
+        return delay_or_raise(refused, tries, monotonic())

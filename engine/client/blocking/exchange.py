@@ -59,7 +59,7 @@ class Exchange:
             except httpx.RequestError as error:
                 delay = tries.broken(error, str(self._engine), monotonic())
             else:
-                if response.status_code == 401 and self._has_another_token():
+                if response.status_code == 401 and self._has_another_token(response.request):
                     continue
                 verdict = tries.answered(response, monotonic())
                 if verdict is None:
@@ -67,8 +67,8 @@ class Exchange:
                 delay = verdict
             sleep(delay)
 
-    def _has_another_token(self) -> bool:
-        return self._token is not None and self._token.has_another()
+    def _has_another_token(self, refused: httpx.Request) -> bool:
+        return self._token is not None and self._token.has_another(refused.headers)
 
     def _try(self, call: Call, left_ms: int | None) -> httpx.Response:
         if self._own is not None:
