@@ -30,6 +30,9 @@ class Made(Struct, frozen=True):
     token: Token
     secret: str
 
+    def __repr__(self) -> str:
+        return f"Made({self.token!r}, <secret>)"
+
 
 class Changes:
     """Changes a registry, one change at a time."""

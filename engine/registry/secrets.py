@@ -11,6 +11,7 @@ from binascii import Error as BadBase64
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.core.access.client import Secret
 from engine.core.access.token import Role, Token
 from engine.process.toml import ConfigError
 from engine.registry.look import Look
@@ -75,7 +76,7 @@ def _check_token(line: str, place: str) -> None:
         raise ConfigError(f"{place}: is no secret, but the same over and over. {_HOW_TO_MAKE}")
 
 
-def read_signing_secrets(look: Look, path: Path, *, named: str) -> tuple[bytes, ...]:
+def read_signing_secrets(look: Look, path: Path, *, named: str) -> tuple[Secret, ...]:
     """The keys of a file. Raises ConfigError."""
     found = [_key_of(line, f"{path}: line {at}") for at, line in _lines(look, path, named)]
     keys = tuple(dict.fromkeys(found))
@@ -90,7 +91,7 @@ def read_signing_secrets(look: Look, path: Path, *, named: str) -> tuple[bytes, 
 _HOW_TO_MAKE_A_KEY = 'One is made by: echo "whsec_$(openssl rand -base64 32)"'
 
 
-def _key_of(line: str, place: str) -> bytes:
+def _key_of(line: str, place: str) -> Secret:
     try:
         key = base64.b64decode(line.removeprefix(SIGNING_PREFIX), validate=True)
     except (BadBase64, ValueError):
@@ -101,7 +102,7 @@ def _key_of(line: str, place: str) -> bytes:
             f"{place}: is no signing secret: `whsec_` and the base64 of {SIGNING_BYTES_MIN} to"
             f" {SIGNING_BYTES_MAX} random bytes. {_HOW_TO_MAKE_A_KEY}"
         )
-    return key
+    return Secret(key)
 
 
 def signing_secret(key: bytes) -> str:

@@ -125,6 +125,9 @@ class MadeToken(Struct, frozen=True, rename="camel"):
     token: TokenRow
     secret: str
 
+    def __repr__(self) -> str:
+        return f"MadeToken({self.token!r}, <secret>)"
+
 
 class TokenAnswer(Struct, frozen=True, rename="camel"):
     """What was made."""

@@ -90,6 +90,18 @@ async def test_the_package_of_the_standard_verifies_it(secret: bytes, payload: b
         verifying(secret).verify(body[:-1] + b" }", headers)
 
 
+async def test_the_vector_of_the_standard() -> None:
+    """The example of Standard Webhooks itself: secret, id, time, body, and what they are signed."""
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    lines = await Signer([secret]).header_lines(
+        "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, [b'{"test": 2432232314}']
+    )
+    assert lines == (
+        b"webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek\r\nwebhook-timestamp: 1614265330\r\n"
+        b"webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\r\n"
+    )
+
+
 async def test_two_secrets_are_valid_at_once() -> None:
     """While a client changes from one to the other, each of both verifies every call."""
     headers, body = await called(NEW, OLD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -95,6 +96,7 @@ def test_no_error_repeats_a_secret(lines: list[str], signing: bool) -> None:
         else:
             found = read_files(Sources(token_files=((Role.ADMIN, path),)))
         said = repr(found)
+    assert not (signing and re.search(r"b['\"]", said.partition("marks=")[0])), "no bytes of a key"
     for line in lines:
         chance = line.strip().partition("_")[2]
         assert len(chance) < TOKEN_CHARACTERS_MIN or chance not in said

@@ -20,6 +20,15 @@ class ClientLimits(Struct, frozen=True):
 NO_LIMITS = ClientLimits()
 
 
+class Secret(bytes):
+    """Bytes that no error, log or test shows: printed they say that they are one."""
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+
 class Client(Struct, frozen=True):
     """A tenant: who may post under its name, and where its steps may be called."""
 
@@ -31,7 +40,7 @@ class Client(Struct, frozen=True):
     steps_need_parent: bool | None = None
     """None: as the engine's setting of that name says."""
     signing_secrets: tuple[bytes, ...] = ()
-    """Calls are signed with each of them; none: they are not signed."""
+    """`Secret`s. Calls are signed with each of them; none: they are not signed."""
     ca_file: str | None = None
     """Certificates that its targets are trusted by, besides the system's."""
     limits: ClientLimits = NO_LIMITS
