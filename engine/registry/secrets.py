@@ -11,7 +11,6 @@ from binascii import Error as BadBase64
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.core.access.client import Secret
 from engine.core.access.token import Role, Token
 from engine.process.toml import ConfigError
 from engine.registry.look import Look
@@ -76,7 +75,7 @@ def _check_token(line: str, place: str) -> None:
         raise ConfigError(f"{place}: is no secret, but the same over and over. {_HOW_TO_MAKE}")
 
 
-def read_signing_secrets(look: Look, path: Path, *, named: str) -> tuple[Secret, ...]:
+def read_signing_secrets(look: Look, path: Path, *, named: str) -> tuple[bytes, ...]:
     """The keys of a file. Raises ConfigError."""
     found = [_key_of(line, f"{path}: line {at}") for at, line in _lines(look, path, named)]
     keys = tuple(dict.fromkeys(found))
@@ -91,7 +90,7 @@ def read_signing_secrets(look: Look, path: Path, *, named: str) -> tuple[Secret,
 _HOW_TO_MAKE_A_KEY = 'One is made by: echo "whsec_$(openssl rand -base64 32)"'
 
 
-def _key_of(line: str, place: str) -> Secret:
+def _key_of(line: str, place: str) -> bytes:
     try:
         key = base64.b64decode(line.removeprefix(SIGNING_PREFIX), validate=True)
     except (BadBase64, ValueError):
@@ -102,7 +101,7 @@ def _key_of(line: str, place: str) -> Secret:
             f"{place}: is no signing secret: `whsec_` and the base64 of {SIGNING_BYTES_MIN} to"
             f" {SIGNING_BYTES_MAX} random bytes. {_HOW_TO_MAKE_A_KEY}"
         )
-    return Secret(key)
+    return key
 
 
 def signing_secret(key: bytes) -> str:

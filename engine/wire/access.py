@@ -73,6 +73,9 @@ class SigningAnswer(Struct, frozen=True, rename="camel"):
     secret: str
     """As Standard Webhooks writes it, shown this once."""
 
+    def __repr__(self) -> str:
+        return f"SigningAnswer({self.client!r}, <secret>)"
+
 
 class ClientList(Struct, frozen=True, rename="camel"):
     """All clients, by name."""

@@ -41,7 +41,8 @@ ASKS: dict[str, tuple[str, ...]] = {
                       "--dry-run"),
     "client add": ("shop", "--target", "http://app/"), "client targets": ("shop", "--add", "x"),
     "client disable": ("shop",), "client enable": ("shop",), "client rm": ("shop",),
-    "client ls": (), "token add": ("ci", "--role", "read"), "token rotate": ("ci",),
+    "client ls": (), "client secret add": ("shop",),
+    "client secret rm": ("shop",), "token add": ("ci", "--role", "read"), "token rotate": ("ci",),
     "token rm": ("ci",), "token ls": (), "limits": (), "limits reset": ("client", "shop"),
     "limits set": ("client", "shop", "open_runs_max=1"),
 }  # fmt: skip
@@ -54,13 +55,18 @@ SILENT = {
 
 
 def commands() -> Iterator[str]:
-    """Every command, with those of groups by both words; a group that does something itself too."""
+    """Every command, those of groups by all their words; a group that does something itself too."""
     for name in COMMANDS:
-        found = command_of(name)
-        below = found.commands if isinstance(found, click.Group) else {}
-        if not isinstance(found, click.Group) or found.invoke_without_command:
-            yield name
-        yield from (f"{name} {each}" for each in below)
+        yield from below(name, command_of(name))
+
+
+def below(name: str, found: click.Command) -> Iterator[str]:
+    """The command of this name, and what there is below it."""
+    if not isinstance(found, click.Group) or found.invoke_without_command:
+        yield name
+    if isinstance(found, click.Group):
+        for word, each in found.commands.items():
+            yield from below(f"{name} {word}", each)
 
 
 def route_of(request: httpx.Request) -> Route[Any]:

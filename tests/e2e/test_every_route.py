@@ -133,6 +133,7 @@ def row(route: Route[Any], name: str) -> Asked:
         routes.TOKENS: ({}, None, OF_ADMIN),
         routes.TOKEN_ADD: ({}, {"name": "t", "role": "submit", "client": name}, OF_ADMIN),
         **dict.fromkeys((routes.CLIENT_DISABLE, routes.CLIENT_ENABLE, routes.CLIENT_REMOVE,
+                         routes.CLIENT_SIGN, routes.CLIENT_UNSIGN,
                          routes.TOKEN_ROTATE, routes.TOKEN_REMOVE), ({}, {}, OF_ADMIN)),
         **dict.fromkeys((routes.RUN, routes.STEP, routes.PAYLOAD, routes.LAST_ANSWER,
                          routes.ANSWER, routes.JOB, routes.OUTCOME), ({}, None, NONE_SUCH)),

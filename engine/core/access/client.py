@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 
 class ClientLimits(Struct, frozen=True):
@@ -20,15 +21,6 @@ class ClientLimits(Struct, frozen=True):
 NO_LIMITS = ClientLimits()
 
 
-class Secret(bytes):
-    """Bytes that no error, log or test shows: printed they say that they are one."""
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    __str__ = __repr__
-
-
 class Client(Struct, frozen=True):
     """A tenant: who may post under its name, and where its steps may be called."""
 
@@ -40,7 +32,7 @@ class Client(Struct, frozen=True):
     steps_need_parent: bool | None = None
     """None: as the engine's setting of that name says."""
     signing_secrets: tuple[bytes, ...] = ()
-    """`Secret`s. Calls are signed with each of them; none: they are not signed."""
+    """Calls are signed with each of them; none: they are not signed."""
     ca_file: str | None = None
     """Certificates that its targets are trusted by, besides the system's."""
     limits: ClientLimits = NO_LIMITS
@@ -48,3 +40,8 @@ class Client(Struct, frozen=True):
     """Its posts are refused; it stays known, and its steps are called."""
     defined_in: str = ""
     """The file that has it, for people; empty: it is in the store."""
+
+    def __repr__(self) -> str:
+        """Without its secrets: what is printed ends in logs."""
+        shown = {**asdict(self), "signing_secrets": len(self.signing_secrets)}
+        return f"Client({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
