@@ -22,9 +22,10 @@ from engine.wire import Problem, routes
 from engine.wire.routes import ROUTES, Route
 from tests.client.fake_engine import OUTCOME, Atomic, FakeEngine, answer, refusal
 from tests.hostile_answers import WHOLE, hostile
+from tests.tui.endpoint import Handler, serving
 
 ASKS: dict[str, tuple[str, ...]] = {
-    "status": (), "runs": (), "show": ("01A", "--attempts"), "events": (), "holds": (),
+    "status": (), "runs": (), "audit": (), "show": ("01A", "--attempts"), "events": (), "holds": (),
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),
     "cancel": ("01A", "--dry-run"), "rerun": ("01A", "--step", "none"), "dismiss": ("01A",),
@@ -48,6 +49,7 @@ ASKS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """What makes each command ask the engine."""
 SILENT = {
+    "health": "asks over a connection of its own: below",
     "serve": "starts an engine", "version": "asks nothing", "setup": "asks nothing",
     "demo": "has an engine of its own; what it prints of it: tests/demo/test_demo_log.py",
     "tui": "the dashboard: tests/tui/test_terminal.py, tests/tui/text/test_sanitize.py",
@@ -132,6 +134,19 @@ def no_json(request: httpx.Request) -> httpx.Response:
 def test_every_command_has_a_row() -> None:
     """Or a reason why what it prints is nobody else's."""
     assert sorted(commands()) == sorted([*ASKS, *SILENT])
+
+
+def test_health_prints_one_line(atomic: Atomic) -> None:
+    """Of whatever answers in the engine's place."""
+
+    class Hostile(Handler):
+        def do_GET(self) -> None:
+            self.answer(200, WHOLE.replace("\r\n", "").encode(), "text/plain\x9b")
+
+    with serving(Hostile) as port:
+        found = atomic("health", "--engine", f"http://127.0.0.1:{port}")
+    assert (found.exit_code, found.output.rstrip("\n").isprintable()) == (0, True)
+    assert "evil" in found.output
 
 
 @pytest.mark.parametrize("says", [answered, refused, failed, another_program, no_json])
