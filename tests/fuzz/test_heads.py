@@ -20,7 +20,8 @@ from engine.front.access.request import Access, host_name
 from engine.front.access.tokens import digest_of_bearer
 from engine.front.api.events import position
 from engine.front.api.headers import PREFER_WAIT_S_MAX, read_headers
-from engine.front.show.bodies import NUMBER_MAX, raw_body, whole_number
+from engine.front.asked import NUMBER_MAX, whole_number
+from engine.front.show.bodies import raw_body
 from engine.ports.store import Body
 from engine.registry.registry import digest_of
 from engine.runs.open.parent import ParentTokens
