@@ -6,6 +6,7 @@ from engine.front.access.proxies import Proxies
 from engine.front.server.certificate import Certificate
 from engine.process import bind
 from engine.registry.registry import Registry
+from engine.store.sqlite.views.views import SqliteViews
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 BIND = "tests/process/test_bind.py::test_"
@@ -48,3 +49,9 @@ def bad_pair_untold(bug: Planting) -> None:
        test=f"{TLS}renewed_files_are_taken")  # fmt: skip
 def renewal_not_taken(bug: Planting) -> None:
     bug.rewrite(Certificate.look, "if digest == self._seen:", "if True:")
+
+
+@plant("another client's run that waits to be recorded is told of", by=(PROPERTY,),
+       test="tests/front/test_own_away.py::test_nor_is_one_that_waits_to_be_recorded")  # fmt: skip
+def waiting_run_is_told_of(bug: Planting) -> None:
+    bug.rewrite(SqliteViews.client_of, "self._writer.run_behind(run_id)", "None")

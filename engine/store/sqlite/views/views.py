@@ -135,7 +135,10 @@ class SqliteViews:
         )
 
     async def client_of(self, run_id: str) -> str | None:
-        """Whose run it is; None: there is no such run."""
+        """Whose run it is; None: there is no such run. Of one that waits to be recorded it is
+        known: who must not hear of it is told neither that it waits, nor later than of none."""
+        if (behind := self._writer.run_behind(run_id)) is not None:
+            return behind.client
 
         def work(db: sqlite3.Connection) -> str | None:
             row = db.execute(SQL["client_of"], (run_id,)).fetchone()
