@@ -56,8 +56,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Every setting of the engine. Immutable: a change needs a restart."""
 
     host: Annotated[str, Meta(min_length=1), _doc(
-        "Address to listen on. One that is not loopback needs tokens, and one of `tls_cert`,"
-        " `behind_proxy` and `plain_http`."
+        "Address to listen on; `0.0.0.0`: every one of IPv4, `::`: every one. One that is not"
+        " loopback needs tokens, and one of `tls_cert`, `behind_proxy` and `plain_http`."
     )] = "127.0.0.1"  # fmt: skip
     port: Annotated[int, Meta(ge=0, le=65_535), _doc(
         "TCP port to listen on. 0 takes any free port and says which in the log."

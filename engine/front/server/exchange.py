@@ -60,6 +60,10 @@ class Exchange(HTTPStream):
         await self.send(EndBody(STREAM_ID))
 
 
+WRAPPED = "::ffff:"
+"""Before an IPv4 address, on a socket that takes both families."""
+
+
 def peer_of(socket: trio.socket.SocketType) -> str | None:
     """The address that a connection comes from; None if it has gone."""
     address = _address(socket, socket.getpeername)
@@ -69,9 +73,12 @@ def peer_of(socket: trio.socket.SocketType) -> str | None:
 def _address(socket: trio.socket.SocketType, name: Callable[[], object]) -> tuple[str, int] | None:
     """One end of a connection, as ASGI has it; None if the client has gone."""
     try:
-        return parse_socket_addr(socket.family, name())  # type: ignore[arg-type]
+        found = parse_socket_addr(socket.family, name())  # type: ignore[arg-type]
     except OSError:
         return None
+    if found is not None and found[0].startswith(WRAPPED) and "." in found[0]:
+        return found[0].removeprefix(WRAPPED), found[1]
+    return found
 
 
 class RequestConnection(Protocol):

@@ -13,6 +13,7 @@ import errno
 import math
 import socket as stdlib_socket
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import msgspec
@@ -41,6 +42,7 @@ __all__ = ["ServerCounters", "ServerLimits", "default_refusal", "open_listeners"
 Log = Callable[[str, dict[str, object]], None]
 """(event, fields): what an operator should see."""
 
+ANY_ADDRESS = "::"
 LIFESPAN_SHUTDOWN_S = 0.5
 SAID_EVERY_S = 60.0
 """No descriptor for a connection, ten times a second, or a client that does not trust our
@@ -86,7 +88,8 @@ def default_refusal(status: int, problem: str, detail: str, limit: str | None) -
 def open_listeners(
     host: str, port: int, limits: ServerLimits, backlog: int = 4096
 ) -> list[trio.SocketListener]:
-    """Bind every address that the name or literal `host` has. Port 0: any free one.
+    """Bind every address that the name or literal `host` has. Port 0: any free one. `::` is every
+    address of IPv4 too, where the system has one socket for both.
 
     Raises OSError when the name is unknown or an address is in use.
     """
@@ -100,7 +103,7 @@ def open_listeners(
             try:
                 sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_REUSEADDR, 1)
                 if family == stdlib_socket.AF_INET6:
-                    sock.setsockopt(stdlib_socket.IPPROTO_IPV6, stdlib_socket.IPV6_V6ONLY, 1)
+                    _take_family(sock, both=host == ANY_ADDRESS)
                 # Accepted sockets inherit both. The first drops a client that leaves an answer
                 # unread in the kernel's buffers, where no deadline of ours reaches.
                 for option in unacknowledged(limits.unread_answer_timeout_s):
@@ -118,6 +121,15 @@ def open_listeners(
             listener.socket.close()
         raise
     return listeners
+
+
+def _take_family(sock: stdlib_socket.socket, *, both: bool) -> None:
+    """Said, as systems differ in what is usual; some know IPv6 alone."""
+    level, name = stdlib_socket.IPPROTO_IPV6, stdlib_socket.IPV6_V6ONLY
+    sock.setsockopt(level, name, 1)
+    if both:
+        with suppress(OSError):
+            sock.setsockopt(level, name, 0)
 
 
 async def serve(

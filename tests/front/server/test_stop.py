@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.front.server.exchange import peer_of
 from engine.front.server.server import ServerLimits, open_listeners
 from tests.front.raw_http import App, connected, get, serving, settle
 
@@ -115,6 +120,39 @@ async def test_stop_with_hostile_clients() -> None:
     assert took < 1.2
     assert server.counters.connections_open == 0
     assert server.counters.faults_contained == 0
+
+
+async def test_all_addresses_are_those_of_ipv4_too() -> None:
+    """`::` takes what comes to any address of the machine, and tells an IPv4 peer by its own
+    address; `::1` is itself alone."""
+    (listener,) = open_listeners("::", 0, ServerLimits())
+    port = listener.socket.getsockname()[1]
+    async with listener:
+        for host in ("127.0.0.1", "::1"):
+            client = await trio.open_tcp_stream(host, port)
+            async with client, await listener.accept() as stream:
+                assert peer_of(stream.socket) == host
+    (listener,) = open_listeners("::1", 0, ServerLimits())
+    async with listener:
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+
+
+async def test_where_one_socket_cannot_do_both_it_is_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on systems that know no other: the engine listens all the same."""
+
+    class OneFamily(socket.socket):
+        def setsockopt(self, level: int, name: int, value: Any, *rest: Any) -> None:
+            if (level, name, value) == (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0):
+                raise OSError(errno.EINVAL, "Invalid argument")
+            super().setsockopt(level, name, value, *rest)
+
+    monkeypatch.setattr(socket, "socket", OneFamily)
+    (listener,) = open_listeners("::", 0, ServerLimits())
+    async with listener:
+        v6only = listener.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        assert v6only == 1
+        await (await trio.open_tcp_stream("::1", listener.socket.getsockname()[1])).aclose()
 
 
 async def test_listener_options() -> None:
