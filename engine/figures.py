@@ -11,6 +11,7 @@ from collections import Counter
 
 from engine.front.server.certificate import Certificate
 from engine.front.server.server import ServerCounters
+from engine.jobs.retention import Pruning
 from engine.ports.store import OpenStore
 from engine.process.budget import Budget
 from engine.registry.registry import Registry
@@ -101,6 +102,14 @@ def show_server(
                     lambda: counters.tls_failures)  # fmt: skip
     metrics.counter("atomic_http_requests_refused", "Requests refused before they were read",
                     lambda: counters.requests_refused)  # fmt: skip
+
+
+def show_pruning(metrics: Metrics, pruning: Pruning) -> None:
+    """What retention removed."""
+    metrics.counter("atomic_runs_expired", "Runs removed, as they ended longer ago than they are"
+                    " kept", lambda: pruning.runs_expired)  # fmt: skip
+    metrics.counter("atomic_keys_forgotten", "Keys of such runs that were forgotten",
+                    lambda: pruning.keys_forgotten)  # fmt: skip
 
 
 def show_registry(metrics: Metrics, registry: Registry) -> None:

@@ -26,7 +26,15 @@ from engine.call.policy import Policies
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
 from engine.core.rules.post import RunLimits
-from engine.figures import show_engine, show_process, show_registry, show_server, show_store
+from engine.core.rules.retention import Retention
+from engine.figures import (
+    show_engine,
+    show_process,
+    show_pruning,
+    show_registry,
+    show_server,
+    show_store,
+)
 from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
 from engine.front.access.places import Places
@@ -39,6 +47,7 @@ from engine.front.server import server
 from engine.front.server.certificate import Certificate
 from engine.front.show.times import rfc3339
 from engine.jobs.bulk import Bulk
+from engine.jobs.retention import Pruning
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
 from engine.process.bind import check_bind, engine_url, is_loopback
@@ -237,8 +246,10 @@ async def _serve_front(
     """Serve until a stop is asked for; then drain, and return when every answer has left."""
     stop = trio.Event()
     show_server(front.metrics, counters, reach.certificate)
+    show_pruning(front.metrics, front.pruning)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.bulk.run)
+        nursery.start_soon(front.pruning.run)
         await nursery.start(
             partial(
                 server.serve,
@@ -260,6 +271,7 @@ async def _serve_front(
         await asked.wait()
         give_up_s = config.stop_deadline_ms / 1000 * STORE_SHARE
         store.give_up_at(trio.current_time() + give_up_s)
+        front.pruning.close()
         await front.engine.drain(config.drain_grace_ms / 1000)
         front.bulk.close()
         stop.set()
@@ -389,6 +401,7 @@ def _front(
         metrics=metrics,
         log=logger().error,
         bulk=Bulk(views.runs, engine, clock, logger().error),
+        pruning=pruning_of(config, store, engine, clock),
         costly=CostlyWork(),
         file_id=store.file_id,
         instance=instance,
@@ -404,6 +417,13 @@ def limits_of(
     """What was set at run time, over what the files say."""
     apply = engine.places.gates.set_limits
     return SetLimits(store, registry, config.host_limits, apply, clock.utc_ms)
+
+
+def pruning_of(config: Config, store: OpenStore, engine: Engine, clock: SystemClock) -> Pruning:
+    """What removes runs that ended long enough ago."""
+    retention = Retention(config.retention_days, config.keys_kept_days)
+    log = logger()
+    return Pruning(store, engine.memory, retention, clock, log.info, log.warning)
 
 
 def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:

@@ -57,7 +57,8 @@ ROWS = (
     row("engine.process.platform", "trio"),
     row(
         "engine.process",
-        "engine.core engine.core.access engine.ports engine.telemetry msgspec trio",
+        "engine.core engine.core.access engine.core.rules engine.ports engine.telemetry msgspec "
+        "trio",
         without=CHANCE - {"random"},
     ),
     # -- acting on what the core decides
@@ -135,7 +136,7 @@ ROWS = (
     ),
     row(
         "engine.figures",
-        "engine.ports engine.process engine.telemetry engine.registry engine.runs "
+        "engine.ports engine.process engine.telemetry engine.registry engine.runs engine.jobs "
         "engine.front.server",
     ),
     row("engine.main", "engine.* msgspec trio"),

@@ -50,6 +50,7 @@ COMMANDS = {
         "engine.cli.access.limits:limits",
         "What clients and hosts may take; set, reset.",
     ),
+    "prune": ("engine.cli.access.prune:prune", "Remove runs that ended too long ago."),
     "hold": ("engine.cli.act:hold", "Start nothing of a client, of a workflow or to a host."),
     "release": ("engine.cli.act:release", "Let what was held start again."),
     "holds": ("engine.cli.look:holds", "List what is held, and why."),

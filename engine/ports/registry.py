@@ -16,6 +16,7 @@ from engine.core.access.client import Client, ClientLimits
 from engine.ports.receipt import Receipt
 
 KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "hold"
+KIND_RETENTION = "retention"
 
 
 class Registered(Struct, frozen=True):

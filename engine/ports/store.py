@@ -14,6 +14,7 @@ from engine.core.model import Run
 from engine.ports.audit import AuditStore
 from engine.ports.receipt import Receipt
 from engine.ports.registry import RegistryStore
+from engine.ports.retention import RetainingStore
 
 
 class StoreError(EngineError):
@@ -158,7 +159,7 @@ class Stops(Protocol):
         """Try to read a stopped run as it was recorded. Raises whatever reading it raises."""
 
 
-class Store(Stops, RegistryStore, AuditStore, Protocol):
+class Store(Stops, RegistryStore, AuditStore, RetainingStore, Protocol):
     """Where runs are kept. One owner; what it has said is durable stays so."""
 
     @property

@@ -272,7 +272,7 @@ class Views(Protocol):
         """How many open runs each client has that has any."""
 
     async def client_of(self, run_id: str) -> str | None:
-        """Whose run it is; None: there is no such run."""
+        """Whose run it is, or was before it expired; None: there is no such run."""
 
     async def clients_of(self, run_ids: Iterable[str]) -> dict[str, str]:
         """Whose runs these are, as far as the tables know them: by run."""

@@ -79,4 +79,13 @@ class Ids:
         if value <= self._last:
             value = self._last + 1
         self._last = value
-        return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+        return _ulid(value)
+
+
+def first_run_id(ms: int) -> str:
+    """The id behind which all runs of this time, in milliseconds since the epoch, and later lie."""
+    return _ulid(max(0, ms) << 80)
+
+
+def _ulid(value: int) -> str:
+    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))

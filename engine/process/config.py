@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine.core.access.limits import HostLimits, host_name
+from engine.core.rules.retention import LONGER
 from engine.core.target import BadTarget
 from engine.process.toml import ConfigError as ConfigError  # whoever loads settings catches it
 from engine.process.toml import TomlFile, parse_toml, resembling
@@ -41,6 +42,7 @@ _HOUR_MS = 3_600_000
 Milliseconds = Annotated[int, Meta(ge=1, le=_HOUR_MS)]
 Bytes = Annotated[int, Meta(ge=1_024, le=_BYTES_MAX)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Days = Annotated[int, Meta(ge=0, le=36_500)]
 
 
 FilePath = Annotated[str, Meta(min_length=1)] | None
@@ -193,6 +195,17 @@ class Config(Struct, frozen=True, kw_only=True):
         " the log and the status say which process keeps it so. Posts are answered 503"
         " `store-unavailable` after half a second. At a start: how long a lock is waited for."
     )] = 5_000  # fmt: skip
+    retention_days: Annotated[Days, _doc(
+        "How long completed runs are kept after their end; those that failed or were cancelled"
+        " twice as long, open ones always. Who posts the key of one that has gone is answered 410"
+        " `outcome-expired`. A shorter time acts an hour after the start that brought it. 0: for"
+        " ever."
+    )] = 0  # fmt: skip
+    keys_kept_days: Annotated[Days, _doc(
+        "How long the keys of runs that have gone are kept, counted from the run's end; at least"
+        " twice `retention_days`. A key that is forgotten can be posted again, and opens another"
+        " run. 0: for ever."
+    )] = 0  # fmt: skip
     standstill_ms: Annotated[Milliseconds, _doc(
         "How long a host at which functions wait for steps may give no sign of life before all who"
         " wait there are sent home, so that a small pool of workers does not wait for itself. Where"
@@ -370,6 +383,7 @@ def _check_together(config: Config) -> None:
             f"drain_grace_ms ({config.drain_grace_ms}) must be below stop_deadline_ms"
             f" ({config.stop_deadline_ms}): the grace is a part of the stop."
         )
+    _check_retention(config)
     for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if getattr(config, given) and not getattr(config, missing):
             raise ConfigError(
@@ -387,6 +401,20 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"in_flight_per_host_max ({config.in_flight_per_host_max}) must not be above"
             f" in_flight_max ({config.in_flight_max})."
+        )
+
+
+def _check_retention(config: Config) -> None:
+    keys, least = config.keys_kept_days, LONGER * config.retention_days
+    if keys and not config.retention_days:
+        raise ConfigError(
+            f"keys_kept_days ({keys}) says nothing without retention_days: no run goes, and so its"
+            " key stays with it. Set retention_days, or take keys_kept_days away."
+        )
+    if 0 < keys < least:
+        raise ConfigError(
+            f"keys_kept_days ({keys}) must be 0, for ever, or at least twice retention_days"
+            f" ({least}): so long failed runs are kept."
         )
 
 

@@ -38,6 +38,7 @@ from engine.runs.limits.refusals import (
     engine_error,
     no_such_run,
     no_such_step,
+    outcome_expired,
     overloaded,
     parent_token_of_another,
     revision_changed,
@@ -215,7 +216,7 @@ class Engine:
             return await self.memory.read_by_key(client, spec.workflow, spec.key, asks)
         live = await self.memory.get(parent.run_id)
         if live is None:
-            raise unknown_parent_token()
+            raise await self.gone_or(parent.run_id, unknown_parent_token(), only=client)
         if live.run.client != client:
             raise parent_token_of_another(live.run.client, client)
         return live
@@ -321,11 +322,23 @@ class Engine:
             run_of(step_id), lambda run: (step := run.steps.get(step_id)) is None or step.ended
         )
         run = found.run if isinstance(found, LiveRun) else found
-        if run is None or step_id not in run.steps:
+        if run is None:
+            raise await self.gone_or(run_of(step_id), no_such_step(step_id))
+        if step_id not in run.steps:
             raise no_such_step(step_id)
         if isinstance(found, LiveRun):
             return await wait_for(self.shared, found, Placed(step_id), wait)
         return await read_outcome(self.shared, run, step_id)
+
+    async def gone_or(self, run_id: str, unknown: Refused, only: str | None = None) -> Refused:
+        """The refusal of a run that is not there: that it has expired, if it was there once.
+
+        `only`: the only client whose runs there are for who asks.
+        """
+        expired = await self.store.expired(run_id)
+        if expired is None or only not in (None, expired.client):
+            return unknown
+        return outcome_expired(expired)
 
     # -- operators -----------------------------------------------------------------------------
 
@@ -356,7 +369,7 @@ class Engine:
                 await self.memory.get_or_stopped(run_id)
             return None, Done([], [])
         if live is None:
-            raise no_such_run(run_id)
+            raise await self.gone_or(run_id, no_such_run(run_id))
         run = live.run
         if step_id is not None and step_id not in run.steps:
             raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)

@@ -6,7 +6,7 @@ soon; everything else is found again by identity, by id, or by the index on due 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeGuard
 
@@ -19,7 +19,7 @@ from engine.core.machine import Change
 from engine.core.model import Run
 from engine.core.rules.attempt import recover
 from engine.ports.store import Stopped, Stored
-from engine.runs.limits.refusals import engine_error
+from engine.runs.limits.refusals import engine_error, outcome_expired
 from engine.runs.live import LEAVES_MEMORY_AFTER_MS, LiveRun
 from engine.runs.open.request import Request
 from engine.runs.shared import Shared
@@ -81,11 +81,22 @@ class Memory:
     async def read_by_key(
         self, client: str, workflow: str, key: str, suffices: Suffices
     ) -> LiveRun | Run | None:
-        """The same as `read`, of the run of this identity."""
-        if (live := self.by_key_nowait(client, workflow, key)) is not None:
-            return _not_stopped(live)
-        run_id = self._shared.store.find_run(client, workflow, key)
-        return None if run_id is None else await self.read(run_id, suffices)
+        """The same as `read`, of the run of this identity. Raises Refused if it has expired.
+
+        Nothing is awaited before it says that there is none.
+        """
+        store = self._shared.store
+        while True:
+            if (live := self.by_key_nowait(client, workflow, key)) is not None:
+                return _not_stopped(live)
+            run_id = store.find_run(client, workflow, key)
+            if run_id is None:
+                if store.any_expired and (expired := store.find_expired(client, workflow, key)):
+                    raise outcome_expired(expired)
+                return None
+            if (found := await self.read(run_id, suffices)) is not None:
+                return found
+            # It has gone meanwhile, and its key is what is found next.
 
     async def read(self, run_id: str, suffices: Suffices) -> LiveRun | Run | None:
         """The run: as recorded, if it is not in memory, and that suffices. Else from memory.
@@ -143,6 +154,21 @@ class Memory:
                 self._take_up(stored)
                 if not number % TAKEN_UP_AT_ONCE:
                     await trio.lowlevel.checkpoint()
+
+    @contextmanager
+    def set_apart(self, run_ids: Sequence[str]) -> Iterator[list[str]]:
+        """Those of these runs that are at rest: who asks for one waits until this is left, and
+        looks then."""
+        at_rest = list(filter(self._is_at_rest, run_ids))
+        with ExitStack() as apart:
+            for run_id in at_rest:
+                apart.enter_context(self._load(run_id))
+            yield at_rest
+
+    def _is_at_rest(self, run_id: str) -> bool:
+        """It is not in memory, nor on its way there, and no stop of it is to be recorded."""
+        in_memory = run_id in self.live or run_id in self._loading
+        return not in_memory and self._stopped.being_recorded(run_id) is None
 
     @contextmanager
     def _load(self, run_id: str) -> Iterator[_Loading]:

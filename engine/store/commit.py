@@ -11,6 +11,7 @@ from engine.core.model import ENDED, Run
 from engine.ports.audit import AuditEntry
 from engine.ports.registry import Registered
 from engine.store import rows
+from engine.store.expiry import Expiry
 from engine.store.journal import Entry
 from engine.store.pending import RunRows
 from engine.store.stops import Stop
@@ -114,14 +115,16 @@ class Commit:
         stops: Sequence[Stop] = (),
         registered: Sequence[Registered] = (),
         audit: Sequence[AuditEntry | int] = (),
+        expiries: Sequence[Expiry] = (),
     ) -> None:
         self.entries, self.stops = entries, stops
         self.registered, self.audit = registered, audit
+        self.expiries = expiries
         self.owner, self.epoch = owner, epoch
         self.rows = RowsToWrite(pending, owner, epoch)
         self._caught_up = caught_up
         self.moved: dict[str, int] = {}
-        """How the stops move the counts of runs by state, once written."""
+        """How stops and expiries move the counts of runs by state, once written."""
         self.body_bytes = sum(each.bytes for each in entries)
         self.events = sum(len(each.events) for each in entries)
 
@@ -136,6 +139,6 @@ class Commit:
         return self.rows.unwritable
 
     def count(self, moved: dict[str, int]) -> None:
-        """How one of the stops moves the counts."""
+        """How one of them moves the counts."""
         for state, by in moved.items():
             self.moved[state] = self.moved.get(state, 0) + by

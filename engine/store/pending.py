@@ -128,6 +128,10 @@ class Pending:
         pending = self._runs.get(run_id) or self._writing.get(run_id)
         return None if pending is None else pending.run
 
+    def is_settled(self, run_id: str) -> bool:
+        """Nothing of the run waits to be written."""
+        return not any(run_id in it for it in (self._runs, self._writing, self._withheld))
+
     def withhold(self, run_id: str) -> bool:
         """Never write what is kept of a run: its rows come from the journal, with its stop.
 

@@ -27,6 +27,7 @@ from engine.ports.registry import Registered
 from engine.ports.store import Stopped, Write
 from engine.store.away import Availability
 from engine.store.commit import Commit, Unwritable
+from engine.store.expiry import Expiry
 from engine.store.journal import ENTRY_EVENTS_MAX, Entry, EventLine
 from engine.store.pending import LAG_S, RUNS_PER_COMMIT_MAX, Pending, absorb, count_move
 from engine.store.stops import Stop, What
@@ -63,6 +64,8 @@ class Batch:
         """What people set."""
         self.audit: list[AuditEntry | int] = []
         """What they did; a time: what is older is to go."""
+        self.expiries: list[Expiry] = []
+        """What goes, as its time has come."""
         self.asked = trio.Event()
         """Somebody waits for this batch: it is committed as soon as the writer is free."""
         self._moved = trio.Event()
@@ -70,7 +73,7 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """There is nothing to commit."""
-        return not self.events and not self.registered and not self.audit
+        return not (self.events or self.registered or self.audit or self.expiries)
 
     def entry(self, seq: int) -> Entry:
         """The entry into which event `seq` goes."""
@@ -236,6 +239,17 @@ class Writer:
         self._stirred.set()
         return self._gathering
 
+    def expire(self, expiry: Expiry) -> Batch:
+        """Have the batch that gathers remove runs, or keys."""
+        batch = self._gathering
+        batch.expiries.append(expiry)
+        self._stirred.set()
+        return batch
+
+    def is_settled(self, run_id: str) -> bool:
+        """The tables know all of the run, and no stop of it is on its way."""
+        return self._pending.is_settled(run_id)
+
     def find(self, identity: tuple[str, str, str]) -> str | None:
         """The id of a run (by client, workflow and key) that the tables do not know yet."""
         return self._pending.find(identity)
@@ -308,6 +322,7 @@ class Writer:
             stops=batch.stops,
             registered=batch.registered,
             audit=batch.audit,
+            expiries=batch.expiries,
         )
 
     def _stop_run(self, found: Unwritable) -> None:

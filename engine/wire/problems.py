@@ -175,7 +175,10 @@ PROBLEMS: dict[Problem, ProblemType] = {
     Problem.OUTCOME_EXPIRED: _type(
         410,
         "The outcome was removed",
-        "Retention removed the outcome of this key. The work is not done a second time.",
+        "The run ended longer ago than runs are kept (`retention_days`), and was removed. Its key"
+        " stays, so the work is not done a second time: `runStatus` says how it ended,"
+        " `submittedAt` and `finishedAt` when. Nothing was recorded; posting again gives the same"
+        " answer. Use a new key for new work.",
     ),
     Problem.KEY_REUSED: _type(
         422,

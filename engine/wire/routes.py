@@ -39,6 +39,7 @@ from engine.wire.operate import (
     HoldRequest,
     ReleaseRequest,
 )
+from engine.wire.retention import PruneAnswer, PruneRequest
 from engine.wire.submit import OutcomeAnswer, Submission
 from engine.wire.view import CauseList, HoldRow, RetryPage, RunPage, RunTree, StepRow
 
@@ -90,6 +91,9 @@ HOLD = Route("POST", "/api/v1/holds", Role.OPERATE, HoldRow,
              of_all=True, act="hold")
 RELEASE = Route("POST", "/api/v1/holds/release", Role.OPERATE, HoldRow,
                 "Let what was held start again.", body=ReleaseRequest, of_all=True, act="release")
+PRUNE = Route("POST", "/api/v1/prune", Role.ADMIN, PruneAnswer,
+              "Remove runs that ended longer ago than they are kept.", body=PruneRequest,
+              of_all=True, act="prune")
 STEP = Route("GET", "/api/v1/steps/{id}", Role.READ, StepRow, "A step.")
 OUTCOME = Route("GET", "/api/v1/steps/{id}/outcome", Role.SUBMIT, OutcomeAnswer,
                 "A step's outcome; waits.")

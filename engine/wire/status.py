@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
 from engine.core.access.token import Role
+from engine.wire.retention import RetentionStatus
 from engine.wire.view import DueBucket, HoldRow, HostRow, StandstillRow
 
 
@@ -137,6 +138,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     holds: tuple[HoldRow, ...] | None = None
     """What is held, and why. Of who sees one client those on that client."""
     memory: Memory | None = None
+    retention: RetentionStatus | None = None
+    """How long what has ended is kept; left out: for ever."""
     limits: Limits | None = None
     bad_files: tuple[BadFileRow, ...] | None = None
     """Told to readers of every client alone."""

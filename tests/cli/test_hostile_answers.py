@@ -45,7 +45,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "client ls": (), "client secret add": ("shop",),
     "client secret rm": ("shop",), "token add": ("ci", "--role", "read"), "token rotate": ("ci",),
     "token rm": ("ci",), "token ls": (), "limits": (), "limits reset": ("client", "shop"),
-    "limits set": ("client", "shop", "open_runs_max=1"),
+    "limits set": ("client", "shop", "open_runs_max=1"), "prune": (),
 }  # fmt: skip
 """What makes each command ask the engine."""
 SILENT = {

@@ -46,6 +46,7 @@ ROUTES = (
     "/api/v1/runs/none/actions", "/api/v1/causes", "/api/v1/retries", "/api/v1/bulk",
     "/api/v1/bulk/none", "/api/v1/bulk/none/abort", "/api/v1/holds", "/api/v1/holds/release",
     "/api/v1/steps/none", "/api/v1/limits", "/api/v1/limits/reset", "/api/v1/audit",
+    "/api/v1/prune",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
     "/api/v1/clients", "/api/v1/clients/none/targets", "/api/v1/clients/none/disable",

@@ -16,7 +16,7 @@ from tests.contract import recording
 from tests.contract.scenes import SCENES
 
 NOT_YET = {
-    Problem.OUTCOME_EXPIRED,
+    Problem.OUTCOME_EXPIRED,  # takes days: tests/e2e/test_retention.py
     Problem.RATE_LIMITED,
     Problem.TOO_MANY_RUNS,
 }

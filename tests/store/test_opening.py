@@ -18,6 +18,7 @@ from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.schema import (
     AUDIT,
     EXCERPTS,
+    EXPIRED,
     HELD,
     MAY_POST,
     MOVES,
@@ -70,7 +71,7 @@ async def test_every_table_is_strict(path: Path) -> None:
             for row in store._connection.execute("PRAGMA table_list")
             if row["type"] == "table" and not row["name"].startswith(("sqlite_", "_sqlite"))
         }
-    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY + AUDIT)
+    named = re.findall(r"CREATE TABLE (\w+)", TABLES + REGISTRY + AUDIT + EXPIRED)
     assert sorted(tables) == sorted(named)
     assert all(row["strict"] for row in tables.values())
     assert {n for n, row in tables.items() if not row["wr"]} == {"engine", "journal"}
@@ -85,6 +86,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
+        f"{EXPIRED}"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -110,6 +112,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m008_held_steps",
                 "m009_runs_of_client",
                 "m010_audit",
+                "m011_expired_runs",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

@@ -23,6 +23,7 @@ TO_M002 = (
     "ALTER TABLE step DROP COLUMN held_since",
     "DROP INDEX run_of_client",
     "DROP INDEX run_cause_of_client",
+    "DROP TABLE expired",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (

@@ -12,6 +12,7 @@ from engine.client.answers import read_answer
 from engine.client.calls import admin_call, look
 from engine.wire import access, routes
 from engine.wire.limits import LimitKind, LimitsRequest, LimitsRow, ResetRequest
+from engine.wire.retention import PruneAnswer, PruneRequest
 
 T = TypeVar("T")
 
@@ -77,6 +78,18 @@ class AsyncAdmin:
         """Forget a client, and the tokens that are bound to it. Raises Refused while it has open
         runs."""
         return await self._ask(routes.CLIENT_REMOVE, access.NoMembers(), name)
+
+    async def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        retention_days: int | None = None,
+        keys_kept_days: int | None = None,
+    ) -> PruneAnswer:
+        """Remove runs that ended longer ago than they are kept, beside the engine's work; returns
+        what goes. `dry_run`: only say what would, also with other days than are set."""
+        asked = PruneRequest(dry_run, retention_days, keys_kept_days)
+        return await self._ask(routes.PRUNE, asked)
 
     async def limits(self) -> tuple[LimitsRow, ...]:
         """What clients and hosts may take, where something is set."""

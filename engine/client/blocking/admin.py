@@ -13,6 +13,7 @@ from engine.client.blocking.exchange import Exchange
 from engine.client.calls import admin_call, look
 from engine.wire import access, routes
 from engine.wire.limits import LimitKind, LimitsRequest, LimitsRow, ResetRequest
+from engine.wire.retention import PruneAnswer, PruneRequest
 
 T = TypeVar("T")
 
@@ -78,6 +79,18 @@ class Admin:
         """Forget a client, and the tokens that are bound to it. Raises Refused while it has open
         runs."""
         return self._ask(routes.CLIENT_REMOVE, access.NoMembers(), name)
+
+    def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        retention_days: int | None = None,
+        keys_kept_days: int | None = None,
+    ) -> PruneAnswer:
+        """Remove runs that ended longer ago than they are kept, beside the engine's work; returns
+        what goes. `dry_run`: only say what would, also with other days than are set."""
+        asked = PruneRequest(dry_run, retention_days, keys_kept_days)
+        return self._ask(routes.PRUNE, asked)
 
     def limits(self) -> tuple[LimitsRow, ...]:
         """What clients and hosts may take, where something is set."""

@@ -8,6 +8,7 @@ from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.jobs.bulk import Bulk
+from engine.jobs.retention import Pruning
 from engine.ports.views import Views
 from engine.process.clock import Clock
 from engine.process.config import Config
@@ -38,6 +39,7 @@ class Front(Struct, frozen=True):
     metrics: Metrics
     log: Log
     bulk: Bulk
+    pruning: Pruning
     costly: CostlyWork
     file_id: str
     instance: str

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.filter import BadFilter, Filter, parse
-from engine.core.model import Step, StepState
+from engine.core.model import Step, StepState, run_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.api.context import Front
@@ -29,6 +29,7 @@ from engine.front.api.figures import (
     standstill_rows,
     store_status,
 )
+from engine.front.api.prune import retention_status
 from engine.front.asked import check_names, page_limit, whole_number
 from engine.front.server.reply import Reply
 from engine.front.show.bodies import raw_body
@@ -83,6 +84,7 @@ async def status(front: Front, who: Who) -> Reply:
             waiting_for=engine.waiting_for,
             holds=hold_rows(engine.holds),
             memory=memory_used(engine.budget),
+            retention=retention_status(front.pruning, now),
             limits=limits_set(front.config, engine.budget.bytes_max),
             bad_files=bad_file_rows(front.registry.bad_files),
             defined_twice=front.registry.defined_twice or None,
@@ -207,8 +209,11 @@ def _retry_cursor(text: str) -> tuple[int, str]:
 async def tree(front: Front, who: Who, run_id: str) -> Reply:
     """`GET /api/v1/runs/{id}`: the run, its steps, every attempt; no bodies."""
     found = await front.views.tree(run_id)
-    if found is None or who.client not in (None, found[0].client):
-        raise Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
+    unknown = Refused(Problem.NOT_FOUND, f"There is no run {run_id[:64]!r}.")
+    if found is None:
+        raise await front.engine.gone_or(run_id, unknown, only=who.client)
+    if who.client not in (None, found[0].client):
+        raise unknown
     record, steps, attempts = found
     epoch = front.engine.parent_tokens.epoch
     by_step: dict[str, list[Any]] = {step.id: [] for step in steps}
@@ -237,7 +242,7 @@ async def _found(front: Front, who: Who, step_id: str) -> tuple[Step, list[Attem
     await check_own(who, step_id, unknown, front.engine.memory.client_of, front.views)
     found = await front.views.step(step_id)
     if found is None:
-        raise unknown
+        raise await front.engine.gone_or(run_of(step_id), unknown)
     return found
 
 
@@ -266,6 +271,9 @@ async def _raw(
     """A recorded body, when there is room in memory for it."""
     read = partial(front.views.body, step_id, number, answer=answer)
     body = await read(bytes_max=SMALL_BYTES_MAX)
+    if body is None:  # or its run has gone since it was looked at
+        unknown = Refused(Problem.NOT_FOUND, "This body was not recorded.")
+        raise await front.engine.gone_or(run_of(step_id), unknown)
     if not isinstance(body, Larger):
         return raw_body(body, byte_range)
     room = await wait_room(front.engine.budget, OPERATORS, body.size)

@@ -19,7 +19,7 @@ from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin import clients, limits
 from engine.front.admin.audit import audit_page
-from engine.front.api import act, bulk, events, read
+from engine.front.api import act, bulk, events, prune, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error
 from engine.front.api.headers import read_headers, wait_of
@@ -75,7 +75,7 @@ def build(front: Front) -> QuartTrio:
     )
     app.url_map.strict_slashes = False
     _common(app, front)
-    answers = _work(front) | _reads(front) | _admin(front) | _pages(front)
+    answers = _work(front) | _reads(front) | _admin(front) | _pruning(front) | _pages(front)
     for route in routes.ROUTES:
         rule = route.path.replace("{", "<").replace("}", ">")
         app.add_url_rule(rule, _name(route), _view(answers[route]), methods=[route.method])
@@ -316,6 +316,15 @@ def _admin(front: Front) -> Answers:
         routes.TOKEN_ROTATE: rotate_token,
         routes.TOKEN_REMOVE: remove_token,
     }
+
+
+def _pruning(front: Front) -> Answers:
+    async def prune_now() -> Reply:
+        asked = await request.body
+        answer = await prune.prune(front.pruning, asked, _actor(front).name)
+        return json_reply(answer, 200 if answer.dry_run else 202)
+
+    return {routes.PRUNE: prune_now}
 
 
 def _pages(front: Front) -> Answers:

@@ -9,9 +9,12 @@ import msgspec
 from engine import wire
 from engine.core.errors import Problem, RateLimit, Refused
 from engine.front.server.reply import Reply
+from engine.front.show.times import rfc3339
 
 JSON = ("content-type", "application/json")
 PROBLEM_JSON = ("content-type", "application/problem+json")
+_TIMES = ("submittedAt", "finishedAt")
+"""Members of a refusal that are times: it has them in milliseconds since the epoch."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,4 +43,7 @@ def problem_reply(kind: Problem, detail: str, **members: Any) -> Reply:
 
 def refusal(refused: Refused) -> Reply:
     """The answer to what was refused."""
-    return problem_reply(refused.problem, refused.detail, **refused.members)
+    members = {
+        name: rfc3339(value) if name in _TIMES else value for name, value in refused.members.items()
+    }
+    return problem_reply(refused.problem, refused.detail, **members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from engine.core.errors import Problem, RateLimit, Refused
+from engine.ports.retention import Expired
 from engine.ports.store import Away
 
 RETRY_AFTER_S = 1
@@ -120,6 +121,23 @@ def draining() -> Refused:
         Problem.DRAINING,
         "The engine is stopping; post again with the same key.",
         retryAfter=RETRY_AFTER_S,
+    )
+
+
+def outcome_expired(expired: Expired) -> Refused:
+    """The refusal of everything about a run that retention removed; nothing was recorded, and it
+    is not run again."""
+    return Refused(
+        Problem.OUTCOME_EXPIRED,
+        f"This run ended ({expired.state}) longer ago than runs are kept here: its outcome was"
+        " removed. It is not run again under this key.",
+        runId=expired.run_id,
+        client=expired.client,
+        workflowName=expired.workflow,
+        idempotencyKey=expired.key,
+        runStatus=expired.state,
+        submittedAt=expired.submitted_at,
+        finishedAt=expired.ended_at,
     )
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.core.model import Step
 from engine.ports.store import Body, Larger, Store
 from engine.process.budget import Budget, Charge
-from engine.runs.limits.refusals import over_share, overloaded
+from engine.runs.limits.refusals import outcome_expired, over_share, overloaded
 from engine.runs.open.callers import Recorded
 
 WAIT_S_MAX = 5.0
@@ -21,8 +21,9 @@ WAIT_S_MAX = 5.0
 
 
 async def read_answer(store: Store, step: Step, bytes_max: int) -> tuple[Body | None, int]:
-    """The response of a step that has completed, if it is no larger, and else its size."""
-    found = await store.body(step.id, step.answer_attempt, answer=True, bytes_max=bytes_max)
+    """The response of a step that has completed, if it is no larger, and else its size. Raises
+    Refused if the run has expired since it was read."""
+    found = await _body(store, step, bytes_max)
     return (None, found.size) if isinstance(found, Larger) else (found, 0)
 
 
@@ -52,9 +53,16 @@ async def with_body(store: Store, budget: Budget, client: str, result: Recorded)
     room = await wait_room(budget, client, result.left_out, client)
     try:
         step = result.step
-        body = await store.body(step.id, step.answer_attempt, answer=True)
+        body = await _body(store, step)
         assert not isinstance(body, Larger)
     except BaseException:
         room.give_back()
         raise
     return replace(result, body=body, left_out=0, room=room)
+
+
+async def _body(store: Store, step: Step, bytes_max: int | None = None) -> Body | Larger | None:
+    found = await store.body(step.id, step.answer_attempt, answer=True, bytes_max=bytes_max)
+    if found is None and (expired := await store.expired(step.run_id)) is not None:
+        raise outcome_expired(expired)  # a body that has gone is not an empty one
+    return found

@@ -50,24 +50,36 @@ def _names(connection: sqlite3.Connection) -> set[str]:
     return {MIGRATIONS if table == MIGRATIONS else name for name, table in found}
 
 
-def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """The schema is none of a later version. Raises StoreError."""
+def misnamed_versions(connection: sqlite3.Connection) -> list[str]:
+    """Recorded migrations of a number that is known, and with another name: damage."""
+    applied, known = _versions(connection)
+    return [name for name in applied if name not in known and _number(name) <= _number(known[-1])]
+
+
+def _versions(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
+    """Those of the file, and those that are known."""
     applied = [name for (name,) in connection.execute(SQL_APPLIED, (migrations.name,))]
     with closing(Database(memory=True)) as fresh:
-        known = [each.name for each in migrations.pending(fresh)]
+        return applied, [each.name for each in migrations.pending(fresh)]
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """The schema is none of a later version. Raises StoreError."""
+    applied, known = _versions(connection)
     newer = sorted(set(applied) - set(known))
     if newer:
         raise StoreError(
-            f"{path} was written by a newer Atomic: its schema is at version {_number(newer[-1])}"
-            f" ({newer[-1]}), and this Atomic ({__version__}) knows versions up to"
-            f" {_number(known[-1])} ({known[-1]}). Start the newer one, or restore a copy from"
-            " before it (docs/how-to/upgrade.md)."
+            f"{path} was written by a newer Atomic: its schema is at version"
+            f" {_number(newer[-1]) or '?'} ({newer[-1]}), and this Atomic ({__version__}) knows"
+            f" versions up to {_number(known[-1])} ({known[-1]}). Start the newer one, or restore"
+            " a copy from before it (docs/how-to/upgrade.md)."
         )
 
 
-def _number(migration: str) -> str:
-    found = re.match(r"m0*(\d+)", migration)
-    return found[1] if found else "?"
+def _number(migration: str) -> int:
+    """Of a version; 0: it has none."""
+    found = re.match(r"m(\d{1,9})", migration)
+    return int(found[1]) if found else 0
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,6 +1,57 @@
 -- find_run: the identity of a run
 SELECT id FROM run WHERE client = ? AND workflow = ? AND key = ?;
 
+-- find_expired: the key of a run that retention removed, by its identity
+SELECT run_id, client, workflow, key, state, submitted_at, ended_at FROM expired
+WHERE client = ? AND workflow = ? AND key = ?;
+
+-- expired: the key of such a run, by its id
+SELECT run_id, client, workflow, key, state, submitted_at, ended_at FROM expired WHERE run_id = ?;
+
+-- ended_runs: those that ended before a time, by id; a later id is of a run that began later
+SELECT run.id, run.steps FROM run JOIN step AS root ON root.id = run.id
+WHERE run.state = ? AND run.id > ? AND run.id < ? AND run.open_steps = 0 AND root.ended_at < ?
+ORDER BY run.id LIMIT ?;
+
+-- may_expire: of these runs, those that have ended, and of which the tables know all
+SELECT run.id, run.state, root.ended_at FROM run JOIN step AS root ON root.id = run.id
+WHERE run.id IN (SELECT value FROM json_each(?)) AND root.ended_at IS NOT NULL
+    AND run.state IN ('completed', 'failed', 'cancelled') AND run.open_steps = 0
+    AND run.seq <= (SELECT caught_up FROM engine);
+
+-- keep_keys: of runs that go
+INSERT INTO expired (run_id, client, workflow, key, state, submitted_at, ended_at)
+SELECT run.id, run.client, run.workflow, run.key, run.state, run.submitted_at, root.ended_at
+FROM run JOIN step AS root ON root.id = run.id
+WHERE run.id IN (SELECT value FROM json_each(?));
+
+-- remove_attempts: of these runs
+DELETE FROM attempt WHERE (step_id, number) IN (
+    SELECT its.step_id, its.number FROM json_each(?) AS gone
+    CROSS JOIN attempt AS its ON its.step_id >= gone.value AND its.step_id < gone.value || '.'
+);
+
+-- remove_outcomes: of these runs
+DELETE FROM outcome WHERE (step_id, generation) IN (
+    SELECT its.step_id, its.generation FROM json_each(?) AS gone
+    CROSS JOIN outcome AS its ON its.step_id >= gone.value AND its.step_id < gone.value || '.'
+);
+
+-- remove_steps: of these runs
+DELETE FROM step WHERE id IN (
+    SELECT its.id FROM json_each(?) AS gone
+    CROSS JOIN step AS its ON its.id >= gone.value AND its.id < gone.value || '.'
+);
+
+-- remove_runs: when nothing of them is left
+DELETE FROM run WHERE id IN (SELECT value FROM json_each(?));
+
+-- old_keys: of expired runs that ended before a time, by id
+SELECT run_id FROM expired WHERE run_id > ? AND run_id < ? AND ended_at < ? ORDER BY run_id LIMIT ?;
+
+-- forget_keys: of these runs
+DELETE FROM expired WHERE run_id IN (SELECT value FROM json_each(?)) AND ended_at < ?;
+
 -- open_runs: of a client. Those that are open are looked through, not all that it ever had.
 SELECT count(*) FROM run
 WHERE state IN ('pending', 'running', 'backing-off', 'waiting', 'paused') AND +client = ?;

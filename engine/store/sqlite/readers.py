@@ -20,6 +20,7 @@ from msgspec import Struct
 from engine.core.errors import Problem, Refused, RefusedForDamage, what_was_wrong
 from engine.core.model import Run, Step, StepState, run_of
 from engine.ports.report import RESTORE
+from engine.ports.retention import Expired
 from engine.ports.store import (
     Body,
     Due,
@@ -279,6 +280,15 @@ class Readers:
             self._refuse_if_damaged(error, self._own)
             raise
         return None if row is None else str(row[0])
+
+    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
+        """The same of an expired run; who looks knows that there may be one."""
+        try:
+            row = self._own.execute(SQL["find_expired"], (client, workflow, key)).fetchone()
+        except sqlite3.Error as error:
+            self._refuse_if_damaged(error, self._own)
+            raise
+        return None if row is None else Expired(*row)
 
     @contextmanager
     def _names_damage(self, connection: sqlite3.Connection) -> Iterator[None]:

@@ -247,7 +247,7 @@ def m006_excerpts(db: Database) -> None:
 
 REGISTRY = """
 CREATE TABLE registry (         -- what people set at run time (engine/ports/registry.py)
-    kind TEXT NOT NULL,         -- client, token, limits, hold
+    kind TEXT NOT NULL,         -- client, token, limits, hold, retention
     name TEXT NOT NULL,
     value TEXT NOT NULL,        -- JSON
     at INTEGER NOT NULL,
@@ -309,6 +309,28 @@ CREATE INDEX audit_at ON audit (at);
 def m010_audit(db: Database) -> None:
     """What people do is kept; of what they did before there are the events of runs."""
     for statement in split_statements(AUDIT):
+        db.execute(statement)
+
+
+EXPIRED = """
+CREATE TABLE expired (          -- runs that retention removed: so much of them stays
+    run_id TEXT PRIMARY KEY,
+    client TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX expired_identity ON expired (client, workflow, key);
+"""
+"""By run, as what goes together lies together; identities lie anywhere."""
+
+
+@migrations()
+def m011_expired_runs(db: Database) -> None:
+    """Runs can expire, and their keys stay; none has."""
+    for statement in split_statements(EXPIRED):
         db.execute(statement)
 
 

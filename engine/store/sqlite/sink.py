@@ -21,6 +21,7 @@ from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
 from engine.store.sqlite.audit import write_audit
+from engine.store.sqlite.expiry import write_expiry
 from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
 from engine.store.sqlite.readers import SQL, stored_run
@@ -42,6 +43,8 @@ LOOK_AGAIN_COMMITS = 500
 """After so many commits in the thread one is made here again: the disk may be fast now."""
 SMALL_BYTES_MAX = 65_536
 """Of bodies."""
+EXPIRED_PAGES = 2
+"""What a run that goes adds to the log: its neighbours go with it, its key lies anywhere."""
 SMALL_EVENTS_MAX = 512
 """Writing so many down takes a millisecond; an action on a large run makes ten thousand."""
 NEW_RUN_PAGES = 0.6
@@ -153,7 +156,7 @@ class Here:
 
 def _is_small(commit: Commit) -> bool:
     """It costs little but the sync."""
-    if commit.rows or commit.stops:
+    if commit.rows or commit.stops or commit.expiries:
         return False
     return commit.body_bytes <= SMALL_BYTES_MAX and commit.events <= SMALL_EVENTS_MAX
 
@@ -161,6 +164,7 @@ def _is_small(commit: Commit) -> bool:
 def _pages_added(commit: Commit) -> int:
     """How many pages it adds to the log, about."""
     count = 2 + len(commit.entries) + commit.body_bytes // PAGE_BYTES
+    count += EXPIRED_PAGES * sum(it.gone for it in commit.expiries)
     if not commit.rows:
         return count
     new = sum(each.is_new for each in commit.rows.made)
@@ -194,6 +198,8 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
         db.execute(SQL_CAUGHT_UP, (commit.caught_up,))
     for stop in commit.stops:
         commit.count(write_stop(db, stop, commit.owner, commit.epoch))
+    for expiry in commit.expiries:
+        commit.count(write_expiry(db, expiry))
     for entry in commit.registered:
         write_registered(db, entry)
     for act in commit.audit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from engine.core.events import Actor
 from engine.core.model import Run
 from engine.ports.audit import AuditEntry, AuditQuery
 from engine.ports.registry import Registered
+from engine.ports.retention import EndedRun, Expired
 from engine.ports.store import (
     Away,
     Body,
@@ -35,8 +36,10 @@ from engine.ports.store import (
 )
 from engine.process.platform.files import sync
 from engine.store.away import WAIT_S, Availability
+from engine.store.expiry import Expiry
 from engine.store.offload import Offload, threads
 from engine.store.replay import replay
+from engine.store.sqlite import expiry
 from engine.store.sqlite.audit import find_audited, oldest_audited
 from engine.store.sqlite.content import check_ours, check_whole
 from engine.store.sqlite.file.owner import Owner, locked, the_file
@@ -89,6 +92,8 @@ class SqliteStore:
         self.wal = sink.wal
         self.registered = read_registered(sink.connection)
         """What people had set, as the store was opened."""
+        self.any_expired = expiry.has_keys(sink.connection)
+        """False: no key of an expired run can be here."""
         self.path = path
         self.file_id = file_id
         self.secret = secret
@@ -146,6 +151,48 @@ class SqliteStore:
         """The id of the run with this identity."""
         found = self.writer.find((client, workflow, key))
         return found or self.readers.find_run(client, workflow, key)
+
+    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
+        """The expired run with this identity, for who found no run that there is."""
+        return self.readers.find_expired(client, workflow, key) if self.any_expired else None
+
+    async def expired(self, run_id: str) -> Expired | None:
+        """The expired run of this id."""
+        if not self.any_expired:
+            return None
+        return await self.readers.read(lambda db: expiry.key_of_run(db, run_id))
+
+    async def ended_runs(
+        self, state: str, ended_before: int, id_before: str, after: str, limit: int
+    ) -> list[EndedRun]:
+        """Runs in this state that ended before a time, by id, from just behind `after`."""
+        where = (state, ended_before, id_before, after, limit)
+        return await self.view_readers.read(lambda db: expiry.ended_runs(db, *where))
+
+    async def expire(self, run_ids: Sequence[str], ended_before: Mapping[str, int]) -> int:
+        """Remove runs that nobody has in memory, and keep their keys; returns how many went."""
+        if run_ids:
+            await self.writer.wait_rows(*run_ids)
+        settled = tuple(filter(self.writer.is_settled, run_ids))
+        if not settled or self.away is not None:
+            return 0
+        self.any_expired = True  # before they go: who finds none of them any more must look
+        return await self._expire(Expiry(settled, ended_before))
+
+    async def old_keys(
+        self, ended_before: int, id_before: str, after: str, limit: int
+    ) -> list[str]:
+        """Expired runs that ended before a time, by their ids."""
+        where = (ended_before, id_before, after, limit)
+        return await self.view_readers.read(lambda db: expiry.old_keys(db, *where))
+
+    async def forget_keys(self, run_ids: Sequence[str], ended_before: int) -> int:
+        """Forget the keys of expired runs; returns how many."""
+        return await self._expire(Expiry(key_ids=tuple(run_ids), keys_before=ended_before))
+
+    async def _expire(self, what: Expiry) -> int:
+        await self.writer.expire(what).wait()
+        return what.gone
 
     async def load_runs(self, run_ids: Sequence[str], until: int) -> list[Stored | Stopped]:
         """The runs as committed; those that are not there are left out."""

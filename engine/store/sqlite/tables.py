@@ -67,6 +67,7 @@ TALLY = Table(
     "tally", ("state", "runs"),
     " ON CONFLICT (state) DO UPDATE SET runs = runs + excluded.runs",
 )  # fmt: skip
+EXPIRED_COLUMNS = ("run_id", "client", "workflow", "key", "state", "submitted_at", "ended_at")
 COLUMNS = {
     "journal": JOURNAL_COLUMNS,
     "run": rows.RUN_COLUMNS,
@@ -75,6 +76,7 @@ COLUMNS = {
     "outcome": rows.OUTCOME_COLUMNS,
     "tally": ("state", "runs"),
     "registry": REGISTRY_COLUMNS,
+    "expired": EXPIRED_COLUMNS,
 }
 """What is written to each table."""
 ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up")

@@ -20,6 +20,7 @@ from engine.ports.report import Report
 from engine.store.folding import new_run
 from engine.store.journal import BodyLine, EventLine
 from engine.store.pending import RunRows, absorb
+from engine.store.sqlite.expiry import Gone
 from engine.store.sqlite.verify.journal import ReadEntry
 from engine.store.sqlite.verify.rows import RowComparison
 
@@ -49,6 +50,9 @@ class FoldCheck:
         """Events, of all walks."""
         self.stopped = 0
         """Runs that a bug stopped: their rows follow from no fold, and are not compared."""
+        self.gone = 0
+        """Runs that retention removed: there are no rows to compare."""
+        self._gone = Gone(db)
         self._followed: dict[str, Followed] = {}
         self._let_be: dict[str, None] = {}
         """Runs of which something was told already, or that are not compared."""
@@ -107,6 +111,11 @@ class FoldCheck:
         row = self._db.execute(self._sql_run, (run_id,)).fetchone()
         if row is not None and row["engine_error"] is not None:
             self._let_be_stopped(run_id)
+            self.folded += 1
+            return None
+        if row is None and self._gone.has(run_id, line.event.at):
+            self.gone += 1
+            self._let_be[run_id] = None
             self.folded += 1
             return None
         until = None if row is None else row["seq"]

@@ -17,7 +17,7 @@ import msgspec
 from engine.ports.report import FAULTS_MAX, Progress, Report, TooManyFaults
 from engine.ports.store import StoreError
 from engine.store.journal import unpack
-from engine.store.sqlite.content import MIGRATIONS, check_version, is_ours
+from engine.store.sqlite.content import MIGRATIONS, check_version, is_ours, misnamed_versions
 from engine.store.sqlite.file.owner import check_unowned, the_file
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.registry import read_registered
@@ -148,6 +148,9 @@ def _check_ours(db: sqlite3.Connection, path: Path, report: Report) -> bool:
     if not is_ours(db):
         report.found("file", f"it is a database, and not Atomic's. {FOREIGN}")
         return False
+    if misnamed := misnamed_versions(db):
+        report.found(f"table {MIGRATIONS}", f"{misnamed[0]!r} is no version of a schema")
+        return False
     check_version(db, path)
     query = f"SELECT max(name) FROM {MIGRATIONS} WHERE migration_set = 'atomic'"
     report.schema = str(db.execute(query).fetchone()[0])
@@ -249,6 +252,7 @@ def _finish_rows(
     counts = ", ".join(_counted(has[table], table) for table in KEYS)
     stopped = _counted(fold.stopped, "run")
     without = f", but for {stopped} that a bug stopped" if fold.stopped else ""
+    without += f"; {_counted(fold.gone, 'run')} gone by retention" if fold.gone else ""
     behind = journal.next - 1 - fold.caught_up
     later = f"; a start folds {behind:,} events more" if behind > 0 else ""
     report.looked("rows", f"{counts} held against their events{without}{later}")

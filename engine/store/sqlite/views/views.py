@@ -48,6 +48,7 @@ class SqliteViews:
 
     def __init__(self, store: SqliteStore) -> None:
         self._writer, self._readers, self._tail = store.writer, store.view_readers, store.tail
+        self._expired = store.expired
 
     @property
     def moved(self) -> trio.Event:
@@ -144,7 +145,10 @@ class SqliteViews:
             row = db.execute(SQL["client_of"], (run_id,)).fetchone()
             return None if row is None else str(row[0])
 
-        return await self._of_run(run_id, work)
+        found = await self._of_run(run_id, work)
+        if found is None and (expired := await self._expired(run_id)) is not None:
+            return expired.client
+        return found
 
     async def clients_of(self, run_ids: Iterable[str]) -> dict[str, str]:
         """Whose runs these are, as far as the tables know them."""

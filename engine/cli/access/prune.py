@@ -1,0 +1,51 @@
+"""`atomic prune`: runs that ended longer ago than they are kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.options import actor_option, client_of, engine_option, json_option
+from engine.cli.show.text import echo_json, safe
+
+if TYPE_CHECKING:
+    from engine.wire.retention import PruneAnswer
+
+DAYS = click.IntRange(1, 36_500)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--days", type=DAYS, help="With --dry-run: as if this were retention_days.")
+@click.option("--keys-days", type=DAYS, help="With --dry-run: as if this were keys_kept_days.")
+@engine_option
+@actor_option
+@json_option
+def prune(
+    dry_run: bool, days: int | None, keys_days: int | None, engine: str, actor: str, as_json: bool
+) -> None:
+    """Remove runs that ended longer ago than they are kept, now.
+
+    The engine does so by itself; this does not wait for it, nor for the hour after a shorter time
+    was set. How long runs are kept, the engine's setting `retention_days` says; their keys stay.
+    """
+    if (days is not None or keys_days is not None) and not dry_run:
+        raise click.UsageError("--days and --keys-days go with --dry-run: settings say what goes.")
+    with client_of(engine, actor=actor) as client:
+        answer = client.admin.prune(dry_run=dry_run, retention_days=days, keys_kept_days=keys_days)
+    if as_json:
+        echo_json(answer)
+    else:
+        click.echo(_text(answer))
+
+
+def _text(answer: PruneAnswer) -> str:
+    if not answer.retention_days:
+        return "Nothing would go: retention_days is not set. `--days 30` says what would with 30."
+    would = "would go" if answer.dry_run else "go, beside the engine's work"
+    by_state = ", ".join(f"{runs:,} {safe(state)}" for state, runs in sorted(answer.runs.items()))
+    lines = [f"{sum(answer.runs.values()):,} runs {would} ({by_state})"]
+    if answer.keys_kept_days:
+        lines.append(f"{answer.keys:,} keys {would}")
+    return "\n".join(lines)

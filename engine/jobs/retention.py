@@ -1,0 +1,227 @@
+"""Runs that ended long enough ago go, a few at a time; their keys stay.
+
+What goes is looked for among all runs of an age, in pages, by a reader of its own. Each batch is
+set apart, so that nobody takes a run of it into memory meanwhile, and goes with one commit; then
+the writer has a rest many times as long as that took. `docs/how-to/keep-and-prune.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from engine.core.errors import Problem, Refused
+from engine.core.rules.retention import Retention, acts_at
+from engine.ports.registry import KIND_RETENTION, Registered
+from engine.ports.retention import Acting, EndedRun
+from engine.ports.store import Store
+from engine.process.clock import Clock, first_run_id
+from engine.telemetry.log import Log
+
+EVERY_S = 600.0
+"""How often what has grown old enough is looked for: beside days this is at once."""
+PAGE = 1_000
+STEPS_AT_ONCE_MAX = 200
+"""Of the runs that go with one commit: some milliseconds of it. A run with more goes alone."""
+REST = 9
+"""The writer has so many times as long to itself as a batch took: a tenth of its time at most."""
+REST_S_MIN = 0.05
+NAME = "runs"
+"""Of what is registered: from when on which retention acts."""
+ITSELF = "engine"
+
+
+_decode = msgspec.json.Decoder(Acting).decode
+
+
+class Plan(Struct, frozen=True):
+    """What would go now."""
+
+    retention: Retention
+    runs: Mapping[str, int]
+    """By state."""
+    keys: int
+
+
+class Memory(Protocol):
+    """What is not to go, as somebody has it in memory."""
+
+    def set_apart(self, run_ids: Sequence[str]) -> AbstractContextManager[list[str]]:
+        """Those of these runs that are at rest; nobody takes one up until this is left."""
+
+
+class Pruning:
+    """`run` does it; the rest is for operators."""
+
+    def __init__(
+        self,
+        store: Store,
+        memory: Memory,
+        retention: Retention,
+        clock: Clock,
+        inform: Log,
+        warn: Log,
+    ) -> None:
+        self._store, self._memory, self._clock = store, memory, clock
+        self.retention = retention
+        self._log, self._warn = inform, warn
+        self.acts_at = 0
+        """From when on it acts, in milliseconds since the epoch."""
+        self.runs_expired = self.keys_forgotten = 0
+        """Since the start."""
+        self._waits = False
+        self._keys_before = 0
+        self._asked = trio.Event()
+        self._scope = trio.CancelScope()
+        self._take_up()
+
+    def _take_up(self) -> None:
+        before, latest = Acting(0, 0, 0), self._store.last_at
+        for entry in self._store.registered:
+            if entry.kind == KIND_RETENTION and entry.value is not None:
+                before, latest = _decode(entry.value), max(latest, entry.at)
+        now, known = self._clock.steady_ms(), Retention(before.days, before.keys_days)
+        if self.retention.is_on:
+            self.acts_at = acts_at(self.retention, known, before.acts_at, now, latest)
+        self._waits = self.retention.is_on and self.acts_at > now
+        self._keys_before = before.keys_before
+        if (known, before.acts_at) != (self.retention, self.acts_at):
+            self._register(now, ITSELF)
+
+    def _register(self, now: int, actor: str) -> None:
+        holds = self.retention
+        acting = Acting(holds.days, holds.keys_days, self.acts_at, self._keys_before)
+        value = msgspec.json.encode(acting)
+        self._store.register(Registered(KIND_RETENTION, NAME, value, now, actor))
+
+    # -- for operators -------------------------------------------------------------------------
+
+    async def plan(self, retention: Retention) -> Plan:
+        """What would go now if this held and acted. Raises Refused."""
+        now, runs = self._clock.steady_ms(), {}
+        for state, before in retention.ended_before(now).items():
+            runs[state] = 0
+            async for page in self._ended(state, before):
+                runs[state] += len(page)
+        keys = 0
+        if (keys_before := retention.keys_before(now)) is not None:
+            async for ids in self._old_keys(keys_before):
+                keys += len(ids)
+        return Plan(retention, runs, keys)
+
+    def begin(self, actor: str) -> None:
+        """Act now, whatever is left of the time that a shorter retention waits. Raises Refused."""
+        if not self.retention.is_on:
+            raise Refused(
+                Problem.NOT_POSSIBLE,
+                "Nothing is removed here: `retention_days` is not set. Set it, in days, and start"
+                " the engine anew; `dryRun` with `retentionDays` says what would go.",
+            )
+        now = self._clock.steady_ms()
+        if self.acts_at > now:
+            self.acts_at = now
+            self._register(now, actor)
+        self._asked.set()
+
+    # -- at work -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Remove what has grown old enough, until `close`."""
+        if not self.retention.is_on:
+            return
+        with self._scope:
+            if self._waits:
+                await self._say_what_will_go()
+            while True:
+                wait_s = (self.acts_at - self._clock.steady_ms()) / 1000
+                if wait_s <= 0:
+                    await self._pass()
+                    wait_s = EVERY_S
+                with trio.move_on_after(wait_s):
+                    await self._asked.wait()
+                self._asked = trio.Event()
+
+    def close(self) -> None:
+        """The engine stops."""
+        self._scope.cancel()
+
+    async def _say_what_will_go(self) -> None:
+        try:
+            plan = await self.plan(self.retention)
+        except Refused:  # it cannot be read there, as the log says
+            return
+        self._warn(
+            "retention-set",
+            retention_days=self.retention.days,
+            keys_kept_days=self.retention.keys_days or "for ever",
+            runs_that_go=sum(plan.runs.values()),
+            keys_that_go=plan.keys,
+            acts_in_s=max(0, (self.acts_at - self._clock.steady_ms()) // 1000),
+        )
+
+    async def _pass(self) -> None:
+        """Everything that has grown old enough; as far as it can be read."""
+        runs, keys, now = self.runs_expired, self.keys_forgotten, self._clock.steady_ms()
+        try:
+            await self._expire_runs(self.retention.ended_before(now))
+            if (before := self.retention.keys_before(now)) is not None:
+                await self._forget_keys(before)
+        except Refused:
+            pass
+        runs, keys = self.runs_expired - runs, self.keys_forgotten - keys
+        if runs or keys:
+            took_ms = self._clock.steady_ms() - now
+            self._log("runs-expired", runs=runs, keys_forgotten=keys, took_ms=took_ms)
+
+    async def _expire_runs(self, before: Mapping[str, int]) -> None:
+        for state, ended_before in before.items():
+            async for page in self._ended(state, ended_before):
+                for batch in _batches(page):
+                    began = trio.current_time()
+                    with self._memory.set_apart(batch) as at_rest:
+                        self.runs_expired += await self._store.expire(at_rest, before)
+                    await _rest(began)
+
+    async def _forget_keys(self, before: int) -> None:
+        async for page in self._old_keys(before):
+            if self._keys_before < before:  # known before the first of them has gone
+                self._keys_before = before
+                self._register(self._clock.steady_ms(), ITSELF)
+            for first in range(0, len(page), STEPS_AT_ONCE_MAX):
+                some, began = page[first : first + STEPS_AT_ONCE_MAX], trio.current_time()
+                self.keys_forgotten += await self._store.forget_keys(some, before)
+                await _rest(began)
+
+    async def _ended(self, state: str, before: int) -> AsyncIterator[list[EndedRun]]:
+        after, id_before = "", first_run_id(before)
+        while page := await self._store.ended_runs(state, before, id_before, after, PAGE):
+            yield page
+            after = page[-1].run_id
+
+    async def _old_keys(self, before: int) -> AsyncIterator[list[str]]:
+        after, id_before = "", first_run_id(before)
+        while page := await self._store.old_keys(before, id_before, after, PAGE):
+            yield page
+            after = page[-1]
+
+
+def _batches(runs: Sequence[EndedRun]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    steps = 0
+    for run in runs:
+        if batch and steps + run.steps > STEPS_AT_ONCE_MAX:
+            yield batch
+            batch, steps = [], 0
+        batch.append(run.run_id)
+        steps += run.steps
+    if batch:
+        yield batch
+
+
+async def _rest(began: float) -> None:
+    await trio.sleep(max(REST_S_MIN, REST * (trio.current_time() - began)))

@@ -1,0 +1,73 @@
+"""The port of retention: what has ended goes, and its key stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Expired(Struct, frozen=True):
+    """What is kept of a run that retention removed: who it was, how it ended, and when."""
+
+    run_id: str
+    client: str
+    workflow: str
+    key: str
+    state: str
+    submitted_at: int
+    ended_at: int
+
+
+class EndedRun(Struct, frozen=True):
+    """A run that ended long ago."""
+
+    run_id: str
+    steps: int
+    """How many it has: what it costs to remove it."""
+
+
+class Acting(Struct, frozen=True, rename="camel"):
+    """How long runs and keys are kept, as it is registered: so a restart neither waits anew nor
+    acts sooner, and who checks a file knows what may have gone from it."""
+
+    days: int
+    keys_days: int
+    acts_at: int
+    """From when on, in milliseconds since the epoch."""
+    keys_before: int = 0
+    """Keys of runs that ended before this may have been forgotten; 0: none ever was."""
+
+
+class RetainingStore(Protocol):
+    """Where runs go, and keys are kept."""
+
+    @property
+    def any_expired(self) -> bool:
+        """False: no key of an expired run can be here, so nobody has to look for one."""
+
+    def find_expired(self, client: str, workflow: str, key: str) -> Expired | None:
+        """The expired run with this identity. Look for a run that there is first: one that goes
+        in between is found here."""
+
+    async def expired(self, run_id: str) -> Expired | None:
+        """The expired run of this id."""
+
+    async def ended_runs(
+        self, state: str, ended_before: int, id_before: str, after: str, limit: int
+    ) -> list[EndedRun]:
+        """Runs in this state that ended before a time, by id, from just behind `after`. Only ids
+        before `id_before` are looked at: ids rise with the time at which a run began."""
+
+    async def expire(self, run_ids: Sequence[str], ended_before: Mapping[str, int]) -> int:
+        """Remove runs that nobody has in memory, durably, and keep their keys; returns how many
+        went. By state: only those that ended before this time go, whatever was asked."""
+
+    async def old_keys(
+        self, ended_before: int, id_before: str, after: str, limit: int
+    ) -> list[str]:
+        """Expired runs that ended before a time, as `ended_runs`, by their ids."""
+
+    async def forget_keys(self, run_ids: Sequence[str], ended_before: int) -> int:
+        """Forget the keys of expired runs, durably, and that there were any; returns how many."""

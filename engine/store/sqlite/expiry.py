@@ -1,0 +1,89 @@
+"""What retention removes, and the keys that stay: `engine.ports.retention`.
+
+A few statements for a whole batch, whatever it holds: each gives Python's lock up and asks for it
+again (tables.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import msgspec
+
+from engine.ports.registry import KIND_RETENTION
+from engine.ports.retention import Acting, EndedRun, Expired
+from engine.store.expiry import Expiry
+from engine.store.sqlite.readers import SQL
+from engine.store.sqlite.registry import read_registered
+from engine.store.sqlite.tables import TALLY
+
+
+def write_expiry(db: sqlite3.Connection, expiry: Expiry) -> dict[str, int]:
+    """Remove it, within the caller's transaction; returns how that moves the counts of runs."""
+    expiry.gone = 0
+    moved: dict[str, int] = {}
+    if expiry.key_ids:
+        ids = json.dumps(expiry.key_ids)
+        expiry.gone = db.execute(SQL["forget_keys"], (ids, expiry.keys_before)).rowcount
+    if expiry.run_ids:
+        found = db.execute(SQL["may_expire"], (json.dumps(expiry.run_ids),)).fetchall()
+        before = expiry.ended_before
+        going = [row for row in found if row["ended_at"] < before.get(row["state"], 0)]
+        ids = json.dumps([row["id"] for row in going])
+        for row in going:
+            moved[row["state"]] = moved.get(row["state"], 0) - 1
+        for statement in (
+            SQL["keep_keys"], SQL["remove_attempts"], SQL["remove_outcomes"], SQL["remove_steps"],
+            SQL["remove_runs"],
+        ):  # fmt: skip
+            db.execute(statement, (ids,))
+        TALLY.insert(db, list(moved.items()))
+        expiry.gone += len(going)
+    return moved
+
+
+def has_keys(db: sqlite3.Connection) -> bool:
+    """Whether there is the key of any expired run."""
+    return db.execute("SELECT 1 FROM expired LIMIT 1").fetchone() is not None
+
+
+class Gone:
+    """Which runs a file may lack, of which its journal tells: for who checks it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        self._has_keys = "expired" in tables
+        self._keys_before = 0
+        for entry in read_registered(db) if self._has_keys else ():
+            if entry.kind == KIND_RETENTION and entry.value is not None:
+                self._keys_before = msgspec.json.decode(entry.value, type=Acting).keys_before
+
+    def has(self, run_id: str, began_at: int) -> bool:
+        """Its key is there; or it may have been forgotten."""
+        if not self._has_keys:
+            return False
+        return began_at < self._keys_before or key_of_run(self._db, run_id) is not None
+
+
+def key_of_run(db: sqlite3.Connection, run_id: str) -> Expired | None:
+    """The expired run of this id."""
+    row = db.execute(SQL["expired"], (run_id,)).fetchone()
+    return None if row is None else Expired(*row)
+
+
+def ended_runs(
+    db: sqlite3.Connection, state: str, ended_before: int, id_before: str, after: str, limit: int
+) -> list[EndedRun]:
+    """Runs that ended before a time."""
+    where = (state, after, id_before, ended_before, limit)
+    return [EndedRun(*row) for row in db.execute(SQL["ended_runs"], where)]
+
+
+def old_keys(
+    db: sqlite3.Connection, ended_before: int, id_before: str, after: str, limit: int
+) -> list[str]:
+    """Expired runs that ended before a time."""
+    where = (after, id_before, ended_before, limit)
+    return [run_id for (run_id,) in db.execute(SQL["old_keys"], where)]

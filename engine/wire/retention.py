@@ -1,0 +1,47 @@
+"""What is removed, and when: `POST /api/v1/prune`, and what the status says of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Days = Annotated[int, Meta(ge=1, le=36_500)]
+
+
+class PruneRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The body of `POST /api/v1/prune`."""
+
+    dry_run: bool = False
+    """Only say what would go."""
+    retention_days: Days | None = None
+    """Of a dry run: what would go if this were the setting."""
+    keys_kept_days: Days | None = None
+    """The same."""
+
+
+class PruneAnswer(Struct, frozen=True, rename="camel"):
+    """What goes now, or would."""
+
+    dry_run: bool
+    retention_days: int
+    keys_kept_days: int | None
+    """None: for ever."""
+    runs: dict[str, int]
+    """By state."""
+    keys: int
+    """Of runs that have gone, to be forgotten."""
+
+
+class RetentionStatus(Struct, frozen=True, rename="camel"):
+    """How long runs and their keys are kept."""
+
+    retention_days: int
+    keys_kept_days: int | None
+    """None: for ever."""
+    acts_at: str | None
+    """From when on, where a shorter time still waits for that."""
+    runs_expired: int
+    """Since the start."""
+    keys_forgotten: int
+    """Since the start."""

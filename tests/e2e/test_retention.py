@@ -1,0 +1,116 @@
+"""Runs that have grown old, with a real engine: what goes, and what who asks for it is told."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from engine.cli.main import main
+from engine.core.model import Run, StepSpec
+from engine.core.retry import DAY_MS
+from engine.core.rules.post import open_run
+from engine.ports.store import Body, Write
+from engine.process.clock import first_run_id
+from tests.e2e.harness import application, client, eventually_async, fine, is_problem, running
+from tests.store.support import URL, answered, started, store_at
+
+
+def old_run(key: str, days: float) -> tuple[Run, list[Write]]:
+    """A run of the client `shop` that completed so many days ago, and what is to be written."""
+    at = round(time.time() * 1000 - days * DAY_MS)
+    run = Run(id=first_run_id(at), client="shop", submitted_at=at)
+    change, _ = open_run(run, StepSpec("w", key, URL, URL, "w", b"f" * 32), at)
+    change.close(at)
+    first = Write(change, (Body(run.id, 1, b"{}"),))
+    return run, [first, started(run, at + 1), answered(run, at + 2)]
+
+
+async def file_with(path: Path, *runs: tuple[str, float]) -> dict[str, str]:
+    """A file of runs that completed so many days ago; their ids by key."""
+    ids = {}
+    async with store_at(path) as store:
+        for key, days in runs:
+            run, writes = old_run(key, days)
+            ids[key] = run.id
+            for write in writes:
+                await store.write(write).wait()
+    return ids
+
+
+async def test_what_grew_old_goes_and_its_key_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, at once; a run of yesterday stays. Every look at what has gone is 410, with
+    who it was and when; a post of its key calls nobody."""
+    ids = await file_with(tmp_path / "a.db", ("old", 40), ("new", 1))
+    monkeypatch.delenv("ATOMIC_TOKEN_FILE", raising=False)
+    with running(tmp_path, retention_days=30) as engine:
+        async with client(engine.url) as shop, application(w=fine) as app:
+
+            async def atomic(*arguments: str) -> str:
+                invoke = partial(CliRunner().invoke, main, [*arguments, "--engine", engine.url])
+                done = await trio.to_thread.run_sync(invoke)
+                assert done.exit_code == 0, done.output
+                return done.output
+
+            (waits,) = engine.events("retention-set")
+            assert (waits["runs_that_go"], waits["retention_days"]) == (1, 30)
+            assert "1 runs would go" in await atomic("prune", "--dry-run")
+            assert "0 runs would go" in await atomic("prune", "--dry-run", "--days", "50")
+            assert (await shop.read("/status"))["retention"]["runsExpired"] == 0
+            assert "1 runs go" in await atomic("prune")
+
+            async def has_gone() -> bool:
+                return bool((await shop.read("/status"))["retention"]["runsExpired"])
+
+            await eventually_async(has_gone)
+            status = await shop.read("/status")
+            assert (status["counts"]["completed"], status["retention"]["actsAt"]) == (1, None)
+            run_id = ids["old"]
+            for path in (
+                f"runs/{run_id}", f"steps/{run_id}", f"steps/{run_id}/outcome",
+                f"steps/{run_id}/payload", f"steps/{run_id}/response", f"steps/{run_id}-0/outcome",
+            ):  # fmt: skip
+                told = is_problem(await shop.get(f"/api/v1/{path}"), 410, "outcome-expired")
+            told = is_problem(await shop.post(app.at("w"), "old"), 410, "outcome-expired")
+            assert app.called("w") == []
+            assert (told["runId"], told["runStatus"], told["idempotencyKey"]) == (
+                run_id, "completed", "old",
+            )  # fmt: skip
+            assert told["finishedAt"].endswith("Z")
+            acted = await shop.act(run_id, "retry")
+            is_problem(acted, 410, "outcome-expired")
+            assert (await shop.read(f"/steps/{ids['new']}/outcome"))["status"] == "completed"
+            assert [it["id"] for it in (await shop.read("/runs"))["runs"]] == [ids["new"]]
+            metrics = (await shop.get("/metrics")).text
+            assert "atomic_runs_expired_total 1.0" in metrics
+    with running(tmp_path) as engine:  # nobody asks for retention any more, and the key is known
+        async with client(engine.url) as shop:
+            is_problem(await shop.post(URL, "old"), 410, "outcome-expired")
+            answer = await shop.http.post("/api/v1/prune", json={})
+            is_problem(answer, 409, "not-possible")
+
+
+async def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:
+    """Other days but in a dry run; keys that would go before failed runs do; no days at all."""
+    with running(tmp_path, retention_days=30) as engine:
+        async with client(engine.url) as shop:
+            for body, words in (
+                ({"retentionDays": 10}, "are for a dry run"),
+                ({"dryRun": True, "keysKeptDays": 59}, "twice"),
+                ({"dryRun": True, "retentionDays": 0}, "retentionDays"),
+                ({"dryRun": True, "retentionDays": 36_501}, "retentionDays"),
+            ):
+                answer = await shop.http.post("/api/v1/prune", json=body)
+                assert words in is_problem(answer, 400, "invalid-request")["detail"]
+            body = {"dryRun": True, "keysKeptDays": 60, "retentionDays": 30}
+            answer = await shop.http.post("/api/v1/prune", json=body)
+            assert answer.json() == {
+                "dryRun": True, "retentionDays": 30, "keysKeptDays": 60, "keys": 0,
+                "runs": {"completed": 0, "failed": 0, "cancelled": 0},
+            }  # fmt: skip

@@ -1,0 +1,378 @@
+"""Runs that ended long enough ago go; nothing else does, and no key opens a second run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from engine.core.errors import Problem, Refused
+from engine.core.outcome import Answered, Outcome
+from engine.core.retry import DAY_MS, RetryPolicy
+from engine.core.rules.action import Action
+from engine.core.rules.retention import ACTS_AFTER_MS, Retention
+from engine.jobs.retention import Pruning
+from engine.ports.caller import Invocation
+from engine.ports.retention import EndedRun
+from engine.store.sqlite.verify.verify import verify
+from engine.telemetry.log import Log
+from tests.store.support import change_file, rows
+from tests.world import EPOCH_MS, NO_LIMIT, FakeClock, Handler, World, ok, recorded, world
+
+STEP = "http://app:9000/workflows/w/steps/a"
+ONCE = RetryPolicy(count=0)
+MONTH = Retention(30)
+
+
+async def app(it: World, call: Invocation) -> Outcome:
+    """A workflow of one step, which ends as its key says."""
+    key = call.idempotency_key
+    if not call.url.endswith("/index"):
+        return Answered(400, b"no") if key == "fails" else ok(b'"step"')
+    await it.post(STEP, key=key, parent_token=call.parent_token, retry=ONCE, client=call.client)
+    return Answered(424, b"{}", "application/json") if key == "fails" else ok(b'{"a": 1}')
+
+
+def app_of(it: World) -> Handler:
+    """The application of this engine."""
+    return lambda call: app(it, call)
+
+
+class Later(NamedTuple):
+    """An engine some days after its file was written."""
+
+    it: World
+    pruning: Pruning
+    said: list[tuple[str, dict[str, Any]]]
+
+    async def prune(self) -> None:
+        """One pass, at once."""
+        self.pruning.begin("ada")
+        await self.pruning._pass()
+
+
+@asynccontextmanager
+async def later(
+    path: Path, days: float, retention: Retention = MONTH, handler: Handler | None = None
+) -> AsyncIterator[Later]:
+    """The next life of the file, so many days after it was written."""
+    clock = FakeClock(base_ms=EPOCH_MS + round(days * DAY_MS))
+    said: list[tuple[str, dict[str, Any]]] = []
+
+    def log(event: str, **values: Any) -> None:
+        said.append((event, values))
+
+    async with world(path, lambda call: (handler or app_of(it))(call), clock=clock) as it:
+        yield Later(it, Pruning(it.store, it.engine.memory, retention, clock, log, log), said)
+
+
+async def fill(path: Path, *keys: str) -> dict[str, str]:
+    """A file with these runs, ended; their ids by key."""
+    ids: dict[str, str] = {}
+    async with world(path, lambda call: app(it, call)) as it:
+        for key in keys:
+            ids[key] = recorded(await it.post(key=key, retry=ONCE)).step.id
+        await trio.sleep(5)
+    return ids
+
+
+def refused_as_expired(run_id: str) -> Any:
+    """The refusal of everything about this run."""
+
+    def is_it(refused: Refused) -> bool:
+        known = refused.problem is Problem.OUTCOME_EXPIRED, refused.members["runId"]
+        return known == (True, run_id)
+
+    return pytest.RaisesExc(Refused, check=is_it)
+
+
+async def test_runs_of_an_age_go_and_failed_ones_stay_twice_as_long(
+    autojump_clock: object, path: Path
+) -> None:
+    """At the limit a run stays, behind it it goes, with all its rows; the counts know."""
+    ids = await fill(path, "completes", "fails")
+    for days, left in (
+        (29.9, {"completes", "fails"}),
+        (31, {"fails"}),
+        (59.9, {"fails"}),
+        (61, {}),
+    ):
+        async with later(path, days) as at:
+            await at.prune()
+            there = {key for key in ids if await at.it.store.load_runs((ids[key],), 0)}
+            assert there == set(left)
+            runs = {state: n for state, n in at.it.store.writer.run_counts.items() if n}
+            assert sum(runs.values()) == len(left)
+    for table in ("run", "step", "attempt", "outcome"):
+        assert rows(path, f"SELECT count(*) FROM {table}") == [(0,)]
+    assert rows(path, "SELECT key, state FROM expired ORDER BY key") == [
+        ("completes", "completed"), ("fails", "failed"),
+    ]  # fmt: skip
+    assert rows(path, "SELECT sum(runs) FROM tally") == [(0,)]
+
+
+@pytest.mark.parametrize("days", [31, 4_000])
+async def test_what_has_gone_is_told_and_never_run_again(
+    autojump_clock: object, path: Path, days: float
+) -> None:
+    """A post of its key, at its URL or another, its outcome, its step's, an action: 410 with who
+    it was and when, also in later lives."""
+    run_id = (await fill(path, "completes"))["completes"]
+    async with later(path, 31) as at:
+        await at.prune()
+    async with later(path, days) as at:
+        it = at.it
+        for ask in (
+            lambda: it.post(key="completes", retry=ONCE),
+            lambda: it.post("http://app:9000/elsewhere", key="completes"),
+            lambda: it.engine.outcome(run_id, NO_LIMIT),
+            lambda: it.engine.outcome(f"{run_id}-ABC", NO_LIMIT),
+            lambda: it.act(run_id, Action.RETRY),
+        ):
+            with refused_as_expired(run_id) as found:
+                await ask()
+        assert found.value.members["runStatus"] == "completed"
+        assert found.value.members["finishedAt"] >= EPOCH_MS
+        assert it.caller.calls == []
+
+
+async def test_another_client_learns_nothing_of_it(autojump_clock: object, path: Path) -> None:
+    """The same key is another identity; the run's id is one that there never was."""
+    run_id = (await fill(path, "completes"))["completes"]
+    async with later(path, 31) as at:
+        await at.prune()
+        other = recorded(await at.it.post(key="completes", client="pub", retry=ONCE))
+        assert other.step.run_id != run_id
+        gone = await at.it.engine.gone_or(run_id, Refused(Problem.NOT_FOUND, ""), only="pub")
+        assert gone.problem is Problem.NOT_FOUND
+
+
+async def test_open_runs_stay_whatever_their_age(autojump_clock: object, path: Path) -> None:
+    """Paused, waiting for an endpoint, or with a step open below an ended root."""
+
+    async def never(call: Invocation) -> Outcome:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with world(path, never) as it:
+        with trio.move_on_after(1):
+            await it.post(key="hangs")
+        await trio.sleep(2)
+    async with later(path, 400, handler=never) as at:
+        await at.prune()
+        assert rows(path, "SELECT count(*) FROM run") == [(1,)]
+        assert at.pruning.runs_expired == 0
+
+
+async def test_a_run_that_was_opened_again_stays(autojump_clock: object, path: Path) -> None:
+    """It was found to be old, and opened again before it went: in memory, or on its way there."""
+    run_id = (await fill(path, "fails"))["fails"]
+    async with later(path, 90) as at:
+        before = MONTH.ended_before(at.it.engine.clock.steady_ms())
+        await at.it.act(run_id, Action.RETRY)
+        with at.it.engine.memory.set_apart([run_id]) as at_rest:
+            assert at_rest == []
+        # and the store itself looks again, whoever asks it
+        assert await at.it.store.expire([run_id], before) == 0
+        assert await at.it.store.load_runs((run_id,), 0)
+
+
+async def test_who_asks_while_a_run_goes_is_told_that_it_has_gone(
+    autojump_clock: object, path: Path
+) -> None:
+    """The look-up found it, and then it went: no second run, no outcome without its body."""
+    run_id = (await fill(path, "completes"))["completes"]
+    async with later(path, 31) as at:
+        store, told = at.it.store, []
+        before = MONTH.ended_before(at.it.engine.clock.steady_ms())
+
+        async def post() -> None:
+            with refused_as_expired(run_id):
+                await at.it.post(key="completes", retry=ONCE)
+            told.append("post")
+
+        async with trio.open_nursery() as nursery:
+            with at.it.engine.memory.set_apart([run_id]) as at_rest:
+                assert at_rest == [run_id]
+                nursery.start_soon(post)
+                await wait_all_tasks_blocked()
+                assert told == []
+                assert await store.expire(at_rest, before) == 1
+        assert (told, at.it.caller.calls) == (["post"], [])
+        assert rows(path, "SELECT count(*) FROM run") == [(0,)]
+
+
+async def test_an_outcome_whose_body_has_gone_is_not_an_empty_one(
+    autojump_clock: object, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes between the read of the run and the read of its answer."""
+    run_id = (await fill(path, "completes"))["completes"]
+    async with later(path, 31) as at:
+        store = at.it.store
+        body, before = store.body, MONTH.ended_before(at.it.engine.clock.steady_ms())
+
+        async def gone_first(*what: Any, **options: Any) -> Any:
+            await store.expire([run_id], before)
+            return await body(*what, **options)
+
+        monkeypatch.setattr(store, "body", gone_first)
+        with refused_as_expired(run_id):
+            await at.it.engine.outcome(run_id, NO_LIMIT)
+
+
+async def test_who_sets_nothing_asks_nothing_more(
+    autojump_clock: object, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While no key has expired a new identity is looked for once; nothing goes or is written."""
+    await fill(path, "completes")
+    async with later(path, 4_000, Retention()) as at:
+        monkeypatch.setattr(at.it.store, "find_expired", None)
+        monkeypatch.setattr(at.it.store, "ended_runs", None)
+        recorded(await at.it.post(key="new", retry=ONCE))
+        await at.pruning.run()
+        with pytest.raises(Refused, match="not set"):
+            at.pruning.begin("ada")
+        assert at.said == []
+    assert rows(path, "SELECT count(*) FROM registry") == [(0,)]
+
+
+async def test_keys_are_forgotten_when_that_is_asked_for(
+    autojump_clock: object, path: Path
+) -> None:
+    """Not before their time, counted from the run's end; then the key opens another run."""
+    run_id = (await fill(path, "completes"))["completes"]
+    months = Retention(30, 90)
+    for days, keys in ((31, 1), (89.9, 1), (91, 0)):
+        async with later(path, days, months) as at:
+            await at.prune()
+            assert rows(path, "SELECT count(*) FROM expired") == [(keys,)]
+            if keys:
+                with refused_as_expired(run_id):
+                    await at.it.post(key="completes", retry=ONCE)
+            else:
+                assert at.pruning.keys_forgotten == 1
+                assert recorded(await at.it.post(key="completes", retry=ONCE)).step.id != run_id
+
+
+async def test_a_file_from_which_runs_have_gone_is_whole(
+    autojump_clock: object, path: Path
+) -> None:
+    """For `atomic verify`: while their keys are there, and when keys were forgotten. A run that is
+    simply not there is a fault."""
+    run_id = (await fill(path, "completes", "fails"))["completes"]
+    for days, retention, gone in ((31, MONTH, 1), (91, Retention(30, 60), 2)):
+        async with later(path, days, retention) as at:
+            await at.prune()
+        found = verify(path)
+        assert found.faults == []
+        assert any(
+            f"{gone} run{'s' * (gone > 1)} gone by retention" in it.what for it in found.checked
+        )
+    assert rows(path, "SELECT count(*) FROM expired") == [(0,)]
+    change_file(path, "DELETE FROM registry WHERE kind = 'retention'")
+    assert f"run {run_id}" in [it.place for it in verify(path).faults]
+
+
+async def test_a_shorter_time_acts_an_hour_after_it_was_set(
+    autojump_clock: object, path: Path
+) -> None:
+    """The log says what will go; a restart neither acts sooner nor begins the hour anew."""
+    await fill(path, "completes", "fails")
+    async with later(path, 31, Retention(40)) as at:  # the first, and nothing is so old
+        await trio.sleep(0.1)
+    minutes = 60_000 / DAY_MS
+    for start, retention, waits_ms in (
+        (31, MONTH, ACTS_AFTER_MS),
+        (31 + 20 * minutes, MONTH, ACTS_AFTER_MS - 20 * 60_000),
+        (31 + 30 * minutes, Retention(60), ACTS_AFTER_MS - 30 * 60_000),  # longer
+        (31 + 40 * minutes, MONTH, ACTS_AFTER_MS),
+    ):
+        async with later(path, start, retention) as at, trio.open_nursery() as nursery:
+            now = at.it.engine.clock.steady_ms()
+            assert at.pruning.acts_at - now == pytest.approx(waits_ms, abs=2_000)
+            nursery.start_soon(at.pruning.run)
+            await trio.sleep(1)
+            events = [(name, values["runs_that_go"]) for name, values in at.said]
+            assert events == [("retention-set", 0 if retention.days == 60 else 1)]
+            assert rows(path, "SELECT count(*) FROM expired") == [(0,)]
+            at.pruning.close()
+    async with later(path, 31 + 101 * minutes) as at, trio.open_nursery() as nursery:
+        nursery.start_soon(at.pruning.run)
+        await trio.sleep(5)
+        assert rows(path, "SELECT key FROM expired") == [("completes",)]
+        assert [name for name, _ in at.said] == ["runs-expired"]
+        at.pruning.close()
+
+
+async def test_a_clock_far_ahead_waits_too(autojump_clock: object, path: Path) -> None:
+    """A day and more after all that was recorded, the clock may be wrong: an hour to see it."""
+    async with later(path, 0) as at:
+        await at.it.post(key="completes", retry=ONCE)
+        await trio.sleep(5)
+    async with later(path, 0.5) as at:
+        assert at.pruning.acts_at < at.it.engine.clock.steady_ms() + ACTS_AFTER_MS
+    async with later(path, 40_000) as at:
+        wait_ms = at.pruning.acts_at - at.it.engine.clock.steady_ms()
+        assert wait_ms == pytest.approx(ACTS_AFTER_MS, abs=2_000)
+
+
+async def test_a_dry_run_says_what_would_go_and_removes_nothing(
+    autojump_clock: object, path: Path
+) -> None:
+    """By state, under the setting or another one."""
+    await fill(path, "completes", "fails")
+    async with later(path, 61, Retention()) as at:
+        plan = await at.pruning.plan(Retention(30, 60))
+        assert (plan.runs, plan.keys) == ({"completed": 1, "failed": 1, "cancelled": 0}, 0)
+        assert (await at.pruning.plan(Retention(40))).runs["failed"] == 0
+        assert (await at.pruning.plan(Retention())).runs == {}
+    assert rows(path, "SELECT count(*) FROM run") == [(2,)]
+
+
+class Rows:
+    """A store of which nothing is asked but to remove runs, which takes a tenth of a second."""
+
+    registered, last_at = (), 0
+
+    def __init__(self, *steps: int) -> None:
+        self.runs = [EndedRun(f"R{n}", count) for n, count in enumerate(steps)]
+        self.went: list[tuple[float, int]] = []
+        """When, and how many."""
+
+    async def ended_runs(self, state: str, *where: Any) -> list[EndedRun]:
+        """All on one page, all completed."""
+        return [] if where[2] or state != "completed" else self.runs
+
+    async def expire(self, run_ids: list[str], before: Any) -> int:
+        self.went.append((trio.current_time(), len(run_ids)))
+        await trio.sleep(0.1)
+        return len(run_ids)
+
+    def register(self, entry: Any) -> None:
+        """Whatever it is."""
+
+    def set_apart(self, run_ids: Sequence[str]) -> AbstractContextManager[Sequence[str]]:
+        """Nobody has any of them."""
+        return nullcontext(run_ids)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batches"),
+    [((100, 100), [2]), ((100, 101), [1, 1]), ((5_000, 1, 1), [1, 2]), ((1,) * 201, [200, 1])],
+)
+async def test_few_rows_go_with_one_commit_and_the_writer_rests(
+    autojump_clock: object, steps: Sequence[int], batches: list[int]
+) -> None:
+    """A run of many steps goes alone; nine tenths of the time are the callers'."""
+    store = Rows(*steps)
+    log: Log = lambda event, **values: None  # noqa: E731
+    pruning = Pruning(store, store, MONTH, FakeClock(), log, log)  # type: ignore[arg-type]
+    await pruning._pass()
+    assert [count for _, count in store.went] == batches
+    assert [at for at, _ in store.went] == pytest.approx([float(n) for n in range(len(batches))])
+    assert pruning.runs_expired == len(steps)
