@@ -149,6 +149,18 @@ async def test_the_pages_code_verifies_calls(verify: Verify, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("verify", [each for each in LANGUAGES if each.id != "package"])
+async def test_a_file_with_two_secrets_takes_calls_of_either(
+    verify: Verify, tmp_path: Path
+) -> None:
+    """As it stands while the secret is changed: calls that were signed before the new one was
+    there, with both, and after the old one was taken away; and no others."""
+    for secrets in ("".join(SECRETS), "".join(SECRETS[::-1]), f"\n{SECRETS[1]}\n{SECRETS[0]}"):
+        for keys in (KEYS[:1], KEYS[1:], KEYS):
+            assert verify(tmp_path, secrets, BODY, await signed(*keys))
+        assert not verify(tmp_path, secrets, BODY, await signed(b"another key of the length"))
+
+
+@pytest.mark.parametrize("verify", [each for each in LANGUAGES if each.id != "package"])
 @pytest.mark.parametrize("key", [b"", b"short"], ids=["none", "short"])
 async def test_a_file_without_a_whole_secret_opens_nothing(
     verify: Verify, key: bytes, tmp_path: Path
