@@ -193,10 +193,19 @@ def parse_retry_after(value: bytes, utc_now: Callable[[], float]) -> int | None:
     return None
 
 
+class NotListed(TargetNotAllowed):
+    """No list has the URL: of its host another path may be listed, so the text names it whole, but
+    for what may be a secret."""
+
+    def __init__(self, why: str, url: str) -> None:
+        super().__init__(why)
+        self.url = url
+
+
 def _check_listed(policy: CallPolicy, url: str) -> None:
     """The list as it is now: it may have changed since the step was accepted."""
     if (why := policy.why_not_listed(normalise(url))) is not None:
-        raise TargetNotAllowed(why)
+        raise NotListed(why, url.partition("?")[0])
 
 
 def _unanswered(
@@ -204,7 +213,8 @@ def _unanswered(
 ) -> Unanswered:
     """`may_be_allowed`: there are lists, so that what is on none may be put on one."""
     kind = next(kind for kinds, kind in ERRORS if isinstance(error, kinds))
-    detail = f"{target.authority}: {error}" if target else str(error)
+    where = error.url if isinstance(error, NotListed) else target.authority if target else ""
+    detail = f"{where}: {error}" if where else str(error)
     status = error.http_status if isinstance(error, BadAnswer) else None
     pauses = may_be_allowed and kind is CallError.TARGET_NOT_ALLOWED and target is not None
     return Unanswered(kind, detail, status, f"{error}{_errno(error)}", pauses)

@@ -28,6 +28,8 @@ from engine.core.target import covers, is_covered, whole_host
 from engine.http.tls import TlsError, default_ssl_context
 from engine.ports.registry import Clients
 
+TARGETS_TOLD_MAX = 3
+"""Of one host, in a refusal."""
 URLS_REMEMBERED_MAX = 1_024
 """Of each client: those that may be posted, until its definition changes."""
 
@@ -69,11 +71,18 @@ class CallPolicy:
         if not self._known:
             how = f"`atomic client add {client.name} --target {host}`"
             return f"there is no client {client.name}; to have one: {how}"
+        why = f"none of the targets of client {client.name} covers it"
+        if here := [target for target in client.targets if whole_host(target) == host]:
+            why += f" (of that host it has {' and '.join(here[:TARGETS_TOLD_MAX])})"
+            # whoever listed a part of the host is not told to list all of it
+            host = url.partition("?")[0]
+            if not covers(host, url):
+                return f"{why}, and no target with a path covers such a one"
         if client.defined_in:
             how = f'add "{host}" to its `targets` in {client.defined_in}'
         else:
             how = f"`atomic client targets {client.name} --add {host}`"
-        return f"none of the targets of client {client.name} covers it; to allow it: {how}"
+        return f"{why}; to allow it: {how}"
 
     def why_not(self, ip: IPAddress, target: CalledUrl) -> str | None:
         """As `Gate.why_not`."""

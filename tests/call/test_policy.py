@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import socket
@@ -311,8 +312,8 @@ async def test_of_a_client_that_is_not_known_nothing_is_called(dials: Dials) -> 
     assert is_kept_back(outcome)
     assert isinstance(outcome, Unanswered)
     assert outcome.detail == (
-        "127.0.0.1:9000: there is no client shop; to have one: `atomic client add shop --target"
-        " http://127.0.0.1:9000/`"
+        "http://127.0.0.1:9000/: there is no client shop; to have one: `atomic client add shop"
+        " --target http://127.0.0.1:9000/`"
     )
     assert dials.made == []
 
@@ -344,6 +345,20 @@ async def test_what_stands_in_the_refusal() -> None:
         ' "http://app:9001/" to its `targets` in /etc/atomic/clients/shop.toml'
     )
     assert policies.why_not("shop", "http://app:9000/x") is None
+    engine = Engine(shop("http://app:9000/hooks/"))
+    why_not = partial(engine.policies.why_not, "shop")
+    assert why_not("http://app:9000/hook/charge?token=secret") == (
+        "none of the targets of client shop covers it (of that host it has"
+        " http://app:9000/hooks/); to allow it: `atomic client targets shop --add"
+        " http://app:9000/hook/charge`"
+    ), "whoever listed a part of a host is not told to list all of it"
+    stepping = why_not("http://app:9000/hooks/../x")
+    assert stepping is not None
+    assert stepping.endswith(", and no target with a path covers such a one")
+    recorded = await engine.call("http://app:9000/hook/charge?token=secret")
+    assert isinstance(recorded, Unanswered)
+    assert recorded.detail.startswith("http://app:9000/hook/charge: none of the targets of client")
+    assert "secret" not in recorded.detail
     why = Engine(shop("http://intern.example.com/"))
     outcome = await why.call("http://intern.example.com/x")
     assert isinstance(outcome, Unanswered)

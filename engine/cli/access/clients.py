@@ -127,8 +127,11 @@ def targets(
         )
     if as_json:
         echo_json(row)
-    else:
-        click.echo("\n".join(client_lines((row,))))
+        return
+    click.echo("\n".join(client_lines((row,))))
+    if remove:
+        what = "what no target covers any more" if row.targets else "all of its open runs"
+        click.echo(f"At their next attempt {what} will be paused: target-not-allowed.", err=True)
 
 
 @client.group()
