@@ -164,6 +164,13 @@ def _listen(config: Config) -> list[trio.SocketListener]:
         raise CannotListen(f"{config.host}:{config.port}: {what}") from error
 
 
+def _addresses(listeners: list[trio.SocketListener]) -> str:
+    """Where it listens, which may be more than the URL says: `0.0.0.0:8420`."""
+    names = (it.socket.getsockname() for it in listeners)
+    return " ".join(f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+                    for name in names)  # fmt: skip
+
+
 class Reach(Struct, frozen=True):
     """How the engine is reached."""
 
@@ -267,7 +274,7 @@ async def _serve_front(
                 certificate=reach.certificate,
             )
         )
-        log("listening", url=reach.url)
+        log("listening", url=reach.url, address=_addresses(reach.listeners))
         await asked.wait()
         give_up_s = config.stop_deadline_ms / 1000 * STORE_SHARE
         store.give_up_at(trio.current_time() + give_up_s)

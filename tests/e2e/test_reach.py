@@ -43,6 +43,9 @@ def with_token(directory: Path, **settings: Any) -> dict[str, Any]:
 async def test_beyond_loopback_with_a_token(tmp_path: Path) -> None:
     """Health is for anybody, under any name; all else for who has a token, under any name too."""
     with running(tmp_path, **with_token(tmp_path, plain_http=True)) as engine:
+        (told,) = engine.events("listening")
+        port = engine.url.rpartition(":")[2]
+        assert (told["url"], told["address"]) == (f"http://127.1:{port}", f"127.0.0.1:{port}")
         async with asking(engine.url.replace("127.1", "127.0.0.1")) as http:
             elsewhere = {"Host": "engine.example"}
             for path in ("/healthz", "/readyz"):
