@@ -104,10 +104,20 @@ def hold(kind: str, name: str, reason: str | None, engine: str, actor: str, as_j
     """
     with client_of(engine, actor=actor) as client:
         held = client.operate.hold(kind, name, reason=reason)
+        hosts = None if as_json or kind != "host" else client.operate.status().hosts
     if as_json:
         echo_json(held)
-    else:
-        click.echo(hold_text(held))
+        return
+    click.echo(hold_text(held))
+    if hosts is not None and not any(
+        held.name in (it.host, it.host.rpartition(":")[0]) for it in hosts
+    ):
+        click.echo(
+            f"note: the engine has called no {safe(held.name)} lately. It holds what the engine"
+            " calls itself, as in a step's URL; what your application calls is not held by its"
+            " name: hold the workflow, or the application's host.",
+            err=True,
+        )
 
 
 @click.command()

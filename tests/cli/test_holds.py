@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from engine.wire import Problem
@@ -10,6 +12,8 @@ from tests.client.fake_engine import STEP, Atomic, FakeEngine, answer, refusal
 
 AT = "2026-11-23T12:00:00.000Z"
 HELD = {"kind": "host", "name": "app:9000", "since": AT, "actor": "ada", "waiting": 1}
+HOST = {"host": "app:9000", "ended": 3, "succeeded": 3, "p95Ms": 1, "byMinute": [], "inFlight": 0}
+CALLED = answer({"hosts": [HOST | {"queued": 0}]})
 LETS_GO = HELD | {"releasedAt": AT, "ratePerS": 1_000, "waiting": 1_200}
 
 
@@ -17,13 +21,28 @@ def test_a_hold_says_what_and_why(atomic: Atomic, engine: FakeEngine) -> None:
     """Who acts goes along; what others wrote cannot drive the terminal."""
     told = HELD | {"reason": "bad\x1b deploy"}
     command = ("hold", "host", "app:9000", "--reason", "bad", "--as", "ada")
-    shown = atomic(*command, answers=[answer(told)]).stdout
+    done = atomic(*command, answers=[answer(told), CALLED])
+    shown = done.stdout
+    assert done.stderr == ""
     assert shown == (
         "held: host app:9000 since 2026-11-23 12:00:00Z by ada: bad\\u001b deploy; 1 step waiting\n"
     )
-    (request,) = engine.requests
+    request, _ = engine.requests
     assert request.headers["atomic-actor"] == "ada"
-    assert engine.body() == {"kind": "host", "name": "app:9000", "reason": "bad"}
+    assert json.loads(request.content) == {"kind": "host", "name": "app:9000", "reason": "bad"}
+
+
+@pytest.mark.parametrize(("name", "known"), [("app", True), ("app:9000", True), ("smtp:25", False)])
+def test_a_host_that_the_engine_does_not_call_is_noted(
+    atomic: Atomic, name: str, known: bool
+) -> None:
+    """The name of what the application calls holds nothing: said, where it would be believed."""
+    held = answer(HELD | {"name": name})
+    done = atomic("hold", "host", name, answers=[held, CALLED])
+    assert (done.exit_code, done.stdout.startswith(f"held: host {name} ")) == (0, True)
+    assert ("called no smtp:25 lately" in done.stderr) is not known
+    asked = ("hold", "workflow", "w")
+    assert atomic(*asked, answers=[answer(HELD | {"kind": "workflow"})]).stderr == ""
 
 
 def test_a_release_has_a_rate(atomic: Atomic, engine: FakeEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,35 @@ async def test_retry_wakes_what_backs_off(shop: Client) -> None:
         assert answers[0].json()["attempts"] == 2
         (step,) = (await shop.steps(run_id)).values()
         assert step["failures"] == 1
+
+
+async def test_a_retry_of_what_is_held_says_what_holds_it(shop: Client) -> None:
+    """Each of the holds, as each has to be released; of a step that none covers nothing is said."""
+
+    async def workflow(call: Call) -> Answer:
+        return Answer((await shop.post(app.at("fine"), call.key)).status_code)
+
+    async with application(fine=fine) as app, application(index=workflow) as elsewhere:
+        host = app.at("fine").split("/")[2]
+        for hold in ({"kind": "host", "name": host}, {"kind": "host", "name": "127.0.0.1"}):
+            assert (await shop.http.post("/api/v1/holds", json=hold)).status_code == 200
+        await shop.http.post("/api/v1/holds/release", json={"kind": "host", "name": "127.0.0.1"})
+        posted = await shop.post(elsewhere.at("index"), prefer="respond-async")
+        run_id = posted.json()["runId"]
+        await eventually_async(partial(_has_steps, shop, run_id, 2))
+        await shop.http.post("/api/v1/holds", json={"kind": "host", "name": "127.0.0.1"})
+        step = (await shop.steps(run_id))["fine"]
+        refused = await shop.act(run_id, "retry", step=step["id"])
+        assert is_problem(refused, 409, "not-possible")["detail"].endswith(
+            f"the step is pending. Holds on host 127.0.0.1 and host {host} keep it back: `atomic"
+            " holds` says why."
+        )
+        shown = await shop.read(f"/runs/{run_id}")
+        assert [it["name"] for it in shown["holds"]] == ["127.0.0.1", host]
+
+
+async def _has_steps(shop: Client, run_id: str, count: int) -> bool:
+    return len(await shop.steps(run_id)) == count
 
 
 async def test_retry_of_a_failed_run(shop: Client) -> None:

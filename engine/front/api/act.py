@@ -48,7 +48,7 @@ async def action(front: Front, who: Who, run_id: str, body: bytes, actor: Actor)
         )
     except Refused as refused:
         if refused.problem is not Problem.REVISION_CHANGED:
-            raise
+            raise _naming_holds(front, refused, run_id, asked.step) from refused
         return await _changed_meanwhile(front, refused, run_id, asked.step)
     record = await stopped_record(front, run_id) if run is None else record_of(run)
     steps = {} if run is None else run.steps
@@ -110,6 +110,22 @@ def move_of(asked: wire.ActionRequest | wire.BulkRequest) -> Move | None:
             member="from" if asked.from_ else "to",
         )
     return None
+
+
+def _naming_holds(front: Front, refused: Refused, run_id: str, step_id: str | None) -> Refused:
+    """A held step that is retried is refused for its state, which says nothing: the hold does."""
+    live = front.engine.memory.live.get(run_id)
+    if refused.problem is not Problem.NOT_POSSIBLE or live is None:
+        return refused
+    run = live.run
+    steps = [run.steps[step_id]] if step_id in run.steps else list(run.steps.values())
+    held = holds_over(front.engine.holds, run.client, run.root.spec.workflow, steps)
+    if not held:
+        return refused
+    named = " and ".join(f"{it.kind} {it.name}" for it in held)
+    what = f"A hold on {named} keeps" if len(held) == 1 else f"Holds on {named} keep"
+    detail = f"{refused.detail} {what} it back: `atomic holds` says why."
+    return Refused(refused.problem, detail, **refused.members)
 
 
 async def _changed_meanwhile(

@@ -87,9 +87,10 @@ def holds_over(
         what = (client, workflow, step.spec.url)
         if step.ended:
             continue
-        hold = holds.over(*what) or (holds.pacing(*what) if step.held_since is not None else None)
-        if hold is not None:
-            found[hold.key] = hold
+        keeping = holds.all_over(*what)
+        if not keeping and step.held_since is not None and (pacing := holds.pacing(*what)):
+            keeping = [pacing]
+        found.update((hold.key, hold) for hold in keeping)
     return tuple(hold_row(found[key]) for key in sorted(found))
 
 

@@ -84,6 +84,10 @@ class Holds:
             or found.get((HoldKind.HOST, bare))
         )
 
+    def all_over(self, client: str, workflow: str, url: str) -> list[Hold]:
+        """All that keep such a step from starting: each of them has to be released."""
+        return [it for it in self._in_force.values() if covers(it, client, workflow, url)]
+
     def pacing(self, client: str, workflow: str, url: str) -> Hold | None:
         """The hold that lets go of such a step, if it waited: of several the slowest."""
         for hold in self._released:
