@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from engine.cli.main import main
+from engine.core.access.token import Role
 from engine.process import config
 from engine.process.memory import SHARE_OF_MEMORY
+from engine.registry.files import Sources, read_files
 from engine.wire.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +113,52 @@ def test_the_page_gives_it_a_certificate(compose: Any, tmp_path: Path) -> None:
     kind, *words = services["engine"]["healthcheck"]["test"]
     serve = services["engine"]["command"]
     assert (kind, words) == ("CMD", ["atomic", "health", *serve[1:]])
+
+
+def test_what_setup_wrote_is_changed_as_the_page_says(compose: Any, tmp_path: Path) -> None:
+    """By the service that may write there: a definition comes out and goes in, and a token has
+    another before it, then alone. The engine takes what the files say after each step."""
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    writable = {each for each in compose["services"]["setup"]["volumes"] if ":ro" not in each}
+    assert writable == {"config:/etc/atomic", "demo-keys:/keys"}
+    places = {"/etc/atomic": str(tmp_path / "etc"), "/keys": str(tmp_path / "keys")}
+
+    def real(word: str) -> str:
+        for place, there in places.items():
+            word = word.replace(place, there)
+        return word
+
+    setup = compose["services"]["setup"]["command"]
+    assert CliRunner().invoke(main, [real(word) for word in setup]).exit_code == 0
+    sources = Sources(
+        clients_dir=tmp_path / "etc/clients",
+        token_files=((Role.ADMIN, tmp_path / "etc/admin.token"),),
+    )
+
+    def run(line: str) -> None:
+        words = line.split(" --entrypoint ", 1)[1].replace(" setup ", " ", 1)
+        subprocess.run(["sh", "-ec", real(words)], cwd=tmp_path, check=True)
+
+    def admins() -> list[str]:
+        found = read_files(sources)
+        assert found.bad == {}
+        return [token.name for token in found.tokens if token.role is Role.ADMIN]
+
+    lines = re.findall(r"^\$ (docker compose run .* setup .*)$", page, re.MULTILINE)
+    out, back, more, less = lines
+    run(out)
+    changed = tmp_path / "demo.toml"
+    changed.write_text(changed.read_text() + "disabled = true\n")
+    run(back)
+    (client,) = read_files(sources).clients
+    assert (client.name, client.disabled) == ("demo", True)
+    (old,) = admins()
+    run(more)
+    new, kept = admins()
+    assert (kept, new != old) == (old, True)
+    assert (tmp_path / "etc/admin.token").stat().st_mode & 0o777 == 0o600
+    run(less)
+    assert admins() == [new]
 
 
 def test_the_dockerfile_has_no_slips(tmp_path: Path) -> None:
