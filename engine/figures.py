@@ -60,7 +60,18 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
                     lambda: engine.admission.refused)  # fmt: skip
     metrics.counters("atomic_new_runs_limited", "Posts refused by a limit of their client",
                      "client", lambda: engine.new_runs.refused)  # fmt: skip
+    _show_clients(metrics, engine)
     _show_memory(metrics, engine.budget)
+
+
+def _show_clients(metrics: Metrics, engine: Engine) -> None:
+    """What clients take of limits of their own: those of them that have one."""
+    metrics.gauges("atomic_client_calls_in_flight", "Calls of clients with in_flight_max",
+                   "client", lambda: engine.places.limited.by_client)  # fmt: skip
+    metrics.gauges("atomic_client_open_runs", "Open runs of clients with open_runs_max",
+                   "client", lambda: dict(engine.new_runs.open))  # fmt: skip
+    metrics.gauges("atomic_client_waiting_callers", "Callers of clients with waiting_callers_max",
+                   "client", lambda: dict(engine.new_runs.waiting))  # fmt: skip
 
 
 def _show_memory(metrics: Metrics, budget: Budget) -> None:

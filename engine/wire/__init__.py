@@ -14,6 +14,7 @@ from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
 from engine.core.text.json_text import StandIns, json_fault
 from engine.wire.events import Event, Fact, Other, Reset
+from engine.wire.limits import ClientUse, LimitUsed
 from engine.wire.names import unseen
 from engine.wire.operate import (
     ACTOR_CHARACTERS_MAX,
@@ -97,6 +98,7 @@ __all__ = [
     "Cause",
     "CauseList",
     "CauseRow",
+    "ClientUse",
     "DelayBy",
     "DueBucket",
     "EngineError",
@@ -110,6 +112,7 @@ __all__ = [
     "HoldRow",
     "HostRow",
     "LastAttempt",
+    "LimitUsed",
     "Limits",
     "Memory",
     "MoveRow",

@@ -51,6 +51,22 @@ class LimitsRow(Struct, frozen=True, rename="camel"):
     limits: tuple[LimitRow, ...]
 
 
+class LimitUsed(LimitRow, frozen=True, rename="camel"):
+    """One limit of a client, and how much of it is taken."""
+
+    used: int | float | None = None
+    """In the limit's unit. None: it is a rate, is not set, or cannot be counted now."""
+
+
+class ClientUse(Struct, frozen=True, rename="camel"):
+    """What a client with limits takes of them."""
+
+    client: str
+    limits: tuple[LimitUsed, ...]
+    refused: int
+    """Posts refused by one of them, since the start."""
+
+
 class LimitsList(Struct, frozen=True, rename="camel"):
     """Clients and hosts of which a file or somebody has set something, by kind and name."""
 

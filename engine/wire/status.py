@@ -16,6 +16,7 @@ from msgspec.structs import fields
 
 from engine.core.access.token import Role
 from engine.wire.retention import RetentionStatus
+from engine.wire.limits import ClientUse
 from engine.wire.view import DueBucket, HoldRow, HostRow, StandstillRow
 
 
@@ -145,6 +146,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Told to readers of every client alone."""
     defined_twice: tuple[str, ...] | None = None
     """Clients that a file defines and a command added; told like bad files."""
+    clients: tuple[ClientUse, ...] | None = None
+    """Those that have limits of their own. Of who sees one client that one."""
     token: OwnToken | None = None
     """Of who asked; None where the engine asks for no token."""
 

@@ -42,3 +42,19 @@ def test_limits_are_set_and_reset(atomic: Atomic, engine: FakeEngine):
     ]
     slip = atomic("limits", "set", "host", "app:9000", "calls_per_s=many")
     assert (slip.exit_code, "NAME=NUMBER" in slip.stderr) == (2, True)
+
+
+def test_the_status_says_what_clients_take(atomic: Atomic):
+    """Of the limits that are set; the others are not told."""
+    limits = [
+        {"limit": "new_runs_per_s", "value": 0.5, "setBy": "a.toml", "used": None},
+        {"limit": "open_runs_max", "value": 2000, "setBy": "a.toml", "used": 1000},
+        {"limit": "in_flight_max", "value": 2, "setBy": "run time\x1b", "used": 2},
+        {"limit": "memory_share", "value": None, "setBy": "default", "used": None},
+    ]
+    status = {"clients": [{"client": "shop", "limits": limits, "refused": 1}]}
+    shown = atomic("status", answers=[answer(status)]).stdout
+    assert (
+        "shop: new_runs_per_s 0.5 (a.toml), open_runs_max 1,000 of 2,000 (a.toml),"
+        " in_flight_max 2 of 2 (run time\\u001b), 1 post refused"
+    ) in shown

@@ -159,6 +159,7 @@ async def test_lists_and_counts_have_nothing_of_the_other(tmp_path: Path) -> Non
         assert set(status) == {
             "instance", "version", "startedAt", "ready", "draining", "durability", "store",
             "counts", "stuckCount", "lateCount", "timedCount", "due", "holds", "limits",
+            "clients",
         }  # fmt: skip
         assert status["store"] == {"available": True}
         assert (await reader.http.get("/metrics")).status_code == 403

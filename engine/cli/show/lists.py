@@ -13,7 +13,7 @@ from engine.shown.states import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import ActionAnswer, RunRow, Status, StoreStatus
+    from engine.wire import ActionAnswer, ClientUse, RunRow, Status, StoreStatus
 
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
@@ -86,10 +86,23 @@ def status_lines(status: Status) -> list[str]:
         for why, count in host.waits_for.items()
         if why != "place"
     ]
+    lines += [use_text(row) for row in status.clients or ()]
     if status.durability is not None:
         settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
         lines.append("durability: " + ", ".join(settings))
     return lines
+
+
+def use_text(row: ClientUse) -> str:
+    """What a client takes of its limits, and where each comes from."""
+    used = (
+        f"{safe(it.limit)} {f'{it.value:,}' if it.used is None else f'{it.used:,} of {it.value:,}'}"
+        f" ({safe(it.set_by)})"
+        for it in row.limits
+        if it.value is not None
+    )
+    refused = f", {count_text(row.refused, 'post')} refused" if row.refused else ""
+    return f"{safe(row.client)}: {', '.join(used)}{refused}"
 
 
 def alarm_lines(status: Status) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine import wire
+from engine.core.errors import Refused
 from engine.core.model import Step, StepState
 from engine.core.rules.hold import Hold, HoldKind
 from engine.front.show.rows import hold_row
@@ -18,7 +20,9 @@ from engine.front.show.times import rfc3339
 from engine.ports.store import Away
 from engine.process.budget import Budget
 from engine.process.config import Config
+from engine.registry.limits import LimitKind, SetLimits
 from engine.registry.registry import BadFile
+from engine.runs.engine import Engine
 from engine.runs.limits.gates import Gate, WaitsFor
 from engine.runs.limits.holds import HoldKey, Holds
 from engine.runs.limits.hosts import HostFigures
@@ -26,6 +30,7 @@ from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.standstill import HostPool, standstill_text
 
 HOSTS_TOLD_MAX = 200
+CLIENTS_TOLD_MAX = 200
 
 
 def run_counts(runs: Mapping[str, int]) -> wire.RunCounts:
@@ -134,6 +139,41 @@ def _with_gate(row: wire.HostRow, gate: Gate | None, now: int, now_s: float) -> 
         calls_per_s=UNSET if limits.calls_per_s is None else limits.calls_per_s,
         breaker_since=UNSET if since is None else _then(since, now, now_s),
     )
+
+
+async def client_rows(
+    limits: SetLimits, engine: Engine, only: str | None = None
+) -> tuple[wire.ClientUse, ...]:
+    """What clients with limits take of them, by name; `only` this one."""
+    names = sorted(engine.registry.limits)[:CLIENTS_TOLD_MAX]
+    if only is not None:
+        names = [only] if only in engine.registry.limits else []
+    rows = []
+    for name in names:
+        used = await _used(engine, name)
+        its = tuple(
+            wire.LimitUsed(
+                it.name, it.value, it.set_by, None if it.value is None else used.get(it.name)
+            )
+            for it in limits.of(LimitKind.CLIENT, name)
+        )
+        rows.append(wire.ClientUse(name, its, engine.new_runs.refused.get(name, 0)))
+    return tuple(rows)
+
+
+async def _used(engine: Engine, client: str) -> dict[str, int | float | None]:
+    """By limit; what has none is not counted."""
+    calls, budget, open_runs = engine.places.limited.of(client), engine.budget, None
+    its = engine.registry.limits.get(client)
+    if its is not None and its.open_runs_max is not None:
+        with suppress(Refused):  # the store cannot be read now
+            open_runs = await engine.new_runs.open_now(client)
+    return {
+        "open_runs_max": open_runs,
+        "in_flight_max": None if calls is None else calls.in_flight,
+        "waiting_callers_max": engine.new_runs.waiting.get(client, 0),
+        "memory_share": round(budget.of_client(client) / budget.bytes_max, 4),
+    }
 
 
 def standstill_rows(

@@ -19,6 +19,7 @@ from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.figures import (
     bad_file_rows,
+    client_rows,
     hold_rows,
     holds_on,
     holds_over,
@@ -58,6 +59,7 @@ async def status(front: Front, who: Who) -> Reply:
     due = await front.views.due_counts(now)
     engine = front.engine
     store, places = engine.store, engine.places
+    clients = await client_rows(front.limits, engine)
     return json_reply(
         wire.Status(
             instance=front.instance,
@@ -88,6 +90,7 @@ async def status(front: Front, who: Who) -> Reply:
             limits=limits_set(front.config, engine.budget.bytes_max),
             bad_files=bad_file_rows(front.registry.bad_files),
             defined_twice=front.registry.defined_twice or None,
+            clients=clients,
             token=_token(who),
         )
     )
@@ -116,6 +119,7 @@ async def own_status(front: Front, who: Who, client: str) -> wire.Status:
         due=tuple(wire.DueBucket(each.up_to_ms, each.attempts) for each in found.due),
         holds=holds_on(engine.holds, client),
         limits=limits_set(front.config, engine.budget.bytes_max),
+        clients=await client_rows(front.limits, engine, client),
         token=_token(who),
     )
 

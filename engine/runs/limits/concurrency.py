@@ -117,6 +117,11 @@ class LimitedCalls:
         """Those of a client; None: it has no limit."""
         return self._by_client.get(client) if self.any else None
 
+    @property
+    def by_client(self) -> dict[str, int]:
+        """What is in flight of each that has one, as known now; asked from other threads too."""
+        return {name: calls.in_flight for name, calls in list(self._by_client.items())}
+
     def is_full(self, client: str) -> bool:
         """Whether no more of the client may begin."""
         calls = self.of(client)

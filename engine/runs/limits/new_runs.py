@@ -49,10 +49,16 @@ class NewRuns:
         if limits.open_runs_max is None or client in self._counted_at:
             self.check(client, waits=waits)
             return False
+        await self.open_now(client)
+        return True
+
+    async def open_now(self, client: str) -> int:
+        """How many runs of a client with a limit for that are open; they are counted, if they have
+        not been. Raises Refused when they cannot be."""
         async with self._counting:
             if client not in self._counted_at:
                 await self._count(client)
-        return True
+        return self.open[client]
 
     def may_open(self, client: str) -> bool:
         """Whether a post of this client may open a run now, as far as it is known."""
