@@ -15,8 +15,8 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
 from engine.core.access.token import Role
-from engine.wire.retention import RetentionStatus
 from engine.wire.limits import ClientUse
+from engine.wire.retention import RetentionStatus
 from engine.wire.view import DueBucket, HoldRow, HostRow, StandstillRow
 
 
