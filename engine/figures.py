@@ -11,6 +11,7 @@ from collections import Counter
 
 from engine.front.server.certificate import Certificate
 from engine.front.server.server import ServerCounters
+from engine.jobs.backups import Backups
 from engine.jobs.retention import Pruning
 from engine.ports.store import OpenStore
 from engine.process.budget import Budget
@@ -92,6 +93,20 @@ def show_store(metrics: Metrics, store: OpenStore) -> None:
     metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
     metrics.gauge("atomic_event_sequence", "Number of the last event, of the file",
                   lambda: store.last_seq)  # fmt: skip
+
+
+def show_backups(metrics: Metrics, backups: Backups) -> None:
+    """Copies of the record."""
+
+    def good_at() -> float:
+        return 0.0 if backups.good is None else backups.good.at / 1000
+
+    metrics.gauge("atomic_backup_end_seconds", "When the last good backup was made", good_at)
+    metrics.gauge("atomic_backup_bytes", "Size of the last good backup",
+                  lambda: 0 if backups.good is None else backups.good.size)  # fmt: skip
+    metrics.gauge("atomic_backup_under_way", "Whether one is being made",
+                  lambda: backups.under_way is not None)  # fmt: skip
+    metrics.counter("atomic_backups_failed", "Backups that failed", lambda: backups.failed)
 
 
 def show_server(

@@ -28,6 +28,7 @@ from engine.core.errors import EngineError, Problem
 from engine.core.rules.post import RunLimits
 from engine.core.rules.retention import Retention
 from engine.figures import (
+    show_backups,
     show_engine,
     show_process,
     show_pruning,
@@ -46,6 +47,7 @@ from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
 from engine.front.show.times import rfc3339
+from engine.jobs.backups import Backups, BackupSettings
 from engine.jobs.bulk import Bulk
 from engine.jobs.retention import Pruning
 from engine.ports.store import OpenStore, StoreError, StoreStopped
@@ -69,8 +71,9 @@ from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
 from engine.runs.shared import Shared
+from engine.store.sqlite.backup.backup import SqliteCopies
 from engine.store.sqlite.file.owner import Owner, check_unowned
-from engine.store.sqlite.store import open_store
+from engine.store.sqlite.store import SqliteStore, open_store
 from engine.store.sqlite.views.views import SqliteViews
 from engine.telemetry.log import Log, configure_logging, logger
 from engine.telemetry.log_output import LogOutput, standard_error
@@ -223,6 +226,7 @@ async def _serve(
             engine.new_runs.count_open = views.open_runs
             front = _front(config, store, views, registry, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
+            show_backups(metrics, front.backups)
             asked = stop.attach()
             reach = Reach(url, listeners, limits, certificate)
             async with trio.open_nursery() as beside:
@@ -257,6 +261,7 @@ async def _serve_front(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front.bulk.run)
         nursery.start_soon(front.pruning.run)
+        nursery.start_soon(front.backups.run)
         await nursery.start(
             partial(
                 server.serve,
@@ -281,6 +286,7 @@ async def _serve_front(
         front.pruning.close()
         await front.engine.drain(config.drain_grace_ms / 1000)
         front.bulk.close()
+        front.backups.close()
         stop.set()
 
 
@@ -385,7 +391,7 @@ def server_limits(
 
 def _front(
     config: Config,
-    store: OpenStore,
+    store: SqliteStore,
     views: Views,
     registry: Registry,
     clock: SystemClock,
@@ -407,6 +413,7 @@ def _front(
         places=Places(store.file_id, store.secret, clock.token_bytes),
         metrics=metrics,
         log=logger().error,
+        backups=backups_of(config, store, clock),
         bulk=Bulk(views.runs, engine, clock, logger().error),
         pruning=pruning_of(config, store, engine, clock),
         costly=CostlyWork(),
@@ -416,6 +423,14 @@ def _front(
         started_at=clock.steady_ms(),
         durability=store.durability(),
     )
+
+
+def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backups:
+    """Copies of the file."""
+    directory = None if config.backup_dir is None else Path(config.backup_dir).absolute()
+    settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
+    copies = SqliteCopies(store.path, store.wal)
+    return Backups(store, copies, settings, clock, logger().info, logger().warning)
 
 
 def limits_of(

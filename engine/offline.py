@@ -23,11 +23,13 @@ from engine.front.admin import clients
 from engine.front.show.times import rfc3339
 from engine.main import changes_of
 from engine.ports.report import Progress, Report
+from engine.ports.store import BackedUp
 from engine.process.clock import SystemClock
 from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry
-from engine.store.sqlite.file.owner import Owner
+from engine.store.sqlite.backup.backup import Pace, copy
+from engine.store.sqlite.file.owner import Owner, check_unowned, the_file
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.verify.verify import verify
 from engine.store.sqlite.views.views import SqliteViews
@@ -50,6 +52,12 @@ def add_token_to(db: Path, asked: access.TokenRequest, actor: str) -> access.Tok
     body = msgspec.json.encode(asked)
     done = Done("token add", asked.name, body, actor)
     return _changed(db, done, lambda it, now: clients.add_token(it, body, actor, now))
+
+
+def back_up_file(db: Path, target: Path, told: Callable[[int, int], None]) -> BackedUp:
+    """Copy a file that no engine has open. Raises StoreError."""
+    check_unowned(db)
+    return copy(the_file(db), target, Pace(told, lambda: True))
 
 
 def verify_file(db: Path, progress: Progress) -> Report:

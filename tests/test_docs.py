@@ -334,7 +334,9 @@ def test_what_the_engine_tells_of_itself_is_documented(tmp_path: Path):
     assert all(f"| `{it.removeprefix('event: ')}` |" in events for it in seen)
 
 
-SAYS = frozenset({"_add", "_log", "_say", "_warn", "error", "info", "log", "say", "warning"})
+SAYS = frozenset(
+    {"_add", "_inform", "_log", "_say", "_warn", "error", "info", "log", "say", "warning"}
+)
 """How the functions are called that say something to the log."""
 
 

@@ -79,6 +79,12 @@ ROWS = (
         without=CHANCE - {"sqlite3"},
     ),
     row(
+        "engine.store.sqlite.backup",
+        "engine.ports engine.process.platform engine.store engine.store.sqlite "
+        "engine.store.sqlite.file msgspec trio",
+        without=CHANCE - {"sqlite3"},
+    ),
+    row(
         "engine.store.sqlite.verify",
         "engine.core.* engine.ports engine.store engine.store.sqlite engine.store.sqlite.file "
         "msgspec",
@@ -126,8 +132,8 @@ ROWS = (
     ),
     row(
         "engine.front.admin",
-        "engine.core engine.core.access engine.ports engine.wire engine.registry engine.front "
-        "engine.front.show msgspec",
+        "engine.core engine.core.access engine.ports engine.wire engine.registry engine.jobs "
+        "engine.front engine.front.show msgspec",
     ),
     row(
         "engine.front.api",
@@ -170,7 +176,8 @@ ROWS = (
     ),
     row(
         "engine.cli.upkeep",
-        "engine.cli engine.cli.show engine.core engine.ports engine.offline click",
+        "engine.cli engine.cli.show engine.client.* engine.core engine.ports engine.offline "
+        "engine.wire click",
     ),
     row("engine.cli.main", f"engine.cli click {ANYTHING}"),
     row("engine.cli.__main__", "engine.cli.main"),

@@ -54,6 +54,10 @@ COMMANDS = {
     "hold": ("engine.cli.act:hold", "Start nothing of a client, of a workflow or to a host."),
     "release": ("engine.cli.act:release", "Let what was held start again."),
     "holds": ("engine.cli.look:holds", "List what is held, and why."),
+    "backup": (
+        "engine.cli.upkeep.backup:backup",
+        "Copy an engine's file while it runs, checked.",
+    ),
     "verify": (
         "engine.cli.upkeep.verify:verify",
         "Check a file that no engine has open, from end to end.",

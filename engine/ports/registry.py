@@ -17,6 +17,7 @@ from engine.ports.receipt import Receipt
 
 KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "hold"
 KIND_RETENTION = "retention"
+KIND_BACKUP = "backup"
 
 
 class Registered(Struct, frozen=True):

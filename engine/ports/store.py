@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
@@ -129,6 +130,24 @@ class Stopped(Struct, frozen=True):
     """What was wrong."""
     recorded: bool = False
     """The record says so; False: it was found just now."""
+
+
+class BackedUp(Struct, frozen=True):
+    """A copy that was made, and checked."""
+
+    file: str
+    size: int
+    """In bytes."""
+    last_seq: int
+    """The number of the last event in it."""
+
+
+class Copies(Protocol):
+    """Who makes copies of a store that is open."""
+
+    async def back_up(self, target: Path, told: Callable[[int, int], None]) -> BackedUp:
+        """Copy the state of one commit under a name that nothing has yet; `told`, in another
+        thread, how much of it is made, of how much. Raises StoreError."""
 
 
 class Stops(Protocol):

@@ -102,6 +102,17 @@ class Config(Struct, frozen=True, kw_only=True):
         "Whether the engine may be reached from other machines without TLS and without a proxy:"
         " whoever can listen on the network reads payloads and tokens."
     )] = False  # fmt: skip
+    backup_dir: Annotated[FilePath, _doc(
+        "Directory in which the engine makes a copy of its file every `backup_every_h` hours. Best"
+        " on another disk."
+    )] = None  # fmt: skip
+    backup_every_h: Annotated[int, Meta(ge=1, le=8_760), _doc(
+        "Hours from one copy in `backup_dir` to the next."
+    )] = 24  # fmt: skip
+    backup_keep: Annotated[int, Meta(ge=0, le=100_000), _doc(
+        "How many of the copies that were made in `backup_dir` by themselves are kept; the oldest"
+        " are deleted when a new one is whole. 0: all, and nothing is deleted."
+    )] = 0  # fmt: skip
     audit_kept_days: Annotated[int, Meta(ge=1, le=3_650), _doc(
         "Days for which the audit is kept: what people did with which token, and which tokens were"
         " refused."

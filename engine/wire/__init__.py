@@ -13,6 +13,7 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
 from engine.core.text.json_text import StandIns, json_fault
+from engine.wire.backup import BackupProgress, BackupRequest, BackupRow, BackupStatus
 from engine.wire.events import Event, Fact, Other, Reset
 from engine.wire.limits import ClientUse, LimitUsed
 from engine.wire.names import unseen
@@ -89,6 +90,10 @@ __all__ = [
     "ActionAnswer",
     "ActionRequest",
     "AttemptRow",
+    "BackupProgress",
+    "BackupRequest",
+    "BackupRow",
+    "BackupStatus",
     "BadFileRow",
     "BadFilter",
     "BulkAnswer",

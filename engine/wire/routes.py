@@ -28,6 +28,7 @@ from engine.wire.access import (
     TokenRequest,
     TokenRow,
 )
+from engine.wire.backup import BackupProgress, BackupRequest
 from engine.wire.limits import LimitsList, LimitsRequest, LimitsRow, ResetRequest
 from engine.wire.operate import (
     ActionAnswer,
@@ -115,6 +116,9 @@ LIMITS_SET = Route("POST", "/api/v1/limits", Role.ADMIN, LimitsRow,
                    "Set limits of a client or a host.", body=LimitsRequest, act="limits set")
 LIMITS_RESET = Route("POST", "/api/v1/limits/reset", Role.ADMIN, LimitsRow,
                      "Take back what was set at run time.", body=ResetRequest, act="limits reset")
+BACKUP = Route("POST", "/api/v1/backups", Role.ADMIN, BackupProgress,
+               "Make a copy of the record; the status tells what comes of it.",
+               body=BackupRequest, act="backup")
 CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
                    "Make a client known, and a token to post as it.", body=ClientRequest,
                    act="client add")

@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
 from engine.core.access.token import Role
+from engine.wire.backup import BackupStatus
 from engine.wire.limits import ClientUse
 from engine.wire.retention import RetentionStatus
 from engine.wire.view import DueBucket, HoldRow, HostRow, StandstillRow
@@ -142,6 +143,9 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     retention: RetentionStatus | None = None
     """How long what has ended is kept; left out: for ever."""
     limits: Limits | None = None
+    backup: BackupStatus | None = None
+    """Of copies of the record; None: none was ever made or is to be. Told to readers of every
+    client alone."""
     bad_files: tuple[BadFileRow, ...] | None = None
     """Told to readers of every client alone."""
     defined_twice: tuple[str, ...] | None = None

@@ -29,7 +29,8 @@ ASKS: dict[str, tuple[str, ...]] = {
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),
     "cancel": ("01A", "--dry-run"), "rerun": ("01A", "--step", "none"), "dismiss": ("01A",),
-    "restore": ("01A",), "retarget": ("01A", "--from", "http://a/", "--to", "http://b/"),
+    "restore": ("01A",), "backup": ("/there/a.db",),
+    "retarget": ("01A", "--from", "http://a/", "--to", "http://b/"),
     "hold": ("client", "shop"), "release": ("client", "shop"),
     "bulk list": (), "bulk abort": ("J",), "bulk follow": ("J",),
     "bulk retry": ("--filter", "is:failed", "--dry-run"),
@@ -99,6 +100,8 @@ def answered(request: httpx.Request) -> httpx.Response:
     page = msgspec.to_builtins(hostile(kind, WHOLE))
     if "next" in page:
         page["next"] = None
+    if kind is wire.Status:
+        page["backup"]["underWay"] = None  # it has ended
     if kind is wire.BulkAnswer:
         page["state"] = page["state"] if "dryRun" in request.content.decode() else "done"
     return answer(page)

@@ -1,14 +1,15 @@
-"""`atomic verify`: what it prints, and how it ends."""
+"""`atomic verify` and `backup`: what they print, and how they end."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
 import trio
 
-from engine.cli.exits import EXIT_DAMAGED, EXIT_REFUSED, EXIT_USAGE
-from tests.client.fake_engine import Atomic
+from engine.cli.exits import EXIT_DAMAGED, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from tests.client.fake_engine import Atomic, FakeEngine, answer
 from tests.store.support import answered, change_file, new_run, started, store_at
 
 
@@ -59,3 +60,42 @@ def test_what_verify_cannot_look_at_is_a_line(atomic: Atomic, path: Path) -> Non
             assert "is in use by the engine with process id" in result.stderr
 
     trio.run(beside_an_engine)
+
+
+ROW = {"file": "/there/a.db", "endedAt": "2026-11-23T12:00:00.000Z", "tookMs": 9, "actor": "ada"}
+NOW = {"file": "/there/a.db", "since": "s", "actor": "ada", "pagesDone": 1, "pages": 2}
+
+
+def test_backup_follows_what_the_engine_makes(
+    atomic: Atomic, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path as it is on this machine, whole; then how it ended."""
+    monkeypatch.setattr("engine.cli.upkeep.backup.sleep", lambda seconds: None)
+    made = [
+        answer(NOW, 202),
+        answer({"backup": {"underWay": NOW}}),
+        answer({"backup": {"last": {**ROW, "bytes": 4_096}}}),
+    ]
+    result = atomic("backup", "/there/a.db", answers=made)
+    assert (result.exit_code, result.stdout) == (0, "/there/a.db: 4,096 bytes\n")
+    failed = [answer(NOW, 202), answer({"backup": {"last": {**ROW, "error": "no room."}}})]
+    result = atomic("backup", "/there/a.db", answers=failed)
+    assert (result.exit_code, result.stderr) == (EXIT_FAILED, "atomic: no room.\n")
+    lost = [answer(NOW, 202), answer({})]
+    result = atomic("backup", "/there/a.db", answers=lost)
+    assert result.exit_code == EXIT_REFUSED
+    assert "does not know how it ended" in result.stderr
+
+
+def test_backup_of_a_file_that_no_engine_has_open(atomic: Atomic, path: Path) -> None:
+    """The same copy, without an engine."""
+    trio.run(_write_one, path)
+    copy = path.with_name("copy.db")
+    result = atomic("backup", str(copy), "--db", str(path))
+    assert (result.exit_code, result.stdout) == (0, f"{copy}: {copy.stat().st_size:,} bytes\n")
+    assert atomic("verify", str(copy)).exit_code == 0
+    result = atomic("backup", str(copy), "--db", str(path), "--json")
+    assert result.exit_code == EXIT_REFUSED
+    assert "is there already" in result.stderr
+    result = atomic("backup", str(copy), "--db", str(path), "--engine", "http://127.0.0.1:1")
+    assert result.exit_code == EXIT_USAGE

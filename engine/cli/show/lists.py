@@ -13,7 +13,7 @@ from engine.shown.states import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import ActionAnswer, ClientUse, RunRow, Status, StoreStatus
+    from engine.wire import ActionAnswer, BackupStatus, ClientUse, RunRow, Status, StoreStatus
 
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
@@ -87,6 +87,7 @@ def status_lines(status: Status) -> list[str]:
         if why != "place"
     ]
     lines += [use_text(row) for row in status.clients or ()]
+    lines += _backup_lines(status.backup)
     if status.durability is not None:
         settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
         lines.append("durability: " + ", ".join(settings))
@@ -122,7 +123,27 @@ def alarm_lines(status: Status) -> list[str]:
         f" holds; `atomic client rm {safe(name)}` forgets the other, with its tokens"
         for name in status.defined_twice or ()
     ]
-    return stops + _store_lines(status.store) + held + stands + bad + twice
+    last = None if status.backup is None else status.backup.last
+    no_copy = (
+        [f"the backup of {clock_text(last.ended_at)} failed: {safe(last.error)}"]
+        if last is not None and last.error is not None
+        else []
+    )
+    return stops + _store_lines(status.store) + held + stands + no_copy + bad + twice
+
+
+def _backup_lines(backup: BackupStatus | None) -> list[str]:
+    """The last copy that there is, and the one that is made."""
+    if backup is None:
+        return []
+    lines = []
+    if (good := backup.last_good) is not None:
+        lines.append(
+            f"last backup {clock_text(good.ended_at)}, {good.bytes:,} bytes: {safe(good.file)}"
+        )
+    if (now := backup.under_way) is not None:
+        lines.append(f"a backup is being made: {safe(now.file)}")
+    return lines
 
 
 def _store_lines(store: StoreStatus | None) -> list[str]:

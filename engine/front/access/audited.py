@@ -19,7 +19,7 @@ from engine.wire.routes import ACT, BULK, Route
 
 DETAIL_CHARACTERS_MAX = 1_024
 PATH_CHARACTERS_MAX = 200
-_NAMING = ("name", "q")
+_NAMING = ("name", "q", "file")
 """Members that say what something is done to, if the path does not."""
 _BODIES = ("payload", "response", "result")
 _NAMED_BY_ACTION = {ACT: "", BULK: f"{BULK.act} "}

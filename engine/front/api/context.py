@@ -7,6 +7,7 @@ from msgspec import Struct
 from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
+from engine.jobs.backups import Backups
 from engine.jobs.bulk import Bulk
 from engine.jobs.retention import Pruning
 from engine.ports.views import Views
@@ -40,6 +41,7 @@ class Front(Struct, frozen=True):
     log: Log
     bulk: Bulk
     pruning: Pruning
+    backups: Backups
     costly: CostlyWork
     file_id: str
     instance: str

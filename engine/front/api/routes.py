@@ -19,6 +19,7 @@ from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin import clients, limits
 from engine.front.admin.audit import audit_page
+from engine.front.admin.backup import begin_backup
 from engine.front.api import act, bulk, events, prune, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error
@@ -249,6 +250,11 @@ def _reads(front: Front) -> Answers:
     }
 
 
+async def _back_up(front: Front) -> Reply:
+    asked = await request.body
+    return json_reply(begin_backup(front.backups, asked, _actor(front)), 202)
+
+
 def _admin(front: Front) -> Answers:
     changes, registry, now = front.changes, front.registry, front.clock.utc_ms
 
@@ -299,6 +305,7 @@ def _admin(front: Front) -> Answers:
         return json_reply(await limits.reset_limits(front.limits, asked, _actor(front).name))
 
     return {
+        routes.BACKUP: partial(_back_up, front),
         routes.AUDIT: see_audit,
         routes.LIMITS: lambda: json_reply(limits.limits_list(front.limits)),
         routes.LIMITS_SET: set_limits,

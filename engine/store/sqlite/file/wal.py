@@ -42,6 +42,8 @@ class Wal:
         self._grown = 0
         """Pages written to it since it was last put into the file, about."""
         self._say_at = LONG_BYTES
+        self.kept_by = ""
+        """What of this process reads the file for longer, if anything does."""
 
     @property
     def bytes(self) -> int:
@@ -75,7 +77,8 @@ class Wal:
         """Say when it is long and stays so, again each time it is twice as long; and when it is
         no longer."""
         if is_kept_long and size >= self._say_at:
-            who = hands.in_words(log_readers(self.path)) or "not known: perhaps of another user"
+            known = hands.in_words(log_readers(self.path)) or self.kept_by
+            who = known or "not known: perhaps of another user"
             self._log("store-log-held", log_bytes=size, held_by=who)
             self._say_at = 2 * size
         elif not is_kept_long and self._say_at > LONG_BYTES:

@@ -1,0 +1,40 @@
+"""`/api/v1/backups`, and how the status tells of copies. `protocol.md` §5."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.core.events import Actor
+from engine.front.asked import decode_asked
+from engine.front.show.times import maybe_rfc3339, rfc3339
+from engine.jobs.backups import BackupDone, Backups, BackupUnderWay
+from engine.wire import backup as wire
+
+_decode = msgspec.json.Decoder(wire.BackupRequest).decode
+
+
+def begin_backup(backups: Backups, body: bytes, actor: Actor) -> wire.BackupProgress:
+    """`POST /api/v1/backups`. Raises Refused."""
+    return _progress(backups.begin(decode_asked(body, _decode, "backup").file, actor))
+
+
+def backup_status(backups: Backups) -> wire.BackupStatus | None:
+    """How they are; None: none was ever made or is to be."""
+    under_way = backups.under_way
+    status = wire.BackupStatus(
+        under_way=None if under_way is None else _progress(under_way),
+        last=_row(backups.last),
+        last_good=_row(backups.good),
+        next_at=maybe_rfc3339(backups.due_at),
+    )
+    return None if status == wire.BackupStatus() else status
+
+
+def _progress(it: BackupUnderWay) -> wire.BackupProgress:
+    return wire.BackupProgress(it.file, rfc3339(it.since), it.actor, it.done, it.of)
+
+
+def _row(it: BackupDone | None) -> wire.BackupRow | None:
+    if it is None:
+        return None
+    return wire.BackupRow(it.file, rfc3339(it.at), it.took_ms, it.actor, it.size, it.error)

@@ -1,0 +1,248 @@
+"""Copies of the record: when somebody asks for one, and by themselves every so many hours.
+
+One at a time. What came of the last one is registered with the store, so that a start knows when
+the next is due, and whoever looks how old the last good one is. Nothing is deleted unless a setting
+says how many are to be kept; then the oldest of those that were made by themselves go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from engine.core.errors import Problem, Refused
+from engine.core.events import Actor
+from engine.ports.registry import KIND_BACKUP, Registered, RegistryStore
+from engine.ports.store import Copies, StoreError
+from engine.process.clock import Clock
+
+HOUR_MS = 3_600_000
+AGAIN_MS_MAX = HOUR_MS
+"""After a failed one the next is tried after so long, or sooner where they are made more often."""
+LOOK_EVERY_S = 60.0
+"""At the wall clock, which may be set: it says when one is due."""
+PART = ".part"
+BY_ITSELF = "engine"
+LAST, GOOD, OWN = "last", "good", "own-"
+"""What is registered: of all that were made, and of those that were made by themselves."""
+
+
+class BackupSettings(Struct, frozen=True):
+    """Where copies go by themselves, and how often."""
+
+    directory: Path | None = None
+    """None: none is made unless somebody asks."""
+    every_h: int = 24
+    keep: int = 0
+    """0: all."""
+
+
+class BackupDone(Struct, frozen=True, rename="camel"):
+    """What came of one."""
+
+    file: str
+    at: int
+    """When it ended, in milliseconds since the epoch, UTC."""
+    took_ms: int
+    actor: str
+    size: int = 0
+    """In bytes."""
+    error: str | None = None
+    """Why there is none."""
+
+
+class BackupUnderWay(Struct):
+    """One that is being made."""
+
+    file: str
+    since: int
+    actor: str
+    done: int = 0
+    """Pages."""
+    of: int = 0
+
+
+class Store(RegistryStore, Protocol):
+    """Where what came of them is kept."""
+
+    @property
+    def file_id(self) -> str:
+        """Its own name."""
+
+
+_decode = msgspec.json.Decoder(BackupDone).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Backups:
+    """Those of one engine."""
+
+    def __init__(
+        self,
+        store: Store,
+        copies: Copies,
+        settings: BackupSettings,
+        clock: Clock,
+        inform: Callable[..., Any],
+        warn: Callable[..., Any],
+        offload: Callable[[Callable[[], None]], Awaitable[None]] = trio.to_thread.run_sync,
+    ) -> None:
+        """`offload` runs what blocks in another thread."""
+        self._store, self._copies, self._settings = store, copies, settings
+        self._clock, self._inform, self._warn = clock, inform, warn
+        self._offload = offload
+        self.under_way: BackupUnderWay | None = None
+        self.last: BackupDone | None = None
+        self.good: BackupDone | None = None
+        """The last from which there is a copy."""
+        self._own: dict[str, BackupDone] = {}
+        """Of those that were made by themselves the last, and the last good one."""
+        self.failed = 0
+        """Since the start."""
+        self._asked = trio.Event()
+        self._scope = trio.CancelScope()
+        for entry in store.registered:
+            if entry.kind == KIND_BACKUP and entry.value is not None:
+                self._known(entry.name, _decode(entry.value))
+
+    @property
+    def due_at(self) -> int | None:
+        """When the next is made by itself, on the wall clock; None: none is."""
+        if self._settings.directory is None:
+            return None
+        every, now = self._settings.every_h * HOUR_MS, self._clock.utc_ms()
+        good, last = self._own.get(GOOD), self._own.get(LAST)
+        due = now if good is None else min(good.at, now) + every
+        if last is not None and last.error is not None:
+            due = max(due, min(last.at, now) + min(every, AGAIN_MS_MAX))
+        return due
+
+    def begin(self, file: str, actor: Actor) -> BackupUnderWay:
+        """Have one made, under a path of this machine. Raises Refused."""
+        if not file.startswith("/") or "\0" in file:
+            raise Refused(
+                Problem.INVALID_REQUEST,
+                f"{file[:200]!r} is no whole path: the file is made on the engine's machine, so"
+                " name it from the root on.",
+                member="file",
+            )
+        if self._scope.cancel_called:
+            raise Refused(Problem.DRAINING, "The engine is stopping.", retryAfter=1)
+        if self.under_way is not None:
+            raise Refused(
+                Problem.NOT_POSSIBLE,
+                f"A backup is being made: {self.under_way.file}. Wait for its end.",
+            )
+        return self._begin(Path(file), actor.name)
+
+    def _begin(self, file: Path, actor: str) -> BackupUnderWay:
+        self.under_way = BackupUnderWay(str(file), self._clock.utc_ms(), actor)
+        self._asked.set()
+        return self.under_way
+
+    def close(self) -> None:
+        """Take no more, and leave the one that is being made."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Make them, until this is closed."""
+        with self._scope:
+            while True:
+                if self.under_way is None:
+                    await self._wait()
+                if self.under_way is not None:
+                    await self._make(self.under_way)
+
+    async def _wait(self) -> None:
+        """Until one is asked for, or due."""
+        due, self._asked = self.due_at, trio.Event()
+        left_s = LOOK_EVERY_S if due is None else (due - self._clock.utc_ms()) / 1000
+        if due is None:
+            await self._asked.wait()
+        elif left_s > 0:
+            with trio.move_on_after(min(left_s, LOOK_EVERY_S)):
+                await self._asked.wait()
+        elif self._settings.directory is not None:
+            await self._make_room(self._settings.directory)
+            self._begin(self._settings.directory / self._name(), BY_ITSELF)
+
+    def _name(self) -> str:
+        at = datetime.fromtimestamp(self._clock.utc_ms() / 1000, UTC)
+        return f"atomic-{self._store.file_id}-{at:%Y%m%dT%H%M%SZ}.db"
+
+    async def _make(self, asked: BackupUnderWay) -> None:
+        began = self._clock.steady_ms()
+
+        def told(done: int, of: int) -> None:
+            asked.done, asked.of = done, of
+
+        error, size = None, 0
+        try:
+            size = (await self._copies.back_up(Path(asked.file), told)).size
+        except StoreError as why:
+            error = str(why)
+        took = self._clock.steady_ms() - began
+        self._end(BackupDone(asked.file, self._clock.utc_ms(), took, asked.actor, size, error))
+        if error is None and asked.actor == BY_ITSELF and self._settings.keep:
+            await self._offload(partial(self._remove_old, Path(asked.file).parent))
+
+    def _end(self, done: BackupDone) -> None:
+        self.under_way = None
+        names = [LAST, GOOD] if done.error is None else [LAST]
+        for name in [*names, *(OWN + name for name in names if done.actor == BY_ITSELF)]:
+            self._keep(name, done)
+        if done.error is None:
+            self._inform("backup-made", file=done.file, bytes=done.size, took_ms=done.took_ms,
+                         actor=done.actor)  # fmt: skip
+        else:
+            self.failed += 1
+            self._warn("backup-failed", file=done.file, error=done.error, actor=done.actor)
+
+    def _keep(self, name: str, done: BackupDone) -> None:
+        self._known(name, done)
+        self._store.register(
+            Registered(KIND_BACKUP, name, _encode(done), self._clock.utc_ms(), done.actor)
+        )
+
+    def _known(self, name: str, done: BackupDone) -> None:
+        if name.startswith(OWN):
+            self._own[name.removeprefix(OWN)] = done
+        elif name == LAST:
+            self.last = done
+        else:
+            self.good = done
+
+    async def _make_room(self, directory: Path) -> None:
+        """The directory is there, and nothing in it of a copy that was cut off."""
+
+        def work() -> None:
+            directory.mkdir(mode=0o700, exist_ok=True)
+            for part in self._files(directory, PART):
+                part.unlink(missing_ok=True)
+
+        try:
+            await self._offload(work)
+        except OSError as error:
+            self._warn("backup-directory", directory=str(directory), error=str(error))
+
+    def _remove_old(self, directory: Path) -> None:
+        for old in self._files(directory)[: -self._settings.keep]:
+            try:
+                old.unlink()
+            except OSError as error:
+                self._warn("backup-kept", file=str(old), error=str(error))
+            else:
+                self._inform("backup-removed", file=str(old))
+
+    def _files(self, directory: Path, suffix: str = "") -> list[Path]:
+        """Those that were made of this file by themselves, the oldest first."""
+        name = re.compile(rf"atomic-{self._store.file_id}-\d{{8}}T\d{{6}}Z\.db{re.escape(suffix)}")
+        return sorted(each for each in directory.iterdir() if name.fullmatch(each.name))
