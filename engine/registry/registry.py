@@ -7,7 +7,8 @@ alone. What is in the store is changed here: durably first, then for all to see.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -81,6 +82,7 @@ class Registry:
         self._was_defined = False
         self._asks_always = False
         self._by_digest: dict[bytes, Token] = {}
+        self._woken: set[trio.CancelScope] = set()
         self._join()
 
     @property
@@ -93,6 +95,15 @@ class Registry:
         """Others than this machine reach the engine: it opens to nobody, also when the last token
         and client are taken away."""
         self._asks_always = self.asks_token = True
+
+    @contextmanager
+    def cancelling(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Have a wait end when something changes here: whoever waits may not wait any longer."""
+        self._woken.add(scope)
+        try:
+            yield
+        finally:
+            self._woken.discard(scope)
 
     def token_of(self, text: str) -> Token | None:
         """The token that this is, if it is one and has not run out."""
@@ -183,6 +194,8 @@ class Registry:
             if token.rotated_digest is not None
         }
         self.version += 1
+        for scope in self._woken:
+            scope.cancel()
 
 
 _HOW = {

@@ -98,4 +98,4 @@ async def test_a_stream_that_cannot_begin_is_refused_before_its_head(look: str) 
     views = cast(Views, Damaged(look))
     front = cast(Front, SimpleNamespace(views=views, clock=FakeClock(), file_id="f", instance="i"))
     with pytest.raises(Refused, match="damaged"):
-        await stream(front, EventTail(views, "f"), "f-3")
+        await stream(front, EventTail(views, "f"), "f-3", lambda: True)

@@ -58,6 +58,22 @@ class Gate:
             return problem_reply(Problem.FORBIDDEN, why)
         return look.unfit or who
 
+    def lapsed(self, who: Who, method: str, headers: RawHeaders) -> Reply | None:
+        """The refusal of an answer that was waited for, if the token it was asked with has been
+        taken away meanwhile, has run out, or reaches elsewhere now. Who needed none when they
+        asked gets what they waited for."""
+        if not who.token:
+            return None
+        now = who_has(self.registry, self._access.look(method, headers).token)
+        if isinstance(now, Reply):
+            return now
+        if (now.role, now.client) == (who.role, who.client):
+            return None
+        return problem_reply(
+            Problem.FORBIDDEN,
+            f"The token {now.token!r} was changed while this waited: ask again with it.",
+        )
+
     def whose_token(self, method: str, headers: RawHeaders) -> str:
         """What is known of the token in a head: its name, also when it has run out, or what tells
         an unknown one from others; empty: there is none, or it was not looked at."""

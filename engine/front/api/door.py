@@ -15,6 +15,7 @@ from functools import partial
 from engine.core.errors import Problem
 from engine.front.access.audited import note_refused_token
 from engine.front.access.parent import parent_in, parent_of
+from engine.front.access.who import Who
 from engine.front.api.context import Front
 from engine.front.api.reasons import detail_of, note_denied, note_unread
 from engine.front.api.submit import answer_submission
@@ -57,15 +58,8 @@ class EngineDoor:
         reply = self._front.gate.check_head(method, head.target, head.fields)
         if reply is not None:
             path = head.target.partition(b"?")[0].decode("latin1")
-            self._note_refused(method, path, head.fields, peer, reply)
+            _note_refused(self._front, method, path, head.fields, peer, reply)
         return reply
-
-    def _note_refused(
-        self, method: str, path: str, headers: RawHeaders, peer: Peer, reply: Reply
-    ) -> None:
-        front = self._front
-        address = front.proxies.address(headers, peer())
-        note_refused_token(front.audit, front.gate, method, path, headers, address, reply)
 
     def refused(self, limit: str, client: str, headers: RawHeaders) -> None:
         """A post was refused before it was read."""
@@ -95,7 +89,7 @@ class EngineDoor:
         if isinstance(who, Reply):
             reply = who
             note_denied(front.engine, client, headers, body.data, reply)
-            self._note_refused("POST", f"/{client}", headers, peer, reply)
+            _note_refused(front, "POST", f"/{client}", headers, peer, reply)
         else:
             try:
                 reply = await answer_submission(
@@ -107,10 +101,40 @@ class EngineDoor:
                     front.config.json_depth_max,
                     who.client,
                 )
+                reply = unless_lapsed(front, who, "POST", f"/{client}", headers, peer, reply)
             except Exception as error:  # noqa: BLE001 - a bug ends its request, not the server
                 reply = internal_error(front, error, f"/{client}")
         front.metrics.request("POST", reply.status)
         return reply
+
+
+def _note_refused(
+    front: Front, method: str, path: str, headers: RawHeaders, peer: Peer, reply: Reply
+) -> None:
+    address = front.proxies.address(headers, peer())
+    note_refused_token(front.audit, front.gate, method, path, headers, address, reply)
+
+
+def unless_lapsed(
+    front: Front,
+    who: Who,
+    method: str,
+    path: str,
+    headers: RawHeaders,
+    peer: Peer,
+    reply: Reply,
+) -> Reply:
+    """The answer to who may have waited long for it; or the refusal, if their token has been taken
+    away meanwhile. Then the function that posted is told as of a post that was refused."""
+    lapsed = front.gate.lapsed(who, method, headers)
+    if lapsed is None:
+        return reply
+    if reply.room is not None:
+        reply.room.give_back()
+    if method == "POST":
+        note_denied(front.engine, path[1:], headers, b"", lapsed)
+    _note_refused(front, method, path, headers, peer, lapsed)
+    return lapsed
 
 
 def internal_error(front: Front, error: Exception, path: str) -> Reply:

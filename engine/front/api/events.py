@@ -9,7 +9,8 @@ from a snapshot.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from itertools import islice
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import trio
 from engine.core.model import StepState
 from engine.front.api.context import Front
 from engine.front.show.times import rfc3339
-from engine.ports.views import EventRecord, Views
+from engine.ports.views import EventRecord, Signal, Views
 from engine.wire.events import AttemptEnded, Counts, Heartbeat, LateEnd, Reset, RunMoved, Started
 
 PAGE = 500
@@ -123,8 +124,14 @@ def position(front: Front, last_event_id: str, first: int, last: int) -> int | N
     return seq if max(0, first - 1) <= seq <= last else None
 
 
-async def stream(front: Front, tail: EventTail, last_event_id: str | None) -> AsyncIterator[bytes]:
-    """The stream, until the reader leaves or the engine stops.
+MayRead = Callable[[], bool]
+"""Whether the reader still may: its token may be taken away, or run out."""
+
+
+async def stream(
+    front: Front, tail: EventTail, last_event_id: str | None, may_read: MayRead
+) -> AsyncIterator[bytes]:
+    """The stream, until the reader leaves or may not read on, or the engine stops.
 
     Raises Refused, before anything is sent, where its beginning cannot be read.
     """
@@ -139,14 +146,35 @@ async def stream(front: Front, tail: EventTail, last_event_id: str | None) -> As
             at = found
     begin += heartbeat(front, at, with_id=True)
     told, at = await tail.after(at)
-    return _stream(front, tail, begin + _frames(told), at)
+    return _while(may_read, _stream(front, tail, begin + _frames(told), at))
+
+
+async def _while(may_read: MayRead, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """What is said while the reader may read it. Each part is asked for when it is made: what was
+    being read when the token was taken away is not said."""
+    async with aclosing(parts):
+        async for part in parts:
+            if not may_read():
+                return
+            if part:
+                yield part
+
+
+async def _wait(front: Front, moved: Signal, until_ms: int) -> bytes:
+    """Wait for a commit, a change of clients or tokens, or a time; nothing to say, for `_while`."""
+    with trio.move_on_after(max(0.0, (until_ms - front.clock.steady_ms()) / 1000)) as scope:
+        with front.registry.cancelling(scope):
+            await moved.wait()
+    return b""
 
 
 def _frames(told: Iterable[Told]) -> bytes:
     return b"".join([each.frame for each in told])
 
 
-async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> AsyncIterator[bytes]:
+async def _stream(
+    front: Front, tail: EventTail, begin: bytes, at: int
+) -> AsyncGenerator[bytes, None]:
     yield begin
     counts_due = heartbeat_due = 0
     counts: dict[str, int] | None = None
@@ -168,8 +196,7 @@ async def _stream(front: Front, tail: EventTail, begin: bytes, at: int) -> Async
             heartbeat_due = now + front.config.heartbeat_ms
         if len(told) < PAGE:
             until = heartbeat_due if not told else min(heartbeat_due, counts_due)
-            with trio.move_on_after(max(0.0, (until - front.clock.steady_ms()) / 1000)):
-                await moved.wait()
+            yield await _wait(front, moved, until)
 
 
 class OwnEvents:
@@ -214,7 +241,7 @@ class OwnEvents:
 
 
 async def own_stream(
-    front: Front, tail: EventTail, last_event_id: str | None, client: str
+    front: Front, tail: EventTail, last_event_id: str | None, may_read: MayRead, client: str
 ) -> AsyncIterator[bytes]:
     """The stream for who sees one client alone: its events and counts. Raises Refused likewise."""
     summary = await front.views.summary(front.clock.steady_ms())
@@ -229,12 +256,13 @@ async def own_stream(
     own = OwnEvents(front, client, last_id)
     begin += own.heartbeat(at)
     told, at = await tail.after(at)
-    return _own_stream(front, tail, begin + await own.frames(told), at, own, client)
+    begin += await own.frames(told)
+    return _while(may_read, _own_stream(front, tail, begin, at, own, client))
 
 
 async def _own_stream(
     front: Front, tail: EventTail, begin: bytes, at: int, own: OwnEvents, client: str
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     yield begin
     counts_due = heartbeat_due = 0
     count_until = 0
@@ -258,8 +286,7 @@ async def _own_stream(
             heartbeat_due = now + front.config.heartbeat_ms
         if len(told) < PAGE:
             until = min(heartbeat_due, counts_due) if now < count_until else heartbeat_due
-            with trio.move_on_after(max(0.0, (until - front.clock.steady_ms()) / 1000)):
-                await moved.wait()
+            yield await _wait(front, moved, until)
 
 
 def heartbeat(front: Front, at: int, *, with_id: bool = False) -> bytes:

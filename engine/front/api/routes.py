@@ -22,7 +22,7 @@ from engine.front.admin.audit import audit_page
 from engine.front.admin.backup import begin_backup
 from engine.front.api import act, bulk, events, prune, read
 from engine.front.api.context import Front
-from engine.front.api.door import internal_error
+from engine.front.api.door import internal_error, unless_lapsed
 from engine.front.api.headers import read_headers, wait_of
 from engine.front.api.outcome import result_reply
 from engine.front.api.reasons import note_denied
@@ -169,15 +169,16 @@ def _work(front: Front) -> Answers:
     async def submit(client: str) -> Reply:
         body, depth_max = Parcel(await request.body), front.config.json_depth_max
         headers = raw_headers(request)
-        return await answer_submission(
+        reply = await answer_submission(
             front.engine, front.costly, client, headers, body, depth_max, g.who.client
         )
+        return _unless_lapsed(front, reply)
 
     async def outcome(id: str) -> Reply:
         posted = read_headers(raw_headers(request))
         wait = wait_of(posted, None)
         await check_own(g.who, id, no_such_step(id), front.engine.memory.client_of, front.views)
-        return result_reply(await front.engine.outcome(id, wait), posted)
+        return _unless_lapsed(front, result_reply(await front.engine.outcome(id, wait), posted))
 
     async def take_action(id: str) -> Reply:
         return await act.action(front, g.who, id, await request.body, _actor(front))
@@ -217,6 +218,15 @@ def _actor(front: Front) -> Actor:
     return actor_of(headers, address, g.who.token)
 
 
+def _unless_lapsed(front: Front, reply: Reply) -> Reply:
+    def peer() -> str | None:
+        return request.remote_addr
+
+    return unless_lapsed(
+        front, g.who, request.method, request.path, raw_headers(request), peer, reply
+    )
+
+
 def _byte_range() -> str | None:
     return request.headers.get("range")
 
@@ -227,11 +237,17 @@ def _reads(front: Front) -> Answers:
     async def event_stream() -> Response:
         if request.method == "HEAD":  # the stream would never end, and so neither its answer
             return Response(b"", content_type="text/event-stream")
-        last_id, client = request.headers.get("last-event-id"), g.who.client
-        if client is None:
-            stream = await events.stream(front, tail, last_id)
+        last_id, headers = request.headers.get("last-event-id"), raw_headers(request)
+        who: Who = g.who
+
+        def may_read() -> bool:
+            now = front.gate.check(routes.EVENTS, routes.EVENTS.path, "GET", headers, "")
+            return now == who
+
+        if who.client is None:
+            stream = await events.stream(front, tail, last_id, may_read)
         else:
-            stream = await events.own_stream(front, tail, last_id, client)
+            stream = await events.own_stream(front, tail, last_id, may_read, who.client)
         answer = Response(stream, content_type="text/event-stream")
         answer.timeout = None
         return answer
