@@ -67,7 +67,8 @@ def test_a_client_that_is_turned_off_gets_the_answer() -> None:
     assert lapsed(gate) is None
 
 
-def test_the_refusal_has_nothing_of_the_answer() -> None:
+def test_the_refusal_is_as_that_of_any_request() -> None:
+    """The problem that a token which was never one is answered with."""
     found = gate_of().lapsed(SHOP, "POST", bearing("it"))
     assert isinstance(found, Reply)
     assert json.loads(found.body)["type"] == "/problems/unauthorized"
