@@ -79,6 +79,14 @@ tui-budget:
 container *args:
     {{python}} .ci/container.py {{args}}
 
+# ask an advisory service of every pinned version; fails if one was not asked about (pip install pip-audit)
+audit:
+    {{python}} .ci/supply.py audit
+
+# what the image installs, as CycloneDX, in dist/sbom.json (pip install cyclonedx-bom)
+sbom:
+    {{python}} .ci/supply.py sbom
+
 # pin the dependencies anew, with hashes and without addresses; those of the image are the same
 lock:
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
