@@ -50,6 +50,13 @@ def _show_error(_: Any, __: str, values: structlog.typing.EventDict) -> structlo
     return values
 
 
+def _set_in(_: Any, __: str, values: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A traceback's lines, so that none that an error's text has made is taken for an event."""
+    if "exception" in values:
+        values["exception"] = "\n".join(f"  {it}" for it in values["exception"].splitlines())
+    return values
+
+
 def configure_logging(log_format: str, log_level: str, output: LogOutput, *, color: bool) -> None:
     """Log to `output`: lines for people (`auto`: if `color`), or JSON lines.
 
@@ -67,6 +74,7 @@ def configure_logging(log_format: str, log_level: str, output: LogOutput, *, col
         _in_order,
         _make_visible,
         _show_error,
+        *((_set_in,) if for_people else ()),
         last,
     )
 

@@ -256,3 +256,32 @@ def test_lines_for_people_show_no_variables_either(tmp_path: Path) -> None:
     assert "request-failed" in text
     assert "ValueError: why" in text
     assert secret not in text
+
+
+HOSTILE = (
+    "a\r\nb", '\n{"event":"forged"}', "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202eevil\u2066", "\x00",
+    "\u2028", "\ud800", "%s %(name)s {0} {event}", "\x7f", "\U000e0041", "\x85", "\ufeff",
+)  # fmt: skip
+"""What would end a line, drive a terminal, be read as a format, or is no character."""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("bad", HOSTILE)
+def test_what_others_wrote_stays_one_line(tmp_path: Path, log_format: str, bad: str) -> None:
+    """One event is one line of printable characters, wherever in its values the text stands, and
+    its name is never another."""
+    with (tmp_path / "log").open("wb") as file:
+        output = LogOutput(file.fileno())
+        configure_logging(log_format, "debug", output, color=False)
+        try:
+            logger().info("met", text=bad, many=[bad], named={bad: bad})
+            logger().error("request-failed", path=bad, exc_info=ValueError(bad))
+        finally:
+            structlog.reset_defaults()
+        assert output.flush(SOON_S)
+    text = (tmp_path / "log").read_text("utf-8", "surrogatepass")
+    lines = text.split("\n")[:-1]
+    assert len([line for line in lines if line[0] != " "]) == 2  # a traceback's are set in
+    assert [line for line in lines if not line.isprintable()] == []
+    if log_format == "json":
+        assert [json.loads(line)["event"] for line in lines] == ["met", "request-failed"]
