@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tui.boards import cells as boards
-from tui.boards import sorting, steptree
+from tui.boards import hosts, sorting, steptree
 from tui.boards.cells import Cell, Column, Seen
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
@@ -36,7 +36,7 @@ GRIDS: dict[str, tuple[Column, ...]] = {
     "runs": boards.RUNS,
     "retries": boards.RETRIES,
     "causes": boards.CAUSES,
-    "hosts": boards.HOSTS,
+    "hosts": hosts.HOSTS,
     "events": boards.EVENTS,
     "jobs": boards.JOBS,
     "run": RUN,
@@ -45,7 +45,7 @@ CELLS: dict[str, Callable[[Any, Seen], dict[str, Cell]]] = {
     "runs": boards.run_cells,
     "retries": boards.retry_cells,
     "causes": boards.cause_cells,
-    "hosts": boards.host_cells,
+    "hosts": hosts.host_cells,
     "jobs": boards.job_cells,
 }
 """From a row that the store holds to what stands on it."""

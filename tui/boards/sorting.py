@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tui.boards import cells as boards
+from tui.boards import hosts
 from tui.data.model import Cause, ms_of
 
 By = Callable[[Any], Any]
@@ -27,8 +28,8 @@ SORTS: dict[str, dict[str, By]] = {
     },
     "hosts": {
         "host": lambda host: host.id,
-        "ok": boards.ok_share,
-        "rate": boards.per_minute,
+        "ok": hosts.ok_share,
+        "rate": hosts.per_minute,
         "p95": lambda host: host.p95_ms,
         "flight": lambda host: host.in_flight,
         "queued": lambda host: host.queued,
