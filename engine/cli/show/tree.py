@@ -18,6 +18,7 @@ from engine.cli.show.text import (
     unicode_terminal,
     until_text,
 )
+from engine.shown.holds import held_text, released_text
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.wire import AttemptRow, HoldRow, MoveRow, Reason, RunRow, RunTree, StepRow
@@ -84,12 +85,11 @@ def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
 def hold_text(row: HoldRow) -> str:
     """A hold in one line: what, since when, by whom, why, and how much waits."""
     waits = "" if row.waiting is None else f"; {count_text(row.waiting, 'step')} waiting"
-    by = f"by {safe(row.actor)}" + (f": {safe(row.reason)}" if row.reason else "")
     what = f"{safe(row.kind)} {safe(row.name)}"
-    if row.released_at is None:
-        return f"held: {what} since {clock_text(row.since)} {by}{waits}"
-    rate = "" if row.rate_per_s is None else f", {row.rate_per_s:,} a second"
-    return f"released: {what} at {clock_text(row.released_at)}{rate}{waits}"
+    if row.released_at is not None:
+        return released_text(what, clock_text(row.released_at), row.rate_per_s) + waits
+    reason = None if row.reason is None else safe(row.reason)
+    return held_text(what, clock_text(row.since), safe(row.actor), reason) + waits
 
 
 def _in_columns(rows: list[tuple[str, str | None]]) -> list[str]:
