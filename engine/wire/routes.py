@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from engine.core.access.roles import ALLOWS
 from engine.core.access.token import Role as Role
 from engine.wire.access import (
     AuditPage,
@@ -66,6 +67,10 @@ class Route(Struct, Generic[T_co], frozen=True):
     act: str = ""
     """What the audit calls it, in the words of the command; of an action and a bulk job what goes
     before its own name. Every route that changes something for operators or admins has one."""
+
+    def opens_to(self, role: Role) -> bool:
+        """Whether a token of this role may ask for it."""
+        return self.role is None or self.role in ALLOWS[role]
 
 
 # fmt: off

@@ -17,6 +17,7 @@ from tui.act.doing import Doing
 from tui.act.retarget import Retargeting
 from tui.act.stage import Choice, Question, Stage, Terminal
 from tui.act.targets import Target, action_for, of_row, of_step, opens_what_failed, why_not_on
+from tui.data.reach import why_not_act
 from tui.keys import BY_ID, Command, remapped, shown_key
 
 OF_NO_ROW = frozenset({"undo", "abort"})
@@ -82,6 +83,8 @@ class Acting:
             return "this is a recording"
         if stage.store.stale:
             return "not connected: what is shown may have passed"
+        if refused := why_not_act(stage.store.status):
+            return refused
         if command.id == "undo":
             return self.doing.why_not_undo()
         if command.id == "abort":

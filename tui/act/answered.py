@@ -15,8 +15,9 @@ from tui.act.stage import Stage
 from tui.boards.cells import Cell
 from tui.boards.run.bodies import ShownBody, beginning, read
 from tui.data.model import State, Step
+from tui.data.reach import why_no_bodies
 from tui.text.redact import Redactor
-from tui.text.sanitize import safe
+from tui.text.sanitize import safe, wrap
 
 READ_BYTES = 2_048
 LINES_SHOWN = 8
@@ -44,6 +45,8 @@ class LastAnswer:
         number = step.last_answered
         if number is None or step.state not in TOLD_OF or number != step.tries[-1].number:
             return ()
+        if why := why_no_bodies(self._stage.store.status):
+            return [(line, "dim") for line in wrap(f"answer to try {number}: {why}", cells)]
         key = (step.id, number)
         found = self._read.get(key)
         if found is None:

@@ -19,6 +19,7 @@ from tui.act.outside import Tell
 from tui.act.stage import Choice, Question, Stage, Terminal
 from tui.boards.run.bodies import read, redacted_text
 from tui.data.model import Step, step_of
+from tui.data.reach import why_no_bodies
 from tui.text import clipboard, curl, fmt
 from tui.text.redact import Redactor
 from tui.text.sanitize import TEXT_CHARACTERS_MAX
@@ -74,9 +75,9 @@ class Copying:
             return
         has_more = stage.client is not None and stage.looking.view in ("run", "runs", "retries")
         more = TOLD if has_more else {}
-        shown = [
-            Choice(name[0], name, name, told) for name, told in (copyable.known | more).items()
-        ]
+        why = why_no_bodies(stage.store.status)
+        shown = [Choice(name[0], name, name, told) for name, told in copyable.known.items()]
+        shown += [Choice(name[0], name, name, why or told, why) for name, told in more.items()]
 
         def chosen(name: str) -> None:
             if name:

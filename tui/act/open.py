@@ -9,6 +9,7 @@ from tui.act.doing import telling
 from tui.act.stage import BodyPage, Does, Page, Stage
 from tui.boards.run.compare import comparison
 from tui.data.model import Step, run_of, short_id, step_of
+from tui.data.reach import why_no_bodies
 from tui.data.tree import Tree
 from tui.text.sanitize import clean
 
@@ -127,6 +128,8 @@ def _answer(stage: Stage, _: str) -> None:
 def _read_body(stage: Stage, step: Step, attempt: int | None) -> None:
     if stage.client is None:
         stage.tell("bodies are not in a recording", "alarm")
+    elif why := why_no_bodies(stage.store.status):
+        stage.tell(why, "alarm")
     else:
         stage.open(BodyPage(step, attempt))
 

@@ -24,6 +24,7 @@ from tui.act.open import step_at
 from tui.act.stage import NoTerminal, Stage, Terminal
 from tui.boards.run.bodies import read, readable
 from tui.data.model import Step
+from tui.data.reach import why_no_bodies
 from tui.text.redact import Redactor
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ class Outside:
         client = self._stage.client
         if client is None:
             tell("bodies are not in a recording", "alarm")
+            return
+        if why := why_no_bodies(self._stage.store.status):
+            tell(why, "alarm")
             return
         work = self._fetched(client, step, attempt, variable, tell)
         self._stage.start(work, "outside", exclusive=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from engine.shown import times
+from engine.wire import Status
 from tui.boards.cells import (
     NONE,
     STILL_IN_FLIGHT,
@@ -23,11 +24,12 @@ from tui.boards.notices import in_words
 from tui.boards.selection import Selection
 from tui.data.inputs import LinkState
 from tui.data.model import State, short_id, standing_still
+from tui.data.reach import bound_to
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still
 from tui.keys import LISTS, Command, of_view, shown_key
 from tui.text import fmt
-from tui.text.sanitize import width
+from tui.text.sanitize import clip, width
 
 COUNTED = (State.RUNNING, State.BACKING_OFF, State.WAITING)
 RESTART_TOLD_S = 60.0
@@ -35,6 +37,8 @@ HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
 """What somebody is told who has not asked for help yet."""
 COUNTED_MAX = 10_000
 """Steps whose next attempt has a time, and late ones, are counted by the engine up to here."""
+NAME_CELLS = 24
+"""So much of a name stands in the top line."""
 REASON_FROM_COLUMNS = 100
 """A narrower list of runs has no column for it."""
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
@@ -55,10 +59,10 @@ class Shown(NamedTuple):
 
 def top(it: Shown, seen: Seen, badges: Sequence[str]) -> list[Line]:
     """Health, and the boards."""
-    return [health(it.store, seen), tabs(it, badges)]
+    return [health(it.store, seen, it.cells), tabs(it, badges)]
 
 
-def health(store: Store, seen: Seen) -> Line:
+def health(store: Store, seen: Seen, cells: int = 0) -> Line:
     """Whether the engine answers, and its own counts."""
     pieces = [Piece(" "), *link(store, seen)]
     if store.link.state is not LinkState.LIVE and not store.counts:
@@ -84,9 +88,18 @@ def health(store: Store, seen: Seen) -> Line:
         pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
     if why:
         pieces.append(Piece(f"  store: {why}", "alarm"))
+    if bound_to(store.status):  # how much ends says something of the others: it is not told
+        return pieces, _own_token(store.status, named=cells >= REASON_FROM_COLUMNS)
     rates = store.status.rates
     per_s = (rates.finished_per_s if rates else None) or 0.0
     return pieces, [Piece(f"ended {fmt.rate(per_s)} ", "plain" if per_s else "dim")]
+
+
+def _own_token(status: Status, *, named: bool) -> list[Piece]:
+    """Whose token it is that tells of one client alone, and of which (`named`)."""
+    assert status.token is not None
+    client = f", client {clip(bound_to(status), NAME_CELLS)} alone" if named else ""
+    return [Piece(f" token {clip(status.token.name, NAME_CELLS)}{client} ", "plain")]
 
 
 def store_away(store: Store) -> str:

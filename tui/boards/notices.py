@@ -22,6 +22,7 @@ from tui.boards.cells import (
 )
 from tui.data.inputs import LinkState
 from tui.data.model import State, short_id
+from tui.data.reach import bound_to
 from tui.data.store import NOT_READ, Store
 from tui.keys import LISTS
 from tui.text import fmt
@@ -187,6 +188,9 @@ def _live(store: Store, asked: Viewed) -> Iterator[tuple[str, str]]:
             yield f"Run {run_id} is not in this recording.", "alarm"
         else:
             yield f"reading run {run_id} …", "dim"
+    elif view == "hosts" and (client := bound_to(store.status)):
+        yield f"This token tells of the client {client} alone.", "plain"
+        yield "How hosts do says something of other clients too: it is not told.", "dim"
     elif view == "events":
         yield "Nothing has happened since the dashboard was opened.", "plain"
         yield "What happens on the engine appears here as it does.", "dim"

@@ -17,6 +17,7 @@ from tui.boards.notices import Viewed, notice
 from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
 from tui.boards.selection import Selection
+from tui.data.reach import why_not_act
 from tui.data.tree import at_fault
 from tui.keys import Command
 from tui.screen.widgets.bar import Bar
@@ -54,10 +55,6 @@ class Drawing:
         self._app, self._stage, self._rows, self._acting = app, stage, rows, acting
         self._commands = commands
         self._last_answer = LastAnswer(stage)
-        options = stage.options
-        self._badges = [options.badge] if options.badge else []
-        self._badges += ["RECORDING"] if stage.looking.is_recording else []
-        self._badges += ["READ ONLY"] if options.read_only else []
 
     def draw(self, grid: Grid, *, ids: bool) -> None:
         """The rows of the view, and the inspector. Without `ids` only what moves with time."""
@@ -165,6 +162,13 @@ class Drawing:
         left = self._app.query_one("#run").size.height - (rows + 1) if rows else 0
         drawer.styles.min_height = 0 if beside else max(0, left)
 
+    def _badges(self) -> list[str]:
+        """What is to be known of this dashboard all the time."""
+        stage, badge = self._stage, self._stage.options.badge
+        reads = stage.options.read_only or why_not_act(stage.store.status)
+        told = (("RECORDING", stage.looking.is_recording), ("READ ONLY", reads))
+        return [*([badge] if badge else []), *(text for text, holds in told if holds)]
+
     def _shown(self, rows: Selection) -> Shown:
         stage = self._stage
         return Shown(stage.looking, stage.store, rows, self._commands, self._app.size.width)
@@ -173,7 +177,7 @@ class Drawing:
         """What is above and below it. `told`: for a moment."""
         shown = self._shown(rows)
         top = self._app.query_one("#top", Bar)
-        for at, (left, right) in enumerate(bars.top(shown, self._rows.seen, self._badges)):
+        for at, (left, right) in enumerate(bars.top(shown, self._rows.seen, self._badges())):
             top.set_line(at, left, right)
         left, right = bars.status(shown, told, self._acting.asking.told())
         self._app.query_one("#status", Bar).set_line(0, left, right)

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from engine.core.access.client import Client
-from engine.core.access.roles import ALLOWS
 from engine.core.errors import Problem
 from engine.front.access.request import Access, is_health
 from engine.front.access.tokens import who_has
@@ -101,7 +100,7 @@ def posted_to(target: bytes) -> tuple[Route[Any] | None, str, str]:
 
 def _why_not(who: Who, route: Route[Any], client: str, clients: Mapping[str, Client]) -> str | None:
     """Why a token does not reach so far; None: it does."""
-    if route.role is None or route.role in ALLOWS[who.role]:
+    if route.opens_to(who.role):
         if who.client is not None and route.of_all:
             return (
                 f"This tells of all clients, and the token {who.token!r} is bound to"

@@ -1,0 +1,34 @@
+"""How far the token reaches with which the engine is asked: what it refuses is said beforehand.
+
+Nothing is known of it before the status was read, nor of an engine that asks for no token or does
+not tell: then the engine says what it refuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.wire import Status
+from engine.wire.routes import ACT, PAYLOAD, Route
+
+
+def why_not_act(status: Status) -> str:
+    """Why keys that change the engine do nothing; empty: they may."""
+    return _why_not(status, ACT, "this token may read, not act")
+
+
+def why_no_bodies(status: Status) -> str:
+    """Why payloads and answers are not shown; empty: they are."""
+    return _why_not(status, PAYLOAD, "this token may not see bodies")
+
+
+def bound_to(status: Status) -> str:
+    """The only client of which the token tells; empty: it tells of all."""
+    return "" if status.token is None else status.token.client or ""
+
+
+def _why_not(status: Status, route: Route[Any], told: str) -> str:
+    token = status.token
+    if token is None or route.opens_to(token.role):
+        return ""
+    return f"{told} (role {token.role}): that takes the role {route.role}"
