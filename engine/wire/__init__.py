@@ -11,7 +11,7 @@ from engine.core.model import DelayBy, PauseReason
 from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
-from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind
+from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind, names_of_host
 from engine.core.text.json_text import StandIns, json_fault
 from engine.wire.backup import BackupProgress, BackupRequest, BackupRow, BackupStatus
 from engine.wire.events import Event, Fact, Other, Reset
@@ -150,6 +150,7 @@ __all__ = [
     "Submission",
     "SubmitOptions",
     "json_fault",
+    "names_of_host",
     "parse",
     "problem",
     "status_of",

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
@@ -22,7 +23,7 @@ from textual.worker import WorkerCancelled
 
 from engine.client import AsyncClient, Reposts
 from engine.front.show.times import rfc3339
-from engine.wire import AttemptRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
+from engine.wire import AttemptRow, HoldRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
 from tests.tui.support import NOW, FakeClock, event_read
 from tui.data.inputs import LinkMoved, LinkState, RunsRead, StatusRead, TreeRead
 from tui.data.listing import Edge
@@ -154,6 +155,11 @@ class World:
         """A run's steps."""
         self.trees[run.id] = RunTree(run, steps, at(0))
         self.store.apply(TreeRead(self.trees[run.id]))
+
+    def tree_held(self, run_id: str, *holds: HoldRow) -> None:
+        """The same run, with what keeps its steps from starting."""
+        self.trees[run_id] = replace(self.trees[run_id], holds=holds)
+        self.store.apply(TreeRead(self.trees[run_id]))
 
     def event(self, kind: str, name: str, run_id: str, step_id: str, **members: Any) -> None:
         """An event of the stream: `kind` is the stream's, `name` the fact's."""

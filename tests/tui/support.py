@@ -7,9 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hypothesis import settings
+from msgspec.structs import replace
 
 from engine.front.show.times import maybe_rfc3339, rfc3339
-from engine.wire import AttemptRow, RetryRow, RunPage, RunRow, RunTree, StepAt, StepRow, status_of
+from engine.wire import (
+    AttemptRow,
+    HoldRow,
+    RetryRow,
+    RunPage,
+    RunRow,
+    RunTree,
+    StepAt,
+    StepRow,
+    status_of,
+)
 from engine.wire.events import Event, read_event
 from tui.boards.cells import Cell, Column, layout, text_of
 from tui.data.inputs import LinkMoved, LinkState, StatusRead, TreeRead
@@ -142,9 +153,10 @@ def retry_row(step_id: str, due: int, **more: Any) -> RetryRow:
     return RetryRow(RUN, "shop", "order.fulfil", 4, at)
 
 
-def tree_read(*steps: StepRow, **more: Any) -> TreeRead:
+def tree_read(*steps: StepRow, holds: tuple[HoldRow, ...] = (), **more: Any) -> TreeRead:
     """The answer with a run and its steps, the root first."""
-    return TreeRead(RunTree(run_row(**more), steps, rfc3339(NOW)))
+    tree = RunTree(run_row(**more), steps, rfc3339(NOW))
+    return TreeRead(replace(tree, holds=holds) if holds else tree)
 
 
 def page(*rows: RunRow, next: str | None = None, total: int | None = None) -> RunPage:

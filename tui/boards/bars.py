@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from engine.shown import times
-from engine.wire import Status
+from engine.wire import HoldRow, Status
 from tui.boards.cells import (
     NONE,
     STILL_IN_FLIGHT,
@@ -18,12 +18,14 @@ from tui.boards.cells import (
     step_state_cell,
     why_text,
 )
+from tui.boards.held import NAME_CELLS, hold_text, holds_over, holds_over_row, in_short, way_out
+from tui.boards.hosts import waits_in_short, waits_in_words
 from tui.boards.looking import Looking
 from tui.boards.looks import LOOKS, SHAPES, glyph
 from tui.boards.notices import in_words
 from tui.boards.selection import Selection
 from tui.data.inputs import LinkState
-from tui.data.model import State, short_id, standing_still
+from tui.data.model import Run, State, short_id, standing_still
 from tui.data.reach import bound_to
 from tui.data.store import Store
 from tui.data.tree import Tree, at_fault, in_flight_still
@@ -37,8 +39,8 @@ HINTS = {"help": "keys", "filter": "filter", "open": "opens"}
 """What somebody is told who has not asked for help yet."""
 COUNTED_MAX = 10_000
 """Steps whose next attempt has a time, and late ones, are counted by the engine up to here."""
-NAME_CELLS = 24
-"""So much of a name stands in the top line."""
+RELEASE = "release"
+"""What held attempts wait for."""
 REASON_FROM_COLUMNS = 100
 """A narrower list of runs has no column for it."""
 COUNTED_AS = {"runs": " runs", "retries": " steps", "hosts": " hosts", "jobs": " jobs"}
@@ -86,6 +88,7 @@ def health(store: Store, seen: Seen, cells: int = 0) -> Line:
     if hosts := list(standing_still(store.status)):
         what = hosts[0] if len(hosts) == 1 else f"{fmt.count(len(hosts))} hosts"
         pieces.append(Piece(f"  {what} stand{'s' if len(hosts) == 1 else ''} still", "alarm"))
+    pieces += _kept_back(store, named=cells >= REASON_FROM_COLUMNS)
     if why:
         pieces.append(Piece(f"  store: {why}", "alarm"))
     if bound_to(store.status):  # how much ends says something of the others: it is not told
@@ -100,6 +103,19 @@ def _own_token(status: Status, *, named: bool) -> list[Piece]:
     assert status.token is not None
     client = f", client {clip(bound_to(status), NAME_CELLS)} alone" if named else ""
     return [Piece(f" token {clip(status.token.name, NAME_CELLS)}{client} ", "plain")]
+
+
+def _kept_back(store: Store, *, named: bool) -> list[Piece]:
+    """What is held, and how much waits for a limit."""
+    pieces: list[Piece] = []
+    waiting = dict(store.status.waiting_for or {})
+    if held := in_short(store.holds, named=named):
+        pieces.append(Piece(f"  {held}", "paused"))
+    if len(store.holds.all) == len(store.holds.in_force) == 1:
+        waiting.pop(RELEASE, None)  # it is said
+    if waits := waits_in_short(waiting):
+        pieces.append(Piece(f"  {waits}", "backing-off"))
+    return pieces
 
 
 def store_away(store: Store) -> str:
@@ -278,17 +294,54 @@ def _totals(it: Shown) -> list[Piece]:
     else:  # "row": not that so many of them match
         place = f"row {listing.before + max(0, it.rows.cursor) + 1:,} of {place}"
     pieces = [Piece(f" {place}", "dim")]
-    host = it.store.hosts.get(it.rows.cursor_id or "") if it.looking.view == "hosts" else None
-    if host is not None and host.stands_still:
-        pieces.append(Piece(f" · {host.stands_still}", "alarm"))
+    if it.looking.view == "hosts":
+        pieces += _of_host(it)
     if listing.unseen:
         pieces.append(Piece(f" · +{fmt.short(listing.unseen)} new", "alarm"))
     run = it.store.runs.get(it.rows.cursor_id or "") if it.looking.view == "runs" else None
-    if run is not None and it.cells < REASON_FROM_COLUMNS:
-        why, _ = reason_cell(run)
+    return pieces if run is None else [*pieces, *_of_run(it, run)]
+
+
+def _of_run(it: Shown, run: Run) -> list[Piece]:
+    """What there is no column for of the run under the cursor: its reason, or what holds it, and
+    how that ends."""
+    seen = it.looking.seen(it.store)
+    why, style = reason_cell(run, seen)
+    has_column = it.cells >= REASON_FROM_COLUMNS
+    if style == "paused":
+        holds = holds_over_row(run, seen.holds)
+        told = _holds(holds, seen) if has_column else [(why, style), *map(_way_out, holds)]
+    else:
         has_words = why != NONE[0] and not why.isdigit()
-        pieces += [Piece(" · ", "dim"), Piece(why, str(run.state))] if has_words else []
-    return pieces
+        told = [(why, str(run.state))] if has_words and not has_column else []
+    return _joined(told)
+
+
+def _of_host(it: Shown) -> list[Piece]:
+    """Of the host under the cursor: why it stands still, what holds it, what waits there for
+    what."""
+    host = it.store.hosts.get(it.rows.cursor_id or "")
+    if host is None:
+        return []
+    told: list[Part] = [(host.stands_still, "alarm")] if host.stands_still else []
+    seen = it.looking.seen(it.store)
+    told += _holds(seen.holds.over_host(host.id), seen)
+    told += [(text, "backing-off") for text in waits_in_words(host, seen)]
+    return _joined(told)
+
+
+def _holds(holds: Sequence[HoldRow], seen: Seen) -> list[Part]:
+    """Each in words, and how it ends."""
+    texts = [(hold_text(hold, seen.now_ms, seen.zone), "paused") for hold in holds]
+    return [part for pair in zip(texts, map(_way_out, holds), strict=True) for part in pair]
+
+
+def _way_out(hold: HoldRow) -> Part:
+    return way_out(hold), "strong"
+
+
+def _joined(parts: Iterable[Part]) -> list[Piece]:
+    return [piece for text, style in parts for piece in (Piece(" · ", "dim"), Piece(text, style))]
 
 
 def _run_status(it: Shown) -> list[Piece]:
@@ -310,6 +363,9 @@ def _run_status(it: Shown) -> list[Piece]:
         pieces.append(Piece(f"  generation {run.generation}", "plain"))
     if run.dismissed:
         pieces.append(Piece("  dismissed", "dim"))
+    for hold in holds_over(tree, it.store.holds):
+        now_ms, zone = it.store.time.now_ms(), it.looking.zone
+        pieces.append(Piece(f"  {hold_text(hold, now_ms, zone)}", "paused"))
     if (step := at_fault(tree)) is not None and step.error is not None:
         why = why_text(step.http_status, step.error, step.excerpt)
         pieces.append(Piece(f"  {step.label}: {why}", str(step.state)))

@@ -21,7 +21,9 @@ from engine.wire.events import (
     RunMoved,
     Started,
 )
+from tui.boards.held import holds_in_list, holds_over_row
 from tui.boards.looks import LOOKS, SHAPES, glyph
+from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.model import (
     At,
     Cause,
@@ -39,6 +41,8 @@ Part = tuple[str, str]
 """Text, and the name of its style."""
 Cell = Part | tuple[Part, ...]
 NONE: Part = ("—", "dim")
+HELD: Part = ("held", "paused")
+"""In place of when something starts that a hold keeps from that."""
 STILL_IN_FLIGHT = ", still in flight"
 """Of what was cancelled: its call is let finish, and its effect may still happen."""
 PAUSING = "pausing"
@@ -82,6 +86,8 @@ class Seen(NamedTuple):
     """The engine is not heard of: times are guesses."""
     zone: tzinfo | None = None
     """That times of the day are told in; None: the local one."""
+    holds: Holds = NOTHING_HELD
+    """What is held."""
 
 
 def text_of(cell: Cell) -> str:
@@ -220,14 +226,29 @@ def run_state_cell(run: Run) -> Part:
     return state_cell(run.state)
 
 
-def reason_cell(run: Run) -> Part:
-    """Why it failed or is paused; of others what the last attempt came to of the step at which it
-    is, or of the step below it that failed, if that attempt did not handle it."""
+def reason_cell(run: Run, seen: Seen) -> Part:
+    """Why it failed or is paused; of others by what it is held, else what the last attempt came to
+    of the step at which it is, or of the step below it that failed, if that attempt did not handle
+    it."""
+    holds = holds_over_row(run, seen.holds)
+    if holds and run.state is not State.PAUSED:
+        return holds_in_list(holds), "paused"
     needs_a_person = run.state in (State.FAILED, State.PAUSED)
     error = None if run.at is None else run.at.error
     unhandled = Failure.parse(error).kind is FailureKind.UNHANDLED
     told = run.reason if (needs_a_person or unhandled) and run.reason is not None else run.at
     return why_cell(told)
+
+
+def run_next_cell(run: Run, seen: Seen) -> Part:
+    """When what happens next: of what only a hold keeps from starting nothing does."""
+    at = run.at
+    state = run.state if at is None else at.state
+    due = at is None or at.due_at is None or at.due_at <= seen.now_ms
+    starts = state is State.PENDING or (state is State.BACKING_OFF and due)
+    if starts and run.state is not State.PAUSED and holds_over_row(run, seen.holds):
+        return HELD
+    return next_cell(run.state, at, seen)
 
 
 def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
@@ -239,10 +260,10 @@ def run_cells(run: Run, seen: Seen) -> dict[str, Cell]:
         "run": (short_id(run.id), "dim"),
         "at": NONE if at is None else (at.name, "plain"),
         "try": tries_cell(at),
-        "next": next_cell(run.state, at, seen),
+        "next": run_next_cell(run, seen),
         "age": age_cell(run.submitted_at, seen),
         "host": NONE if at is None else (at.host, "plain"),
-        "reason": reason_cell(run),
+        "reason": reason_cell(run, seen),
         "client": (run.client, "dim"),
         "key": (run.key, "dim"),
     }

@@ -91,7 +91,7 @@ class Looking(Struct, kw_only=True):
 
     def seen(self, store: Store) -> Seen:
         """As of now, on this clock."""
-        return Seen(store.time.now_ms(), store.stale, self.zone)
+        return Seen(store.time.now_ms(), store.stale, self.zone, store.holds)
 
     def here(self) -> object:
         """The view, and what of it: what was asked for here is meant for nothing else."""

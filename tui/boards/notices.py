@@ -14,8 +14,8 @@ from tui.boards.cells import (
     Cell,
     Seen,
     age_cell,
-    next_cell,
     reason_cell,
+    run_next_cell,
     run_state_cell,
     text_of,
     tries_cell,
@@ -86,7 +86,7 @@ def _row_of(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
     run = store.runs.get(asked.run_id or "") if asked.view == "run" else None
     if run is None:
         return
-    seen = Seen(store.time.now_ms(), store.stale)
+    seen = Seen(store.time.now_ms(), store.stale, holds=store.holds)
     at = run.at
     yield ((f"{run.workflow} {short_id(run.id)}  ", "strong"), run_state_cell(run))
     facts = {"client": run.client, "key": run.key, "age": text_of(age_cell(run.submitted_at, seen))}
@@ -94,8 +94,8 @@ def _row_of(store: Store, asked: Viewed, cells: int) -> Iterator[Cell]:
         facts["step"] = at.name
         facts["host"] = at.host
         facts["tries"] = text_of(tries_cell(at))
-        facts["next"] = text_of(next_cell(run.state, at, seen))
-        facts["last"] = text_of(reason_cell(run))
+        facts["next"] = text_of(run_next_cell(run, seen))
+        facts["last"] = text_of(reason_cell(run, seen))
     told = {name: text for name, text in facts.items() if text != NONE[0]}
     yield from _facts(cells, **told)
     yield ("Its steps are read when the engine is there again.", "dim")

@@ -109,8 +109,11 @@ def step_after(step: Step, event: Happening) -> Step:
             after = replace(after, tries=_closed(step.tries, late, event.at, "late", None, None))
         case Woken() as woken:
             after = _timed(after, ms_of(woken.due_at) or event.at, woken.by)
+        case Held(since=since):
+            told = ms_of(since)
+            after = replace(after, held_since=event.at if told is None else told)
         case Paused(reason=reason):
-            after = replace(after, pause_reason=reason)
+            after = replace(after, pause_reason=reason, held_since=None)
         case Resumed(fresh=fresh):
             after = replace(after, pause_reason=None)
             if fresh:
@@ -121,7 +124,7 @@ def step_after(step: Step, event: Happening) -> Step:
             after = _reopened(after, event.at, awaiting_post=awaiting_post)
         case Replaced(spec=spec):
             after = after if spec is None else _replaced(after, spec, event.at)
-        case Accepted() | Held() | PayloadDiffered() | Acted() | RunMoved():
+        case Accepted() | PayloadDiffered() | Acted() | RunMoved():
             pass
         case EngineErred() | ReadAgain() | EndedAsItIs() | Retargeted() | Other():
             pass  # the run is read again
@@ -144,6 +147,7 @@ def _started(step: Step, number: int, at: int) -> Step:
         due_at=None,
         delay_ms=None,
         delay_by=None,
+        held_since=None,
         tries=(*(t for t in step.tries if t.number != number), opened),
     )
 
@@ -201,6 +205,7 @@ def _finished(step: Step, at: int) -> Step:
         delay_ms=None,
         delay_by=None,
         pause_reason=None,
+        held_since=None,
         awaiting_post=False,
     )
 

@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct
 from engine.wire import (
     AttemptRow,
     CauseRow,
+    HoldKind,
     HostRow,
     Reason,
     RetryRow,
@@ -27,6 +28,7 @@ from engine.wire import (
     step_label,
 )
 from engine.wire.events import Accepted, AnyFact, Event, Other, Replaced, Spec, Stamped
+from tui.data.holds import Holds
 
 SHORT_ID_CHARACTERS = 8
 
@@ -147,6 +149,8 @@ class Step(Struct, frozen=True):
     excerpt: str | None = None
     """Of its latest attempt."""
     awaiting_post: bool = False
+    held_since: int | None = None
+    """A hold keeps it from starting, and since then its `maxElapsed` stands still."""
     tries: tuple[Attempt, ...] = ()
 
     @property
@@ -215,6 +219,7 @@ class At(Struct, frozen=True):
     http_status: int | None
     error: str | None
     excerpt: str | None = None
+    url: str = ""
 
 
 class Run(Struct, frozen=True):
@@ -281,6 +286,14 @@ class Host(Struct, frozen=True):
     queued: int
     stands_still: str | None = None
     """Why it does, in a sentence; None: it does not."""
+    waits_for: dict[str, int] = {}
+    """How many of those that are queued wait for what."""
+    in_flight_max: int | None = None
+    """The most that may be in flight there, where it is set for this host or is waited for."""
+    calls_per_s: float | None = None
+    """How many calls may begin within a second; None: any."""
+    breaker_since: int | None = None
+    """Since when its breaker is open: one waiting attempt a second is tried. None: it is not."""
 
 
 class Happening(NamedTuple):
@@ -350,6 +363,7 @@ def step_of(row: StepRow) -> Step:
         error=row.error,
         excerpt=row.excerpt,
         awaiting_post=row.awaiting_post,
+        held_since=None if row.held_since is UNSET else ms_of(row.held_since),
         tries=tuple(map(attempt_of, rows)),
     )
 
@@ -389,6 +403,7 @@ def at_of(row: StepAt) -> At:
         http_status=row.http_status,
         error=row.error,
         excerpt=row.excerpt,
+        url=row.url,
     )
 
 
@@ -417,8 +432,23 @@ def standing_still(status: Status) -> dict[str, str]:
     return {row.host: row.why for row in status.standstills or ()}
 
 
-def host_row(row: HostRow, stands_still: str | None = None) -> Host:
+def hosts_of(status: Status) -> dict[str, Host]:
+    """The hosts of the wire, by name; and those that are held, which may be called no more."""
+    still = standing_still(status)
+    found = {row.host: host_row(row, status, still.get(row.host)) for row in status.hosts or ()}
+    held = Holds.of(status.holds or ())
+    covered = {hold.name for host in found for hold in held.over_host(host)}
+    for hold in held.in_force:
+        if hold.kind == HoldKind.HOST and hold.name not in covered:
+            found.setdefault(hold.name, Host(hold.name, 0, 0, None, (), 0, 0))
+    return found
+
+
+def host_row(row: HostRow, status: Status, stands_still: str | None = None) -> Host:
     """A host of the wire."""
+    most = None if row.in_flight_max is UNSET else row.in_flight_max
+    if most is None and "place" in row.waits_for and status.limits is not None:
+        most = status.limits.in_flight_per_host_max
     return Host(
         id=row.host,
         ended=row.ended,
@@ -428,6 +458,10 @@ def host_row(row: HostRow, stands_still: str | None = None) -> Host:
         in_flight=row.in_flight,
         queued=row.queued,
         stands_still=stands_still,
+        waits_for=row.waits_for,
+        in_flight_max=most,
+        calls_per_s=None if row.calls_per_s is UNSET else row.calls_per_s,
+        breaker_since=None if row.breaker_since is UNSET else ms_of(row.breaker_since),
     )
 
 

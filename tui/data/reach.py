@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.wire import Status
-from engine.wire.routes import ACT, PAYLOAD, Route
+from engine.wire.routes import ACT, PAYLOAD, RELEASE, Route
 
 
 def why_not_act(status: Status) -> str:
@@ -20,6 +20,13 @@ def why_not_act(status: Status) -> str:
 def why_no_bodies(status: Status) -> str:
     """Why payloads and answers are not shown; empty: they are."""
     return _why_not(status, PAYLOAD, "this token may not see bodies")
+
+
+def releasing_takes(status: Status) -> str:
+    """What has to be added where it is said how a hold is released; empty: this token may."""
+    if not bound_to(status) and not _why_not(status, RELEASE, ""):
+        return ""
+    return f", with a token of the role {RELEASE.role} that is bound to no client"
 
 
 def bound_to(status: Status) -> str:

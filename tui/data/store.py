@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
 from engine.wire import BulkAnswer, RunTree, Status
 from engine.wire.events import Accepted, Acted, Counts, Event, Heartbeat, LateEnd, Reset, RunMoved
 from tui.data.clock import Clock, ServerClock
 from tui.data.fold import run_after
+from tui.data.holds import NOTHING_HELD, Holds
 from tui.data.inputs import (
     CausesRead,
     Input,
@@ -42,11 +43,10 @@ from tui.data.model import (
     State,
     cause_of,
     happening_of,
-    host_row,
+    hosts_of,
     ms_of,
     retry_of,
     run_of,
-    standing_still,
     step_of,
 )
 from tui.data.tree import Tree
@@ -112,6 +112,7 @@ class Store:
         self.retries: dict[str, Retry] = {}
         self.causes: dict[str, Cause] = {}
         self.hosts: dict[str, Host] = {}
+        self.holds = NOTHING_HELD
         self.jobs: tuple[BulkAnswer, ...] = ()
         self.gone: str | None = None
         """The run that was asked for last, if it is not there."""
@@ -206,15 +207,23 @@ class Store:
         if server_ms is not None:
             self.time.sample(server_ms, read.sent, read.received)
         self._met(status.instance)
+        self._held(Holds.of(status.holds or ()))
         if self.link.restarted_at is not None:  # a heartbeat did not say when
             self.link.restarted_at = ms_of(status.started_at) or self.link.restarted_at
         if status.counts is not None:
             self._count(msgspec.to_builtins(status.counts))
         if status.hosts is None:  # an engine of another kind: what was known stays
             return
-        still = standing_still(status)
-        self.hosts = {row.host: host_row(row, still.get(row.host)) for row in status.hosts}
+        self.hosts = hosts_of(status)
         self._put("hosts", list(self.hosts))
+
+    def _held(self, now: Holds) -> None:
+        """What is held is something else: no event tells it of steps that have not wanted to start
+        meanwhile, or not yet."""
+        if now.said_otherwise(self.holds):
+            for tree in self.trees.values():
+                tree.expire()
+        self.holds = now
 
     def _count(self, counts: dict[str, int]) -> None:
         """Take the engine's counts of runs by state."""
@@ -281,6 +290,7 @@ class Store:
         self._heard()
         run = run_of(read.run)
         tree = Tree(run, {row.id: step_of(row) for row in read.steps}, moves=read.moves)
+        tree.holds = () if read.holds is UNSET else read.holds
         known = self.trees.get(run.id)
         if known is not None:
             tree.keep_what_is_ahead(known)

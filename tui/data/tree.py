@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from engine.wire import MoveRow, PauseReason
+from engine.wire import HoldRow, MoveRow, PauseReason
 from tui.data.fold import freshens_parent, run_after, says_all, step_after, step_opened
 from tui.data.model import Attempt, Happening, Run, State, Step
 
@@ -21,6 +21,8 @@ class Tree(Struct):
     """The revision that a step will have when all events of its latest change have come."""
     moves: tuple[MoveRow, ...] = ()
     """To other URLs, as they were read."""
+    holds: tuple[HoldRow, ...] = ()
+    """What keeps its steps from starting, as it was read."""
 
     def take(self, event: Happening) -> set[str]:
         """An event of one of its steps; returns the ids of the steps that it changed."""
@@ -39,6 +41,7 @@ class Tree(Struct):
                 before = replace(before, rev=event.rev - 1)
             after = step_after(before, event)
         self.steps[after.id] = after
+        self._held(before, after)
         self.outdated = self.outdated or not says_all(event)
         if after.rev < event.rev:
             self.under_way[after.id] = event.rev
@@ -49,6 +52,16 @@ class Tree(Struct):
             self.steps[parent.id] = replace(parent, failures=0)
             return {after.id, parent.id}
         return {after.id}
+
+    def _held(self, before: Step | None, after: Step) -> None:
+        """The event of a step that is held does not say by what; of the last one that is not held
+        any more nothing else says that what held them is over."""
+        if after.held_since is not None:
+            self.outdated = self.outdated or not self.holds
+            return
+        was_held = before is not None and before.held_since is not None
+        if was_held and all(step.held_since is None for step in self.steps.values()):
+            self.holds = ()
 
     def expire(self) -> None:
         """It is to be read again."""

@@ -24,7 +24,7 @@ class Named(Struct, frozen=True):
     """What a step's post said of it."""
 
     name: str
-    host: str
+    url: str
     retries_max: int
 
 
@@ -41,7 +41,7 @@ class Whereabouts:
         spec = event.spec
         if spec is None:
             return
-        self._steps[event.step_id] = Named(spec.name, host_of(spec.url), spec.retry.count)
+        self._steps[event.step_id] = Named(spec.name, spec.url, spec.retry.count)
         while len(self._steps) > STEPS_KEPT_MAX:
             self._steps.popitem(last=False)
 
@@ -88,6 +88,7 @@ class Whereabouts:
         if named is None:
             return None
         left = named.retries_max + 1
-        unknown = At(event.step_id, named.name, named.host, event.state, 0, left, None, None, None,
-                     None, None)  # fmt: skip
+        host = host_of(named.url)
+        unknown = At(event.step_id, named.name, host, event.state, 0, left, None, None, None,
+                     None, None, None, named.url)  # fmt: skip
         return at_after(unknown, event)

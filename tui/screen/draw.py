@@ -13,11 +13,12 @@ from tui.act.stage import Stage
 from tui.boards import bars
 from tui.boards.bars import Shown
 from tui.boards.cells import Cell, Column, Part, Piece
+from tui.boards.held import holds_on
 from tui.boards.notices import Viewed, notice
 from tui.boards.rows import RUN, RUN_PLAIN, RUN_TIMES, BoardRows
 from tui.boards.run.detail import inspector
 from tui.boards.selection import Selection
-from tui.data.reach import why_not_act
+from tui.data.reach import releasing_takes, why_not_act
 from tui.data.tree import at_fault
 from tui.keys import Command
 from tui.screen.widgets.bar import Bar
@@ -148,9 +149,12 @@ class Drawing:
                 cause = at_fault(tree)
             answer = self._last_answer.lines(step, cells)
             seen = self._rows.seen
+            holds = holds_on(step, tree, seen.holds)
             lines = inspector(
-                step, seen, cells, roomy=roomy, moves=moves, cause=cause, answer=answer
-            )
+                step, seen, cells,
+                roomy=roomy, moves=moves, holds=holds, cause=cause, answer=answer,
+                releasing_takes=releasing_takes(self._stage.store.status),
+            )  # fmt: skip
         shown.show(lines)
 
     def _lay_out_drawer(self, drawer: Lines, rows: int, *, beside: bool) -> None:

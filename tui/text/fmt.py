@@ -55,6 +55,14 @@ def time_of_day(ms: float, zone: tzinfo | None = None, *, millis: bool = False) 
     return f"{at:%H:%M:%S}" + (f".{at.microsecond // 1000:03}" if millis else "")
 
 
+def moment(ms: float, now_ms: float, zone: tzinfo | None = None) -> str:
+    """The time of the day; of another day than now with its date: `2026-11-23 12:04:11`."""
+    days = [datetime.fromtimestamp(each / 1000, zone or UTC) for each in (ms, now_ms)]
+    at, now = days if zone else [each.astimezone() for each in days]
+    told = time_of_day(ms, zone)
+    return told if at.date() == now.date() else f"{at:%Y-%m-%d} {told}"
+
+
 BARS = " ▁▂▃▄▅▆▇█"
 
 

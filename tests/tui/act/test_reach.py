@@ -18,7 +18,7 @@ from tests.tui.on_screen import (
     showing,
     step_row,
 )
-from tui.data.reach import bound_to, why_no_bodies, why_not_act
+from tui.data.reach import bound_to, releasing_takes, why_no_bodies, why_not_act
 
 ACTS = "this token may read, not act (role read): that takes the role operate"
 BODIES = "this token may not see bodies (role read): that takes the role operate"
@@ -35,12 +35,21 @@ def test_what_each_role_may(role: Role) -> None:
     status = told(role=role)
     may = role in (Role.OPERATE, Role.ADMIN)
     assert (why_not_act(status) == "", why_no_bodies(status) == "") == (may, may)
+    assert (releasing_takes(status) == "") is may
 
 
 @pytest.mark.parametrize("status", [told(), told(role="a-later-one"), Status()])
 def test_what_is_not_known_is_left_to_the_engine(status: Status) -> None:
     """An engine without tokens, one that does not tell, a role of a later one."""
     assert (why_not_act(status), why_no_bodies(status), bound_to(status)) == ("", "", "")
+    assert releasing_takes(status) == ""
+
+
+def test_who_sees_one_client_releases_nothing() -> None:
+    """Whatever the role."""
+    status = told(role="operate", client="shop")
+    assert (bound_to(status), why_not_act(status)) == ("shop", "")
+    assert releasing_takes(status)
 
 
 @pytest.mark.parametrize("key", ["R", "P", "C", "E", "M", "D", "X", "z"])

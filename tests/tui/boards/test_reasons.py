@@ -16,9 +16,9 @@ from tests.tui.support import run_row as listed
 from tests.tui.support import step_at as stands
 from tests.tui.support import step_row as step
 from tui.act.open import open_run
-from tui.boards.cells import cause_text, event_more, reason_cell, why_text
+from tui.boards.cells import Seen, cause_text, event_more, reason_cell, why_text
 from tui.data.inputs import CausesRead, LinkState
-from tui.data.model import cause_of, run_of
+from tui.data.model import Run, cause_of, run_of
 from tui.data.tree import at_fault
 
 DECLINED = "card_declined: insufficient funds"
@@ -45,17 +45,20 @@ def test_a_reason_in_words(
     assert why_text(status, error, excerpt) == told
 
 
+def why(run: Run) -> str:
+    """What the list of runs says."""
+    return reason_cell(run, Seen(0.0))[0]
+
+
 def test_a_run_shows_its_steps_reason_not_its_workflows_500() -> None:
     """Of one that failed or is paused what it is so for; of others the step at which they are."""
     own = stands("failed", http_status=500, error="http-status: answered 500")
     for status in ("failed", "paused"):
         run = run_of(listed(status=status, at=own, reason=OF_THE_CARD))
-        assert reason_cell(run)[0] == f"402 {DECLINED}"
+        assert why(run) == f"402 {DECLINED}"
     now = stands("backing-off", http_status=503, error="http-status", excerpt="busy")
-    assert reason_cell(run_of(listed(status="backing-off", at=now, reason=OF_THE_CARD)))[0] == (
-        "503 busy"
-    )
-    assert reason_cell(run_of(listed()))[0] == "—"
+    assert why(run_of(listed(status="backing-off", at=now, reason=OF_THE_CARD))) == ("503 busy")
+    assert why(run_of(listed())) == "—"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,7 @@ def test_a_workflow_that_backs_off_from_a_failed_step_shows_that() -> None:
     own = "unhandled-failure: answered 500 after it was told that card failed"
     store.apply(event("attempt-ended", 2, "backing-off", seq=2, httpStatus=500, error=own,
                       excerpt="Internal Server Error", **ended))  # fmt: skip
-    assert reason_cell(store.runs[RUN])[0] == f"402 {DECLINED}"
+    assert why(store.runs[RUN]) == f"402 {DECLINED}"
 
 
 def test_which_step_a_run_fails_for() -> None:

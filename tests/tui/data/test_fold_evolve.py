@@ -8,14 +8,14 @@ import msgspec
 import pytest
 from msgspec.structs import asdict
 
-from engine.core.events import Acted, Event, Retargeted, RunMoved
+from engine.core.events import Acted, Event, Held, Retargeted, RunMoved
 from engine.core.machine import Change
 from engine.core.retry import RetryPolicy
 from engine.front.api.events import event_frame
 from engine.front.show.rows import run_row, step_row
 from engine.front.show.times import rfc3339
 from engine.ports.views import EventRecord, record_of
-from engine.wire import RunTree
+from engine.wire import HoldRow, RunTree
 from tests.core.any_run import AnyRun
 from tests.core.seeded import run_of as run_of_seed
 from tests.core.support import EXACT, Driven
@@ -53,7 +53,8 @@ class Watched(Driven):
     def _read(self) -> None:
         """The run as the engine answers it."""
         steps = tuple(map(step_row, self.run.steps.values()))
-        tree = RunTree(run_row(record_of(self.run)), steps, rfc3339(self.now))
+        hold = HoldRow("client", "shop", rfc3339(self.now), "ana")  # that there is one is not read
+        tree = RunTree(run_row(record_of(self.run)), steps, rfc3339(self.now), holds=(hold,))
         self.store.apply(TreeRead(tree))
 
     def _compare(self) -> None:
@@ -74,7 +75,7 @@ class Watched(Driven):
 
 def _needs_a_read(event: Event) -> bool:
     dismisses = isinstance(event, Acted) and event.dismissed is not None
-    return dismisses or isinstance(event, Retargeted)
+    return dismisses or isinstance(event, Retargeted | Held)  # by what it is held
 
 
 def _differing(made: Step | Run, told: Step | Run, but: tuple[str, ...]) -> dict[str, object]:

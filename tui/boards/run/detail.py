@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.shown import times
-from engine.wire import DelayBy, Failure, FailureKind, MoveRow, PauseReason
+from engine.wire import DelayBy, Failure, FailureKind, HoldRow, MoveRow, PauseReason
 from tui.boards.cells import Cell, Part, Seen, last_text, step_state_cell, why_text
+from tui.boards.held import hold_text, way_out
 from tui.boards.looks import LOOKS
 from tui.boards.steptree import STILL, took_cell
 from tui.data.model import Attempt, State, Step, ms_of
@@ -40,12 +41,15 @@ def inspector(
     *,
     roomy: bool = False,
     moves: Sequence[MoveRow] = (),
+    holds: Sequence[HoldRow] = (),
+    releasing_takes: str = "",
     cause: Step | None = None,
     answer: Sequence[Cell] = (),
 ) -> list[Cell]:
     """A step, in lines of so many cells. `roomy`: there are lines enough for all of it. `moves`: of
-    the run whose root it is, to other URLs. `cause`: the step for which it ended. `answer`: how the
-    answer to its last attempt begins."""
+    the run whose root it is, to other URLs. `holds`: those on it, and what beside the command
+    `releasing_takes`. `cause`: the step for which it ended. `answer`: how the answer to its last
+    attempt begins."""
     state, style = step_state_cell(step)
     took, took_style = took_cell(step, seen)
     if step.state is State.PAUSED or took == "—":
@@ -55,7 +59,8 @@ def inspector(
         ((f"{step.label}  ", "strong"), (state, style), (f"  {took}", took_style)),
     ]
     whom, moved = _whom(step, seen, roomy=roomy), _moved(moves, seen)
-    for label, text, style in (*_why(step, cause), *whom, *moved, *_next(step, seen)):
+    held = _held(step, holds, releasing_takes, seen)
+    for label, text, style in (*_why(step, cause), *held, *whom, *moved, *_next(step, seen)):
         lines += _told(f"{label:<6} ", text, style, cells)
     if step.awaiting_post:
         lines.append(("starts when the workflow posts it again", "dim"))
@@ -105,9 +110,24 @@ def _why(step: Step, cause: Step | None) -> Iterator[tuple[str, str, str]]:
         yield "cause", step.cause_id, "plain"
 
 
+def _held(
+    step: Step, holds: Sequence[HoldRow], takes: str, seen: Seen
+) -> Iterator[tuple[str, str, str]]:
+    """By what and whom it is held, and how that ends."""
+    for hold in holds:
+        told = hold_text(hold, seen.now_ms, seen.zone)
+        rest = told.removeprefix("held: ")
+        yield "held" if rest != told else "", rest, "paused"
+        if command := way_out(hold):
+            yield "", f"{command} lets it start{takes}", "dim"
+    if step.held_since is not None:
+        since = fmt.moment(step.held_since, seen.now_ms, seen.zone)
+        yield "" if holds else "held", f"maxElapsed stands still since {since}", "dim"
+
+
 def _next(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     """What it waits for, and what set that."""
-    if step.state is State.BACKING_OFF and step.due_at is not None:
+    if step.state is State.BACKING_OFF and step.due_at is not None and step.held_since is None:
         at = fmt.time_of_day(step.due_at, seen.zone)
         delay = "" if step.delay_ms is None else f" ({times.took(step.delay_ms)} back-off)"
         by = SET_BY.get(step.delay_by or "", step.delay_by or "")
