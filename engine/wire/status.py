@@ -14,7 +14,6 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
-from engine.core.access.token import Role
 from engine.wire.backup import BackupStatus
 from engine.wire.limits import ClientUse
 from engine.wire.retention import RetentionStatus
@@ -99,7 +98,7 @@ class OwnToken(Struct, frozen=True, rename="camel"):
     """The token with which the engine was asked."""
 
     name: str
-    role: Role
+    role: str
     """What it allows: of each route the role that it needs is in `routes.py`."""
     client: str | None = None
     """The only client that it is good for; None: every one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.wire import Status
-from engine.wire.routes import ACT, PAYLOAD, RELEASE, Route
+from engine.wire.routes import ACT, PAYLOAD, RELEASE, Role, Route
 
 
 def why_not_act(status: Status) -> str:
@@ -36,6 +36,7 @@ def bound_to(status: Status) -> str:
 
 def _why_not(status: Status, route: Route[Any], told: str) -> str:
     token = status.token
-    if token is None or route.opens_to(token.role):
+    role = None if token is None else next((it for it in Role if it == token.role), None)
+    if role is None or route.opens_to(role):
         return ""
-    return f"{told} (role {token.role}): that takes the role {route.role}"
+    return f"{told} (role {role}): that takes the role {route.role}"
