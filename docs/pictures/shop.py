@@ -319,7 +319,8 @@ def reads(runs: list[Run], at_s: float) -> Iterator[Input]:
     yield JobsRead(tuple(
         BulkAnswer(
             run_id(job.q, job.began), job.state(at_s), job.action, job.q, job.matched, job.total,
-            job.done(at_s), job.skipped, job.rate, "ana", job.reason, time_of(job.began),
+            job.done(at_s), job.skipped, job.rate, "ana", reason=job.reason,
+            started_at=time_of(job.began),
         )
         for job in JOBS
     ))  # fmt: skip
