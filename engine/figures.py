@@ -19,6 +19,7 @@ from engine.registry.registry import Registry
 from engine.runs.engine import Engine
 from engine.telemetry.log_output import LogOutput
 from engine.telemetry.metrics import Metrics
+from engine.traces.spans import Spans
 
 
 def show_process(metrics: Metrics, output: LogOutput, version: str, instance: str) -> None:
@@ -142,3 +143,11 @@ def show_registry(metrics: Metrics, registry: Registry) -> None:
     """Files that define clients and tokens."""
     metrics.gauge("atomic_bad_files", "Files that cannot be used as they are, so that what they"
                   " said before holds", lambda: len(registry.bad_files))  # fmt: skip
+
+
+def show_traces(metrics: Metrics, spans: Spans) -> None:
+    """How spans do on their way to the collector; with them come exemplars."""
+    spans.exemplify = metrics.exemplify
+    metrics.counter("atomic_spans_sent", "Spans that the collector took", lambda: spans.sent)
+    metrics.counter("atomic_spans_dropped", "Spans that it did not take, or not in time",
+                    lambda: spans.dropped)  # fmt: skip

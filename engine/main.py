@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from engine.call.dial import Dialler
 from engine.call.policy import Policies
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
+from engine.core.machine import Change
 from engine.core.rules.post import RunLimits
 from engine.core.rules.retention import Retention
 from engine.figures import (
@@ -35,6 +36,7 @@ from engine.figures import (
     show_registry,
     show_server,
     show_store,
+    show_traces,
 )
 from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
@@ -79,6 +81,8 @@ from engine.telemetry.log import Log, configure_logging, logger
 from engine.telemetry.log_output import LogOutput, standard_error
 from engine.telemetry.metrics import Metrics
 from engine.telemetry.run_log import RunLog, Watchers
+from engine.traces.spans import Spans
+from engine.traces.tracing import tracing_of
 from engine.wire import problem
 
 EXIT_FAILED, EXIT_REFUSED = 1, 2
@@ -197,8 +201,9 @@ async def _serve(
     config = room.config
     clock = SystemClock()
     certificate = _certificate(config, clock)
-    listeners = _listen(config)
     instance = clock.token_bytes(6).hex()
+    tracing = tracing_of(config, __version__, instance)
+    listeners = _listen(config)
     url = engine_url(config, listeners[0].socket.getsockname()[1])
     owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
     async with open_store(
@@ -217,7 +222,8 @@ async def _serve(
             registry.ask_always()
         ports = frozenset(each.socket.getsockname()[1] for each in listeners)
         views = SqliteViews(store)
-        making = working(config, store, views, registry, files, ports, clock, log, counters)
+        spans = None if tracing is None else tracing.spans
+        making = working(config, store, views, registry, files, ports, clock, log, counters, spans)
         async with making as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
@@ -231,6 +237,8 @@ async def _serve(
             reach = Reach(url, listeners, limits, certificate)
             async with trio.open_nursery() as beside:
                 beside.start_soon(front.audit.run)
+                if tracing is not None:
+                    beside.start_soon(tracing.run, logger().warning)
                 await _serve_front(config, front, store, reach, counters, asked, log)
                 beside.cancel_scope.cancel()
     log("engine-stopped-well")
@@ -301,6 +309,7 @@ async def working(
     clock: SystemClock,
     log: Log,
     counters: server.ServerCounters,
+    spans: Spans | None,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
     dialler = Dialler()
@@ -319,7 +328,7 @@ async def working(
         clock,
         ParentTokens(store.secret, store.epoch),
         engine_limits(config),
-        Watchers(metrics.watch, metrics.attempt_took, run_log),
+        Watchers(_counting(metrics, spans), metrics.attempt_took, run_log),
         warn=logger().warning,
         inform=logger().info,
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
@@ -344,6 +353,19 @@ async def working(
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await transport.aclose()
+
+
+def _counting(metrics: Metrics, spans: Spans | None) -> Callable[[Change], None]:
+    """What each change of a run is told to."""
+    if spans is None:
+        return metrics.watch
+    show_traces(metrics, spans)
+
+    def count(change: Change) -> None:
+        metrics.watch(change)
+        spans.watch(change)
+
+    return count
 
 
 async def _trim_memory(budget: Budget) -> None:

@@ -141,9 +141,14 @@ ROWS = (
         "engine.runs.* engine.jobs engine.front.* msgspec quart quart_trio trio werkzeug",
     ),
     row(
+        "engine.traces",
+        "engine.core.* engine.http engine.process engine.registry google httpx msgspec "
+        "opentelemetry trio",
+    ),
+    row(
         "engine.figures",
         "engine.ports engine.process engine.telemetry engine.registry engine.runs engine.jobs "
-        "engine.front.server",
+        "engine.front.server engine.traces",
     ),
     row("engine.main", "engine.* msgspec trio"),
     row("engine.offline", "engine.* msgspec trio"),

@@ -77,6 +77,8 @@ class StepSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
     """SHA-256 of the payload's canonical JSON."""
     retry: RetryPolicy | None = None
     attempt_timeout_ms: int = ATTEMPT_TIMEOUT_MS_DEFAULT
+    trace: str | None = None
+    """The trace context of the post (`core/rules/trace.py`); it decides nothing."""
 
     @property
     def identity(self) -> tuple[str, str, str]:

@@ -34,6 +34,7 @@ _SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 DEFAULT_FILE = Path("atomic.toml")
 CLIENTS = "clients"
 """The tables of a settings file: `[clients.NAME]`. `engine/registry/` reads them."""
+HTTP_URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$(?!\n)"
 HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$(?!\n)"
 
 _BYTES_MAX = 1 << 30
@@ -113,6 +114,13 @@ class Config(Struct, frozen=True, kw_only=True):
         "How many of the copies that were made in `backup_dir` by themselves are kept; the oldest"
         " are deleted when a new one is whole. 0: all, and nothing is deleted."
     )] = 0  # fmt: skip
+    otlp_endpoint: Annotated[Annotated[str, Meta(pattern=HTTP_URL, max_length=2_048)] | None, _doc(
+        "URL of an OpenTelemetry collector (OTLP over HTTP; `/v1/traces` is added), to which every"
+        " attempt goes as a span. Needs the extra `otel`."
+    )] = None  # fmt: skip
+    otlp_headers_file: Annotated[FilePath, _doc(
+        "File of headers for it, `name: value`, one a line: its tokens belong in a file."
+    )] = None  # fmt: skip
     audit_kept_days: Annotated[int, Meta(ge=1, le=3_650), _doc(
         "Days for which the audit is kept: what people did with which token, and which tokens were"
         " refused."

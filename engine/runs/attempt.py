@@ -16,12 +16,12 @@ from engine.core.rules.flight import (
     note_open_children,
     note_unrecorded_ends,
 )
+from engine.core.rules.trace import traceparent
 from engine.ports.caller import Invocation
 from engine.ports.store import Body
 from engine.runs.limits.concurrency import host_of
 from engine.runs.open.flow import AttemptFlow, Payload
 from engine.runs.open.request import Request, RunUnderWay
-from engine.runs.open.trace import traceparent
 from engine.runs.shared import Shared
 
 LATE_BODY_BYTES_MAX = 1_024
@@ -140,7 +140,7 @@ class Attempt(Request):
             workflow=step.spec.workflow,
             attempt=self.number,
             parent_token=parent_token,
-            traceparent=traceparent(step.run_id, parent_token),
+            traceparent=traceparent(self.live.run, step.id, self.number),
             flow=flow,
         )
 

@@ -22,6 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from engine.core.events import Accepted, AttemptEnded, Count, LateEnd, RunMoved, Started
 from engine.core.machine import Change
@@ -53,10 +54,13 @@ OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_VERSION = "1.0.0"
 
 
+Bucket = tuple[str, float] | tuple[str, float, Exemplar]
+
+
 class Histogram:
     """How many took how long."""
 
-    __slots__ = ("bounds", "counts", "seconds")
+    __slots__ = ("bounds", "counts", "exemplars", "seconds")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -64,16 +68,30 @@ class Histogram:
         """How many took at most so long and longer than the bound before; the last: longer."""
         self.seconds = 0.0
         """All of them together."""
+        self.exemplars: dict[int, Exemplar] = {}
+        """The latest one of each bucket, where there are traces."""
 
     def add(self, seconds: float) -> None:
         """One took so long."""
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.seconds += seconds
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """(bound, how many took at most so long), as the format has it."""
+    def exemplify(self, seconds: float, trace_id: str, span_id: str) -> None:
+        """Keep one that took so long, as an example of its bucket."""
+        labels = {"trace_id": trace_id, "span_id": span_id}
+        self.exemplars[bisect_left(self.bounds, seconds)] = Exemplar(labels, seconds)
+
+    def buckets(self) -> list[Bucket]:
+        """(bound, how many took at most so long, one of them if one is known), as the format has
+        it."""
         names = (*map(str, self.bounds), "+Inf")
-        return list(zip(names, map(float, accumulate(self.counts.copy())), strict=True))
+        examples = self.exemplars.copy()
+        found: list[Bucket] = []
+        for at, count in enumerate(accumulate(self.counts.copy())):
+            example = examples.get(at)
+            bucket = (names[at], float(count))
+            found.append(bucket if example is None else (*bucket, example))
+        return found
 
 
 class Workflow:
@@ -155,6 +173,11 @@ class Metrics:
         took = figures.durations
         took.counts[bisect_left(took.bounds, seconds)] += 1
         took.seconds += seconds
+
+    def exemplify(self, workflow: str, seconds: float, trace_id: str, span_id: str) -> None:
+        """An attempt of this workflow, as an example of how long they take."""
+        figures = self._workflows.get(workflow) or self._new_workflow(workflow)
+        figures.durations.exemplify(seconds, trace_id, span_id)
 
     def _new_workflow(self, name: str) -> Workflow:
         if len(self._workflows) < WORKFLOWS_NAMED_MAX:

@@ -27,6 +27,7 @@ from engine.store.sqlite.schema import (
     STOPPED,
     STUCK,
     TABLES,
+    TRACES,
     migrations,
     split_statements,
 )
@@ -86,7 +87,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
-        f"{EXPIRED}"
+        f"{EXPIRED}{TRACES};"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -113,6 +114,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m009_runs_of_client",
                 "m010_audit",
                 "m011_expired_runs",
+                "m012_traces",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

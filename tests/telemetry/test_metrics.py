@@ -163,6 +163,23 @@ def test_a_histogram_counts_up_to_its_bounds() -> None:
     assert histogram.seconds == pytest.approx(9.000001)
 
 
+def test_the_latest_of_a_bucket_is_its_example() -> None:
+    """By its trace, in OpenMetrics alone: the text format has no place for it."""
+    metrics = Metrics()
+    for seconds, span in ((0.2, "first"), (0.25, "bound"), (0.250001, "above"), (999.0, "last")):
+        metrics.exemplify("w", seconds, "trace", span)
+    (family,) = (it for name, it in families(metrics).items() if "attempt_duration" in name)
+    examples = {
+        it.labels["le"]: (it.exemplar.labels["span_id"], it.exemplar.value)
+        for it in family.samples
+        if it.exemplar is not None
+    }
+    assert examples == {
+        "0.25": ("bound", 0.25), "0.5": ("above", 0.250001), "+Inf": ("last", 999.0)
+    }  # fmt: skip
+    assert b"span_id" not in metrics.page()[0]
+
+
 def test_both_formats_tell_the_same() -> None:
     """The text format for everybody, OpenMetrics for who asks."""
     metrics = Metrics()

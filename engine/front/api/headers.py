@@ -8,6 +8,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
+from engine.core.rules.trace import read_traceparent
 from engine.front.access.parent import parent_of
 from engine.front.server.strict import HEADS_KEPT_MAX, RawHeaders
 from engine.runs.open.callers import Wait
@@ -25,12 +26,15 @@ class Posted(Struct, frozen=True):
     parent: str | None
     respond_async: bool
     wait_s: int | None
+    trace: str | None = None
+    """Whose trace the post is part of."""
 
 
 @lru_cache(maxsize=HEADS_KEPT_MAX)
 def read_headers(headers: RawHeaders) -> Posted:
     """The headers that mean something. Raises Refused for an Idempotency-Key that is none."""
     key: str | None = None
+    trace: str | None = None
     prefer = ""
     for name, value in headers:
         if name == b"idempotency-key":
@@ -40,6 +44,8 @@ def read_headers(headers: RawHeaders) -> Posted:
             key = found
         elif name == b"prefer":
             prefer += "," + value.decode("latin1").lower()
+        elif name == b"traceparent":
+            trace = read_traceparent(value.decode("latin1").strip(" \t"))
     respond_async, wait_s = False, None
     for preference in prefer.split(",") if prefer else ():
         word = preference.partition(";")[0].strip(" \t")
@@ -47,7 +53,7 @@ def read_headers(headers: RawHeaders) -> Posted:
             respond_async = True
         elif (wait := _WAIT.fullmatch(word)) and wait_s is None:
             wait_s = min(int(wait[1]), PREFER_WAIT_S_MAX)
-    return Posted(key, parent_of(headers), respond_async, wait_s)
+    return Posted(key, parent_of(headers), respond_async, wait_s, trace)
 
 
 def _header_key(value: str) -> str:

@@ -183,6 +183,7 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
         fingerprint=digest,
         retry=submission.retry,
         attempt_timeout_ms=submission.attempt_timeout,
+        trace=posted.trace,
     )
 
 

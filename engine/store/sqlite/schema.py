@@ -334,6 +334,16 @@ def m011_expired_runs(db: Database) -> None:
         db.execute(statement)
 
 
+TRACES = "ALTER TABLE step ADD COLUMN trace TEXT"
+"""Whose trace its post was part of (core/rules/trace.py)."""
+
+
+@migrations()
+def m012_traces(db: Database) -> None:
+    """Posts may say whose trace they are part of; of older ones it is not known."""
+    db.execute(TRACES)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

@@ -1,0 +1,1 @@
+"""Tests of spans, and of how they come to a collector."""
