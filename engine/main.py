@@ -26,8 +26,6 @@ from engine.call.policy import Policies
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
 from engine.core.machine import Change
-from engine.core.rules.post import RunLimits
-from engine.core.rules.retention import Retention
 from engine.figures import (
     show_backups,
     show_engine,
@@ -38,44 +36,32 @@ from engine.figures import (
     show_store,
     show_traces,
 )
-from engine.front.access.gate import Gate
 from engine.front.access.parent import looks_posted_by_a_run
-from engine.front.access.places import Places
-from engine.front.access.proxies import Proxies
-from engine.front.access.request import Access
 from engine.front.api import routes
 from engine.front.api.context import Front
 from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
 from engine.front.show.times import rfc3339
-from engine.jobs.backups import Backups, BackupSettings
-from engine.jobs.bulk import Bulk
-from engine.jobs.retention import Pruning
+from engine.parts import engine_limits, front_of, server_limits
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
 from engine.process.bind import check_bind, engine_url, is_loopback
 from engine.process.budget import Budget
 from engine.process.clock import SystemClock
 from engine.process.config import Config, ConfigError, service_links
-from engine.process.costly import CostlyWork
-from engine.process.descriptors import REFUSED_AT_ONCE_MAX, Room, TooFewDescriptors, make_room
-from engine.process.memory import default_budget, trim
+from engine.process.descriptors import Room, TooFewDescriptors, make_room
+from engine.process.memory import trim
 from engine.process.stopping import EXIT_STOPPED, Stop, Watchdog, block_signals, listen
-from engine.registry.audit import Audit
-from engine.registry.changes import Changes
 from engine.registry.files import sources_of
-from engine.registry.limits import SetLimits
 from engine.registry.registry import Registry
 from engine.registry.undefined import tell_of_undefined
 from engine.registry.watch import Files
 from engine.runs.engine import Engine
-from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
 from engine.runs.shared import Shared
-from engine.store.sqlite.backup.backup import SqliteCopies
 from engine.store.sqlite.file.owner import Owner, check_unowned
-from engine.store.sqlite.store import SqliteStore, open_store
+from engine.store.sqlite.store import open_store
 from engine.store.sqlite.views.views import SqliteViews
 from engine.telemetry.log import Log, configure_logging, logger
 from engine.telemetry.log_output import LogOutput, standard_error
@@ -230,7 +216,7 @@ async def _serve(
             _warn_of_few(room)
             show_process(metrics, output, __version__, instance)
             engine.new_runs.count_open = views.open_runs
-            front = _front(config, store, views, registry, clock, engine, metrics, instance)
+            front = front_of(config, store, views, registry, clock, engine, metrics, instance)
             limits = server_limits(config, room.refused_at_once_max)
             show_backups(metrics, front.backups)
             asked = stop.attach()
@@ -377,107 +363,6 @@ async def _trim_memory(budget: Budget) -> None:
         if budget.returned_bytes - returned > TRIM_BYTES_MIN:
             returned = budget.returned_bytes
             await trio.to_thread.run_sync(trim)
-
-
-def engine_limits(config: Config) -> EngineLimits:
-    """The part of the configuration that bounds the engine."""
-    return EngineLimits(
-        run=RunLimits(config.steps_per_run_max, config.depth_max, config.steps_need_parent),
-        runs_in_memory_max=config.runs_in_memory_max,
-        new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
-        in_flight_max=config.in_flight_max,
-        in_flight_per_host_max=config.in_flight_per_host_max,
-        workflows_in_flight_per_host_max=config.workflows_in_flight_per_host_max,
-        suspend_after_s=config.suspend_after_ms / 1000,
-        memory_bytes_max=config.memory_bytes_max or default_budget(),
-        standstill_s=config.standstill_ms / 1000,
-    )
-
-
-def server_limits(
-    config: Config, refused_at_once_max: int = REFUSED_AT_ONCE_MAX
-) -> server.ServerLimits:
-    """The part of the configuration that bounds the server."""
-    return server.ServerLimits(
-        header_bytes_max=config.header_bytes_max,
-        header_lines_max=config.header_lines_max,
-        body_bytes_max=config.body_bytes_max,
-        header_timeout_s=config.header_timeout_ms / 1000,
-        body_timeout_s=config.body_timeout_ms / 1000,
-        unread_answer_timeout_s=config.unread_answer_timeout_ms / 1000,
-        keep_alive_timeout_s=config.keep_alive_timeout_ms / 1000,
-        connections_max=config.connections_max,
-        refused_at_once_max=refused_at_once_max,
-    )
-
-
-def _front(
-    config: Config,
-    store: SqliteStore,
-    views: Views,
-    registry: Registry,
-    clock: SystemClock,
-    engine: Engine,
-    metrics: Metrics,
-    instance: str,
-) -> Front:
-    return Front(
-        engine=engine,
-        views=views,
-        registry=registry,
-        audit=Audit(store, clock, config.audit_kept_days),
-        changes=changes_of(registry, views, clock),
-        limits=limits_of(config, store, registry, clock, engine),
-        clock=clock,
-        config=config,
-        proxies=Proxies(config.behind_proxy),
-        gate=Gate(Access((*config.hosts, config.host)), registry),
-        places=Places(store.file_id, store.secret, clock.token_bytes),
-        metrics=metrics,
-        log=logger().error,
-        backups=backups_of(config, store, clock),
-        bulk=Bulk(views.runs, engine, clock, logger().error),
-        pruning=pruning_of(config, store, engine, clock),
-        costly=CostlyWork(),
-        file_id=store.file_id,
-        instance=instance,
-        version=__version__,
-        started_at=clock.steady_ms(),
-        durability=store.durability(),
-    )
-
-
-def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backups:
-    """Copies of the file."""
-    directory = None if config.backup_dir is None else Path(config.backup_dir).absolute()
-    settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
-    copies = SqliteCopies(store.path, store.wal)
-    return Backups(store, copies, settings, clock, logger().info, logger().warning)
-
-
-def limits_of(
-    config: Config, store: OpenStore, registry: Registry, clock: SystemClock, engine: Engine
-) -> SetLimits:
-    """What was set at run time, over what the files say."""
-    apply = engine.places.gates.set_limits
-    return SetLimits(store, registry, config.host_limits, apply, clock.utc_ms)
-
-
-def pruning_of(config: Config, store: OpenStore, engine: Engine, clock: SystemClock) -> Pruning:
-    """What removes runs that ended long enough ago."""
-    retention = Retention(config.retention_days, config.keys_kept_days)
-    log = logger()
-    return Pruning(store, engine.memory, retention, clock, log.info, log.warning)
-
-
-def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:
-    """Changes of clients and tokens."""
-    return Changes(
-        registry,
-        now=clock.utc_ms,
-        token_bytes=clock.token_bytes,
-        open_by_client=views.open_by_client,
-    )
 
 
 async def _sample(metrics: Metrics) -> None:

@@ -21,7 +21,7 @@ from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.front.admin import clients
 from engine.front.show.times import rfc3339
-from engine.main import changes_of
+from engine.parts import changes_of
 from engine.ports.report import Progress, Report
 from engine.ports.store import BackedUp
 from engine.process.clock import SystemClock

@@ -150,6 +150,7 @@ ROWS = (
         "engine.ports engine.process engine.telemetry engine.registry engine.runs engine.jobs "
         "engine.front.server engine.traces",
     ),
+    row("engine.parts", "engine.* msgspec trio"),
     row("engine.main", "engine.* msgspec trio"),
     row("engine.offline", "engine.* msgspec trio"),
     # -- those who talk to an engine

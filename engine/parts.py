@@ -1,0 +1,137 @@
+"""The parts of an engine as its settings ask for them. `main.py` puts them to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine import __version__
+from engine.core.rules.post import RunLimits
+from engine.core.rules.retention import Retention
+from engine.front.access.gate import Gate
+from engine.front.access.places import Places
+from engine.front.access.proxies import Proxies
+from engine.front.access.request import Access
+from engine.front.api.context import Front
+from engine.front.server import server
+from engine.jobs.backups import Backups, BackupSettings
+from engine.jobs.bulk import Bulk
+from engine.jobs.retention import Pruning
+from engine.ports.store import OpenStore
+from engine.ports.views import Views
+from engine.process.clock import SystemClock
+from engine.process.config import Config
+from engine.process.costly import CostlyWork
+from engine.process.descriptors import REFUSED_AT_ONCE_MAX
+from engine.process.memory import default_budget
+from engine.registry.audit import Audit
+from engine.registry.changes import Changes
+from engine.registry.limits import SetLimits
+from engine.registry.registry import Registry
+from engine.runs.engine import Engine
+from engine.runs.limits.bounds import EngineLimits
+from engine.store.sqlite.backup.backup import SqliteCopies
+from engine.store.sqlite.store import SqliteStore
+from engine.telemetry.log import logger
+from engine.telemetry.metrics import Metrics
+
+
+def engine_limits(config: Config) -> EngineLimits:
+    """The part of the configuration that bounds the engine."""
+    return EngineLimits(
+        run=RunLimits(config.steps_per_run_max, config.depth_max, config.steps_need_parent),
+        runs_in_memory_max=config.runs_in_memory_max,
+        new_runs_wait_s_max=config.new_runs_wait_ms_max / 1000,
+        in_flight_max=config.in_flight_max,
+        in_flight_per_host_max=config.in_flight_per_host_max,
+        workflows_in_flight_per_host_max=config.workflows_in_flight_per_host_max,
+        suspend_after_s=config.suspend_after_ms / 1000,
+        memory_bytes_max=config.memory_bytes_max or default_budget(),
+        standstill_s=config.standstill_ms / 1000,
+    )
+
+
+def server_limits(
+    config: Config, refused_at_once_max: int = REFUSED_AT_ONCE_MAX
+) -> server.ServerLimits:
+    """The part of the configuration that bounds the server."""
+    return server.ServerLimits(
+        header_bytes_max=config.header_bytes_max,
+        header_lines_max=config.header_lines_max,
+        body_bytes_max=config.body_bytes_max,
+        header_timeout_s=config.header_timeout_ms / 1000,
+        body_timeout_s=config.body_timeout_ms / 1000,
+        unread_answer_timeout_s=config.unread_answer_timeout_ms / 1000,
+        keep_alive_timeout_s=config.keep_alive_timeout_ms / 1000,
+        connections_max=config.connections_max,
+        refused_at_once_max=refused_at_once_max,
+    )
+
+
+def front_of(
+    config: Config,
+    store: SqliteStore,
+    views: Views,
+    registry: Registry,
+    clock: SystemClock,
+    engine: Engine,
+    metrics: Metrics,
+    instance: str,
+) -> Front:
+    """What every route needs."""
+    return Front(
+        engine=engine,
+        views=views,
+        registry=registry,
+        audit=Audit(store, clock, config.audit_kept_days),
+        changes=changes_of(registry, views, clock),
+        limits=limits_of(config, store, registry, clock, engine),
+        clock=clock,
+        config=config,
+        proxies=Proxies(config.behind_proxy),
+        gate=Gate(Access((*config.hosts, config.host)), registry),
+        places=Places(store.file_id, store.secret, clock.token_bytes),
+        metrics=metrics,
+        log=logger().error,
+        backups=backups_of(config, store, clock),
+        bulk=Bulk(views.runs, engine, clock, logger().error),
+        pruning=pruning_of(config, store, engine, clock),
+        costly=CostlyWork(),
+        file_id=store.file_id,
+        instance=instance,
+        version=__version__,
+        started_at=clock.steady_ms(),
+        durability=store.durability(),
+    )
+
+
+def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backups:
+    """Copies of the file."""
+    directory = None if config.backup_dir is None else Path(config.backup_dir).absolute()
+    settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
+    copies = SqliteCopies(store.path, store.wal)
+    return Backups(store, copies, settings, clock, logger().info, logger().warning)
+
+
+def limits_of(
+    config: Config, store: OpenStore, registry: Registry, clock: SystemClock, engine: Engine
+) -> SetLimits:
+    """What was set at run time, over what the files say."""
+    apply = engine.places.gates.set_limits
+    return SetLimits(store, registry, config.host_limits, apply, clock.utc_ms)
+
+
+def pruning_of(config: Config, store: OpenStore, engine: Engine, clock: SystemClock) -> Pruning:
+    """What removes runs that ended long enough ago."""
+    retention = Retention(config.retention_days, config.keys_kept_days)
+    log = logger()
+    return Pruning(store, engine.memory, retention, clock, log.info, log.warning)
+
+
+def changes_of(registry: Registry, views: Views, clock: SystemClock) -> Changes:
+    """Changes of clients and tokens."""
+    return Changes(
+        registry,
+        now=clock.utc_ms,
+        token_bytes=clock.token_bytes,
+        open_by_client=views.open_by_client,
+    )
