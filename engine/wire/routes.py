@@ -91,7 +91,7 @@ JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs.")
 JOB = Route("GET", "/api/v1/bulk/{id}", Role.READ, BulkAnswer, "A bulk job.")
 ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
               "Stop a bulk job; what it has done stays done.", act="bulk abort")
-HOLDS = Route("GET", "/api/v1/holds", Role.READ, HoldList, "What is held, and why.", of_all=True)
+HOLDS = Route("GET", "/api/v1/holds", Role.READ, HoldList, "What is held, and why.")
 HOLD = Route("POST", "/api/v1/holds", Role.OPERATE, HoldRow,
              "Start nothing of a client, of a workflow or to a host.", body=HoldRequest,
              of_all=True, act="hold")

@@ -137,7 +137,7 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     host, `workflow-place`, `client-place`, `ramp` (overdue at the start, or held before), `rate`,
     `breaker`, `retry-budget`, `release` of a hold."""
     holds: tuple[HoldRow, ...] | None = None
-    """What is held, and why. Of who sees one client those on that client."""
+    """What is held, and why. Of who sees one client those that keep its runs."""
     memory: Memory | None = None
     retention: RetentionStatus | None = None
     """How long what has ended is kept; left out: for ever."""

@@ -185,6 +185,38 @@ async def test_the_status_says_who_asks_and_what_holds_their_client(tmp_path: Pa
         assert len(every.holds or ()) == 4
 
 
+async def test_what_holds_a_clients_runs_is_told_to_its_team(tmp_path: Path) -> None:
+    """Also a hold of everybody's workflow or host, while steps of theirs wait under it, with how
+    many of theirs; whoever has none there is told nothing of it, nor that others wait."""
+    async with a_world(tmp_path) as world:
+        for kind, name in (("workflow", "nightly"), ("host", "127.0.0.1"), ("workflow", "w")):
+            await world.admin.operate.hold(kind, name, reason="the vendor is down")
+        reader, poster = world.alphas["reader"], world.alphas["poster"]
+        for key in ("one", "two"):
+            body = {
+                "workflowName": "nightly",
+                "stepInvokeUrl": f"{world.app}/fine",
+                "idempotencyKey": key,
+            }
+            posted = await poster.http.post("/alpha", json=body, headers={"Prefer": "wait=0"})
+            assert posted.status_code == 202, posted.text
+
+        async def seen_by(person: Tenant) -> dict[str, int]:
+            answer = await person.http.get("/api/v1/holds")
+            assert answer.status_code == 200, answer.text
+            return {it["name"]: it["waiting"] for it in answer.json()["holds"]}
+
+        async def is_counted() -> bool:
+            return (await seen_by(reader)).get("nightly") == 2
+
+        await eventually_async(is_counted)
+        assert (await reader.http.get("/api/v1/holds")).json()["waiting"] >= 2
+        status = (await reader.http.get("/api/v1/status")).json()
+        assert {it["name"] for it in status["holds"]} >= {"nightly", "127.0.0.1"}
+        assert (await seen_by(reader)).keys() >= {"nightly", "127.0.0.1"}
+        assert "nightly" not in await seen_by(world.beta)
+
+
 async def test_a_job_acts_on_the_runs_of_its_own_client(tmp_path: Path) -> None:
     """With a filter that all match; the other's jobs are not there, also not by the key that they
     were begun with."""

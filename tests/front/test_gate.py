@@ -20,7 +20,7 @@ from engine.registry.registry import Registry, digest_of
 from engine.wire import routes
 from engine.wire.routes import ROUTES, Route
 
-OF_ALL = (routes.METRICS, routes.LIMITS, routes.HOLDS, routes.HOLD, routes.RELEASE)
+OF_ALL = (routes.METRICS, routes.LIMITS, routes.HOLD, routes.RELEASE)
 """What tells of all clients: not for who is bound to one."""
 OPENS = {
     None: "submit read operate admin nobody",

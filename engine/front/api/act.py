@@ -15,7 +15,7 @@ from engine.core.rules.hold import Hold
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.api.context import Front
-from engine.front.api.figures import hold_rows, holds_over
+from engine.front.api.figures import hold_rows, holds_of, holds_over
 from engine.front.asked import decode_asked
 from engine.front.server.reply import Reply
 from engine.front.show.replies import json_reply, problem_reply
@@ -93,9 +93,12 @@ def _hold_reply(front: Front, hold: Hold) -> Reply:
     return json_reply(hold_row(hold, front.engine.holds.waiting.get(hold.key, 0)))
 
 
-def holds(front: Front) -> Reply:
+def holds(front: Front, who: Who) -> Reply:
     """`GET /api/v1/holds`."""
     found = front.engine.holds
+    if who.client is not None:
+        rows = holds_of(found, who.client)
+        return json_reply(wire.HoldList(rows, found.waiting_in_all_of.get(who.client, 0)))
     return json_reply(wire.HoldList(hold_rows(found), found.waiting_in_all))
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from engine import wire
 from engine.core.errors import Refused
 from engine.core.model import Step, StepState
-from engine.core.rules.hold import Hold, HoldKind
+from engine.core.rules.hold import Hold
 from engine.front.show.rows import hold_row
 from engine.front.show.times import rfc3339
 from engine.ports.store import Away
@@ -77,10 +77,11 @@ def hold_rows(holds: Holds) -> tuple[wire.HoldRow, ...]:
     return tuple(hold_row(hold, holds.waiting.get(hold.key, 0)) for hold in holds.all)
 
 
-def holds_on(holds: Holds, client: str) -> tuple[wire.HoldRow, ...]:
-    """Those on the client itself, for who sees no other: under them wait steps of its alone."""
-    hold = holds.get((HoldKind.CLIENT, client))
-    return () if hold is None else (hold_row(hold, holds.waiting.get(hold.key, 0)),)
+def holds_of(holds: Holds, client: str) -> tuple[wire.HoldRow, ...]:
+    """For who sees no other client: those on the client itself, and those under which steps of its
+    runs wait, with how many of these. What holds others alone is not told."""
+    waiting = holds.waiting_of(client)
+    return tuple(hold_row(hold, waiting[hold.key]) for hold in holds.all if hold.key in waiting)
 
 
 def holds_over(

@@ -199,7 +199,7 @@ def _work(front: Front) -> Answers:
         routes.SUBMIT: submit,
         routes.OUTCOME: outcome,
         routes.ACT: take_action,
-        routes.HOLDS: lambda: act.holds(front),
+        routes.HOLDS: lambda: act.holds(front, g.who),
         routes.HOLD: hold,
         routes.RELEASE: release,
         routes.BULK: begin_bulk,

@@ -42,6 +42,9 @@ class Holds:
         self.waiting: dict[HoldKey, int] = {}
         """Steps that wait under each, as last counted; one under two counts under both."""
         self.waiting_in_all = 0
+        self._waiting_of: dict[str, dict[HoldKey, int]] = {}
+        """The same of each client that has any."""
+        self.waiting_in_all_of: dict[str, int] = {}
         self.offered: deque[Callable[[], None]] = deque()
         """What is still to be done of steps to which a place was offered while they were held."""
         self.stirred = trio.Event()
@@ -66,6 +69,14 @@ class Holds:
     def released(self) -> tuple[Hold, ...]:
         """Those under which something may still wait for its turn."""
         return tuple(self._released)
+
+    def waiting_of(self, client: str) -> dict[HoldKey, int]:
+        """Steps of one client's runs that wait under each hold: under those it is waiting for, and
+        under one on the client itself."""
+        found = dict(self._waiting_of.get(client, {}))
+        if (own := (HoldKind.CLIENT, client)) in self._holds:
+            found.setdefault(own, 0)
+        return {key: count for key, count in found.items() if key in self._holds}
 
     def get(self, key: HoldKey) -> Hold | None:
         """The hold of this kind and name, if there is one."""
@@ -151,11 +162,16 @@ class Holds:
     def count(self, found: Iterable[HeldCount]) -> None:
         """How many wait, as the store has counted them."""
         self.waiting, self.waiting_in_all = dict.fromkeys(self._holds, 0), 0
+        self._waiting_of, self.waiting_in_all_of = {}, {}
         for each in found:
             self.waiting_in_all += each.steps
+            in_all = self.waiting_in_all_of.get(each.client, 0)
+            self.waiting_in_all_of[each.client] = in_all + each.steps
+            of_client = self._waiting_of.setdefault(each.client, {})
             for key, hold in self._holds.items():
                 if covers(hold, each.client, each.workflow, each.url):
                     self.waiting[key] += each.steps
+                    of_client[key] = of_client.get(key, 0) + each.steps
 
     def offer_held(self, record: Callable[[], None]) -> None:
         """A place was offered to a step that queued for one, and is held: `record` that, soon."""
