@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from engine.core.access.client import Client
-from engine.core.access.token import Role, Token
+from engine.core.access.token import Role
 from engine.front.access.gate import Gate, posted_to
-from engine.front.access.request import Access
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
-from engine.ports.registry import Registered
-from engine.registry.registry import Registry, digest_of
+from engine.registry.registry import digest_of
 from engine.wire import routes
 from engine.wire.routes import ROUTES, Route
+from tests.front.gates import HOST, JSON, NOW, bearing, gate_of, token
 
 OF_ALL = (routes.METRICS, routes.LIMITS, routes.HOLD, routes.RELEASE)
 """What tells of all clients: not for who is bound to one."""
@@ -30,32 +29,6 @@ OPENS = {
     Role.ADMIN: "admin",
 }
 """By what a route asks for, whom it lets in: as a person reads the page."""
-HOST, JSON = (b"host", b"localhost"), (b"content-type", b"application/json")
-NOW = [1_000]
-
-
-class Kept:
-    """What a registry of nothing but files needs of a store."""
-
-    registered: tuple[Registered, ...] = ()
-
-    def register(self, entry: Registered) -> Any:
-        raise AssertionError(entry)
-
-
-def token(name: str, role: Role, client: str | None = None, **more: Any) -> Token:
-    """A token whose secret is its name."""
-    return Token(name, digest_of(f"atomic_{name}"), role, client, **more)
-
-
-def bearing(name: str, *more: tuple[bytes, bytes]) -> RawHeaders:
-    return (HOST, JSON, (b"authorization", b"Bearer atomic_" + name.encode()), *more)
-
-
-def gate_of(*tokens: Token, clients: Iterable[Client] = (Client("shop"), Client("cafe"))) -> Gate:
-    registry = Registry(Kept(), lambda: NOW[0])
-    registry.set_defined(clients, tokens)
-    return Gate(Access(()), registry)
 
 
 def asked(gate: Gate, route: Route[Any] | None, headers: RawHeaders, client: str = "shop") -> Any:

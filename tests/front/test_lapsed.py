@@ -21,7 +21,7 @@ from engine.front.server.reply import Reply
 from engine.ports.views import EventRecord, Summary, Views
 from engine.registry.registry import Registry, digest_of
 from engine.wire import routes
-from tests.front.test_gate import NOW, Kept, bearing, gate_of, token
+from tests.front.gates import NOW, Kept, bearing, gate_of, token
 from tests.world import FakeClock
 
 SHOP = Who("it", Role.SUBMIT, "shop")
