@@ -162,13 +162,14 @@ class Policies:
             return self._dialler.why_not(url)
         return policy.why_not_posted(url, self._dialler)
 
-    def why_not_any(self, start: str) -> str | None:
+    def why_not_any(self, start: str, only: str | None = None) -> str | None:
         """The same of everything that begins so, for every client: to refuse at once what would be
-        refused of each."""
+        refused of each. `only`: for that client alone, and nothing is told of the others."""
         clients = self._registry.clients
         if not clients:
             return self._dialler.why_not(start)
-        prefixes = (prefix for client in clients.values() for prefix in client.targets)
+        asked = clients.values() if only is None else [clients.get(only, Client(only))]
+        prefixes = (prefix for client in asked for prefix in client.targets)
         if any(covers(prefix, start) or covers(start, prefix) for prefix in prefixes):
             return None
-        return "no client has a target there"
+        return "no client has a target there" if only is None else f"{only} has no target there"

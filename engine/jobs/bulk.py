@@ -232,7 +232,9 @@ class Bulk:
                 member="action",
             )
         url = None if asked.move is None else asked.move.to_url
-        if url is not None and (why := self._engine.targets.why_not_any(url)) is not None:
+        if url is None:
+            return
+        if (why := self._engine.targets.why_not_any(url, asked.only)) is not None:
             raise Refused(Problem.NOT_POSSIBLE, f"{url}: {why}.")
 
     def _known_job(self, asked: JobOrder, key: str | None) -> Job | None:

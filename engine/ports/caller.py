@@ -79,8 +79,9 @@ class Targets(Protocol):
         """Why a client may not have this URL called, for people; None: it may."""
         ...
 
-    def why_not_any(self, start: str) -> str | None:
-        """Why no client may have anything called that begins so; None: one may."""
+    def why_not_any(self, start: str, only: str | None = None) -> str | None:
+        """Why no client may have anything called that begins so; None: one may. `only`: the one
+        client that who asks may learn of."""
         ...
 
 
@@ -92,7 +93,7 @@ class AllTargets:
     def why_not(self, client: str, url: str) -> str | None:
         """It may be."""
 
-    def why_not_any(self, start: str) -> str | None:
+    def why_not_any(self, start: str, only: str | None = None) -> str | None:
         """It may be."""
 
 

@@ -369,12 +369,17 @@ async def test_what_stands_in_the_refusal() -> None:
 
 
 async def test_what_no_client_may_have_called() -> None:
-    """For what is asked of many clients at once: it says no only where all of them would."""
+    """For what is asked of many clients at once: it says no only where all of them would. For who
+    sees one client that one decides alone: another's target is as one that nobody has."""
     policies = Engine(shop("http://app/a/b"), Client("other", ("http://b/",))).policies
     assert policies.why_not_any("http://app/") is None
     assert policies.why_not_any("http://app/a/b/c") is None
     assert policies.why_not_any("http://b/x") is None
     assert policies.why_not_any("http://app/b") == "no client has a target there"
+    assert policies.why_not_any("http://app/a/b/c", "shop") is None
+    assert policies.why_not_any("http://b/x", "shop") == "shop has no target there"
+    assert policies.why_not_any("http://none/", "shop") == "shop has no target there"
+    assert policies.why_not_any("http://b/x", "gone") == "gone has no target there"
     assert Engine().policies.why_not_any("http://10.0.0.1/") is not None
     assert Engine().policies.why_not_any("http://app/") is None
 

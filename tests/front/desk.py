@@ -39,8 +39,8 @@ class Barred(AllTargets):
     def __init__(self) -> None:
         self.starts: dict[str, str] = {}
 
-    def why_not_any(self, start: str) -> str | None:
-        return self.starts.get(start)
+    def why_not_any(self, start: str, only: str | None = None) -> str | None:
+        return self.starts.get(start if only is None else f"{only} {start}")
 
 
 class Desk:

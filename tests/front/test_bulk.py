@@ -108,12 +108,14 @@ async def test_a_move_needs_its_urls() -> None:
 
 
 @pytest.mark.parametrize("dry", [True, False])
-async def test_a_move_to_what_may_not_be_called_is_refused(*, dry: bool) -> None:
+@pytest.mark.parametrize("only", [None, "shop"])
+async def test_a_move_to_what_may_not_be_called_is_refused(only: str | None, *, dry: bool) -> None:
     """With the words that one run's is refused with, and without a job or a look for runs: each
-    would be skipped."""
+    would be skipped. For who sees one client, that one's targets decide."""
     desk = Desk(run("a", "paused"))
-    desk.targets.starts["http://app/v2"] = "the address 8.8.8.8 may not be called"
-    refused = await desk.refusal(**MOVE, dryRun=dry)
+    start = "http://app/v2" if only is None else f"{only} http://app/v2"
+    desk.targets.starts[start] = "the address 8.8.8.8 may not be called"
+    refused = await desk.refusal(**MOVE, dryRun=dry, only=only)
     assert refused.problem is Problem.NOT_POSSIBLE
     assert refused.detail == "http://app/v2: the address 8.8.8.8 may not be called."
     assert [*desk.queries, *desk.bulk.jobs()] == []
