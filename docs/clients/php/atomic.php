@@ -5,8 +5,8 @@ class StepFailed extends Exception { public function __construct(public object $
 /** Starts the workflow at $path of this application, or joins it, and waits for its outcome. */
 function postWorkflow(string $name, string $path, string $key, mixed $payload, array $options = []): object {
     $options += ['client' => getenv('ATOMIC_CLIENT') ?: 'default', 'parent' => '', 'prefer' => ''];
-    $post = ['workflowName' => $name, 'stepInvokeUrl' => (getenv('APP_URL') ?: 'http://127.0.0.1:9000') . $path,
-        'idempotencyKey' => $key, 'payload' => $payload] + array_diff_key($options, ['client' => 0, 'parent' => 0, 'prefer' => 0]);
+    $post = array_diff_key($options, ['client' => 0, 'parent' => 0, 'prefer' => 0]) + ['workflowName' => $name, 'idempotencyKey' => $key,
+        'stepInvokeUrl' => (getenv('APP_URL') ?: 'http://127.0.0.1:9000') . $path, 'payload' => $payload];
     $curl = curl_init((getenv('ATOMIC_URL') ?: 'http://127.0.0.1:8420') . "/$options[client]");
     $headers = ['Content-Type: application/json', "Atomic-Parent: $options[parent]", "Prefer: $options[prefer]"];
     if ($file = getenv('ATOMIC_TOKEN_FILE')) $headers[] = 'Authorization: Bearer ' . trim(fgets(fopen($file, 'r')));
