@@ -69,6 +69,7 @@ from engine.wire.view import (
     StandstillRow,
     StepAt,
     StepRow,
+    WaitRow,
     step_label,
 )
 
@@ -149,6 +150,7 @@ __all__ = [
     "StoreStatus",
     "Submission",
     "SubmitOptions",
+    "WaitRow",
     "json_fault",
     "names_of_host",
     "parse",

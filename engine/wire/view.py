@@ -25,6 +25,15 @@ class AttemptRow(Struct, frozen=True, rename="camel"):
     """What set the delay that followed: policy, retry-after, interrupted, …"""
 
 
+class WaitRow(Struct, frozen=True, rename="camel"):
+    """Why a step that is due has not begun, as it is just now."""
+
+    waits_for: str
+    """place, client-place, workflow-place, rate, breaker, retry-budget, ramp or release."""
+    text: str
+    """The same in a sentence."""
+
+
 class StepRow(Struct, frozen=True, rename="camel"):
     """A step as it stands. No bodies."""
 
@@ -57,6 +66,8 @@ class StepRow(Struct, frozen=True, rename="camel"):
     attempt_rows: tuple[AttemptRow, ...] | UnsetType = UNSET
     held_since: str | UnsetType = UNSET
     """Told of one that a hold keeps from starting: since when its `maxElapsed` stands still."""
+    waits: WaitRow | UnsetType = UNSET
+    """Told with its run, of one that is due and waits: what for."""
 
 
 class HoldRow(Struct, frozen=True, rename="camel"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.client.fake_engine import Atomic, FakeEngine, answer
+from tests.cli.tree import TREE
+from tests.client.fake_engine import STEP, Atomic, FakeEngine, answer
 
 ROW = {
     "kind": "host",
@@ -58,3 +59,23 @@ def test_the_status_says_what_clients_take(atomic: Atomic):
         "shop: new_runs_per_s 0.5 (a.toml), open_runs_max 1,000 of 2,000 (a.toml),"
         " in_flight_max 2 of 2 (run time\\u001b), 1 post refused"
     ) in shown
+
+
+def test_a_step_that_waits_says_what_for(atomic: Atomic):
+    """Once, instead of its next try; of one that is held also since when, by an engine that does
+    not say by what too."""
+
+    def shown(**members: object) -> str:
+        step = STEP | {"status": "backing-off", "dueAt": "2026-11-23T12:00:14.000Z"} | members
+        return atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).output
+
+    held = {"heldSince": "2026-11-23T12:00:14.000Z"}
+    text = "waits for app:9000: 8 of 8 calls in flight"
+    said = shown(waits={"waitsFor": "place", "text": text + "\x1b"})
+    assert f"{text}\\u001b" in said
+    assert "next try" not in said
+    by = shown(**held, waits={"waitsFor": "release", "text": "held by client shop"})
+    assert ", held by client shop since 2026-11-23 12:00:14Z" in by
+    assert ", held since 2026-11-23 12:00:14Z" in shown(**held)
+    turn = shown(**held, waits={"waitsFor": "release", "text": "waits for its turn: h"})
+    assert "held since 2026-11-23 12:00:14Z, waits for its turn: h" in turn

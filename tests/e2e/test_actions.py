@@ -158,6 +158,10 @@ async def test_a_retry_of_what_is_held_says_what_holds_it(shop: Client) -> None:
         )
         shown = await shop.read(f"/runs/{run_id}")
         assert [it["name"] for it in shown["holds"]] == ["127.0.0.1", host]
+        text = f"held by host 127.0.0.1 and host {host}"
+        assert [it.get("waits") for it in shown["steps"] if it["name"] == "fine"] == [
+            {"waitsFor": "release", "text": text}
+        ]
 
 
 async def _has_steps(shop: Client, run_id: str, count: int) -> bool:

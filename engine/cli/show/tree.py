@@ -119,14 +119,25 @@ def step_facts(step: StepRow, now: str) -> str:
         facts.append(f"paused: {reason}")
     if step.awaiting_post:
         facts.append("starts when the workflow posts it again")
-    if step.held_since:
-        facts.append(f"held since {clock_text(step.held_since)}")
+    waits = _wait_facts(step)
+    if waits:
+        facts += waits
     elif step.due_at is not None and step.ended_at is None and step.status != "paused":
         facts.append(f"next try {until_text(step.due_at, now)}")
     if step.ended_at is not None:
         took = (time_of(step.ended_at) - time_of(step.submitted_at)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")
     return ", ".join(facts)
+
+
+def _wait_facts(step: StepRow) -> list[str]:
+    """What a step waits for that is due, and since when a hold keeps it."""
+    why = [safe(step.waits.text)] if step.waits else []
+    if not step.held_since:
+        return why
+    since = f"since {clock_text(step.held_since)}"
+    held_by = [f"{it} {since}" for it in why if it.startswith("held by ")]
+    return held_by or [f"held {since}", *why]
 
 
 def _pause_reason(of: StepRow | RunRow) -> str:

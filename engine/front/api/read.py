@@ -42,6 +42,7 @@ from engine.ports.caller import SMALL_BYTES_MAX
 from engine.ports.store import Larger
 from engine.ports.views import AttemptRecord, RetryQuery, RunQuery
 from engine.runs.open.replies import wait_room
+from engine.runs.waits import WhyWaits, why_wait
 from engine.wire.routes import RETRIES, RUNS
 
 OPERATORS = "/"
@@ -225,15 +226,26 @@ async def tree(front: Front, who: Who, run_id: str) -> Reply:
     by_step: dict[str, list[Any]] = {step.id: [] for step in steps}
     for attempt in attempts:
         by_step[attempt.step_id].append(attempt)
+    engine = front.engine
+    waits = why_wait(
+        engine.places, engine.holds, engine.memory.live.get(run_id), record.client,
+        record.workflow, steps,
+    )  # fmt: skip
     shown = wire.RunTree(
         run=run_row(record),
-        steps=tuple(step_row(step, by_step[step.id], epoch) for step in steps),
+        steps=tuple(
+            step_row(step, by_step[step.id], epoch, _wait_row(waits.get(step.id))) for step in steps
+        ),
         server_time=rfc3339(front.clock.steady_ms()),
         moves=tuple(move_row(move) for move in record.moves),
     )
     if held := holds_over(front.engine.holds, record.client, record.workflow, steps):
         shown = replace(shown, holds=held)
     return json_reply(shown)
+
+
+def _wait_row(why: WhyWaits | None) -> wire.WaitRow | None:
+    return None if why is None else wire.WaitRow(why.waits_for, why.text)
 
 
 async def step(front: Front, who: Who, step_id: str) -> Reply:

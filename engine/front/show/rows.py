@@ -138,7 +138,10 @@ def named_step(step: Step) -> wire.NamedStep:
 
 
 def step_row(
-    step: Step, attempts: Iterable[AttemptRecord] | None = None, epoch: int = 0
+    step: Step,
+    attempts: Iterable[AttemptRecord] | None = None,
+    epoch: int = 0,
+    waits: wire.WaitRow | None = None,
 ) -> wire.StepRow:
     """A step as the interface shows it, with its attempts where they were asked for. `epoch`: of
     the engine that is asked."""
@@ -172,6 +175,8 @@ def step_row(
     )
     if step.held_since is not None:
         row = replace(row, held_since=rfc3339(step.held_since))
+    if waits is not None:
+        row = replace(row, waits=waits)
     if attempts is not None:
         row = replace(row, attempt_rows=tuple(attempt_row(each, epoch) for each in attempts))
     return row

@@ -91,6 +91,10 @@ class Gate:
             return WaitsFor.PLACE
         return None
 
+    def next_call_in_s(self, now: float) -> float:
+        """How long until the host's rate lets one begin."""
+        return 0.0 if self._rate is None else self._rate.wait_s(now)
+
     @property
     def waited_for(self) -> WaitsFor:
         """The same of those who are about to be let through."""

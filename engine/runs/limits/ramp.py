@@ -110,9 +110,12 @@ class Ramp(Places):
 
     def has_room(self, host: str) -> bool:
         """As for any places, but for a limit that grows."""
+        return self._over or self.by_host.get(host, 0) < self.most(host)
+
+    def most(self, host: str) -> float:
+        """How many places the host has now."""
         known = self._hosts.get(host)
-        most = FIRST_PLACES if known is None else known.places
-        return self._over or self.by_host.get(host, 0) < min(most, self.in_flight_per_host_max)
+        return min(FIRST_PLACES if known is None else known.places, self.in_flight_per_host_max)
 
     def queue(self, host: str, client: str, offer: Offer, *, new: bool) -> None:
         """As for any places."""

@@ -80,6 +80,10 @@ class Trouble:
             return True
         return now >= self._probe_at if self.room == 0 else len(self.calls) < self.room
 
+    def next_probe_in_s(self, now: float) -> float:
+        """How long until one is let through, while the breaker is open."""
+        return max(0.0, self._probe_at - now)
+
     def has_retry_left(self, now: float) -> bool:
         """Whether a retry may begin, as far as the budget goes."""
         ended, failed, firsts, retries = self._counts(now)

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.core.access.client import Client, ClientLimits
+from engine.core.access.client import ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
@@ -18,17 +18,10 @@ from engine.ports.caller import Invocation
 from engine.runs.limits.new_runs import RECOUNT_MS
 from engine.runs.open.callers import Wait
 from engine.store.sqlite.views.views import SqliteViews
+from tests.runs.limits.limited import Limited
 from tests.world import ROOT, World, ok, world
 
 AT_ONCE = Wait(prefer_ms=0)
-
-
-class Limited:
-    """`shop` has limits, `bank` has none, and nobody else is defined."""
-
-    def __init__(self, limits: ClientLimits) -> None:
-        self.clients = {"shop": Client("shop", limits=limits), "bank": Client("bank")}
-        self.limits = {"shop": limits}
 
 
 async def never(call: Invocation) -> Outcome:
