@@ -407,7 +407,7 @@ async def playing(scene: Scene, directory: Path, clock: MockClock) -> AsyncItera
     urls: list[str] = []
     fronts: list[Front] = []
     composed: Any = main
-    make_front, open_file = composed._front, composed.open_store
+    make_front, open_file = composed.front_of, composed.open_store
 
     def front_of(*parts: Any) -> Front:
         fronts.append(make_front(*parts))
@@ -424,7 +424,7 @@ async def playing(scene: Scene, directory: Path, clock: MockClock) -> AsyncItera
 
     room, output = mock.Mock(config=config, refused_at_once_max=64), mock.Mock(dropped=0)
     stand_ins: dict[str, Any] = {
-        "_front": front_of,
+        "front_of": front_of,
         "open_store": opened,
         "SystemClock": StillClock,
     }
