@@ -63,6 +63,8 @@ def show_engine(metrics: Metrics, engine: Engine) -> None:
     metrics.counters("atomic_new_runs_limited", "Posts refused by a limit of their client",
                      "client", lambda: engine.new_runs.refused)  # fmt: skip
     _show_clients(metrics, engine)
+    metrics.gauge("atomic_store_full", "Whether no run is opened, for store_bytes_max",
+                  lambda: engine.shared.store_room.is_full)  # fmt: skip
     _show_memory(metrics, engine.budget)
 
 
@@ -90,6 +92,7 @@ def show_store(metrics: Metrics, store: OpenStore) -> None:
     store.tell_commits(metrics.commits.add)
     metrics.gauge("atomic_store_available", "Whether the store can be written",
                   lambda: store.away is None)  # fmt: skip
+    metrics.gauge("atomic_store_bytes", "Size of the database's file", lambda: store.file_bytes)
     metrics.gauge("atomic_store_log_bytes", "Size of the write-ahead log", lambda: store.log_bytes)
     metrics.gauge("atomic_events_waiting", "Events that wait for a commit", lambda: store.backlog)
     metrics.gauge("atomic_event_sequence", "Number of the last event, of the file",

@@ -29,6 +29,7 @@ from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.store.sqlite.backup.backup import Pace, copy
+from engine.store.sqlite.compact import Compacted, compact
 from engine.store.sqlite.file.owner import Owner, check_unowned, the_file
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.verify.verify import verify
@@ -65,6 +66,11 @@ def verify_file(db: Path, progress: Progress) -> Report:
     return verify(db, progress)
 
 
+def compact_file(db: Path) -> Compacted:
+    """Have a file give back what was freed in it. Raises StoreError where it cannot."""
+    return compact(db, _owner(SystemClock()))
+
+
 class Done(Struct, frozen=True):
     """What the audit is to know of it."""
 
@@ -83,8 +89,7 @@ def _changed(db: Path, done: Done, work: Work[T]) -> T:
 
 async def _change(db: Path, done: Done, work: Work[T]) -> T | Refused:
     clock = SystemClock()
-    owner = Owner(os.getpid(), clock.token_bytes(6).hex(), rfc3339(clock.utc_ms()))
-    async with open_store(db, owner, started_at=clock.steady_ms()) as store:
+    async with open_store(db, _owner(clock), started_at=clock.steady_ms()) as store:
         registry = Registry(store, clock.utc_ms)
         audit = Audit(store, clock)
         entry = audit.begin(done.act, done.what, done.asked.decode(), Actor(done.actor, None))
@@ -95,3 +100,8 @@ async def _change(db: Path, done: Done, work: Work[T]) -> T | Refused:
             return refused  # raised here it would leave within a group of the store's nursery
         audit.end(entry, HTTPStatus.OK)
         return answer
+
+
+def _owner(clock: SystemClock) -> Owner:
+    """Of a file that this process has open: it has no address."""
+    return Owner(os.getpid(), clock.token_bytes(6).hex(), rfc3339(clock.utc_ms()))

@@ -46,6 +46,7 @@ def engine_limits(config: Config) -> EngineLimits:
         workflows_in_flight_per_host_max=config.workflows_in_flight_per_host_max,
         suspend_after_s=config.suspend_after_ms / 1000,
         memory_bytes_max=config.memory_bytes_max or default_budget(),
+        store_bytes_max=config.store_bytes_max,
         standstill_s=config.standstill_ms / 1000,
     )
 

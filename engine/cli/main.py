@@ -62,6 +62,10 @@ COMMANDS = {
         "engine.cli.upkeep.verify:verify",
         "Check a file that no engine has open, from end to end.",
     ),
+    "compact": (
+        "engine.cli.upkeep.compact:compact",
+        "Make a file smaller that no engine has open.",
+    ),
     "bulk": ("engine.cli.bulk:bulk", "Act on every run that a filter finds."),
 }
 """Name → where it is, and the line that `atomic --help` has of it."""

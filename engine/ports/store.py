@@ -196,6 +196,9 @@ class Store(Stops, RegistryStore, AuditStore, RetainingStore, Protocol):
     def away(self) -> Away | None:
         """Why the store cannot be written for now; None: it can."""
 
+    async def bytes_used(self) -> int:
+        """What all that it keeps takes; not what was freed, and is used again."""
+
     async def wait_away_moved(self) -> None:
         """Return when `away` has come or gone."""
 
@@ -256,6 +259,10 @@ class OpenStore(Store, Protocol):
 
     def tell_commits(self, took: Callable[[float], None]) -> None:
         """Have this called of each commit with how long it took, its failed tries included."""
+
+    @property
+    def file_bytes(self) -> int:
+        """How long the file is, with what was freed in it, and without the log; 0: not known."""
 
     @property
     def log_bytes(self) -> int:

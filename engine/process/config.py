@@ -39,6 +39,7 @@ HOST_NAME = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$(?!\n)"
 
 _BYTES_MAX = 1 << 30
 MEMORY_BYTES_MIN = 1 << 20
+STORE_BYTES_MIN = 16 << 20
 _HOUR_MS = 3_600_000
 Milliseconds = Annotated[int, Meta(ge=1, le=_HOUR_MS)]
 Bytes = Annotated[int, Meta(ge=1_024, le=_BYTES_MAX)]
@@ -224,6 +225,11 @@ class Config(Struct, frozen=True, kw_only=True):
         "How long the keys of runs that have gone are kept, counted from the run's end; at least"
         " twice `retention_days`. A key that is forgotten can be posted again, and opens another"
         " run. 0: for ever."
+    )] = 0  # fmt: skip
+    store_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50), _doc(
+        "Bytes in use in the database, beyond which no new run is taken: 503 `store-unavailable`."
+        " Open runs go on, and nothing is removed for it. From 80 % on the log warns. What was"
+        " freed in the file, and its log, does not count. 0: no limit; else at least 16_777_216."
     )] = 0  # fmt: skip
     standstill_ms: Annotated[Milliseconds, _doc(
         "How long a host at which functions wait for steps may give no sign of life before all who"
@@ -411,6 +417,11 @@ def _check_together(config: Config) -> None:
             )
     for item in config.behind_proxy:
         _check_network(item)
+    if 0 < config.store_bytes_max < STORE_BYTES_MIN:
+        raise ConfigError(
+            f"store_bytes_max ({config.store_bytes_max}) must be 0, for no limit, or at least"
+            f" {STORE_BYTES_MIN}."
+        )
     if 0 < config.memory_bytes_max < MEMORY_BYTES_MIN:
         raise ConfigError(
             f"memory_bytes_max ({config.memory_bytes_max}) must be 0, for a quarter of the memory,"

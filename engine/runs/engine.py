@@ -42,6 +42,7 @@ from engine.runs.limits.refusals import (
     overloaded,
     parent_token_of_another,
     revision_changed,
+    store_full,
     store_unavailable,
     unknown_parent_token,
 )
@@ -106,7 +107,7 @@ class Engine:
             self._refuse_while_draining(client, spec, parent)
         found = self._at_hand(client, spec, parent) or await self._find_run(client, spec, parent)
         if found is None:
-            self._refuse_if_away()
+            self._refuse_to_open()
             if self.targets.listed:
                 check_target(client, spec.url, self.targets.why_not)
         if found is None and await self._wait_to_open(client, wait):
@@ -229,7 +230,7 @@ class Engine:
         Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
         opens a run and the other finds it.
         """
-        self._refuse_if_away()
+        self._refuse_to_open()
         if self.memory.is_full:
             raise overloaded("runs_in_memory_max")
         if (limit := self._limit_reached(2)) is not None:
@@ -256,6 +257,12 @@ class Engine:
         if (live := self._at_hand(client, spec, parent)) is not None:
             note_refused(live.run, spec, self.parent_tokens.parent(parent))
         raise draining()
+
+    def _refuse_to_open(self) -> None:
+        """Refuse a post that would open a run for which the store has no room, or is away."""
+        self._refuse_if_away()
+        if self.shared.store_room.is_full:
+            raise store_full(self.limits.store_bytes_max)
 
     def _refuse_if_away(self) -> None:
         if (away := self.store.away) is not None:
@@ -434,6 +441,8 @@ class Engine:
                 nursery.start_soon(self.places.ramp.run)
                 nursery.start_soon(self.places.gates.run)
                 nursery.start_soon(follow_store, self.store, self.memory.live)
+                if self.limits.store_bytes_max:
+                    nursery.start_soon(self.shared.store_room.run)
                 nursery.start_soon(follow_holds, self.shared, self.memory)
                 task_status.started()
         finally:

@@ -19,6 +19,7 @@ from engine.runs.limits.hosts import Hosts
 from engine.runs.limits.new_runs import NewRuns
 from engine.runs.limits.places import AttemptPlaces
 from engine.runs.open.parent import ParentTokens
+from engine.runs.store_room import StoreRoom
 from engine.telemetry.run_log import NOBODY, Watchers
 
 
@@ -53,6 +54,7 @@ class Shared:
         )
         self.holds = Holds(store, inform)
         self.budget = Budget(limits.memory_bytes_max, registry)
+        self.store_room = StoreRoom(store, limits.store_bytes_max, warn)
         self.hosts = Hosts()
         self.deadlines = Deadlines()
         """Of attempts in flight, and of runs that sleep until something is due."""

@@ -252,9 +252,10 @@ PROBLEMS: dict[Problem, ProblemType] = {
         503,
         "The store is not available",
         "Another program holds the database's write lock, its disk is full, or it can only be"
-        " read, or it is damaged or cannot be read where this is kept; `detail` says which. Nothing"
-        " was recorded, unless `detail` says that this will show. Recorded outcomes are answered"
-        " meanwhile, attempts in flight end and are recorded"
+        " read, or it is damaged or cannot be read where this is kept, or it is as large as it may"
+        " be (`limit` is `store_bytes_max`: only posts that open runs); `detail` says which."
+        " Nothing was recorded, unless `detail` says that this will show. Recorded outcomes are"
+        " answered meanwhile, attempts in flight end and are recorded"
         " later, and the engine goes on by itself. Post again with the same key after"
         " `Retry-After`.",
         "engine",

@@ -53,6 +53,9 @@ class StoreStatus(Struct, frozen=True, rename="camel"):
     held_by: str | UnsetType | None = UNSET
     """The processes that keep it so, as far as is known."""
     events_waiting: int | UnsetType = UNSET
+    bytes_used: int | UnsetType = UNSET
+    """Told where `store_bytes_max` is set, whether it can be written or not."""
+    bytes_max: int | UnsetType = UNSET
 
 
 class Memory(Struct, frozen=True, rename="camel"):

@@ -51,6 +51,7 @@ ASKS: dict[str, tuple[str, ...]] = {
 """What makes each command ask the engine."""
 SILENT = {
     "health": "asks over a connection of its own: below", "verify": "asks nothing: it reads a file",
+    "compact": "asks nothing: it changes a file",
     "serve": "starts an engine", "version": "asks nothing", "setup": "asks nothing",
     "demo": "has an engine of its own; what it prints of it: tests/demo/test_demo_log.py",
     "tui": "the dashboard: tests/tui/test_terminal.py, tests/tui/text/test_sanitize.py",

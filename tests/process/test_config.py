@@ -254,6 +254,19 @@ def test_the_documentation_has_every_setting_as_it_is():
 
 def test_memory_is_a_quarter_or_enough():
     """Nought means a quarter of what there is; what is set holds at least one body."""
+    assert load({"store_bytes_max": 1 << 24}, {}).store_bytes_max == 1 << 24
+    assert "store_bytes_max (16777215) must be 0" in refusal({"store_bytes_max": (1 << 24) - 1})
     assert load({"memory_bytes_max": 1 << 20}, {}).memory_bytes_max == 1 << 20
     said = refusal({"memory_bytes_max": (1 << 20) - 1})
     assert "memory_bytes_max (1048575) must be 0" in said
+
+
+def test_keys_stay_as_long_as_the_longest_kept_run() -> None:
+    """At the limit they are taken; below it, and without runs that go, what to do is said."""
+    assert load({"retention_days": 30, "keys_kept_days": 60}, {}).keys_kept_days == 60
+    assert load({"retention_days": 36_500}, {}).retention_days == 36_500
+    assert "at least twice retention_days (60)" in refusal(
+        {"retention_days": 30, "keys_kept_days": 59}
+    )
+    assert "without retention_days" in refusal({"keys_kept_days": 59})
+    assert "<= 36500" in refusal({"retention_days": 36_501})

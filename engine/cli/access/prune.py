@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.options import actor_option, client_of, engine_option, json_option
-from engine.cli.show.text import echo_json, safe
+from engine.cli.show.text import count_text, echo_json, safe
 
 if TYPE_CHECKING:
     from engine.wire.retention import PruneAnswer
@@ -43,9 +43,9 @@ def prune(
 def _text(answer: PruneAnswer) -> str:
     if not answer.retention_days:
         return "Nothing would go: retention_days is not set. `--days 30` says what would with 30."
-    would = "would go" if answer.dry_run else "go, beside the engine's work"
+    would = "would go" if answer.dry_run else "goes, beside the engine's work"
     by_state = ", ".join(f"{runs:,} {safe(state)}" for state, runs in sorted(answer.runs.items()))
-    lines = [f"{sum(answer.runs.values()):,} runs {would} ({by_state})"]
+    lines = [f"{would}: {count_text(sum(answer.runs.values()), 'run')} ({by_state})"]
     if answer.keys_kept_days:
-        lines.append(f"{answer.keys:,} keys {would}")
+        lines.append(f"{would}: {count_text(answer.keys, 'key')} of runs that have gone")
     return "\n".join(lines)

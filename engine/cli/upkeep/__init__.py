@@ -1,1 +1,1 @@
-"""The commands that look after the file of an engine: `verify`."""
+"""The commands that look after the file of an engine: `verify`, `compact`."""

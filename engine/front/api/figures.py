@@ -28,6 +28,7 @@ from engine.runs.limits.holds import HoldKey, Holds
 from engine.runs.limits.hosts import HostFigures
 from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.standstill import HostPool, standstill_text
+from engine.runs.store_room import StoreRoom
 
 HOSTS_TOLD_MAX = 200
 CLIENTS_TOLD_MAX = 200
@@ -65,6 +66,13 @@ def store_status(away: Away | None, backlog: int, now: int, now_s: float) -> wir
         held_by=away.who or None,
         events_waiting=backlog,
     )
+
+
+def with_room(told: wire.StoreStatus, room: StoreRoom) -> wire.StoreStatus:
+    """And how much of `store_bytes_max` is used, where that is set."""
+    if not room.bytes_max:
+        return told
+    return replace(told, bytes_used=room.bytes_used, bytes_max=room.bytes_max)
 
 
 def bad_file_rows(files: Iterable[BadFile]) -> tuple[wire.BadFileRow, ...]:

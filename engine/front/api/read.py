@@ -30,6 +30,7 @@ from engine.front.api.figures import (
     run_counts,
     standstill_rows,
     store_status,
+    with_room,
 )
 from engine.front.api.prune import retention_status
 from engine.front.asked import check_names, page_limit, whole_number
@@ -72,7 +73,9 @@ async def status(front: Front, who: Who) -> Reply:
             draining=engine.draining,
             sequence=f"{front.file_id}-{summary.last_seq}",
             durability=front.durability,
-            store=store_status(store.away, store.backlog, now, now_s),
+            store=with_room(
+                store_status(store.away, store.backlog, now, now_s), engine.shared.store_room
+            ),
             counts=run_counts(summary.runs),
             rates=msgspec.convert(front.metrics.rates(), wire.Rates),
             stuck_count=summary.stuck,

@@ -24,5 +24,7 @@ class EngineLimits(Struct, frozen=True):
     """How long an attempt may wait for steps that cannot move soon."""
     memory_bytes_max: int = 1 << 30
     """Payloads, answers and bodies under way, all together."""
+    store_bytes_max: int = 0
+    """Bytes in use in the store, beyond which no run is opened; 0: there is no limit."""
     standstill_s: float = 2.0
     """How long a host at which attempts wait may give no sign: more, where it used to."""

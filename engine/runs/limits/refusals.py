@@ -11,6 +11,8 @@ from engine.ports.store import Away
 RETRY_AFTER_S = 1
 TOO_MANY_RETRY_AFTER_S = 5
 """Nobody knows when a run will end, or a caller be answered."""
+FULL_RETRY_AFTER_S = 60
+"""Retention or a person makes room."""
 STOPPED_RETRY_AFTER_S = 30
 """A person has to look first."""
 
@@ -121,6 +123,17 @@ def draining() -> Refused:
         Problem.DRAINING,
         "The engine is stopping; post again with the same key.",
         retryAfter=RETRY_AFTER_S,
+    )
+
+
+def store_full(bytes_max: int) -> Refused:
+    """The refusal of a post that would open a run while the store has no room for more."""
+    return Refused(
+        Problem.STORE_UNAVAILABLE,
+        f"The database is as large as it may be ({bytes_max:,} bytes), and takes no new runs until"
+        " there is room; nothing was recorded. Posts for runs that there are already are taken.",
+        limit="store_bytes_max",
+        retryAfter=FULL_RETRY_AFTER_S,
     )
 
 

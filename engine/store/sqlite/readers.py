@@ -410,3 +410,12 @@ def journal_end(db: sqlite3.Connection) -> tuple[int, int]:
 def run_counts(db: sqlite3.Connection) -> dict[str, int]:
     """Runs by state."""
     return {row["state"]: row["runs"] for row in db.execute(SQL["tally"])}
+
+
+def bytes_used(db: sqlite3.Connection) -> int:
+    """What the pages take that hold something: those that were freed are used again."""
+    size, pages, free = (
+        db.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    return int(size * (pages - free))

@@ -46,7 +46,7 @@ from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
 from engine.store.sqlite.file.words import FileWords, unusable
-from engine.store.sqlite.readers import Readers, journal_end, run_counts
+from engine.store.sqlite.readers import Readers, bytes_used, journal_end, run_counts
 from engine.store.sqlite.registry import read_registered
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
@@ -280,6 +280,18 @@ class SqliteStore:
     def tell_commits(self, took: Callable[[float], None]) -> None:
         """Have this called of each commit with how long it took, its failed tries included."""
         self.writer.took = took
+
+    async def bytes_used(self) -> int:
+        """What the pages take that hold something."""
+        return await self.view_readers.read(bytes_used)
+
+    @property
+    def file_bytes(self) -> int:
+        """How long the file is; 0: that cannot be seen."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
 
     @property
     def log_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.core.rules import retention
 from engine.core.rules.retention import Retention
+from engine.runs.engine import Engine
 from engine.runs.memory import Memory
 from engine.runs.open import replies
 from engine.store.sqlite import expiry
@@ -105,3 +106,12 @@ def run_that_is_folded_again_goes(bug: Planting) -> None:
 )
 def rows_come_back(bug: Planting) -> None:
     bug.rewrite(SqliteStore.expire, "await self.writer.wait_rows(*run_ids)", "pass")
+
+
+@plant(
+    "runs are opened though the store is as large as it may be",
+    by=(PROPERTY,),
+    test="tests/runs/test_store_room.py::test_new_runs_are_refused_and_open_ones_go_on",
+)
+def opened_though_full(bug: Planting) -> None:
+    bug.rewrite(Engine._refuse_to_open, "if self.shared.store_room.is_full:", "if False:")
