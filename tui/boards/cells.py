@@ -43,6 +43,8 @@ Cell = Part | tuple[Part, ...]
 NONE: Part = ("—", "dim")
 HELD: Part = ("held", "paused")
 """In place of when something starts that a hold keeps from that."""
+WAITS: Part = ("waits", "backing-off")
+"""The same of what is due, and waits for a limit."""
 STILL_IN_FLIGHT = ", still in flight"
 """Of what was cancelled: its call is let finish, and its effect may still happen."""
 PAUSING = "pausing"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from engine.shown import times
-from tui.boards.cells import HELD, NONE, Part, Seen, due_cell
+from tui.boards.cells import HELD, NONE, WAITS, Part, Seen, due_cell
 from tui.boards.looks import SHAPES, glyph
 from tui.data.model import Attempt, State, Step
 from tui.data.tree import Tree
@@ -226,10 +226,12 @@ def _axis_time(passed_ms: float) -> str:
 
 
 def took_cell(step: Step, seen: Seen) -> Part:
-    """NEXT / TOOK of a step: a countdown, the age of the attempt in flight, that it is held or
-    paused, or what it took."""
+    """NEXT / TOOK of a step: a countdown, the age of the attempt in flight, that it is held, waits
+    or is paused, or what it took."""
     if step.held_since is not None:
         return HELD
+    if step.waits is not None:
+        return WAITS
     if step.state is State.BACKING_OFF and step.due_at is not None:
         return due_cell(step.due_at, seen)
     if step.state is State.RUNNING and step.tries:

@@ -326,6 +326,13 @@ class Feed:
         self._take(StatusRead(status, sent, self._store.clock.monotonic()))
         self._status_due = anyio.current_time() + STATUS_EVERY_S
         self._status_soonest = _next_read(began)
+        self._look_who_waits()
+
+    def _look_who_waits(self) -> None:
+        """What the steps of the open run wait for is told when it is read, and by no event."""
+        tree, now_ms = self._store.trees.get(self.run_id or ""), self._store.time.now_ms()
+        if tree is not None and any(step.keeps_waiting(now_ms) for step in tree.steps.values()):
+            tree.expire()
 
     async def _read_board(self, edge: Edge) -> None:
         turn, began = self._turns, anyio.current_time()

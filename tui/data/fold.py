@@ -99,7 +99,7 @@ def freshens_parent(event: Happening) -> bool:
 
 def step_after(step: Step, event: Happening) -> Step:
     """The step as it is after an event of its own."""
-    after = replace(step, rev=step.rev + 1, state=event.state)
+    after = replace(step, rev=step.rev + 1, state=event.state, waits=None)
     match event.fact:
         case Started(number=number):
             after = _started(after, number or step.attempts + 1, event.at)

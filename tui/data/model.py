@@ -25,12 +25,15 @@ from engine.wire import (
     Status,
     StepAt,
     StepRow,
+    WaitRow,
     step_label,
 )
 from engine.wire.events import Accepted, AnyFact, Event, Other, Replaced, Spec, Stamped
 from tui.data.holds import Holds
 
 SHORT_ID_CHARACTERS = 8
+WAITS_FROM_MS = 1_000
+"""What is due and has not begun for so long waits for something."""
 
 
 class State(StrEnum):
@@ -151,6 +154,8 @@ class Step(Struct, frozen=True):
     awaiting_post: bool = False
     held_since: int | None = None
     """A hold keeps it from starting, and since then its `maxElapsed` stands still."""
+    waits: WaitRow | None = None
+    """Why it has not begun though it is due, as it was when the run was read."""
     tries: tuple[Attempt, ...] = ()
 
     @property
@@ -196,6 +201,15 @@ class Step(Struct, frozen=True):
         if self.ended:
             return None
         return tries_left(self.state, self.retries_max, self.failures)
+
+    def keeps_waiting(self, now_ms: float) -> bool:
+        """Whether it is due, and something else than time keeps it: no event tells what."""
+        if self.awaiting_post or self.held_since is not None:
+            return False
+        since = self.due_at if self.state is State.BACKING_OFF else None
+        if self.state is State.PENDING:
+            since = self.submitted_at
+        return since is not None and now_ms >= since + WAITS_FROM_MS
 
     @property
     def is_problem(self) -> bool:
@@ -364,6 +378,7 @@ def step_of(row: StepRow) -> Step:
         excerpt=row.excerpt,
         awaiting_post=row.awaiting_post,
         held_since=None if row.held_since is UNSET else ms_of(row.held_since),
+        waits=None if row.waits is UNSET else row.waits,
         tries=tuple(map(attempt_of, rows)),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.front.show.times import rfc3339
-from engine.wire import MoveRow
+from engine.wire import MoveRow, WaitRow
 from tests.tui.golden import same
 from tests.tui.scene import scene
 from tests.tui.support import NOW, RUN, attempt_row, step_row, store_at, tree_read
@@ -57,6 +57,13 @@ def test_the_inspector_says_why() -> None:
     assert "gen    2" in waits
     timed = told_of(status="backing-off", due=9_000, delay_by="operator")
     assert "next   14:13:29, set by an operator" in timed
+    why = WaitRow("breaker", "waits for app:9000, which fails: next probe in 0.4 s")
+    waits = told_of(status="backing-off", due=-9_000, waits=why)
+    assert "waits  for app:9000, which fails: next probe in 0.4 s" in waits
+    assert not any(line.startswith("next") for line in waits)
+    held = told_of(status="pending", waits=why, held_since=rfc3339(NOW))
+    assert "held   maxElapsed stands still since 14:13:20" in held
+    assert not any(line.startswith("waits") for line in held)
     assert "last   503" in told_of(status="backing-off", http_status=503, error="http-status")
     assert "last   tls-failed: expired" in told_of(status="failed", error="tls-failed: expired")
 

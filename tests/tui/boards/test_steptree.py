@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.wire import StepRow
+from engine.front.show.times import rfc3339
+from engine.wire import StepRow, WaitRow
 from tests.tui.golden import same
 from tests.tui.scene import SHIP, fan_out
 from tests.tui.support import (
@@ -281,6 +282,11 @@ def test_axis() -> None:
             ("3.4s", "dim"),
         ),
         (step_row(status="cancelled", ended=3), ("—", "dim")),
+        (step_row(status="pending", held_since=rfc3339(NOW)), ("held", "paused")),
+        (step_row(status="backing-off", due=20_000, waits=WaitRow("rate", "waits")),
+         ("waits", "backing-off")),
+        (step_row(status="backing-off", due=20_000, held_since=rfc3339(NOW),
+                  waits=WaitRow("release", "held")), ("held", "paused")),
     ],
 )  # fmt: skip
 def test_next_or_took(row: StepRow, told: tuple[str, str]) -> None:

@@ -127,7 +127,9 @@ def _held(
 
 def _next(step: Step, seen: Seen) -> Iterator[tuple[str, str, str]]:
     """What it waits for, and what set that."""
-    if step.state is State.BACKING_OFF and step.due_at is not None and step.held_since is None:
+    if step.waits is not None and step.held_since is None:
+        yield "waits", step.waits.text.removeprefix("waits "), "backing-off"
+    elif step.state is State.BACKING_OFF and step.due_at is not None and step.held_since is None:
         at = fmt.time_of_day(step.due_at, seen.zone)
         delay = "" if step.delay_ms is None else f" ({times.took(step.delay_ms)} back-off)"
         by = SET_BY.get(step.delay_by or "", step.delay_by or "")
