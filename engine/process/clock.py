@@ -76,8 +76,8 @@ class Ids:
     def run_id(self) -> str:
         """A new id of 26 characters."""
         value = (self._clock.steady_ms() << 80) | int.from_bytes(self._clock.token_bytes(10))
-        if value <= self._last:
-            value = self._last + 1
+        if value <= self._last:  # no neighbour: gaps would count what was made between
+            value = self._last + 1 + int.from_bytes(self._clock.token_bytes(8))
         self._last = value
         return _ulid(value)
 

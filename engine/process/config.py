@@ -93,7 +93,8 @@ class Config(Struct, frozen=True, kw_only=True):
         " for new connections, a pair that cannot be used is told in the log."
     )] = None  # fmt: skip
     tls_key: Annotated[FilePath, _doc(
-        "File of the certificate's private key, in PEM form, without a password."
+        "File of the certificate's private key, in PEM form, without a password. That others may"
+        " read it is told in the log."
     )] = None  # fmt: skip
     behind_proxy: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], _doc(
         "Addresses and networks (`10.1.0.0/16`) of the proxies before the engine. From others only"

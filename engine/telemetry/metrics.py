@@ -54,6 +54,8 @@ OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_VERSION = "1.0.0"
 
 
+Figures = Mapping[tuple[str, ...], float]
+"""By the values of labels."""
 Bucket = tuple[str, float] | tuple[str, float, Exemplar]
 
 
@@ -123,6 +125,8 @@ class Metrics:
         self._workflows: dict[str, Workflow] = {}
         self._other: Workflow | None = None
         self._requests: dict[tuple[str, ...], int] = {}
+        self._asked: dict[str, Callable[[], Figures]] = {}
+        self._figures: dict[str, Figures] = {}
         self._samples: deque[dict[str, int]] = deque(maxlen=RATE_WINDOW_S + 1)
         self._of_workflows()
         self._register(
@@ -215,32 +219,39 @@ class Metrics:
     # -- names ---------------------------------------------------------------------------------
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A figure that is asked for when it is read."""
-        self._register(GaugeMetricFamily, name, text, (), lambda: {(): read()})
+        """A figure that is asked for when the page is."""
+        self._ask(GaugeMetricFamily, name, text, (), lambda: {(): read()})
 
     def gauges(
         self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
-        """One figure for each value of a label, asked for when it is read."""
-
-        def figures() -> dict[tuple[str, ...], float]:
-            return {(value,): figure for value, figure in read().items()}
-
-        self._register(GaugeMetricFamily, name, text, (label,), figures)
+        """One figure for each value of a label, asked for when the page is."""
+        self._ask(GaugeMetricFamily, name, text, (label,), lambda: _by_label(read()))
 
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A figure that only rises, asked for when it is read; `name` without its `_total`."""
-        self._register(CounterMetricFamily, name, text, (), lambda: {(): read()})
+        """A figure that only rises, asked for when the page is; `name` without its `_total`."""
+        self._ask(CounterMetricFamily, name, text, (), lambda: {(): read()})
 
     def counters(
         self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
         """One such figure for each value of a label."""
+        self._ask(CounterMetricFamily, name, text, (label,), lambda: _by_label(read()))
 
-        def figures() -> dict[tuple[str, ...], float]:
-            return {(value,): figure for value, figure in read().items()}
+    def _ask(
+        self,
+        kind: type[CounterMetricFamily | GaugeMetricFamily],
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Figures],
+    ) -> None:
+        self._asked[name] = read
+        self._register(kind, name, text, labels, lambda: self._figures.get(name, {}))
 
-        self._register(CounterMetricFamily, name, text, (label,), figures)
+    def ask(self) -> dict[str, Figures]:
+        """What others know, for `page`: to be called on Trio's thread, where it changes."""
+        return {name: read() for name, read in self._asked.items()}
 
     def info(self, name: str, text: str, facts: Mapping[str, str]) -> None:
         """What does not change while the engine runs; `name` without its `_info`."""
@@ -299,7 +310,7 @@ class Metrics:
         name: str,
         text: str,
         labels: tuple[str, ...],
-        read: Callable[[], Mapping[tuple[str, ...], float]],
+        read: Callable[[], Figures],
     ) -> None:
         def family() -> Metric:
             found = kind(name, text, labels=labels, unit=_unit(name))
@@ -324,9 +335,13 @@ class Metrics:
 
         self.registry.register(_Read(family))
 
-    def page(self, accept: str = "") -> tuple[bytes, str]:
+    def page(
+        self, accept: str = "", figures: dict[str, Figures] | None = None
+    ) -> tuple[bytes, str]:
         """The page and its content type: OpenMetrics for who asks for that, else Prometheus' text
-        format, which everybody reads."""
+        format, which everybody reads. In any thread, with the `figures` that `ask` gave; on Trio's
+        without."""
+        self._figures = self.ask() if figures is None else figures
         if wants_openmetrics(accept):
             body = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
             return body, f"{OPENMETRICS}; version={OPENMETRICS_VERSION}; charset=utf-8"
@@ -359,6 +374,10 @@ def _quality(text: str) -> float:
         return min(1.0, float(text))
     except ValueError:
         return 0.0
+
+
+def _by_label(figures: Mapping[str, float]) -> Figures:
+    return {(value,): figure for value, figure in figures.items()}
 
 
 def _unit(name: str) -> str:

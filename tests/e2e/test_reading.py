@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import trio
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from engine.wire.routes import ROUTES
 from tests.e2e.harness import (
+    SETTINGS,
     Answer,
     Application,
     Call,
     Client,
     EngineProcess,
     application,
+    client,
+    eventually,
     fine,
     is_problem,
+    running,
 )
 
 TEXT = "0123456789äöü".encode()
@@ -241,6 +247,29 @@ async def test_health_and_metrics(shop: Client, app: Application) -> None:
     after = [await figure(name) for name in names]
     assert after[:4] == [it + 1 for it in before[:4]]
     assert after[4] > before[4]
+
+
+async def test_metrics_while_attempts_wait(tmp_path: Path) -> None:
+    """For a place at a host with a limit of its own, and for a host whose breaker is open: the page
+    is made in another thread, and says how many."""
+    release = trio.Event()
+
+    async def slow(call: Call) -> Answer:
+        await release.wait()
+        return Answer(200)
+
+    settings = tmp_path / "atomic.toml"
+    async with application(slow=slow) as app:
+        settings.write_text(f'[host_limits."127.0.0.1:{app.port}"]\nin_flight_max = 1\n')
+        with running(tmp_path, **SETTINGS, config=str(settings)) as engine:
+            async with client(engine.url) as shop:
+                for number in range(4):
+                    await shop.post(app.at("slow"), f"k{number}", Prefer="respond-async")
+                await eventually(lambda: app.calls)
+                page = await shop.get("/metrics")
+                assert page.status_code == 200, page.text
+                assert "atomic_attempts_queued 3.0" in page.text
+                release.set()
 
 
 async def test_metrics_as_openmetrics(shop: Client, app: Application) -> None:

@@ -32,6 +32,7 @@ class Files:
         leaf = CA.issue_cert(name, "127.0.0.1", "localhost", **how)
         self.certificate.write_bytes(b"".join(it.bytes() for it in leaf.cert_chain_pems))
         self.key.write_bytes(leaf.private_key_pem.bytes())
+        self.key.chmod(0o600)
         return leaf
 
 

@@ -197,3 +197,11 @@ def test_of_a_rotated_token_both_secrets_hold_for_a_while() -> None:
 def test_a_head_alone_tells_the_route(target: bytes, route: Any, client: str) -> None:
     """So that who may not post is refused before the body is read."""
     assert posted_to(target)[:2] == (route, client)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_health_is_for_anybody_whatever_comes_with_it(method: str) -> None:
+    """A prober may send a body; the head decides."""
+    gate = gate_of(token("it", Role.READ))
+    assert gate.check_head(method, b"/healthz?x", (HOST, JSON)) is None
+    assert gate.check_head(method, b"/healthz/x", (HOST, JSON)) is not None

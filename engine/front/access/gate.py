@@ -47,8 +47,9 @@ class Gate:
         look = access.look(method, headers)
         if look.foreign is not None:
             return look.foreign
-        if not registry.asks_token or (route is not None and route.role is None):
-            wrong_host = None if is_health(path) else look.wrong_host
+        for_anybody = is_health(path)
+        if not registry.asks_token or for_anybody or (route is not None and route.role is None):
+            wrong_host = None if for_anybody else look.wrong_host
             return wrong_host or look.unfit or EVERYBODY
         who = who_has(registry, look.token)
         if isinstance(who, Reply):
@@ -83,7 +84,9 @@ class Gate:
 
     def check_head(self, method: str, target: bytes, headers: RawHeaders) -> Reply | None:
         """The refusal of a request that has a body, before that is read."""
-        route, client, path = posted_to(target) if method == "POST" else (None, "", "")
+        route, client, path = posted_to(target)
+        if method != "POST":
+            route, client = None, ""
         found = self.check(route, path, method, headers, client)
         return found if isinstance(found, Reply) else None
 

@@ -353,7 +353,7 @@ def _pruning(front: Front) -> Answers:
 def _pages(front: Front) -> Answers:
     async def metrics() -> Reply:
         body, content_type = await trio.to_thread.run_sync(
-            front.metrics.page, ", ".join(request.headers.getlist("accept"))
+            front.metrics.page, ", ".join(request.headers.getlist("accept")), front.metrics.ask()
         )
         return Reply(200, (("content-type", content_type),), body)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ other."""
 WARN_BEFORE_S = 14 * 86_400.0
 """Let's Encrypt renews a month before the end: by then it was to have happened twice."""
 WARN_EVERY_S = 86_400.0
+OTHERS_READ_OR_WRITE = stat.S_IROTH | stat.S_IWOTH
 NO_CHECK_TIME = 0x200000
 """OpenSSL's `X509_V_FLAG_NO_CHECK_TIME`, for which Python has no name."""
 
@@ -81,6 +83,7 @@ class Certificate:
 
     async def run(self) -> None:
         """Look at the files every few seconds, until cancelled."""
+        self._warn_of_others()
         while True:
             self._warn_of_end()
             await trio.sleep(LOOK_EVERY_S)
@@ -103,6 +106,14 @@ class Certificate:
             self._seen, self._doubted, self._told = digest, None, None
             self._end_told_at = 0.0
             self._log.info("certificate-taken", file=str(self._files[0]), ends=self._ends())
+            self._warn_of_others()
+
+    def _warn_of_others(self) -> None:
+        """A key is no file of ours: it is told, and not refused, that others can read it."""
+        key = self._files[1]
+        with suppress(OSError):
+            if key.stat().st_mode & OTHERS_READ_OR_WRITE:
+                self._log.warning("tls-key-open", file=str(key), hint="chmod o= of it")
 
     def _warn_of_end(self) -> None:
         ends_at, now = self.ends_at, self._utc_now()

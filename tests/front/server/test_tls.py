@@ -431,3 +431,23 @@ async def settle_threads() -> None:
     await settle()
     await trio.to_thread.run_sync(lambda: None)
     await settle()
+
+
+async def test_a_key_that_others_can_read_is_told(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """At the start and with each new pair; it is used all the same, and one of its user's alone is
+    not spoken of."""
+    files = Files(tmp_path)
+    shown = Shown(files)
+    with trio.move_on_after(LOOK_EVERY_S / 2):
+        await shown.certificate.run()
+    assert shown.events == []
+    files.key.chmod(0o604)
+    with trio.move_on_after(LOOK_EVERY_S / 2):
+        await shown.certificate.run()
+    assert shown.log == [("tls-key-open", {"file": str(files.key), "hint": "chmod o= of it"})]
+    files.write()
+    files.key.chmod(0o602)
+    await shown.certificate.look()
+    assert shown.events == ["tls-key-open", "certificate-taken", "tls-key-open"]
