@@ -87,7 +87,7 @@ audit:
 sbom:
     {{python}} .ci/supply.py sbom
 
-# pin the dependencies anew, with hashes and without addresses; those of the image are the same
+# pin the dependencies anew, with hashes and without addresses: ours, the image's, what builds it
 lock:
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
@@ -95,3 +95,6 @@ lock:
     {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
         --extra otel --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
+    {{python}} -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+        --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
+        --build-deps-for wheel --only-build-deps --output-file deploy/build.lock pyproject.toml

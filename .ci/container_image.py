@@ -124,8 +124,8 @@ def wheels_for(base: Path, directory: Path, python: str) -> Path:
     wheels.mkdir(exist_ok=True)
     say(f"wheels, by {python}")
     pip = (python, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "-d", wheels)
-    run(*pip, "--require-hashes", "-r", TOP / "deploy" / "requirements.lock")
-    run(*pip, "hatchling>=1.25")
+    for lock in ("requirements.lock", "build.lock"):
+        run(*pip, "--require-hashes", "-r", TOP / "deploy" / lock)
     return wheels
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LOCKS = (ROOT / "requirements.lock", ROOT / "deploy" / "requirements.lock")
+LOCKS = tuple(
+    ROOT / it for it in ("requirements.lock", "deploy/requirements.lock", "deploy/build.lock")
+)
 SBOM = ROOT / "dist" / "sbom.json"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose.yaml"
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
+BUILD_LOCK = ROOT / "deploy" / "build.lock"
 LOCKS = (ROOT / "requirements.lock", ROOT / "deploy" / "requirements.lock")
 pytestmark = pytest.mark.system  # the extra `checks`, which .ci/run installs
 
@@ -278,6 +280,24 @@ def test_the_image_has_the_versions_that_were_tested() -> None:
         set(re.findall(r"^\S+==\S+", path.read_text(), re.MULTILINE)) for path in LOCKS
     )
     assert image < tested
+
+
+def test_nothing_unpinned_comes_into_the_image() -> None:
+    """Each command of pip takes what it takes by its hash, or from the files that were made here,
+    with a backend that is pinned too; and that one is as new as the project asks for."""
+    text = DOCKERFILE.read_text().replace("\\\n", " ")
+    commands = re.findall(r"/pip (?:install|wheel) [^&\n]*", text)
+    assert len(commands) == 4
+    for command in commands:
+        is_checked = "--require-hashes" in command and command.rstrip().endswith(".lock")
+        is_of_here = "--no-index" in command and "--no-deps" in command
+        assert is_checked != is_of_here, command
+        assert ("pip wheel" in command) == ("--no-build-isolation" in command)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (asked,) = project["build-system"]["requires"]
+    name, floor = asked.split(">=")
+    locked = dict(re.findall(r"^(\S+)==(\S+)", BUILD_LOCK.read_text(), re.MULTILINE))
+    assert [int(it) for it in locked[name].split(".")] >= [int(it) for it in floor.split(".")]
 
 
 def test_the_image_is_made_of_what_it_needs() -> None:
