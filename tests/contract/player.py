@@ -11,7 +11,6 @@ import json
 import re
 import sqlite3
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -30,11 +29,10 @@ from engine.process.config import load
 from engine.registry.files import Sources
 from engine.registry.watch import Files
 from tests.e2e.harness import Answer, Application, Call, application
+from tests.hung import not_hung
 from tests.store.faults import Disk
 from tests.world import EPOCH_MS, FakeClock, inline
 
-HUNG_S = 30.0
-"""Of real time, which passes while the scene's stands still."""
 SETTLES_S = 0.005
 UNDISTURBED = {
     "port": 0,
@@ -450,17 +448,15 @@ def record(scene: Scene) -> list[dict[str, Any]]:
 
     async def play() -> list[dict[str, Any]]:
         step: Step | None = None
-        token, hung = trio.lowlevel.current_trio_token(), trio.CancelScope()
-        timer = threading.Timer(HUNG_S, token.run_sync_soon, [hung.cancel])
-        timer.start()
-        try:
-            with hung, mock.patch(GATHERS, 0), tempfile.TemporaryDirectory() as directory:
-                async with playing(scene, Path(directory), clock) as player:
-                    for step in scene.steps:
-                        await player.play(step)
-                    return player.told + player.calls()
-        finally:
-            timer.cancel()
-        raise AssertionError(f"the engine hangs at {step}")
+        with (
+            not_hung(lambda: f"at {step}"),
+            mock.patch(GATHERS, 0),
+            tempfile.TemporaryDirectory() as directory,
+        ):
+            async with playing(scene, Path(directory), clock) as player:
+                for step in scene.steps:
+                    await player.play(step)
+                return player.told + player.calls()
+        raise AssertionError("not_hung has raised")
 
     return trio.run(play, clock=clock, strict_exception_groups=True)

@@ -27,6 +27,7 @@ from engine.front.server.server import (
 from engine.front.server.strict import BadRequest, RequestHead
 from engine.process.budget import Budget, Charge, Parcel
 from tests.front.certificates import shown_certificate, trusting
+from tests.hung import not_hung
 
 LARGE_BYTES = 8 * 1024 * 1024
 """More than the kernel takes of an answer that nobody reads."""
@@ -320,10 +321,11 @@ async def serving(
         served.ended.set()
 
     try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(run)
-            yield served
-            nursery.cancel_scope.cancel()
+        with not_hung():
+            async with trio.open_nursery() as nursery:
+                await nursery.start(run)
+                yield served
+                nursery.cancel_scope.cancel()
     finally:
         for sock in served.sockets:
             sock.close()

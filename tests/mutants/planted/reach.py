@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from engine.front.access.proxies import Proxies
+from engine.front.server import tls
 from engine.front.server.certificate import Certificate
+from engine.front.server.connection import Connection
 from engine.process import bind
 from engine.registry.registry import Registry
 from engine.store.sqlite.views.views import SqliteViews
@@ -11,6 +13,7 @@ from tests.mutants.catalog import PROPERTY, Planting, plant
 
 BIND = "tests/process/test_bind.py::test_"
 PROXIES = "tests/front/test_proxies.py::test_"
+STRANGER = "tests/front/server/test_stranger.py::test_"
 TLS = "tests/front/server/test_tls.py::test_"
 
 
@@ -55,3 +58,23 @@ def renewal_not_taken(bug: Planting) -> None:
        test="tests/front/test_own_away.py::test_nor_is_one_that_waits_to_be_recorded")  # fmt: skip
 def waiting_run_is_told_of(bug: Planting) -> None:
     bug.rewrite(SqliteViews.client_of, "self._writer.run_behind(run_id)", "None")
+
+
+@plant("a stranger is served behind a proxy", by=(PROPERTY,),
+       test=f"{STRANGER}a_stranger_is_refused_by_its_head[post]")  # fmt: skip
+def stranger_is_served(bug: Planting) -> None:
+    bug.rewrite(
+        Connection.__init__, "self._stranger = server.door.stranger(peer_of(stream.socket))", "pass"
+    )
+
+
+@plant("a request that comes with the end of the handshake is lost", by=(PROPERTY,),
+       test=f"{TLS}a_request_with_the_end_of_the_handshake[quart]")  # fmt: skip
+def early_request_is_lost(bug: Planting) -> None:
+    bug.rewrite(tls.sealed, "connection.early = connection.open", "connection.open")
+
+
+@plant("a connection ends without TLS's goodbye", by=(PROPERTY,),
+       test=f"{TLS}goodbye_behind_a_request[quart]")  # fmt: skip
+def no_goodbye(bug: Planting) -> None:
+    bug.rewrite(Connection._leave, "self._tls.say_goodbye()", "pass")
