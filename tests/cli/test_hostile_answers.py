@@ -82,8 +82,8 @@ def route_of(request: httpx.Request) -> Route[Any]:
     raise AssertionError(request.url)
 
 
-def answered(request: httpx.Request) -> httpx.Response:
-    """All that the route answers, each text of it hostile."""
+def answered(request: httpx.Request, *, sparse: bool = False) -> httpx.Response:
+    """All that the route answers, each text of it hostile; `sparse`: what may be null is so."""
     route = route_of(request)
     if route in (routes.SUBMIT, routes.OUTCOME):
         return answer(OUTCOME | {"response": {WHOLE: WHOLE}, "status": WHOLE, "runId": WHOLE})
@@ -98,14 +98,34 @@ def answered(request: httpx.Request) -> httpx.Response:
         told = [(b"atomic-full-size", b"9"), (b"atomic-content-type", b"x\x9b31m")]
         return httpx.Response(200, content=WHOLE.encode(), headers=told)
     kind = wire.Status if route.answer is dict else route.answer
-    page = msgspec.to_builtins(hostile(kind, WHOLE))
+    page = msgspec.to_builtins(hostile(kind, WHOLE, sparse=sparse))
     if "next" in page:
         page["next"] = None
-    if kind is wire.Status:
+    if kind is wire.Status and "backup" in page:
         page["backup"]["underWay"] = None  # it has ended
     if kind is wire.BulkAnswer:
-        page["state"] = page["state"] if "dryRun" in request.content.decode() else "done"
+        page |= {} if b'"dryRun":true' in request.content else {"state": "done", "id": "J"}
     return answer(page)
+
+
+def answered_in_part(request: httpx.Request) -> httpx.Response:
+    """The same without what may be null: a step that has not ended, a hold that is not released."""
+    return answered(request, sparse=True)
+
+
+def half_answered(request: httpx.Request) -> httpx.Response:
+    """Texts that may be null, beside times that are."""
+    found = answered(request)
+    if not found.headers["content-type"].startswith("application/json"):
+        return found
+    return answer(without_times(found.json()))
+
+
+def without_times(value: Any) -> Any:
+    """The answer, with null for every time and number that may be."""
+    if isinstance(value, dict):
+        return {k: None if k.endswith("At") else without_times(v) for k, v in value.items()}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
 
 
 def refused(request: httpx.Request) -> httpx.Response:
@@ -153,7 +173,9 @@ def test_health_prints_one_line(atomic: Atomic) -> None:
     assert "evil" in found.output
 
 
-@pytest.mark.parametrize("says", [answered, refused, failed, another_program, no_json])
+@pytest.mark.parametrize(
+    "says", [answered, answered_in_part, half_answered, refused, failed, another_program, no_json]
+)
 @pytest.mark.parametrize("command", ASKS)
 def test_what_an_engine_says_only_prints(
     command: str, says: Any, atomic: Atomic, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
