@@ -26,6 +26,7 @@ from engine.call.policy import Policies
 from engine.call.transport import LeanTransport
 from engine.core.errors import EngineError, Problem
 from engine.core.machine import Change
+from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.figures import (
     show_backups,
     show_engine,
@@ -214,6 +215,7 @@ async def _serve(
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
             _warn_of_few(room)
+            _warn_of_held(engine)
             show_process(metrics, output, __version__, instance)
             engine.new_runs.count_open = views.open_runs
             front = front_of(config, store, views, registry, clock, engine, metrics, instance)
@@ -228,6 +230,16 @@ async def _serve(
                 await _serve_front(config, front, store, reach, counters, asked, log)
                 beside.cancel_scope.cancel()
     log("engine-stopped-well")
+
+
+def _warn_of_held(engine: Engine) -> None:
+    """That nothing is called, which is so after a restore, must be found by who wonders why."""
+    hold = engine.holds.get((HoldKind.ALL, EVERYTHING))
+    if hold is not None and hold.released_at is None:
+        logger().warning(
+            "everything-held", since=rfc3339(hold.since), actor=hold.actor, reason=hold.reason,
+            release="atomic release --all",
+        )  # fmt: skip
 
 
 def _warn_of_few(room: Room) -> None:

@@ -19,16 +19,21 @@ from msgspec import Struct
 
 from engine.core.errors import Refused
 from engine.core.events import Actor
+from engine.core.rules.hold import EVERYTHING, Hold, HoldKind
 from engine.front.admin import clients
 from engine.front.show.times import rfc3339
 from engine.parts import changes_of
+from engine.ports.audit import AuditEntry
+from engine.ports.registry import KIND_HOLD, Registered
 from engine.ports.report import Progress, Report
 from engine.ports.store import BackedUp
-from engine.process.clock import SystemClock
+from engine.process.clock import Ids, SystemClock
 from engine.registry.audit import Audit
 from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.store.sqlite.backup.backup import Pace, copy
+from engine.store.sqlite.backup.new_file import check_new
+from engine.store.sqlite.backup.restore import last_recorded, restore
 from engine.store.sqlite.compact import Compacted, compact
 from engine.store.sqlite.file.owner import Owner, check_unowned, the_file
 from engine.store.sqlite.store import open_store
@@ -59,6 +64,43 @@ def back_up_file(db: Path, target: Path, told: Callable[[int, int], None]) -> Ba
     """Copy a file that no engine has open. Raises StoreError."""
     check_unowned(db)
     return copy(the_file(db), target, Pace(told, lambda: True))
+
+
+class RestoredFile(Struct, frozen=True):
+    """A file that was made of a copy."""
+
+    file_id: str
+    size: int
+    """In bytes."""
+    state_at: str
+    """When the last that is in it was recorded."""
+
+
+def restore_file(
+    backup: Path, target: Path, actor: str, progress: Progress
+) -> tuple[Report, RestoredFile | None]:
+    """Make a file out of a copy, with everything on hold; None: the copy is not whole, as the
+    report says. Raises StoreError."""
+    check_new(target)
+    report = verify(backup, progress)
+    if report.faults:
+        return report, None
+    (now, id), source = trio.run(_moment), the_file(backup)
+    at = last_recorded(source)
+    state_at = rfc3339(at) if at else "its beginning"
+    reason = f"restored from {backup.name}, as it was at {state_at}: look before you release"
+    hold = Hold(HoldKind.ALL, EVERYTHING, now, actor, None, reason)
+    value = msgspec.json.encode(hold)
+    entry = Registered(KIND_HOLD, f"{hold.kind}/{hold.name}", value, now, actor)
+    audit = AuditEntry(id, now, actor, None, "restore", str(target), str(backup), HTTPStatus.OK)
+    told = lambda done, of: progress("copy", done, of)  # noqa: E731
+    done = restore(source, target, [entry], audit, told)
+    return report, RestoredFile(done.file_id, done.size, state_at)
+
+
+async def _moment() -> tuple[int, str]:
+    clock = SystemClock()
+    return clock.utc_ms(), Ids(clock).run_id()
 
 
 def verify_file(db: Path, progress: Progress) -> Report:

@@ -4,6 +4,7 @@ the brake: hold and release."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,7 +45,13 @@ def step_id(tree: RunTree, step: str) -> str:
 
 
 def _action(
-    action: str, text: str, *, whole_run: bool = True, steps: bool = True, urls: bool = False
+    action: str,
+    text: str,
+    *,
+    whole_run: bool = True,
+    steps: bool = True,
+    urls: bool = False,
+    command: str | None = None,
 ) -> click.Command:
     def act(name: RunName, engine: str, actor: str, as_json: bool, **options: Any) -> None:
         step = options.pop("step", None)
@@ -69,7 +76,7 @@ def _action(
     if steps:
         help_text = "The step, by id or name." if whole_run else "Where to begin, by id or name."
         wrapped = click.option("--step", required=not whole_run, help=help_text)(wrapped)
-    return click.command(action, help=text)(run_name(wrapped))
+    return click.command(command or action, help=text)(run_name(wrapped))
 
 
 retry = _action(
@@ -82,22 +89,42 @@ rerun = _action(
     "rerun", "Run a step that has ended again, and what came after it.", whole_run=False
 )
 dismiss = _action("dismiss", "Take a failed or paused run off the list of failures.", steps=False)
-restore = _action("restore", "Put a dismissed run back on that list.", steps=False)
+undismiss = _action(
+    "restore", "Put a dismissed run back on that list.", steps=False, command="undismiss"
+)
 retarget = _action("retarget", "Move a run to other URLs.", steps=False, urls=True)
 
 
 KIND = click.Choice(["client", "workflow", "host"])
+Named = Callable[..., None]
+
+
+def _named(command: Named) -> Named:
+    """KIND and NAME, or --all: handed over as `kind` and `name`."""
+
+    @wraps(command)
+    def named(kind: str | None, name: str | None, everything: bool, **rest: Any) -> None:
+        if everything and kind is None:
+            kind, name = "all", "*"
+        elif everything or kind is None or name is None:
+            raise click.UsageError("Name one client, workflow or host, or give --all.")
+        command(kind=kind, name=name, **rest)
+
+    wrapped: Named = click.option("--all", "everything", is_flag=True, help="Everything.")(named)
+    return click.argument("kind", type=KIND, required=False)(
+        click.argument("name", required=False)(wrapped)
+    )
 
 
 @click.command()
-@click.argument("kind", type=KIND)
-@click.argument("name")
+@_named
 @click.option("--reason", help="Why: who finds it held will ask.")
 @engine_option
 @actor_option
 @json_option
 def hold(kind: str, name: str, reason: str | None, engine: str, actor: str, as_json: bool) -> None:
-    """Start nothing of a client, of a workflow or to a host, until it is released.
+    """Start nothing of a client, of a workflow or to a host, or nothing at all, until it is
+    released.
 
     What is posted is recorded, callers hang on, calls in flight end. A host is named as in URLs:
     app:9000; without a port it is held at every port.
@@ -121,8 +148,7 @@ def hold(kind: str, name: str, reason: str | None, engine: str, actor: str, as_j
 
 
 @click.command()
-@click.argument("kind", type=KIND)
-@click.argument("name")
+@_named
 @click.option(
     "--rate",
     type=click.IntRange(1, 1_000),

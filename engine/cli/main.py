@@ -38,7 +38,7 @@ COMMANDS = {
     "cancel": ("engine.cli.act:cancel", "End it with the outcome `cancelled`."),
     "rerun": ("engine.cli.act:rerun", "Run an ended step again, and what came after it."),
     "dismiss": ("engine.cli.act:dismiss", "Take a run off the list of failures."),
-    "restore": ("engine.cli.act:restore", "Put a dismissed run back on that list."),
+    "undismiss": ("engine.cli.act:undismiss", "Put a dismissed run back on that list."),
     "retarget": ("engine.cli.act:retarget", "Move a run to other URLs."),
     "client": ("engine.cli.access.clients:client", "Add, disable, enable, remove, list clients."),
     "token": ("engine.cli.access.tokens:token", "Add, rotate, remove, list access tokens."),
@@ -57,6 +57,10 @@ COMMANDS = {
     "backup": (
         "engine.cli.upkeep.backup:backup",
         "Copy an engine's file while it runs, checked.",
+    ),
+    "restore": (
+        "engine.cli.upkeep.restore:restore",
+        "Make a file of a copy; everything is held in it.",
     ),
     "verify": (
         "engine.cli.upkeep.verify:verify",

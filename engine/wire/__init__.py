@@ -11,7 +11,7 @@ from engine.core.model import DelayBy, PauseReason
 from engine.core.outcome import CallError
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
-from engine.core.rules.hold import RATE_PER_S_MAX, HoldKind, names_of_host
+from engine.core.rules.hold import EVERYTHING, RATE_PER_S_MAX, HoldKind, names_of_host
 from engine.core.text.json_text import StandIns, json_fault
 from engine.wire.backup import BackupProgress, BackupRequest, BackupRow, BackupStatus
 from engine.wire.events import Event, Fact, Other, Reset
@@ -81,6 +81,7 @@ __all__ = [
     "CLIENT_PATTERN",
     "ENGINE_CRASHED",
     "ENGINE_STOPPED",
+    "EVERYTHING",
     "FITS",
     "IS_WORDS",
     "PRINTABLE",

@@ -72,7 +72,8 @@ class HoldRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     """The body of `POST /api/v1/holds`: from now on nothing of it starts."""
 
     kind: HoldKind
-    name: Annotated[str, Meta(max_length=300)]
+    name: Annotated[str, Meta(max_length=300)] = ""
+    """Of `all` none, or `*`."""
     reason: Annotated[str, Meta(max_length=500)] | None = None
     """Why: who finds it held will ask. Held again, one that is given takes the place of the other.
     """
@@ -82,7 +83,7 @@ class ReleaseRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """The body of `POST /api/v1/holds/release`: what has waited starts again, and what comes."""
 
     kind: HoldKind
-    name: Annotated[str, Meta(max_length=300)]
+    name: Annotated[str, Meta(max_length=300)] = ""
     rate_per_s: Annotated[int, Meta(ge=1, le=RATE_PER_S_MAX)] | None = None
     """So many of the attempts that waited start each second, at most. None: as hosts take them."""
 

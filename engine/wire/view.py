@@ -74,7 +74,7 @@ class HoldRow(Struct, frozen=True, rename="camel"):
     """A hold: nothing of what it names starts."""
 
     kind: str
-    """client, workflow or host."""
+    """client, workflow, host, or all: everything."""
     name: str
     since: str
     actor: str

@@ -100,3 +100,15 @@ def test_a_run_says_what_holds_it(atomic: Atomic) -> None:
     assert "next try" not in shown
     done = atomic("retry", "01A", answers=[answer(DONE | without, 202)]).output
     assert f"  {line}" in done.splitlines()
+
+
+def test_everything_is_held_and_released(atomic: Atomic, engine: FakeEngine) -> None:
+    """Without a name; and either it or a kind and a name is given."""
+    held = HELD | {"kind": "all", "name": "*"}
+    result = atomic("hold", "--all", "--reason", "bad", answers=[answer(held)])
+    assert result.stdout.startswith("held: everything since ")
+    assert json.loads(engine.requests[-1].content) == {"kind": "all", "name": "*", "reason": "bad"}
+    result = atomic("release", "--all", answers=[answer(held | {"releasedAt": HELD["since"]})])
+    assert result.stdout.startswith("released: everything at ")
+    for wrong in (("hold",), ("hold", "client"), ("release", "client", "shop", "--all")):
+        assert atomic(*wrong).exit_code == 2

@@ -31,7 +31,12 @@ ADA = Actor("ada")
 STEP = "http://steps:9000/step"
 HOUR = 3600.0
 SOON = RetryPolicy(count=50, back_off_ms=10_000, factor=1, jitter=0)
-HOLDS = [(HoldKind.CLIENT, "shop"), (HoldKind.WORKFLOW, "w"), (HoldKind.HOST, "app:9000")]
+HOLDS = [
+    (HoldKind.CLIENT, "shop"),
+    (HoldKind.WORKFLOW, "w"),
+    (HoldKind.HOST, "app:9000"),
+    (HoldKind.ALL, "*"),
+]
 
 
 class Registered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from engine.shown.holds import held_text, release_command, released_text
+from engine.shown.holds import held_text, hold_name, release_command, released_text
 from engine.wire import HoldRow
 from tui.data.holds import Holds, covers
 from tui.data.model import Run, Step, ms_of
@@ -19,7 +19,7 @@ NAME_CELLS = 24
 
 def hold_text(row: HoldRow, now_ms: float, zone: tzinfo | None = None) -> str:
     """A hold in one line: what, since when, by whom, why, and how much waits."""
-    what = f"{row.kind} {row.name}"
+    what = hold_name(row.kind, row.name)
     waits = ""
     if row.waiting is not None:
         waits = f"; {fmt.count(row.waiting)} step{'' if row.waiting == 1 else 's'} waiting"
@@ -77,7 +77,8 @@ def in_short(holds: Holds, *, named: bool) -> str:
     held = holds.in_force
     if len(held) != 1:
         return f"{fmt.count(len(held))} holds" if held else ""
-    told = f"held: {held[0].kind} {clip(held[0].name, NAME_CELLS)}" if named else "1 hold"
+    what = hold_name(held[0].kind, clip(held[0].name, NAME_CELLS)) if named else ""
+    told = f"held: {what}" if named else "1 hold"
     return told + (f", {fmt.count(held[0].waiting)} waiting" if held[0].waiting else "")
 
 

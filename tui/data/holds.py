@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from engine.wire import HoldKind, HoldRow, names_of_host
+from engine.wire import EVERYTHING, HoldKind, HoldRow, names_of_host
 
+ON_EVERYTHING = (HoldKind.ALL, EVERYTHING)
 PORTS = ("80", "443")
 """Which of them a host without one means depends on the scheme of its URLs."""
 
@@ -38,7 +39,7 @@ class Holds(Struct, frozen=True):
         Each of them has to be released."""
         if not self._by_name:
             return []
-        names = [(HoldKind.CLIENT, client), (HoldKind.WORKFLOW, workflow)]
+        names = [ON_EVERYTHING, (HoldKind.CLIENT, client), (HoldKind.WORKFLOW, workflow)]
         names += [(HoldKind.HOST, name) for name in _names_in(url)]
         return [row for name in names if (row := self._by_name.get(name)) is not None]
 
@@ -50,7 +51,8 @@ class Holds(Struct, frozen=True):
         names = {with_port, bare}
         if host == bare:
             names |= {f"{bare}:{port}" for port in PORTS}
-        found = (self._by_name.get((HoldKind.HOST, name)) for name in sorted(names))
+        keys = [ON_EVERYTHING, *((HoldKind.HOST, name) for name in sorted(names))]
+        found = (self._by_name.get(key) for key in keys)
         return [row for row in found if row is not None]
 
 
@@ -61,7 +63,9 @@ def covers(row: HoldRow, client: str, workflow: str, url: str) -> bool:
     """Whether a hold is on a step of a run of this client and workflow, to this URL."""
     if row.kind == HoldKind.HOST:
         return row.name in _names_in(url)
-    return (row.kind, row.name) in ((HoldKind.CLIENT, client), (HoldKind.WORKFLOW, workflow))
+    return (row.kind, row.name) in (
+        ON_EVERYTHING, (HoldKind.CLIENT, client), (HoldKind.WORKFLOW, workflow)
+    )  # fmt: skip
 
 
 def _names_in(url: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from engine.cli.show.text import (
     unicode_terminal,
     until_text,
 )
-from engine.shown.holds import held_text, released_text
+from engine.shown.holds import held_text, hold_name, released_text
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.wire import AttemptRow, HoldRow, MoveRow, Reason, RunRow, RunTree, StepRow
@@ -85,7 +85,7 @@ def _move_lines(moves: Sequence[MoveRow]) -> list[str]:
 def hold_text(row: HoldRow) -> str:
     """A hold in one line: what, since when, by whom, why, and how much waits."""
     waits = "" if row.waiting is None else f"; {count_text(row.waiting, 'step')} waiting"
-    what = f"{safe(row.kind)} {safe(row.name)}"
+    what = safe(hold_name(row.kind, row.name))
     if row.released_at is not None:
         return released_text(what, clock_text(row.released_at), row.rate_per_s) + waits
     reason = None if row.reason is None else safe(row.reason)

@@ -1,1 +1,1 @@
-"""The commands that look after the file of an engine: `verify`, `compact`."""
+"""The commands that look after the file of an engine: copies, and whether all is well."""

@@ -138,7 +138,8 @@ class Operations:
     def hold(
         self, kind: wire.HoldKind | str, name: str, *, reason: str | None = None
     ) -> wire.HoldRow:
-        """Start nothing of a `client`, of a `workflow` or to a `host` until it is released."""
+        """Start nothing of a `client`, of a `workflow` or to a `host` until it is released; of kind
+        `all`, whose name is `*`, nothing at all."""
         request = wire.HoldRequest(wire.HoldKind(kind), name, reason)
         return self._read(routes.HOLD, hold_call(request, self._actor))
 

@@ -21,6 +21,8 @@ RATE_PER_S_MAX = 1_000
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WORKFLOW = re.compile(r"[ -~]{1,128}")
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
+EVERYTHING = "*"
+"""The name of the hold on everything."""
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -37,6 +39,8 @@ class HoldKind(StrEnum):
     WORKFLOW = "workflow"
     """Runs of workflows of this name, of every client, with all of their steps."""
     HOST = "host"
+    ALL = "all"
+    """Everything: no attempt of any run starts."""
 
 
 class Hold(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -62,13 +66,17 @@ class Hold(Struct, frozen=True, rename="camel", omit_defaults=True):
     @property
     def text(self) -> str:
         """What it holds, for people."""
-        return f"{self.kind} {self.name}"
+        return "everything" if self.kind is HoldKind.ALL else f"{self.kind} {self.name}"
 
 
 def read_name(kind: HoldKind, name: str) -> str:
     """The name of what is to be held, in its one spelling. Raises Refused with what is wrong."""
     if kind is HoldKind.HOST:
         return _read_host(name)
+    if kind is HoldKind.ALL:
+        if name not in (EVERYTHING, ""):
+            raise _bad(f"A hold on everything has no name but {EVERYTHING!r}")
+        return EVERYTHING
     if kind is HoldKind.CLIENT and not _CLIENT.fullmatch(name):
         raise _bad(f"{name[:64]!r} is no client's name: letters, digits and . _ - only, at most 64")
     if kind is HoldKind.WORKFLOW and not _WORKFLOW.fullmatch(name):
@@ -112,6 +120,8 @@ def covers(hold: Hold, client: str, workflow: str, url: str) -> bool:
             return hold.name == workflow
         case HoldKind.HOST:
             return hold.name in names_of_host(url)
+        case HoldKind.ALL:
+            return True
 
 
 def held_since(since: int, opened_at: int, now: int) -> int:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
-from engine.core.rules.hold import Hold, HoldKind, covers, names_of_host, read_name
+from engine.core.rules.hold import EVERYTHING, Hold, HoldKind, covers, names_of_host, read_name
 from engine.ports.receipt import Receipt
 from engine.ports.registry import KIND_HOLD, Registered, RegistryStore
 from engine.ports.store import HeldCount
@@ -89,7 +89,8 @@ class Holds:
             return None
         host, bare = names_of_host(url)
         return (
-            found.get((HoldKind.CLIENT, client))
+            found.get((HoldKind.ALL, EVERYTHING))
+            or found.get((HoldKind.CLIENT, client))
             or found.get((HoldKind.WORKFLOW, workflow))
             or found.get((HoldKind.HOST, host))
             or found.get((HoldKind.HOST, bare))

@@ -43,7 +43,7 @@ def told(**more: Any) -> dict[str, Any]:
         ("client", "shop", True), ("client", "order", False),
         ("workflow", "order", True), ("workflow", "shop", False),
         ("host", "app:9000", True), ("host", "app", True), ("host", "app:9001", False),
-        ("galaxy", "shop", False),
+        ("all", "*", True), ("galaxy", "shop", False),
     ],
 )  # fmt: skip
 def test_what_is_on_a_step(kind: str, name: str, is_held: bool) -> None:

@@ -94,14 +94,15 @@ def copy(source: Path, target: Path, pace: Pace) -> BackedUp:
     with new_file(target) as (part, handle):
         with closing(connect_read_only(source)) as db, snapshot(db):
             last_seq, _ = journal_end(db)
-            _copy_pages(db, part, handle, pace)
+            copy_pages(db, part, handle, pace)
         make_single(part)
         _check(part, last_seq, pace)
         size = part.stat().st_size
     return BackedUp(str(target), size, last_seq)
 
 
-def _copy_pages(db: sqlite3.Connection, part: Path, handle: int, pace: Pace) -> None:
+def copy_pages(db: sqlite3.Connection, part: Path, handle: int, pace: Pace) -> None:
+    """What a reader's snapshot sees into a file that is new. Raises StoreError."""
     page = db.execute("PRAGMA page_size").fetchone()[0]
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     _check_room(part, page * pages)
@@ -126,6 +127,18 @@ def _check_room(part: Path, needed: int) -> None:
             f"{part.parent} has {free >> 20:,} MiB left, and a copy needs {needed >> 20:,} MiB and"
             f" leaves {ROOM_LEFT_BYTES >> 20} MiB. Make room, or give another place."
         )
+
+
+def open_resting(path: Path) -> sqlite3.Connection:
+    """A reader of a file that no engine has open. Beside one without a log nothing is made."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        return connect_read_only(path)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 def make_single(path: Path) -> None:

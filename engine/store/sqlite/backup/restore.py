@@ -1,0 +1,73 @@
+"""A file out of a copy: the same runs and tokens, another name, and whatever its caller registers.
+
+Another name (`file_id`), because what was recorded after the copy has other numbers from now on: a
+reader of events that goes on behind one of the old file is told to start anew.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+
+from engine.ports.audit import AuditEntry
+from engine.ports.registry import Registered
+from engine.ports.store import StoreError
+from engine.store.sqlite.audit import write_audit
+from engine.store.sqlite.backup.backup import Pace, copy_pages, make_single, open_resting
+from engine.store.sqlite.backup.new_file import new_file
+from engine.store.sqlite.readers import journal_end, snapshot
+from engine.store.sqlite.registry import write_registered
+from engine.store.sqlite.store import prepare
+
+FILE_ID_BYTES = 4
+
+
+class Restored(Struct, frozen=True):
+    """The file that was made."""
+
+    file_id: str
+    size: int
+    """In bytes."""
+
+
+def last_recorded(backup: Path) -> int:
+    """When the last that is in a copy was recorded, in milliseconds since the epoch, UTC; 0: there
+    is nothing. Raises sqlite3.Error."""
+    with closing(open_resting(backup)) as db:
+        return journal_end(db)[1]
+
+
+def restore(
+    backup: Path,
+    target: Path,
+    registered: Sequence[Registered],
+    audit: AuditEntry,
+    told: Callable[[int, int], None],
+) -> Restored:
+    """Make `target` out of a copy that was found whole. Raises StoreError."""
+    with new_file(target) as (part, handle):
+        with closing(open_resting(backup)) as db, snapshot(db):
+            copy_pages(db, part, handle, Pace(told, lambda: True))
+        with closing(prepare(part)) as db:
+            file_id = _rename(db, registered, audit)
+        make_single(part)
+        return Restored(file_id, part.stat().st_size)
+
+
+def _rename(db: sqlite3.Connection, registered: Sequence[Registered], audit: AuditEntry) -> str:
+    old = db.execute("SELECT file_id FROM engine").fetchone()[0]
+    file_id = secrets.token_hex(FILE_ID_BYTES)
+    if file_id == old:
+        raise StoreError("Chance gave the file its old name. Try again.")
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE engine SET file_id = ?", (file_id,))
+    for entry in registered:
+        write_registered(db, entry)
+    write_audit(db, audit)
+    db.execute("COMMIT")
+    return file_id
