@@ -18,6 +18,7 @@ from engine.core.model import Step, StepState
 from engine.core.outcome import Answered, CallError, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
 from engine.core.rules.action import Action
+from engine.core.rules.flight import note_held
 from engine.core.rules.next import decide
 from engine.core.rules.post import Parent, RunLimits
 from tests.core.support import BAD, OK, Driven, spec
@@ -46,6 +47,7 @@ OUTCOMES = st.one_of(
     st.builds(Unanswered, st.sampled_from(CallError), st.just("why")),
 )
 POSTS = st.sampled_from(["fine", "fine", "fine", "cut", "refused"])
+"""What becomes of an attempt's posts before it ends."""
 PICK = st.integers(0, 10**6)
 CHANCE = st.floats(0, 1, exclude_max=True)
 LIMITS = RunLimits(steps_per_run_max=10, depth_max=3)
@@ -149,11 +151,16 @@ class AnyRun(RuleBasedStateMachine):
         self.parent_tokens.append(self.driven.parent_token(step.spec.name))
 
     @precondition(lambda self: bool(self.driven.run.flights))
-    @rule(which=PICK, outcome=OUTCOMES, chance=CHANCE, posts=POSTS)
-    def end(self, which: int, outcome: Any, chance: float, posts: str) -> None:
-        """An attempt in flight ends; its posts may have been cut or refused before."""
+    @rule(which=PICK, outcome=OUTCOMES, chance=CHANCE, posts=POSTS, held=st.booleans())
+    def end(
+        self, which: int, outcome: Any, chance: float, posts: str, *, held: bool = False
+    ) -> None:
+        """An attempt in flight ends, perhaps under a hold; its posts may have been cut or refused
+        before."""
         step = self._flying()[which % len(self.driven.run.flights)]
         flight = self.driven.run.flights[step.id]
+        if held:
+            note_held(flight, max(0, self.driven.now - 5_000))
         if posts == "cut":
             flight.cut.update(s.id for s in self.driven.run.steps.values() if not s.ended)
         flight.refused_post |= posts == "refused"

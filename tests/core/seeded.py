@@ -57,7 +57,8 @@ def _step(world: AnyRun, random: Random) -> None:
             if flying > 1 and random.random() < 0.7:  # steps end sooner than their workflow
                 which = random.randrange(1, flying)
             outcome = random.choice(OUTCOMES)
-            world.end(which, outcome, random.random(), posts)
+            held = random.random() < 0.2
+            world.end(which, outcome, random.random(), posts, held=held)
         case "time":
             world.pass_time(random.choice([None, 1, 1_000, 70_000]), random.randrange(5))
         case "act":

@@ -184,3 +184,19 @@ def test_a_crash_leaves_what_is_held_as_it_is() -> None:
     driven.crash()
     assert driven.step("a").held_since == 1_000
     driven.let_go("a")
+
+
+def test_what_was_kept_is_due_when_it_is_let_go_whatever_the_clock_says() -> None:
+    """It was due before the hold kept it: a clock that is set back over a restart does not make it
+    wait for its back-off again."""
+    driven = Driven(RetryPolicy(count=9, back_off_ms=60_000, factor=1, jitter=0))
+    driven.now = HOUR
+    driven.start()
+    driven.end("root", BAD)
+    driven.now += 65_000
+    assert driven.hold() == ["root"]
+    for now in (HOUR + 5_000, 0):
+        driven.now = now
+        driven.crash()
+        assert driven.step().due_at == now
+    driven.let_go()

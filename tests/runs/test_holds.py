@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
@@ -24,7 +25,7 @@ from engine.runs.limits.bounds import EngineLimits
 from engine.runs.limits.holds import HOLDS_MAX, Holds
 from engine.runs.limits.ramp import FIRST_PLACES
 from engine.runs.open.callers import Wait
-from tests.world import ROOT, World, ok, recorded, still_open, taking, world
+from tests.world import ROOT, FakeClock, World, ok, recorded, still_open, taking, world
 
 ASYNC = Wait(prefer_ms=0)
 ADA = Actor("ada")
@@ -406,3 +407,26 @@ async def test_what_waits_under_no_hold_is_let_go(autojump_clock, path: Path) ->
             it.engine.holds.drained(held, 0)
         await trio.sleep(5)
         assert len(it.caller.calls) == 1
+
+
+async def test_a_clock_set_back_keeps_nothing_that_was_let_go(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """A retry that was due and held is made soon after the release, though by the clock of the new
+    life its back-off has not even begun."""
+    slow = RetryPolicy(count=5, back_off_ms=600_000, jitter=0)
+
+    async def fails(call: Invocation) -> Outcome:
+        return Answered(500) if call.attempt == 1 else ok()
+
+    async with world(path, fails) as it:
+        run_id = still_open(await it.post(retry=slow, wait=ASYNC)).run_id
+        await trio.sleep(1)
+        await hold(it, HoldKind.CLIENT, "shop")
+        await trio.sleep(700)
+    base_ms = FakeClock().steady_ms() - 3_600_000
+    async with world(path, fails, clock=FakeClock(base_ms=base_ms)) as it:
+        await release(it, HoldKind.CLIENT, "shop")
+        await trio.sleep(2)
+        assert recorded(await it.engine.outcome(run_id, ASYNC)).step.attempts == 2
+        assert not it.engine.holds.all

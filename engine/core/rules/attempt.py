@@ -294,7 +294,8 @@ def recover(change: Change, *, now: int, chance: float, why: str = ENGINE_CRASHE
 
 
 def _clamp(change: Change, step: Step, now: int) -> None:
-    latest = now + step.delay_ms
+    # a hold keeps only what was due: it stays so, or a release would find it waiting again
+    latest = now if step.held_since is not None else now + step.delay_ms
     if step.due_at is not None and step.delay_by is not None and step.due_at > latest:
         change.do(Woken(now, step.id, step.delay_by, due_at=latest))
 

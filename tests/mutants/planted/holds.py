@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from engine.core import machine
+from engine.core.rules import attempt
 from engine.runs import held
 from engine.runs.limits.holds import Holds
 from engine.runs.live import LiveRun
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
+DUE = "tests/core/test_hold.py::test_what_was_kept_is_due_when_it_is_let_go_whatever_the_clock_says"
 HELD_BACK = "tests/core/test_hold.py::test_max_elapsed_stands_still_under_a_hold"
 
 
@@ -34,3 +36,8 @@ def stored_steps_not_released(bug: Planting) -> None:
 @plant("the time under a hold counts for maxElapsed", by=(PROPERTY,), test=HELD_BACK)
 def held_time_counts(bug: Planting) -> None:
     bug.rewrite(machine._end_hold, "max(0, at - step.held_since)", "0")
+
+
+@plant("let go with the clock set back, a step waits for its back-off", by=(PROPERTY,), test=DUE)
+def let_go_waits_again(bug: Planting) -> None:
+    bug.rewrite(attempt._clamp, "now if step.held_since is not None else now", "now")
