@@ -25,25 +25,12 @@ from engine.cli.show.text import safe
 if TYPE_CHECKING:
     from engine.client import Client, Repost
 
-UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PART = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
-_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 DIGITS_OF_FILTER_MAX = 6
 """Of each number, as `engine/core/filter.py` reads them."""
 EXAMPLES = "500ms, 30s, 15m, 12h, 90d or 1h30m"
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 """Far above what an engine takes: only keeps a wrong file from filling the memory."""
-
-
-def in_ms(text: str) -> int | None:
-    """The milliseconds of a length of time, in the one grammar of the command line: `90d`, `1h30m`,
-    `500ms`; 0 needs no unit. None: it is none."""
-    if text == "0":
-        return 0
-    if not _WHOLE.fullmatch(text):
-        return None
-    return sum(int(number) * UNIT_MS[unit] for number, unit in _PART.findall(text))
 
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -57,7 +44,9 @@ def lifetime(ctx: click.Context, param: click.Parameter, value: str | None) -> i
     """Milliseconds; a number alone would say too little of a day or a second."""
     if value is None:
         return None
-    if (found := in_ms(value)) is None:
+    from engine.core.filter import duration_ms
+
+    if (found := 0 if value == "0" else duration_ms(value)) is None:
         raise _no_duration(value)
     return found
 

@@ -102,7 +102,8 @@ Filter = tuple[Term, ...]
 _TERM = re.compile(r'(!?)(?:([a-z]+):)?("(?:[^"\\]|\\.)*"|[^\s"]\S*)?')
 _NUMBER = re.compile(r"([<>]?)([0-9]{1,9})")
 _DURATION = re.compile(r"([<>])((?:[0-9]{1,6}(?:d|h|ms|m|s))+)")
-_PART = re.compile(r"([0-9]+)(d|h|ms|m|s)")
+_PART = re.compile(r"([0-9]{1,12})(d|h|ms|m|s)")
+_LENGTH = re.compile(rf"(?:{_PART.pattern})+")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _CODE = re.compile(r"[1-5](?:[0-9][0-9]|xx)")
 IS_WORDS = (*StepState, *Is)
@@ -130,6 +131,14 @@ def parse(text: str) -> Filter:
         if at < len(text) and not text[at].isspace():
             raise BadFilter(f"Here a space was expected, not {text[at]!r}.", at)
     return tuple(terms)
+
+
+def duration_ms(text: str) -> int | None:
+    """The milliseconds of a length of time as it is written everywhere: `90d`, `1h30m`, `500ms`;
+    None: it is none."""
+    if not _LENGTH.fullmatch(text):
+        return None
+    return sum(int(number) * _UNIT_MS[unit] for number, unit in _PART.findall(text))
 
 
 def _read_term(found: re.Match[str], at: int) -> Term:
@@ -177,8 +186,7 @@ def _read_duration(field: Field, value: str, negated: bool, at: int) -> Term:
     found = _DURATION.fullmatch(value)
     if found is None:
         raise BadFilter(f"`{field}:` needs {ABOUT[field]}.", at)
-    ms = sum(int(number) * _UNIT_MS[unit] for number, unit in _PART.findall(found[2]))
-    return Term(field, value, Compare(found[1]), ms, negated)
+    return Term(field, value, Compare(found[1]), duration_ms(found[2]) or 0, negated)
 
 
 def _read_code(field: Field, value: str, negated: bool, at: int) -> Term:

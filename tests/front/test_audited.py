@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from engine.core.access.token import Role
+from engine.core.errors import Refused
 from engine.front.access.audited import DETAIL_CHARACTERS_MAX, Act, act_of, problem_of
+from engine.front.admin.audit import audit_page
+from engine.ports.audit import AuditEntry, AuditQuery
 from engine.wire import routes
 from engine.wire.routes import ROUTES, Route
+
+NOW = 1_800_000_000_000
 
 
 def _asked(**members: Any) -> bytes:
@@ -81,3 +87,34 @@ def test_the_type_of_a_problem_is_its_last_part() -> None:
     assert problem_of(b'{"type":"/problems/not-found","status":404}') == "not-found"
     assert problem_of(b"") is None
     assert problem_of(b"not json") is None
+
+
+@pytest.mark.parametrize(
+    ("since", "at"),
+    [
+        ("1h30m", NOW - 5_400_000),
+        ("90d", NOW - 7_776_000_000),
+        ("500ms", NOW - 500),
+        ("0s", NOW),
+        ("999999999999d", 0),
+        ("2026-11-23T12:00:00Z", 1_795_435_200_000),
+    ],
+)
+async def test_since_is_a_time_or_a_duration(since: str, at: int) -> None:
+    """As on the command line, and never before there was any time."""
+    asked: list[AuditQuery] = []
+
+    async def page(query: AuditQuery) -> list[AuditEntry]:
+        asked.append(query)
+        return []
+
+    await audit_page(mock.Mock(page=page), {"since": since}, NOW)
+    assert [query.since for query in asked] == [at]
+
+
+@pytest.mark.parametrize("since", ["90", "1.5h", "1w", "yesterday", "1h 30m", ""])
+async def test_what_is_neither_is_refused(since: str) -> None:
+    """With how both are written."""
+    with pytest.raises(Refused, match="or 12h or 90d for so long") as refused:
+        await audit_page(mock.Mock(), {"since": since}, NOW)
+    assert refused.value.members == {"member": "since"}

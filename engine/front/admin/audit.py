@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from engine.core.errors import Problem, Refused
+from engine.core.filter import duration_ms
 from engine.front.asked import check_names, page_limit
 from engine.front.show.times import rfc3339
 from engine.ports.audit import AuditEntry, AuditQuery
 from engine.registry.audit import Audit
 from engine.wire.access import AuditPage, AuditRow
 from engine.wire.routes import AUDIT
-
-_AGO = re.compile(r"([0-9]{1,6})([smhd])")
-UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 async def audit_page(audit: Audit, query: Mapping[str, str], now: int) -> AuditPage:
@@ -40,8 +37,8 @@ def _since(text: str | None, now: int) -> int:
     """Milliseconds since the epoch, UTC, of a time or of so long before now. Raises Refused."""
     if text is None:
         return 0
-    if ago := _AGO.fullmatch(text):
-        return now - int(ago[1]) * UNITS_MS[ago[2]]
+    if (ago := duration_ms(text)) is not None:
+        return max(0, now - ago)
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
