@@ -136,20 +136,21 @@ class Engine:
             counted = await self.new_runs.enter(client, waits=wait.prefer_ms != 0)
         return await self.admission.enter(client) or counted
 
-    def refuse_if_full(self, client: str, workflow: str, key: str) -> None:
+    def refuse_if_full(self, client: str, workflow: str, key: str, *, waits: bool = False) -> None:
         """Refuse a post that would open a run while new runs cannot even queue, or its client may
         not open one yet. Raises Refused.
 
-        Under overload most posts end so: it is asked before anything that costs more.
+        Under overload most posts end so: it is asked before anything that costs more. `waits`:
+        for an outcome, as far as that is known.
         """
         is_full = self.admission.is_full(client)
-        may_open = not self.registry.limits or self.new_runs.may_open(client)
+        may_open = not self.registry.limits or self.new_runs.may_open(client, waits=waits)
         if self.draining or (not is_full and may_open):
             return
         if self.memory.by_key_nowait(client, workflow, key) is not None:
             return
         if self.store.find_run(client, workflow, key) is None:
-            self.new_runs.check(client, waits=False)
+            self.new_runs.check(client, waits=waits)
             if is_full:
                 raise self.admission.refuse(client)
 

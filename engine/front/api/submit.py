@@ -7,6 +7,8 @@ gets the same answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from msgspec import Raw
@@ -29,6 +31,7 @@ from engine.process.budget import Parcel
 from engine.process.costly import CostlyWork
 from engine.runs.engine import Engine
 from engine.runs.limits.refusals import unknown_parent_token
+from engine.runs.open.callers import Wait
 from engine.runs.open.parent import ParentToken
 
 _decode = msgspec.json.Decoder(wire.Submission).decode
@@ -72,7 +75,8 @@ async def answer_submission(
         wait = wait_of(posted, submission.timeout)
         del submission  # a caller may wait for days, and thousands do
         if len(body.data) > READ_AT_ONCE_BYTES_MAX:
-            digest = await _read_in_slices(body.data, costly, depth_max)
+            refuse = partial(_refuse_if_full, engine, client, spec, parent_token, wait)
+            digest = await _read_in_slices(body.data, costly, depth_max, client, refuse)
             spec = msgspec.structs.replace(spec, fingerprint=digest)
         result = await engine.submit(client, spec, body, parent_token, wait)
     except Refused as refused:
@@ -187,10 +191,24 @@ def _spec(submission: wire.Submission, posted: Posted) -> StepSpec:
     )
 
 
-async def _read_in_slices(payload: bytes, costly: CostlyWork, depth_max: int) -> bytes:
-    """The fingerprint of a large payload. Raises Refused."""
+def _refuse_if_full(
+    engine: Engine, client: str, spec: StepSpec, parent: ParentToken | None, wait: Wait
+) -> None:
+    """Raises Refused for what would be refused when it has been read: of many that come together
+    most would be read for nothing."""
+    if parent is None:
+        waits = wait.prefer_ms != 0
+        engine.refuse_if_full(client, spec.workflow, spec.key, waits=waits)
+
+
+async def _read_in_slices(
+    payload: bytes, costly: CostlyWork, depth_max: int, client: str, refuse: Callable[[], None]
+) -> bytes:
+    """The fingerprint of a large payload. `refuse` is asked before, and again after a wait. Raises
+    Refused."""
+    refuse()
     try:
-        return await costly.run(fingerprint_in_slices(payload, depth_max - 1))
+        return await costly.run(fingerprint_in_slices(payload, depth_max - 1), client, refuse)
     except RecursionError as error:
         raise _too_deep(depth_max) from error
     except (msgspec.DecodeError, ValueError) as error:

@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 import trio
 
+from engine.core.access.turns import Turns
 from engine.core.errors import Refused
 from engine.runs.limits.refusals import overloaded
-from engine.runs.limits.turns import Turns
 
 UNDER_WAY_ALWAYS = 128
 """So many runs may be under way however busy the loop is."""

@@ -22,8 +22,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from engine.core.access.client import ClientLimits
+from engine.core.access.turns import Turns
 from engine.ports.registry import ANY_CLIENT, Clients
-from engine.runs.limits.turns import Turns
 
 Offer = Callable[[], bool]
 """Called with a place free; True if it was taken. Must not wait."""

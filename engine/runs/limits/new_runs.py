@@ -60,12 +60,14 @@ class NewRuns:
                 await self._count(client)
         return self.open[client]
 
-    def may_open(self, client: str) -> bool:
-        """Whether a post of this client may open a run now, as far as it is known."""
+    def may_open(self, client: str, *, waits: bool = False) -> bool:
+        """Whether a post of this client may open a run now, and wait, as far as it is known."""
         limits = self._limits_of(client)
         if limits is NO_LIMITS:
             return True
-        return not (self._has_too_many(client, limits) or self._rate_wait_s(client, limits))
+        if self._has_too_many(client, limits) or self._rate_wait_s(client, limits):
+            return False
+        return not (waits and self._has_too_many_callers(client, limits))
 
     def check(self, client: str, *, waits: bool) -> None:
         """Raises Refused for a post of this client that would open a run, and perhaps wait."""
@@ -78,7 +80,7 @@ class NewRuns:
             self._count_refused(client)
             raise too_many_runs(client, limits.open_runs_max)
         most = limits.waiting_callers_max
-        if most is not None and waits and self.waiting.get(client, 0) >= most:
+        if most is not None and waits and self._has_too_many_callers(client, limits):
             self._count_refused(client)
             raise too_many_callers(client, most)
         wait_s = self._rate_wait_s(client, limits)
@@ -128,6 +130,10 @@ class NewRuns:
     def _has_too_many(self, client: str, limits: ClientLimits) -> bool:
         most = limits.open_runs_max
         return most is not None and client in self._counted_at and self.open[client] >= most
+
+    def _has_too_many_callers(self, client: str, limits: ClientLimits) -> bool:
+        most = limits.waiting_callers_max
+        return most is not None and self.waiting.get(client, 0) >= most
 
     def _rate_wait_s(self, client: str, limits: ClientLimits) -> float:
         per_s = limits.new_runs_per_s

@@ -3,11 +3,12 @@ and its users."""
 
 from __future__ import annotations
 
+from engine.core.access.turns import Turns
+from engine.process.costly import CostlyWork, TurnPlaces
 from engine.runs.limits.concurrency import Places
 from engine.runs.limits.gates import Gate, HostPlaces
 from engine.runs.limits.places import AttemptPlaces
 from engine.runs.limits.trouble import Trouble
-from engine.runs.limits.turns import Turns
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 _GATES = "tests/runs/limits/test_gates.py::"
@@ -20,6 +21,7 @@ GIVEN_UP = _CLIENTS + "test_a_function_that_waits_for_its_step_keeps_no_place"
 BY_TURNS = _CLIENTS + "test_it_counts_calls_to_all_hosts_and_they_take_turns"
 PASSED = _CLIENTS + "test_a_full_client_costs_others_nothing"
 BESIDE = _CLIENTS + "test_at_the_limit_and_one_beyond"
+READ = "tests/process/test_costly.py::test_another_client_waits_for_one_slice_at_a_time"
 TURNS = "tests/runs/limits/test_concurrency.py::test_clients_take_turns_on_a_host"
 
 
@@ -36,6 +38,16 @@ def blocked_host_forgotten(bug: Planting) -> None:
 @plant("clients do not take turns on a host", by=(PROPERTY,), test=TURNS)
 def clients_take_no_turns(bug: Planting) -> None:
     bug.rewrite(Turns.take, "self._by_client.move_to_end(client)", "pass")
+
+
+@plant("what one client has to be read keeps another's from a place", by=(PROPERTY,), test=READ)
+def costly_places_are_all_alike(bug: Planting) -> None:
+    bug.rewrite(TurnPlaces._may_take, "self._most_with_own", "self._most")
+
+
+@plant("who was read last is read again before others", by=(PROPERTY,), test=READ)
+def costly_turn_is_kept(bug: Planting) -> None:
+    bug.rewrite(CostlyWork._by_turns, "await self._turn.pass_on(client)", "pass")
 
 
 @plant("calls are not counted against their host's rate", by=(PROPERTY,), test=RATE)

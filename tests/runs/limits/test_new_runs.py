@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +15,12 @@ from engine.core.access.client import ClientLimits
 from engine.core.errors import Problem, Refused
 from engine.core.outcome import Outcome
 from engine.core.rules.action import Action
+from engine.front.api import submit
+from engine.front.api.submit import READ_AT_ONCE_BYTES_MAX
 from engine.front.show.replies import refusal
 from engine.ports.caller import Invocation
+from engine.process.budget import Parcel
+from engine.process.costly import AT_ONCE_MAX, SLICE_S, CostlyWork
 from engine.runs.limits.new_runs import RECOUNT_MS
 from engine.runs.open.callers import Wait
 from engine.store.sqlite.views.views import SqliteViews
@@ -119,6 +125,47 @@ async def test_a_flood_is_refused_before_it_is_looked_at(
         it.engine.refuse_if_full("bank", "w", "b")
         with pytest.raises(Refused, match="may open new runs at 1 a second"):
             it.engine.refuse_if_full("shop", "w", "b")
+
+
+async def test_of_a_flood_of_large_posts_few_are_read(
+    autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of which a run is not opened are not read first: what one alone may open has the others
+    refused that wait to be read. Of one that may not wait for its outcome nothing is read."""
+    read: list[str] = []
+
+    def reading(payload: bytes, depth_max: int) -> Generator[None, None, bytes]:
+        for _ in range(100):
+            autojump_clock.jump(SLICE_S)
+            read.append(payload[2:4].decode())
+            yield
+        return b"x" * 32
+
+    monkeypatch.setattr(submit, "fingerprint_in_slices", reading)
+    limits = ClientLimits(new_runs_per_s=0.01, waiting_callers_max=1)
+    async with world(path, never, registry=Limited(limits)) as it, trio.open_nursery() as nursery:
+        costly, statuses = CostlyWork(), []
+
+        async def post(key: str) -> None:
+            body = {"workflowName": "w", "stepInvokeUrl": ROOT, "idempotencyKey": key}
+            data = json.dumps({**body, "payload": [key + "." * READ_AT_ONCE_BYTES_MAX]}).encode()
+            headers = ((b"prefer", b"respond-async"),) if key != "00" else ()
+            posted = submit.answer_submission(it.engine, costly, "shop", headers, Parcel(data), 64)
+            statuses.append((await posted).status)
+
+        async with trio.open_nursery() as flood:
+            for number in range(10, 60):
+                flood.start_soon(post, str(number))
+        assert sorted(statuses) == [202, *[429] * 49]
+        whole = [key for key in set(read) if read.count(key) > 1]
+        assert len(whole) <= AT_ONCE_MAX
+        await trio.sleep(1_000)
+        nursery.start_soon(partial(it.post, key="waits"))
+        await trio.sleep(1_000)
+        read.clear()
+        await post("00")
+        assert (statuses[-1], read) == (429, [])
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_was_refused_elsewhere_spends_nothing(
