@@ -17,10 +17,11 @@ from engine.cli.options import (
 )
 from engine.cli.show.lists import run_list_lines
 from engine.cli.show.text import count_text, echo_json, safe
+from engine.cli.show.tree import hold_text
 
 if TYPE_CHECKING:
     from engine.client import Client
-    from engine.wire import RunRow
+    from engine.wire import HoldRow, RunRow
 
 PAGE_RUNS_MAX = 500
 
@@ -55,6 +56,7 @@ def runs(
     }
     with client_of(engine) as atomic, faults_shown(q):
         rows, total, about, cursor = _listed(atomic, limit, asked)
+        holds = () if as_json else _holds(atomic, rows)
     if whole:  # what a page counts is its own runs alone then
         total, about = len(rows), cursor is not None
     if as_json:
@@ -62,7 +64,7 @@ def runs(
         echo_json(answer)
         return
     if rows:
-        click.echo("\n".join(run_list_lines(rows)))
+        click.echo("\n".join(run_list_lines(rows, holds)))
     whose = f" of client {safe(client)}" if client and not was_typed("client") else ""
     if whole:
         more = "; there may be more (--limit)" if about else ""
@@ -70,6 +72,21 @@ def runs(
     else:
         of = f"{'about ' if about else ''}{count_text(total, 'run')}"
         click.echo(f"{len(rows):,} of {of}{whose}", err=True)
+    for hold in holds:
+        click.echo(hold_text(hold), err=True)
+
+
+def _holds(client: Client, rows: list[RunRow]) -> tuple[HoldRow, ...]:
+    """What is held, where it may be what open runs wait for; of an engine that does not say it,
+    nothing."""
+    from engine.client import ProblemError
+
+    if all(row.ended_at is not None for row in rows):
+        return ()
+    try:
+        return client.operate.holds().holds
+    except ProblemError:
+        return ()
 
 
 def _listed(

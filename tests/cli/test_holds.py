@@ -8,7 +8,7 @@ import pytest
 
 from engine.wire import Problem
 from tests.cli.tree import DONE, TREE
-from tests.client.fake_engine import STEP, Atomic, FakeEngine, answer, refusal
+from tests.client.fake_engine import RUN, STEP, Atomic, FakeEngine, answer, refusal
 
 AT = "2026-11-23T12:00:00.000Z"
 HELD = {"kind": "host", "name": "app:9000", "since": AT, "actor": "ada", "waiting": 1}
@@ -112,3 +112,23 @@ def test_everything_is_held_and_released(atomic: Atomic, engine: FakeEngine) -> 
     assert result.stdout.startswith("released: everything at ")
     for wrong in (("hold",), ("hold", "client"), ("release", "client", "shop", "--all")):
         assert atomic(*wrong).exit_code == 2
+
+
+def test_a_list_of_runs_says_what_holds_them(atomic: Atomic) -> None:
+    """In the place of a next try that is past, at each run of a client or workflow that is held,
+    and below the list whatever is; where all have ended, or an engine does not say, nothing."""
+    page = answer({"runs": [RUN], "total": 1, "totalIsEstimate": False})
+    holds = [HELD, HELD | {"kind": "workflow", "name": RUN["workflowName"], "waiting": 3}]
+    done = atomic("runs", answers=[page, answer({"holds": holds, "waiting": 4})])
+    assert done.stdout.rstrip().endswith(f"held: workflow {RUN['workflowName']}")
+    assert "next try" not in done.stdout
+    assert "held: host app:9000 since 2026-11-23 12:00:00Z by ada; 1 step waiting" in done.stderr
+    others = [HELD, HELD | {"kind": "client", "name": "other"}]
+    done = atomic("runs", answers=[page, answer({"holds": others, "waiting": 4})])
+    assert "next try" in done.stdout
+    assert "held" not in done.stdout
+    refused = refusal(Problem.FORBIDDEN, "This tells of all clients.")
+    done = atomic("runs", answers=[page, refused])
+    assert (done.exit_code, "held" in done.output) == (0, False)
+    ended = answer({"runs": [RUN | {"endedAt": AT}], "total": 1, "totalIsEstimate": False})
+    assert atomic("runs", answers=[ended]).exit_code == 0

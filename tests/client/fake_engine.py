@@ -77,13 +77,16 @@ def refusal(kind: Any, detail: str, headers: dict[str, str] | None = None, **mem
 
 
 class FakeEngine:
-    """Answers in the order written down; a test fails when it is asked once more."""
+    """Answers in the order written down; a test fails when it is asked once more. Unless it is
+    written down otherwise, nothing is held."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if not self.answers and request.url.path == "/api/v1/holds" and request.method == "GET":
+            return answer({"holds": [], "waiting": 0})
         self.requests.append(request)
         assert self.answers, f"nothing is written down for {request.method} {request.url}"
         it = self.answers.pop(0)

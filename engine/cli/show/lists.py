@@ -13,7 +13,15 @@ from engine.shown.states import SIGNS
 
 if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
-    from engine.wire import ActionAnswer, BackupStatus, ClientUse, RunRow, Status, StoreStatus
+    from engine.wire import (
+        ActionAnswer,
+        BackupStatus,
+        ClientUse,
+        HoldRow,
+        RunRow,
+        Status,
+        StoreStatus,
+    )
 
 CELL_CHARACTERS_MAX = 40
 STATE_WIDTH = max(map(len, SIGNS))
@@ -22,8 +30,8 @@ CHANGED_SHOWN_MAX = 100
 """More steps than these are counted."""
 
 
-def run_list_lines(runs: Sequence[RunRow]) -> list[str]:
-    """Runs as a table, one line each."""
+def run_list_lines(runs: Sequence[RunRow], holds: Sequence[HoldRow] = ()) -> list[str]:
+    """Runs as a table, one line each. `holds`: what is held, to tell of those that wait for it."""
     head = ["STATE", "RUN", "CLIENT", "WORKFLOW", "KEY", "STEPS", "SUBMITTED", ""]
     rows = [
         [
@@ -34,7 +42,7 @@ def run_list_lines(runs: Sequence[RunRow]) -> list[str]:
             _cell(run.idempotency_key),
             f"{run.steps}" + (f" ({run.failed_steps} failed)" if run.failed_steps else ""),
             clock_text(run.submitted_at),
-            run_note(run),
+            run_note(run, holds),
         ]
         for run in runs
     ]

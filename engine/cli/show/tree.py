@@ -187,12 +187,26 @@ def attempt_text(row: AttemptRow, since: str) -> str:
     return click.style(f"try {row.number}  {safe(time)}  {text}", dim=True)
 
 
-def run_note(run: RunRow) -> str:
+def _hold_of(run: RunRow, holds: Sequence[HoldRow]) -> HoldRow | None:
+    """What keeps all of an open run: a hold on its client or workflow. Of one on a host a run in a
+    list does not say whether it is meant."""
+    about = {"client": run.client, "workflow": run.workflow_name, "all": "*"}
+    return next(
+        (it for it in holds if it.released_at is None and about.get(it.kind) == it.name), None
+    )
+
+
+def run_note(run: RunRow, holds: Sequence[HoldRow] = ()) -> str:
     """What else is to be known of a run in a list."""
     facts = []
     if reason := _pause_reason(run):
         facts.append(reason)
-    if run.due_at is not None and run.ended_at is None:
+    if run.ended_at is None and (hold := _hold_of(run, holds)) is not None:
+        facts.append(
+            "held: "
+            + ("everything" if hold.kind == "all" else f"{safe(hold.kind)} {safe(hold.name)}")
+        )
+    elif run.due_at is not None and run.ended_at is None:
         facts.append(f"next try {clock_text(run.due_at)}")
     if run.reason is not None:
         where = "" if run.reason.step_id == run.id else f"{safe(run.reason.step_name)}: "
