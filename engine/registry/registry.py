@@ -82,6 +82,7 @@ class Registry:
         self._was_defined = False
         self._asks_always = False
         self._by_digest: dict[bytes, Token] = {}
+        self._used: dict[bytes, int] = {}
         self._woken: set[trio.CancelScope] = set()
         self._join()
 
@@ -110,9 +111,17 @@ class Registry:
         return self.token_by_digest(digest_of(text))
 
     def token_by_digest(self, digest: bytes) -> Token | None:
-        """The same, by what is kept of it."""
+        """The same, by what is kept of it. It counts as used then."""
         token = self._by_digest.get(digest)
-        return token if token is not None and token.is_good(digest, self._now()) else None
+        if token is None or not token.is_good(digest, now := self._now()):
+            return None
+        self._used[digest] = now
+        return token
+
+    def used_at(self, digest: bytes | None) -> int | None:
+        """When the secret of this digest was last used since the process began, in milliseconds
+        since the epoch, UTC. It is nowhere written: each request would have to."""
+        return None if digest is None else self._used.get(digest)
 
     def name_of(self, digest: bytes) -> str | None:
         """What the token of this digest is called, also if it has run out; None: unknown."""
@@ -193,6 +202,7 @@ class Registry:
             for token in self.tokens.values()
             if token.rotated_digest is not None
         }
+        self._used = {it: at for it, at in self._used.items() if it in self._by_digest}
         self.version += 1
         for scope in self._woken:
             scope.cancel()

@@ -114,6 +114,12 @@ class TokenRow(Struct, frozen=True, rename="camel"):
     """Until when the secret before the last rotation is good too."""
     defined_in: str | None
     """The file that defines it; null: it was made by a command."""
+    last_used_at: str | None = None
+    """In the list: when it was last used; null: not since the engine started."""
+    old_secret_used_at: str | None = None
+    """The same of the secret before the last rotation."""
+    expired: bool = False
+    """In the list: whether it has run out."""
 
 
 class TokenList(Struct, frozen=True, rename="camel"):

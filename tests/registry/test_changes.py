@@ -288,6 +288,27 @@ async def test_what_a_file_defines_is_changed_in_the_file(path: Path) -> None:
             assert "defined in clients/shop.toml" in refused.detail
 
 
+async def test_when_a_token_was_last_used(path: Path) -> None:
+    """Of each of a token's two secrets, so that one sees when nobody has the old one any more; of
+    one that was refused nothing, and of one that is gone nothing is kept."""
+    async with desk_at(path) as desk:
+        made, _ = await desk.changes.add_client(SHOP, "ada")
+        assert desk.registry.used_at(made.token.digest) is None
+        desk.now = 2_000
+        assert desk.good(made.secret) == "shop"
+        again = await desk.changes.rotate_token("shop", DAY, None, "ada")
+        old, new = again.token.rotated_digest, again.token.digest
+        assert (desk.registry.used_at(old), desk.registry.used_at(new)) == (2_000, None)
+        desk.now = 3_000
+        assert desk.good(again.secret) == "shop"
+        assert (desk.registry.used_at(old), desk.registry.used_at(new)) == (2_000, 3_000)
+        desk.now += DAY
+        assert desk.good(made.secret) is None
+        assert desk.registry.used_at(old) == 2_000
+        await desk.changes.rotate_token("shop", 0, None, "ada")
+        assert (desk.registry.used_at(old), desk.registry.used_at(new)) == (None, None)
+
+
 async def test_a_client_of_a_file_and_of_a_command(path: Path) -> None:
     """The file's holds, and it is told that there are two. What a command added is forgotten with
     its tokens, also while it has open runs: they go on as the file has it. Otherwise it would be

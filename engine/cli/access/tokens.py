@@ -134,7 +134,10 @@ def rm(name: str, engine: str, actor: str, as_json: bool) -> None:
 @engine_option
 @json_option
 def ls(engine: str, as_json: bool) -> None:
-    """List the tokens, by name. None of their secrets is kept."""
+    """List the tokens, by name, and when each was last used since the engine started.
+
+    None of their secrets is kept.
+    """
     with client_of(engine) as atomic:
         rows = atomic.admin.tokens()
     echo_list(rows, token_lines, "token", as_json=as_json)
@@ -142,16 +145,30 @@ def ls(engine: str, as_json: bool) -> None:
 
 def token_lines(rows: Sequence[TokenRow]) -> list[str]:
     """Tokens as a table, one line each."""
-    head = ["TOKEN", "ROLE", "CLIENT", "EXPIRES", "OLD SECRET UNTIL", "DEFINED IN"]
+    head = ["TOKEN", "ROLE", "CLIENT", "EXPIRES", "LAST USED", "OLD SECRET UNTIL", "DEFINED IN"]
     lines = [
         [
             safe(row.name),
             safe(row.role),
             safe(row.client or "-"),
-            clock_text(row.expires_at) if row.expires_at else "never",
-            clock_text(row.old_secret_until) if row.old_secret_until else "-",
+            _expiry(row),
+            clock_text(row.last_used_at) if row.last_used_at else "-",
+            _old_secret(row),
             safe(row.defined_in or "-"),
         ]
         for row in rows
     ]
     return table([head, *lines])
+
+
+def _expiry(row: TokenRow) -> str:
+    if row.expires_at is None:
+        return "never"
+    return clock_text(row.expires_at) + (", is over" if row.expired else "")
+
+
+def _old_secret(row: TokenRow) -> str:
+    if row.old_secret_until is None:
+        return "-"
+    used = f"last used {clock_text(row.old_secret_used_at)}" if row.old_secret_used_at else "unused"
+    return f"{clock_text(row.old_secret_until)}, {used}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from engine import wire
 from engine.core.access.client import Client
@@ -30,7 +31,15 @@ def client_list(registry: Registry) -> access.ClientList:
 
 def token_list(registry: Registry, now: int) -> access.TokenList:
     """All tokens, by name."""
-    rows = (token_row(it, now) for _, it in sorted(registry.tokens.items()))
+    rows = (
+        replace(
+            token_row(it, now),
+            last_used_at=maybe_rfc3339(registry.used_at(it.digest)),
+            old_secret_used_at=maybe_rfc3339(registry.used_at(it.rotated_digest)),
+            expired=it.expires_at is not None and it.expires_at <= now,
+        )
+        for _, it in sorted(registry.tokens.items())
+    )
     return access.TokenList(tuple(rows))
 
 
