@@ -245,7 +245,8 @@ def _warn_of_held(engine: Engine) -> None:
 def _warn_of_few(room: Room) -> None:
     """After the start: of one that fails, only the reason is said."""
     if not room.is_enough:
-        logger().warning(
+        say = logger().info if room.is_nearly_enough else logger().warning
+        say(
             "few-descriptors", has=room.has, needed=room.needed, hint=room.hint,
             connections_max=room.config.connections_max, in_flight_max=room.config.in_flight_max,
         )  # fmt: skip

@@ -6,7 +6,7 @@ import click
 
 from engine.cli.options import RunName, client_of, engine_option, json_option, run_name
 from engine.cli.show.lists import status_lines
-from engine.cli.show.text import echo_json
+from engine.cli.show.text import echo_json, safe
 from engine.cli.show.tree import hold_text, run_tree_lines
 
 
@@ -21,6 +21,32 @@ def status(engine: str, as_json: bool) -> None:
         echo_json(found)
     else:
         click.echo("\n".join(status_lines(found)))
+
+
+@click.command()
+@engine_option
+@json_option
+def whoami(engine: str, as_json: bool) -> None:
+    """Say as whom the engine knows you: your token's name, role, and the client it is bound to."""
+    from engine.client import ProblemError
+    from engine.wire import Problem
+
+    with client_of(engine) as client:
+        try:
+            token = client.operate.status().token
+        except ProblemError as error:
+            # of a token that can only post, which names it and its role
+            if as_json or error.problem != Problem.FORBIDDEN or "; the token " not in error.detail:
+                raise
+            click.echo(safe(error.detail))
+            return
+    if as_json:
+        echo_json(token)
+    elif token is None:
+        click.echo("Nobody in particular: this engine asks for no token.")
+    else:
+        bound = f"for the client {safe(token.client)} alone" if token.client else "for all clients"
+        click.echo(f"{safe(token.name)}, of the role {safe(token.role)}, {bound}.")
 
 
 @click.command()

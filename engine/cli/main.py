@@ -27,6 +27,7 @@ COMMANDS = {
     "outcome": ("engine.cli.submit:outcome", "Wait for the outcome of a run or step."),
     "status": ("engine.cli.look:status", "Show how the engine is: runs by state, what is late."),
     "health": ("engine.cli.serve:health", "Say whether the engine takes posts, by exit code."),
+    "whoami": ("engine.cli.look:whoami", "Say as whom the engine knows you."),
     "runs": ("engine.cli.runs:runs", "List runs, newest first, by filter."),
     "show": ("engine.cli.look:show", "Draw a run as a tree: states, tries, the next try."),
     "events": ("engine.cli.events:events", "Print what happens, as it happens, until Ctrl-C."),

@@ -24,6 +24,8 @@ LEAST = 48
 """With fewer the engine does not start: it could not even take one caller."""
 OPEN_MAX = 10_240
 """macOS grants so many where it says "unlimited" (its setrlimit(2))."""
+NEARLY = 0.95
+"""With this share of what is needed nobody has to do anything."""
 REFUSED_AT_ONCE_MAX = 64
 """Connections that are told at once that there is no room; those above are just closed."""
 
@@ -42,6 +44,11 @@ class Room(Struct, frozen=True):
     def is_enough(self) -> bool:
         """Nothing had to be lowered."""
         return self.has >= self.needed
+
+    @property
+    def is_nearly_enough(self) -> bool:
+        """What had to be lowered is too little to matter: 20,000 in the place of 20,320."""
+        return self.has >= self.needed * NEARLY
 
     @property
     def hint(self) -> str:

@@ -25,6 +25,7 @@ from tests.hostile_answers import WHOLE, hostile
 from tests.tui.endpoint import Handler, serving
 
 ASKS: dict[str, tuple[str, ...]] = {
+    "whoami": (),
     "status": (), "runs": (), "audit": (), "show": ("01A", "--attempts"), "events": (), "holds": (),
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),

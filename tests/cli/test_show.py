@@ -15,6 +15,9 @@ from tests.cli.tree import ATTEMPT, DONE, TREE
 from tests.client.fake_engine import RUN, STEP, Atomic, FakeEngine, answer, refusal
 from tests.tui.support import standstill
 
+NOON = "2026-09-21 14:13:20Z"
+"""When a host stands still that `standstill` makes one of."""
+
 
 def test_a_retry_names_what_may_have_undone_the_failure(atomic: Atomic):
     """With the way to do it again; many are counted, and nothing is said where there is nothing."""
@@ -414,7 +417,10 @@ def test_the_status_says_what_stands_still(atomic: Atomic):
     told = {"version": "1", "instance": "i", "counts": {}}
     rows = [standstill("app:8000", why)]
     shown = atomic("status", answers=[answer(told | {"standstills": rows})]).stdout
-    assert f"stands still, and they are sent home: {why}\n" in shown
+    assert (
+        f"app:8000 stands still since {NOON}: {why}; who waits there is sent home until {NOON}."
+        " Have more workers there, or suspend\n"
+    ) in shown
     others: tuple[object, ...] = ([], None, "odd", {"host": 1})
     for standstills in others:
         result = atomic("status", answers=[answer(told | {"standstills": standstills})])
@@ -451,7 +457,34 @@ def test_a_board_as_text_says_first_what_is_wrong(atomic: Atomic):
         "it is stopping",
         "the store cannot be written since 2026-11-23 12:00:00Z: the disk is full.",
         "held by process 7 (sh\\u001b[2J)",
-        "stands still, and they are sent home: 4 attempts at app:8000 wait",
+        f"app:8000 stands still since {NOON}: 4 attempts at app:8000 wait; who waits there is sent"
+        f" home until {NOON}. Have more workers there, or suspend",
     ]
     well = status | {"draining": False, "store": {"available": True}, "standstills": []}
     assert atomic("tui", "--once", answers=[answer(well), answer(runs)]).stdout == f"{shown[-1]}\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"token": {"name": "ada", "role": "operate", "client": None}},
+         "ada, of the role operate, for all clients."),
+        ({"token": {"name": "t", "role": "read", "client": "shop"}},
+         "t, of the role read, for the client shop alone."),
+        ({}, "Nobody in particular: this engine asks for no token."),
+    ],
+)  # fmt: skip
+def test_whoami(atomic: Atomic, status: dict[str, object], told: str):
+    """Which token this is, when one has several: its name, what it allows, and for whom."""
+    done = atomic("whoami", answers=[answer(status)])
+    assert (done.exit_code, done.stdout) == (0, f"{told}\n")
+
+
+def test_whoami_of_a_token_that_only_posts(atomic: Atomic):
+    """The refusal says it already; another refusal is one."""
+    why = "This needs the role read; the token 'shop' has submit."
+    done = atomic("whoami", answers=[refusal("forbidden", why)])
+    assert (done.exit_code, done.stdout) == (0, f"{why}\n")
+    assert atomic("whoami", "--json", answers=[refusal("forbidden", why)]).exit_code == 4
+    assert atomic("whoami", answers=[refusal("forbidden", "Not by this proxy.")]).exit_code == 4
+    assert atomic("whoami", answers=[refusal("unauthorized", "Which token?")]).exit_code == 4

@@ -37,6 +37,13 @@ def test_one_less_is_not_enough() -> None:
     assert "LimitNOFILE" in room.hint
 
 
+def test_what_is_nearly_enough_is_not_warned_of() -> None:
+    """20,000 in the place of 20,320, as a common machine has it: nobody has to do anything."""
+    near, far = (descriptors.within(DEFAULT, has) for has in (20_000, 19_000))
+    assert (near.is_enough, near.is_nearly_enough) == (False, True)
+    assert (far.is_enough, far.is_nearly_enough) == (False, False)
+
+
 @pytest.mark.parametrize("has", [*range(1, 300), 1_024, 4_096, NEEDED - 1])
 def test_all_limits_together_fit(has: int) -> None:
     """Callers, calls and what the engine itself needs: less than there is, from 48 on."""

@@ -119,7 +119,9 @@ def alarm_lines(status: Status) -> list[str]:
     nothing: it stops, its store cannot be written, a host stands still, a file is bad."""
     stops = ["it is stopping"] if status.draining else []
     stands = [
-        f"stands still, and they are sent home: {safe(row.why)}" for row in status.standstills or ()
+        f"{safe(row.host)} stands still since {clock_text(row.since)}: {safe(row.why)}; who waits"
+        f" there is sent home until {clock_text(row.until)}. Have more workers there, or suspend"
+        for row in status.standstills or ()
     ]
     held = [hold_text(row) for row in status.holds or ()]
     bad = [

@@ -45,6 +45,8 @@ Log = Callable[[str, dict[str, object]], None]
 ANY_ADDRESS = "::"
 LIFESPAN_SHUTDOWN_S = 0.5
 SAID_EVERY_S = 60.0
+REASONS_MAX = 32
+"""That are said each once in so long; those beyond all together."""
 """No descriptor for a connection, ten times a second, or a client that does not trust our
 certificate: a line for each would fill the log."""
 
@@ -220,7 +222,7 @@ class _Server:
         self._counters = counters
         self._connections: set[Connection] = set()
         self._turning_away = 0
-        self._said_at = {"accept-failed": -math.inf, "tls-failed": -math.inf}
+        self._said_at: dict[tuple[str, str], float] = {}
 
     @property
     def _accepted_at_once_max(self) -> int:
@@ -355,8 +357,13 @@ class _Server:
         self._say("accept-failed", reason, self._counters.accepts_failed)
 
     def _say(self, event: str, reason: str, times: int) -> None:
-        if trio.current_time() >= self._said_at[event] + SAID_EVERY_S:
-            self._said_at[event] = trio.current_time()
+        now = trio.current_time()
+        key = event, reason
+        if key not in self._said_at and len(self._said_at) >= REASONS_MAX:
+            self._said_at = {it: at for it, at in self._said_at.items() if now < at + SAID_EVERY_S}
+            key = key if len(self._said_at) < REASONS_MAX else (event, "")
+        if now >= self._said_at.get(key, -math.inf) + SAID_EVERY_S:
+            self._said_at[key] = now
             self._log(event, {"reason": reason, "times": times})
 
     def _note_turned_away(self) -> None:

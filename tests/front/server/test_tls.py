@@ -134,6 +134,33 @@ async def test_what_failed_is_said_once_a_minute(mock_clock: MockClock) -> None:
         assert server.counters.faults_contained == 0
 
 
+@pytest.mark.parametrize(("reasons_max", "lines"), [(32, 3), (1, 2)])
+async def test_each_reason_is_said_by_itself(
+    mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch, reasons_max: int, lines: int
+) -> None:
+    """Who does not trust the certificate is told of at once, whatever else failed a moment ago.
+    Of very many reasons those beyond have a line together, and none is left uncounted."""
+    monkeypatch.setattr("engine.front.server.server.REASONS_MAX", reasons_max)
+    async with serving(App().quart) as server:
+        for _ in range(2):
+            client = await server.bare()
+            await client.send(b"\x16\x03\x01\x00\x05hello")
+            await client.read_rest()
+            leaving = await server.bare()
+            await leaving.send(Hand().shake()[:50])
+            await leaving.vanish()
+            await settle()
+        silent = await server.bare()
+        await silent.send(b"\x16")
+        await settle()
+        mock_clock.jump(10.1)
+        await silent.read_rest()
+        await settle()
+        assert len(said(server)) == lines
+        assert len(set(said(server))) == len(said(server))
+        assert server.counters.tls_failures == 5
+
+
 async def test_plain_http_is_told_where_it_is(mock_clock: MockClock) -> None:
     """Who forgot the s of https gets an answer that says so, in the clear."""
     async with serving(App().quart) as server:
