@@ -163,6 +163,7 @@ class Choose(ModalScreen[str]):
                 ),
                 id="choices",
                 compact=True,
+                markup=False,
             )
 
     def action_choose(self, key: str) -> None:
