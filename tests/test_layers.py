@@ -380,6 +380,15 @@ def test_the_dashboards_data_needs_no_screen() -> None:
     assert "sqlite3" not in ran.stdout.split()
 
 
+def test_the_dashboards_first_picture_needs_no_http_library() -> None:
+    """Who speaks HTTP is made when the picture has been drawn: to import it takes as long again."""
+    code = "import tui.start, sys; print(*{'httpx', 'httpx_sse', 'click'} & set(sys.modules))"
+    ran = subprocess.run(
+        (sys.executable, "-c", code), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "\n"
+
+
 @pytest.mark.parametrize(
     ("module", "source"),
     [
