@@ -53,7 +53,7 @@ def _clean(value: Any, depth: int) -> Any:
         if len(value) <= TEXT_CHARACTERS_MAX and value.isascii() and value.isprintable():
             return value
         return safe(value)
-    if value is None:
+    if value is None or value is msgspec.UNSET:
         return value
     if isinstance(value, msgspec.Struct):
         return _clean_struct(value, depth - 1)
