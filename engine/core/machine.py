@@ -278,7 +278,7 @@ def _end_hold(run: Run, step: Step, at: int) -> None:
         return
     held_ms = step.paused_ms + max(0, at - step.held_since)
     step.paused_ms = min(held_ms, max(step.paused_ms, at - step.opened_at))
-    step.held_since = None
+    step.held_since, step.paused_ms_at = None, at
     run.aside.pop(step.id, None)
 
 
@@ -365,6 +365,7 @@ def _wake_or_pause(run: Run, step: Step, event: Woken | Paused | Resumed) -> Non
             step.pause_reason, step.pause_asked = None, False
             if step.paused_at is not None:
                 step.paused_ms += max(0, event.at - step.paused_at)
+                step.paused_ms_at = event.at
             step.paused_at = None
             if step.state is RUNNING:
                 return
@@ -381,7 +382,7 @@ def _wake_or_pause(run: Run, step: Step, event: Woken | Paused | Resumed) -> Non
 def _reset_counts(step: Step, at: int) -> None:
     step.failures = step.interruptions = step.crashes = step.paused_ms = 0
     step.crash_mark = -1
-    step.opened_at = at
+    step.opened_at, step.paused_ms_at = at, None
 
 
 def _reopen(run: Run, step: Step, event: Reopened) -> None:

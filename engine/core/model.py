@@ -119,6 +119,8 @@ class Step(Struct):
     """When this generation began: the start of `maxElapsed`."""
     paused_at: int | None = None
     paused_ms: int = 0
+    paused_ms_at: int | None = None
+    """Until when that is counted: the end of the last pause, or hold, that is in it."""
     pause_reason: PauseReason | None = None
     held_since: int | None = None
     """It wants to start and a hold keeps it from that: since when its `maxElapsed` stands still."""

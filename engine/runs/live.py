@@ -211,7 +211,7 @@ class LiveRun:
         if hold is None:
             return False
         if step.held_since is None:
-            change.do(Held(now, step.id, held_since(hold.since, step.opened_at, now)))
+            change.do(Held(now, step.id, held_since(hold.since, step, now)))
         else:
             set_aside(self.run, step.id)
         return True

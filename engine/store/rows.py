@@ -44,7 +44,7 @@ STEP_COLUMNS = (
     "interruptions", "crashes", "crash_mark", "due_at", "delay_ms", "delay_by", "opened_at",
     "paused_at", "paused_ms", "pause_reason", "held_state", "hold", "awaiting_post",
     "cancel_asked", "ended_at", "cause_id", "http_status", "error", "answer_attempt", "wake_at",
-    "may_post", "ended_url", "excerpt", "held_since", "trace",
+    "may_post", "ended_url", "excerpt", "held_since", "trace", "paused_ms_at",
 )  # fmt: skip
 HELD_WAKE_AT = 1 << 62
 """Of a step that a hold keeps from starting: behind every time, so that no sweep finds it."""
@@ -107,7 +107,7 @@ def step_row(run: Run, step: Step, payload_in: int | None) -> tuple[Any, ...]:
         step.pause_reason, step.resumes_to, step.pause_asked, step.awaiting_post,
         step.cancel_asked, step.ended_at, step.cause_id, step.http_status, step.error,
         step.answer_attempt, wake_at(step), step.may_post, step.ended_url, step.excerpt,
-        step.held_since, spec.trace,
+        step.held_since, spec.trace, step.paused_ms_at,
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def step_from(row: Columns) -> Step:
             "generation", "reruns", "payload_generation", "attempts", "failures", "interruptions",
             "crashes", "crash_mark", "due_at", "delay_ms", "opened_at", "paused_at", "paused_ms",
             "ended_at", "cause_id", "http_status", "error", "answer_attempt", "ended_url",
-            "excerpt", "held_since",
+            "excerpt", "held_since", "paused_ms_at",
         )
     }  # fmt: skip
     return Step(

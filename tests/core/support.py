@@ -20,6 +20,7 @@ from engine.core.rules import action as actions
 from engine.core.rules import post
 from engine.core.rules.action import Action
 from engine.core.rules.attempt import drain, recover, settle
+from engine.core.rules.hold import held_since
 from engine.core.rules.next import decide, put_back
 from engine.core.rules.post import Parent, Placed, RunLimits
 from engine.core.table import TABLE, row_of
@@ -117,7 +118,8 @@ class Driven:
         """A hold is over the run: what wants to start now does not; the names of those steps."""
         held = decide(self.run, self.now).calls
         for id in held:
-            self.do(Held(self.now, id, self.now if since is None else since))
+            since = self.now if since is None else since
+            self.do(Held(self.now, id, held_since(since, self.run.steps[id], self.now)))
         return [self.run.steps[id].spec.name for id in held]
 
     def let_go(self, name: str = "root") -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import Problem, Refused
-from engine.core.model import StepState
+from engine.core.model import PauseReason, StepState
 from engine.core.retry import RetryPolicy
 from engine.core.rules.action import Action
 from engine.core.rules.flight import note_held
@@ -200,3 +200,47 @@ def test_what_was_kept_is_due_when_it_is_let_go_whatever_the_clock_says() -> Non
         driven.crash()
         assert driven.step().due_at == now
     driven.let_go()
+
+
+def test_a_pause_under_a_hold_is_taken_off_once() -> None:
+    """Held for an hour, paused and resumed meanwhile, before it was due and since: of ten minutes
+    ten are left, and no more."""
+    for paused_at in (500, 2_000, 900_000):
+        driven = Driven(IN_TEN_MINUTES)
+        driven.start()
+        driven.end("root", BAD)
+        held_at = 0 if paused_at == 500 else 1_000
+        if paused_at > 1_000:
+            driven.now = 1_000
+            driven.hold(held_at)
+        driven.now = paused_at
+        driven.act(Action.PAUSE)
+        driven.now = paused_at + HOUR
+        driven.act(Action.RESUME)
+        assert driven.hold(held_at) == ["root"]
+        driven.now += HOUR
+        driven.let_go()
+        lived_ms = driven.now - driven.step().paused_ms
+        assert lived_ms == (500 if paused_at == 500 else 1_000)
+        driven.now += 600_000
+        assert driven.end("root", BAD).state is StepState.FAILED
+
+
+def test_a_call_that_ends_paused_and_held_is_not_given_the_time_twice() -> None:
+    """More than ten minutes before both began: it is exhausted, however long both take; a pause
+    alone, and a hold alone, leave it what it had."""
+    for before_ms, paused, held, reason in (
+        (601_000, True, True, PauseReason.EXHAUSTED),
+        (598_000, True, True, PauseReason.OPERATOR),
+        (598_000, True, False, PauseReason.OPERATOR),
+        (598_000, False, True, None),
+    ):
+        driven = Driven(IN_TEN_MINUTES)
+        driven.start()
+        driven.now = before_ms
+        if paused:
+            driven.act(Action.PAUSE)
+        if held:
+            note_held(driven.flight(), before_ms)
+        driven.now += HOUR
+        assert driven.end("root", BAD).pause_reason is reason

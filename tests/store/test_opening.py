@@ -23,6 +23,7 @@ from engine.store.sqlite.schema import (
     MAY_POST,
     MOVES,
     OF_CLIENT,
+    PAUSES,
     REGISTRY,
     STOPPED,
     STUCK,
@@ -87,7 +88,7 @@ async def test_fresh_schema_equals_the_migrated_one(path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
     for statement in split_statements(
         f"{TABLES}{STUCK}{MAY_POST};{STOPPED}{MOVES}{EXCERPTS}{REGISTRY}{HELD};{OF_CLIENT}{AUDIT}"
-        f"{EXPIRED}{TRACES};"
+        f"{EXPIRED}{TRACES};\n{PAUSES};"
     ):
         fresh.execute(statement)
     wanted = fresh.execute(schema).fetchall()
@@ -115,6 +116,7 @@ async def test_migrations_are_recorded_once(path: Path) -> None:
                 "m010_audit",
                 "m011_expired_runs",
                 "m012_traces",
+                "m013_pauses_counted_once",
             ]
             assert migrations.pending(Database(store._connection)) == []
 

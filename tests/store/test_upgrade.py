@@ -21,6 +21,7 @@ TO_M002 = (
     "DROP TABLE registry",
     "DROP TABLE audit",
     "ALTER TABLE step DROP COLUMN trace",
+    "ALTER TABLE step DROP COLUMN paused_ms_at",
     "ALTER TABLE step DROP COLUMN held_since",
     "DROP INDEX run_of_client",
     "DROP INDEX run_cause_of_client",

@@ -169,10 +169,10 @@ def _failed(
     policy = step.policy
     retry = step.failures + 1
     delay, by = _asked_for(outcome, next_delay_ms(policy, retry, chance), DelayBy.POLICY)
-    paused_ms = step.paused_ms + (0 if step.paused_at is None else max(0, now - step.paused_at))
-    if flight.held_since is not None:
-        paused_ms += now - held_since(flight.held_since, step.opened_at, now)
-    elapsed = now + delay - step.opened_at - paused_ms
+    still_since = now if step.paused_at is None else min(now, step.paused_at)
+    if flight.held_since is not None:  # what a pause and a hold both take counts once
+        still_since = min(still_since, held_since(flight.held_since, step, now))
+    elapsed = still_since + delay - step.opened_at - step.paused_ms
     too_long = policy.max_elapsed_ms is not None and elapsed > policy.max_elapsed_ms
     if retry > policy.count or too_long or _cannot_be_mended(step, outcome):
         if may_fail(step, below) and not step.pause_asked:  # paused: a failure waits

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
+from engine.core.model import Step
 from engine.core.target import BadTarget, normalise
 
 RATE_PER_S_MAX = 1_000
@@ -124,7 +125,8 @@ def covers(hold: Hold, client: str, workflow: str, url: str) -> bool:
             return True
 
 
-def held_since(since: int, opened_at: int, now: int) -> int:
+def held_since(since: int, step: Step, now: int) -> int:
     """Since when `maxElapsed` of a step stands still under a hold of then: not since before the
-    step began, nor (the clock may have been set back) since a time that is still to come."""
-    return min(now, max(since, opened_at))
+    step began, nor since before the end of the last pause or hold, whose time is counted already;
+    nor (the clock may have been set back) since a time that is still to come."""
+    return min(now, max(since, step.opened_at, step.paused_ms_at or 0))

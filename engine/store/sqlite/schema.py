@@ -344,6 +344,17 @@ def m012_traces(db: Database) -> None:
     db.execute(TRACES)
 
 
+PAUSES = "ALTER TABLE step ADD COLUMN paused_ms_at INTEGER"
+"""Until when `paused_ms` is counted."""
+
+
+@migrations()
+def m013_pauses_counted_once(db: Database) -> None:
+    """What a pause and a hold both take is counted once; of what was counted before it is not known
+    until when."""
+    db.execute(PAUSES)
+
+
 class _OlderRow(dict[str, Any]):
     """A row of a file that has not all of today's columns yet: those are null."""
 

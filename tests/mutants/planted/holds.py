@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from engine.core import machine
-from engine.core.rules import attempt
+from engine.core.rules import attempt, hold
 from engine.runs import held
 from engine.runs.limits.holds import Holds
 from engine.runs.live import LiveRun
 from tests.mutants.catalog import PROPERTY, Planting, plant
 
 DUE = "tests/core/test_hold.py::test_what_was_kept_is_due_when_it_is_let_go_whatever_the_clock_says"
+ONCE = "tests/core/test_hold.py::test_a_pause_under_a_hold_is_taken_off_once"
 HELD_BACK = "tests/core/test_hold.py::test_max_elapsed_stands_still_under_a_hold"
 
 
@@ -41,3 +42,8 @@ def held_time_counts(bug: Planting) -> None:
 @plant("let go with the clock set back, a step waits for its back-off", by=(PROPERTY,), test=DUE)
 def let_go_waits_again(bug: Planting) -> None:
     bug.rewrite(attempt._clamp, "now if step.held_since is not None else now", "now")
+
+
+@plant("what a pause under a hold took is taken off twice", by=(PROPERTY,), test=ONCE)
+def pause_counted_twice(bug: Planting) -> None:
+    bug.rewrite(hold.held_since, "step.paused_ms_at or 0", "0")
