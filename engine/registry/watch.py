@@ -102,7 +102,12 @@ def _tell(before: Defined, now: Defined, log: Log, warning: Log) -> None:
         log("file-mended", file=place)
     places = {**before.parts, **now.parts}
     if changed := [it for it in places if before.parts.get(it) != now.parts.get(it)]:
-        log("files-read", changed=changed, clients=len(now.clients), tokens=len(now.tokens))
+        marks = {**before.marks, **now.marks}
+        files = [str(it) for it in marks if before.marks.get(it) != now.marks.get(it)]
+        log(
+            "files-read", changed=changed, files=files,
+            clients=len(now.clients), tokens=len(now.tokens),
+        )  # fmt: skip
     names = {**before.settings, **now.settings}
     if changed := [it for it in names if before.settings.get(it) != now.settings.get(it)]:
         warning("settings-changed", settings=changed, hint="they are taken at the next start")

@@ -464,27 +464,11 @@ def test_a_board_as_text_says_first_what_is_wrong(atomic: Atomic):
     assert atomic("tui", "--once", answers=[answer(well), answer(runs)]).stdout == f"{shown[-1]}\n"
 
 
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        ({"token": {"name": "ada", "role": "operate", "client": None}},
-         "ada, of the role operate, for all clients."),
-        ({"token": {"name": "t", "role": "read", "client": "shop"}},
-         "t, of the role read, for the client shop alone."),
-        ({}, "Nobody in particular: this engine asks for no token."),
-    ],
-)  # fmt: skip
-def test_whoami(atomic: Atomic, status: dict[str, object], told: str):
-    """Which token this is, when one has several: its name, what it allows, and for whom."""
-    done = atomic("whoami", answers=[answer(status)])
-    assert (done.exit_code, done.stdout) == (0, f"{told}\n")
-
-
-def test_whoami_of_a_token_that_only_posts(atomic: Atomic):
-    """The refusal says it already; another refusal is one."""
-    why = "This needs the role read; the token 'shop' has submit."
-    done = atomic("whoami", answers=[refusal("forbidden", why)])
-    assert (done.exit_code, done.stdout) == (0, f"{why}\n")
-    assert atomic("whoami", "--json", answers=[refusal("forbidden", why)]).exit_code == 4
-    assert atomic("whoami", answers=[refusal("forbidden", "Not by this proxy.")]).exit_code == 4
-    assert atomic("whoami", answers=[refusal("unauthorized", "Which token?")]).exit_code == 4
+@pytest.mark.parametrize(("failures", "last"), [(4, False), (5, True)])
+def test_the_last_try_is_called_so(atomic: Atomic, failures: int, last: bool):
+    """All retries are used with the one that is to come: else it would read as one too many."""
+    due = {"status": "backing-off", "dueAt": "2026-11-23T12:00:14.000Z", "endedAt": None}
+    step = STEP | due | {"attempts": failures, "failures": failures, "retriesMax": 5}
+    shown = atomic("show", "01A", answers=[answer(TREE | {"steps": [step]})]).stdout
+    assert f"{failures} of 5 retries used" in shown
+    assert shown.rstrip().endswith(", the last") is last

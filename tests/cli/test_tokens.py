@@ -1,8 +1,10 @@
-"""`atomic token`: what a list of tokens says."""
+"""`atomic token` and `whoami`: what is said of tokens."""
 
 from __future__ import annotations
 
-from tests.client.fake_engine import Atomic, answer
+import pytest
+
+from tests.client.fake_engine import Atomic, answer, refusal
 
 AT = "2026-11-23T12:00:00.000Z"
 ROW = {
@@ -28,3 +30,29 @@ def test_a_list_says_what_can_be_taken_out(atomic: Atomic) -> None:
     assert "2026-11-23 12:00:00Z, is over" in second
     assert ", unused" in second
     assert "over" not in third
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"token": {"name": "ada", "role": "operate", "client": None}},
+         "ada, of the role operate, for all clients."),
+        ({"token": {"name": "t", "role": "read", "client": "shop"}},
+         "t, of the role read, for the client shop alone."),
+        ({}, "Nobody in particular: this engine asks for no token."),
+    ],
+)  # fmt: skip
+def test_whoami(atomic: Atomic, status: dict[str, object], told: str):
+    """Which token this is, when one has several: its name, what it allows, and for whom."""
+    done = atomic("whoami", answers=[answer(status)])
+    assert (done.exit_code, done.stdout) == (0, f"{told}\n")
+
+
+def test_whoami_of_a_token_that_only_posts(atomic: Atomic):
+    """The refusal says it already; another refusal is one."""
+    why = "This needs the role read; the token 'shop' has submit."
+    done = atomic("whoami", answers=[refusal("forbidden", why)])
+    assert (done.exit_code, done.stdout) == (0, f"{why}\n")
+    assert atomic("whoami", "--json", answers=[refusal("forbidden", why)]).exit_code == 4
+    assert atomic("whoami", answers=[refusal("forbidden", "Not by this proxy.")]).exit_code == 4
+    assert atomic("whoami", answers=[refusal("unauthorized", "Which token?")]).exit_code == 4

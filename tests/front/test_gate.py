@@ -10,11 +10,13 @@ import pytest
 
 from engine.core.access.client import Client
 from engine.core.access.token import Role
+from engine.core.text.secrets import without_secrets
 from engine.front.access.gate import Gate, posted_to
+from engine.front.access.tokens import who_has
 from engine.front.access.who import EVERYBODY, Who
 from engine.front.server.reply import Reply
 from engine.front.server.strict import RawHeaders
-from engine.registry.registry import digest_of
+from engine.registry.registry import Registry, digest_of
 from engine.wire import routes
 from engine.wire.routes import ROUTES, Route
 from tests.front.gates import HOST, JSON, NOW, bearing, gate_of, token
@@ -205,3 +207,12 @@ def test_health_is_for_anybody_whatever_comes_with_it(method: str) -> None:
     gate = gate_of(token("it", Role.READ))
     assert gate.check_head(method, b"/healthz?x", (HOST, JSON)) is None
     assert gate.check_head(method, b"/healthz/x", (HOST, JSON)) is not None
+
+
+def test_who_has_no_token_is_told_what_to_do_also_in_an_attempts_reason() -> None:
+    """A helper passes it on: then it is cut to 120 bytes, and what looks like a secret masked."""
+    reply = who_has(Registry.__new__(Registry), None)
+    assert isinstance(reply, Reply)
+    detail = json.loads(reply.body)["detail"]
+    assert without_secrets(detail) == detail
+    assert "ATOMIC_TOKEN_FILE" in detail[:120]

@@ -80,7 +80,12 @@ async def test_a_change_is_taken_within_ten_seconds(
         assert it.said == [
             (
                 "files-read",
-                {"changed": [f"{tmp_path}/clients/shop.toml"], "clients": 1, "tokens": 0},
+                {
+                    "changed": [f"{tmp_path}/clients/shop.toml"],
+                    "files": [f"{tmp_path}/clients/shop.toml"],
+                    "clients": 1,
+                    "tokens": 0,
+                },
             )
         ]
         it.events()
@@ -261,3 +266,17 @@ async def test_a_client_that_a_command_had_added_is_told_once(
         in_directory(tmp_path, cafe='targets = ["http://other/"]')
         await trio.sleep(WITHIN_S)
         assert it.events().count("client-defined-twice") == 1
+
+
+async def test_a_key_that_has_changed_is_named(
+    autojump_clock: MockClock, path: Path, tmp_path: Path
+) -> None:
+    """Beside the definition that it belongs to, which is as it was."""
+    write(tmp_path / "keys/shop.token", secret(1))
+    sources = in_directory(tmp_path, shop='token_file = "../keys/shop.token"')
+    async with watched(path, sources) as it:
+        write(tmp_path / "keys/shop.token", f"{secret(2)}\n{secret(1)}")
+        await trio.sleep(WITHIN_S)
+        ((event, told),) = it.said
+        assert (event, told["changed"]) == ("files-read", [f"{tmp_path}/clients/shop.toml"])
+        assert told["files"] == [f"{tmp_path}/keys/shop.token"]

@@ -123,7 +123,9 @@ def step_facts(step: StepRow, now: str) -> str:
     if waits:
         facts += waits
     elif step.due_at is not None and step.ended_at is None and step.status != "paused":
-        facts.append(f"next try {until_text(step.due_at, now)}")
+        # the retry that is to come is among those that are called used
+        last = ", the last" if step.failures and step.failures >= step.retries_max else ""
+        facts.append(f"next try {until_text(step.due_at, now)}{last}")
     if step.ended_at is not None:
         took = (time_of(step.ended_at) - time_of(step.submitted_at)).total_seconds()
         facts.append(f"took {span_text(max(took, 0.0))}")

@@ -33,8 +33,10 @@ def who_has(registry: Registry, digest: bytes | None) -> Who | Reply:
         return who_of(token)
     if digest is None:
         return _unauthorized(
-            "This engine asks for a token: send `Authorization: Bearer atomic_…`. The command and"
-            " the clients take it from the file that ATOMIC_TOKEN_FILE names.",
+            # as an attempt's reason it is cut short, and what looks like a secret is masked
+            "This engine asks for a token. Command, clients and helpers take it from the file that"
+            " ATOMIC_TOKEN_FILE names. By hand it is sent in the header Authorization, after the"
+            " word Bearer.",
             _CHALLENGE,
         )
     return _unauthorized(
