@@ -20,7 +20,7 @@ from msgspec import Struct
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.rules.hold import EVERYTHING, Hold, HoldKind
-from engine.front.admin import clients
+from engine.front.admin import clients, machine
 from engine.front.show.times import rfc3339
 from engine.parts import changes_of
 from engine.ports.audit import AuditEntry
@@ -33,13 +33,14 @@ from engine.registry.changes import Changes
 from engine.registry.registry import Registry
 from engine.store.sqlite.backup.backup import Pace, copy
 from engine.store.sqlite.backup.new_file import check_new
-from engine.store.sqlite.backup.restore import last_recorded, restore
+from engine.store.sqlite.backup.restore import last_recorded, restore, sqlite_version
 from engine.store.sqlite.compact import Compacted, compact
 from engine.store.sqlite.file.owner import Owner, check_unowned, the_file
 from engine.store.sqlite.store import open_store
 from engine.store.sqlite.verify.verify import verify
 from engine.store.sqlite.views.views import SqliteViews
 from engine.wire import PROBLEMS, access
+from engine.wire.doctor import Finding, Verdict
 
 T = TypeVar("T")
 Work = Callable[[Changes, int], Awaitable[T]]
@@ -64,6 +65,20 @@ def back_up_file(db: Path, target: Path, told: Callable[[int, int], None]) -> Ba
     """Copy a file that no engine has open. Raises StoreError."""
     check_unowned(db)
     return copy(the_file(db), target, Pace(told, lambda: True))
+
+
+def doctor_file(db: Path) -> list[Finding]:
+    """What can be told of a file that no engine has open. Raises StoreError."""
+    check_unowned(db)
+    path = the_file(db)
+    last_at, now = last_recorded(path), trio.run(_moment)[0]
+    return [
+        machine.sqlite_finding(sqlite_version()),
+        machine.disk_finding(path.parent, "disk"),
+        *machine.file_findings(path),
+        machine.clock_finding(0, now, last_at),
+        Finding("content", Verdict.OK, "not looked at", f"atomic verify {db}"),
+    ]
 
 
 class RestoredFile(Struct, frozen=True):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import __version__
+from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.core.rules.post import RunLimits
 from engine.core.rules.retention import Retention
 from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
 from engine.front.access.request import Access
+from engine.front.admin.doctor import Examined
 from engine.front.api.context import Front
 from engine.front.server import server
 from engine.jobs.backups import Backups, BackupSettings
@@ -79,6 +81,7 @@ def front_of(
     instance: str,
 ) -> Front:
     """What every route needs."""
+    backups = backups_of(config, store, clock)
     return Front(
         engine=engine,
         views=views,
@@ -93,7 +96,7 @@ def front_of(
         places=Places(store.file_id, store.secret, clock.token_bytes),
         metrics=metrics,
         log=logger().error,
-        backups=backups_of(config, store, clock),
+        backups=backups,
         bulk=Bulk(views.runs, engine, clock, logger().error),
         pruning=pruning_of(config, store, engine, clock),
         costly=CostlyWork(),
@@ -102,6 +105,7 @@ def front_of(
         version=__version__,
         started_at=clock.steady_ms(),
         durability=store.durability(),
+        examined=examined_of(config, store, registry, engine, backups, clock),
     )
 
 
@@ -111,6 +115,30 @@ def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backup
     settings = BackupSettings(directory, config.backup_every_h, config.backup_keep)
     copies = SqliteCopies(store.path, store.wal)
     return Backups(store, copies, settings, clock, logger().info, logger().warning)
+
+
+def examined_of(
+    config: Config,
+    store: SqliteStore,
+    registry: Registry,
+    engine: Engine,
+    backups: Backups,
+    clock: SystemClock,
+) -> Examined:
+    """What `atomic doctor` looks at."""
+    return Examined(
+        store=store,
+        file=config.db,
+        durability=store.durability,
+        backups=backups,
+        backup_dir=config.backup_dir,
+        backup_every_h=config.backup_every_h,
+        clients=registry,
+        targets=engine.targets,
+        hold=lambda: engine.holds.get((HoldKind.ALL, EVERYTHING)),
+        utc_ms=clock.utc_ms,
+        steady_ms=clock.steady_ms,
+    )
 
 
 def limits_of(

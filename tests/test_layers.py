@@ -132,8 +132,8 @@ ROWS = (
     ),
     row(
         "engine.front.admin",
-        "engine.core engine.core.access engine.ports engine.wire engine.registry engine.jobs "
-        "engine.front engine.front.show msgspec",
+        "engine.core engine.core.access engine.core.rules engine.ports engine.wire engine.registry "
+        "engine.jobs engine.front engine.front.show msgspec trio",
     ),
     row(
         "engine.front.api",

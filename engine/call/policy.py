@@ -20,8 +20,11 @@ import os
 import ssl
 from collections.abc import Collection, Mapping
 
+import httpx
+import trio
+
 from engine.call.address import IPAddress, Place, is_own, literal_address, place_of
-from engine.call.dial import CalledUrl, Dialler
+from engine.call.dial import CalledUrl, Dialler, called_url
 from engine.call.signing import Signer
 from engine.core.access.client import Client
 from engine.core.target import covers, is_covered, whole_host
@@ -32,6 +35,9 @@ TARGETS_TOLD_MAX = 3
 """Of one host, in a refusal."""
 URLS_REMEMBERED_MAX = 1_024
 """Of each client: those that may be posted, until its definition changes."""
+
+REACH_S = 3.0
+"""How long a connection is waited for where somebody only asks whether there can be one."""
 
 
 class CallPolicy:
@@ -161,6 +167,18 @@ class Policies:
         if policy is None:
             return self._dialler.why_not(url)
         return policy.why_not_posted(url, self._dialler)
+
+    async def reach(self, name: str, url: str) -> str | None:
+        """Connect where a client's calls go, through the same gate, and hang up: nothing is sent
+        but what TLS begins with. Why it cannot be; None: it can."""
+        with trio.move_on_after(REACH_S):
+            try:
+                wire = await self._dialler.connect(called_url(url), self.of(name))
+            except (httpx.TransportError, OSError) as error:
+                return str(error) or type(error).__name__
+            wire.close()
+            return None
+        return f"no connection within {REACH_S:g} s"
 
     def why_not_any(self, start: str, only: str | None = None) -> str | None:
         """The same of everything that begins so, for every client: to refuse at once what would be

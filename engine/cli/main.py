@@ -63,6 +63,10 @@ COMMANDS = {
         "engine.cli.upkeep.restore:restore",
         "Make a file of a copy; everything is held in it.",
     ),
+    "doctor": (
+        "engine.cli.upkeep.doctor:doctor",
+        "Look whether an engine, its file and its machine are well.",
+    ),
     "verify": (
         "engine.cli.upkeep.verify:verify",
         "Check a file that no engine has open, from end to end.",

@@ -84,6 +84,10 @@ class Targets(Protocol):
         client that who asks may learn of."""
         ...
 
+    async def reach(self, name: str, url: str) -> str | None:
+        """Connect where a client's calls go, and hang up. Why it cannot be; None: it can."""
+        ...
+
 
 class AllTargets:
     """Every URL there is."""
@@ -95,6 +99,9 @@ class AllTargets:
 
     def why_not_any(self, start: str, only: str | None = None) -> str | None:
         """It may be."""
+
+    async def reach(self, name: str, url: str) -> str | None:
+        """It is taken for reached."""
 
 
 ALL_TARGETS = AllTargets()

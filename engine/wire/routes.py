@@ -30,6 +30,7 @@ from engine.wire.access import (
     TokenRow,
 )
 from engine.wire.backup import BackupProgress, BackupRequest
+from engine.wire.doctor import DoctorAnswer
 from engine.wire.limits import LimitsList, LimitsRequest, LimitsRow, ResetRequest
 from engine.wire.operate import (
     ActionAnswer,
@@ -121,6 +122,8 @@ LIMITS_SET = Route("POST", "/api/v1/limits", Role.ADMIN, LimitsRow,
                    "Set limits of a client or a host.", body=LimitsRequest, act="limits set")
 LIMITS_RESET = Route("POST", "/api/v1/limits/reset", Role.ADMIN, LimitsRow,
                      "Take back what was set at run time.", body=ResetRequest, act="limits reset")
+DOCTOR = Route("GET", "/api/v1/doctor", Role.ADMIN, DoctorAnswer,
+               "Durability, disk, clock, files, targets: what is not as it should be.")
 BACKUP = Route("POST", "/api/v1/backups", Role.ADMIN, BackupProgress,
                "Make a copy of the record; the status tells what comes of it.",
                body=BackupRequest, act="backup")

@@ -30,7 +30,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "submit": ("http://app/x", "--workflow", "w", "--client", "shop"), "outcome": ("01A",),
     "body": ("01A", "--payload"), "retry": ("01A",), "pause": ("01A",), "resume": ("01A",),
     "cancel": ("01A", "--dry-run"), "rerun": ("01A", "--step", "none"), "dismiss": ("01A",),
-    "undismiss": ("01A",), "restore": ("01A",), "backup": ("/there/a.db",),
+    "undismiss": ("01A",), "doctor": (), "restore": ("01A",), "backup": ("/there/a.db",),
     "retarget": ("01A", "--from", "http://a/", "--to", "http://b/"),
     "hold": ("client", "shop"), "release": ("client", "shop"),
     "bulk list": (), "bulk abort": ("J",), "bulk follow": ("J",),

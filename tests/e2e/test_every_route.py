@@ -127,7 +127,7 @@ def row(route: Route[Any], name: str) -> Asked:
                             OF_ADMIN),
         routes.LIMITS_RESET: ({}, {"kind": "client", "name": name}, OF_ADMIN),
         routes.METRICS: ({}, None, OF_ADMIN), routes.PRUNE: ({}, {"dryRun": True}, OF_ADMIN),
-        routes.BACKUP: ({}, {"file": name}, OF_ADMIN),
+        routes.BACKUP: ({}, {"file": name}, OF_ADMIN), routes.DOCTOR: ({}, None, OF_ADMIN),
         routes.CLIENTS: ({}, None, OF_ADMIN), routes.AUDIT: ({"what": name}, None, OF_ADMIN),
         routes.CLIENT_ADD: ({}, {"name": name, "targets": ["http://a/"]}, OF_ADMIN),
         routes.CLIENT_TARGETS: ({}, {"add": ["http://a/"]}, OF_ADMIN),

@@ -12,6 +12,7 @@ from engine.client.answers import read_answer
 from engine.client.calls import admin_call, look
 from engine.wire import access, routes
 from engine.wire.backup import BackupProgress, BackupRequest
+from engine.wire.doctor import Finding
 from engine.wire.limits import LimitKind, LimitsRequest, LimitsRow, ResetRequest
 from engine.wire.retention import PruneAnswer, PruneRequest
 
@@ -107,6 +108,11 @@ class AsyncAdmin:
     async def reset_limits(self, kind: LimitKind | str, name: str) -> LimitsRow:
         """Take back what was set. Raises Refused when nothing was."""
         return await self._ask(routes.LIMITS_RESET, ResetRequest(LimitKind(kind), name))
+
+    async def doctor(self) -> tuple[Finding, ...]:
+        """What is looked at of the engine, its file and its machine, and what is not as it should
+        be."""
+        return (await self._look(routes.DOCTOR)).findings
 
     async def back_up(self, file: str) -> BackupProgress:
         """Have a copy of the record made, under a path of the engine's machine. `backup` of the

@@ -7,6 +7,7 @@ from msgspec import Struct
 from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
+from engine.front.admin.doctor import Examined
 from engine.jobs.backups import Backups
 from engine.jobs.bulk import Bulk
 from engine.jobs.retention import Pruning
@@ -48,3 +49,5 @@ class Front(Struct, frozen=True):
     version: str
     started_at: int
     durability: dict[str, str | int]
+    """As it was read at the start."""
+    examined: Examined

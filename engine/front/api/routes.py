@@ -20,6 +20,7 @@ from engine.front.access.who import Who
 from engine.front.admin import clients, limits
 from engine.front.admin.audit import audit_page
 from engine.front.admin.backup import begin_backup
+from engine.front.admin.doctor import examine
 from engine.front.api import act, bulk, events, prune, read
 from engine.front.api.context import Front
 from engine.front.api.door import internal_error, unless_lapsed
@@ -266,6 +267,10 @@ def _reads(front: Front) -> Answers:
     }
 
 
+async def _examine(front: Front) -> Reply:
+    return json_reply(await examine(front.examined))
+
+
 async def _back_up(front: Front) -> Reply:
     asked = await request.body
     return json_reply(begin_backup(front.backups, asked, _actor(front)), 202)
@@ -322,6 +327,7 @@ def _admin(front: Front) -> Answers:
 
     return {
         routes.BACKUP: partial(_back_up, front),
+        routes.DOCTOR: partial(_examine, front),
         routes.AUDIT: see_audit,
         routes.LIMITS: lambda: json_reply(limits.limits_list(front.limits)),
         routes.LIMITS_SET: set_limits,

@@ -20,6 +20,8 @@ from engine.ports.store import StoreError
 from engine.store.sqlite.audit import write_audit
 from engine.store.sqlite.backup.backup import Pace, copy_pages, make_single, open_resting
 from engine.store.sqlite.backup.new_file import new_file
+from engine.store.sqlite.content import check_ours
+from engine.store.sqlite.file.words import unusable
 from engine.store.sqlite.readers import journal_end, snapshot
 from engine.store.sqlite.registry import write_registered
 from engine.store.sqlite.store import prepare
@@ -35,11 +37,20 @@ class Restored(Struct, frozen=True):
     """In bytes."""
 
 
-def last_recorded(backup: Path) -> int:
-    """When the last that is in a copy was recorded, in milliseconds since the epoch, UTC; 0: there
-    is nothing. Raises sqlite3.Error."""
-    with closing(open_resting(backup)) as db:
-        return journal_end(db)[1]
+def last_recorded(path: Path) -> int:
+    """When the last that is in a file was recorded, in milliseconds since the epoch, UTC; 0: there
+    is nothing. Raises StoreError for one that cannot be read."""
+    try:
+        with closing(open_resting(path)) as db:
+            check_ours(db, path)
+            return journal_end(db)[1]
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+
+
+def sqlite_version() -> str:
+    """Of the library that files are read with here."""
+    return sqlite3.sqlite_version
 
 
 def restore(

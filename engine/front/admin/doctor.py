@@ -1,0 +1,134 @@
+"""`GET /api/v1/doctor`: what of the engine, its file and its machine is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import trio
+from msgspec import Struct
+
+from engine.core.rules.hold import Hold
+from engine.front.admin import machine
+from engine.front.show.times import rfc3339
+from engine.jobs.backups import Backups
+from engine.ports.caller import Targets
+from engine.ports.registry import Clients
+from engine.ports.store import Store
+from engine.wire.doctor import DoctorAnswer, Finding, Verdict
+
+TARGETS_TRIED_MAX = 50
+AT_ONCE = 10
+OLD_BACKUPS = 2
+"""So many times as old as it should be is a backup that is warned of."""
+HOUR_MS = 3_600_000
+
+
+class Examined(Struct, frozen=True):
+    """The parts of an engine that are looked at."""
+
+    store: Store
+    file: str
+    """The database, as it is set."""
+    durability: Callable[[], dict[str, str | int]]
+    """As the connection that writes has it now."""
+    backups: Backups
+    backup_dir: str | None
+    backup_every_h: int
+    clients: Clients
+    targets: Targets
+    hold: Callable[[], Hold | None]
+    """The one on everything."""
+    utc_ms: Callable[[], int]
+    steady_ms: Callable[[], int]
+
+
+async def examine(it: Examined) -> DoctorAnswer:
+    """Each in a line."""
+    durability = it.durability()
+    found = [
+        machine.durability_finding(durability),
+        machine.sqlite_finding(str(durability["sqlite"])),
+        *await trio.to_thread.run_sync(partial(_of_machine, it.file, it.backup_dir)),
+        _clock(it),
+        *_of_engine(it),
+        *await _targets(it),
+    ]
+    return DoctorAnswer(tuple(found))
+
+
+def _of_machine(file: str, backup_dir: str | None) -> list[Finding]:
+    db = Path(file).resolve()
+    found = [machine.disk_finding(db.parent, "disk"), *machine.file_findings(db)]
+    if backup_dir is not None:
+        found.append(machine.disk_finding(Path(backup_dir), "backup disk"))
+    return [*found, machine.descriptors_finding()]
+
+
+def _clock(it: Examined) -> Finding:
+    now = it.utc_ms()
+    return machine.clock_finding(now - it.steady_ms(), now, it.store.last_at)
+
+
+def _of_engine(it: Examined) -> Iterator[Finding]:
+    away = it.store.away
+    if away is not None:
+        yield Finding("store", Verdict.FAIL, f"it cannot be written: {away.why}",
+                      "See docs/how-to/operate.md, When the store cannot be written.")  # fmt: skip
+    yield _backup(it)
+    hold = it.hold()
+    if hold is not None and hold.released_at is None:
+        yield Finding("holds", Verdict.WARN, f"everything is held since {rfc3339(hold.since)} by"
+                      f" {hold.actor}: nothing is called", "atomic release --all")  # fmt: skip
+
+
+def _backup(it: Examined) -> Finding:
+    backups, now = it.backups, it.utc_ms()
+    if backups.last is not None and backups.last.error is not None:
+        return Finding("backup", Verdict.FAIL, f"the last one failed: {backups.last.error}",
+                       "Mend that, or make one: atomic backup FILE.")  # fmt: skip
+    if backups.good is None:
+        return Finding("backup", Verdict.WARN, "there was none yet",
+                       "Set backup_dir, or make one: atomic backup FILE.")  # fmt: skip
+    told = f"the last one is of {rfc3339(backups.good.at)}: {backups.good.file}"
+    due = backups.due_at
+    if due is not None and now > due + OLD_BACKUPS * it.backup_every_h * HOUR_MS:
+        return Finding("backup", Verdict.WARN, told, "See the log: backup-failed.")
+    return Finding("backup", Verdict.OK, told)
+
+
+async def _targets(it: Examined) -> list[Finding]:
+    """A connection to each host that a client may have called."""
+    asked = [
+        (client.name, url)
+        for client in it.clients.clients.values()
+        for url in client.targets
+        if not client.disabled
+    ]
+    if not asked:
+        return [Finding("targets", Verdict.OK, "no client has a list: none is tried")]
+    found: dict[tuple[str, str], str | None] = {}
+    limiter = trio.CapacityLimiter(AT_ONCE)
+
+    async def reach(name: str, url: str) -> None:
+        async with limiter:
+            found[name, url] = await it.targets.reach(name, url)
+
+    async with trio.open_nursery() as nursery:
+        for name, url in asked[:TARGETS_TRIED_MAX]:
+            nursery.start_soon(reach, name, url)
+    bad = [
+        Finding(
+            f"target of {name}",
+            Verdict.WARN,
+            f"{url}: {why}",
+            "Start what listens there, or mend the client's list.",
+        )
+        for (name, url), why in sorted(found.items())
+        if why is not None
+    ]
+    rest = len(asked) - len(found)
+    more = f"; {rest} more were not tried" if rest else ""
+    return [*bad, Finding("targets", Verdict.OK, f"{len(found) - len(bad)} of {len(found)} can be"
+                          f" connected to{more}")]  # fmt: skip
