@@ -150,7 +150,8 @@ class Loader:
         lasts_ms = 10 * 60_000  # the runs were submitted over ten minutes
         into = lasts_ms * number // options.runs
         if options.kind == "finished":
-            self.clock.now = int(self.began * 1000) - 4 * HOUR_MS + into
+            ago = 4 * HOUR_MS + options.days_ago * 24 * HOUR_MS
+            self.clock.now = int(self.began * 1000) - ago + into
             return finished_run(self.ids.run_id(), self.url, self.clock.now)
         self.clock.now = int(self.began * 1000) - 3 * HOUR_MS - lasts_ms + into
         if number >= options.runs - options.soon:
@@ -195,6 +196,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--soon-s", type=float, default=60, help="how long after the loading they are"
+    )
+    parser.add_argument(
+        "--days-ago", type=int, default=0, help="how many days earlier the finished runs were"
     )
     options = parser.parse_args()
     loader = Loader(options)

@@ -25,7 +25,7 @@ from tests.simulation.pools import EVIL, Workers, sent_home
 from tests.simulation.programs import HOSTS, STOP_STATUS, Call, Command, Library, Program
 from tests.simulation.wire import NEW, plain
 
-ENDED = ("stale-execution", "run-cancelled", "run-ended", "parent-ended")
+ENDED = ("stale-execution", "run-cancelled", "run-ended", "parent-ended", "outcome-expired")
 """Refusals that tell a function that nobody waits for it any more."""
 REPOSTS_MAX = 4
 PLAIN = "text/plain"

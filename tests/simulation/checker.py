@@ -12,6 +12,7 @@ searched. A post without an answer may have been taken or not, and proves nothin
     R23 a key of two steps
     R16 failed, and not compensated       R17  failed although a post was refused (`undone.py`)
     R27 kept waiting above a step whose attempt timed out (`homes.py`)
+    R32 gone by retention, and there again
 
 Seen by the world itself: R12 a function refused without a reason, R13 two requests of a step open,
 R15 a step that failed above a failure and never said so, R17 an attempt that counts as a failure
@@ -137,8 +138,8 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
     """Everything that is wrong with a history."""
     seen = Seen(history)
     rules: tuple[Callable[[Seen], Iterable[Wrong]], ...] = (
-        lost, overwritten, back_in_time, invented, invoked_again, two_payloads, payload_changed,
-        too_many, unasked, early, late, stale, key_of_two, refused, kept_waiting,
+        lost, came_back, overwritten, back_in_time, invented, invoked_again, two_payloads,
+        payload_changed, too_many, unasked, early, late, stale, key_of_two, refused, kept_waiting,
     )  # fmt: skip
     wrong = [found for rule in rules for found in rule(seen)]
     if library is not None:
@@ -152,16 +153,31 @@ def check(history: History, library: Library | None = None) -> list[Wrong]:
 def lost(seen: Seen) -> Iterable[Wrong]:
     """R1: what was acknowledged has an outcome at the end, or is in a run that is paused."""
     looked = seen.history.last_looks_began
+    gone = {post.run_id for post in seen.history.posts if post.is_expired and post.began > looked}
     for step_id, posts in seen.posts.items():
         acknowledged = [post for post in posts if post.acknowledged and post.began < looked]
         if not acknowledged:
             continue
         last = [post for post in posts if post.began > looked]
-        if any(post.is_outcome for post in last):
+        if any(post.is_outcome for post in last) or acknowledged[0].run_id in gone:
             continue
         paused = acknowledged[0].run_id in seen.history.paused_runs
         if not (paused and any(post.acknowledged for post in last)):
             yield "R1", f"step {step_id} was acknowledged and has no outcome at the end"
+
+
+def came_back(seen: Seen) -> Iterable[Wrong]:
+    """R32: what was told to have gone is not told of, and not called, again."""
+    gone: dict[str | None, int] = {}
+    for post in seen.history.posts:
+        if post.is_expired and post.ended is not None:
+            gone[post.run_id] = min(post.ended, gone.get(post.run_id, post.ended))
+    for post in seen.history.posts:
+        if post.acknowledged and post.began > gone.get(post.run_id, post.began):
+            yield "R32", f"run {post.run_id} had gone, and a post was told {post.body!r}"
+    for send in seen.history.sends:
+        if send.began > gone.get(send.run_id, send.began):
+            yield "R32", f"run {send.run_id} had gone, and {send.step_id} was called"
 
 
 def overwritten(seen: Seen) -> Iterable[Wrong]:

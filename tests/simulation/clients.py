@@ -40,12 +40,12 @@ async def act_as(client: Client, net: Net, rng: Random) -> None:
         case "impatient":
             for _ in range(rng.randint(1, 8)):
                 post = await net.post(client.what, rng.random() * 3)
-                if post.is_outcome:
+                if post.is_over:
                     break
                 await trio.sleep(rng.random() * 3)
         case "fire-and-forget":
             what = replace(client.what, prefer="respond-async")
-            while not (await net.post(what, 10.0)).acknowledged:
+            while not ((post := await net.post(what, 10.0)).acknowledged or post.is_expired):
                 await trio.sleep(0.1 + rng.random() * 5)
         case "one-shot":
             await net.post(client.what, rng.choice((0.05, 1.0, 30.0)))
@@ -65,7 +65,7 @@ async def _patient(net: Net, what: Submission, rng: Random) -> None:
     """Post until there is an outcome, and then once more."""
     what = replace(what, prefer=rng.choice((None, None, "wait=10")))
     what = replace(what, timeout_ms=rng.choice((None, None, 8_000)))
-    while not (await net.post(what, rng.choice((None, 100.0)))).is_outcome:
+    while not (await net.post(what, rng.choice((None, 100.0)))).is_over:
         await trio.sleep(0.5 + rng.random() * 5)
     await trio.sleep(rng.random() * 30)
     await net.post(what, 60.0)
@@ -75,7 +75,7 @@ async def _other_payload(net: Net, what: Submission) -> None:
     """Once the run is acknowledged, post another payload under its key: 422, whatever comes."""
     post = await _wait_acknowledged(net.history, what)
     other = await net.post(replace(what, payload=b'{"other":true}'), 30.0)
-    if other.status not in (None, 422, 503):
+    if other.status not in (None, 422, 503) and not other.is_expired:
         net.history.fail("R6", f"another payload under {post.step_id} was not refused: {other}")
 
 

@@ -62,6 +62,16 @@ class Post(Struct):
         return self.problem == "run-cancelled" and self.step_id is not None
 
     @property
+    def is_expired(self) -> bool:
+        """The answer says that the run has gone."""
+        return self.problem == "outcome-expired"
+
+    @property
+    def is_over(self) -> bool:
+        """There is no more to come."""
+        return self.is_outcome or self.is_expired
+
+    @property
     def acknowledged(self) -> bool:
         """The engine has promised that the step is recorded."""
         return self.is_outcome or (self.status in (202, 504) and self.step_id is not None)

@@ -19,6 +19,7 @@ from trio.abc import Instrument
 
 from engine.ports.caller import EndpointCaller
 from engine.ports.store import StoreError
+from engine.process.clock import Clock
 from engine.runs.engine import Engine
 from engine.runs.limits.bounds import EngineLimits
 from engine.runs.open.parent import ParentTokens
@@ -27,6 +28,7 @@ from engine.store.sqlite.file.owner import Owner
 from engine.store.sqlite.store import open_store, prepare
 from tests.simulation.history import History, LifeSpan
 from tests.simulation.outage import Outage
+from tests.simulation.pruning import prune
 from tests.world import EPOCH_MS, FakeClock
 
 T = TypeVar("T")
@@ -76,6 +78,7 @@ class Life:
         commit_s: float,
         limits: EngineLimits,
         outage: Outage,
+        kept_ms: int | None = None,
     ) -> None:
         self.history = history
         self.number = number
@@ -101,6 +104,7 @@ class Life:
         self._died = trio.Event()
         self._rng, self._slow, self._limits = rng, slow, limits
         self._commit_s = commit_s
+        self._kept_ms = kept_ms
         self.outage = outage
         outage.over()
 
@@ -197,7 +201,7 @@ class Life:
                     self.span.epoch = store.epoch
                     parent_tokens = ParentTokens(store.secret, store.epoch)
                     shared = Shared(store, caller, clock, parent_tokens, self._limits)
-                    await self._serve(Engine(shared, strict=True))
+                    await self._serve(Engine(shared, strict=True), clock)
         except* StoreError as group:
             if not self.refused:
                 raise group
@@ -211,10 +215,12 @@ class Life:
                 self.span.ended, self.span.how = self.history.place(), "drain"
             self.over.set()
 
-    async def _serve(self, engine: Engine) -> None:
+    async def _serve(self, engine: Engine, clock: Clock) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             self.engine = engine
+            if self._kept_ms is not None:
+                nursery.start_soon(prune, engine, clock, self.history, self._kept_ms, self._rng)
             self.on_up()
             if self.death.how != "drain":
                 await trio.sleep_forever()

@@ -149,5 +149,6 @@ async def post_moved(net: Net, runs: list[Run]) -> None:
         post = await net.post(moved)
         if any(send.began > before for send in net.history.sends) or post.status is None:
             continue
-        if post.problem not in ("target-moved", "run-ended", "run-cancelled"):
-            net.history.fail("R28", f"{moved.url} was answered {post.body!r} in {run.id} ({state})")
+        if post.is_expired or post.problem in ("target-moved", "run-ended", "run-cancelled"):
+            continue
+        net.history.fail("R28", f"{moved.url} was answered {post.body!r} in {run.id} ({state})")

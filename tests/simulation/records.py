@@ -301,6 +301,7 @@ class Records:
             replay(SqliteKept(db))
         self.committed()
         self.check_acts()
+        self._check_gone()
         if self._behind:
             self._wrong("fold", f"a start did not fold the journal of {list(self._behind)}")
         for row in self._db.execute("SELECT * FROM run").fetchall():
@@ -322,6 +323,31 @@ class Records:
             self._wrong("I2", f"{row[1]} attempts of {row[0]} are in flight")
         for fault in verify(self._path).faults:
             self._wrong("verify", f"{fault.place}: {fault.what}")
+
+    def _check_gone(self) -> None:
+        """R32: what has gone had ended, its key says how, and no row of it is left. Of it nothing
+        else is compared from here on. Nobody was told of another run that it has gone."""
+        keys = {row["run_id"]: row for row in self._db.execute("SELECT * FROM expired")}
+        for run_id, row in keys.items():
+            run = self.runs.pop(run_id, None)
+            root = None if run is None else run.root
+            said = tuple(row)[1:]
+            if run is None or root is None or run.open_steps or said != (
+                run.client, root.spec.workflow, root.spec.key, run.shown, run.submitted_at,
+                root.ended_at,
+            ):  # fmt: skip
+                self._wrong("R32", f"the key of {run_id} says {said}, its events say {run}")
+            self._behind.pop(run_id, None)
+        for table, column in (("run", "id"), ("step", "id"), ("attempt", "step_id"),
+                              ("outcome", "step_id")):  # fmt: skip
+            for (id,) in self._db.execute(f"SELECT {column} FROM {table}"):
+                if run_of(id) in keys:
+                    self._wrong("R32", f"{id} is left in {table} of a run that has gone")
+        ended = self._outcomes.items()
+        self._outcomes = {it: row for it, row in ended if run_of(it[0]) not in keys}
+        for post in self.history.posts:
+            if post.is_expired and post.run_id not in keys:
+                self._wrong("R32", f"run {post.run_id} was told to have gone, and is there")
 
     def _check_run(self, row: sqlite3.Row) -> None:
         steps = self._db.execute(SQL["steps"], (row["id"],)).fetchall()

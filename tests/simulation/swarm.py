@@ -65,6 +65,8 @@ class Swarm(Struct, frozen=True):
     """So long it may take until all have ended, once nothing goes wrong any more."""
     holds: bool = False
     """A client, a workflow or a host is held now and then, and released."""
+    kept_ms: int | None = None
+    """Runs that ended go after so long; None: they stay."""
     goes_on: bool = False
     """The last life is not a new one: nothing that was missed before is made good by a start."""
 

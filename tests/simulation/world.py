@@ -36,6 +36,7 @@ from tests.simulation.net import Net, SimCaller, Submission
 from tests.simulation.outage import Outage
 from tests.simulation.pools import watch
 from tests.simulation.programs import HOSTS, Library
+from tests.simulation.pruning import KEPT_MS
 from tests.simulation.records import Records
 
 STILL_MAX_S = 3600.0
@@ -53,6 +54,8 @@ MOVED = 0.05
 """The share of those in which the engine dies often, and runs are moved when it is back."""
 OUTAGES = 0.05
 """The share of those whose only trouble is a disk that is away now and then."""
+PRUNED = 0.08
+"""The share of seeds, of those in which no endpoint moves, in which what has ended goes."""
 BACKLOGS_MAX = (2, 4, 10)
 """So few events may wait for a commit of an engine that refuses posts."""
 JUMPS_MS = (0, 0, 0, 700, -700, 60_000, -60_000, 600_000, -600_000)
@@ -118,7 +121,10 @@ class World:
             return swarms.moved(rng)
         if kind < CROWDS + MOVED + OUTAGES:
             return swarms.outages(rng)
-        return swarms.draw(self.chance("swarm"))
+        swarm, pruning = swarms.draw(self.chance("swarm")), self.chance("pruning")
+        if pruning.random() < PRUNED:
+            return replace(swarm, kept_ms=pruning.choice(KEPT_MS))
+        return swarm
 
     async def run(self) -> None:
         """All phases; what is wrong is in the history."""
@@ -241,6 +247,7 @@ class World:
             commit_s=commit_s,
             limits=limits,
             outage=self.outage,
+            kept_ms=self.swarm.kept_ms,
         )
         life.on_commit = self.records.committed
         life.on_up = self.moves.engine_is_up

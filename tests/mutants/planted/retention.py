@@ -9,7 +9,7 @@ from engine.runs.memory import Memory
 from engine.runs.open import replies
 from engine.store.sqlite import expiry
 from engine.store.sqlite.store import SqliteStore
-from tests.mutants.catalog import PROPERTY, Planting, plant
+from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
 RUNS = "tests/runs/test_retention.py::"
 STORE = "tests/store/test_expiry.py::"
@@ -17,7 +17,8 @@ STORE = "tests/store/test_expiry.py::"
 
 @plant(
     "the key of a run that has gone opens another one",
-    by=(PROPERTY,),
+    by=(SIMULATION, PROPERTY),
+    rules=("R2", "R32", "effects"),
     test=RUNS + "test_what_has_gone_is_told_and_never_run_again",
 )
 def expired_key_runs_again(bug: Planting) -> None:
