@@ -29,8 +29,9 @@ def read_traceparent(text: str) -> str | None:
 def traceparent(run: Run, step_id: str, number: int) -> str:
     """The header of this name, of an attempt."""
     told = run.root.spec.trace
-    sampled = _SAMPLED if told is None else told[-2:]
-    return f"00-{trace_id(run)}-{span_id(step_id, number)}-{sampled}"
+    if told is None:
+        return f"00-{_made_of(run.id)}-{span_id(step_id, number)}-{_SAMPLED}"
+    return f"00-{told[_OF_TRACE]}-{span_id(step_id, number)}-{told[-2:]}"
 
 
 def trace_id(run: Run) -> str:

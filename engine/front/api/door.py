@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import trio
+
 from engine.core.errors import Problem
 from engine.front.access.audited import note_refused_token
 from engine.front.access.parent import parent_in, parent_of
@@ -28,6 +30,9 @@ from engine.process.budget import Parcel
 from engine.runs.limits.refusals import RETRY_AFTER_S
 from engine.wire.routes import SUBMIT
 
+AT_ONCE_S = 1.0
+"""Who was answered within so long is not asked again whether their token has run out meanwhile; of
+one that was taken away it is known."""
 _PATH = re.compile(rb"[A-Z]+ (/[^ ?\r\n]*)")
 
 
@@ -85,6 +90,7 @@ class EngineDoor:
     async def answer(self, client: str, headers: RawHeaders, body: Parcel, peer: Peer) -> Reply:
         """The answer to a post. Raises nothing but a cancel."""
         front = self._front
+        began, version = trio.current_time(), front.registry.version
         who = front.gate.check(SUBMIT, "", "POST", headers, client)
         if isinstance(who, Reply):
             reply = who
@@ -101,7 +107,10 @@ class EngineDoor:
                     front.config.json_depth_max,
                     who.client,
                 )
-                reply = unless_lapsed(front, who, "POST", f"/{client}", headers, peer, reply)
+                if who.token and (
+                    front.registry.version != version or trio.current_time() - began > AT_ONCE_S
+                ):
+                    reply = unless_lapsed(front, who, "POST", f"/{client}", headers, peer, reply)
             except Exception as error:  # noqa: BLE001 - a bug ends its request, not the server
                 reply = internal_error(front, error, f"/{client}")
         front.metrics.request("POST", reply.status)
