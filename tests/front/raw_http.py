@@ -104,6 +104,10 @@ class App:
 
         return refuse if peer in self.strangers else None
 
+    def knows(self, head: RequestHead) -> bool:
+        """Whether a request has a good token: by its path here."""
+        return head.target == b"/none"
+
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """Asked of heads with a body, and only where tokens are asked for: nobody has one here."""
         assert self.asks_token

@@ -74,6 +74,11 @@ class Gate:
             f"The token {now.token!r} was changed while this waited: ask again with it.",
         )
 
+    def knows(self, method: str, headers: RawHeaders) -> bool:
+        """Whether there is a good token in a head."""
+        token = self._access.look(method, headers).token
+        return token is not None and self.registry.token_by_digest(token) is not None
+
     def whose_token(self, method: str, headers: RawHeaders) -> str:
         """What is known of the token in a head: its name, also when it has run out, or what tells
         an unknown one from others; empty: there is none, or it was not looked at."""

@@ -57,6 +57,10 @@ class EngineDoor:
         proxies = self._front.proxies
         return partial(proxies.refusal, peer) if proxies.is_stranger(peer) else None
 
+    def knows(self, head: RequestHead) -> bool:
+        """Whether a request has a good token."""
+        return self._front.gate.knows(head.method.decode("ascii"), head.fields)
+
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request for its token, before its body is read."""
         method = head.method.decode("ascii")

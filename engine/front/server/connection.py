@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import os
+import select
 import ssl
 
 import trio
@@ -65,6 +66,8 @@ class Connection:
         self._over = False  # the reader is to end
         self.is_muted = False
         """Nothing more may be written."""
+        self.gave_way = False
+        """Its place is another connection's already."""
         self._lingers = False  # an answer was sent that closing must not destroy
         if tls is not None and tls.early:
             self._requests.receive(tls.early)
@@ -105,6 +108,27 @@ class Connection:
         if self._phase is Phase.IDLE and not self._requests.buffered:
             self._over = True
             self.wake()
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it waits for a further request; None: it does not, or for its first."""
+        if self._phase is not Phase.IDLE or self._over or self._room.current is None:
+            return None
+        return self._timer.deadline - self._server.limits.keep_alive_timeout_s
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the last request that it brought had a good token."""
+        head, door = self._room.current, self._server.door
+        return head is not None and door is not None and door.knows(head)
+
+    def give_way(self) -> bool:
+        """End, for want of room for others: as if its time were over. False: something came."""
+        if self._requests.buffered or has_input(self._fd):
+            return False
+        self._over = self.gave_way = True
+        self.wake()
+        return True
 
     async def _leave(self) -> None:
         self._over = self.is_muted = True
@@ -399,3 +423,10 @@ class Connection:
         except BlockingIOError:
             sent = 0
         return b"" if sent == len(data) else memoryview(data)[sent:]
+
+
+def has_input(fd: int) -> bool:
+    """Whether there is something to read: bytes, or the end of the stream."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

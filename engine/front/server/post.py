@@ -68,6 +68,10 @@ class Door(Protocol):
         """What refuses the requests of a connection from this address; None: it is a proxy's."""
         ...
 
+    def knows(self, head: RequestHead) -> bool:
+        """Whether a request has a good token."""
+        ...
+
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request, of whatever path, before its body is read."""
         ...

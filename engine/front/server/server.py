@@ -44,6 +44,8 @@ Log = Callable[[str, dict[str, object]], None]
 
 ANY_ADDRESS = "::"
 LIFESPAN_SHUTDOWN_S = 0.5
+LOOK_FOR_IDLE_EVERY_S = 0.1
+"""While there is no room: to look through ten thousand connections takes some ten milliseconds."""
 SAID_EVERY_S = 60.0
 REASONS_MAX = 32
 """That are said each once in so long; those beyond all together."""
@@ -223,6 +225,9 @@ class _Server:
         self._connections: set[Connection] = set()
         self._turning_away = 0
         self._said_at: dict[tuple[str, str], float] = {}
+        self._idle: list[tuple[float, Connection]] = []
+        """Those that may give way, and since when they are idle: the last one first."""
+        self._idle_looked_at = -math.inf
 
     @property
     def _accepted_at_once_max(self) -> int:
@@ -274,7 +279,8 @@ class _Server:
                 def start(stream: trio.SocketStream) -> None:
                     # Counted here, in the order they came: tasks begin in any order.
                     self._counters.connections += 1
-                    has_room = self._counters.connections_open < self.limits.connections_max
+                    most = self.limits.connections_max
+                    has_room = self._counters.connections_open < most or self._make_room()
                     self._counters.connections_open += has_room
                     connections.start_soon(self._handle, stream, has_room)
 
@@ -292,6 +298,24 @@ class _Server:
                 connection.stop()
             for handshake in self._handshakes:
                 handshake.cancel()
+
+    def _make_room(self) -> bool:
+        """Where tokens are asked for: have the connection give its place up that has been idle
+        longest of those whose last request had no good one. Returns whether there was one."""
+        if self.door is None or not self.door.asks_token:
+            return False
+        now = trio.current_time()
+        if now >= self._idle_looked_at + LOOK_FOR_IDLE_EVERY_S:
+            self._idle_looked_at = now
+            self._idle = [(since, it) for it in self._connections
+                          if (since := it.idle_since) is not None and not it.is_known]  # fmt: skip
+            self._idle.sort(key=lambda found: found[0], reverse=True)
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection.idle_since == since and connection.give_way():
+                self._counters.connections_open -= 1
+                return True
+        return False
 
     async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
         """Serve one connection, and close it. No exception but a cancel leaves here."""
@@ -325,6 +349,7 @@ class _Server:
             await connection.run()
         finally:
             self._connections.discard(connection)
+            self._counters.connections_open += connection.gave_way  # another one has its place
 
     async def _shake_hands(
         self, stream: trio.SocketStream, certificate: Certificate
