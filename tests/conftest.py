@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 SLOW = (HealthCheck.too_slow,)
 settings.register_profile("suite", deadline=None, suppress_health_check=SLOW, derandomize=True)
 # `just fuzz`: other examples each time
-settings.register_profile("fuzz", deadline=None, suppress_health_check=SLOW, print_blob=True)
+settings.register_profile(
+    "fuzz", deadline=None, suppress_health_check=SLOW, print_blob=True, max_examples=500
+)
 settings.load_profile("suite")
 
 
