@@ -171,14 +171,25 @@ async def test_of_another_client_no_route_says_more_than_of_none(tmp_path: Path)
         before = await state_of(world)
         for person in world.alphas.values():
             for route in ROUTES:
-                told = [await ask(person, route, name) for name in (BETA, NOBODY)]
-                assert told[0] == told[1], (person.role, route.path)
+                await check_alike(person, route)
         assert await state_of(world) == before
         assert {person.role for person in world.alphas.values()} == {*Role} - {Role.ADMIN}
         assert {person.name for person in world.alphas.values()} == {ALPHA}
 
 
+async def check_alike(person: Tenant, route: Route[Any]) -> None:
+    """The same answers, but for what the time between the two has changed: that differs once, and
+    what is told of another each time."""
+    told: list[tuple[Any, ...]] = []
+    for _turn in range(3):
+        told = [await ask(person, route, name) for name in (BETA, NOBODY)]
+        if told[0] == told[1]:
+            return
+    assert told[0] == told[1], (person.role, route.path)
+
+
 async def state_of(world: World) -> tuple[Any, ...]:
     """All that alpha could have changed of beta."""
     runs = [(await world.admin.operate.run(id)).run for id in world.beta.runs]
-    return runs, await world.admin.admin.clients(), await world.admin.admin.tokens()
+    tokens = [(it.name, it.role, it.client) for it in await world.admin.admin.tokens()]
+    return runs, await world.admin.admin.clients(), tokens
