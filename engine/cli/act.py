@@ -161,7 +161,11 @@ def release(kind: str, name: str, rate: int | None, engine: str, actor: str, as_
     """Let what was held start again; with --rate what has waited comes slowly."""
     with client_of(engine, actor=actor) as client:
         released = client.operate.release(kind, name, rate_per_s=rate)
+        others = () if as_json else client.operate.holds().holds
     if as_json:
         echo_json(released)
-    else:
-        click.echo(hold_text(released))
+        return
+    click.echo(hold_text(released))
+    for other in others:
+        if other.released_at is None:  # what is under it too waits on
+            click.echo(f"still {hold_text(other)}", err=True)

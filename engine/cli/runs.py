@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,7 +66,8 @@ def runs(
         echo_json(answer)
         return
     if rows:
-        click.echo("\n".join(run_list_lines(rows, holds)))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo("\n".join(run_list_lines(rows, holds, width=width)))
     whose = f" of client {safe(client)}" if client and not was_typed("client") else ""
     if whole:
         more = "; there may be more (--limit)" if about else ""

@@ -132,3 +132,14 @@ def test_a_list_of_runs_says_what_holds_them(atomic: Atomic) -> None:
     assert (done.exit_code, "held" in done.output) == (0, False)
     ended = answer({"runs": [RUN | {"endedAt": AT}], "total": 1, "totalIsEstimate": False})
     assert atomic("runs", answers=[ended]).exit_code == 0
+
+
+def test_a_release_says_what_is_held_still(atomic: Atomic) -> None:
+    """A step under two holds waits for both: of `vendor:9000` and `vendor` one is not enough."""
+    other = HELD | {"name": "app", "waiting": 60}
+    holds = answer({"holds": [other, LETS_GO], "waiting": 60})
+    done = atomic("release", "host", "app:9000", answers=[answer(LETS_GO), holds])
+    assert done.stdout.startswith("released: host app:9000 ")
+    assert done.stderr == (
+        "still held: host app since 2026-11-23 12:00:00Z by ada; 60 steps waiting\n"
+    )

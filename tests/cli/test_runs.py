@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
+import msgspec
 import pytest
 
 from engine.cli.filter import marked
+from engine.cli.show.lists import run_list_lines
+from engine.wire import RunRow
 from tests.client.fake_engine import RUN, Atomic, FakeEngine, answer, refusal
 
 
@@ -111,3 +115,16 @@ def test_a_time_that_is_none(atomic: Atomic, time: str):
 def test_the_mark_stands_under_the_place(text: str, at: int, cells: int):
     """Also where characters are two cells wide, or none; at the end where the place is beyond."""
     assert marked(text, at) == f"  {text}\n  {' ' * cells}^"
+
+
+def test_a_narrow_terminal_has_the_reasons_below() -> None:
+    """A row of 250 characters is broken anywhere on one of 120; into a pipe a run is one line."""
+    row = msgspec.convert(RUN | {"error": "http-status: answered 503"}, RunRow)
+    wide = run_list_lines([row, row])
+    assert len(wide) == 3
+    longest = len(click.unstyle(wide[1]))
+    assert run_list_lines([row, row], width=longest) == wide
+    narrow = run_list_lines([row, row], width=longest - 1)
+    assert len(narrow) == 5
+    assert narrow[2] == narrow[4] == "    " + wide[1][wide[1].index("next try") :]
+    assert wide[1].startswith(narrow[1])

@@ -30,8 +30,11 @@ CHANGED_SHOWN_MAX = 100
 """More steps than these are counted."""
 
 
-def run_list_lines(runs: Sequence[RunRow], holds: Sequence[HoldRow] = ()) -> list[str]:
-    """Runs as a table, one line each. `holds`: what is held, to tell of those that wait for it."""
+def run_list_lines(
+    runs: Sequence[RunRow], holds: Sequence[HoldRow] = (), *, width: int | None = None
+) -> list[str]:
+    """Runs as a table, one line each; where that is wider than `width` characters, what else is to
+    be known of a run stands below it. `holds`: what is held, to tell of those that wait for it."""
     head = ["STATE", "RUN", "CLIENT", "WORKFLOW", "KEY", "STEPS", "SUBMITTED", ""]
     rows = [
         [
@@ -46,7 +49,12 @@ def run_list_lines(runs: Sequence[RunRow], holds: Sequence[HoldRow] = ()) -> lis
         ]
         for run in runs
     ]
-    return table([head, *rows])
+    lines = table([head, *rows])
+    if width is None or max(len(click.unstyle(line)) for line in lines) <= width:
+        return lines
+    notes = [row.pop() for row in (head, *rows)]
+    pairs = zip(table([head, *rows]), notes, strict=True)
+    return [line for row, note in pairs for line in (row, note and f"    {note}") if line]
 
 
 def _cell(text: str) -> str:
