@@ -19,6 +19,7 @@ LIMITS = {
     "inFlightMax": 1, "inFlightPerHostMax": 512, "workflowsInFlightPerHostMax": 0,
     "runsInMemoryMax": 1, "memoryBytesMax": 1, "connectionsMax": 1,
 }  # fmt: skip
+HOLD = {"kind": "client", "name": "a", "since": at(0), "actor": "ada", "waiting": 4}
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -106,17 +107,21 @@ def test_how_much_waits_in_all(waiting: dict[str, int], told: str) -> None:
     [
         ({"waitingFor": {"place": 12}}, "12 wait for place"),
         ({"waitingFor": {"release": 4}}, "4 wait for release"),
+        ({"waitingFor": {"release": 4}, "holds": [HOLD]}, ""),
+        ({"waitingFor": {"release": 4, "rate": 1}, "holds": [HOLD]}, "1 waits for rate"),
+        ({"waitingFor": {"release": 4}, "holds": [HOLD, HOLD | {"name": "b"}]},
+         "4 wait for release"),
         ({"waitingFor": {"place": 0}}, ""), ({}, ""),
     ],
 )  # fmt: skip
 def test_the_top_line_says_what_waits(status: dict[str, Any], told: str) -> None:
-    """When anything does."""
+    """When anything does. What waits under the one hold that there is stands beside that."""
 
     async def test(world: World) -> None:
         world.live(**status)
         top = (await world.shown())[0]
         assert told in top
-        assert bool(told) is ("wait" in top)
+        assert bool(told) is ("wait for" in top or "waits for" in top)
 
     showing(test, size=(100, 24))
 
