@@ -275,7 +275,8 @@ class Views(Protocol):
         """Whose run it is, or was before it expired; None: there is no such run."""
 
     async def clients_of(self, run_ids: Iterable[str]) -> dict[str, str]:
-        """Whose runs these are, as far as the tables know them: by run."""
+        """Whose runs these are, or were before they expired, as far as the tables know them: by
+        run."""
 
     async def client_counts(self, client: str) -> dict[str, int]:
         """Runs of a client by state, each counted up to a bound."""

@@ -8,6 +8,7 @@ import pytest
 
 from engine.core.retry import DAY_MS
 from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.views.views import SqliteViews
 from tests.store.support import answered, change_file, new_run, rows, started, store_at
 
 BEFORE = {"completed": DAY_MS, "failed": DAY_MS, "cancelled": DAY_MS}
@@ -36,6 +37,8 @@ async def test_a_run_goes_whole_and_its_neighbours_stay(path: Path) -> None:
         )  # fmt: skip
         assert await store.expired("R1") == found
         assert (store.find_expired("shop", "w", "10"), await store.expired("R10")) == (None, None)
+        owners = await SqliteViews(store).clients_of(["R1", "R10", "R9"])
+        assert owners == {"R1": "shop", "R10": "shop"}, "who reads its events knows whose they are"
     for table in TABLES:
         column = "id" if table in ("run", "step") else "step_id"
         assert rows(path, f"SELECT {column} FROM {table} ORDER BY 1") == [("R10",), ("R2",)]

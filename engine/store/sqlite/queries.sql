@@ -63,8 +63,10 @@ WHERE state IN ('pending', 'running', 'backing-off', 'waiting', 'paused') GROUP 
 -- client_of: whose run it is
 SELECT client FROM run WHERE id = ?;
 
--- clients_of: whose runs these are
-SELECT id, client FROM run WHERE id IN (SELECT value FROM json_each(?));
+-- clients_of: whose runs these are, or were before they expired
+SELECT id, client FROM run WHERE id IN (SELECT value FROM json_each(?1))
+UNION ALL
+SELECT run_id, client FROM expired WHERE run_id IN (SELECT value FROM json_each(?1));
 
 -- run: one run's own row
 SELECT * FROM run WHERE id = ?;
