@@ -18,6 +18,7 @@ import trio
 from trio.abc import Instrument
 
 from engine.ports.caller import EndpointCaller
+from engine.ports.registry import Clients
 from engine.ports.store import StoreError
 from engine.process.clock import Clock
 from engine.runs.engine import Engine
@@ -77,6 +78,7 @@ class Life:
         slow: bool,
         commit_s: float,
         limits: EngineLimits,
+        clients: Clients,
         outage: Outage,
         kept_ms: int | None = None,
     ) -> None:
@@ -102,7 +104,7 @@ class Life:
         """Whether a step was called that would be lost now."""
         self.scope = trio.CancelScope()
         self._died = trio.Event()
-        self._rng, self._slow, self._limits = rng, slow, limits
+        self._rng, self._slow, self._limits, self._clients = rng, slow, limits, clients
         self._commit_s = commit_s
         self._kept_ms = kept_ms
         self.outage = outage
@@ -200,7 +202,9 @@ class Life:
                 ) as store:
                     self.span.epoch = store.epoch
                     parent_tokens = ParentTokens(store.secret, store.epoch)
-                    shared = Shared(store, caller, clock, parent_tokens, self._limits)
+                    shared = Shared(
+                        store, caller, clock, parent_tokens, self._limits, registry=self._clients
+                    )
                     await self._serve(Engine(shared, strict=True), clock)
         except* StoreError as group:
             if not self.refused:

@@ -11,6 +11,7 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.core.access.client import NO_LIMITS, ClientLimits
 from engine.runs.limits.bounds import EngineLimits
 
 CALL_FAULTS = (
@@ -30,6 +31,14 @@ DEATHS = (
 )  # fmt: skip
 
 CROWD_ATTEMPT_MS = 30 * 60_000
+
+
+CLIENT_LIMITS = (
+    ClientLimits(in_flight_max=1),
+    ClientLimits(in_flight_max=2, memory_share=0.5),
+    ClientLimits(memory_share=0.01),
+)
+"""Few calls in flight and little memory: what waits for them and never gets them is missed."""
 
 
 class Swarm(Struct, frozen=True):
@@ -63,6 +72,8 @@ class Swarm(Struct, frozen=True):
     """No attempt may take less."""
     drain_max_s: float = 24 * 3600.0
     """So long it may take until all have ended, once nothing goes wrong any more."""
+    client_limits: ClientLimits = NO_LIMITS
+    """Of each client."""
     holds: bool = False
     """A client, a workflow or a host is held now and then, and released."""
     kept_ms: int | None = None
@@ -104,6 +115,7 @@ def draw(rng: Random) -> Swarm:
         workers=rng.choice((None, None, 1, 2, 4)),
         workflows=rng.choice((0, 0, 0, 1, 2)),
         holds=rng.random() < 0.3,
+        client_limits=rng.choice((*[NO_LIMITS] * 6, *CLIENT_LIMITS)),
     )
 
 

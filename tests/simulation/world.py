@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.core.access import client as registered
 from engine.core.rules.action import Action
 from tests.simulation import swarm as swarms
 from tests.simulation.apps import Apps
@@ -48,6 +49,18 @@ WORKFLOW = "flow"
 SHARED_KEY = "k"
 """The key of one run of each client."""
 TENANTS = ("shop", "bank")
+
+
+class Tenants:
+    """All of them, each with these limits."""
+
+    clients: Mapping[str, registered.Client] = {}
+
+    def __init__(self, limits: registered.ClientLimits) -> None:
+        has_any = limits != registered.NO_LIMITS
+        self.limits = dict.fromkeys(TENANTS, limits) if has_any else {}
+
+
 CROWDS = 0.15
 """The share of seeds with many workflows at few workers, and little else."""
 MOVED = 0.05
@@ -100,6 +113,7 @@ class World:
         self.swarm = self._draw_swarm() if plan.swarm is None else plan.swarm
         self.library = Library(self.chance("library"))
         few = self.swarm.places is not None or self.swarm.workflows > 0
+        few = few or self.swarm.client_limits.in_flight_max is not None
         self.history.few_places = few or self.swarm.holds
         self.records = Records(self.path, self.history)
         self.outage = Outage(self.history, self.chance("outage"))
@@ -246,6 +260,7 @@ class World:
             slow=slow,
             commit_s=commit_s,
             limits=limits,
+            clients=Tenants(self.swarm.client_limits),
             outage=self.outage,
             kept_ms=self.swarm.kept_ms,
         )
