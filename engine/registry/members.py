@@ -41,8 +41,9 @@ class LimitMembers(Struct, frozen=True):
         " function that has an open step is not counted. What is over it waits in its turn."
     )] = None  # fmt: skip
     waiting_callers_max: Annotated[Count | None, _doc(
-        "Callers of it that may wait for outcomes at once, without functions that wait for their"
-        " steps. Each holds one of `connections_max`."
+        "Callers of it that may wait at once: for outcomes, without functions that wait for their"
+        " steps, and event streams of tokens that are bound to it. Each holds one of"
+        " `connections_max`."
     )] = None  # fmt: skip
     memory_share: Annotated[Annotated[float, Meta(ge=0.01, le=1)] | None, _doc(
         "Part of `memory_bytes_max` that its bodies above 16 KiB may take: 0.25 is a quarter. One"

@@ -325,7 +325,8 @@ class Engine:
         return live, self.parent_tokens.parent(parent_token)
 
     async def outcome(self, step_id: str, wait: Wait) -> Result:
-        """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`)."""
+        """The outcome of a step by its id, waiting as asked. Raises Refused (`not-found`; where as
+        many callers of its client wait as may)."""
         found = await self.memory.read(
             run_of(step_id), lambda run: (step := run.steps.get(step_id)) is None or step.ended
         )
@@ -335,6 +336,8 @@ class Engine:
         if step_id not in run.steps:
             raise no_such_step(step_id)
         if isinstance(found, LiveRun):
+            if self.registry.limits and wait.prefer_ms != 0 and not run.steps[step_id].ended:
+                self.new_runs.check_waiting(run.client)
             return await wait_for(self.shared, found, Placed(step_id), wait)
         return await read_outcome(self.shared, run, step_id)
 

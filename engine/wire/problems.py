@@ -214,8 +214,9 @@ PROBLEMS: dict[Problem, ProblemType] = {
     Problem.RATE_LIMITED: _type(
         429,
         "The client is at one of its limits",
-        "Nothing was recorded. Post again with the same key after `Retry-After`. `limit` names the"
-        " client's limit; posts for runs that there are already are not refused by it.",
+        "Nothing was recorded. Post again with the same key, or ask again, after `Retry-After`."
+        " `limit` names the client's limit; posts for runs that there are already are not refused"
+        " by it.",
     ),
     Problem.TOO_MANY_RUNS: _type(
         429,

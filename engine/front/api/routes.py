@@ -28,7 +28,7 @@ from engine.front.api.headers import read_headers, wait_of
 from engine.front.api.outcome import result_reply
 from engine.front.api.reasons import note_denied
 from engine.front.api.submit import answer_submission
-from engine.front.server.reply import ROOM, Reply
+from engine.front.server.reply import ROOM, GivenBack, Reply
 from engine.front.server.strict import RawHeaders
 from engine.front.show import openapi, pages
 from engine.front.show.replies import json_reply, problem_reply, refusal
@@ -52,13 +52,17 @@ _BY_STATUS = {
 def response(reply: Reply) -> Response:
     """A Reply as Quart sends it; its room is given back when it is sent."""
     if reply.room is not None:
-        request.scope["extensions"][ROOM]["charges"].append(reply.room)
+        _give_back_when_answered(reply.room)
     answer = Response(reply.body, status=reply.status)
     answer.headers.clear()
     for name, value in reply.headers:
         answer.headers.add(name, value)
     answer.headers["content-length"] = str(len(reply.body))
     return answer
+
+
+def _give_back_when_answered(taken: GivenBack) -> None:
+    request.scope["extensions"][ROOM]["charges"].append(taken)
 
 
 def raw_headers(incoming: Request) -> RawHeaders:
@@ -245,6 +249,8 @@ def _reads(front: Front) -> Answers:
             now = front.gate.check(routes.EVENTS, routes.EVENTS.path, "GET", headers, "")
             return now == who
 
+        if who.client is not None and (counted := front.engine.new_runs.stream_begins(who.client)):
+            _give_back_when_answered(counted)
         if who.client is None:
             stream = await events.stream(front, tail, last_id, may_read)
         else:

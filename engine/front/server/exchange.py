@@ -15,10 +15,9 @@ from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Connec
 from hypercorn.utils import parse_socket_addr
 
 from engine.front.server.refusal import SAFE_HEADERS, refusal_headers
-from engine.front.server.reply import ROOM
+from engine.front.server.reply import ROOM, GivenBack
 from engine.front.server.serving import Serving
 from engine.front.server.strict import BadRequest, Phase, RequestReader
-from engine.process.budget import Charge
 
 STREAM_ID = 1  # HTTP/1.1 has one stream
 FAREWELL_S = 0.5
@@ -192,7 +191,7 @@ class Application:
         receive: Callable[[], Awaitable[ASGIReceiveEvent]],
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> None:
-        charges: list[Charge] = []  # room of a large answer, until it is sent
+        charges: list[GivenBack] = []  # as room of a large answer, until it is sent
         assert scope["type"] == "http"
         scope["extensions"][ROOM] = {"charges": charges}
         try:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Protocol
 
 from msgspec import Struct
 
 from engine.process.budget import Charge
 
 ROOM = "atomic.room"
-"""An extension in a request's ASGI scope: room in memory that is given back when it is answered."""
+"""An extension in a request's ASGI scope: what is given back when it is answered, as room in
+memory."""
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+class GivenBack(Protocol):
+    """What an answer takes until it is sent, or nobody waits for it any more."""
+
+    def give_back(self) -> None:
+        """It is free. A second time changes nothing."""
+        ...
 
 
 class Reply(Struct, frozen=True):

@@ -12,7 +12,12 @@ from engine.core.machine import Change
 from engine.core.model import OPEN
 from engine.ports.registry import Clients
 from engine.runs.limits.rates import Rates
-from engine.runs.limits.refusals import rate_limited, too_many_callers, too_many_runs
+from engine.runs.limits.refusals import (
+    rate_limited,
+    too_many_callers,
+    too_many_runs,
+    too_many_waiting,
+)
 
 RECOUNT_MS = 30_000
 """How old the count of a client's open runs may be when it is refused for it: then the next post
@@ -93,6 +98,19 @@ class NewRuns:
         if (per_s := self._limits_of(client).new_runs_per_s) is not None:
             self._rates.take(client, per_s, self._now() / 1000)
 
+    def check_waiting(self, client: str) -> None:
+        """Raises Refused for who would wait, and does not post."""
+        limits = self._limits_of(client)
+        most = limits.waiting_callers_max
+        if most is not None and self._has_too_many_callers(client, limits):
+            raise too_many_waiting(client, most)
+
+    def stream_begins(self, client: str) -> Waiting | None:
+        """Count an event stream for one client among its callers that wait; None: it has no limit.
+        Raises Refused where there are as many as may be."""
+        self.check_waiting(client)
+        return Waiting(self, client) if self.caller_waits(client) else None
+
     def caller_waits(self, client: str) -> bool:
         """A caller begins to wait. True if it counts, and `caller_leaves` is to follow."""
         if self._limits_of(client).waiting_callers_max is None:
@@ -138,3 +156,19 @@ class NewRuns:
     def _rate_wait_s(self, client: str, limits: ClientLimits) -> float:
         per_s = limits.new_runs_per_s
         return 0.0 if per_s is None else self._rates.wait_s(client, per_s, self._now() / 1000)
+
+
+class Waiting:
+    """A caller that counts as one that waits, until it leaves."""
+
+    __slots__ = ("_client", "_new_runs")
+
+    def __init__(self, new_runs: NewRuns, client: str) -> None:
+        self._new_runs: NewRuns | None = new_runs
+        self._client = client
+
+    def give_back(self) -> None:
+        """It waits no more. A second time changes nothing."""
+        new_runs, self._new_runs = self._new_runs, None
+        if new_runs is not None:
+            new_runs.caller_leaves(self._client)

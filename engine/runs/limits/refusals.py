@@ -63,6 +63,19 @@ def too_many_callers(client: str, waiting_callers_max: int) -> Refused:
     )
 
 
+def too_many_waiting(client: str, waiting_callers_max: int) -> Refused:
+    """The refusal of a question that would wait, and of an event stream, likewise."""
+    return Refused(
+        Problem.RATE_LIMITED,
+        f"As many callers of the client {client} wait, its event streams among them, as may"
+        f" ({waiting_callers_max:,}); ask again when some have left, or for an outcome without"
+        " waiting (`Prefer: wait=0`).",
+        limit="waiting_callers_max",
+        retryAfter=TOO_MANY_RETRY_AFTER_S,
+        rateLimit=RateLimit("waiting-callers", waiting_callers_max, None, TOO_MANY_RETRY_AFTER_S),
+    )
+
+
 def rate_limited(client: str, per_s: float, wait_s: float) -> Refused:
     """The refusal of a post that would open a run sooner than its client may."""
     runs, seconds = quota(per_s)

@@ -22,7 +22,7 @@ from engine.ports.caller import Invocation
 from engine.process.budget import Parcel
 from engine.process.costly import AT_ONCE_MAX, SLICE_S, CostlyWork
 from engine.runs.limits.new_runs import RECOUNT_MS
-from engine.runs.open.callers import Wait
+from engine.runs.open.callers import Recorded, StillOpen, Wait
 from engine.store.sqlite.views.views import SqliteViews
 from tests.runs.limits.limited import Limited
 from tests.world import ROOT, World, ok, world
@@ -320,6 +320,48 @@ async def test_no_more_callers_wait_than_may(autojump_clock: MockClock, path: Pa
         with trio.move_on_after(1) as waited:
             await it.post(key="e")
         assert waited.cancelled_caught
+
+
+async def test_questions_for_outcomes_wait_as_posts_do(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """At the limit they are taken and one beyond is not, whoever came first; without waiting, and
+    for an outcome that there is, each is answered. Event streams are counted with them."""
+
+    async def app(call: Invocation) -> Outcome:
+        return ok() if call.idempotency_key == "done" else await never(call)
+
+    async with world(path, app, registry=Limited(ClientLimits(waiting_callers_max=3))) as it:
+        done = await it.post(key="done")
+        opened = await it.post(key="a", wait=AT_ONCE)
+        assert isinstance(opened, StillOpen)
+        assert isinstance(done, Recorded)
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(it.engine.outcome, opened.step_id, Wait())
+            await trio.sleep(1)
+            stream = it.engine.new_runs.stream_begins("shop")
+            assert stream is not None
+            assert it.engine.new_runs.waiting == {"shop": 3}
+            with pytest.raises(Refused, match=r"wait, its event streams among them, as may \(3\)"):
+                await it.engine.outcome(opened.step_id, Wait(prefer_ms=1))
+            with pytest.raises(Refused) as caught:
+                it.engine.new_runs.stream_begins("shop")
+            assert caught.value.problem is Problem.RATE_LIMITED
+            assert caught.value.members["limit"] == "waiting_callers_max"
+            with pytest.raises(Refused, match="wait for outcomes as may"):
+                await it.post(key="b")
+            now = await it.engine.outcome(opened.step_id, AT_ONCE)
+            assert isinstance(now, StillOpen)
+            assert isinstance(await it.engine.outcome(done.step.id, Wait()), Recorded)
+            assert it.engine.new_runs.stream_begins("bank") is None, "it has no limit"
+            stream.give_back()
+            stream.give_back()
+            nursery.start_soon(it.engine.outcome, opened.step_id, Wait())
+            await trio.sleep(1)
+            assert it.engine.new_runs.waiting == {"shop": 3}
+            nursery.cancel_scope.cancel()
+        assert it.engine.new_runs.waiting == {"shop": 0}
 
 
 async def test_callers_that_come_together_are_as_many_as_may(
