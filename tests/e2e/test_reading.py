@@ -261,10 +261,10 @@ async def test_metrics_while_attempts_wait(tmp_path: Path) -> None:
     settings = tmp_path / "atomic.toml"
     async with application(slow=slow) as app:
         settings.write_text(f'[host_limits."127.0.0.1:{app.port}"]\nin_flight_max = 1\n')
-        with running(tmp_path, **SETTINGS, config=str(settings)) as engine:
+        with running(tmp_path, **SETTINGS) as engine:
             async with client(engine.url) as shop:
                 for number in range(4):
-                    await shop.post(app.at("slow"), f"k{number}", Prefer="respond-async")
+                    await shop.post(app.at("slow"), f"k{number}", prefer="respond-async")
                 await eventually(lambda: app.calls)
                 page = await shop.get("/metrics")
                 assert page.status_code == 200, page.text
@@ -283,7 +283,11 @@ async def test_metrics_as_openmetrics(shop: Client, app: Application) -> None:
     (info,) = families["atomic_engine"].samples
     assert info.labels["instance_id"] == (await shop.read("/status"))["instance"]
     assert families["atomic_commit_duration_seconds"].unit == "seconds"
-    labelled = {"atomic_http_requests", "atomic_holds", "atomic_new_runs_limited"}  # nothing yet
+    labelled = {
+        "atomic_http_requests", "atomic_holds", "atomic_new_runs_limited",
+        "atomic_client_calls_in_flight", "atomic_client_open_runs",
+        "atomic_client_waiting_callers",
+    }  # fmt: skip
     assert all(it.samples for name, it in families.items() if name not in labelled)
 
 

@@ -80,7 +80,7 @@ async def test_a_target_is_taken_away_and_given_back(tmp_path: Path) -> None:
                 document = is_problem(answer, 403, "target-not-allowed")
                 assert (document["client"], document["url"]) == ("shop", f"{app.url}/v2/order")
                 assert document["target"] == f"{app.url}/"
-                assert f'add "{app.url}/" to its `targets` in atomic.toml' in document["detail"]
+                assert f'add "{app.url}/v2/order" to its `targets` in' in document["detail"]
                 assert (await shop.read("/runs"))["runs"] == []
 
                 posted = await shop.post(f"{app.url}/v1/order", retry=SLOW, prefer="respond-async")

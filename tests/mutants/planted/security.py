@@ -29,7 +29,7 @@ def targets_as_they_came(bug: Planting) -> None:
 
 @plant("the reason of a hold is printed as it came", by=(PROPERTY,), test=COMMAND)
 def reason_as_it_came(bug: Planting) -> None:
-    bug.rewrite(tree.hold_text, "{safe(row.reason)}", "{row.reason}")
+    bug.rewrite(tree.hold_text, "safe(row.reason)", "row.reason")
 
 
 @plant("what a job would act on is printed as it came", by=(PROPERTY,), test=COMMAND)
