@@ -37,9 +37,14 @@ class Refusal(Struct, frozen=True):
     """What was asked for: method and path."""
     status: int
     why: str
+    is_known: bool = True
+    """It is one of ours, which strangers have not: it is told apart from theirs, however many."""
 
 
-OTHERS = Refusal("others", None, "", 0, "More kinds of refusals than are told apart in a minute.")
+OTHERS = Refusal(
+    "others", None, "", 0, "More kinds of refusals than are told apart in a minute.", False
+)
+OTHERS_KNOWN = replace(OTHERS, who="other tokens", is_known=True)
 
 
 class Audit:
@@ -67,8 +72,9 @@ class Audit:
 
     def refused(self, refusal: Refusal) -> None:
         """A token was refused."""
-        if refusal not in self._refused and len(self._refused) >= REFUSALS_MAX:
-            refusal = OTHERS
+        alike = sum(it.is_known == refusal.is_known for it in self._refused)
+        if refusal not in self._refused and alike >= REFUSALS_MAX:
+            refusal = OTHERS_KNOWN if refusal.is_known else OTHERS
         if refusal in self._refused:
             self._refused[refusal] += 1
             return

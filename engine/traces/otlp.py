@@ -29,6 +29,8 @@ BACK_OFF_S = 1.0
 RETRY_AFTER_S_MAX = 30.0
 LAST_S = 2.0
 """For what is left at the end."""
+ANSWER_BYTES_MAX = 16_384
+"""It says how many spans were refused, and why in a sentence."""
 AGAIN = frozenset({429, 502, 503, 504})
 NS_PER_MS = 1_000_000
 _SAMPLED = 1
@@ -51,7 +53,11 @@ class Exporter:
         """`endpoint`: of the collector; its path for traces is added."""
         self._spans, self._http, self._warn = spans, http, warn
         self._url = f"{endpoint.rstrip('/')}/v1/traces"
-        self._headers = [*headers, ("content-type", "application/x-protobuf")]
+        self._headers = [
+            *headers,
+            ("content-type", "application/x-protobuf"),
+            ("accept-encoding", "identity"),
+        ]
         self._resource = resource
         self._failing = False
 
@@ -74,20 +80,31 @@ class Exporter:
         why = ""
         for number in range(tries_max):
             answer: httpx.Response | None = None
+            content = b""
             try:
                 with trio.fail_after(TIMEOUT_S):
-                    answer = await self._http.post(self._url, content=body, headers=self._headers)
+                    answer, content = await self._post(body)
             except (httpx.HTTPError, trio.TooSlowError) as error:
                 why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             if answer is not None:
                 if answer.is_success:
-                    return self._taken(batch, answer.content)
+                    return self._taken(batch, content)
                 why = f"HTTP {answer.status_code}"
                 if answer.status_code not in AGAIN:
                     break
             if number + 1 < tries_max:
                 await trio.sleep(_pause_s(number, answer))
         self._lost(len(batch), why)
+
+    async def _post(self, body: bytes) -> tuple[httpx.Response, bytes]:
+        """The answer, and what of its body is of use: it may never end."""
+        async with self._http.stream(
+            "POST", self._url, content=body, headers=self._headers
+        ) as answer:
+            length = answer.headers.get("content-length", "")
+            if not length.isdigit() or int(length) > ANSWER_BYTES_MAX:
+                return answer, b""
+            return answer, await answer.aread()
 
     def _taken(self, batch: list[Span], content: bytes) -> None:
         refused = _refused(content)

@@ -26,7 +26,10 @@ from tests.store.support import rows, store_at
 from tests.world import FakeClock
 
 ADA = Actor("root (ada)", "10.0.0.7")
-GUESS = Refusal("unknown token 01020304", "10.0.0.9", "POST /shop", 401, "It is none of ours.")
+GUESS = Refusal(
+    "unknown token 01020304", "10.0.0.9", "POST /shop", 401, "It is none of ours.", False
+)
+SMALL = Refusal("looker", "10.0.0.8", "POST /api/v1/tokens", 403, "It needs the role admin.")
 
 
 async def _all(audit: Audit) -> list[AuditEntry]:
@@ -127,6 +130,8 @@ async def test_who_guesses_in_many_ways_is_counted_too(
             (OTHERS.who, 49), (OTHERS.who, 1)
         ]  # fmt: skip
         assert len(found) == REFUSALS_MAX + 2
+        audit.refused(SMALL)  # a stranger's guesses hide nothing of what ours did
+        assert _shown(await _all(audit))[0] == ("looker", "token refused", 403, 1)
 
 
 async def _keep(store: SqliteStore, count: int, at: int) -> None:

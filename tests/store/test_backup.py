@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -206,7 +207,7 @@ async def test_a_log_that_grows_meanwhile_takes_its_pauses(
 
 async def test_a_damaged_file_gives_no_copy(source: Path, tmp_path: Path) -> None:
     """A copy that cannot be read would be found when it is needed."""
-    with sqlite3.connect(source) as db:
+    with closing(sqlite3.connect(source)) as db:
         root = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'step'").fetchone()[0]
     data = bytearray(source.read_bytes())
     data[(root - 1) * 4_096 : (root - 1) * 4_096 + 64] = b"\xff" * 64

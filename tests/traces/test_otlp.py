@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -13,7 +13,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from engine.traces.otlp import BATCH_SPANS_MAX, SEND_EVERY_S, TIMEOUT_S, TRIES_MAX, Exporter
+from engine.traces.otlp import (
+    ANSWER_BYTES_MAX,
+    BATCH_SPANS_MAX,
+    SEND_EVERY_S,
+    TIMEOUT_S,
+    TRIES_MAX,
+    Exporter,
+)
 from engine.traces.spans import Span, Spans
 
 Collector = Callable[[httpx.Request], httpx.Response]
@@ -151,6 +158,25 @@ async def test_one_that_never_answers_is_given_up(autojump_clock: object) -> Non
     began = trio.current_time()
     await _run_for(exporter, 0.5)
     assert trio.current_time() - began < 3
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": str(ANSWER_BYTES_MAX + 1)}])
+async def test_an_answer_without_end_is_not_read(
+    autojump_clock: object, headers: dict[str, str]
+) -> None:
+    """Nor one that is longer than there is to say; its connection is let go."""
+    closed: list[bool] = []
+
+    class Endless(httpx.AsyncByteStream):
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            raise AssertionError("it is read")
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    spans, seen = _waiting(1), Seen(httpx.Response(200, stream=Endless(), headers=headers))
+    await _run_for(seen.exporter(spans), SEND_EVERY_S + 1)
+    assert (spans.sent, closed) == (1, [True])
 
 
 def test_a_failure_is_an_error_of_its_span() -> None:

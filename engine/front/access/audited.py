@@ -93,10 +93,13 @@ def note_refused_token(
     reply: Reply,
 ) -> None:
     """Have the audit know if it is a token that was refused: none of ours, or too little of one."""
-    if reply.status in (401, 403) and (who := gate.whose_token(method, headers)):
+    if reply.status not in (401, 403):
+        return
+    who, is_known = gate.whose_token(method, headers)
+    if who:
         what = f"{method} {path[:PATH_CHARACTERS_MAX]}"
         why = _cut(_read(reply.body).detail)
-        audit.refused(Refusal(who, address, what, reply.status, why))
+        audit.refused(Refusal(who, address, what, reply.status, why, is_known))
 
 
 def _read(body: bytes) -> _Problem:

@@ -79,13 +79,15 @@ class Gate:
         token = self._access.look(method, headers).token
         return token is not None and self.registry.token_by_digest(token) is not None
 
-    def whose_token(self, method: str, headers: RawHeaders) -> str:
+    def whose_token(self, method: str, headers: RawHeaders) -> tuple[str, bool]:
         """What is known of the token in a head: its name, also when it has run out, or what tells
-        an unknown one from others; empty: there is none, or it was not looked at."""
+        an unknown one from others; and whether it is known. Empty: there is none, or it was not
+        looked at."""
         look = self._access.look(method, headers)
         if look.foreign is not None or look.token is None:
-            return ""
-        return self.registry.name_of(look.token) or f"unknown token {look.token[:4].hex()}"
+            return "", False
+        name = self.registry.name_of(look.token)
+        return name or f"unknown token {look.token[:4].hex()}", name is not None
 
     def check_head(self, method: str, target: bytes, headers: RawHeaders) -> Reply | None:
         """The refusal of a request that has a body, before that is read."""
