@@ -34,7 +34,7 @@ class Posted(Struct, frozen=True):
 def read_headers(headers: RawHeaders) -> Posted:
     """The headers that mean something. Raises Refused for an Idempotency-Key that is none."""
     key: str | None = None
-    trace: str | None = None
+    traces: list[str] = []
     prefer = ""
     for name, value in headers:
         if name == b"idempotency-key":
@@ -45,7 +45,7 @@ def read_headers(headers: RawHeaders) -> Posted:
         elif name == b"prefer":
             prefer += "," + value.decode("latin1").lower()
         elif name == b"traceparent":
-            trace = read_traceparent(value.decode("latin1").strip(" \t"))
+            traces.append(value.decode("latin1").strip(" \t"))
     respond_async, wait_s = False, None
     for preference in prefer.split(",") if prefer else ():
         word = preference.partition(";")[0].strip(" \t")
@@ -53,6 +53,7 @@ def read_headers(headers: RawHeaders) -> Posted:
             respond_async = True
         elif (wait := _WAIT.fullmatch(word)) and wait_s is None:
             wait_s = min(int(wait[1]), PREFER_WAIT_S_MAX)
+    trace = read_traceparent(traces[0]) if len(traces) == 1 else None  # of two neither is believed
     return Posted(key, parent_of(headers), respond_async, wait_s, trace)
 
 
