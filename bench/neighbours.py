@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,24 +17,15 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter
 
+import endpoint
 from http1 import Connection, percentile
+from machine import free_port
 
 POSTS = 150
 FLOOD_CALLERS = 20
 DEAD_RUNS = 500
 TAKES_S = 0.05
 KEYS = count()
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
-            await reader.readexactly(int(length))
-            await asyncio.sleep(TAKES_S)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-        writer.close()
 
 
 async def _post(connection: Connection, client: str, app: int, **headers: str) -> float:
@@ -73,17 +63,10 @@ async def _measure(port: int, app: int, dead: int) -> None:
     print(f"beside a dead host{await _p99(port, app):7.1f} ms")
 
 
-def _free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        port: int = it.getsockname()[1]
-        return port
-
-
 async def main() -> None:
     """Start all, measure, and end all."""
-    server = await asyncio.start_server(_answer, "127.0.0.1", 0)
-    app, port, dead = server.sockets[0].getsockname()[1], _free_port(), _free_port()
+    server = await endpoint.serve(TAKES_S)
+    app, port, dead = server.sockets[0].getsockname()[1], free_port(), free_port()
     with tempfile.TemporaryDirectory() as name:
         settings = Path(name, "atomic.toml")
         settings.write_text(

@@ -20,25 +20,15 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter
 
+import endpoint
 from http1 import Connection, percentile
-from neighbours import _free_port
+from machine import free_port
 
 ALONE_S = 20.0
 TAKES_S = 0.005
 DAYS = 40
 KEYS = count()
 HERE = Path(__file__).parent
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
-            await reader.readexactly(int(length))
-            await asyncio.sleep(TAKES_S)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-        writer.close()
 
 
 async def _call(port: int, app: int, took: list[float]) -> None:
@@ -129,7 +119,7 @@ async def main() -> None:
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--kills", type=int, default=0)
     options = parser.parse_args()
-    server = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    server = await endpoint.serve(TAKES_S)
     app = server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, "old.db")
@@ -137,7 +127,7 @@ async def main() -> None:
         subprocess.run(  # noqa: ASYNC221 - before anything is measured
             [*load, "--runs", str(options.runs), "--days-ago", str(DAYS)], check=True
         )
-        engine = Engine(Path(name), _free_port())
+        engine = Engine(Path(name), free_port())
         try:
             await _measure(options, engine, app)
         finally:

@@ -13,6 +13,11 @@ from engine.core.errors import Problem, Refused
 from engine.core.text.json_text import StandIns
 
 Asked = TypeVar("Asked")
+PAGE_LIMIT_MAX = 500
+PAGE_LIMIT_DEFAULT = 50
+NUMBER_MAX = 10**15
+"""What a larger number from outside is taken for: above everything that is counted here, and within
+what SQLite and Python take."""
 _PATTERN = re.compile(r"Expected `str` matching regex .* - at", re.DOTALL)
 
 
@@ -38,13 +43,6 @@ def _why_no_text(body: bytes, error: Exception) -> str:
         if stand_ins.found:
             return f"`{stand_ins.first()}` is half of a surrogate pair, and no character"
     return str(error)
-
-
-PAGE_LIMIT_MAX = 500
-PAGE_LIMIT_DEFAULT = 50
-NUMBER_MAX = 10**15
-"""What a larger number from outside is taken for: above everything that is counted here, and within
-what SQLite and Python take."""
 
 
 def check_names(query: Mapping[str, str], known: Collection[str]) -> None:

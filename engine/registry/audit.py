@@ -72,14 +72,17 @@ class Audit:
 
     def refused(self, refusal: Refusal) -> None:
         """A token was refused."""
-        alike = sum(it.is_known == refusal.is_known for it in self._refused)
-        if refusal not in self._refused and alike >= REFUSALS_MAX:
+        if refusal not in self._refused and self._is_crowded(refusal.is_known):
             refusal = OTHERS_KNOWN if refusal.is_known else OTHERS
         if refusal in self._refused:
             self._refused[refusal] += 1
             return
         self._refused[refusal] = 0
         self._keep_refusal(refusal, 1)
+
+    def _is_crowded(self, is_known: bool) -> bool:
+        """So many kinds are told apart already."""
+        return sum(it.is_known == is_known for it in self._refused) >= REFUSALS_MAX
 
     def _keep_refusal(self, refusal: Refusal, count: int) -> None:
         self._keep(
