@@ -76,7 +76,7 @@ def doctor_file(db: Path) -> list[Finding]:
         machine.sqlite_finding(sqlite_version()),
         machine.disk_finding(path.parent, "disk"),
         *machine.file_findings(path),
-        machine.clock_finding(0, now, last_at),
+        machine.clock_finding(None, now, last_at),
         Finding("content", Verdict.OK, "not looked at", f"atomic verify {db}"),
     ]
 

@@ -138,7 +138,8 @@ ROWS = (
     row(
         "engine.front.api",
         "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.registry "
-        "engine.runs.* engine.jobs engine.front.* msgspec quart quart_trio trio werkzeug",
+        "engine.runs.* engine.jobs engine.shown engine.front.* msgspec quart quart_trio trio "
+        "werkzeug",
     ),
     row(
         "engine.traces",

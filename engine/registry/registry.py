@@ -118,6 +118,11 @@ class Registry:
         self._used[digest] = now
         return token
 
+    def is_good(self, digest: bytes) -> bool:
+        """Whether a token of this digest would be found so; that it is asked uses none."""
+        token = self._by_digest.get(digest)
+        return token is not None and token.is_good(digest, self._now())
+
     def used_at(self, digest: bytes | None) -> int | None:
         """When the secret of this digest was last used since the process began, in milliseconds
         since the epoch, UTC. It is nowhere written: each request would have to."""

@@ -216,3 +216,14 @@ def test_who_has_no_token_is_told_what_to_do_also_in_an_attempts_reason() -> Non
     detail = json.loads(reply.body)["detail"]
     assert without_secrets(detail) == detail
     assert "ATOMIC_TOKEN_FILE" in detail[:120]
+
+
+def test_whether_a_token_is_good_is_asked_without_a_use() -> None:
+    """Who looks through connections for one to close uses none of their tokens."""
+    gate = gate_of(token("it", Role.READ))
+    digest = digest_of("atomic_it")
+    assert gate.knows("GET", bearing("it"))
+    assert gate.registry.used_at(digest) is None
+    assert not gate.knows("GET", bearing("other"))
+    assert gate.check(routes.RUNS, "/api/v1/runs", "GET", bearing("it"), "")
+    assert gate.registry.used_at(digest) == NOW[0]

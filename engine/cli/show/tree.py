@@ -204,10 +204,7 @@ def run_note(run: RunRow, holds: Sequence[HoldRow] = ()) -> str:
     if reason := _pause_reason(run):
         facts.append(reason)
     if run.ended_at is None and (hold := _hold_of(run, holds)) is not None:
-        facts.append(
-            "held: "
-            + ("everything" if hold.kind == "all" else f"{safe(hold.kind)} {safe(hold.name)}")
-        )
+        facts.append(f"held: {safe(hold_name(hold.kind, hold.name))}")
     elif run.due_at is not None and run.ended_at is None:
         facts.append(f"next try {clock_text(run.due_at)}")
     if run.reason is not None:

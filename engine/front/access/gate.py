@@ -77,7 +77,7 @@ class Gate:
     def knows(self, method: str, headers: RawHeaders) -> bool:
         """Whether there is a good token in a head."""
         token = self._access.look(method, headers).token
-        return token is not None and self.registry.token_by_digest(token) is not None
+        return token is not None and self.registry.is_good(token)
 
     def whose_token(self, method: str, headers: RawHeaders) -> tuple[str, bool]:
         """What is known of the token in a head: its name, also when it has run out, or what tells

@@ -90,11 +90,16 @@ def _backup(it: Examined) -> Finding:
                        "Mend that, or make one: atomic backup FILE.")  # fmt: skip
     if backups.good is None:
         return Finding("backup", Verdict.WARN, "there was none yet",
-                       "Set backup_dir, or make one: atomic backup FILE.")  # fmt: skip
+                       "Set backup_dir, if not set, or make one: atomic backup FILE.")  # fmt: skip
     told = f"the last one is of {rfc3339(backups.good.at)}: {backups.good.file}"
     due = backups.due_at
     if due is not None and now > due + OLD_BACKUPS * it.backup_every_h * HOUR_MS:
-        return Finding("backup", Verdict.WARN, told, "See the log: backup-failed.")
+        return Finding(
+            "backup",
+            Verdict.WARN,
+            told,
+            "The next is late: is one under way (atomic status), or the disk slow?",
+        )
     return Finding("backup", Verdict.OK, told)
 
 
@@ -107,7 +112,9 @@ async def _targets(it: Examined) -> list[Finding]:
         if not client.disabled
     ]
     if not asked:
-        return [Finding("targets", Verdict.OK, "no client has a list: none is tried")]
+        return [
+            Finding("targets", Verdict.OK, "no client that is enabled has a list: none is tried")
+        ]
     found: dict[tuple[str, str], str | None] = {}
     limiter = trio.CapacityLimiter(AT_ONCE)
 

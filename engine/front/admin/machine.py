@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,7 +86,8 @@ def disk_finding(directory: Path, name: str) -> Finding:
 
 def file_findings(db: Path) -> Iterator[Finding]:
     """Who may read and write the database, its companions and their directory."""
-    bad = []
+    bad: list[str] = []
+    open_to_others: list[Path] = []
     for path in (db, *(db.with_name(db.name + each) for each in ("-wal", "-shm", ".lock"))):
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -93,13 +95,14 @@ def file_findings(db: Path) -> Iterator[Finding]:
             continue
         if mode & 0o077:
             bad.append(f"{path.name} {mode:04o}")
+            open_to_others.append(path)
     if bad:
         yield Finding(
             "file modes",
             WARN,
             f"others of this machine may read or write {', '.join(bad)}: they hold payloads,"
             " answers and the secret of parent tokens",
-            f"chmod 600 {db} {db}-*",
+            "chmod 600 " + " ".join(shlex.quote(str(path)) for path in open_to_others),
         )
     else:
         yield Finding("file modes", OK, "the database is its user's alone (0600)")
@@ -121,9 +124,9 @@ def file_findings(db: Path) -> Iterator[Finding]:
         yield Finding("directory", OK, f"{db.parent} is its user's alone ({mode:04o})")
 
 
-def clock_finding(apart_ms: int, now_ms: int, last_at_ms: int) -> Finding:
-    """Whether the wall clock was set under the engine (`apart_ms`: from its steady one), or is
-    behind what was recorded."""
+def clock_finding(apart_ms: int | None, now_ms: int, last_at_ms: int) -> Finding:
+    """Whether the wall clock was set under the engine (`apart_ms`: from its steady one; None: none
+    runs), or is behind what was recorded."""
     if now_ms < last_at_ms - CLOCK_APART_MS:
         return Finding(
             "clock",
@@ -131,6 +134,8 @@ def clock_finding(apart_ms: int, now_ms: int, last_at_ms: int) -> Finding:
             f"it is {(last_at_ms - now_ms) / 1000:,.0f} s behind the last event that was recorded",
             "Set the clock: new runs are listed behind older ones, and back-off is told wrongly.",
         )
+    if apart_ms is None:
+        return Finding("clock", OK, "the wall clock is behind nothing that was recorded")
     if abs(apart_ms) >= CLOCK_APART_MS:
         return Finding(
             "clock",

@@ -22,6 +22,7 @@ from engine.front.show.replies import json_reply, problem_reply
 from engine.front.show.rows import hold_row, named_step, run_row, step_row
 from engine.ports.views import RunRecord, record_of
 from engine.runs.limits.refusals import no_such_run
+from engine.shown.holds import hold_name
 
 _decode = msgspec.json.Decoder(wire.ActionRequest).decode
 _decode_hold = msgspec.json.Decoder(wire.HoldRequest).decode
@@ -122,10 +123,11 @@ def _naming_holds(front: Front, refused: Refused, run_id: str, step_id: str | No
         return refused
     run = live.run
     steps = [run.steps[step_id]] if step_id in run.steps else list(run.steps.values())
-    held = holds_over(front.engine.holds, run.client, run.root.spec.workflow, steps)
+    over = holds_over(front.engine.holds, run.client, run.root.spec.workflow, steps)
+    held = [it for it in over if it.released_at is None]  # a released one lets go
     if not held:
         return refused
-    named = " and ".join(f"{it.kind} {it.name}" for it in held)
+    named = " and ".join(hold_name(it.kind, it.name) for it in held)
     what = f"A hold on {named} keeps" if len(held) == 1 else f"Holds on {named} keep"
     detail = f"{refused.detail} {what} it back: `atomic holds` says why."
     return Refused(refused.problem, detail, **refused.members)

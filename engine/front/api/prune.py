@@ -18,9 +18,9 @@ async def prune(pruning: Pruning, body: bytes, actor: str) -> PruneAnswer:
     """Say what goes, and begin unless it is a dry run. Raises Refused."""
     asked = decode_asked(body, _decode, "prune request")
     retention = _retention(pruning, asked)
+    plan = await pruning.plan(retention)  # before any of it goes
     if not asked.dry_run:
         pruning.begin(actor)
-    plan = await pruning.plan(retention)
     return PruneAnswer(
         dry_run=asked.dry_run,
         retention_days=retention.days,

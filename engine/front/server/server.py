@@ -46,9 +46,9 @@ ANY_ADDRESS = "::"
 LIFESPAN_SHUTDOWN_S = 0.5
 LOOK_FOR_IDLE_EVERY_S = 0.1
 """While there is no room: to look through ten thousand connections takes some ten milliseconds."""
-SAID_EVERY_S = 60.0
 REASONS_MAX = 32
-"""That are said each once in so long; those beyond all together."""
+"""That are said each once in `SAID_EVERY_S`; those beyond all together."""
+SAID_EVERY_S = 60.0
 """No descriptor for a connection, ten times a second, or a client that does not trust our
 certificate: a line for each would fill the log."""
 
