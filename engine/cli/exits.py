@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -67,6 +69,15 @@ class Refusal(click.ClickException):
     def show(self, file: Any = None) -> None:
         """One line, as the other errors have it."""
         click.echo(f"atomic: {safe(self.message)}", err=True, file=file)
+
+
+@contextmanager
+def refused_of_a_file() -> Iterator[None]:
+    """What cannot be done with a file is refused as by an engine. Raises Refusal."""
+    try:
+        yield
+    except EngineError as error:
+        raise Refusal(str(error)) from error
 
 
 def _exit_code(error: EngineError) -> int:

@@ -83,14 +83,16 @@ def health(file: Path | None, timeout: int, engine: str | None) -> None:
 
 
 def _url_of_settings(file: Path | None) -> str:
+    from msgspec.structs import replace
+
     from engine.process import config
+    from engine.process.bind import engine_url
 
     settings = config.load({}, os.environ, file)
     if not settings.port:
         raise click.UsageError("port: is 0, so nobody knows which one it is: give --engine.")
-    host = HERE.get(settings.host, settings.host)
-    host = f"[{host}]" if ":" in host else host
-    return f"{'https' if settings.tls_cert else 'http'}://{host}:{settings.port}"
+    here = replace(settings, host=HERE.get(settings.host, settings.host))
+    return engine_url(here, settings.port)
 
 
 def _unverified() -> ssl.SSLContext:

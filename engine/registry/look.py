@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -111,6 +111,15 @@ class Look:
             raise ConfigError(
                 f"{path}: every user of this machine may write it: `chmod o-w {path}`"
             )
+
+    def secret_lines(self, path: Path, *, named: str) -> Iterator[tuple[int, str]]:
+        """The lines of a file that others may not read, with their numbers; without blank ones and
+        those that begin with `#`. Raises ConfigError."""
+        text = self.text(path, named=named)
+        self.check_secret(path)
+        for number, line in enumerate(text.splitlines(), 1):
+            if (line := line.strip()) and not line.startswith("#"):
+                yield number, line
 
     def check_secret(self, path: Path) -> None:
         """The same of a file with secrets, which others may not read either. Raises ConfigError."""

@@ -116,8 +116,4 @@ def _lines(look: Look, path: Path, named: str) -> Iterator[tuple[int, str]]:
             f"{named}: is the secret itself. Write it to a file that others cannot read, and name"
             " that file here"
         )
-    text = look.text(path, named=named)
-    look.check_secret(path)
-    for number, line in enumerate(text.splitlines(), 1):
-        if (line := line.strip()) and not line.startswith("#"):
-            yield number, line
+    yield from look.secret_lines(path, named=named)

@@ -57,13 +57,7 @@ def tracing_of(config: Config, version: str, instance: str) -> Tracing | None:
 
 def _headers(path: Path) -> Iterator[tuple[str, str]]:
     """One a line, `name: value`; without blank lines and those that begin with `#`."""
-    look = Look()
-    text = look.text(path, named="otlp_headers_file")
-    look.check_secret(path)
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
+    for number, line in Look().secret_lines(path, named="otlp_headers_file"):
         found = _HEADER.fullmatch(line)
         if found is None:
             raise ConfigError(f"{path}: line {number}: is no header: write `name: value`.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli.access.private import Place, tell_secret
-from engine.cli.exits import Refusal
+from engine.cli.exits import refused_of_a_file
 from engine.cli.options import was_typed
 from engine.cli.show.text import safe
 
@@ -37,14 +37,11 @@ def db_option(command: Callable[..., None]) -> Callable[..., None]:
 def in_file(db: Path, change: str, asked: Any, actor: str) -> Any:
     """Have a function of `engine/offline.py` change a file. Raises Refusal."""
     from engine import offline
-    from engine.core.errors import EngineError
 
     if was_typed("engine"):
         raise click.UsageError("--db changes a file, and --engine asks an engine: give one.")
-    try:
+    with refused_of_a_file():
         return getattr(offline, change)(db, asked, actor)
-    except EngineError as error:
-        raise Refusal(str(error)) from error
 
 
 def tell_made(made: MadeToken, admin: MadeToken | None, place: Place | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_FAILED, Refusal
+from engine.cli.exits import EXIT_FAILED, Refusal, refused_of_a_file
 from engine.cli.options import actor_option, client_of, engine_option, json_option, was_typed
 from engine.cli.show.text import ProgressLine, echo_json, safe
 
@@ -59,14 +59,9 @@ def backup(
 
 def _copy(db: Path, path: Path) -> int:
     from engine import offline
-    from engine.core.errors import EngineError
 
-    with ProgressLine() as progress:
-        try:
-            done = offline.back_up_file(db, path, lambda n, of: progress.show("pages", n, of))
-        except EngineError as error:
-            raise Refusal(str(error)) from error
-    return done.size
+    with ProgressLine() as progress, refused_of_a_file():
+        return offline.back_up_file(db, path, lambda n, of: progress.show("pages", n, of)).size
 
 
 def _follow(client: Client, begun: BackupProgress) -> BackupRow:

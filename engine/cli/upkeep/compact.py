@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.exits import Refusal
+from engine.cli.exits import refused_of_a_file
 from engine.cli.options import json_option
 from engine.cli.show.text import echo_json, safe
 
@@ -21,12 +21,9 @@ def compact(file: Path, as_json: bool) -> None:
     it was.
     """
     from engine import offline
-    from engine.core.errors import EngineError
 
-    try:
+    with refused_of_a_file():
         done = offline.compact_file(file)
-    except EngineError as error:
-        raise Refusal(str(error)) from error
     if as_json:
         echo_json(done)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_DAMAGED, Refusal
+from engine.cli.exits import EXIT_DAMAGED, refused_of_a_file
 from engine.cli.options import client_of, engine_option, json_option, was_typed
 from engine.cli.show.text import echo_json, safe
 
@@ -50,9 +50,6 @@ def doctor(ctx: click.Context, db: Path | None, engine: str, as_json: bool) -> N
 
 def _of_file(db: Path) -> Sequence[Finding]:
     from engine import offline
-    from engine.core.errors import EngineError
 
-    try:
+    with refused_of_a_file():
         return offline.doctor_file(db)
-    except EngineError as error:
-        raise Refusal(str(error)) from error

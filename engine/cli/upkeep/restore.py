@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from engine.cli.act import undismiss
-from engine.cli.exits import EXIT_DAMAGED, Refusal
+from engine.cli.exits import EXIT_DAMAGED, refused_of_a_file
 from engine.cli.options import actor_option
 from engine.cli.show.text import ProgressLine, safe
 from engine.cli.upkeep.verify import report_lines
@@ -54,13 +54,9 @@ def restore(ctx: click.Context, backup: Path, target: Path, actor: str) -> None:
     and says so (`atomic release --all`).
     """
     from engine import offline
-    from engine.core.errors import EngineError
 
-    with ProgressLine() as progress:
-        try:
-            report, restored = offline.restore_file(backup, target.absolute(), actor, progress.show)
-        except EngineError as error:
-            raise Refusal(str(error)) from error
+    with ProgressLine() as progress, refused_of_a_file():
+        report, restored = offline.restore_file(backup, target.absolute(), actor, progress.show)
     if restored is None:
         click.echo("\n".join(report_lines(report)), err=True)
         click.echo(f"atomic: {safe(backup)} is not whole, and nothing was restored.", err=True)

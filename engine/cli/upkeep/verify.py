@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.exits import EXIT_DAMAGED, Refusal
+from engine.cli.exits import EXIT_DAMAGED, refused_of_a_file
 from engine.cli.options import json_option
 from engine.cli.show.text import ProgressLine, count_text, echo_json, safe, span_text
 
@@ -27,14 +27,10 @@ def verify(ctx: click.Context, file: Path, as_json: bool) -> None:
     events say, with one outcome for each generation of a step. Exit code 6: something is not so.
     """
     from engine import offline
-    from engine.core.errors import EngineError
 
     began = monotonic()
-    with ProgressLine() as progress:
-        try:
-            report = offline.verify_file(file, progress.show)
-        except EngineError as error:
-            raise Refusal(str(error)) from error
+    with ProgressLine() as progress, refused_of_a_file():
+        report = offline.verify_file(file, progress.show)
     report.took_ms = int((monotonic() - began) * 1000)
     if as_json:
         echo_json(report)
