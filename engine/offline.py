@@ -125,7 +125,7 @@ def verify_file(db: Path, progress: Progress) -> Report:
 
 def compact_file(db: Path) -> Compacted:
     """Have a file give back what was freed in it. Raises StoreError where it cannot."""
-    return compact(db, _owner(SystemClock()))
+    return compact(db, trio.run(_own))
 
 
 class Done(Struct, frozen=True):
@@ -157,6 +157,10 @@ async def _change(db: Path, done: Done, work: Work[T]) -> T | Refused:
             return refused  # raised here it would leave within a group of the store's nursery
         audit.end(entry, HTTPStatus.OK)
         return answer
+
+
+async def _own() -> Owner:
+    return _owner(SystemClock())
 
 
 def _owner(clock: SystemClock) -> Owner:
