@@ -152,3 +152,22 @@ def test_a_secret_that_cannot_be_kept_is_shown(
     assert "No space left on device" in done.stderr
     assert path.read_text() == f"{OLD}\n"
     assert os.listdir(tmp_path) == ["billing.token"]
+
+
+@pytest.mark.parametrize(
+    ("command", "there"),
+    [
+        (("client", "secret", "add", "billing", "--to"), f"{OLD}\n"),
+        (ROTATE, "whsec_old\n"),
+        (ROTATE, f"# a file of tokens\n{OLD}\nexport A=1\n"),
+    ],
+)
+def test_a_file_of_something_else_is_left_alone(
+    atomic: Atomic, tmp_path: Path, command: tuple[str, ...], there: str
+) -> None:
+    """A secret in front of an application's token would lock it out; nothing is asked for."""
+    path = tmp_path / "other"
+    path.write_text(there)
+    done = atomic(*command, str(path))
+    assert (done.exit_code, path.read_text()) == (2, there)
+    assert "is a file of something else: name another" in " ".join(done.stderr.split())

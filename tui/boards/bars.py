@@ -279,7 +279,8 @@ def _totals(it: Shown) -> list[Piece]:
     if it.looking.view == "causes":
         stuck = it.store.status.stuck_count or 0
         causes = f"{len(it.rows.ids):,} cause{'s' if len(it.rows.ids) > 1 else ''}"
-        return [Piece(f" {stuck:,} stuck runs · {causes}", "dim")]
+        runs = f"{stuck:,} stuck run{'' if stuck == 1 else 's'}"
+        return [Piece(f" {runs} · {causes}", "dim")]
     total = len(it.rows.ids) if listing.total is None else max(listing.total, len(it.rows.ids))
     if it.looking.view == "retries" and not listing.at_tail and not it.looking.filters["retries"]:
         timed = _timed(it)

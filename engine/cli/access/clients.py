@@ -13,7 +13,7 @@ from engine.cli.access.shared import db_option, in_file, tell_made
 from engine.cli.options import actor_option, client_of, engine_option, json_option
 from engine.cli.show.lists import table
 from engine.cli.show.text import count_text, echo_json, echo_list, safe
-from engine.registry.secrets import SIGNING_SECRETS_MAX
+from engine.registry.secrets import SIGNING_PREFIX, SIGNING_SECRETS_MAX
 
 if TYPE_CHECKING:
     from engine.wire.access import ClientRow
@@ -154,7 +154,8 @@ def add_secret(name: str, to: Path | None, engine: str, actor: str, as_json: boo
 
     One before it signs too. In a file that is there the new one comes before it.
     """
-    with place_for(to, as_json=as_json, kept=SIGNING_SECRETS_MAX - 1) as place:
+    kept = SIGNING_SECRETS_MAX - 1
+    with place_for(to, as_json=as_json, kept=kept, begins=SIGNING_PREFIX) as place:
         with client_of(engine, actor=actor) as atomic:
             answer = atomic.admin.add_signing_secret(name)
         if as_json:

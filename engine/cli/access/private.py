@@ -87,18 +87,25 @@ class Draft:
 class Place(Draft):
     """Where `--to` has a secret go, which is made when there is one."""
 
-    def __init__(self, path: Path, *, new: bool, kept: int) -> None:
+    def __init__(self, path: Path, *, new: bool, kept: int, begins: str) -> None:
         """`new`: nothing may be there. `kept`: so many secrets of what is there stay behind the new
-        one. Raises OSError, and UsageError for what is there."""
+        one. `begins`: what the lines of such a file begin with: a file of anything else is nobody's
+        to be changed. Raises OSError, and UsageError for what is there."""
         if new and path.exists():
             raise click.UsageError(
                 f"--to: {safe(path)} is there already, and is not written over: name another file."
             )
+        lines = map(
+            str.strip, path.read_text(errors="replace").splitlines() if path.exists() else ()
+        )
+        there = [line for line in lines if line and line[0] != "#"]
+        if not all(line.startswith(begins) for line in there):
+            raise click.UsageError(
+                f"--to: {safe(path)} has lines that do not begin with {begins}, so it is a file of"
+                " something else: name another."
+            )
         super().__init__(path)
-        self._kept: list[str] = []
-        if kept and self.path.exists():
-            lines = map(str.strip, self.path.read_text(errors="replace").splitlines())
-            self._kept = [line for line in lines if line and line[0] != "#"][:kept]
+        self._kept = there[:kept]
 
     def keep(self, secret: str) -> None:
         """Have the secret in the file, whole. Where that fails it is shown: it is nowhere else.
@@ -116,7 +123,7 @@ class Place(Draft):
 
 @contextmanager
 def place_for(
-    to: Path | None, *, as_json: bool, new: bool = False, kept: int = 0
+    to: Path | None, *, as_json: bool, new: bool = False, kept: int = 0, begins: str = ""
 ) -> Iterator[Place | None]:
     """The place that `--to` names, if it does: before anything is made it is sure that the file can
     be written. Raises UsageError."""
@@ -126,7 +133,7 @@ def place_for(
     if as_json:
         raise click.UsageError("--json shows the secret, and --to does not: give one of them.")
     try:
-        place = Place(to, new=new, kept=kept)
+        place = Place(to, new=new, kept=kept, begins=begins)
     except OSError as error:
         raise click.UsageError(f"--to: {safe(to)} cannot be written: {error.strerror}.") from error
     try:

@@ -14,6 +14,7 @@ from engine.cli.options import actor_option, client_of, engine_option, json_opti
 from engine.cli.show.lists import table
 from engine.cli.show.text import clock_text, echo_json, echo_list, safe
 from engine.core.access.token import Role
+from engine.registry.registry import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from engine.wire.access import TokenRow
@@ -103,7 +104,7 @@ def rotate(
 
     A file that is there is replaced at once and whole, after the engine has made the secret.
     """
-    with place_for(to, as_json=as_json) as place:
+    with place_for(to, as_json=as_json, begins=TOKEN_PREFIX) as place:
         with client_of(engine, actor=actor) as atomic:
             answer = atomic.admin.rotate_token(name, overlap_ms=overlap, expires_in_ms=expires)
         if as_json:

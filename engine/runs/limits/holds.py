@@ -140,8 +140,9 @@ class Holds:
         name = read_name(kind, name)
         known = self._holds.get((kind, name))
         if known is None:
+            what = "everything" if kind is HoldKind.ALL else f"{kind} {name}"
             raise Refused(
-                Problem.NOT_FOUND, f"There is no hold on {kind} {name}; `atomic holds` lists them."
+                Problem.NOT_FOUND, f"There is no hold on {what}; `atomic holds` lists them."
             )
         hold = replace(
             known,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 
-from engine.registry import secrets
 from engine.registry.changes import Changes
 from engine.registry.files import _Reading
+from engine.registry.look import Look
 from engine.registry.registry import Registry
 from engine.registry.watch import Files
 from engine.runs.engine import Engine
@@ -49,7 +49,7 @@ def gone_files_open_the_engine(bug: Planting) -> None:
 @plant("a file of tokens that everybody may read is taken", by=(PROPERTY,),
        test=f"{FILES}rights")  # fmt: skip
 def readable_secrets_taken(bug: Planting) -> None:
-    bug.rewrite(secrets._lines, "look.check_secret(path)", "pass")
+    bug.rewrite(Look.secret_lines, "self.check_secret(path)", "pass")
 
 
 @plant("a token of one client is another's too", by=(PROPERTY,),

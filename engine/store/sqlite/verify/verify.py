@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.ports.report import FAULTS_MAX, Progress, Report, TooManyFaults
+from engine.ports.report import FAULTS_MAX, RESTORE, Progress, Report, TooManyFaults
 from engine.ports.store import StoreError
 from engine.store.journal import unpack
 from engine.store.sqlite.content import MIGRATIONS, check_version, is_ours, misnamed_versions
@@ -32,7 +32,8 @@ STEPS_OF_SQLITE = 2_000_000
 ORPHANS_TOLD = 5
 CACHE_KIB = 65_536
 MAGIC, HEADER_BYTES = b"SQLite format 3\0", 100
-FOREIGN = "It is another program's file, or its beginning is damaged. If it was Atomic's:"
+FOREIGN = "It is another program's file, or its beginning is damaged"
+IF_OURS = f"If it was Atomic's: {RESTORE}"
 
 
 def verify(path: Path, progress: Progress = lambda name, done, of: None) -> Report:
@@ -107,7 +108,7 @@ def _is_database(path: Path, report: Report) -> bool:
     if not begin:
         report.found("file", "it is empty: nothing is recorded in it")
     elif not begin.startswith(MAGIC):
-        report.found("file", f"it is no SQLite database. {FOREIGN}")
+        report.found("file", f"it is no SQLite database. {FOREIGN}", IF_OURS)
     elif len(begin) < HEADER_BYTES:
         report.found("file", "it is cut short: it has not even a whole header")
     else:
@@ -146,7 +147,7 @@ def _as_fault(report: Report, place: str) -> Iterator[None]:
 
 def _check_ours(db: sqlite3.Connection, path: Path, report: Report) -> bool:
     if not is_ours(db):
-        report.found("file", f"it is a database, and not Atomic's. {FOREIGN}")
+        report.found("file", f"it is a database, and not Atomic's. {FOREIGN}", IF_OURS)
         return False
     if misnamed := misnamed_versions(db):
         report.found(f"table {MIGRATIONS}", f"{misnamed[0]!r} is no version of a schema")
