@@ -25,8 +25,8 @@ class Soon(Retention, frozen=True):
     kept_ms: int = 0
 
     def ended_before(self, now: int) -> Mapping[str, int]:
-        """Whatever its state."""
-        return dict.fromkeys(ENDED, now - self.kept_ms)
+        """Whatever its state; in an order that no hash decides, so that a seed replays."""
+        return dict.fromkeys(sorted(ENDED), now - self.kept_ms)
 
 
 async def prune(engine: Engine, clock: Clock, history: History, kept_ms: int, rng: Random) -> None:

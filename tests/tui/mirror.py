@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,6 +23,7 @@ from engine.ports.caller import Invocation
 from engine.runs.open.callers import Recorded, Wait
 from engine.store.sqlite.views.views import SqliteViews
 from engine.wire.events import Event, read_event
+from tests.simulation.determinism import run_seeded
 from tests.tui.support import store_at
 from tests.world import EPOCH_MS, FakeClock, World, ok, still_open, world
 from tui.data.inputs import TreeRead
@@ -140,11 +142,16 @@ def brake(it: World, chance: float) -> None:
         holds.release(*what, None, ada, it.engine.clock.steady_ms())
 
 
-async def watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
+def watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
     """A run that is operated and followed to its rest; and what the engine says of it then.
+    One seed, one schedule: what comes in the same moment comes in the same order each time.
 
     Trees are read now and then, and given to the store late: events are ahead of them.
     """
+    return run_seeded(seed, partial(_watched, path, seed))
+
+
+async def _watched(path: Path, seed: int) -> tuple[Mirror, TreeRead]:
     flow, holding = Flow(seed), Random(f"{seed} holds")
     async with world(path, flow.call, clock=FakeClock(seed)) as it:
         flow.world = it

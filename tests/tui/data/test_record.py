@@ -57,11 +57,9 @@ def replayed(recording: bytes, began: float = 1_000.0) -> Store:
 
 
 @pytest.mark.slow
-async def test_a_recording_of_an_engine_replays_to_the_same_store(
-    autojump_clock, tmp_path: Path
-) -> None:
+def test_a_recording_of_an_engine_replays_to_the_same_store(tmp_path: Path) -> None:
     """Trees, runs, events, lists: all that is known, of a run with everything in it."""
-    mirror, _ = await watched(tmp_path / "a.db", 5)
+    mirror, _ = watched(tmp_path / "a.db", 5)
     inputs: list[tuple[float, Input]] = [(0.0, LinkMoved(LinkState.LIVE))]
     inputs += [(n / 10, taken) for n, taken in enumerate(mirror.inputs)]
     live = FakeClock()
