@@ -17,7 +17,7 @@ from engine.core.events import Actor
 from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered, Outcome
 from engine.core.retry import RetryPolicy
-from engine.core.rules.action import Action, Done
+from engine.core.rules.action import Action, Done, Order
 from engine.core.target import last_segment, normalise
 from engine.core.text.fingerprint import fingerprint
 from engine.ports.caller import ALL_TARGETS, Invocation, Targets
@@ -149,8 +149,8 @@ class World:
 
     async def act(self, run_id: str, action: Action, **options: Any) -> tuple[Run | None, Done]:
         """What Ada does to a run, as the front would ask for it."""
-        asked = {"step_id": None, "if_rev": None, "dry_run": False, "reason": None} | options
-        return await self.engine.act(run_id, action, **{"actor": Actor("ada"), **asked})
+        asked = {"step_id": None, "actor": Actor("ada"), "reason": None} | options
+        return await self.engine.act(run_id, Order(action, **asked))
 
 
 def recorded(result: Result) -> Recorded:

@@ -21,7 +21,7 @@ from engine.core.errors import Problem, Refused, RefusedForDamage
 from engine.core.events import Actor
 from engine.core.filter import Filter
 from engine.core.model import ENDED, OPEN, Move, StepState
-from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
+from engine.core.rules.action import BEYOND_A_JOB, FITS, Action, Order
 from engine.ports.caller import Targets
 from engine.ports.views import RunQuery, RunRecord, RunsFound
 from engine.process.clock import Clock, Ids
@@ -157,19 +157,8 @@ class ActsOnRuns(Protocol):
         """Which URLs may be called."""
         ...
 
-    async def act(
-        self,
-        run_id: str,
-        action: Action,
-        *,
-        step_id: str | None,
-        if_rev: int | None,
-        dry_run: bool,
-        actor: Actor,
-        reason: str | None,
-        move: Move | None,
-    ) -> object:
-        """Carry an action out on a run. Raises Refused."""
+    async def act(self, run_id: str, order: Order) -> object:
+        """Carry an order out on a run. Raises Refused."""
         ...
 
 
@@ -333,16 +322,11 @@ class Bulk:
         pass."""
         asked = job.asked
         try:
-            await self._engine.act(
-                found.run_id,
-                asked.action,
-                step_id=None,
-                if_rev=found.if_rev,
-                dry_run=False,
-                actor=Actor(f"{asked.actor.name} bulk:{job.id}", asked.actor.address),
-                reason=asked.reason,
-                move=asked.move,
+            actor = Actor(f"{asked.actor.name} bulk:{job.id}", asked.actor.address)
+            order = Order(
+                asked.action, None, actor, asked.reason, move=asked.move, if_rev=found.if_rev
             )
+            await self._engine.act(found.run_id, order)
         except Refused as refused:
             job.aborted = job.aborted or refused.problem is Problem.DRAINING
             is_away = refused.problem is Problem.STORE_UNAVAILABLE

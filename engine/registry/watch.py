@@ -12,6 +12,7 @@ from functools import partial
 
 import trio
 
+from engine.core.access.client import NAMES_TO_COME
 from engine.process.toml import ConfigError
 from engine.registry.files import Defined, Sources, read_files
 from engine.registry.look import content_of
@@ -62,8 +63,10 @@ class Files:
             return
         seen: Defined | None = None
         twice: frozenset[str] = frozenset()
+        to_come: frozenset[str] = frozenset()
         while True:
             twice = _tell_twice(registry, twice, warning)
+            to_come = _tell_to_come(registry, to_come, warning)
             await trio.sleep(LOOK_EVERY_S)
             found = await self._offload(partial(self._look, now()))
             if found is not None and seen is not None and found.marks == seen.marks:
@@ -93,6 +96,20 @@ def _tell_twice(registry: Registry, told: frozenset[str], warning: Log) -> froze
             " added, with its tokens",
         )
     return twice
+
+
+def _tell_to_come(registry: Registry, told: frozenset[str], warning: Log) -> frozenset[str]:
+    """A client with a name that the engine will need is told once. What defines it from before
+    that is taken: else none of its open runs could go on."""
+    found = NAMES_TO_COME & registry.clients.keys()
+    for name in sorted(found - told):
+        warning(
+            "client-name-reserved",
+            client=name,
+            file=registry.clients[name].defined_in or None,
+            hint="its open runs go on, and new ones are refused: post under another name",
+        )
+    return found
 
 
 def _tell(before: Defined, now: Defined, log: Log, warning: Log) -> None:

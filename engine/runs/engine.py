@@ -9,11 +9,12 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
+from engine.core.access.client import NAMES_TO_COME
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.machine import Change
-from engine.core.model import Move, Run, StepSpec, run_of
-from engine.core.rules.action import Action, Done, act
+from engine.core.model import Run, StepSpec, run_of
+from engine.core.rules.action import Done, Order
 from engine.core.rules.flight import note_refusal
 from engine.core.rules.hold import Hold, HoldKind
 from engine.core.rules.post import (
@@ -31,17 +32,18 @@ from engine.ports.store import Stopped
 from engine.process.budget import Parcel
 from engine.process.clock import Ids
 from engine.process.tasks import Tasks
+from engine.runs.acts import carry_out
 from engine.runs.held import follow_holds
 from engine.runs.limits.admission import Admission
 from engine.runs.limits.refusals import (
     draining,
     engine_error,
+    name_to_come,
     no_such_run,
     no_such_step,
     outcome_expired,
     overloaded,
     parent_token_of_another,
-    revision_changed,
     store_full,
     store_unavailable,
     unknown_parent_token,
@@ -107,7 +109,7 @@ class Engine:
             self._refuse_while_draining(client, spec, parent)
         found = self._at_hand(client, spec, parent) or await self._find_run(client, spec, parent)
         if found is None:
-            self._refuse_to_open()
+            self._refuse_to_open(client)
             if self.targets.listed:
                 check_target(client, spec.url, self.targets.why_not)
         if found is None and await self._wait_to_open(client, wait):
@@ -231,7 +233,7 @@ class Engine:
         Nothing is awaited between the look-up and `enter`, so that of two posts at once only one
         opens a run and the other finds it.
         """
-        self._refuse_to_open()
+        self._refuse_to_open(client)
         if self.memory.is_full:
             raise overloaded("runs_in_memory_max")
         if (limit := self._limit_reached(2)) is not None:
@@ -259,8 +261,11 @@ class Engine:
             note_refused(live.run, spec, self.parent_tokens.parent(parent))
         raise draining()
 
-    def _refuse_to_open(self) -> None:
-        """Refuse a post that would open a run for which the store has no room, or is away."""
+    def _refuse_to_open(self, client: str) -> None:
+        """Refuse a post that would open a run under a name that is kept for the engine, or for
+        which the store has no room, or is away."""
+        if client in NAMES_TO_COME:
+            raise name_to_come(client)
         self._refuse_if_away()
         if self.shared.store_room.is_full:
             raise store_full(self.limits.store_bytes_max)
@@ -353,56 +358,27 @@ class Engine:
 
     # -- operators -----------------------------------------------------------------------------
 
-    async def act(
-        self,
-        run_id: str,
-        action: Action,
-        *,
-        step_id: str | None,
-        if_rev: int | None,
-        dry_run: bool,
-        actor: Actor,
-        reason: str | None,
-        move: Move | None = None,
-    ) -> tuple[Run | None, Done]:
-        """Carry an action out, durably; returns the run and what was done to which steps.
+    async def act(self, run_id: str, order: Order) -> tuple[Run | None, Done]:
+        """Carry an order out, durably; returns the run and what was done to which steps.
 
-        `move` is what `retarget` does. A dry run changes a copy. None for the run: a bug has
-        stopped it, and it is not read here. Raises Refused.
+        None for the run: a bug has stopped it, and it is not read here. Raises Refused.
         """
         if self.draining:
             raise draining()
         live = await self.memory.get_or_stopped(run_id)
         if isinstance(live, Stopped) or (live is not None and live.run.parked):
             if await self.stopped.act(
-                live, action, actor, reason, step_id=step_id, if_rev=if_rev, dry_run=dry_run
-            ):
+                live, order.action, order.actor, order.reason, step_id=order.step_id,
+                if_rev=order.if_rev, dry_run=order.dry_run,
+            ):  # fmt: skip
                 await self.memory.get_or_stopped(run_id)
             return None, Done([], [])
         if live is None:
             raise await self.gone_or(run_id, no_such_run(run_id))
-        run = live.run
-        if step_id is not None and step_id not in run.steps:
-            raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run_id)
-        rev = run.rev if step_id is None else run.steps[step_id].rev
-        if if_rev is not None and if_rev != rev:
-            raise revision_changed(run_id, step_id, rev, if_rev)
-        if not dry_run:
-            self._refuse_if_away()
-        change = Change(run.copied() if dry_run else run)
-        now = self.clock.steady_ms()
         try:
-            done = act(
-                change, action, step_id, actor=actor, reason=reason, now=now, move=move,
-                why_not=self.targets.why_not,
-            )  # fmt: skip
-            if not dry_run:
-                live.call_elsewhere(done.moved)
-                live.commit(change)
-            await (live.wait_durable() if dry_run else live.wait_all_durable())
-            return change.run, done
+            return await carry_out(live, order, self.clock, self.store.away, self.targets.why_not)
         except Exception as error:
-            if dry_run or not self.stopped.park(live, error):
+            if order.dry_run or not self.stopped.park(live, error):
                 raise
         raise engine_error(run_id, live.stopped_by)
 

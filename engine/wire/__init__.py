@@ -45,6 +45,7 @@ from engine.wire.status import (
 )
 from engine.wire.submit import (
     CLIENT_PATTERN,
+    NAMES_NOT_FREE,
     PRINTABLE,
     RESERVED_CLIENTS,
     OpenAnswer,
@@ -84,6 +85,7 @@ __all__ = [
     "EVERYTHING",
     "FITS",
     "IS_WORDS",
+    "NAMES_NOT_FREE",
     "PRINTABLE",
     "PROBLEMS",
     "RATE_PER_S_MAX",

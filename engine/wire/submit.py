@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from engine.core.access.client import NAMES_TO_COME
 from engine.core.retry import DAY_MS, RetryPolicy
 
 CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
@@ -16,6 +17,8 @@ makes this and the other patterns say the same to both."""
 RESERVED_CLIENTS = frozenset(
     {"api", "healthz", "readyz", "metrics", "docs", "problems", "openapi.json"}
 )
+NAMES_NOT_FREE = RESERVED_CLIENTS | NAMES_TO_COME
+"""What no new client may be called."""
 PRINTABLE = r"^[\x20-\x7e]+$(?!\n)"
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
 Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]

@@ -92,6 +92,7 @@ def test_the_clients_keys_may_lie_elsewhere(atomic: Atomic, tmp_path: Path) -> N
     [
         (("--client", "a/b", "--target", "http://a/"), "no client name"),
         (("--client", "api", "--target", "http://a/"), "reserved"),
+        (("--client", "ui", "--target", "http://a/"), "reserved"),
         (("--client", "a", "--target", "shop:9000"), "must be an absolute"),
         (("--client", "a", "--target", "http://a/?x=1"), "must end before the `?`"),
         (("--client", "a"), "Missing option '--target'"),

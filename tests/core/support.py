@@ -18,7 +18,7 @@ from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.core.rules import action as actions
 from engine.core.rules import post
-from engine.core.rules.action import Action
+from engine.core.rules.action import Action, Order
 from engine.core.rules.attempt import drain, recover, settle
 from engine.core.rules.hold import held_since
 from engine.core.rules.next import decide, put_back
@@ -183,7 +183,7 @@ class Driven:
         """An operator's action; returns the names of the steps it changed."""
         change = Change(self.run)
         id = None if step is None else self.id(step)
-        done = actions.act(change, action, id, actor=Actor("ada"), reason=None, now=self.now)
+        done = actions.act(change, Order(action, id, Actor("ada"), None), now=self.now)
         self._took(change)
         self.recorded_after = [self.run.steps[id].spec.name for id in done.recorded_after]
         return [self.run.steps[id].spec.name for id in done.changed]
@@ -191,15 +191,10 @@ class Driven:
     def retarget(self, from_url: str, to_url: str, step: str | None = None) -> list[str]:
         """The run is moved; returns the names of the steps that go along."""
         change = Change(self.run)
-        done = actions.act(
-            change,
-            Action.RETARGET,
-            None if step is None else self.id(step),
-            actor=Actor("ada"),
-            reason=None,
-            now=self.now,
-            move=read_move(from_url, to_url),
-        )
+        id = None if step is None else self.id(step)
+        move = read_move(from_url, to_url)
+        order = Order(Action.RETARGET, id, Actor("ada"), None, move)
+        done = actions.act(change, order, now=self.now)
         self._took(change)
         return [self.run.steps[id].spec.name for id in done.changed]
 

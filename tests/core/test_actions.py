@@ -11,7 +11,7 @@ from engine.core.machine import Change
 from engine.core.model import DelayBy, PauseReason, StepState
 from engine.core.outcome import Answered, CallError, Outcome, Unanswered
 from engine.core.retry import OnExhausted, RetryPolicy
-from engine.core.rules.action import Action, act
+from engine.core.rules.action import Action, Order, act
 from engine.core.rules.post import Placed
 from tests.core.support import BAD, LETS_OUT, LOST, OK, SUSPEND, Driven, spec, started, unchanged_by
 
@@ -57,9 +57,9 @@ def test_who_acted_is_read_from_before_the_engine_kept_addresses() -> None:
     assert old == Acted(5, "R", "retry", "http:127.0.0.1")
     assert msgspec.json.encode(old) == kept
     driven = _failed_run()
-    act(Change(driven.run), Action.DISMISS, None, actor=Actor("a", "::1"), reason=None, now=7)
+    act(Change(driven.run), Order(Action.DISMISS, None, Actor("a", "::1"), None), now=7)
     change = Change(driven.run)
-    act(change, Action.RESTORE, None, actor=Actor("ada", "::1"), reason=None, now=8)
+    act(change, Order(Action.RESTORE, None, Actor("ada", "::1"), None), now=8)
     acted = msgspec.json.decode(msgspec.json.encode(change.events[0]), type=Event)
     assert isinstance(acted, Acted)
     assert (acted.actor, acted.address) == ("ada", "::1")
@@ -70,7 +70,7 @@ def test_an_unknown_step_is_not_found(action: Action) -> None:
     """Whatever the action."""
     change = Change(started().run)
     with pytest.raises(Refused) as raised:
-        act(change, action, "R-nobody", actor=Actor("ada"), reason=None, now=0)
+        act(change, Order(action, "R-nobody", Actor("ada"), None), now=0)
     assert raised.value.problem is Problem.NOT_FOUND
     assert change.events == []
 

@@ -18,7 +18,7 @@ from engine.core.events import Accepted, Actor, Started
 from engine.core.machine import Change
 from engine.core.model import Move, Run, StepState, child_id
 from engine.core.outcome import Outcome
-from engine.core.rules.action import Action, act
+from engine.core.rules.action import Action, Order, act
 from engine.core.rules.attempt import settle
 from engine.core.rules.next import TIMERS_POPPED_MAX, decide
 from engine.core.rules.post import open_run
@@ -29,6 +29,11 @@ DEPTH = 32
 
 MOVE = Move("http://app:9000/", "http://app:9001/")
 """What `retarget` does: every step goes along."""
+
+
+def order(action: Action, step_id: str | None) -> Order:
+    """By whoever, and moving everything."""
+    return Order(action, step_id, Actor("test"), None, MOVE)
 
 
 def run_of(count: int, shape: str) -> Run:
@@ -64,7 +69,7 @@ def ended(run: Run, outcome: Outcome, root: Outcome | None = None) -> Run:
 
 def acted(run: Run, action: Action, now: int = 5) -> Run:
     """The same after an action."""
-    act(Change(run), action, None, actor=Actor("test"), reason=None, now=now)
+    act(Change(run), order(action, None), now=now)
     return run
 
 
@@ -105,7 +110,7 @@ def cost(count: int, shape: str, state: str, action: Action, of_step: bool) -> i
     change = Change(run)
 
     def work() -> None:
-        act(change, action, step_id, actor=Actor("test"), reason=None, now=10, move=MOVE)
+        act(change, order(action, step_id), now=10)
         change.close(10)
         decide(run, 10)
         decide(run, 10)
@@ -141,7 +146,7 @@ def test_a_dry_run_changes_a_copy(state: str) -> None:
         copied = run.copied()
         assert copied == before
         try:
-            act(Change(copied), action, None, actor=Actor("test"), reason=None, now=10, move=MOVE)
+            act(Change(copied), order(action, None), now=10)
         except Refused:
             continue
         decide(copied, 10)
@@ -158,9 +163,9 @@ def test_many_timers_at_once() -> None:
     assert due_at is not None
     change = Change(run)
     for step in children[: 3 * TIMERS_POPPED_MAX]:
-        act(change, Action.RETRY, step.id, actor=Actor("test"), reason=None, now=due_at - 100)
+        act(change, order(Action.RETRY, step.id), now=due_at - 100)
     for step in children[: TIMERS_POPPED_MAX + 5]:
-        act(change, Action.PAUSE, step.id, actor=Actor("test"), reason=None, now=due_at - 100)
+        act(change, order(Action.PAUSE, step.id), now=due_at - 100)
     woken = children[TIMERS_POPPED_MAX + 5 : 3 * TIMERS_POPPED_MAX]
     for _ in range(2):  # what is due stays so until its call has started
         moves = decide(run, due_at - 50)

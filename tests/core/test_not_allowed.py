@@ -15,7 +15,7 @@ from engine.core.retarget import read_move
 from engine.core.retry import RetryPolicy
 from engine.core.rules import action as actions
 from engine.core.rules import post
-from engine.core.rules.action import Action
+from engine.core.rules.action import Action, Order
 from engine.core.rules.post import RunLimits
 from tests.core.support import BAD, Driven, spec, started, unchanged_by
 
@@ -34,6 +34,11 @@ class Gate:
     def why_not(self, client: str, url: str) -> str | None:
         self.asked.append(url)
         return f"{client} may not" if url.startswith(self.barred) else None
+
+
+def moved_to(to: str, since: str = "http://app:9000/") -> Order:
+    """Ada moves the run."""
+    return Order(Action.RETARGET, None, Actor("ada"), None, read_move(since, to))
 
 
 def posted(driven: Driven, name: str, gate: Gate, parent: str | None = None) -> post.Placed:
@@ -168,10 +173,7 @@ def test_a_move_passes_the_same_gate(to: str, barred: str, named: str | None) ->
 
     def move() -> None:
         change = Change(driven.run)
-        actions.act(
-            change, Action.RETARGET, None, actor=Actor("ada"), reason=None, now=driven.now,
-            move=read_move("http://app:9000/", to), why_not=gate.why_not,
-        )  # fmt: skip
+        actions.act(change, moved_to(to), now=driven.now, why_not=gate.why_not)
         driven._took(change)
 
     if named is None:
@@ -187,9 +189,7 @@ def test_a_move_passes_the_same_gate(to: str, barred: str, named: str | None) ->
 def test_a_move_that_takes_nothing_along_is_asked_about_where_it_leads() -> None:
     """What is posted later would stand for it."""
     driven, gate = started(), Gate("http://new:1/")
+    order = moved_to("http://new:1/", "http://other/")
     with pytest.raises(Refused) as caught:
-        actions.act(
-            Change(driven.run), Action.RETARGET, None, actor=Actor("ada"), reason=None, now=0,
-            move=read_move("http://other/", "http://new:1/"), why_not=gate.why_not,
-        )  # fmt: skip
+        actions.act(Change(driven.run), order, now=0, why_not=gate.why_not)
     assert caught.value.detail == "http://new:1/: acme may not."

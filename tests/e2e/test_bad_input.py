@@ -240,6 +240,7 @@ async def test_two_parents(shop: Client, app: Application) -> None:
 
 CLIENTS = [
     "api", "healthz", "readyz", "metrics", "docs", "problems", "openapi.json",
+    "ui", "signals", "peer",
     "-a", ".a", "a" * 65, "a%20b", "%C3%BC", "a%00", "..a", "a~b",
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ import trio
 from engine import wire
 from engine.core.errors import Refused
 from engine.core.events import Actor
-from engine.core.rules.action import Action
+from engine.core.rules.action import Action, Order
 from engine.front.api import bulk
 from engine.jobs.bulk import Bulk
 from engine.ports.caller import AllTargets
@@ -67,19 +67,10 @@ class Desk:
         found = tuple(self.runs[begin:end])
         return RunsFound(found, 0, True, str(end) if end < len(self.runs) else None)
 
-    async def act(
-        self,
-        run_id: str,
-        action: Action,
-        *,
-        if_rev: int | None,
-        actor: Actor,
-        reason: str | None,
-        **_: object,
-    ) -> None:
+    async def act(self, run_id: str, order: Order) -> None:
         self.acts.append((trio.current_time(), run_id))
-        self.said.append((action, actor, reason))
-        self.revs[run_id] = if_rev
+        self.said.append((order.action, order.actor, order.reason))
+        self.revs[run_id] = order.if_rev
         await trio.sleep(self.takes_s)
         if run_id in self.troubles:
             raise self.troubles[run_id]

@@ -268,6 +268,21 @@ async def test_a_client_that_a_command_had_added_is_told_once(
         assert it.events().count("client-defined-twice") == 1
 
 
+async def test_a_name_that_the_engine_will_need_is_told_once(
+    autojump_clock: MockClock, path: Path, tmp_path: Path
+) -> None:
+    """Its definition is taken, or its open runs could not go on; who reads the log renames it."""
+    sources = in_directory(tmp_path, peer='targets = ["http://peer/"]', shop="")
+    async with watched(path, sources) as it:
+        await it.registry.put_client(Client("ui", ("http://ui/",)), "ada")
+        await trio.sleep(2 * WITHIN_S)
+        assert it.targets()["peer"] == ("http://peer/",)
+        told = [values for event, values in it.said if event == "client-name-reserved"]
+        file = str(tmp_path / "clients/peer.toml")
+        assert [(each["client"], each["file"]) for each in told] == [("peer", file), ("ui", None)]
+        assert "post under another name" in told[0]["hint"]
+
+
 async def test_a_key_that_has_changed_is_named(
     autojump_clock: MockClock, path: Path, tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ async def test_a_dry_runs_bug_does_not_park_the_run(
 
     async with world(path, taking(1), strict=False) as it:
         run_id = still_open(await it.post(wait=Wait(prefer_ms=0))).run_id
-        monkeypatch.setattr("engine.runs.engine.act", broken)
+        monkeypatch.setattr("engine.runs.acts.act", broken)
         with pytest.raises(IllegalEvent):
             await it.act(run_id, Action.CANCEL, dry_run=True)
         assert not it.engine.memory.live[run_id].run.parked

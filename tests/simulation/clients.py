@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from engine.core.errors import Refused
 from engine.core.events import Actor
 from engine.core.model import Move
-from engine.core.rules.action import Action
+from engine.core.rules.action import Action, Order
 from tests.simulation.history import Act, History, Post
 from tests.simulation.life import Died
 from tests.simulation.net import Net, Submission
@@ -146,16 +146,8 @@ async def act(
     with trio.CancelScope() as scope:
         life.requests[record.began] = scope
         try:
-            await life.engine.act(
-                run_id,
-                action,
-                step_id=step_id,
-                if_rev=None,
-                dry_run=False,
-                actor=Actor("operator"),
-                reason=None,
-                move=move,
-            )
+            order = Order(action, step_id, Actor("operator"), None, move)
+            await life.engine.act(run_id, order)
             done = True
         except Died:
             return False

@@ -14,7 +14,7 @@ from engine.core.machine import Change
 from engine.core.model import Run, StepSpec
 from engine.core.outcome import Answered
 from engine.core.retry import RetryPolicy
-from engine.core.rules.action import Action, act
+from engine.core.rules.action import Action, Order, act
 from engine.core.rules.attempt import settle
 from engine.core.rules.post import open_run
 from engine.ports.store import Body, Stopped, Stored, Write
@@ -85,7 +85,7 @@ def answered(run: Run, at: int, status: int = 200) -> Write:
 def retried(run: Run, at: int) -> Write:
     """An operator opens a run that failed once more."""
     change = Change(run)
-    act(change, Action.RETRY, None, actor=Actor("test"), reason=None, now=at)
+    act(change, Order(Action.RETRY, None, Actor("test"), None), now=at)
     change.close(at)
     return Write(change)
 

@@ -102,8 +102,8 @@ def _quoted(path: Path) -> str:
 
 
 def _check_client(name: str) -> None:
-    if not re.fullmatch(wire.CLIENT_PATTERN, name) or name in wire.RESERVED_CLIENTS:
-        what = "reserved" if name in wire.RESERVED_CLIENTS else "no client name"
+    if not re.fullmatch(wire.CLIENT_PATTERN, name) or name in wire.NAMES_NOT_FREE:
+        what = "reserved" if name in wire.NAMES_NOT_FREE else "no client name"
         raise click.BadParameter(
             f"{safe(name)} is {what}: letters, digits and ._- , at most 64, beginning with a letter"
             " or digit.",

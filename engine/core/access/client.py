@@ -5,6 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import asdict
 
+NAMES_TO_COME = frozenset({"peer", "signals", "ui"})
+"""Addresses that a later version answers itself. No new client is called so, and no run is opened
+under one; what there is under it, from before, goes on."""
+
 
 class ClientLimits(Struct, frozen=True):
     """What one client may take; None: as much as there is."""

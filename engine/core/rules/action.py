@@ -60,6 +60,21 @@ BEYOND_A_JOB = "a job takes 100,000: ask again for these"
 """Why a bulk job leaves runs alone that it would act on, were they not too many."""
 
 
+class Order(Struct, frozen=True):
+    """What an operator asks for."""
+
+    action: Action
+    step_id: str | None
+    actor: Actor
+    reason: str | None
+    move: Move | None = None
+    """What `retarget` does."""
+    if_rev: int | None = None
+    """Only at this revision: the step's where one is named, else the run's."""
+    dry_run: bool = False
+    """Only say what it would do."""
+
+
 class Done(Struct, frozen=True):
     """What an action did: ids of steps."""
 
@@ -71,33 +86,26 @@ class Done(Struct, frozen=True):
 
 
 def act(
-    change: Change,
-    action: Action,
-    step_id: str | None,
-    *,
-    actor: Actor,
-    reason: str | None,
-    now: int,
-    move: Move | None = None,
-    why_not: WhyNot = lambda client, url: None,
+    change: Change, order: Order, *, now: int, why_not: WhyNot = lambda client, url: None
 ) -> Done:
-    """Carry an action out. `move` is what `retarget` does, and `why_not` says where it may not.
+    """Carry an order out, whatever its `if_rev` and `dry_run` say. `why_not` says where `retarget`
+    may not lead.
 
     Raises Refused (`not-possible`, `not-found`) and changes nothing.
     """
-    run = change.run
+    run, action, step_id, actor = change.run, order.action, order.step_id, order.actor
     if step_id is not None and step_id not in run.steps:
         raise Refused(Problem.NOT_FOUND, f"The run has no step {step_id}.", runId=run.id)
     if action is Action.RETARGET:
-        acted = Acted(now, run.id, action, actor.name, reason, None, actor.address)
-        return _retarget(change, step_id, move, acted, why_not)
+        acted = Acted(now, run.id, action, actor.name, order.reason, None, actor.address)
+        return _retarget(change, step_id, order.move, acted, why_not)
     plan = _PLANS[action](run, step_id)
     dismissed = {Action.DISMISS: True, Action.RESTORE: False}.get(action)
     if action in (Action.RETRY, Action.RERUN, Action.RESUME):
         dismissed = False if run.dismissed else None
     ended = ended_badly(run) if action is Action.RETRY else {}
     acted_on = step_id or run.id
-    change.do(Acted(now, acted_on, action, actor.name, reason, dismissed, actor.address))
+    change.do(Acted(now, acted_on, action, actor.name, order.reason, dismissed, actor.address))
     plan(change, now)
     named = {event.step_id for event in change.events}
     changed = [id for id in change.touched if id in named]

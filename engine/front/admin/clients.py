@@ -87,8 +87,8 @@ async def add_client(changes: Changes, body: bytes, actor: str, now: int) -> acc
 
 def client_of(asked: access.ClientRequest) -> Client:
     """The client that is asked for. Raises Refused for a name or a target that cannot be one."""
-    if asked.name in wire.RESERVED_CLIENTS:
-        detail = f"The name {asked.name!r} is the engine's own: choose another."
+    if asked.name in wire.NAMES_NOT_FREE:
+        detail = f"The name {asked.name!r} is kept for the engine's own addresses: choose another."
         raise Refused(Problem.INVALID_REQUEST, detail, member="name")
     return Client(
         asked.name,

@@ -10,7 +10,7 @@ from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.core.model import Move
 from engine.core.retarget import read_move
-from engine.core.rules.action import Action
+from engine.core.rules.action import Action, Order
 from engine.core.rules.hold import Hold
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
@@ -37,16 +37,16 @@ async def action(front: Front, who: Who, run_id: str, body: bytes, actor: Actor)
         at_hand = front.engine.memory.client_of
         await check_own(who, run_id, no_such_run(run_id), at_hand, front.views)
     try:
-        run, done = await front.engine.act(
-            run_id,
+        order = Order(
             asked.action,
-            step_id=asked.step,
+            asked.step,
+            actor,
+            asked.reason,
+            move=move,
             if_rev=asked.if_rev,
             dry_run=asked.dry_run,
-            actor=actor,
-            reason=asked.reason,
-            move=move,
         )
+        run, done = await front.engine.act(run_id, order)
     except Refused as refused:
         if refused.problem is not Problem.REVISION_CHANGED:
             raise _naming_holds(front, refused, run_id, asked.step) from refused

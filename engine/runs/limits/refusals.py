@@ -27,6 +27,16 @@ def overloaded(limit: str, retry_after_s: int = RETRY_AFTER_S) -> Refused:
     )
 
 
+def name_to_come(client: str) -> Refused:
+    """The refusal of a post that would open a run under a name that the engine will need."""
+    return Refused(
+        Problem.INVALID_SUBMISSION,
+        f"The name {client!r} is reserved: /{client} will be an address of the engine's own. Post"
+        " under another client name. Posts for runs that there are already are taken.",
+        member="client",
+    )
+
+
 def over_share() -> Refused:
     """The refusal of what the client's share of memory has no room for."""
     return Refused(

@@ -94,3 +94,20 @@ def newer_secret_goes(bug: Planting) -> None:
 @plant("the first client pauses the runs of others unsaid", by=(PROPERTY,), test=OF_OTHERS)
 def first_client_pauses_others(bug: Planting) -> None:
     bug.rewrite(Changes.add_client, "and not pause_others", "and pause_others")
+
+
+NAMES = "tests/runs/test_names_to_come.py::test_"
+
+
+@plant("a run is opened under a name that the engine will need", by=(PROPERTY,),
+       test=f"{NAMES}a_run_of_an_earlier_file_goes_on_to_its_end")  # fmt: skip
+def name_to_come_opened(bug: Planting) -> None:
+    bug.rewrite(Engine._refuse_to_open, "if client in NAMES_TO_COME", "if False")
+
+
+@plant("runs under such a name, from before, are refused their steps", by=(PROPERTY,),
+       test=f"{NAMES}a_run_of_an_earlier_file_goes_on_to_its_end")  # fmt: skip
+def name_to_come_stops_open_runs(bug: Planting) -> None:
+    bug.rewrite(
+        Engine.submit, "found is None:\n            self._refuse", "True:\n            self._refuse"
+    )
