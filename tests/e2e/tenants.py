@@ -126,6 +126,12 @@ async def a_world(directory: Path) -> AsyncIterator[World]:
             )
             assert job.status_code == 202, job.text
             beta.jobs.append(job.json()["id"])
+            where = f"/api/v1/bulk/{job.json()['id']}"
+
+            async def is_done() -> bool:
+                return bool((await beta.http.get(where)).json()["state"] == "done")
+
+            await eventually_async(is_done)
             yield world
         assert not engine.events("request-failed"), engine.text
 

@@ -40,6 +40,9 @@ class Terminal:
         program: Sequence[str] = ("-m", "engine.cli"),
     ) -> None:
         """`program`: what Python runs in place of the command line."""
+        self.written = b""
+        self._asked = 0
+        """What was written before the last key, size or signal is not an answer to it."""
         self._mine, theirs = pty.openpty()
         self.resize(*size)
         self.cooked = termios.tcgetattr(theirs)
@@ -61,7 +64,6 @@ class Terminal:
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # its controlling terminal
         )
-        self.written = b""
 
     def __enter__(self) -> Self:
         return self
@@ -79,10 +81,12 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size."""
+        self._asked = len(self.written)
         fcntl.ioctl(self._mine, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def type(self, keys: str) -> None:
         """Send what is typed."""
+        self._asked = len(self.written)
         os.write(self._mine, keys.encode())
 
     def read(self, seconds: float = 0.05) -> bytes:
@@ -107,9 +111,9 @@ class Terminal:
             assert time.monotonic() < deadline, f"never {what}: {self.written[-3000:]!r}"
 
     def until_shown(self, text: str) -> None:
-        """Read until this text was written, from now on."""
-        start = len(self.written)
-        self.until(lambda: text.encode() in self.written[start:], f"shown: {text}")
+        """Read until this text was written since the last key, size or signal, or the start. (Not
+        from now on: what was read with a text that was waited for before may hold this one too.)"""
+        self.until(lambda: text.encode() in self.written[self._asked :], f"shown: {text}")
 
     def ended(self) -> int:
         """Read on until the program has ended; its exit code."""
@@ -133,6 +137,7 @@ class Terminal:
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal."""
+        self._asked = len(self.written)
         self.process.send_signal(number)
 
 

@@ -54,6 +54,18 @@ def of_nothing(directory: Path) -> Iterator[Terminal]:
         yield terminal
 
 
+def test_two_texts_that_come_together_are_both_seen() -> None:
+    """By this file's own terminal; and after a key only what comes after it."""
+    said = "print('Runs Quit', flush=True); input(); print('again')"
+    with Terminal(program=("-c", said)) as terminal:
+        terminal.until_shown("Runs")
+        terminal.until_shown("Quit")
+        terminal.type("\r")
+        terminal.until_shown("again")
+        assert terminal.ended() == 0
+        assert b"Quit" not in terminal.written.partition(b"\r\n")[2]
+
+
 @pytest.mark.slow
 def test_hostile_bodies_reach_no_terminal(tmp_path: Path) -> None:
     """Payload and answer full of control sequences are shown with pictures in their place."""
