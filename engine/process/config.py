@@ -175,9 +175,10 @@ class Config(Struct, frozen=True, kw_only=True):
         "How long a connection without a request stays open."
     )] = 60_000  # fmt: skip
     connections_max: Annotated[Count, _doc(
-        "Connections open at once. Each waiting caller holds one; where tokens are asked for, an"
-        " idle one whose last request had none gives way to a new one. Needs as many file"
-        " descriptors, and is lowered, with a warning, where there are fewer."
+        "Connections open at once. Each waiting caller holds one. When all are taken a new one"
+        " takes the place of one without a request under way: of those that have sent none yet or"
+        " have no token the oldest, else of whoever has most. Needs as many file descriptors, and"
+        " is lowered, with a warning, where there are fewer."
     )] = 12_000  # fmt: skip
     in_flight_max: Annotated[Count, _doc(
         "Requests to endpoints in flight at once, not counting those that wait for a child step."

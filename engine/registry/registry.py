@@ -118,10 +118,10 @@ class Registry:
         self._used[digest] = now
         return token
 
-    def is_good(self, digest: bytes) -> bool:
-        """Whether a token of this digest would be found so; that it is asked uses none."""
+    def good_token(self, digest: bytes) -> Token | None:
+        """What `token_by_digest` finds; that it is asked uses no token."""
         token = self._by_digest.get(digest)
-        return token is not None and token.is_good(digest, self._now())
+        return token if token is not None and token.is_good(digest, self._now()) else None
 
     def used_at(self, digest: bytes | None) -> int | None:
         """When the secret of this digest was last used since the process began, in milliseconds

@@ -45,8 +45,9 @@ async def test_connections_that_are_turned_away(tmp_path: Path) -> None:
     """One line, with the limit; the rest are counted."""
     with harness.running(tmp_path, connections_max=1) as engine:
         port = int(engine.url.rpartition(":")[2])
-        async with await trio.open_tcp_stream("127.0.0.1", port):
-            await trio.sleep(0)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as busy:
+            await busy.send_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await busy.receive_some(1)
             for _ in range(5):
                 async with client(engine.url, "shop") as shop:
                     is_problem(await shop.get("/healthz"), 503, "overloaded")

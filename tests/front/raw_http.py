@@ -87,6 +87,7 @@ class App:
         self.calls.append("refused")
 
     asks_token = False
+    denies = True
     strangers: frozenset[str] = frozenset()
     """Addresses whose requests are refused, but for /fine."""
 
@@ -104,14 +105,19 @@ class App:
 
         return refuse if peer in self.strangers else None
 
-    def knows(self, head: RequestHead) -> bool:
-        """Whether a request has a good token: by its path here."""
-        return head.target == b"/none"
+    def owner_of(self, head: RequestHead) -> str | None:
+        """Whose token a request has: by its query here, where tokens are asked for."""
+        if not self.asks_token:
+            return ""
+        return head.target.partition(b"?")[2].decode() or None
 
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
-        """Asked of heads with a body, and only where tokens are asked for: nobody has one here."""
+        """Asked of heads with a body, and only where tokens are asked for: nobody may here, unless
+        that is said."""
         assert self.asks_token
         assert head.body_bytes != 0
+        if not self.denies:
+            return None
         text = (("content-type", "application/problem+json"), ("www-authenticate", "Bearer"))
         return Reply(401, text, b"{}")
 

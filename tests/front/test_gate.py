@@ -218,12 +218,24 @@ def test_who_has_no_token_is_told_what_to_do_also_in_an_attempts_reason() -> Non
     assert "ATOMIC_TOKEN_FILE" in detail[:120]
 
 
+def test_whose_a_connection_is() -> None:
+    """Its token's client, whoever of that it is; without a client the token's own; and where no
+    token is asked for everybody's."""
+    gate = gate_of(
+        token("a", Role.SUBMIT, "shop"), token("b", Role.READ, "shop"), token("c", Role.ADMIN)
+    )
+    assert [gate.owner_of("GET", bearing(it)) for it in "abc"] == ["shop", "shop", "token c"]
+    assert gate.owner_of("GET", (HOST,)) is None
+    gate.registry.asks_token = False
+    assert gate.owner_of("GET", bearing("a")) == ""
+
+
 def test_whether_a_token_is_good_is_asked_without_a_use() -> None:
     """Who looks through connections for one to close uses none of their tokens."""
     gate = gate_of(token("it", Role.READ))
     digest = digest_of("atomic_it")
-    assert gate.knows("GET", bearing("it"))
+    assert gate.owner_of("GET", bearing("it")) == "token it"
     assert gate.registry.used_at(digest) is None
-    assert not gate.knows("GET", bearing("other"))
+    assert gate.owner_of("GET", bearing("other")) is None
     assert gate.check(routes.RUNS, "/api/v1/runs", "GET", bearing("it"), "")
     assert gate.registry.used_at(digest) == NOW[0]

@@ -74,10 +74,16 @@ class Gate:
             f"The token {now.token!r} was changed while this waited: ask again with it.",
         )
 
-    def knows(self, method: str, headers: RawHeaders) -> bool:
-        """Whether there is a good token in a head."""
-        token = self._access.look(method, headers).token
-        return token is not None and self.registry.is_good(token)
+    def owner_of(self, method: str, headers: RawHeaders) -> str | None:
+        """The client that the token in a head is bound to; of one that is bound to none its own
+        name, told apart by a blank; None: there is no good one. Empty: none is asked for."""
+        if not self.registry.asks_token:
+            return ""
+        digest = self._access.look(method, headers).token
+        token = None if digest is None else self.registry.good_token(digest)
+        if token is None:
+            return None
+        return f"token {token.name}" if token.client is None else token.client
 
     def whose_token(self, method: str, headers: RawHeaders) -> tuple[str, bool]:
         """What is known of the token in a head: its name, also when it has run out, or what tells

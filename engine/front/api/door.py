@@ -57,9 +57,10 @@ class EngineDoor:
         proxies = self._front.proxies
         return partial(proxies.refusal, peer) if proxies.is_stranger(peer) else None
 
-    def knows(self, head: RequestHead) -> bool:
-        """Whether a request has a good token."""
-        return self._front.gate.knows(head.method.decode("ascii"), head.fields)
+    def owner_of(self, head: RequestHead) -> str | None:
+        """The client of a request's token, or the token itself if it is bound to none; None: it
+        has no good one. Where no tokens are asked for all are one."""
+        return self._front.gate.owner_of(head.method.decode("ascii"), head.fields)
 
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:
         """The refusal of a request for its token, before its body is read."""

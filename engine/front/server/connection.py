@@ -110,21 +110,32 @@ class Connection:
             self.wake()
 
     @property
-    def idle_since(self) -> float | None:
-        """Since when it waits for a further request; None: it does not, or for its first."""
-        if self._phase is not Phase.IDLE or self._over or self._room.current is None:
+    def owner(self) -> str | None:
+        """Whose it is, by the last request of which the head is here (see `Door.owner_of`); None:
+        it has shown nothing yet."""
+        head, door = self._room.current, self._server.door
+        if head is None:
             return None
-        return self._timer.deadline - self._server.limits.keep_alive_timeout_s
+        return "" if door is None else door.owner_of(head)
 
     @property
-    def is_known(self) -> bool:
-        """Whether the last request that it brought had a good token."""
-        head, door = self._room.current, self._server.door
-        return head is not None and door is not None and door.knows(head)
+    def waits_since(self) -> float | None:
+        """Since when it waits for a request, or for the rest of its head; None: one is under way,
+        or it is about to end. The body of somebody unknown is no request yet."""
+        if self._over:
+            return None
+        limits, phase = self._server.limits, self._phase
+        if phase is Phase.HEAD or (phase is Phase.IDLE and self._room.current is None):
+            return self._timer.deadline - limits.header_timeout_s
+        if phase is Phase.IDLE:
+            return self._timer.deadline - limits.keep_alive_timeout_s
+        if phase is Phase.BODY and self.owner is None:
+            return self._timer.deadline - limits.body_timeout_s
+        return None
 
     def give_way(self) -> bool:
         """End, for want of room for others: as if its time were over. False: something came."""
-        if self._requests.buffered or has_input(self._fd):
+        if has_input(self._fd) or (self._phase is Phase.IDLE and self._requests.buffered):
             return False
         self._over = self.gave_way = True
         self.wake()

@@ -68,8 +68,9 @@ class Door(Protocol):
         """What refuses the requests of a connection from this address; None: it is a proxy's."""
         ...
 
-    def knows(self, head: RequestHead) -> bool:
-        """Whether a request has a good token."""
+    def owner_of(self, head: RequestHead) -> str | None:
+        """Whose a request is: connections are shared out by that. The same for all where no tokens
+        are asked for; None: it has no good one."""
         ...
 
     def denied(self, head: RequestHead, peer: Peer) -> Reply | None:

@@ -27,11 +27,12 @@ from hypercorn.utils import LifespanTimeoutError, wrap_app
 from engine.front.server.accept import ACCEPTED_AT_ONCE_MAX, accept_all
 from engine.front.server.certificate import Certificate
 from engine.front.server.connection import Connection
+from engine.front.server.crowd import Crowd
 from engine.front.server.post import Door
 from engine.front.server.refusal import SAFE_HEADERS, Refuse, linger, refusal_bytes
 from engine.front.server.room import GoesFirst, Rooms, nobody_first
 from engine.front.server.strict import ServerLimits
-from engine.front.server.tls import HANDSHAKE_S_MAX, HandshakeError, Sealed, sealed
+from engine.front.server.tls import HANDSHAKE_S_MAX, Handshake, HandshakeError, Sealed, sealed
 from engine.process.budget import Budget
 from engine.process.deadlines import Deadlines
 from engine.process.platform.hang_ups import hang_ups
@@ -44,8 +45,6 @@ Log = Callable[[str, dict[str, object]], None]
 
 ANY_ADDRESS = "::"
 LIFESPAN_SHUTDOWN_S = 0.5
-LOOK_FOR_IDLE_EVERY_S = 0.1
-"""While there is no room: to look through ten thousand connections takes some ten milliseconds."""
 REASONS_MAX = 32
 """That are said each once in `SAID_EVERY_S`; those beyond all together."""
 SAID_EVERY_S = 60.0
@@ -218,16 +217,14 @@ class _Server:
         self.is_tls = certificate is not None
         self.stopping = False
         self._certificate = certificate
-        self._handshakes: set[trio.CancelScope] = set()
+        self._handshakes: set[Handshake] = set()
         self._shared = (-1, b"")  # the second it was made in, and the lines
         self._log = log
         self._counters = counters
         self._connections: set[Connection] = set()
         self._turning_away = 0
         self._said_at: dict[tuple[str, str], float] = {}
-        self._idle: list[tuple[float, Connection]] = []
-        """Those that may give way, and since when they are idle: the last one first."""
-        self._idle_looked_at = -math.inf
+        self._crowd = Crowd(limits.connections_max)
 
     @property
     def _accepted_at_once_max(self) -> int:
@@ -279,8 +276,10 @@ class _Server:
                 def start(stream: trio.SocketStream) -> None:
                     # Counted here, in the order they came: tasks begin in any order.
                     self._counters.connections += 1
-                    most = self.limits.connections_max
-                    has_room = self._counters.connections_open < most or self._make_room()
+                    has_room = self._counters.connections_open < self.limits.connections_max
+                    if not has_room and self._crowd.make_room():
+                        has_room = True
+                        self._counters.connections_open -= 1
                     self._counters.connections_open += has_room
                     connections.start_soon(self._handle, stream, has_room)
 
@@ -297,25 +296,7 @@ class _Server:
             for connection in self._connections:
                 connection.stop()
             for handshake in self._handshakes:
-                handshake.cancel()
-
-    def _make_room(self) -> bool:
-        """Where tokens are asked for: have the connection give its place up that has been idle
-        longest of those whose last request had no good one. Returns whether there was one."""
-        if self.door is None or not self.door.asks_token:
-            return False
-        now = trio.current_time()
-        if now >= self._idle_looked_at + LOOK_FOR_IDLE_EVERY_S:
-            self._idle_looked_at = now
-            self._idle = [(since, it) for it in self._connections
-                          if (since := it.idle_since) is not None and not it.is_known]  # fmt: skip
-            self._idle.sort(key=lambda found: found[0], reverse=True)
-        while self._idle:
-            since, connection = self._idle.pop()
-            if connection.idle_since == since and connection.give_way():
-                self._counters.connections_open -= 1
-                return True
-        return False
+                handshake.scope.cancel()
 
     async def _handle(self, stream: trio.SocketStream, has_room: bool) -> None:
         """Serve one connection, and close it. No exception but a cancel leaves here."""
@@ -345,30 +326,36 @@ class _Server:
 
     async def _serve(self, connection: Connection) -> None:
         self._connections.add(connection)
+        self._crowd.add(connection)
         try:
             await connection.run()
         finally:
             self._connections.discard(connection)
+            self._crowd.discard(connection)
             self._counters.connections_open += connection.gave_way  # another one has its place
 
     async def _shake_hands(
         self, stream: trio.SocketStream, certificate: Certificate
     ) -> Sealed | None:
         """The connection with TLS, or None: it is over."""
-        with trio.move_on_after(HANDSHAKE_S_MAX) as handshake:
-            self._handshakes.add(handshake)
-            try:
+        handshake = Handshake()
+        self._handshakes.add(handshake)
+        self._crowd.add(handshake)
+        try:
+            with handshake.scope:
                 tls = await sealed(stream, certificate.context)
                 return None if self.stopping else tls
-            except HandshakeError as error:
-                self.tls_failed(str(error))
-                if error.is_http:
-                    await self._tell(stream, 400, "bad-request", "This port speaks TLS: https://")
-            except trio.BrokenResourceError:
-                self.tls_failed("the client left in the handshake")
-            finally:
-                self._handshakes.discard(handshake)
-        if handshake.cancelled_caught and not self.stopping:
+        except HandshakeError as error:
+            self.tls_failed(str(error))
+            if error.is_http:
+                await self._tell(stream, 400, "bad-request", "This port speaks TLS: https://")
+        except trio.BrokenResourceError:
+            self.tls_failed("the client left in the handshake")
+        finally:
+            self._handshakes.discard(handshake)
+            self._crowd.discard(handshake)
+            self._counters.connections_open += handshake.gave_way  # another one has its place
+        if handshake.is_late and not self.stopping:
             self.tls_failed(f"no handshake in {HANDSHAKE_S_MAX:g} s")
         return None
 

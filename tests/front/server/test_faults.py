@@ -119,9 +119,12 @@ async def test_fault_of_the_refusal(mock_clock: MockClock) -> None:
         raise LookupError("no such page")
 
     async with serving(faulty, ServerLimits(connections_max=1), refuse=broken) as server:
-        first, second = await server.connect(), await server.connect()
+        first = await server.connect()
+        await first.send(b"POST /fine HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await settle()
+        second = await server.connect()
         assert await second.read_rest() == b""
-        await first.send(b"nonsense\r\n\r\n")
+        await first.send(b"zz\r\n")
         assert await first.read_rest() == b""
         assert server.counters.faults_contained == 2
         assert not server.ended.is_set()
@@ -154,8 +157,8 @@ async def test_connections_at_their_limit(mock_clock: MockClock) -> None:
     async with serving(app.quart, ServerLimits(connections_max=2)) as server:
         first, second = await server.connect(), await server.connect()
         for client in (first, second):
-            await client.send(get("/fine"))
-            assert (await client.read_answer()).status == 200
+            await client.send(get("/hold"))
+        await settle()
         third = await server.connect()
         await third.send(get("/fine"))
         answer = await third.read_answer()

@@ -1,4 +1,4 @@
-"""While there are as many connections as may be, idle ones of strangers give way to new ones."""
+"""While there are as many connections as may be, ones without a request make room for new ones."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from quart_trio import QuartTrio
 from trio.testing import MockClock
 
 from engine.front.server import connection
-from engine.front.server.server import LOOK_FOR_IDLE_EVERY_S, ServerLimits
-from tests.front.raw_http import App, Client, Served, get, serving, settle
+from engine.front.server.crowd import ARRIVING_SHARE, LOOK_EVERY_S
+from engine.front.server.server import ServerLimits
+from tests.front.raw_http import App, Client, Served, get, post, serving, settle
 
 pytestmark = [
     pytest.mark.usefixtures("all_ways"),
     pytest.mark.parametrize("all_ways", ["door", "tls"], indirect=True),  # who asks is the door's
 ]
-KNOWN, UNKNOWN = get("/none"), get("/fine")
-"""A request with a good token (as the tests' door sees it), and one without."""
+UNKNOWN = "/fine"
+SHOP, FORUM = "/fine?shop", "/fine?forum"
+"""A request without a good token, and such with one of a client (as the tests' door sees it)."""
 
 
 def asking() -> QuartTrio:
@@ -25,22 +27,21 @@ def asking() -> QuartTrio:
     return app.quart
 
 
-async def idle(server: Served, clock: MockClock, request: bytes = UNKNOWN) -> Client:
+async def idle(server: Served, clock: MockClock, path: str = UNKNOWN) -> Client:
     """A connection that has had an answer, and waits for a further request since just now."""
     client = await server.connect()
-    await client.send(request)
-    assert (await client.read_head())[0] in (200, 204)
-    if request is UNKNOWN:
-        await client.read_until(b"fine")
+    await client.send(get(path))
+    answer = await client.read_answer()
+    assert (answer.status, answer.body) == (200, b"fine")
     await settle()
     clock.jump(1)
     return client
 
 
-async def is_served(client: Client) -> bool:
+async def is_served(client: Client, path: str = UNKNOWN) -> bool:
     """Whether a request is answered; False: the connection has been closed, without a word."""
     try:
-        await client.send(UNKNOWN)
+        await client.send(get(path))
         answer = await client.read_answer()
     except (EOFError, OSError):
         return False
@@ -57,7 +58,7 @@ async def test_the_one_that_is_idle_longest_gives_way(mock_clock: MockClock) -> 
         await settle()
         mock_clock.jump(1)
         come = [await idle(server, mock_clock) for _ in range(2)]
-        assert [await client.read_rest() for client in strangers[1:]] == [b"", b""]
+        assert [await is_served(client) for client in strangers[1:]] == [False, False]
         assert await is_served(strangers[0])
         assert [await is_served(client) for client in come] == [True, True]
         assert server.counters.connections_refused == 0
@@ -65,40 +66,144 @@ async def test_the_one_that_is_idle_longest_gives_way(mock_clock: MockClock) -> 
     assert server.counters.connections_open == 0
 
 
-async def test_who_has_a_token_keeps_their_place(mock_clock: MockClock) -> None:
-    """Whoever has been idle longer: they are strangers who give way, and then nobody."""
-    async with serving(asking(), ServerLimits(connections_max=2)) as server:
-        known = await idle(server, mock_clock, KNOWN)
+async def test_strangers_give_way_before_who_has_a_token(mock_clock: MockClock) -> None:
+    """Whoever has been idle longer, and has more."""
+    async with serving(asking(), ServerLimits(connections_max=3)) as server:
+        known = [await idle(server, mock_clock, SHOP) for _ in range(2)]
         stranger = await idle(server, mock_clock)
-        second = await idle(server, mock_clock, KNOWN)
-        assert await stranger.read_rest() == b""
-        await check_refused(server)
-        assert [await is_served(client) for client in (known, second)] == [True, True]
+        second = await idle(server, mock_clock, FORUM)
+        assert not await is_served(stranger)
+        assert [await is_served(client, SHOP) for client in known] == [True, True]
+        assert await is_served(second, FORUM)
 
 
-async def test_where_no_token_is_asked_for_nobody_gives_way(mock_clock: MockClock) -> None:
-    """There is nobody who would be more welcome."""
-    async with serving(App().quart, ServerLimits(connections_max=1)) as server:
-        client = await idle(server, mock_clock)
-        await check_refused(server)
-        assert await is_served(client)
+async def test_of_those_with_a_token_whoever_has_most_makes_room(mock_clock: MockClock) -> None:
+    """A tenant that keeps all connections keeps nobody out; who has few keeps them, however long
+    they are idle. Of the tenant's it is the one that is idle longest."""
+    async with serving(asking(), ServerLimits(connections_max=4)) as server:
+        few = await idle(server, mock_clock, FORUM)
+        many = [await idle(server, mock_clock, SHOP) for _ in range(3)]
+        come = [await idle(server, mock_clock, f"/fine?{it}") for it in ("blog", "wiki")]
+        assert [await is_served(client) for client in many[:2]] == [False, False]
+        for client in (few, many[2], *come):
+            assert await is_served(client, SHOP)
+        assert server.counters.connections_refused == 0
 
 
-@pytest.mark.parametrize("state", ["new", "held", "head"])
-async def test_what_is_not_idle_does_not_give_way(mock_clock: MockClock, state: str) -> None:
-    """Neither one that has just come, nor one with a request under way, however slow."""
-    sent = {"new": b"", "held": get("/hold"), "head": UNKNOWN[:9]}[state]
-    async with serving(asking(), ServerLimits(connections_max=1)) as server:
-        if state == "new":
-            busy = await server.connect()
-        else:
-            busy = await idle(server, mock_clock)
-            await busy.send(sent)
+async def test_requests_under_way_count_for_who_has_most(mock_clock: MockClock) -> None:
+    """Of whoever has most it is an idle one, and one of another's only if there is none."""
+    async with serving(asking(), ServerLimits(connections_max=5)) as server:
+        busy = [await server.connect() for _ in range(2)]
+        for client in busy:
+            await client.send(get("/hold?shop"))
+        spare = await idle(server, mock_clock, SHOP)
+        few = [await idle(server, mock_clock, FORUM) for _ in range(2)]
+        await idle(server, mock_clock, "/fine?blog")
+        assert not await is_served(spare)
+        await idle(server, mock_clock, "/fine?wiki")
+        assert not await is_served(few[0])
+        assert await is_served(few[1], FORUM)
+        assert server.counters.connections_refused == 0
+
+
+async def test_where_no_token_is_asked_for_all_are_one(mock_clock: MockClock) -> None:
+    """The one that is idle longest gives way; before it one that has sent nothing, if later."""
+    async with serving(App().quart, ServerLimits(connections_max=3)) as server:
+        first, second = [await idle(server, mock_clock) for _ in range(2)]
+        silent = await server.connect()
         await settle()
-        mock_clock.jump(LOOK_FOR_IDLE_EVERY_S)
+        mock_clock.jump(1)
+        await idle(server, mock_clock)
+        assert not await is_served(silent)
+        await idle(server, mock_clock)
+        assert not await is_served(first)
+        assert await is_served(second)
+
+
+@pytest.mark.parametrize("sent", [b"", get(UNKNOWN)[:9], post("/echo", b"12345")[:-2]],
+                         ids=["nothing", "half a head", "half a body"])  # fmt: skip
+async def test_who_has_shown_nothing_yet_gives_way_first(
+    mock_clock: MockClock, sent: bytes
+) -> None:
+    """The oldest, before whoever has a token; a stranger who opens them anew pushes out their own.
+    What is half here of a stranger's is no request."""
+    app = App()
+    app.asks_token = True
+    app.denies = False
+    async with serving(app.quart, ServerLimits(connections_max=4)) as server:
+        known = [await idle(server, mock_clock, SHOP) for _ in range(2)]
+        strangers = []
+        for _ in range(5):
+            strangers.append(await server.connect())
+            await strangers[-1].send(sent)
+            await settle()
+            mock_clock.jump(LOOK_EVERY_S)
+        assert [await is_served(client) for client in strangers[:3]] == [False] * 3
+        come = await idle(server, mock_clock, FORUM)
+        assert not await is_served(strangers[3])
+        for client in (*known, come):
+            assert await is_served(client, SHOP)
+        assert server.counters.connections_refused == 0
+
+
+async def test_those_who_arrive_have_a_few_places(mock_clock: MockClock) -> None:
+    """A tenant that opens connections without end, and uses each, pushes out its own, and not who
+    is about to send their first request; only beyond those places do arrivals give way."""
+    async with serving(asking(), ServerLimits(connections_max=ARRIVING_SHARE)) as server:
+        many = [await idle(server, mock_clock, SHOP) for _ in range(ARRIVING_SHARE - 1)]
+        arriving = await server.connect()
+        await settle()
+        for client in many[:2]:
+            mock_clock.jump(1)
+            await idle(server, mock_clock, SHOP)
+            assert not await is_served(client)
+        second = await server.connect()  # for which the third makes room
+        await settle()
+        mock_clock.jump(1)
+        await idle(server, mock_clock, SHOP)
+        assert not await is_served(arriving)
+        assert [await is_served(client, FORUM) for client in (many[3], second)] == [True, True]
+
+
+async def test_what_stands_in_the_handshake_gives_way(mock_clock: MockClock) -> None:
+    """Its place has brought no request yet. That is no failure of TLS."""
+    async with serving(asking(), ServerLimits(connections_max=2)) as server:
+        if not server.is_tls:
+            return
+        waiting = []
+        for _ in range(2):
+            waiting.append(await server.bare())
+            await settle()
+            mock_clock.jump(1)
+        come = await idle(server, mock_clock, SHOP)
+        assert await waiting[0].read_rest() in (b"", b"<reset>")
+        assert await is_served(come, SHOP)
+        assert server.counters.connections_open == 2
+        assert server.counters.tls_failures == 0
+    assert server.counters.connections_open == 0
+
+
+@pytest.mark.parametrize("path", [UNKNOWN, SHOP])
+@pytest.mark.parametrize("state", ["held", "body"])
+async def test_a_request_under_way_is_never_cut(
+    mock_clock: MockClock, state: str, path: str
+) -> None:
+    """However long it takes; nor is a body that comes, of whoever may send it."""
+    app = App()
+    app.asks_token = path is SHOP
+    app.denies = False
+    query = path[len(UNKNOWN) :]
+    sent = {"held": get(f"/hold{query}"), "body": post(f"/echo{query}", b"12345")[:-2]}[state]
+    async with serving(app.quart, ServerLimits(connections_max=1)) as server:
+        busy = await idle(server, mock_clock, path)
+        await busy.send(sent)
+        await settle()
+        mock_clock.jump(LOOK_EVERY_S)
         await check_refused(server)
-        if state == "new":
-            assert await is_served(busy)
+        app.release.set()
+        if state == "body":
+            await busy.send(b"45")
+        assert (await busy.read_answer()).status == 200
 
 
 async def test_one_whose_request_is_on_its_way_does_not_give_way(
@@ -115,6 +220,7 @@ async def test_one_whose_request_is_on_its_way_does_not_give_way(
 async def check_refused(server: Served) -> None:
     """A new connection is turned away: over TLS without a word."""
     client = await server.bare()
+    await settle()
+    assert server.counters.connections_refused == 1
     told = await client.read_rest()
     assert told.startswith(b"HTTP/1.1 503") is not server.is_tls
-    assert server.counters.connections_refused == 1

@@ -263,14 +263,17 @@ async def test_goodbye_behind_a_request(mock_clock: MockClock) -> None:
 
 async def test_above_the_limit_nobody_shakes_hands(mock_clock: MockClock) -> None:
     """A handshake is work: who has no place gets none, and is counted."""
-    async with serving(App().quart, ServerLimits(connections_max=1)) as server:
+    app = App()
+    async with serving(app.quart, ServerLimits(connections_max=1)) as server:
         first = await server.connect()
+        await first.send(get("/hold"))
+        await settle()
         second = await server.bare()
         await second.send(Hand().shake())
         assert await second.read_rest() in (b"", b"<reset>")
         assert server.counters.connections_refused == 1
-        await first.send(get("/fine"))
-        assert (await first.read_answer()).body == b"fine"
+        app.release.set()
+        assert (await first.read_answer()).body == b"held"
 
 
 async def test_a_stop_waits_for_no_handshake(mock_clock: MockClock) -> None:

@@ -6,6 +6,7 @@ from engine.front.access.proxies import Proxies
 from engine.front.server import tls
 from engine.front.server.certificate import Certificate
 from engine.front.server.connection import Connection
+from engine.front.server.crowd import Crowd
 from engine.process import bind
 from engine.registry.registry import Registry
 from engine.store.sqlite.views.views import SqliteViews
@@ -13,6 +14,7 @@ from tests.mutants.catalog import PROPERTY, Planting, plant
 
 BIND = "tests/process/test_bind.py::test_"
 PROXIES = "tests/front/test_proxies.py::test_"
+GIVING_WAY = "tests/front/server/test_giving_way.py::test_"
 STRANGER = "tests/front/server/test_stranger.py::test_"
 TLS = "tests/front/server/test_tls.py::test_"
 
@@ -72,6 +74,31 @@ def stranger_is_served(bug: Planting) -> None:
        test=f"{TLS}a_request_with_the_end_of_the_handshake[quart]")  # fmt: skip
 def early_request_is_lost(bug: Planting) -> None:
     bug.rewrite(tls.sealed, "connection.early = connection.open", "connection.open")
+
+
+@plant("a request under way is cut for a new connection", by=(PROPERTY,),
+       test=f"{GIVING_WAY}a_request_under_way_is_never_cut")  # fmt: skip
+def request_is_cut(bug: Planting) -> None:
+    bug.rewrite(vars(Connection)["waits_since"].fget, "phase is Phase.BODY and self.owner is None",
+                "phase is not None")  # fmt: skip
+
+
+@plant("one tenant with all connections keeps others out", by=(PROPERTY,),
+       test=f"{GIVING_WAY}of_those_with_a_token_whoever_has_most_makes_room")  # fmt: skip
+def most_is_least(bug: Planting) -> None:
+    bug.rewrite(Crowd._next_owner, "return max(", "return min(")
+
+
+@plant("a stranger who opens connections pushes out who has a token", by=(PROPERTY,),
+       test=f"{GIVING_WAY}who_has_shown_nothing_yet_gives_way_first")  # fmt: skip
+def strangers_go_last(bug: Planting) -> None:
+    bug.rewrite(Crowd._next_owner, " or self._count[None] > self._arriving_max", "")
+
+
+@plant("a tenant that opens connections pushes out who arrives", by=(PROPERTY,),
+       test=f"{GIVING_WAY}those_who_arrive_have_a_few_places")  # fmt: skip
+def nobody_arrives(bug: Planting) -> None:
+    bug.rewrite(Crowd._next_owner, "(not known or self._count[None] > self._arriving_max)", "True")
 
 
 @plant("a connection ends without TLS's goodbye", by=(PROPERTY,),
