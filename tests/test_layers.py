@@ -57,8 +57,8 @@ ROWS = (
     row("engine.process.platform", "trio"),
     row(
         "engine.process",
-        "engine.core engine.core.access engine.core.rules engine.ports engine.telemetry msgspec "
-        "trio",
+        "engine.core engine.core.access engine.core.rules engine.core.text engine.ports "
+        "engine.telemetry msgspec trio",
         without=CHANCE - {"random"},
     ),
     # -- acting on what the core decides

@@ -17,10 +17,11 @@ from msgspec import Struct
 
 from engine.core.errors import Problem, Refused
 from engine.core.rules.retention import Retention, acts_at
+from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_RETENTION, Registered
 from engine.ports.retention import Acting, EndedRun
 from engine.ports.store import Store
-from engine.process.clock import Clock, first_run_id
+from engine.process.clock import Clock
 from engine.telemetry.log import Log
 
 EVERY_S = 600.0

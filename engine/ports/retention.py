@@ -71,3 +71,8 @@ class RetainingStore(Protocol):
 
     async def forget_keys(self, run_ids: Sequence[str], ended_before: int) -> int:
         """Forget the keys of expired runs, durably, and that there were any; returns how many."""
+
+    async def cut_journal(self, before: int) -> int:
+        """Take a piece off the beginning of the journal, durably: what was recorded before this
+        time, but for what is of runs that are there. Returns how many events went; 0: none is left
+        that may go."""

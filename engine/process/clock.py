@@ -14,7 +14,7 @@ from typing import Protocol
 
 import trio
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+from engine.core.text.ulid import CHANCE_BITS, ulid
 
 
 class Clock(Protocol):
@@ -75,17 +75,9 @@ class Ids:
 
     def run_id(self) -> str:
         """A new id of 26 characters."""
-        value = (self._clock.steady_ms() << 80) | int.from_bytes(self._clock.token_bytes(10))
+        began = self._clock.steady_ms() << CHANCE_BITS
+        value = began | int.from_bytes(self._clock.token_bytes(10))
         if value <= self._last:  # no neighbour: gaps would count what was made between
             value = self._last + 1 + int.from_bytes(self._clock.token_bytes(8))
         self._last = value
-        return _ulid(value)
-
-
-def first_run_id(ms: int) -> str:
-    """The id behind which all runs of this time, in milliseconds since the epoch, and later lie."""
-    return _ulid(max(0, ms) << 80)
-
-
-def _ulid(value: int) -> str:
-    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+        return ulid(value)

@@ -1,8 +1,10 @@
 """The journal: what happened, in commit order, with the bodies that came with it.
 
 One entry holds the writes of a commit (several entries if they are large), so that a commit costs
-one row however much has happened. Entries are only ever appended. Everything else in the file can
-be folded from them, and for what the tables have not caught up with yet it is (`replay.py`).
+one row however much has happened. Entries are only ever appended, and go from the beginning alone,
+when retention asks for that: what they have of runs that are kept is carried on before (`parts`).
+Everything else in the file can be folded from them, and for what the tables have not caught up with
+yet it is (`replay.py`).
 
 An entry is a row of `journal`: `seq` is the number of its first event, the others follow without a
 gap. `packed` is a zlib stream (RFC 1950) of: the length of the head in ASCII digits, a line feed,
@@ -15,12 +17,13 @@ packed part with `sqlar_uncompress(packed, size)`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 from msgspec import Raw, Struct
 
 from engine.core.events import Event
+from engine.core.model import run_of
 from engine.ports.store import Body
 from engine.ports.views import EventRecord
 
@@ -77,6 +80,19 @@ class _BodyHead(Struct, array_like=True):
     bodies: list[BodyLine]
 
 
+class _RawHead(Struct, array_like=True):
+    """What carrying on needs: the events stay as they are written."""
+
+    events: list[tuple[str, str, int, Raw]]
+    bodies: list[BodyLine]
+
+
+class _PartHead(Struct, array_like=True):
+    events: list[EventLine]
+    bodies: list[BodyLine]
+    places: list[int]
+
+
 class _Named(Struct, rename="camel"):
     step_id: str
     at: int
@@ -86,6 +102,10 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Head).decode
 _lines = msgspec.json.Decoder(_Lines).decode
 _body_head = msgspec.json.Decoder(_BodyHead).decode
+_raw_head = msgspec.json.Decoder(_RawHead).decode
+_part_head = msgspec.json.Decoder(_PartHead).decode
+UNREADABLE = (zlib.error, msgspec.MsgspecError, ValueError, TypeError, RecursionError)
+"""What an entry that was written over raises."""
 _named = msgspec.json.Decoder(_Named).decode
 
 
@@ -122,13 +142,14 @@ class Entry:
                     *(size, length, is_large, body.json),
                 )
             )
-        head = _encode((self.events, lines))
-        plain = b"%d\n%b%b" % (len(head), head, b"".join(small))
         at = max(line.event.at for line in self.events)
-        return (
-            *(self.seq, len(self.events), at, len(plain)),
-            *(zlib.compress(plain, LEVEL), b"".join(large) if large else None),
-        )
+        size, packed = _packed(_encode((self.events, lines)), small)
+        return (self.seq, len(self.events), at, size, packed, b"".join(large) if large else None)
+
+
+def _packed(head: bytes, small: list[bytes]) -> tuple[int, bytes]:
+    plain = b"%d\n%b%b" % (len(head), head, b"".join(small))
+    return len(plain), zlib.compress(plain, LEVEL)
 
 
 def _split(packed: bytes) -> tuple[bytes, bytes]:
@@ -172,6 +193,89 @@ def event_records(seq: int, packed: bytes) -> Iterator[EventRecord]:
         yield EventRecord(number, event.at, run_id, event.step_id, state, rev, text)
 
 
+def named_runs(packed: bytes) -> set[str]:
+    """Of which runs an entry has anything. Raises UNREADABLE."""
+    head = _raw_head(_split(packed)[0])
+    named = {run_id for run_id, *_ in head.events}
+    return named | {run_of(body.step_id) for body in head.bodies}
+
+
+class Part(Struct, frozen=True):
+    """What an entry has of one run, for when the entry goes. `packed` is as an entry's, but that
+    its head has a third member: the places of the events in the entry, from 0."""
+
+    run_id: str
+    entry: int
+    """The number of its first event, of whichever run that is."""
+    size: int
+    packed: bytes
+    large: bytes | None
+
+
+class _Gathered:
+    """A part that gathers."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, int, Raw]] = []
+        self.bodies: list[BodyLine] = []
+        self.places: list[int] = []
+        self.data: dict[bool, list[bytes]] = {False: [], True: []}
+        """Bodies, the large ones by themselves."""
+
+    def part(self, run_id: str, entry: int) -> Part:
+        size, packed = _packed(_encode((self.events, self.bodies, self.places)), self.data[False])
+        large = b"".join(self.data[True]) if self.data[True] else None
+        return Part(run_id, entry, size, packed, large)
+
+
+def parts(
+    entry: int, packed: bytes, of: Collection[str], large: Callable[[int, int], bytes]
+) -> list[Part]:
+    """What an entry has of these runs, each by itself. `large` reads from its large bodies: so many
+    bytes from an offset on."""
+    head, small = _split(packed)
+    found, gathered = _raw_head(head), dict[str, _Gathered]()
+    for place, event in enumerate(found.events):
+        if event[0] in of:
+            its = gathered.setdefault(event[0], _Gathered())
+            its.events.append(event)
+            its.places.append(place)
+    offsets = {False: 0, True: 0}
+    for body in found.bodies:
+        offset = offsets[body.large]
+        offsets[body.large] += body.length
+        run_id = run_of(body.step_id)
+        if run_id in of:
+            its = gathered.setdefault(run_id, _Gathered())
+            its.bodies.append(body)
+            data = (
+                large(offset, body.length) if body.large else small[offset : offset + body.length]
+            )
+            its.data[body.large].append(data)
+    return [its.part(run_id, entry) for run_id, its in gathered.items()]
+
+
+class OpenedPart(Struct, frozen=True):
+    """A part, for folding, and for looking at what its row says of it."""
+
+    events: list[tuple[int, EventLine]]
+    """Each with its number."""
+    bodies: list[BodyLine]
+    size: int
+    """Of all of it, unpacked, in bytes."""
+    small: int
+    """Of the small bodies that follow its head, in bytes."""
+
+
+def opened_part(entry: int, packed: bytes) -> OpenedPart:
+    """The events and bodies of a part. Raises UNREADABLE."""
+    head, small = _split(packed)
+    found = _part_head(head)
+    events = [(entry + at, line) for at, line in zip(found.places, found.events, strict=True)]
+    size = len(b"%d\n" % len(head)) + len(head) + len(small)
+    return OpenedPart(events, found.bodies, size, len(small))
+
+
 class Extent(Struct, frozen=True):
     """Where a body lies: in the small bodies of its entry, or (`large`) in its large ones."""
 
@@ -182,7 +286,7 @@ class Extent(Struct, frozen=True):
 
 
 class EntryBodies:
-    """The bodies of one entry, for reading."""
+    """The bodies of one entry, or of a part of one, for reading."""
 
     def __init__(self, packed: bytes) -> None:
         head, self._small = _split(packed)

@@ -14,8 +14,8 @@ from engine.cli.main import main
 from engine.core.model import Run, StepSpec
 from engine.core.retry import DAY_MS
 from engine.core.rules.post import open_run
+from engine.core.text.ulid import first_run_id
 from engine.ports.store import Body, Write
-from engine.process.clock import first_run_id
 from tests.e2e.harness import application, client, eventually_async, fine, is_problem, running
 from tests.store.support import URL, answered, started, store_at
 

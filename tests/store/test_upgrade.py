@@ -26,6 +26,8 @@ TO_M002 = (
     "DROP INDEX run_of_client",
     "DROP INDEX run_cause_of_client",
     "DROP TABLE expired",
+    "DROP TABLE carried",
+    "ALTER TABLE engine DROP COLUMN floor",
     "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
 )
 TO_M001 = (

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 
 import msgspec
 
+from engine.core.text.ulid import first_run_id
 from engine.ports.registry import KIND_RETENTION
 from engine.ports.retention import Acting, EndedRun, Expired
 from engine.store.expiry import Expiry
@@ -35,7 +37,7 @@ def write_expiry(db: sqlite3.Connection, expiry: Expiry) -> dict[str, int]:
             moved[row["state"]] = moved.get(row["state"], 0) - 1
         for statement in (
             SQL["keep_keys"], SQL["remove_attempts"], SQL["remove_outcomes"], SQL["remove_steps"],
-            SQL["remove_runs"],
+            SQL["remove_carried"], SQL["remove_runs"],
         ):  # fmt: skip
             db.execute(statement, (ids,))
         TALLY.insert(db, list(moved.items()))
@@ -49,22 +51,25 @@ def has_keys(db: sqlite3.Connection) -> bool:
 
 
 class Gone:
-    """Which runs a file may lack, of which its journal tells: for who checks it."""
+    """Which runs a file may lack, of which its journal tells: for who checks it, or cuts it."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
         self._has_keys = "expired" in tables
-        self._keys_before = 0
+        self._forgotten_before = ""
         for entry in read_registered(db) if self._has_keys else ():
             if entry.kind == KIND_RETENTION and entry.value is not None:
-                self._keys_before = msgspec.json.decode(entry.value, type=Acting).keys_before
+                acting = msgspec.json.decode(entry.value, type=Acting)
+                self._forgotten_before = first_run_id(acting.keys_before)
 
-    def has(self, run_id: str, began_at: int) -> bool:
-        """Its key is there; or it may have been forgotten."""
+    def among(self, run_ids: Collection[str]) -> set[str]:
+        """Those whose keys are there, or may have been forgotten."""
         if not self._has_keys:
-            return False
-        return began_at < self._keys_before or key_of_run(self._db, run_id) is not None
+            return set()
+        ids = json.dumps(list(run_ids))
+        known = {run_id for (run_id,) in self._db.execute(SQL["have_gone"], (ids,))}
+        return known | {run_id for run_id in run_ids if run_id < self._forgotten_before}
 
 
 def key_of_run(db: sqlite3.Connection, run_id: str) -> Expired | None:

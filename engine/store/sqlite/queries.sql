@@ -43,6 +43,9 @@ DELETE FROM step WHERE id IN (
     CROSS JOIN step AS its ON its.id >= gone.value AND its.id < gone.value || '.'
 );
 
+-- remove_carried: of these runs
+DELETE FROM carried WHERE run_id IN (SELECT value FROM json_each(?));
+
 -- remove_runs: when nothing of them is left
 DELETE FROM run WHERE id IN (SELECT value FROM json_each(?));
 
@@ -100,6 +103,28 @@ SELECT packed FROM journal WHERE seq = ?;
 
 -- large: a part of an entry's large bodies
 SELECT substr(large, ?, ?) FROM journal WHERE seq = ?;
+
+-- carried_packed: the compressed part of what an entry that was cut had of a run
+SELECT packed FROM carried WHERE run_id = ? AND entry = ?;
+
+-- carried_large: a part of the large bodies of such a one
+SELECT substr(large, ?, ?) FROM carried WHERE run_id = ? AND entry = ?;
+
+-- carried_of: all that entries which were cut had of a run
+SELECT entry, packed FROM carried WHERE run_id = ? ORDER BY entry;
+
+-- oldest_entries: the beginning of the journal, without the last entry, behind which numbers go on
+SELECT seq, events, at, packed, coalesce(length(large), 0) AS large FROM journal
+WHERE seq < (SELECT max(seq) FROM journal) ORDER BY seq LIMIT ?;
+
+-- there: of these runs, those that are there
+SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?));
+
+-- have_gone: of these runs, those whose keys are kept
+SELECT run_id FROM expired WHERE run_id IN (SELECT value FROM json_each(?));
+
+-- cut_journal: the entries up to an event
+DELETE FROM journal WHERE seq <= ?;
 
 -- root_called: what a run's root is called
 SELECT state, rev, url, name, attempts, failures FROM step WHERE id = ?;

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
@@ -33,11 +33,12 @@ from engine.ports.store import (
 )
 from engine.ports.views import EventRecord
 from engine.store import journal, rows
-from engine.store.offload import Offload
+from engine.store.offload import Offload, threads
 from engine.store.sqlite.file.words import is_damage, primary_code
 from engine.store.sqlite.tables import check_tables
 
 T = TypeVar("T")
+READERS_MAX = 3
 DAMAGED_RETRY_AFTER_S = 60
 """Only a person can mend it."""
 UNREADABLE_RETRY_AFTER_S = 5
@@ -154,7 +155,8 @@ def stored_body(
     """A body of the journal, found by the row of its step or attempt unless its entry is known."""
     if entry is None:
         entry = _entry_of(db, step_id, number, answer=answer)
-    bodies = _bodies_of_entry(db, entry)
+    run_id = run_of(step_id)
+    bodies = _bodies_of_entry(db, entry) or _carried_bodies(db, run_id, entry)
     extent = None if bodies is None else bodies.find(step_id, number, answer=answer)
     if extent is None:
         return None
@@ -162,8 +164,13 @@ def stored_body(
         return Larger(extent.line.length)
     data = extent.data
     if data is None:
-        part = (extent.offset + 1, extent.line.length, entry)
-        data = db.execute(SQL["large"], part).fetchone()[0]
+        part = (extent.offset + 1, extent.line.length)
+        row = db.execute(SQL["large"], (*part, entry)).fetchone()
+        if row is None:  # its entry was cut since, or before
+            row = db.execute(SQL["carried_large"], (*part, run_id, entry)).fetchone()
+        if row is None:  # and its run has gone
+            return None
+        data = row[0]
     return journal.body_of(extent, data)
 
 
@@ -176,6 +183,14 @@ def _entry_of(db: sqlite3.Connection, step_id: str, number: int, *, answer: bool
 
 def _bodies_of_entry(db: sqlite3.Connection, entry: int | None) -> journal.EntryBodies | None:
     row = None if entry is None else db.execute(SQL["packed"], (entry,)).fetchone()
+    return None if row is None else journal.EntryBodies(row[0])
+
+
+def _carried_bodies(
+    db: sqlite3.Connection, run_id: str, entry: int | None
+) -> journal.EntryBodies | None:
+    """What an entry that was cut had of a run."""
+    row = None if entry is None else db.execute(SQL["carried_packed"], (run_id, entry)).fetchone()
     return None if row is None else journal.EntryBodies(row[0])
 
 
@@ -200,7 +215,7 @@ def _loaded_run(
         return _stopped_run(db, row, row["engine_error"], recorded=True)
     try:
         found = None if row is None else _with_steps(db, row)
-        return None if found is None else _with_payloads(found, until, bodies_in)
+        return None if found is None else _with_payloads(db, found, until, bodies_in)
     except sqlite3.Error:
         raise  # the file's, not the run's
     except Exception as error:  # noqa: BLE001 - whatever it is must stop this run alone
@@ -216,12 +231,16 @@ def _stopped_run(
 
 
 def _with_payloads(
-    stored: StoredRun, until: int, bodies_in: Callable[[int | None], journal.EntryBodies | None]
+    db: sqlite3.Connection,
+    stored: StoredRun,
+    until: int,
+    bodies_in: Callable[[int | None], journal.EntryBodies | None],
 ) -> Stored:
     payloads: dict[str, bytes] = {}
     for step in stored.run.steps.values():
         if _is_called_by(step, until):
-            bodies = bodies_in(stored.payload_in[step.id])
+            entry = stored.payload_in[step.id]
+            bodies = bodies_in(entry) or _carried_bodies(db, step.run_id, entry)
             extent = bodies and bodies.find(step.id, step.payload_generation, answer=False)
             if extent and extent.data is not None:
                 payloads[step.id] = extent.data
@@ -389,6 +408,27 @@ class Readers:
             return found[:limit]
 
         return await self.read(work)
+
+
+@contextmanager
+def reading(
+    path: Path, offload: Offload | None, log: Callable[..., None], after: ExitStack
+) -> Iterator[tuple[Readers, Readers]]:
+    """The engine's and the operators'. Closed before the writer; or after it, with an error.
+
+    The last connection of all puts the log into the file when it closes, if it may write. After an
+    error nobody shall: the log may be the matter, and both are read at the next start.
+    """
+    with ExitStack() as undo:
+        found = []
+        for _ in range(2):
+            found.append(Readers(path, offload or threads(READERS_MAX), READERS_MAX, log))
+            undo.callback(found[-1].close)
+        try:
+            yield found[0], found[1]
+        except BaseException:
+            after.push(undo.pop_all())
+            raise
 
 
 def journal_end(db: sqlite3.Connection) -> tuple[int, int]:

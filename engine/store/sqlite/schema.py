@@ -1,10 +1,11 @@
 """The schema, as migrations of sqlite-utils: each commits together with the record of it.
 
-`journal` is the record: appended to in each commit, never changed. The other tables say what it
-leads to, and follow a moment later. Rows of a run lie together: a child's id begins with its run's,
-run ids rise with time, and the tables are clustered by id (WITHOUT ROWID), so that what is written
-together is neighbours on disk. `owner`, `epoch` and `kind` are there for a store with several
-engines and steps of other kinds.
+`journal` is the record: appended to in each commit, never changed; retention cuts its beginning,
+and what that has of runs that stay is carried on. The other tables say what it leads to, and follow
+a moment later. Rows of a run lie together: a child's id begins with its run's, run ids rise with
+time, and the tables are clustered by id (WITHOUT ROWID), so that what is written together is
+neighbours on disk. `owner`, `epoch` and `kind` are there for a store with several engines and steps
+of other kinds.
 
 Expand, then contract: a migration may add; what it no longer needs is dropped a release later.
 """
@@ -353,6 +354,28 @@ def m013_pauses_counted_once(db: Database) -> None:
     """What a pause and a hold both take is counted once; of what was counted before it is not known
     until when."""
     db.execute(PAUSES)
+
+
+CARRIED = """
+ALTER TABLE engine ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE carried (          -- what entries that were cut had of runs that stay
+    run_id TEXT NOT NULL,
+    entry INTEGER NOT NULL,     -- the journal's, which the rows of the run still name
+    size INTEGER NOT NULL,      -- of `packed`, in bytes, when unpacked
+    packed BLOB NOT NULL,       -- engine/store/journal.py: a part of an entry
+    large BLOB,
+    PRIMARY KEY (run_id, entry)
+) STRICT, WITHOUT ROWID;
+"""
+"""`floor`: the last event that was cut from the journal; 0: none was. What was carried on goes with
+its run, and lies by run."""
+
+
+@migrations()
+def m014_floor_of_the_journal(db: Database) -> None:
+    """The journal can be cut; nothing of it has been."""
+    for statement in split_statements(CARRIED):
+        db.execute(statement)
 
 
 class _OlderRow(dict[str, Any]):

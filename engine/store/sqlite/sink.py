@@ -21,6 +21,7 @@ from engine.ports.store import StoreError, StoreStopped
 from engine.store.commit import Commit
 from engine.store.offload import Offload
 from engine.store.sqlite.audit import write_audit
+from engine.store.sqlite.cut import write_cut
 from engine.store.sqlite.expiry import write_expiry
 from engine.store.sqlite.file.wal import PAGE_BYTES, Wal
 from engine.store.sqlite.file.words import damage, is_busy, may_be_tried_again, primary_code
@@ -164,7 +165,8 @@ def _is_small(commit: Commit) -> bool:
 def _pages_added(commit: Commit) -> int:
     """How many pages it adds to the log, about."""
     count = 2 + len(commit.entries) + commit.body_bytes // PAGE_BYTES
-    count += EXPIRED_PAGES * sum(it.gone for it in commit.expiries)
+    for it in commit.expiries:
+        count += EXPIRED_PAGES * it.gone if it.cut is None else it.cut.pages
     if not commit.rows:
         return count
     new = sum(each.is_new for each in commit.rows.made)
@@ -199,7 +201,10 @@ def _write(db: sqlite3.Connection, commit: Commit, *, apart: bool = False) -> No
     for stop in commit.stops:
         commit.count(write_stop(db, stop, commit.owner, commit.epoch))
     for expiry in commit.expiries:
-        commit.count(write_expiry(db, expiry))
+        if expiry.cut is None:
+            commit.count(write_expiry(db, expiry))
+        else:
+            write_cut(db, expiry)
     for entry in commit.registered:
         write_registered(db, entry)
     for act in commit.audit:

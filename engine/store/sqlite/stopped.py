@@ -26,6 +26,7 @@ from engine.store.commit import RowsToWrite
 from engine.store.folding import fold, new_run
 from engine.store.journal import BodyLine, EventLine, unpack
 from engine.store.pending import Pending, RunRows
+from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.readers import SQL, stored_run
 from engine.store.sqlite.tables import TALLY, write_apart
 from engine.store.stops import Stop, What
@@ -144,6 +145,10 @@ def _lines_of_run(
     db: sqlite3.Connection, run_id: str, first: int, last: int
 ) -> Iterator[tuple[int, EventLine, int, list[BodyLine]]]:
     """The events of a run from `first` to `last`: number, event, entry, the run's bodies there."""
+    for entry, part in carried_of(db, run_id):
+        for seq, line in part.events:
+            if first <= seq <= last:
+                yield seq, line, entry, part.bodies
     with closing(db.execute(SQL["journal_from"], (first - 1,))) as entries:
         for entry, packed in entries:
             if entry > last:

@@ -39,14 +39,14 @@ from engine.store.away import WAIT_S, Availability
 from engine.store.expiry import Expiry
 from engine.store.offload import Offload, threads
 from engine.store.replay import replay
-from engine.store.sqlite import expiry
+from engine.store.sqlite import cut, expiry
 from engine.store.sqlite.audit import find_audited, oldest_audited
 from engine.store.sqlite.content import check_ours, check_whole
 from engine.store.sqlite.file.owner import Owner, locked, the_file
 from engine.store.sqlite.file.presence import Presence
 from engine.store.sqlite.file.wal import LONG_BYTES, Wal
 from engine.store.sqlite.file.words import FileWords, unusable
-from engine.store.sqlite.readers import Readers, bytes_used, journal_end, run_counts
+from engine.store.sqlite.readers import Readers, bytes_used, journal_end, reading, run_counts
 from engine.store.sqlite.registry import read_registered
 from engine.store.sqlite.schema import migrations
 from engine.store.sqlite.sink import Here, SqliteKept, SqliteSink
@@ -55,7 +55,6 @@ from engine.store.sqlite.tail import Tail
 from engine.store.stops import What, acted_line, end_lines, stop_lines
 from engine.store.writer import Batch, Writer
 
-READERS_MAX = 3
 WAL_PAGES = 20_000
 """Pages of the log at which any commit puts them into the file; the writer does so before."""
 CACHE_KIB = 16_384
@@ -189,6 +188,12 @@ class SqliteStore:
     async def forget_keys(self, run_ids: Sequence[str], ended_before: int) -> int:
         """Forget the keys of expired runs; returns how many."""
         return await self._expire(Expiry(key_ids=tuple(run_ids), keys_before=ended_before))
+
+    async def cut_journal(self, before: int) -> int:
+        """Cut a piece off the journal's beginning: entries in which nothing is so late; returns how
+        many events went. What it has of runs that stay is carried on."""
+        found = await self.view_readers.read(lambda db: cut.look(db, before))
+        return 0 if found is None or self.away else await self._expire(Expiry(cut=found))
 
     async def _expire(self, what: Expiry) -> int:
         await self.writer.expire(what).wait()
@@ -411,27 +416,6 @@ async def _run(writer: Writer, watch: Callable[[], Awaitable[None]]) -> None:
         nursery.cancel_scope.cancel()
 
 
-@contextmanager
-def _reading(
-    path: Path, offload: Offload | None, log: Callable[..., None], after: ExitStack
-) -> Iterator[tuple[Readers, Readers]]:
-    """The engine's and the operators'. Closed before the writer; or after it, with an error.
-
-    The last connection of all puts the log into the file when it closes, if it may write. After an
-    error nobody shall: the log may be the matter, and both are read at the next start.
-    """
-    with ExitStack() as undo:
-        found = []
-        for _ in range(2):
-            found.append(Readers(path, offload or threads(READERS_MAX), READERS_MAX, log))
-            undo.callback(found[-1].close)
-        try:
-            yield found[0], found[1]
-        except BaseException:
-            after.push(undo.pop_all())
-            raise
-
-
 @asynccontextmanager
 async def open_store(
     path: Path,
@@ -478,7 +462,7 @@ async def open_store(
             on_failure=on_failure,
         )
         writer = _writer(sink, availability, owner, row["epoch"], on_failure)
-        with _reading(path, read_offload, log, after) as (readers, view_readers):
+        with reading(path, read_offload, log, after) as (readers, view_readers):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run, writer, partial(presence.watch, on_failure))
                 store = SqliteStore(

@@ -11,12 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import fields
+
 from engine import __version__
 from engine.ports.report import RESTORE
 from engine.ports.store import StoreError
 from engine.store import rows
 from engine.store.commit import RowsOfRun, RowsToWrite
-from engine.store.journal import JOURNAL_COLUMNS
+from engine.store.journal import JOURNAL_COLUMNS, Part
 from engine.store.sqlite.registry import REGISTRY_COLUMNS
 
 ROWS_AT_ONCE = 16
@@ -68,8 +70,11 @@ TALLY = Table(
     " ON CONFLICT (state) DO UPDATE SET runs = runs + excluded.runs",
 )  # fmt: skip
 EXPIRED_COLUMNS = ("run_id", "client", "workflow", "key", "state", "submitted_at", "ended_at")
+CARRIED_COLUMNS = tuple(field.name for field in fields(Part))
+CARRIED = Table("carried", CARRIED_COLUMNS)
 COLUMNS = {
     "journal": JOURNAL_COLUMNS,
+    "carried": CARRIED_COLUMNS,
     "run": rows.RUN_COLUMNS,
     "step": rows.STEP_COLUMNS,
     "attempt": rows.ATTEMPT_COLUMNS,
@@ -79,7 +84,7 @@ COLUMNS = {
     "expired": EXPIRED_COLUMNS,
 }
 """What is written to each table."""
-ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up")
+ENGINE_COLUMNS = ("file_id", "secret", "epoch", "owner", "started_at", "caught_up", "floor")
 SQL_ATTEMPT_END = (
     f"UPDATE attempt SET {','.join(f'{c}=?' for c in rows.ATTEMPT_END_COLUMNS)}"
     " WHERE step_id=? AND number=?"

@@ -1,8 +1,10 @@
 """Every run folded from its events, and its rows held against that; in bounded memory.
 
 A run is held from its first event to the one that its row knows last (`run.seq`), then compared and
-let go. Runs that are open together for long may be more than memory has room for: then those that
-begin later are left to another walk over the journal.
+let go. One that is older than where the journal begins is taken up from what was carried on of it:
+before the walk if that is all, else when its next event comes. Runs that are open together for long
+may be more than memory has room for: then those that begin later are left to another walk over the
+journal.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from engine.ports.report import Report
 from engine.store.folding import new_run
 from engine.store.journal import BodyLine, EventLine
 from engine.store.pending import RunRows, absorb
+from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.expiry import Gone
-from engine.store.sqlite.verify.journal import ReadEntry
+from engine.store.sqlite.verify.journal import ReadEntry, begins_at
 from engine.store.sqlite.verify.rows import RowComparison
 
 STEPS_AT_ONCE = 60_000
 """Steps of the runs that are held, about: some 150 MB."""
+SQL_CARRIED = "SELECT 1 FROM carried WHERE run_id = ? LIMIT 1"
 
 
 class Followed(Struct):
@@ -53,6 +57,9 @@ class FoldCheck:
         self.gone = 0
         """Runs that retention removed: there are no rows to compare."""
         self._gone = Gone(db)
+        self._floor = begins_at(db) - 1
+        self._begun: set[str] = set()
+        """Runs of which the carried events were folded, in whichever walk."""
         self._followed: dict[str, Followed] = {}
         self._let_be: dict[str, None] = {}
         """Runs of which something was told already, or that are not compared."""
@@ -67,6 +74,43 @@ class FoldCheck:
         assert self.again_from is not None
         self._from, self.again_from = self.again_from, None
         self._let_be.clear()
+
+    def fold_carried(self, run_id: str) -> None:
+        """Compare a run of which all was carried on. Raises TooManyFaults, and UNREADABLE."""
+        row = self._db.execute(self._sql_run, (run_id,)).fetchone()
+        if row is None and self._gone.among((run_id,)):
+            self._report.found(f"run {run_id}", "it was carried on, and has gone")
+        elif row is not None and row["engine_error"] is not None:
+            self._begun.add(run_id)
+            self._let_be_stopped(run_id)
+        elif row is None or row["seq"] <= self._floor:
+            self._take_up(run_id, None if row is None else row["seq"])
+            if run_id in self._followed:
+                what = "it was carried on, and has no row" if row is None else _none_of(row["seq"])
+                self._report.found(f"run {run_id}", what)
+                self._let_go(run_id)
+                self.comparison.count(run_id)
+
+    def let_be(self, run_id: str) -> None:
+        """What was carried on of it cannot be folded, as was told."""
+        self._begun.add(run_id)
+        self._let_be[run_id] = None
+        self.comparison.count(run_id)
+
+    def _take_up(self, run_id: str, until: int | None) -> Followed | None:
+        """Fold what was carried on of a run, and follow it if there is more to come."""
+        self._begun.add(run_id)
+        followed: Followed | None = None
+        for entry, part in carried_of(self._db, run_id):
+            for seq, line in part.events:
+                if followed is None:
+                    followed = Followed(RunRows(new_run(line), seq, 0.0), until)
+                    self._followed[run_id] = followed
+                elif run_id not in self._followed:
+                    self._see_later(seq, run_id)
+                    return None
+                self._fold(followed, seq, line, entry, part.bodies)
+        return self._followed.get(run_id)
 
     def fold(self, entry: ReadEntry) -> None:
         """Take in what an entry has. Raises TooManyFaults."""
@@ -85,9 +129,7 @@ class FoldCheck:
         for run_id, followed in self._followed.items():
             until = followed.until
             if until is not None:
-                self._report.found(
-                    f"run {run_id}", f"its row knows event {until}, which is none of its events"
-                )
+                self._report.found(f"run {run_id}", _none_of(until))
             elif followed.rows.first <= self.caught_up:
                 self._report.found(f"run {run_id}", "it has events, and no row")
         self._followed.clear()
@@ -99,35 +141,55 @@ class FoldCheck:
         if run_id in self._let_be:
             self.folded += 1
             return None
-        if not isinstance(line.event, Accepted) or line.event.step_id != run_id:
+        begins = isinstance(line.event, Accepted) and line.event.step_id == run_id
+        if not begins and not self._is_carried(run_id):
             self._see_later(seq, run_id)
             return None
-        if seq < self._from:
+        if begins and seq < self._from:
+            return None
+        row = self._db.execute(self._sql_run, (run_id,)).fetchone()
+        if row is None and self._gone.among((run_id,)):
+            self._let_be_gone(run_id)
             return None
         if self._held >= STEPS_AT_ONCE and self.again_from is None:
             self.again_from = seq
         if self.again_from is not None:
             return None
-        row = self._db.execute(self._sql_run, (run_id,)).fetchone()
         if row is not None and row["engine_error"] is not None:
+            self._begun.add(run_id)
             self._let_be_stopped(run_id)
             self.folded += 1
             return None
-        if row is None and self._gone.has(run_id, line.event.at):
-            self.gone += 1
-            self._let_be[run_id] = None
-            self.folded += 1
-            return None
         until = None if row is None else row["seq"]
-        followed = Followed(RunRows(new_run(line), seq, 0.0), until)
-        self._followed[run_id] = followed
-        return followed
+        if begins:
+            followed = self._followed[run_id] = Followed(RunRows(new_run(line), seq, 0.0), until)
+            return followed
+        taken_up = self._take_up(run_id, until)
+        if taken_up is None:
+            self.folded += 1
+        return taken_up
+
+    def _is_carried(self, run_id: str) -> bool:
+        """There are events of it from before the floor that were not folded yet."""
+        if not self._floor or run_id in self._begun:
+            return False
+        return self._db.execute(SQL_CARRIED, (run_id,)).fetchone() is not None
+
+    def _let_be_gone(self, run_id: str) -> None:
+        """In the first walk, whatever there is room for."""
+        if not self._from:
+            self.gone += 1
+            self.folded += 1
+            self._let_be[run_id] = None
 
     def _see_later(self, seq: int, run_id: str) -> None:
         """An event of a run that is not followed: compared already, of another walk, or lost."""
         if self._from:
             return  # the first walk has told it
         row = self._db.execute(self._sql_run, (run_id,)).fetchone()
+        if row is None and self._floor and self._gone.among((run_id,)):
+            self._let_be_gone(run_id)
+            return
         known = None if row is None else row["seq"]
         if known is not None and seq > known:
             self.folded += 1
@@ -176,10 +238,7 @@ class FoldCheck:
     def _compare(self, followed: Followed, seq: int) -> None:
         run_id = followed.rows.run.id
         if seq != followed.until:
-            self._report.found(
-                f"run {run_id}",
-                f"its row knows event {followed.until}, which is none of its events",
-            )
+            self._report.found(f"run {run_id}", _none_of(followed.until))
             self.comparison.count(run_id)
         else:
             try:
@@ -201,3 +260,7 @@ class FoldCheck:
         self.stopped += 1
         self._let_be[run_id] = None
         self.comparison.count(run_id)
+
+
+def _none_of(seq: int | None) -> str:
+    return f"its row knows event {seq}, which is none of its events"

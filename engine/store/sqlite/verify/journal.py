@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 
-import msgspec
 from msgspec import Struct
 
 from engine.core.model import run_of
 from engine.ports.report import Progress, Report
-from engine.store.journal import BodyLine, EventLine, Opened, opened, unpack
+from engine.store.journal import UNREADABLE, BodyLine, EventLine, Opened, opened, unpack
 
 SQL_ENTRIES = (
     "SELECT seq, events, at, size, packed, length(large) FROM journal WHERE seq >= ? ORDER BY seq"
 )
-UNREADABLE = (zlib.error, msgspec.MsgspecError, ValueError, TypeError, RecursionError)
-"""What an entry that was written over raises."""
 TELL_EVERY = 4_096
 """Entries."""
 
@@ -33,7 +29,11 @@ class ReadEntry(Struct, frozen=True, gc=False):
 
 def begins_at(db: sqlite3.Connection) -> int:
     """The number of the first event that the journal must have: where a check of it begins."""
-    return 1
+    has = {row["name"] for row in db.execute("PRAGMA table_info(engine)")}
+    if "floor" not in has:  # a file of before it could be cut
+        return 1
+    row = db.execute("SELECT floor FROM engine").fetchone()
+    return 1 if row is None else int(row[0]) + 1
 
 
 def read_entries(db: sqlite3.Connection, begin: int) -> Iterator[ReadEntry]:

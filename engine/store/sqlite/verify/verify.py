@@ -18,11 +18,13 @@ from engine.ports.report import FAULTS_MAX, RESTORE, Progress, Report, TooManyFa
 from engine.ports.store import StoreError
 from engine.store.journal import unpack
 from engine.store.sqlite.content import MIGRATIONS, check_version, is_ours, misnamed_versions
+from engine.store.sqlite.cut import carried_of
 from engine.store.sqlite.file.owner import check_unowned, the_file
 from engine.store.sqlite.readers import SQL
 from engine.store.sqlite.registry import read_registered
+from engine.store.sqlite.verify.carried import check_carried
 from engine.store.sqlite.verify.fold import FoldCheck
-from engine.store.sqlite.verify.journal import JournalCheck, read_entries
+from engine.store.sqlite.verify.journal import JournalCheck, begins_at, read_entries
 from engine.store.sqlite.verify.rows import KEYS
 
 LOG_MAGICS = (0x377F0682, 0x377F0683)
@@ -176,6 +178,8 @@ def _look_at_all(db: sqlite3.Connection, report: Report, progress: Progress) -> 
     journal, fold = JournalCheck(db, report, progress), None
     with _as_fault(report, "table journal"):
         fold = FoldCheck(db, report)
+        if journal.begin > 1:
+            check_carried(db, journal.begin - 1, fold, report, progress)
         for entry in journal.walk():
             fold.fold(entry)
     words = f"{journal.entries:,} entries, {journal.events:,} events from {journal.begin}"
@@ -237,7 +241,7 @@ def _finish_rows(
             progress("rows", entry.seq, journal.next)
             fold.fold(entry)
         fold.end_walk()
-    if journal.begin == 1 and fold.folded != journal.events:
+    if fold.folded != journal.events:
         lost = journal.events - fold.folded
         report.found("journal", f"{lost} events are of runs that no event begins")
     if fold.caught_up > journal.next - 1:
@@ -264,9 +268,7 @@ def _tell_orphans(db: sqlite3.Connection, table: str, more: int, report: Report)
     if table == "run":
         names = []
         for run_id, seq in db.execute("SELECT id, seq FROM run"):
-            with closing(db.execute(SQL["journal_from"], (seq - 1,))) as entries:
-                row = entries.fetchone()
-            if row is None or not _is_event_of(row, seq, run_id):
+            if not _is_event_of(db, seq, run_id):
                 names.append(run_id)
             if len(names) >= ORPHANS_TOLD:
                 break
@@ -280,7 +282,14 @@ def _tell_orphans(db: sqlite3.Connection, table: str, more: int, report: Report)
     report.found(f"table {table}", f"it has {_counted(more, 'row')} of which no event tells{told}")
 
 
-def _is_event_of(entry: sqlite3.Row, seq: int, run_id: str) -> bool:
+def _is_event_of(db: sqlite3.Connection, seq: int, run_id: str) -> bool:
+    """An event of this number is the run's, in the journal or where it was carried on."""
+    if seq < begins_at(db):
+        return any(seq == it for _, part in carried_of(db, run_id) for it, _ in part.events)
+    with closing(db.execute(SQL["journal_from"], (seq - 1,))) as entries:
+        entry = entries.fetchone()
+    if entry is None:
+        return False
     events = unpack(entry["packed"])[0]
     number = seq - int(entry["seq"])
     return 0 <= number < len(events) and events[number].run_id == run_id

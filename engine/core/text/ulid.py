@@ -1,0 +1,16 @@
+"""Ids of runs as ULIDs: 48 bits of time in milliseconds, 80 of chance, in Crockford's base 32."""
+
+from __future__ import annotations
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CHANCE_BITS = 80
+
+
+def ulid(value: int) -> str:
+    """The 26 characters of a number; they sort as the numbers do."""
+    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def first_run_id(ms: int) -> str:
+    """The id behind which all runs of this time, in milliseconds since the epoch, and later lie."""
+    return ulid(max(0, ms) << CHANCE_BITS)
