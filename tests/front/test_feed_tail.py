@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,7 +12,7 @@ import trio
 
 from engine.core.errors import Problem, Refused
 from engine.front.api.context import Front
-from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, EventTail, Told, stream
+from engine.front.api.events import PAGE, TAIL_EVENTS_MAX, EventTail, Told, own_stream, stream
 from engine.ports.views import EventRecord, Summary, Views
 from tests.world import FakeClock
 
@@ -71,6 +73,100 @@ async def test_a_reader_that_is_far_behind(autojump_clock) -> None:
         assert seen[-1] == last
     assert seen == list(range(1, table.last + 1))
     assert ids((await tail.after(at + 1))[0]) == [at + 2]
+
+
+class CutTable(Table):
+    """One of which the beginning goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.first = 9, 1
+        self.moved = trio.Event()
+        self.counts: dict[str, int] = {}
+        self.cut_when_looked_at = 0
+
+    async def events(self, after: int, limit: int) -> list[EventRecord]:
+        return await super().events(max(after, self.first - 1), limit)
+
+    async def summary(self, now: int) -> Summary:
+        found = Summary({}, 0, 0, 0, self.first, self.last)
+        self.first = max(self.first, self.cut_when_looked_at)
+        return found
+
+    async def clients_of(self, run_ids: set[str]) -> dict[str, str]:
+        return dict.fromkeys(run_ids, "shop")
+
+    async def client_counts(self, client: str) -> dict[str, int]:
+        return {}
+
+
+def desk(table: CutTable) -> Front:
+    """As much of a front as streams need."""
+    return cast(
+        Front,
+        SimpleNamespace(
+            views=table, clock=FakeClock(), file_id="f", instance="i",
+            config=SimpleNamespace(heartbeat_ms=10_000),
+            engine=SimpleNamespace(
+                draining=False, memory=SimpleNamespace(client_of=lambda run_id: None)
+            ),
+            registry=SimpleNamespace(cancelling=nullcontext),
+            places=SimpleNamespace(
+                hidden=lambda client, at: f"f-{at}", found=lambda client, it: int(it[2:])
+            ),
+        ),
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def reading(
+    table: CutTable, last_id: str | None, whose: str = "all"
+) -> AsyncIterator[Callable[[], Awaitable[list[str]]]]:
+    """A stream. Yields what asks for its next part with an id, but for heartbeats: what each event
+    of it is, and its id."""
+    front, tail = desk(table), EventTail(cast(Views, table), "f")
+    if whose == "all":
+        parts = await stream(front, tail, last_id, lambda: True)
+    else:
+        parts = await own_stream(front, tail, last_id, lambda: True, whose)
+
+    async def told() -> list[str]:
+        while True:
+            events = (await anext(parts)).decode().strip().split("\n\n")
+            found = [dict(line.split(": ", 1) for line in it.splitlines()) for it in events]
+            if with_id := [f"{it['event']} {it['id']}" for it in found if "id" in it]:
+                return [it for it in with_id if "heartbeat" not in it]
+
+    async with aclosing(cast(AsyncGenerator[bytes, None], parts)):
+        yield told
+
+
+@pytest.mark.parametrize("whose", ["all", "shop"])
+@pytest.mark.parametrize("at", [None, 9, 7])
+async def test_a_reader_that_the_journal_was_cut_before_starts_anew(
+    autojump_clock, whose: str, at: int | None
+) -> None:
+    """It reads so slowly that what it wanted next has gone: `reset`, and then what comes. One whose
+    place is the last that went has missed nothing."""
+    table = CutTable()
+    async with reading(table, None if at is None else f"f-{at}", whose) as told:
+        assert await told() == [f"step f-{seq}" for seq in range((at or 9) + 1, 10)]
+        table.last, table.first = 10, 10
+        assert await told() == ["step f-10"]
+        table.last, table.first = 4_000, 3_990
+        assert await told() == ["reset f-4000"]
+        table.last = 4_001
+        assert await told() == ["step f-4001"]
+
+
+async def test_a_reader_that_comes_back_as_its_place_goes_starts_anew(autojump_clock) -> None:
+    """It was there when it was looked for, and is gone when it is read."""
+    table = CutTable()
+    async with reading(table, "f-3") as told:
+        assert await told() == [f"step f-{seq}" for seq in range(4, 10)]
+    table.cut_when_looked_at = 8
+    async with reading(table, "f-3") as told:
+        assert (await told(), await told()) == ([], ["reset f-9"])
 
 
 class Damaged:

@@ -3,13 +3,20 @@
 What is sent has been committed; the wake-up is a hint, the table is the truth. Ids are opaque: the
 file's own name and the sequence number. A reader that comes back with `Last-Event-ID` goes on just
 behind it; one whose id this file does not have (or no longer has) gets `reset`, and starts anew
-from a snapshot.
+from a snapshot. So does one that is so slow that the journal was cut before it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from itertools import islice
 from typing import NamedTuple
@@ -28,6 +35,8 @@ TAIL_EVENTS_MAX = 1_000
 """Two pages: who is further behind reads for itself."""
 OWNERS_KEPT_MAX = 10_000
 """Runs of which a reader's stream knows whose they are."""
+CUT = "events that were not read yet have been removed"
+"""Why a reader starts anew that was too slow."""
 COUNTS_EVERY_MS = 500
 COUNTS_FOLLOW_MS = 2_000
 """What is counted of one client may follow its events by so much."""
@@ -68,6 +77,11 @@ def _event_frame(record: EventRecord, event_id: str, prev: str) -> bytes:
         if data.get(name) is not None:
             data[name] = rfc3339(data[name])
     return frame(_STREAMS.get(data["kind"], "step"), _encode(data), event_id)
+
+
+def is_cut(told: Sequence[Told], at: int) -> bool:
+    """Whether events that followed this number have gone meanwhile."""
+    return bool(told) and told[0].record.seq != at + 1
 
 
 class Told(NamedTuple):
@@ -140,13 +154,14 @@ async def stream(
     if last_event_id:
         found = position(front, last_event_id, summary.first_seq, summary.last_seq)
         if found is None:
-            reset = Reset("unknown id", _now(front))
-            begin = frame("reset", _encode(reset), f"{front.file_id}-{at}")
+            begin = _reset(front, f"{front.file_id}-{at}")
         else:
             at = found
     begin += heartbeat(front, at, with_id=True)
-    told, at = await tail.after(at)
-    return _while(may_read, _stream(front, tail, begin + _frames(told), at))
+    told, last = await tail.after(at)
+    if is_cut(told, at):
+        told, last = [], at  # it is told so when it reads on
+    return _while(may_read, _stream(front, tail, begin + _frames(told), last))
 
 
 async def _while(may_read: MayRead, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
@@ -180,7 +195,12 @@ async def _stream(
     counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.views.moved
-        told, at = await tail.after(at)
+        told, last = await tail.after(at)
+        if is_cut(told, at):
+            at = await _last_seq(front)
+            yield _reset(front, f"{front.file_id}-{at}", CUT)
+            continue
+        at = last
         if told:
             yield _frames(told)
         now = front.clock.steady_ms()
@@ -222,6 +242,11 @@ class OwnEvents:
         self._last_id = self._front.places.hidden(self._client, at)
         return _heartbeat(self._front, self._last_id, self._last_id)
 
+    def reset(self, at: int) -> bytes:
+        """The reader starts anew here."""
+        self._last_id = self._front.places.hidden(self._client, at)
+        return _reset(self._front, self._last_id, CUT)
+
     def _frame(self, record: EventRecord) -> bytes:
         prev, self._last_id = self._last_id, self._front.places.hidden(self._client, record.seq)
         return _event_frame(record, self._last_id, prev)
@@ -250,14 +275,16 @@ async def own_stream(
     if last_event_id:
         found = front.places.found(client, last_event_id)
         if found is None or not max(0, summary.first_seq - 1) <= found <= summary.last_seq:
-            begin = frame("reset", _encode(Reset("unknown id", _now(front))), last_id)
+            begin = _reset(front, last_id)
         else:
             at, last_id = found, last_event_id
     own = OwnEvents(front, client, last_id)
     begin += own.heartbeat(at)
-    told, at = await tail.after(at)
+    told, last = await tail.after(at)
+    if is_cut(told, at):
+        told, last = [], at  # it is told so when it reads on
     begin += await own.frames(told)
-    return _while(may_read, _own_stream(front, tail, begin, at, own, client))
+    return _while(may_read, _own_stream(front, tail, begin, last, own, client))
 
 
 async def _own_stream(
@@ -269,7 +296,12 @@ async def _own_stream(
     counts: dict[str, int] | None = None
     while not front.engine.draining:
         moved = front.views.moved
-        told, at = await tail.after(at)
+        told, last = await tail.after(at)
+        if is_cut(told, at):
+            at = await _last_seq(front)
+            yield own.reset(at)
+            continue
+        at = last
         now = front.clock.steady_ms()
         if frames := await own.frames(told):
             yield frames
@@ -287,6 +319,14 @@ async def _own_stream(
         if len(told) < PAGE:
             until = min(heartbeat_due, counts_due) if now < count_until else heartbeat_due
             yield await _wait(front, moved, until)
+
+
+async def _last_seq(front: Front) -> int:
+    return (await front.views.summary(front.clock.steady_ms())).last_seq
+
+
+def _reset(front: Front, event_id: str, reason: str = "unknown id") -> bytes:
+    return frame("reset", _encode(Reset(reason, _now(front))), event_id)
 
 
 def heartbeat(front: Front, at: int, *, with_id: bool = False) -> bytes:
