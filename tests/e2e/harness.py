@@ -32,6 +32,9 @@ CLOCK_S = 0.001
 """The engine counts whole milliseconds: what has begun within one ends so much earlier."""
 SETTINGS = {"drain_grace_ms": 200, "heartbeat_ms": 100}
 """Short: what a test leaves behind is not waited for, and the stream says often that it lives."""
+SLOW_POST = b"POST /shop HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+SLOW_POST += b"Content-Length: 100\r\n\r\n{"
+"""Its body is on its way, so that its connection makes room for nobody."""
 
 
 # -- the engine ----------------------------------------------------------------------------------

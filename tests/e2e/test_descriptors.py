@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from tests.e2e import harness
-from tests.e2e.harness import Answer, Call, application, eventually, is_problem
+from tests.e2e.harness import SLOW_POST, Answer, Call, application, eventually, is_problem
 
 DESCRIPTORS = 64
 CONNECTIONS = 100
@@ -53,11 +54,16 @@ async def test_100_connections_and_64_descriptors(tmp_path: Path) -> None:
                         retry={"count": 1, "backOff": 1_000, "jitter": 0},
                     )  # fmt: skip
                     runs.append(started.json()["runId"])
-                held += [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+                for _ in range(CONNECTIONS):
+                    held.append(socket.create_connection(("127.0.0.1", port)))
+                    with suppress(OSError):  # it was turned away already
+                        held[-1].sendall(SLOW_POST)
                 refused = await answer_without_room(engine.url)
                 is_problem(refused, 503, "overloaded")
                 assert refused.headers["retry-after"] == "1"
                 await eventually(lambda: len(app.called("step")) == 8)
+                for each in held:  # so that who looks finds room
+                    each.close()
                 for run in runs:
                     assert (await shop.wait_run(run, "completed"))["failedSteps"] == 0
                 status = await shop.read("/status")

@@ -12,9 +12,6 @@ import trio
 from tests.e2e import harness
 from tests.e2e.harness import Answer, Call, application, fine
 
-SLOW_POST = b"POST /shop HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-SLOW_POST += b"Content-Length: 100\r\n\r\n{"
-"""Its body is on its way, so its connection makes room for nobody."""
 FAST = {"count": 5, "backOff": 10, "jitter": 0}
 
 
@@ -35,7 +32,7 @@ async def test_a_compensation_turned_away_at_the_door(tmp_path: Path) -> None:
                 busy = held.enter_context(socket.create_connection(("127.0.0.1", port)))
                 busy.settimeout(0.2)
                 with suppress(OSError):
-                    busy.sendall(SLOW_POST)
+                    busy.sendall(harness.SLOW_POST)
                 try:
                     if busy.recv(12) == b"HTTP/1.1 503":
                         return
