@@ -58,6 +58,10 @@ mutants *args:
 fuzz *args:
     {{python}} -m tests.fuzz {{args}}
 
+# ask a real engine what its description says it takes, and more: `just schemathesis --seed 7 --examples 200`
+schemathesis *args:
+    {{python}} -m tests.openapi {{args}}
+
 # measure against the peers and write docs/performance.md: `just bench`, `just bench --short`,
 # `just bench --only recovery`
 bench *args:

@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from engine import __version__
 from engine.core.errors import Problem
 from engine.core.model import ENDED, OPEN, StepState
 from engine.core.table import TABLE, Hidden, Row
+from engine.front.openapi.document import document
 from engine.wire import PROBLEMS
 from tests.settings_page import members_table, settings_table
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "reference" / "errors.md"
 DESIGN = ROOT / "docs" / "design.md"
+OPENAPI = ROOT / "docs" / "reference" / "openapi.json"
 CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
 
 HEAD = """\
@@ -77,6 +81,11 @@ def errors_page() -> str:
     return text
 
 
+def openapi_page() -> str:
+    """The description of the interface, as the engine of this version serves it, for people."""
+    return json.dumps(document(__version__), indent=1, ensure_ascii=False) + "\n"
+
+
 def states() -> str:
     """The table of the step machine as a diagram; not of events that leave a step where it is."""
     name = {row: str(row).replace("-", "_") for row in TABLE} | {Hidden.UNKNOWN: "[*]"}
@@ -129,3 +138,4 @@ if __name__ == "__main__":
     CONFIGURATION.write_text(configuration_page())
     DESIGN.write_text(design_page())
     ERRORS.write_text(errors_page())
+    OPENAPI.write_text(openapi_page())

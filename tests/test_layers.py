@@ -116,7 +116,7 @@ ROWS = (
         "engine.core.* engine.ports engine.process engine.telemetry msgspec trio",
     ),
     # -- what comes in over HTTP
-    row("engine.front", "engine.core engine.core.text msgspec"),
+    row("engine.front", "engine.core engine.core.text engine.wire msgspec"),
     row(
         "engine.front.server",
         "engine.ports engine.process.* engine.wire h11 hypercorn msgspec trio",
@@ -125,6 +125,7 @@ ROWS = (
         "engine.front.show",
         "engine.core.* engine.ports engine.wire engine.front engine.front.server msgspec",
     ),
+    row("engine.front.openapi", "engine.core.* engine.wire engine.front msgspec"),
     row(
         "engine.front.access",
         "engine.core engine.core.access engine.ports engine.wire engine.registry engine.front.* "

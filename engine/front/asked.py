@@ -11,6 +11,7 @@ import msgspec
 
 from engine.core.errors import Problem, Refused
 from engine.core.text.json_text import StandIns
+from engine.wire.access import NoMembers
 
 Asked = TypeVar("Asked")
 PAGE_LIMIT_MAX = 500
@@ -18,6 +19,7 @@ PAGE_LIMIT_DEFAULT = 50
 NUMBER_MAX = 10**15
 """What a larger number from outside is taken for: above everything that is counted here, and within
 what SQLite and Python take."""
+_decode_none = msgspec.json.Decoder(NoMembers).decode
 _PATTERN = re.compile(r"Expected `str` matching regex .* - at", re.DOTALL)
 
 
@@ -35,6 +37,12 @@ def decode_asked(
         if names_are:
             text = _PATTERN.sub(f"Expected {names_are} - at", text)
         raise Refused(Problem.INVALID_REQUEST, f"The {what} is not valid: {text}.") from error
+
+
+def check_no_members(body: bytes) -> None:
+    """Raises Refused for a body that has members where the address says all. None is one, too."""
+    if body:
+        decode_asked(body, _decode_none, "request")
 
 
 def _why_no_text(body: bytes, error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from engine.core.access.token import Role
-from engine.wire.submit import CLIENT_PATTERN
+from engine.wire.submit import CLIENT_PATTERN, Url
 
 DAY_MS = 86_400_000
 TOKEN_LIFETIME_MS_MAX = 3_650 * DAY_MS
@@ -26,7 +26,7 @@ class ClientRequest(
     """A client that is to be known."""
 
     name: Name
-    targets: Annotated[tuple[str, ...], Meta(max_length=TARGETS_MAX)]
+    targets: Annotated[tuple[Url, ...], Meta(max_length=TARGETS_MAX)]
     """URLs that those of its steps begin with."""
     private_targets: bool = False
     """Whether names with a dot may have private addresses."""
@@ -39,8 +39,8 @@ class ClientRequest(
 class TargetsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Another list of targets for a client that is known."""
 
-    add: Annotated[tuple[str, ...], Meta(max_length=TARGETS_MAX)] = ()
-    remove: Annotated[tuple[str, ...], Meta(max_length=TARGETS_MAX)] = ()
+    add: Annotated[tuple[Url, ...], Meta(max_length=TARGETS_MAX)] = ()
+    remove: Annotated[tuple[Url, ...], Meta(max_length=TARGETS_MAX)] = ()
     private_targets: bool | None = None
     """None: as before."""
 

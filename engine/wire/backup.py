@@ -10,7 +10,9 @@ from msgspec import Meta, Struct
 class BackupRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The body of `POST /api/v1/backups`: make a copy under this path of the engine's machine."""
 
-    file: Annotated[str, Meta(min_length=1, max_length=4_096)]
+    file: Annotated[
+        str, Meta(min_length=1, max_length=4_096, extra_json_schema={"format": "file-path"})
+    ]
 
 
 class BackupRow(Struct, frozen=True, rename="camel", omit_defaults=True):

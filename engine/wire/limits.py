@@ -7,6 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from engine.core.access.client import ClientLimits
+from engine.core.access.limits import HostLimits
+
 
 class LimitKind(StrEnum):
     """Whose limits they are."""
@@ -16,6 +19,8 @@ class LimitKind(StrEnum):
 
 
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
+NAMES = sorted({*ClientLimits.__struct_fields__, *HostLimits.__struct_fields__})
+"""Of limits; which of them a client has, and which a host, the engine says where one is wrong."""
 
 
 class LimitsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -23,7 +28,10 @@ class LimitsRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
 
     kind: LimitKind
     name: Name
-    set: Annotated[dict[str, int | float], Meta(min_length=1, max_length=20)]
+    set: Annotated[
+        dict[str, int | float],
+        Meta(min_length=1, max_length=20, extra_json_schema={"propertyNames": {"enum": NAMES}}),
+    ]
 
 
 class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

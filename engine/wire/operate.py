@@ -100,7 +100,7 @@ class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     """The body of `POST /api/v1/bulk`: one action on every run that a filter finds."""
 
     action: Action
-    q: Annotated[str, Meta(max_length=500)]
+    q: Annotated[str, Meta(max_length=500, extra_json_schema={"format": "filter"})]
     expect: Annotated[int, Meta(ge=0)] = 0
     """How many runs the operator has seen to match; the job is refused when there are more."""
     dry_run: bool = False

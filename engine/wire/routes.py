@@ -59,8 +59,7 @@ class Route(Struct, Generic[T_co], frozen=True):
     """What a token must allow; None: whoever asks."""
     answer: type[T_co]
     """`bytes` for what is no JSON; `dict` for JSON without a schema (the status: `status_of`)."""
-    summary: str = ""
-    """Empty: not in the OpenAPI document."""
+    summary: str
     queries: tuple[str, ...] = ()
     body: type[Struct] | None = None
     of_all: bool = False
@@ -91,7 +90,7 @@ BULK = Route("POST", "/api/v1/bulk", Role.OPERATE, BulkAnswer,
 JOBS = Route("GET", "/api/v1/bulk", Role.READ, BulkList, "Bulk jobs.")
 JOB = Route("GET", "/api/v1/bulk/{id}", Role.READ, BulkAnswer, "A bulk job.")
 ABORT = Route("POST", "/api/v1/bulk/{id}/abort", Role.OPERATE, BulkAnswer,
-              "Stop a bulk job; what it has done stays done.", act="bulk abort")
+              "Stop a bulk job; what it has done stays done.", body=NoMembers, act="bulk abort")
 HOLDS = Route("GET", "/api/v1/holds", Role.READ, HoldList, "What is held, and why.")
 HOLD = Route("POST", "/api/v1/holds", Role.OPERATE, HoldRow,
              "Start nothing of a client, of a workflow or to a host.", body=HoldRequest,
@@ -154,11 +153,11 @@ TOKEN_ROTATE = Route("POST", "/api/v1/tokens/{name}/rotate", Role.ADMIN, TokenAn
 TOKEN_REMOVE = Route("POST", "/api/v1/tokens/{name}/remove", Role.ADMIN, TokenRow,
                      "Take a token away.", body=NoMembers, act="token rm")
 PROBLEM = Route("GET", "/problems/{name}", None, bytes, "The page of a problem type.")
-PROBLEMS = Route("GET", "/problems/", None, bytes)
+PROBLEMS = Route("GET", "/problems/", None, bytes, "All problem types.")
 HEALTH = Route("GET", "/healthz", None, bytes, "Liveness.")
 READY = Route("GET", "/readyz", None, bytes, "Readiness.")
 METRICS = Route("GET", "/metrics", Role.READ, bytes, "Prometheus metrics.", of_all=True)
-OPENAPI = Route("GET", "/openapi.json", Role.READ, dict)
+OPENAPI = Route("GET", "/openapi.json", Role.READ, dict, "This description.")
 # fmt: on
 
 ROUTES: tuple[Route[Any], ...] = tuple(it for it in list(globals().values()) if type(it) is Route)

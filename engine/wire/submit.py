@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, Struct
 
 from engine.core.access.client import NAMES_TO_COME
 from engine.core.retry import DAY_MS, RetryPolicy
+from engine.core.target import URL_BYTES_MAX
 
 CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 """Python's `$` also matches before a line feed at the end, that of JSON Schema does not: `(?!\\n)`
@@ -22,9 +23,23 @@ NAMES_NOT_FREE = RESERVED_CLIENTS | NAMES_TO_COME
 PRINTABLE = r"^[\x20-\x7e]+$(?!\n)"
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
 Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
-StepName = Annotated[str, Meta(min_length=1, max_length=128)]
+StepName = Annotated[
+    str, Meta(min_length=1, max_length=128, extra_json_schema={"format": "step-name"})
+]
 """In any script; `names.unseen` says what may not stand in it."""
+Url = Annotated[str, Meta(extra_json_schema={"format": "uri", "maxLength": URL_BYTES_MAX})]
+"""`core/target.py` refuses what cannot be one, and says why; this tells machines what a schema can.
+"""
 StepKey = Annotated[str, Meta(min_length=1, max_length=2_048, pattern=PRINTABLE)]
+ParentToken = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=512,
+        pattern=PRINTABLE,
+        extra_json_schema={"format": "parent-token"},
+    ),
+]
 
 
 class Submission(
@@ -36,7 +51,7 @@ class Submission(
     """The body of `POST /{client}`. `docs/reference/protocol.md` §2."""
 
     workflow_name: Name
-    step_invoke_url: str
+    step_invoke_url: Url
     idempotency_key: Key | None = None
     payload: Raw = msgspec.field(default_factory=lambda: Raw(b"null"))
     timeout: Annotated[int, Meta(ge=1, le=365 * DAY_MS)] | None = None
@@ -44,7 +59,7 @@ class Submission(
     attempt_timeout: Annotated[int, Meta(ge=1, le=DAY_MS)] = 60_000
     step_key: StepKey | None = None
     step_name: StepName | None = None
-    parent: Annotated[str, Meta(min_length=1, max_length=512, pattern=PRINTABLE)] | None = None
+    parent: ParentToken | None = None
 
 
 class SubmitOptions(TypedDict, total=False):

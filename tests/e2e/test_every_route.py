@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from engine.wire import routes
+from engine.wire.access import NoMembers
 from engine.wire.routes import ROUTES, Role, Route
 from tests.e2e.harness import Application, Client, EngineProcess, application, fine
 from tests.e2e.tenants import ALPHA, BETA, Tenant, World, a_world, said
@@ -83,6 +84,34 @@ async def test_every_answer_is_disarmed(
                 assert answer.headers["content-type"] in (
                     "application/json", "application/octet-stream",
                 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "route", [it for it in ROUTES if it.body is NoMembers], ids=lambda it: it.path
+)
+async def test_what_says_all_by_its_address_takes_no_members(
+    route: Route[Any], engine: EngineProcess
+) -> None:
+    """A member is refused by its name, as everywhere, before anything is looked for."""
+    path = route.path.format(id="none", name="none")
+    async with httpx.AsyncClient(base_url=engine.url) as http:
+        answer = await http.post(path, json={"force": True})
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["type"] == "/problems/invalid-request"
+        assert "`force`" in answer.json()["detail"]
+        assert (await http.post(path, json=[])).status_code == 400
+        for nothing in (b"{}", b""):
+            answer = await http.post(path, content=nothing, headers={"Content-Type": JSON})
+            assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("route", [it for it in ROUTES if it.role is None], ids=lambda it: it.path)
+async def test_allow_names_what_an_address_takes(route: Route[Any], engine: EngineProcess) -> None:
+    """And not POST, which is for a client's path: none is called `healthz`."""
+    async with httpx.AsyncClient(base_url=engine.url) as http:
+        answer = await http.request("PUT", route.path.format(name="x"), json={})
+        assert answer.status_code == 405, answer.text
+        assert answer.headers["allow"] == "GET, HEAD"
 
 
 async def test_health_says_one_word(engine: EngineProcess) -> None:

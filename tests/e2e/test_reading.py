@@ -292,19 +292,14 @@ async def test_metrics_as_openmetrics(shop: Client, app: Application) -> None:
 
 
 async def test_openapi(shop: Client) -> None:
-    """OpenAPI 3.1 whose paths are there, whose references lead somewhere, with the callback."""
+    """OpenAPI 3.1 whose paths are there, with the callback. More: `tests/openapi/`."""
     answer = await shop.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     document = answer.json()
     assert document["openapi"].startswith("3.1")
-    assert {route.path for route in ROUTES if route.summary} == set(document["paths"])
+    assert {route.path for route in ROUTES} == set(document["paths"])
     assert "{$request.body#/stepInvokeUrl}" in answer.text
-    references = {
-        part.partition('"')[0] for part in answer.text.replace(" ", "").split('"$ref":"')[1:]
-    }
     schemas = document["components"]["schemas"]
-    assert references
-    assert {reference.rpartition("/")[2] for reference in references} <= set(schemas)
     submission = schemas["Submission"]["properties"]
     assert {
         "workflowName",

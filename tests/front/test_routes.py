@@ -35,7 +35,7 @@ def test_the_rules_are_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert differing(app) == set()
     app.add_url_rule("/beside/<id>", "beside", lambda id: "", methods=["GET", "POST"])
     assert differing(app) == {("GET", "/beside/{id}"), ("POST", "/beside/{id}")}
-    new: Route[bytes] = Route("POST", "/new", Role.ADMIN, bytes)
+    new: Route[bytes] = Route("POST", "/new", Role.ADMIN, bytes, "New.")
     monkeypatch.setattr(routes, "ROUTES", (*ROUTES, new))
     assert ("POST", "/new") in differing(app)
     with pytest.raises(KeyError):

@@ -11,6 +11,7 @@ from quart import Request, Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from engine import wire
 from engine.core.errors import Problem, Refused
 from engine.core.events import Actor
 from engine.front.access.actor import actor_of
@@ -28,14 +29,17 @@ from engine.front.api.headers import read_headers, wait_of
 from engine.front.api.outcome import result_reply
 from engine.front.api.reasons import note_denied
 from engine.front.api.submit import answer_submission
+from engine.front.asked import check_no_members
+from engine.front.openapi.document import document
 from engine.front.server.reply import ROOM, GivenBack, Reply
 from engine.front.server.strict import RawHeaders
-from engine.front.show import openapi, pages
+from engine.front.show import pages
 from engine.front.show.replies import json_reply, problem_reply, refusal
 from engine.process.budget import Parcel
 from engine.runs.engine import Engine
 from engine.runs.limits.refusals import no_such_step
 from engine.wire import routes
+from engine.wire.access import NoMembers
 
 Answer = Callable[..., Reply | Awaitable[Reply | Response]]
 """What answers a route; it is called with the names of its path."""
@@ -117,6 +121,8 @@ def _common(app: QuartTrio, front: Front) -> None:
             if route is not None and route.act:
                 act = act_of(route, request.view_args or {}, await request.body)
                 g.entry = act and front.audit.begin(act.act, act.what, act.detail, _actor(front))
+            if route is not None and route.body is NoMembers:
+                check_no_members(await request.body)
             return None
         address = front.proxies.address(headers, request.remote_addr)
         path, method = request.path, request.method
@@ -152,12 +158,19 @@ def _common(app: QuartTrio, front: Front) -> None:
             note_denied(front.engine, request.path[1:], raw_headers(request), b"", reply)
         answer = response(reply)
         if kind is Problem.METHOD_NOT_ALLOWED:
-            answer.headers["allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+            answer.headers["allow"] = ", ".join(_allowed(error, request.path))
         return answer
 
     @app.errorhandler(Exception)
     async def bug(error: Exception) -> Response:
         return response(internal_error(front, error, request.path))
+
+
+def _allowed(error: HTTPException, path: str) -> list[str]:
+    methods = {*(getattr(error, "valid_methods", None) or ())}
+    if path.strip("/") in wire.RESERVED_CLIENTS:  # it is no client's, so nothing is posted to it
+        methods.discard("POST")
+    return sorted(methods)
 
 
 def _explain(kind: Problem, error: HTTPException, front: Front) -> str:
@@ -373,7 +386,7 @@ def _pages(front: Front) -> Answers:
         routes.HEALTH: lambda: Reply(200, TEXT, b"ok\n"),
         routes.READY: lambda: _readiness(front.engine),
         routes.METRICS: metrics,
-        routes.OPENAPI: lambda: json_reply(openapi.document(front.version)),
+        routes.OPENAPI: lambda: json_reply(document(front.version)),
         routes.PROBLEMS: pages.problem_index,
         routes.PROBLEM: pages.problem_page,
     }
