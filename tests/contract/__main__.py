@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.contract import recording
+from tests.contract import promises, recording
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
     played = recording.play_all()
     if "--record" in sys.argv[1:]:
         recording.write(played)
+        promises.write()
         return 0
     different = recording.difference(recording.read(), played)
     print(different or "The contract is as it was recorded.")
