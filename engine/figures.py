@@ -105,7 +105,11 @@ def show_backups(metrics: Metrics, backups: Backups) -> None:
     def good_at() -> float:
         return 0.0 if backups.good is None else backups.good.at / 1000
 
+    def every_s() -> float:
+        return math.inf if backups.every_ms is None else backups.every_ms / 1000
+
     metrics.gauge("atomic_backup_end_seconds", "When the last good backup was made", good_at)
+    metrics.gauge("atomic_backup_interval_seconds", "How often one is made by itself", every_s)
     metrics.gauge("atomic_backup_bytes", "Size of the last good backup",
                   lambda: 0 if backups.good is None else backups.good.size)  # fmt: skip
     metrics.gauge("atomic_backup_under_way", "Whether one is being made",

@@ -114,11 +114,16 @@ class Backups:
                 self._known(entry.name, _decode(entry.value))
 
     @property
+    def every_ms(self) -> int | None:
+        """How often one is made by itself; None: none is."""
+        return None if self._settings.directory is None else self._settings.every_h * HOUR_MS
+
+    @property
     def due_at(self) -> int | None:
         """When the next is made by itself, on the wall clock; None: none is."""
-        if self._settings.directory is None:
+        every, now = self.every_ms, self._clock.utc_ms()
+        if every is None:
             return None
-        every, now = self._settings.every_h * HOUR_MS, self._clock.utc_ms()
         good, last = self._own.get(GOOD), self._own.get(LAST)
         due = now if good is None else min(good.at, now) + every
         if last is not None and last.error is not None:

@@ -64,6 +64,7 @@ async def test_a_copy_of_an_engine_that_works(tmp_path: Path) -> None:
             metrics = httpx.get(f"{engine.url}/metrics").text
             assert f"atomic_backup_bytes {copy.stat().st_size}.0" in metrics
             assert "atomic_backups_failed_total 1.0" in metrics
+            assert "atomic_backup_interval_seconds +Inf" in metrics
             entries = httpx.get(f"{engine.url}/api/v1/audit").json()["entries"]
             assert [(it["act"], it["what"], it["status"]) for it in entries] == [
                 ("backup", str(copy), 202)

@@ -86,7 +86,7 @@ async def test_without_a_directory_none_is_made(autojump_clock: trio.testing.Moc
     """Who sets nothing gets no new duty: nothing wakes either."""
     async with running(Kept()) as desk:
         await trio.sleep(100 * HOUR_S)
-        assert (desk.made, desk.backups.due_at) == ([], None)
+        assert (desk.made, desk.backups.due_at, desk.backups.every_ms) == ([], None, None)
 
 
 async def test_they_are_made_every_so_many_hours(
@@ -214,5 +214,6 @@ async def test_a_clock_that_was_set_back_keeps_none_away(
     desk = Desk(kept, directory=tmp_path, every_h=6)
     desk.backups._clock = FakeClock(base_ms=1_000_000)
     due = desk.backups.due_at
+    assert desk.backups.every_ms == 6 * 3_600_000
     assert due is not None
     assert due <= 1_000_000 + round(trio.current_time() * 1_000) + 6 * 3_600_000
