@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from engine.alerts.alerts import Alerts
 from engine.front.server.certificate import Certificate
 from engine.front.server.server import ServerCounters
 from engine.jobs.backups import Backups
@@ -144,6 +145,18 @@ def show_pruning(metrics: Metrics, pruning: Pruning) -> None:
                     " kept", lambda: pruning.runs_expired)  # fmt: skip
     metrics.counter("atomic_keys_forgotten", "Keys of such runs that were forgotten",
                     lambda: pruning.keys_forgotten)  # fmt: skip
+
+
+def show_alerts(metrics: Metrics, alerts: Alerts | None) -> None:
+    """What somebody was told, and what came of that; where nobody is, nothing."""
+    metrics.counters("atomic_alerts_sent", "Alerts recorded, to be sent", "rule",
+                     lambda: {} if alerts is None else dict(alerts.sent))  # fmt: skip
+    metrics.counter("atomic_alerts_delivered", "Alerts that the receiver took",
+                    lambda: 0 if alerts is None else alerts.delivered)  # fmt: skip
+    metrics.counter("atomic_alerts_failed", "Alerts that it did not take within a day",
+                    lambda: 0 if alerts is None else alerts.failed)  # fmt: skip
+    metrics.gauge("atomic_alerts_held_back", "Alerts that wait for room within the hour",
+                  lambda: 0 if alerts is None else alerts.held_back)  # fmt: skip
 
 
 def show_registry(metrics: Metrics, registry: Registry) -> None:

@@ -20,14 +20,18 @@ import trio
 from msgspec import Struct
 
 from engine import __version__
+from engine.alerts.alerts import Alerts
+from engine.alerts.settings import alerts_of
 from engine.call.caller import HttpCaller
 from engine.call.dial import Dialler
 from engine.call.policy import Policies
 from engine.call.transport import LeanTransport
+from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import EngineError, Problem
 from engine.core.machine import Change
 from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.figures import (
+    show_alerts,
     show_backups,
     show_engine,
     show_process,
@@ -44,7 +48,7 @@ from engine.front.api.door import EngineDoor
 from engine.front.server import server
 from engine.front.server.certificate import Certificate
 from engine.front.show.times import rfc3339
-from engine.parts import engine_limits, front_of, server_limits
+from engine.parts import engine_limits, front_of, made_alerts, server_limits
 from engine.ports.store import OpenStore, StoreError, StoreStopped
 from engine.ports.views import Views
 from engine.process.bind import check_bind, engine_url, is_loopback
@@ -190,6 +194,7 @@ async def _serve(
     certificate = _certificate(config, clock)
     instance = clock.token_bytes(6).hex()
     tracing = tracing_of(config, __version__, instance)
+    asked_alerts = alerts_of(config)
     listeners = _listen(config)
     url = engine_url(config, listeners[0].socket.getsockname()[1])
     owner = Owner(os.getpid(), instance, rfc3339(clock.utc_ms()), url)
@@ -210,7 +215,10 @@ async def _serve(
         ports = frozenset(each.socket.getsockname()[1] for each in listeners)
         views = SqliteViews(store)
         spans = None if tracing is None else tracing.spans
-        making = working(config, store, views, registry, files, ports, clock, log, counters, spans)
+        alerts = made_alerts(asked_alerts, config, store, clock)
+        making = working(
+            config, store, views, registry, files, ports, clock, log, counters, spans, alerts
+        )
         async with making as (engine, metrics):
             log("engine-started", url=url, version=__version__, instance=instance,
                 db=store.place, epoch=store.epoch, **store.durability())  # fmt: skip
@@ -218,7 +226,9 @@ async def _serve(
             _warn_of_held(engine)
             show_process(metrics, output, __version__, instance)
             engine.new_runs.count_open = views.open_runs
-            front = front_of(config, store, views, registry, clock, engine, metrics, instance)
+            front = front_of(
+                config, store, views, registry, clock, engine, metrics, instance, alerts
+            )
             limits = server_limits(config, room.refused_at_once_max)
             show_backups(metrics, front.backups)
             asked = stop.attach()
@@ -309,10 +319,14 @@ async def working(
     log: Log,
     counters: server.ServerCounters,
     spans: Spans | None,
+    alerts: Alerts | None,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     """The engine at work on a store: runs are recovered and driven until this is left."""
     dialler = Dialler()
-    policies = Policies(registry, dialler, own_ports)
+    receiver = None if alerts is None else alerts.settings
+    policies = Policies(registry, dialler, own_ports, None if receiver is None else receiver.client)
+    if receiver is not None and (why := policies.why_not(ALERTS_CLIENT, receiver.url)):
+        raise ConfigError(f"alerts_url: {receiver.url} may not be called: {why}")
     transport = LeanTransport(dialler, answer_bytes_max=config.answer_bytes_max)
     caller = HttpCaller(
         transport,
@@ -327,16 +341,17 @@ async def working(
         clock,
         ParentTokens(store.secret, store.epoch),
         engine_limits(config),
-        Watchers(_counting(metrics, spans), metrics.attempt_took, run_log),
+        Watchers(_counting(metrics, spans, alerts), metrics.attempt_took, run_log),
         warn=logger().warning,
         inform=logger().info,
         pressed=lambda: 2 * counters.connections_open > config.connections_max,
         registry=registry,
     )
-    engine = Engine(shared, log=logger().error, targets=policies)
+    engine = Engine(shared, log=_errors(alerts), targets=policies)
     show_engine(metrics, engine)
     show_store(metrics, store)
     show_registry(metrics, registry)
+    show_alerts(metrics, alerts)
     try:
         async with trio.open_nursery() as work:
             await work.start(engine.run)
@@ -347,6 +362,8 @@ async def working(
             work.start_soon(files.watch, registry, clock.utc_ms, log, logger().warning)
             work.start_soon(tell_of_undefined, registry, views.open_by_client, logger().warning)
             work.start_soon(_trim_memory, engine.budget)
+            if alerts is not None:
+                work.start_soon(alerts.run, engine, views)
             yield engine, metrics
             work.cancel_scope.cancel()
     finally:
@@ -354,17 +371,36 @@ async def working(
             await transport.aclose()
 
 
-def _counting(metrics: Metrics, spans: Spans | None) -> Callable[[Change], None]:
+def _counting(
+    metrics: Metrics, spans: Spans | None, alerts: Alerts | None
+) -> Callable[[Change], None]:
     """What each change of a run is told to."""
-    if spans is None:
+    if spans is not None:
+        show_traces(metrics, spans)
+    others = [each.watch for each in (spans, alerts) if each is not None]
+    if not others:
         return metrics.watch
-    show_traces(metrics, spans)
 
     def count(change: Change) -> None:
         metrics.watch(change)
-        spans.watch(change)
+        for watch in others:
+            watch(change)
 
     return count
+
+
+def _errors(alerts: Alerts | None) -> Callable[..., None]:
+    """Where the engine says that a bug has stopped a run."""
+    say = logger().error
+    if alerts is None:
+        return say
+
+    def say_and_tell(event: str, **values: Any) -> None:
+        say(event, **values)
+        if event == "run-stopped":
+            alerts.run_stopped(values["run_id"], values["error"])
+
+    return say_and_tell
 
 
 async def _trim_memory(budget: Budget) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import __version__
+from engine.alerts.alerts import Alerts
+from engine.alerts.settings import AlertSettings
 from engine.core.rules.hold import EVERYTHING, HoldKind
 from engine.core.rules.post import RunLimits
 from engine.core.rules.retention import Retention
@@ -79,6 +81,7 @@ def front_of(
     engine: Engine,
     metrics: Metrics,
     instance: str,
+    alerts: Alerts | None = None,
 ) -> Front:
     """What every route needs."""
     backups = backups_of(config, store, clock)
@@ -96,6 +99,7 @@ def front_of(
         places=Places(store.file_id, store.secret, clock.token_bytes),
         metrics=metrics,
         log=logger().error,
+        alerts=alerts,
         backups=backups,
         bulk=Bulk(views.runs, engine, clock, logger().error),
         pruning=pruning_of(config, store, engine, clock),
@@ -107,6 +111,15 @@ def front_of(
         durability=store.durability(),
         examined=examined_of(config, store, registry, engine, backups, clock),
     )
+
+
+def made_alerts(
+    asked: AlertSettings | None, config: Config, store: SqliteStore, clock: SystemClock
+) -> Alerts | None:
+    """What tells somebody; None: nobody asks for it."""
+    if asked is None:
+        return None
+    return Alerts(asked, store, clock, Path(config.db).absolute().parent, logger().info)
 
 
 def backups_of(config: Config, store: SqliteStore, clock: SystemClock) -> Backups:
@@ -129,6 +142,7 @@ def examined_of(
     return Examined(
         store=store,
         file=config.db,
+        alerts_url=config.alerts_url,
         durability=store.durability,
         backups=backups,
         backup_dir=config.backup_dir,

@@ -115,6 +115,10 @@ ROWS = (
         "engine.jobs",
         "engine.core.* engine.ports engine.process engine.telemetry msgspec trio",
     ),
+    row(
+        "engine.alerts",
+        "engine.core.* engine.ports engine.process engine.registry engine.runs.* msgspec trio",
+    ),
     # -- what comes in over HTTP
     row("engine.front", "engine.core engine.core.text engine.wire msgspec"),
     row(
@@ -133,14 +137,14 @@ ROWS = (
     ),
     row(
         "engine.front.admin",
-        "engine.core engine.core.access engine.core.rules engine.ports engine.wire engine.registry "
+        "engine.core.* engine.ports engine.wire engine.process engine.registry engine.alerts "
         "engine.jobs engine.front engine.front.show msgspec trio",
     ),
     row(
         "engine.front.api",
         "engine.core.* engine.wire engine.ports engine.process engine.telemetry engine.registry "
-        "engine.runs.* engine.jobs engine.shown engine.front.* msgspec quart quart_trio trio "
-        "werkzeug",
+        "engine.runs.* engine.jobs engine.alerts engine.shown engine.front.* msgspec quart "
+        "quart_trio trio werkzeug",
     ),
     row(
         "engine.traces",
@@ -150,7 +154,7 @@ ROWS = (
     row(
         "engine.figures",
         "engine.ports engine.process engine.telemetry engine.registry engine.runs engine.jobs "
-        "engine.front.server engine.traces",
+        "engine.front.server engine.traces engine.alerts",
     ),
     row("engine.parts", "engine.* msgspec trio"),
     row("engine.main", "engine.* msgspec trio"),

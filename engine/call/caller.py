@@ -29,6 +29,8 @@ from engine.http.answers import AnswerTooLarge, BadAnswer
 from engine.http.tls import TlsError
 from engine.ports.caller import Invocation
 
+CLOUD_EVENT = "application/cloudevents+json"
+"""What is sent without the envelope of a call: CloudEvents 1.0, HTTP binding, structured mode."""
 RETRY_AFTER_DIGITS_MAX = 9
 _USER_INFO = re.compile(r"//[^/@]*@")
 LOCATION_CHARS_MAX = 200
@@ -73,18 +75,25 @@ class HttpCaller:
         self._transport, self._policies = transport, policies
         self._utc_now = utc_now
         _check_header_values(version)
-        self._constant_lines = f"Content-Type: application/json\r\nUser-Agent: atomic/{version}\r\n"
+        agent = f"User-Agent: atomic/{version}\r\n"
+        self._constant_lines = f"Content-Type: application/json\r\n{agent}"
+        self._unwrapped_lines = f"Content-Type: {CLOUD_EVENT}\r\n{agent}".encode("ascii")
 
     async def call(self, invocation: Invocation) -> Outcome:
         """Send it, once, and report. Raises ValueError for a value that no header may hold."""
-        lines = self._header_lines(invocation)
-        body = [
-            b'{"idempotencyKey":%b,"payload":' % msgspec.json.encode(invocation.idempotency_key),
-            invocation.payload,
-            b"}",
-        ]
         url, flow, own_key = invocation.url, invocation.flow, invocation.step_own_key
         policy = None if self._policies is None else self._policies.of(invocation.client)
+        if policy is not None and policy.unwrapped:
+            _check_header_values(own_key)
+            lines, body = self._unwrapped_lines, [invocation.payload]
+        else:
+            lines = self._header_lines(invocation)
+            body = [
+                b'{"idempotencyKey":%b,"payload":'
+                % msgspec.json.encode(invocation.idempotency_key),
+                invocation.payload,
+                b"}",
+            ]
         del invocation  # its payload is only in `body` now, from where it goes as it is sent
         target: CalledUrl | None = None
         try:
@@ -96,7 +105,8 @@ class HttpCaller:
                     lines += await policy.signer.header_lines(own_key, now_s, body)
             answer = await self._transport.exchange(target, lines, body, flow=flow, gate=policy)
         except httpx.TransportError as error:
-            return _unanswered(error, target, may_be_allowed=policy is not None)
+            may_be_allowed = policy is not None and not policy.unwrapped
+            return _unanswered(error, target, may_be_allowed=may_be_allowed)
         return self._outcome(answer, target)
 
     def _header_lines(self, invocation: Invocation) -> bytes:

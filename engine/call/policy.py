@@ -26,11 +26,12 @@ import trio
 from engine.call.address import IPAddress, Place, is_own, literal_address, place_of
 from engine.call.dial import CalledUrl, Dialler, called_url
 from engine.call.signing import Signer
-from engine.core.access.client import Client
+from engine.core.access.client import ALERTS_CLIENT, Client
 from engine.core.target import covers, is_covered, whole_host
 from engine.http.tls import TlsError, default_ssl_context
 from engine.ports.registry import Clients
 
+NOT_SET = "alerts_url is not set any more"
 TARGETS_TOLD_MAX = 3
 """Of one host, in a refusal."""
 URLS_REMEMBERED_MAX = 1_024
@@ -47,11 +48,15 @@ class CallPolicy:
     is not used under this one.
     """
 
+    unwrapped = False
+    """Whether the payload is the whole body of a call."""
+
     def __init__(
         self, client: Client, own_ports: Collection[int] = (), *, known: bool = True
     ) -> None:
         self.client, self._own_ports, self._known = client, own_ports, known
         self.signer = Signer(client.signing_secrets) if client.signing_secrets else None
+        self._private_by = f"client {client.name} has `private_targets = true`"
         self._passed: set[str] = set()
         self._context: ssl.SSLContext | None = None
         self._context_of: tuple[int, int, int] | None = None
@@ -101,7 +106,7 @@ class CallPolicy:
             return None
         return (
             f"{target.host} has the private address {ip}: a name with a dot may have one only if"
-            f" client {self.client.name} has `private_targets = true`"
+            f" {self._private_by}"
         )
 
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -124,6 +129,23 @@ class CallPolicy:
         return self._context
 
 
+class AlertPolicy(CallPolicy):
+    """How alerts are called: where the settings say, and nowhere else, without the envelope of a
+    call. `client` without targets: no alerts are set."""
+
+    unwrapped = True
+
+    def __init__(self, client: Client, own_ports: Collection[int] = ()) -> None:
+        super().__init__(client, own_ports)
+        self._private_by = "`alerts_private_target = true` is set"
+
+    def why_not_listed(self, url: str) -> str | None:
+        """Why alerts do not go to this URL, which is normalised."""
+        if url in self.client.targets:
+            return None
+        return f"alerts_url is {self.client.targets[0]} now" if self.client.targets else NOT_SET
+
+
 def _may_be_private(host: str) -> bool:
     return "." not in host or literal_address(host) is not None
 
@@ -132,9 +154,16 @@ class Policies:
     """The policies of all clients, by the registry's clients as they are at each moment."""
 
     def __init__(
-        self, registry: Clients, dialler: Dialler, own_ports: Collection[int] = ()
+        self,
+        registry: Clients,
+        dialler: Dialler,
+        own_ports: Collection[int] = (),
+        alerts: Client | None = None,
     ) -> None:
+        """`alerts`: as which the engine's own alerts are called."""
         self._registry, self._dialler, self._own_ports = registry, dialler, own_ports
+        own = AlertPolicy(alerts or Client(ALERTS_CLIENT), own_ports)
+        self._own: Mapping[str, CallPolicy] = {ALERTS_CLIENT: own}
         self._seen: Mapping[str, Client] = {}
         self._kept: dict[str, CallPolicy] = {}
 
@@ -144,11 +173,11 @@ class Policies:
         return bool(self._registry.clients)
 
     def of(self, name: str) -> CallPolicy | None:
-        """The policy of a client; None: there are no lists. Of one that is not known while there
-        are others: nothing may be called."""
+        """The policy of a client; None: there are no lists, and it is none of the engine's own. Of
+        one that is not known while there are others: nothing may be called."""
         clients = self._registry.clients
         if not clients:
-            return None
+            return self._own.get(name)
         if clients is not self._seen:
             kept = self._kept
             self._kept = {n: each for n, each in kept.items() if each.client == clients.get(n)}
@@ -156,6 +185,8 @@ class Policies:
         if (policy := self._kept.get(name)) is not None:
             return policy
         if (client := clients.get(name)) is None:
+            if name in self._own:
+                return self._own[name]
             return CallPolicy(Client(name), known=False)
         policy = self._kept[name] = CallPolicy(client, self._own_ports)
         return policy

@@ -51,6 +51,10 @@ COMMANDS = {
         "engine.cli.access.limits:limits",
         "What clients and hosts may take; set, reset.",
     ),
+    "alerts": (
+        "engine.cli.upkeep.alerts:alerts",
+        "What somebody is told of, and whether it comes.",
+    ),
     "prune": ("engine.cli.access.prune:prune", "Remove runs that ended too long ago."),
     "hold": ("engine.cli.act:hold", "Start nothing of a client, of a workflow or to a host."),
     "release": ("engine.cli.act:release", "Let what was held start again."),

@@ -18,6 +18,7 @@ from engine.ports.receipt import Receipt
 KIND_CLIENT, KIND_TOKEN, KIND_LIMITS, KIND_HOLD = "client", "token", "limits", "hold"
 KIND_RETENTION = "retention"
 KIND_BACKUP = "backup"
+KIND_ALERTS = "alerts"
 
 
 class Registered(Struct, frozen=True):

@@ -248,6 +248,16 @@ class Signal(Protocol):
         """Return when it has happened."""
 
 
+class LateRuns(Struct, frozen=True):
+    """Runs of one client and workflow that are open for long."""
+
+    client: str
+    workflow: str
+    runs: int
+    first_id: str
+    """Of the one that was opened first."""
+
+
 class Views(Protocol):
     """What the front reads of the store. Everything seen here is durable."""
 
@@ -286,6 +296,13 @@ class Views(Protocol):
 
     async def causes(self, new_since: int, only: str | None = None) -> list[CauseRecord]:
         """Why runs need a person, what most need it for first; `only`: runs of this client."""
+
+    async def known_causes(self, among: Iterable[str] | None = None) -> frozenset[str]:
+        """Causes for which runs need a person: some 10,000, or all of those `among`."""
+
+    async def late_runs(self, id_before: str) -> list[LateRuns]:
+        """Open runs, and not paused, whose ids are before this one, so that they were opened
+        earlier: some 10,000 of them."""
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""

@@ -123,6 +123,28 @@ class Config(Struct, frozen=True, kw_only=True):
     otlp_headers_file: Annotated[FilePath, _doc(
         "File of headers for it, `name: value`, one a line: its tokens belong in a file."
     )] = None  # fmt: skip
+    alerts_url: Annotated[Annotated[str, Meta(max_length=2_048)] | None, _doc(
+        "URL to which alerts are posted, as CloudEvents. Without a query: it is shown to all who"
+        " may read runs."
+    )] = None  # fmt: skip
+    alerts_signing_secret_file: Annotated[FilePath, _doc(
+        "File of the secret that alerts are signed with: `whsec_` and the base64 of 24 to 64 random"
+        " bytes; two lines, the new one and the old: signed with both. Needed with `alerts_url`."
+    )] = None  # fmt: skip
+    alerts_rules: Annotated[tuple[str, ...], _doc(
+        "What is told of: `failed`, `paused`, `late`, `host-down`, `disk`, `hold`, `new-cause`;"
+        " none named: all. In the environment separated by commas."
+    )] = ()  # fmt: skip
+    alerts_late_after_s: Annotated[int, Meta(ge=60, le=31_536_000), _doc(
+        "Seconds after which a run that is open, and not paused, is late."
+    )] = 86_400  # fmt: skip
+    alerts_private_target: Annotated[bool, _doc(
+        "Whether the host of `alerts_url` may have a private address though its name has a dot."
+    )] = False  # fmt: skip
+    alerts_ca_file: Annotated[FilePath, _doc(
+        "File of certificates (PEM) that the host of `alerts_url` is trusted by, besides the"
+        " system's."
+    )] = None  # fmt: skip
     audit_kept_days: Annotated[int, Meta(ge=1, le=3_650), _doc(
         "Days for which the audit is kept: what people did with which token, and which tokens were"
         " refused."
@@ -375,7 +397,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         value: object = text
         if name == "host_limits":
             raise ConfigError(f"{place}: tables stand in the settings file alone: `[{name}.HOST]`")
-        if name in ("hosts", "behind_proxy"):
+        if name in ("hosts", "behind_proxy", "alerts_rules"):
             value = [item.strip() for item in text.split(",") if item.strip()]
         values[name] = _converted(name, value, place, strict=False)
     return values

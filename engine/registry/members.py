@@ -113,7 +113,7 @@ def read_client(
         secrets = read_signing_secrets(look, path, named=named)
     path, named = path_of("ca_file")
     if path is not None:
-        _check_certificates(look, path, named)
+        check_certificates(look, path, named)
     client = Client(
         name,
         targets=_targets(found.targets, file.place(*tables, "targets")),
@@ -177,7 +177,9 @@ def _targets(urls: tuple[str, ...], place: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _check_certificates(look: Look, path: Path, named: str) -> None:
+def check_certificates(look: Look, path: Path, named: str) -> None:
+    """That a file has certificates, in PEM. `named`: the member or setting that names it. Raises
+    ConfigError."""
     text = look.text(path, named=named)
     look.check_unwritable(path)
     plain = text.encode("ascii", "replace").decode()  # names of authorities, in comments

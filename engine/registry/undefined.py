@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import trio
 
+from engine.core.access.client import ALERTS_CLIENT
 from engine.core.errors import EngineError
 from engine.registry.registry import Registry
 
@@ -22,7 +23,8 @@ LOOK_EVERY_S = 3.0
 
 def undefined(defined: Collection[str], open_runs: Mapping[str, int]) -> dict[str, int]:
     """Of the names that are not defined, how many open runs each has; those with most first."""
-    left = ((name, count) for name, count in open_runs.items() if name not in defined)
+    known = {*defined, ALERTS_CLIENT}
+    left = ((name, count) for name, count in open_runs.items() if name not in known)
     return dict(sorted(left, key=lambda each: (-each[1], each[0])))
 
 

@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from engine.core.access.client import ALERTS_CLIENT
 from engine.core.events import Held, LateEnd, Started
 from engine.core.machine import Change, park
 from engine.core.model import Run, Step, StepState
@@ -20,7 +21,7 @@ from engine.core.outcome import Answered, Outcome
 from engine.core.retarget import MovedStep
 from engine.core.rules.attempt import drain, settle
 from engine.core.rules.flight import note_held, note_left
-from engine.core.rules.hold import Hold, held_since
+from engine.core.rules.hold import Hold, held_since, own_hold
 from engine.core.rules.next import decide, put_back, set_aside
 from engine.core.rules.post import Placed
 from engine.ports.receipt import Receipt
@@ -202,7 +203,10 @@ class LiveRun:
 
     def _hold_over(self, step: Step) -> Hold | None:
         run = self.run
-        return self._shared.holds.over(run.client, run.root.spec.workflow, step.spec.url)
+        what = (run.client, run.root.spec.workflow, step.spec.url)
+        if run.client == ALERTS_CLIENT:
+            return own_hold(self._shared.holds.all_over(*what), run.submitted_at)
+        return self._shared.holds.over(*what)
 
     def _is_held(self, change: Change, step: Step, now: int) -> bool:
         """A hold keeps the step from starting: it is recorded, once, and found again in the store

@@ -13,6 +13,7 @@ from engine.core.retry import RetryPolicy
 from engine.core.rules.action import BEYOND_A_JOB, FITS, Action
 from engine.core.rules.hold import EVERYTHING, RATE_PER_S_MAX, HoldKind, names_of_host
 from engine.core.text.json_text import StandIns, json_fault
+from engine.wire.alerts import AlertFailed, AlertsStatus, AlertTest
 from engine.wire.backup import BackupProgress, BackupRequest, BackupRow, BackupStatus
 from engine.wire.events import Event, Fact, Other, Reset
 from engine.wire.limits import ClientUse, LimitUsed
@@ -93,6 +94,9 @@ __all__ = [
     "Action",
     "ActionAnswer",
     "ActionRequest",
+    "AlertFailed",
+    "AlertTest",
+    "AlertsStatus",
     "AttemptRow",
     "BackupProgress",
     "BackupRequest",

@@ -29,6 +29,7 @@ from engine.wire.access import (
     TokenRequest,
     TokenRow,
 )
+from engine.wire.alerts import AlertTest
 from engine.wire.backup import BackupProgress, BackupRequest
 from engine.wire.doctor import DoctorAnswer
 from engine.wire.limits import LimitsList, LimitsRequest, LimitsRow, ResetRequest
@@ -126,6 +127,8 @@ DOCTOR = Route("GET", "/api/v1/doctor", Role.ADMIN, DoctorAnswer,
 BACKUP = Route("POST", "/api/v1/backups", Role.ADMIN, BackupProgress,
                "Make a copy of the record; the status tells what comes of it.",
                body=BackupRequest, act="backup")
+ALERTS_TEST = Route("POST", "/api/v1/alerts/test", Role.ADMIN, AlertTest,
+                    "Send an alert, to see whether it comes.", body=NoMembers, act="alerts test")
 CLIENT_ADD = Route("POST", "/api/v1/clients", Role.ADMIN, ClientAnswer,
                    "Make a client known, and a token to post as it.", body=ClientRequest,
                    act="client add")

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
+from engine.wire.alerts import AlertsStatus
 from engine.wire.backup import BackupStatus
 from engine.wire.limits import ClientUse
 from engine.wire.retention import RetentionStatus
@@ -148,6 +149,8 @@ class Status(Struct, frozen=True, rename="camel", omit_defaults=True):
     backup: BackupStatus | None = None
     """Of copies of the record; None: none was ever made or is to be. Told to readers of every
     client alone."""
+    alerts: AlertsStatus | None = None
+    """Of those that tell somebody; None: none are set. Told like backups."""
     bad_files: tuple[BadFileRow, ...] | None = None
     """Told to readers of every client alone."""
     defined_twice: tuple[str, ...] | None = None

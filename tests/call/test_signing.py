@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 import trio
-from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from engine.call.caller import HttpCaller
@@ -20,23 +19,11 @@ from engine.core.model import Step, StepSpec, child_id
 from engine.core.outcome import Answered
 from engine.ports.caller import Invocation
 from engine.process.clock import Ids
-from tests.call.scripted_server import ScriptedServer, always_ok, invocation, lean, serving
+from tests.call.scripted_server import always_ok, invocation, lean, serving
+from tests.call.signed import NEW, OLD, received, verifying
 from tests.world import FakeClock
 
-OLD, NEW = b"o" * 24, b"n" * 64
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
-
-
-def verifying(secret: bytes) -> Webhook:
-    """Standard Webhooks' own, with a secret as people have it."""
-    return Webhook(f"whsec_{base64.b64encode(secret).decode()}")
-
-
-def received(server: ScriptedServer, number: int = -1) -> tuple[dict[str, str], bytes]:
-    """Headers, names in lower case, and body of a request that the endpoint got."""
-    head, _, body = server.requests[number].partition(b"\r\n\r\n")
-    lines = [line.partition(": ") for line in head.decode().split("\r\n")[1:]]
-    return {name.lower(): value for name, _, value in lines}, body
 
 
 class Registry:

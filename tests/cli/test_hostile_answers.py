@@ -48,6 +48,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "client secret rm": ("shop",), "token add": ("ci", "--role", "read"), "token rotate": ("ci",),
     "token rm": ("ci",), "token ls": (), "limits": (), "limits reset": ("client", "shop"),
     "limits set": ("client", "shop", "open_runs_max=1"), "prune": (),
+    "alerts": (), "alerts test": (),
 }  # fmt: skip
 """What makes each command ask the engine."""
 SILENT = {

@@ -48,6 +48,7 @@ ROUTES = (
     "/api/v1/steps/none", "/api/v1/limits", "/api/v1/limits/reset", "/api/v1/audit",
     "/api/v1/prune",
     "/api/v1/backups", "/api/v1/doctor",
+    "/api/v1/alerts/test",
     "/api/v1/steps/none/outcome", "/api/v1/steps/none/payload", "/api/v1/steps/none/response",
     "/api/v1/steps/none/attempts/1/response", "/api/v1/events", "/api/v1/nothing", "/a/b",
     "/api/v1/clients", "/api/v1/clients/none/targets", "/api/v1/clients/none/disable",
@@ -278,6 +279,7 @@ LIMITS = (
     *(Ask("POST /api/v1/limits", {"kind": kind, "name": of, "set": its}) for kind, of, its in SET),
     *get("/api/v1/limits"), Ask("POST /api/v1/limits/reset", {"kind": "host", "name": "<app>"}),
     Ask("POST /api/v1/backups", {"file": "a.db"}),
+    Ask("POST /api/v1/alerts/test", {}),
     *get(*(f"/api/v1/audit?{query}" for query in ("since=1h", "act=limits+set&limit=1", "since="))),
 )  # fmt: skip
 QUERIES = (

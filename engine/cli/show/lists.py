@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # wire brings msgspec along; `--help` does without
     from engine.client import Event
     from engine.wire import (
         ActionAnswer,
+        AlertsStatus,
         BackupStatus,
         ClientUse,
         HoldRow,
@@ -104,9 +105,33 @@ def status_lines(status: Status) -> list[str]:
     ]
     lines += [use_text(row) for row in status.clients or ()]
     lines += _backup_lines(status.backup)
+    lines += [f"alerts: {line}" for line in alerts_lines(status.alerts)[:1]]
     if status.durability is not None:
         settings = (f"{safe(name)} {safe(it)}" for name, it in status.durability.items())
         lines.append("durability: " + ", ".join(settings))
+    return lines
+
+
+def alerts_lines(alerts: AlertsStatus | None) -> list[str]:
+    """What somebody is told of, and what came of it; the first line is the short of it."""
+    if alerts is None:
+        return []
+    counts = [f"{alerts.delivered:,} of {alerts.sent:,} taken"]
+    if alerts.failed:
+        counts.append(f"{alerts.failed:,} failed")
+    if alerts.held_back:
+        counts.append(f"{alerts.held_back:,} held back by the limit of an hour")
+    lines = [", ".join(counts)]
+    if (last := alerts.last_failed) is not None:
+        why = (
+            f"last failed {clock_text(last.at)}: {safe(last.why)} (atomic show {safe(last.run_id)})"
+        )
+        lines.append(why)
+    going_on = count_text(alerts.going_on, "trouble")
+    lines += [
+        f"{going_on} not over, {alerts.sent_in_hour} sent within the hour",
+        f"to {safe(alerts.url)}: {', '.join(map(safe, alerts.rules))}",
+    ]
     return lines
 
 

@@ -114,6 +114,11 @@ class AsyncAdmin:
         be."""
         return (await self._look(routes.DOCTOR)).findings
 
+    async def test_alerts(self) -> str:
+        """Have an alert sent, to see whether it comes; returns the id of its run, whose outcome
+        says what the receiver answered. Raises Refused where no alerts are set."""
+        return (await self._ask(routes.ALERTS_TEST, access.NoMembers())).run_id
+
     async def back_up(self, file: str) -> BackupProgress:
         """Have a copy of the record made, under a path of the engine's machine. `backup` of the
         status tells what comes of it."""

@@ -8,6 +8,9 @@ from msgspec.structs import asdict
 NAMES_TO_COME = frozenset({"peer", "signals", "ui"})
 """Addresses that a later version answers itself. No new client is called so, and no run is opened
 under one; what there is under it, from before, goes on."""
+ALERTS_CLIENT = "_alerts"
+"""Whose runs the engine's own alerts are. No path can name it, and so no post: the names of clients
+begin with a letter or digit."""
 
 
 class ClientLimits(Struct, frozen=True):

@@ -8,6 +8,7 @@ have started under it is recorded as `Held`, once, when its time has come.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -123,6 +124,15 @@ def covers(hold: Hold, client: str, workflow: str, url: str) -> bool:
             return hold.name in names_of_host(url)
         case HoldKind.ALL:
             return True
+
+
+def own_hold(over: Iterable[Hold], submitted_at: int) -> Hold | None:
+    """Which of the holds over a run of the engine's own keeps it: that on everything only if it is
+    the younger. So alerts tell of what is held, and a copy of the record sends none of those that
+    were on their way when it was made."""
+    return next(
+        (it for it in over if it.kind is not HoldKind.ALL or submitted_at <= it.since), None
+    )
 
 
 def held_since(since: int, step: Step, now: int) -> int:

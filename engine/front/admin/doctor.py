@@ -9,6 +9,7 @@ from pathlib import Path
 import trio
 from msgspec import Struct
 
+from engine.core.access.client import ALERTS_CLIENT
 from engine.core.rules.hold import Hold
 from engine.front.admin import machine
 from engine.front.show.times import rfc3339
@@ -31,6 +32,8 @@ class Examined(Struct, frozen=True):
     store: Store
     file: str
     """The database, as it is set."""
+    alerts_url: str | None
+    """Where alerts go; None: none are sent."""
     durability: Callable[[], dict[str, str | int]]
     """As the connection that writes has it now."""
     backups: Backups
@@ -111,6 +114,8 @@ async def _targets(it: Examined) -> list[Finding]:
         for url in client.targets
         if not client.disabled
     ]
+    if it.alerts_url is not None:
+        asked.append((ALERTS_CLIENT, it.alerts_url))
     if not asked:
         return [
             Finding("targets", Verdict.OK, "no client that is enabled has a list: none is tried")

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from engine.process.disk import is_low
 from engine.wire.doctor import Finding, Verdict
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -23,7 +24,7 @@ RESET_BUG = ((3, 7, 0), (3, 51, 2))
 (sqlite.org/wal.html#walresetbug)."""
 MENDED = {(3, 44): 6, (3, 50): 7}
 """Of these lines from this one on it is mended too."""
-DISK_FAIL_BYTES, DISK_WARN_BYTES, DISK_WARN_SHARE = 64 << 20, 1 << 30, 0.05
+DISK_FAIL_BYTES = 64 << 20
 CLOCK_APART_MS = 1_000
 DESCRIPTORS_SHARE = 0.8
 
@@ -79,7 +80,7 @@ def disk_finding(directory: Path, name: str) -> Finding:
         return Finding(name, FAIL, f"{directory} can only be read", "Mount it to be written.")
     if free < DISK_FAIL_BYTES:
         return Finding(name, FAIL, what, "Make room: a full disk takes no new runs.")
-    if free < DISK_WARN_BYTES or free < size * DISK_WARN_SHARE:
+    if is_low(free, size):
         return Finding(name, WARN, what, "Make room before it is full.")
     return Finding(name, OK, what)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from engine.alerts.alerts import Alerts
 from engine.front.access.gate import Gate
 from engine.front.access.places import Places
 from engine.front.access.proxies import Proxies
@@ -43,6 +44,8 @@ class Front(Struct, frozen=True):
     bulk: Bulk
     pruning: Pruning
     backups: Backups
+    alerts: Alerts | None
+    """None: nobody is told anything."""
     costly: CostlyWork
     file_id: str
     instance: str

@@ -16,6 +16,7 @@ from engine.core.filter import BadFilter, Filter, parse
 from engine.core.model import Step, StepState, run_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
+from engine.front.admin.alerts import alerts_status
 from engine.front.admin.backup import backup_status
 from engine.front.api.context import Front
 from engine.front.api.figures import (
@@ -94,6 +95,7 @@ async def status(front: Front, who: Who) -> Reply:
             retention=retention_status(front.pruning, now),
             limits=limits_set(front.config, engine.budget.bytes_max),
             backup=backup_status(front.backups),
+            alerts=alerts_status(front.alerts),
             bad_files=bad_file_rows(front.registry.bad_files),
             defined_twice=front.registry.defined_twice or None,
             clients=clients,

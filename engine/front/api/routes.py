@@ -19,6 +19,7 @@ from engine.front.access.audited import act_of, note_refused_token, problem_of
 from engine.front.access.own import check_own
 from engine.front.access.who import Who
 from engine.front.admin import clients, limits
+from engine.front.admin.alerts import test_alerts
 from engine.front.admin.audit import audit_page
 from engine.front.admin.backup import begin_backup
 from engine.front.admin.doctor import examine
@@ -290,6 +291,10 @@ async def _examine(front: Front) -> Reply:
     return json_reply(await examine(front.examined))
 
 
+async def _test_alerts(front: Front) -> Reply:
+    return json_reply(await test_alerts(front.alerts, _actor(front)), 202)
+
+
 async def _back_up(front: Front) -> Reply:
     asked = await request.body
     return json_reply(begin_backup(front.backups, asked, _actor(front)), 202)
@@ -345,6 +350,7 @@ def _admin(front: Front) -> Answers:
         return json_reply(await limits.reset_limits(front.limits, asked, _actor(front).name))
 
     return {
+        routes.ALERTS_TEST: partial(_test_alerts, front),
         routes.BACKUP: partial(_back_up, front),
         routes.DOCTOR: partial(_examine, front),
         routes.AUDIT: see_audit,

@@ -232,6 +232,19 @@ GROUP BY cause ORDER BY runs DESC, last_at DESC, cause LIMIT ?;
 -- stuck_count: runs that need a person
 SELECT count(*) FROM run WHERE cause IS NOT NULL;
 
+-- late_runs: open runs that began before one, by what they are of (counted up to a bound)
+SELECT client, workflow, count(*) AS runs, min(id) AS id FROM (
+    SELECT client, workflow, id FROM run
+    WHERE state IN ('pending', 'running', 'backing-off', 'waiting') AND id < ?1 LIMIT 10000
+) GROUP BY client, workflow;
+
+-- known_causes: why runs need a person (some of it)
+SELECT DISTINCT cause FROM run WHERE cause IS NOT NULL LIMIT 10000;
+
+-- causes_left: of these, those for which runs still do
+SELECT asked.value FROM json_each(?1) AS asked
+WHERE EXISTS (SELECT 1 FROM run WHERE run.cause = asked.value);
+
 -- due_between: attempts that are due within a time (counted up to a bound)
 SELECT count(*) FROM (
     SELECT 1 FROM step WHERE wake_at > 0 AND wake_at >= ? AND wake_at < ? LIMIT ?

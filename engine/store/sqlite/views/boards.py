@@ -8,6 +8,7 @@ from typing import Any
 from engine.ports.views import (
     CauseRecord,
     DueCount,
+    LateRuns,
     RetriesFound,
     RetryQuery,
     RetryRecord,
@@ -53,6 +54,21 @@ def causes_from(db: sqlite3.Connection, found: list[sqlite3.Row]) -> list[CauseR
 def _run(db: sqlite3.Connection, run_id: str) -> RunRecord:
     row = db.execute(f"{SQL['run_record']} WHERE run.id = ?", (run_id,)).fetchone()
     return read_record(db, row)
+
+
+def known_causes(db: sqlite3.Connection, among: str | None) -> frozenset[str]:
+    """Causes for which runs need a person; `among`: of those in this JSON."""
+    if among is None:
+        found = db.execute(SQL["known_causes"])
+    else:
+        found = db.execute(SQL["causes_left"], (among,))
+    return frozenset(row[0] for row in found)
+
+
+def late_runs(db: sqlite3.Connection, id_before: str) -> list[LateRuns]:
+    """Open runs whose ids are before this one."""
+    found = db.execute(SQL["late_runs"], (id_before,))
+    return [LateRuns(row["client"], row["workflow"], row["runs"], row["id"]) for row in found]
 
 
 def stuck_count(db: sqlite3.Connection) -> int:

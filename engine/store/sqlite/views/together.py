@@ -9,6 +9,7 @@ from engine.ports.views import (
     CauseRecord,
     ClientSummary,
     DueCount,
+    LateRuns,
     RetriesFound,
     RetryQuery,
     RetryRecord,
@@ -98,6 +99,17 @@ def client_summary(tables: ClientSummary, tail: ClientSummary) -> ClientSummary:
         timed=tables.timed + tail.timed,
         due=tuple(due_counts(tables.due, tail.due)),
     )
+
+
+def late_runs(tables: list[LateRuns], tail: list[LateRuns]) -> list[LateRuns]:
+    """Runs that are open for long."""
+    found = {(it.client, it.workflow): it for it in tables}
+    for it in tail:
+        other = found.get((it.client, it.workflow))
+        found[it.client, it.workflow] = it if other is None else LateRuns(
+            it.client, it.workflow, it.runs + other.runs, min(it.first_id, other.first_id)
+        )  # fmt: skip
+    return list(found.values())
 
 
 def summary(tables: Summary, tail: Summary) -> Summary:

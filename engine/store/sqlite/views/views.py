@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from operator import add
+from operator import add, or_
 from typing import Any, TypeVar
 
 import trio
@@ -20,6 +20,7 @@ from engine.ports.views import (
     ClientSummary,
     DueCount,
     EventRecord,
+    LateRuns,
     RetriesFound,
     RetryQuery,
     RunQuery,
@@ -177,6 +178,15 @@ class SqliteViews:
             return boards.causes(db, new_since)
 
         return await self._of_all(work, together.causes)
+
+    async def known_causes(self, among: Iterable[str] | None = None) -> frozenset[str]:
+        """Causes for which runs need a person. They may be `LAG_S` old."""
+        asked = None if among is None else json.dumps(sorted(among))
+        return await self._of_all(lambda db: boards.known_causes(db, asked), or_)
+
+    async def late_runs(self, id_before: str) -> list[LateRuns]:
+        """Open runs whose ids are before this one. They may be `LAG_S` old."""
+        return await self._of_all(lambda db: boards.late_runs(db, id_before), together.late_runs)
 
     async def retries(self, query: RetryQuery) -> RetriesFound:
         """Steps whose next attempt has a time, the most overdue first."""
