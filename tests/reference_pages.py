@@ -15,12 +15,14 @@ from engine.core.model import ENDED, OPEN, StepState
 from engine.core.table import TABLE, Hidden, Row
 from engine.front.openapi.document import document
 from engine.wire import PROBLEMS
+from tests.limits_page import limits_table
 from tests.settings_page import members_table, settings_table
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "reference" / "errors.md"
 DESIGN = ROOT / "docs" / "design.md"
 OPENAPI = ROOT / "docs" / "reference" / "openapi.json"
+LIMITS = ROOT / "docs" / "how-to" / "limits.md"
 CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
 
 HEAD = """\
@@ -127,6 +129,11 @@ def configuration_page() -> str:
     return _with_part(text, r"^\| member \|.*?\n(?!\|)", members_table())
 
 
+def limits_page() -> str:
+    """The page with the table of limits as it is now."""
+    return _with_part(LIMITS.read_text(), r"^\| limit \|.*?\n(?!\|)", limits_table())
+
+
 def _with_part(page: str, part: str, as_it_is: str) -> str:
     pattern = re.compile(part, re.MULTILINE | re.DOTALL)
     text, found = pattern.subn(lambda _: as_it_is, page)
@@ -139,3 +146,4 @@ if __name__ == "__main__":
     DESIGN.write_text(design_page())
     ERRORS.write_text(errors_page())
     OPENAPI.write_text(openapi_page())
+    LIMITS.write_text(limits_page())
