@@ -67,6 +67,10 @@ schemathesis *args:
 bench *args:
     {{python}} bench/bench.py {{args}}
 
+# what an engine takes of a machine: `just sizing --gb 10 --directory /mnt/disk`; writes docs/how-to/sizing.md
+sizing *args:
+    {{python}} bench/sizing.py {{args}}
+
 # draw the pictures of the dashboard anew, from the recording of a shop
 pictures:
     {{python}} -m docs.pictures.make

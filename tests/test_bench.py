@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,20 @@ def test_what_measures_the_dashboard_is_of_this_dashboard() -> None:
     """No type checker reads the bench: a name that it takes from the dashboard may have gone."""
     code = f"import sys; sys.path.insert(0, {str(BENCH)!r}); import tui_budget"
     subprocess.run((sys.executable, "-c", code), cwd=BENCH.parent, check=True)
+
+
+@pytest.mark.slow
+def test_sizing_measures_what_its_page_tells():
+    """Every row of the table, on an engine and a file; with fewer runs than anybody has."""
+    small = (
+        "import sys, sizing, asyncio; sizing.PROBE_RUNS = sizing.WAITING_RUNS = 200;"
+        " sizing.OPEN_RUNS = 100; sys.argv += ['--gb', '0', '--for-s', '0.2', '--dry-run'];"
+        " asyncio.run(sizing.main())"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", small), cwd=BENCH, stdout=subprocess.PIPE, text=True, check=True
+    )
+    measured = re.findall(r"^\| (.*?) \| [\d,.]+ \|$", done.stdout, re.MULTILINE)
+    page = (BENCH.parent / "docs" / "how-to" / "sizing.md").read_text()
+    assert re.findall(r"^\| (.*?) \| [\d,.]+ \|$", page, re.MULTILINE) == measured
+    assert len(measured) == 12

@@ -1,0 +1,29 @@
+"""What takes a file of today back to an older schema."""
+
+TO_M002 = (
+    "ALTER TABLE run DROP COLUMN engine_error",
+    "ALTER TABLE run DROP COLUMN engine_error_seq",
+    "ALTER TABLE step DROP COLUMN may_post",
+    "ALTER TABLE step DROP COLUMN ended_url",
+    "ALTER TABLE run DROP COLUMN moves",
+    "ALTER TABLE step DROP COLUMN excerpt",
+    "ALTER TABLE attempt DROP COLUMN excerpt",
+    "DROP TABLE registry",
+    "DROP TABLE audit",
+    "ALTER TABLE step DROP COLUMN trace",
+    "ALTER TABLE step DROP COLUMN paused_ms_at",
+    "ALTER TABLE step DROP COLUMN held_since",
+    "DROP INDEX run_of_client",
+    "DROP INDEX run_cause_of_client",
+    "DROP TABLE expired",
+    "DROP TABLE carried",
+    "ALTER TABLE engine DROP COLUMN floor",
+    "DELETE FROM _sqlite_migrations WHERE name > 'm003'",
+)
+TO_M001 = (
+    *TO_M002,
+    "DROP INDEX run_cause",
+    "ALTER TABLE run DROP COLUMN cause",
+    "ALTER TABLE run DROP COLUMN stuck_at",
+    "DELETE FROM _sqlite_migrations WHERE name > 'm002'",
+)
