@@ -32,8 +32,8 @@ _QUERY: dict[str, tuple[str, Json]] = {
     "workflow": ("Of this workflow.", TEXT),
     "key": ("With this idempotency key.", TEXT),
     "status": (
-        "In one of these states, with commas between.",
-        {"type": "array", "items": {"type": "string", "enum": [*StepState]}},
+        "In one of these states, with commas between. An empty word says nothing.",
+        {"type": "array", "items": {"type": "string", "enum": [*StepState, ""]}},
     ),
     "q": (
         "A filter: `docs/reference/filter.md` has its language.",
