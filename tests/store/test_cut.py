@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -297,6 +298,42 @@ async def test_a_kill_between_any_two_statements_leaves_a_whole_file(
             await cut_all(store)
             assert await store.load_runs([it.id for it in runs.values()], LATE) == wanted
         assert faults(copy) == []
+
+
+@pytest.mark.slow
+async def test_a_power_cut_leaves_a_whole_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the log its beginning is on the disk, to any byte; or all of it, and of the file any pages
+    of before and after it was put there."""
+    monkeypatch.setattr(cut, "ENTRIES_AT_ONCE_MAX", 5)
+    log = path.with_name(path.name + "-wal")
+    async with store_at(path) as store:
+        await fill(store)
+        await store.expire(["Rdone"], BEFORE)
+        store.sink.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        early = path.read_bytes()
+        assert await cut_all(store)
+        written = log.read_bytes()
+        store.wal.put_into_file()
+        late = path.read_bytes()
+    chance, floors = Random(15), set[int]()
+    size = 4_096
+    for number in range(40):
+        image = path.with_name(f"image-{number}.db")
+        if number % 2:
+            pages = [chance.choice((early, late)) for _ in range(0, len(late), size)]
+            made = [it[n * size : (n + 1) * size] for n, it in enumerate(pages)]
+            image.write_bytes(b"".join(it or b"\0" * size for it in made))
+            left = len(written)
+        else:
+            image.write_bytes(early)
+            left = chance.randrange(len(written))
+        image.with_name(image.name + "-wal").write_bytes(written[:left])
+        floors.add(floor_of(image))
+        assert faults(image) == []
+        async with store_at(image) as store:
+            await cut_all(store)
+        assert faults(image) == []
+    assert len(floors) > 2
 
 
 FAULTS = {

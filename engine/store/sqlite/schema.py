@@ -365,10 +365,10 @@ CREATE TABLE carried (          -- what entries that were cut had of runs that s
     packed BLOB NOT NULL,       -- engine/store/journal.py: a part of an entry
     large BLOB,
     PRIMARY KEY (run_id, entry)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 """
 """`floor`: the last event that was cut from the journal; 0: none was. What was carried on goes with
-its run, and lies by run."""
+its run. Parts are some 1 KB: clustered by run each would have an overflow page of its own."""
 
 
 @migrations()
