@@ -1,4 +1,5 @@
-"""Runs that ended long enough ago go, a few at a time; their keys stay.
+"""Runs that ended long enough ago go, a few at a time, and then what the journal has from before;
+their keys stay.
 
 What goes is looked for among all runs of an age, in pages, by a reader of its own. Each batch is
 set apart, so that nobody takes a run of it into memory meanwhile, and goes with one commit; then
@@ -73,7 +74,7 @@ class Pruning:
         self._log, self._warn = inform, warn
         self.acts_at = 0
         """From when on it acts, in milliseconds since the epoch."""
-        self.runs_expired = self.keys_forgotten = 0
+        self.runs_expired = self.keys_forgotten = self.events_removed = 0
         """Since the start."""
         self._waits = False
         self._keys_before = 0
@@ -167,17 +168,26 @@ class Pruning:
 
     async def _pass(self) -> None:
         """Everything that has grown old enough; as far as it can be read."""
-        runs, keys, now = self.runs_expired, self.keys_forgotten, self._clock.steady_ms()
+        runs, keys, events = self.runs_expired, self.keys_forgotten, self.events_removed
+        now = self._clock.steady_ms()
         try:
             await self._expire_runs(self.retention.ended_before(now))
             if (before := self.retention.keys_before(now)) is not None:
                 await self._forget_keys(before)
+            if (before := self.retention.journal_before(now)) is not None:
+                await self._cut_journal(before)
         except Refused:
             pass
         runs, keys = self.runs_expired - runs, self.keys_forgotten - keys
-        if runs or keys:
-            took_ms = self._clock.steady_ms() - now
-            self._log("runs-expired", runs=runs, keys_forgotten=keys, took_ms=took_ms)
+        events = self.events_removed - events
+        if runs or keys or events:
+            self._log(
+                "runs-expired",
+                runs=runs,
+                keys_forgotten=keys,
+                events_removed=events,
+                took_ms=self._clock.steady_ms() - now,
+            )
 
     async def _expire_runs(self, before: Mapping[str, int]) -> None:
         for state, ended_before in before.items():
@@ -197,6 +207,16 @@ class Pruning:
                 some, began = page[first : first + STEPS_AT_ONCE_MAX], trio.current_time()
                 self.keys_forgotten += await self._store.forget_keys(some, before)
                 await _rest(began)
+
+    async def _cut_journal(self, before: int) -> None:
+        """Last of all: what is of runs that have gone by then is not carried on."""
+        while True:
+            began = trio.current_time()
+            events = await self._store.cut_journal(before)
+            if not events:
+                return
+            self.events_removed += events
+            await _rest(began)
 
     async def _ended(self, state: str, before: int) -> AsyncIterator[list[EndedRun]]:
         after, id_before = "", first_run_id(before)

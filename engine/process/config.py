@@ -242,9 +242,9 @@ class Config(Struct, frozen=True, kw_only=True):
     )] = 5_000  # fmt: skip
     retention_days: Annotated[Days, _doc(
         "How long completed runs are kept after their end; those that failed or were cancelled"
-        " twice as long, open ones always. Who posts the key of one that has gone is answered 410"
-        " `outcome-expired`. A shorter time acts an hour after the start that brought it. 0: for"
-        " ever."
+        " twice as long, open ones always. Events of the stream are kept as long as completed runs."
+        " Who posts the key of one that has gone is answered 410 `outcome-expired`. A shorter time"
+        " acts an hour after the start that brought it. 0: for ever."
     )] = 0  # fmt: skip
     keys_kept_days: Annotated[Days, _doc(
         "How long the keys of runs that have gone are kept, counted from the run's end; at least"

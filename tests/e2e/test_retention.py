@@ -16,7 +16,16 @@ from engine.core.retry import DAY_MS
 from engine.core.rules.post import open_run
 from engine.core.text.ulid import first_run_id
 from engine.ports.store import Body, Write
-from tests.e2e.harness import application, client, eventually_async, fine, is_problem, running
+from tests.e2e.harness import (
+    EngineProcess,
+    application,
+    client,
+    eventually_async,
+    fine,
+    is_problem,
+    running,
+)
+from tests.e2e.sse import event_stream
 from tests.store.support import URL, answered, started, store_at
 
 
@@ -46,7 +55,8 @@ async def test_what_grew_old_goes_and_its_key_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the command, at once; a run of yesterday stays. Every look at what has gone is 410, with
-    who it was and when; a post of its key calls nobody."""
+    who it was and when; a post of its key calls nobody. Its events go too, and who comes back for
+    them starts anew."""
     ids = await file_with(tmp_path / "a.db", ("old", 40), ("new", 1))
     monkeypatch.delenv("ATOMIC_TOKEN_FILE", raising=False)
     with running(tmp_path, retention_days=30) as engine:
@@ -73,6 +83,7 @@ async def test_what_grew_old_goes_and_its_key_is_told(
             await eventually_async(has_gone)
             status = await shop.read("/status")
             assert (status["counts"]["completed"], status["retention"]["actsAt"]) == (1, None)
+            await _check_events(engine, (await shop.read("/status"))["sequence"])
             run_id = ids["old"]
             for path in (
                 f"runs/{run_id}", f"steps/{run_id}", f"steps/{run_id}/outcome",
@@ -96,6 +107,21 @@ async def test_what_grew_old_goes_and_its_key_is_told(
             is_problem(await shop.post(URL, "old"), 410, "outcome-expired")
             answer = await shop.http.post("/api/v1/prune", json={})
             is_problem(answer, 409, "not-possible")
+
+
+async def _check_events(engine: EngineProcess, latest: str) -> None:
+    async def has_said_so() -> bool:
+        return bool(engine.events("runs-expired"))
+
+    await eventually_async(has_said_so)
+    removed = engine.events("runs-expired")[0]["events_removed"]
+    assert removed > 0
+    file_id = latest.rpartition("-")[0]
+    for at, name in ((removed - 1, "reset"), (removed, "heartbeat")):
+        async with event_stream(engine, f"{file_id}-{at}") as stream:
+            assert (await stream.next()).name == name
+            if name == "heartbeat":
+                assert (await stream.next()).id == f"{file_id}-{at + 1}"
 
 
 async def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:

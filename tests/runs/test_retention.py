@@ -19,6 +19,7 @@ from engine.core.rules.retention import ACTS_AFTER_MS, Retention
 from engine.jobs.retention import Pruning
 from engine.ports.caller import Invocation
 from engine.ports.retention import EndedRun
+from engine.ports.store import Body
 from engine.store.sqlite.verify.verify import verify
 from engine.telemetry.log import Log
 from tests.store.support import change_file, rows
@@ -260,10 +261,11 @@ async def test_keys_are_forgotten_when_that_is_asked_for(
 
 
 async def test_a_file_from_which_runs_have_gone_is_whole(
-    autojump_clock: object, path: Path
+    autojump_clock: object, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For `atomic verify`: while their keys are there, and when keys were forgotten. A run that is
-    simply not there is a fault."""
+    """For `atomic verify`, where the journal tells of them: while their keys are there, and when
+    keys were forgotten. A run that is simply not there is a fault."""
+    monkeypatch.setattr(Retention, "journal_before", lambda self, now: None)
     run_id = (await fill(path, "completes", "fails"))["completes"]
     for days, retention, gone in ((31, MONTH, 1), (91, Retention(30, 60), 2)):
         async with later(path, days, retention) as at:
@@ -276,6 +278,35 @@ async def test_a_file_from_which_runs_have_gone_is_whole(
     assert rows(path, "SELECT count(*) FROM expired") == [(0,)]
     change_file(path, "DELETE FROM registry WHERE kind = 'retention'")
     assert f"run {run_id}" in [it.place for it in verify(path).faults]
+
+
+async def test_the_journal_goes_behind_what_has_gone(autojump_clock: object, path: Path) -> None:
+    """As old as completed runs may be, and not before: a failed run that stays has its events and
+    bodies, and can be run again; of one that has gone nothing is left but its key."""
+    ids = await fill(path, "completes", "fails")
+    for days, floor in ((29.9, False), (31, True)):
+        async with later(path, days) as at:
+            last = at.it.store.last_seq
+            await at.prune()
+            assert bool(at.pruning.events_removed) is floor
+            assert rows(path, "SELECT floor > 0 FROM engine") == [(floor,)]
+            left = {it.run_id for it in await at.it.store.readers.events(0, 1_000)}
+            assert left >= set(ids.values()) or floor
+            assert (await at.it.store.readers.events(last - 1, 9))[-1].seq == last
+        assert verify(path).faults == []
+    assert rows(path, "SELECT DISTINCT run_id FROM carried") == [(ids["fails"],)]
+    ((_, said),) = at.said
+    assert (said["runs"], said["events_removed"]) == (1, at.pruning.events_removed)
+    async with later(path, 32) as at:
+        payload = await at.it.store.body(ids["fails"], 1, answer=False)
+        assert isinstance(payload, Body)
+        await at.it.act(ids["fails"], Action.RETRY)
+        await trio.sleep(5)
+    assert verify(path).faults == []
+    async with later(path, 93) as at:
+        await at.prune()
+    assert rows(path, "SELECT count(*) FROM carried") == [(0,)]
+    assert verify(path).faults == []
 
 
 async def test_a_shorter_time_acts_an_hour_after_it_was_set(
@@ -352,6 +383,10 @@ class Rows:
         self.went.append((trio.current_time(), len(run_ids)))
         await trio.sleep(0.1)
         return len(run_ids)
+
+    async def cut_journal(self, before: int) -> int:
+        """There is none."""
+        return 0
 
     def register(self, entry: Any) -> None:
         """Whatever it is."""

@@ -42,6 +42,11 @@ class Retention(Struct, frozen=True):
             StepState.CANCELLED: longer,
         }
 
+    def journal_before(self, now: int) -> int | None:
+        """What was recorded before this time goes from the journal, but for what is of runs that
+        stay; None: nothing does."""
+        return now - self.days * DAY_MS if self.is_on else None
+
     def keys_before(self, now: int) -> int | None:
         """Keys of runs that ended before this time go too; None: none does."""
         return now - self.keys_days * DAY_MS if self.keys_days else None
