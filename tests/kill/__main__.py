@@ -46,13 +46,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--slow-sync", type=int, default=0, help="each sync takes so many ms more")
     parser.add_argument("--mutant", default="", help="a planted bug that the engine has")
+    parser.add_argument("--pruned", action="store_true", help="what completed is soon removed")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="atomic-kill-"))
     try:
         trial = Trial(
             *(directory, options.seed, options.kills, options.app_kills),
-            *(options.slow_sync, options.mutant),
+            *(options.slow_sync, options.mutant, options.pruned),
         )
     except NoCompiler as error:
         parser.error(str(error))

@@ -53,11 +53,18 @@ class Submission:
     payload: dict[str, Any]
     posts: int = 0
     told: list[Told] = field(default_factory=list)
+    gone: str = ""
+    """The id of its run, once somebody was told that it has gone."""
 
     @property
     def acknowledged(self) -> bool:
         """Whether the engine has promised anything."""
         return bool(self.told)
+
+
+def is_gone(answer: httpx.Response) -> bool:
+    """It says that the run had ended, and was removed."""
+    return answer.status_code == 410 and answer.json()["type"].endswith("/outcome-expired")
 
 
 @dataclass
@@ -72,6 +79,8 @@ class Load:
     """Answers that the contract does not have for such posts."""
     cuts: int = 0
     """Posts that were cut off."""
+    pruned: bool = False
+    """Runs may go."""
 
     def kinds(self) -> Iterator[Kind]:
         """Whom the next submission comes from."""
@@ -125,6 +134,9 @@ class Load:
             return None
         if answer.status_code in SAYS_NOTHING:
             return None
+        if self.pruned and is_gone(answer):
+            submission.gone = str(answer.json()["runId"])
+            return None
         if answer.status_code not in (200, 202, 424):
             self.surprises.append(f"{submission.key}: {answer.status_code} {answer.text[:300]}")
             return None
@@ -152,7 +164,7 @@ async def call(load: Load, closing: trio.Event, seed: str) -> None:
                 with trio.move_on_after(chance.uniform(0.001, 0.1)):
                     await load.post(http, submission)
                 continue
-            while await load.post(http, submission) is None:
+            while await load.post(http, submission) is None and not submission.gone:
                 await trio.sleep(chance.uniform(0.02, 0.1))
             if kind is Kind.FORGETFUL:
                 await trio.sleep(chance.uniform(0.02, 0.2))

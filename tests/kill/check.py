@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from engine.core.model import run_of
 from engine.ports.store import Body
 from engine.store.journal import unpack
 from engine.store.sqlite.readers import stored_body
 from engine.store.sqlite.verify.verify import verify
 from tests.kill.application import RELEASE, STEPS, WORKFLOW, digest
-from tests.kill.callers import CLIENT, Load
+from tests.kill.callers import CLIENT, Load, is_gone
 
 CLOCK_SLACK_MS = 100
 """The engine's clock is the wall clock of its start plus the steady one since."""
@@ -45,7 +47,8 @@ class Findings:
 
 
 async def check_answers(findings: Findings, load: Load, http: httpx.AsyncClient) -> None:
-    """Every promise is kept: one outcome for each, byte for byte the same whoever reads it when."""
+    """Every promise is kept: one outcome for each, byte for byte the same whoever reads it when. Of
+    a run that has gone it is told so, for ever, and its key runs nothing."""
     for submission in load.submissions.values():
         if not submission.acknowledged:
             continue
@@ -55,6 +58,15 @@ async def check_answers(findings: Findings, load: Load, http: httpx.AsyncClient)
         findings.expect(len(ids) == 1, f"{key}: acknowledged as {sorted(ids)}")
         outcome = f"{load.url}/api/v1/steps/{submission.told[0].id}/outcome"
         answers = [await http.get(outcome), await http.get(outcome)]
+        if load.pruned and is_gone(answers[-1]):
+            submission.gone = answers[-1].json()["runId"]
+        if submission.gone:
+            findings.counts["told that they have gone"] += 1
+            findings.expect(ids == {submission.gone}, f"{key}: {submission.gone} has gone")
+            findings.expect(not submission.payload["fails"], f"{key}: it failed, and has gone")
+            last = await load.post(http, submission)
+            findings.expect(last is None, f"{key}: it has gone, and is there again: {last}")
+            continue
         bodies = {answer.content for answer in answers}
         bodies |= {told.body for told in submission.told if told.status != 202}
         findings.expect(len(bodies) == 1, f"{key}: outcomes differ: {bodies}")
@@ -79,10 +91,11 @@ def check_records(findings: Findings, load: Load, database: Path, ledger: Path, 
         engine.row_factory = calls.row_factory = sqlite3.Row
         _check_file(findings, engine)
         _check_runs(findings, load, engine)
+        gone = _check_gone(findings, load, engine)
         steps = {row["id"]: row for row in engine.execute(EVERY_STEP)}
-        _check_calls(findings, load, calls, steps)
-        _check_seen(findings, load, calls, steps)
-        _check_effects(findings, calls, steps)
+        _check_calls(findings, load, calls, steps, gone)
+        _check_seen(findings, load, calls, steps, gone)
+        _check_effects(findings, calls, steps, gone)
         _check_compensations(findings, load, calls)
         _check_answers_of_runs(findings, engine, calls, steps)
 
@@ -90,7 +103,10 @@ def check_records(findings: Findings, load: Load, database: Path, ledger: Path, 
 def _check_file(findings: Findings, engine: sqlite3.Connection) -> None:
     said = engine.execute("PRAGMA integrity_check").fetchone()[0]
     findings.expect(said == "ok", f"integrity_check: {said}")
-    last = 0
+    last = floor = engine.execute("SELECT floor FROM engine").fetchone()[0]
+    findings.counts["events cut"] = floor
+    carried = engine.execute("SELECT count(DISTINCT run_id) FROM carried").fetchone()[0]
+    findings.counts["runs carried on"] = carried
     for entry in engine.execute("SELECT seq, events, packed FROM journal ORDER BY seq"):
         events, _ = unpack(entry["packed"])
         findings.expect(
@@ -98,7 +114,7 @@ def _check_file(findings: Findings, engine: sqlite3.Connection) -> None:
             f"{len(events)} events from {entry['seq']}, behind event {last}",
         )
         last += entry["events"]
-    findings.counts["events"] = last
+    findings.counts["events"] = last - floor
     caught_up = engine.execute("SELECT caught_up FROM engine").fetchone()[0]
     findings.expect(caught_up == last, f"the tables know {caught_up} of {last} events")
     run_counts = dict(engine.execute("SELECT state, runs FROM tally WHERE runs != 0").fetchall())
@@ -137,8 +153,32 @@ def _check_runs(findings: Findings, load: Load, engine: sqlite3.Connection) -> N
         findings.violation(f"outcome of {row['step_id']} that no step has")
 
 
+def _check_gone(findings: Findings, load: Load, engine: sqlite3.Connection) -> dict[str, str]:
+    """The keys of runs that have gone, by run: each was asked for, completed, and is there no more;
+    and who was told of one was told the truth."""
+    gone = {}
+    for row in engine.execute("SELECT run_id, client, key, state FROM expired"):
+        key, submission = row["key"], load.submissions.get(row["key"])
+        gone[row["run_id"]] = key
+        if submission is None or row["client"] != CLIENT:
+            findings.violation(f"nobody asked for run {row['run_id']} with key {key}, which went")
+        elif submission.payload["fails"] or row["state"] != "completed":
+            findings.violation(f"{key}: it failed, and has gone")
+        there = engine.execute("SELECT id FROM run WHERE key = ?", (key,)).fetchall()
+        findings.expect(not there, f"{key}: it has gone, and there is {there}")
+    for submission in load.submissions.values():
+        told = submission.gone
+        findings.expect(not told or gone.get(told) == submission.key, f"{told}: it is not gone")
+    findings.counts["runs gone"] = len(gone)
+    return gone
+
+
 def _check_calls(
-    findings: Findings, load: Load, calls: sqlite3.Connection, steps: dict[str, sqlite3.Row]
+    findings: Findings,
+    load: Load,
+    calls: sqlite3.Connection,
+    steps: dict[str, sqlite3.Row],
+    gone: Mapping[str, str],
 ) -> None:
     """No call without a step, none after its outcome, no attempt or parent token twice."""
     parent_tokens: Counter[str] = Counter()
@@ -150,6 +190,8 @@ def _check_calls(
         attempts[call["step_id"], call["attempt"]] += 1
         by_step[call["step_id"]] += 1
         what = f"call {call['id']} of {call['key']} {call['name']} (attempt {call['attempt']})"
+        if gone.get(call["run_id"]) == call["key"]:
+            continue
         step, submission = steps.get(call["step_id"]), load.submissions.get(call["key"])
         if step is None or submission is None:
             findings.violation(f"{what}: its step {call['step_id']} is not recorded")
@@ -184,7 +226,11 @@ def _check_calls(
 
 
 def _check_seen(
-    findings: Findings, load: Load, calls: sqlite3.Connection, steps: dict[str, sqlite3.Row]
+    findings: Findings,
+    load: Load,
+    calls: sqlite3.Connection,
+    steps: dict[str, sqlite3.Row],
+    gone: Mapping[str, str],
 ) -> None:
     """What anybody was told of a step never changed, and nobody called the step afterwards."""
     seen = [tuple(row) for row in calls.execute("SELECT step_id, at_ms, body FROM seen")]
@@ -195,7 +241,8 @@ def _check_seen(
     for step_id, at_ms, body in seen:
         bodies.setdefault(step_id, set()).add(body)
         first[step_id] = min(at_ms, first.get(step_id, at_ms))
-        findings.expect(step_id in steps, f"an outcome of {step_id}, which is not recorded")
+        known = step_id in steps or run_of(step_id) in gone
+        findings.expect(known, f"an outcome of {step_id}, which is not recorded")
     findings.counts["outcomes told"] = len(seen)
     for step_id, told in bodies.items():
         findings.expect(len(told) == 1, f"{step_id}: outcomes differ: {told}")
@@ -207,9 +254,13 @@ def _check_seen(
 
 
 def _check_effects(
-    findings: Findings, calls: sqlite3.Connection, steps: dict[str, sqlite3.Row]
+    findings: Findings,
+    calls: sqlite3.Connection,
+    steps: dict[str, sqlite3.Row],
+    gone: Mapping[str, str],
 ) -> None:
-    """One effect for each step that completed, and none else: the keys were always the same."""
+    """One effect for each step that completed, and none else: the keys were always the same. A run
+    that has gone had done all."""
     effects: Counter[tuple[str, str]] = Counter()
     for effect in calls.execute("SELECT * FROM effect"):
         effects[effect["key"], effect["name"]] += 1
@@ -221,6 +272,7 @@ def _check_effects(
         for row in steps.values()
         if row["state"] == "completed" and row["name"] != WORKFLOW
     }
+    completed |= {(key, name) for key in gone.values() for name in STEPS}
     for key, name in sorted(completed ^ set(effects))[:SHOWN_MAX]:
         findings.violation(f"{key} {name}: effect without completed step, or the other way")
 

@@ -38,6 +38,8 @@ class Trial:
     """How much longer the disk takes for each sync of the engine's."""
     mutant: str = ""
     """A planted bug that the engine has (`tests/mutants`)."""
+    pruned: bool = False
+    """What has completed is kept for seconds, and the journal too (`pruned.py`)."""
     ready_s: list[float] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
 
@@ -48,13 +50,15 @@ class Trial:
         self.ledger = self.directory / "ledger.db"
         self.log = self.directory / "engine.log"
         planted = ("tests.mutants.plant", self.mutant) if self.mutant else ()
+        pruned = ("tests.kill.pruned",) if self.pruned else ()
         self.engine = Process(
             (
-                *("-m", *planted, "engine.cli"),
+                *("-m", *planted, *pruned, "engine.cli"),
                 *("serve", "--db", str(self.database), "--port", str(port)),
             ),
             self.log,
-            slow_sync(self.directory, self.slow_sync_ms),
+            slow_sync(self.directory, self.slow_sync_ms)
+            | ({"ATOMIC_RETENTION_DAYS": "1"} if self.pruned else {}),
         )
         self.app = Process(
             (
@@ -63,7 +67,7 @@ class Trial:
             ),
             self.directory / "application.log",
         )
-        self.load = Load(self.url, self.app_url, Random(f"{self.seed} load"))
+        self.load = Load(self.url, self.app_url, Random(f"{self.seed} load"), pruned=self.pruned)
 
     async def run(self) -> Findings:
         """Everything, in order; the findings say what was seen and what is wrong."""

@@ -21,7 +21,8 @@ sent home, R19 one that is called again though nothing has ended, POOL workers t
 other (`pools.py`), R20 a forged parent token was taken, R21 an operator's
 action that was told and is not recorded, R22 a crash that counts as a failure, R26 an
 attempt that left while the store was away (`outage.py`), R29 a nested function that failed for
-what the root was told. I1 to I6 are about the record itself.
+what the root was told, R33 something cut from the journal that a run needs (`records.py`). I1 to I6
+are about the record itself.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import TypeVar
 import trio
 from trio.abc import Instrument
 
+from engine.core.rules.retention import Retention
 from engine.ports.caller import EndpointCaller
 from engine.ports.registry import Clients
 from engine.ports.store import StoreError
@@ -80,7 +81,7 @@ class Life:
         limits: EngineLimits,
         clients: Clients,
         outage: Outage,
-        kept_ms: int | None = None,
+        kept: Retention | None = None,
     ) -> None:
         self.history = history
         self.number = number
@@ -106,7 +107,7 @@ class Life:
         self._died = trio.Event()
         self._rng, self._slow, self._limits, self._clients = rng, slow, limits, clients
         self._commit_s = commit_s
-        self._kept_ms = kept_ms
+        self._kept = kept
         self.outage = outage
         outage.over()
 
@@ -223,8 +224,8 @@ class Life:
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             self.engine = engine
-            if self._kept_ms is not None:
-                nursery.start_soon(prune, engine, clock, self.history, self._kept_ms, self._rng)
+            if self._kept is not None:
+                nursery.start_soon(prune, engine, clock, self.history, self._kept, self._rng)
             self.on_up()
             if self.death.how != "drain":
                 await trio.sleep_forever()

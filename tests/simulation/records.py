@@ -25,7 +25,7 @@ from engine.core.machine import evolve
 from engine.core.model import Run, Step, StepState, rebuild, run_of
 from engine.core.retry import OnExhausted
 from engine.ports.views import record_of
-from engine.store.journal import event_records
+from engine.store.journal import event_records, opened_part
 from engine.store.replay import replay
 from engine.store.rows import run_from, run_record_from, step_from
 from engine.store.sqlite.readers import SQL
@@ -38,6 +38,7 @@ from tests.simulation.undone import REFUSED_FOR_NOW
 STANDS = (StepState.FAILED, StepState.CANCELLED)
 SENT_HOME = "suspended: sent home"
 _event = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Start(Struct, frozen=True):
@@ -70,6 +71,8 @@ class Records:
         self.runs: dict[str, Run] = {}
         """The fold of the journal."""
         self.seq = 0
+        self._written: dict[int, tuple[str, str]] = {}
+        """Each event as it was first read: whose it is, and its words."""
         self.started: list[Start] = []
         self._path = path
         self._last: dict[str, int] = {}
@@ -99,6 +102,7 @@ class Records:
                 if record.seq != self.seq + 1:
                     self._wrong("I5", f"event {record.seq} follows event {self.seq}")
                 self.seq = record.seq
+                self._written[record.seq] = (record.run_id, record.data)
                 _, touched = self._behind.setdefault(record.run_id, (record.seq, {}))
                 self._last[record.run_id] = record.seq
                 self._fold(record.run_id, _event(record.data), touched)
@@ -302,6 +306,7 @@ class Records:
         self.committed()
         self.check_acts()
         self._check_gone()
+        self._check_cut()
         if self._behind:
             self._wrong("fold", f"a start did not fold the journal of {list(self._behind)}")
         for row in self._db.execute("SELECT * FROM run").fetchall():
@@ -321,6 +326,10 @@ class Records:
         ).fetchall()
         for row in twice:
             self._wrong("I2", f"{row[1]} attempts of {row[0]} are in flight")
+        self.verify()
+
+    def verify(self) -> None:
+        """What `atomic verify` finds, while no engine has the file."""
         for fault in verify(self._path).faults:
             self._wrong("verify", f"{fault.place}: {fault.what}")
 
@@ -348,6 +357,31 @@ class Records:
         for post in self.history.posts:
             if post.is_expired and post.run_id not in keys:
                 self._wrong("R32", f"run {post.run_id} was told to have gone, and is there")
+
+    def _check_cut(self) -> None:
+        """R33: the journal begins behind its floor, and of each run that stays every event from
+        before it was carried on as it was written; of one that has gone, none."""
+        (floor,) = self._db.execute("SELECT floor FROM engine").fetchone()
+        first = self._db.execute("SELECT min(seq) FROM journal").fetchone()[0]
+        if first not in (None, floor + 1):
+            self._wrong("R33", f"the journal begins with event {first}, its floor is {floor}")
+        carried: dict[int, tuple[str, str]] = {}
+        for run_id, entry, packed in self._db.execute("SELECT run_id, entry, packed FROM carried"):
+            for seq, line in opened_part(entry, packed).events:
+                carried[seq] = (run_id, _encode(line.event).decode())
+        wanted = {
+            seq: (run_id, _encode(_event(data)).decode())
+            for seq, (run_id, data) in self._written.items()
+            if seq <= floor and run_id in self.runs
+        }
+        for seq in sorted(carried.keys() ^ wanted.keys()):
+            self._wrong("R33", f"event {seq}: {carried.get(seq)} was carried on, of"
+                        f" {wanted.get(seq)}")  # fmt: skip
+        for seq in carried.keys() & wanted.keys():
+            if carried[seq] != wanted[seq]:
+                self._wrong("R33", f"event {seq} is {carried[seq]}, and was {wanted[seq]}")
+        if carried:
+            self.history.note("situation:carried-on")
 
     def _check_run(self, row: sqlite3.Row) -> None:
         steps = self._db.execute(SQL["steps"], (row["id"],)).fetchall()

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.core.access.client import NO_LIMITS, ClientLimits
+from engine.core.rules.retention import Retention
 from engine.runs.limits.bounds import EngineLimits
 
 CALL_FAULTS = (
@@ -76,8 +77,8 @@ class Swarm(Struct, frozen=True):
     """Of each client."""
     holds: bool = False
     """A client, a workflow or a host is held now and then, and released."""
-    kept_ms: int | None = None
-    """Runs that ended go after so long; None: they stay."""
+    kept: Retention | None = None
+    """How long runs that ended, and the journal, are kept; None: for ever."""
     goes_on: bool = False
     """The last life is not a new one: nothing that was missed before is made good by a start."""
 

@@ -37,7 +37,7 @@ from tests.simulation.net import Net, SimCaller, Submission
 from tests.simulation.outage import Outage
 from tests.simulation.pools import watch
 from tests.simulation.programs import HOSTS, Library
-from tests.simulation.pruning import KEPT_MS
+from tests.simulation.pruning import KEPT
 from tests.simulation.records import Records
 
 STILL_MAX_S = 3600.0
@@ -137,7 +137,7 @@ class World:
             return swarms.outages(rng)
         swarm, pruning = swarms.draw(self.chance("swarm")), self.chance("pruning")
         if pruning.random() < PRUNED:
-            return replace(swarm, kept_ms=pruning.choice(KEPT_MS))
+            return replace(swarm, kept=pruning.choice(KEPT))
         return swarm
 
     async def run(self) -> None:
@@ -245,6 +245,8 @@ class World:
         nursery.start_soon(life.run, self.path, SimCaller(self.net, life), str(self.seed))
         await life.over.wait()
         self.net.life = self.counter.life = None
+        if self.swarm.kept is not None:  # a death may have struck in the middle of a cut
+            self.records.verify()
 
     def _new_life(self, number: int, death: Death) -> Life:
         chance = self.chance(f"life{number}")
@@ -262,7 +264,7 @@ class World:
             limits=limits,
             clients=Tenants(self.swarm.client_limits),
             outage=self.outage,
-            kept_ms=self.swarm.kept_ms,
+            kept=self.swarm.kept,
         )
         life.on_commit = self.records.committed
         life.on_up = self.moves.engine_is_up

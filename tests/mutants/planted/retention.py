@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from engine.core.rules import retention
 from engine.core.rules.retention import Retention
+from engine.front.api import events
 from engine.runs.engine import Engine
 from engine.runs.memory import Memory
 from engine.runs.open import replies
-from engine.store.sqlite import expiry
+from engine.store.sqlite import cut, expiry, readers
 from engine.store.sqlite.store import SqliteStore
 from tests.mutants.catalog import PROPERTY, SIMULATION, Planting, plant
 
 RUNS = "tests/runs/test_retention.py::"
 STORE = "tests/store/test_expiry.py::"
+CUT = "tests/store/test_cut.py::"
 
 
 @plant(
@@ -116,3 +118,92 @@ def rows_come_back(bug: Planting) -> None:
 )
 def opened_though_full(bug: Planting) -> None:
     bug.rewrite(Engine._refuse_to_open, "if self.shared.store_room.is_full:", "if False:")
+
+
+@plant(
+    "what the journal has of runs that stay goes with its beginning",
+    by=(SIMULATION, PROPERTY),
+    rules=("R33", "verify"),
+    test=CUT + "test_what_it_has_of_runs_that_stay_is_carried_on",
+)
+def cut_past_what_is_needed(bug: Planting) -> None:
+    bug.rewrite(cut._piece, "kept = runs & (there | unknown)", "kept = runs & unknown")
+
+
+@plant(
+    "the floor of the journal is not recorded",
+    by=(PROPERTY,),
+    test=CUT + "test_a_kill_between_any_two_statements_leaves_a_whole_file",
+)
+def floor_is_not_recorded(bug: Planting) -> None:
+    bug.rewrite(cut.write_cut, 'db.execute("UPDATE engine SET floor = ?", (cut.floor,))', "pass")
+
+
+@plant(
+    "the journal is cut before what was carried on is written",
+    by=(PROPERTY,),
+    test=CUT + "test_a_kill_between_any_two_statements_leaves_a_whole_file",
+)
+def cut_before_it_is_carried_on(bug: Planting) -> None:
+    bug.rewrite(
+        cut.write_cut,
+        "CARRIED.insert(db,",
+        'db.execute(SQL["cut_journal"], (cut.floor,)); db.execute("COMMIT"); db.execute("BEGIN");'
+        " CARRIED.insert(db,",
+    )
+
+
+@plant(
+    "events are cut that a start would fold",
+    by=(PROPERTY,),
+    test=CUT + "test_what_a_start_folds_stays",
+)
+def cut_past_what_the_tables_know(bug: Planting) -> None:
+    bug.rewrite(cut.look, "entry.last > caught_up or", "")
+    bug.rewrite(cut.write_cut, "or cut.floor > caught_up", "")
+
+
+@plant(
+    "events go before their time",
+    by=(PROPERTY,),
+    test=CUT + "test_nothing_goes_too_early",
+)
+def cut_too_early(bug: Planting) -> None:
+    bug.rewrite(cut.look, "or entry.at >= before", "")
+
+
+@plant(
+    "a run that has gone since is carried on",
+    by=(PROPERTY,),
+    test=CUT + "test_the_commit_looks_again",
+)
+def gone_run_is_carried_on(bug: Planting) -> None:
+    bug.rewrite(cut.write_cut, "if part.run_id in stay", "if True")
+
+
+@plant(
+    "what was carried on of a run stays when it goes",
+    by=(SIMULATION, PROPERTY),
+    rules=("R33", "verify"),
+    test=CUT + "test_a_run_takes_along_what_was_carried_on",
+)
+def carried_on_for_ever(bug: Planting) -> None:
+    bug.rewrite(expiry.write_expiry, 'SQL["remove_carried"],', "")
+
+
+@plant(
+    "bodies are looked for in the journal alone",
+    by=(PROPERTY,),
+    test=CUT + "test_what_it_has_of_runs_that_stay_is_carried_on",
+)
+def carried_bodies_are_not_found(bug: Planting) -> None:
+    bug.rewrite(readers.stored_body, "or _carried_bodies(db, run_id, entry)", "")
+
+
+@plant(
+    "a reader whose events have gone is not told",
+    by=(PROPERTY,),
+    test="tests/front/test_feed_tail.py::test_a_reader_that_the_journal_was_cut_before_starts_anew",
+)
+def reset_is_not_sent(bug: Planting) -> None:
+    bug.rewrite(events.is_cut, "told[0].record.seq != at + 1", "False")
