@@ -39,6 +39,7 @@ HOUR_MS = 3_600_000
 BATCH_RUNS = 2_000
 """Runs written before one commit is waited for: what is held in memory at once."""
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+STOPS = RetryPolicy(stop_on=(422,))
 CHILD_RETRY = RetryPolicy(count=10, back_off_ms=1_000)
 WAITING_RETRY = RetryPolicy(
     count=10, back_off_ms=3 * HOUR_MS, max_back_off_ms=6 * HOUR_MS, jitter=1.0
@@ -78,13 +79,16 @@ def answer_of(step: str, key: str) -> bytes:
     return json.dumps({"ok": True, "step": step, "id": key}).encode()
 
 
-def finished_run(run_id: str, base: str, at: int) -> Write:
-    """One createUser that has completed, as one write."""
+def finished_run(run_id: str, base: str, at: int, *, fails: bool = False) -> Write:
+    """One createUser that has completed, or failed when its steps were done, as one write."""
     key = new_key()
     payload = payload_of(key)
     root_url = f"{base}/workflows/createUser"
     run = Run(id=run_id, client="bench", submitted_at=at)
-    spec = StepSpec("createUser", key, root_url, root_url, "createUser", fingerprint(payload))
+    policy = STOPS if fails else None
+    spec = StepSpec(
+        "createUser", key, root_url, root_url, "createUser", fingerprint(payload), policy
+    )
     change, _ = open_run(run, spec, at)
     change.close(at)
     change.do(Started(at, run_id, 1))
@@ -109,7 +113,8 @@ def finished_run(run_id: str, base: str, at: int) -> Write:
         (b"analytics", answer_of("sendAnalytics", key)),
     ))  # fmt: skip
     result = b"{" + b", ".join(members) + b"}"
-    settle.settle(change, run_id, 1, Answered(200), now=at + 2, chance=0.0)
+    answer_to_it = Answered(422 if fails else 200)
+    settle.settle(change, run_id, 1, answer_to_it, now=at + 2, chance=0.0)
     change.close(at + 2)
     bodies.append(Body(run_id, 1, result, "application/json", answer=True, size=len(result)))
     return Write(change, tuple(bodies))
@@ -152,7 +157,9 @@ class Loader:
         if options.kind == "finished":
             ago = 4 * HOUR_MS + options.days_ago * 24 * HOUR_MS
             self.clock.now = int(self.began * 1000) - ago + into
-            return finished_run(self.ids.run_id(), self.url, self.clock.now)
+            every = options.failed_every
+            fails = every > 0 and number % every == 0
+            return finished_run(self.ids.run_id(), self.url, self.clock.now, fails=fails)
         self.clock.now = int(self.began * 1000) - 3 * HOUR_MS - lasts_ms + into
         if number >= options.runs - options.soon:
             due_at = int(self.soon_at * 1000)
@@ -199,6 +206,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--days-ago", type=int, default=0, help="how many days earlier the finished runs were"
+    )
+    parser.add_argument(
+        "--failed-every", type=int, default=0, help="of so many finished runs one has failed"
     )
     options = parser.parse_args()
     loader = Loader(options)

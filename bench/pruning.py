@@ -1,10 +1,12 @@
 """What others wait while old runs are removed: `python bench/pruning.py --runs 100000`.
 
-An engine of its own on a file of runs that completed 40 days ago (`loader.py`), with
-`retention_days` 30, and an application that answers after 5 ms, both on loopback. So many callers
-(`--callers`) post new runs, each one after the other: first alone, then while all of the old runs go.
-With `--kills` the engine is killed so often meanwhile, and started again. Prints the p99 of both in
-milliseconds, runs removed each second, and at the end what `atomic verify` says.
+An engine of its own on a file of runs that ended 40 days ago (`loader.py`; one of a hundred failed,
+and stays), with `retention_days` 30, and an application that answers after 5 ms, both on loopback. So
+many callers (`--callers`) post new runs, each one after the other: first alone, then while all of the
+old runs go, then while what the journal has of before 30 days goes. With `--kills` the engine is
+killed so often meanwhile, and started again. Prints the p99 of each in milliseconds, runs and events
+removed each second, and at the end what `atomic verify` says. Fails if a run that failed has gone, a
+key of one that has gone is answered otherwise than 410, or anybody is called for it.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import endpoint
 from http1 import Connection, percentile
@@ -27,6 +33,10 @@ from machine import free_port
 ALONE_S = 20.0
 TAKES_S = 0.005
 DAYS = 40
+FAILED_EVERY = 100
+ASKED = 200
+LOOK_EVERY_S = 1.0
+ENDED = ("completed", "failed", "cancelled")
 KEYS = count()
 HERE = Path(__file__).parent
 
@@ -75,41 +85,107 @@ class Engine:
         answer = await Connection(self.port).request("POST", "/api/v1/prune", "{}")
         assert answer[0] == 202, answer
 
-    async def left(self) -> int:
-        """How many are still to go."""
-        answer = await Connection(self.port).request("POST", "/api/v1/prune", '{"dryRun": true}')
-        return sum(json.loads(answer[2])["runs"].values())
+    async def open_runs(self) -> int:
+        """How many there are."""
+        counts = (await Connection(self.port).get("/api/v1/status"))["counts"]
+        return sum(n for state, n in counts.items() if state not in ENDED)
 
 
-async def _measure(options: argparse.Namespace, engine: Engine, app: int) -> None:
-    alone: list[float] = []
-    beside: list[float] = []
+class Phase:
+    """Callers for a while, and what a post took meanwhile, in milliseconds."""
+
+    def __init__(self, engine: Engine, app: int, callers: int) -> None:
+        self.took: list[float] = []
+        self._began = time.monotonic()
+        self._callers = [
+            asyncio.create_task(_call(engine.port, app, self.took)) for _ in range(callers)
+        ]
+
+    async def end(self) -> float:
+        """How many seconds it was."""
+        for each in self._callers:
+            each.cancel()
+        await asyncio.gather(*self._callers, return_exceptions=True)
+        return time.monotonic() - self._began
+
+    def tell(self, what: str) -> None:
+        print(f"p99 {what:<18} {percentile(self.took, 0.99):7.1f} ms of {len(self.took):,} posts")
+
+
+async def _kill(engine: Engine) -> None:
+    engine.process.kill()
+    engine.process.wait()
     await engine.start()
-    callers = [asyncio.create_task(_call(engine.port, app, alone)) for _ in range(options.callers)]
-    await asyncio.sleep(2)
-    alone.clear()
-    await asyncio.sleep(ALONE_S)
-    for each in callers:
-        each.cancel()
-    await asyncio.gather(*callers, return_exceptions=True)
-    callers = [asyncio.create_task(_call(engine.port, app, beside)) for _ in range(options.callers)]
-    old, began, kills = options.runs, time.monotonic(), 0
     await engine.prune()
-    while left := await engine.left():
-        await asyncio.sleep(2)
-        if kills < options.kills and left < old * (1 - (kills + 1) / (options.kills + 1)):
-            kills += 1
-            engine.process.kill()
-            engine.process.wait()
-            await engine.start()
-            await engine.prune()
-    took = time.monotonic() - began
-    for each in callers:
-        each.cancel()
-    await asyncio.gather(*callers, return_exceptions=True)
-    print(f"p99 alone  {percentile(alone, 0.99):7.1f} ms of {len(alone):,} posts")
-    print(f"p99 beside {percentile(beside, 0.99):7.1f} ms of {len(beside):,} posts")
-    print(f"{old / took:,.0f} runs removed each second, {kills} kills")
+
+
+def _ask(file: Path, query: str) -> list[tuple[Any, ...]]:
+    """What the file says."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        return db.execute(query).fetchall()
+
+
+async def _until_gone(engine: Engine, kills: int, left: Callable[[], int]) -> tuple[int, int]:
+    """Wait until nothing is left, with so many kills meanwhile; how much there was, and how many
+    kills there was time for."""
+    old, done = left(), 0
+    while (now := left()) > 0:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if done < kills and now < old * (1 - (done + 1) / (kills + 2)):
+            done += 1
+            await _kill(engine)
+    return old, done
+
+
+async def _measure(options: argparse.Namespace, engine: Engine, app: int, file: Path) -> None:
+    before = int((time.time() - 31 * 86_400) * 1000)
+    stay = -(-options.runs // FAILED_EVERY)
+
+    def runs_left() -> int:
+        return options.runs - stay - int(_ask(file, "SELECT count(*) FROM expired")[0][0])
+
+    await engine.start()
+    alone = Phase(engine, app, options.callers)
+    await asyncio.sleep(2)
+    alone.took.clear()
+    await asyncio.sleep(ALONE_S)
+    await alone.end()
+    runs_go = Phase(engine, app, options.callers)
+    await engine.prune()
+    runs, killed = await _until_gone(engine, options.kills // 2, runs_left)
+    runs_s = await runs_go.end()
+    late = _ask(file, f"SELECT seq FROM journal WHERE at > {before} ORDER BY seq LIMIT 1")[0][0]
+
+    def events_left() -> int:
+        return int(late - _ask(file, "SELECT floor FROM engine")[0][0] - 1)
+
+    events_go = Phase(engine, app, options.callers)
+    left_to_do = options.kills - killed
+    events, more = await _until_gone(engine, left_to_do, events_left)
+    events_s = await events_go.end()
+    alone.tell("alone")
+    runs_go.tell("while runs go")
+    events_go.tell("while events go")
+    print(
+        f"{runs / runs_s:,.0f} runs removed each second, {events / events_s:,.0f} events;"
+        f" {killed + more} kills"
+    )
+
+
+async def _check_gone(engine: Engine, app: int, file: Path, called: list[None]) -> None:
+    """Keys of runs that have gone are told so, and call nobody."""
+    some = _ask(file, f"SELECT client, workflow, key FROM expired ORDER BY key LIMIT {ASKED}")
+    assert len(some) == ASKED
+    while await engine.open_runs():  # of callers that have left: they are called all the same
+        await asyncio.sleep(0.5)
+    before = len(called)
+    for client, workflow, key in some:
+        body = json.dumps({"workflowName": workflow, "idempotencyKey": key,
+                           "stepInvokeUrl": f"http://127.0.0.1:{app}/x"})  # fmt: skip
+        status, _, text = await Connection(engine.port).request("POST", f"/{client}", body)
+        assert status == 410, text
+    assert len(called) == before
+    print(f"{ASKED} keys of runs that have gone: 410, nobody was called")
 
 
 async def main() -> None:
@@ -119,20 +195,26 @@ async def main() -> None:
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--kills", type=int, default=0)
     options = parser.parse_args()
-    server = await endpoint.serve(TAKES_S)
+    called: list[None] = []
+    server = await endpoint.serve(TAKES_S, lambda: called.append(None))
     app = server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, "old.db")
         load = [sys.executable, str(HERE / "loader.py"), str(file), "--kind", "finished"]
         subprocess.run(  # noqa: ASYNC221 - before anything is measured
-            [*load, "--runs", str(options.runs), "--days-ago", str(DAYS)], check=True
-        )
+            [*load, "--runs", str(options.runs), "--days-ago", str(DAYS),
+             "--failed-every", str(FAILED_EVERY)],
+            check=True,
+        )  # fmt: skip
         engine = Engine(Path(name), free_port())
         try:
-            await _measure(options, engine, app)
+            await _measure(options, engine, app, file)
+            await _check_gone(engine, app, file, called)
         finally:
             engine.process.terminate()
             engine.process.wait()
+        failed = _ask(file, "SELECT runs FROM tally WHERE state = 'failed'")[0][0]
+        assert failed == -(-options.runs // FAILED_EVERY), failed
         verify = [sys.executable, "-m", "engine.cli", "verify", str(file)]
         subprocess.run(verify, check=True)  # noqa: ASYNC221
 
