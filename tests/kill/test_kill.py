@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -49,6 +50,20 @@ TAMPERINGS = {
     ),
 }
 
+TAMPERINGS_OF_GONE = {
+    "a key is lost": (
+        "atomic.db",
+        "DELETE FROM expired WHERE key = (SELECT min(key) FROM expired)",
+    ),
+    "a run went that had failed": (
+        "atomic.db",
+        "UPDATE expired SET state = 'failed' WHERE key = (SELECT min(key) FROM expired)",
+    ),
+    "the floor is lost": ("atomic.db", "UPDATE engine SET floor = 0"),
+    "an effect twice": TAMPERINGS["an effect twice"],
+    "an effect is lost": TAMPERINGS["an effect is lost"],
+}
+
 
 # httpx leaves the stream of a request's body where a killed peer broke it off.
 @pytest.mark.filterwarnings("ignore:Async generator .*ByteStream:ResourceWarning")
@@ -60,8 +75,27 @@ async def test_promises_hold_under_kill_9(tmp_path: Path) -> None:
     assert findings.violations == []
     assert (trial.engine.kills, trial.app.kills) == (4, 2)
     assert findings.counts["acknowledged"] == findings.counts["outcomes"] > 20
-    for name, (file, statement) in TAMPERINGS.items():
-        copy = tmp_path / name
+    _tamper(trial, TAMPERINGS)
+    gc.collect()  # what was left warns here, where it is known
+
+
+@pytest.mark.filterwarnings("ignore:Async generator .*ByteStream:ResourceWarning")
+@pytest.mark.slow
+async def test_promises_hold_while_what_has_ended_goes(tmp_path: Path) -> None:
+    """Runs that completed go after seconds, and the journal with them, under the same kills: what
+    has gone is told so, nothing of what stays is hurt, and nothing happens twice."""
+    trial = Trial(tmp_path, SEED, kills=4, app_kills=1, pruned=True)
+    findings = await trial.run()
+    assert findings.violations == []
+    assert min(findings.counts["runs gone"], findings.counts["events cut"]) > 0
+    _tamper(trial, TAMPERINGS_OF_GONE)
+    gc.collect()
+
+
+def _tamper(trial: Trial, tamperings: Mapping[str, tuple[str, str]]) -> None:
+    """Each of these is found, in a copy of the trial's files."""
+    for name, (file, statement) in tamperings.items():
+        copy = trial.directory / name
         copy.mkdir()
         for kept in (trial.database, trial.ledger):
             shutil.copy(kept, copy / kept.name)
@@ -70,4 +104,3 @@ async def test_promises_hold_under_kill_9(tmp_path: Path) -> None:
         found = Findings()
         check_records(found, trial.load, copy / "atomic.db", copy / "ledger.db", trial.log)
         assert found.violations, name
-    gc.collect()  # what was left warns here, where it is known
