@@ -8,8 +8,8 @@ the writer has a rest many times as long as that took. `docs/how-to/keep-and-pru
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing
 from typing import Protocol
 
 import msgspec
@@ -108,12 +108,14 @@ class Pruning:
         now, runs = self._clock.steady_ms(), {}
         for state, before in retention.ended_before(now).items():
             runs[state] = 0
-            async for page in self._ended(state, before):
-                runs[state] += len(page)
+            async with aclosing(self._ended(state, before)) as pages:
+                async for page in pages:
+                    runs[state] += len(page)
         keys = 0
         if (keys_before := retention.keys_before(now)) is not None:
-            async for ids in self._old_keys(keys_before):
-                keys += len(ids)
+            async with aclosing(self._old_keys(keys_before)) as found:
+                async for ids in found:
+                    keys += len(ids)
         return Plan(retention, runs, keys)
 
     def begin(self, actor: str) -> None:
@@ -191,22 +193,30 @@ class Pruning:
 
     async def _expire_runs(self, before: Mapping[str, int]) -> None:
         for state, ended_before in before.items():
-            async for page in self._ended(state, ended_before):
-                for batch in _batches(page):
-                    began = trio.current_time()
-                    with self._memory.set_apart(batch) as at_rest:
-                        self.runs_expired += await self._store.expire(at_rest, before)
-                    await _rest(began)
+            async with aclosing(self._ended(state, ended_before)) as pages:
+                async for page in pages:
+                    await self._expire_page(page, before)
+
+    async def _expire_page(self, page: Sequence[EndedRun], before: Mapping[str, int]) -> None:
+        for batch in _batches(page):
+            began = trio.current_time()
+            with self._memory.set_apart(batch) as at_rest:
+                self.runs_expired += await self._store.expire(at_rest, before)
+            await _rest(began)
 
     async def _forget_keys(self, before: int) -> None:
-        async for page in self._old_keys(before):
-            if self._keys_before < before:  # known before the first of them has gone
-                self._keys_before = before
-                self._register(self._clock.steady_ms(), ITSELF)
-            for first in range(0, len(page), STEPS_AT_ONCE_MAX):
-                some, began = page[first : first + STEPS_AT_ONCE_MAX], trio.current_time()
-                self.keys_forgotten += await self._store.forget_keys(some, before)
-                await _rest(began)
+        async with aclosing(self._old_keys(before)) as pages:
+            async for page in pages:
+                if self._keys_before < before:  # known before the first of them has gone
+                    self._keys_before = before
+                    self._register(self._clock.steady_ms(), ITSELF)
+                await self._forget_page(page, before)
+
+    async def _forget_page(self, page: Sequence[str], before: int) -> None:
+        for first in range(0, len(page), STEPS_AT_ONCE_MAX):
+            some, began = page[first : first + STEPS_AT_ONCE_MAX], trio.current_time()
+            self.keys_forgotten += await self._store.forget_keys(some, before)
+            await _rest(began)
 
     async def _cut_journal(self, before: int) -> None:
         """Last of all: what is of runs that have gone by then is not carried on."""
@@ -218,13 +228,13 @@ class Pruning:
             self.events_removed += events
             await _rest(began)
 
-    async def _ended(self, state: str, before: int) -> AsyncIterator[list[EndedRun]]:
+    async def _ended(self, state: str, before: int) -> AsyncGenerator[list[EndedRun], None]:
         after, id_before = "", first_run_id(before)
         while page := await self._store.ended_runs(state, before, id_before, after, PAGE):
             yield page
             after = page[-1].run_id
 
-    async def _old_keys(self, before: int) -> AsyncIterator[list[str]]:
+    async def _old_keys(self, before: int) -> AsyncGenerator[list[str], None]:
         after, id_before = "", first_run_id(before)
         while page := await self._store.old_keys(before, id_before, after, PAGE):
             yield page
