@@ -107,7 +107,8 @@ class FoldCheck:
                     followed = Followed(RunRows(new_run(line), seq, 0.0), until)
                     self._followed[run_id] = followed
                 elif run_id not in self._followed:
-                    self._see_later(seq, run_id)
+                    if run_id not in self._let_be:  # compared, and here is more
+                        self._see_later(seq, run_id)
                     return None
                 self._fold(followed, seq, line, entry, part.bodies)
         return self._followed.get(run_id)
