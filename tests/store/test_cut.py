@@ -13,14 +13,18 @@ import pytest
 
 from engine.core.model import Run
 from engine.core.retry import DAY_MS
+from engine.ports.audit import AuditEntry
 from engine.ports.report import Report
 from engine.ports.store import Body, Stopped, Stored, Write
 from engine.store.expiry import Expiry
 from engine.store.sqlite import cut
+from engine.store.sqlite.backup.restore import restore
+from engine.store.sqlite.compact import compact
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.verify import fold
 from engine.store.sqlite.verify.verify import verify
 from tests.store.support import (
+    OWNER,
     answered,
     change_file,
     crashing,
@@ -255,6 +259,26 @@ async def test_a_piece_is_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert faults(path) == []
 
 
+async def test_copies_of_it_are_whole_and_a_smaller_file_is(path: Path, tmp_path: Path) -> None:
+    """Copied, restored, and given back what was freed in it: with all that was carried on, and the
+    floor."""
+    async with store_at(path) as store:
+        await fill(store)
+        await store.expire(["Rdone"], BEFORE)
+        await cut_all(store)
+    restored = tmp_path / "restored.db"
+    act = AuditEntry("01", 7, "ada", None, "restore", "restored.db")
+    restore(path, restored, [], act, lambda *step: None)
+    compact(path, OWNER)
+    for file in (path, restored):
+        assert faults(file) == []
+        assert floor_of(file) > 0
+        async with store_at(file) as store:
+            (found,) = await store.load_runs(["Ropened"], LATE)
+            assert isinstance(found, Stored)
+            assert found.payloads == {"Ropened": SMALL}
+
+
 class Copying:
     """A connection that keeps a copy of its file before each statement, as a `kill -9` there would
     leave it."""
@@ -276,6 +300,7 @@ class Copying:
         return self._connection.execute(statement, *values)
 
 
+@pytest.mark.slow
 async def test_a_kill_between_any_two_statements_leaves_a_whole_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
